@@ -1,0 +1,22 @@
+"""Where randomness comes from: the only module here that asks the operating system."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+
+class Entropy(Protocol):
+    """A source of random bytes; tests pass a seeded one."""
+
+    def random(self, size: int) -> bytes:
+        """``size`` random bytes."""
+        ...
+
+
+class SystemEntropy:
+    """The operating system's generator."""
+
+    def random(self, size: int) -> bytes:
+        """``size`` bytes from the operating system."""
+        return os.urandom(size)

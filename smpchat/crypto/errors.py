@@ -1,0 +1,17 @@
+"""Errors of the crypto layer; the tree is drawn in the package docstring."""
+
+
+class CryptoError(Exception):
+    """Something cryptographic failed. The message never contains key bytes or plaintext."""
+
+
+class KeyFormatError(CryptoError, ValueError):
+    """Bytes that are not a key of a known kind."""
+
+
+class VerificationError(CryptoError):
+    """A signature, authenticator or authentication tag does not verify."""
+
+
+class PaddingError(CryptoError, ValueError):
+    """A padded message has a wrong length field, or a message is too long for the padded length."""

@@ -1,0 +1,57 @@
+"""Text forms: base64url, percent-encoded queries (agent-wire 0.2, 2.1 and 2.5; smp-wire 1.4)."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, unquote_to_bytes
+
+from smpchat.encoding.reader import DecodeError
+
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+=*")
+
+
+def to_base64url(data: bytes, *, padding: bool = True) -> str:
+    """base64url of ``data``; links and keys carry the padding, short links do not."""
+    text = base64.urlsafe_b64encode(data).decode("ascii")
+    return text if padding else text.rstrip("=")
+
+
+def from_base64url(text: str, what: str = "base64url") -> bytes:
+    """Bytes of a base64url text; the padding is optional. Raises `DecodeError`."""
+    if not _BASE64URL.fullmatch(text):
+        raise DecodeError(f"{what} is not base64url")
+    body = text.rstrip("=")
+    if len(body) % 4 == 1:
+        raise DecodeError(f"{what} is not base64url")
+    return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+
+
+def percent_encode(text: str) -> str:
+    """Everything but ``A-Z a-z 0-9 - _ . ~`` as upper-case ``%XX``."""
+    return quote(text, safe="")
+
+
+def write_query(parameters: Iterable[tuple[str, str]]) -> str:
+    """``name=value`` joined with ``&``, each value percent-encoded once."""
+    return "&".join(f"{name}={percent_encode(value)}" for name, value in parameters)
+
+
+def read_query(text: str) -> dict[str, str]:
+    """Parameters of a query; the first of a repeated name wins, as in the reference's parser.
+
+    ``&`` and ``;`` separate, ``+`` is a blank, ``%XX`` is decoded. Unknown names are the caller's to ignore.
+
+    Raises:
+        DecodeError: A value is not UTF-8 once decoded.
+    """
+    parameters: dict[str, str] = {}
+    for part in re.split("[&;]", text):
+        name, _, value = part.partition("=")
+        if name and name not in parameters:
+            try:
+                parameters[name] = unquote_to_bytes(value.replace("+", " ")).decode("utf-8")
+            except UnicodeDecodeError:
+                raise DecodeError(f"parameter {name[:20]!r} is not UTF-8") from None
+    return parameters

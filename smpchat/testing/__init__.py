@@ -1,0 +1,1 @@
+"""Shipped helpers for tests of smpchat and of programs that use it."""
