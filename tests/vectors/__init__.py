@@ -1,0 +1,1 @@
+"""Known answers of the reference implementation; `python -m tests.vectors` runs them without a test library."""
