@@ -1,0 +1,98 @@
+"""What every transport offers: connections that carry blocks, listeners that accept them, and the errors of both."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Protocol
+
+BLOCK_SIZE = 16384
+"""Bytes in every block, hellos included (smp-wire 2.6)."""
+
+
+class TransportError(Exception):
+    """Blocks cannot be moved.
+
+    Attributes:
+        temporary: Whether the same attempt may succeed later without anybody changing anything.
+    """
+
+    def __init__(self, message: str, *, temporary: bool = True) -> None:
+        super().__init__(message)
+        self.temporary = temporary
+
+
+class ConnectFailed(TransportError):
+    """No connection came about; nothing was sent. Check the address, and that this computer is online."""
+
+
+class ConnectionClosed(TransportError):
+    """The connection has ended. Blocks sent last may or may not have arrived."""
+
+
+class ListenFailed(TransportError):
+    """The address cannot be listened on: choose another port, or stop the program that uses it."""
+
+
+class BlockConnection(Protocol):
+    """Both directions of one connection. One task may receive at a time; any number may send."""
+
+    @property
+    def session_id(self) -> bytes:
+        """The same at both ends and never twice: the ``tls-unique`` channel binding (smp-wire 2.4)."""
+        ...
+
+    @property
+    def peer_leaf(self) -> bytes | None:
+        """DER of the certificate whose key the peer proved to hold; None where the peer showed none."""
+        ...
+
+    async def receive(self) -> bytes:
+        """The next block, `BLOCK_SIZE` bytes. A cancelled call loses nothing.
+
+        Raises:
+            ConnectionClosed: After the last whole block, at either side's end of the connection.
+        """
+        ...
+
+    async def send(self, blocks: Sequence[bytes]) -> None:
+        """Hand over all ``blocks`` in one write, then wait while more is under way than the peer takes.
+
+        The blocks are handed over before the first suspension, so that calls keep their order and a cancelled call
+        has sent all of them.
+
+        Raises:
+            ValueError: A block is not `BLOCK_SIZE` bytes; none was sent.
+            ConnectionClosed: Before or during the call; some of the blocks may have arrived.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Send what is under way, as far as the peer takes it within two seconds, and end the connection.
+
+        May be repeated. A waiting `receive` raises `ConnectionClosed`.
+        """
+        ...
+
+
+OnConnection = Callable[[BlockConnection], Awaitable[None]]
+"""Serves one accepted connection; the listener closes the connection when it returns or raises."""
+
+
+class Listener(Protocol):
+    """Accepts connections until closed."""
+
+    @property
+    def port(self) -> int:
+        """The TCP port in use, also where port 0 was asked for."""
+        ...
+
+    async def close(self) -> None:
+        """Stop accepting, cancel the calls that serve connections and wait for them to end."""
+        ...
+
+
+def check_blocks(blocks: Iterable[bytes]) -> None:
+    """Raises ValueError unless every block is `BLOCK_SIZE` bytes."""
+    for block in blocks:
+        if len(block) != BLOCK_SIZE:
+            raise ValueError(f"a block is {BLOCK_SIZE} bytes, not {len(block)}")

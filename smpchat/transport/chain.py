@@ -1,0 +1,130 @@
+"""Whether a certificate chain is that of the relay whose fingerprint an address holds (smp-wire 2.3)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import warnings
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
+from cryptography.utils import CryptographyDeprecationWarning
+
+from smpchat.transport.base import TransportError
+
+_KNOWN_EXTENSIONS = (
+    x509.BasicConstraints,
+    x509.KeyUsage,
+    x509.ExtendedKeyUsage,
+    x509.SubjectKeyIdentifier,
+    x509.AuthorityKeyIdentifier,
+    x509.SubjectAlternativeName,
+)
+_MALFORMED = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises for bytes that are not a certificate, or parts of one that it does not know."""
+
+
+class IdentityError(TransportError):
+    """Certificate files that are missing, unsafe or do not belong together. The message says what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, temporary=False)
+
+
+class ChainRefused(IdentityError):
+    """A certificate chain that is not the expected relay's, or has expired."""
+
+
+def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) -> None:
+    """Check that the first certificate speaks for the identity with fingerprint ``key_hash``.
+
+    The identity is always the second certificate; the last is the only trust anchor. Host names are not checked.
+
+    Args:
+        chain: DER, leaf first: 2 to 4 certificates.
+        key_hash: SHA-256 of the identity certificate's DER, 32 bytes.
+        now: Aware time at which all of them must be valid; None leaves the dates unchecked.
+    Raises:
+        ChainRefused: Anything is not as it should be.
+    """
+    if not 2 <= len(chain) <= 4:
+        raise ChainRefused(f"the relay shows {len(chain)} certificates; 2 to 4 are possible")
+    if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), key_hash):
+        raise ChainRefused("the relay's fingerprint is not the one in its address")
+    try:
+        certificates = [_load(der) for der in chain]
+        _check_leaf(certificates[0])
+        for depth, certificate in enumerate(certificates):
+            issuer = certificates[min(depth + 1, len(certificates) - 1)]
+            _check_dates(certificate, now)
+            _check_critical(certificate)
+            if certificate is not certificates[-1]:
+                certificate.verify_directly_issued_by(issuer)
+            if 0 < depth < len(certificates) - 1:
+                _check_authority(certificate, depth - 1)
+    except InvalidSignature:
+        raise ChainRefused("a certificate of the relay is not signed by the next one") from None
+    except _MALFORMED as error:
+        raise ChainRefused(f"a certificate of the relay is malformed or not issued by the next one: {error}") from error
+
+
+def _load(der: bytes) -> x509.Certificate:
+    with warnings.catch_warnings():  # what a peer writes into a certificate must not put text on our terminal
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        return x509.load_der_x509_certificate(der)
+
+
+def _check_leaf(leaf: x509.Certificate) -> None:
+    if leaf.version != x509.Version.v3:
+        raise ChainRefused("the relay's certificate is not X.509 version 3")
+    if not isinstance(leaf.public_key(), ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+        raise ChainRefused("the relay's certificate has neither an Ed25519 nor an Ed448 key")
+    usage = _key_usage(leaf)
+    if usage is not None and not usage.digital_signature:
+        raise ChainRefused("the relay's certificate is not for digital signatures")
+
+
+def _check_dates(certificate: x509.Certificate, now: datetime | None) -> None:
+    if now is None:
+        return
+    moment = now.astimezone(UTC)
+    if moment < certificate.not_valid_before_utc:
+        raise ChainRefused("a certificate of the relay is not valid yet; check this computer's clock")
+    if moment > certificate.not_valid_after_utc:
+        raise ChainRefused("a certificate of the relay has expired; check this computer's clock")
+
+
+def _check_critical(certificate: x509.Certificate) -> None:
+    for extension in certificate.extensions:
+        if extension.critical and not isinstance(extension.value, _KNOWN_EXTENSIONS):
+            raise ChainRefused(f"unknown critical extension {extension.oid.dotted_string} in the relay's certificate")
+
+
+def _check_authority(certificate: x509.Certificate, below: int) -> None:
+    """``certificate`` may issue others, with ``below`` authorities between it and the leaf."""
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        raise ChainRefused("an intermediate certificate of the relay has no basic constraints") from None
+    usage = _key_usage(certificate)
+    if not constraints.ca or (usage is not None and not usage.key_cert_sign):
+        raise ChainRefused("an intermediate certificate of the relay must not issue certificates")
+    if constraints.path_length is not None and below > constraints.path_length:
+        raise ChainRefused("the relay's certificate chain is longer than one of its certificates allows")
+
+
+def _key_usage(certificate: x509.Certificate) -> x509.KeyUsage | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return None

@@ -1,0 +1,342 @@
+"""A relay's identity: an offline CA certificate, whose SHA-256 is in every address, and the online certificate of TLS.
+
+Certificates have the names and extensions that ``smp-server init`` gives them (smp-wire 2.3), and the folder the same
+file names, so that a reference relay's files can be used here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.keys import Ed448PrivateKey, Ed25519PrivateKey, SignaturePrivateKey
+from smpchat.encoding.text import to_base64url
+from smpchat.transport.base import TransportError
+from smpchat.transport.chain import ChainRefused, IdentityError, verify_chain
+
+CA_CERTIFICATE, CA_KEY = "ca.crt", "ca.key"
+CERTIFICATE, KEY = "server.crt", "server.key"
+FINGERPRINT = "fingerprint"
+
+_LIFETIME = timedelta(days=999_999)
+_BACKDATED = timedelta(days=1)  # a client whose clock is behind must accept a relay made a minute ago
+_CA_NAME = x509.Name(
+    [
+        x509.NameAttribute(NameOID.COMMON_NAME, "SMP server CA"),
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "SimpleX"),
+    ]
+)
+_MAX_FILE = 64 * 1024
+
+
+class IdentityMissing(IdentityError):
+    """The folder holds no identity yet: create one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Certificates and online key of a relay.
+
+    Attributes:
+        ca_certificate: DER; its SHA-256 is the relay's fingerprint.
+        certificate: DER of the online certificate, signed by the CA.
+        key: Of the online certificate.
+        ca_key: Of the CA. Needed only to sign another online certificate; `load` leaves it on the disk.
+    """
+
+    ca_certificate: bytes
+    certificate: bytes
+    key: SignaturePrivateKey = field(repr=False)
+    ca_key: SignaturePrivateKey | None = field(default=None, repr=False)
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        """DER certificates as in TLS and the relay's hello: online certificate first."""
+        return (self.certificate, self.ca_certificate)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the CA certificate's DER, 32 bytes: the key hash of addresses (smp-wire trap 1)."""
+        return hashlib.sha256(self.ca_certificate).digest()
+
+    def sign(self, message: bytes) -> bytes:
+        """Signature by the online key: 64 bytes (Ed25519) or 114 (Ed448)."""
+        return self.key.sign(message)
+
+    def chain_pem(self) -> bytes:
+        """The chain as PEM, online certificate first."""
+        return b"".join(map(_certificate_pem, self.chain))
+
+    def key_pem(self, password: str | None = None) -> bytes:
+        """The online key as PKCS#8 PEM, encrypted if a password is given."""
+        return _key_pem(self.key, password)
+
+
+def create_identity(entropy: Entropy, now: datetime, host_names: Sequence[str]) -> Identity:
+    """A new CA with an online certificate, both Ed25519.
+
+    Args:
+        entropy: For keys and serial numbers.
+        now: Aware time; the certificates hold from a day earlier for 999,999 days.
+        host_names: Names or addresses of the relay. The first is the online certificate's common name, as with
+            ``smp-server init``; with several, all are listed as alternative names. SMP clients check neither.
+    Raises:
+        IdentityError: No host name, or one that does not fit a certificate.
+    """
+    if not host_names:
+        raise IdentityError("an identity needs a host name or an IP address")
+    ca_key, key = Ed25519PrivateKey.generate(entropy), Ed25519PrivateKey.generate(entropy)
+    try:
+        ca = _ca_certificate(entropy, now, ca_key)
+        online = _online_certificate(entropy, now, host_names, key, ca, ca_key)
+    except ValueError as error:
+        raise IdentityError(f"no certificate can be made for {host_names[0]!r}: {error}") from error
+    return Identity(_der(ca), _der(online), key, ca_key)
+
+
+def save_identity(identity: Identity, folder: Path) -> None:
+    """Write ``identity`` as a new folder, readable by its owner only.
+
+    All files appear at once or not at all: they are written beside the folder, which is then renamed.
+
+    Raises:
+        IdentityError: The folder exists and is not empty, or cannot be written. Nothing has changed.
+    """
+    folder = folder.absolute()
+    files = {
+        CA_CERTIFICATE: _certificate_pem(identity.ca_certificate),
+        CERTIFICATE: _certificate_pem(identity.certificate),
+        KEY: _key_pem(identity.key, None),
+        FINGERPRINT: (to_base64url(identity.fingerprint) + "\n").encode(),
+    }
+    if identity.ca_key is not None:
+        files[CA_KEY] = _key_pem(identity.ca_key, None)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir(mode=0o700)
+        for name, content in files.items():
+            _write(temporary / name, content)
+        if sys.platform == "win32" and folder.is_dir():  # there a rename does not replace even an empty folder
+            folder.rmdir()
+        temporary.rename(folder)
+        _sync_folder(folder.parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if folder.is_dir() and any(folder.iterdir()):
+            raise IdentityError(f"{folder} is not empty: an identity is never overwritten") from error
+        raise IdentityError(f"cannot write the identity to {folder}: {error.strerror}") from error
+
+
+def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
+    """The identity in ``folder``, without the CA's key.
+
+    Args:
+        folder: Holds ``ca.crt``, ``server.crt`` and ``server.key``, and ``fingerprint`` if it was ever saved.
+        now: Checks also that the certificates are valid at this aware time.
+    Raises:
+        IdentityMissing: There is no such folder, or nothing of an identity in it.
+        IdentityError: A file is missing, malformed or readable by others, or they do not belong together.
+    """
+    present = [name for name in (CA_CERTIFICATE, CERTIFICATE, KEY) if (folder / name).exists()]
+    if not present:
+        raise IdentityMissing(f"there is no relay identity in {folder}")
+    for name in (KEY, CA_KEY):
+        _check_private(folder / name)
+    identity = Identity(
+        _load_certificate(folder / CA_CERTIFICATE), _load_certificate(folder / CERTIFICATE), _load_key(folder / KEY)
+    )
+    stored = _read(folder / FINGERPRINT).strip() if (folder / FINGERPRINT).exists() else None
+    if stored is not None and not hmac.compare_digest(stored, to_base64url(identity.fingerprint).encode()):
+        raise IdentityError(f"{folder / FINGERPRINT} is not that of {CA_CERTIFICATE}: restore the files from a backup")
+    if x509.load_der_x509_certificate(identity.certificate).public_key() != _foreign(identity.key).public_key():
+        raise IdentityError(f"{folder / KEY} is not the key of {CERTIFICATE}")
+    try:
+        verify_chain(identity.chain, identity.fingerprint, now)
+    except ChainRefused as error:
+        raise IdentityError(f"the certificates in {folder} cannot be used: {error}") from error
+    return identity
+
+
+def load_or_create_identity(
+    folder: Path, entropy: Entropy, now: datetime, host_names: Sequence[str]
+) -> tuple[Identity, bool]:
+    """The identity in ``folder``, and whether it was created just now. Raises `IdentityError`."""
+    try:
+        return load_identity(folder, now=now), False
+    except IdentityMissing:
+        identity = create_identity(entropy, now, host_names)
+        save_identity(identity, folder)
+        return identity, True
+
+
+def _ca_certificate(entropy: Entropy, now: datetime, key: SignaturePrivateKey) -> x509.Certificate:
+    public = _foreign(key).public_key()
+    subject_key = x509.SubjectKeyIdentifier.from_public_key(public)
+    return (
+        _builder(entropy, now, _CA_NAME, _CA_NAME)
+        .public_key(public)
+        .add_extension(subject_key, critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(subject_key), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(_foreign(key), None)
+    )
+
+
+def _online_certificate(
+    entropy: Entropy,
+    now: datetime,
+    host_names: Sequence[str],
+    key: SignaturePrivateKey,
+    ca: x509.Certificate,
+    ca_key: SignaturePrivateKey,
+) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host_names[0])])
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=True,
+        key_agreement=True,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    builder = (
+        _builder(entropy, now, subject, ca.subject)
+        .public_key(_foreign(key).public_key())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=False)
+        .add_extension(usage, critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    )
+    if len(host_names) > 1:
+        builder = builder.add_extension(x509.SubjectAlternativeName(map(_general_name, host_names)), critical=False)
+    return builder.sign(_foreign(ca_key), None)
+
+
+def _builder(entropy: Entropy, now: datetime, subject: x509.Name, issuer: x509.Name) -> x509.CertificateBuilder:
+    start = now.astimezone(UTC).replace(microsecond=0) - _BACKDATED
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .serial_number((int.from_bytes(entropy.random(20), "big") >> 1) | 1)  # positive, below 2^159
+        .not_valid_before(start)
+        .not_valid_after(start + _LIFETIME)
+    )
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _foreign(key: SignaturePrivateKey) -> ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey:
+    if isinstance(key, Ed25519PrivateKey):
+        return ed25519.Ed25519PrivateKey.from_private_bytes(key.raw)
+    return ed448.Ed448PrivateKey.from_private_bytes(key.raw)
+
+
+def _der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def _certificate_pem(der: bytes) -> bytes:
+    return x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM)
+
+
+def _key_pem(key: SignaturePrivateKey, password: str | None) -> bytes:
+    encryption: serialization.KeySerializationEncryption = (
+        serialization.NoEncryption()
+        if password is None
+        else serialization.BestAvailableEncryption(password.encode())
+    )
+    return _foreign(key).private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+def _load_certificate(path: Path) -> bytes:
+    try:
+        return _der(x509.load_pem_x509_certificate(_read(path)))
+    except ValueError as error:
+        raise IdentityError(f"{path} is not a certificate") from error
+
+
+def _load_key(path: Path) -> SignaturePrivateKey:
+    try:
+        key = serialization.load_pem_private_key(_read(path), None)
+    except (ValueError, TypeError):
+        raise IdentityError(f"{path} is not an unencrypted private key") from None
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return Ed25519PrivateKey(key.private_bytes_raw())
+    if isinstance(key, ed448.Ed448PrivateKey):
+        return Ed448PrivateKey(key.private_bytes_raw())
+    raise IdentityError(f"{path} is neither an Ed25519 nor an Ed448 key")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE + 1)
+    except OSError as error:
+        raise IdentityError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) > _MAX_FILE:
+        raise IdentityError(f"{path} is too large for what it should hold")
+    return content
+
+
+def _check_private(path: Path) -> None:
+    """Refuse a key that other users can read. Windows has no such mode bits."""
+    if sys.platform == "win32" or not path.exists():
+        return
+    if path.stat().st_mode & 0o077:
+        raise IdentityError(f"other users can read {path}: run chmod 600 on it")
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a new file, readable by its owner only, down to the disk."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+__all__ = [
+    "ChainRefused",
+    "Identity",
+    "IdentityError",
+    "IdentityMissing",
+    "TransportError",
+    "create_identity",
+    "load_identity",
+    "load_or_create_identity",
+    "save_identity",
+    "verify_chain",
+]
