@@ -1,0 +1,110 @@
+"""Two connected ends inside one process, for tests: bounded like a socket, closed like TLS."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from smpchat.transport.base import ConnectionClosed, check_blocks
+
+CAPACITY = 8
+"""Blocks that may wait in one direction before `MemoryConnection.send` waits."""
+
+
+class MemoryConnection:
+    """One end of `memory_pair`."""
+
+    def __init__(self, session_id: bytes, peer_leaf: bytes | None, capacity: int) -> None:
+        self._session_id = session_id
+        self._peer_leaf = peer_leaf
+        self._capacity = capacity
+        self._peer: MemoryConnection = self
+        self._arrived: deque[bytes] = deque()
+        self._end: str | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writers: set[asyncio.Future[None]] = set()
+
+    @property
+    def session_id(self) -> bytes:
+        """The same at both ends."""
+        return self._session_id
+
+    @property
+    def peer_leaf(self) -> bytes | None:
+        """As given to `memory_pair`."""
+        return self._peer_leaf
+
+    @property
+    def waiting(self) -> int:
+        """Blocks that arrived and were not received."""
+        return len(self._arrived)
+
+    async def receive(self) -> bytes:
+        """See `BlockConnection.receive`."""
+        while not self._arrived:
+            if self._end is not None:
+                raise ConnectionClosed(self._end)
+            if self._reader is not None:
+                raise RuntimeError("two tasks read from one connection")
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        block = self._arrived.popleft()
+        self._peer.wake()
+        return block
+
+    async def send(self, blocks: Sequence[bytes]) -> None:
+        """See `BlockConnection.send`."""
+        check_blocks(blocks)
+        if self._end is not None:
+            raise ConnectionClosed(self._end)
+        self._peer._arrived.extend(bytes(block) for block in blocks)
+        self._peer.wake()
+        while len(self._peer._arrived) > self._capacity:
+            writer = asyncio.get_running_loop().create_future()
+            self._writers.add(writer)
+            try:
+                await writer
+            finally:
+                self._writers.discard(writer)
+            if self._end is not None:
+                raise ConnectionClosed(self._end)
+
+    async def close(self) -> None:
+        """See `BlockConnection.close`."""
+        self._arrived.clear()
+        self.end("this side closed the connection")
+        self._peer.end("the peer closed the connection")
+
+    def end(self, reason: str) -> None:
+        """Nothing more can be sent; what arrived can still be received."""
+        if self._end is None:
+            self._end = reason
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the waiting calls of this end look again."""
+        for waiter in (self._reader, *self._writers):
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+
+def memory_pair(
+    session_id: bytes = bytes(range(32)), *, leaf: bytes | None = None, capacity: int = CAPACITY
+) -> tuple[MemoryConnection, MemoryConnection]:
+    """The client's and the relay's end of one connection.
+
+    Args:
+        session_id: Of both ends.
+        leaf: Certificate that the client's end sees at the relay's.
+        capacity: Blocks that may wait in one direction, each `BLOCK_SIZE` bytes, before sending waits.
+    """
+    client = MemoryConnection(session_id, leaf, capacity)
+    relay = MemoryConnection(session_id, None, capacity)
+    client._peer, relay._peer = relay, client
+    return client, relay
+
+

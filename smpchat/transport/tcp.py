@@ -1,0 +1,109 @@
+"""TCP under every transport: opening a socket to one of several addresses, its options, and errors in words."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+STAGGER = 0.25
+"""Seconds before the next address of a host is tried beside the one under way (RFC 8305, section 5)."""
+
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+"""Seconds of silence before the first probe and between probes, and probes before giving up (smp-wire 7.5)."""
+
+Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+
+
+def tune(connected: socket.socket) -> None:
+    """Send small writes at once and find dead peers; whatever of it the platform has.
+
+    Without TCP_NODELAY a push to an idle client waits about 43 ms for its delayed acknowledgement (smp-wire 2.5).
+    """
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE:
+        if hasattr(socket, name):
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def acknowledge_now(connected: socket.socket) -> None:
+    """Acknowledge what was read without delay. The kernel forgets the wish, so it is repeated after each read."""
+    if hasattr(socket, "TCP_QUICKACK"):
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+async def open_socket(host: str, port: int) -> socket.socket:
+    """A connected socket to the address of ``host`` that answers first.
+
+    Raises:
+        OSError: The name does not resolve, or no address answers: then the error of the first address.
+    """
+    loop = asyncio.get_running_loop()
+    addresses: Sequence[Address] = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    waiting = list(addresses)
+    attempts: list[asyncio.Task[socket.socket]] = []
+    winner: socket.socket | None = None
+    try:
+        while winner is None and (waiting or not all(attempt.done() for attempt in attempts)):
+            if waiting:
+                attempts.append(loop.create_task(_connect(waiting.pop(0))))
+            under_way = [attempt for attempt in attempts if not attempt.done()]
+            if under_way:
+                await asyncio.wait(
+                    under_way, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
+                )
+            winner = next((a.result() for a in attempts if a.done() and a.exception() is None), None)
+    finally:
+        for attempt in attempts:
+            attempt.cancel()
+        for result in await asyncio.gather(*attempts, return_exceptions=True):
+            if isinstance(result, socket.socket) and result is not winner:
+                result.close()
+    if winner is None:
+        raise next((e for a in attempts if (e := a.exception())), OSError(errno.EHOSTUNREACH, "no address"))
+    return winner
+
+
+async def _connect(address: Address) -> socket.socket:
+    family, kind, protocol, _, target = address
+    connected = socket.socket(family, kind, protocol)
+    try:
+        connected.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connected, target)
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
+def describe(error: BaseException) -> str:
+    """``error`` of the network or TLS in a few lower-case words."""
+    match error:
+        case ConnectionRefusedError():
+            return "connection refused"
+        case socket.gaierror():
+            return "this host name cannot be found"
+        case UnicodeError():
+            return "this is not a host name"
+        case TimeoutError():
+            return "no answer"
+        case ConnectionError():
+            return "the connection was broken off"
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+            return "the connection was closed"
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "HTTP_REQUEST"):
+            return "TLS is not spoken here"
+        case ssl.SSLError(reason=str(reason)):
+            return f"TLS failed ({reason.replace('_', ' ').lower()})"
+        case ssl.SSLError():
+            return "TLS failed"
+        case OSError(errno=int(number)):
+            words = os.strerror(number)
+            return words[:1].lower() + words[1:]
+    return type(error).__name__
+

@@ -1,0 +1,278 @@
+"""Blocks over TLS: connecting to a relay and accepting connections (smp-wire 2.1 to 2.6).
+
+A client sends no server name, since a relay that shares its port with a web site would hand the connection to the web
+server. It accepts any certificate here: the handshake of `smpchat.protocol` checks identity before anything is sent.
+Sessions are never resumed, because the channel binding of a resumed one differs between Python and the reference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import ssl
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from smpchat.transport.base import (
+    BLOCK_SIZE,
+    ConnectFailed,
+    ConnectionClosed,
+    ListenFailed,
+    OnConnection,
+    TransportError,
+    check_blocks,
+)
+from smpchat.transport.identity import Identity
+from smpchat.transport.tcp import describe, open_socket
+from smpchat.transport.tls_stream import TLSStream
+
+_log = logging.getLogger(__name__)
+
+CLIENT_ALPN = ("smp/1",)
+SERVER_ALPN = ("smp/1", "http/1.1")  # official clients offer the latter on port 443
+HANDSHAKE_TIMEOUT = 60.0
+"""Seconds a client has for the TLS handshake (smp-wire 2.1)."""
+_OP_LEGACY_SERVER_CONNECT = 0x4  # `ssl` names it from Python 3.12; the reference at TLS 1.2 needs it (smp-wire 2.5)
+
+
+def client_context() -> ssl.SSLContext:
+    """TLS settings of a client: any certificate, `CLIENT_ALPN`, TLS 1.2 and 1.3."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | _OP_LEGACY_SERVER_CONNECT
+    context.set_alpn_protocols(list(CLIENT_ALPN))
+    return context
+
+
+def server_context(identity: Identity) -> ssl.SSLContext:
+    """TLS settings of a relay: its chain, `SERVER_ALPN`, TLS 1.2 and 1.3, no tickets."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE-ECDSA-CHACHA20-POLY1305")  # of TLS 1.2; those of 1.3 stay as OpenSSL has them
+    context.num_tickets = 0
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(list(SERVER_ALPN))
+    # `ssl` loads certificates from files only. A password known to this call keeps the key itself off the disk.
+    password = secrets.token_bytes(16).hex()
+    with tempfile.TemporaryDirectory(prefix="smpchat-") as folder:
+        chain, key = Path(folder, "chain.pem"), Path(folder, "key.pem")
+        chain.write_bytes(identity.chain_pem())
+        key.write_bytes(identity.key_pem(password))
+        context.load_cert_chain(chain, key, password)
+    return context
+
+
+class TLSConnection:
+    """A `BlockConnection` over a stream whose handshake is complete."""
+
+    def __init__(self, stream: TLSStream) -> None:
+        tls = stream.ssl_object
+        if tls.session_reused:
+            raise ConnectionClosed("the peer resumed a TLS session, which has no session identifier of its own")
+        session_id = tls.get_channel_binding("tls-unique")
+        if not session_id:
+            raise ConnectionClosed("TLS gives this connection no session identifier")
+        self._stream = stream
+        self._session_id = session_id
+        self._peer_leaf = tls.getpeercert(True)
+        self._partial = bytearray()
+
+    @property
+    def session_id(self) -> bytes:
+        """The client's Finished message: 12 bytes with TLS 1.2, 32 or 48 with TLS 1.3."""
+        return self._session_id
+
+    @property
+    def peer_leaf(self) -> bytes | None:
+        """DER of the relay's certificate; None at the relay."""
+        return self._peer_leaf
+
+    @property
+    def alpn(self) -> str | None:
+        """The protocol name both sides agreed on; without one the reference offers SMP version 6 only."""
+        return self._stream.ssl_object.selected_alpn_protocol()
+
+    @property
+    def tls_version(self) -> str:
+        """Such as ``TLSv1.3``."""
+        return self._stream.ssl_object.version() or "unknown"
+
+    async def receive(self) -> bytes:
+        """See `BlockConnection.receive`."""
+        partial = self._partial
+        while True:
+            try:
+                data = await self._stream.read(BLOCK_SIZE - len(partial))
+            except ConnectionClosed as error:
+                if partial:
+                    raise ConnectionClosed(f"{error} in the middle of a block") from None
+                raise
+            if not partial and len(data) == BLOCK_SIZE:  # one record, the usual case
+                return data
+            partial += data
+            if len(partial) == BLOCK_SIZE:
+                block = bytes(partial)
+                partial.clear()
+                return block
+
+    async def send(self, blocks: Sequence[bytes]) -> None:
+        """See `BlockConnection.send`."""
+        check_blocks(blocks)
+        self._stream.write(blocks)
+        await self._stream.drain()
+
+    async def close(self) -> None:
+        """See `BlockConnection.close`."""
+        await self._stream.close()
+
+
+async def connect(
+    hosts: Sequence[str],
+    port: int,
+    *,
+    timeout: float,  # noqa: ASYNC109 - it is shared out among the hosts
+    context: ssl.SSLContext | None = None,
+) -> TLSConnection:
+    """Connect to the first of ``hosts`` that completes a TLS handshake.
+
+    Args:
+        hosts: Names or addresses of one relay, tried in this order.
+        port: TCP port.
+        timeout: Seconds for all of it; a host that does not answer leaves the others their share.
+        context: In place of `client_context`.
+    Raises:
+        ConnectFailed: No host; the message names each with the reason, ``cannot reach relay HOST:PORT: …``.
+    """
+    reachable = [host for host in hosts if not host.endswith(".onion")]
+    if not reachable:
+        raise ConnectFailed(f"cannot reach relay {hosts[0]}:{port}: onion addresses need Tor", temporary=False)
+    context = context or client_context()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    reasons: list[str] = []
+    for index, host in enumerate(reachable):
+        now = loop.time()
+        share = now + max(0.0, deadline - now) / (len(reachable) - index)
+        try:
+            async with asyncio.timeout_at(share):
+                return await _connect_host(context, host, port)
+        except TimeoutError:
+            reasons.append(f"{host}:{port}: no answer within {timeout:g} s")
+        except (OSError, UnicodeError) as error:
+            reasons.append(f"{host}:{port}: {describe(error)}")
+        except TransportError as error:
+            reasons.append(f"{host}:{port}: {error}")
+    raise ConnectFailed("cannot reach relay " + "; ".join(reasons))
+
+
+async def _connect_host(context: ssl.SSLContext, host: str, port: int) -> TLSConnection:
+    loop = asyncio.get_running_loop()
+    connected = await open_socket(host, port)
+    try:
+        _, stream = await loop.create_connection(lambda: TLSStream(context, server_side=False), sock=connected)
+    except BaseException:
+        connected.close()
+        raise
+    try:
+        await stream.handshake()
+        return TLSConnection(stream)
+    except BaseException:
+        stream.abort()
+        raise
+
+
+class TLSListener:
+    """Accepts TLS connections; made by `serve`."""
+
+    def __init__(self, context: ssl.SSLContext, on_connection: OnConnection, handshake_timeout: float) -> None:
+        self._context = context
+        self._on_connection = on_connection
+        self._handshake_timeout = handshake_timeout
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str | None, port: int) -> None:
+        """Listen. Raises `ListenFailed`."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(self._accept, host or None, port, backlog=1024)
+        except (OSError, OverflowError) as error:
+            reason = describe(error) if isinstance(error, OSError) else "no such port"
+            raise ListenFailed(f"cannot listen on {host or '*'}:{port}: {reason}", temporary=False) from error
+
+    @property
+    def port(self) -> int:
+        """The TCP port in use."""
+        if self._server is None or not self._server.sockets:
+            raise ListenFailed("the listener is closed", temporary=False)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """See `Listener.close`."""
+        if self._server is not None:
+            self._server.close()
+        while self._tasks:
+            tasks = tuple(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    def _accept(self) -> TLSStream:
+        stream = TLSStream(self._context, server_side=True)
+        task = asyncio.get_running_loop().create_task(self._serve(stream))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return stream
+
+    async def _serve(self, stream: TLSStream) -> None:
+        try:
+            async with asyncio.timeout(self._handshake_timeout):
+                await stream.handshake()
+            connection = TLSConnection(stream)
+        except (OSError, TransportError) as error:  # a timeout is an OSError too
+            _log.debug("TLS handshake with a client: %s", describe(error) if isinstance(error, OSError) else error)
+            stream.abort()
+            return
+        except BaseException:
+            stream.abort()
+            raise
+        try:
+            await self._on_connection(connection)
+        except TransportError as error:
+            _log.debug("connection: %s", error)
+        except Exception:
+            _log.exception("serving a connection failed")
+        finally:
+            await connection.close()
+
+
+async def serve(
+    identity: Identity,
+    host: str | None,
+    port: int,
+    on_connection: OnConnection,
+    *,
+    handshake_timeout: float = HANDSHAKE_TIMEOUT,
+    context: ssl.SSLContext | None = None,
+) -> TLSListener:
+    """Accept TLS connections and run ``on_connection`` for each in a task of its own.
+
+    Args:
+        identity: Certificates and key to show.
+        host: Address to listen on; None or empty for all.
+        port: TCP port; 0 for any free one, see `TLSListener.port`.
+        on_connection: Serves a connection, which is closed when this returns or raises.
+        handshake_timeout: Seconds a client has for the TLS handshake.
+        context: In place of `server_context`.
+    Raises:
+        ListenFailed: The address is taken or not of this computer.
+    """
+    listener = TLSListener(context or server_context(identity), on_connection, handshake_timeout)
+    await listener.start(host, port)
+    return listener

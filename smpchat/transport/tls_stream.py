@@ -1,0 +1,229 @@
+"""TLS over an asyncio transport as a pump between OpenSSL and the socket; whoever frames the bytes pulls them out.
+
+asyncio's own SSL layer holds a 256 KiB buffer for every connection and hides the channel binding and the server's
+tickets. Here ciphertext waits in OpenSSL's memory buffer until it is wanted, and reading from the socket pauses while
+more than `HIGH_WATER` bytes wait, so that a peer cannot make the buffer grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterable
+
+from smpchat.transport.base import ConnectionClosed
+from smpchat.transport.tcp import acknowledge_now, describe, tune
+
+HIGH_WATER = 128 * 1024
+"""Bytes of ciphertext that may wait before reading from the socket pauses; at most one read (256 KiB) comes on top."""
+CLOSE_GRACE = 2.0
+"""Seconds that `TLSStream.close` waits for the peer to take what is under way."""
+_CLOSED_HERE = "this side closed the connection"
+_CLOSED_THERE = "the peer closed the connection"
+
+
+class TLSStream(asyncio.Protocol):
+    """One TLS connection over a TCP transport.
+
+    Args:
+        context: With the certificates and limits of this side.
+        server_side: Which side of the handshake this is. A client sends no server name (smp-wire trap 8).
+    """
+
+    def __init__(self, context: ssl.SSLContext, *, server_side: bool) -> None:
+        loop = asyncio.get_running_loop()
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
+        self._server_side = server_side
+        self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
+        self._handshake: asyncio.Future[None] = loop.create_future()
+        self._handshake.add_done_callback(_retrieve)
+        self._lost: asyncio.Future[None] = loop.create_future()
+        self._end: str | None = None  # why nothing more can be read or written
+        self._loss = _CLOSED_THERE  # why TCP ended; what came before can still be read
+        self._reader: asyncio.Future[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._reading_paused = False
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject:
+        """OpenSSL's view of the connection."""
+        return self._ssl
+
+    async def handshake(self) -> None:
+        """Wait for the TLS handshake. Raises `OSError`, of which `ssl.SSLError` is one; then `abort`."""
+        await asyncio.shield(self._handshake)
+
+    async def read(self, size: int) -> bytes:
+        """Between 1 and ``size`` bytes. A cancelled call loses nothing. Raises `ConnectionClosed` at the end."""
+        while (data := self._decrypt(size)) is None:
+            if self._end is not None:
+                raise ConnectionClosed(self._end)
+            if self._reader is not None:
+                raise RuntimeError("two tasks read from one connection")
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        return data
+
+    def write(self, parts: Iterable[bytes]) -> None:
+        """Encrypt ``parts``, each into TLS records of its own, and hand all of it to the socket in one write.
+
+        Raises:
+            ConnectionClosed: Nothing was sent.
+        """
+        transport = self._transport
+        if self._end is not None or transport is None or transport.is_closing():
+            raise ConnectionClosed(self._end or self._loss)
+        try:
+            for part in parts:
+                self._ssl.write(part)
+        except ssl.SSLError as error:
+            self._finish(describe(error))
+            transport.abort()
+            raise ConnectionClosed(describe(error)) from error
+        self._flush()
+
+    async def drain(self) -> None:
+        """Wait until the socket takes more. Raises `ConnectionClosed` if it never will."""
+        if not self._writable.is_set():
+            await self._writable.wait()
+            if self._end is not None or self._lost.done():
+                raise ConnectionClosed(self._end or self._loss)
+
+    async def close(self) -> None:
+        """Say goodbye, let the peer take what waits for at most `CLOSE_GRACE`, and close; may be repeated."""
+        if self._transport is None:
+            return
+        if self._handshake.done() and not self._transport.is_closing():
+            # unwrap() writes our close_notify, then wants the peer's, for which nobody waits (smp-wire 2.6).
+            with contextlib.suppress(ssl.SSLError):
+                self._ssl.unwrap()
+            self._flush()
+        self._finish(_CLOSED_HERE)
+        self._transport.close()
+        try:
+            async with asyncio.timeout(CLOSE_GRACE):
+                await asyncio.shield(self._lost)
+        except TimeoutError:
+            self._transport.abort()
+            await asyncio.shield(self._lost)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self._finish(_CLOSED_HERE)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: TCP is up."""
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("TLS needs a transport that reads and writes")
+        self._transport = transport
+        self._socket = transport.get_extra_info("socket")
+        if self._socket is not None:
+            tune(self._socket)
+        if not self._server_side:
+            self._continue_handshake()
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: ciphertext came."""
+        if self._socket is not None and not self._server_side:
+            acknowledge_now(self._socket)
+        self._incoming.write(data)
+        if not self._handshake.done():
+            self._continue_handshake()
+        if self._transport is not None and self._incoming.pending > HIGH_WATER and not self._reading_paused:
+            self._transport.pause_reading()
+            self._reading_paused = True
+        self._wake_reader()
+
+    def eof_received(self) -> None:
+        """asyncio: the peer sends no more. Half-open connections have no use (smp-wire 2.6): asyncio closes ours."""
+        self._input_ended()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: TCP has ended."""
+        if exc is not None:
+            self._loss = describe(exc)
+        self._lost.set_result(None)
+        self._writable.set()
+        self._input_ended()
+        if not self._handshake.done():
+            self._handshake.set_exception(exc or ConnectionResetError(self._loss))
+
+    def pause_writing(self) -> None:
+        """asyncio: the socket's buffer is full."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """asyncio: the socket's buffer has room again."""
+        self._writable.set()
+
+    def _continue_handshake(self) -> None:
+        try:
+            self._ssl.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+        except OSError as error:
+            self._flush()  # the alert that tells the peer why
+            self._handshake.set_exception(error)
+            if self._transport is not None:
+                self._transport.close()
+        else:
+            self._flush()
+            self._handshake.set_result(None)
+
+    def _input_ended(self) -> None:
+        self._incoming.write_eof()
+        if not self._handshake.done():
+            self._continue_handshake()
+        self._wake_reader()
+
+    def _decrypt(self, size: int) -> bytes | None:
+        """Plaintext at hand; None if more ciphertext is needed, or if reading has ended and ``_end`` says why."""
+        if self._end is not None:
+            return None
+        try:
+            data = self._ssl.read(size)
+        except ssl.SSLWantReadError:
+            data = None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            data = b""
+        except ssl.SSLError as error:
+            self._finish(describe(error))
+            return None
+        if data == b"":
+            self._finish(self._loss)
+            return None
+        self._flush()  # answers that TLS itself gives, such as to a key update
+        if self._reading_paused and self._incoming.pending <= HIGH_WATER // 2 and self._transport is not None:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        return data
+
+    def _flush(self) -> None:
+        if self._outgoing.pending and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(self._outgoing.read())
+
+    def _finish(self, reason: str) -> None:
+        if self._end is None:
+            self._end = reason
+        self._writable.set()
+        self._wake_reader()
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+
+def _retrieve(future: asyncio.Future[None]) -> None:
+    """Keep asyncio from reporting a failure that nobody waits for any more."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,505 @@
+"""What is particular to TLS; the promises of every transport are in tests/contract."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from smpchat.transport import tls
+from smpchat.transport.base import BLOCK_SIZE, BlockConnection, ConnectFailed, ConnectionClosed, ListenFailed
+from smpchat.transport.tls_stream import HIGH_WATER
+from tests.unit.transport.support import an_identity
+
+BLOCK = bytes(range(256)) * 64
+
+
+async def echo(connection: BlockConnection) -> None:
+    while True:
+        await connection.send([await connection.receive()])
+
+
+@asynccontextmanager
+async def relay(
+    serve: Callable[[BlockConnection], Awaitable[None]] = echo,
+    context: ssl.SSLContext | None = None,
+    handshake_timeout: float = 10,
+) -> AsyncIterator[tls.TLSListener]:
+    listener = await tls.serve(
+        an_identity(), "127.0.0.1", 0, serve, context=context, handshake_timeout=handshake_timeout
+    )
+    try:
+        yield listener
+    finally:
+        await listener.close()
+
+
+def raw_client(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
+    """A client made of nothing but `ssl`, as smp-wire 2.5 describes it."""
+    connected = socket.create_connection(("127.0.0.1", port), timeout=10)
+    return context.wrap_socket(connected, session=session)
+
+
+def plain_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def test_a_connection_is_tls_1_3_with_alpn_and_a_session_id() -> None:
+    async def check() -> None:
+        async with relay() as listener:
+            connection = await tls.connect(["localhost"], listener.port, timeout=10)
+            assert (connection.alpn, connection.tls_version) == ("smp/1", "TLSv1.3")
+            assert len(connection.session_id) in (32, 48)
+            await connection.close()
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("side", ["client", "relay"])
+def test_tls_1_2_gives_a_session_id_of_12_bytes_equal_at_both_ends(side: str) -> None:
+    async def check() -> None:
+        ids: list[bytes] = []
+
+        async def remember(connection: BlockConnection) -> None:
+            ids.append(connection.session_id)
+            await echo(connection)
+
+        client, server = tls.client_context(), tls.server_context(an_identity())
+        (client if side == "client" else server).maximum_version = ssl.TLSVersion.TLSv1_2
+        async with relay(remember, server) as listener:
+            connection = await tls.connect(["127.0.0.1"], listener.port, timeout=10, context=client)
+            await connection.send([BLOCK])
+            assert await connection.receive() == BLOCK
+            assert connection.tls_version == "TLSv1.2"
+            assert ids == [connection.session_id]
+            assert len(connection.session_id) == 12
+            await connection.close()
+
+    asyncio.run(check())
+
+
+def test_tls_1_1_is_refused() -> None:
+    assert tls.client_context().minimum_version is ssl.TLSVersion.TLSv1_2
+    assert tls.server_context(an_identity()).minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_the_client_sends_no_server_name() -> None:
+    async def check() -> None:
+        names: list[str | None] = []
+        context = tls.server_context(an_identity())
+        context.sni_callback = lambda _socket, name, _context: names.append(name)
+        async with relay(context=context) as listener:
+            connection = await tls.connect(["localhost"], listener.port, timeout=10)
+            await connection.close()
+        assert names == [None]
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(("offer", "chosen"), [("smp/1", "smp/1"), ("http/1.1", "http/1.1"), (None, None)])
+def test_the_relay_takes_both_protocol_names_and_none(offer: str | None, chosen: str | None) -> None:
+    async def check() -> None:
+        context = plain_context()
+        if offer is not None:
+            context.set_alpn_protocols([offer])
+        async with relay() as listener:
+            client = await asyncio.to_thread(raw_client, listener.port, context)
+            assert client.selected_alpn_protocol() == chosen
+            client.close()
+
+    asyncio.run(check())
+
+
+def test_a_client_of_plain_ssl_agrees_on_session_id_and_blocks() -> None:
+    async def check() -> None:
+        ids: list[bytes] = []
+
+        async def remember(connection: BlockConnection) -> None:
+            ids.append(connection.session_id)
+            await echo(connection)
+
+        def talk(port: int) -> bytes | None:
+            with raw_client(port, plain_context()) as client:
+                for start in range(0, BLOCK_SIZE, 1000):  # a block in many records
+                    client.sendall(BLOCK[start : start + 1000])
+                got = b""
+                while len(got) < BLOCK_SIZE:
+                    got += client.recv(BLOCK_SIZE)
+                assert got == BLOCK
+                assert client.getpeercert(True) == an_identity().certificate
+                return client.get_channel_binding("tls-unique")
+
+        async with relay(remember) as listener:
+            binding = await asyncio.to_thread(talk, listener.port)
+        assert ids == [binding]
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_the_relay_never_resumes_a_session(version: ssl.TLSVersion) -> None:
+    """On a resumed session Python takes the relay's Finished for the session id (smp-wire trap 42)."""
+
+    async def check() -> None:
+        context = plain_context()
+        context.maximum_version = version
+
+        def twice(port: int) -> tuple[bool | None, bytes | None]:
+            with raw_client(port, context) as first:
+                first.sendall(BLOCK)
+                first.recv(BLOCK_SIZE)
+                session = first.session
+            try:
+                with raw_client(port, context, session) as second:
+                    second.sendall(BLOCK)
+                    return second.session_reused, second.recv(1)
+            except (OSError, ssl.SSLError):
+                return True, b""
+
+        async with relay() as listener:
+            reused, answer = await asyncio.to_thread(twice, listener.port)
+        assert not reused or answer == b""  # either a full handshake, or no service at all
+
+    asyncio.run(check())
+
+
+def test_blocks_cut_into_single_bytes_are_put_together() -> None:
+    async def check() -> None:
+        got: list[bytes] = []
+        done = asyncio.Event()
+
+        async def collect(connection: BlockConnection) -> None:
+            got.append(await connection.receive())
+            done.set()
+
+        def send(port: int) -> None:
+            with raw_client(port, plain_context()) as client:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                for byte in BLOCK[:300]:
+                    client.sendall(bytes([byte]))
+                client.sendall(BLOCK[300:])
+                client.recv(1)
+
+        async with relay(collect) as listener:
+            await asyncio.gather(asyncio.to_thread(send, listener.port), done.wait())
+        assert got == [BLOCK]
+
+    asyncio.run(check())
+
+
+def test_an_end_in_the_middle_of_a_block_is_told() -> None:
+    async def check() -> None:
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        async def collect(connection: BlockConnection) -> None:
+            try:
+                await connection.receive()
+            except ConnectionClosed as error:
+                ended.set_result(str(error))
+                raise
+
+        def send(port: int) -> None:
+            with raw_client(port, plain_context()) as client:
+                client.sendall(BLOCK[:100])
+
+        async with relay(collect) as listener:
+            await asyncio.to_thread(send, listener.port)
+            assert "in the middle of a block" in await ended
+
+    asyncio.run(check())
+
+
+def test_damaged_ciphertext_ends_the_connection() -> None:
+    async def check() -> None:
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        async def collect(connection: BlockConnection) -> None:
+            try:
+                await connection.receive()
+            except ConnectionClosed as error:
+                ended.set_result(str(error))
+                raise
+
+        def send(port: int) -> None:
+            client = raw_client(port, plain_context())
+            bare = socket.socket(fileno=client.detach())
+            bare.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))  # a record whose tag cannot verify
+            with bare:
+                bare.settimeout(10)
+                bare.recv(1000)
+
+        async with relay(collect) as listener:
+            await asyncio.to_thread(send, listener.port)
+            assert "TLS failed" in await ended
+
+    asyncio.run(check())
+
+
+def test_what_waits_unread_is_bounded() -> None:
+    """A peer that floods cannot make the relay hold more than the high-water mark and one read."""
+
+    async def check() -> None:
+        accepted: asyncio.Future[BlockConnection] = asyncio.get_running_loop().create_future()
+        release = asyncio.Event()
+
+        async def hold(connection: BlockConnection) -> None:
+            accepted.set_result(connection)
+            await release.wait()
+
+        async with relay(hold) as listener:
+            client = await tls.connect(["127.0.0.1"], listener.port, timeout=10)
+            flood = asyncio.create_task(client.send([BLOCK] * 2000))
+            connection = await accepted
+            assert isinstance(connection, tls.TLSConnection)
+            await asyncio.wait([flood], timeout=0.3)
+            assert not flood.done()
+            assert HIGH_WATER < connection._stream._incoming.pending <= HIGH_WATER + 256 * 1024
+            release.set()
+            with pytest.raises(ConnectionClosed):
+                await flood
+            await client.close()
+
+    asyncio.run(check())
+
+
+def test_no_delay_is_set_at_both_ends() -> None:
+    async def check() -> None:
+        flags: list[int] = []
+
+        def flag(connection: BlockConnection) -> int:
+            assert isinstance(connection, tls.TLSConnection)
+            connected = connection._stream._socket
+            assert connected is not None
+            return connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+        async def look(connection: BlockConnection) -> None:
+            flags.append(flag(connection))
+            await echo(connection)
+
+        async with relay(look) as listener:
+            client = await tls.connect(["127.0.0.1"], listener.port, timeout=10)
+            await client.send([BLOCK])
+            await client.receive()
+            flags.append(flag(client))
+            await client.close()
+        assert all(flags) and len(flags) == 2
+
+    asyncio.run(check())
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_an_unreachable_relay_is_told_in_words() -> None:
+    port = unused_port()
+    with pytest.raises(ConnectFailed) as failed:
+        asyncio.run(tls.connect(["127.0.0.1"], port, timeout=10))
+    assert str(failed.value) == f"cannot reach relay 127.0.0.1:{port}: connection refused"
+    assert failed.value.temporary
+
+
+def test_hosts_are_tried_in_order() -> None:
+    async def check() -> None:
+        async with relay() as listener:
+            connection = await tls.connect(["no-such-host.invalid", "127.0.0.1"], listener.port, timeout=10)
+            await connection.close()
+        with pytest.raises(ConnectFailed) as failed:
+            await tls.connect(["no-such-host.invalid", "127.0.0.1"], unused_port(), timeout=10)
+        first, second = str(failed.value).split("; ")
+        assert "no-such-host.invalid" in first and "cannot be found" in first
+        assert "127.0.0.1" in second and "refused" in second
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("host", ["", "a" * 64 + ".example", "x..y", "\u0000"])
+def test_host_names_that_cannot_exist(host: str) -> None:
+    with pytest.raises(ConnectFailed, match="cannot reach relay"):
+        asyncio.run(tls.connect([host], unused_port(), timeout=10))
+
+
+def test_an_onion_address_alone_is_a_lasting_failure() -> None:
+    with pytest.raises(ConnectFailed, match="need Tor") as failed:
+        asyncio.run(tls.connect(["abc.onion"], 5223, timeout=10))
+    assert not failed.value.temporary
+
+
+def test_onion_addresses_are_passed_over() -> None:
+    async def check() -> None:
+        async with relay() as listener:
+            connection = await tls.connect(["abc.onion", "127.0.0.1"], listener.port, timeout=10)
+            await connection.close()
+
+    asyncio.run(check())
+
+
+def test_a_relay_that_says_nothing_fails_within_the_timeout() -> None:
+    async def check() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+            start = time.monotonic()
+            with pytest.raises(ConnectFailed, match=r"no answer within 0\.3 s"):
+                await tls.connect(["127.0.0.1", "127.0.0.1"], port, timeout=0.3)
+            assert 0.25 < time.monotonic() - start < 3
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "TLS is not spoken here"),
+        (b"\x15\x03\x03\0\2\2\x28", "TLS failed"),
+        (b"", "closed"),
+    ],
+)
+def test_what_is_not_a_relay_is_told_in_words(answer: bytes, words: str) -> None:
+    async def check() -> None:
+        async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1000)
+            writer.write(answer)
+            writer.close()
+
+        server = await asyncio.start_server(reply, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ConnectFailed, match=words) as failed:
+            await tls.connect(["127.0.0.1"], port, timeout=10)
+        assert str(failed.value).startswith(f"cannot reach relay 127.0.0.1:{port}: ")
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(check())
+
+
+def test_a_cancelled_connect_leaves_no_socket() -> None:
+    async def check() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.settimeout(10)
+            connecting = asyncio.create_task(tls.connect(["127.0.0.1"], silent.getsockname()[1], timeout=30))
+            peer, _ = await asyncio.to_thread(silent.accept)
+            with peer:
+                peer.settimeout(10)
+                assert await asyncio.to_thread(peer.recv, 1)  # the client hello is under way
+                connecting.cancel()
+                await asyncio.wait([connecting])
+                assert connecting.cancelled()
+
+                def drained() -> bool:
+                    try:
+                        while peer.recv(4096):
+                            continue
+                    except ConnectionResetError:
+                        return True
+                    return True
+
+                assert await asyncio.to_thread(drained)
+
+    asyncio.run(check())
+
+
+def test_a_client_that_never_speaks_is_dropped() -> None:
+    async def check() -> None:
+        async with relay(handshake_timeout=0.2) as listener:
+
+            def wait_for_end() -> bytes:
+                with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as mute:
+                    return mute.recv(1)
+
+            assert await asyncio.to_thread(wait_for_end) == b""
+
+    asyncio.run(check())
+
+
+def test_noise_in_place_of_tls_harms_nobody_else() -> None:
+    async def check() -> None:
+        async with relay() as listener:
+
+            def noise() -> None:
+                with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as client:
+                    client.sendall(b"GET / HTTP/1.1\r\n\r\n" + bytes(5000))
+                    while client.recv(1000):
+                        continue
+
+            try:
+                await asyncio.to_thread(noise)
+            except ConnectionResetError as error:  # the relay closed before all of the noise was sent
+                assert error.errno
+            connection = await tls.connect(["127.0.0.1"], listener.port, timeout=10)
+            await connection.send([BLOCK])
+            assert await connection.receive() == BLOCK
+            await connection.close()
+
+    asyncio.run(check())
+
+
+def test_a_handler_that_fails_closes_its_connection_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def check() -> None:
+        async def fail(connection: BlockConnection) -> None:
+            raise KeyError("bug")
+
+        async with relay(fail) as listener:
+            connection = await tls.connect(["127.0.0.1"], listener.port, timeout=10)
+            with pytest.raises(ConnectionClosed, match="the peer closed"):
+                await connection.receive()
+            await connection.close()
+
+    asyncio.run(check())
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_closing_the_listener_ends_its_connections() -> None:
+    async def check() -> None:
+        async with relay() as listener:
+            connection = await tls.connect(["127.0.0.1"], listener.port, timeout=10)
+            await connection.send([BLOCK])
+            await connection.receive()
+            port = listener.port
+            await listener.close()
+            with pytest.raises(ConnectionClosed):
+                await connection.receive()
+            await connection.close()
+            with pytest.raises(ConnectFailed, match="refused"):
+                await tls.connect(["127.0.0.1"], port, timeout=10)
+            with pytest.raises(ListenFailed):
+                print(listener.port)
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", None), ("192.0.2.1", 0), ("127.0.0.1", 70_000)])
+def test_an_address_that_cannot_be_listened_on(host: str, port: int | None) -> None:
+    async def check() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            wanted = taken.getsockname()[1] if port is None else port
+            with pytest.raises(ListenFailed, match=f"cannot listen on {host}:{wanted}: ") as failed:
+                await tls.serve(an_identity(), host, wanted, echo)
+            assert not failed.value.temporary
+
+    asyncio.run(check())
+
+
+def test_the_key_never_lies_unencrypted_in_a_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    write = Path.write_bytes
+
+    def spy(path: Path, content: bytes) -> int:
+        seen.append(content.decode().splitlines()[0])
+        return write(path, content)
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(Path, "write_bytes", spy)
+    tls.server_context(an_identity())
+    assert seen == ["-----BEGIN CERTIFICATE-----", "-----BEGIN ENCRYPTED PRIVATE KEY-----"]
+    assert list(tmp_path.iterdir()) == []
