@@ -1,0 +1,64 @@
+"""Key derivation: HKDF with SHA-512 for everything, and the two derivations of the double ratchet.
+
+Source: RFC 5869; agent-wire 0.5 and 4.3.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import NamedTuple
+
+_HASH = "sha512"
+_HASH_SIZE = 64
+
+
+def hkdf_sha512(salt: bytes, ikm: bytes, info: bytes, length: int) -> bytes:
+    """``length`` bytes (at most 16,320) of HKDF-SHA512, extract and expand. An empty salt is a zero-length HMAC key."""
+    if not 0 < length <= 255 * _HASH_SIZE:
+        raise ValueError(f"HKDF-SHA512 gives 1 to {255 * _HASH_SIZE} bytes, not {length}")
+    pseudorandom_key = hmac.digest(salt, ikm, _HASH)
+    block, output = b"", b""
+    for counter in range(1, -(-length // _HASH_SIZE) + 1):
+        block = hmac.digest(pseudorandom_key, block + info + bytes([counter]), _HASH)
+        output += block
+    return output[:length]
+
+
+def hkdf3(salt: bytes, ikm: bytes, info: bytes) -> tuple[bytes, bytes, bytes]:
+    """96 bytes of HKDF-SHA512 as three keys of 32 bytes."""
+    output = hkdf_sha512(salt, ikm, info, 96)
+    return output[:32], output[32:64], output[64:]
+
+
+class RootStep(NamedTuple):
+    """What a step of the root chain gives, 32 bytes each."""
+
+    root_key: bytes
+    chain_key: bytes
+    next_header_key: bytes
+
+    def __repr__(self) -> str:
+        return "RootStep(…)"
+
+
+class ChainStep(NamedTuple):
+    """What a step of a sending or receiving chain gives: keys of 32 bytes, IVs of 16."""
+
+    chain_key: bytes
+    message_key: bytes
+    body_iv: bytes
+    header_iv: bytes
+
+    def __repr__(self) -> str:
+        return "ChainStep(…)"
+
+
+def root_step(root_key: bytes, dh_secret: bytes, kem_secret: bytes = b"") -> RootStep:
+    """A Diffie-Hellman step: the root key is the salt, and a KEM secret, if any, follows the X448 output."""
+    return RootStep(*hkdf3(root_key, dh_secret + kem_secret, b"SimpleXRootRatchet"))
+
+
+def chain_step(chain_key: bytes) -> ChainStep:
+    """One message's step: the chain key is the input, the salt is empty. The third part is both IVs, body first."""
+    next_key, message_key, ivs = hkdf3(b"", chain_key, b"SimpleXChainRatchet")
+    return ChainStep(next_key, message_key, ivs[:16], ivs[16:])

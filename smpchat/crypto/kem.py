@@ -1,0 +1,148 @@
+"""Key encapsulation (sntrup761) through the optional package ``pqcrypto``, and its fields on the wire.
+
+The package is imported when first used, so that everything else works without it. It draws its own randomness from the
+operating system. Source: agent-wire 2.6 and 4.8.
+"""
+
+from __future__ import annotations
+
+import hmac
+import importlib
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import ClassVar
+
+from smpchat.crypto.errors import CryptoError, KeyFormatError
+from smpchat.encoding.codec import Codec, large_bytes, mapped, record, tagged
+from smpchat.encoding.reader import DecodeError
+
+PUBLIC_SIZE, PRIVATE_SIZE, CIPHERTEXT_SIZE, SECRET_SIZE = 1158, 1763, 1039, 32
+
+
+class KEMUnavailable(CryptoError):
+    """The package ``pqcrypto`` is not installed: ``pip install pqcrypto``, or go on without a KEM."""
+
+
+@dataclass(frozen=True, slots=True)
+class KEMPublicKey:
+    """1,158-byte public key; it may travel in the clear, but is too long to show."""
+
+    raw: bytes = field(repr=False)
+    SIZE: ClassVar[int] = PUBLIC_SIZE
+
+    def __post_init__(self) -> None:
+        _sized("KEM public key", self.raw, PUBLIC_SIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class KEMPrivateKey:
+    """1,763-byte private key, as the reference and OpenSSH store it."""
+
+    raw: bytes = field(repr=False)
+    SIZE: ClassVar[int] = PRIVATE_SIZE
+
+    def __post_init__(self) -> None:
+        _sized("KEM private key", self.raw, PRIVATE_SIZE)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, KEMPrivateKey):
+            return NotImplemented
+        return hmac.compare_digest(self.raw, other.raw)
+
+    def __hash__(self) -> int:
+        return hash(self.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class KEMCiphertext:
+    """1,039 bytes that the owner of a private key turns into the shared secret."""
+
+    raw: bytes = field(repr=False)
+    SIZE: ClassVar[int] = CIPHERTEXT_SIZE
+
+    def __post_init__(self) -> None:
+        _sized("KEM ciphertext", self.raw, CIPHERTEXT_SIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class KEMProposed:
+    """A party offers its public key (``P``)."""
+
+    key: KEMPublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class KEMAccepted:
+    """A party answers with a secret for the peer's key, and its own next key (``A``)."""
+
+    ciphertext: KEMCiphertext
+    key: KEMPublicKey
+
+
+KEMParams = KEMProposed | KEMAccepted
+
+
+def _sized(what: str, raw: bytes, size: int) -> None:
+    if len(raw) != size:
+        raise KeyFormatError(f"{what}: {size} bytes expected, got {len(raw)}")
+
+
+def _public_key(raw: bytes) -> KEMPublicKey:
+    try:
+        return KEMPublicKey(raw)
+    except KeyFormatError as error:
+        raise DecodeError(str(error)) from None
+
+
+def _ciphertext(raw: bytes) -> KEMCiphertext:
+    try:
+        return KEMCiphertext(raw)
+    except KeyFormatError as error:
+        raise DecodeError(str(error)) from None
+
+
+kem_public_key: Codec[KEMPublicKey] = mapped(large_bytes, _public_key, lambda key: key.raw)
+kem_ciphertext: Codec[KEMCiphertext] = mapped(large_bytes, _ciphertext, lambda ciphertext: ciphertext.raw)
+kem_params: Codec[KEMParams] = tagged(
+    "KEM parameters",
+    [
+        (b"P", KEMProposed, record(KEMProposed, key=kem_public_key)),
+        (b"A", KEMAccepted, record(KEMAccepted, ciphertext=kem_ciphertext, key=kem_public_key)),
+    ],
+)
+
+
+def _implementation() -> ModuleType:
+    try:
+        return importlib.import_module("pqcrypto.kem.sntrup_761")
+    except ImportError:
+        raise KEMUnavailable("sntrup761 needs the package pqcrypto, which is not installed") from None
+
+
+def available() -> bool:
+    """Whether `generate`, `encapsulate` and `decapsulate` can work here."""
+    try:
+        _implementation()
+    except KEMUnavailable:
+        return False
+    return True
+
+
+def generate() -> tuple[KEMPublicKey, KEMPrivateKey]:
+    """A new key pair. Raises `KEMUnavailable`."""
+    public, private = _implementation().keygen()
+    return KEMPublicKey(public), KEMPrivateKey(private)
+
+
+def encapsulate(public: KEMPublicKey) -> tuple[KEMCiphertext, bytes]:
+    """A ciphertext for the owner of ``public``, and the 32-byte secret that it carries. Raises `KEMUnavailable`."""
+    ciphertext, secret = _implementation().encaps(public.raw)
+    return KEMCiphertext(ciphertext), bytes(secret)
+
+
+def decapsulate(private: KEMPrivateKey, ciphertext: KEMCiphertext) -> bytes:
+    """The 32-byte secret in ``ciphertext``. Raises `KEMUnavailable`.
+
+    A ciphertext made for another key gives a secret that nobody else has, not an error.
+    """
+    return bytes(_implementation().decaps(private.raw, ciphertext.raw))

@@ -1,0 +1,29 @@
+"""Padding that hides lengths: a 2-byte length, the message, then ``#`` up to a fixed size (agent-wire 0.3)."""
+
+from __future__ import annotations
+
+from smpchat.crypto.errors import PaddingError
+
+_FILLER = b"#"
+LENGTH_SIZE = 2
+"""Bytes of the length in front; a message of ``n - 2`` bytes fills ``n`` padded bytes."""
+MAX_MESSAGE = 65533
+"""Longest message the reference pads."""
+
+
+def pad(message: bytes, length: int) -> bytes:
+    """``message`` padded to ``length`` bytes. Raises `PaddingError` if it does not fit."""
+    size = len(message)
+    if size > MAX_MESSAGE or size + LENGTH_SIZE > length:
+        raise PaddingError(f"a message of {size} bytes does not fit {length} padded bytes")
+    return size.to_bytes(LENGTH_SIZE, "big") + message + _FILLER * (length - size - LENGTH_SIZE)
+
+
+def unpad(padded: bytes) -> bytes:
+    """The message inside; what fills the rest is not looked at. Raises `PaddingError`."""
+    if len(padded) < LENGTH_SIZE:
+        raise PaddingError("padded message without a length")
+    end = LENGTH_SIZE + int.from_bytes(padded[:LENGTH_SIZE], "big")
+    if end > len(padded):
+        raise PaddingError("padded message is shorter than its length says")
+    return padded[LENGTH_SIZE:end]
