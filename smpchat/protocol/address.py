@@ -1,0 +1,92 @@
+"""Addresses of relays, binary and as ``smp://`` text (smp-wire 1.1 and 1.4)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from smpchat.encoding.codec import Codec, mapped, non_empty, record, short_bytes
+from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.text import from_base64url, to_base64url
+
+DEFAULT_PORT = 5223
+
+_HOST = re.compile(r"[^:#,;/@\s]+|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+")
+_ADDRESS = re.compile(
+    r"smp://(?P<key>[A-Za-z0-9_-]+=*)(?::(?P<password>[^@\s:/]+))?@(?P<hosts>(?:\[[^\]]*\]|[^/#?:\s])+)(?::(?P<port>[0-9]{1,5}))?/?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SMPServer:
+    """A relay: its hosts, the port as text ("" is the default one and stays so), and its certificate's fingerprint."""
+
+    hosts: tuple[str, ...]
+    port: str
+    key_hash: bytes
+
+    @property
+    def port_number(self) -> int:
+        """The port to connect to."""
+        return int(self.port) if self.port else DEFAULT_PORT
+
+    def __str__(self) -> str:
+        return format_server(self)
+
+
+@dataclass(frozen=True, slots=True)
+class SMPServerAddress:
+    """A relay and the password for making queues there, if it wants one."""
+
+    server: SMPServer
+    password: str | None = None
+
+
+def format_server(address: SMPServer | SMPServerAddress) -> str:
+    """``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``."""
+    server, password = (address, None) if isinstance(address, SMPServer) else (address.server, address.password)
+    secret = f":{password}" if password else ""
+    hosts = ",".join(f"[{host}]" if ":" in host else host for host in server.hosts)
+    port = f":{server.port}" if server.port else ""
+    return f"smp://{to_base64url(server.key_hash)}{secret}@{hosts}{port}"
+
+
+def parse_server(text: str) -> SMPServerAddress:
+    """Reads a relay's address. Raises `DecodeError`."""
+    match = _ADDRESS.fullmatch(text.strip())
+    if not match:
+        raise DecodeError("smp://FINGERPRINT@HOST:PORT expected")
+    hosts = tuple(host.strip("[]") for host in match["hosts"].split(","))
+    server = SMPServer(_hosts(hosts), _port(match["port"] or ""), from_base64url(match["key"], "fingerprint"))
+    return SMPServerAddress(server, match["password"])
+
+
+def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise DecodeError("host name expected")
+    return hosts
+
+
+def _port(text: str) -> str:
+    if text and (not text.isdecimal() or not text.isascii() or len(text) > 5 or int(text) > 65535):
+        raise DecodeError("port number expected")
+    return text
+
+
+def _ascii(what: str) -> Codec[str]:
+    def to(data: bytes) -> str:
+        try:
+            return data.decode("ascii")
+        except UnicodeDecodeError:
+            raise DecodeError(f"{what} is not ASCII") from None
+
+    return mapped(short_bytes, to, lambda text: text.encode("ascii"))
+
+
+smp_server = record(
+    SMPServer,
+    hosts=mapped(non_empty(_ascii("host")), _hosts, lambda hosts: hosts),
+    port=mapped(_ascii("port"), _port, lambda port: port),
+    key_hash=short_bytes,
+)

@@ -1,0 +1,67 @@
+"""Blocks of 16,384 bytes: padding, and batches of transmissions (smp-wire 2.6 and 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smpchat.crypto.errors import PaddingError
+from smpchat.crypto.padding import pad, unpad
+from smpchat.encoding.codec import large_bytes, non_empty
+from smpchat.encoding.reader import EncodeError
+from smpchat.protocol.errors import BlockError
+
+BLOCK_SIZE = 16384
+"""Bytes of every block on the wire."""
+PLAIN_CONTENT = BLOCK_SIZE - 2
+ENCRYPTED_CONTENT = BLOCK_SIZE - 16 - 2
+BATCH_CONTENT = 16366
+"""Longest content of a batch of several transmissions, plain or encrypted: a count and 16,365 bytes."""
+MAX_BATCH = 255
+
+_batch = non_empty(large_bytes)
+
+
+def pad_block(content: bytes) -> bytes:
+    """A plain block. Raises `EncodeError` over 16,382 bytes of content."""
+    if len(content) > PLAIN_CONTENT:
+        raise EncodeError(f"{len(content)} bytes do not fit a block")
+    return pad(content, BLOCK_SIZE)
+
+
+def unpad_block(block: bytes) -> bytes:
+    """Content of a plain block. Raises `BlockError`."""
+    if len(block) != BLOCK_SIZE:
+        raise BlockError("a block has a wrong size")
+    try:
+        return unpad(block)
+    except PaddingError:
+        raise BlockError("a block has a wrong length field") from None
+
+
+def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) -> list[bytes]:
+    """Contents of as few blocks as hold the transmissions, in order.
+
+    Raises:
+        EncodeError: One transmission is too long for a block.
+    """
+    largest = (ENCRYPTED_CONTENT if encrypted else PLAIN_CONTENT) - 3
+    contents: list[bytes] = []
+    batch: list[bytes] = []
+    size = 1
+    for transmission in transmissions:
+        if len(transmission) > largest:
+            raise EncodeError(f"a transmission of {len(transmission)} bytes does not fit a block")
+        added = len(transmission) + 2
+        if batch and (size + added > BATCH_CONTENT or len(batch) == MAX_BATCH):
+            contents.append(_batch.encode(tuple(batch)))
+            batch, size = [], 1
+        batch.append(transmission)
+        size += added
+    if batch:
+        contents.append(_batch.encode(tuple(batch)))
+    return contents
+
+
+def decode_batch(content: bytes) -> tuple[bytes, ...]:
+    """The transmissions of a block's content, 1 to 255. Raises `DecodeError`."""
+    return _batch.decode(content, "block")

@@ -1,0 +1,77 @@
+"""The per-queue box around what a sender puts into SEND (smp-wire 6, agent-wire 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from smpchat.crypto.box import cb_decrypt, cb_encrypt
+from smpchat.crypto.keys import AuthPublicKey, X25519PublicKey, auth_key, x25519_key
+from smpchat.encoding.codec import Codec, fixed, maybe, record, tagged, tail, word16
+
+CONFIRMATION_PADDING = 15904
+"""Padded length of what carries the sender's key: confirmations, hellos, contact requests."""
+MESSAGE_PADDING = 16000
+
+
+@dataclass(frozen=True, slots=True)
+class PHEmpty:
+    """The queue needs no key: its sender has secured it, or nobody will."""
+
+
+@dataclass(frozen=True, slots=True)
+class PHConfirmation:
+    """The key with which the recipient must secure the queue."""
+
+    sender_key: AuthPublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class ClientMessage:
+    """What the box holds: a header and an agent envelope."""
+
+    header: PHEmpty | PHConfirmation
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientMsgEnvelope:
+    """Body of SEND.
+
+    Attributes:
+        version: SMP client version of the queue.
+        sender_key: The sender's half of the per-queue key, in its first message only.
+        sealed: Box around a `ClientMessage`.
+    """
+
+    version: int
+    sender_key: X25519PublicKey | None
+    nonce: bytes
+    sealed: bytes = field(repr=False)
+
+
+_private_header: Codec[PHEmpty | PHConfirmation] = tagged(
+    "message header",
+    [(b"_", PHEmpty, record(PHEmpty)), (b"K", PHConfirmation, record(PHConfirmation, sender_key=auth_key))],
+)
+client_message = record(ClientMessage, header=_private_header, body=tail)
+client_msg_envelope = record(
+    ClientMsgEnvelope, version=word16, sender_key=maybe(x25519_key), nonce=fixed(24, "nonce"), sealed=tail
+)
+
+
+def seal_client_message(
+    version: int,
+    sender_key: X25519PublicKey | None,
+    secret: bytes,
+    nonce: bytes,
+    message: ClientMessage,
+    padded_length: int,
+) -> bytes:
+    """Body of SEND: 15,992 bytes with a key, 16,043 without. Raises `PaddingError` for a message that is too long."""
+    sealed = cb_encrypt(secret, nonce, client_message.encode(message), padded_length)
+    return client_msg_envelope.encode(ClientMsgEnvelope(version, sender_key, nonce, sealed))
+
+
+def open_client_message(secret: bytes, envelope: ClientMsgEnvelope) -> ClientMessage:
+    """Opens the box. Raises `CryptoError` or `DecodeError`."""
+    return client_message.decode(cb_decrypt(secret, envelope.nonce, envelope.sealed), "client message")

@@ -1,0 +1,65 @@
+"""What a relay seals for the recipient in MSG: time, flags and body, or the quota marker (smp-wire 5.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from smpchat.crypto.box import cb_decrypt, cb_encrypt
+from smpchat.encoding.codec import boolean, int64
+from smpchat.encoding.reader import DecodeError, Reader
+
+RCV_PADDING = 16106
+"""Bytes that the content is padded to before it is sealed."""
+MAX_FLAGS = 8
+
+_QUOTA = b"QUOTA"
+
+
+@dataclass(frozen=True, slots=True)
+class RcvMessage:
+    """A message as it was sent. ``timestamp``: when the relay got it, POSIX seconds."""
+
+    timestamp: int
+    notification: bool
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaMarker:
+    """The queue was full from here on."""
+
+    timestamp: int
+
+
+def encode_rcv_message(message: RcvMessage | QuotaMarker) -> bytes:
+    """Content of MSG before it is sealed."""
+    if isinstance(message, QuotaMarker):
+        return _QUOTA + b" " + int64.write(message.timestamp)
+    return int64.write(message.timestamp) + boolean.write(message.notification) + b" " + message.body
+
+
+def decode_rcv_message(data: bytes) -> RcvMessage | QuotaMarker:
+    """Content of MSG. Raises `DecodeError`."""
+    reader = Reader(data)
+    if reader.starts_with(_QUOTA + b" "):
+        reader.take(len(_QUOTA) + 1)
+        marker = QuotaMarker(int64.read(reader))
+        reader.finish("quota marker")
+        return marker
+    timestamp, notification = int64.read(reader), boolean.read(reader)
+    for _ in range(MAX_FLAGS):
+        if reader.take(1, "message flags") == b" ":
+            return RcvMessage(timestamp, notification, reader.rest())
+    raise DecodeError("message flags are too long")
+
+
+def seal_message(dh_secret: bytes, msg_id: bytes, message: RcvMessage | QuotaMarker) -> bytes:
+    """Body of MSG, 16,122 bytes; the message's id is the nonce, so repeats are the same bytes."""
+    return cb_encrypt(dh_secret, msg_id, encode_rcv_message(message), RCV_PADDING)
+
+
+def open_message(dh_secret: bytes, msg_id: bytes, sealed: bytes) -> RcvMessage | QuotaMarker:
+    """Opens the body of MSG. Raises `CryptoError` or `DecodeError`."""
+    if len(msg_id) != 24:
+        raise DecodeError("message id of a wrong length")
+    return decode_rcv_message(cb_decrypt(dh_secret, msg_id, sealed))

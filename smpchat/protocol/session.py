@@ -1,0 +1,395 @@
+"""The hello exchange and the blocks after it, bytes in and bytes out, for both sides (smp-wire 3).
+
+Both hellos may end with our extension tail (handshake.md 3.6), which other software ignores: the relay's
+``short("smpchat") ‖ min ‖ max``, and, only to a relay that sent it, the client's ``short("smpchat") ‖ version``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from smpchat.crypto.box import ChainKey, block_chains, cb_decrypt, cb_encrypt
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import CryptoError, VerificationError
+from smpchat.crypto.keys import (
+    Ed448PublicKey,
+    Ed25519PublicKey,
+    SignaturePublicKey,
+    X25519PrivateKey,
+    X25519PublicKey,
+    x25519_key,
+)
+from smpchat.encoding.codec import boolean, large_bytes, non_empty, short_bytes, word16
+from smpchat.encoding.reader import DecodeError, EncodeError, Reader
+from smpchat.protocol.block import BLOCK_SIZE, ENCRYPTED_CONTENT, pad_block, unpad_block
+from smpchat.protocol.errors import BlockError, HandshakeError, IdentityError, RemoteProtocolError, VersionError
+from smpchat.protocol.version import (
+    AUTH_CMDS,
+    ENCRYPTED_BLOCK,
+    EXTENSION_VERSIONS,
+    PROXY_HANDSHAKE,
+    SERVICE_CERTS,
+    VersionRange,
+    version_range,
+)
+
+T = TypeVar("T")
+
+_EXTENSION_NAME = b"smpchat"
+_chain = non_empty(large_bytes)
+# SEQUENCE { SEQUENCE { SPKI }, AlgorithmIdentifier, BIT STRING signature }: lengths up to the signature, by algorithm
+_SPKI_SEQUENCE = b"\x30\x2c"
+_SIGNED_KEY_FORMS: tuple[tuple[bytes, bytes, int], ...] = (
+    (bytes.fromhex("3078"), bytes.fromhex("300506032b6570034100"), 64),
+    (bytes.fromhex("3081aa"), bytes.fromhex("300506032b6571037300"), 114),
+)
+
+
+def encode_signed_key(key: X25519PublicKey, sign: Callable[[bytes], bytes]) -> bytes:
+    """DER of a session key signed by the certificate's key; ``sign`` makes an Ed25519 or Ed448 signature."""
+    content = _SPKI_SEQUENCE + key.der
+    signature = sign(content)
+    for head, algorithm, length in _SIGNED_KEY_FORMS:
+        if len(signature) == length:
+            return head + content + algorithm + signature
+    raise EncodeError("the certificate's key is neither Ed25519 nor Ed448")
+
+
+def open_signed_key(der: bytes, signer: SignaturePublicKey) -> X25519PublicKey:
+    """The session key, its signature verified. Raises `VerificationError`."""
+    for head, algorithm, length in _SIGNED_KEY_FORMS:
+        content = der[len(head) : len(head) + 46]
+        if der == head + content + algorithm + der[-length:] and len(content) == 46:
+            signer.verify(der[-length:], content)
+            try:
+                return X25519PublicKey.from_der(content[2:])
+            except CryptoError:
+                break
+    raise VerificationError("the session key is malformed")
+
+
+def _certificate_key(der: bytes) -> SignaturePublicKey:
+    from cryptography import x509  # costs 15 ms: only who connects pays for it
+    from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
+
+    try:
+        key = x509.load_der_x509_certificate(der).public_key()
+    except (ValueError, TypeError) as error:
+        raise IdentityError("The relay's certificate is malformed.") from error
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return Ed25519PublicKey(key.public_bytes_raw())
+    if isinstance(key, ed448.Ed448PublicKey):
+        return Ed448PublicKey(key.public_bytes_raw())
+    raise IdentityError("The relay's certificate has a key of another kind than Ed25519 and Ed448.")
+
+
+# -- hellos -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHello:
+    """A relay's hello; without chain and key from relays below version 7."""
+
+    versions: VersionRange
+    session_id: bytes
+    chain: tuple[bytes, ...] = ()
+    signed_key: bytes | None = None
+    extensions: VersionRange | None = None
+
+    def encode(self) -> bytes:
+        """Content of the block."""
+        content = version_range.write(self.versions) + short_bytes.write(self.session_id)
+        if self.signed_key is not None:
+            content += _chain.write(self.chain) + large_bytes.write(self.signed_key)
+        if self.extensions is not None:
+            content += short_bytes.write(_EXTENSION_NAME) + version_range.write(self.extensions)
+        return content
+
+    @staticmethod
+    def decode(content: bytes) -> ServerHello:
+        """Reads a hello; an unknown tail is ignored. Raises `DecodeError`."""
+        reader = Reader(content)
+        versions, session_id = version_range.read(reader), short_bytes.read(reader)
+        if versions.maximum < AUTH_CMDS or not reader.remaining:
+            return ServerHello(versions, session_id)
+        chain, signed_key = _chain.read(reader), large_bytes.read(reader)
+        return ServerHello(versions, session_id, chain, signed_key, _read_extension(reader, version_range.read))
+
+
+@dataclass(frozen=True, slots=True)
+class ClientHello:
+    """A client's hello. ``extension``: the version of our extensions, if the relay offered them."""
+
+    version: int
+    key_hash: bytes
+    key: X25519PublicKey | None
+    proxy: bool = False
+    service: bool = False
+    extension: int | None = None
+
+    def encode(self) -> bytes:
+        """Content of the block; this program never presents itself as a service."""
+        content = word16.write(self.version) + short_bytes.write(self.key_hash)
+        if self.version >= AUTH_CMDS and self.key is not None:
+            content += x25519_key.write(self.key)  # an absent key is nothing at all, not "0"
+        if self.version >= PROXY_HANDSHAKE:
+            content += boolean.write(self.proxy)
+        if self.version >= SERVICE_CERTS:
+            content += b"0"
+        if self.extension is not None:
+            content += short_bytes.write(_EXTENSION_NAME) + word16.write(self.extension)
+        return content
+
+    @staticmethod
+    def decode(content: bytes) -> ClientHello:
+        """Reads a hello; an unknown tail is ignored. Raises `DecodeError`."""
+        reader = Reader(content)
+        version, key_hash = word16.read(reader), short_bytes.read(reader)
+        key, proxy, service = None, False, False
+        # the key is optional without a mark: its length byte tells it from what may follow
+        if version >= AUTH_CMDS and reader.starts_with(b"\x2c" + X25519PublicKey.DER_PREFIX):
+            key = x25519_key.read(reader)
+        if version >= PROXY_HANDSHAKE:
+            proxy = boolean.read(reader)
+        if version >= SERVICE_CERTS:
+            offset = reader.offset
+            mark = reader.take(1, "service")
+            if mark not in (b"0", b"1"):
+                raise DecodeError("service expected", offset)
+            service = mark == b"1"
+            if service:
+                reader.rest()  # role, chain and key of the service, which the caller refuses
+        return ClientHello(version, key_hash, key, proxy, service, _read_extension(reader, word16.read))
+
+
+def _read_extension(reader: Reader, read: Callable[[Reader], T]) -> T | None:
+    """Our tail, if it is there and whole; any other tail is somebody else's."""
+    tail = reader.rest()
+    name = short_bytes.write(_EXTENSION_NAME)
+    if not tail.startswith(name):
+        return None
+    try:
+        return read(Reader(tail[len(name) :]))
+    except DecodeError:
+        return None
+
+
+# -- session ----------------------------------------------------------------------------------------------------------
+
+
+class SMPSession:
+    """An agreed session: version, keys, and the sealing of blocks.
+
+    The two chain keys move on with every block, so blocks must be sealed and opened in the order of the wire.
+
+    Attributes:
+        version: SMP version of every encoding.
+        session_id: The TLS connection's unique id, part of every signature.
+        keyed_new: Keyed NEW was negotiated.
+        own_session_key: This side's X25519 key; None if it gave none.
+        peer_session_key: The other side's; None if it gave none.
+        chain: Certificates that the relay showed, leaf first, DER.
+    """
+
+    def __init__(
+        self,
+        version: int,
+        session_id: bytes,
+        *,
+        own_key: X25519PrivateKey | None,
+        peer_key: X25519PublicKey | None,
+        is_server: bool,
+        encrypts: bool,
+        extension: int | None = None,
+        chain: tuple[bytes, ...] = (),
+    ) -> None:
+        self.version = version
+        self.session_id = session_id
+        self.own_session_key = own_key
+        self.peer_session_key = peer_key
+        self.keyed_new = extension is not None
+        self.chain = chain
+        self._send: ChainKey | None = None
+        self._receive: ChainKey | None = None
+        if encrypts and own_key is not None and peer_key is not None:
+            to_client, to_server = block_chains(own_key.exchange(peer_key), session_id)
+            self._send, self._receive = (to_client, to_server) if is_server else (to_server, to_client)
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether blocks are encrypted inside TLS (version 11 and later)."""
+        return self._send is not None
+
+    def seal_block(self, content: bytes) -> bytes:
+        """A block to send. Raises `EncodeError` for content that is too long; then nothing has moved."""
+        if self._send is None:
+            return pad_block(content)
+        if len(content) > ENCRYPTED_CONTENT:
+            raise EncodeError(f"{len(content)} bytes do not fit a block")
+        self._send, key, nonce = self._send.step()
+        return cb_encrypt(key, nonce, content, BLOCK_SIZE - 16)
+
+    def open_block(self, block: bytes) -> bytes:
+        """Content of a block. Raises `BlockError`; the chain has moved on all the same, as at the peer."""
+        if self._receive is None:
+            return unpad_block(block)
+        if len(block) != BLOCK_SIZE:
+            raise BlockError("a block has a wrong size")
+        self._receive, key, nonce = self._receive.step()
+        try:
+            return cb_decrypt(key, nonce, block)
+        except CryptoError:
+            raise BlockError("a block does not decrypt") from None
+
+
+class ClientHandshake:
+    """The client's side of the hello exchange.
+
+    Args:
+        server_key_hash: Fingerprint from the relay's address.
+        tls_session_id: ``tls-unique`` of the connection.
+        tls_leaf: DER of the certificate that TLS verified; None where the transport cannot tell.
+        extensions: Whether to use our extensions with a relay that offers them.
+    """
+
+    def __init__(
+        self,
+        server_key_hash: bytes,
+        tls_session_id: bytes,
+        tls_leaf: bytes | None,
+        versions: VersionRange,
+        entropy: Entropy,
+        *,
+        extensions: bool = True,
+    ) -> None:
+        self._key_hash = server_key_hash
+        self._session_id = tls_session_id
+        self._leaf = tls_leaf
+        self._versions = versions
+        self._entropy = entropy
+        self._extensions = extensions
+
+    def receive_hello(self, block: bytes) -> tuple[bytes, SMPSession]:
+        """Check the relay's hello; the block to answer with, and the session.
+
+        The path from the first certificate to the identity, and the dates, are the caller's to check
+        (`SMPSession.chain`) before it sends the block.
+
+        Raises:
+            IdentityError: Not the relay in the address, or not this TLS connection.
+            VersionError: No common version.
+            HandshakeError: The hello is malformed.
+        """
+        try:
+            hello = ServerHello.decode(unpad_block(block))
+        except (DecodeError, RemoteProtocolError) as error:
+            raise HandshakeError("The relay's hello is malformed.") from error
+        if not hmac.compare_digest(hello.session_id, self._session_id):
+            raise IdentityError("The relay's hello names another TLS session: someone may be in between.")
+        version = hello.versions.agree(self._versions)
+        if version is None:
+            side = "the relay" if hello.versions.maximum < self._versions.minimum else "smpchat"
+            raise VersionError(
+                f"The relay speaks SMP versions {hello.versions}, this program {self._versions}: {side} must upgrade."
+            )
+        peer_key = self._check_identity(hello) if hello.signed_key is not None else None
+        if peer_key is None and version >= AUTH_CMDS:
+            raise IdentityError("The relay shows no certificates, though its version has them.")
+        own_key = X25519PrivateKey.generate(self._entropy) if version >= AUTH_CMDS else None
+        extension = EXTENSION_VERSIONS.agree(hello.extensions) if self._extensions and hello.extensions else None
+        answer = ClientHello(version, self._key_hash, own_key.public() if own_key else None, extension=extension)
+        session = SMPSession(
+            version,
+            self._session_id,
+            own_key=own_key,
+            peer_key=peer_key,
+            is_server=False,
+            encrypts=version >= ENCRYPTED_BLOCK,
+            extension=extension,
+            chain=hello.chain,
+        )
+        return pad_block(answer.encode()), session
+
+    def _check_identity(self, hello: ServerHello) -> X25519PublicKey:
+        chain = hello.chain
+        if not 2 <= len(chain) <= 4:
+            raise IdentityError(f"The relay shows {len(chain)} certificates; 2 to 4 are possible.")
+        if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), self._key_hash):
+            raise IdentityError("The relay's fingerprint is not the one in its address.")
+        if self._leaf is not None and not hmac.compare_digest(chain[0], self._leaf):
+            raise IdentityError("The relay's hello shows another certificate than its TLS connection.")
+        assert hello.signed_key is not None
+        try:
+            return open_signed_key(hello.signed_key, _certificate_key(chain[0]))
+        except VerificationError as error:
+            raise IdentityError("The relay's session key is not signed by its certificate.") from error
+
+
+class ServerHandshake:
+    """The relay's side of the hello exchange.
+
+    Args:
+        chain: The relay's certificates, leaf first, DER; the second is its identity.
+        sign: Signs with the leaf's key.
+        extensions: Whether to offer our extensions.
+    """
+
+    def __init__(
+        self,
+        chain: Sequence[bytes],
+        sign: Callable[[bytes], bytes],
+        tls_session_id: bytes,
+        versions: VersionRange,
+        entropy: Entropy,
+        *,
+        extensions: bool = True,
+    ) -> None:
+        self._chain = tuple(chain)
+        self._sign = sign
+        self._session_id = tls_session_id
+        self._versions = versions
+        self._key = X25519PrivateKey.generate(entropy)
+        self._extensions = EXTENSION_VERSIONS if extensions else None
+
+    def hello(self) -> bytes:
+        """The relay's hello block."""
+        if self._versions.maximum < AUTH_CMDS:
+            return pad_block(ServerHello(self._versions, self._session_id).encode())
+        signed = encode_signed_key(self._key.public(), self._sign)
+        hello = ServerHello(self._versions, self._session_id, self._chain, signed, self._extensions)
+        return pad_block(hello.encode())
+
+    def receive_hello(self, block: bytes) -> SMPSession:
+        """Check the client's hello.
+
+        Raises:
+            IdentityError: The client expects another relay.
+            VersionError: A version that was not offered.
+            HandshakeError: Malformed, or a service, which this relay does not serve.
+        """
+        try:
+            hello = ClientHello.decode(unpad_block(block))
+        except (DecodeError, RemoteProtocolError) as error:
+            raise HandshakeError("The client's hello is malformed.") from error
+        if not hmac.compare_digest(hello.key_hash, hashlib.sha256(self._chain[1]).digest()):
+            raise IdentityError("The client expects another relay.")
+        if not self._versions.contains(hello.version):
+            raise VersionError(f"The client chose SMP version {hello.version}; {self._versions} were offered.")
+        if hello.service:
+            raise HandshakeError("The client is a service.")
+        extension = hello.extension
+        if extension is not None and not (self._extensions and self._extensions.contains(extension)):
+            raise VersionError(f"The client chose extension version {extension}, which was not offered.")
+        return SMPSession(
+            hello.version,
+            self._session_id,
+            own_key=self._key if hello.version >= AUTH_CMDS else None,
+            peer_key=hello.key,
+            is_server=True,
+            encrypts=hello.version >= ENCRYPTED_BLOCK and not hello.proxy,
+            extension=extension,
+        )

@@ -1,0 +1,117 @@
+"""Transmissions: one command or message with its authorisation, correlation id and entity id (smp-wire 4.2 to 4.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from smpchat.crypto.box import authenticate, verify_authenticator
+from smpchat.crypto.errors import CryptoError, VerificationError
+from smpchat.crypto.keys import AuthPrivateKey, AuthPublicKey, X25519PrivateKey, X25519PublicKey
+from smpchat.encoding.codec import short_bytes
+from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.protocol.errors import LocalProtocolError
+from smpchat.protocol.version import AUTH_CMDS, SERVICE_CERTS
+
+AUTH_LENGTHS = frozenset({0, 64, 80, 114})
+"""None, Ed25519, X25519 authenticator, Ed448; bytes."""
+NONCE_LENGTH = 24
+
+
+class SessionMismatch(DecodeError):
+    """A version 6 transmission names another session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transmission:
+    """One unit of a block.
+
+    Attributes:
+        corr_id: Chosen by the client, echoed by the relay; empty in what a relay sends by itself.
+        entity_id: The queue, link or session that the command is about.
+        body: Encoded command or message.
+        auth: Signature or authenticator; empty if there is none.
+        service_auth: Signature of a service session, where there is one.
+    """
+
+    corr_id: bytes
+    entity_id: bytes
+    body: bytes = field(repr=False)
+    auth: bytes = field(default=b"", repr=False)
+    service_auth: bytes | None = field(default=None, repr=False)
+
+
+def encode_transmission(transmission: Transmission, version: int, session_id: bytes) -> bytes:
+    """Bytes of a transmission at an SMP version."""
+    auth = short_bytes.write(transmission.auth)
+    if transmission.auth and version >= SERVICE_CERTS:
+        service = transmission.service_auth
+        auth += b"0" if service is None else b"1" + short_bytes.write(service)
+    session = short_bytes.write(session_id) if version < AUTH_CMDS else b""
+    ids = short_bytes.write(transmission.corr_id) + short_bytes.write(transmission.entity_id)
+    return auth + session + ids + transmission.body
+
+
+def decode_transmission(data: bytes, version: int, session_id: bytes) -> Transmission:
+    """The transmission in ``data``.
+
+    Raises:
+        SessionMismatch: At version 6, another session's id.
+        DecodeError: Anything else.
+    """
+    reader = Reader(data)
+    auth = short_bytes.read(reader)
+    if len(auth) not in AUTH_LENGTHS:
+        raise DecodeError("authorisation of a wrong length")
+    service_auth = None
+    if auth and version >= SERVICE_CERTS:
+        match reader.take(1, "service signature"):
+            case b"0":
+                pass
+            case b"1":
+                service_auth = short_bytes.read(reader)
+                if len(service_auth) != 64:
+                    raise DecodeError("service signature of a wrong length")
+            case _:
+                raise DecodeError("service signature expected")
+    if version < AUTH_CMDS and short_bytes.read(reader) != session_id:
+        raise SessionMismatch("transmission of another session")
+    corr_id, entity_id = short_bytes.read(reader), short_bytes.read(reader)
+    return Transmission(corr_id, entity_id, reader.rest(), auth, service_auth)
+
+
+def signed_bytes(session_id: bytes, corr_id: bytes, entity_id: bytes, body: bytes) -> bytes:
+    """What an authorisation covers, at every version (``tForAuth``)."""
+    return short_bytes.write(session_id) + short_bytes.write(corr_id) + short_bytes.write(entity_id) + body
+
+
+def _nonce(corr_id: bytes) -> bytes:
+    return corr_id[:NONCE_LENGTH].ljust(NONCE_LENGTH, b"\0")
+
+
+def authorise(key: AuthPrivateKey, signed: bytes, corr_id: bytes, peer_session_key: X25519PublicKey | None) -> bytes:
+    """Authorisation of ``signed`` by a queue's key: a signature, or an 80-byte authenticator for an X25519 key.
+
+    Raises:
+        LocalProtocolError: An X25519 key, but the relay gave no session key.
+    """
+    if not isinstance(key, X25519PrivateKey):
+        return key.sign(signed)
+    if peer_session_key is None:
+        raise LocalProtocolError("this relay's session has no key for X25519 authorisation")
+    return authenticate(key.exchange(peer_session_key), _nonce(corr_id), signed)
+
+
+def verify_authorisation(
+    key: AuthPublicKey, auth: bytes, signed: bytes, corr_id: bytes, session_key: X25519PrivateKey | None
+) -> None:
+    """Raises `VerificationError` unless ``auth`` is of ``signed`` by ``key``; ``session_key`` is the relay's own."""
+    if not isinstance(key, X25519PublicKey):
+        key.verify(auth, signed)
+        return
+    if session_key is None:
+        raise VerificationError("the session has no key for X25519 authorisation")
+    try:
+        secret = session_key.exchange(key)
+    except CryptoError:
+        raise VerificationError("the queue's key is bad") from None
+    verify_authenticator(secret, _nonce(corr_id), signed, auth)

@@ -1,0 +1,69 @@
+"""Version numbers and ranges (smp-wire 3.5; agent-wire 1): one type for the ranges of every layer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from smpchat.encoding.codec import Codec, word16
+from smpchat.encoding.reader import DecodeError, Reader
+
+AUTH_CMDS = 7
+"""Hello with certificates and keys; the session id is implied; X25519 authenticators."""
+SENDING_PROXY = 8
+SND_AUTH_KEY = 9
+"""SKEY; queue modes in NEW and IDS."""
+DELETED_EVENT = 10
+ENCRYPTED_BLOCK = 11
+BLOCKED_ENTITY = 12
+PROXY_HANDSHAKE = 14
+SHORT_LINKS = 15
+SERVICE_CERTS = 16
+NEW_NTF_CREDS = 17
+CLIENT_NOTICES = 18
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRange:
+    """Versions from ``minimum`` to ``maximum``, both included. Raises `DecodeError` if they are in no order."""
+
+    minimum: int
+    maximum: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.minimum <= self.maximum <= 0xFFFF:
+            raise DecodeError(f"{self.minimum}-{self.maximum} is no version range")
+
+    def agree(self, other: VersionRange) -> int | None:
+        """The highest version of both, or None if they have none in common."""
+        lowest, highest = max(self.minimum, other.minimum), min(self.maximum, other.maximum)
+        return highest if lowest <= highest else None
+
+    def contains(self, version: int) -> bool:
+        """Whether the version lies in the range."""
+        return self.minimum <= version <= self.maximum
+
+    def __str__(self) -> str:
+        return str(self.minimum) if self.minimum == self.maximum else f"{self.minimum}-{self.maximum}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads ``2-7`` or ``2``. Raises `DecodeError`."""
+        match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
+        if not match:
+            raise DecodeError("version range expected")
+        return cls(int(match[1]), int(match[2] or match[1]))
+
+
+def _read(reader: Reader) -> VersionRange:
+    return VersionRange(word16.read(reader), word16.read(reader))
+
+
+version_range: Codec[VersionRange] = Codec(lambda v: word16.write(v.minimum) + word16.write(v.maximum), _read)
+
+SMP_VERSIONS = VersionRange(6, 18)
+SMP_CLIENT_VERSIONS = VersionRange(7, 18)
+"""What our client offers: version 6 has no signed session key to check."""
+EXTENSION_VERSIONS = VersionRange(1, 1)
+"""Our own extensions (handshake.md 3.6): 1 is keyed NEW."""
