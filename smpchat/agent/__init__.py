@@ -1,0 +1,14 @@
+"""Duplex connections over simplex queues: links, the connection handshake, delivery, and their durable state.
+
+Errors::
+
+    AgentError                 root; every leaf a person can meet carries a sentence and a hint
+    ├── LinkError              text that is not a connection link; names the part that is wrong
+    ├── OwnLinkError           a link made by this profile
+    ├── LinkJoinedError        a link this profile has joined already
+    ├── IncompatibleVersion    version ranges of a layer do not overlap
+    ├── MessageTooLarge        a message that does not fit one envelope
+    ├── UnexpectedEvent        the handshake machine has no line for this pair; nothing changed
+    ├── EnvelopeRefused        a message that must not come at this point; acknowledged and forgotten
+    └── StoreError             the profile's database cannot be used
+"""

@@ -1,0 +1,74 @@
+"""Errors of the agent layer; the tree is drawn in the package docstring."""
+
+from __future__ import annotations
+
+from smpchat.protocol.version import VersionRange
+
+
+class AgentError(Exception):
+    """Root of the agent layer.
+
+    Attributes:
+        hint: One sentence saying what to do about it, for the person who meets it.
+    """
+
+    hint = "Run the command again with -v to see details."
+
+
+class LinkError(AgentError):
+    """Text that is not a connection link, or a link with a malformed part. Nothing was stored."""
+
+    hint = "Copy the whole link again: it starts with simplex: or https:// and has no blanks."
+
+
+class OwnLinkError(AgentError):
+    """The link was made by this very profile."""
+
+    hint = "Send it to the other person; to try smpchat on your own, use another profile with -p NAME."
+
+
+class LinkJoinedError(AgentError):
+    """This profile has joined the link already."""
+
+    hint = "Write to that contact, or delete it and ask for a new link."
+
+
+class IncompatibleVersion(AgentError):
+    """Version ranges of one layer do not overlap."""
+
+    hint = "The side with the lower versions must upgrade."
+
+    def __init__(self, layer: str, theirs: VersionRange, ours: VersionRange) -> None:
+        older = "your contact" if theirs.maximum < ours.minimum else "you"
+        super().__init__(f"This link needs {layer} version {theirs}; this program has {ours}: {older} must upgrade.")
+
+
+class MessageTooLarge(AgentError):
+    """A message that does not fit one envelope.
+
+    Attributes:
+        limit: The longest body, in bytes.
+    """
+
+    hint = "Send it in parts."
+
+    def __init__(self, size: int, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"The message takes {size:,} bytes; at most {limit:,} fit.")
+
+
+class UnexpectedEvent(AgentError):
+    """The handshake has no transition for this event in this state. Nothing changed."""
+
+    def __init__(self, state: object, event: object) -> None:
+        super().__init__(f"{type(event).__name__} cannot happen in {type(state).__name__}.")
+
+
+class EnvelopeRefused(AgentError):
+    """A received message that must not come at this point, or does not open. It is acknowledged and forgotten."""
+
+
+class StoreError(AgentError):
+    """The profile's database cannot be used."""
+
+    hint = "Check that the disk has room and that the folder belongs to you."

@@ -1,0 +1,603 @@
+"""The connection handshake as a state machine: frozen states, pure ``step(state, event) -> (state, effects)``.
+
+One machine covers the four variants and both roles (handshake.md 2 to 5). The **initiator** made the link and
+receives on its queue; the **joiner** used it and receives on the reply queue. A side's *send queue* is the other
+side's queue, its *receive queue* its own. Repeats are legal wherever a lost answer can cause them; a pair without a
+line is `UnexpectedEvent` and changes nothing.
+
+Effects are done after the state is committed, each may be done twice, and effects on the send queue run in the order
+given (see `smpchat.agent.outbox`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from smpchat.agent.errors import UnexpectedEvent
+
+
+class Role(StrEnum):
+    """Which side of the connection this is."""
+
+    INITIATOR = "initiator"
+    JOINER = "joiner"
+
+
+class Variant(StrEnum):
+    """A handshake, named by the initiator's queue and link alone (handshake.md 2)."""
+
+    INSTANT = "instant"
+    THREE_STEP = "three-step"
+    SENDER_SECURED = "sender-secured"
+    STANDARD = "standard"
+
+
+class Answer(StrEnum):
+    """Tag of the confirmation: with the reply queue secured by the link's reply key, or not."""
+
+    SECURED = "S"
+    REPLY = "D"
+
+
+class Failure(StrEnum):
+    """Why a connection can never be made."""
+
+    LINK_USED = "link-used"
+    REPLY_REFUSED = "reply-refused"
+    QUEUE_REFUSED = "queue-refused"
+
+
+class KeyChoice(StrEnum):
+    """Which key the receive queue is secured with."""
+
+    REPLY = "reply"
+    """The reply key that the link offered."""
+    PEER = "peer"
+    """The sender key in the header of the peer's confirmation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the link and the initiator's relay allow.
+
+    Attributes:
+        sender_securable: The joiner may secure the initiator's queue itself (SKEY).
+        reply_key: The link offers a key for the reply queue.
+    """
+
+    sender_securable: bool
+    reply_key: bool
+
+    @property
+    def variant(self) -> Variant:
+        """The name of these terms."""
+        if self.sender_securable:
+            return Variant.INSTANT if self.reply_key else Variant.SENDER_SECURED
+        return Variant.THREE_STEP if self.reply_key else Variant.STANDARD
+
+
+# -- states -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """Joiner: securing the initiator's queue and creating the reply queue, side by side.
+
+    Attributes:
+        send_early: The initiator's agent reads messages that follow the confirmation (agent version 7).
+        send_queue_ready: Secured, or not ours to secure.
+        receive_queue_made: The reply queue exists.
+        receive_queue_ready: The confirmation need not wait for the reply queue's KEY.
+        receive_queue_keyed: The reply queue holds the reply key.
+    """
+
+    terms: Terms
+    send_early: bool
+    send_queue_ready: bool
+    receive_queue_made: bool = False
+    receive_queue_ready: bool = False
+    receive_queue_keyed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Confirming:
+    """Joiner: the confirmation is stored and on its way."""
+
+    terms: Terms
+    send_early: bool
+    answer: Answer
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingHello:
+    """Joiner: the relay has the confirmation; the initiator has not answered yet. Known to people as *ready*."""
+
+    terms: Terms
+    send_early: bool
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class SecuringReply:
+    """Joiner: the initiator asked for KEY on the reply queue; HELLO follows it."""
+
+    terms: Terms
+    send_early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingReady:
+    """Either side of the older handshakes: our part is done; the peer's HELLO is still to come."""
+
+    role: Role
+    terms: Terms
+    send_early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inviting:
+    """Initiator: the queue of the invitation is being created."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """Initiator: the link exists; nobody has answered it yet."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Initiator: the confirmation is processed, the hello with our profile stored and on its way.
+
+    Attributes:
+        securable: The reply queue may be secured by its sender.
+        repaired: The reply queue was secured by us after it refused the hello (an overtaken KEY).
+    """
+
+    terms: Terms
+    answer: Answer
+    securable: bool
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Both sides have each other's profile and queues."""
+
+    role: Role
+    terms: Terms
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The connection can never be made."""
+
+    role: Role
+    terms: Terms
+    reason: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """Deleted by the user; only the queue at the relay is still to be removed."""
+
+    role: Role
+    terms: Terms
+
+
+State = (
+    Joining
+    | Confirming
+    | AwaitingHello
+    | SecuringReply
+    | AwaitingReady
+    | Inviting
+    | Invited
+    | Answering
+    | Connected
+    | Failed
+    | Deleted
+)
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SendQueueSecured:
+    """SKEY: OK."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendQueueRefused:
+    """SKEY: AUTH. The queue is gone, or holds another key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveQueueCreated:
+    """IDS for our queue.
+
+    Attributes:
+        messaging: Its sender may secure it.
+        keyed: It holds the reply key from its first moment (keyed NEW).
+        key_beside: KEY may travel beside the confirmation (relay at SMP 9 or later), not only before it.
+    """
+
+    messaging: bool
+    keyed: bool = False
+    key_beside: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveQueueSecured:
+    """KEY: OK."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveQueueRefused:
+    """KEY: AUTH."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationAccepted:
+    """The relay has the confirmation."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationRefused:
+    """The relay refused the confirmation: AUTH."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationReceived:
+    """The joiner's confirmation opened with the keys of our link.
+
+    Attributes:
+        sender_key: Its header holds a key with which our queue must be secured.
+        securable: The reply queue may be secured by its sender.
+        reply_key_ours: The reply key it names is the one in our link; None where it names none.
+    """
+
+    answer: Answer
+    sender_key: bool
+    securable: bool
+    reply_key_ours: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HelloAccepted:
+    """The relay has the hello."""
+
+
+@dataclass(frozen=True, slots=True)
+class HelloRefused:
+    """The relay refused the hello: AUTH."""
+
+
+@dataclass(frozen=True, slots=True)
+class HelloReceived:
+    """The initiator's hello: its profile. ``sender_key``: its header holds a key for our queue."""
+
+    sender_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PeerReady:
+    """The peer's HELLO message."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRequested:
+    """The user deletes the connection or cancels the invitation."""
+
+
+Event = (
+    SendQueueSecured
+    | SendQueueRefused
+    | ReceiveQueueCreated
+    | ReceiveQueueSecured
+    | ReceiveQueueRefused
+    | ConfirmationAccepted
+    | ConfirmationRefused
+    | ConfirmationReceived
+    | HelloAccepted
+    | HelloRefused
+    | HelloReceived
+    | PeerReady
+    | DeleteRequested
+)
+
+
+# -- effects ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreateReceiveQueue:
+    """NEW. ``keyed``: with the reply key as sender key, where the relay offers that."""
+
+    messaging: bool
+    keyed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SecureReceiveQueue:
+    """KEY. ``before_sending``: nothing leaves for the peer until it is answered."""
+
+    key: KeyChoice
+    before_sending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SecureSendQueue:
+    """SKEY; whatever is to be sent to the queue waits for the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendConfirmation:
+    """Seal and send our profile and reply queue."""
+
+    answer: Answer
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResendConfirmationSigned:
+    """Send the same confirmation again, authorised with the key it carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendHello:
+    """Seal and send our profile; unsigned, it carries a key for the peer's queue."""
+
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendReady:
+    """Seal and send a HELLO message, before any text that waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteReceiveQueue:
+    """DEL our queue, if it was made."""
+
+
+Effect = (
+    CreateReceiveQueue
+    | SecureReceiveQueue
+    | SecureSendQueue
+    | SendConfirmation
+    | ResendConfirmationSigned
+    | SendHello
+    | SendReady
+    | DeleteReceiveQueue
+)
+Step = tuple[State, tuple[Effect, ...]]
+
+
+# -- transitions ------------------------------------------------------------------------------------------------------
+
+
+def join(terms: Terms, *, send_early: bool) -> Step:
+    """The joiner's first step: SKEY and NEW go out together."""
+    secure: tuple[Effect, ...] = (SecureSendQueue(),) if terms.sender_securable else ()
+    create = CreateReceiveQueue(messaging=True, keyed=terms.reply_key)
+    return Joining(terms, send_early, send_queue_ready=not terms.sender_securable), (*secure, create)
+
+
+def invite(terms: Terms) -> Step:
+    """The initiator's first step."""
+    return Inviting(terms), (CreateReceiveQueue(messaging=terms.sender_securable, keyed=False),)
+
+
+def step(state: State, event: Event) -> Step:
+    """The next state and what to do about it.
+
+    Raises:
+        UnexpectedEvent: This cannot happen here; nothing changed.
+    """
+    match state, event:
+        case Deleted(), ReceiveQueueCreated():
+            return state, (DeleteReceiveQueue(),)
+        case Deleted(), _:
+            return state, ()
+        case _, DeleteRequested():
+            return Deleted(role(state), state.terms), (DeleteReceiveQueue(),)
+        case Failed(role=Role.JOINER), ReceiveQueueCreated():
+            return state, (DeleteReceiveQueue(),)
+        case Failed(), _:
+            return state, ()
+        case ((Inviting() | Invited() | Answering()), _):
+            return _initiator(state, event)
+        case ((Joining() | Confirming() | AwaitingHello() | SecuringReply()), _):
+            return _joiner(state, event)
+        case AwaitingReady(), PeerReady():
+            ready: tuple[Effect, ...] = (SendReady(),) if state.role is Role.INITIATOR else ()
+            return Connected(state.role, state.terms, Answer.REPLY), ready
+        # the answers of a flight that was repeated, and the joiner's HELLO where nobody waits for it
+        case (
+            (AwaitingReady() | Connected()),
+            (
+                ConfirmationAccepted()
+                | ConfirmationRefused()
+                | HelloAccepted()
+                | HelloRefused()
+                | SendQueueSecured()
+                | SendQueueRefused()
+                | ReceiveQueueSecured()
+                | ReceiveQueueRefused()
+                | PeerReady()
+            ),
+        ):
+            return state, ()
+    raise UnexpectedEvent(state, event)
+
+
+def _joiner(state: Joining | Confirming | AwaitingHello | SecuringReply, event: Event) -> Step:
+    match state, event:
+        case Joining(), SendQueueSecured():
+            return _confirm_when_ready(replace(state, send_queue_ready=True))
+        case Joining(), SendQueueRefused():
+            return _link_used(state)
+        case Joining(), ReceiveQueueCreated(keyed=keyed, key_beside=beside):
+            made = replace(state, receive_queue_made=True, receive_queue_keyed=keyed)
+            if not state.terms.reply_key or keyed or beside:
+                return _confirm_when_ready(replace(made, receive_queue_ready=True))
+            return made, (SecureReceiveQueue(KeyChoice.REPLY, before_sending=True),)
+        case Joining(), ReceiveQueueSecured():
+            return _confirm_when_ready(replace(state, receive_queue_ready=True, receive_queue_keyed=True))
+        case Confirming(), ConfirmationAccepted():
+            return AwaitingHello(state.terms, state.send_early, state.answer), ()
+        case Confirming(signed=True), ConfirmationRefused():
+            return _link_used(state)
+        case Confirming(), ConfirmationRefused():
+            # the initiator may have accepted an earlier copy: then the queue now takes our key (handshake.md 5)
+            return replace(state, signed=True), (ResendConfirmationSigned(),)
+        case ((Confirming() | AwaitingHello()), HelloReceived(sender_key=False)):
+            announce = state.answer is Answer.SECURED and not state.terms.sender_securable
+            return Connected(Role.JOINER, state.terms, state.answer), (SendReady(),) if announce else ()
+        case ((Confirming() | AwaitingHello()), HelloReceived(sender_key=True)) if state.answer is Answer.REPLY:
+            secure = SecureReceiveQueue(KeyChoice.PEER, before_sending=True)
+            return SecuringReply(state.terms, state.send_early), (secure,)
+        case SecuringReply(), ReceiveQueueSecured():
+            return AwaitingReady(Role.JOINER, state.terms, state.send_early), (SendReady(),)
+        case ((Joining() | Confirming() | AwaitingHello() | SecuringReply()), ReceiveQueueRefused()):
+            return Failed(Role.JOINER, state.terms, Failure.QUEUE_REFUSED), (DeleteReceiveQueue(),)
+        case (
+            (Confirming() | AwaitingHello() | SecuringReply()),
+            (SendQueueSecured() | ReceiveQueueSecured() | ConfirmationAccepted() | ConfirmationRefused()),
+        ):
+            return state, ()
+    raise UnexpectedEvent(state, event)
+
+
+def _confirm_when_ready(state: Joining) -> Step:
+    if not (state.send_queue_ready and state.receive_queue_made and state.receive_queue_ready):
+        return state, ()
+    terms = state.terms
+    answer = Answer.SECURED if terms.reply_key else Answer.REPLY
+    effects: tuple[Effect, ...] = (SendConfirmation(answer, signed=terms.sender_securable),)
+    if terms.reply_key and not state.receive_queue_keyed:
+        effects = (SecureReceiveQueue(KeyChoice.REPLY, before_sending=False), *effects)
+    return Confirming(terms, state.send_early, answer, signed=terms.sender_securable), effects
+
+
+def _link_used(state: Joining | Confirming) -> Step:
+    return Failed(Role.JOINER, state.terms, Failure.LINK_USED), (DeleteReceiveQueue(),)
+
+
+def _initiator(state: Inviting | Invited | Answering, event: Event) -> Step:
+    match state, event:
+        case Inviting(), ReceiveQueueCreated(messaging=messaging):
+            return Invited(replace(state.terms, sender_securable=messaging)), ()
+        case Invited(), ConfirmationReceived(answer=Answer.SECURED, reply_key_ours=False):
+            return Failed(Role.INITIATOR, state.terms, Failure.REPLY_REFUSED), (DeleteReceiveQueue(),)
+        case Invited(), ConfirmationReceived(answer=answer, securable=securable):
+            # software that does not know the reply key takes the older path (handshake.md 3.1)
+            terms = replace(state.terms, reply_key=answer is Answer.SECURED)
+            return Answering(terms, answer, securable), _answer(event)
+        case Answering(), HelloAccepted():
+            if state.answer is Answer.SECURED or state.securable:
+                return Connected(Role.INITIATOR, state.terms, state.answer), ()
+            return AwaitingReady(Role.INITIATOR, state.terms, send_early=False), ()
+        case Answering(answer=Answer.SECURED, securable=True, repaired=False), HelloRefused():
+            # our hello overtook the joiner's KEY: secure the queue with the same key (handshake.md 4)
+            return replace(state, repaired=True), (SecureSendQueue(),)
+        case Answering(), (HelloRefused() | SendQueueRefused()):
+            return Failed(Role.INITIATOR, state.terms, Failure.REPLY_REFUSED), (DeleteReceiveQueue(),)
+        case Answering(), ReceiveQueueRefused():
+            return Failed(Role.INITIATOR, state.terms, Failure.QUEUE_REFUSED), (DeleteReceiveQueue(),)
+        case Answering(answer=Answer.REPLY, securable=False), PeerReady():
+            return Connected(Role.INITIATOR, state.terms, state.answer), (SendReady(),)
+        case Answering(), (SendQueueSecured() | ReceiveQueueSecured() | PeerReady()):
+            return state, ()
+    raise UnexpectedEvent(state, event)
+
+
+def _answer(event: ConfirmationReceived) -> tuple[Effect, ...]:
+    """How the initiator answers: each queue is secured on its own terms (agent-wire 5.3)."""
+    effects: list[Effect] = []
+    if event.sender_key:
+        effects.append(SecureReceiveQueue(KeyChoice.PEER, before_sending=True))
+    if event.answer is Answer.SECURED:
+        return (*effects, SendHello(signed=True))
+    if event.securable:
+        return (*effects, SecureSendQueue(), SendHello(signed=True))
+    return (*effects, SendHello(signed=False))
+
+
+# -- what states mean -------------------------------------------------------------------------------------------------
+
+
+def role(state: State) -> Role:
+    """Which side this is."""
+    match state:
+        case AwaitingReady() | Connected() | Failed() | Deleted():
+            return state.role
+        case Inviting() | Invited() | Answering():
+            return Role.INITIATOR
+    return Role.JOINER
+
+
+def may_send(state: State) -> bool:
+    """Whether texts may be sealed and put behind what the handshake sends itself."""
+    match state:
+        case Connected():
+            return True
+        case Confirming() | AwaitingHello() | SecuringReply() | AwaitingReady():
+            return state.terms.sender_securable and state.send_early
+        case Answering():
+            return state.answer is Answer.SECURED or state.securable
+    return False
+
+
+def pipelines(state: State) -> bool:
+    """Whether texts may leave before the relay has answered the confirmation or hello (handshake.md 4)."""
+    match state:
+        case Confirming() | AwaitingHello() | Answering() | Connected():
+            return state.answer is Answer.SECURED
+    return False
+
+
+class ConnectionState(StrEnum):
+    """A connection as people see it (cli.md)."""
+
+    INVITED = "invited"
+    JOINING = "joining"
+    READY = "ready"
+    CONNECTED = "connected"
+    FAILED = "failed"
+    DELETED = "deleted"
+
+
+def connection_state(state: State) -> ConnectionState:
+    """The state that people and scripts see."""
+    match state:
+        case Inviting() | Invited():
+            return ConnectionState.INVITED
+        case Joining() | Confirming():
+            return ConnectionState.JOINING
+        case AwaitingHello() | SecuringReply() | AwaitingReady() | Answering():
+            return ConnectionState.READY
+        case Connected():
+            return ConnectionState.CONNECTED
+        case Failed():
+            return ConnectionState.FAILED
+        case Deleted():
+            return ConnectionState.DELETED
+
+
+def reached_step(state: State) -> int:
+    """The last of the three steps that is done or under way: invitation, confirmation, hello."""
+    match connection_state(state):
+        case ConnectionState.READY:
+            return 2
+        case ConnectionState.CONNECTED:
+            return 3
+    return 1

@@ -1,0 +1,235 @@
+"""What each outbox item asks of a relay, and what the relay's answer changes.
+
+An item is done once its outcome is committed; until then it is repeated with the same body. Items of a lane run one
+after the other, except SENDs to a peer that may be pipelined.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from smpchat.agent import connection as connection_steps
+from smpchat.agent import handshake
+from smpchat.agent.connection import Context
+from smpchat.agent.errors import StoreError
+from smpchat.agent.store import connections, outgoing
+from smpchat.agent.store.connections import ReceiveQueue
+from smpchat.agent.store.outgoing import SENDS, Kind, OutboxItem
+from smpchat.client.request import Request
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey, X25519PrivateKey, auth_public_key
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.commands import (
+    Command,
+    Del,
+    Ids,
+    Key,
+    New,
+    QueueMode,
+    QueueRequest,
+    Send,
+    SKey,
+)
+from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.version import SND_AUTH_KEY
+
+PIPELINE = 16
+"""SENDs that may be under way at once on one lane."""
+
+
+class Verdict(Enum):
+    """What an answer means for its lane."""
+
+    DONE = auto()
+    RETRY = auto()
+    """The relay has a problem of its own: repeat after a delay."""
+    FULL = auto()
+    """The peer's queue is full: repeat when it reads."""
+
+
+def target(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer:
+    """The relay that an item goes to; `CREATE` items have none of their own. Raises `StoreError`."""
+    if item.kind in SENDS or item.kind is Kind.SECURE_SEND:
+        return connection_steps.required_send_queue(tx, item.connection_id).server
+    return _receive_queue(tx, item).server
+
+
+def _receive_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
+    queue = connections.receive_queue(tx, item.connection_id)
+    if queue is None:
+        raise StoreError("The receive queue is missing.")
+    return queue
+
+
+def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
+    """The command of an item other than `CREATE`."""
+    if item.kind in (Kind.SECURE_RECEIVE, Kind.DELETE):
+        own = _receive_queue(tx, item)
+        command: Command = Del() if item.kind is Kind.DELETE else Key(auth_public_key(item.body))
+        return Request(command, own.rcv_id, own.auth_key)
+    queue = connection_steps.required_send_queue(tx, item.connection_id)
+    if item.kind is Kind.SECURE_SEND:
+        return Request(SKey(queue.auth_key.public()), queue.snd_id, queue.auth_key)
+    return Request(Send(item.notify, item.body), queue.snd_id, queue.auth_key if item.signed else None)
+
+
+def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem]:
+    """How many of a lane's next items may be under way at once: one, or a run of SENDs (handshake.md 4)."""
+    first = items[0]
+    if first.kind not in SENDS:
+        return items[:1]
+    if first.kind is not Kind.MESSAGE and not handshake.pipelines(connections.load(tx, first.connection_id).state):
+        return items[:1]
+    run = []
+    for item in items:
+        if item.kind not in SENDS:
+            break
+        run.append(item)
+    return run
+
+
+# -- NEW --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """A NEW under way: fresh keys for each try, so that an orphan shares no key with the queue that is used."""
+
+    connection_id: int
+    messaging: bool
+    reply_key: AuthPublicKey | None
+    auth_key: Ed25519PrivateKey
+    dh_key: X25519PrivateKey
+    e2e_key: X25519PrivateKey
+
+    def request(self, version: int, *, keyed: bool, password: bytes | None) -> Request:
+        """The NEW command at a relay's SMP version; ``keyed``: with the reply key, where the relay offers that."""
+        # queue modes exist since SMP 9; a queue without sender securing has none (handshake.md 4)
+        queue = QueueRequest(QueueMode.MESSAGING) if self.messaging and version >= SND_AUTH_KEY else None
+        new = New(
+            self.auth_key.public(),
+            self.dh_key.public(),
+            basic_auth=password,
+            queue=queue,
+            sender_key=self.reply_key if keyed else None,
+        )
+        return Request(new, b"", self.auth_key)
+
+
+def prepare_creation(tx: sqlite3.Connection, entropy: Entropy, item: OutboxItem) -> Creation:
+    """Keys and parameters for a `CREATE` item."""
+    messaging, keyed = connection_steps.create_parameters.decode(item.body)
+    connection = connections.load(tx, item.connection_id)
+    return Creation(
+        connection_id=item.connection_id,
+        messaging=messaging,
+        reply_key=connection_steps.reply_key_of(connection) if keyed else None,
+        auth_key=Ed25519PrivateKey.generate(entropy),
+        dh_key=X25519PrivateKey.generate(entropy),
+        e2e_key=X25519PrivateKey.generate(entropy),
+    )
+
+
+def created(
+    tx: sqlite3.Connection,
+    context: Context,
+    item: OutboxItem,
+    creation: Creation,
+    server: SMPServer,
+    version: int,
+    ids: Ids,
+    *,
+    keyed: bool,
+) -> None:
+    """Commit the answer to NEW. Raises `UnknownConnection` if the connection was deleted meanwhile."""
+    connections.load(tx, item.connection_id)
+    outgoing.done(tx, item.id)
+    queue = ReceiveQueue(
+        connection_id=item.connection_id,
+        server=server,
+        rcv_id=ids.rcv_id,
+        snd_id=ids.snd_id,
+        mode=ids.queue_mode,
+        auth_key=creation.auth_key,
+        dh_secret=creation.dh_key.exchange(ids.server_dh_key),
+        e2e_key=creation.e2e_key,
+        peer_key=creation.reply_key.der if creation.reply_key else None,
+    )
+    event = handshake.ReceiveQueueCreated(
+        messaging=ids.queue_mode is QueueMode.MESSAGING, keyed=keyed, key_beside=version >= SND_AUTH_KEY
+    )
+    connection_steps.receive_queue_created(tx, context, queue, event)
+
+
+# -- answers ----------------------------------------------------------------------------------------------------------
+
+_ACCEPTED: dict[Kind, handshake.Event] = {
+    Kind.SECURE_SEND: handshake.SendQueueSecured(),
+    Kind.SECURE_RECEIVE: handshake.ReceiveQueueSecured(),
+    Kind.CONFIRMATION: handshake.ConfirmationAccepted(),
+    Kind.HELLO: handshake.HelloAccepted(),
+}
+_REFUSED: dict[Kind, handshake.Event] = {
+    Kind.SECURE_SEND: handshake.SendQueueRefused(),
+    Kind.SECURE_RECEIVE: handshake.ReceiveQueueRefused(),
+    Kind.CONFIRMATION: handshake.ConfirmationRefused(),
+    Kind.HELLO: handshake.HelloRefused(),
+}
+
+
+def accepted(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
+    """The relay did what the item asked; nothing happens for an item that is done already."""
+    if not outgoing.done(tx, item.id):
+        return
+    if item.kind in _ACCEPTED:
+        connection_steps.apply(tx, context, item.connection_id, _ACCEPTED[item.kind])
+    elif item.kind is Kind.DELETE:
+        _queue_deleted(tx, item)
+    elif item.reference is not None:
+        context.application.message_sent(tx, item.reference)
+
+
+def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: ErrorCode) -> Verdict:
+    """The relay answered with an error: final for the item, or a reason to repeat it."""
+    if not outgoing.exists(tx, item.id):
+        return Verdict.DONE
+    if item.kind is Kind.DELETE and code == ErrorCode.AUTH:  # it was deleted before
+        outgoing.done(tx, item.id)
+        _queue_deleted(tx, item)
+        return Verdict.DONE
+    if code == ErrorCode.QUOTA:
+        return Verdict.FULL
+    if code != ErrorCode.AUTH:
+        if item.kind is Kind.MESSAGE and code == ErrorCode.LARGE_MSG:
+            return _message_failed(tx, context, item, "The relay refuses messages of this size.")
+        return Verdict.RETRY
+    if item.kind is Kind.MESSAGE:
+        return _message_failed(tx, context, item, "Your contact's queue is gone: they may have deleted this contact.")
+    if item.kind is Kind.CREATE:
+        return Verdict.RETRY
+    before = connections.load(tx, item.connection_id).state
+    connection_steps.apply(tx, context, item.connection_id, _REFUSED[item.kind])
+    keeps = item.kind in (Kind.CONFIRMATION, Kind.HELLO) and _repaired(tx, item, before)
+    if not keeps:
+        outgoing.done(tx, item.id)
+    return Verdict.DONE
+
+
+def _repaired(tx: sqlite3.Connection, item: OutboxItem, before: handshake.State) -> bool:
+    """Whether the machine answered a refusal by trying the same bytes another way."""
+    after = connections.load(tx, item.connection_id).state
+    return type(after) is type(before) and after != before
+
+
+def _message_failed(tx: sqlite3.Connection, context: Context, item: OutboxItem, reason: str) -> Verdict:
+    outgoing.done(tx, item.id)
+    if item.reference is not None:
+        context.application.message_failed(tx, item.reference, reason)
+    return Verdict.DONE
+
+
+def _queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
+    connections.delete_receive_queue(tx, item.connection_id)
+    connection_steps.forget_if_deleted(tx, item.connection_id)

@@ -1,0 +1,334 @@
+"""One message from a relay inside one transaction: open its layers, check it, step the connection, store it.
+
+Source: agent-wire 3.1 to 3.6 and 5; repetition: handshake.md 5. What does not open, or must not come at this point, is
+`EnvelopeRefused`: the caller rolls back, acknowledges the message and forgets it, so it never blocks the queue.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from smpchat.agent import connection as connection_steps
+from smpchat.agent import handshake
+from smpchat.agent.connection import Context
+from smpchat.agent.delivery import Chain, Integrity
+from smpchat.agent.envelope import (
+    AGENT_VERSIONS,
+    AgentEnvelope,
+    AMessage,
+    Confirmation,
+    ConnInfo,
+    ConnInfoReply,
+    ConnInfoSecured,
+    Hello,
+    MessageEnvelope,
+    NumberedMessage,
+    QueueContinue,
+    Receipt,
+    Receipts,
+    UserMessage,
+    agent_envelope,
+    agent_message,
+)
+from smpchat.agent.errors import EnvelopeRefused
+from smpchat.agent.handshake import Answer
+from smpchat.agent.links import E2E_VERSIONS
+from smpchat.agent.queue import CLIENT_VERSIONS, QueueAddress
+from smpchat.agent.store import connections, outgoing, ratchets
+from smpchat.agent.store.connections import Connection, ReceiveQueue
+from smpchat.crypto import ratchet
+from smpchat.crypto.agreement import agree_initiator
+from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey
+from smpchat.crypto.ratchet import Ratchet, RatchetError, SkippedKeys
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.commands import QueueMode
+from smpchat.protocol.envelope import (
+    ClientMessage,
+    ClientMsgEnvelope,
+    PHConfirmation,
+    client_msg_envelope,
+    open_client_message,
+)
+from smpchat.protocol.messages import QuotaMarker, open_message
+
+RECEIPTS_SINCE = 4
+"""First agent version that knows delivery receipts."""
+SECOND_PERSON = "Two people used this link; the first was accepted. Compare security codes."
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of a message.
+
+    Attributes:
+        resume: The peer has room again: sending to it need not wait any longer.
+    """
+
+    connection_id: int
+    resume: bool = False
+
+
+def receive(
+    tx: sqlite3.Connection, context: Context, server: SMPServer, rcv_id: bytes, msg_id: bytes, sealed: bytes
+) -> Received | None:
+    """Process one MSG.
+
+    Returns:
+        None for a queue that is not ours (any more).
+    Raises:
+        EnvelopeRefused: Nothing may be stored; the message is to be acknowledged.
+    """
+    queue = connections.find_receive_queue(tx, server, rcv_id)
+    if queue is None:
+        return None
+    with _refusing("the message does not open"):
+        message = open_message(queue.dh_secret, msg_id, sealed)
+    connection = connections.load(tx, queue.connection_id)
+    if isinstance(connection.state, handshake.Failed | handshake.Deleted):
+        return Received(connection.id)
+    if isinstance(message, QuotaMarker):
+        if handshake.may_send(connection.state):
+            address = QueueAddress(queue.server, queue.snd_id)
+            connection_steps.submit(tx, context, connection.id, QueueContinue(address))
+        return Received(connection.id)
+    with _refusing("the message is malformed"):
+        envelope = client_msg_envelope.decode(message.body)
+        if not CLIENT_VERSIONS.contains(envelope.version):
+            raise EnvelopeRefused(f"SMP client version {envelope.version} is not supported")
+    if queue.e2e_secret is None:
+        _receive_first(tx, context, connection, queue, envelope)
+        return Received(connection.id)
+    if envelope.sender_key is not None:
+        _receive_repeated(tx, context, connection, queue, envelope)
+        return Received(connection.id)
+    opened, inner = _open(queue.e2e_secret, envelope)
+    if isinstance(opened.header, PHConfirmation) or not isinstance(inner, MessageEnvelope):
+        raise EnvelopeRefused("a message of the handshake came after it")
+    return _receive_message(tx, context, connection, inner, message.timestamp)
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Turn the errors of decoding and opening into `EnvelopeRefused`."""
+    try:
+        yield
+    except (DecodeError, CryptoError) as error:
+        raise EnvelopeRefused(f"{what}: {error}") from error
+
+
+def _open(secret: bytes, envelope: ClientMsgEnvelope) -> tuple[ClientMessage, AgentEnvelope]:
+    with _refusing("the message does not open"):
+        message = open_client_message(secret, envelope)
+        return message, agent_envelope.decode(message.body)
+
+
+# -- first messages: the confirmation, the hello ----------------------------------------------------------------------
+
+
+def _receive_first(
+    tx: sqlite3.Connection, context: Context, connection: Connection, queue: ReceiveQueue, envelope: ClientMsgEnvelope
+) -> None:
+    if envelope.sender_key is None:
+        raise EnvelopeRefused("the first message of a queue must carry the sender's key")
+    with _refusing("the sender's key is bad"):
+        secret = queue.e2e_key.exchange(envelope.sender_key)
+    message, inner = _open(secret, envelope)
+    if not isinstance(inner, Confirmation):
+        raise EnvelopeRefused("the first message of a queue is no confirmation")
+    if not AGENT_VERSIONS.contains(inner.agent_version):
+        raise EnvelopeRefused(f"agent version {inner.agent_version} is not supported")
+    sender_key = message.header.sender_key if isinstance(message.header, PHConfirmation) else None
+    opened = replace(queue, e2e_secret=secret, peer_key=sender_key.der if sender_key else None)
+    if handshake.role(connection.state) is handshake.Role.INITIATOR:
+        _receive_confirmation(tx, context, connection, opened, inner, sender_key)
+    else:
+        _receive_hello(tx, context, connection, opened, inner, sender_key)
+
+
+def _receive_confirmation(
+    tx: sqlite3.Connection,
+    context: Context,
+    connection: Connection,
+    queue: ReceiveQueue,
+    envelope: Confirmation,
+    sender_key: AuthPublicKey | None,
+) -> None:
+    params = envelope.e2e_params
+    if not isinstance(connection.state, handshake.Invited) or params is None:
+        raise EnvelopeRefused("no confirmation is awaited")
+    if not E2E_VERSIONS.contains(params.version):
+        raise EnvelopeRefused(f"end-to-end encryption version {params.version} is not supported")
+    if sender_key is None and queue.mode is not QueueMode.MESSAGING:
+        raise EnvelopeRefused("the confirmation lacks the key for its queue")
+    with _refusing("the confirmation does not open"):
+        secret = agree_initiator(connection.x3dh_keys, params.key1, params.key2)
+        fresh = Ratchet.initiator(secret, connection.x3dh_keys.key2, params.version)
+        opened = ratchet.decrypt(fresh, SkippedKeys({}), envelope.ratchet_message, context.entropy)
+        message = agent_message.decode(opened.plaintext)
+    if not isinstance(message, ConnInfoReply | ConnInfoSecured):
+        raise EnvelopeRefused("the confirmation holds another message")
+    reply = message.queues[0]
+    auth_key, reply_key_ours = Ed25519PrivateKey.generate(context.entropy), None
+    if isinstance(message, ConnInfoSecured):
+        if connection.reply_key is None:
+            raise EnvelopeRefused("the confirmation names a reply key, but the link has none")
+        reply_key_ours = message.reply_key == connection.reply_key.public()
+        auth_key = connection.reply_key
+    with _refusing("the reply queue's key is bad"):
+        version = min(reply.version, CLIENT_VERSIONS.maximum)
+        reply = replace(reply, version=version)
+        send_queue = connection_steps.new_send_queue(connection.id, context.entropy, reply, auth_key)
+    _save_first(tx, connection, queue, envelope.ratchet_message, opened)
+    connections.save_versions(tx, connection.id, envelope.agent_version, params.version)
+    connections.save_send_queue(tx, send_queue)
+    context.application.peer_info_received(tx, connection.id, message.conn_info)
+    event = handshake.ConfirmationReceived(
+        answer=Answer.SECURED if isinstance(message, ConnInfoSecured) else Answer.REPLY,
+        sender_key=sender_key is not None,
+        securable=reply.mode is QueueMode.MESSAGING,
+        reply_key_ours=reply_key_ours,
+    )
+    connection_steps.apply(tx, context, connection.id, event)
+
+
+def _receive_hello(
+    tx: sqlite3.Connection,
+    context: Context,
+    connection: Connection,
+    queue: ReceiveQueue,
+    envelope: Confirmation,
+    sender_key: AuthPublicKey | None,
+) -> None:
+    state = connection.state
+    if not isinstance(state, handshake.Confirming | handshake.AwaitingHello) or envelope.e2e_params is not None:
+        raise EnvelopeRefused("no hello is awaited")
+    secured = state.answer is Answer.SECURED
+    if secured and sender_key is not None:
+        raise EnvelopeRefused("the hello carries a key for a queue that is secured")
+    if not secured and sender_key is None and queue.mode is not QueueMode.MESSAGING:
+        raise EnvelopeRefused("the hello lacks the key for its queue")
+    with _refusing("the hello does not open"):
+        opened = ratchet.decrypt(
+            ratchets.load(tx, connection.id), SkippedKeys({}), envelope.ratchet_message, context.entropy
+        )
+        message = agent_message.decode(opened.plaintext)
+    if not isinstance(message, ConnInfo):
+        raise EnvelopeRefused("the hello holds another message")
+    _save_first(tx, connection, queue, envelope.ratchet_message, opened)
+    context.application.peer_info_received(tx, connection.id, message.conn_info)
+    event = handshake.HelloReceived(sender_key=sender_key is not None)
+    connection_steps.apply(tx, context, connection.id, event)
+
+
+def _save_first(
+    tx: sqlite3.Connection,
+    connection: Connection,
+    queue: ReceiveQueue,
+    ratchet_message: bytes,
+    opened: ratchet.Decrypted,
+) -> None:
+    """The queue's secret is stored together with the ratchet that opened its first message, never before."""
+    connections.save_receive_queue(tx, queue)
+    _save_opened(tx, connection.id, ratchet_message, opened)
+    connections.save_received(tx, connection.id, Chain().confirmed(opened.plaintext))
+
+
+def _save_opened(tx: sqlite3.Connection, connection_id: int, ratchet_message: bytes, opened: ratchet.Decrypted) -> None:
+    ratchets.save(tx, connection_id, opened.ratchet)
+    ratchets.apply_skipped(tx, connection_id, opened.diff)
+    ratchets.mark_seen(tx, connection_id, hashlib.sha256(ratchet_message).digest())
+
+
+def _receive_repeated(
+    tx: sqlite3.Connection, context: Context, connection: Connection, queue: ReceiveQueue, envelope: ClientMsgEnvelope
+) -> None:
+    """A first message on a queue that has had one: a copy, or a second person with the same link."""
+    assert queue.e2e_secret is not None and envelope.sender_key is not None
+    try:
+        _, inner = _open(queue.e2e_secret, envelope)
+    except EnvelopeRefused:
+        with _refusing("the sender's key is bad"):
+            secret = queue.e2e_key.exchange(envelope.sender_key)
+        _, inner = _open(secret, envelope)
+        if isinstance(inner, Confirmation) and inner.e2e_params is not None:
+            context.application.notice(tx, connection.id, SECOND_PERSON)
+            return
+    if not isinstance(inner, Confirmation):
+        raise EnvelopeRefused("a message of the handshake came after it") from None
+
+
+# -- numbered messages ------------------------------------------------------------------------------------------------
+
+
+def _receive_message(
+    tx: sqlite3.Connection, context: Context, connection: Connection, envelope: MessageEnvelope, timestamp: int
+) -> Received:
+    copy_of = hashlib.sha256(envelope.ratchet_message).digest()
+    if ratchets.was_seen(tx, connection.id, copy_of):
+        return Received(connection.id)
+    try:
+        opened = ratchet.decrypt(
+            ratchets.load(tx, connection.id),
+            ratchets.load_skipped(tx, connection.id),
+            envelope.ratchet_message,
+            context.entropy,
+        )
+    except RatchetError as error:
+        raise EnvelopeRefused(f"the ratchet cannot open a message: {error}") from error
+    with _refusing("the message is malformed"):
+        message = agent_message.decode(opened.plaintext)
+    if not isinstance(message, NumberedMessage):
+        raise EnvelopeRefused("a message of the handshake came after it")
+    _save_opened(tx, connection.id, envelope.ratchet_message, opened)
+    chain, integrity = connection.received.receive(message, opened.plaintext)
+    connections.save_received(tx, connection.id, chain)
+    connections.raise_agent_version(tx, connection.id, min(envelope.agent_version, AGENT_VERSIONS.maximum))
+    return _dispatch(tx, context, connection, message.message_id, message.message, chain, timestamp, integrity)
+
+
+def _dispatch(
+    tx: sqlite3.Connection,
+    context: Context,
+    connection: Connection,
+    message_id: int,
+    message: AMessage,
+    chain: Chain,
+    timestamp: int,
+    integrity: Integrity,
+) -> Received:
+    match message:
+        case UserMessage(body):
+            wants_receipt = context.application.message_received(tx, connection.id, body, timestamp, integrity)
+            if wants_receipt and connections.load(tx, connection.id).agent_version >= RECEIPTS_SINCE:
+                receipt = Receipts((Receipt(message_id, chain.last_hash),))
+                connection_steps.submit(tx, context, connection.id, receipt)
+        case Receipts(receipts):
+            for receipt_ in receipts:
+                _receive_receipt(tx, context, connection.id, receipt_)
+        case Hello():
+            connection_steps.apply(tx, context, connection.id, handshake.PeerReady())
+        case QueueContinue():
+            return Received(connection.id, resume=True)
+        case _:
+            # queue rotation and ratchet re-synchronisation by the peer: its messages keep coming through this queue
+            context.application.notice(
+                tx, connection.id, f"Your contact's app sent {type(message).__name__}, which is not supported yet."
+            )
+    return Received(connection.id)
+
+
+def _receive_receipt(tx: sqlite3.Connection, context: Context, connection_id: int, receipt: Receipt) -> None:
+    sent = outgoing.take_sent(tx, connection_id, receipt.message_id)
+    if sent is None:
+        return  # a repeated receipt, or one for something that was no user message
+    message_hash, reference = sent
+    if message_hash == receipt.message_hash:
+        context.application.message_delivered(tx, reference)
+    else:
+        context.application.message_failed(tx, reference, "Your contact received something else.")

@@ -1,0 +1,28 @@
+"""Delays between tries, as data: growing, bounded, and spread so that clients do not return all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Delays that grow by half from ``first`` to ``longest``, in seconds."""
+
+    first: float
+    longest: float
+
+    def after(self, attempts: int, jitter: float = 0.0) -> float:
+        """Seconds to wait after ``attempts`` failed tries; ``jitter`` from 0 to 1 shortens it by up to a fifth."""
+        delay = min(self.longest, self.first * 1.5 ** min(max(attempts - 1, 0), 40))
+        return delay * (1 - 0.2 * jitter)
+
+
+UNANSWERED = Delays(2, 120)
+"""A relay answered late, or with an error of its own (agent-wire 5.4: 2 s growing to 2 min)."""
+QUOTA = Delays(10, 600)
+"""The peer's queue is full; the peer's QCONT ends the wait early."""
+FIRST_MESSAGE = (5.0, 30.0, 180.0)
+"""When to subscribe again while a first message is awaited, in seconds after the last time; the last repeats."""
+AFTER_SUBSCRIBING = 1.0
+"""Seconds after which a new subscription is repeated once: relays can miss its first push (handshake.md 5)."""

@@ -1,0 +1,336 @@
+"""The async part of the agent: the online process's tasks around the store.
+
+Load, step, commit, then perform: every change is committed by `connection`, `outbox` or `receiver` before anything is
+sent or acknowledged because of it. Other processes put work into the store; this one notices and does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from smpchat.agent import handshake, outbox, receiver
+from smpchat.agent.connection import Context
+from smpchat.agent.errors import AgentError, EnvelopeRefused
+from smpchat.agent.outbox import Verdict
+from smpchat.agent.retry import QUOTA, UNANSWERED
+from smpchat.agent.store import connections, outgoing
+from smpchat.agent.store.connections import ReceiveQueue, UnknownConnection
+from smpchat.agent.store.database import Database
+from smpchat.agent.store.outgoing import Kind, Lane, OutboxItem, RelayTrouble
+from smpchat.agent.subscriptions import SubscriptionPlan
+from smpchat.client.pool import SessionPool
+from smpchat.client.request import Request
+from smpchat.client.session import ServerSession
+from smpchat.protocol.address import SMPServer, SMPServerAddress
+from smpchat.protocol.commands import Ack, BrokerMessage, Del, Ids, Msg, Sub
+from smpchat.protocol.errors import ErrorCode, ProtocolError, SMPError
+from smpchat.transport.base import TransportError
+
+log = logging.getLogger("smpchat.agent")
+
+STORE_POLL = 0.05
+"""Seconds between looks for work that other processes put into the store; a look takes microseconds."""
+CONNECT_TIMEOUT = 20.0
+"""Seconds that a lane waits for a session before it leaves the relay to the pool's own tries."""
+
+LaneKey = tuple[int, Lane]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pushed:
+    session: ServerSession
+    rcv_id: bytes
+    message: Msg
+
+
+class AgentRunner:
+    """Does everything that the profile's store says is to be done, for as long as it runs.
+
+    Args:
+        choose_server: The relay for a new queue; told the relay of the peer's queue, where there is one, to prefer
+            another. May start the embedded relay; raises `TransportError` when there is none to be had.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        context: Context,
+        make_pool: Callable[..., SessionPool],
+        choose_server: Callable[[SMPServer | None], Awaitable[SMPServerAddress]],
+    ) -> None:
+        self._database = database
+        self._context = context
+        self._choose_server = choose_server
+        self._pool = make_pool(on_event=self._pushed, on_up=self._up, on_down=self._down)
+        self._incoming: asyncio.Queue[_Pushed] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: set[LaneKey] = set()
+        self._resting: dict[LaneKey, asyncio.TimerHandle] = {}
+        self._blocked: dict[LaneKey, SMPServer | None] = {}
+        self._attempts: dict[LaneKey, int] = {}
+        self._plan = SubscriptionPlan()
+        self._plan_changed = asyncio.Event()
+        self._plain_new: set[SMPServer] = set()
+
+    async def run(self) -> None:
+        """Work until cancelled. An unexpected exception in any task ends it."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._watch_relays()
+                group.create_task(self._receive())
+                group.create_task(self._watch_store())
+                group.create_task(self._subscribe_again())
+                self.kick()
+        finally:
+            for timer in self._resting.values():
+                timer.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._pool.close()
+
+    # -- lanes of the outbox ------------------------------------------------------------------------------------------
+
+    def kick(self) -> None:
+        """Start every lane that has work and is neither running, resting nor waiting for its relay."""
+        for key in outgoing.lanes(self._database.connection):
+            if key not in self._busy and key not in self._resting and key not in self._blocked:
+                self._busy.add(key)
+                self._spawn(self._run_lane(key))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_log_failure)
+
+    async def _run_lane(self, key: LaneKey) -> None:
+        server: SMPServer | None = None
+        try:
+            while items := outgoing.head(self._database.connection, *key, outbox.PIPELINE):
+                if items[0].kind is Kind.CREATE:
+                    verdict = await self._create(items[0])
+                else:
+                    server = outbox.target(self._database.connection, items[0])
+                    verdict = await self._perform(server, outbox.together(self._database.connection, items))
+                if verdict is not Verdict.DONE:
+                    self._rest(key, verdict)
+                    return
+                self._attempts.pop(key, None)
+        except (TransportError, ProtocolError) as error:
+            log.info("relay not reached: %s", error)
+            if server is not None and self._pool.live(server) is None:
+                self._blocked[key] = server  # `_up` ends this
+            else:
+                self._rest(key, Verdict.RETRY)
+        finally:
+            self._busy.discard(key)
+        self.kick()
+
+    def _rest(self, key: LaneKey, verdict: Verdict) -> None:
+        attempts = self._attempts[key] = self._attempts.get(key, 0) + 1
+        delays = QUOTA if verdict is Verdict.FULL else UNANSWERED
+        jitter = self._context.entropy.random(1)[0] / 255
+        loop = asyncio.get_running_loop()
+        self._resting[key] = loop.call_later(delays.after(attempts, jitter), self._wake, key)
+
+    def _wake(self, key: LaneKey) -> None:
+        timer = self._resting.pop(key, None)
+        if timer:
+            timer.cancel()
+        self._blocked.pop(key, None)
+        self.kick()
+
+    async def _perform(self, server: SMPServer, items: list[OutboxItem]) -> Verdict:
+        """Send the items at once and commit each outcome in order; the first that is not done ends the run."""
+        self._pool.watch(server)
+        session = await self._pool.get(server, timeout=CONNECT_TIMEOUT)
+        requests = [outbox.request(self._database.connection, item) for item in items]
+        for item, answer in zip(items, session.post(requests), strict=True):
+            try:
+                await answer
+            except SMPError as error:
+                with self._database.transaction() as tx:
+                    verdict = outbox.refused(tx, self._context, item, error.code)
+                log.info("relay refused %s: %s", item.kind, error.code)
+                if verdict is Verdict.DONE and item.kind is Kind.MESSAGE:
+                    continue
+                return verdict
+            with self._database.transaction() as tx:
+                outbox.accepted(tx, self._context, item)
+        return Verdict.DONE
+
+    async def _create(self, item: OutboxItem) -> Verdict:
+        peer_queue = connections.send_queue(self._database.connection, item.connection_id)
+        address = await self._choose_server(peer_queue.server if peer_queue else None)
+        server = address.server
+        creation = outbox.prepare_creation(self._database.connection, self._context.entropy, item)
+        self._pool.watch(server)
+        session = await self._pool.get(server, timeout=CONNECT_TIMEOUT)
+        password = address.password.encode() if address.password else None
+        keyed = creation.reply_key is not None and session.keyed_new and server not in self._plain_new
+        try:
+            [answer] = session.post([creation.request(session.version, keyed=keyed, password=password)])
+            ids = await answer
+        except SMPError as error:
+            if keyed and error.code in (ErrorCode.cmd("SYNTAX"), ErrorCode.cmd("UNKNOWN")):
+                self._plain_new.add(server)  # it does not do what it advertised: plain NEW and KEY from now on
+                return await self._create(item)
+            log.info("relay refused NEW: %s", error.code)
+            with self._database.transaction() as tx:
+                self._note_trouble(tx, server, f"the relay refuses new queues ({error.code})", None)
+            return Verdict.RETRY
+        if not isinstance(ids, Ids):
+            raise TransportError("The relay answered NEW with something else.")
+        try:
+            with self._database.transaction() as tx:
+                outbox.created(tx, self._context, item, creation, server, session.version, ids, keyed=keyed)
+                outgoing.clear_relay_trouble(tx, str(server))
+        except UnknownConnection:
+            session.post([Request(Del(), ids.rcv_id, creation.auth_key)])
+            return Verdict.DONE
+        self._plan_for(item.connection_id)
+        return Verdict.DONE
+
+    # -- receiving ----------------------------------------------------------------------------------------------------
+
+    def _pushed(self, session: ServerSession, entity_id: bytes, message: BrokerMessage) -> None:
+        if isinstance(message, Msg):
+            self._incoming.put_nowait(_Pushed(session, entity_id, message))
+        else:
+            log.info("relay event: %s", type(message).__name__)
+
+    async def _receive(self) -> None:
+        while True:
+            pushed = await self._incoming.get()
+            queue = connections.find_receive_queue(self._database.connection, pushed.session.server, pushed.rcv_id)
+            if queue is None:
+                continue
+            resume = self._store(pushed)
+            self._acknowledge(pushed, queue)
+            if resume:
+                self._wake((queue.connection_id, Lane.SEND))
+            self.kick()
+
+    def _store(self, pushed: _Pushed) -> bool:
+        message = pushed.message
+        try:
+            with self._database.transaction() as tx:
+                received = receiver.receive(
+                    tx, self._context, pushed.session.server, pushed.rcv_id, message.msg_id, message.body
+                )
+        except EnvelopeRefused as error:
+            log.warning("message refused: %s", error)
+            return False
+        return received is not None and received.resume
+
+    def _acknowledge(self, pushed: _Pushed, queue: ReceiveQueue) -> None:
+        """ACK after commit; its answer may be the next message. A lost ACK only brings the same message again."""
+        if pushed.session.closed.is_set():
+            return
+        [answer] = pushed.session.post([Request(Ack(pushed.message.msg_id), pushed.rcv_id, queue.auth_key)])
+        answer.add_done_callback(partial(self._acknowledged, pushed))
+
+    def _acknowledged(self, pushed: _Pushed, answer: asyncio.Future[BrokerMessage]) -> None:
+        if answer.cancelled() or answer.exception() is not None:
+            return  # NO_MSG after a repeated SUB, or the session ended: the next SUB brings what was not acknowledged
+        self._pushed(pushed.session, pushed.rcv_id, answer.result())
+
+    # -- subscriptions ------------------------------------------------------------------------------------------------
+
+    def _watch_relays(self) -> None:
+        for queue in self._live_queues():
+            self._pool.watch(queue.server)
+
+    def _live_queues(self) -> list[ReceiveQueue]:
+        tx = self._database.connection
+        over = {c.id for c in connections.load_all(tx) if isinstance(c.state, handshake.Failed | handshake.Deleted)}
+        return [queue for queue in connections.receive_queues(tx) if queue.connection_id not in over]
+
+    def _up(self, server: SMPServer, session: ServerSession) -> None:
+        with self._database.transaction() as tx:
+            outgoing.clear_relay_trouble(tx, str(server))
+        queues = [queue for queue in self._live_queues() if queue.server == server]
+        self._subscribe(server, session, queues)
+        for queue in queues:
+            self._plan_for(queue.connection_id)
+        for key in [key for key, blocker in self._blocked.items() if blocker == server]:
+            del self._blocked[key]
+        self.kick()
+
+    def _down(self, server: SMPServer, error: Exception, next_try_at: float) -> None:
+        wait = next_try_at - asyncio.get_running_loop().time()
+        with self._database.transaction() as tx:
+            self._note_trouble(tx, server, str(error), self._context.now() + wait)
+
+    def _note_trouble(self, tx: sqlite3.Connection, server: SMPServer, error: str, next_try_at: float | None) -> None:
+        trouble = RelayTrouble(str(server), error, self._context.now(), next_try_at)
+        outgoing.save_relay_trouble(tx, trouble)
+
+    def _subscribe(self, server: SMPServer, session: ServerSession, queues: list[ReceiveQueue]) -> None:
+        requests = [Request(Sub(), queue.rcv_id, queue.auth_key) for queue in queues]
+        for queue, answer in zip(queues, session.post(requests, batch=True), strict=True):
+            answer.add_done_callback(partial(self._subscribed, server, session, queue))
+
+    def _subscribed(
+        self, server: SMPServer, session: ServerSession, queue: ReceiveQueue, answer: asyncio.Future[BrokerMessage]
+    ) -> None:
+        if answer.cancelled():
+            return
+        error = answer.exception()
+        if isinstance(error, SMPError) and error.code == ErrorCode.AUTH:
+            self._plan.forget(queue.connection_id)
+            with self._database.transaction() as tx:
+                sentence = f"The relay {server.hosts[0]} no longer has your queue for this contact."
+                self._context.application.notice(tx, queue.connection_id, sentence)
+        elif error is None:
+            self._pushed(session, queue.rcv_id, answer.result())
+
+    def _plan_for(self, connection_id: int) -> None:
+        self._plan.subscribed(connection_id, asyncio.get_running_loop().time())
+        self._plan_changed.set()
+
+    async def _subscribe_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            deadline = self._plan.next_deadline()
+            self._plan_changed.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._plan_changed.wait()
+                    continue
+            except TimeoutError:
+                self._repeat_subscriptions(loop.time())
+
+    def _repeat_subscriptions(self, now: float) -> None:
+        for connection_id in self._plan.take_due(now):
+            queue = connections.receive_queue(self._database.connection, connection_id)
+            session = self._pool.live(queue.server) if queue else None
+            if queue is None or session is None:
+                self._plan.forget(connection_id)
+                continue
+            self._subscribe(queue.server, session, [queue])
+            self._plan.repeated(connection_id, now, awaits_first_message=queue.e2e_secret is None)
+
+    # -- other processes ----------------------------------------------------------------------------------------------
+
+    async def _watch_store(self) -> None:
+        version = self._database.foreign_version()
+        while True:
+            await asyncio.sleep(STORE_POLL)
+            changed = self._database.foreign_version()
+            if changed != version:
+                version = changed
+                self.kick()
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        level = logging.WARNING if isinstance(error, AgentError) else logging.ERROR
+        log.log(level, "a task of the agent failed: %s", type(error).__name__, exc_info=error)

@@ -1,0 +1,322 @@
+"""Connections and their queues: records and the statements that load and save them."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from smpchat.agent.delivery import Chain
+from smpchat.agent.handshake import ConnectionState, State, connection_state
+from smpchat.agent.store.states import state_from_json, state_to_json
+from smpchat.crypto.agreement import X3DHKeys
+from smpchat.crypto.keys import Ed25519PrivateKey, X448PrivateKey, X25519PrivateKey
+from smpchat.protocol.address import SMPServer, parse_server
+from smpchat.protocol.commands import QueueMode
+
+
+class UnknownConnection(LookupError):
+    """The connection was deleted meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One duplex connection.
+
+    Attributes:
+        link: Our invitation, or the one we joined.
+        x3dh_keys: Own keys of the key agreement.
+        reply_key: Initiator: private half of the reply key in the link.
+        sent: Chain of what we sent.
+        received: Chain of what arrived.
+        created_at: When the link was made or used; POSIX seconds, like the other times.
+        ready_at: When the confirmation was accepted by the relay, or processed.
+    """
+
+    id: int
+    state: State
+    link: str | None
+    agent_version: int
+    client_version: int
+    e2e_version: int
+    x3dh_keys: X3DHKeys = field(repr=False)
+    reply_key: Ed25519PrivateKey | None
+    sent: Chain
+    received: Chain
+    created_at: float
+    ready_at: float | None
+    connected_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveQueue:
+    """A queue of ours.
+
+    Attributes:
+        auth_key: Authorises our commands on the queue.
+        dh_secret: Opens the relay's box around each message.
+        e2e_key: Private half of the key that senders use for the per-queue box.
+        e2e_secret: Secret with the sender, once its first message opened.
+        peer_key: DER of the sender key with which the queue is, or will be, secured.
+    """
+
+    connection_id: int
+    server: SMPServer
+    rcv_id: bytes
+    snd_id: bytes
+    mode: QueueMode | None
+    auth_key: Ed25519PrivateKey
+    dh_secret: bytes = field(repr=False)
+    e2e_key: X25519PrivateKey
+    e2e_secret: bytes | None = field(default=None, repr=False)
+    peer_key: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendQueue:
+    """The peer's queue.
+
+    Attributes:
+        auth_key: Authorises our SENDs once the queue is secured with it.
+        e2e_key: Our half of the per-queue box; its public half travels in the first message.
+    """
+
+    connection_id: int
+    server: SMPServer
+    snd_id: bytes
+    mode: QueueMode | None
+    client_version: int
+    auth_key: Ed25519PrivateKey
+    e2e_key: X25519PrivateKey
+    e2e_secret: bytes = field(repr=False)
+
+
+def insert(
+    tx: sqlite3.Connection,
+    *,
+    state: State,
+    link: str | None,
+    agent_version: int,
+    client_version: int,
+    e2e_version: int,
+    x3dh_keys: X3DHKeys,
+    reply_key: Ed25519PrivateKey | None,
+    now: float,
+) -> int:
+    """A new connection's id."""
+    cursor = tx.execute(
+        "INSERT INTO connections (state, link, agent_version, client_version, e2e_version, x3dh_key1, x3dh_key2,"
+        " reply_key, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            state_to_json(state),
+            link,
+            agent_version,
+            client_version,
+            e2e_version,
+            x3dh_keys.key1.raw,
+            x3dh_keys.key2.raw,
+            reply_key.raw if reply_key else None,
+            now,
+        ),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def load(tx: sqlite3.Connection, connection_id: int) -> Connection:
+    """The connection. Raises `UnknownConnection`."""
+    row = tx.execute("SELECT * FROM connections WHERE id = ?", (connection_id,)).fetchone()
+    if row is None:
+        raise UnknownConnection(connection_id)
+    return _connection(row)
+
+
+def load_all(tx: sqlite3.Connection) -> list[Connection]:
+    """Every connection, oldest first."""
+    return [_connection(row) for row in tx.execute("SELECT * FROM connections ORDER BY id")]
+
+
+def find_by_link(tx: sqlite3.Connection, link: str) -> Connection | None:
+    """The connection that made or joined exactly this link."""
+    row = tx.execute("SELECT * FROM connections WHERE link = ?", (link,)).fetchone()
+    return _connection(row) if row else None
+
+
+def _connection(row: sqlite3.Row) -> Connection:
+    return Connection(
+        id=row["id"],
+        state=state_from_json(row["state"]),
+        link=row["link"],
+        agent_version=row["agent_version"],
+        client_version=row["client_version"],
+        e2e_version=row["e2e_version"],
+        x3dh_keys=X3DHKeys(X448PrivateKey(row["x3dh_key1"]), X448PrivateKey(row["x3dh_key2"])),
+        reply_key=Ed25519PrivateKey(row["reply_key"]) if row["reply_key"] else None,
+        sent=Chain(row["sent_id"], row["sent_hash"]),
+        received=Chain(row["received_id"], row["received_hash"]),
+        created_at=row["created_at"],
+        ready_at=row["ready_at"],
+        connected_at=row["connected_at"],
+    )
+
+
+def save_state(tx: sqlite3.Connection, connection_id: int, state: State, now: float) -> None:
+    """The new state, and when *ready* and *connected* were first reached."""
+    reached = connection_state(state)
+    connected = reached is ConnectionState.CONNECTED
+    ready = connected or reached is ConnectionState.READY
+    tx.execute(
+        "UPDATE connections SET state = ?, ready_at = coalesce(ready_at, ?), connected_at = coalesce(connected_at, ?)"
+        " WHERE id = ?",
+        (state_to_json(state), now if ready else None, now if connected else None, connection_id),
+    )
+
+
+def save_link(tx: sqlite3.Connection, connection_id: int, link: str) -> None:
+    """The link, once its queue exists."""
+    tx.execute("UPDATE connections SET link = ? WHERE id = ?", (link, connection_id))
+
+
+def save_versions(tx: sqlite3.Connection, connection_id: int, agent: int, e2e: int) -> None:
+    """Versions that the peer's confirmation settled."""
+    tx.execute("UPDATE connections SET agent_version = ?, e2e_version = ? WHERE id = ?", (agent, e2e, connection_id))
+
+
+def raise_agent_version(tx: sqlite3.Connection, connection_id: int, version: int) -> None:
+    """The connection's version goes up, never down."""
+    tx.execute("UPDATE connections SET agent_version = max(agent_version, ?) WHERE id = ?", (version, connection_id))
+
+
+def save_sent(tx: sqlite3.Connection, connection_id: int, chain: Chain) -> None:
+    """The chain of sent messages."""
+    tx.execute(
+        "UPDATE connections SET sent_id = ?, sent_hash = ? WHERE id = ?",
+        (chain.last_id, chain.last_hash, connection_id),
+    )
+
+
+def save_received(tx: sqlite3.Connection, connection_id: int, chain: Chain) -> None:
+    """The chain of received messages."""
+    tx.execute(
+        "UPDATE connections SET received_id = ?, received_hash = ? WHERE id = ?",
+        (chain.last_id, chain.last_hash, connection_id),
+    )
+
+
+def delete(tx: sqlite3.Connection, connection_id: int) -> None:
+    """The connection and everything that belongs to it."""
+    tx.execute("DELETE FROM connections WHERE id = ?", (connection_id,))
+
+
+# -- queues -----------------------------------------------------------------------------------------------------------
+
+
+def _mode_text(mode: QueueMode | None) -> str | None:
+    return mode.name if mode else None
+
+
+def _mode(text: str | None) -> QueueMode | None:
+    return QueueMode[text] if text else None
+
+
+def save_receive_queue(tx: sqlite3.Connection, queue: ReceiveQueue) -> None:
+    """Insert or replace the connection's receive queue."""
+    tx.execute(
+        "INSERT OR REPLACE INTO receive_queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            queue.connection_id,
+            str(queue.server),
+            queue.rcv_id,
+            queue.snd_id,
+            _mode_text(queue.mode),
+            queue.auth_key.raw,
+            queue.dh_secret,
+            queue.e2e_key.raw,
+            queue.e2e_secret,
+            queue.peer_key,
+        ),
+    )
+
+
+def _receive_queue(row: sqlite3.Row) -> ReceiveQueue:
+    return ReceiveQueue(
+        connection_id=row["connection_id"],
+        server=parse_server(row["server"]).server,
+        rcv_id=row["rcv_id"],
+        snd_id=row["snd_id"],
+        mode=_mode(row["mode"]),
+        auth_key=Ed25519PrivateKey(row["auth_key"]),
+        dh_secret=row["dh_secret"],
+        e2e_key=X25519PrivateKey(row["e2e_key"]),
+        e2e_secret=row["e2e_secret"],
+        peer_key=row["peer_key"],
+    )
+
+
+def receive_queue(tx: sqlite3.Connection, connection_id: int) -> ReceiveQueue | None:
+    """The connection's receive queue, once made."""
+    row = tx.execute("SELECT * FROM receive_queues WHERE connection_id = ?", (connection_id,)).fetchone()
+    return _receive_queue(row) if row else None
+
+
+def find_receive_queue(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes) -> ReceiveQueue | None:
+    """The queue with this recipient id at this relay."""
+    row = tx.execute("SELECT * FROM receive_queues WHERE server = ? AND rcv_id = ?", (str(server), rcv_id)).fetchone()
+    return _receive_queue(row) if row else None
+
+
+def find_receive_queue_by_sender_id(tx: sqlite3.Connection, snd_id: bytes) -> ReceiveQueue | None:
+    """The queue that we offer under this sender id: tells our own links."""
+    row = tx.execute("SELECT * FROM receive_queues WHERE snd_id = ?", (snd_id,)).fetchone()
+    return _receive_queue(row) if row else None
+
+
+def receive_queues(tx: sqlite3.Connection) -> list[ReceiveQueue]:
+    """Every receive queue."""
+    return [_receive_queue(row) for row in tx.execute("SELECT * FROM receive_queues ORDER BY connection_id")]
+
+
+def delete_receive_queue(tx: sqlite3.Connection, connection_id: int) -> None:
+    """Forget the receive queue."""
+    tx.execute("DELETE FROM receive_queues WHERE connection_id = ?", (connection_id,))
+
+
+def save_send_queue(tx: sqlite3.Connection, queue: SendQueue) -> None:
+    """Insert or replace the connection's send queue."""
+    tx.execute(
+        "INSERT OR REPLACE INTO send_queues VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            queue.connection_id,
+            str(queue.server),
+            queue.snd_id,
+            _mode_text(queue.mode),
+            queue.client_version,
+            queue.auth_key.raw,
+            queue.e2e_key.raw,
+            queue.e2e_secret,
+        ),
+    )
+
+
+def _send_queue(row: sqlite3.Row) -> SendQueue:
+    return SendQueue(
+        connection_id=row["connection_id"],
+        server=parse_server(row["server"]).server,
+        snd_id=row["snd_id"],
+        mode=_mode(row["mode"]),
+        client_version=row["client_version"],
+        auth_key=Ed25519PrivateKey(row["auth_key"]),
+        e2e_key=X25519PrivateKey(row["e2e_key"]),
+        e2e_secret=row["e2e_secret"],
+    )
+
+
+def send_queue(tx: sqlite3.Connection, connection_id: int) -> SendQueue | None:
+    """The connection's send queue, once known."""
+    row = tx.execute("SELECT * FROM send_queues WHERE connection_id = ?", (connection_id,)).fetchone()
+    return _send_queue(row) if row else None
+
+
+def find_send_queue(tx: sqlite3.Connection, server: SMPServer, snd_id: bytes) -> SendQueue | None:
+    """The connection that sends to this queue: tells links that were joined already."""
+    row = tx.execute("SELECT * FROM send_queues WHERE server = ? AND snd_id = ?", (str(server), snd_id)).fetchone()
+    return _send_queue(row) if row else None

@@ -1,0 +1,109 @@
+"""The profile's SQLite file: opening, numbered migrations, and the one transaction helper.
+
+The file is the single source of truth; several processes may have it open. Every write is one ``BEGIN IMMEDIATE``
+transaction, so writers queue up for a bounded time and nobody sees "database is locked".
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from smpchat.agent.errors import StoreError
+
+BUSY_TIMEOUT = 30.0
+"""Seconds a writer waits for another process; a transaction here takes milliseconds."""
+
+Migrations = Sequence[str]
+"""SQL scripts; number N brings a component's schema from version N to N + 1. Never edited once released."""
+
+
+class Database:
+    """One connection to the profile's file."""
+
+    def __init__(self, path: Path, components: Mapping[str, Migrations]) -> None:
+        """Open or create the file, readable by its owner only, and bring every component's schema up to date.
+
+        Raises:
+            StoreError: The file cannot be opened, is no database, or was written by a newer version.
+        """
+        self.path = path
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute("PRAGMA secure_delete = ON")
+            self._migrate(components)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"The profile's database {path} cannot be used: {error}.") from error
+
+    def _migrate(self, components: Mapping[str, Migrations]) -> None:
+        versions = self._versions()
+        if all(versions.get(name, 0) == len(migrations) for name, migrations in components.items()):
+            return
+        with self.transaction() as tx:
+            tx.execute("CREATE TABLE IF NOT EXISTS schema_versions (component TEXT PRIMARY KEY, version INTEGER)")
+            versions = self._versions()
+            for name, migrations in components.items():
+                version = versions.get(name, 0)
+                if version > len(migrations):
+                    raise StoreError(f"The profile's database {self.path} was written by a newer smpchat: upgrade.")
+                for script in migrations[version:]:
+                    for statement in script.split(";"):
+                        tx.execute(statement)
+                tx.execute("INSERT OR REPLACE INTO schema_versions VALUES (?, ?)", (name, len(migrations)))
+
+    def _versions(self) -> dict[str, int]:
+        present = self.read("SELECT 1 FROM sqlite_master WHERE name = 'schema_versions'")
+        return (
+            {row["component"]: row["version"] for row in self.read("SELECT * FROM schema_versions")} if present else {}
+        )
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For reading outside any transaction."""
+        return self._connection
+
+    def read(self, query: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """Rows of a query outside any transaction."""
+        return self._connection.execute(query, parameters).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit when the block ends, roll back when it raises. Does not nest."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise StoreError(f"The profile's database {self.path} cannot be written: {error}.") from error
+        try:
+            yield self._connection
+            self._before_commit()
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._connection.execute("ROLLBACK")
+            raise StoreError(f"The profile's database {self.path} cannot be written: {error}.") from error
+        self._after_commit()
+
+    def _before_commit(self) -> None:
+        """For fault injection: called with the transaction complete but not committed."""
+
+    def _after_commit(self) -> None:
+        """For fault injection: called right after a commit."""
+
+    def foreign_version(self) -> int:
+        """A number that changes when another process (or connection) commits; costs microseconds to ask."""
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file; what was committed stays."""
+        self._connection.close()

@@ -1,0 +1,212 @@
+"""What is to be sent: messages that wait to be sealed, the outbox of sealed bodies and commands, and what was sent."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+
+class Lane(StrEnum):
+    """Outbox items of one lane of a connection are done one after the other, those of two lanes side by side."""
+
+    SEND = "send"
+    RECEIVE = "receive"
+
+
+class Kind(StrEnum):
+    """What an outbox item does."""
+
+    CREATE = "create"  # NEW
+    SECURE_RECEIVE = "secure-receive"  # KEY
+    SECURE_SEND = "secure-send"  # SKEY
+    CONFIRMATION = "confirmation"  # SEND
+    HELLO = "hello"  # SEND
+    MESSAGE = "message"  # SEND
+    DELETE = "delete"  # DEL
+
+
+SENDS = frozenset({Kind.CONFIRMATION, Kind.HELLO, Kind.MESSAGE})
+
+
+class Priority(IntEnum):
+    """Order within a lane before the order of insertion: a repair goes before what waits for it."""
+
+    SECURE = 0
+    HANDSHAKE = 1
+    MESSAGE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """One command for a relay, to be repeated until it is answered.
+
+    Attributes:
+        body: Body of a SEND, key of a KEY, or parameters of a NEW.
+        signed: Whether the SEND is authorised.
+        reference: The application's number of the message; None for the agent's own.
+    """
+
+    id: int
+    connection_id: int
+    lane: Lane
+    kind: Kind
+    body: bytes = field(repr=False)
+    signed: bool
+    notify: bool
+    reference: int | None
+
+
+def enqueue(
+    tx: sqlite3.Connection,
+    connection_id: int,
+    lane: Lane,
+    kind: Kind,
+    priority: Priority,
+    *,
+    body: bytes = b"",
+    signed: bool = True,
+    notify: bool = False,
+    reference: int | None = None,
+) -> None:
+    """Put an item into the outbox."""
+    tx.execute(
+        "INSERT INTO outbox (connection_id, lane, priority, kind, body, signed, notify, reference)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (connection_id, lane, priority, kind, body, signed, notify, reference),
+    )
+
+
+def _item(row: sqlite3.Row) -> OutboxItem:
+    return OutboxItem(
+        id=row["id"],
+        connection_id=row["connection_id"],
+        lane=Lane(row["lane"]),
+        kind=Kind(row["kind"]),
+        body=row["body"],
+        signed=bool(row["signed"]),
+        notify=bool(row["notify"]),
+        reference=row["reference"],
+    )
+
+
+def lanes(tx: sqlite3.Connection) -> list[tuple[int, Lane]]:
+    """Lanes with something to do."""
+    rows = tx.execute("SELECT DISTINCT connection_id, lane FROM outbox ORDER BY connection_id, lane")
+    return [(row["connection_id"], Lane(row["lane"])) for row in rows]
+
+
+def head(tx: sqlite3.Connection, connection_id: int, lane: Lane, limit: int) -> list[OutboxItem]:
+    """The next items of a lane."""
+    rows = tx.execute(
+        "SELECT * FROM outbox WHERE connection_id = ? AND lane = ? ORDER BY priority, id LIMIT ?",
+        (connection_id, lane, limit),
+    )
+    return [_item(row) for row in rows]
+
+
+def exists(tx: sqlite3.Connection, item_id: int) -> bool:
+    """Whether an item is still to be done."""
+    return tx.execute("SELECT 1 FROM outbox WHERE id = ?", (item_id,)).fetchone() is not None
+
+
+def done(tx: sqlite3.Connection, item_id: int) -> bool:
+    """Remove an item; False if it was gone already."""
+    return tx.execute("DELETE FROM outbox WHERE id = ?", (item_id,)).rowcount > 0
+
+
+def sign(tx: sqlite3.Connection, connection_id: int, kind: Kind) -> None:
+    """Send the connection's item of this kind authorised from now on."""
+    tx.execute("UPDATE outbox SET signed = 1 WHERE connection_id = ? AND kind = ?", (connection_id, kind))
+
+
+def clear(tx: sqlite3.Connection, connection_id: int) -> list[int]:
+    """Drop everything that is to be sent; the application's numbers of the messages dropped."""
+    rows = tx.execute(
+        "SELECT reference FROM outbox WHERE connection_id = :id AND reference IS NOT NULL"
+        " UNION SELECT reference FROM waiting_messages WHERE connection_id = :id AND reference IS NOT NULL",
+        {"id": connection_id},
+    ).fetchall()
+    tx.execute("DELETE FROM outbox WHERE connection_id = ?", (connection_id,))
+    tx.execute("DELETE FROM waiting_messages WHERE connection_id = ?", (connection_id,))
+    return [row["reference"] for row in rows]
+
+
+# -- messages not sealed yet ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingMessage:
+    """A message body that the handshake does not let out yet; plaintext."""
+
+    id: int
+    message: bytes = field(repr=False)
+    notify: bool
+    reference: int | None
+
+
+def wait(tx: sqlite3.Connection, connection_id: int, message: bytes, *, notify: bool, reference: int | None) -> None:
+    """Keep a message, in order, until it may be sealed."""
+    tx.execute(
+        "INSERT INTO waiting_messages (connection_id, message, notify, reference) VALUES (?, ?, ?, ?)",
+        (connection_id, message, notify, reference),
+    )
+
+
+def take_waiting(tx: sqlite3.Connection, connection_id: int) -> list[WaitingMessage]:
+    """Everything that waits, in order; it waits no longer."""
+    rows = tx.execute("SELECT * FROM waiting_messages WHERE connection_id = ? ORDER BY id", (connection_id,)).fetchall()
+    tx.execute("DELETE FROM waiting_messages WHERE connection_id = ?", (connection_id,))
+    return [WaitingMessage(row["id"], row["message"], bool(row["notify"]), row["reference"]) for row in rows]
+
+
+# -- messages sent ----------------------------------------------------------------------------------------------------
+
+
+def record_sent(
+    tx: sqlite3.Connection, connection_id: int, message_id: int, message_hash: bytes, reference: int
+) -> None:
+    """Remember id and hash of a user message, for its receipt."""
+    tx.execute("INSERT INTO sent_messages VALUES (?, ?, ?, ?)", (connection_id, message_id, message_hash, reference))
+
+
+def take_sent(tx: sqlite3.Connection, connection_id: int, message_id: int) -> tuple[bytes, int] | None:
+    """Hash and reference of a sent message whose receipt came; a second receipt finds nothing."""
+    row = tx.execute(
+        "DELETE FROM sent_messages WHERE connection_id = ? AND message_id = ? RETURNING hash, reference",
+        (connection_id, message_id),
+    ).fetchone()
+    return (row["hash"], row["reference"]) if row else None
+
+
+# -- relays that cannot be reached ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RelayTrouble:
+    """A relay that the online process cannot reach, and when it tries again (POSIX seconds)."""
+
+    server: str
+    error: str
+    since: float
+    next_try_at: float | None
+
+
+def save_relay_trouble(tx: sqlite3.Connection, trouble: RelayTrouble) -> None:
+    """Remember why a relay cannot be reached; ``since`` is kept from the first time."""
+    tx.execute(
+        "INSERT INTO relay_states VALUES (?, ?, ?, ?) ON CONFLICT (server)"
+        " DO UPDATE SET error = excluded.error, next_try_at = excluded.next_try_at",
+        (trouble.server, trouble.error, trouble.since, trouble.next_try_at),
+    )
+
+
+def clear_relay_trouble(tx: sqlite3.Connection, server: str) -> None:
+    """The relay answered."""
+    tx.execute("DELETE FROM relay_states WHERE server = ?", (server,))
+
+
+def relay_troubles(tx: sqlite3.Connection) -> dict[str, RelayTrouble]:
+    """Every relay that could not be reached at the last try, by its address."""
+    rows = tx.execute("SELECT * FROM relay_states")
+    return {row["server"]: RelayTrouble(*row) for row in rows}

@@ -1,0 +1,55 @@
+"""Ratchet states, skipped message keys, and hashes of the ratchet messages that were opened."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.errors import StoreError
+from smpchat.crypto.ratchet import Ratchet, SkippedDiff, SkippedId, SkippedKey, SkippedKeys
+
+
+def load(tx: sqlite3.Connection, connection_id: int) -> Ratchet:
+    """The connection's ratchet. Raises `StoreError` if there is none."""
+    row = tx.execute("SELECT state FROM ratchets WHERE connection_id = ?", (connection_id,)).fetchone()
+    if row is None:
+        raise StoreError("The connection has no ratchet yet.")
+    return Ratchet.from_bytes(row["state"])
+
+
+def save(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
+    """Insert or replace the ratchet."""
+    tx.execute("INSERT OR REPLACE INTO ratchets VALUES (?, ?)", (connection_id, ratchet.to_bytes()))
+
+
+def load_skipped(tx: sqlite3.Connection, connection_id: int) -> SkippedKeys:
+    """Keys of messages that have not arrived yet, oldest first."""
+    rows = tx.execute("SELECT * FROM skipped_keys WHERE connection_id = ? ORDER BY rowid", (connection_id,))
+    return SkippedKeys(
+        (SkippedId(row["header_key"], row["number"]), SkippedKey(row["message_key"], row["iv"])) for row in rows
+    )
+
+
+def apply_skipped(tx: sqlite3.Connection, connection_id: int, diff: SkippedDiff) -> None:
+    """Save what one decryption changed."""
+    tx.executemany(
+        "DELETE FROM skipped_keys WHERE connection_id = ? AND header_key = ? AND number = ?",
+        [(connection_id, header_key, number) for header_key, number in diff.removed],
+    )
+    tx.executemany(
+        "INSERT OR REPLACE INTO skipped_keys VALUES (?, ?, ?, ?, ?)",
+        [
+            (connection_id, header_key, number, message_key, iv)
+            for (header_key, number), (message_key, iv) in diff.added.items()
+        ],
+    )
+
+
+def was_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes) -> bool:
+    """Whether a message with this hash was opened before: a copy is acknowledged and dropped."""
+    query = "SELECT 1 FROM seen_messages WHERE connection_id = ? AND hash = ?"
+    return tx.execute(query, (connection_id, ratchet_message_hash)).fetchone() is not None
+
+
+def mark_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes) -> None:
+    """Remember a message that was opened."""
+    tx.execute("INSERT OR IGNORE INTO seen_messages VALUES (?, ?)", (connection_id, ratchet_message_hash))

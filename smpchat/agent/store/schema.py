@@ -1,0 +1,97 @@
+"""Tables of the agent layer, as numbered migrations."""
+
+AGENT_MIGRATIONS = (
+    """
+    CREATE TABLE connections (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        state TEXT NOT NULL,
+        link TEXT,
+        agent_version INTEGER NOT NULL,
+        client_version INTEGER NOT NULL,
+        e2e_version INTEGER NOT NULL,
+        x3dh_key1 BLOB,
+        x3dh_key2 BLOB,
+        reply_key BLOB,
+        sent_id INTEGER NOT NULL DEFAULT 0,
+        sent_hash BLOB NOT NULL DEFAULT x'',
+        received_id INTEGER NOT NULL DEFAULT 0,
+        received_hash BLOB NOT NULL DEFAULT x'',
+        created_at REAL NOT NULL,
+        ready_at REAL,
+        connected_at REAL
+    );
+    CREATE UNIQUE INDEX joined_links ON connections (link) WHERE link IS NOT NULL;
+    CREATE TABLE receive_queues (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        server TEXT NOT NULL,
+        rcv_id BLOB NOT NULL,
+        snd_id BLOB NOT NULL,
+        mode TEXT,
+        auth_key BLOB NOT NULL,
+        dh_secret BLOB NOT NULL,
+        e2e_key BLOB NOT NULL,
+        e2e_secret BLOB,
+        peer_key BLOB,
+        UNIQUE (server, rcv_id)
+    );
+    CREATE TABLE send_queues (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        server TEXT NOT NULL,
+        snd_id BLOB NOT NULL,
+        mode TEXT,
+        client_version INTEGER NOT NULL,
+        auth_key BLOB NOT NULL,
+        e2e_key BLOB NOT NULL,
+        e2e_secret BLOB NOT NULL
+    );
+    CREATE TABLE ratchets (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        state BLOB NOT NULL
+    );
+    CREATE TABLE skipped_keys (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        header_key BLOB NOT NULL,
+        number INTEGER NOT NULL,
+        message_key BLOB NOT NULL,
+        iv BLOB NOT NULL,
+        PRIMARY KEY (connection_id, header_key, number)
+    );
+    CREATE TABLE seen_messages (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        hash BLOB NOT NULL,
+        PRIMARY KEY (connection_id, hash)
+    ) WITHOUT ROWID;
+    CREATE TABLE waiting_messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        message BLOB NOT NULL,
+        notify INTEGER NOT NULL,
+        reference INTEGER
+    );
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        lane TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        body BLOB NOT NULL DEFAULT x'',
+        signed INTEGER NOT NULL DEFAULT 1,
+        notify INTEGER NOT NULL DEFAULT 0,
+        reference INTEGER
+    );
+    CREATE INDEX outbox_lanes ON outbox (connection_id, lane, priority, id);
+    CREATE TABLE sent_messages (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        message_id INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        reference INTEGER NOT NULL,
+        PRIMARY KEY (connection_id, message_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE relay_states (
+        server TEXT PRIMARY KEY,
+        error TEXT NOT NULL,
+        since REAL NOT NULL,
+        next_try_at REAL
+    )
+    """,
+)

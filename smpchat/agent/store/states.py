@@ -1,0 +1,46 @@
+"""Handshake states as JSON text: the class name and its fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from enum import StrEnum
+from typing import Any
+
+from smpchat.agent import handshake
+from smpchat.agent.errors import StoreError
+
+_STATES = {cls.__name__: cls for cls in typing.get_args(handshake.State)}
+
+
+def state_to_json(state: handshake.State) -> str:
+    """``{"state": NAME, …fields}``."""
+    return json.dumps({"state": type(state).__name__, **dataclasses.asdict(state)})
+
+
+def state_from_json(text: str) -> handshake.State:
+    """The state written by `state_to_json`. Raises `StoreError` for anything else."""
+    try:
+        fields = json.loads(text)
+        state: handshake.State = _build(_STATES[fields.pop("state")], fields)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError("The profile's database holds a handshake state that this version does not know.") from error
+    return state
+
+
+def _build(cls: type[Any], fields: dict[str, Any]) -> Any:
+    hints = typing.get_type_hints(cls)
+    return cls(**{name: _value(hints[name], value) for name, value in fields.items()})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if isinstance(hint, types.UnionType):
+        hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
+    if value is not None and isinstance(hint, type):
+        if dataclasses.is_dataclass(hint):
+            return _build(hint, value)
+        if issubclass(hint, StrEnum):
+            return hint(value)
+    return value

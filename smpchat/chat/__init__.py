@@ -1,0 +1,12 @@
+"""What users mean: profiles, contacts under their alias, messages with a status, and the service around them.
+
+Errors::
+
+    ChatError                 root; the message is one sentence for people, ``hint`` says what to do
+    ├── InputError            something the user gave cannot be used; nothing was stored
+    │   ├── UnknownContact    no contact or invitation under that name
+    │   ├── AliasInUse        the alias belongs to another contact
+    │   └── TextTooLong       a text that does not fit one message; says how long it may be
+    ├── RelayUnavailable      no relay could be reached; what was asked for is kept
+    └── ProfileLocked         another process is online for this profile
+"""

@@ -1,0 +1,39 @@
+"""Aliases: how a contact is addressed. An alias never changes by itself, whatever name the peer sends (cli.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smpchat.chat.errors import InputError
+
+MAX_ALIAS = 40
+"""Longest alias, in characters."""
+_FORBIDDEN_START = "-@/"
+
+
+def check_alias(text: str) -> str:
+    """An alias as given by the user, blanks replaced. Raises `InputError`."""
+    alias = "_".join(text.split())
+    if not alias or not alias.isprintable() or len(alias) > MAX_ALIAS or alias[0] in _FORBIDDEN_START:
+        raise InputError(
+            f"{text[:MAX_ALIAS]!r} cannot be an alias.",
+            f"An alias has 1 to {MAX_ALIAS} printable characters and does not begin with -, @ or /.",
+        )
+    return alias
+
+
+def alias_from_name(name: str, taken: Callable[[str], bool]) -> str:
+    """An alias made from a name that the peer chose: harmless characters only, unique with ``_2`` and so on."""
+    visible = "".join(c if c.isprintable() and not _invisible(c) else " " for c in name)
+    base = "_".join(visible.split()).lstrip(_FORBIDDEN_START)[:MAX_ALIAS] or "contact"
+    alias, number = base, 1
+    while taken(alias):
+        number += 1
+        suffix = f"_{number}"
+        alias = base[: MAX_ALIAS - len(suffix)] + suffix
+    return alias
+
+
+def _invisible(character: str) -> bool:
+    """Letters that print as nothing although Unicode calls them printable (fillers, Braille blank)."""
+    return character in "\u115f\u1160\u2800\u3164\uffa0\u034f"

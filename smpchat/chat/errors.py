@@ -1,0 +1,61 @@
+"""Errors of the chat layer; the tree is drawn in the package docstring."""
+
+from __future__ import annotations
+
+
+class ChatError(Exception):
+    """Root of the chat layer.
+
+    Attributes:
+        hint: One sentence saying what to do, for the person who meets it.
+    """
+
+    hint = "Run the command again with -v to see details."
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        if hint is not None:
+            self.hint = hint
+
+
+class InputError(ChatError):
+    """Something the user gave cannot be used. Nothing was stored."""
+
+
+class UnknownContact(InputError):
+    """No contact or invitation under that name."""
+
+    hint = "`smpchat contacts` lists your contacts, `smpchat status` your invitations."
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no contact {name!r}.")
+
+
+class AliasInUse(InputError):
+    """The alias belongs to another contact. Nothing was stored."""
+
+    hint = "Choose another alias, or rename the other contact first."
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(f"You already have a contact {alias!r}.")
+
+
+class TextTooLong(InputError):
+    """A text that does not fit one message. Nothing was stored."""
+
+    hint = "Send it in parts."
+
+    def __init__(self, excess: int, limit: int) -> None:
+        super().__init__(f"The text is {excess:,} bytes too long: one message holds about {limit:,} bytes of text.")
+
+
+class RelayUnavailable(ChatError):
+    """No relay could be reached. What was asked for is kept and tried again by whatever goes online next."""
+
+    hint = "It is kept and sent by the next command that goes online; `smpchat status` shows the relay."
+
+
+class ProfileLocked(ChatError):
+    """Another process is online for this profile."""
+
+    hint = "Let it deliver, or end it first."

@@ -1,0 +1,80 @@
+"""What happens in a profile, for people and scripts to follow: typed forms of the feed that the store keeps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from smpchat.agent.handshake import ConnectionState
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """A handshake went on. ``elapsed_ms``: since the link was made or used."""
+
+    connection: int
+    alias: str | None
+    role: str
+    variant: str | None
+    step: int
+    state: str
+    elapsed_ms: int
+    reason: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing follows."""
+        return self.state in (ConnectionState.CONNECTED, ConnectionState.FAILED, ConnectionState.DELETED)
+
+
+@dataclass(frozen=True, slots=True)
+class ContactChanged:
+    """A contact's profile arrived or changed, or it has another alias."""
+
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAdded:
+    """A message was received, or written here."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """A message of ours has another status."""
+
+    id: int
+    contact: str
+    status: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence that a person should read."""
+
+    alias: str | None
+    sentence: str = field(repr=False)
+
+
+ChatEvent = StateChanged | ContactChanged | MessageAdded | StatusChanged | Notice
+_KINDS: dict[str, type[ChatEvent]] = {
+    "state": StateChanged,
+    "contact": ContactChanged,
+    "message": MessageAdded,
+    "status": StatusChanged,
+    "notice": Notice,
+}
+_NAMES = {cls: name for name, cls in _KINDS.items()}
+
+
+def to_row(event: ChatEvent) -> tuple[str, dict[str, Any]]:
+    """Kind and payload for the store."""
+    return _NAMES[type(event)], asdict(event)
+
+
+def from_row(kind: str, payload: dict[str, Any]) -> ChatEvent:
+    """What `to_row` wrote."""
+    return _KINDS[kind](**payload)

@@ -1,0 +1,100 @@
+"""Being online for a profile: one process at a time runs the agent, any other hands it work through the store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+
+from smpchat.agent.runner import AgentRunner
+from smpchat.chat.events import ChatEvent
+from smpchat.chat.service import ChatService
+from smpchat.client.connect import connect
+from smpchat.client.pool import SessionPool
+from smpchat.client.session import ServerSession
+from smpchat.protocol.address import SMPServer, SMPServerAddress
+
+log = logging.getLogger("smpchat.chat")
+
+FOLLOW_INTERVAL = 0.03
+"""Seconds between looks at the feed; a look is one indexed query."""
+TAKE_OVER_INTERVAL = 0.2
+"""Seconds between tries to become online while another process is."""
+CONNECT_TIMEOUT = 15.0
+
+
+class EmbeddedRelay(Protocol):
+    """The relay that comes with smpchat, as the chat layer sees it."""
+
+    def owns(self, server: SMPServer) -> bool:
+        """Whether this is the embedded relay's address."""
+        ...
+
+    async def start(self) -> SMPServerAddress:
+        """Its address, once it runs. Raises `TransportError` if it was stopped on purpose or does not start."""
+        ...
+
+
+@contextlib.asynccontextmanager
+async def online(service: ChatService, relay: EmbeddedRelay) -> AsyncIterator[None]:
+    """While the block runs, this process or another one is online for the profile.
+
+    If another process is online, this one only watches, and takes over when the other ends. If the agent fails for a
+    reason of its own (a store that cannot be used), the block is cancelled with that error.
+    """
+    async with asyncio.TaskGroup() as group:
+        agent = group.create_task(_take_turns(service, relay))
+        try:
+            yield
+        finally:
+            agent.cancel()
+
+
+async def _take_turns(service: ChatService, relay: EmbeddedRelay) -> None:
+    lock = FileLock(service.folder / "online.lock", mode=0o600)
+    while True:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            await asyncio.sleep(TAKE_OVER_INTERVAL)
+            continue
+        try:
+            await _runner(service, relay).run()
+        finally:
+            lock.release()
+
+
+def _runner(service: ChatService, relay: EmbeddedRelay) -> AgentRunner:
+    async def open_session(server: SMPServer) -> ServerSession:
+        if relay.owns(server):
+            await relay.start()
+        return await connect(server, entropy=service.entropy, timeout=CONNECT_TIMEOUT, on_event=_ignore)
+
+    async def choose_server(peer: SMPServer | None) -> SMPServerAddress:
+        preferred = [address for address, takes_new in service.servers() if takes_new]
+        if not preferred:
+            return await relay.start()
+        # another relay than the peer's, where there is a choice: one relay then sees only one direction
+        elsewhere = [address for address in preferred if address.server != peer] or preferred
+        return elsewhere[service.entropy.random(1)[0] % len(elsewhere)]
+
+    make_pool = partial(SessionPool, open_session, entropy=service.entropy)
+    return AgentRunner(service.database, service.context, make_pool, choose_server)
+
+
+def _ignore(*_: object) -> None:
+    """The pool gives each session its own listener."""
+
+
+async def follow(service: ChatService, after: int) -> AsyncIterator[ChatEvent]:
+    """Events of the profile newer than number ``after``, whichever process causes them; never ends by itself."""
+    while True:
+        for number, event in service.events_after(after):
+            after = number
+            yield event
+        await asyncio.sleep(FOLLOW_INTERVAL)

@@ -1,0 +1,385 @@
+"""What a person can do with a profile: each command is one transaction; whoever is online carries it out."""
+
+from __future__ import annotations
+
+import getpass
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smpchat.agent import connection as agent
+from smpchat.agent import handshake, links
+from smpchat.agent.connection import Context
+from smpchat.agent.envelope import UserMessage
+from smpchat.agent.errors import LinkError, LinkJoinedError
+from smpchat.agent.handshake import ConnectionState, Terms, Variant
+from smpchat.agent.store import connections, outgoing
+from smpchat.agent.store.connections import Connection
+from smpchat.agent.store.database import Database
+from smpchat.agent.store.outgoing import RelayTrouble
+from smpchat.agent.store.schema import AGENT_MIGRATIONS
+from smpchat.chat import events, store
+from smpchat.chat.application import ChatApplication, describe_state, publish
+from smpchat.chat.contact import alias_from_name, check_alias
+from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
+from smpchat.chat.message import encode_text, new_shared_id
+from smpchat.chat.profile import Profile
+from smpchat.chat.schema import CHAT_MIGRATIONS
+from smpchat.chat.store import Contact, Direction, Message
+from smpchat.crypto.entropy import Entropy, SystemEntropy
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.address import SMPServerAddress, format_server, parse_server
+
+DATABASE_NAME = "smpchat.db"
+DEFAULT_PROFILE = "default"
+
+_TERMS = {
+    Variant.INSTANT: Terms(sender_securable=True, reply_key=True),
+    Variant.THREE_STEP: Terms(sender_securable=False, reply_key=True),
+    Variant.STANDARD: Terms(sender_securable=False, reply_key=False),
+}
+"""What `invite --handshake` may ask for; the fourth variant is what other software makes of *instant*."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An invitation that nobody has answered. ``link`` is None until its queue exists."""
+
+    connection: int
+    link: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactView:
+    """A contact with its connection: what lists and prompts show. ``pending``: number of pending messages."""
+
+    contact: Contact
+    state: events.StateChanged
+    pending: int
+
+    @property
+    def alias(self) -> str:
+        """The name it is addressed by."""
+        return self.contact.alias
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What waits, for whom, and which relays cannot be reached."""
+
+    invitations: list[Invitation]
+    connections: list[events.StateChanged]
+    pending: dict[str, int]
+    troubles: dict[str, RelayTrouble]
+
+
+@dataclass(slots=True)
+class ChatService:
+    """One profile's store, opened. Any number of processes may have it open; one at a time is online."""
+
+    folder: Path
+    name: str
+    entropy: Entropy = field(default_factory=SystemEntropy)
+    now: Callable[[], float] = time.time
+    database: Database = field(init=False)
+    context: Context = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        components = {"agent": AGENT_MIGRATIONS, "chat": CHAT_MIGRATIONS}
+        self.database = Database(self.folder / DATABASE_NAME, components)
+        self.context = Context(ChatApplication(self.own_profile, self.now), self.entropy, self.now)
+
+    def close(self) -> None:
+        """Close the store."""
+        self.database.close()
+
+    @property
+    def _tx(self) -> sqlite3.Connection:
+        return self.database.connection
+
+    # -- profile ------------------------------------------------------------------------------------------------------
+
+    def own_profile(self, tx: sqlite3.Connection | None = None) -> Profile:
+        """What contacts are told: the name set, else the profile's own, else the user's at the operating system."""
+        saved = Profile.from_json(store.setting(tx or self._tx, "profile"))
+        return saved or Profile(_os_user() if self.name == DEFAULT_PROFILE else self.name)
+
+    def set_profile(self, display_name: str) -> Profile:
+        """Change the name that new contacts are told. Raises `InputError`."""
+        profile = Profile.own(display_name)
+        with self.database.transaction() as tx:
+            store.save_setting(tx, "profile", profile.to_json())
+        return profile
+
+    # -- connections --------------------------------------------------------------------------------------------------
+
+    def invite(self, note: str | None = None, variant: Variant = Variant.INSTANT) -> int:
+        """A new invitation's connection id; its link exists once the online process has made the queue.
+
+        Raises:
+            InputError: The note cannot be an alias, or belongs to a contact.
+        """
+        terms = _TERMS[variant]
+        if note is not None:
+            note = check_alias(note)
+        with self.database.transaction() as tx:
+            if note is not None and store.find_contact(tx, note):
+                raise AliasInUse(note)
+            connection_id = agent.invite(tx, self.context, terms)
+            store.insert_invitation(tx, connection_id, note)
+        return connection_id
+
+    def invitation(self, connection_id: int) -> Invitation | None:
+        """An invitation that nobody has answered yet."""
+        return next((i for i in self.invitations() if i.connection == connection_id), None)
+
+    def invitations(self) -> list[Invitation]:
+        """Invitations that nobody has answered yet, oldest first."""
+        notes = store.invitation_notes(self._tx)
+        by_id = {c.id: c for c in connections.load_all(self._tx)}
+        return [Invitation(cid, by_id[cid].link, note) for cid, note in notes.items() if cid in by_id]
+
+    def connect(self, link_text: str, alias: str | None, texts: Sequence[str] = ()) -> Contact:
+        """Join an invitation: link, alias and texts are stored in one transaction, before anything is sent.
+
+        Args:
+            alias: How to address the contact; made up if None.
+        Raises:
+            InputError: The alias cannot be used, or a text is too long.
+            LinkError: The text is no invitation; names the part that is wrong.
+            LinkJoinedError, OwnLinkError: Nothing is left to join.
+        """
+        link = links.parse_link(link_text)
+        if not isinstance(link, links.InvitationLink):
+            raise LinkError("This is a contact address, which this version cannot use: ask for a one-time invitation.")
+        alias = check_alias(alias) if alias is not None else None
+        bodies = [self._encode(text) for text in texts]
+        with self.database.transaction() as tx:
+            joined = connections.find_send_queue(tx, link.queues[0].server, link.queues[0].sender_id)
+            contact = store.contact_of(tx, joined.connection_id) if joined else None
+            if contact is not None:
+                raise LinkJoinedError(f"You used this link already, for your contact {contact.alias!r}.")
+            if alias is None:
+                alias = alias_from_name("contact", lambda name: store.find_contact(tx, name) is not None)
+            self._free_alias(tx, alias)
+            connection_id = agent.join(tx, self.context, link)
+            store.insert_contact(tx, connection_id, alias)
+            contact = store.contact(tx, alias)
+            for text, (body, shared_id) in zip(texts, bodies, strict=True):
+                self._submit(tx, contact, text, body, shared_id)
+            publish(tx, self._describe(tx, connections.load(tx, connection_id)))
+        return contact
+
+    def _free_alias(self, tx: sqlite3.Connection, alias: str) -> None:
+        """The alias of a failed contact may be used again; that contact goes."""
+        holder = store.find_contact(tx, alias)
+        if holder is None:
+            return
+        if not isinstance(connections.load(tx, holder.connection_id).state, handshake.Failed):
+            raise AliasInUse(alias)
+        self._delete(tx, holder)
+
+    def _describe(self, tx: sqlite3.Connection, connection: Connection) -> events.StateChanged:
+        return describe_state(connection, store.contact_of(tx, connection.id), self.now())
+
+    def state(self, connection_id: int) -> events.StateChanged:
+        """Where a connection's handshake is. Raises `UnknownConnection`."""
+        return self._describe(self._tx, connections.load(self._tx, connection_id))
+
+    def contacts(self) -> list[ContactView]:
+        """All contacts, by alias."""
+        pending = store.pending_counts(self._tx)
+        by_id = {c.id: c for c in connections.load_all(self._tx)}
+        return [
+            ContactView(
+                contact, describe_state(by_id[contact.connection_id], contact, self.now()), pending.get(contact.id, 0)
+            )
+            for contact in store.contacts(self._tx)
+        ]
+
+    def contact(self, alias: str) -> ContactView:
+        """One contact. Raises `UnknownContact`."""
+        contact = store.contact(self._tx, alias)
+        return next(view for view in self.contacts() if view.contact.id == contact.id)
+
+    def rename(self, who: str, alias: str) -> Contact:
+        """Give a contact another alias; only this profile knows it. Raises `InputError`."""
+        alias = check_alias(alias)
+        with self.database.transaction() as tx:
+            contact = store.contact(tx, who)
+            holder = store.find_contact(tx, alias)
+            if holder and holder.id != contact.id:
+                raise AliasInUse(alias)
+            store.rename_contact(tx, contact.id, alias)
+            publish(tx, events.ContactChanged(alias))
+            return store.contact(tx, alias)
+
+    def delete(self, who: str) -> int:
+        """Delete a contact with its messages, or cancel an invitation by its note, number or link.
+
+        Returns:
+            The connection, whose queue whoever is online removes from the relay.
+        Raises:
+            UnknownContact: Neither exists.
+        """
+        with self.database.transaction() as tx:
+            contact = store.find_contact(tx, who)
+            if contact is not None:
+                self._delete(tx, contact)
+                return contact.connection_id
+            for invitation in self.invitations():
+                if who in (invitation.note, str(invitation.connection), invitation.link):
+                    store.delete_invitation(tx, invitation.connection)
+                    agent.delete(tx, self.context, invitation.connection)
+                    return invitation.connection
+        raise UnknownContact(who)
+
+    def _delete(self, tx: sqlite3.Connection, contact: Contact) -> None:
+        agent.delete(tx, self.context, contact.connection_id)
+        store.delete_contact(tx, contact.id)
+
+    def is_forgotten(self, connection_id: int) -> bool:
+        """Whether a deleted connection's queue is gone from the relay, and with it the last trace."""
+        try:
+            connections.load(self._tx, connection_id)
+        except connections.UnknownConnection:
+            return True
+        return False
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    def send(self, who: str, text: str) -> Message:
+        """Store a message; it is sent as soon as the handshake and the relay let it.
+
+        Raises:
+            UnknownContact, TextTooLong: Nothing was stored.
+            AgentError: The connection failed.
+        """
+        body, shared_id = self._encode(text)
+        with self.database.transaction() as tx:
+            return self._submit(tx, store.contact(tx, who), text, body, shared_id)
+
+    def _encode(self, text: str) -> tuple[bytes, str]:
+        if not text:
+            raise InputError("There is nothing to send: the text is empty.", "Give a text, or pipe one into `-`.")
+        shared_id = new_shared_id(self.entropy.random(12))
+        return encode_text(text, shared_id), shared_id
+
+    def _submit(self, tx: sqlite3.Connection, contact: Contact, text: str, body: bytes, shared_id: str) -> Message:
+        message_id = store.insert_message(tx, contact.id, Direction.SENT, text, self.now(), shared_id)
+        agent.submit(tx, self.context, contact.connection_id, UserMessage(body), notify=True, reference=message_id)
+        publish(tx, events.MessageAdded(message_id))
+        message = store.message(tx, message_id)
+        assert message is not None
+        return message
+
+    def message(self, message_id: int) -> Message | None:
+        """One message; None once its contact was deleted."""
+        return store.message(self._tx, message_id)
+
+    def history(self, who: str, limit: int = 50, search: str | None = None) -> list[Message]:
+        """The last messages of a conversation, oldest first. Raises `UnknownContact`."""
+        return store.history(self._tx, store.contact(self._tx, who).id, limit, search)
+
+    def unshown_messages(self) -> list[Message]:
+        """Received messages that no `listen` or `chat` has shown."""
+        return store.messages_to_show(self._tx)
+
+    def mark_shown(self, message_id: int) -> None:
+        """A received message was shown, its line flushed."""
+        with self.database.transaction() as tx:
+            store.mark_shown(tx, message_id)
+
+    def unshown_contacts(self) -> list[Contact]:
+        """Contacts whose profile nobody was shown yet."""
+        return store.contacts_to_show(self._tx)
+
+    def mark_profile_shown(self, contact_id: int) -> None:
+        """A contact's profile was shown."""
+        with self.database.transaction() as tx:
+            store.mark_profile_shown(tx, contact_id)
+
+    # -- following ----------------------------------------------------------------------------------------------------
+
+    def last_event(self) -> int:
+        """Number of the newest event of the feed."""
+        return store.last_event(self._tx)
+
+    def events_after(self, seq: int) -> list[tuple[int, events.ChatEvent]]:
+        """What happened since event number ``seq``, in this process or another."""
+        return [(number, events.from_row(kind, payload)) for number, kind, payload in store.events_after(self._tx, seq)]
+
+    def is_idle(self) -> bool:
+        """Whether nothing is left to be sent to a relay; messages held back by a handshake do not count."""
+        return not outgoing.lanes(self._tx)
+
+    def status(self) -> Status:
+        """Invitations, handshakes, pending messages and relays."""
+        views = self.contacts()
+        return Status(
+            invitations=self.invitations(),
+            connections=[self._describe(self._tx, c) for c in connections.load_all(self._tx) if not _hidden(c)],
+            pending={view.alias: view.pending for view in views if view.pending},
+            troubles=outgoing.relay_troubles(self._tx),
+        )
+
+    def relay_of(self, connection_id: int) -> str | None:
+        """Address of the relay that a connection sends through, or that holds its own queue."""
+        queue = connections.send_queue(self._tx, connection_id) or connections.receive_queue(self._tx, connection_id)
+        return str(queue.server) if queue else None
+
+    # -- servers ------------------------------------------------------------------------------------------------------
+
+    def servers(self) -> list[tuple[SMPServerAddress, bool]]:
+        """Configured relays, and whether each takes new queues. None configured: the embedded relay does."""
+        return [(parse_server(address), preferred) for address, preferred in store.servers(self._tx)]
+
+    def add_server(self, address: str) -> SMPServerAddress:
+        """Add a relay; the first one takes new queues from now on. Raises `InputError`."""
+        server = _server(address)
+        with self.database.transaction() as tx:
+            store.add_server(tx, _text(server), preferred=True)
+        return server
+
+    def remove_server(self, address: str) -> None:
+        """Remove a relay from the list; contacts whose queues are there keep them. Raises `InputError`."""
+        with self.database.transaction() as tx:
+            if not store.remove_server(tx, _text(_server(address))):
+                raise InputError("This relay is not in your list.", "`smpchat server list` shows it.")
+
+    def use_servers(self, addresses: Sequence[str]) -> None:
+        """New queues are made at these relays only; at the embedded one if none is given. Raises `InputError`."""
+        servers = [_server(address) for address in addresses]
+        with self.database.transaction() as tx:
+            store.prefer_no_server(tx)
+            for server in servers:
+                store.add_server(tx, _text(server), preferred=True)
+
+
+def _hidden(connection: Connection) -> bool:
+    return handshake.connection_state(connection.state) is ConnectionState.DELETED
+
+
+def _server(address: str) -> SMPServerAddress:
+    try:
+        return parse_server(address)
+    except DecodeError as error:
+        raise InputError(
+            f"This is not the address of a relay: {error.what}.",
+            "It looks like smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT.",
+        ) from None
+
+
+def _text(address: SMPServerAddress) -> str:
+    return format_server(address)
+
+
+def _os_user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no such user in a container
+        return "me"

@@ -1,0 +1,274 @@
+"""Contacts, messages, invitations, servers and settings: records and the statements that load and save them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from smpchat.chat.errors import UnknownContact
+from smpchat.chat.profile import Profile
+
+
+class Direction(StrEnum):
+    """Which way a message went."""
+
+    SENT = "sent"
+    RECEIVED = "received"
+
+
+class MessageStatus(StrEnum):
+    """Where a message is (cli.md)."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    RECEIVED = "received"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person to write to, known by the alias. ``unread``: received messages that nobody was shown."""
+
+    id: int
+    connection_id: int
+    alias: str
+    profile: Profile | None
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation. ``sent_at``: POSIX seconds; ``reason``: why it failed."""
+
+    id: int
+    contact: str
+    direction: Direction
+    text: str = field(repr=False)
+    sent_at: float
+    status: MessageStatus
+    reason: str | None
+
+
+# -- contacts ---------------------------------------------------------------------------------------------------------
+
+_CONTACTS = """
+    SELECT contacts.*, (SELECT count(*) FROM messages WHERE contact_id = contacts.id AND shown = 0) AS unread
+    FROM contacts
+"""
+
+
+def _contact(row: sqlite3.Row) -> Contact:
+    return Contact(row["id"], row["connection_id"], row["alias"], Profile.from_json(row["profile"]), row["unread"])
+
+
+def insert_contact(tx: sqlite3.Connection, connection_id: int, alias: str) -> None:
+    """A new contact for a connection."""
+    tx.execute("INSERT INTO contacts (connection_id, alias) VALUES (?, ?)", (connection_id, alias))
+
+
+def contacts(tx: sqlite3.Connection) -> list[Contact]:
+    """All contacts, by alias."""
+    return [_contact(row) for row in tx.execute(_CONTACTS + "ORDER BY alias COLLATE NOCASE")]
+
+
+def find_contact(tx: sqlite3.Connection, alias: str) -> Contact | None:
+    """The contact with this alias; capitals do not matter."""
+    row = tx.execute(_CONTACTS + "WHERE alias = ?", (alias,)).fetchone()
+    return _contact(row) if row else None
+
+
+def contact(tx: sqlite3.Connection, alias: str) -> Contact:
+    """The contact with this alias. Raises `UnknownContact`."""
+    found = find_contact(tx, alias)
+    if found is None:
+        raise UnknownContact(alias)
+    return found
+
+
+def contact_of(tx: sqlite3.Connection, connection_id: int) -> Contact | None:
+    """The contact of a connection; an invitation that nobody used has none."""
+    row = tx.execute(_CONTACTS + "WHERE connection_id = ?", (connection_id,)).fetchone()
+    return _contact(row) if row else None
+
+
+def rename_contact(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
+    """Give a contact another alias."""
+    tx.execute("UPDATE contacts SET alias = ? WHERE id = ?", (alias, contact_id))
+
+
+def save_profile(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> None:
+    """The profile that the peer sent; it is to be shown once."""
+    tx.execute("UPDATE contacts SET profile = ?, profile_shown = 0 WHERE id = ?", (profile.to_json(), contact_id))
+
+
+def contacts_to_show(tx: sqlite3.Connection) -> list[Contact]:
+    """Contacts whose profile arrived since anybody was shown it."""
+    return [_contact(row) for row in tx.execute(_CONTACTS + "WHERE profile IS NOT NULL AND profile_shown = 0")]
+
+
+def mark_profile_shown(tx: sqlite3.Connection, contact_id: int) -> None:
+    """The profile was shown."""
+    tx.execute("UPDATE contacts SET profile_shown = 1 WHERE id = ?", (contact_id,))
+
+
+def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
+    """Forget a contact and its messages."""
+    tx.execute("DELETE FROM contacts WHERE id = ?", (contact_id,))
+
+
+# -- messages ---------------------------------------------------------------------------------------------------------
+
+_MESSAGES = "SELECT messages.*, contacts.alias FROM messages JOIN contacts ON contacts.id = contact_id "
+
+
+def _message(row: sqlite3.Row) -> Message:
+    return Message(
+        id=row["id"],
+        contact=row["alias"],
+        direction=Direction(row["direction"]),
+        text=row["text"],
+        sent_at=row["sent_at"],
+        status=MessageStatus(row["status"]),
+        reason=row["reason"],
+    )
+
+
+def insert_message(
+    tx: sqlite3.Connection,
+    contact_id: int,
+    direction: Direction,
+    text: str,
+    sent_at: float,
+    shared_id: str | None,
+) -> int:
+    """A new message's id: pending if it is ours, received and not shown if it is theirs."""
+    ours = direction is Direction.SENT
+    status = MessageStatus.PENDING if ours else MessageStatus.RECEIVED
+    cursor = tx.execute(
+        "INSERT INTO messages (contact_id, direction, text, sent_at, status, shared_id, shown)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (contact_id, direction, text, sent_at, status, shared_id, ours),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def message(tx: sqlite3.Connection, message_id: int) -> Message | None:
+    """One message; None once its contact was deleted."""
+    row = tx.execute(_MESSAGES + "WHERE messages.id = ?", (message_id,)).fetchone()
+    return _message(row) if row else None
+
+
+def set_status(tx: sqlite3.Connection, message_id: int, status: MessageStatus, reason: str | None = None) -> None:
+    """A message's new status."""
+    tx.execute("UPDATE messages SET status = ?, reason = ? WHERE id = ?", (status, reason, message_id))
+
+
+def history(tx: sqlite3.Connection, contact_id: int, limit: int, search: str | None) -> list[Message]:
+    """The last ``limit`` messages of a conversation, oldest first; with ``search``, those that contain it."""
+    rows = tx.execute(
+        _MESSAGES + "WHERE contact_id = ? AND (? IS NULL OR instr(lower(text), lower(?)) > 0)"
+        " ORDER BY messages.id DESC LIMIT ?",
+        (contact_id, search, search, limit),
+    ).fetchall()
+    return [_message(row) for row in reversed(rows)]
+
+
+def messages_to_show(tx: sqlite3.Connection) -> list[Message]:
+    """Received messages that no `listen` or `chat` has shown, in the order of their arrival."""
+    return [_message(row) for row in tx.execute(_MESSAGES + "WHERE shown = 0 ORDER BY messages.id")]
+
+
+def mark_shown(tx: sqlite3.Connection, message_id: int) -> None:
+    """A received message was shown."""
+    tx.execute("UPDATE messages SET shown = 1 WHERE id = ?", (message_id,))
+
+
+def pending_counts(tx: sqlite3.Connection) -> dict[int, int]:
+    """Number of pending messages by contact."""
+    rows = tx.execute("SELECT contact_id, count(*) FROM messages WHERE status = 'pending' GROUP BY contact_id")
+    return {row[0]: row[1] for row in rows}
+
+
+# -- invitations ------------------------------------------------------------------------------------------------------
+
+
+def insert_invitation(tx: sqlite3.Connection, connection_id: int, note: str | None) -> None:
+    """A new invitation and the alias that its contact will get."""
+    tx.execute("INSERT INTO invitations VALUES (?, ?)", (connection_id, note))
+
+
+def invitation_notes(tx: sqlite3.Connection) -> dict[int, str | None]:
+    """Notes of the invitations that nobody has answered, by connection."""
+    return {row["connection_id"]: row["note"] for row in tx.execute("SELECT * FROM invitations ORDER BY connection_id")}
+
+
+def delete_invitation(tx: sqlite3.Connection, connection_id: int) -> None:
+    """An invitation was answered or cancelled."""
+    tx.execute("DELETE FROM invitations WHERE connection_id = ?", (connection_id,))
+
+
+# -- servers and settings ---------------------------------------------------------------------------------------------
+
+
+def servers(tx: sqlite3.Connection) -> list[tuple[str, bool]]:
+    """Configured relays and whether each takes new queues, in the order they were added."""
+    return [(row["address"], bool(row["preferred"])) for row in tx.execute("SELECT * FROM servers ORDER BY id")]
+
+
+def add_server(tx: sqlite3.Connection, address: str, *, preferred: bool) -> None:
+    """Add a relay, or change whether it takes new queues."""
+    tx.execute(
+        "INSERT INTO servers (address, preferred) VALUES (?, ?)"
+        " ON CONFLICT (address) DO UPDATE SET preferred = excluded.preferred",
+        (address, preferred),
+    )
+
+
+def remove_server(tx: sqlite3.Connection, address: str) -> bool:
+    """Remove a relay; False if it was not configured."""
+    return tx.execute("DELETE FROM servers WHERE address = ?", (address,)).rowcount > 0
+
+
+def prefer_no_server(tx: sqlite3.Connection) -> None:
+    """No configured relay takes new queues."""
+    tx.execute("UPDATE servers SET preferred = 0")
+
+
+def setting(tx: sqlite3.Connection, name: str) -> str | None:
+    """A setting's value."""
+    row = tx.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+    return row["value"] if row else None
+
+
+def save_setting(tx: sqlite3.Connection, name: str, value: str) -> None:
+    """Insert or replace a setting."""
+    tx.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+
+# -- the feed of events -----------------------------------------------------------------------------------------------
+
+KEPT_EVENTS = 1000
+"""Events kept for processes that follow; one that falls further behind skips some."""
+
+
+def publish(tx: sqlite3.Connection, kind: str, payload: dict[str, Any]) -> None:
+    """Tell every process that follows this profile."""
+    seq = tx.execute("INSERT INTO events (kind, payload) VALUES (?, ?)", (kind, json.dumps(payload))).lastrowid
+    tx.execute("DELETE FROM events WHERE seq <= ?", ((seq or 0) - KEPT_EVENTS,))
+
+
+def last_event(tx: sqlite3.Connection) -> int:
+    """Number of the newest event."""
+    row = tx.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+    return int(row[0])
+
+
+def events_after(tx: sqlite3.Connection, seq: int) -> list[tuple[int, str, dict[str, Any]]]:
+    """Events newer than ``seq``: number, kind, payload."""
+    rows = tx.execute("SELECT * FROM events WHERE seq > ? ORDER BY seq", (seq,))
+    return [(row["seq"], row["kind"], json.loads(row["payload"])) for row in rows]

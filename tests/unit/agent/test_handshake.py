@@ -1,0 +1,279 @@
+"""The handshake machine: every variant's path as whole effect lists, repeats, and what must not happen."""
+
+from __future__ import annotations
+
+import typing
+
+import pytest
+
+from smpchat.agent import handshake as hs
+from smpchat.agent.errors import UnexpectedEvent
+from smpchat.agent.handshake import Answer, ConnectionState, Failure, KeyChoice, Role, State, Terms, Variant, step
+from smpchat.agent.store.states import state_from_json, state_to_json
+
+INSTANT = Terms(sender_securable=True, reply_key=True)
+THREE_STEP = Terms(sender_securable=False, reply_key=True)
+SENDER_SECURED = Terms(sender_securable=True, reply_key=False)
+STANDARD = Terms(sender_securable=False, reply_key=False)
+
+
+def run(start: hs.Step, *events: hs.Event) -> tuple[State, list[hs.Effect]]:
+    """The state after all events, and every effect on the way."""
+    state, effects = start
+    done = list(effects)
+    for event in events:
+        state, more = step(state, event)
+        done += more
+    return state, done
+
+
+def join(terms: Terms) -> hs.Step:
+    return hs.join(terms, send_early=True)
+
+
+@pytest.mark.parametrize(
+    ("terms", "variant"),
+    [
+        (INSTANT, Variant.INSTANT),
+        (THREE_STEP, Variant.THREE_STEP),
+        (SENDER_SECURED, Variant.SENDER_SECURED),
+        (STANDARD, Variant.STANDARD),
+    ],
+)
+def test_a_variant_is_named_by_queue_and_reply_key(terms: Terms, variant: Variant) -> None:
+    assert terms.variant is variant
+
+
+class TestJoiner:
+    def test_instant_with_keyed_new(self) -> None:
+        state, effects = run(join(INSTANT), hs.SendQueueSecured(), hs.ReceiveQueueCreated(messaging=True, keyed=True))
+        assert effects == [
+            hs.SecureSendQueue(),
+            hs.CreateReceiveQueue(messaging=True, keyed=True),
+            hs.SendConfirmation(Answer.SECURED, signed=True),
+        ]
+        assert hs.may_send(state) and hs.pipelines(state)
+        state, effects = run((state, ()), hs.ConfirmationAccepted())
+        assert (hs.connection_state(state), effects) == (ConnectionState.READY, [])
+        state, effects = run((state, ()), hs.HelloReceived(sender_key=False))
+        assert (hs.connection_state(state), effects) == (ConnectionState.CONNECTED, [])
+
+    @pytest.mark.parametrize("created_first", [True, False])
+    def test_key_travels_beside_the_confirmation_at_relays_without_keyed_new(self, created_first: bool) -> None:
+        events: list[hs.Event] = [hs.ReceiveQueueCreated(messaging=True), hs.SendQueueSecured()]
+        state, effects = run(join(INSTANT), *(events if created_first else reversed(events)))
+        assert effects[2:] == [
+            hs.SecureReceiveQueue(KeyChoice.REPLY, before_sending=False),
+            hs.SendConfirmation(Answer.SECURED, signed=True),
+        ]
+        state, effects = run((state, ()), hs.ReceiveQueueSecured(), hs.ConfirmationAccepted())
+        assert (hs.connection_state(state), effects) == (ConnectionState.READY, [])
+
+    def test_key_goes_before_the_confirmation_at_relays_below_version_9(self) -> None:
+        created = hs.ReceiveQueueCreated(messaging=False, key_beside=False)
+        state, effects = run(join(INSTANT), hs.SendQueueSecured(), created)
+        assert effects[2:] == [hs.SecureReceiveQueue(KeyChoice.REPLY, before_sending=True)]
+        assert isinstance(state, hs.Joining)
+        state, effects = run((state, ()), hs.ReceiveQueueSecured())
+        assert effects == [hs.SendConfirmation(Answer.SECURED, signed=True)]
+
+    def test_three_step_holds_texts_until_the_hello_and_announces_itself(self) -> None:
+        state, effects = run(join(THREE_STEP), hs.ReceiveQueueCreated(messaging=True, keyed=True))
+        assert effects == [
+            hs.CreateReceiveQueue(messaging=True, keyed=True),
+            hs.SendConfirmation(Answer.SECURED, signed=False),
+        ]
+        assert not hs.may_send(state)
+        state, _ = run((state, ()), hs.ConfirmationAccepted())
+        assert hs.connection_state(state) is ConnectionState.READY and not hs.may_send(state)
+        state, effects = run((state, ()), hs.HelloReceived(sender_key=False))
+        assert effects == [hs.SendReady()] and hs.may_send(state)
+
+    def test_sender_secured(self) -> None:
+        state, effects = run(join(SENDER_SECURED), hs.SendQueueSecured(), hs.ReceiveQueueCreated(messaging=True))
+        assert effects[2:] == [hs.SendConfirmation(Answer.REPLY, signed=True)]
+        assert hs.may_send(state) and not hs.pipelines(state)
+        state, effects = run((state, ()), hs.ConfirmationAccepted(), hs.HelloReceived(sender_key=False))
+        assert (hs.connection_state(state), effects) == (ConnectionState.CONNECTED, [])
+
+    def test_an_older_agent_must_answer_before_it_is_written_to(self) -> None:
+        state, _ = run(
+            hs.join(SENDER_SECURED, send_early=False), hs.SendQueueSecured(), hs.ReceiveQueueCreated(messaging=True)
+        )
+        assert not hs.may_send(state)
+
+    def test_standard(self) -> None:
+        state, effects = run(join(STANDARD), hs.ReceiveQueueCreated(messaging=False, key_beside=False))
+        assert effects == [
+            hs.CreateReceiveQueue(messaging=True, keyed=False),
+            hs.SendConfirmation(Answer.REPLY, signed=False),
+        ]
+        state, effects = run((state, ()), hs.ConfirmationAccepted(), hs.HelloReceived(sender_key=True))
+        assert effects == [hs.SecureReceiveQueue(KeyChoice.PEER, before_sending=True)] and not hs.may_send(state)
+        state, effects = run((state, ()), hs.ReceiveQueueSecured())
+        assert effects == [hs.SendReady()] and not hs.may_send(state)
+        state, effects = run((state, ()), hs.PeerReady())
+        assert (hs.connection_state(state), effects, hs.may_send(state)) == (ConnectionState.CONNECTED, [], True)
+
+    def test_a_used_link_fails_and_removes_the_reply_queue(self) -> None:
+        failed = hs.Failed(Role.JOINER, INSTANT, Failure.LINK_USED)
+        assert step(join(INSTANT)[0], hs.SendQueueRefused()) == (failed, (hs.DeleteReceiveQueue(),))
+        assert step(failed, hs.ReceiveQueueCreated(messaging=True)) == (failed, (hs.DeleteReceiveQueue(),))
+
+    def test_a_signed_confirmation_refused_is_final(self) -> None:
+        state, _ = run(join(INSTANT), hs.SendQueueSecured(), hs.ReceiveQueueCreated(messaging=True, keyed=True))
+        state, effects = step(state, hs.ConfirmationRefused())
+        assert hs.connection_state(state) is ConnectionState.FAILED
+        assert effects == (hs.DeleteReceiveQueue(),)
+
+    def test_an_unsigned_confirmation_refused_is_tried_once_signed(self) -> None:
+        state, _ = run(join(THREE_STEP), hs.ReceiveQueueCreated(messaging=True, keyed=True))
+        state, effects = step(state, hs.ConfirmationRefused())
+        assert effects == (hs.ResendConfirmationSigned(),)
+        assert hs.connection_state(step(state, hs.ConfirmationAccepted())[0]) is ConnectionState.READY
+        assert hs.connection_state(step(state, hs.ConfirmationRefused())[0]) is ConnectionState.FAILED
+
+    def test_the_hello_may_come_before_the_relay_answers_the_confirmation(self) -> None:
+        state, _ = run(
+            join(INSTANT),
+            hs.SendQueueSecured(),
+            hs.ReceiveQueueCreated(messaging=True, keyed=True),
+            hs.HelloReceived(sender_key=False),
+        )
+        assert hs.connection_state(state) is ConnectionState.CONNECTED
+        assert step(state, hs.ConfirmationAccepted()) == (state, ())
+
+
+class TestInitiator:
+    def invited(self, terms: Terms = INSTANT, *, messaging: bool = True) -> State:
+        return step(hs.invite(terms)[0], hs.ReceiveQueueCreated(messaging=messaging))[0]
+
+    def test_instant(self) -> None:
+        received = hs.ConfirmationReceived(Answer.SECURED, sender_key=False, securable=True, reply_key_ours=True)
+        state, effects = step(self.invited(), received)
+        assert effects == (hs.SendHello(signed=True),)
+        assert hs.may_send(state) and hs.pipelines(state) and hs.connection_state(state) is ConnectionState.READY
+        state, effects = step(state, hs.HelloAccepted())
+        assert (hs.connection_state(state), effects) == (ConnectionState.CONNECTED, ())
+
+    def test_a_relay_without_sender_securing_makes_it_three_step(self) -> None:
+        state = self.invited(messaging=False)
+        assert state.terms.variant is Variant.THREE_STEP
+        received = hs.ConfirmationReceived(Answer.SECURED, sender_key=True, securable=True, reply_key_ours=True)
+        _, effects = step(state, received)
+        assert effects == (
+            hs.SecureReceiveQueue(KeyChoice.PEER, before_sending=True),
+            hs.SendHello(signed=True),
+        )
+
+    def test_an_overtaken_key_is_repaired_once(self) -> None:
+        received = hs.ConfirmationReceived(Answer.SECURED, sender_key=False, securable=True, reply_key_ours=True)
+        state, _ = step(self.invited(), received)
+        state, effects = step(state, hs.HelloRefused())
+        assert effects == (hs.SecureSendQueue(),)
+        assert step(state, hs.SendQueueSecured()) == (state, ())
+        assert hs.connection_state(step(state, hs.HelloAccepted())[0]) is ConnectionState.CONNECTED
+        for refusal in (hs.HelloRefused(), hs.SendQueueRefused()):
+            failed, effects = step(state, refusal)
+            assert failed == hs.Failed(Role.INITIATOR, INSTANT, Failure.REPLY_REFUSED)
+            assert effects == (hs.DeleteReceiveQueue(),)
+
+    def test_a_swapped_reply_key_is_not_answered(self) -> None:
+        received = hs.ConfirmationReceived(Answer.SECURED, sender_key=False, securable=True, reply_key_ours=False)
+        state, effects = step(self.invited(), received)
+        assert state == hs.Failed(Role.INITIATOR, INSTANT, Failure.REPLY_REFUSED)
+        assert not any(isinstance(effect, hs.SendHello) for effect in effects)
+
+    def test_software_without_reply_keys_gets_the_sender_secured_path(self) -> None:
+        received = hs.ConfirmationReceived(Answer.REPLY, sender_key=False, securable=True)
+        state, effects = step(self.invited(), received)
+        assert effects == (hs.SecureSendQueue(), hs.SendHello(signed=True))
+        assert state.terms.variant is Variant.SENDER_SECURED
+        assert hs.may_send(state) and not hs.pipelines(state)
+        assert hs.connection_state(step(state, hs.SendQueueRefused())[0]) is ConnectionState.FAILED
+
+    def test_standard(self) -> None:
+        received = hs.ConfirmationReceived(Answer.REPLY, sender_key=True, securable=False)
+        state, effects = step(self.invited(STANDARD, messaging=False), received)
+        assert effects == (hs.SecureReceiveQueue(KeyChoice.PEER, before_sending=True), hs.SendHello(signed=False))
+        assert not hs.may_send(state)
+        state, effects = step(state, hs.HelloAccepted())
+        assert (hs.connection_state(state), effects) == (ConnectionState.READY, ())
+        state, effects = step(state, hs.PeerReady())
+        assert (hs.connection_state(state), effects) == (ConnectionState.CONNECTED, (hs.SendReady(),))
+
+    def test_mixed_queue_secured_by_the_initiator_reply_queue_by_its_sender(self) -> None:
+        received = hs.ConfirmationReceived(Answer.REPLY, sender_key=True, securable=True)
+        state, effects = step(self.invited(STANDARD, messaging=False), received)
+        assert effects == (
+            hs.SecureReceiveQueue(KeyChoice.PEER, before_sending=True),
+            hs.SecureSendQueue(),
+            hs.SendHello(signed=True),
+        )
+        assert hs.connection_state(step(state, hs.HelloAccepted())[0]) is ConnectionState.CONNECTED
+
+
+def reachable() -> list[State]:
+    """Every state that any order of events leads to, from every beginning."""
+    events: list[hs.Event] = [
+        hs.SendQueueSecured(),
+        hs.SendQueueRefused(),
+        *(hs.ReceiveQueueCreated(m, k, b) for m in (True, False) for k in (True, False) for b in (True, False)),
+        hs.ReceiveQueueSecured(),
+        hs.ReceiveQueueRefused(),
+        hs.ConfirmationAccepted(),
+        hs.ConfirmationRefused(),
+        *(
+            hs.ConfirmationReceived(a, k, s, o)
+            for a in Answer
+            for k in (True, False)
+            for s in (True, False)
+            for o in (True, False)
+        ),
+        hs.HelloAccepted(),
+        hs.HelloRefused(),
+        hs.HelloReceived(True),
+        hs.HelloReceived(False),
+        hs.PeerReady(),
+        hs.DeleteRequested(),
+    ]
+    found: dict[State, None] = {}
+    new = [make(terms)[0] for terms in (INSTANT, THREE_STEP, SENDER_SECURED, STANDARD) for make in (join, hs.invite)]
+    while new:
+        state = new.pop()
+        if state in found:
+            continue
+        found[state] = None
+        for event in events:
+            try:
+                new.append(step(state, event)[0])
+            except UnexpectedEvent:
+                continue
+    return list(found)
+
+
+def test_every_kind_of_state_is_reached_and_survives_the_store() -> None:
+    states = reachable()
+    assert {type(state) for state in states} == set(typing.get_args(hs.State))
+    for state in states:
+        assert state_from_json(state_to_json(state)) == state
+
+
+def test_every_state_can_be_deleted_and_stays_deleted() -> None:
+    for state in reachable():
+        deleted, effects = step(state, hs.DeleteRequested())
+        assert isinstance(deleted, hs.Deleted)
+        assert effects == (() if isinstance(state, hs.Deleted) else (hs.DeleteReceiveQueue(),))
+
+
+def test_a_failed_or_deleted_connection_never_sends_again() -> None:
+    for state in reachable():
+        if isinstance(state, hs.Failed | hs.Deleted):
+            assert not hs.may_send(state)
+            for event in (hs.ConfirmationAccepted(), hs.HelloAccepted(), hs.PeerReady(), hs.SendQueueSecured()):
+                assert step(state, event) == (state, ())
+
+
+def test_an_impossible_event_is_one_typed_error() -> None:
+    with pytest.raises(UnexpectedEvent, match="HelloReceived cannot happen in Inviting"):
+        step(hs.invite(INSTANT)[0], hs.HelloReceived(sender_key=False))
