@@ -141,9 +141,7 @@ class X448PrivateKey(_PrivateKey):
 
     def public(self) -> X448PublicKey:
         """Its public half."""
-        return X448PublicKey(
-            x448.X448PrivateKey.from_private_bytes(self.raw).public_key().public_bytes_raw()
-        )
+        return X448PublicKey(x448.X448PrivateKey.from_private_bytes(self.raw).public_key().public_bytes_raw())
 
     def exchange(self, peer: X448PublicKey) -> bytes:
         """The raw 56-byte shared secret. Raises `CryptoError` for a peer key of low order."""
@@ -180,9 +178,7 @@ class Ed448PrivateKey(_PrivateKey):
 
     def public(self) -> Ed448PublicKey:
         """Its public half."""
-        return Ed448PublicKey(
-            ed448.Ed448PrivateKey.from_private_bytes(self.raw).public_key().public_bytes_raw()
-        )
+        return Ed448PublicKey(ed448.Ed448PrivateKey.from_private_bytes(self.raw).public_key().public_bytes_raw())
 
     def sign(self, message: bytes) -> bytes:
         """114-byte signature of ``message``."""

@@ -1,0 +1,218 @@
+"""X3DH: the secret that both sides of a connection derive from the link and the confirmation.
+
+The *initiator* made the link, the *joiner* used it. Source: agent-wire 2.3, 2.6, 4.1 and 4.2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import KeyFormatError
+from smpchat.crypto.kdf import hkdf3
+from smpchat.crypto.kem import KEMAccepted, KEMParams, KEMProposed, KEMPublicKey, kem_params
+from smpchat.crypto.keys import X448PrivateKey, X448PublicKey, key_from_text, key_to_text, x448_key
+from smpchat.encoding.codec import Codec, maybe, word16
+from smpchat.encoding.reader import DecodeError, EncodeError, Reader
+from smpchat.encoding.text import from_base64url, read_query, to_base64url
+
+E2E_VERSION_MIN, E2E_VERSION_MAX = 2, 3
+E2E_VERSION_KEM = 3
+"""From this version on, parameters and headers have a field for a KEM, and ratchet lengths take 2 bytes."""
+
+
+class E2EVersions(NamedTuple):
+    """Versions of end-to-end encryption that a link offers, both ends included."""
+
+    minimum: int
+    maximum: int
+
+
+E2E_VERSIONS = E2EVersions(E2E_VERSION_MIN, E2E_VERSION_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class E2EParams:
+    """One party's public X3DH keys at one version, as a confirmation carries them."""
+
+    version: int
+    key1: X448PublicKey
+    key2: X448PublicKey
+    kem: KEMParams | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class E2EParamsRange:
+    """The initiator's public X3DH keys as a link carries them: for a range of versions."""
+
+    versions: tuple[int, int]
+    key1: X448PublicKey
+    key2: X448PublicKey
+    kem: KEMParams | None = None
+
+
+_maybe_kem = maybe(kem_params)
+
+
+def _write_params(params: E2EParams) -> bytes:
+    keys = word16.write(params.version) + x448_key.write(params.key1) + x448_key.write(params.key2)
+    if params.version >= E2E_VERSION_KEM:
+        return keys + _maybe_kem.write(params.kem)
+    if params.kem is not None:
+        raise EncodeError(f"e2e version {params.version} has no KEM parameters")
+    return keys
+
+
+def _read_params(reader: Reader) -> E2EParams:
+    version = word16.read(reader)
+    key1, key2 = x448_key.read(reader), x448_key.read(reader)
+    return E2EParams(version, key1, key2, _maybe_kem.read(reader) if version >= E2E_VERSION_KEM else None)
+
+
+def _write_range(params: E2EParamsRange) -> bytes:
+    minimum, maximum = params.versions
+    if minimum > maximum:
+        raise EncodeError("e2e versions: the minimum is above the maximum")
+    versions = word16.write(minimum) + word16.write(maximum)
+    return versions + x448_key.write(params.key1) + x448_key.write(params.key2) + _maybe_kem.write(params.kem)
+
+
+def _read_range(reader: Reader) -> E2EParamsRange:
+    offset = reader.offset
+    versions = E2EVersions(word16.read(reader), word16.read(reader))
+    if versions.minimum > versions.maximum:
+        raise DecodeError("e2e versions: the minimum is above the maximum", offset)
+    return E2EParamsRange(versions, x448_key.read(reader), x448_key.read(reader), _maybe_kem.read(reader))
+
+
+e2e_params: Codec[E2EParams] = Codec(_write_params, _read_params)
+"""Single version; whether that version is one we speak is the caller's to check, with its own error."""
+e2e_params_range: Codec[E2EParamsRange] = Codec(_write_range, _read_range)
+"""Range of versions; the field for the KEM is there whatever the versions."""
+
+
+def e2e_params_to_text(params: E2EParamsRange) -> str:
+    """``v=…&x3dh=…`` for the ``e2e`` parameter of a link, which escapes it once as a whole."""
+    minimum, maximum = params.versions
+    versions = str(minimum) if minimum == maximum else f"{minimum}-{maximum}"
+    text = f"v={versions}&x3dh={key_to_text(params.key1)},{key_to_text(params.key2)}"
+    match params.kem:
+        case KEMProposed(key) if maximum >= E2E_VERSION_KEM:
+            return f"{text}&kem_key={to_base64url(key.raw)}"
+        case KEMAccepted():
+            raise EncodeError("a link proposes a KEM key; it cannot accept one")
+    return text
+
+
+def e2e_params_from_text(text: str) -> E2EParamsRange:
+    """Parameters in the once-decoded ``e2e`` parameter of a link; unknown names are ignored.
+
+    Raises:
+        DecodeError: A part is missing or malformed, or the link carries a KEM ciphertext, which only an answer may.
+    """
+    if " " in text or "\n" in text:
+        raise DecodeError("e2e parameters contain a blank")
+    parameters = read_query(text)
+    for name in ("v", "x3dh"):
+        if name not in parameters:
+            raise DecodeError(f"e2e parameters lack {name!r}")
+    versions = _versions_from_text(parameters["v"])
+    keys = parameters["x3dh"].split(",")
+    if len(keys) != 2:
+        raise DecodeError(f"e2e parameters have {len(keys)} keys; 2 expected")
+    key1, key2 = (key_from_text(X448PublicKey, key, "e2e key") for key in keys)
+    if "kem_ct" in parameters:
+        raise DecodeError("e2e parameters of a link cannot hold a KEM ciphertext")
+    kem = None
+    if versions.maximum >= E2E_VERSION_KEM and "kem_key" in parameters:
+        kem = KEMProposed(_kem_key_from_text(parameters["kem_key"]))
+    return E2EParamsRange(versions, key1, key2, kem)
+
+
+def _versions_from_text(text: str) -> E2EVersions:
+    low, dash, high = text.partition("-")
+    numbers = (low, high) if dash else (low, low)
+    if not all(number.isascii() and number.isdecimal() and len(number) <= 5 for number in numbers):
+        raise DecodeError("e2e versions are not a number or a range of numbers")
+    versions = E2EVersions(*map(int, numbers))
+    if not versions.minimum <= versions.maximum <= 0xFFFF:
+        raise DecodeError("e2e versions are not a range")
+    return versions
+
+
+def _kem_key_from_text(text: str) -> KEMPublicKey:
+    try:
+        return KEMPublicKey(from_base64url(text, "KEM key"))
+    except KeyFormatError as error:
+        raise DecodeError(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class X3DHKeys:
+    """One party's two private keys for one agreement."""
+
+    key1: X448PrivateKey
+    key2: X448PrivateKey
+
+    @classmethod
+    def generate(cls, entropy: Entropy) -> Self:
+        """New keys."""
+        return cls(X448PrivateKey.generate(entropy), X448PrivateKey.generate(entropy))
+
+    def params(self, version: int, kem: KEMParams | None = None) -> E2EParams:
+        """The public halves at one version, for a confirmation."""
+        return E2EParams(version, self.key1.public(), self.key2.public(), kem)
+
+    def params_range(self, versions: tuple[int, int] = E2E_VERSIONS, kem: KEMParams | None = None) -> E2EParamsRange:
+        """The public halves for a range of versions, for a link."""
+        return E2EParamsRange(versions, self.key1.public(), self.key2.public(), kem)
+
+
+@dataclass(frozen=True, slots=True)
+class X3DHSecret:
+    """What both sides have in common after the agreement.
+
+    Attributes:
+        associated_data: Both first public keys, raw, the joiner's first: 112 bytes. Not secret.
+        header_key: 32 bytes; the joiner's first sending header key.
+        next_header_key: 32 bytes; the initiator's first sending header key.
+        root_key: 32 bytes.
+        kem_secret: 32 bytes if a KEM key was accepted, else empty; the joiner's first root step uses it again.
+    """
+
+    associated_data: bytes
+    header_key: bytes = field(repr=False)
+    next_header_key: bytes = field(repr=False)
+    root_key: bytes = field(repr=False)
+    kem_secret: bytes = field(default=b"", repr=False)
+
+
+def agree_joiner(own: X3DHKeys, peer1: X448PublicKey, peer2: X448PublicKey, kem_secret: bytes = b"") -> X3DHSecret:
+    """The joiner's side. Raises `CryptoError` for a peer key of low order."""
+    secrets = own.key2.exchange(peer1), own.key1.exchange(peer2), own.key2.exchange(peer2)
+    return _derive(own.key1.public(), peer1, secrets, kem_secret)
+
+
+def agree_initiator(own: X3DHKeys, peer1: X448PublicKey, peer2: X448PublicKey, kem_secret: bytes = b"") -> X3DHSecret:
+    """The initiator's side. Raises `CryptoError` for a peer key of low order."""
+    secrets = own.key1.exchange(peer2), own.key2.exchange(peer1), own.key2.exchange(peer2)
+    return _derive(peer1, own.key1.public(), secrets, kem_secret)
+
+
+def _derive(
+    joiner1: X448PublicKey, initiator1: X448PublicKey, secrets: tuple[bytes, bytes, bytes], kem_secret: bytes
+) -> X3DHSecret:
+    # The order of the output is the protocol's: header key, next header key, and only then the root key.
+    header_key, next_header_key, root_key = hkdf3(bytes(64), b"".join(secrets) + kem_secret, b"SimpleXX3DH")
+    return X3DHSecret(joiner1.raw + initiator1.raw, header_key, next_header_key, root_key, kem_secret)
+
+
+def security_code(associated_data: bytes) -> str:
+    """What two people compare to be sure that nobody is between them: decimal digits in groups of five.
+
+    Source: agent-wire 4.10; SHA-256 of the associated data as one big-endian number.
+    """
+    digits = str(int.from_bytes(hashlib.sha256(associated_data).digest(), "big"))
+    return " ".join(digits[i : i + 5] for i in range(0, len(digits), 5))

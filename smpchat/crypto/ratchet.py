@@ -1,0 +1,297 @@
+"""The double ratchet with header encryption: one step per message, values in and values out.
+
+`encrypt` and `decrypt` change nothing: they give the new ratchet, and the caller commits it together with what came
+with it. If they raise, the caller still has the old one. Errors are drawn in `smpchat.crypto.ratchet_errors`; sizes and
+layouts are in `smpchat.crypto.ratchet_wire`.
+
+Source: Double Ratchet, section 4 (header encryption); agent-wire 4.3 to 4.9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from smpchat.crypto.aead import aead_decrypt, aead_encrypt
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import CryptoError, PaddingError, VerificationError
+from smpchat.crypto.kdf import chain_step, root_step
+from smpchat.crypto.kem import KEMAccepted, KEMParams
+from smpchat.crypto.keys import X448PrivateKey
+from smpchat.crypto.padding import pad, unpad
+from smpchat.crypto.ratchet_errors import (
+    RatchetBodyError,
+    RatchetDuplicate,
+    RatchetEarlier,
+    RatchetError,
+    RatchetHeaderError,
+    RatchetKEMError,
+    RatchetStateError,
+    RatchetTooManySkipped,
+)
+from smpchat.crypto.ratchet_skipped import (
+    MAX_STORED_SKIPPED,
+    SkippedDiff,
+    SkippedId,
+    SkippedKey,
+    SkippedKeys,
+    set_aside,
+)
+from smpchat.crypto.ratchet_state import Ratchet, ReceivingChain, SendingChain
+from smpchat.crypto.ratchet_wire import (
+    Header,
+    SealedHeader,
+    SealedMessage,
+    decode_header,
+    encode_envelope,
+    encode_header,
+    header_size,
+    parse_message,
+    with_length,
+)
+from smpchat.encoding.reader import DecodeError
+
+__all__ = [
+    "MAX_SKIP",
+    "MAX_STORED_SKIPPED",
+    "Decrypted",
+    "MessageKey",
+    "Ratchet",
+    "RatchetBodyError",
+    "RatchetDuplicate",
+    "RatchetEarlier",
+    "RatchetError",
+    "RatchetHeaderError",
+    "RatchetKEMError",
+    "RatchetStateError",
+    "RatchetTooManySkipped",
+    "ReceivingChain",
+    "SendingChain",
+    "SkippedDiff",
+    "SkippedId",
+    "SkippedKey",
+    "SkippedKeys",
+    "decrypt",
+    "encrypt",
+    "encrypt_body",
+    "encrypt_header",
+]
+
+MAX_SKIP = 512
+"""Most messages of one chain that may be missing before the one in hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageKey:
+    """All that is needed to encrypt one body later, when its ratchet step is already saved.
+
+    Attributes:
+        key: 32 bytes.
+        iv: 16 bytes; never sent.
+        header: The header envelope, already sealed.
+        associated_data: Of the ratchet that made the step.
+        version: Version that the header was written at.
+    """
+
+    key: bytes = field(repr=False)
+    iv: bytes = field(repr=False)
+    header: bytes = field(repr=False)
+    associated_data: bytes = field(repr=False)
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decrypted:
+    """A message that was opened, and what to save with it."""
+
+    plaintext: bytes = field(repr=False)
+    ratchet: Ratchet
+    diff: SkippedDiff
+
+
+def encrypt(ratchet: Ratchet, plaintext: bytes, padded_length: int) -> tuple[Ratchet, bytes]:
+    """One message: the ratchet after it, and its bytes.
+
+    Args:
+        ratchet: Ratchet that has a sending chain.
+        plaintext: At most ``padded_length - 2`` bytes.
+        padded_length: Size in bytes that the body shows; agent-wire 3.5 has the usual ones.
+    Raises:
+        RatchetStateError: Nothing has arrived yet on a ratchet that must receive first.
+        PaddingError: The plaintext is too long.
+    """
+    after, key = encrypt_header(ratchet)
+    return after, encrypt_body(key, plaintext, padded_length)
+
+
+def encrypt_header(ratchet: Ratchet) -> tuple[Ratchet, MessageKey]:
+    """The ratchet step of one message. Raises `RatchetStateError` if there is no sending chain yet."""
+    if ratchet.sending is None:
+        raise RatchetStateError("cannot send before the first message of the peer has arrived")
+    step = chain_step(ratchet.sending.chain_key)
+    header = Header(
+        max_version=ratchet.max_version,
+        ratchet_key=ratchet.own_public,
+        previous_sent=ratchet.previous_sent,
+        index=ratchet.sent,
+        kem=None,
+    )
+    padded = pad(encode_header(header, ratchet.version), header_size(ratchet.version, ratchet.large_headers))
+    tag, sealed = aead_encrypt(ratchet.sending.header_key, step.header_iv, ratchet.associated_data, padded)
+    after = replace(ratchet, sending=replace(ratchet.sending, chain_key=step.chain_key), sent=ratchet.sent + 1)
+    envelope = encode_envelope(ratchet.version, step.header_iv, tag, sealed)
+    return after, MessageKey(step.message_key, step.body_iv, envelope, ratchet.associated_data, ratchet.version)
+
+
+def encrypt_body(key: MessageKey, plaintext: bytes, padded_length: int) -> bytes:
+    """The bytes of the message that ``key`` was made for. Raises `PaddingError` if the plaintext is too long."""
+    tag, body = aead_encrypt(key.key, key.iv, key.associated_data + key.header, pad(plaintext, padded_length))
+    return with_length(key.header, key.version) + tag + body
+
+
+def decrypt(ratchet: Ratchet, skipped: SkippedKeys, message: bytes, entropy: Entropy) -> Decrypted:
+    """Open one message.
+
+    Args:
+        ratchet: Ratchet as it was saved last.
+        skipped: Keys set aside so far.
+        message: The message's bytes, from anybody.
+        entropy: Gives the new ratchet key when the peer's has changed (56 bytes).
+    Returns:
+        Plaintext, the ratchet after it and the change of the skipped keys. A message whose key was set aside leaves the
+        ratchet as it is.
+    Raises:
+        RatchetError: One of its kinds, whatever the bytes. Nothing has changed. The reference saves the steps made
+            before the failure; we do not, so that an altered copy costs nothing when the true message comes after it.
+    Source: agent-wire 4.7.
+    """
+    try:
+        sealed = parse_message(message)
+    except DecodeError as error:
+        raise RatchetHeaderError(f"not a ratchet message: {error}") from None
+    header_key, header = _open_header(ratchet, skipped, sealed.header)
+    number = SkippedId(header_key, header.index)
+    if number in skipped:
+        stored = skipped[number]
+        plaintext = _open_body(ratchet, sealed, stored.message_key, stored.iv)
+        return Decrypted(plaintext, ratchet, SkippedDiff(removed=(number,)))
+    ratchet = _raise_version(ratchet, header.max_version)
+    added: dict[SkippedId, SkippedKey] = {}
+    if ratchet.receiving is None or header_key != ratchet.receiving.header_key:
+        if header_key != ratchet.next_receiving_header_key:
+            raise RatchetHeaderError("the message belongs to a finished chain, and its key is not kept")
+        if ratchet.receiving is not None:
+            _, passed = _skip(ratchet.receiving, ratchet.received, header.previous_sent)
+            added |= passed
+        ratchet, receiving = _advance(ratchet, header, entropy)
+    else:
+        receiving = ratchet.receiving
+    receiving, passed = _skip(receiving, ratchet.received, header.index)
+    added |= passed
+    step = chain_step(receiving.chain_key)
+    plaintext = _open_body(ratchet, sealed, step.message_key, step.body_iv)
+    after = replace(ratchet, receiving=replace(receiving, chain_key=step.chain_key), received=header.index + 1)
+    return Decrypted(plaintext, after, set_aside(skipped, added))
+
+
+def _open_header(ratchet: Ratchet, skipped: SkippedKeys, sealed: SealedHeader) -> tuple[bytes, Header]:
+    """The key that opens the header, and the header.
+
+    The keys in use come before those of finished chains: a header opens with one key only, so the order changes no
+    result, and a common message costs one attempt.
+    """
+    in_use = [ratchet.next_receiving_header_key]
+    if ratchet.receiving is not None:
+        in_use.insert(0, ratchet.receiving.header_key)
+    opened = _try_keys(in_use, ratchet, sealed) or _try_keys(skipped.header_keys(), ratchet, sealed)
+    if opened is None:
+        raise RatchetHeaderError("no header key of this connection opens the message")
+    key, padded = opened
+    try:
+        return key, decode_header(unpad(padded), sealed.version)
+    except (DecodeError, PaddingError) as error:
+        raise RatchetHeaderError(f"malformed ratchet header: {error}") from None
+
+
+def _try_keys(keys: Iterable[bytes], ratchet: Ratchet, sealed: SealedHeader) -> tuple[bytes, bytes] | None:
+    for key in keys:
+        try:
+            return key, aead_decrypt(key, sealed.iv, ratchet.associated_data, sealed.tag, sealed.sealed)
+        except VerificationError:
+            continue
+    return None
+
+
+def _open_body(ratchet: Ratchet, sealed: SealedMessage, key: bytes, iv: bytes) -> bytes:
+    try:
+        return unpad(aead_decrypt(key, iv, ratchet.associated_data + sealed.header.raw, sealed.tag, sealed.body))
+    except VerificationError:
+        raise RatchetBodyError("the body of the message does not verify") from None
+    except PaddingError as error:
+        raise RatchetBodyError(str(error)) from None
+
+
+def _raise_version(ratchet: Ratchet, peer_maximum: int) -> Ratchet:
+    version = max(ratchet.version, min(peer_maximum, ratchet.max_version))
+    return ratchet if version == ratchet.version else replace(ratchet, version=version)
+
+
+def _skip(chain: ReceivingChain, received: int, until: int) -> tuple[ReceivingChain, dict[SkippedId, SkippedKey]]:
+    """Set aside the keys of messages that have not arrived yet.
+
+    Args:
+        chain: Receiving chain.
+        received: Messages of it passed so far.
+        until: Index of the message in hand; its own key is not derived.
+    Returns:
+        The advanced chain, and one key for each skipped index.
+    Raises:
+        RatchetEarlier, RatchetDuplicate, RatchetTooManySkipped: See there.
+    """
+    if received > until + 1:
+        raise RatchetEarlier(received - until - 1)
+    if received == until + 1:
+        raise RatchetDuplicate("the last message received came again")
+    if received + MAX_SKIP < until:
+        raise RatchetTooManySkipped(until + 1 - received)
+    passed: dict[SkippedId, SkippedKey] = {}
+    chain_key = chain.chain_key
+    for index in range(received, until):
+        step = chain_step(chain_key)
+        passed[SkippedId(chain.header_key, index)] = SkippedKey(step.message_key, step.body_iv)
+        chain_key = step.chain_key
+    return replace(chain, chain_key=chain_key), passed
+
+
+def _advance(ratchet: Ratchet, header: Header, entropy: Entropy) -> tuple[Ratchet, ReceivingChain]:
+    """The Diffie-Hellman step for the peer's new ratchet key: two root steps, new chains in both directions."""
+    _refuse_answer(header.kem)
+    own_key = X448PrivateKey.generate(entropy)
+    try:
+        receiving_secret = ratchet.own_key.exchange(header.ratchet_key)
+        sending_secret = own_key.exchange(header.ratchet_key)
+    except CryptoError as error:
+        raise RatchetHeaderError(f"the ratchet key in the header cannot be used: {error}") from None
+    receive = root_step(ratchet.root_key, receiving_secret)
+    send = root_step(receive.root_key, sending_secret)
+    receiving = ReceivingChain(receive.chain_key, ratchet.next_receiving_header_key)
+    after = replace(
+        ratchet,
+        own_key=own_key,
+        own_public=own_key.public(),
+        root_key=send.root_key,
+        sending=SendingChain(header.ratchet_key, send.chain_key, ratchet.next_sending_header_key),
+        receiving=receiving,
+        sent=0,
+        received=0,
+        previous_sent=ratchet.sent,
+        next_sending_header_key=send.next_header_key,
+        next_receiving_header_key=receive.next_header_key,
+    )
+    return after, receiving
+
+
+def _refuse_answer(kem: KEMParams | None) -> None:
+    # A proposal may be ignored: the peer proposes again in its next chain. An answer has no proposal of ours before it.
+    if isinstance(kem, KEMAccepted):
+        raise RatchetKEMError("the peer accepted a KEM key, but none was proposed")

@@ -1,0 +1,82 @@
+"""Keys set aside for messages that have not arrived yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+MAX_STORED_SKIPPED = 2048
+"""Most skipped keys kept for a connection; beyond it the oldest go.
+
+One message can set aside 1,024 keys (512 of the peer's previous chain, 512 of its new one), so two such gaps are kept
+whole. The reference keeps them without end, which would let a peer fill our disk.
+"""
+
+
+class SkippedId(NamedTuple):
+    """Which message a key is for."""
+
+    header_key: bytes
+    number: int
+
+    def __repr__(self) -> str:
+        return f"SkippedId(…, number={self.number})"
+
+
+class SkippedKey(NamedTuple):
+    """The key (32 bytes) and IV (16 bytes) of one message's body."""
+
+    message_key: bytes
+    iv: bytes
+
+    def __repr__(self) -> str:
+        return "SkippedKey(…)"
+
+
+class SkippedKeys(Mapping[SkippedId, SkippedKey]):
+    """A frozen mapping of message to key; its order is the order in which they were set aside, oldest first."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: Mapping[SkippedId, SkippedKey] | Iterable[tuple[SkippedId, SkippedKey]] = ()) -> None:
+        self._keys: dict[SkippedId, SkippedKey] = dict(keys)
+
+    def __getitem__(self, key: SkippedId) -> SkippedKey:
+        return self._keys[key]
+
+    def __iter__(self) -> Iterator[SkippedId]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __repr__(self) -> str:
+        return f"SkippedKeys({len(self)} keys)"
+
+    def header_keys(self) -> Iterable[bytes]:
+        """Each header key once."""
+        return dict.fromkeys(key.header_key for key in self._keys)
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedDiff:
+    """What one decrypted message changes in the skipped keys; a store deletes ``removed`` and inserts ``added``."""
+
+    added: Mapping[SkippedId, SkippedKey] = field(default_factory=dict, repr=False)
+    removed: tuple[SkippedId, ...] = ()
+
+    def apply(self, skipped: SkippedKeys) -> SkippedKeys:
+        """The skipped keys after the change."""
+        if not self.removed and not self.added:
+            return skipped
+        removed = frozenset(self.removed)
+        kept = {key: value for key, value in skipped.items() if key not in removed}
+        return SkippedKeys({**kept, **self.added})
+
+
+def set_aside(skipped: SkippedKeys, added: Mapping[SkippedId, SkippedKey]) -> SkippedDiff:
+    """The diff that adds these keys and, if there are then more than `MAX_STORED_SKIPPED`, drops the oldest."""
+    excess = len(skipped) + len(added) - MAX_STORED_SKIPPED
+    return SkippedDiff(added, tuple(islice(skipped, max(0, excess))))

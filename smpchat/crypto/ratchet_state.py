@@ -1,0 +1,205 @@
+"""The state of a double ratchet with header encryption, how it starts, and how we store it.
+
+Names of the paper are in comments; agent-wire 4.4 gives the two starting states.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+from smpchat.crypto.agreement import E2E_VERSION_MAX, E2E_VERSION_MIN, X3DHSecret
+from smpchat.crypto.errors import KeyFormatError
+from smpchat.crypto.kdf import root_step
+from smpchat.crypto.keys import X448PrivateKey, X448PublicKey, x448_key
+from smpchat.crypto.ratchet_errors import RatchetStateError
+from smpchat.encoding.codec import Codec, fixed, large_bytes, literal, mapped, maybe, record, uint, word16
+from smpchat.encoding.reader import DecodeError, Reader
+
+KEY_SIZE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SendingChain:
+    """Our current sending chain; it lasts until the peer's next ratchet key arrives."""
+
+    peer_key: X448PublicKey  # DHRr; only the peer's next key is used in a computation
+    chain_key: bytes = field(repr=False)  # CKs
+    header_key: bytes = field(repr=False)  # HKs
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivingChain:
+    """The peer's current sending chain, as we follow it."""
+
+    chain_key: bytes = field(repr=False)  # CKr
+    header_key: bytes = field(repr=False)  # HKr
+
+
+@dataclass(frozen=True, slots=True)
+class Ratchet:
+    """One side of a double ratchet. A value: steps give new ones.
+
+    Attributes:
+        version: Version of end-to-end encryption in use; it may rise, never fall.
+        max_version: Highest version that we offer in each header.
+        associated_data: Bound to every message; see `smpchat.crypto.agreement.X3DHSecret`.
+        own_key: Our ratchet key (DHRs); ``own_public`` is its public half, kept because deriving it is slow.
+        root_key: RK, 32 bytes.
+        sending, receiving: Current chains; None until there is one.
+        sent: Messages in the sending chain so far (Ns).
+        received: Messages of the receiving chain passed so far, skipped ones included (Nr).
+        previous_sent: Messages in our previous sending chain (PN).
+        next_sending_header_key, next_receiving_header_key: NHKs and NHKr, 32 bytes each.
+        large_headers: Headers have room for a KEM's keys.
+    """
+
+    version: int
+    max_version: int
+    associated_data: bytes
+    own_key: X448PrivateKey
+    own_public: X448PublicKey
+    root_key: bytes = field(repr=False)
+    sending: SendingChain | None
+    receiving: ReceivingChain | None
+    sent: int
+    received: int
+    previous_sent: int
+    next_sending_header_key: bytes = field(repr=False)
+    next_receiving_header_key: bytes = field(repr=False)
+    large_headers: bool = False
+
+    def __post_init__(self) -> None:
+        if not E2E_VERSION_MIN <= self.version <= self.max_version <= E2E_VERSION_MAX:
+            raise RatchetStateError(f"e2e version {self.version} is not supported")
+
+    @classmethod
+    def joiner(
+        cls,
+        secret: X3DHSecret,
+        peer_key2: X448PublicKey,
+        first_key: X448PrivateKey,
+        version: int,
+        *,
+        max_version: int = E2E_VERSION_MAX,
+    ) -> Self:
+        """The ratchet of the side that used the link; it can send at once.
+
+        Args:
+            secret: Result of `agree_joiner`.
+            peer_key2: The initiator's second X3DH key, which is its first ratchet key.
+            first_key: A new key; its public half travels in the first header only.
+            version: Version agreed for this connection.
+            max_version: Highest version to offer in headers.
+        Raises:
+            RatchetStateError: The version is not one we speak.
+            CryptoError: The peer's key has low order.
+        """
+        step = root_step(secret.root_key, first_key.exchange(peer_key2), secret.kem_secret)
+        return cls(
+            version=version,
+            max_version=max_version,
+            associated_data=secret.associated_data,
+            own_key=first_key,
+            own_public=first_key.public(),
+            root_key=step.root_key,
+            sending=SendingChain(peer_key2, step.chain_key, secret.header_key),
+            receiving=None,
+            sent=0,
+            received=0,
+            previous_sent=0,
+            next_sending_header_key=step.next_header_key,
+            next_receiving_header_key=secret.next_header_key,
+        )
+
+    @classmethod
+    def initiator(
+        cls, secret: X3DHSecret, own_key2: X448PrivateKey, version: int, *, max_version: int = E2E_VERSION_MAX
+    ) -> Self:
+        """The ratchet of the side that made the link; it cannot send before the joiner's first message arrived.
+
+        Args:
+            secret: Result of `agree_initiator`.
+            own_key2: Our second X3DH key, which is our first ratchet key.
+            version: Version of the joiner's confirmation.
+            max_version: Highest version to offer in headers.
+        Raises:
+            RatchetStateError: The version is not one we speak.
+        """
+        return cls(
+            version=version,
+            max_version=max_version,
+            associated_data=secret.associated_data,
+            own_key=own_key2,
+            own_public=own_key2.public(),
+            root_key=secret.root_key,
+            sending=None,
+            receiving=None,
+            sent=0,
+            received=0,
+            previous_sent=0,
+            next_sending_header_key=secret.next_header_key,
+            next_receiving_header_key=secret.header_key,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Our own storage form. It holds secrets in the clear: the store protects it."""
+        return _stored.encode(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Ratchet:
+        """The ratchet that `to_bytes` wrote. Raises `DecodeError` for anything else, newer forms included."""
+        return _stored.decode(data, "stored ratchet")
+
+
+def _private_key(raw: bytes) -> X448PrivateKey:
+    try:
+        return X448PrivateKey(raw)
+    except KeyFormatError as error:
+        raise DecodeError(str(error)) from None
+
+
+def _read_flag(reader: Reader) -> bool:
+    offset = reader.offset
+    number = reader.take(1, "flag")[0]
+    if number > 1:
+        raise DecodeError("a flag is neither 0 nor 1", offset)
+    return number == 1
+
+
+_key = fixed(KEY_SIZE, "key")
+# Counters come from headers, where they have 4 bytes; one past the last does not fit there.
+_counter = uint(8)
+_flag: Codec[bool] = Codec(lambda value: bytes([value]), _read_flag)
+
+_fields: Codec[Ratchet] = record(
+    Ratchet,
+    version=word16,
+    max_version=word16,
+    associated_data=large_bytes,
+    own_key=mapped(fixed(X448PrivateKey.SIZE, "ratchet key"), _private_key, lambda key: key.raw),
+    own_public=x448_key,
+    root_key=_key,
+    sending=maybe(record(SendingChain, peer_key=x448_key, chain_key=_key, header_key=_key)),
+    receiving=maybe(record(ReceivingChain, chain_key=_key, header_key=_key)),
+    sent=_counter,
+    received=_counter,
+    previous_sent=_counter,
+    next_sending_header_key=_key,
+    next_receiving_header_key=_key,
+    large_headers=_flag,
+)
+_FORM = literal(b"\x01")
+
+
+def _read_stored(reader: Reader) -> Ratchet:
+    if reader.peek() != 1:
+        raise DecodeError("stored ratchet: unknown form; it may come from a newer version of smpchat", reader.offset)
+    _FORM.read(reader)
+    try:
+        return _fields.read(reader)
+    except RatchetStateError as error:
+        raise DecodeError(f"stored ratchet: {error}") from None
+
+
+_stored: Codec[Ratchet] = Codec(lambda ratchet: _FORM.write(b"\x01") + _fields.write(ratchet), _read_stored)
