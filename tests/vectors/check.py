@@ -40,6 +40,15 @@ def equals(name: str, compute: Callable[[], object], expected: object) -> Check:
     return Check(name, run)
 
 
+def failing(name: str, error: Exception) -> Check:
+    """A check that raises ``error``."""
+
+    def run() -> None:
+        raise error
+
+    return Check(name, run)
+
+
 def same(what: str, actual: object, expected: object) -> None:
     """Raises `Mismatch` naming ``what`` unless both are equal; long byte strings are not printed whole."""
     if actual != expected or type(actual) is not type(expected):

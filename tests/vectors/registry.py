@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from tests.vectors.check import Check, Document
-from tests.vectors.formats import crypto
+from tests.vectors.check import Check, Document, failing
+from tests.vectors.formats import crypto, ratchet, x3dh
 
 
 class Format(Protocol):
@@ -21,7 +21,7 @@ class Format(Protocol):
         ...
 
 
-FORMATS: tuple[Format, ...] = (crypto,)
+FORMATS: tuple[Format, ...] = (crypto, x3dh, ratchet)
 
 
 class UnknownFormat(Exception):
@@ -36,8 +36,16 @@ def checks_of(document: Document) -> list[Check]:
     """
     for known in FORMATS:
         if known.recognises(document):
-            found = list(known.checks(document))
+            found = list(_all_checks(known, document))
             if found:
                 return found
             raise UnknownFormat("no known answers in it")
     raise UnknownFormat("unknown format")
+
+
+def _all_checks(known: Format, document: Document) -> Iterator[Check]:
+    """The format's checks; what is malformed in the middle of a document fails by itself, after what came before."""
+    try:
+        yield from known.checks(document)
+    except Exception as error:  # any error at all: the rest of the document cannot be read
+        yield failing("the rest of the file cannot be read", error)
