@@ -265,9 +265,7 @@ def _certificate_pem(der: bytes) -> bytes:
 
 def _key_pem(key: SignaturePrivateKey, password: str | None) -> bytes:
     encryption: serialization.KeySerializationEncryption = (
-        serialization.NoEncryption()
-        if password is None
-        else serialization.BestAvailableEncryption(password.encode())
+        serialization.NoEncryption() if password is None else serialization.BestAvailableEncryption(password.encode())
     )
     return _foreign(key).private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 

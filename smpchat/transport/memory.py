@@ -106,5 +106,3 @@ def memory_pair(
     relay = MemoryConnection(session_id, None, capacity)
     client._peer, relay._peer = relay, client
     return client, relay
-
-

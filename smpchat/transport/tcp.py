@@ -54,9 +54,7 @@ async def open_socket(host: str, port: int) -> socket.socket:
                 attempts.append(loop.create_task(_connect(waiting.pop(0))))
             under_way = [attempt for attempt in attempts if not attempt.done()]
             if under_way:
-                await asyncio.wait(
-                    under_way, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
-                )
+                await asyncio.wait(under_way, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED)
             winner = next((a.result() for a in attempts if a.done() and a.exception() is None), None)
     finally:
         for attempt in attempts:
@@ -106,4 +104,3 @@ def describe(error: BaseException) -> str:
             words = os.strerror(number)
             return words[:1].lower() + words[1:]
     return type(error).__name__
-

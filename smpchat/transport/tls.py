@@ -150,6 +150,8 @@ async def connect(
     reachable = [host for host in hosts if not host.endswith(".onion")]
     if not reachable:
         raise ConnectFailed(f"cannot reach relay {hosts[0]}:{port}: onion addresses need Tor", temporary=False)
+    if not 0 < port < 65536:
+        raise ConnectFailed(f"cannot reach relay {hosts[0]}:{port}: there is no such port", temporary=False)
     context = context or client_context()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
@@ -201,7 +203,7 @@ class TLSListener:
         try:
             self._server = await loop.create_server(self._accept, host or None, port, backlog=1024)
         except (OSError, OverflowError) as error:
-            reason = describe(error) if isinstance(error, OSError) else "no such port"
+            reason = describe(error) if isinstance(error, OSError) else "there is no such port"
             raise ListenFailed(f"cannot listen on {host or '*'}:{port}: {reason}", temporary=False) from error
 
     @property

@@ -336,6 +336,13 @@ def test_an_onion_address_alone_is_a_lasting_failure() -> None:
     assert not failed.value.temporary
 
 
+@pytest.mark.parametrize("port", [0, 65536, 99_999])
+def test_a_port_that_cannot_exist_is_a_lasting_failure(port: int) -> None:
+    with pytest.raises(ConnectFailed, match=f"127.0.0.1:{port}: there is no such port") as failed:
+        asyncio.run(tls.connect(["127.0.0.1"], port, timeout=10))
+    assert not failed.value.temporary
+
+
 def test_onion_addresses_are_passed_over() -> None:
     async def check() -> None:
         async with relay() as listener:
