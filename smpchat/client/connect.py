@@ -1,0 +1,118 @@
+"""From a relay's address to a session: TLS, then the exchange of hellos, then the session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from smpchat.client.clock import Clock
+from smpchat.client.session import PING_AFTER, RESPONSE_TIMEOUT, OnEvent, ServerSession
+from smpchat.crypto.entropy import Entropy
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.errors import IdentityError
+from smpchat.protocol.session import ClientHandshake
+from smpchat.protocol.version import SMP_CLIENT_VERSIONS, VersionRange
+from smpchat.transport import tls
+from smpchat.transport.base import BlockConnection, ConnectFailed, ConnectionClosed
+from smpchat.transport.chain import ChainRefused, verify_chain
+
+
+def _today() -> datetime:
+    return datetime.now(UTC)
+
+
+async def connect(
+    server: SMPServer,
+    *,
+    entropy: Entropy,
+    timeout: float,  # noqa: ASYNC109 - shared out between TLS and the hellos
+    on_event: OnEvent,
+    versions: VersionRange = SMP_CLIENT_VERSIONS,
+    extensions: bool = True,
+    clock: Clock | None = None,
+    response_timeout: float = RESPONSE_TIMEOUT,
+    ping_after: float = PING_AFTER,
+    now: Callable[[], datetime] = _today,
+) -> ServerSession:
+    """Open a session with ``server`` over TLS.
+
+    Args:
+        server: Its hosts are tried in order.
+        entropy: For session keys and correlation ids.
+        timeout: Seconds for all of it.
+        on_event: See `ServerSession`.
+        versions: SMP versions to agree on one of.
+        extensions: Take part in the extensions of handshake.md 3.6 where the relay offers them.
+        clock, response_timeout, ping_after: See `ServerSession`.
+        now: Calendar time, for the dates of certificates.
+    Raises:
+        ConnectFailed: ``cannot reach relay HOST:PORT: …``; nothing was sent.
+        HandshakeError: The relay is not the one its address names, or speaks no common version.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    connection = await tls.connect(server.hosts, server.port_number, timeout=timeout)
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await open_session(
+                connection,
+                server,
+                entropy=entropy,
+                on_event=on_event,
+                versions=versions,
+                extensions=extensions,
+                clock=clock,
+                response_timeout=response_timeout,
+                ping_after=ping_after,
+                now=now,
+            )
+    except TimeoutError:
+        address = f"{server.hosts[0]}:{server.port_number}"
+        raise ConnectFailed(f"cannot reach relay {address}: no hello within {timeout:g} s") from None
+
+
+async def open_session(
+    connection: BlockConnection,
+    server: SMPServer,
+    *,
+    entropy: Entropy,
+    on_event: OnEvent,
+    versions: VersionRange = SMP_CLIENT_VERSIONS,
+    extensions: bool = True,
+    clock: Clock | None = None,
+    response_timeout: float = RESPONSE_TIMEOUT,
+    ping_after: float = PING_AFTER,
+    now: Callable[[], datetime] = _today,
+) -> ServerSession:
+    """Exchange hellos over ``connection`` and start a session; a failure closes the connection.
+
+    Arguments and errors are those of `connect`, except that nothing limits the time.
+    """
+    try:
+        handshake = ClientHandshake(
+            server.key_hash, connection.session_id, connection.peer_leaf, versions, entropy, extensions=extensions
+        )
+        hello, smp = handshake.receive_hello(await connection.receive())
+        verify_chain(smp.chain, server.key_hash, now())
+        await connection.send([hello])
+        return ServerSession(
+            connection,
+            smp,
+            server=server,
+            entropy=entropy,
+            on_event=on_event,
+            clock=clock,
+            response_timeout=response_timeout,
+            ping_after=ping_after,
+        )
+    except ConnectionClosed as error:
+        await connection.close()
+        address = f"{server.hosts[0]}:{server.port_number}"
+        raise ConnectFailed(f"cannot reach relay {address}: {error} during the handshake") from error
+    except ChainRefused as error:
+        await connection.close()
+        raise IdentityError(str(error)) from error
+    except BaseException:
+        await connection.close()
+        raise

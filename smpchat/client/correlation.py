@@ -1,0 +1,137 @@
+"""Which answer belongs to which command: correlation ids that are under way, their futures and their time limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from smpchat.client.clock import Clock, Timer
+from smpchat.client.errors import NoResponse, ResponseTimeout, SessionClosed, UnexpectedResponse
+from smpchat.protocol.commands import BrokerMessage, Err, Msg
+from smpchat.protocol.errors import ErrorCode, SMPError
+
+MAX_LATE = 1024
+"""Timed-out commands whose answers are still recognised; the oldest are forgotten first."""
+
+Response = asyncio.Future[BrokerMessage]
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A command without an answer yet.
+
+    Attributes:
+        entity_id: What the answer must name too.
+        block: Number of the block that carried the command.
+        posted_at: Clock time, seconds.
+        response: Raises `SMPError` or `NoResponse`.
+        timer: Ends the wait.
+    """
+
+    entity_id: bytes
+    block: int
+    posted_at: float
+    response: Response
+    timer: Timer
+
+
+class Correlation:
+    """The commands of one session that are under way.
+
+    Args:
+        clock: For time limits.
+        on_timeout: Told of each command whose time is over, after its future has failed.
+    """
+
+    def __init__(self, clock: Clock, on_timeout: Callable[[Unanswered], None]) -> None:
+        self._clock = clock
+        self._on_timeout = on_timeout
+        self._waiting: dict[bytes, Unanswered] = {}
+        self._late: dict[bytes, Unanswered] = {}
+
+    def __contains__(self, corr_id: bytes) -> bool:
+        return corr_id in self._waiting or corr_id in self._late
+
+    def expect(self, corr_id: bytes, entity_id: bytes, block: int, timeout: float, timeout_text: str) -> Response:
+        """A future of the answer, which fails with `ResponseTimeout` and ``timeout_text`` after ``timeout`` seconds."""
+        now = self._clock.now()
+        timer = self._clock.call_at(now + timeout, lambda: self._expire(corr_id, timeout_text))
+        self._waiting[corr_id] = Unanswered(entity_id, block, now, new_response(), timer)
+        return self._waiting[corr_id].response
+
+    def answer(self, corr_id: bytes, entity_id: bytes, message: BrokerMessage | None) -> Msg | None:
+        """Settle the command with ``corr_id``; one that is unknown is ignored.
+
+        The next message of a queue comes in the answer to ACK. If nobody waits for that any more it must not be lost,
+        since the relay sends nothing else until the next SUB (smp-wire 7.3): it is returned, to be passed on.
+
+        Args:
+            corr_id: As received, not empty.
+            entity_id: As received.
+            message: The answer; None if its form is unknown.
+        """
+        entry = self._waiting.pop(corr_id, None)
+        if entry is not None:
+            entry.timer.cancel()
+            if not entry.response.done():
+                _settle(entry, entity_id, message)
+                return None
+        else:
+            entry = self._late.pop(corr_id, None)
+        return message if entry is not None and isinstance(message, Msg) and entity_id == entry.entity_id else None
+
+    def refuse_block(self, code: ErrorCode) -> bool:
+        """Fail the commands of the only unanswered block. False, with nothing done, if there are several blocks."""
+        entries = [*self._late.values(), *self._waiting.values()]
+        if len({entry.block for entry in entries}) > 1:
+            return False
+        self._clear()
+        for entry in entries:
+            fail(entry.response, SMPError(code))
+        return True
+
+    def abandon(self, reason: str, cause: BaseException | None) -> None:
+        """Fail every command with `SessionClosed`, once for each, so that tracebacks do not grow together."""
+        entries = list(self._waiting.values())
+        self._clear()
+        for entry in entries:
+            fail(entry.response, SessionClosed(reason), cause)
+
+    def _clear(self) -> None:
+        for entry in self._waiting.values():
+            entry.timer.cancel()
+        self._waiting.clear()
+        self._late.clear()
+
+    def _expire(self, corr_id: bytes, text: str) -> None:
+        entry = self._late[corr_id] = self._waiting.pop(corr_id)
+        if len(self._late) > MAX_LATE:
+            del self._late[next(iter(self._late))]
+        fail(entry.response, ResponseTimeout(text))
+        self._on_timeout(entry)
+
+
+def _settle(entry: Unanswered, entity_id: bytes, message: BrokerMessage | None) -> None:
+    if message is None:
+        fail(entry.response, UnexpectedResponse("the relay's answer has an unknown form"))
+    elif isinstance(message, Err) and entity_id in (entry.entity_id, b""):
+        fail(entry.response, SMPError(message.error))
+    elif entity_id != entry.entity_id:
+        fail(entry.response, UnexpectedResponse("the relay's answer is for another queue than the command"))
+    else:
+        entry.response.set_result(message)
+
+
+def new_response() -> Response:
+    """A future that asyncio does not report if it fails and nobody has awaited it."""
+    response: Response = asyncio.get_running_loop().create_future()
+    response.add_done_callback(lambda done: done.cancelled() or done.exception())  # asking marks it as seen
+    return response
+
+
+def fail(response: Response, error: NoResponse | SMPError, cause: BaseException | None = None) -> None:
+    """Let ``response`` raise ``error`` unless it is settled or was cancelled."""
+    error.__cause__ = cause
+    if not response.done():
+        response.set_exception(error)

@@ -1,0 +1,220 @@
+"""One session for each relay: opened when somebody needs it, and restored after a loss where somebody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from smpchat.client.clock import Clock, LoopClock, wait_until
+from smpchat.client.delays import RECONNECT_DELAYS, reconnect_delay
+from smpchat.client.errors import SessionClosed
+from smpchat.client.session import OnEvent, ServerSession
+from smpchat.crypto.entropy import Entropy
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.errors import ProtocolError
+from smpchat.transport.base import ConnectFailed, TransportError
+
+STABLE_AFTER = 60.0
+"""Seconds after which a session counts as lasting: the next loss starts with the shortest delay again."""
+
+Connect = Callable[[SMPServer], Awaitable[ServerSession]]
+OnUp = Callable[[SMPServer, ServerSession], None]
+OnDown = Callable[[SMPServer, Exception, float], None]
+"""Receives the relay, what went wrong, and the time of the next attempt on the pool's clock."""
+
+
+@dataclass(slots=True)
+class _Relay:
+    session: ServerSession | None = None
+    announced: ServerSession | None = None
+    connecting: asyncio.Task[ServerSession] | None = None
+    waiters: int = 0
+    keeper: asyncio.Task[None] | None = None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    attempt: int = 0
+
+    def live(self) -> ServerSession | None:
+        return None if self.session is None or self.session.closed.is_set() else self.session
+
+
+class SessionPool:
+    """The sessions of one client. Needs a running loop.
+
+    Args:
+        connect: Opens a session; raises `TransportError` or `ProtocolError`, and has a time limit of its own.
+        entropy: For the jitter of delays.
+        clock: The loop's, unless a test has its own.
+        on_event: Given to each session in place of the one it came with.
+        on_up: Called each time a watched relay has a new session, before anybody can use it: subscribe there.
+        on_down: Called each time a watched relay's session is lost or an attempt fails.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        entropy: Entropy,
+        clock: Clock | None = None,
+        on_event: OnEvent | None = None,
+        on_up: OnUp | None = None,
+        on_down: OnDown | None = None,
+    ) -> None:
+        self._connect = connect
+        self._entropy = entropy
+        self._clock: Clock = clock or LoopClock()
+        self._on_event = on_event
+        self._on_up = on_up
+        self._on_down = on_down
+        self._relays: dict[SMPServer, _Relay] = {}
+        self._closed = False
+
+    def live(self, server: SMPServer) -> ServerSession | None:
+        """The session with ``server``, if there is one now."""
+        relay = self._relays.get(server)
+        return relay.live() if relay is not None else None
+
+    async def get(self, server: SMPServer, *, timeout: float) -> ServerSession:  # noqa: ASYNC109 - on our clock
+        """The session with ``server``, opened if there is none. Callers at the same time share one attempt.
+
+        Args:
+            server: The relay.
+            timeout: Seconds this caller waits; others may wait longer for the same attempt.
+        Raises:
+            TransportError: The relay cannot be reached, now. A relay that is watched is tried again by itself.
+            ProtocolError: The handshake failed: the relay is another one than expected, or speaks no common version.
+            SessionClosed: The pool is closed.
+        """
+        return await self._join(server, self._relay(server), timeout)
+
+    def watch(self, server: SMPServer) -> None:
+        """Keep a session with ``server`` from now on. A session that exists already is announced to ``on_up`` too."""
+        relay = self._relay(server)
+        if relay.keeper is None:
+            relay.announced = None
+            relay.keeper = asyncio.get_running_loop().create_task(self._keep(server, relay))
+
+    def unwatch(self, server: SMPServer) -> None:
+        """Let the session with ``server`` end when it ends."""
+        relay = self._relays.get(server)
+        if relay is not None and relay.keeper is not None:
+            relay.keeper.cancel()
+            relay.keeper = None
+
+    def retry_now(self) -> None:
+        """Try every watched relay that waits for its next attempt, and count its delays from the start again."""
+        for relay in self._relays.values():
+            relay.attempt = 0
+            relay.wake.set()
+
+    async def close(self) -> None:
+        """End all sessions and attempts. May be repeated."""
+        self._closed = True
+        tasks: list[asyncio.Task[Any]] = []
+        for server, relay in self._relays.items():
+            tasks += [task for task in (relay.keeper, relay.connecting) if task is not None]
+            self.unwatch(server)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(relay.session.close() for relay in self._relays.values() if relay.session is not None))
+
+    def _relay(self, server: SMPServer) -> _Relay:
+        if self._closed:
+            raise SessionClosed("the client is closed")
+        return self._relays.setdefault(server, _Relay())
+
+    async def _join(self, server: SMPServer, relay: _Relay, patience: float | None) -> ServerSession:
+        """Wait for the attempt under way, or for a new one; the last to stop waiting cancels it."""
+        if (session := relay.live()) is not None:
+            return session
+        if relay.connecting is None:
+            relay.connecting = asyncio.get_running_loop().create_task(self._establish(server, relay))
+            relay.connecting.add_done_callback(_retrieve)
+        attempt = relay.connecting
+        relay.waiters += 1
+        try:
+            if patience is None:
+                await asyncio.wait([attempt])
+            elif not await wait_until(attempt, self._clock, self._clock.now() + patience):
+                address = f"{server.hosts[0]}:{server.port_number}"
+                raise ConnectFailed(f"cannot reach relay {address}: no answer within {patience:g} s")
+        finally:
+            relay.waiters -= 1
+            if relay.waiters == 0 and not attempt.done():
+                relay.connecting = None  # whoever comes next must not join an attempt that is being cancelled
+                attempt.cancel()
+        if attempt.cancelled():
+            raise SessionClosed("the client is closed")
+        return attempt.result()
+
+    async def _establish(self, server: SMPServer, relay: _Relay) -> ServerSession:
+        try:
+            session = await self._connect(server)
+        finally:
+            if relay.connecting is asyncio.current_task():
+                relay.connecting = None
+        if self._on_event is not None:
+            session.on_event = self._on_event
+        relay.session = session
+        if relay.keeper is not None:
+            self._announce(server, relay, session)
+            relay.wake.set()
+        return session
+
+    async def _keep(self, server: SMPServer, relay: _Relay) -> None:
+        relay.attempt = 0
+        while True:
+            error = await self._until_down(server, relay)
+            passes = isinstance(error, TransportError) and error.temporary
+            delay = reconnect_delay(relay.attempt if passes else len(RECONNECT_DELAYS), self._entropy)
+            relay.attempt += 1
+            retry_at = self._clock.now() + delay
+            relay.wake.clear()
+            if self._on_down is not None:
+                _tell("on_down", self._on_down, server, error, retry_at)
+            woken = asyncio.get_running_loop().create_task(relay.wake.wait())
+            try:
+                await wait_until(woken, self._clock, retry_at)
+            finally:
+                woken.cancel()
+
+    async def _until_down(self, server: SMPServer, relay: _Relay) -> Exception:
+        """Have a session until it is lost; what ended it, or kept it from coming about."""
+        try:
+            session = await self._join(server, relay, None)
+        except (TransportError, ProtocolError) as error:
+            return error
+        except Exception as error:  # a fault of ours must not cost this relay its keeper
+            _report("connecting to a relay failed", error)
+            return error
+        self._announce(server, relay, session)
+        since = self._clock.now()
+        await session.closed.wait()
+        if self._clock.now() - since >= STABLE_AFTER:
+            relay.attempt = 0
+        return session.close_reason or SessionClosed("the session ended")
+
+    def _announce(self, server: SMPServer, relay: _Relay, session: ServerSession) -> None:
+        if relay.announced is not session:
+            relay.announced = session
+            if self._on_up is not None:
+                _tell("on_up", self._on_up, server, session)
+
+
+def _tell(name: str, call: Callable[..., None], *arguments: Any) -> None:
+    try:
+        call(*arguments)
+    except Exception as error:  # a fault above must not cost anybody their sessions
+        _report(f"{name} of a session pool failed", error)
+
+
+def _report(message: str, error: Exception) -> None:
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+
+
+def _retrieve(attempt: asyncio.Task[ServerSession]) -> None:
+    """Keep asyncio from reporting a failure that nobody waits for any more."""
+    if not attempt.cancelled():
+        attempt.exception()

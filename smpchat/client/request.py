@@ -1,0 +1,103 @@
+"""Commands on their way out: authorised, encoded, and distributed over blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.keys import AuthPrivateKey
+from smpchat.protocol.block import encode_batches
+from smpchat.protocol.commands import Command, Send, encode_command
+from smpchat.protocol.errors import LocalProtocolError
+from smpchat.protocol.session import SMPSession
+from smpchat.protocol.transmission import Transmission, authorise, encode_transmission, signed_bytes
+
+CORR_ID_SIZE = 24
+"""Bytes; a correlation id is also the nonce of authenticators and of the relay's answer (smp-wire 4.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One command for a relay.
+
+    Attributes:
+        command: What to do.
+        entity_id: Queue or link it is done to; empty where the command names none.
+        key: Authorises it; None for commands without authorisation.
+        corr_id: 24 bytes never used before; drawn at random if None. To be given for NEW with link data only,
+            whose sender id is derived from it.
+    """
+
+    command: Command
+    entity_id: bytes = b""
+    key: AuthPrivateKey | None = field(default=None, repr=False)
+    corr_id: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A request ready to be sent: its correlation id, the entity its answer must name, and its block's content."""
+
+    corr_id: bytes
+    entity_id: bytes
+    content: int
+
+
+def encode_requests(
+    requests: Sequence[Request], smp: SMPSession, entropy: Entropy, *, batch: bool
+) -> tuple[list[Encoded], list[bytes]]:
+    """Block contents for ``requests``, and which of them holds which request.
+
+    A block of its own for every request, unless ``batch``: the reference executes the commands of one block from the
+    last to the first (smp-wire 7.3), so that only commands whose order does not matter may share one.
+
+    Args:
+        requests: In the order in which they are to be carried out.
+        smp: Gives version, session id and keys.
+        entropy: For correlation ids.
+        batch: Put as many as fit into each block. Only for different queues, and never for SEND.
+    Raises:
+        LocalProtocolError: ``batch`` with SEND or with two commands for one queue; a correlation id of a wrong size;
+            an X25519 key in a session without one.
+        EncodeError: A command that this session's version cannot express, or that fits no block.
+    """
+    if batch:
+        _check_batch(requests)
+    encoded: list[Encoded] = []
+    contents: list[bytes] = []
+    transmissions: list[bytes] = []
+    for request in requests:
+        corr_id = entropy.random(CORR_ID_SIZE) if request.corr_id is None else request.corr_id
+        if len(corr_id) != CORR_ID_SIZE:
+            raise LocalProtocolError(f"a correlation id has {CORR_ID_SIZE} bytes, not {len(corr_id)}")
+        body = encode_command(request.command, smp.version, keyed_new=smp.keyed_new)
+        auth = b""
+        if request.key is not None:
+            signed = signed_bytes(smp.session_id, corr_id, request.entity_id, body)
+            auth = authorise(request.key, signed, corr_id, smp.peer_session_key)
+        transmission = Transmission(corr_id, request.entity_id, body, auth)
+        data = encode_transmission(transmission, smp.version, smp.session_id)
+        encoded.append(Encoded(corr_id, request.entity_id, len(contents)))
+        if batch:
+            transmissions.append(data)
+        else:
+            contents.extend(encode_batches([data], encrypted=smp.encrypts))
+    if batch and transmissions:
+        contents = encode_batches(transmissions, encrypted=smp.encrypts)
+        in_order = iter(encoded)
+        encoded = [  # the first byte of a content counts its transmissions (smp-wire 4.1)
+            Encoded(one.corr_id, one.entity_id, index)
+            for index, content in enumerate(contents)
+            for one in islice(in_order, content[0])
+        ]
+    return encoded, contents
+
+
+def _check_batch(requests: Sequence[Request]) -> None:
+    entities = [request.entity_id for request in requests if request.entity_id]
+    if len(entities) != len(set(entities)):
+        raise LocalProtocolError("commands for one queue must not share a block: they run in reverse order")
+    if any(isinstance(request.command, Send) for request in requests):
+        raise LocalProtocolError("SEND must not share a block: several run in reverse order")

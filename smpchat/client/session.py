@@ -1,0 +1,272 @@
+"""One session with one relay: answers find their commands, events go up in order, silence is noticed.
+
+A command may be posted while others are unanswered; each gets a correlation id, and an answer counts only if it names
+the same entity too (smp-wire 4.3). What has no correlation id is an event, with one exception: the relay answers a
+block that it cannot read with an ERR that names no command. Where only one block is unanswered, the commands in it
+fail with that error; otherwise nobody can tell which was meant, and the session ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from smpchat.client.clock import Clock, LoopClock, Timer
+from smpchat.client.correlation import Correlation, Response, Unanswered, fail, new_response
+from smpchat.client.errors import SessionClosed
+from smpchat.client.request import Request, encode_requests
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.keys import AuthPrivateKey
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.block import decode_batch
+from smpchat.protocol.commands import BrokerMessage, Command, Err, Ping, decode_broker
+from smpchat.protocol.errors import LocalProtocolError, ProtocolError, RemoteProtocolError, SMPError
+from smpchat.protocol.session import SMPSession
+from smpchat.protocol.transmission import Transmission, decode_transmission
+from smpchat.transport.base import BlockConnection, TransportError
+
+_log = logging.getLogger(__name__)
+
+RESPONSE_TIMEOUT = 15.0
+"""Seconds to wait for an answer."""
+PING_AFTER = 60.0
+"""Seconds without a block from the relay after which it is asked for one. The reference waits ten minutes; a laptop
+changes networks more often than that, and its user waits for messages that do not come."""
+MAX_SILENCES = 3
+"""Timeouts in a row, each of a command posted after the last one, with nothing received, that end the session."""
+_BLOCKS_PER_WRITE = 16
+
+OnEvent = Callable[["ServerSession", bytes, BrokerMessage], None]
+"""Receives the session, the entity id, and MSG, END, DELD and the like, in the order of their arrival."""
+
+
+class ServerSession:
+    """A session after its handshake; made by `smpchat.client.connect`. Needs a running loop.
+
+    Args:
+        connection: Closed with the session.
+        smp: Result of the handshake.
+        server: The relay, as its address names it.
+        entropy: For correlation ids.
+        on_event: Called for each event; must not block. May be replaced at any time.
+        clock: The loop's, unless a test has its own.
+        response_timeout: Seconds to wait for an answer, unless a call says otherwise.
+        ping_after: Seconds of silence before a PING.
+    Attributes:
+        closed: Set when the session has ended; `close_reason` then tells why.
+    """
+
+    def __init__(
+        self,
+        connection: BlockConnection,
+        smp: SMPSession,
+        *,
+        server: SMPServer,
+        entropy: Entropy,
+        on_event: OnEvent,
+        clock: Clock | None = None,
+        response_timeout: float = RESPONSE_TIMEOUT,
+        ping_after: float = PING_AFTER,
+    ) -> None:
+        self.server = server
+        self.on_event = on_event
+        self.closed = asyncio.Event()
+        self._connection = connection
+        self._smp = smp
+        self._entropy = entropy
+        self._clock: Clock = clock or LoopClock()
+        self._response_timeout = response_timeout
+        self._ping_after = ping_after
+        self._reason: SessionClosed | None = None
+        self._correlation = Correlation(self._clock, self._timed_out)
+        self._outgoing: list[bytes] = []  # block contents; sealed when written, in this order
+        self._blocks_posted = 0
+        self._received_at = self._silence_counted_at = self._clock.now()
+        self._silences = 0
+        self._flusher: asyncio.Task[None] | None = None
+        self._idle_timer: Timer | None = None
+        self._watch_idleness()
+        self._reader = asyncio.get_running_loop().create_task(self._read())
+
+    @property
+    def version(self) -> int:
+        """The agreed SMP version."""
+        return self._smp.version
+
+    @property
+    def keyed_new(self) -> bool:
+        """Whether NEW may carry a sender key here (handshake.md 3.6)."""
+        return self._smp.keyed_new
+
+    @property
+    def session_id(self) -> bytes:
+        """The TLS session identifier."""
+        return self._smp.session_id
+
+    @property
+    def close_reason(self) -> SessionClosed | None:
+        """Why the session ended; None while it lasts."""
+        return self._reason
+
+    def post(self, requests: Sequence[Request], *, batch: bool = False, timeout: float | None = None) -> list[Response]:
+        """Send ``requests`` without waiting for what was posted before; their order on the wire is that of posting.
+
+        Args:
+            requests: Each goes in a block of its own.
+            batch: Let requests share blocks instead, for SUB and others whose order does not matter: only for
+                different queues, never for SEND.
+            timeout: Seconds to wait for each answer, in place of the session's.
+        Returns:
+            A future of each answer, in the order of ``requests``. It raises `SMPError` for the relay's ERR, and
+            `NoResponse`, a `TransportError`, if there is no usable answer, also if the session has ended already.
+            Nobody has to await it. Cancelling it does not unsend the command.
+        Raises:
+            LocalProtocolError: What `encode_requests` refuses, and a correlation id that is under way already.
+            EncodeError: A request cannot be written at this version, or fits no block. In both cases nothing was sent.
+        """
+        encoded, contents = encode_requests(requests, self._smp, self._entropy, batch=batch)
+        corr_ids = {one.corr_id for one in encoded}
+        if len(corr_ids) != len(encoded) or any(corr_id in self._correlation for corr_id in corr_ids):
+            raise LocalProtocolError("a correlation id is used twice")
+        if self._reason is not None:
+            return [self._refused(self._reason) for _ in encoded]
+        seconds = self._response_timeout if timeout is None else timeout
+        text = f"{self._name} did not answer within {seconds:g} s"
+        responses = [
+            self._correlation.expect(one.corr_id, one.entity_id, self._blocks_posted + one.content, seconds, text)
+            for one in encoded
+        ]
+        self._blocks_posted += len(contents)
+        self._outgoing += contents
+        if self._flusher is None and contents:
+            self._flusher = asyncio.get_running_loop().create_task(self._flush())
+        return responses
+
+    async def request(
+        self,
+        command: Command,
+        entity_id: bytes = b"",
+        key: AuthPrivateKey | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the session keeps its own time
+    ) -> BrokerMessage:
+        """Post one command and wait for its answer. Arguments and errors are those of `Request` and `post`."""
+        (response,) = self.post([Request(command, entity_id, key)], timeout=timeout)
+        return await response
+
+    async def close(self) -> None:
+        """End the session; what is unanswered fails with `SessionClosed`. May be repeated."""
+        self._end("this side closed it", None)
+        await asyncio.wait([self._reader])
+        await self._connection.close()  # a reader that was cancelled before it ran has not
+
+    @property
+    def _name(self) -> str:
+        return f"relay {self.server.hosts[0]}"
+
+    @staticmethod
+    def _refused(reason: SessionClosed) -> Response:
+        response = new_response()
+        fail(response, SessionClosed(str(reason)), reason)
+        return response
+
+    async def _flush(self) -> None:
+        try:
+            while self._outgoing and self._reason is None:
+                contents = self._outgoing[:_BLOCKS_PER_WRITE]
+                del self._outgoing[:_BLOCKS_PER_WRITE]
+                await self._connection.send([self._smp.seal_block(content) for content in contents])
+        except TransportError as error:
+            self._end(str(error), error)
+        except Exception as error:
+            self._end("sending failed", error)
+            raise
+        finally:
+            self._flusher = None
+
+    async def _read(self) -> None:
+        try:
+            while self._reason is None:
+                self._open(await self._connection.receive())
+        except (ProtocolError, DecodeError, CryptoError) as error:
+            fault = RemoteProtocolError(f"the relay sent a block that cannot be read: {error}")
+            fault.__cause__ = error
+            self._end(str(fault), fault)
+        except TransportError as error:
+            self._end(str(error), error)
+        except Exception as error:
+            self._end("receiving failed", error)
+            raise
+        finally:
+            await self._connection.close()
+            if self._flusher is not None:
+                await asyncio.wait([self._flusher])
+
+    def _open(self, block: bytes) -> None:
+        transmissions = decode_batch(self._smp.open_block(block))
+        self._received_at = self._clock.now()
+        self._silences = 0
+        for data in transmissions:
+            self._dispatch(decode_transmission(data, self.version, self.session_id))
+            if self._reason is not None:
+                return
+
+    def _dispatch(self, transmission: Transmission) -> None:
+        message: BrokerMessage | None
+        try:
+            message = decode_broker(transmission.body, self.version)
+        except DecodeError as error:
+            _log.warning("%s sent a message of unknown form: %s", self._name, error)
+            message = None
+        if transmission.corr_id:
+            message = self._correlation.answer(transmission.corr_id, transmission.entity_id, message)
+        elif isinstance(message, Err):
+            if not self._correlation.refuse_block(message.error):
+                self._end(f"the relay could not read a block ({message.error})", SMPError(message.error))
+            return
+        if message is not None:
+            self._emit(transmission.entity_id, message)
+
+    def _emit(self, entity_id: bytes, message: BrokerMessage) -> None:
+        try:
+            self.on_event(self, entity_id, message)
+        except Exception as error:  # a fault above must not cost the other queues of this relay their session
+            context = {"message": f"handling {type(message).__name__} failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+
+    def _timed_out(self, command: Unanswered) -> None:
+        """Count a silence: commands posted together make one, and none if anything came since they were posted."""
+        if max(self._received_at, self._silence_counted_at) <= command.posted_at:
+            self._silences += 1
+            self._silence_counted_at = self._clock.now()
+            if self._silences >= MAX_SILENCES:
+                self._end(f"{self._name} does not answer any more", None)
+
+    def _watch_idleness(self, _: object = None) -> None:
+        """Ask for a PONG when the relay has been silent for long, and again at once if none comes."""
+        if self._reason is not None:
+            return
+        due = self._received_at + self._ping_after
+        if self._clock.now() < due:
+            self._idle_timer = self._clock.call_at(due, self._watch_idleness)
+        else:
+            (pong,) = self.post([Request(Ping())])
+            pong.add_done_callback(self._watch_idleness)
+
+    def _end(self, reason: str, cause: BaseException | None) -> None:
+        """Send and receive nothing more, and tell ``reason`` to everybody who waits."""
+        if self._reason is not None:
+            return
+        text = f"the session with {self._name} ended: {reason}"
+        self._reason = SessionClosed(text)
+        self._reason.__cause__ = cause
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._outgoing.clear()
+        self._correlation.abandon(text, cause)
+        self.closed.set()
+        if asyncio.current_task() is not self._reader:
+            self._reader.cancel()
