@@ -28,7 +28,7 @@ from smpchat.client.pool import SessionPool
 from smpchat.client.request import Request
 from smpchat.client.session import ServerSession
 from smpchat.protocol.address import SMPServer, SMPServerAddress
-from smpchat.protocol.commands import Ack, BrokerMessage, Del, Ids, Msg, Sub
+from smpchat.protocol.commands import Ack, BrokerMessage, Del, Ids, Msg, Ok, Sok, Sub
 from smpchat.protocol.errors import ErrorCode, ProtocolError, SMPError
 from smpchat.transport.base import TransportError
 
@@ -80,6 +80,8 @@ class AgentRunner:
 
     async def run(self) -> None:
         """Work until cancelled. An unexpected exception in any task ends it."""
+        loop = asyncio.get_running_loop()
+        self._database.on_commit = lambda: loop.call_soon(self.kick)
         try:
             async with asyncio.TaskGroup() as group:
                 self._watch_relays()
@@ -88,6 +90,7 @@ class AgentRunner:
                 group.create_task(self._subscribe_again())
                 self.kick()
         finally:
+            self._database.on_commit = None
             for timer in self._resting.values():
                 timer.cancel()
             for task in self._tasks:
@@ -201,10 +204,13 @@ class AgentRunner:
     # -- receiving ----------------------------------------------------------------------------------------------------
 
     def _pushed(self, session: ServerSession, entity_id: bytes, message: BrokerMessage) -> None:
-        if isinstance(message, Msg):
-            self._incoming.put_nowait(_Pushed(session, entity_id, message))
-        else:
-            log.info("relay event: %s", type(message).__name__)
+        match message:
+            case Msg():
+                self._incoming.put_nowait(_Pushed(session, entity_id, message))
+            case Ok() | Sok():
+                pass  # the answer to ACK or SUB when nothing waits
+            case _:
+                log.info("relay event: %s", type(message).__name__)
 
     async def _receive(self) -> None:
         while True:
@@ -213,10 +219,9 @@ class AgentRunner:
             if queue is None:
                 continue
             resume = self._store(pushed)
-            self._acknowledge(pushed, queue)
+            self._acknowledge(pushed, queue)  # in one flight with what the commit put into the outbox
             if resume:
                 self._wake((queue.connection_id, Lane.SEND))
-            self.kick()
 
     def _store(self, pushed: _Pushed) -> bool:
         message = pushed.message

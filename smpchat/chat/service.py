@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from smpchat.agent.errors import LinkError, LinkJoinedError
 from smpchat.agent.handshake import ConnectionState, Terms, Variant
 from smpchat.agent.store import connections, outgoing
 from smpchat.agent.store.connections import Connection
-from smpchat.agent.store.database import Database
+from smpchat.agent.store.database import Database, Migrations
 from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.chat import events, store
@@ -84,13 +84,14 @@ class ChatService:
     name: str
     entropy: Entropy = field(default_factory=SystemEntropy)
     now: Callable[[], float] = time.time
+    open_database: Callable[[Path, Mapping[str, Migrations]], Database] = Database
     database: Database = field(init=False)
     context: Context = field(init=False)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         components = {"agent": AGENT_MIGRATIONS, "chat": CHAT_MIGRATIONS}
-        self.database = Database(self.folder / DATABASE_NAME, components)
+        self.database = self.open_database(self.folder / DATABASE_NAME, components)
         self.context = Context(ChatApplication(self.own_profile, self.now), self.entropy, self.now)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class Database:
             StoreError: The file cannot be opened, is no database, or was written by a newer version.
         """
         self.path = path
+        self.on_commit: Callable[[], None] | None = None
+        """Called after each commit of this connection: the online process looks for work."""
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
@@ -93,6 +95,8 @@ class Database:
             self._connection.execute("ROLLBACK")
             raise StoreError(f"The profile's database {self.path} cannot be written: {error}.") from error
         self._after_commit()
+        if self.on_commit is not None:
+            self.on_commit()
 
     def _before_commit(self) -> None:
         """For fault injection: called with the transaction complete but not committed."""

@@ -1,0 +1,178 @@
+"""Two people and their relays inside one jumping loop: every process of theirs can crash and start again."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from smpchat.agent.runner import AgentRunner
+from smpchat.agent.store.database import Database, Migrations
+from smpchat.chat import events
+from smpchat.chat.service import ChatService
+from smpchat.client.connect import open_session
+from smpchat.client.pool import SessionPool
+from smpchat.client.session import ServerSession
+from smpchat.protocol.address import SMPServer, SMPServerAddress
+from smpchat.testing.entropy import SeededEntropy
+from smpchat.testing.relay import MemoryRelay
+
+START = 1_700_000_000.0
+
+
+class Crash(BaseException):
+    """The process dies here; not an `Exception`, so nothing in between may swallow it.
+
+    Whichever task it is raised in, nothing of that process commits or sends afterwards: the database refuses, and
+    `Person` cancels the rest at once.
+    """
+
+
+class CrashingDatabase(Database):
+    """Dies right before or right after its n-th commit (from 1), once."""
+
+    def __init__(self, path: Path, components: Mapping[str, Migrations], plan: CrashPlan) -> None:
+        self._plan = plan
+        try:
+            super().__init__(path, components)
+        except Crash:
+            self.close()
+            raise
+        self.connection.execute("PRAGMA synchronous = OFF")  # the machine does not lose power in these tests
+
+    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        if self._plan.dead:
+            raise Crash
+        return super().transaction()
+
+    def _before_commit(self) -> None:
+        self._plan.commits += 1
+        self._plan.check(after=False)
+
+    def _after_commit(self) -> None:
+        self._plan.check(after=True)
+
+
+class CrashPlan:
+    """Where a person's process dies; ``commits`` counts over all its lives."""
+
+    def __init__(self, at: int | None = None, *, after: bool = True) -> None:
+        self.commits = 0
+        self.dead = False
+        self.on_crash: Callable[[], object] = lambda: None
+        self._at = at
+        self._after = after
+
+    def check(self, *, after: bool) -> None:
+        if self._at is not None and self.commits == self._at and after is self._after:
+            self._at = None
+            self.dead = True
+            self.on_crash()
+            raise Crash
+
+
+class Person:
+    """One profile, online through `MemoryRelay`s."""
+
+    def __init__(
+        self, name: str, folder: Path, relays: list[MemoryRelay], *, home: MemoryRelay, plan: CrashPlan | None = None
+    ) -> None:
+        self.name = name
+        self._folder = folder
+        self._relays = {relay.server: relay for relay in relays}
+        self._home = home
+        self.plan = plan or CrashPlan()
+        self._lives = itertools.count()
+        self._online = False
+        self.service = self._open()
+
+    def _open(self) -> ChatService:
+        try:
+            return self._open_once()
+        except Crash:  # while the schema was made
+            self.plan.dead = False
+            return self._open_once()
+
+    def _open_once(self) -> ChatService:
+        entropy = SeededEntropy(f"{self.name} {next(self._lives)}")
+        return ChatService(
+            self._folder,
+            self.name,
+            entropy=entropy,
+            now=lambda: START + asyncio.get_running_loop().time(),
+            open_database=lambda path, components: CrashingDatabase(path, components, self.plan),
+        )
+
+    def restart(self) -> None:
+        """What a new process finds: only what was committed."""
+        self.plan.dead = False
+        self.service.close()
+        self.service = self._open()
+
+    def _runner(self) -> AgentRunner:
+        async def connect(server: SMPServer) -> ServerSession:
+            return await open_session(
+                self._relays[server].connect(), server, entropy=self.service.entropy, on_event=lambda *_: None
+            )
+
+        async def choose(_: SMPServer | None) -> SMPServerAddress:
+            return SMPServerAddress(self._home.server)
+
+        make_pool = partial(SessionPool, connect, entropy=self.service.entropy)
+        return AgentRunner(self.service.database, self.service.context, make_pool, choose)
+
+    @asynccontextmanager
+    async def online(self) -> AsyncIterator[None]:
+        """Online while the block runs; a crash starts the process again from what it committed."""
+        async with asyncio.TaskGroup() as group:
+            self._online = True
+            task = group.create_task(self._stay_online())
+            try:
+                yield
+            finally:
+                self._online = False
+                task.cancel()
+
+    async def _stay_online(self) -> None:
+        while True:
+            runner = asyncio.get_running_loop().create_task(self._runner().run())
+            self.plan.on_crash = runner.cancel
+            try:
+                await asyncio.wait([runner])
+            finally:
+                runner.cancel()
+                await asyncio.gather(runner, return_exceptions=True)
+            if not self.plan.dead:
+                runner.result()
+            self.restart()
+
+    async def do(self, action: Callable[[ChatService], object]) -> None:
+        """A command of the person; if its process dies meanwhile, return once there is a new one."""
+        try:
+            action(self.service)
+        except Crash:
+            if self._online:
+                await self.until(lambda _: not self.plan.dead)
+            else:
+                self.restart()
+
+    async def until(self, condition: Callable[[ChatService], bool], seconds: float = 900.0) -> None:
+        """Wait for the store to say so."""
+        async with asyncio.timeout(seconds):
+            while not condition(self.service):
+                await asyncio.sleep(0.05)
+
+    def state_of(self, alias: str) -> events.StateChanged:
+        return self.service.contact(alias).state
+
+    def transcript(self) -> list[tuple[str, str, str, str]]:
+        """Every message of every contact: contact, direction, text, status."""
+        return [
+            (view.alias, m.direction, m.text, m.status)
+            for view in self.service.contacts()
+            for m in self.service.history(view.alias)
+        ]

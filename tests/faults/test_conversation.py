@@ -1,0 +1,178 @@
+"""Every handshake, with a crash at every commit of either side and a cut at every command: the same transcript.
+
+No point is skipped: a run without faults counts the commits and commands, and each is then hit in turn.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from smpchat.agent.handshake import ConnectionState, Variant
+from smpchat.chat.store import MessageStatus
+from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.testing.entropy import SeededEntropy
+from smpchat.testing.loop import run_jumping
+from smpchat.testing.relay import Fault, MemoryRelay
+from tests.faults.people import START, CrashPlan, Person
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How two people meet."""
+
+    name: str
+    variant: Variant
+    strip_reply_key: bool = False
+    versions: VersionRange = SMP_VERSIONS
+    extensions: bool = True
+
+
+SETTINGS = [
+    Setting("instant-keyed-new", Variant.INSTANT),
+    Setting("instant-plain-relay", Variant.INSTANT, extensions=False),
+    Setting("instant-at-version-9", Variant.INSTANT, versions=VersionRange(6, 9)),
+    Setting("instant-becomes-three-step-at-version-8", Variant.INSTANT, versions=VersionRange(6, 8), extensions=False),
+    Setting("three-step", Variant.THREE_STEP),
+    Setting("three-step-plain-relay", Variant.THREE_STEP, extensions=False),
+    Setting("sender-secured", Variant.INSTANT, strip_reply_key=True),
+    Setting("standard", Variant.STANDARD, versions=VersionRange(6, 8)),
+    Setting("standard-at-new-relays", Variant.STANDARD),
+]
+
+TRANSCRIPT = {
+    "alice": [
+        ("bob", "received", "one", "received"),
+        ("bob", "received", "two", "received"),
+        ("bob", "sent", "three", "delivered"),
+    ],
+    "bob": [
+        ("alice", "sent", "one", "delivered"),
+        ("alice", "sent", "two", "delivered"),
+        ("alice", "received", "three", "received"),
+    ],
+}
+
+
+@dataclass
+class Outcome:
+    """What a run left behind."""
+
+    transcripts: dict[str, list[tuple[str, str, str, str]]]
+    states: tuple[str, str]
+    names: tuple[str, str]
+    commits: dict[str, int]
+    commands: list[str]
+
+
+def converse(
+    folder: Path,
+    setting: Setting,
+    *,
+    plans: dict[str, CrashPlan] | None = None,
+    fault: Fault | None = None,
+) -> Outcome:
+    """Alice invites and leaves; Bob joins, writes twice and leaves; Alice answers; Bob reads."""
+    plans = plans or {}
+
+    async def main() -> Outcome:
+        relay = MemoryRelay(
+            SeededEntropy("relay"), lambda: START, versions=setting.versions, extensions=setting.extensions
+        )
+        relay.fault = fault
+        alice, bob = (
+            Person(name, folder / name, [relay], home=relay, plan=plans.get(name, CrashPlan()))
+            for name in ("alice", "bob")
+        )
+        while not alice.service.invitations():
+            await alice.do(lambda service: service.invite(variant=setting.variant))
+        async with alice.online():
+            await alice.until(lambda service: service.invitations()[0].link is not None)
+        link = alice.service.invitations()[0].link
+        assert link is not None
+        if setting.strip_reply_key:
+            link = re.sub("&rk=.*", "", link)
+        while not bob.service.contacts():
+            await bob.do(lambda service: service.connect(link, "alice", ["one", "two"]))
+        async with bob.online():
+            await bob.until(lambda service: service.contact("alice").state.state != ConnectionState.JOINING)
+            await bob.until(lambda service: service.is_idle())
+        async with alice.online():
+            await alice.until(lambda service: bool(service.contacts()) and service.is_idle())
+            if not setting.strip_reply_key and setting.variant is Variant.INSTANT and setting.versions.maximum >= 9:
+                await alice.until(lambda service: service.contact("bob").contact.unread == 2)
+            while not any(message.text == "three" for message in alice.service.history("bob")):
+                await alice.do(lambda service: service.send("bob", "three"))
+            await alice.until(lambda service: service.is_idle())
+            async with bob.online():
+                await bob.until(lambda service: service.contact("alice").contact.unread == 1)
+                await alice.until(lambda service: service.contact("bob").contact.unread == 2)
+                for person in (alice, bob):
+                    await person.until(_everything_delivered)
+                    await person.until(lambda service: service.is_idle())
+        await relay.stop()
+        outcome = Outcome(
+            transcripts={p.name: sorted(p.transcript(), key=_order) for p in (alice, bob)},
+            states=(alice.state_of("bob").state, bob.state_of("alice").state),
+            names=tuple(str(p.service.contacts()[0].contact.profile) for p in (alice, bob)),  # type: ignore[arg-type]
+            commits={p.name: p.plan.commits for p in (alice, bob)},
+            commands=[type(command).__name__ for command in relay.commands],
+        )
+        for person in (alice, bob):
+            person.service.close()
+        return outcome
+
+    return run_jumping(main)
+
+
+def _order(line: tuple[str, str, str, str]) -> int:
+    """The order that one person sees is checked per direction: two directions may interleave either way."""
+    return 0 if line[2] in ("one", "two") else 1
+
+
+def _everything_delivered(service: object) -> bool:
+    from smpchat.chat.service import ChatService
+
+    assert isinstance(service, ChatService)
+    return all(
+        message.status in (MessageStatus.DELIVERED, MessageStatus.RECEIVED)
+        for view in service.contacts()
+        for message in service.history(view.alias)
+    )
+
+
+def check(outcome: Outcome) -> None:
+    assert outcome.transcripts == TRANSCRIPT
+    assert outcome.states == (ConnectionState.CONNECTED, ConnectionState.CONNECTED)
+    assert "bob" in outcome.names[0] and "alice" in outcome.names[1]
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_without_faults(tmp_path: Path, setting: Setting) -> None:
+    check(converse(tmp_path, setting))
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before-commit", "after-commit"])
+@pytest.mark.parametrize("name", ["alice", "bob"])
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_a_crash_at_each_commit(tmp_path: Path, setting: Setting, name: str, after: bool) -> None:
+    for at in itertools.count(1):
+        outcome = converse(tmp_path / str(at), setting, plans={name: CrashPlan(at, after=after)})
+        check(outcome)
+        if outcome.commits[name] < at:
+            break
+
+
+@pytest.mark.parametrize("executed", [False, True], ids=["command-lost", "answer-lost"])
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_a_cut_at_each_command(tmp_path: Path, setting: Setting, executed: bool) -> None:
+    for at in itertools.count(1):
+        fault = Fault(at, executed)
+        outcome = converse(tmp_path / str(at), setting, fault=fault)
+        check(outcome)
+        if len(outcome.commands) < at:
+            break
