@@ -265,7 +265,6 @@ class ServerSession:
         self._reason.__cause__ = cause
         if self._idle_timer is not None:
             self._idle_timer.cancel()
-        self._outgoing.clear()
         self._correlation.abandon(text, cause)
         self.closed.set()
         if asyncio.current_task() is not self._reader:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -44,10 +44,12 @@ class CrashingDatabase(Database):
             raise
         self.connection.execute("PRAGMA synchronous = OFF")  # the machine does not lose power in these tests
 
-    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         if self._plan.dead:
             raise Crash
-        return super().transaction()
+        with super().transaction() as tx:
+            yield tx
 
     def _before_commit(self) -> None:
         self._plan.commits += 1
@@ -163,7 +165,7 @@ class Person:
     async def until(self, condition: Callable[[ChatService], bool], seconds: float = 900.0) -> None:
         """Wait for the store to say so."""
         async with asyncio.timeout(seconds):
-            while not condition(self.service):
+            while not condition(self.service):  # noqa: ASYNC110 - other processes change the store too
                 await asyncio.sleep(0.05)
 
     def state_of(self, alias: str) -> events.StateChanged:

@@ -31,7 +31,7 @@ class Database:
             StoreError: The file cannot be opened, is no database, or was written by a newer version.
         """
         self.path = path
-        self.on_commit: Callable[[], None] | None = None
+        self.on_commit: Callable[[], object] | None = None
         """Called after each commit of this connection: the online process looks for work."""
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

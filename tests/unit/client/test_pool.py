@@ -52,6 +52,8 @@ class World:
         self.sessions: list[Any] = []
         self.retry_in: list[float] = []
         self.faults: list[dict[str, Any]] = []
+        self.cleaned = asyncio.Event()  # cleared: a cancelled attempt takes its time, as closing TLS does
+        self.cleaned.set()
         asyncio.get_running_loop().set_exception_handler(lambda _, context: self.faults.append(context))
         self.pool = SessionPool(
             self.connect, entropy=Middle(), clock=self.clock, on_event=print, on_up=self.up, on_down=self.down
@@ -60,7 +62,11 @@ class World:
     async def connect(self, server: SMPServer) -> ServerSession:
         attempt: asyncio.Future[FakeSession] = asyncio.get_running_loop().create_future()
         self.attempts.append((server, attempt))
-        return cast(ServerSession, await attempt)
+        try:
+            return cast(ServerSession, await attempt)
+        except asyncio.CancelledError:
+            await self.cleaned.wait()
+            raise
 
     def up(self, server: SMPServer, session: ServerSession) -> None:
         self.told.append(f"up {server.hosts[0][:3]}")
@@ -181,13 +187,17 @@ def test_who_comes_while_an_attempt_is_being_cancelled_gets_a_new_one() -> None:
     async def check(world: World) -> None:
         caller = start(world.pool.get(ONE, timeout=5))
         await settle()
+        world.cleaned.clear()
         caller.cancel()
-        await asyncio.sleep(0)  # the caller has left; its attempt has not noticed yet
+        await settle()
         again = start(world.pool.get(ONE, timeout=5))
         await settle()
         session = await world.succeed()
         assert await again is cast(Any, session)
         assert len(world.attempts) == 2
+        world.cleaned.set()
+        await settle()
+        assert await world.pool.get(ONE, timeout=5) is cast(Any, session)
 
     run(check)
 
@@ -303,6 +313,40 @@ def test_a_session_opened_by_get_is_announced_once_and_ends_the_wait() -> None:
         session.lose()
         await settle()
         assert world.told[2:] == ["down one: the peer closed the connection"]
+
+    run(check)
+
+
+def test_the_loss_of_a_session_opened_by_get_is_told_at_once() -> None:
+    async def check(world: World) -> None:
+        world.pool.watch(ONE)
+        await settle()
+        await world.fail()
+        caller = start(world.pool.get(ONE, timeout=5))
+        await settle()
+        (await world.succeed()).lose()
+        await settle()
+        assert world.told[1:] == ["up one", "down one: the peer closed the connection"]
+        assert caller.done()
+
+    run(check)
+
+
+def test_watching_again_announces_again_and_counts_delays_from_the_start() -> None:
+    async def check(world: World) -> None:
+        world.pool.watch(ONE)
+        await settle()
+        for _ in range(3):
+            await world.fail()
+            await world.clock.advance(20)
+        session = await world.succeed()
+        world.pool.unwatch(ONE)
+        world.pool.watch(ONE)
+        await settle()
+        assert world.told[-2:] == ["up one", "up one"]
+        session.lose()
+        await settle()
+        assert world.retry_in[-1] == pytest.approx(2, rel=1e-3)
 
     run(check)
 

@@ -30,8 +30,9 @@ from smpchat.protocol.commands import (
     Sub,
 )
 from smpchat.protocol.errors import ErrorCode, LocalProtocolError, ProtocolError, RemoteProtocolError, SMPError
+from smpchat.protocol.session import ServerHandshake
 from smpchat.protocol.transmission import signed_bytes, verify_authorisation
-from smpchat.protocol.version import VersionRange
+from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.transport.base import BLOCK_SIZE, ConnectionClosed, TransportError
 from smpchat.transport.memory import MemoryConnection, memory_pair
@@ -484,6 +485,67 @@ def test_an_error_that_names_no_command_ends_the_session_if_several_blocks_are_u
             assert ended.value.temporary
 
     run(check)
+
+
+def test_a_command_that_timed_out_may_be_the_one_that_an_error_means() -> None:
+    async def check(world: World) -> None:
+        world.post(Sub(), timeout=1)
+        await world.clock.advance(2)
+        response = world.post(Sub(), OTHER)
+        await settle()
+        await world.relay.send((b"", b"", Err(ErrorCode.BLOCK)))
+        with pytest.raises(SessionClosed, match="could not read a block"):
+            await response
+
+    run(check)
+
+
+def test_nothing_is_passed_on_after_the_end() -> None:
+    async def check(world: World) -> None:
+        world.post(Sub())
+        world.post(Sub(), OTHER)
+        await settle()
+        await world.relay.send((b"", b"", Err(ErrorCode.BLOCK)), (b"", QUEUE, MESSAGE))
+        await settle()
+        assert world.session.closed.is_set()
+        assert world.events == []
+
+    run(check)
+
+
+def test_only_so_many_late_answers_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smpchat.client.correlation.MAX_LATE", 3)
+
+    async def check(world: World) -> None:
+        queues = [bytes([number]) * 24 for number in range(5)]
+        for queue in queues:
+            world.post(Ack(b"m" * 24), queue)
+        received = [await world.relay.next() for _ in queues]
+        await world.clock.advance(16)
+        for one in received:
+            await world.relay.answer(one, MESSAGE)
+        await settle()
+        assert [entity_id for entity_id, _ in world.events] == queues[2:]
+
+    run(check)
+
+
+def test_closing_at_once_closes_the_connection_too() -> None:
+    async def check() -> None:
+        client, other = memory_pair(leaf=an_identity().certificate)
+        handshake = ServerHandshake(
+            an_identity().chain, an_identity().sign, other.session_id, SMP_VERSIONS, SeededEntropy("relay")
+        )
+        await other.send([handshake.hello()])
+        session = await open_session(
+            client, server(), entropy=SeededEntropy("client"), on_event=lambda *_: None, now=lambda: NOW
+        )
+        await session.close()  # nothing has let the session's reader run so far
+        handshake.receive_hello(await other.receive())
+        with pytest.raises(ConnectionClosed):
+            await other.receive()
+
+    asyncio.run(check())
 
 
 def test_the_relays_end_ends_the_session() -> None:

@@ -145,29 +145,49 @@ def test_a_client_of_plain_ssl_agrees_on_session_id_and_blocks() -> None:
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_the_relay_never_resumes_a_session(version: ssl.TLSVersion) -> None:
+def offer_again(port: int, context: ssl.SSLContext) -> tuple[bool | None, bytes]:
+    """Connect twice, the second time with the first session: whether it was resumed, and what was answered."""
+    with raw_client(port, context) as first:
+        first.sendall(BLOCK)
+        assert first.recv(1)
+        session = first.session
+    with raw_client(port, context, session) as second:
+        try:
+            second.sendall(BLOCK)
+            return second.session_reused, second.recv(1)
+        except OSError:
+            return second.session_reused, b""
+
+
+def test_the_relay_gives_no_tickets() -> None:
     """On a resumed session Python takes the relay's Finished for the session id (smp-wire trap 42)."""
 
     async def check() -> None:
-        context = plain_context()
-        context.maximum_version = version
-
-        def twice(port: int) -> tuple[bool | None, bytes | None]:
-            with raw_client(port, context) as first:
-                first.sendall(BLOCK)
-                first.recv(BLOCK_SIZE)
-                session = first.session
-            try:
-                with raw_client(port, context, session) as second:
-                    second.sendall(BLOCK)
-                    return second.session_reused, second.recv(1)
-            except (OSError, ssl.SSLError):
-                return True, b""
-
         async with relay() as listener:
-            reused, answer = await asyncio.to_thread(twice, listener.port)
-        assert not reused or answer == b""  # either a full handshake, or no service at all
+            assert await asyncio.to_thread(offer_again, listener.port, plain_context()) == (False, BLOCK[:1])
+            older = plain_context()
+            older.maximum_version = ssl.TLSVersion.TLSv1_2
+
+            def ticket() -> bool:
+                with raw_client(listener.port, older) as client:
+                    assert client.session is not None
+                    return client.session.has_ticket
+
+            assert not await asyncio.to_thread(ticket)
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_resumed_all_the_same_is_not_served(version: ssl.TLSVersion) -> None:
+    async def check() -> None:
+        generous = tls.server_context(an_identity())
+        generous.options &= ~ssl.OP_NO_TICKET
+        generous.num_tickets = 2
+        client = plain_context()
+        client.maximum_version = version
+        async with relay(context=generous) as listener:
+            assert await asyncio.to_thread(offer_again, listener.port, client) == (True, b"")
 
     asyncio.run(check())
 
@@ -271,15 +291,65 @@ def test_what_waits_unread_is_bounded() -> None:
     asyncio.run(check())
 
 
-def test_no_delay_is_set_at_both_ends() -> None:
-    async def check() -> None:
-        flags: list[int] = []
+@asynccontextmanager
+async def held() -> AsyncIterator[tuple[tls.TLSConnection, tls.TLSConnection]]:
+    """Both ends of a connection, with nobody reading at the relay's."""
+    accepted: asyncio.Future[BlockConnection] = asyncio.get_running_loop().create_future()
+    release = asyncio.Event()
 
-        def flag(connection: BlockConnection) -> int:
+    async def hold(connection: BlockConnection) -> None:
+        accepted.set_result(connection)
+        await release.wait()
+
+    async with relay(hold) as listener:
+        client = await tls.connect(["127.0.0.1"], listener.port, timeout=10)
+        other = await accepted
+        assert isinstance(other, tls.TLSConnection)
+        yield client, other
+        release.set()
+        await client.close()
+
+
+def test_closing_drops_what_the_peer_does_not_take_in_time() -> None:
+    async def check() -> None:
+        async with held() as (client, other):
+            flood = asyncio.create_task(client.send([BLOCK] * 2000))
+            await asyncio.wait([flood], timeout=0.3)
+            await client.close()
+            taken = 0
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    await other.receive()
+                    taken += 1
+            assert taken < 2000
+            with pytest.raises(ConnectionClosed):
+                await flood
+
+    asyncio.run(check())
+
+
+def test_sending_to_a_peer_that_has_gone_fails_though_its_end_was_not_received() -> None:
+    async def check() -> None:
+        async with held() as (client, other):
+            await client.close()
+            async with asyncio.timeout(10):
+                await asyncio.shield(other._stream._lost)
+            with pytest.raises(ConnectionClosed, match="the peer closed the connection"):
+                await other.send([BLOCK])
+
+    asyncio.run(check())
+
+
+def test_no_delay_and_keep_alive_are_set_at_both_ends() -> None:
+    async def check() -> None:
+        flags: list[bool] = []
+
+        def flag(connection: BlockConnection) -> bool:
             assert isinstance(connection, tls.TLSConnection)
             connected = connection._stream._socket
             assert connected is not None
-            return connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            options = ((socket.IPPROTO_TCP, socket.TCP_NODELAY), (socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+            return all(connected.getsockopt(level, option) for level, option in options)
 
         async def look(connection: BlockConnection) -> None:
             flags.append(flag(connection))
@@ -291,7 +361,7 @@ def test_no_delay_is_set_at_both_ends() -> None:
             await client.receive()
             flags.append(flag(client))
             await client.close()
-        assert all(flags) and len(flags) == 2
+        assert flags == [True, True]
 
     asyncio.run(check())
 
