@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from smpchat.agent import handshake as hs
 from smpchat.agent.errors import UnexpectedEvent
 from smpchat.agent.handshake import Answer, ConnectionState, Failure, KeyChoice, Role, State, Terms, Variant, step
 from smpchat.agent.store.states import state_from_json, state_to_json
+from smpchat.testing.transitions import markdown, reachable
 
 INSTANT = Terms(sender_securable=True, reply_key=True)
 THREE_STEP = Terms(sender_securable=False, reply_key=True)
@@ -213,45 +215,6 @@ class TestInitiator:
         assert hs.connection_state(step(state, hs.HelloAccepted())[0]) is ConnectionState.CONNECTED
 
 
-def reachable() -> list[State]:
-    """Every state that any order of events leads to, from every beginning."""
-    events: list[hs.Event] = [
-        hs.SendQueueSecured(),
-        hs.SendQueueRefused(),
-        *(hs.ReceiveQueueCreated(m, k, b) for m in (True, False) for k in (True, False) for b in (True, False)),
-        hs.ReceiveQueueSecured(),
-        hs.ReceiveQueueRefused(),
-        hs.ConfirmationAccepted(),
-        hs.ConfirmationRefused(),
-        *(
-            hs.ConfirmationReceived(a, k, s, o)
-            for a in Answer
-            for k in (True, False)
-            for s in (True, False)
-            for o in (True, False)
-        ),
-        hs.HelloAccepted(),
-        hs.HelloRefused(),
-        hs.HelloReceived(True),
-        hs.HelloReceived(False),
-        hs.PeerReady(),
-        hs.DeleteRequested(),
-    ]
-    found: dict[State, None] = {}
-    new = [make(terms)[0] for terms in (INSTANT, THREE_STEP, SENDER_SECURED, STANDARD) for make in (join, hs.invite)]
-    while new:
-        state = new.pop()
-        if state in found:
-            continue
-        found[state] = None
-        for event in events:
-            try:
-                new.append(step(state, event)[0])
-            except UnexpectedEvent:
-                continue
-    return list(found)
-
-
 def test_every_kind_of_state_is_reached_and_survives_the_store() -> None:
     states = reachable()
     assert {type(state) for state in states} == set(typing.get_args(hs.State))
@@ -277,3 +240,8 @@ def test_a_failed_or_deleted_connection_never_sends_again() -> None:
 def test_an_impossible_event_is_one_typed_error() -> None:
     with pytest.raises(UnexpectedEvent, match="HelloReceived cannot happen in Inviting"):
         step(hs.invite(INSTANT)[0], hs.HelloReceived(sender_key=False))
+
+
+def test_the_table_in_the_docs_is_current() -> None:
+    page = Path(__file__).parents[3] / "docs" / "handshake.md"
+    assert page.read_text() == markdown(), "print it again: python -m smpchat.testing.transitions >docs/handshake.md"

@@ -1,0 +1,163 @@
+"""The handshake machine explored by itself: every state that can be reached, and its transitions as a table.
+
+``python -m smpchat.testing.transitions`` prints ``docs/handshake.md``; a test checks that the file is current.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+from smpchat.agent import handshake as hs
+from smpchat.agent.errors import UnexpectedEvent
+from smpchat.agent.handshake import Answer, Effect, Event, Role, State, Step, Terms
+
+_BOTH = (True, False)
+
+VARIANTS = tuple(Terms(securable, key) for securable in _BOTH for key in _BOTH)
+
+
+def beginnings(terms: Terms) -> list[Step]:
+    """Both roles' first steps; the initiator's agent of before version 7 makes the joiner wait."""
+    return [hs.invite(terms), hs.join(terms, send_early=True), hs.join(terms, send_early=False)]
+
+
+def events() -> list[Event]:
+    """Every event, with every combination of what it may say."""
+    return [
+        hs.SendQueueSecured(),
+        hs.SendQueueRefused(),
+        *(hs.ReceiveQueueCreated(*said) for said in itertools.product(_BOTH, _BOTH, _BOTH)),
+        hs.ReceiveQueueSecured(),
+        hs.ReceiveQueueRefused(),
+        hs.ConfirmationAccepted(),
+        hs.ConfirmationRefused(),
+        *(hs.ConfirmationReceived(Answer.SECURED, *said) for said in itertools.product(_BOTH, _BOTH, _BOTH)),
+        *(hs.ConfirmationReceived(Answer.REPLY, *said) for said in itertools.product(_BOTH, _BOTH)),
+        hs.HelloAccepted(),
+        hs.HelloRefused(),
+        hs.HelloReceived(sender_key=True),
+        hs.HelloReceived(sender_key=False),
+        hs.PeerReady(),
+        hs.DeleteRequested(),
+    ]
+
+
+def transitions(terms: Iterable[Terms] = VARIANTS) -> Iterator[tuple[State, Event, State, tuple[Effect, ...]]]:
+    """Every legal step from every reachable state."""
+    seen: set[State] = set()
+    new = [start for variant in terms for start, _ in beginnings(variant)]
+    while new:
+        state = new.pop()
+        if state in seen:
+            continue
+        seen.add(state)
+        for event in events():
+            try:
+                after, effects = hs.step(state, event)
+            except UnexpectedEvent:
+                continue
+            yield state, event, after, effects
+            new.append(after)
+
+
+def reachable() -> set[State]:
+    """Every state that some order of events leads to."""
+    return {state for before, _, after, _ in transitions() for state in (before, after)}
+
+
+# -- the table --------------------------------------------------------------------------------------------------------
+
+_HEADER = """# The states of a connection
+
+Printed by `python -m smpchat.testing.transitions` from the machine in `smpchat/agent/handshake.py`; a test checks that
+this page is current. A row holds for the variants it names; an event that is not listed for a state is an error that
+changes nothing. *Securable*: the queue's sender may secure it (SKEY). *Keyed*: made with the reply key.
+
+Events that change nothing, because an answer or a flight was repeated, are listed below each table. From every state
+the user can delete the connection, which removes its queue from the relay; a failed or deleted connection stays so.
+"""
+
+
+def markdown() -> str:
+    """The page with both roles' tables."""
+    return "\n".join([_HEADER, *(_table(role) for role in Role)])
+
+
+def _table(role: Role) -> str:
+    rows: dict[tuple[str, str, str, str], dict[str, None]] = {}
+    unchanged: dict[str, dict[str, None]] = {}
+    for state, event, after, effects in sorted(transitions(), key=repr):
+        if hs.role(state) is not role or isinstance(event, hs.DeleteRequested):
+            continue
+        if isinstance(state, hs.Failed | hs.Deleted):
+            continue
+        if after == state and not effects:
+            unchanged.setdefault(_name(state), {})[_name(event)] = None
+            continue
+        row = (_describe(state), _describe(event), _describe(after), "; ".join(map(_describe, effects)) or "–")
+        rows.setdefault(row, {})[_variant(state)] = None
+    lines = [f"## The {role}\n", "| state | event | next | effects | variants |", "|---|---|---|---|---|"]
+    ordered = sorted(rows.items(), key=lambda item: (_ORDER.index(item[0][0].split(" ")[0]), item[0]))
+    lines += [f"| {' | '.join(row)} | {', '.join(sorted(variants))} |" for row, variants in ordered]
+    lines += ["", "Nothing changes:", ""]
+    for name in sorted(unchanged, key=_ORDER.index):
+        lines.append(f"- {name}: {', '.join(sorted(unchanged[name]))}")
+    return "\n".join([*lines, ""])
+
+
+_ORDER = [
+    cls.__name__
+    for cls in (
+        hs.Inviting,
+        hs.Invited,
+        hs.Answering,
+        hs.Joining,
+        hs.Confirming,
+        hs.AwaitingHello,
+        hs.SecuringReply,
+        hs.AwaitingReady,
+        hs.Connected,
+    )
+]
+
+
+def _variant(state: State) -> str:
+    early = getattr(state, "send_early", True)
+    return f"{state.terms.variant}" if early else f"{state.terms.variant} (agent below 7)"
+
+
+def _name(value: object) -> str:
+    return type(value).__name__
+
+
+_WORDS = {
+    "send_queue_ready": "peer's queue secured",
+    "receive_queue_made": "own queue made",
+    "receive_queue_ready": "confirmation may go",
+    "receive_queue_keyed": "own queue keyed",
+    "key_beside": "KEY beside the confirmation",
+    "sender_key": "with a key",
+    "reply_key_ours": "reply key ours",
+    "before_sending": "before sending",
+}
+
+
+def _describe(value: object) -> str:
+    """A state, event or effect: its name, and what is true of it."""
+    said = []
+    for name in getattr(value, "__dataclass_fields__", {}):
+        field = getattr(value, name)
+        if name in ("terms", "role", "send_early"):
+            continue
+        if field is True:
+            said.append(_WORDS.get(name, name))
+        elif field is False and name == "reply_key_ours":
+            said.append("reply key of somebody else")
+        elif isinstance(field, str):
+            said.append(str(field))
+    return f"{_name(value)} ({', '.join(said)})" if said else _name(value)
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")  # noqa: T201 - this is what it is for
