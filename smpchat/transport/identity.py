@@ -8,39 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import os
 import secrets
 import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import Ed448PrivateKey, Ed25519PrivateKey, SignaturePrivateKey
 from smpchat.encoding.text import to_base64url
 from smpchat.transport.base import TransportError
+from smpchat.transport.certificates import ca_certificate, online_certificate, signing_key
 from smpchat.transport.chain import ChainRefused, IdentityError, verify_chain
 
 CA_CERTIFICATE, CA_KEY = "ca.crt", "ca.key"
 CERTIFICATE, KEY = "server.crt", "server.key"
 FINGERPRINT = "fingerprint"
 
-_LIFETIME = timedelta(days=999_999)
-_BACKDATED = timedelta(days=1)  # a client whose clock is behind must accept a relay made a minute ago
-_CA_NAME = x509.Name(
-    [
-        x509.NameAttribute(NameOID.COMMON_NAME, "SMP server CA"),
-        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "SimpleX"),
-    ]
-)
 _MAX_FILE = 64 * 1024
 
 
@@ -102,8 +93,8 @@ def create_identity(entropy: Entropy, now: datetime, host_names: Sequence[str]) 
         raise IdentityError("an identity needs a host name or an IP address")
     ca_key, key = Ed25519PrivateKey.generate(entropy), Ed25519PrivateKey.generate(entropy)
     try:
-        ca = _ca_certificate(entropy, now, ca_key)
-        online = _online_certificate(entropy, now, host_names, key, ca, ca_key)
+        ca = ca_certificate(entropy, now, ca_key)
+        online = online_certificate(entropy, now, host_names, key, ca, ca_key)
     except ValueError as error:
         raise IdentityError(f"no certificate can be made for {host_names[0]!r}: {error}") from error
     return Identity(_der(ca), _der(online), key, ca_key)
@@ -164,7 +155,7 @@ def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
     stored = _read(folder / FINGERPRINT).strip() if (folder / FINGERPRINT).exists() else None
     if stored is not None and not hmac.compare_digest(stored, to_base64url(identity.fingerprint).encode()):
         raise IdentityError(f"{folder / FINGERPRINT} is not that of {CA_CERTIFICATE}: restore the files from a backup")
-    if x509.load_der_x509_certificate(identity.certificate).public_key() != _foreign(identity.key).public_key():
+    if x509.load_der_x509_certificate(identity.certificate).public_key() != signing_key(identity.key).public_key():
         raise IdentityError(f"{folder / KEY} is not the key of {CERTIFICATE}")
     try:
         verify_chain(identity.chain, identity.fingerprint, now)
@@ -185,76 +176,6 @@ def load_or_create_identity(
         return identity, True
 
 
-def _ca_certificate(entropy: Entropy, now: datetime, key: SignaturePrivateKey) -> x509.Certificate:
-    public = _foreign(key).public_key()
-    subject_key = x509.SubjectKeyIdentifier.from_public_key(public)
-    return (
-        _builder(entropy, now, _CA_NAME, _CA_NAME)
-        .public_key(public)
-        .add_extension(subject_key, critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(subject_key), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(_foreign(key), None)
-    )
-
-
-def _online_certificate(
-    entropy: Entropy,
-    now: datetime,
-    host_names: Sequence[str],
-    key: SignaturePrivateKey,
-    ca: x509.Certificate,
-    ca_key: SignaturePrivateKey,
-) -> x509.Certificate:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host_names[0])])
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=True,
-        key_agreement=True,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    builder = (
-        _builder(entropy, now, subject, ca.subject)
-        .public_key(_foreign(key).public_key())
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=False)
-        .add_extension(usage, critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    )
-    if len(host_names) > 1:
-        builder = builder.add_extension(x509.SubjectAlternativeName(map(_general_name, host_names)), critical=False)
-    return builder.sign(_foreign(ca_key), None)
-
-
-def _builder(entropy: Entropy, now: datetime, subject: x509.Name, issuer: x509.Name) -> x509.CertificateBuilder:
-    start = now.astimezone(UTC).replace(microsecond=0) - _BACKDATED
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .serial_number((int.from_bytes(entropy.random(20), "big") >> 1) | 1)  # positive, below 2^159
-        .not_valid_before(start)
-        .not_valid_after(start + _LIFETIME)
-    )
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
-def _foreign(key: SignaturePrivateKey) -> ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey:
-    if isinstance(key, Ed25519PrivateKey):
-        return ed25519.Ed25519PrivateKey.from_private_bytes(key.raw)
-    return ed448.Ed448PrivateKey.from_private_bytes(key.raw)
-
-
 def _der(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.DER)
 
@@ -267,7 +188,7 @@ def _key_pem(key: SignaturePrivateKey, password: str | None) -> bytes:
     encryption: serialization.KeySerializationEncryption = (
         serialization.NoEncryption() if password is None else serialization.BestAvailableEncryption(password.encode())
     )
-    return _foreign(key).private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    return signing_key(key).private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
 
 def _load_certificate(path: Path) -> bytes:
