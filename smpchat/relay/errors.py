@@ -1,0 +1,41 @@
+"""Errors of the relay; the tree is drawn in the package docstring."""
+
+from __future__ import annotations
+
+
+class RelayError(Exception):
+    """Root of the relay.
+
+    Attributes:
+        hint: One sentence saying what to do about it, for the person who meets it.
+    """
+
+    hint = "Look at relay.log in the relay's folder."
+
+
+class RelayStoreError(RelayError):
+    """The relay's database cannot be read or written. What was under way was rolled back."""
+
+    hint = "Check that the disk has room and that the folder belongs to you."
+
+
+class RelayRunning(RelayError):
+    """Another relay already runs on this folder. Nothing changed."""
+
+    hint = "Stop it with: smpchat relay stop"
+
+
+class RelayPortTaken(RelayError):
+    """The relay's port is in use by another program. Links contain the port, so the relay takes no other."""
+
+    hint = "Stop the program that uses the port, then start the relay again."
+
+
+class RelayStartFailed(RelayError):
+    """A relay started in the background ended, or did not accept connections in time."""
+
+
+class RelayTurnedOff(RelayError):
+    """The relay was stopped on purpose, so it is not started on demand."""
+
+    hint = "Start it with: smpchat relay start"

@@ -1,0 +1,331 @@
+"""What each command means: transmission in, replies and pushes out. No sockets, no clock, no SQLite here.
+
+Source: smp-wire 7.2 to 7.4 and 8.1; keyed NEW: handshake.md 3.6. Commands run one after the other in the order given,
+and each sees what the one before it did. Answers must leave only after the store has committed.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.keys import AuthPublicKey, X25519PrivateKey
+from smpchat.protocol import commands
+from smpchat.protocol.commands import BrokerMessage, Command, CommandDecodeError, QueueMode, decode_command
+from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.messages import QuotaMarker, RcvMessage, seal_message
+from smpchat.protocol.transmission import Transmission
+from smpchat.protocol.version import ENCRYPTED_BLOCK
+from smpchat.relay.authorisation import authorised, refusal
+from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.records import NewQueue, Queue, QueueStore, StoredMessage
+from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
+
+QUOTA = 128
+"""Messages a queue holds before SEND is refused."""
+
+_ID_BYTES = 24
+_PROHIBITED = ErrorCode.cmd("PROHIBITED")
+_log = logging.getLogger("smpchat.relay")
+_C = TypeVar("_C", bound=Command)
+
+
+class Outgoing(NamedTuple):
+    """One transmission to write. ``push``: a message that `Client.unsent` counts; subtract it when it is written."""
+
+    client: Client
+    corr_id: bytes
+    entity_id: bytes
+    message: BrokerMessage
+    push: bool = False
+
+
+def max_body(version: int) -> int:
+    """The longest body of SEND in bytes (smp-wire 4.6)."""
+    if version >= ENCRYPTED_BLOCK:
+        return 16_048
+    return 16_064 if version >= 8 else 16_088
+
+
+def error(client: Client, transmission: Transmission, code: ErrorCode) -> Outgoing:
+    """The answer ERR to a transmission."""
+    return Outgoing(client, transmission.corr_id, transmission.entity_id, commands.Err(code))
+
+
+class QueueService:
+    """Runs commands on a store; holds the subscriptions."""
+
+    def __init__(
+        self,
+        store: QueueStore,
+        *,
+        entropy: Entropy,
+        clock: Callable[[], float],
+        password: str | None = None,
+        quota: int = QUOTA,
+    ) -> None:
+        """
+        Args:
+            store: Where queues and messages are; the caller commits.
+            clock: Unix time in seconds.
+            password: What NEW must carry, or None if anyone may create queues.
+            quota: Messages a queue holds.
+        """
+        self.subscriptions = Subscriptions()
+        self._store = store
+        self._entropy = entropy
+        self._clock = clock
+        self._password = None if password is None else password.encode()
+        self._quota = quota
+        self._handlers: dict[type[Command], Callable[[Client, Transmission, Command], list[Outgoing]]] = {
+            commands.New: _as(commands.New, self._new),
+            commands.Sub: self._recipient(self._sub),
+            commands.Key: self._recipient(self._key),
+            commands.Get: self._recipient(self._get),
+            commands.Ack: self._recipient(self._ack),
+            commands.Off: self._recipient(self._off),
+            commands.Del: self._recipient(self._del),
+            commands.SKey: _as(commands.SKey, self._skey),
+            commands.Send: _as(commands.Send, self._send),
+            commands.Ping: self._ping,
+            # Not offered yet. Whoever may not use the queue learns no more than that.
+            commands.LKey: _as(commands.LKey, self._lkey),
+            commands.NSub: self._nobody,
+            commands.LGet: self._not_offered,
+            commands.Prxy: self._not_offered,
+            commands.PFwd: self._not_offered,
+            commands.RFwd: self._not_offered,
+        }
+        self._other = self._recipient(lambda client, t, command, queue: [error(client, t, _PROHIBITED)])
+
+    def execute(self, client: Client, transmission: Transmission) -> list[Outgoing]:
+        """Runs one command.
+
+        Returns:
+            The answer first, then pushes to this or other connections.
+        Raises:
+            RelayStoreError: The storage failed; the caller rolls back the group and ends the connections.
+        """
+        try:
+            command = decode_command(transmission.body, client.version, keyed_new=client.keyed_new)
+        except CommandDecodeError as failure:
+            return [error(client, transmission, failure.code)]
+        code = refusal(command, transmission)
+        if code is not None:
+            return [error(client, transmission, code)]
+        return self._handlers.get(type(command), self._other)(client, transmission, command)
+
+    def disconnect(self, client: Client) -> None:
+        """Forgets what a connection that ended listened to."""
+        self.subscriptions.drop(client)
+
+    def resume(self, client: Client) -> list[Outgoing]:
+        """Pushes what was held back while too much was unsent; call when the connection has room again."""
+        waiting = tuple(islice(client.deferred, max(0, MAX_UNSENT_PUSHES - client.unsent)))
+        pushes: list[Outgoing] = []
+        for rcv_id in waiting:
+            del client.deferred[rcv_id]
+            queue = self._store.by_recipient(rcv_id)
+            if queue is not None:
+                pushes += self._push(queue)
+        return pushes
+
+    # --- authorisation -----------------------------------------------------------------------------------------
+
+    def _recipient(
+        self, handler: Callable[[Client, Transmission, _C, Queue], list[Outgoing]]
+    ) -> Callable[[Client, Transmission, Command], list[Outgoing]]:
+        """A handler that runs only for who holds a recipient key of the queue named."""
+
+        def run(client: Client, t: Transmission, command: Command) -> list[Outgoing]:
+            queue = self._store.by_recipient(t.entity_id)
+            allowed = authorised(client, t, () if queue is None else queue.recipient_keys)
+            if queue is None or not allowed:
+                return [error(client, t, ErrorCode.AUTH)]
+            return handler(client, t, command, queue)  # type: ignore[arg-type]  # the table pairs them
+
+        return run
+
+    # --- commands ----------------------------------------------------------------------------------------------
+
+    def _new(self, client: Client, t: Transmission, command: commands.New) -> list[Outgoing]:
+        if not authorised(client, t, (command.rcv_auth_key,)):
+            return [error(client, t, ErrorCode.AUTH)]
+        if self._password is not None and not hmac.compare_digest(self._password, command.basic_auth or b""):
+            return [error(client, t, ErrorCode.AUTH)]
+        request = command.queue
+        if command.ntf is not None or (request is not None and request.link is not None):
+            return [error(client, t, _PROHIBITED)]  # notifications and short links are not offered
+        server_key = X25519PrivateKey.generate(self._entropy)
+        try:
+            dh_secret = server_key.exchange(command.rcv_dh_key)
+        except CryptoError:
+            return [error(client, t, ErrorCode.CRYPTO)]
+        mode = None if request is None else request.mode
+        queue = self._store.create(
+            NewQueue(
+                self._unused(self._store.by_recipient),
+                self._unused(self._store.by_sender),
+                (command.rcv_auth_key,),
+                dh_secret,
+                command.sender_key,
+                mode,
+            )
+        )
+        if command.subscribe:
+            self.subscriptions.subscribe(queue.rcv_id, client)
+        _log.debug("queue created")
+        ids = commands.Ids(queue.rcv_id, queue.snd_id, server_key.public(), queue_mode=mode)
+        return [Outgoing(client, t.corr_id, b"", ids)]
+
+    def _unused(self, lookup: Callable[[bytes], Queue | None]) -> bytes:
+        while True:
+            candidate = self._entropy.random(_ID_BYTES)
+            if lookup(candidate) is None:
+                return candidate
+
+    def _sub(self, client: Client, t: Transmission, command: commands.Sub, queue: Queue) -> list[Outgoing]:
+        if queue.rcv_id in client.getting:
+            return [error(client, t, _PROHIBITED)]
+        out = [Outgoing(client, t.corr_id, t.entity_id, commands.Sok())]
+        previous = self.subscriptions.subscribe(queue.rcv_id, client)
+        if previous is not None:
+            out.append(Outgoing(previous, b"", queue.rcv_id, commands.End()))
+        return [*out, *self._push(queue)]
+
+    def _key(self, client: Client, t: Transmission, command: commands.Key, queue: Queue) -> list[Outgoing]:
+        return [self._secure(client, t, queue, command.sender_key)]
+
+    def _skey(self, client: Client, t: Transmission, command: commands.SKey) -> list[Outgoing]:
+        queue = self._store.by_sender(t.entity_id)
+        allowed = authorised(client, t, (command.sender_key,))
+        if not allowed or queue is None or queue.mode is not QueueMode.MESSAGING:
+            return [error(client, t, ErrorCode.AUTH)]
+        return [self._secure(client, t, queue, command.sender_key)]
+
+    def _secure(self, client: Client, t: Transmission, queue: Queue, key: AuthPublicKey) -> Outgoing:
+        if queue.sender_key is None:
+            self._store.secure(queue, key)
+        elif not hmac.compare_digest(queue.sender_key.der, key.der):
+            return error(client, t, ErrorCode.AUTH)
+        return Outgoing(client, t.corr_id, t.entity_id, commands.Ok())
+
+    def _send(self, client: Client, t: Transmission, command: commands.Send) -> list[Outgoing]:
+        queue = self._store.by_sender(t.entity_id)
+        key = None if queue is None else queue.sender_key
+        if t.auth:
+            allowed = authorised(client, t, () if key is None else (key,))
+        else:
+            allowed = key is None
+        if queue is None or not allowed:
+            return [error(client, t, ErrorCode.AUTH)]
+        if len(command.body) > max_body(client.version):
+            return [error(client, t, ErrorCode.LARGE_MSG)]
+        if not queue.active:
+            return [error(client, t, ErrorCode.AUTH)]
+        if queue.full:
+            return [error(client, t, ErrorCode.QUOTA)]
+        within = queue.size < self._quota
+        message = StoredMessage(
+            self._entropy.random(_ID_BYTES),
+            int(self._clock()),
+            command.notification and within,
+            command.body if within else None,
+        )
+        self._store.append(queue, message)
+        answer: BrokerMessage = commands.Ok() if within else commands.Err(ErrorCode.QUOTA)
+        return [Outgoing(client, t.corr_id, t.entity_id, answer), *self._push(queue, message)]
+
+    def _get(self, client: Client, t: Transmission, command: commands.Get, queue: Queue) -> list[Outgoing]:
+        if queue.rcv_id in client.subscribed:
+            return [error(client, t, _PROHIBITED)]
+        message = self._store.head(queue)
+        client.getting[queue.rcv_id] = None if message is None else message.msg_id
+        return [Outgoing(client, t.corr_id, t.entity_id, _delivery(queue, message))]
+
+    def _ack(self, client: Client, t: Transmission, command: commands.Ack, queue: Queue) -> list[Outgoing]:
+        held = client.subscribed if queue.rcv_id in client.subscribed else client.getting
+        delivered = held.get(queue.rcv_id)
+        if delivered is None or command.msg_id not in (b"", delivered):
+            return [error(client, t, ErrorCode.NO_MSG)]
+        held[queue.rcv_id] = None
+        if command.msg_id:  # an empty id removes nothing, as observed at the reference
+            self._store.delete_head(queue, delivered)
+        message = None
+        if held is client.subscribed:
+            message = self._store.head(queue)
+            held[queue.rcv_id] = None if message is None else message.msg_id
+        return [Outgoing(client, t.corr_id, t.entity_id, _delivery(queue, message))]
+
+    def _off(self, client: Client, t: Transmission, command: commands.Off, queue: Queue) -> list[Outgoing]:
+        self._store.suspend(queue)
+        return [Outgoing(client, t.corr_id, t.entity_id, commands.Ok())]
+
+    def _del(self, client: Client, t: Transmission, command: commands.Del, queue: Queue) -> list[Outgoing]:
+        self._store.delete(queue)
+        client.getting.pop(queue.rcv_id, None)
+        out = [Outgoing(client, t.corr_id, t.entity_id, commands.Ok())]
+        subscriber = self.subscriptions.end(queue.rcv_id)
+        if subscriber is not None and subscriber is not client:
+            out.append(Outgoing(subscriber, b"", queue.rcv_id, commands.Deld()))
+        _log.debug("queue deleted")
+        return out
+
+    def _ping(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
+        return [Outgoing(client, t.corr_id, b"", commands.Pong())]
+
+    def _lkey(self, client: Client, t: Transmission, command: commands.LKey) -> list[Outgoing]:
+        allowed = authorised(client, t, (command.sender_key,))
+        return [error(client, t, _PROHIBITED if allowed else ErrorCode.AUTH)]
+
+    def _nobody(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
+        authorised(client, t, ())  # takes the time of a refusal; without NKEY there is no notifier id to be right about
+        return [error(client, t, ErrorCode.AUTH)]
+
+    def _not_offered(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
+        return [error(client, t, _PROHIBITED)]
+
+    # --- delivery ----------------------------------------------------------------------------------------------
+
+    def _push(self, queue: Queue, newest: StoredMessage | None = None) -> Sequence[Outgoing]:
+        """Delivers the oldest message to the subscriber if it has nothing to acknowledge.
+
+        Args:
+            newest: The message just appended; saves reading it back when it is the only one.
+        """
+        client = self.subscriptions.subscriber(queue.rcv_id)
+        if client is None or not queue.size or client.subscribed[queue.rcv_id] is not None:
+            return ()
+        if client.unsent >= MAX_UNSENT_PUSHES:
+            client.deferred[queue.rcv_id] = None
+            return ()
+        message = newest if newest is not None and queue.size == 1 else self._store.head(queue)
+        if message is None:
+            raise RelayStoreError("The relay's database lost a message of a queue.")
+        client.subscribed[queue.rcv_id] = message.msg_id
+        client.unsent += 1
+        return (Outgoing(client, b"", queue.rcv_id, _delivery(queue, message), push=True),)
+
+
+def _as(
+    kind: type[_C], handler: Callable[[Client, Transmission, _C], list[Outgoing]]
+) -> Callable[[Client, Transmission, Command], list[Outgoing]]:
+    """The handler as one of any command; ``kind`` only tells the type checker what the table pairs."""
+    return handler  # type: ignore[return-value]
+
+
+def _delivery(queue: Queue, message: StoredMessage | None) -> BrokerMessage:
+    """MSG for the recipient, or OK if there is nothing. The same message always gives the same bytes."""
+    if message is None:
+        return commands.Ok()
+    content: RcvMessage | QuotaMarker
+    if message.body is None:
+        content = QuotaMarker(message.timestamp)
+    else:
+        content = RcvMessage(message.timestamp, message.notification, message.body)
+    return commands.Msg(message.msg_id, seal_message(queue.dh_secret, message.msg_id, content))

@@ -1,0 +1,119 @@
+"""What the relay keeps: queues, messages, and the interface of the store that holds them (smp-wire 7.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from smpchat.crypto.keys import AuthPublicKey
+from smpchat.protocol.commands import QueueMode
+
+
+@dataclass(frozen=True, slots=True)
+class NewQueue:
+    """A queue about to be created.
+
+    Attributes:
+        recipient_keys: At least one; any of them authorises the recipient's commands.
+        dh_secret: 32 bytes shared with the recipient, for the bodies of MSG.
+        sender_key: What authorises SEND, or None while the queue is unsecured.
+        mode: None for queues made below version 9, or without a mode.
+    """
+
+    rcv_id: bytes
+    snd_id: bytes
+    recipient_keys: tuple[AuthPublicKey, ...]
+    dh_secret: bytes = field(repr=False)
+    sender_key: AuthPublicKey | None = None
+    mode: QueueMode | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Queue:
+    """A stored queue. Read freely; only its store changes it.
+
+    Attributes:
+        row: The store's own number of the queue.
+        active: False after OFF: SEND is refused.
+        size: Messages held, a quota marker included.
+        full: A quota marker is held, so nothing is taken until the queue is empty.
+    """
+
+    row: int
+    rcv_id: bytes
+    snd_id: bytes
+    recipient_keys: tuple[AuthPublicKey, ...]
+    dh_secret: bytes = field(repr=False)
+    sender_key: AuthPublicKey | None
+    mode: QueueMode | None
+    active: bool = True
+    size: int = 0
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message as the sender sent it, or a quota marker.
+
+    Attributes:
+        msg_id: 24 random bytes, also the nonce towards the recipient.
+        timestamp: Unix seconds at which the relay took it.
+        notification: The sender's notification flag.
+        body: The body of SEND, or None for the quota marker.
+    """
+
+    msg_id: bytes
+    timestamp: int
+    notification: bool
+    body: bytes | None = field(repr=False)
+
+
+class QueueStore(Protocol):
+    """Queues and messages. Changes are visible at once and last once `commit` has returned.
+
+    Every method raises `RelayStoreError` when the storage fails; the caller then rolls back.
+    """
+
+    def by_recipient(self, rcv_id: bytes) -> Queue | None:
+        """The queue with this recipient id."""
+        ...
+
+    def by_sender(self, snd_id: bytes) -> Queue | None:
+        """The queue with this sender id."""
+        ...
+
+    def create(self, new: NewQueue) -> Queue:
+        """Stores a queue; neither id may be in use."""
+        ...
+
+    def secure(self, queue: Queue, sender_key: AuthPublicKey) -> None:
+        """Gives an unsecured queue its sender key."""
+        ...
+
+    def suspend(self, queue: Queue) -> None:
+        """Makes a queue refuse messages."""
+        ...
+
+    def delete(self, queue: Queue) -> None:
+        """Removes a queue and its messages."""
+        ...
+
+    def append(self, queue: Queue, message: StoredMessage) -> None:
+        """Puts a message behind those the queue holds; a quota marker makes the queue full."""
+        ...
+
+    def head(self, queue: Queue) -> StoredMessage | None:
+        """The oldest message, left in place."""
+        ...
+
+    def delete_head(self, queue: Queue, msg_id: bytes) -> bool:
+        """Removes the oldest message if it has this id; tells whether it did."""
+        ...
+
+    def commit(self) -> None:
+        """Makes everything since the last commit durable, against power loss too."""
+        ...
+
+    def rollback(self) -> None:
+        """Forgets everything since the last commit. `Queue` values obtained before are void."""
+        ...

@@ -1,0 +1,298 @@
+"""The relay's SQLite database.
+
+Queue records are also held in memory, so that looking one up costs the same whether it exists or not (smp-wire 7.6);
+about 1 kB each. Messages are only on disk. One connection, one writer: the calls of a group of commands share one
+transaction that `commit` ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from smpchat.crypto.keys import AuthPublicKey, auth_key
+from smpchat.encoding.codec import non_empty
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.commands import QueueMode
+from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.records import NewQueue, Queue, StoredMessage
+
+_APPLICATION_ID = 0x534D5052  # "SMPR": tells our file from any other SQLite file
+_auth_keys = non_empty(auth_key)
+
+# One script per schema version, applied in order and never edited after a release. A body of NULL is a quota marker.
+_MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE queue (
+        row INTEGER PRIMARY KEY,
+        rcv_id BLOB NOT NULL UNIQUE,
+        snd_id BLOB NOT NULL UNIQUE,
+        recipient_keys BLOB NOT NULL,
+        dh_secret BLOB NOT NULL,
+        sender_key BLOB,
+        mode BLOB,
+        active INTEGER NOT NULL
+    );
+    CREATE TABLE message (
+        seq INTEGER PRIMARY KEY,
+        queue INTEGER NOT NULL REFERENCES queue (row) ON DELETE CASCADE,
+        msg_id BLOB NOT NULL,
+        timestamp INTEGER NOT NULL,
+        notification INTEGER NOT NULL,
+        body BLOB
+    );
+    CREATE INDEX message_by_queue ON message (queue, seq);
+    CREATE INDEX message_marker ON message (queue) WHERE body IS NULL;
+    """,
+)
+SCHEMA_VERSION = len(_MIGRATIONS)
+
+
+@contextlib.contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise RelayStoreError(f"The relay's database failed while {doing}: {error}.") from error
+
+
+class SQLiteStore:
+    """A `QueueStore` in one SQLite file.
+
+    `commit` may be called on another thread than the rest, as long as calls do not overlap.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Opens the database, creating or migrating it as needed; ``":memory:"`` is for tests.
+
+        Raises:
+            RelayStoreError: Not a database of this program, one of a newer version, or one that cannot be read.
+        """
+        self._path = str(path)
+        self._by_rcv: dict[bytes, Queue] = {}
+        self._by_snd: dict[bytes, Queue] = {}
+        self._by_row: dict[int, Queue] = {}
+        self._writing = False
+        if self._path != ":memory:":
+            # SQLite would create it as the umask says; the file holds queue secrets.
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        with _translated("opening"):
+            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        try:
+            with _translated("opening"):
+                self._prepare()
+            self._load()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        db = self._db
+        # FULL: an answered command must survive power loss too. One commit serves a whole group, so it is affordable.
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA journal_size_limit = 67108864")  # bytes; a burst must not keep the disk forever
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        if application != _APPLICATION_ID and (application or tables):
+            raise RelayStoreError(f"{self._path} is not a relay's database.")
+        if version > SCHEMA_VERSION:
+            raise RelayStoreError(
+                f"{self._path} was written by a newer smpchat (schema {version}, this program knows {SCHEMA_VERSION})."
+            )
+        for number in range(version, SCHEMA_VERSION):
+            db.executescript(
+                f"BEGIN IMMEDIATE; {_MIGRATIONS[number]}; PRAGMA application_id = {_APPLICATION_ID};"
+                f" PRAGMA user_version = {number + 1}; COMMIT"
+            )
+
+    def _load(self) -> None:
+        self._by_rcv.clear()
+        self._by_snd.clear()
+        self._by_row.clear()
+        with _translated("reading queues"):
+            for row in self._db.execute(
+                "SELECT row, rcv_id, snd_id, recipient_keys, dh_secret, sender_key, mode, active FROM queue"
+            ):
+                self._remember(_queue(row))
+            for number, size in self._db.execute("SELECT queue, COUNT(*) FROM message GROUP BY queue"):
+                self._by_row[number].size = size
+            for (number,) in self._db.execute("SELECT queue FROM message WHERE body IS NULL"):
+                self._by_row[number].full = True
+
+    def _remember(self, queue: Queue) -> None:
+        self._by_rcv[queue.rcv_id] = queue
+        self._by_snd[queue.snd_id] = queue
+        self._by_row[queue.row] = queue
+
+    def _write(self, doing: str, statement: str, values: tuple[object, ...]) -> sqlite3.Cursor:
+        with _translated(doing):
+            if not self._writing:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._writing = True
+            return self._db.execute(statement, values)
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return self._writing
+
+    @property
+    def queue_count(self) -> int:
+        """Queues held."""
+        return len(self._by_row)
+
+    def by_recipient(self, rcv_id: bytes) -> Queue | None:
+        """The queue with this recipient id."""
+        return self._by_rcv.get(rcv_id)
+
+    def by_sender(self, snd_id: bytes) -> Queue | None:
+        """The queue with this sender id."""
+        return self._by_snd.get(snd_id)
+
+    def create(self, new: NewQueue) -> Queue:
+        """Stores a queue; neither id may be in use."""
+        cursor = self._write(
+            "creating a queue",
+            "INSERT INTO queue (rcv_id, snd_id, recipient_keys, dh_secret, sender_key, mode, active)"
+            " VALUES (?, ?, ?, ?, ?, ?, 1)",
+            (
+                new.rcv_id,
+                new.snd_id,
+                _auth_keys.encode(new.recipient_keys),
+                new.dh_secret,
+                None if new.sender_key is None else auth_key.encode(new.sender_key),
+                None if new.mode is None else new.mode.value,
+            ),
+        )
+        row = cursor.lastrowid
+        assert row is not None  # an INSERT into a rowid table always sets it
+        queue = Queue(row, new.rcv_id, new.snd_id, new.recipient_keys, new.dh_secret, new.sender_key, new.mode)
+        self._remember(queue)
+        return queue
+
+    def secure(self, queue: Queue, sender_key: AuthPublicKey) -> None:
+        """Gives an unsecured queue its sender key."""
+        self._write(
+            "securing a queue",
+            "UPDATE queue SET sender_key = ? WHERE row = ?",
+            (auth_key.encode(sender_key), queue.row),
+        )
+        queue.sender_key = sender_key
+
+    def suspend(self, queue: Queue) -> None:
+        """Makes a queue refuse messages; repeating it writes nothing."""
+        if queue.active:
+            self._write("suspending a queue", "UPDATE queue SET active = 0 WHERE row = ?", (queue.row,))
+            queue.active = False
+
+    def delete(self, queue: Queue) -> None:
+        """Removes a queue and its messages."""
+        self._write("deleting a queue", "DELETE FROM queue WHERE row = ?", (queue.row,))
+        del self._by_rcv[queue.rcv_id], self._by_snd[queue.snd_id], self._by_row[queue.row]
+
+    def append(self, queue: Queue, message: StoredMessage) -> None:
+        """Puts a message behind those the queue holds; a quota marker makes the queue full."""
+        self._write(
+            "storing a message",
+            "INSERT INTO message (queue, msg_id, timestamp, notification, body) VALUES (?, ?, ?, ?, ?)",
+            (queue.row, message.msg_id, message.timestamp, message.notification, message.body),
+        )
+        queue.size += 1
+        queue.full = message.body is None
+
+    def head(self, queue: Queue) -> StoredMessage | None:
+        """The oldest message, left in place."""
+        if not queue.size:
+            return None
+        with _translated("reading a message"):
+            row = self._db.execute(
+                "SELECT msg_id, timestamp, notification, body FROM message WHERE queue = ? ORDER BY seq LIMIT 1",
+                (queue.row,),
+            ).fetchone()
+        return None if row is None else StoredMessage(row[0], row[1], bool(row[2]), row[3])
+
+    def delete_head(self, queue: Queue, msg_id: bytes) -> bool:
+        """Removes the oldest message if it has this id; tells whether it did."""
+        if not queue.size:
+            return False
+        cursor = self._write(
+            "removing a message",
+            "DELETE FROM message WHERE msg_id = ?"
+            " AND seq = (SELECT seq FROM message WHERE queue = ? ORDER BY seq LIMIT 1)",
+            (msg_id, queue.row),
+        )
+        if not cursor.rowcount:
+            return False
+        queue.size -= 1
+        queue.full = queue.full and queue.size > 0  # a marker is always the last message
+        return True
+
+    def expire(self, before: int, *, after: int = 0, limit: int = 500) -> tuple[int, int | None]:
+        """Removes messages older than a moment; quota markers stay (smp-wire 7.5).
+
+        Args:
+            before: Unix seconds; messages taken earlier go.
+            after: Where the call before this one stopped.
+            limit: Messages looked at, so that one call stays short.
+        Returns:
+            How many were removed, and where to go on, or None at the first message young enough or the end.
+        """
+        with _translated("looking for old messages"):
+            rows = self._db.execute(
+                "SELECT seq, queue, timestamp, body IS NULL FROM message WHERE seq > ? ORDER BY seq LIMIT ?",
+                (after, limit),
+            ).fetchall()
+        removed = 0
+        for seq, number, timestamp, marker in rows:
+            if timestamp >= before:
+                # Numbers grow with time, so nothing behind this one is old.
+                return removed, None
+            if not marker:
+                self._write("removing old messages", "DELETE FROM message WHERE seq = ?", (seq,))
+                self._by_row[number].size -= 1
+                removed += 1
+        return removed, rows[-1][0] if len(rows) == limit else None
+
+    def commit(self) -> None:
+        """Makes everything since the last commit durable."""
+        if self._writing:
+            with _translated("committing"):
+                self._db.execute("COMMIT")
+            self._writing = False
+
+    def rollback(self) -> None:
+        """Forgets everything since the last commit and reads the queues again."""
+        with _translated("rolling back"):
+            if self._db.in_transaction:  # a failed COMMIT may have ended the transaction by itself
+                self._db.execute("ROLLBACK")
+        self._writing = False
+        self._load()
+
+    def close(self) -> None:
+        """Closes the file; what was not committed is forgotten."""
+        with _translated("closing"):
+            self._db.close()
+
+
+def _queue(row: tuple[Any, ...]) -> Queue:
+    number, rcv_id, snd_id, recipient_keys, dh_secret, sender_key, mode, active = row
+    try:
+        return Queue(
+            number,
+            rcv_id,
+            snd_id,
+            _auth_keys.decode(recipient_keys, "recipient keys"),
+            dh_secret,
+            None if sender_key is None else auth_key.decode(sender_key, "sender key"),
+            None if mode is None else QueueMode(mode),
+            bool(active),
+        )
+    except (DecodeError, ValueError) as error:
+        raise RelayStoreError(f"The relay's database holds a damaged queue record (row {number}).") from error
