@@ -1,0 +1,333 @@
+"""Joins connections and commands: one worker runs what has arrived on all connections as one transaction.
+
+Commands that arrive while a group is being committed make up the next group, so one wait for the disk serves all of
+them. Nothing is answered and nothing is pushed before the commit that it rests on has returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import CryptoError
+from smpchat.protocol.commands import Err, encode_broker
+from smpchat.protocol.errors import ErrorCode, ProtocolError
+from smpchat.protocol.session import ServerHandshake, SMPSession
+from smpchat.protocol.transmission import Transmission, encode_transmission
+from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.relay.connection import Connection, Received
+from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.queues import QUOTA, Outgoing, QueueService, error
+from smpchat.relay.store import SQLiteStore
+from smpchat.relay.subscriptions import Client
+from smpchat.transport import tls
+from smpchat.transport.base import BlockConnection, Listener, TransportError
+from smpchat.transport.identity import Identity
+
+GROUP_COMMANDS = 256
+"""Commands after which a group takes no more blocks: about 30 ms of work."""
+
+_LAST_ANSWERS = 2.0
+"""Seconds that clients have to take their last answers when the relay stops."""
+
+_log = logging.getLogger("smpchat.relay")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the relay grants.
+
+    Attributes:
+        handshake: Seconds for TLS, and again for the hellos.
+        write: Seconds that a client may take nothing of what is sent to it.
+        connections: Open at a time; more are closed at once.
+        quota: Messages that a queue holds.
+        keep: Seconds after which a message that nobody fetched is removed (smp-wire 7.5).
+        expire_every: Seconds between looking for such messages.
+    """
+
+    handshake: float = 60.0
+    write: float = 120.0
+    connections: int = 4096
+    quota: int = QUOTA
+    keep: int = 21 * 86_400
+    expire_every: float = 7_200.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    connection: Connection
+    received: list[Received]
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    connection: Connection
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    connection: Connection
+
+
+@dataclass(frozen=True, slots=True)
+class _Expire:
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    pass
+
+
+_Work = _Arrived | _Room | _Ended | _Expire | _Stop
+
+
+class RelayServer:
+    """A relay over one store. The caller opens and closes the store.
+
+    Args:
+        identity: Certificates that the relay proves to be.
+        clock: Unix time in seconds.
+        password: What NEW must carry, if anything.
+    """
+
+    def __init__(
+        self,
+        store: SQLiteStore,
+        identity: Identity,
+        *,
+        entropy: Entropy,
+        clock: Callable[[], float],
+        versions: VersionRange = SMP_VERSIONS,
+        extensions: bool = True,
+        password: str | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._entropy = entropy
+        self._clock = clock
+        self._versions = versions
+        self._extensions = extensions
+        self._limits = limits or Limits()
+        self._service = QueueService(store, entropy=entropy, clock=clock, password=password, quota=self._limits.quota)
+        self._connections: dict[Client, Connection] = {}
+        self._writers: set[asyncio.Task[None]] = set()
+        self._open = 0
+        self._work: deque[_Work] = deque()
+        self._arrival = asyncio.Event()
+        self._committer = ThreadPoolExecutor(1, "relay-commit")
+        self._worker: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._listener: Listener | None = None
+
+    async def start(self, host: str | None = None, port: int = 0, *, listen: bool = True) -> None:
+        """Starts working; without ``listen`` only connections given to `serve` are served.
+
+        Raises:
+            ListenFailed: The address is taken or not of this computer. Nothing was started.
+        """
+        if listen:
+            self._listener = await tls.serve(
+                self._identity, host, port, self.serve, handshake_timeout=self._limits.handshake
+            )
+        self._worker = asyncio.get_running_loop().create_task(self._run())
+        self._expire()
+
+    @property
+    def port(self) -> int:
+        """The TCP port in use. Raises `RuntimeError` when not listening."""
+        if self._listener is None:
+            raise RuntimeError("the relay does not listen")
+        return self._listener.port
+
+    async def wait(self, stop: asyncio.Event) -> None:
+        """Returns when ``stop`` is set. Raises `RelayStoreError` if the relay cannot go on before that."""
+        if self._worker is None:
+            raise RuntimeError("the relay has not been started")
+        stopping = asyncio.get_running_loop().create_task(stop.wait())
+        try:
+            await asyncio.wait([stopping, self._worker], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        if self._worker.done():
+            self._worker.result()
+
+    async def close(self) -> None:
+        """Finishes and answers the commands that had arrived, then ends all connections. May be repeated."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._worker is not None:
+            self._put(_Stop())
+            await asyncio.wait([self._worker])
+        for connection in self._connections.values():
+            connection.finish()
+        if self._writers:
+            await asyncio.wait(self._writers, timeout=_LAST_ANSWERS)
+        if self._listener is not None:
+            await self._listener.close()
+        self._committer.shutdown()
+
+    # --- connections -------------------------------------------------------------------------------------------
+
+    async def serve(self, blocks: BlockConnection) -> None:
+        """Serves one connection until it ends, then closes it."""
+        if self._open >= self._limits.connections:
+            _log.warning("%d connections are open: one more was refused", self._open)
+            await blocks.close()
+            return
+        self._open += 1
+        try:
+            session = await self._handshake(blocks)
+            if session is not None:
+                await self._serve(blocks, session)
+        finally:
+            self._open -= 1
+            await blocks.close()
+
+    async def _handshake(self, blocks: BlockConnection) -> SMPSession | None:
+        handshake = ServerHandshake(
+            self._identity.chain,
+            self._identity.sign,
+            blocks.session_id,
+            self._versions,
+            self._entropy,
+            extensions=self._extensions,
+        )
+        try:
+            async with asyncio.timeout(self._limits.handshake):
+                await blocks.send([handshake.hello()])
+                return handshake.receive_hello(await blocks.receive())
+        except TimeoutError:
+            _log.debug("a client sent no hello in time")
+        except (ProtocolError, CryptoError, TransportError) as failure:
+            _log.debug("the handshake with a client failed: %s", failure)
+        return None
+
+    async def _serve(self, blocks: BlockConnection, session: SMPSession) -> None:
+        connection = Connection(blocks, session, self._limits.write, lambda which: self._put(_Room(which)))
+        self._connections[connection.client] = connection
+        _log.debug("a client connected with version %d", session.version)
+        writer = asyncio.get_running_loop().create_task(connection.write())
+        self._writers.add(writer)
+        try:
+            while True:
+                self._put(_Arrived(connection, await connection.read()))
+        except TransportError as failure:
+            _log.debug("a client disconnected: %s", failure)
+        finally:
+            del self._connections[connection.client]
+            self._put(_Ended(connection))  # behind its commands, so that none of them subscribes it again
+            writer.cancel()
+            await asyncio.wait([writer])
+            self._writers.discard(writer)
+            if not writer.cancelled() and (fault := writer.exception()) is not None:
+                _log.error("writing to a client failed", exc_info=fault)
+
+    # --- work --------------------------------------------------------------------------------------------------
+
+    def _put(self, work: _Work) -> None:
+        self._work.append(work)
+        self._arrival.set()
+
+    def _expire(self) -> None:
+        self._put(_Expire())
+        self._timer = asyncio.get_running_loop().call_later(self._limits.expire_every, self._expire)
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrival.wait()
+            self._arrival.clear()
+            while self._work:
+                group = self._take()
+                await self._run_group(group)
+                if any(isinstance(work, _Stop) for work in group):
+                    return
+                await asyncio.sleep(0)  # a group without a commit waits for nothing, and others have work too
+
+    def _take(self) -> list[_Work]:
+        group: list[_Work] = []
+        commands = 0
+        while self._work and commands < GROUP_COMMANDS:
+            work = self._work.popleft()
+            group.append(work)
+            if isinstance(work, _Arrived):
+                commands += len(work.received)
+        return group
+
+    async def _run_group(self, group: list[_Work]) -> None:
+        outgoing: list[Outgoing] = []
+        try:
+            for work in group:
+                self._perform(work, outgoing)
+            if self._store.changed:
+                await asyncio.get_running_loop().run_in_executor(self._committer, self._store.commit)
+        except RelayStoreError as failure:
+            self._give_up(group, failure)
+            return
+        for one in outgoing:
+            self._send(one)
+        for work in group:
+            if isinstance(work, _Arrived):
+                work.connection.answered(len(work.received))
+
+    def _perform(self, work: _Work, outgoing: list[Outgoing]) -> None:
+        match work:
+            case _Arrived(connection, received):
+                for one in received:
+                    outgoing += self._execute(connection.client, one)
+            case _Room(connection):
+                outgoing += self._service.resume(connection.client)
+            case _Ended(connection):
+                self._service.disconnect(connection.client)
+            case _Expire(after):
+                removed, next_after = self._store.expire(int(self._clock()) - self._limits.keep, after=after)
+                if removed:
+                    _log.info("%d old messages were removed", removed)
+                if next_after is not None:
+                    self._put(_Expire(next_after))
+            case _Stop():
+                pass
+
+    def _execute(self, client: Client, received: Received) -> list[Outgoing]:
+        if isinstance(received, ErrorCode):
+            return [Outgoing(client, b"", b"", Err(received))]
+        try:
+            return self._service.execute(client, received)
+        except RelayStoreError:
+            raise
+        except Exception:  # a fault of ours that one client found must not end the others' connections
+            _log.exception("a command failed")
+            return [error(client, received, ErrorCode.INTERNAL)]
+
+    def _send(self, one: Outgoing) -> None:
+        connection = self._connections.get(one.client)
+        if connection is None:
+            return  # it ended meanwhile; messages stay in their queues
+        client = one.client
+        body = encode_broker(one.message, client.version)
+        data = encode_transmission(Transmission(one.corr_id, one.entity_id, body), client.version, client.session_id)
+        connection.put(data, push=one.push)
+
+    def _give_up(self, group: list[_Work], failure: RelayStoreError) -> None:
+        """Rolls the group back. Subscriptions may rest on what is undone, so every connection starts afresh."""
+        _log.error("%s All connections are closed.", failure)
+        self._store.rollback()
+        for work in group:
+            match work:
+                case _Arrived(connection, received):
+                    for one in received:
+                        if isinstance(one, Transmission):
+                            self._send(error(connection.client, one, ErrorCode.INTERNAL))
+                case _Ended(connection):
+                    self._service.disconnect(connection.client)
+                case _Expire():
+                    _log.warning("old messages were not removed; the next attempt is in a while")
+        for connection in self._connections.values():
+            connection.finish()
