@@ -10,7 +10,7 @@ import hmac
 import importlib
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from smpchat.crypto.errors import CryptoError, KeyFormatError
 from smpchat.encoding.codec import Codec, large_bytes, mapped, record, tagged
@@ -110,6 +110,22 @@ kem_params: Codec[KEMParams] = tagged(
         (b"A", KEMAccepted, record(KEMAccepted, ciphertext=kem_ciphertext, key=kem_public_key)),
     ],
 )
+
+
+class KEMProvider(Protocol):
+    """Makes keys and secrets: this module, or recorded ones in tests."""
+
+    def generate(self) -> tuple[KEMPublicKey, KEMPrivateKey]:
+        """A new key pair."""
+        ...
+
+    def encapsulate(self, public: KEMPublicKey) -> tuple[KEMCiphertext, bytes]:
+        """A ciphertext for the owner of ``public``, and the 32-byte secret that it carries."""
+        ...
+
+    def decapsulate(self, private: KEMPrivateKey, ciphertext: KEMCiphertext) -> bytes:
+        """The 32-byte secret in ``ciphertext``."""
+        ...
 
 
 def _implementation() -> ModuleType:

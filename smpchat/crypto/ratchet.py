@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from smpchat.crypto.aead import aead_decrypt, aead_encrypt
+from smpchat.crypto.agreement import E2E_VERSION_KEM
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError, PaddingError, VerificationError
 from smpchat.crypto.kdf import chain_step, root_step
-from smpchat.crypto.kem import KEMAccepted, KEMParams
+from smpchat.crypto.kem import KEMProvider
 from smpchat.crypto.keys import X448PrivateKey
 from smpchat.crypto.padding import pad, unpad
 from smpchat.crypto.ratchet_errors import (
@@ -29,6 +30,7 @@ from smpchat.crypto.ratchet_errors import (
     RatchetStateError,
     RatchetTooManySkipped,
 )
+from smpchat.crypto.ratchet_kem import SNTRUP761, KEMAnswer, KEMState, kem_step
 from smpchat.crypto.ratchet_skipped import (
     MAX_STORED_SKIPPED,
     SkippedDiff,
@@ -55,6 +57,8 @@ __all__ = [
     "MAX_SKIP",
     "MAX_STORED_SKIPPED",
     "Decrypted",
+    "KEMAnswer",
+    "KEMState",
     "MessageKey",
     "Ratchet",
     "RatchetBodyError",
@@ -134,7 +138,7 @@ def encrypt_header(ratchet: Ratchet) -> tuple[Ratchet, MessageKey]:
         ratchet_key=ratchet.own_public,
         previous_sent=ratchet.previous_sent,
         index=ratchet.sent,
-        kem=None,
+        kem=None if ratchet.kem is None else ratchet.kem.params,
     )
     padded = pad(encode_header(header, ratchet.version), header_size(ratchet.version, ratchet.large_headers))
     tag, sealed = aead_encrypt(ratchet.sending.header_key, step.header_iv, ratchet.associated_data, padded)
@@ -149,7 +153,9 @@ def encrypt_body(key: MessageKey, plaintext: bytes, padded_length: int) -> bytes
     return with_length(key.header, key.version) + tag + body
 
 
-def decrypt(ratchet: Ratchet, skipped: SkippedKeys, message: bytes, entropy: Entropy) -> Decrypted:
+def decrypt(
+    ratchet: Ratchet, skipped: SkippedKeys, message: bytes, entropy: Entropy, *, kem: KEMProvider = SNTRUP761
+) -> Decrypted:
     """Open one message.
 
     Args:
@@ -157,12 +163,14 @@ def decrypt(ratchet: Ratchet, skipped: SkippedKeys, message: bytes, entropy: Ent
         skipped: Keys set aside so far.
         message: The message's bytes, from anybody.
         entropy: Gives the new ratchet key when the peer's has changed (56 bytes).
+        kem: Makes KEM keys and secrets, on a ratchet that takes part in one.
     Returns:
         Plaintext, the ratchet after it and the change of the skipped keys. A message whose key was set aside leaves the
         ratchet as it is.
     Raises:
         RatchetError: One of its kinds, whatever the bytes. Nothing has changed. The reference saves the steps made
             before the failure; we do not, so that an altered copy costs nothing when the true message comes after it.
+        KEMUnavailable: The ratchet takes part in a KEM, but there is no implementation here.
     Source: agent-wire 4.7.
     """
     try:
@@ -183,7 +191,7 @@ def decrypt(ratchet: Ratchet, skipped: SkippedKeys, message: bytes, entropy: Ent
         if ratchet.receiving is not None:
             _, passed = _skip(ratchet.receiving, ratchet.received, header.previous_sent)
             added |= passed
-        ratchet, receiving = _advance(ratchet, header, entropy)
+        ratchet, receiving = _advance(ratchet, header, entropy, kem)
     else:
         receiving = ratchet.receiving
     receiving, passed = _skip(receiving, ratchet.received, header.index)
@@ -263,17 +271,18 @@ def _skip(chain: ReceivingChain, received: int, until: int) -> tuple[ReceivingCh
     return replace(chain, chain_key=chain_key), passed
 
 
-def _advance(ratchet: Ratchet, header: Header, entropy: Entropy) -> tuple[Ratchet, ReceivingChain]:
+def _advance(ratchet: Ratchet, header: Header, entropy: Entropy, kem: KEMProvider) -> tuple[Ratchet, ReceivingChain]:
     """The Diffie-Hellman step for the peer's new ratchet key: two root steps, new chains in both directions."""
-    _refuse_answer(header.kem)
+    enabled = ratchet.kem_enabled and ratchet.version >= E2E_VERSION_KEM
+    secrets = kem_step(ratchet.kem, header.kem, enabled, kem)
     own_key = X448PrivateKey.generate(entropy)
     try:
         receiving_secret = ratchet.own_key.exchange(header.ratchet_key)
         sending_secret = own_key.exchange(header.ratchet_key)
     except CryptoError as error:
         raise RatchetHeaderError(f"the ratchet key in the header cannot be used: {error}") from None
-    receive = root_step(ratchet.root_key, receiving_secret)
-    send = root_step(receive.root_key, sending_secret)
+    receive = root_step(ratchet.root_key, receiving_secret, secrets.receiving_secret)
+    send = root_step(receive.root_key, sending_secret, secrets.sending_secret)
     receiving = ReceivingChain(receive.chain_key, ratchet.next_receiving_header_key)
     after = replace(
         ratchet,
@@ -287,11 +296,8 @@ def _advance(ratchet: Ratchet, header: Header, entropy: Entropy) -> tuple[Ratche
         previous_sent=ratchet.sent,
         next_sending_header_key=send.next_header_key,
         next_receiving_header_key=receive.next_header_key,
+        kem=secrets.state,
+        kem_sending=bool(secrets.sending_secret),
+        kem_receiving=bool(secrets.receiving_secret),
     )
     return after, receiving
-
-
-def _refuse_answer(kem: KEMParams | None) -> None:
-    # A proposal may be ignored: the peer proposes again in its next chain. An answer has no proposal of ours before it.
-    if isinstance(kem, KEMAccepted):
-        raise RatchetKEMError("the peer accepted a KEM key, but none was proposed")

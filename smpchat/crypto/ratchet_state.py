@@ -5,14 +5,23 @@ Names of the paper are in comments; agent-wire 4.4 gives the two starting states
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from smpchat.crypto.agreement import E2E_VERSION_MAX, E2E_VERSION_MIN, X3DHSecret
-from smpchat.crypto.errors import KeyFormatError
 from smpchat.crypto.kdf import root_step
+from smpchat.crypto.kem import (
+    CIPHERTEXT_SIZE,
+    PRIVATE_SIZE,
+    PUBLIC_SIZE,
+    SECRET_SIZE,
+    KEMCiphertext,
+    KEMPrivateKey,
+    KEMPublicKey,
+)
 from smpchat.crypto.keys import X448PrivateKey, X448PublicKey, x448_key
 from smpchat.crypto.ratchet_errors import RatchetStateError
+from smpchat.crypto.ratchet_kem import KEMAnswer, KEMState
 from smpchat.encoding.codec import Codec, fixed, large_bytes, literal, mapped, maybe, record, uint, word16
 from smpchat.encoding.reader import DecodeError, Reader
 
@@ -51,7 +60,10 @@ class Ratchet:
         received: Messages of the receiving chain passed so far, skipped ones included (Nr).
         previous_sent: Messages in our previous sending chain (PN).
         next_sending_header_key, next_receiving_header_key: NHKs and NHKr, 32 bytes each.
-        large_headers: Headers have room for a KEM's keys.
+        large_headers: Headers have room for a KEM's keys (the peer's "PQ support"); once on, it stays on.
+        kem_enabled: We take part in the KEM from the next ratchet key of the peer on.
+        kem: Our KEM key and answer, sent in each header.
+        kem_sending, kem_receiving: Whether a KEM secret went into the current chains.
     """
 
     version: int
@@ -68,8 +80,14 @@ class Ratchet:
     next_sending_header_key: bytes = field(repr=False)
     next_receiving_header_key: bytes = field(repr=False)
     large_headers: bool = False
+    kem_enabled: bool = False
+    kem: KEMState | None = None
+    kem_sending: bool = False
+    kem_receiving: bool = False
 
     def __post_init__(self) -> None:
+        if not self.large_headers and (self.kem_enabled or self.kem is not None):
+            raise RatchetStateError("a KEM needs large headers")
         if not E2E_VERSION_MIN <= self.version <= self.max_version <= E2E_VERSION_MAX:
             raise RatchetStateError(f"e2e version {self.version} is not supported")
 
@@ -82,6 +100,8 @@ class Ratchet:
         version: int,
         *,
         max_version: int = E2E_VERSION_MAX,
+        kem_enabled: bool = False,
+        kem: KEMState | None = None,
     ) -> Self:
         """The ratchet of the side that used the link; it can send at once.
 
@@ -91,6 +111,8 @@ class Ratchet:
             first_key: A new key; its public half travels in the first header only.
             version: Version agreed for this connection.
             max_version: Highest version to offer in headers.
+            kem_enabled: Whether to take part in a KEM; headers are then large.
+            kem: What our confirmation proposed or accepted; ``secret`` holds the KEM secret if it accepted.
         Raises:
             RatchetStateError: The version is not one we speak.
             CryptoError: The peer's key has low order.
@@ -110,11 +132,22 @@ class Ratchet:
             previous_sent=0,
             next_sending_header_key=step.next_header_key,
             next_receiving_header_key=secret.next_header_key,
+            large_headers=kem_enabled,
+            kem_enabled=kem_enabled,
+            kem=kem,
+            kem_sending=bool(secret.kem_secret),
         )
 
     @classmethod
     def initiator(
-        cls, secret: X3DHSecret, own_key2: X448PrivateKey, version: int, *, max_version: int = E2E_VERSION_MAX
+        cls,
+        secret: X3DHSecret,
+        own_key2: X448PrivateKey,
+        version: int,
+        *,
+        max_version: int = E2E_VERSION_MAX,
+        kem_enabled: bool = False,
+        kem: KEMState | None = None,
     ) -> Self:
         """The ratchet of the side that made the link; it cannot send before the joiner's first message arrived.
 
@@ -123,6 +156,8 @@ class Ratchet:
             own_key2: Our second X3DH key, which is our first ratchet key.
             version: Version of the joiner's confirmation.
             max_version: Highest version to offer in headers.
+            kem_enabled: Whether to take part in a KEM; headers are then large.
+            kem: The key of our link, with the joiner's answer if it gave one; the first header repeats it.
         Raises:
             RatchetStateError: The version is not one we speak.
         """
@@ -140,7 +175,17 @@ class Ratchet:
             previous_sent=0,
             next_sending_header_key=secret.next_header_key,
             next_receiving_header_key=secret.header_key,
+            large_headers=kem_enabled,
+            kem_enabled=kem_enabled,
+            kem=kem,
         )
+
+    def with_kem(self, enabled: bool) -> Ratchet:
+        """This ratchet with our part in the KEM turned on or off, from the peer's next ratchet key on.
+
+        Large headers stay once they are on, so that turning it off does not show.
+        """
+        return replace(self, kem_enabled=enabled, large_headers=self.large_headers or enabled)
 
     def to_bytes(self) -> bytes:
         """Our own storage form. It holds secrets in the clear: the store protects it."""
@@ -152,13 +197,6 @@ class Ratchet:
         return _stored.decode(data, "stored ratchet")
 
 
-def _private_key(raw: bytes) -> X448PrivateKey:
-    try:
-        return X448PrivateKey(raw)
-    except KeyFormatError as error:
-        raise DecodeError(str(error)) from None
-
-
 def _read_flag(reader: Reader) -> bool:
     offset = reader.offset
     number = reader.take(1, "flag")[0]
@@ -167,6 +205,14 @@ def _read_flag(reader: Reader) -> bool:
     return number == 1
 
 
+# Sizes are fixed here, so that building the values cannot fail.
+_kem_public = mapped(fixed(PUBLIC_SIZE, "KEM key"), KEMPublicKey, lambda key: key.raw)
+_kem_private = mapped(fixed(PRIVATE_SIZE, "KEM key"), KEMPrivateKey, lambda key: key.raw)
+_kem_ciphertext = mapped(fixed(CIPHERTEXT_SIZE, "KEM ciphertext"), KEMCiphertext, lambda ciphertext: ciphertext.raw)
+_kem_answer = record(
+    KEMAnswer, peer_key=_kem_public, ciphertext=_kem_ciphertext, secret=fixed(SECRET_SIZE, "KEM secret")
+)
+_kem_state = record(KEMState, public=_kem_public, private=_kem_private, answer=maybe(_kem_answer))
 _key = fixed(KEY_SIZE, "key")
 # Counters come from headers, where they have 4 bytes; one past the last does not fit there.
 _counter = uint(8)
@@ -177,7 +223,7 @@ _fields: Codec[Ratchet] = record(
     version=word16,
     max_version=word16,
     associated_data=large_bytes,
-    own_key=mapped(fixed(X448PrivateKey.SIZE, "ratchet key"), _private_key, lambda key: key.raw),
+    own_key=mapped(fixed(X448PrivateKey.SIZE, "ratchet key"), X448PrivateKey, lambda key: key.raw),
     own_public=x448_key,
     root_key=_key,
     sending=maybe(record(SendingChain, peer_key=x448_key, chain_key=_key, header_key=_key)),
@@ -188,6 +234,10 @@ _fields: Codec[Ratchet] = record(
     next_sending_header_key=_key,
     next_receiving_header_key=_key,
     large_headers=_flag,
+    kem_enabled=_flag,
+    kem=maybe(_kem_state),
+    kem_sending=_flag,
+    kem_receiving=_flag,
 )
 _FORM = literal(b"\x01")
 

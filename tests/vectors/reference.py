@@ -17,10 +17,18 @@ from smpchat.crypto.keys import (
     X25519PublicKey,
     key_to_text,
 )
-from smpchat.crypto.ratchet import Ratchet, ReceivingChain, SendingChain, SkippedId, SkippedKey, SkippedKeys
+from smpchat.crypto.ratchet import (
+    Ratchet,
+    ReceivingChain,
+    SendingChain,
+    SkippedId,
+    SkippedKey,
+    SkippedKeys,
+)
 from smpchat.encoding.codec import fixed, pair, short_bytes, within
 from smpchat.encoding.text import from_base64url
 from tests.vectors.check import Check, Mismatch, equals, hexadecimal, same
+from tests.vectors.kem_records import kem_state
 
 PrivateKind = type[X25519PrivateKey] | type[X448PrivateKey] | type[Ed25519PrivateKey] | type[Ed448PrivateKey]
 PublicKind = type[X25519PublicKey] | type[X448PublicKey] | type[Ed25519PublicKey] | type[Ed448PublicKey]
@@ -84,8 +92,6 @@ def ratchet_from_state(state: dict[str, Any]) -> Ratchet:
     unknown = sorted(set(state) - _STATE_FIELDS)
     if unknown:
         raise Mismatch(f"unknown fields in a ratchet state: {', '.join(unknown)}")
-    if state.get("rcKEM") is not None or state["rcEnableKEM"]:
-        raise Mismatch("unsupported: the ratchet uses a KEM")
     version, max_version = state["rcVersion"]
     own = ratchet_key(state)
     sending = receiving = None
@@ -111,6 +117,10 @@ def ratchet_from_state(state: dict[str, Any]) -> Ratchet:
         next_sending_header_key=from_base64url(state["rcNHKs"]),
         next_receiving_header_key=from_base64url(state["rcNHKr"]),
         large_headers=state["rcSupportKEM"],
+        kem_enabled=state["rcEnableKEM"],
+        kem=kem_state(state.get("rcKEM")),
+        kem_sending=state["rcSndKEM"],
+        kem_receiving=state["rcRcvKEM"],
     )
 
 

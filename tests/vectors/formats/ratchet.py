@@ -26,6 +26,7 @@ from smpchat.crypto.ratchet import (
 )
 from tests.vectors.check import Check, Document, Mismatch, equals, hexadecimal, same
 from tests.vectors.formats.x3dh import case_checks, is_case
+from tests.vectors.kem_records import RecordedKEM, kem_state
 from tests.vectors.reference import (
     RecordedEntropy,
     message_key_iv,
@@ -101,10 +102,15 @@ def step_checks(step: dict[str, Any], name: str) -> Iterator[Check]:
         yield from _decrypt_checks(step, name)
 
 
+def _sending_ratchet(step: dict[str, Any]) -> Ratchet:
+    ratchet = ratchet_from_state(step["state_before"])
+    return ratchet if step.get("pq_arg") is None else ratchet.with_kem(step["pq_arg"])
+
+
 def _encrypt_checks(step: dict[str, Any], name: str) -> Iterator[Check]:
     @cache
     def run() -> tuple[Ratchet, MessageKey, bytes]:
-        after, key = encrypt_header(ratchet_from_state(step["state_before"]))
+        after, key = encrypt_header(_sending_ratchet(step))
         return after, key, encrypt_body(key, hexadecimal(step["plaintext"]), step["padded_len"])
 
     if "msg_key_iv_smp" in step:
@@ -123,8 +129,9 @@ def _decrypt(step: dict[str, Any]) -> tuple[SkippedKeys, Decrypted]:
     before = ratchet_from_state(step["state_before"])
     skipped = skipped_from_list(step["skipped_before"])
     # Where the step makes a ratchet key, it is the one in the state after it.
-    drawn = ratchet_key(step.get("state_after") or step["state_before"]).raw
-    return skipped, decrypt(before, skipped, hexadecimal(step["ciphertext"]), RecordedEntropy(drawn))
+    after = step.get("state_after") or step["state_before"]
+    entropy, kem = RecordedEntropy(ratchet_key(after).raw), RecordedKEM(kem_state(after.get("rcKEM")))
+    return skipped, decrypt(before, skipped, hexadecimal(step["ciphertext"]), entropy, kem=kem)
 
 
 def _decrypt_checks(step: dict[str, Any], name: str) -> Iterator[Check]:
@@ -160,7 +167,7 @@ def _failing_step(step: dict[str, Any], name: str) -> Check:
     def run() -> None:
         try:
             if step["op"] == "encrypt":
-                _, key = encrypt_header(ratchet_from_state(step["state_before"]))
+                _, key = encrypt_header(_sending_ratchet(step))
                 encrypt_body(key, hexadecimal(step["plaintext"]), step["padded_len"])
             else:
                 _decrypt(step)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from smpchat.crypto.agreement import (
+    E2EVersions,
     X3DHKeys,
     X3DHSecret,
     agree_initiator,
@@ -16,9 +17,11 @@ from smpchat.crypto.agreement import (
     e2e_params_range,
     e2e_params_to_text,
 )
+from smpchat.crypto.kem import KEMAccepted
 from smpchat.crypto.keys import X448PrivateKey, X448PublicKey
-from smpchat.crypto.ratchet import Ratchet
-from tests.vectors.check import Check, Document, Mismatch, equals, hexadecimal
+from smpchat.crypto.ratchet import KEMState, Ratchet
+from tests.vectors.check import Check, Document, equals, hexadecimal
+from tests.vectors.kem_records import kem_answer, kem_key_pair, private_kem
 from tests.vectors.reference import key_checks, ratchet_from_state, same_ratchet, x448_private
 
 _CASE_FIELDS = {"dh", "rcv", "snd", "rcv_ratchet", "snd_ratchet", "version"}
@@ -55,29 +58,75 @@ def case_checks(case: dict[str, Any], prefix: str) -> Iterator[Check]:
     joiner_keys, initiator_keys = _keys(joiner), _keys(initiator)
     yield from _dh_checks(case["dh"], joiner_keys, initiator_keys, prefix)
     yield from _parameter_checks(case, prefix)
-    if initiator["init_params"].get("kemAccepted") is not None or joiner["init_params"].get("kemAccepted") is not None:
-        yield Check(f"{prefix}KEM agreement", partial(_unsupported, "the agreement uses a KEM"))
-        return
-    version = case["version"]
-    for side, agree in (("snd", partial(_agree_joiner, case)), ("rcv", partial(_agree_initiator, case))):
-        yield from _secret_checks(case[side]["init_params"], agree, f"{prefix}{side} ")
-
-    def joiner_ratchet() -> None:
-        peer_key2 = initiator_keys.key2.public()
-        first_key = x448_private(joiner["first_ratchet_dh"])
-        ratchet = Ratchet.joiner(_agree_joiner(case), peer_key2, first_key, version)
-        same_ratchet(ratchet, ratchet_from_state(case["snd_ratchet"]))
-
-    def initiator_ratchet() -> None:
-        ratchet = Ratchet.initiator(_agree_initiator(case), initiator_keys.key2, version)
-        same_ratchet(ratchet, ratchet_from_state(case["rcv_ratchet"]))
-
-    yield Check(f"{prefix}snd ratchet", joiner_ratchet)
-    yield Check(f"{prefix}rcv ratchet", initiator_ratchet)
+    for side, agree in (("snd", _agree_joiner), ("rcv", _agree_initiator)):
+        yield from _secret_checks(case[side]["init_params"], partial(agree, case), f"{prefix}{side} ")
+    yield from _kem_checks(case, prefix)
+    yield Check(f"{prefix}snd ratchet", partial(_joiner_ratchet, case))
+    yield Check(f"{prefix}rcv ratchet", partial(_initiator_ratchet, case))
 
 
-def _unsupported(what: str) -> None:
-    raise Mismatch(f"unsupported: {what}")
+def _joiner_ratchet(case: dict[str, Any]) -> None:
+    state = case["snd_ratchet"]
+    ratchet = Ratchet.joiner(
+        _agree_joiner(case),
+        x448_private(case["rcv"]["key2"]).public(),
+        x448_private(case["snd"]["first_ratchet_dh"]),
+        case["version"],
+        max_version=state["rcVersion"][1],
+        kem_enabled=state["rcEnableKEM"],
+        kem=_joiner_kem(case),
+    )
+    same_ratchet(ratchet, ratchet_from_state(state))
+
+
+def _initiator_ratchet(case: dict[str, Any]) -> None:
+    state = case["rcv_ratchet"]
+    ratchet = Ratchet.initiator(
+        _agree_initiator(case),
+        x448_private(case["rcv"]["key2"]),
+        case["version"],
+        max_version=state["rcVersion"][1],
+        kem_enabled=state["rcEnableKEM"],
+        kem=_initiator_kem(case),
+    )
+    same_ratchet(ratchet, ratchet_from_state(state))
+
+
+def _secret_of(state: KEMState | None) -> bytes:
+    return b"" if state is None or state.answer is None else state.answer.secret
+
+
+def _joiner_kem(case: dict[str, Any]) -> KEMState | None:
+    """The joiner's key pair, with the recorded answer to the link's key."""
+    return private_kem(case["snd"])
+
+
+def _initiator_kem(case: dict[str, Any]) -> KEMState | None:
+    """The link's key pair, with the secret that it opens in the joiner's answer."""
+    own = private_kem(case["rcv"])
+    params = e2e_params.decode(hexadecimal(case["snd"]["params_smp"]))
+    return own if own is None or not isinstance(params.kem, KEMAccepted) else own.accepted(params.kem)
+
+
+def _kem_checks(case: dict[str, Any], prefix: str) -> Iterator[Check]:
+    for side, state in (("snd", partial(_joiner_kem, case)), ("rcv", partial(_initiator_kem, case))):
+        record = case[side]
+        if record.get("kem_keypair_smp") is not None:
+            pair = kem_key_pair.decode(hexadecimal(record["kem_keypair_smp"]))
+            yield equals(f"{prefix}{side} KEM key pair", partial(_pair_of, state), pair)
+        accepted = record["init_params"].get("kemAccepted")
+        if accepted is not None:
+            yield equals(f"{prefix}{side} KEM answer", partial(_answer_of, state), kem_answer(accepted))
+
+
+def _pair_of(state: Callable[[], KEMState | None]) -> object:
+    found = state()
+    return found and (found.public, found.private)
+
+
+def _answer_of(state: Callable[[], KEMState | None]) -> object:
+    found = state()
+    return found and found.answer
 
 
 def _keys(record: dict[str, Any]) -> X3DHKeys:
@@ -86,12 +135,13 @@ def _keys(record: dict[str, Any]) -> X3DHKeys:
 
 def _agree_joiner(case: dict[str, Any]) -> X3DHSecret:
     peer = _keys(case["rcv"])
-    return agree_joiner(_keys(case["snd"]), peer.key1.public(), peer.key2.public())
+    return agree_joiner(_keys(case["snd"]), peer.key1.public(), peer.key2.public(), _secret_of(_joiner_kem(case)))
 
 
 def _agree_initiator(case: dict[str, Any]) -> X3DHSecret:
     peer = _keys(case["snd"])
-    return agree_initiator(_keys(case["rcv"]), peer.key1.public(), peer.key2.public())
+    own = _keys(case["rcv"])
+    return agree_initiator(own, peer.key1.public(), peer.key2.public(), _secret_of(_initiator_kem(case)))
 
 
 def _dh_checks(dh: dict[str, str], joiner: X3DHKeys, initiator: X3DHKeys, prefix: str) -> Iterator[Check]:
@@ -122,26 +172,19 @@ def _attribute(agree: partial[X3DHSecret], name: str) -> object:
 
 
 def _parameter_checks(case: dict[str, Any], prefix: str) -> Iterator[Check]:
+    """Parameters made from the private keys, and read from their recorded forms."""
     for side in ("snd", "rcv"):
         record, keys = case[side], _keys(case[side])
+        own_kem = private_kem(record)
+        kem = None if own_kem is None else own_kem.params
         if "params_smp" in record:
-            wire = hexadecimal(record["params_smp"])
-            params = e2e_params.decode(wire)
-            yield equals(f"{prefix}{side} parameters encode", partial(e2e_params.encode, params), wire)
-            yield equals(
-                f"{prefix}{side} parameters hold the keys", partial(keys.params, case["version"], params.kem), params
-            )
-        if "params_uri_smp" in record:
-            wire = hexadecimal(record["params_uri_smp"])
-            offered = e2e_params_range.decode(wire)
-            yield equals(f"{prefix}{side} link parameters encode", partial(e2e_params_range.encode, offered), wire)
-            yield equals(f"{prefix}{side} link versions", partial(list, offered.versions), record["params_uri_range"])
-            yield equals(
-                f"{prefix}{side} link parameters hold the keys",
-                partial(keys.params_range, offered.versions, offered.kem),
-                offered,
-            )
-            if "params_uri_str" in record:
-                text = record["params_uri_str"]
-                yield equals(f"{prefix}{side} link parameters to text", partial(e2e_params_to_text, offered), text)
-                yield equals(f"{prefix}{side} link parameters from text", partial(e2e_params_from_text, text), offered)
+            wire, params = hexadecimal(record["params_smp"]), keys.params(case["version"], kem)
+            yield equals(f"{prefix}{side} parameters to bytes", partial(e2e_params.encode, params), wire)
+            yield equals(f"{prefix}{side} parameters from bytes", partial(e2e_params.decode, wire), params)
+        if "params_uri_range" in record:
+            offered = keys.params_range(E2EVersions(*record["params_uri_range"]), kem)
+            wire, text = hexadecimal(record["params_uri_smp"]), record["params_uri_str"]
+            yield equals(f"{prefix}{side} link parameters to bytes", partial(e2e_params_range.encode, offered), wire)
+            yield equals(f"{prefix}{side} link parameters from bytes", partial(e2e_params_range.decode, wire), offered)
+            yield equals(f"{prefix}{side} link parameters to text", partial(e2e_params_to_text, offered), text)
+            yield equals(f"{prefix}{side} link parameters from text", partial(e2e_params_from_text, text), offered)
