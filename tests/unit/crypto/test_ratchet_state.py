@@ -58,3 +58,13 @@ def test_stored_versions_are_checked(version: int, maximum: int) -> None:
     stored = ratchets()[0].to_bytes()
     with pytest.raises(DecodeError, match="version"):
         Ratchet.from_bytes(bytes([stored[0], 0, version, 0, maximum]) + stored[5:])
+
+
+@pytest.mark.parametrize(
+    ("ending", "message"), [(b"\2\0" + b"0" + b"\0\0", "flag"), (b"\0\1" + b"0" + b"\0\0", "large headers")]
+)
+def test_flags_are_checked(ending: bytes, message: str) -> None:
+    stored = ratchets()[0].to_bytes()
+    assert stored.endswith(b"\0\0" + b"0" + b"\0\0")
+    with pytest.raises(DecodeError, match=message):
+        Ratchet.from_bytes(stored[: -len(ending)] + ending)
