@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from smpchat.crypto.keys import Ed448PrivateKey, Ed25519PrivateKey, X25519PrivateKey
+from smpchat.crypto.keys import AuthPrivateKey, Ed448PrivateKey, Ed25519PrivateKey, X25519PrivateKey, X25519PublicKey
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import BLOCK_SIZE, encode_batches, pad_block
 from smpchat.protocol.commands import (
@@ -210,7 +210,7 @@ def test_authorisation_of_every_key_kind(kind: Kind) -> None:
     async def check(stage: Stage) -> None:
         peer, sender = await stage.peer(), await stage.peer()
         entropy = SeededEntropy("kinds")
-        keys = [Ed25519PrivateKey.generate(entropy), Ed448PrivateKey.generate(entropy)]
+        keys: list[AuthPrivateKey] = [Ed25519PrivateKey.generate(entropy), Ed448PrivateKey.generate(entropy)]
         if kind.version >= 7 and kind.with_key:
             keys.append(X25519PrivateKey.generate(entropy))
         for key in keys:
@@ -475,7 +475,7 @@ def test_quota(kind: Kind) -> None:
         assert body(queue, message) == b"2"
         assert await sender.ask(Send(True, b"3"), queue.snd_id) == QUOTA
         message = await recipient.ask(ack(message), queue.rcv_id, queue.key)
-        assert queue.open(message) == QuotaMarker(NOW)  # type: ignore[arg-type]
+        assert queue.open(message) == QuotaMarker(NOW)
         assert await sender.ask(Send(True, b"3"), queue.snd_id) == QUOTA
         assert await recipient.ask(ack(message), queue.rcv_id, queue.key) == Ok()
         assert await sender.ask(Send(True, b"3"), queue.snd_id) == Ok()
@@ -639,13 +639,16 @@ def test_other_commands_that_are_not_offered(kind: Kind) -> None:
         assert await peer.ask(LKey(SOME_KEY.public()), UNKNOWN_ID, SOME_KEY) == PROHIBITED
         assert await peer.ask(NSub(), UNKNOWN_ID) == NO_AUTH
         assert await peer.ask(NSub(), UNKNOWN_ID, SOME_KEY) == AUTH
-        for command in (Subs(), NSubs()):
+        of_services: list[Command] = [Subs(), NSubs()]
+        for command in of_services:
             assert await peer.ask(command, UNKNOWN_ID, SOME_KEY) == err("SERVICE")
-        for command in (LGet(), PFwd(18, DH.public(), b"x")):
+        with_entity: list[Command] = [LGet(), PFwd(18, DH.public(), b"x")]
+        for command in with_entity:
             assert await peer.ask(command) == NO_ENTITY
             assert await peer.ask(command, UNKNOWN_ID, auth=WRONG_SIGNATURE) == HAS_AUTH
             assert await peer.ask(command, UNKNOWN_ID) == PROHIBITED
-        for command in (Prxy(SMPServer(("localhost",), "", bytes(32)), None), RFwd(b"x")):
+        bare: list[Command] = [Prxy(SMPServer(("localhost",), "", bytes(32)), None), RFwd(b"x")]
+        for command in bare:
             assert await peer.ask(command, UNKNOWN_ID) == HAS_AUTH
             assert await peer.ask(command) == PROHIBITED
 
@@ -671,8 +674,6 @@ def test_new_with_what_is_not_offered(version: int) -> None:
 def test_new_with_a_key_of_low_order() -> None:
     async def check(stage: Stage) -> None:
         peer = await stage.peer()
-        from smpchat.crypto.keys import X25519PublicKey
-
         new = New(SOME_KEY.public(), X25519PublicKey(bytes(32)))
         assert await peer.ask(new, b"", SOME_KEY) == err("CRYPTO")
         assert await peer.is_quiet()
@@ -692,7 +693,7 @@ def test_a_send_right_behind_new_or_sub_is_pushed() -> None:
             queue = await recipient.create()
             await sender.send(sender.transmission(Send(False, b"hello"), queue.snd_id))
             message = await recipient.event(queue.rcv_id)
-            assert await sender.receive() != ()
+            assert (await sender.receive())[2] == Ok()
             assert await recipient.ask(ack(message), queue.rcv_id, queue.key) == Ok()
 
     on(Kind(18), check)

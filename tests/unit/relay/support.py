@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,8 @@ from smpchat.protocol.commands import (
     Ids,
     Msg,
     New,
+    Ping,
+    Pong,
     QueueMode,
     QueueRequest,
     decode_broker,
@@ -191,8 +193,6 @@ class Peer:
 
     async def is_quiet(self) -> bool:
         """Whether nothing is under way: the answer to a PING is the next thing to come."""
-        from smpchat.protocol.commands import Ping, Pong
-
         return await self.ask(Ping()) == Pong()
 
 
@@ -231,9 +231,6 @@ async def shake_hands(
         extension=extension,
     )
     return Peer(connection, session, seed)
-
-
-Connect = Callable[..., "asyncio.Future[Peer]"]
 
 
 class Relay:

@@ -1,0 +1,81 @@
+"""``python -m smpchat.relay FOLDER``: one relay in the foreground, stopped by SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.relay.daemon import EXIT_RUNNING, LOCAL, PASSWORD_VARIABLE, run_relay
+from smpchat.relay.errors import RelayError, RelayRunning
+
+_log = logging.getLogger("smpchat.relay")
+
+
+def _versions(text: str) -> VersionRange:
+    try:
+        versions = VersionRange.parse(text)
+    except DecodeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not (SMP_VERSIONS.contains(versions.minimum) and SMP_VERSIONS.contains(versions.maximum)):
+        raise argparse.ArgumentTypeError(f"{text}: this relay speaks versions {SMP_VERSIONS}")
+    return versions
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is no port number")
+    return int(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a relay; returns the exit status: 0, 1 after an error, `EXIT_RUNNING`."""
+    parser = argparse.ArgumentParser(prog="python -m smpchat.relay", description="Run the smpchat relay.")
+    parser.add_argument("folder", type=Path, help="where the relay keeps certificates, queues and messages")
+    parser.add_argument("--host", default=LOCAL, help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=0, help="default: the one used before, or any free one")
+    parser.add_argument("--versions", type=_versions, default=SMP_VERSIONS, help="SMP versions offered, such as 7-14")
+    parser.add_argument("--no-extensions", action="store_true", help="offer nothing beyond standard SMP")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if sys.platform != "win32":
+        os.umask(0o077)
+    try:
+        asyncio.run(_run(options))
+    except RelayRunning as error:
+        _log.error("%s", error)
+        return EXIT_RUNNING
+    except RelayError as error:
+        _log.error("%s", error)
+        return 1
+    return 0
+
+
+async def _run(options: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    await run_relay(
+        options.folder,
+        options.host,
+        options.port,
+        stop=stop,
+        versions=options.versions,
+        extensions=not options.no_extensions,
+        password=os.environ.get(PASSWORD_VARIABLE) or None,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

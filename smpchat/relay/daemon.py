@@ -1,0 +1,332 @@
+"""One relay per folder: run here until told to stop, or in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from smpchat.crypto.entropy import Entropy, SystemEntropy
+from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
+from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.relay.errors import RelayError, RelayPortTaken, RelayRunning, RelayStartFailed, RelayTurnedOff
+from smpchat.relay.folder import (
+    DATABASE,
+    IDENTITY,
+    LOG,
+    FolderLock,
+    RelayInfo,
+    is_locked,
+    is_turned_off,
+    read_state,
+    status,
+    turn_off,
+    turn_on,
+    write_state,
+)
+from smpchat.relay.server import RelayServer
+from smpchat.relay.store import SQLiteStore
+from smpchat.transport.base import ListenFailed, TransportError
+from smpchat.transport.identity import Identity, load_or_create_identity
+
+EXIT_RUNNING = 3
+"""Exit status of ``python -m smpchat.relay`` when another relay has the folder."""
+PASSWORD_VARIABLE = "SMPCHAT_RELAY_PASSWORD"
+"""Carries the password to the background process: other users can read a command line, but no environment."""
+LOCAL = "127.0.0.1"
+
+_LOCK_PATIENCE = 0.5  # seconds; whoever asks for the status holds the lock for a moment
+_POLL = 0.02
+_LOG_LIMIT = 1_000_000  # bytes after which a start puts the log aside
+
+_log = logging.getLogger("smpchat.relay")
+
+
+async def run_relay(
+    folder: Path,
+    host: str = LOCAL,
+    port: int = 0,
+    *,
+    stop: asyncio.Event,
+    versions: VersionRange = SMP_VERSIONS,
+    extensions: bool = True,
+    password: str | None = None,
+    ready: Callable[[str, int], None] | None = None,
+    entropy: Entropy | None = None,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Runs the relay of ``folder`` until ``stop`` is set.
+
+    Args:
+        folder: Made at the first start, with certificates, database and port.
+        host: Address to listen on; a wildcard is printed as this machine's own address.
+        port: 0 for the port of the start before, at the first start for any free one.
+        password: What clients must give to create queues; it becomes part of the address.
+        ready: Called with address and port once connections are accepted.
+        clock: Unix time in seconds.
+    Raises:
+        RelayRunning: Another relay has the folder.
+        RelayPortTaken: The port is in use.
+        RelayError: The folder, its certificates or its database cannot be used, or another host failure.
+    """
+    folder = await asyncio.to_thread(_prepare_folder, folder)
+    lock = FolderLock(folder)
+    await _acquire(lock)
+    try:
+        await _run_locked(
+            folder, host, port, stop, versions, extensions, password, ready, entropy or SystemEntropy(), clock
+        )
+    finally:
+        lock.release()
+
+
+async def _run_locked(
+    folder: Path,
+    host: str,
+    port: int,
+    stop: asyncio.Event,
+    versions: VersionRange,
+    extensions: bool,
+    password: str | None,
+    ready: Callable[[str, int], None] | None,
+    entropy: Entropy,
+    clock: Callable[[], float],
+) -> None:
+    known = read_state(folder)
+    if known.pid is not None and known.port is not None:  # of a relay that was killed
+        write_state(folder, RelayInfo(address=known.address, port=known.port))
+    identity = _identity(folder, entropy, clock, host)
+    store = SQLiteStore(folder / DATABASE)
+    try:
+        server = RelayServer(
+            store, identity, entropy=entropy, clock=clock, versions=versions, extensions=extensions, password=password
+        )
+        await _listen(server, host, port or known.port or 0)
+        address = _address(identity, host, server.port, password)
+        running = RelayInfo("running", address, os.getpid(), server.port)
+        try:
+            write_state(folder, running)
+            _log.info("the relay is ready with %d queues, versions %s", store.queue_count, versions)
+            if ready is not None:
+                ready(address, server.port)
+            await server.wait(stop)
+        finally:
+            await server.close()
+            write_state(folder, RelayInfo(address=address, port=running.port))
+            _log.info("the relay has stopped")
+    finally:
+        store.close()
+
+
+def _prepare_folder(folder: Path) -> Path:
+    folder = folder.absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise RelayError(f"The relay's folder cannot be made: {error}.") from error
+    return folder
+
+
+async def _acquire(lock: FolderLock) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _LOCK_PATIENCE
+    while not lock.acquire():
+        if loop.time() > deadline:
+            raise RelayRunning("Another relay already runs on this folder.")
+        await asyncio.sleep(_POLL)
+
+
+def _identity(folder: Path, entropy: Entropy, clock: Callable[[], float], host: str) -> Identity:
+    now = datetime.fromtimestamp(clock(), UTC)
+    try:
+        return load_or_create_identity(folder / IDENTITY, entropy, now, [_public_host(host)])[0]
+    except TransportError as error:
+        raise RelayError(f"The relay's certificates cannot be used: {error}.") from error
+
+
+async def _listen(server: RelayServer, host: str, port: int) -> None:
+    try:
+        await server.start(host, port)
+    except ListenFailed as error:
+        await server.close()
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE:
+            raise RelayPortTaken(f"Port {port} is used by another program.") from error
+        raise RelayError(f"The relay {error}.") from error
+
+
+def _address(identity: Identity, host: str, port: int, password: str | None) -> str:
+    server = SMPServer((_public_host(host),), str(port), identity.fingerprint)
+    return format_server(SMPServerAddress(server, password))
+
+
+def _public_host(host: str) -> str:
+    """What others can connect to when the relay listens on ``host``."""
+    try:
+        wildcard = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        wildcard = not host
+    if not wildcard:
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: only asks which own address a way out would have
+            return str(probe.getsockname()[0])
+        except OSError:
+            return LOCAL
+
+
+def start_background(
+    folder: Path,
+    host: str = LOCAL,
+    port: int = 0,
+    *,
+    versions: VersionRange = SMP_VERSIONS,
+    extensions: bool = True,
+    password: str | None = None,
+    on_demand: bool = False,
+    timeout: float = 20.0,
+) -> RelayInfo:
+    """Starts the relay of ``folder`` in a process of its own and waits until it accepts connections.
+
+    The process is in its own session, inherits no descriptors and outlives this one. A relay that runs already is
+    left as it is. Blocks; call it on a thread in asyncio programs.
+
+    Args:
+        on_demand: Not because somebody asked for the relay: refuse if it was stopped on purpose.
+        timeout: Seconds until it must accept connections.
+    Raises:
+        RelayTurnedOff: On demand, but ``relay stop`` was the last word.
+        RelayStartFailed: It ended at once, with the reason it gave, or is not ready in time.
+        RelayError: The folder cannot be used.
+    """
+    folder = _prepare_folder(folder)
+    if on_demand and is_turned_off(folder):
+        raise RelayTurnedOff("The relay of this computer was stopped.")
+    turn_on(folder)
+    info = status(folder)
+    if info.state == "running" and _accepts(info, host):
+        return info
+    arguments = [str(folder), "--host", host, "--port", str(port), "--versions", str(versions)]
+    if not extensions:
+        arguments.append("--no-extensions")
+    deadline = time.monotonic() + timeout
+    log_start, process = _spawn(folder, arguments, password)
+    while time.monotonic() < deadline:
+        info = status(folder)
+        if info.state == "running" and _accepts(info, host):
+            return info
+        if process.poll() not in (None, EXIT_RUNNING):
+            raise RelayStartFailed(f"The relay did not start: {_last_words(folder, log_start)}")
+        time.sleep(_POLL)
+    raise RelayStartFailed(f"The relay accepts no connections after {timeout:g} seconds.")
+
+
+def _spawn(folder: Path, arguments: list[str], password: str | None) -> tuple[int, subprocess.Popen[bytes]]:
+    """The process, and where in the log its words begin."""
+    path = folder / LOG
+    environment = {name: value for name, value in os.environ.items() if name != PASSWORD_VARIABLE}
+    if password is not None:
+        environment[PASSWORD_VARIABLE] = password
+    # -P: whatever lies in the current directory must not be imported.
+    command = [sys.executable, "-P", "-m", "smpchat.relay", *arguments]
+    try:
+        if path.exists() and path.stat().st_size > _LOG_LIMIT:
+            path.replace(folder / f"{LOG}.1")
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
+            start = log.seek(0, os.SEEK_END)
+            if sys.platform == "win32":
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    env=environment,
+                    cwd=folder,
+                    creationflags=subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP,
+                )
+            else:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    env=environment,
+                    cwd=folder,
+                    start_new_session=True,
+                )
+    except OSError as error:
+        raise RelayStartFailed(f"The relay's process cannot be started: {error}.") from error
+    # Waited for, so that it leaves no zombie if this process outlives it.
+    threading.Thread(target=process.wait, name="relay-process", daemon=True).start()
+    return start, process
+
+
+def _accepts(info: RelayInfo, host: str) -> bool:
+    """Whether something accepts connections on the relay's port."""
+    if info.port is None:
+        return False
+    try:
+        wildcard = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        wildcard = not host
+    try:
+        with socket.create_connection((LOCAL if wildcard else host, info.port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _last_words(folder: Path, start: int) -> str:
+    try:
+        with (folder / LOG).open("rb") as log:
+            log.seek(start)
+            lines = log.read(65_536).decode("utf-8", "replace").split("\n")
+    except OSError as error:
+        return f"its log cannot be read: {error}."
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it gave no reason.")
+
+
+def stop(folder: Path, *, timeout: float = 10.0) -> RelayInfo:
+    """Stops the relay of ``folder``, wherever it was started, and turns off starting on demand. Blocks.
+
+    Args:
+        timeout: Seconds after which it is killed; what it answered is kept all the same.
+    Raises:
+        RelayError: It runs on nevertheless, or belongs to another user.
+    """
+    turn_off(folder)
+    asked: int | None = None
+    deadline = time.monotonic() + timeout
+    while is_locked(folder):
+        late = time.monotonic() > deadline
+        pid = read_state(folder).pid  # a relay that is only starting has written none yet
+        if pid is not None and (late or pid != asked):
+            _signal(pid, kill=late)
+            asked = pid
+        if time.monotonic() > deadline + 5:
+            raise RelayError("The relay does not stop.")
+        time.sleep(_POLL)
+    return status(folder)
+
+
+def _signal(pid: int, *, kill: bool) -> None:
+    number = signal.SIGTERM
+    if kill and sys.platform != "win32":
+        number = signal.SIGKILL
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return  # it ended between the look and the signal
+    except OSError as error:
+        raise RelayError(f"The relay cannot be stopped: {error}.") from error

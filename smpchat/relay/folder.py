@@ -1,0 +1,172 @@
+"""The folder of a relay: its lock, its state file and the mark that it was stopped on purpose.
+
+::
+
+    identity/     certificates and keys (`smpchat.transport.identity`)
+    relay.db      queues and messages
+    relay.json    port, address, and the process id while it runs; readable by the owner only
+    relay.lock    locked by the relay that runs
+    relay.log     what a relay in the background says
+    stopped       present after ``relay stop``, until ``relay start``
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from smpchat.relay.errors import RelayError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+IDENTITY, DATABASE, STATE, LOCK, LOG, STOPPED = (
+    "identity",
+    "relay.db",
+    "relay.json",
+    "relay.lock",
+    "relay.log",
+    "stopped",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayInfo:
+    """What is known of the relay of a folder.
+
+    Attributes:
+        state: Whether it runs and accepts connections.
+        address: ``smp://…`` with port, and password if there is one; None before the first start.
+        pid: Process id; None unless it runs.
+        port: Remembered from the first start on, since links contain it.
+    """
+
+    state: Literal["running", "stopped"] = "stopped"
+    address: str | None = None
+    pid: int | None = None
+    port: int | None = None
+
+
+class FolderLock:
+    """An operating system lock on the folder, which ends with the process that holds it, however that ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOCK
+        self._file: int | None = None
+
+    def acquire(self) -> bool:
+        """Takes the lock; tells whether nobody else had it. Raises `RelayError` if the folder cannot be used."""
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise RelayError(f"The relay's folder cannot be used: {error}.") from error
+        if not _lock(file, shared=False):
+            os.close(file)
+            return False
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        """Gives the lock back. May be repeated."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a relay holds the folder. Looking takes a moment's shared lock, so a starting relay tries twice."""
+    try:
+        file = os.open(folder / LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise RelayError(f"The relay's folder cannot be used: {error}.") from error
+    try:
+        return not _lock(file, shared=True)
+    finally:
+        os.close(file)
+
+
+def _lock(file: int, *, shared: bool) -> bool:
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def read_state(folder: Path) -> RelayInfo:
+    """What the state file says; ``state`` is running if it names a process, which may be gone.
+
+    Raises:
+        RelayError: The file cannot be read or is damaged.
+    """
+    path = folder / STATE
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return RelayInfo()
+    except (OSError, ValueError) as error:
+        raise RelayError(f"{path} cannot be read: {error}.") from error
+    match content:
+        case {"address": str() | None as address, "port": int() as port, "pid": int() | None as pid} if (
+            0 < port < 65536
+        ):
+            return RelayInfo("stopped" if pid is None else "running", address, pid, port)
+    raise RelayError(f"{path} is damaged: write the port that your links contain into it, or delete it.")
+
+
+def write_state(folder: Path, info: RelayInfo) -> None:
+    """Replaces the state file at once. Raises `RelayError`."""
+    content = {name: value for name, value in asdict(info).items() if name != "state"}
+    path, new = folder / STATE, folder / f"{STATE}.{os.getpid()}"
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            new.unlink()
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as error:
+        raise RelayError(f"{path} cannot be written: {error}.") from error
+
+
+def status(folder: Path) -> RelayInfo:
+    """Whether the relay of ``folder`` runs, and where. Raises `RelayError` if the folder cannot be read."""
+    info = read_state(folder)
+    if info.pid is not None and is_locked(folder):
+        return info
+    return replace(info, state="stopped", pid=None)
+
+
+def is_turned_off(folder: Path) -> bool:
+    """Whether the relay was stopped on purpose, so that nothing but ``relay start`` starts it."""
+    return (folder / STOPPED).exists()
+
+
+def turn_off(folder: Path) -> None:
+    """Leaves the mark. Raises `RelayError`."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / STOPPED).touch(mode=0o600)
+    except OSError as error:
+        raise RelayError(f"The relay's folder cannot be used: {error}.") from error
+
+
+def turn_on(folder: Path) -> None:
+    """Takes the mark away. Raises `RelayError`."""
+    try:
+        (folder / STOPPED).unlink(missing_ok=True)
+    except OSError as error:
+        raise RelayError(f"The relay's folder cannot be used: {error}.") from error

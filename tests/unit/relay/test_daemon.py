@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smpchat.protocol.address import parse_server
+from smpchat.protocol.commands import Ok, Send
+from smpchat.protocol.version import VersionRange
+from smpchat.relay import daemon
+from smpchat.relay.__main__ import main
+from smpchat.relay.daemon import EXIT_RUNNING, run_relay, start_background, stop
+from smpchat.relay.errors import RelayError, RelayPortTaken, RelayRunning, RelayStartFailed, RelayTurnedOff
+from smpchat.relay.folder import DATABASE, LOCK, LOG, STATE, FolderLock, RelayInfo, is_locked, read_state, status
+from smpchat.transport import tls
+
+
+async def run_until_ready(folder: Path, **options: object) -> tuple[asyncio.Task[None], asyncio.Event, str, int]:
+    stopping = asyncio.Event()
+    ready: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
+    relay = asyncio.create_task(
+        run_relay(
+            folder,
+            stop=stopping,
+            ready=lambda address, port: ready.set_result((address, port)),
+            **options,  # type: ignore[arg-type]
+        )
+    )
+    waiting: set[asyncio.Future[object]] = {relay, ready}  # type: ignore[arg-type]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=20)
+    if relay.done():
+        relay.result()
+    address, port = ready.result()
+    return relay, stopping, address, port
+
+
+def in_foreground(folder: Path, **options: object) -> tuple[str, int, RelayInfo]:
+    """Runs a relay until it is ready, stops it; address, port and what its status was meanwhile."""
+
+    async def within() -> tuple[str, int, RelayInfo]:
+        relay, stopping, address, port = await run_until_ready(folder, **options)
+        info = status(folder)
+        stopping.set()
+        await relay
+        return address, port, info
+
+    return asyncio.run(within())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose relay, if a test leaves one, is stopped."""
+    folder = tmp_path / "relay"
+    yield folder
+    if folder.exists():
+        (folder / STATE).exists() and stop(folder)
+
+
+# --- in the foreground ---------------------------------------------------------------------------------------------
+
+
+def test_the_first_start_makes_an_identity_and_the_address_stays(folder: Path) -> None:
+    address, port, info = in_foreground(folder)
+    assert info == RelayInfo("running", address, os.getpid(), port)
+    parsed = parse_server(address)
+    assert parsed.server.hosts == ("127.0.0.1",)
+    assert parsed.server.port_number == port
+    assert status(folder) == RelayInfo("stopped", address, None, port)
+    assert in_foreground(folder)[:2] == (address, port)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="mode bits")
+def test_only_the_owner_can_read_the_files(folder: Path) -> None:
+    in_foreground(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for name in (STATE, DATABASE, LOCK):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+
+
+def test_the_password_is_part_of_the_address(folder: Path) -> None:
+    address, _, _ = in_foreground(folder, password="secret")
+    assert parse_server(address).password == "secret"
+
+
+def test_a_wildcard_is_printed_as_an_address_of_this_machine(folder: Path) -> None:
+    address, _, _ = in_foreground(folder, host="0.0.0.0")
+    assert parse_server(address).server.hosts[0] not in ("0.0.0.0", "")
+
+
+def test_a_second_relay_on_the_folder_is_refused(folder: Path) -> None:
+    async def within() -> None:
+        relay, stopping, _, _ = await run_until_ready(folder)
+        with pytest.raises(RelayRunning):
+            await run_relay(folder, stop=asyncio.Event())
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "smpchat.relay", str(folder), stderr=asyncio.subprocess.DEVNULL
+        )
+        assert await process.wait() == EXIT_RUNNING
+        stopping.set()
+        await relay
+
+    asyncio.run(within())
+
+
+def test_a_port_in_use_is_not_replaced_by_another(folder: Path) -> None:
+    _, port, _ = in_foreground(folder)
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(RelayPortTaken, match=str(port)):
+        in_foreground(folder)
+    assert in_foreground(folder)[1] == port
+
+
+def test_an_address_of_another_machine_is_refused_in_words(folder: Path) -> None:
+    with pytest.raises(RelayError, match=r"cannot listen on 192\.0\.2\.1"):
+        in_foreground(folder, host="192.0.2.1")
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RelayError):
+        in_foreground(tmp_path / "file")
+    with pytest.raises(RelayError):
+        start_background(tmp_path / "file")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"address": null, "port": 0, "pid": null}', '{"port": "1"}'])
+def test_a_damaged_state_file_is_not_taken_for_a_first_start(folder: Path, content: str) -> None:
+    in_foreground(folder)
+    (folder / STATE).write_text(content)
+    with pytest.raises(RelayError, match=r"relay\.json"):
+        status(folder)
+    with pytest.raises(RelayError, match=r"relay\.json"):
+        in_foreground(folder)
+    (folder / STATE).unlink()
+
+
+def test_the_state_of_a_relay_that_was_killed_is_not_believed(folder: Path) -> None:
+    address, port, _ = in_foreground(folder)
+    state = json.loads((folder / STATE).read_text())
+    (folder / STATE).write_text(json.dumps(state | {"pid": os.getpid()}))
+    assert status(folder) == RelayInfo("stopped", address, None, port)
+    assert stop(folder).state == "stopped"  # and this process was sent no signal
+
+
+def test_the_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path)
+    lock = FolderLock(tmp_path)
+    assert lock.acquire()
+    assert is_locked(tmp_path)
+    assert not FolderLock(tmp_path).acquire()
+    lock.release()
+    lock.release()
+    assert not is_locked(tmp_path)
+
+
+def test_a_starting_relay_bears_with_somebody_who_looks_at_the_lock(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`is_locked` holds the lock for a moment; that is not another relay."""
+    tries = []
+    acquire = FolderLock.acquire
+
+    def busy_at_first(self: FolderLock) -> bool:
+        tries.append(self)
+        return len(tries) > 2 and acquire(self)
+
+    monkeypatch.setattr(FolderLock, "acquire", busy_at_first)
+    in_foreground(folder)
+    assert len(tries) == 3
+
+
+# --- in the background ---------------------------------------------------------------------------------------------
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_started_stopped_and_started_again(folder: Path) -> None:
+    info = start_background(folder)
+    assert info.state == "running"
+    assert info.pid is not None and info.pid != os.getpid()
+    assert info == status(folder) == start_background(folder) == start_background(folder, on_demand=True)
+    if sys.platform != "win32":
+        assert os.getsid(info.pid) == info.pid
+
+    stopped = stop(folder)
+    assert stopped == RelayInfo("stopped", info.address, None, info.port)
+    with pytest.raises(RelayTurnedOff):
+        start_background(folder, on_demand=True)
+    assert status(folder).state == "stopped"
+
+    again = start_background(folder)
+    assert (again.address, again.port) == (info.address, info.port)
+    assert stop(folder).state == "stopped"
+    deadline = time.monotonic() + 10
+    while alive(again.pid or 0) and time.monotonic() < deadline:
+        time.sleep(0.01)  # the lock is given back a moment before the process ends
+    assert not alive(again.pid or 0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_the_background_process_inherits_no_descriptors(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        os.set_inheritable(held.fileno(), True)
+        inode = os.readlink(f"/proc/self/fd/{held.fileno()}")
+        info = start_background(folder)
+        descriptors = Path(f"/proc/{info.pid}/fd")
+        links = {os.readlink(entry) for entry in descriptors.iterdir()}
+    assert inode not in links
+    assert os.readlink(descriptors / "0") == os.readlink(descriptors / "1") == "/dev/null"
+    assert os.readlink(descriptors / "2") == str(folder / LOG)
+
+
+def test_a_killed_relay_is_started_again_at_the_same_port(folder: Path) -> None:
+    info = start_background(folder)
+    assert info.pid is not None
+    os.kill(info.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while status(folder).state == "running" and time.monotonic() < deadline:
+        time.sleep(0.01)  # the operating system drops the lock with the process
+    again = start_background(folder, on_demand=True)
+    assert (again.address, again.port) == (info.address, info.port)
+    assert again.pid != info.pid
+
+
+def test_options_reach_the_background_process(folder: Path) -> None:
+    from tests.unit.relay.support import PATIENCE
+
+    info = start_background(folder, password="secret", versions=VersionRange(7, 14), extensions=False)
+    assert parse_server(info.address or "").password == "secret"
+    assert b"secret" not in Path(f"/proc/{info.pid}/cmdline").read_bytes()
+
+    async def hello() -> bytes:
+        connection = await tls.connect(["127.0.0.1"], info.port or 0, timeout=PATIENCE)
+        try:
+            return await connection.receive()
+        finally:
+            await connection.close()
+
+    block = asyncio.run(hello())
+    assert block[2:6] == b"\x00\x07\x00\x0e"
+    assert b"smpchat" not in block
+
+
+def test_why_it_did_not_start(folder: Path) -> None:
+    _, port, _ = in_foreground(folder)
+    with socket.create_server(("127.0.0.1", port)) as other:
+        other.close()  # only the number was wanted
+    blocker = socket.create_server(("127.0.0.1", port))
+    blocker.close()
+    (folder / DATABASE).write_bytes(b"not a database" * 100)
+    with pytest.raises(RelayStartFailed, match="database"):
+        start_background(folder)
+    (folder / DATABASE).unlink()
+
+
+def test_one_that_never_becomes_ready_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "_accepts", lambda info, host: False)
+    with pytest.raises(RelayStartFailed, match=r"no connections after 1\.5 seconds"):
+        start_background(folder, timeout=1.5)
+    deadline = time.monotonic() + 10
+    while read_state(folder).pid is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def test_what_was_stored_is_there_after_a_restart(folder: Path) -> None:
+    """Queue, key and message outlive the process; the test of crashes does it under load."""
+    from smpchat.client.connect import connect
+    from smpchat.crypto.entropy import SystemEntropy
+    from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
+    from smpchat.protocol.commands import Ids, Key, Msg, New, Sok, Sub
+
+    key, sender_key = Ed25519PrivateKey(b"\x01" * 32), Ed25519PrivateKey(b"\x02" * 32)
+
+    async def before(address: str) -> Ids:
+        session = await connect(
+            parse_server(address).server, entropy=SystemEntropy(), timeout=10, on_event=lambda *_: None
+        )
+        ids = await session.request(
+            New(key.public(), X25519PrivateKey(b"\x03" * 32).public(), subscribe=False), b"", key
+        )
+        assert isinstance(ids, Ids)
+        assert await session.request(Key(sender_key.public()), ids.rcv_id, key) == Ok()
+        assert await session.request(Send(False, b"kept"), ids.snd_id, sender_key) == Ok()
+        await session.close()
+        return ids
+
+    async def after(address: str, ids: Ids) -> None:
+        arrived: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        session = await connect(
+            parse_server(address).server,
+            entropy=SystemEntropy(),
+            timeout=10,
+            on_event=lambda _, entity, message: arrived.set_result((entity, type(message))),
+        )
+        assert await session.request(Sub(), ids.rcv_id, key) == Sok()
+        async with asyncio.timeout(10):
+            assert await arrived == (ids.rcv_id, Msg)
+        await session.close()
+
+    info = start_background(folder)
+    ids = asyncio.run(before(info.address or ""))
+    stop(folder)
+    info = start_background(folder)
+    asyncio.run(after(info.address or "", ids))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--port", "65536"], ["--port", "x"], ["--versions", "5-18"], ["--versions", "a"]]
+)
+def test_wrong_arguments_are_usage_errors(
+    tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path), *arguments])
+    assert ended.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
