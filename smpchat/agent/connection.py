@@ -30,6 +30,7 @@ from smpchat.agent.links import (
     parse_link,
 )
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueInfo, QueueURI
+from smpchat.agent.retry import REPEAT_CONFIRMATION
 from smpchat.agent.store import connections, outgoing, ratchets
 from smpchat.agent.store.connections import Connection, ReceiveQueue, SendQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
@@ -215,11 +216,14 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: h
     if state != before:
         connections.save_state(tx, connection_id, state, context.now())
     if type(state) is not type(before):
+        outgoing.drop(tx, connection_id, Lane.REPEAT)
         match state:
             case handshake.Failed(reason=reason):
                 _drop_outgoing(tx, context, connection_id, FAILURE_SENTENCES[reason])
             case handshake.Deleted():
                 _drop_outgoing(tx, context, connection_id, "The contact was deleted.")
+            case handshake.Connected() | handshake.AwaitingReady():
+                outgoing.forget_first_message(tx, connection_id)
     _queue_effects(tx, context, connection_id, effects)
     if handshake.may_send(state):
         release(tx, context, connection_id)
@@ -253,9 +257,15 @@ def _queue_effect(tx: sqlite3.Connection, context: Context, connection: Connecti
         case handshake.SendConfirmation(answer, signed):
             _send_confirmation(tx, context, connection, answer, signed=signed)
         case handshake.ResendConfirmationSigned():
-            outgoing.sign(tx, connection.id, Kind.CONFIRMATION)
+            _send_first(tx, connection.id, Kind.CONFIRMATION, signed=True)
+        case handshake.RepeatConfirmation():
+            waited = context.now() - (connection.ready_at or context.now())
+            pause = min(max(waited, REPEAT_CONFIRMATION.first), REPEAT_CONFIRMATION.longest)
+            _send_first(tx, connection.id, Kind.CONFIRMATION, signed=False, not_before=context.now() + pause)
         case handshake.SendHello(signed):
             _send_hello(tx, context, connection, signed=signed)
+        case handshake.ResendHello():
+            _send_first(tx, connection.id, Kind.HELLO, signed=True)
         case handshake.SendReady():
             _send_message(tx, context, connection, Hello(), notify=True, reference=None)
         case handshake.DeleteReceiveQueue():
@@ -296,17 +306,22 @@ def _send_confirmation(
     body = sealing.seal_first_message(
         tx, context.entropy, connection, send_queue, message, with_keys=True, signed=signed
     )
-    outgoing.enqueue(
-        tx, connection.id, Lane.SEND, Kind.CONFIRMATION, Priority.HANDSHAKE, body=body, signed=signed, notify=True
-    )
+    outgoing.save_first_message(tx, connection.id, body)
+    _send_first(tx, connection.id, Kind.CONFIRMATION, signed=signed)
 
 
 def _send_hello(tx: sqlite3.Connection, context: Context, connection: Connection, *, signed: bool) -> None:
     queue = required_send_queue(tx, connection.id)
     message = ConnInfo(context.application.connection_info(tx, connection.id))
     body = sealing.seal_first_message(tx, context.entropy, connection, queue, message, with_keys=False, signed=signed)
+    outgoing.save_first_message(tx, connection.id, body)
+    _send_first(tx, connection.id, Kind.HELLO, signed=signed)
+
+
+def _send_first(tx: sqlite3.Connection, connection_id: int, kind: Kind, *, signed: bool, not_before: float = 0) -> None:
+    lane = Lane.REPEAT if not_before else Lane.SEND
     outgoing.enqueue(
-        tx, connection.id, Lane.SEND, Kind.HELLO, Priority.HANDSHAKE, body=body, signed=signed, notify=True
+        tx, connection_id, lane, kind, Priority.HANDSHAKE, signed=signed, notify=True, not_before=not_before
     )
 
 
@@ -390,7 +405,5 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
 def forget_if_deleted(tx: sqlite3.Connection, connection_id: int) -> None:
     """Remove the last traces of a deleted connection once nothing is left to do for it."""
     connection = connections.load(tx, connection_id)
-    if isinstance(connection.state, handshake.Deleted) and not any(
-        outgoing.head(tx, connection_id, lane, 1) for lane in Lane
-    ):
+    if isinstance(connection.state, handshake.Deleted) and outgoing.is_empty(tx, connection_id):
         connections.delete(tx, connection_id)

@@ -48,6 +48,17 @@ class Failure(StrEnum):
     QUEUE_REFUSED = "queue-refused"
 
 
+class Repeat(StrEnum):
+    """What becomes of a confirmation that the relay has, while no hello comes (handshake.md 5)."""
+
+    NONE = "none"
+    """Nothing: it was signed, so the relay's OK says that our key is the queue's."""
+    UNSIGNED = "unsigned"
+    """The same bytes again, now and then: is the queue still unsecured?"""
+    SIGNED = "signed"
+    """It is secured: the same bytes once signed tell whether with our key."""
+
+
 class KeyChoice(StrEnum):
     """Which key the receive queue is secured with."""
 
@@ -117,6 +128,7 @@ class AwaitingHello:
     terms: Terms
     send_early: bool
     answer: Answer
+    repeat: Repeat = Repeat.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +360,12 @@ class SendConfirmation:
 
 @dataclass(frozen=True, slots=True)
 class ResendConfirmationSigned:
-    """Send the same confirmation again, authorised with the key it carries."""
+    """Send the same confirmation again at once, authorised with the key it carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatConfirmation:
+    """Send the same confirmation again after a pause that grows; it holds nothing up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +373,11 @@ class SendHello:
     """Seal and send our profile; unsigned, it carries a key for the peer's queue."""
 
     signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResendHello:
+    """Send the same hello again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +396,9 @@ Effect = (
     | SecureSendQueue
     | SendConfirmation
     | ResendConfirmationSigned
+    | RepeatConfirmation
     | SendHello
+    | ResendHello
     | SendReady
     | DeleteReceiveQueue
 )
@@ -452,8 +476,19 @@ def _joiner(state: Joining | Confirming | AwaitingHello | SecuringReply, event: 
             return made, (SecureReceiveQueue(KeyChoice.REPLY, before_sending=True),)
         case Joining(), ReceiveQueueSecured():
             return _confirm_when_ready(replace(state, receive_queue_ready=True, receive_queue_keyed=True))
-        case Confirming(), ConfirmationAccepted():
+        case Confirming(signed=True), ConfirmationAccepted():
             return AwaitingHello(state.terms, state.send_early, state.answer), ()
+        case Confirming(), ConfirmationAccepted():
+            awaiting = AwaitingHello(state.terms, state.send_early, state.answer, Repeat.UNSIGNED)
+            return awaiting, (RepeatConfirmation(),)
+        case AwaitingHello(repeat=Repeat.UNSIGNED), ConfirmationAccepted():
+            return state, (RepeatConfirmation(),)
+        case AwaitingHello(repeat=Repeat.UNSIGNED), ConfirmationRefused():
+            return replace(state, repeat=Repeat.SIGNED), (ResendConfirmationSigned(),)
+        case AwaitingHello(repeat=Repeat.SIGNED), ConfirmationAccepted():
+            return replace(state, repeat=Repeat.NONE), ()
+        case AwaitingHello(repeat=Repeat.SIGNED), ConfirmationRefused():
+            return _link_used(state)
         case Confirming(signed=True), ConfirmationRefused():
             return _link_used(state)
         case Confirming(), ConfirmationRefused():
@@ -488,7 +523,7 @@ def _confirm_when_ready(state: Joining) -> Step:
     return Confirming(terms, state.send_early, answer, signed=terms.sender_securable), effects
 
 
-def _link_used(state: Joining | Confirming) -> Step:
+def _link_used(state: Joining | Confirming | AwaitingHello) -> Step:
     return Failed(Role.JOINER, state.terms, Failure.LINK_USED), (DeleteReceiveQueue(),)
 
 
@@ -508,7 +543,7 @@ def _initiator(state: Inviting | Invited | Answering, event: Event) -> Step:
             return AwaitingReady(Role.INITIATOR, state.terms, send_early=False), ()
         case Answering(answer=Answer.SECURED, securable=True, repaired=False), HelloRefused():
             # our hello overtook the joiner's KEY: secure the queue with the same key (handshake.md 4)
-            return replace(state, repaired=True), (SecureSendQueue(),)
+            return replace(state, repaired=True), (SecureSendQueue(), ResendHello())
         case Answering(), (HelloRefused() | SendQueueRefused()):
             return Failed(Role.INITIATOR, state.terms, Failure.REPLY_REFUSED), (DeleteReceiveQueue(),)
         case Answering(), ReceiveQueueRefused():

@@ -72,7 +72,8 @@ def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
     queue = connection_steps.required_send_queue(tx, item.connection_id)
     if item.kind is Kind.SECURE_SEND:
         return Request(SKey(queue.auth_key.public()), queue.snd_id, queue.auth_key)
-    return Request(Send(item.notify, item.body), queue.snd_id, queue.auth_key if item.signed else None)
+    body = item.body if item.kind is Kind.MESSAGE else outgoing.first_message(tx, item.connection_id)
+    return Request(Send(item.notify, body), queue.snd_id, queue.auth_key if item.signed else None)
 
 
 def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem]:
@@ -193,12 +194,6 @@ def accepted(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None
 
 def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: ErrorCode) -> Verdict:
     """The relay answered with an error: final for the item, or a reason to repeat it."""
-    if not outgoing.exists(tx, item.id):
-        return Verdict.DONE
-    if item.kind is Kind.DELETE and code == ErrorCode.AUTH:  # it was deleted before
-        outgoing.done(tx, item.id)
-        _queue_deleted(tx, item)
-        return Verdict.DONE
     if code == ErrorCode.QUOTA:
         return Verdict.FULL
     if code != ErrorCode.AUTH:
@@ -207,25 +202,17 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
         return Verdict.RETRY
     if item.kind is Kind.MESSAGE:
         return _message_failed(tx, context, item, "Your contact's queue is gone: they may have deleted this contact.")
-    if item.kind is Kind.CREATE:
-        return Verdict.RETRY
-    before = connections.load(tx, item.connection_id).state
-    connection_steps.apply(tx, context, item.connection_id, _REFUSED[item.kind])
-    keeps = item.kind in (Kind.CONFIRMATION, Kind.HELLO) and _repaired(tx, item, before)
-    if not keeps:
-        outgoing.done(tx, item.id)
+    if not outgoing.done(tx, item.id):
+        return Verdict.DONE
+    if item.kind is Kind.DELETE:  # it was deleted before
+        _queue_deleted(tx, item)
+    else:
+        connection_steps.apply(tx, context, item.connection_id, _REFUSED[item.kind])
     return Verdict.DONE
 
 
-def _repaired(tx: sqlite3.Connection, item: OutboxItem, before: handshake.State) -> bool:
-    """Whether the machine answered a refusal by trying the same bytes another way."""
-    after = connections.load(tx, item.connection_id).state
-    return type(after) is type(before) and after != before
-
-
 def _message_failed(tx: sqlite3.Connection, context: Context, item: OutboxItem, reason: str) -> Verdict:
-    outgoing.done(tx, item.id)
-    if item.reference is not None:
+    if outgoing.done(tx, item.id) and item.reference is not None:
         context.application.message_failed(tx, item.reference, reason)
     return Verdict.DONE
 

@@ -22,6 +22,8 @@ UNANSWERED = Delays(2, 120)
 """A relay answered late, or with an error of its own (agent-wire 5.4: 2 s growing to 2 min)."""
 QUOTA = Delays(10, 600)
 """The peer's queue is full; the peer's QCONT ends the wait early."""
+REPEAT_CONFIRMATION = Delays(300, 86_400)
+"""An unsigned confirmation is repeated when as long again has passed as since the first time (handshake.md 5)."""
 FIRST_MESSAGE = (5.0, 30.0, 180.0)
 """When to subscribe again while a first message is awaited, in seconds after the last time; the last repeats."""
 AFTER_SUBSCRIBING = 1.0

@@ -74,6 +74,7 @@ class AgentRunner:
         self._resting: dict[LaneKey, asyncio.TimerHandle] = {}
         self._blocked: dict[LaneKey, SMPServer | None] = {}
         self._attempts: dict[LaneKey, int] = {}
+        self._alarm: asyncio.TimerHandle | None = None
         self._plan = SubscriptionPlan()
         self._plan_changed = asyncio.Event()
         self._plain_new: set[SMPServer] = set()
@@ -91,7 +92,7 @@ class AgentRunner:
                 self.kick()
         finally:
             self._database.on_commit = None
-            for timer in self._resting.values():
+            for timer in (*self._resting.values(), *([self._alarm] if self._alarm else [])):
                 timer.cancel()
             for task in self._tasks:
                 task.cancel()
@@ -102,10 +103,16 @@ class AgentRunner:
 
     def kick(self) -> None:
         """Start every lane that has work and is neither running, resting nor waiting for its relay."""
-        for key in outgoing.lanes(self._database.connection):
+        now = self._context.now()
+        for key in outgoing.lanes(self._database.connection, now):
             if key not in self._busy and key not in self._resting and key not in self._blocked:
                 self._busy.add(key)
                 self._spawn(self._run_lane(key))
+        if self._alarm is not None:
+            self._alarm.cancel()
+        deadline = outgoing.next_deadline(self._database.connection, now)
+        loop = asyncio.get_running_loop()
+        self._alarm = None if deadline is None else loop.call_later(deadline - now, self.kick)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -116,7 +123,7 @@ class AgentRunner:
     async def _run_lane(self, key: LaneKey) -> None:
         server: SMPServer | None = None
         try:
-            while items := outgoing.head(self._database.connection, *key, outbox.PIPELINE):
+            while items := outgoing.head(self._database.connection, *key, outbox.PIPELINE, self._context.now()):
                 if items[0].kind is Kind.CREATE:
                     verdict = await self._create(items[0])
                 else:

@@ -316,7 +316,7 @@ class ChatService:
 
     def is_idle(self) -> bool:
         """Whether nothing is left to be sent to a relay; messages held back by a handshake do not count."""
-        return not outgoing.lanes(self._tx)
+        return not outgoing.lanes(self._tx, self.now())
 
     def status(self) -> Status:
         """Invitations, handshakes, pending messages and relays."""

@@ -95,7 +95,7 @@ def _table(role: Role) -> str:
         if after == state and not effects:
             unchanged.setdefault(_name(state), {})[_name(event)] = None
             continue
-        row = (_describe(state), _describe(event), _describe(after), "; ".join(map(_describe, effects)) or "–")
+        row = (_describe(state), _describe(event), _describe(after), "; ".join(map(_describe, effects)) or "none")
         rows.setdefault(row, {})[_variant(state)] = None
     lines = [f"## The {role}\n", "| state | event | next | effects | variants |", "|---|---|---|---|---|"]
     ordered = sorted(rows.items(), key=lambda item: (_ORDER.index(item[0][0].split(" ")[0]), item[0]))

@@ -12,6 +12,7 @@ class Lane(StrEnum):
 
     SEND = "send"
     RECEIVE = "receive"
+    REPEAT = "repeat"
 
 
 class Kind(StrEnum):
@@ -42,7 +43,8 @@ class OutboxItem:
     """One command for a relay, to be repeated until it is answered.
 
     Attributes:
-        body: Body of a SEND, key of a KEY, or parameters of a NEW.
+        body: Body of a message, key of a KEY, or parameters of a NEW; confirmations and hellos are in
+            `first_message`.
         signed: Whether the SEND is authorised.
         reference: The application's number of the message; None for the agent's own.
     """
@@ -68,12 +70,13 @@ def enqueue(
     signed: bool = True,
     notify: bool = False,
     reference: int | None = None,
+    not_before: float = 0,
 ) -> None:
-    """Put an item into the outbox."""
+    """Put an item into the outbox; it is not looked at before a time given in POSIX seconds."""
     tx.execute(
-        "INSERT INTO outbox (connection_id, lane, priority, kind, body, signed, notify, reference)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (connection_id, lane, priority, kind, body, signed, notify, reference),
+        "INSERT INTO outbox (connection_id, lane, priority, kind, body, signed, notify, reference, not_before)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (connection_id, lane, priority, kind, body, signed, notify, reference, not_before),
     )
 
 
@@ -90,24 +93,32 @@ def _item(row: sqlite3.Row) -> OutboxItem:
     )
 
 
-def lanes(tx: sqlite3.Connection) -> list[tuple[int, Lane]]:
-    """Lanes with something to do."""
-    rows = tx.execute("SELECT DISTINCT connection_id, lane FROM outbox ORDER BY connection_id, lane")
+def lanes(tx: sqlite3.Connection, now: float) -> list[tuple[int, Lane]]:
+    """Lanes with something to do at this time."""
+    query = "SELECT DISTINCT connection_id, lane FROM outbox WHERE not_before <= ? ORDER BY connection_id, lane"
+    rows = tx.execute(query, (now,))
     return [(row["connection_id"], Lane(row["lane"])) for row in rows]
 
 
-def head(tx: sqlite3.Connection, connection_id: int, lane: Lane, limit: int) -> list[OutboxItem]:
-    """The next items of a lane."""
+def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
+    """When the first item that is to wait may be looked at."""
+    row = tx.execute("SELECT min(not_before) FROM outbox WHERE not_before > ?", (now,)).fetchone()
+    deadline: float | None = row[0]
+    return deadline
+
+
+def head(tx: sqlite3.Connection, connection_id: int, lane: Lane, limit: int, now: float) -> list[OutboxItem]:
+    """The next items of a lane at this time."""
     rows = tx.execute(
-        "SELECT * FROM outbox WHERE connection_id = ? AND lane = ? ORDER BY priority, id LIMIT ?",
-        (connection_id, lane, limit),
+        "SELECT * FROM outbox WHERE connection_id = ? AND lane = ? AND not_before <= ? ORDER BY priority, id LIMIT ?",
+        (connection_id, lane, now, limit),
     )
     return [_item(row) for row in rows]
 
 
-def exists(tx: sqlite3.Connection, item_id: int) -> bool:
-    """Whether an item is still to be done."""
-    return tx.execute("SELECT 1 FROM outbox WHERE id = ?", (item_id,)).fetchone() is not None
+def is_empty(tx: sqlite3.Connection, connection_id: int) -> bool:
+    """Whether nothing is left to do for a connection, now or later."""
+    return tx.execute("SELECT 1 FROM outbox WHERE connection_id = ?", (connection_id,)).fetchone() is None
 
 
 def done(tx: sqlite3.Connection, item_id: int) -> bool:
@@ -115,9 +126,28 @@ def done(tx: sqlite3.Connection, item_id: int) -> bool:
     return tx.execute("DELETE FROM outbox WHERE id = ?", (item_id,)).rowcount > 0
 
 
-def sign(tx: sqlite3.Connection, connection_id: int, kind: Kind) -> None:
-    """Send the connection's item of this kind authorised from now on."""
-    tx.execute("UPDATE outbox SET signed = 1 WHERE connection_id = ? AND kind = ?", (connection_id, kind))
+def drop(tx: sqlite3.Connection, connection_id: int, lane: Lane) -> None:
+    """Remove everything in a lane."""
+    tx.execute("DELETE FROM outbox WHERE connection_id = ? AND lane = ?", (connection_id, lane))
+
+
+def save_first_message(tx: sqlite3.Connection, connection_id: int, body: bytes) -> None:
+    """The sealed confirmation or hello: every try sends these bytes."""
+    tx.execute("INSERT OR REPLACE INTO first_messages VALUES (?, ?)", (connection_id, body))
+
+
+def first_message(tx: sqlite3.Connection, connection_id: int) -> bytes:
+    """The sealed confirmation or hello. Raises `LookupError` once it is forgotten."""
+    row = tx.execute("SELECT body FROM first_messages WHERE connection_id = ?", (connection_id,)).fetchone()
+    if row is None:
+        raise LookupError("the first message was forgotten")
+    body: bytes = row["body"]
+    return body
+
+
+def forget_first_message(tx: sqlite3.Connection, connection_id: int) -> None:
+    """The handshake is over."""
+    tx.execute("DELETE FROM first_messages WHERE connection_id = ?", (connection_id,))
 
 
 def clear(tx: sqlite3.Connection, connection_id: int) -> list[int]:

@@ -68,6 +68,10 @@ AGENT_MIGRATIONS = (
         notify INTEGER NOT NULL,
         reference INTEGER
     );
+    CREATE TABLE first_messages (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        body BLOB NOT NULL
+    );
     CREATE TABLE outbox (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
@@ -77,7 +81,8 @@ AGENT_MIGRATIONS = (
         body BLOB NOT NULL DEFAULT x'',
         signed INTEGER NOT NULL DEFAULT 1,
         notify INTEGER NOT NULL DEFAULT 0,
-        reference INTEGER
+        reference INTEGER,
+        not_before REAL NOT NULL DEFAULT 0
     );
     CREATE INDEX outbox_lanes ON outbox (connection_id, lane, priority, id);
     CREATE TABLE sent_messages (

@@ -88,6 +88,7 @@ class TestJoiner:
         assert not hs.may_send(state)
         state, _ = run((state, ()), hs.ConfirmationAccepted())
         assert hs.connection_state(state) is ConnectionState.READY and not hs.may_send(state)
+        assert run((state, ()), hs.ConfirmationAccepted()) == (state, [hs.RepeatConfirmation()])
         state, effects = run((state, ()), hs.HelloReceived(sender_key=False))
         assert effects == [hs.SendReady()] and hs.may_send(state)
 
@@ -111,7 +112,8 @@ class TestJoiner:
             hs.SendConfirmation(Answer.REPLY, signed=False),
         ]
         state, effects = run((state, ()), hs.ConfirmationAccepted(), hs.HelloReceived(sender_key=True))
-        assert effects == [hs.SecureReceiveQueue(KeyChoice.PEER, before_sending=True)] and not hs.may_send(state)
+        assert effects == [hs.RepeatConfirmation(), hs.SecureReceiveQueue(KeyChoice.PEER, before_sending=True)]
+        assert not hs.may_send(state)
         state, effects = run((state, ()), hs.ReceiveQueueSecured())
         assert effects == [hs.SendReady()] and not hs.may_send(state)
         state, effects = run((state, ()), hs.PeerReady())
@@ -134,6 +136,16 @@ class TestJoiner:
         assert effects == (hs.ResendConfirmationSigned(),)
         assert hs.connection_state(step(state, hs.ConfirmationAccepted())[0]) is ConnectionState.READY
         assert hs.connection_state(step(state, hs.ConfirmationRefused())[0]) is ConnectionState.FAILED
+
+    def test_a_confirmation_without_answer_finds_out_that_another_person_was_accepted(self) -> None:
+        state, _ = run(join(THREE_STEP), hs.ReceiveQueueCreated(messaging=True, keyed=True), hs.ConfirmationAccepted())
+        state, effects = step(state, hs.ConfirmationRefused())  # unsigned: the queue is secured by now
+        assert effects == (hs.ResendConfirmationSigned(),)
+        accepted, effects = step(state, hs.ConfirmationAccepted())  # signed: with our key, so the hello will come
+        assert (hs.connection_state(accepted), effects) == (ConnectionState.READY, ())
+        refused, effects = step(state, hs.ConfirmationRefused())
+        assert refused == hs.Failed(Role.JOINER, THREE_STEP, Failure.LINK_USED)
+        assert effects == (hs.DeleteReceiveQueue(),)
 
     def test_the_hello_may_come_before_the_relay_answers_the_confirmation(self) -> None:
         state, _ = run(
@@ -172,7 +184,7 @@ class TestInitiator:
         received = hs.ConfirmationReceived(Answer.SECURED, sender_key=False, securable=True, reply_key_ours=True)
         state, _ = step(self.invited(), received)
         state, effects = step(state, hs.HelloRefused())
-        assert effects == (hs.SecureSendQueue(),)
+        assert effects == (hs.SecureSendQueue(), hs.ResendHello())
         assert step(state, hs.SendQueueSecured()) == (state, ())
         assert hs.connection_state(step(state, hs.HelloAccepted())[0]) is ConnectionState.CONNECTED
         for refusal in (hs.HelloRefused(), hs.SendQueueRefused()):
