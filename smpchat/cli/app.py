@@ -1,0 +1,307 @@
+"""The command tree, and what becomes of an error. Commands import what they need when they run: help stays quick."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from smpchat.cli.environment import Environment, globals_first
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+
+app = typer.Typer(rich_markup_mode=None, add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False)
+profile_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Your name, and your profiles.")
+server_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Relays for new invitations.")
+relay_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The relay that comes with smpchat.")
+app.add_typer(profile_app, name="profile")
+app.add_typer(server_app, name="server")
+app.add_typer(relay_app, name="relay")
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    home: Path | None = typer.Option(None, "--home", envvar="SMPCHAT_HOME", help="Where all data is kept."),
+    profile: str = typer.Option("default", "-p", "--profile", envvar="SMPCHAT_PROFILE", help="Whose data to use."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object per line."),
+    quiet: bool = typer.Option(False, "-q", "--quiet", help="No notices."),
+    verbose: bool = typer.Option(False, "-v", "--verbose", help="Log what happens to standard error."),
+    no_color: bool = typer.Option(False, "--no-color", envvar="NO_COLOR", help="No colours; there are none yet."),
+) -> None:
+    """Terminal chat over the SimpleX Messaging Protocol: use a link and you can write at once.
+
+    Example: smpchat invite
+    """
+    context.obj = Environment.make(home, profile, as_json, quiet, verbose)
+
+
+def _environment(context: typer.Context) -> Environment:
+    environment = context.obj
+    assert isinstance(environment, Environment)
+    return environment
+
+
+def _run(context: typer.Context, command: Callable[[Environment], int | Coroutine[Any, Any, int]]) -> None:
+    """Runs a command; an expected error becomes its two sentences and its exit status."""
+    environment = _environment(context)
+    if environment.verbose:
+        import logging
+
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    try:
+        outcome = command(environment)
+        status = asyncio.run(outcome) if isinstance(outcome, Coroutine) else outcome
+    except KeyboardInterrupt:
+        environment.notice("Interrupted. What was stored is kept, an invitation stays valid: go on with smpchat listen")
+        status = ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains while it exits
+        status = ExitStatus.OK
+    except Exception as error:  # the top of the program: whatever it is, a person reads a sentence
+        if environment.verbose:
+            raise
+        status = _explain(environment, error)
+    raise typer.Exit(int(status))
+
+
+def _explain(environment: Environment, error: Exception) -> int:
+    from smpchat.agent.errors import AgentError
+    from smpchat.chat.errors import ChatError
+    from smpchat.relay.errors import RelayError
+
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    match error:
+        case CommandFailed():
+            status, hint = error.status, error.hint
+        case RelayError():
+            status, hint = ExitStatus.NETWORK, error.hint
+        case AgentError() | ChatError():
+            status, hint = ExitStatus.INPUT, error.hint
+        case _:
+            environment.error(
+                ExitStatus.INPUT,
+                f"smpchat failed unexpectedly ({type(error).__name__}).",
+                "Run the command again with -v, and report what it prints.",
+            )
+            return ExitStatus.INPUT
+    environment.error(status, str(error), hint)
+    return status
+
+
+@app.command()
+def invite(
+    context: typer.Context,
+    note: str | None = typer.Option(None, "--note", help="Alias of whoever uses the link."),
+    server: str | None = typer.Option(None, "--server", help="Relay for this and later invitations."),
+    handshake: str = typer.Option("instant", "--handshake", help="instant, three-step or standard."),
+    wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until the link was used."),
+    timeout: float | None = typer.Option(None, "--timeout", help="Seconds to wait."),
+    qr: bool | None = typer.Option(None, "--qr/--no-qr", help="Show a QR code."),
+) -> None:
+    """Make a one-time link. Example: smpchat invite --note bob"""
+    from smpchat.cli.commands import handshake as commands
+
+    _run(context, lambda env: commands.invite(env, note, server, handshake, wait, timeout, qr))
+
+
+@app.command()
+def connect(
+    context: typer.Context,
+    link: str = typer.Argument(help="The link; - reads it from standard input."),
+    alias: str | None = typer.Option(None, "--alias", help="What you call them."),
+    message: list[str] = typer.Option([], "-m", help="A text to send at once; may be repeated."),
+    wait: bool = typer.Option(False, "--wait/--no-wait", help="Wait until they have answered."),
+    timeout: float = typer.Option(20.0, "--timeout", help="Seconds to wait."),
+) -> None:
+    """Use a link and write at once. Example: smpchat connect LINK --alias bob -m hello"""
+    from smpchat.cli.commands import handshake as commands
+
+    text = sys.stdin.read() if link == "-" else link
+    if alias is None and sys.stdin.isatty() and not _environment(context).json:
+        alias = typer.prompt("What do you call them?", err=True)
+    _run(context, lambda env: commands.connect(env, text.strip(), alias, message, wait, timeout))
+
+
+@app.command()
+def send(
+    context: typer.Context,
+    who: str = typer.Argument(help="The contact's alias."),
+    text: list[str] = typer.Argument(help="The text; - reads it from standard input."),
+    wait: str | None = typer.Option(None, "--wait", help="sent (default), delivered or none: store it only."),
+    timeout: float | None = typer.Option(None, "--timeout", help="Seconds to wait (20)."),
+) -> None:
+    """Send a message. Example: smpchat send bob see you at noon"""
+    from smpchat.cli.commands import messages
+
+    body = sys.stdin.read().rstrip("\n") if text == ["-"] else " ".join(text)
+    _run(context, lambda env: messages.send(env, who, body, wait, timeout))
+
+
+@app.command()
+def listen(
+    context: typer.Context,
+    timeout: float | None = typer.Option(None, "--timeout", help="End after so many seconds."),
+    count: int | None = typer.Option(None, "--count", min=1, help="End after so many messages."),
+) -> None:
+    """Stay online and print what comes. Example: smpchat --json listen --count 1"""
+    from smpchat.cli.commands import messages
+
+    _run(context, lambda env: messages.listen(env, timeout, count))
+
+
+@app.command()
+def chat(context: typer.Context, who: str | None = typer.Argument(None, help="The contact's alias.")) -> None:
+    """Talk in this terminal. Example: smpchat chat bob"""
+    from smpchat.cli.commands import chat as commands
+
+    _run(context, lambda env: commands.chat(env, who))
+
+
+@app.command()
+def contacts(context: typer.Context) -> None:
+    """List contacts. Example: smpchat contacts"""
+    from smpchat.cli.commands import people
+
+    _run(context, people.contacts)
+
+
+@app.command()
+def history(
+    context: typer.Context,
+    who: str = typer.Argument(help="The contact's alias."),
+    number: int = typer.Option(50, "-n", min=1, help="At most so many messages."),
+    search: str | None = typer.Option(None, "--search", help="Only those that contain this."),
+) -> None:
+    """Print a conversation. Example: smpchat history bob -n 10"""
+    from smpchat.cli.commands import messages
+
+    _run(context, lambda env: messages.history(env, who, number, search))
+
+
+@app.command()
+def status(context: typer.Context, who: str | None = typer.Argument(None, help="The contact's alias.")) -> None:
+    """Show invitations, handshakes and relays. Example: smpchat status"""
+    from smpchat.cli.commands import people
+
+    _run(context, lambda env: people.status(env, who))
+
+
+@app.command()
+def rename(context: typer.Context, who: str, alias: str) -> None:
+    """Give a contact another alias. Example: smpchat rename contact_2 bob"""
+    from smpchat.cli.commands import people
+
+    _run(context, lambda env: people.rename(env, who, alias))
+
+
+@app.command()
+def delete(
+    context: typer.Context, who: str = typer.Argument(help="An alias, or the note, number or link of an invitation.")
+) -> None:
+    """Delete a contact, or cancel an invitation. Example: smpchat delete bob"""
+    from smpchat.cli.commands import people
+
+    _run(context, lambda env: people.delete(env, who))
+
+
+@app.command()
+def demo(context: typer.Context) -> None:
+    """Watch two people connect on a relay in this process. Example: smpchat demo"""
+    from smpchat.cli.commands import demo as commands
+
+    _run(context, commands.demo)
+
+
+@profile_app.command("show")
+def profile_show(context: typer.Context) -> None:
+    """Show your profile. Example: smpchat profile show"""
+    from smpchat.cli.commands import people
+
+    _run(context, people.profile_show)
+
+
+@profile_app.command("set")
+def profile_set(context: typer.Context, name: str) -> None:
+    """Change the name that new contacts are told. Example: smpchat profile set Alice"""
+    from smpchat.cli.commands import people
+
+    _run(context, lambda env: people.profile_show(env, name))
+
+
+@profile_app.command("list")
+def profile_list(context: typer.Context) -> None:
+    """List your profiles. Example: smpchat profile list"""
+    from smpchat.cli.commands import people
+
+    _run(context, people.profile_list)
+
+
+@server_app.command("list")
+def server_list(context: typer.Context) -> None:
+    """List relays. Example: smpchat server list"""
+    from smpchat.cli.commands import relay
+
+    _run(context, relay.server_list)
+
+
+def _server_change(change: str, help_text: str) -> None:
+    @server_app.command(change, help=help_text)
+    def command(context: typer.Context, address: str) -> None:
+        from smpchat.cli.commands import relay
+
+        _run(context, lambda env: relay.server_change(env, change, address))
+
+
+_server_change("add", "Add a relay for new invitations. Example: smpchat server add smp://FINGERPRINT@HOST")
+_server_change("remove", "Remove a relay. Example: smpchat server remove smp://FINGERPRINT@HOST")
+_server_change("use", "Use only this relay: an address, simplex or embedded. Example: smpchat server use simplex")
+
+
+@relay_app.command("run")
+def relay_run(
+    context: typer.Context,
+    host: str = typer.Option("127.0.0.1", "--host", help="Address to listen on; 0.0.0.0 for your network."),
+    port: int = typer.Option(0, "--port", min=0, max=65535, help="Port; 0 for the one used before, or any."),
+    versions: str | None = typer.Option(None, "--smp-versions", help="SMP versions to offer, such as 7-14."),
+    extensions: bool = typer.Option(True, " /--no-extensions", help="Offer nothing beyond standard SMP."),
+    password: str | None = typer.Option(None, "--password", envvar="SMPCHAT_RELAY_PASSWORD", help="For new queues."),
+) -> None:
+    """Run the relay in this terminal. Example: smpchat relay run --host 0.0.0.0"""
+    from smpchat.cli.commands import relay
+
+    _run(context, lambda env: relay.run(env, host, port, versions, extensions, password))
+
+
+@relay_app.command("start")
+def relay_start(context: typer.Context) -> None:
+    """Start the relay in the background. Example: smpchat relay start"""
+    from smpchat.cli.commands import relay
+
+    _run(context, relay.start)
+
+
+@relay_app.command("stop")
+def relay_stop(context: typer.Context) -> None:
+    """Stop the relay and its starting on demand. Example: smpchat relay stop"""
+    from smpchat.cli.commands import relay
+
+    _run(context, relay.stop)
+
+
+@relay_app.command("status")
+def relay_status(context: typer.Context) -> None:
+    """Show whether the relay runs. Example: smpchat relay status"""
+    from smpchat.cli.commands import relay
+
+    _run(context, relay.status)
+
+
+def main() -> None:
+    """The program ``smpchat``."""
+    app(globals_first(sys.argv[1:]))

@@ -1,0 +1,129 @@
+"""``demo``: a relay and two people in one process, and both sides of the three steps."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+from smpchat.chat.events import StateChanged
+from smpchat.chat.online import FOLLOW_INTERVAL, online
+from smpchat.chat.service import ChatService
+from smpchat.chat.store import MessageStatus
+from smpchat.cli import views
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
+from smpchat.relay.daemon import run_relay
+
+_TIMEOUT = 30.0
+
+
+class _Relay:
+    """The relay of the demonstration, which runs already."""
+
+    def __init__(self, address: str) -> None:
+        self._address = parse_server(address)
+
+    def owns(self, server: SMPServer) -> bool:
+        return server == self._address.server
+
+    async def start(self) -> SMPServerAddress:
+        return self._address
+
+
+async def demo(environment: Environment) -> int:
+    """Run it; everything it makes is in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="smpchat-demo-") as folder:
+        stopping = asyncio.Event()
+        ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        relay = asyncio.create_task(
+            run_relay(Path(folder) / "relay", stop=stopping, ready=lambda address, _: ready.set_result(address))
+        )
+        waiting: set[asyncio.Future[object]] = {relay, ready}  # type: ignore[arg-type]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if relay.done():
+                await relay
+            await _converse(environment, Path(folder), _Relay(await ready))
+        finally:
+            stopping.set()
+            await asyncio.wait([relay])
+    return ExitStatus.OK
+
+
+async def _converse(environment: Environment, folder: Path, relay: _Relay) -> None:
+    alice, bob = ChatService(folder / "alice", "alice"), ChatService(folder / "bob", "bob")
+    try:
+        async with asyncio.timeout(_TIMEOUT), online(alice, relay), online(bob, relay):
+            stage = _Stage(environment, {"alice": alice, "bob": bob})
+            invitation = alice.invite("bob")
+            link = await stage.until(lambda: (i := alice.invitation(invitation)) is not None and i.link)
+            stage.say("alice", "has a link, and gives it to bob")
+            bob.connect(str(link), "alice", ["Hello Alice! I could write at once."])
+            await stage.until(lambda: bob.contact("alice").state.state in ("ready", "connected"))
+            stage.say("bob", "may write")
+            await stage.until(lambda: any(c.state.state == "connected" for c in alice.contacts()))
+            alice.send("bob", "Hello Bob! So could I.")
+            await stage.until(lambda: _delivered(alice, "bob") and _delivered(bob, "alice"))
+        stage.say("both", "are connected, and both messages are delivered")
+    except TimeoutError:
+        raise CommandFailed(
+            ExitStatus.TIMEOUT, "The demonstration took too long.", "Run it again with -v to see what happens."
+        ) from None
+    finally:
+        alice.close()
+        bob.close()
+
+
+def _delivered(service: ChatService, who: str) -> bool:
+    own = [m for m in service.history(who) if m.status is not MessageStatus.RECEIVED]
+    return bool(own) and all(m.status is MessageStatus.DELIVERED for m in own) and len(service.history(who)) == 2
+
+
+class _Stage:
+    """Prints what happens to whom, with milliseconds since the start."""
+
+    def __init__(self, environment: Environment, people: dict[str, ChatService]) -> None:
+        self._environment = environment
+        self._people = people
+        self._after = dict.fromkeys(people, 0)
+        self._start = time.monotonic()
+
+    def say(self, who: str, what: str) -> None:
+        if not self._environment.json:
+            print(f"{(time.monotonic() - self._start) * 1000:6.0f} ms  {who:6} {what}", flush=True)
+
+    async def until(self, look: object) -> object:
+        """Prints events until ``look()`` is true; what it returned."""
+        assert callable(look)
+        while True:
+            for name, service in self._people.items():
+                for number, event in service.events_after(self._after[name]):
+                    self._after[name] = number
+                    self._show(name, service, event)
+            if found := look():
+                return found
+            await asyncio.sleep(FOLLOW_INTERVAL / 10)
+
+    def _show(self, name: str, service: ChatService, event: object) -> None:
+        from smpchat.chat.events import MessageAdded, StatusChanged
+
+        match event:
+            case StateChanged():
+                if self._environment.json:
+                    views.show_state(self._environment, event)
+                self.say(name, f"step {event.step} of 3: {event.state}")
+            case MessageAdded(number):
+                message = service.message(number)
+                if message is not None:
+                    if self._environment.json:
+                        views.show_message(self._environment, message)
+                    self.say(name, views.message_line(message))
+            case StatusChanged(number, _, status):
+                if self._environment.json:
+                    views.show_status(self._environment, event)
+                self.say(name, f"message {number}: {status}")
+            case _:
+                pass

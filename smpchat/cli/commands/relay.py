@@ -1,0 +1,138 @@
+"""``relay`` and ``server``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from smpchat.chat.errors import InputError
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.address import format_server
+from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.relay import daemon
+from smpchat.relay.errors import RelayError
+from smpchat.relay.folder import status as relay_status
+
+_PRESETS = """
+u2dS9sG8nMNURyZwqASV4yROM28Er0luVTx5X1CsMrU=@smp4.simplex.im
+hpq7_4gGJiilmz5Rf-CswuU5kZGkm_zOIooSw6yALRg=@smp5.simplex.im
+PQUV2eL0t7OStZOoAsPEV2QYWt4-xilbakvGUGOItUo=@smp6.simplex.im
+0YuTwO05YJWS8rkjn9eLJDjQhFKvIYd8d4xG8X1blIU=@smp8.simplex.im
+SkIkI6EPd2D63F4xFKfHk7I1UGZVNn6k1QWZ5rcyr6w=@smp9.simplex.im
+6iIcWT_dF2zN_w5xzZEY7HI2Prbh3ldP07YTyDexPjE=@smp10.simplex.im
+1OwYGt-yqOfe2IyVHhxz3ohqo3aCCMjtB-8wn4X_aoY=@smp11.simplex.im
+UkMFNAXLXeAAe0beCa4w6X_zp18PwxSaSjY17BKUGXQ=@smp12.simplex.im
+enEkec4hlR3UtKx2NMpOUK_K4ZuDxjWBO1d9Y4YXVaA=@smp14.simplex.im
+h--vW7ZSkXPeOUpfxlFGgauQmXNFOzGoizak7Ult7cw=@smp15.simplex.im
+"""
+"""Public SimpleX servers without the onion addresses (agent-wire 2.10)."""
+
+
+def show_relay(environment: Environment) -> None:
+    """Print the embedded relay."""
+    info = relay_status(environment.relay_folder)
+    line = f"relay: {info.state}" + (f", {info.address}" if info.address else "")
+    environment.emit("relay", {"state": info.state, "address": info.address, "pid": info.pid}, line)
+
+
+def start(environment: Environment) -> int:
+    """Start the relay in the background."""
+    environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    daemon.start_background(environment.relay_folder)
+    show_relay(environment)
+    return ExitStatus.OK
+
+
+def stop(environment: Environment) -> int:
+    """Stop the relay, and its starting on demand."""
+    environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    daemon.stop(environment.relay_folder)
+    show_relay(environment)
+    return ExitStatus.OK
+
+
+def status(environment: Environment) -> int:
+    """Print whether the relay runs."""
+    show_relay(environment)
+    return ExitStatus.OK
+
+
+async def run(
+    environment: Environment, host: str, port: int, versions: str | None, extensions: bool, password: str | None
+) -> int:
+    """Run the relay here until interrupted."""
+    offered = SMP_VERSIONS
+    if versions is not None:
+        try:
+            offered = VersionRange.parse(versions)
+        except DecodeError as error:
+            raise InputError(f"{versions!r} is no range of versions: {error.what}.", "Write it as 7-14.") from None
+        if not (SMP_VERSIONS.contains(offered.minimum) and SMP_VERSIONS.contains(offered.maximum)):
+            raise InputError(f"This relay speaks SMP versions {SMP_VERSIONS}.", "Choose a range within them.")
+    environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stopping.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
+
+    def ready(address: str, _: int) -> None:
+        environment.emit("relay", {"state": "running", "address": address, "pid": os.getpid()}, address)
+
+    await daemon.run_relay(
+        environment.relay_folder,
+        host,
+        port,
+        stop=stopping,
+        versions=offered,
+        extensions=extensions,
+        password=password,
+        ready=ready,
+    )
+    return ExitStatus.OK
+
+
+def server_list(environment: Environment) -> int:
+    """Print the relays; the embedded one when none is configured."""
+    service = environment.open()
+    try:
+        configured = service.servers()
+        for address, default in configured:
+            _show_server(environment, format_server(address), default, embedded=False)
+        if not any(default for _, default in configured):
+            try:
+                own = relay_status(environment.relay_folder).address
+            except RelayError as error:
+                raise CommandFailed(ExitStatus.NETWORK, str(error), error.hint) from error
+            _show_server(environment, own, default=True, embedded=True)
+        return ExitStatus.OK
+    finally:
+        service.close()
+
+
+def _show_server(environment: Environment, address: str | None, default: bool, *, embedded: bool) -> None:
+    fields = {"address": address, "transport": "tls", "default": default, "embedded": embedded}
+    name = address or "the relay that comes with smpchat, not started yet"
+    environment.emit("server", fields, f"{'*' if default else ' '} {name}{' (embedded)' if embedded else ''}")
+
+
+def server_change(environment: Environment, change: str, address: str) -> int:
+    """Add, remove or use a relay; ``simplex`` and ``embedded`` are names for some."""
+    service = environment.open()
+    try:
+        if change == "add":
+            service.add_server(address)
+        elif change == "remove":
+            service.remove_server(address)
+        elif address == "simplex":
+            service.use_servers([f"smp://{preset}" for preset in _PRESETS.split()])
+        else:
+            service.use_servers([] if address == "embedded" else [address])
+    finally:
+        service.close()
+    return server_list(environment)

@@ -1,0 +1,97 @@
+"""What commands print: objects for scripts (cli.md, JSON types) and lines for people. Peer text is always escaped."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from smpchat.chat.events import Notice, StateChanged, StatusChanged
+from smpchat.chat.service import ContactView, Invitation
+from smpchat.chat.store import Contact, Direction, Message
+from smpchat.cli.environment import Environment, printable
+
+_STEPS = {1: "invitation", 2: "confirmation", 3: "hello"}
+
+
+def show_state(environment: Environment, event: StateChanged) -> None:
+    """A ``state`` object, or ``alice: ready, step 2 of 3 (confirmation), 35 ms``."""
+    fields = {
+        "connection": event.connection,
+        "alias": event.alias,
+        "role": event.role,
+        "variant": event.variant,
+        "step": event.step,
+        "state": event.state,
+        "elapsed_ms": event.elapsed_ms,
+    }
+    if event.reason:
+        fields["reason"] = event.reason
+    name = printable(event.alias) if event.alias else f"invitation {event.connection}"
+    line = f"{name}: {event.state}, step {event.step} of 3 ({_STEPS.get(event.step, '')}), {event.elapsed_ms} ms"
+    environment.emit("state", fields, line)
+
+
+def show_contact(environment: Environment, contact: Contact, state: str) -> None:
+    """A ``contact`` object, or ``alice: connected, calls themselves Alice, 2 unread``."""
+    profile = contact.profile
+    fields: dict[str, Any] = {
+        "alias": contact.alias,
+        "profile": {"name": profile.display_name, "full_name": profile.full_name} if profile else None,
+        "state": state,
+        "unread": contact.unread,
+        "pq": False,
+    }
+    known = f", calls themselves {printable(profile.display_name)}" if profile else ""
+    unread = f", {contact.unread} unread" if contact.unread else ""
+    environment.emit("contact", fields, f"{printable(contact.alias)}: {state}{known}{unread}")
+
+
+def show_view(environment: Environment, view: ContactView) -> None:
+    """A contact with its connection's state."""
+    show_contact(environment, view.contact, view.state.state)
+
+
+def show_message(environment: Environment, message: Message) -> None:
+    """A ``message`` object, or ``to alice: text  (sent)``."""
+    fields: dict[str, Any] = {
+        "contact": message.contact,
+        "direction": message.direction,
+        "id": message.id,
+        "text": message.text,
+        "sent_at": datetime.fromtimestamp(message.sent_at, UTC).isoformat().replace("+00:00", "Z"),
+        "status": message.status,
+    }
+    if message.reason:
+        fields["reason"] = message.reason
+    environment.emit("message", fields, message_line(message))
+
+
+def message_line(message: Message) -> str:
+    """A message for people; a continued line is indented, so that no text can pass for another message."""
+    text = printable(message.text, lines=True).replace("\n", "\n    ")
+    if message.direction is Direction.RECEIVED:
+        return f"{printable(message.contact)}: {text}"
+    return f"to {printable(message.contact)}: {text}  ({message.status})"
+
+
+def show_status(environment: Environment, event: StatusChanged) -> None:
+    """A ``status`` object, or ``message 3 to alice: delivered``."""
+    fields: dict[str, Any] = {"id": event.id, "contact": event.contact, "status": event.status}
+    if event.reason:
+        fields["reason"] = event.reason
+    environment.emit("status", fields, f"message {event.id} to {printable(event.contact)}: {event.status}")
+
+
+def show_notice(environment: Environment, event: Notice) -> None:
+    """A sentence for people, on standard error."""
+    environment.notice(printable(event.sentence))
+
+
+def show_invitation(environment: Environment, invitation: Invitation) -> None:
+    """An ``invitation`` object, or the link and the exact command for the other person."""
+    link = invitation.link or ""
+    command = f"smpchat connect '{link}' --alias NAME"
+    fields: dict[str, Any] = {"connection": invitation.connection, "link": link, "command": command}
+    if invitation.note is not None:
+        fields["note"] = invitation.note
+    environment.emit("invitation", fields, f"{link}\n\nGive them this command:\n  {command}")
