@@ -50,6 +50,7 @@ class MemoryRelay:
         delay: Seconds that every block takes, in each direction.
     Attributes:
         commands: Every command executed, in order.
+        arrivals: When each of them arrived, in the loop's time.
         fault: A connection to cut; None once it happened.
         running: Whether it takes connections.
     """
@@ -77,6 +78,7 @@ class MemoryRelay:
         self._received = 0
         self.server = SMPServer((host,), "", self._identity.fingerprint)
         self.commands: list[Command] = []
+        self.arrivals: list[float] = []
         self.fault: Fault | None = None
         self.running = True
 
@@ -86,7 +88,7 @@ class MemoryRelay:
             raise ConnectFailed(f"cannot reach relay {self.server.hosts[0]}: connection refused")
         self._connections += 1
         session_id = self._connections.to_bytes(32, "big")
-        ours, theirs = memory_pair(session_id, leaf=self._identity.chain[0])
+        ours, theirs = memory_pair(session_id, leaf=self._identity.chain[0], delay=self._delay)
         task = asyncio.get_running_loop().create_task(self._serve(theirs))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -120,7 +122,6 @@ class MemoryRelay:
             self._served[client] = _Served(connection, session)
             while True:
                 content = session.open_block(await connection.receive())
-                await asyncio.sleep(self._delay)
                 for data in decode_batch(content):
                     await self._execute(client, decode_transmission(data, session.version, session.session_id))
         except ConnectionClosed:
@@ -140,6 +141,7 @@ class MemoryRelay:
             if not fault.executed:
                 raise ConnectionClosed("cut by the test")
         self.commands.append(decode_command(transmission.body, client.version, keyed_new=client.keyed_new))
+        self.arrivals.append(asyncio.get_running_loop().time())
         answers = self._queues.execute(client, transmission)
         self._store.commit()
         for outgoing in answers:
@@ -158,7 +160,6 @@ class MemoryRelay:
         transmission = Transmission(outgoing.corr_id, outgoing.entity_id, body)
         data = encode_transmission(transmission, session.version, session.session_id)
         [content] = encode_batches([data], encrypted=session.encrypts)
-        await asyncio.sleep(self._delay)
         await served.connection.send([session.seal_block(content)])
         if not outgoing.corr_id and isinstance(outgoing.message, Msg):
             outgoing.client.unsent -= 1

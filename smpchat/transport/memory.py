@@ -15,10 +15,12 @@ CAPACITY = 8
 class MemoryConnection:
     """One end of `memory_pair`."""
 
-    def __init__(self, session_id: bytes, peer_leaf: bytes | None, capacity: int) -> None:
+    def __init__(self, session_id: bytes, peer_leaf: bytes | None, capacity: int, delay: float) -> None:
         self._session_id = session_id
         self._peer_leaf = peer_leaf
         self._capacity = capacity
+        self._delay = delay
+        self._under_way: deque[bytes | None] = deque()  # to the peer; None is the end
         self._peer: MemoryConnection = self
         self._arrived: deque[bytes] = deque()
         self._end: str | None = None
@@ -61,9 +63,9 @@ class MemoryConnection:
         check_blocks(blocks)
         if self._end is not None:
             raise ConnectionClosed(self._end)
-        self._peer._arrived.extend(bytes(block) for block in blocks)
-        self._peer.wake()
-        while len(self._peer._arrived) > self._capacity:
+        for block in blocks:
+            self._carry(bytes(block))
+        while len(self._under_way) + len(self._peer._arrived) > self._capacity:
             writer = asyncio.get_running_loop().create_future()
             self._writers.add(writer)
             try:
@@ -76,8 +78,26 @@ class MemoryConnection:
     async def close(self) -> None:
         """See `BlockConnection.close`."""
         self._arrived.clear()
-        self.end("this side closed the connection")
-        self._peer.end("the peer closed the connection")
+        if self._end is None:
+            self.end("this side closed the connection")
+            self._carry(None)
+
+    def _carry(self, block: bytes | None) -> None:
+        self._under_way.append(block)
+        if self._delay:
+            asyncio.get_running_loop().call_later(self._delay, self._land)
+        else:
+            self._land()
+
+    def _land(self) -> None:
+        """What was sent first reaches the peer: timers of one moment run in no order of their own."""
+        block = self._under_way.popleft()
+        if block is None:
+            self._peer.end("the peer closed the connection")
+        elif self._peer._end is None:
+            self._peer._arrived.append(block)
+            self._peer.wake()
+        self.wake()
 
     def end(self, reason: str) -> None:
         """Nothing more can be sent; what arrived can still be received."""
@@ -93,7 +113,7 @@ class MemoryConnection:
 
 
 def memory_pair(
-    session_id: bytes = bytes(range(32)), *, leaf: bytes | None = None, capacity: int = CAPACITY
+    session_id: bytes = bytes(range(32)), *, leaf: bytes | None = None, capacity: int = CAPACITY, delay: float = 0.0
 ) -> tuple[MemoryConnection, MemoryConnection]:
     """The client's and the relay's end of one connection.
 
@@ -101,8 +121,9 @@ def memory_pair(
         session_id: Of both ends.
         leaf: Certificate that the client's end sees at the relay's.
         capacity: Blocks that may wait in one direction, each `BLOCK_SIZE` bytes, before sending waits.
+        delay: Seconds that every block takes, in each direction.
     """
-    client = MemoryConnection(session_id, leaf, capacity)
-    relay = MemoryConnection(session_id, None, capacity)
+    client = MemoryConnection(session_id, leaf, capacity, delay)
+    relay = MemoryConnection(session_id, None, capacity, delay)
     client._peer, relay._peer = relay, client
     return client, relay
