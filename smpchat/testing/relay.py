@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Any
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import decode_batch, encode_batches
-from smpchat.protocol.commands import Command, Msg, decode_command, encode_broker
+from smpchat.protocol.commands import Command, Ids, Msg, Sub, decode_command, encode_broker
 from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, decode_transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
@@ -22,17 +25,35 @@ from smpchat.transport.identity import create_identity
 from smpchat.transport.memory import MemoryConnection, memory_pair
 
 
-@dataclass(slots=True)
-class Fault:
-    """Cut the connection at one command, counted from 1 over all connections; once.
+class FaultKind(Enum):
+    """What goes wrong at one command."""
 
-    Attributes:
-        at: Which command.
-        executed: Whether the relay carries it out before the cut; then only the answer is lost.
-    """
+    COMMAND_LOST = auto()
+    """The connection ends before the relay carries it out."""
+    ANSWER_LOST = auto()
+    """The connection ends after the relay carried it out: only the answer is lost."""
+    STALLED = auto()
+    """Nothing on the connection goes on for longer than anybody waits for an answer."""
+    ANSWER_LATE = auto()
+    """Only its answer is late, behind those to later commands."""
+    REPEATED = auto()
+    """It is carried out twice, as if it had been sent twice."""
+    SUBSCRIPTION_MISSED = auto()
+    """What it subscribed is forgotten, so that the next message is not pushed (smp-wire 7.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that goes wrong once, at command number ``at``, counted from 1 over all connections."""
 
     at: int
-    executed: bool
+    kind: FaultKind
+
+
+STALL = 20.0
+"""Seconds; longer than a client waits for an answer."""
+LATE = 0.5
+"""Seconds that a late answer is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +72,7 @@ class MemoryRelay:
     Attributes:
         commands: Every command executed, in order.
         arrivals: When each of them arrived, in the loop's time.
-        fault: A connection to cut; None once it happened.
+        faults: What is to go wrong; each is removed once it happened.
         running: Whether it takes connections.
     """
 
@@ -79,7 +100,7 @@ class MemoryRelay:
         self.server = SMPServer((host,), "", self._identity.fingerprint)
         self.commands: list[Command] = []
         self.arrivals: list[float] = []
-        self.fault: Fault | None = None
+        self.faults: list[Fault] = []
         self.running = True
 
     def connect(self) -> MemoryConnection:
@@ -89,10 +110,13 @@ class MemoryRelay:
         self._connections += 1
         session_id = self._connections.to_bytes(32, "big")
         ours, theirs = memory_pair(session_id, leaf=self._identity.chain[0], delay=self._delay)
-        task = asyncio.get_running_loop().create_task(self._serve(theirs))
+        self._spawn(self._serve(theirs))
+        return ours
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return ours
 
     async def stop(self) -> None:
         """Refuse connections and end those there are."""
@@ -134,22 +158,44 @@ class MemoryRelay:
 
     async def _execute(self, client: Client, transmission: Transmission) -> None:
         self._received += 1
-        fault = self.fault
-        cut = fault is not None and fault.at == self._received
-        if cut and fault is not None:
-            self.fault = None
-            if not fault.executed:
-                raise ConnectionClosed("cut by the test")
+        kinds = {fault.kind for fault in self.faults if fault.at == self._received}
+        self.faults = [fault for fault in self.faults if fault.at != self._received]
+        if FaultKind.COMMAND_LOST in kinds:
+            raise ConnectionClosed("cut by the test")
+        if FaultKind.STALLED in kinds:
+            await asyncio.sleep(STALL)
+        answers = self._carry_out(client, transmission)
+        if FaultKind.REPEATED in kinds:
+            answers += self._carry_out(client, transmission)
+        if FaultKind.SUBSCRIPTION_MISSED in kinds:
+            for rcv_id in [ids.message.rcv_id for ids in answers if isinstance(ids.message, Ids)]:
+                self._queues.subscriptions.end(rcv_id)
+            if isinstance(self.commands[-1], Sub):
+                self._queues.subscriptions.end(transmission.entity_id)
+        if FaultKind.ANSWER_LOST in kinds:
+            for outgoing in answers:
+                if outgoing.client is not client:
+                    await self._send(outgoing)
+            raise ConnectionClosed("cut by the test")
+        if FaultKind.ANSWER_LATE in kinds:
+            self._spawn(self._send_late(answers))
+        else:
+            await self._send_all(answers)
+
+    def _carry_out(self, client: Client, transmission: Transmission) -> list[Outgoing]:
         self.commands.append(decode_command(transmission.body, client.version, keyed_new=client.keyed_new))
         self.arrivals.append(asyncio.get_running_loop().time())
         answers = self._queues.execute(client, transmission)
         self._store.commit()
+        return answers
+
+    async def _send_late(self, answers: list[Outgoing]) -> None:
+        await asyncio.sleep(LATE)
+        await self._send_all(answers)
+
+    async def _send_all(self, answers: list[Outgoing]) -> None:
         for outgoing in answers:
-            if cut and outgoing.client is client:
-                continue
             await self._send(outgoing)
-        if cut:
-            raise ConnectionClosed("cut by the test")
 
     async def _send(self, outgoing: Outgoing) -> None:
         served = self._served.get(outgoing.client)
@@ -160,6 +206,7 @@ class MemoryRelay:
         transmission = Transmission(outgoing.corr_id, outgoing.entity_id, body)
         data = encode_transmission(transmission, session.version, session.session_id)
         [content] = encode_batches([data], encrypted=session.encrypts)
-        await served.connection.send([session.seal_block(content)])
+        with contextlib.suppress(ConnectionClosed):  # a push to somebody who left; not the fault of who sent
+            await served.connection.send([session.seal_block(content)])
         if not outgoing.corr_id and isinstance(outgoing.message, Msg):
             outgoing.client.unsent -= 1

@@ -1,4 +1,4 @@
-"""Every handshake, with a crash at every commit of either side and a cut at every command: the same transcript.
+"""Every handshake, with a crash at every commit of either side and a fault at every command: the same transcript.
 
 No point is skipped: a run without faults counts the commits and commands, and each is then hit in turn.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from smpchat.chat.store import MessageStatus
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping
-from smpchat.testing.relay import Fault, MemoryRelay
+from smpchat.testing.relay import Fault, FaultKind, MemoryRelay
 from tests.faults.people import START, CrashPlan, Person
 
 
@@ -74,7 +75,7 @@ def converse(
     setting: Setting,
     *,
     plans: dict[str, CrashPlan] | None = None,
-    fault: Fault | None = None,
+    faults: Sequence[Fault] = (),
 ) -> Outcome:
     """Alice invites and leaves; Bob joins, writes twice and leaves; Alice answers; Bob reads."""
     plans = plans or {}
@@ -83,7 +84,7 @@ def converse(
         relay = MemoryRelay(
             SeededEntropy("relay"), lambda: START, versions=setting.versions, extensions=setting.extensions
         )
-        relay.fault = fault
+        relay.faults = list(faults)
         alice, bob = (
             Person(name, folder / name, [relay], home=relay, plan=plans.get(name, CrashPlan()))
             for name in ("alice", "bob")
@@ -167,12 +168,11 @@ def test_a_crash_at_each_commit(tmp_path: Path, setting: Setting, name: str, aft
             break
 
 
-@pytest.mark.parametrize("executed", [False, True], ids=["command-lost", "answer-lost"])
+@pytest.mark.parametrize("kind", FaultKind, ids=lambda kind: kind.name.lower().replace("_", "-"))
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_a_cut_at_each_command(tmp_path: Path, setting: Setting, executed: bool) -> None:
+def test_a_fault_at_each_command(tmp_path: Path, setting: Setting, kind: FaultKind) -> None:
     for at in itertools.count(1):
-        fault = Fault(at, executed)
-        outcome = converse(tmp_path / str(at), setting, fault=fault)
+        outcome = converse(tmp_path / str(at), setting, faults=[Fault(at, kind)])
         check(outcome)
         if len(outcome.commands) < at:
             break
