@@ -13,7 +13,7 @@ from typing import Any
 from smpchat.crypto.entropy import Entropy
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import decode_batch, encode_batches
-from smpchat.protocol.commands import Command, Ids, Msg, Sub, decode_command, encode_broker
+from smpchat.protocol.commands import Command, Msg, decode_command, encode_broker
 from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, decode_transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
@@ -39,7 +39,7 @@ class FaultKind(Enum):
     REPEATED = auto()
     """It is carried out twice, as if it had been sent twice."""
     SUBSCRIPTION_MISSED = auto()
-    """What it subscribed is forgotten, so that the next message is not pushed (smp-wire 7.3)."""
+    """What it subscribed anew is forgotten, so that the next message is not pushed (smp-wire 7.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +164,13 @@ class MemoryRelay:
             raise ConnectionClosed("cut by the test")
         if FaultKind.STALLED in kinds:
             await asyncio.sleep(STALL)
+        subscribed = set(client.subscribed)
         answers = self._carry_out(client, transmission)
         if FaultKind.REPEATED in kinds:
             answers += self._carry_out(client, transmission)
         if FaultKind.SUBSCRIPTION_MISSED in kinds:
-            for rcv_id in [ids.message.rcv_id for ids in answers if isinstance(ids.message, Ids)]:
+            for rcv_id in set(client.subscribed) - subscribed:
                 self._queues.subscriptions.end(rcv_id)
-            if isinstance(self.commands[-1], Sub):
-                self._queues.subscriptions.end(transmission.entity_id)
         if FaultKind.ANSWER_LOST in kinds:
             for outgoing in answers:
                 if outgoing.client is not client:

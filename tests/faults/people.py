@@ -33,7 +33,7 @@ class Crash(BaseException):
 
 
 class CrashingDatabase(Database):
-    """Dies right before or right after its n-th commit (from 1), once."""
+    """Dies right before or right after the commits of its plan."""
 
     def __init__(self, path: Path, components: Mapping[str, Migrations], plan: CrashPlan) -> None:
         self._plan = plan
@@ -60,18 +60,24 @@ class CrashingDatabase(Database):
 
 
 class CrashPlan:
-    """Where a person's process dies; ``commits`` counts over all its lives."""
+    """Where a person's process dies: before or after commits, counted from 1 over all its lives.
 
-    def __init__(self, at: int | None = None, *, after: bool = True) -> None:
+    Attributes:
+        commits: How many there were.
+        dead: The process died and nobody has started it again.
+    """
+
+    def __init__(self, *points: tuple[int, bool]) -> None:
+        """``points``: number of a commit, and whether the process dies after it."""
         self.commits = 0
         self.dead = False
         self.on_crash: Callable[[], object] = lambda: None
-        self._at = at
-        self._after = after
+        self._points = set(points)
 
     def check(self, *, after: bool) -> None:
-        if self._at is not None and self.commits == self._at and after is self._after:
-            self._at = None
+        """Dies here if that is the plan."""
+        if (self.commits, after) in self._points:
+            self._points.discard((self.commits, after))
             self.dead = True
             self.on_crash()
             raise Crash
@@ -93,11 +99,11 @@ class Person:
         self.service = self._open()
 
     def _open(self) -> ChatService:
-        try:
-            return self._open_once()
-        except Crash:  # while the schema was made
-            self.plan.dead = False
-            return self._open_once()
+        while True:
+            try:
+                return self._open_once()
+            except Crash:  # while the schema was made
+                self.plan.dead = False
 
     def _open_once(self) -> ChatService:
         entropy = SeededEntropy(f"{self.name} {next(self._lives)}")

@@ -5,6 +5,7 @@ No point is skipped: a run without faults counts the commits and commands, and e
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 from collections.abc import Sequence
@@ -76,8 +77,15 @@ def converse(
     *,
     plans: dict[str, CrashPlan] | None = None,
     faults: Sequence[Fault] = (),
+    outages: Sequence[tuple[float, float]] = (),
 ) -> Outcome:
-    """Alice invites and leaves; Bob joins, writes twice and leaves; Alice answers; Bob reads."""
+    """Alice invites and leaves; Bob joins, writes twice and leaves; Alice answers; Bob reads.
+
+    Args:
+        plans: Where processes die, by name.
+        faults: What goes wrong between clients and relay.
+        outages: Seconds that the relay runs, and is away, in turn.
+    """
     plans = plans or {}
 
     async def main() -> Outcome:
@@ -85,6 +93,7 @@ def converse(
             SeededEntropy("relay"), lambda: START, versions=setting.versions, extensions=setting.extensions
         )
         relay.faults = list(faults)
+        restarting = asyncio.get_running_loop().create_task(_restart(relay, outages))
         alice, bob = (
             Person(name, folder / name, [relay], home=relay, plan=plans.get(name, CrashPlan()))
             for name in ("alice", "bob")
@@ -115,6 +124,7 @@ def converse(
                 for person in (alice, bob):
                     await person.until(_everything_delivered)
                     await person.until(lambda service: service.is_idle())
+        restarting.cancel()
         await relay.stop()
         outcome = Outcome(
             transcripts={p.name: sorted(p.transcript(), key=_order) for p in (alice, bob)},
@@ -128,6 +138,14 @@ def converse(
         return outcome
 
     return run_jumping(main)
+
+
+async def _restart(relay: MemoryRelay, outages: Sequence[tuple[float, float]]) -> None:
+    for runs, away in outages:
+        await asyncio.sleep(runs)
+        await relay.stop()
+        await asyncio.sleep(away)
+        relay.start()
 
 
 def _order(line: tuple[str, str, str, str]) -> int:
@@ -162,7 +180,7 @@ def test_without_faults(tmp_path: Path, setting: Setting) -> None:
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_a_crash_at_each_commit(tmp_path: Path, setting: Setting, name: str, after: bool) -> None:
     for at in itertools.count(1):
-        outcome = converse(tmp_path / str(at), setting, plans={name: CrashPlan(at, after=after)})
+        outcome = converse(tmp_path / str(at), setting, plans={name: CrashPlan((at, after))})
         check(outcome)
         if outcome.commits[name] < at:
             break
