@@ -12,7 +12,14 @@ from smpchat.agent.delivery import Integrity
 from smpchat.agent.store.connections import Connection
 from smpchat.chat import events, store
 from smpchat.chat.contact import alias_from_name
-from smpchat.chat.message import ContactDeleted, ProfileInfo, TextMessage, decode_events, encode_profile
+from smpchat.chat.message import (
+    ContactDeleted,
+    ContactRequest,
+    ProfileInfo,
+    TextMessage,
+    decode_messages,
+    encode_profile,
+)
 from smpchat.chat.profile import Profile
 from smpchat.chat.store import Contact, Direction, MessageStatus
 from smpchat.encoding.reader import DecodeError
@@ -71,14 +78,14 @@ class ChatApplication:
         if integrity is not Integrity.OK:
             publish(tx, events.Notice(contact.alias, _INTEGRITY_NOTICES[integrity].format(alias=contact.alias)))
         try:
-            received = decode_events(body)
+            received = decode_messages(body)
         except DecodeError as error:
             log.warning("chat message ignored: %s", error)
             return False
         wants_receipt = False
-        for event in received:
+        for event in (message.event for message in received):
             match event:
-                case TextMessage(text, shared_id):
+                case TextMessage(text=text, shared_id=shared_id):
                     message_id = store.insert_message(tx, contact.id, Direction.RECEIVED, text, sent_at, shared_id)
                     publish(tx, events.MessageAdded(message_id))
                     wants_receipt = True
@@ -147,8 +154,9 @@ def describe_state(connection: Connection, contact: Contact | None, now: float) 
 
 def _profile_in(info: bytes) -> Profile | None:
     try:
-        received = decode_events(info)
+        received = decode_messages(info)
     except DecodeError as error:
         log.warning("connection info ignored: %s", error)
         return None
-    return next((event.profile for event in received if isinstance(event, ProfileInfo)), None)
+    said = (message.event for message in received)
+    return next((event.profile for event in said if isinstance(event, ProfileInfo | ContactRequest)), None)

@@ -23,11 +23,12 @@ from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.chat import events, store
 from smpchat.chat.application import ChatApplication, describe_state, publish
 from smpchat.chat.contact import alias_from_name, check_alias
-from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
-from smpchat.chat.message import encode_text, new_shared_id
+from smpchat.chat.errors import AliasInUse, InputError, TextTooLong, UnknownContact
+from smpchat.chat.message import encode_text
 from smpchat.chat.profile import Profile
 from smpchat.chat.schema import CHAT_MIGRATIONS
 from smpchat.chat.store import Contact, Direction, Message
+from smpchat.chat.wire import MAX_JSON, Room, new_shared_id
 from smpchat.crypto.entropy import Entropy, SystemEntropy
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import SMPServerAddress, format_server, parse_server
@@ -268,7 +269,11 @@ class ChatService:
         if not text:
             raise InputError("There is nothing to send: the text is empty.", "Give a text, or pipe one into `-`.")
         shared_id = new_shared_id(self.entropy.random(12))
-        return encode_text(text, shared_id), shared_id
+        data = encode_text(text, shared_id)
+        body = Room(MAX_JSON, 0).pack(data)
+        if body is None:
+            raise TextTooLong(len(data) - MAX_JSON, MAX_JSON - len(encode_text("", shared_id)))
+        return body, shared_id
 
     def _submit(self, tx: sqlite3.Connection, contact: Contact, text: str, body: bytes, shared_id: str) -> Message:
         message_id = store.insert_message(tx, contact.id, Direction.SENT, text, self.now(), shared_id)
