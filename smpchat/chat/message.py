@@ -144,7 +144,9 @@ def quotation(quote: Quote, sent_at: float) -> dict[str, Any]:
     """The ``quote`` of a reply to a message sent at ``sent_at`` (POSIX seconds)."""
     text = quote.text if len(quote.text) <= _MAX_QUOTE else quote.text[: _MAX_QUOTE - 1] + "…"
     moment = datetime.fromtimestamp(int(sent_at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    reference = {"msgId": quote.shared_id, "sentAt": moment, "sent": quote.by_sender}
+    reference: dict[str, Any] = {"sentAt": moment, "sent": quote.by_sender}
+    if quote.shared_id is not None:
+        reference["msgId"] = quote.shared_id
     return {"content": text_content(text), "msgRef": reference}
 
 
