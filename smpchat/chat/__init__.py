@@ -9,6 +9,8 @@ Errors::
     │   ├── UnknownMessage    no message under that number
     │   ├── ContactGone       the contact deleted us
     │   └── TextTooLong       a text that does not fit one message; says how long it may be
+    ├── ConnectionFailed      the handshake with a contact failed for good
+    ├── DeliveryFailed        a message or change of ours will never arrive
     ├── RelayUnavailable      no relay could be reached; what was asked for is kept
     └── ProfileLocked         another process is online for this profile
 """

@@ -67,6 +67,18 @@ class ContactGone(InputError):
         super().__init__(f"{alias!r} deleted the contact with you, so nothing reaches them any more.")
 
 
+class ConnectionFailed(ChatError):
+    """The handshake with a contact failed for good; the message says why."""
+
+    hint = "Delete the contact, and ask for a new link."
+
+
+class DeliveryFailed(ChatError):
+    """A message or change of ours will never arrive; the message says why."""
+
+    hint = "`smpchat status` shows the contact's connection."
+
+
 class RelayUnavailable(ChatError):
     """No relay could be reached. What was asked for is kept and tried again by whatever goes online next."""
 

@@ -295,6 +295,10 @@ class ChatService:
         """One message; None once its contact was deleted."""
         return store.message(self._tx, message_id)
 
+    def required_message(self, message_id: int) -> Message:
+        """One message. Raises `UnknownMessage`."""
+        return conversation.message(self._tx, message_id)
+
     def history(self, who: str, limit: int = 50, search: str | None = None) -> list[Message]:
         """The last messages of a conversation, oldest first. Raises `UnknownContact`."""
         return store.history(self._tx, store.contact(self._tx, who).id, limit, search)

@@ -56,11 +56,13 @@ class Quoted:
         id: Our number of it; None if we do not have it.
         direction: Whether we sent it.
         text: What it says now, or, if we do not have it, what the reply says that it said.
+        deleted: Its author took it back.
     """
 
     id: int | None
     direction: Direction
     text: str = field(repr=False)
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,8 @@ def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 _MESSAGES = """
-    SELECT messages.*, contacts.alias, original.id AS original_id, original.text AS original_text
+    SELECT messages.*, contacts.alias, original.id AS original_id, original.text AS original_text,
+        original.deleted AS original_deleted
     FROM messages
     JOIN contacts ON contacts.id = messages.contact_id
     LEFT JOIN messages AS original ON original.id = messages.quoted_id
@@ -226,8 +229,10 @@ def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
 def _quoted(row: sqlite3.Row) -> Quoted | None:
     if row["quoted_direction"] is None:
         return None
-    text = row["quoted_text"] if row["original_id"] is None else row["original_text"]
-    return Quoted(row["original_id"], Direction(row["quoted_direction"]), text or "")
+    direction = Direction(row["quoted_direction"])
+    if row["original_id"] is None:
+        return Quoted(None, direction, row["quoted_text"] or "")
+    return Quoted(row["original_id"], direction, row["original_text"], bool(row["original_deleted"]))
 
 
 def _reactions(tx: sqlite3.Connection, message_id: int) -> tuple[Reaction, ...]:

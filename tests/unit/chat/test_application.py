@@ -263,7 +263,7 @@ class TestReplies:
         original, answer = alice.service.history("bob")
         assert answer.reply_to == Quoted(original.id, Direction.RECEIVED, "one!")
         alice.receive(deletion(ONE))
-        assert alice.service.history("bob")[1].reply_to == Quoted(original.id, Direction.RECEIVED, "")
+        assert alice.service.history("bob")[1].reply_to == Quoted(original.id, Direction.RECEIVED, "", deleted=True)
 
     def test_of_an_unknown_original_its_words_are_kept(self, alice: Alice) -> None:
         alice.receive(self.reply(Quote(ONE, by_sender=True, text="long ago")))
