@@ -1,9 +1,60 @@
-"""smpchat: a terminal chat client for the SimpleX Messaging Protocol.
+"""smpchat: a terminal chat client for the SimpleX Messaging Protocol, and a library for programs that chat.
 
 Layers, each importing only from those to its right::
 
-    cli -> {chat, relay}; chat -> agent -> client -> {transport, protocol} -> crypto -> encoding
+    {cli, api} -> home -> {chat, relay}; chat -> agent -> client -> {transport, protocol} -> crypto -> encoding
     relay -> {transport, protocol}
+
+`Client` is where a program begins; `smpchat.api` has an example.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smpchat.api import (
+        ChatError,
+        Client,
+        ContactChanged,
+        ContactView,
+        Event,
+        Invitation,
+        Message,
+        MessageChanged,
+        MessageReceived,
+        Notice,
+        StateChanged,
+        StatusChanged,
+        Wait,
+    )
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "ChatError",
+    "Client",
+    "ContactChanged",
+    "ContactView",
+    "Event",
+    "Invitation",
+    "Message",
+    "MessageChanged",
+    "MessageReceived",
+    "Notice",
+    "StateChanged",
+    "StatusChanged",
+    "Wait",
+    "__version__",
+]
+
+
+if not TYPE_CHECKING:  # or a type checker would take any name
+
+    def __getattr__(name: str) -> Any:
+        """The library, imported when it is first used: the command line starts without it."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from smpchat import api
+
+        return getattr(api, name)

@@ -336,6 +336,12 @@ def required_send_queue(tx: sqlite3.Connection, connection_id: int) -> SendQueue
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 
+def max_body(tx: sqlite3.Connection, connection_id: int) -> int:
+    """Longest user message that a connection carries, in bytes. Raises `UnknownConnection`."""
+    connections.load(tx, connection_id)
+    return MAX_USER_MESSAGE
+
+
 def submit(
     tx: sqlite3.Connection,
     context: Context,
@@ -396,9 +402,30 @@ def _send_message(
     )
 
 
-def delete(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """Delete a connection: its queue is removed from the relay when that can be reached, then the rest is forgotten."""
+FAREWELL_PATIENCE = 2 * 86_400.0
+"""Seconds for which the queue of a deleted connection stays, so that the farewell to the peer is tried again."""
+
+
+def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewell: bytes | None = None) -> None:
+    """Delete a connection: its queue is removed from the relay when that can be reached, then the rest is forgotten.
+
+    Args:
+        farewell: A last user message, where the peer can read one. Everything else that waits is dropped, and the
+            queue is removed once the farewell left or was refused, or after `FAREWELL_PATIENCE`.
+    """
+    writable = handshake.reached_peer(connections.load(tx, connection_id).state)
     apply(tx, context, connection_id, handshake.DeleteRequested())
+    if farewell is not None and writable:
+        connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
+        body, _ = sealing.seal_message(tx, context.entropy, connection, queue, UserMessage(farewell))
+        outgoing.enqueue(tx, connection_id, Lane.SEND, Kind.FAREWELL, Priority.MESSAGE, body=body)
+        outgoing.postpone(tx, connection_id, Lane.RECEIVE, context.now() + FAREWELL_PATIENCE)
+    forget_if_deleted(tx, connection_id)
+
+
+def farewell_done(tx: sqlite3.Connection, connection_id: int) -> None:
+    """The farewell left, or never will: nothing holds the deletion back any more."""
+    outgoing.postpone(tx, connection_id, Lane.RECEIVE, 0)
     forget_if_deleted(tx, connection_id)
 
 

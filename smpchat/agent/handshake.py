@@ -592,6 +592,11 @@ def may_send(state: State) -> bool:
     return False
 
 
+def reached_peer(state: State) -> bool:
+    """Whether the peer's relay has our first message, and texts may follow it."""
+    return isinstance(state, AwaitingHello | SecuringReply | AwaitingReady | Connected) and may_send(state)
+
+
 def pipelines(state: State) -> bool:
     """Whether texts may leave before the relay has answered the confirmation or hello (handshake.md 4)."""
     match state:

@@ -16,7 +16,7 @@ from smpchat.agent.connection import Context
 from smpchat.agent.errors import StoreError
 from smpchat.agent.store import connections, outgoing
 from smpchat.agent.store.connections import ReceiveQueue
-from smpchat.agent.store.outgoing import SENDS, Kind, OutboxItem
+from smpchat.agent.store.outgoing import SENDS, Kind, Lane, OutboxItem
 from smpchat.client.request import Request
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey, X25519PrivateKey, auth_public_key
@@ -72,7 +72,8 @@ def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
     queue = connection_steps.required_send_queue(tx, item.connection_id)
     if item.kind is Kind.SECURE_SEND:
         return Request(SKey(queue.auth_key.public()), queue.snd_id, queue.auth_key)
-    body = item.body if item.kind is Kind.MESSAGE else outgoing.first_message(tx, item.connection_id)
+    first = item.kind in (Kind.CONFIRMATION, Kind.HELLO)
+    body = outgoing.first_message(tx, item.connection_id) if first else item.body
     return Request(Send(item.notify, body), queue.snd_id, queue.auth_key if item.signed else None)
 
 
@@ -188,6 +189,8 @@ def accepted(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None
         connection_steps.apply(tx, context, item.connection_id, _ACCEPTED[item.kind])
     elif item.kind is Kind.DELETE:
         _queue_deleted(tx, item)
+    elif item.kind is Kind.FAREWELL:
+        connection_steps.farewell_done(tx, item.connection_id)
     elif item.reference is not None:
         context.application.message_sent(tx, item.reference)
 
@@ -206,6 +209,8 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
         return Verdict.DONE
     if item.kind is Kind.DELETE:  # it was deleted before
         _queue_deleted(tx, item)
+    elif item.kind is Kind.FAREWELL:  # the peer deleted us first
+        connection_steps.farewell_done(tx, item.connection_id)
     else:
         connection_steps.apply(tx, context, item.connection_id, _REFUSED[item.kind])
     return Verdict.DONE
@@ -218,5 +223,6 @@ def _message_failed(tx: sqlite3.Connection, context: Context, item: OutboxItem, 
 
 
 def _queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
+    outgoing.drop(tx, item.connection_id, Lane.SEND)  # a farewell that was given up
     connections.delete_receive_queue(tx, item.connection_id)
     connection_steps.forget_if_deleted(tx, item.connection_id)

@@ -6,7 +6,11 @@ Errors::
     ├── InputError            something the user gave cannot be used; nothing was stored
     │   ├── UnknownContact    no contact or invitation under that name
     │   ├── AliasInUse        the alias belongs to another contact
+    │   ├── UnknownMessage    no message under that number
+    │   ├── ContactGone       the contact deleted us
     │   └── TextTooLong       a text that does not fit one message; says how long it may be
+    ├── ConnectionFailed      the handshake with a contact failed for good
+    ├── DeliveryFailed        a message or change of ours will never arrive
     ├── RelayUnavailable      no relay could be reached; what was asked for is kept
     └── ProfileLocked         another process is online for this profile
 """

@@ -10,14 +10,33 @@ from smpchat.agent import handshake
 from smpchat.agent.connection import FAILURE_SENTENCES
 from smpchat.agent.delivery import Integrity
 from smpchat.agent.store.connections import Connection
-from smpchat.chat import events, store
+from smpchat.chat import changes, events, store
+from smpchat.chat.changes import SentChange
 from smpchat.chat.contact import alias_from_name
-from smpchat.chat.message import ContactDeleted, ProfileInfo, TextMessage, decode_events, encode_profile
+from smpchat.chat.message import (
+    ChatMessage,
+    ContactDeleted,
+    ContactRequest,
+    MessageDeletion,
+    MessageUpdate,
+    ProfileInfo,
+    Quote,
+    ReactionChange,
+    TextMessage,
+    UnsupportedEvent,
+    decode_messages,
+    encode_profile,
+)
 from smpchat.chat.profile import Profile
-from smpchat.chat.store import Contact, Direction, MessageStatus
+from smpchat.chat.store import Contact, Direction, Message, MessageStatus, Quoted
+from smpchat.chat.wire import CHAT_VERSIONS
 from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.version import VersionRange
 
 log = logging.getLogger("smpchat.chat")
+
+DELETABLE = 78 * 3600
+"""Seconds after a message in which its author can take it back (agent-wire 6.2), by the relay's clock."""
 
 _INTEGRITY_NOTICES = {
     Integrity.SKIPPED: "Some messages from {alias} before this one were lost.",
@@ -45,7 +64,8 @@ class ChatApplication:
 
     def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
         """The peer's profile; on the initiator's side the invitation becomes a contact."""
-        profile = _profile_in(info)
+        said = _decoded(info)
+        profile = next((m.event.profile for m in said if isinstance(m.event, ProfileInfo | ContactRequest)), None)
         contact = store.contact_of(tx, connection_id)
         if contact is None:
             note = store.invitation_notes(tx).get(connection_id)
@@ -54,6 +74,8 @@ class ChatApplication:
             store.insert_contact(tx, connection_id, alias)
             store.delete_invitation(tx, connection_id)
             contact = store.contact(tx, alias)
+        for message in said:
+            _note_version(tx, contact, message)
         if profile is not None:
             self._save_profile(tx, contact, profile)
 
@@ -70,39 +92,44 @@ class ChatApplication:
             return False
         if integrity is not Integrity.OK:
             publish(tx, events.Notice(contact.alias, _INTEGRITY_NOTICES[integrity].format(alias=contact.alias)))
-        try:
-            received = decode_events(body)
-        except DecodeError as error:
-            log.warning("chat message ignored: %s", error)
-            return False
-        wants_receipt = False
-        for event in received:
-            match event:
-                case TextMessage(text, shared_id):
-                    message_id = store.insert_message(tx, contact.id, Direction.RECEIVED, text, sent_at, shared_id)
-                    publish(tx, events.MessageAdded(message_id))
-                    wants_receipt = True
-                case ProfileInfo(Profile() as profile) if profile != contact.profile:
-                    self._save_profile(tx, contact, profile)
-                case ContactDeleted():
-                    publish(tx, events.Notice(contact.alias, f"{contact.alias} deleted the contact with you."))
-                case _:
-                    log.info("chat event ignored: %s", type(event).__name__)
-        return wants_receipt
+        return any([self._receive(tx, contact, message, sent_at) for message in _decoded(body)])
+
+    def _receive(self, tx: sqlite3.Connection, contact: Contact, message: ChatMessage, sent_at: int) -> bool:
+        """Store one event; whether its sender is to get a receipt."""
+        _note_version(tx, contact, message)
+        match message.event:
+            case TextMessage() as text:
+                _add_message(tx, contact, text, sent_at)
+                return True
+            case MessageUpdate() as update:
+                _update_message(tx, contact, update, sent_at)
+            case MessageDeletion(shared_id):
+                _delete_message(tx, contact, shared_id, sent_at)
+            case ReactionChange() as reaction:
+                _react(tx, contact, reaction)
+            case ProfileInfo(Profile() as profile) if profile != contact.profile:
+                self._save_profile(tx, contact, profile)
+            case ContactDeleted():
+                store.mark_gone(tx, contact.id)
+                publish(tx, events.Notice(contact.alias, f"{contact.alias} deleted the contact with you."))
+                publish(tx, events.ContactChanged(contact.alias))
+            case UnsupportedEvent(name):
+                log.info("chat event ignored: %r", name)
+            case other:
+                log.info("chat event ignored: %s", type(other).__name__)
+        return False
 
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
         """The relay has the message; a receipt may have come before its answer."""
-        message = store.message(tx, reference)
-        if message and message.status is MessageStatus.PENDING:
-            set_status(tx, reference, MessageStatus.SENT)
+        _progress(tx, reference, MessageStatus.SENT)
 
     def message_delivered(self, tx: sqlite3.Connection, reference: int) -> None:
         """The receipt came."""
-        set_status(tx, reference, MessageStatus.DELIVERED)
+        _progress(tx, reference, MessageStatus.DELIVERED)
 
     def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
         """The message will never arrive."""
-        set_status(tx, reference, MessageStatus.FAILED, reason)
+        _progress(tx, reference, MessageStatus.FAILED, reason)
 
     def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
         """Tell whoever follows."""
@@ -113,14 +140,6 @@ class ChatApplication:
 def publish(tx: sqlite3.Connection, event: events.ChatEvent) -> None:
     """Put an event into the feed."""
     store.publish(tx, *events.to_row(event))
-
-
-def set_status(tx: sqlite3.Connection, message_id: int, status: MessageStatus, reason: str | None = None) -> None:
-    """Save a message's status and tell whoever follows; a message deleted meanwhile is nobody's business."""
-    message = store.message(tx, message_id)
-    if message is not None and message.status is not status:
-        store.set_status(tx, message_id, status, reason)
-        publish(tx, events.StatusChanged(message_id, message.contact, status, reason))
 
 
 def describe_state(connection: Connection, contact: Contact | None, now: float) -> events.StateChanged:
@@ -145,10 +164,109 @@ def describe_state(connection: Connection, contact: Contact | None, now: float) 
     )
 
 
-def _profile_in(info: bytes) -> Profile | None:
+def _decoded(body: bytes) -> list[ChatMessage]:
     try:
-        received = decode_events(info)
+        return decode_messages(body)
     except DecodeError as error:
-        log.warning("connection info ignored: %s", error)
+        log.warning("chat message ignored: %s", error)
+        return []
+
+
+# -- what the contact sent --------------------------------------------------------------------------------------------
+
+
+def _note_version(tx: sqlite3.Connection, contact: Contact, message: ChatMessage) -> None:
+    """Every message says what its sender speaks; one that does not is of an app from before versions."""
+    agreed = CHAT_VERSIONS.agree(message.versions or VersionRange(1, 1))
+    if agreed is not None:
+        store.raise_chat_version(tx, contact.id, agreed)
+
+
+def _add_message(tx: sqlite3.Connection, contact: Contact, message: TextMessage, sent_at: int) -> int:
+    message_id = store.insert_message(
+        tx,
+        contact.id,
+        Direction.RECEIVED,
+        message.text,
+        sent_at,
+        message.shared_id,
+        reply_to=_quoted(tx, contact, message.quote),
+        live=message.live,
+    )
+    publish(tx, events.MessageAdded(message_id))
+    return message_id
+
+
+def _quoted(tx: sqlite3.Connection, contact: Contact, quote: Quote | None) -> Quoted | None:
+    """The message that a reply names; our copy of it is shown, whatever the reply says that it said."""
+    if quote is None:
         return None
-    return next((event.profile for event in received if isinstance(event, ProfileInfo)), None)
+    direction = Direction.RECEIVED if quote.by_sender else Direction.SENT
+    original = store.find_message(tx, contact.id, quote.shared_id, direction)
+    return Quoted(original.id if original else None, direction, quote.text)
+
+
+def _update_message(tx: sqlite3.Connection, contact: Contact, update: MessageUpdate, sent_at: int) -> None:
+    """A contact edits its own messages only; one that we do not have begins with the edit (agent-wire 6.2)."""
+    original = store.find_message(tx, contact.id, update.shared_id, Direction.RECEIVED)
+    if original is None:
+        message = TextMessage(update.text, update.shared_id, live=update.live)
+        changes.edit(
+            tx, _add_message(tx, contact, message, sent_at), update.text, edited=not update.live, live=update.live
+        )
+    elif not original.deleted and (original.text, original.live) != (update.text, update.live):
+        changes.edit(tx, original.id, update.text, edited=not original.live, live=update.live)
+        _changed(tx, contact, original, events.Change.EDITED)
+
+
+def _delete_message(tx: sqlite3.Connection, contact: Contact, shared_id: str, sent_at: int) -> None:
+    original = store.find_message(tx, contact.id, shared_id, Direction.RECEIVED)
+    if original is None or original.deleted:
+        return
+    if sent_at - original.sent_at > DELETABLE:
+        log.info("a message was too old to be deleted")
+        return
+    changes.delete(tx, original.id)
+    _changed(tx, contact, original, events.Change.DELETED)
+
+
+def _react(tx: sqlite3.Connection, contact: Contact, reaction: ReactionChange) -> None:
+    original = store.find_message(tx, contact.id, reaction.shared_id)
+    if original is None or original.deleted:
+        return
+    if changes.react(tx, original.id, Direction.RECEIVED, reaction.emoji, add=reaction.add):
+        _changed(tx, contact, original, events.Change.REACTION)
+
+
+def _changed(tx: sqlite3.Connection, contact: Contact, message: Message, change: events.Change) -> None:
+    changes.count(tx, message.id)
+    publish(tx, events.MessageChanged(message.id, contact.alias, change, Direction.RECEIVED))
+
+
+# -- what became of ours ----------------------------------------------------------------------------------------------
+
+
+def _progress(tx: sqlite3.Connection, reference: int, status: MessageStatus, reason: str | None = None) -> None:
+    """A message or change of ours went on; one deleted meanwhile is nobody's business."""
+    if reference < 0:
+        _progress_change(tx, changes.sent(tx, -reference), status, reason)
+        return
+    message = store.message(tx, reference)
+    if message is None or message.status is status:
+        return
+    if status is MessageStatus.SENT and message.status is not MessageStatus.PENDING:
+        return
+    store.set_status(tx, message.id, status, reason)
+    publish(tx, events.StatusChanged(message.id, message.contact, status, reason))
+
+
+def _progress_change(
+    tx: sqlite3.Connection, change: SentChange | None, status: MessageStatus, reason: str | None
+) -> None:
+    if change is None or (status is MessageStatus.SENT and change.status is not MessageStatus.PENDING):
+        return
+    changes.set_status(tx, change.id, status, reason)
+    message = store.message(tx, change.message_id)
+    if message is not None and status is MessageStatus.FAILED:
+        sentence = f"Your change to message {message.id} did not reach {message.contact}: {reason}"
+        publish(tx, events.Notice(message.contact, sentence))

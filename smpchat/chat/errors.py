@@ -49,6 +49,36 @@ class TextTooLong(InputError):
         super().__init__(f"The text is {excess:,} bytes too long: one message holds about {limit:,} bytes of text.")
 
 
+class UnknownMessage(InputError):
+    """No message under that number."""
+
+    hint = "`smpchat history` shows the numbers of messages."
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"There is no message {number}.")
+
+
+class ContactGone(InputError):
+    """The contact deleted us. Nothing was stored."""
+
+    hint = "To write to them again, connect with a new link."
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(f"{alias!r} deleted the contact with you, so nothing reaches them any more.")
+
+
+class ConnectionFailed(ChatError):
+    """The handshake with a contact failed for good; the message says why."""
+
+    hint = "Delete the contact, and ask for a new link."
+
+
+class DeliveryFailed(ChatError):
+    """A message or change of ours will never arrive; the message says why."""
+
+    hint = "`smpchat status` shows the contact's connection."
+
+
 class RelayUnavailable(ChatError):
     """No relay could be reached. What was asked for is kept and tried again by whatever goes online next."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from smpchat.agent.handshake import ConnectionState
@@ -41,6 +42,24 @@ class MessageAdded:
     id: int
 
 
+class Change(StrEnum):
+    """What became of a message after it was sent."""
+
+    EDITED = "edited"
+    DELETED = "deleted"
+    REACTION = "reaction"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageChanged:
+    """A message was edited, deleted or reacted to. ``direction``: ``sent`` if by us, ``received`` if by the contact."""
+
+    id: int
+    contact: str
+    change: str
+    direction: str
+
+
 @dataclass(frozen=True, slots=True)
 class StatusChanged:
     """A message of ours has another status."""
@@ -59,11 +78,12 @@ class Notice:
     sentence: str = field(repr=False)
 
 
-ChatEvent = StateChanged | ContactChanged | MessageAdded | StatusChanged | Notice
+ChatEvent = StateChanged | ContactChanged | MessageAdded | MessageChanged | StatusChanged | Notice
 _KINDS: dict[str, type[ChatEvent]] = {
     "state": StateChanged,
     "contact": ContactChanged,
     "message": MessageAdded,
+    "change": MessageChanged,
     "status": StatusChanged,
     "notice": Notice,
 }

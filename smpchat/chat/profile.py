@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from smpchat.chat.content import whole
 from smpchat.chat.errors import InputError
 
 MAX_NAME = 100
@@ -44,7 +45,7 @@ class Profile:
         name, full_name = value.get("displayName"), value.get("fullName", "")
         if not isinstance(name, str) or not name:
             return None
-        return Profile(name, full_name if isinstance(full_name, str) else "")
+        return Profile(whole(name), whole(full_name) if isinstance(full_name, str) else "")
 
     def to_json(self) -> str:
         """For the store."""

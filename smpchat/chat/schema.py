@@ -41,4 +41,31 @@ CHAT_MIGRATIONS = (
         payload TEXT NOT NULL
     )
     """,
+    """
+    ALTER TABLE contacts ADD COLUMN chat_version INTEGER;
+    ALTER TABLE contacts ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN quoted_id INTEGER;
+    ALTER TABLE messages ADD COLUMN quoted_direction TEXT;
+    ALTER TABLE messages ADD COLUMN quoted_text TEXT;
+    ALTER TABLE messages ADD COLUMN live INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN edited INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN changes_shown INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX messages_by_shared_id ON messages (contact_id, shared_id);
+    CREATE INDEX messages_changed ON messages (id) WHERE changes > changes_shown;
+    CREATE TABLE reactions (
+        message_id INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
+        direction TEXT NOT NULL,
+        emoji TEXT NOT NULL,
+        PRIMARY KEY (message_id, direction, emoji)
+    ) WITHOUT ROWID;
+    CREATE TABLE changes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        message_id INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
+        status TEXT NOT NULL,
+        reason TEXT
+    );
+    CREATE INDEX changes_of_message ON changes (message_id)
+    """,
 )

@@ -12,7 +12,6 @@ from pathlib import Path
 from smpchat.agent import connection as agent
 from smpchat.agent import handshake, links
 from smpchat.agent.connection import Context
-from smpchat.agent.envelope import UserMessage
 from smpchat.agent.errors import LinkError, LinkJoinedError
 from smpchat.agent.handshake import ConnectionState, Terms, Variant
 from smpchat.agent.store import connections, outgoing
@@ -20,14 +19,14 @@ from smpchat.agent.store.connections import Connection
 from smpchat.agent.store.database import Database, Migrations
 from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
-from smpchat.chat import events, store
+from smpchat.chat import changes, conversation, events, store
 from smpchat.chat.application import ChatApplication, describe_state, publish
+from smpchat.chat.changes import SentChange
 from smpchat.chat.contact import alias_from_name, check_alias
 from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
-from smpchat.chat.message import encode_text, new_shared_id
 from smpchat.chat.profile import Profile
 from smpchat.chat.schema import CHAT_MIGRATIONS
-from smpchat.chat.store import Contact, Direction, Message
+from smpchat.chat.store import Contact, Message
 from smpchat.crypto.entropy import Entropy, SystemEntropy
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import SMPServerAddress, format_server, parse_server
@@ -158,20 +157,20 @@ class ChatService:
         if not isinstance(link, links.InvitationLink):
             raise LinkError("This is a contact address, which this version cannot use: ask for a one-time invitation.")
         alias = check_alias(alias) if alias is not None else None
-        bodies = [self._encode(text) for text in texts]
         with self.database.transaction() as tx:
             joined = connections.find_send_queue(tx, link.queues[0].server, link.queues[0].sender_id)
             contact = store.contact_of(tx, joined.connection_id) if joined else None
-            if contact is not None:
-                raise LinkJoinedError(f"You used this link already, for your contact {contact.alias!r}.")
+            if joined is not None:
+                whom = f"your contact {contact.alias!r}" if contact else "a contact that you deleted"
+                raise LinkJoinedError(f"You used this link already, for {whom}.")
             if alias is None:
                 alias = alias_from_name("contact", lambda name: store.find_contact(tx, name) is not None)
             self._free_alias(tx, alias)
             connection_id = agent.join(tx, self.context, link)
             store.insert_contact(tx, connection_id, alias)
             contact = store.contact(tx, alias)
-            for text, (body, shared_id) in zip(texts, bodies, strict=True):
-                self._submit(tx, contact, text, body, shared_id)
+            for text in texts:
+                conversation.send_text(tx, self.context, contact, text)
             publish(tx, self._describe(tx, connections.load(tx, connection_id)))
         return contact
 
@@ -240,7 +239,8 @@ class ChatService:
         raise UnknownContact(who)
 
     def _delete(self, tx: sqlite3.Connection, contact: Contact) -> None:
-        agent.delete(tx, self.context, contact.connection_id)
+        """Tell the contact, if it can be told, and forget it."""
+        agent.delete(tx, self.context, contact.connection_id, conversation.farewell(self.context, contact))
         store.delete_contact(tx, contact.id)
 
     def is_forgotten(self, connection_id: int) -> bool:
@@ -253,34 +253,51 @@ class ChatService:
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
-    def send(self, who: str, text: str) -> Message:
+    def send(self, who: str, text: str, reply_to: int | None = None) -> Message:
         """Store a message; it is sent as soon as the handshake and the relay let it.
 
+        Args:
+            reply_to: Number of a message of this conversation, which the new one answers.
         Raises:
-            UnknownContact, TextTooLong: Nothing was stored.
+            UnknownContact, UnknownMessage, TextTooLong, InputError: Nothing was stored.
             AgentError: The connection failed.
         """
-        body, shared_id = self._encode(text)
         with self.database.transaction() as tx:
-            return self._submit(tx, store.contact(tx, who), text, body, shared_id)
+            contact = store.contact(tx, who)
+            original = None if reply_to is None else conversation.message(tx, reply_to)
+            if original is not None and original.contact != contact.alias:
+                raise InputError(f"Message {original.id} is of another conversation.", "Answer it there.")
+            return conversation.send_text(tx, self.context, contact, text, original)
 
-    def _encode(self, text: str) -> tuple[bytes, str]:
-        if not text:
-            raise InputError("There is nothing to send: the text is empty.", "Give a text, or pipe one into `-`.")
-        shared_id = new_shared_id(self.entropy.random(12))
-        return encode_text(text, shared_id), shared_id
+    def edit(self, message_id: int, text: str) -> SentChange:
+        """Give a message of ours another text, here and at the contact's. Raises `InputError`, `AgentError`."""
+        with self.database.transaction() as tx:
+            return conversation.edit(tx, self.context, message_id, text)
 
-    def _submit(self, tx: sqlite3.Connection, contact: Contact, text: str, body: bytes, shared_id: str) -> Message:
-        message_id = store.insert_message(tx, contact.id, Direction.SENT, text, self.now(), shared_id)
-        agent.submit(tx, self.context, contact.connection_id, UserMessage(body), notify=True, reference=message_id)
-        publish(tx, events.MessageAdded(message_id))
-        message = store.message(tx, message_id)
-        assert message is not None
-        return message
+    def retract(self, message_id: int) -> SentChange:
+        """Take a message of ours back, here and at the contact's. Raises `InputError`, `AgentError`.
+
+        Apps honour that for 78 hours.
+        """
+        with self.database.transaction() as tx:
+            return conversation.retract(tx, self.context, message_id)
+
+    def react(self, message_id: int, emoji: str, *, add: bool = True) -> SentChange:
+        """React to a message with one of eight emoji, or take that back. Raises `InputError`, `AgentError`."""
+        with self.database.transaction() as tx:
+            return conversation.react(tx, self.context, message_id, emoji, add=add)
+
+    def change(self, change_id: int) -> SentChange | None:
+        """An edit, deletion or reaction of ours; None once its contact was deleted."""
+        return changes.sent(self._tx, change_id)
 
     def message(self, message_id: int) -> Message | None:
         """One message; None once its contact was deleted."""
         return store.message(self._tx, message_id)
+
+    def required_message(self, message_id: int) -> Message:
+        """One message. Raises `UnknownMessage`."""
+        return conversation.message(self._tx, message_id)
 
     def history(self, who: str, limit: int = 50, search: str | None = None) -> list[Message]:
         """The last messages of a conversation, oldest first. Raises `UnknownContact`."""
@@ -290,10 +307,14 @@ class ChatService:
         """Received messages that no `listen` or `chat` has shown."""
         return store.messages_to_show(self._tx)
 
-    def mark_shown(self, message_id: int) -> None:
-        """A received message was shown, its line flushed."""
+    def unshown_changes(self) -> list[Message]:
+        """Messages that were shown, and that the contact has edited, deleted or reacted to since."""
+        return store.changes_to_show(self._tx)
+
+    def mark_shown(self, message_id: int, changes: int | None = None) -> None:
+        """A message was shown, its line flushed: as it is now, or with its first ``changes`` changes."""
         with self.database.transaction() as tx:
-            store.mark_shown(tx, message_id)
+            store.mark_shown(tx, message_id, changes)
 
     def unshown_contacts(self) -> list[Contact]:
         """Contacts whose profile nobody was shown yet."""

@@ -31,18 +31,64 @@ class MessageStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A person to write to, known by the alias. ``unread``: received messages that nobody was shown."""
+    """A person to write to, known by the alias.
+
+    Attributes:
+        unread: Received messages that nobody was shown.
+        chat_version: The chat version agreed with its app; None before it said what it speaks.
+        gone: It deleted us, so nothing reaches it any more.
+    """
 
     id: int
     connection_id: int
     alias: str
     profile: Profile | None
     unread: int
+    chat_version: int | None = None
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """The message that a reply answers.
+
+    Attributes:
+        id: Our number of it; None if we do not have it.
+        direction: Whether we sent it.
+        text: What it says now, or, if we do not have it, what the reply says that it said.
+        deleted: Its author took it back.
+    """
+
+    id: int | None
+    direction: Direction
+    text: str = field(repr=False)
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """An emoji on a message; ``direction`` tells whether it is ours."""
+
+    emoji: str
+    direction: Direction
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation. ``sent_at``: POSIX seconds; ``reason``: why it failed."""
+    """One message of a conversation.
+
+    Attributes:
+        sent_at: POSIX seconds.
+        reason: Why it failed.
+        shared_id: Its id between the two clients.
+        reply_to: The message that it answers.
+        live: Its author is still writing it.
+        edited: The text is another one than at first.
+        deleted: Its author took it back; the text is empty.
+        reactions: Those of both sides.
+        shown: Whether somebody was shown it; messages of ours are.
+        changes: How often the contact has edited it, deleted it or reacted to it.
+    """
 
     id: int
     contact: str
@@ -51,6 +97,14 @@ class Message:
     sent_at: float
     status: MessageStatus
     reason: str | None
+    shared_id: str | None = None
+    reply_to: Quoted | None = None
+    live: bool = False
+    edited: bool = False
+    deleted: bool = False
+    reactions: tuple[Reaction, ...] = ()
+    shown: bool = True
+    changes: int = 0
 
 
 # -- contacts ---------------------------------------------------------------------------------------------------------
@@ -62,7 +116,15 @@ _CONTACTS = """
 
 
 def _contact(row: sqlite3.Row) -> Contact:
-    return Contact(row["id"], row["connection_id"], row["alias"], Profile.from_json(row["profile"]), row["unread"])
+    return Contact(
+        id=row["id"],
+        connection_id=row["connection_id"],
+        alias=row["alias"],
+        profile=Profile.from_json(row["profile"]),
+        unread=row["unread"],
+        chat_version=row["chat_version"],
+        gone=bool(row["gone"]),
+    )
 
 
 def insert_contact(tx: sqlite3.Connection, connection_id: int, alias: str) -> None:
@@ -115,6 +177,19 @@ def mark_profile_shown(tx: sqlite3.Connection, contact_id: int) -> None:
     tx.execute("UPDATE contacts SET profile_shown = 1 WHERE id = ?", (contact_id,))
 
 
+def raise_chat_version(tx: sqlite3.Connection, contact_id: int, version: int) -> None:
+    """The chat version agreed with a contact's app; it is never lowered (agent-wire 1.5)."""
+    tx.execute(
+        "UPDATE contacts SET chat_version = :version WHERE id = :id AND coalesce(chat_version, 0) < :version",
+        {"id": contact_id, "version": version},
+    )
+
+
+def mark_gone(tx: sqlite3.Connection, contact_id: int) -> None:
+    """The contact deleted us."""
+    tx.execute("UPDATE contacts SET gone = 1 WHERE id = ?", (contact_id,))
+
+
 def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
     """Forget a contact and its messages."""
     tx.execute("DELETE FROM contacts WHERE id = ?", (contact_id,))
@@ -122,10 +197,16 @@ def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
 
 # -- messages ---------------------------------------------------------------------------------------------------------
 
-_MESSAGES = "SELECT messages.*, contacts.alias FROM messages JOIN contacts ON contacts.id = contact_id "
+_MESSAGES = """
+    SELECT messages.*, contacts.alias, original.id AS original_id, original.text AS original_text,
+        original.deleted AS original_deleted
+    FROM messages
+    JOIN contacts ON contacts.id = messages.contact_id
+    LEFT JOIN messages AS original ON original.id = messages.quoted_id
+"""
 
 
-def _message(row: sqlite3.Row) -> Message:
+def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
     return Message(
         id=row["id"],
         contact=row["alias"],
@@ -134,7 +215,29 @@ def _message(row: sqlite3.Row) -> Message:
         sent_at=row["sent_at"],
         status=MessageStatus(row["status"]),
         reason=row["reason"],
+        shared_id=row["shared_id"],
+        reply_to=_quoted(row),
+        live=bool(row["live"]),
+        edited=bool(row["edited"]),
+        deleted=bool(row["deleted"]),
+        reactions=_reactions(tx, row["id"]),
+        shown=bool(row["shown"]),
+        changes=row["changes"],
     )
+
+
+def _quoted(row: sqlite3.Row) -> Quoted | None:
+    if row["quoted_direction"] is None:
+        return None
+    direction = Direction(row["quoted_direction"])
+    if row["original_id"] is None:
+        return Quoted(None, direction, row["quoted_text"] or "")
+    return Quoted(row["original_id"], direction, row["original_text"], bool(row["original_deleted"]))
+
+
+def _reactions(tx: sqlite3.Connection, message_id: int) -> tuple[Reaction, ...]:
+    rows = tx.execute("SELECT * FROM reactions WHERE message_id = ? ORDER BY direction, emoji", (message_id,))
+    return tuple(Reaction(row["emoji"], Direction(row["direction"])) for row in rows)
 
 
 def insert_message(
@@ -144,14 +247,24 @@ def insert_message(
     text: str,
     sent_at: float,
     shared_id: str | None,
+    *,
+    reply_to: Quoted | None = None,
+    live: bool = False,
 ) -> int:
-    """A new message's id: pending if it is ours, received and not shown if it is theirs."""
+    """A new message's id: pending if it is ours, received and not shown if it is theirs.
+
+    Args:
+        reply_to: What it answers; the text is kept only if we do not have the message itself.
+    """
     ours = direction is Direction.SENT
     status = MessageStatus.PENDING if ours else MessageStatus.RECEIVED
+    quoted: tuple[int | None, Direction | None, str | None] = (None, None, None)
+    if reply_to is not None:
+        quoted = (reply_to.id, reply_to.direction, reply_to.text if reply_to.id is None else None)
     cursor = tx.execute(
-        "INSERT INTO messages (contact_id, direction, text, sent_at, status, shared_id, shown)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (contact_id, direction, text, sent_at, status, shared_id, ours),
+        "INSERT INTO messages (contact_id, direction, text, sent_at, status, shared_id, shown, live,"
+        " quoted_id, quoted_direction, quoted_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (contact_id, direction, text, sent_at, status, shared_id, ours, live, *quoted),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
@@ -160,7 +273,19 @@ def insert_message(
 def message(tx: sqlite3.Connection, message_id: int) -> Message | None:
     """One message; None once its contact was deleted."""
     row = tx.execute(_MESSAGES + "WHERE messages.id = ?", (message_id,)).fetchone()
-    return _message(row) if row else None
+    return _message(tx, row) if row else None
+
+
+def find_message(
+    tx: sqlite3.Connection, contact_id: int, shared_id: str | None, direction: Direction | None = None
+) -> Message | None:
+    """The newest message of a contact with this id between the clients, in one direction or either."""
+    row = tx.execute(
+        _MESSAGES + "WHERE messages.contact_id = ? AND messages.shared_id = ?"
+        " AND (? IS NULL OR messages.direction = ?) ORDER BY messages.id DESC",
+        (contact_id, shared_id, direction, direction),
+    ).fetchone()
+    return _message(tx, row) if row else None
 
 
 def set_status(tx: sqlite3.Connection, message_id: int, status: MessageStatus, reason: str | None = None) -> None:
@@ -171,21 +296,33 @@ def set_status(tx: sqlite3.Connection, message_id: int, status: MessageStatus, r
 def history(tx: sqlite3.Connection, contact_id: int, limit: int, search: str | None) -> list[Message]:
     """The last ``limit`` messages of a conversation, oldest first; with ``search``, those that contain it."""
     rows = tx.execute(
-        _MESSAGES + "WHERE contact_id = ? AND (? IS NULL OR instr(lower(text), lower(?)) > 0)"
+        _MESSAGES + "WHERE messages.contact_id = ? AND (? IS NULL OR instr(lower(messages.text), lower(?)) > 0)"
         " ORDER BY messages.id DESC LIMIT ?",
         (contact_id, search, search, limit),
     ).fetchall()
-    return [_message(row) for row in reversed(rows)]
+    return [_message(tx, row) for row in reversed(rows)]
 
 
 def messages_to_show(tx: sqlite3.Connection) -> list[Message]:
     """Received messages that no `listen` or `chat` has shown, in the order of their arrival."""
-    return [_message(row) for row in tx.execute(_MESSAGES + "WHERE shown = 0 ORDER BY messages.id")]
+    rows = tx.execute(_MESSAGES + "WHERE messages.shown = 0 ORDER BY messages.id").fetchall()
+    return [_message(tx, row) for row in rows]
 
 
-def mark_shown(tx: sqlite3.Connection, message_id: int) -> None:
-    """A received message was shown."""
-    tx.execute("UPDATE messages SET shown = 1 WHERE id = ?", (message_id,))
+def changes_to_show(tx: sqlite3.Connection) -> list[Message]:
+    """Messages that were shown, and that the contact has changed since."""
+    rows = tx.execute(
+        _MESSAGES + "WHERE messages.changes > messages.changes_shown AND messages.shown = 1 ORDER BY messages.id"
+    ).fetchall()
+    return [_message(tx, row) for row in rows]
+
+
+def mark_shown(tx: sqlite3.Connection, message_id: int, changes: int | None = None) -> None:
+    """A message was shown, with so many of its changes; None: as it is now."""
+    tx.execute(
+        "UPDATE messages SET shown = 1, changes_shown = max(changes_shown, coalesce(?, changes)) WHERE id = ?",
+        (changes, message_id),
+    )
 
 
 def pending_counts(tx: sqlite3.Connection) -> dict[int, int]:

@@ -139,8 +139,78 @@ def send(
     """Send a message. Example: smpchat send bob see you at noon"""
     from smpchat.cli.commands import messages
 
-    body = sys.stdin.read().rstrip("\n") if text == ["-"] else " ".join(text)
+    body = _body(text)
     _run(context, lambda env: messages.send(env, who, body, wait, timeout))
+
+
+_WAIT_CHANGE = typer.Option(None, "--wait", help="sent (default) or none: store it only.")
+_TIMEOUT = typer.Option(None, "--timeout", help="Seconds to wait (20).")
+_MESSAGE = typer.Argument(help="Number of the message; `history` shows it.")
+
+
+@app.command()
+def reply(
+    context: typer.Context,
+    message: int = _MESSAGE,
+    text: list[str] = typer.Argument(help="The text; - reads it from standard input."),
+    wait: str | None = typer.Option(None, "--wait", help="sent (default), delivered or none: store it only."),
+    timeout: float | None = _TIMEOUT,
+) -> None:
+    """Answer a message. Example: smpchat reply 12 yes, at noon"""
+    from smpchat.cli.commands import messages
+
+    body = _body(text)
+    _run(context, lambda env: messages.send(env, None, body, wait, timeout, reply_to=message))
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    message: int = _MESSAGE,
+    text: list[str] = typer.Argument(help="The new text; - reads it from standard input."),
+    wait: str | None = _WAIT_CHANGE,
+    timeout: float | None = _TIMEOUT,
+) -> None:
+    """Give a message of yours another text. Example: smpchat edit 12 see you at one"""
+    from smpchat.cli.commands import messages
+
+    body = _body(text)
+    _run(context, lambda env: messages.change(env, lambda service: service.edit(message, body), wait, timeout))
+
+
+@app.command()
+def retract(
+    context: typer.Context,
+    message: int = _MESSAGE,
+    wait: str | None = _WAIT_CHANGE,
+    timeout: float | None = _TIMEOUT,
+) -> None:
+    """Take a message of yours back, within 78 hours. Example: smpchat retract 12"""
+    from smpchat.cli.commands import messages
+
+    _run(context, lambda env: messages.change(env, lambda service: service.retract(message), wait, timeout))
+
+
+@app.command()
+def react(
+    context: typer.Context,
+    message: int = _MESSAGE,
+    emoji: str = typer.Argument(help="One of eight emoji."),
+    remove: bool = typer.Option(False, "--remove", help="Take it away again."),
+    wait: str | None = _WAIT_CHANGE,
+    timeout: float | None = _TIMEOUT,
+) -> None:
+    """React to a message with an emoji. Example: smpchat react 12 👍"""
+    from smpchat.cli.commands import messages
+
+    _run(
+        context,
+        lambda env: messages.change(env, lambda service: service.react(message, emoji, add=not remove), wait, timeout),
+    )
+
+
+def _body(words: list[str]) -> str:
+    return sys.stdin.read().rstrip("\n") if words == ["-"] else " ".join(words)
 
 
 @app.command()

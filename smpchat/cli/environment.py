@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from smpchat.chat.online import EmbeddedRelay
     from smpchat.chat.service import ChatService
-    from smpchat.protocol.address import SMPServer, SMPServerAddress
 
 _SWITCHES = {"--json", "-q", "--quiet", "-v", "--verbose", "--no-color"}
 _VALUES = {"--home", "-p", "--profile"}
@@ -82,19 +81,15 @@ class Environment:
 
     def open(self) -> ChatService:
         """The profile's service; made at first use. Raises `InputError` for a name that is no folder name."""
-        from smpchat.chat.errors import InputError
-        from smpchat.chat.service import ChatService
+        from smpchat.home import Home
 
-        name = self.profile
-        if not name.isprintable() or not 0 < len(name) <= 40 or any(c in name for c in "/\\:") or name.startswith("."):
-            raise InputError(f"{name!r} cannot be the name of a profile.", "Use letters, digits, - and _.")
-        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.home / "profiles").mkdir(mode=0o700, exist_ok=True)
-        return ChatService(self.profile_folder(), name)
+        return Home(self.home).open(self.profile)
 
-    def relay(self) -> BackgroundRelay:
+    def relay(self) -> EmbeddedRelay:
         """The embedded relay of this home."""
-        return BackgroundRelay(self.relay_folder)
+        from smpchat.home import Home
+
+        return Home(self.home).relay()
 
     def emit(self, kind: str, fields: dict[str, Any], line: str | None) -> None:
         """Data on standard output: an object for scripts, a line for people. Flushed when it returns."""
@@ -113,35 +108,6 @@ class Environment:
         if self.json:
             self.emit("error", {"code": status, "message": message, "hint": hint}, None)
         print(f"{printable(message)}\n{printable(hint)}" if hint else printable(message), file=sys.stderr, flush=True)
-
-
-class BackgroundRelay:
-    """The relay that comes with smpchat, started on demand in a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def owns(self, server: SMPServer) -> bool:
-        """Whether ``server`` is this relay, by its certificate."""
-        from smpchat.protocol.address import parse_server
-        from smpchat.relay.folder import status
-
-        address = status(self._folder).address
-        return address is not None and parse_server(address).server.key_hash == server.key_hash
-
-    async def start(self) -> SMPServerAddress:
-        """Its address, once it accepts connections. Raises `TransportError`."""
-        from smpchat.protocol.address import parse_server
-        from smpchat.relay.daemon import start_background
-        from smpchat.relay.errors import RelayError
-        from smpchat.transport.base import TransportError
-
-        try:
-            info = await asyncio.to_thread(start_background, self._folder, on_demand=True)
-        except RelayError as error:
-            raise TransportError(str(error)) from error
-        assert info.address is not None
-        return parse_server(info.address)
 
 
 def is_terminal() -> bool:

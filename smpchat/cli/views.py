@@ -10,6 +10,9 @@ from smpchat.chat.service import ContactView, Invitation
 from smpchat.chat.store import Contact, Direction, Message
 from smpchat.cli.environment import Environment, printable
 
+_MAX_QUOTE = 60
+"""Characters that are shown of a message that was answered."""
+_DELETED = "[deleted]"
 _STEPS = {1: "invitation", 2: "confirmation", 3: "hello"}
 
 
@@ -41,9 +44,12 @@ def show_contact(environment: Environment, contact: Contact, state: str) -> None
         "unread": contact.unread,
         "pq": False,
     }
+    if contact.gone:
+        fields["gone"] = True
     known = f", calls themselves {printable(profile.display_name)}" if profile else ""
     unread = f", {contact.unread} unread" if contact.unread else ""
-    environment.emit("contact", fields, f"{printable(contact.alias)}: {state}{known}{unread}")
+    gone = ", deleted the contact with you" if contact.gone else ""
+    environment.emit("contact", fields, f"{printable(contact.alias)}: {state}{known}{unread}{gone}")
 
 
 def show_view(environment: Environment, view: ContactView) -> None:
@@ -51,8 +57,8 @@ def show_view(environment: Environment, view: ContactView) -> None:
     show_contact(environment, view.contact, view.state.state)
 
 
-def show_message(environment: Environment, message: Message) -> None:
-    """A ``message`` object, or ``to alice: text  (sent)``."""
+def show_message(environment: Environment, message: Message, *, numbered: bool = False) -> None:
+    """A ``message`` object, or ``to alice: text  (sent)``, behind the message's number where that is wanted."""
     fields: dict[str, Any] = {
         "contact": message.contact,
         "direction": message.direction,
@@ -63,15 +69,59 @@ def show_message(environment: Environment, message: Message) -> None:
     }
     if message.reason:
         fields["reason"] = message.reason
-    environment.emit("message", fields, message_line(message))
+    fields |= change_fields(message)
+    line = message_line(message)
+    environment.emit("message", fields, f"{message.id:>4}  {line}" if numbered else line)
+
+
+def change_fields(message: Message) -> dict[str, Any]:
+    """What a ``message`` object says only where it is so: a reply, an edit, a deletion, reactions."""
+    fields: dict[str, Any] = {}
+    if message.reply_to is not None:
+        quoted = message.reply_to
+        fields["reply_to"] = {"id": quoted.id, "direction": quoted.direction, "text": quoted.text}
+        if quoted.deleted:
+            fields["reply_to"]["deleted"] = True
+    if message.edited:
+        fields["edited"] = True
+    if message.deleted:
+        fields["deleted"] = True
+    if message.reactions:
+        fields["reactions"] = [{"emoji": r.emoji, "direction": r.direction} for r in message.reactions]
+    return fields
 
 
 def message_line(message: Message) -> str:
     """A message for people; a continued line is indented, so that no text can pass for another message."""
-    text = printable(message.text, lines=True).replace("\n", "\n    ")
+    text = quote_line(message) + (_DELETED if message.deleted else printable(message.text, lines=True))
+    marks = change_marks(message)
+    text = f"{text}  ({marks})" if marks else text
+    text = text.replace("\n", "\n    ")
     if message.direction is Direction.RECEIVED:
         return f"{printable(message.contact)}: {text}"
     return f"to {printable(message.contact)}: {text}  ({message.status})"
+
+
+def quote_line(message: Message) -> str:
+    """``> what it answers`` on a line of its own in front of a reply; empty for any other message."""
+    if message.reply_to is None:
+        return ""
+    quoted = message.reply_to.text.split("\n", 1)[0]
+    shown = (
+        _DELETED
+        if message.reply_to.deleted
+        else printable(quoted if len(quoted) <= _MAX_QUOTE else quoted[: _MAX_QUOTE - 1] + "…")
+    )
+    return f"> {'you' if message.reply_to.direction is Direction.SENT else 'they'}: {shown}\n"
+
+
+def change_marks(message: Message) -> str:
+    """``edited, 👍 from you``: what became of a message after it was sent."""
+    marks = ["edited"] if message.edited and not message.deleted else []
+    marks += [
+        f"{printable(r.emoji)} from {'you' if r.direction is Direction.SENT else 'them'}" for r in message.reactions
+    ]
+    return ", ".join(marks)
 
 
 def show_status(environment: Environment, event: StatusChanged) -> None:

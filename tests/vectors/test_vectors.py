@@ -22,6 +22,7 @@ FILES = (
     "ratchet_v2_nopq.json",
     "ratchet_v3_nopq.json",
     "ratchet_v3_pq.json",
+    "chat.json",
 )
 
 
@@ -95,6 +96,25 @@ def tamper_parameters(document: Any) -> None:
     record["params_uri_smp"] = "ff" + record["params_uri_smp"][2:]
 
 
+def tamper_body(document: Any) -> None:
+    document[0]["body_hex"] = document[0]["body_hex"][:-4] + "2" + document[0]["body_hex"][-3:]
+
+
+def tamper_decompressed(document: Any) -> None:
+    record = next(record for record in document if "decompressed_text" in record)
+    record["decompressed_text"] = record["decompressed_text"].replace("x.msg.new", "x.msg.old")
+
+
+def tamper_frame(document: Any) -> None:
+    record = next(record for record in document if "decompressed_text" in record)
+    record["body_hex"] = record["body_hex"][:-1] + ("0" if record["body_hex"][-1] != "0" else "1")
+
+
+def tamper_receipt(document: Any) -> None:
+    record = next(record for record in document if record.get("agent", {}).get("type") == "A_RCVD")
+    record["agent"]["receipts"][0]["agentMsgId"] += 1
+
+
 @pytest.mark.parametrize(
     ("name", "tamper", "failures"),
     [
@@ -115,6 +135,10 @@ def tamper_parameters(document: Any) -> None:
         ("ratchet_v3_nopq.json", tamper_error, ["steps[20] decrypt by snd: fails"]),
         ("ratchet_v2_nopq.json", tamper_error_away, ["steps[1] decrypt by rcv: fails"]),
         ("ratchet_v2_nopq.json", tamper_shape, ["the rest of the file cannot be read"]),
+        ("chat.json", tamper_body, ["connect_full.create.1: bytes", "connect_full.create.1: link data"]),
+        ("chat.json", tamper_decompressed, ["long_max_rnd.1: events", "long_max_rnd.1: written again"]),
+        ("chat.json", tamper_frame, ["long_max_rnd.1: events", "long_max_rnd.1: written again"]),
+        ("chat.json", tamper_receipt, ["text_ab.3: agent message"]),
     ],
 )
 def test_changed_answer_fails(

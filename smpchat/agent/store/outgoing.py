@@ -24,10 +24,11 @@ class Kind(StrEnum):
     CONFIRMATION = "confirmation"  # SEND
     HELLO = "hello"  # SEND
     MESSAGE = "message"  # SEND
+    FAREWELL = "farewell"  # SEND
     DELETE = "delete"  # DEL
 
 
-SENDS = frozenset({Kind.CONFIRMATION, Kind.HELLO, Kind.MESSAGE})
+SENDS = frozenset({Kind.CONFIRMATION, Kind.HELLO, Kind.MESSAGE, Kind.FAREWELL})
 
 
 class Priority(IntEnum):
@@ -43,7 +44,7 @@ class OutboxItem:
     """One command for a relay, to be repeated until it is answered.
 
     Attributes:
-        body: Body of a message, key of a KEY, or parameters of a NEW; confirmations and hellos are in
+        body: Body of a message or farewell, key of a KEY, or parameters of a NEW; confirmations and hellos are in
             `first_message`.
         signed: Whether the SEND is authorised.
         reference: The application's number of the message; None for the agent's own.
@@ -129,6 +130,13 @@ def done(tx: sqlite3.Connection, item_id: int) -> bool:
 def drop(tx: sqlite3.Connection, connection_id: int, lane: Lane) -> None:
     """Remove everything in a lane."""
     tx.execute("DELETE FROM outbox WHERE connection_id = ? AND lane = ?", (connection_id, lane))
+
+
+def postpone(tx: sqlite3.Connection, connection_id: int, lane: Lane, not_before: float) -> None:
+    """Nothing in a lane is looked at before a time given in POSIX seconds."""
+    tx.execute(
+        "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND lane = ?", (not_before, connection_id, lane)
+    )
 
 
 def save_first_message(tx: sqlite3.Connection, connection_id: int, body: bytes) -> None:

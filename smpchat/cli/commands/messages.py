@@ -1,11 +1,12 @@
-"""``send``, ``listen`` and ``history``."""
+"""``send``, ``reply``, ``edit``, ``retract``, ``react``, ``listen`` and ``history``."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from smpchat.chat import events
+from smpchat.chat.changes import SentChange
 from smpchat.chat.errors import InputError
 from smpchat.chat.online import FOLLOW_INTERVAL, online
 from smpchat.chat.service import ChatService
@@ -13,81 +14,128 @@ from smpchat.chat.store import Message, MessageStatus
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
-from smpchat.cli.waiting import RELAY_TIMEOUT, RelayDown, flush, until
-
-_ENOUGH = {
-    "none": set(MessageStatus),
-    "sent": {MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.FAILED},
-    "delivered": {MessageStatus.DELIVERED, MessageStatus.FAILED},
-}
+from smpchat.cli.waiting import RELAY_TIMEOUT, Wait, flush, settle
 
 
-async def send(environment: Environment, who: str, text: str, wait: str | None, patience: float | None) -> int:
-    """Store a message and send it."""
-    if wait is not None and wait not in _ENOUGH:
-        raise InputError(f"`--wait {wait}` is unknown.", "Choose sent, delivered or none.")
-    enough = _ENOUGH[wait or "sent"]
+async def send(
+    environment: Environment,
+    who: str | None,
+    text: str,
+    wait: str | None,
+    patience: float | None,
+    reply_to: int | None = None,
+) -> int:
+    """Store a message and send it; a reply without ``who`` goes where the message that it answers came from."""
+    kind = _wait(wait, list(Wait))
     service = environment.open()
     try:
-        message = service.send(who, text)
+        if who is None:
+            assert reply_to is not None
+            who = service.required_message(reply_to).contact
+        message = service.send(who, text, reply_to)
         views.show_message(environment, message)
-        if wait == "none":
-            return ExitStatus.OK
         shown = message.status
-        down = None
 
-        def look() -> MessageStatus | None:
+        def status() -> MessageStatus:
             nonlocal shown
             current = service.message(message.id)
             if current is None:
                 return MessageStatus.FAILED
             if current.status is not shown:
                 shown = current.status
-                views.show_status(
-                    environment, events.StatusChanged(current.id, current.contact, current.status, current.reason)
-                )
-            return current.status if current.status in enough or (wait is None and held_back()) else None
+                changed = events.StatusChanged(current.id, current.contact, current.status, current.reason)
+                views.show_status(environment, changed)
+            return current.status
 
-        def held_back() -> bool:
-            """Whether nothing more can be done for it now: the handshake or the peer's full queue holds it."""
-            return service.is_idle() and shown is MessageStatus.PENDING
-
-        async with online(service, environment.relay()):
-            ended = None
-            try:
-                ended = await until(service, look, RELAY_TIMEOUT if patience is None else patience)
-            except RelayDown as error:
-                down = error
-            await flush(service)
-        if ended is MessageStatus.FAILED:
+        def reason() -> str | None:
             current = service.message(message.id)
-            reason = (current.reason if current else None) or "The contact was deleted."
-            raise CommandFailed(ExitStatus.REFUSED, reason, "`smpchat status` shows the contact's connection.")
-        if ended is None and shown is MessageStatus.PENDING and (down or not service.is_idle()):
-            because = f": {down}".rstrip(".") if down else ""
-            raise CommandFailed(
-                ExitStatus.NETWORK,
-                f"The relay cannot be reached{because}.",
-                "The message is kept, and sent by the next command that goes online.",
-            )
-        if ended is None:
-            raise CommandFailed(
-                ExitStatus.TIMEOUT, f"The message is {shown}.", "It goes on by itself; `smpchat history` shows it."
-            )
+            return current.reason if current else None
+
+        await _deliver(environment, service, status, reason, kind, patience, explicit=wait is not None)
         return ExitStatus.OK
     finally:
         service.close()
 
 
-def _news(environment: Environment, service: ChatService) -> Iterator[Message | None]:
-    """Prints contacts and messages that nobody was shown; yields each message once its line is flushed and noted."""
+async def change(
+    environment: Environment,
+    make: Callable[[ChatService], SentChange],
+    wait: str | None,
+    patience: float | None,
+) -> int:
+    """Change a message here, and wait until the change is on its way; apps send no receipts for changes."""
+    kind = _wait(wait, [Wait.NONE, Wait.SENT])
+    service = environment.open()
+    try:
+        made = make(service)
+        views.show_message(environment, service.required_message(made.message_id))
+
+        def status() -> MessageStatus:
+            current = service.change(made.id)
+            return current.status if current else MessageStatus.FAILED
+
+        def reason() -> str | None:
+            current = service.change(made.id)
+            return current.reason if current else None
+
+        await _deliver(environment, service, status, reason, kind, patience, explicit=wait is not None)
+        return ExitStatus.OK
+    finally:
+        service.close()
+
+
+def _wait(text: str | None, known: list[Wait]) -> Wait:
+    if text is None:
+        return Wait.SENT
+    if text not in known:
+        raise InputError(f"`--wait {text}` is unknown.", f"Choose one of: {', '.join(known)}.")
+    return Wait(text)
+
+
+async def _deliver(
+    environment: Environment,
+    service: ChatService,
+    status: Callable[[], MessageStatus],
+    reason: Callable[[], str | None],
+    wait: Wait,
+    patience: float | None,
+    *,
+    explicit: bool,
+) -> None:
+    """Be online until it is as far as asked for. Raises `CommandFailed`."""
+    if wait is Wait.NONE:
+        return
+    seconds = RELAY_TIMEOUT if patience is None else patience
+    async with online(service, environment.relay()):
+        waited = await settle(service, status, wait, seconds, held_is_enough=not explicit)
+    if waited.status is MessageStatus.FAILED:
+        because = reason() or "The contact was deleted."
+        raise CommandFailed(ExitStatus.REFUSED, because, "`smpchat status` shows the contact's connection.")
+    if waited.trouble is not None:
+        because = f": {waited.trouble}".rstrip(".") if waited.trouble else ""
+        raise CommandFailed(
+            ExitStatus.NETWORK,
+            f"The relay cannot be reached{because}.",
+            "The message is kept, and sent by the next command that goes online.",
+        )
+    if not waited.enough:
+        raise CommandFailed(
+            ExitStatus.TIMEOUT, f"The message is {waited.status}.", "It goes on by itself; `smpchat history` shows it."
+        )
+
+
+def _news(environment: Environment, service: ChatService) -> Iterator[Message]:
+    """Prints what nobody was shown; yields each new message once its line is flushed and noted."""
     for contact in service.unshown_contacts():
         views.show_contact(environment, contact, service.state(contact.connection_id).state)
         service.mark_profile_shown(contact.id)
     for message in service.unshown_messages():
         views.show_message(environment, message)
-        service.mark_shown(message.id)  # after the line: a crash repeats it, never skips it
+        service.mark_shown(message.id, message.changes)  # after the line: a crash repeats it, never skips it
         yield message
+    for message in service.unshown_changes():
+        views.show_message(environment, message)
+        service.mark_shown(message.id, message.changes)
 
 
 async def listen(environment: Environment, patience: float | None, count: int | None) -> int:
@@ -128,7 +176,7 @@ def _show_event(environment: Environment, event: events.ChatEvent) -> None:
             views.show_status(environment, event)
         case events.Notice():
             views.show_notice(environment, event)
-        case events.ContactChanged() | events.MessageAdded():
+        case events.ContactChanged() | events.MessageAdded() | events.MessageChanged():
             pass  # printed from the store, which knows what was shown before
 
 
@@ -137,7 +185,7 @@ def history(environment: Environment, who: str, limit: int, search: str | None) 
     service = environment.open()
     try:
         for message in service.history(who, limit, search):
-            views.show_message(environment, message)
+            views.show_message(environment, message, numbered=True)
         return ExitStatus.OK
     finally:
         service.close()

@@ -257,3 +257,14 @@ def test_an_impossible_event_is_one_typed_error() -> None:
 def test_the_table_in_the_docs_is_current() -> None:
     page = Path(__file__).parents[3] / "docs" / "handshake.md"
     assert page.read_text() == markdown(), "print it again: python -m smpchat.testing.transitions >docs/handshake.md"
+
+
+def test_a_farewell_needs_a_peer_that_has_our_first_message() -> None:
+    reached = {state for state in reachable() if hs.reached_peer(state)}
+    assert {type(state) for state in reached} == {
+        hs.AwaitingHello,
+        hs.SecuringReply,
+        hs.AwaitingReady,
+        hs.Connected,
+    }
+    assert all(hs.may_send(state) for state in reached)

@@ -1,0 +1,362 @@
+"""smpchat as a library: a profile that is online while a program runs. An echo bot::
+
+    import asyncio
+
+    from smpchat import Client
+
+
+    async def main() -> None:
+        async with Client(profile="echo") as client:
+            invitation = await client.invite()
+            print(invitation.link, flush=True)
+            async for message in client.messages():
+                await client.send(message.contact, message.text, reply_to=message.id)
+
+
+    if __name__ == "__main__":
+        asyncio.run(main())
+
+Profiles are those of the command line, in the same folder: ``smpchat -p echo history bob`` shows what the bot said.
+Where another process is online for the profile, such as ``smpchat chat``, the two share it.
+
+Every error that a program may meet is a `ChatError` or `AgentError`, whose text is a sentence and whose ``hint`` says
+what to do, or `TimeoutError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+from smpchat.agent.errors import AgentError
+from smpchat.agent.handshake import ConnectionState, Variant
+from smpchat.chat.changes import SentChange
+from smpchat.chat.errors import ChatError, ConnectionFailed, DeliveryFailed, RelayUnavailable
+from smpchat.chat.events import ContactChanged, Notice, StateChanged, StatusChanged
+from smpchat.chat.online import FOLLOW_INTERVAL, EmbeddedRelay, online
+from smpchat.chat.service import DEFAULT_PROFILE, ChatService, ContactView, Invitation
+from smpchat.chat.store import Message, MessageStatus
+from smpchat.chat.waiting import RELAY_TIMEOUT, RelayDown, Wait, settle, until, until_ready
+from smpchat.home import Home
+from smpchat.transport.base import TransportError
+
+__all__ = [
+    "AgentError",
+    "ChatError",
+    "Client",
+    "ContactChanged",
+    "ContactView",
+    "Event",
+    "Invitation",
+    "Message",
+    "MessageChanged",
+    "MessageReceived",
+    "Notice",
+    "StateChanged",
+    "StatusChanged",
+    "Variant",
+    "Wait",
+]
+
+T = TypeVar("T")
+WaitFor = Wait | Literal["none", "sent", "delivered"]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A contact wrote."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class MessageChanged:
+    """A contact edited a message, took it back or reacted to it; ``message`` is as it is now."""
+
+    message: Message
+
+
+Event = MessageReceived | MessageChanged | StateChanged | StatusChanged | ContactChanged | Notice
+"""What `Client.events` yields."""
+
+
+class Client:
+    """A profile, online between entering and leaving ``async with``.
+
+    One task enters and leaves it; while it is entered any task of the same event loop may call its methods.
+
+    Args:
+        profile: Its name; made at first use.
+        home: Folder of all profiles; where the command line has it if None.
+        relay: The relay for new links where no server is configured; the one that comes with smpchat if None, started
+            on demand in a process of its own.
+    """
+
+    def __init__(
+        self,
+        profile: str = DEFAULT_PROFILE,
+        home: Path | str | None = None,
+        *,
+        relay: EmbeddedRelay | None = None,
+    ) -> None:
+        self._profile = profile
+        self._home = Home.default() if home is None else Home(Path(home).absolute())
+        self._relay = relay or self._home.relay()
+        self._stack = AsyncExitStack()
+        self._opened: ChatService | None = None
+        self._after = 0
+
+    async def __aenter__(self) -> Self:
+        """Go online. Raises `ChatError` if the profile's name or store cannot be used."""
+        service = self._home.open(self._profile)
+        self._stack.callback(service.close)
+        self._opened, self._after = service, service.last_event()
+        await self._stack.enter_async_context(online(service, self._relay))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Go offline; what was not sent yet is sent when the profile is online again."""
+        self._opened = None
+        try:
+            await self._stack.__aexit__(kind, error, traceback)
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) != 1:
+                raise
+            if group.exceptions[0] is not error:
+                raise group.exceptions[0] from None
+
+    @property
+    def _service(self) -> ChatService:
+        if self._opened is None:
+            raise RuntimeError("the client is not online: use it inside `async with`")
+        return self._opened
+
+    # -- connections --------------------------------------------------------------------------------------------------
+
+    async def invite(
+        self, note: str | None = None, *, variant: Variant = Variant.INSTANT, timeout: float = RELAY_TIMEOUT
+    ) -> Invitation:
+        """A new one-time link.
+
+        Args:
+            note: Alias of whoever uses it; the name that they choose, made unique, if None.
+            timeout: Seconds in which the relay must answer.
+        Raises:
+            InputError: The note cannot be an alias, or is in use.
+            RelayUnavailable: There is no link; nothing is kept.
+        """
+        service = self._service
+        await self._start_relay()
+        connection = service.invite(note, variant)
+
+        def link() -> Invitation | None:
+            invitation = service.invitation(connection)
+            return invitation if invitation is not None and invitation.link else None
+
+        made, because = await self._until(link, timeout)
+        if made is None:
+            service.delete(str(connection))
+            raise RelayUnavailable(because, "Try again, or choose another relay with `smpchat server use`.")
+        return made
+
+    async def _start_relay(self) -> None:
+        if any(takes_new for _, takes_new in self._service.servers()):
+            return
+        try:
+            await self._relay.start()
+        except TransportError as error:
+            raise RelayUnavailable(str(error), "Start it with `smpchat relay start`.") from error
+
+    async def connect(
+        self, link: str, alias: str | None = None, texts: Sequence[str] = (), *, timeout: float = RELAY_TIMEOUT
+    ) -> ContactView:
+        """Use a link, and write at once: link, alias and texts are stored together before anything is sent.
+
+        Returns:
+            The contact, ready to be written to; `wait_connected` waits for its answer.
+        Raises:
+            InputError, LinkError, LinkJoinedError, OwnLinkError: Nothing was stored.
+            ConnectionFailed: The link was used or deleted.
+            RelayUnavailable: No relay was reached within ``timeout`` seconds; the join goes on by itself.
+        """
+        service = self._service
+        contact = service.connect(link, alias, texts)
+        own = [message.id for message in service.history(contact.alias, len(texts))] if texts else []
+        try:
+            state = await until_ready(service, contact.connection_id, own, timeout)
+        except RelayDown as error:
+            raise RelayUnavailable(_unreachable(str(error))) from error
+        if state is None:
+            raise RelayUnavailable(_unreachable(""))
+        _check(state)
+        return service.contact(contact.alias)
+
+    async def wait_connected(self, alias: str, timeout: float | None = None) -> StateChanged:
+        """Wait until a contact has answered; with the note of an invitation, until somebody has used it.
+
+        Raises:
+            UnknownContact: Neither a contact nor an invitation has this name.
+            ConnectionFailed: It never will.
+            TimeoutError: Not within ``timeout`` seconds.
+        """
+        service = self._service
+
+        def connection() -> int | None:
+            by_note = (i.connection for i in service.invitations() if i.note == alias)
+            return next(by_note, None) or service.contact(alias).contact.connection_id
+
+        number = connection()
+        async with asyncio.timeout(timeout):
+            while True:
+                state = service.state(number or 0)
+                _check(state)
+                if state.state == ConnectionState.CONNECTED:
+                    return state
+                await asyncio.sleep(FOLLOW_INTERVAL)
+
+    def contacts(self) -> list[ContactView]:
+        """All contacts, by alias."""
+        return self._service.contacts()
+
+    def contact(self, alias: str) -> ContactView:
+        """One contact. Raises `UnknownContact`."""
+        return self._service.contact(alias)
+
+    async def delete(self, alias: str, *, timeout: float = 5.0) -> bool:
+        """Delete a contact with its messages and tell it so, or cancel an invitation.
+
+        Returns:
+            Whether its relay knows already; if not within ``timeout`` seconds, it is told later.
+        Raises:
+            UnknownContact: Neither a contact nor an invitation has this name.
+        """
+        service = self._service
+        connection = service.delete(alias)
+        gone, _ = await self._until(lambda: service.is_forgotten(connection) or None, timeout)
+        return bool(gone)
+
+    async def _until(self, look: Callable[[], T | None], seconds: float) -> tuple[T | None, str]:
+        """What ``look`` finds, or why it found nothing in time."""
+        try:
+            return await until(self._service, look, seconds), "The relay did not answer in time."
+        except RelayDown as error:
+            return None, _unreachable(str(error))
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    async def send(
+        self,
+        alias: str,
+        text: str,
+        *,
+        reply_to: int | None = None,
+        wait: WaitFor = Wait.SENT,
+        timeout: float = RELAY_TIMEOUT,
+    ) -> Message:
+        """Store a message and send it.
+
+        Args:
+            reply_to: Number of the message that it answers.
+            wait: How far it is to be when this returns: ``sent`` (the relay has it), ``delivered`` or ``none``.
+        Returns:
+            The message with its status: still ``pending`` if the handshake or the contact's full queue holds it back
+            and ``wait`` is ``sent``.
+        Raises:
+            InputError: Nothing was stored.
+            DeliveryFailed: It will never arrive.
+            RelayUnavailable, TimeoutError: Not within ``timeout`` seconds; it goes on by itself.
+        """
+        service = self._service
+        message = service.send(alias, text, reply_to)
+        await self._settle(lambda: _progress(service.message(message.id)), Wait(wait), timeout)
+        return service.required_message(message.id)
+
+    async def edit(self, message_id: int, text: str, *, wait: WaitFor = Wait.SENT, timeout: float = 20.0) -> Message:
+        """Give a message of ours another text; waits and raises as `send` does, but apps give no receipt."""
+        return await self._change(lambda service: service.edit(message_id, text), wait, timeout)
+
+    async def retract(self, message_id: int, *, wait: WaitFor = Wait.SENT, timeout: float = 20.0) -> Message:
+        """Take a message of ours back, which apps honour for 78 hours; waits and raises as `edit` does."""
+        return await self._change(lambda service: service.retract(message_id), wait, timeout)
+
+    async def react(
+        self, message_id: int, emoji: str, *, add: bool = True, wait: WaitFor = Wait.SENT, timeout: float = 20.0
+    ) -> Message:
+        """Put one of eight emoji on a message, or take it away; waits and raises as `edit` does."""
+        return await self._change(lambda service: service.react(message_id, emoji, add=add), wait, timeout)
+
+    async def _change(self, make: Callable[[ChatService], SentChange], wait: WaitFor, seconds: float) -> Message:
+        service = self._service
+        if Wait(wait) is Wait.DELIVERED:
+            raise ValueError("nobody confirms a change: wait for `sent` or `none`")
+        change = make(service)
+        await self._settle(lambda: _progress(service.change(change.id)), Wait(wait), seconds)
+        return service.required_message(change.message_id)
+
+    async def _settle(self, progress: Callable[[], tuple[MessageStatus, str]], wait: Wait, seconds: float) -> None:
+        if wait is Wait.NONE:
+            return
+        held_is_enough = wait is Wait.SENT
+        waited = await settle(self._service, lambda: progress()[0], wait, seconds, held_is_enough=held_is_enough)
+        if waited.status is MessageStatus.FAILED:
+            raise DeliveryFailed(progress()[1])
+        if waited.trouble is not None:
+            raise RelayUnavailable(_unreachable(waited.trouble))
+        if not waited.enough:
+            raise TimeoutError(f"the message is {waited.status} after {seconds:g} seconds")
+
+    def history(self, alias: str, limit: int = 50, search: str | None = None) -> list[Message]:
+        """The last messages of a conversation, oldest first. Raises `UnknownContact`."""
+        return self._service.history(alias, limit, search)
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Messages of all contacts: those that nobody was shown yet, then what comes.
+
+        A message counts as shown once the loop asks for the next one: a crash in the middle of its body repeats that
+        message, and none is ever skipped. One loop at a time, since two would share the messages.
+        """
+        while True:
+            for message in self._service.unshown_messages():
+                yield message
+                self._service.mark_shown(message.id, message.changes)
+            await asyncio.sleep(FOLLOW_INTERVAL)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Everything that happens, from when the client went online; messages are shown as `messages` does it."""
+        while True:
+            service = self._service
+            for number, event in service.events_after(self._after):
+                if isinstance(event, StateChanged | StatusChanged | ContactChanged | Notice):
+                    yield event
+                self._after = number
+            for message in service.unshown_messages():
+                yield MessageReceived(message)
+                service.mark_shown(message.id, message.changes)
+            for message in service.unshown_changes():
+                yield MessageChanged(message)
+                service.mark_shown(message.id, message.changes)
+            await asyncio.sleep(FOLLOW_INTERVAL)
+
+
+def _check(state: StateChanged) -> None:
+    if state.state == ConnectionState.FAILED:
+        raise ConnectionFailed(state.reason or "The connection failed.")
+
+
+def _progress(record: Message | SentChange | None) -> tuple[MessageStatus, str]:
+    if record is None:
+        return MessageStatus.FAILED, "The contact was deleted."
+    return record.status, record.reason or "The message failed."
+
+
+def _unreachable(trouble: str) -> str:
+    return f"The relay cannot be reached: {trouble.rstrip('.')}." if trouble else "The relay cannot be reached."

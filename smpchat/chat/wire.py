@@ -1,0 +1,244 @@
+"""Bodies of chat messages: JSON envelopes, and the forms that carry them (agent-wire 6.1, 6.5 and 6.6).
+
+A body begins with ``{`` (one JSON message), ``[`` (an array of them), ``X`` (compressed), ``=`` (binary batch) or ``F``
+(chunk of a file sent in line). We write the first and the third, and read all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from smpchat.encoding import zstd
+from smpchat.encoding.codec import Codec, large_bytes, literal, many, non_empty, pair, short_bytes, tail
+from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.encoding.text import to_base64url
+from smpchat.protocol.version import VersionRange
+
+CHAT_VERSIONS = VersionRange(1, 16)
+"""From 8 on a peer compresses and turns its post-quantum ratchet on, from 9 on it sends arrays (agent-wire 6.7)."""
+COMPRESSION_SINCE = 8
+MAX_JSON = 15_602
+"""Longest JSON of one message, in bytes."""
+MAX_COMPRESSED = 13_380
+"""Longest compressed message, and longest JSON that stays plain where a longer one is compressed."""
+MAX_COMPRESSED_INFO = 10_968
+"""The same for connection info."""
+MAX_EXPANDED = zstd.MAX_CONTENT
+"""Most bytes that one body is expanded to, over all its compressed parts."""
+MAX_SHARED_ID = 255
+"""Longest id of a message that is kept, in characters; apps write 24."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One JSON message. ``shared_id``: its id between the two clients; ``versions``: what its sender's app speaks."""
+
+    event: str
+    params: dict[str, Any] = field(repr=False)
+    shared_id: str | None = None
+    versions: VersionRange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """One part of a body that is malformed; the parts beside it are read all the same."""
+
+    what: str
+
+
+Part = Envelope | Unreadable
+
+
+def new_shared_id(random12: bytes) -> str:
+    """A message's id between the two chat clients: 12 random bytes."""
+    return to_base64url(random12)
+
+
+def shared_id(value: object) -> str | None:
+    """An id from JSON in its one spelling: padding is optional on the wire (agent-wire 6.1). None if it is no id."""
+    if not isinstance(value, str) or len(value) > MAX_SHARED_ID or not value.isascii():
+        return None
+    text = value.rstrip("=")
+    return text + "=" * (-len(text) % 4) if text else None
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+def encode_envelope(envelope: Envelope) -> bytes:
+    """The JSON of one message: keys in the apps' order, those below ``params`` sorted, no blanks."""
+    message: dict[str, Any] = {}
+    if envelope.versions is not None:
+        message["v"] = str(envelope.versions)
+    if envelope.shared_id is not None:
+        message["msgId"] = envelope.shared_id
+    message |= {"event": envelope.event, "params": _sorted(envelope.params)}
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+def compress_body(data: bytes) -> bytes:
+    """``X``: a list of one frame."""
+    return b"X" + _items.write(((_FRAME, zstd.compress(data)),))
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one message of a connection holds: JSON of so many bytes, and compressed bodies of so many (0: none)."""
+
+    plain: int
+    compressed: int
+
+    @staticmethod
+    def of(max_body: int, peer_version: int) -> Room:
+        """The room of a connection that carries bodies of ``max_body`` bytes to a peer of that chat version.
+
+        Apps compress only where the post-quantum ratchet leaves less room (agent-wire 6.6).
+        """
+        if max_body >= MAX_JSON:
+            return Room(MAX_JSON, 0)
+        if peer_version < COMPRESSION_SINCE:
+            return Room(max_body, 0)
+        return Room(min(max_body, MAX_COMPRESSED), min(max_body, MAX_COMPRESSED))
+
+    def pack(self, data: bytes) -> bytes | None:
+        """JSON as a body, compressed if it must be; None if there is no room for it."""
+        if len(data) <= self.plain:
+            return data
+        if not self.compressed or len(data) > MAX_JSON:
+            return None
+        body = compress_body(data)
+        return body if len(body) <= self.compressed else None
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def decode_body(body: bytes) -> list[Part]:
+    """The messages in a body, in order; parts that this client does not use (chunks, forwarded messages) are left out.
+
+    Raises:
+        DecodeError: The body has none of the forms, or is one message and that is malformed.
+    """
+    return list(_parts(body, may_expand=True))
+
+
+def _parts(body: bytes, *, may_expand: bool) -> Iterator[Part]:
+    match body[:1]:
+        case b"{":
+            yield _envelope(_json(body))
+        case b"[":
+            yield from _array(_json(body))
+        case b"=":
+            yield from _each(_elements.decode(body[1:], "batch"), _element)
+        case b"F":
+            return
+        case b"X" if may_expand:
+            yield from _each(_expanded(body), partial(_parts, may_expand=False))
+        case _:
+            raise DecodeError("chat message of an unknown form")
+
+
+def _json(text: bytes) -> Any:
+    if len(text) > MAX_EXPANDED:
+        raise DecodeError(f"chat message of {len(text)} bytes; at most {MAX_EXPANDED} are read")
+    try:
+        return json.loads(text.decode("utf-8"), parse_constant=_no_number)
+    except (ValueError, RecursionError):  # the second bounds the nesting
+        raise DecodeError("chat message is no JSON") from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _envelope(value: object) -> Envelope:
+    if not isinstance(value, dict):
+        raise DecodeError("chat message is no object")
+    event, params = value.get("event"), value.get("params")
+    if not isinstance(event, str) or not event.startswith("x") or not isinstance(params, dict):
+        raise DecodeError("chat message without an event")
+    return Envelope(event, params, shared_id(value.get("msgId")), _versions(value.get("v")))
+
+
+def _versions(value: object) -> VersionRange | None:
+    try:
+        return VersionRange.parse(value) if isinstance(value, str) else None
+    except DecodeError:
+        return None
+
+
+def _array(items: list[object]) -> Iterator[Part]:
+    for item in items:
+        try:
+            yield _envelope(item)
+        except DecodeError as error:
+            yield Unreadable(error.what)
+
+
+def _each(parts: Iterable[bytes], read: Callable[[bytes], Iterator[Part]]) -> Iterator[Part]:
+    """What every part holds; one that is malformed does not spoil the others."""
+    for part in parts:
+        try:
+            yield from read(part)
+        except DecodeError as error:
+            yield Unreadable(error.what)
+
+
+# -- X: compressed ----------------------------------------------------------------------------------------------------
+
+_PLAIN, _FRAME = b"0", b"1"
+_items_by_tag = {_PLAIN: short_bytes, _FRAME: large_bytes}
+
+
+def _write_item(item: tuple[bytes, bytes]) -> bytes:
+    tag, data = item
+    return tag + _items_by_tag[tag].write(data)
+
+
+def _read_item(reader: Reader) -> tuple[bytes, bytes]:
+    tag = reader.take(1, "kind of a compressed part")
+    if tag not in _items_by_tag:
+        raise DecodeError("compressed part of an unknown kind", reader.offset - 1)
+    return tag, _items_by_tag[tag].read(reader)
+
+
+_items = non_empty(Codec(_write_item, _read_item))
+
+
+def _expanded(body: bytes) -> Iterator[bytes]:
+    room = MAX_EXPANDED
+    for tag, data in _items.decode(body[1:], "compressed message"):
+        content = data if tag == _PLAIN else zstd.decompress(data)
+        room -= len(content)
+        if room < 0:
+            raise DecodeError(f"compressed message expands to more than {MAX_EXPANDED} bytes")
+        yield content
+
+
+# -- =: binary batch --------------------------------------------------------------------------------------------------
+
+_elements = many(large_bytes)
+_signed = pair(literal(b"/G"), pair(many(pair(literal(b"M"), short_bytes)), tail))
+
+
+def _element(data: bytes) -> Iterator[Part]:
+    match data[:1]:
+        case b"{":
+            yield _envelope(_json(data))
+        case b"/":  # signatures matter in groups; here the connection says who speaks
+            _, (_, text) = _signed.decode(data, "signed message")
+            yield _envelope(_json(text))
+        case b">" | b"F":  # somebody else's words must not pass for the contact's
+            return
+        case _:
+            raise DecodeError("element of a batch of an unknown form")

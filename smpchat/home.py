@@ -1,0 +1,79 @@
+"""The folder with everything of a user: the profiles in it, and the relay that they share.
+
+Above `chat` and `relay`, which do not know each other; below the command line and the Python API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+from smpchat.chat.errors import InputError
+from smpchat.chat.service import DEFAULT_PROFILE, ChatService
+from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
+from smpchat.relay.daemon import start_background
+from smpchat.relay.errors import RelayError
+from smpchat.relay.folder import status
+from smpchat.transport.base import TransportError
+
+MAX_PROFILE_NAME = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A folder; made at first use, readable by its owner only."""
+
+    path: Path
+
+    @staticmethod
+    def default() -> Home:
+        """Where ``SMPCHAT_HOME`` says, or else where the platform keeps a user's data."""
+        chosen = os.environ.get("SMPCHAT_HOME")
+        return Home((Path(chosen) if chosen else user_data_path("smpchat", appauthor=False)).absolute())
+
+    @property
+    def relay_folder(self) -> Path:
+        """Folder of the embedded relay, which all profiles of one home share."""
+        return self.path / "relay"
+
+    def profile_folder(self, profile: str) -> Path:
+        """Folder of a profile."""
+        return self.path / "profiles" / profile
+
+    def open(self, profile: str = DEFAULT_PROFILE) -> ChatService:
+        """A profile's service; made at first use. Raises `InputError` for a name that is no folder name."""
+        fits = profile.isprintable() and 0 < len(profile) <= MAX_PROFILE_NAME and not profile.startswith(".")
+        if not fits or any(c in profile for c in "/\\:"):
+            raise InputError(f"{profile!r} cannot be the name of a profile.", "Use letters, digits, - and _.")
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.path / "profiles").mkdir(mode=0o700, exist_ok=True)
+        return ChatService(self.profile_folder(profile), profile)
+
+    def relay(self) -> BackgroundRelay:
+        """The embedded relay of this home."""
+        return BackgroundRelay(self.relay_folder)
+
+
+class BackgroundRelay:
+    """The relay that comes with smpchat, started on demand in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def owns(self, server: SMPServer) -> bool:
+        """Whether ``server`` is this relay, by its certificate."""
+        address = status(self._folder).address
+        return address is not None and parse_server(address).server.key_hash == server.key_hash
+
+    async def start(self) -> SMPServerAddress:
+        """Its address, once it accepts connections. Raises `TransportError`."""
+        try:
+            info = await asyncio.to_thread(start_background, self._folder, on_demand=True)
+        except RelayError as error:
+            raise TransportError(str(error)) from error
+        assert info.address is not None
+        return parse_server(info.address)

@@ -1,0 +1,146 @@
+"""``reply``, ``edit``, ``retract`` and ``react``: what they print, refuse and store; and that peer text is escaped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from smpchat.chat import changes, store
+from smpchat.chat.message import REACTIONS
+from smpchat.chat.service import ChatService
+from smpchat.chat.store import Direction, MessageStatus, Quoted
+from smpchat.cli.app import app
+from smpchat.home import Home
+from smpchat.testing.loop import run_jumping
+from tests.unit.chat.test_conversation import Two
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Alice knows Bob; one message each way: 1 is hers, 2 is his."""
+    folder = tmp_path_factory.mktemp("home")
+
+    async def main() -> None:
+        two = Two(folder / "profiles")
+        async with two.connected():
+            await two.said("hello")
+            answer = two.bob.service.send("alice", "hi \x1b[2J")
+            await two.alice.until(lambda service: len(service.history("bob")) == 2)
+            await two.bob.until(lambda s: (m := s.message(answer.id)) is not None and m.status != "pending")
+        await two.close()
+
+    run_jumping(main)
+    return folder
+
+
+@pytest.fixture
+def copy(home: Path, tmp_path: Path) -> Path:
+    """A home of this test's own."""
+    import shutil
+
+    return Path(shutil.copytree(home, tmp_path / "home"))
+
+
+def call(home: Path, *arguments: str, text: str = "") -> Result:
+    """A command of Alice's; nothing goes online with ``--wait none``."""
+    return CliRunner().invoke(app, ["--home", str(home), "-p", "alice", *arguments], input=text)
+
+
+def objects(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@contextmanager
+def opened(home: Path) -> Iterator[ChatService]:
+    service = Home(home).open("alice")
+    yield service
+    service.close()
+
+
+def test_edit(copy: Path) -> None:
+    result = call(copy, "--json", "edit", "1", "hello", "there", "--wait", "none")
+    assert result.exit_code == 0
+    [message] = objects(result)
+    assert (message["type"], message["text"], message["edited"]) == ("message", "hello there", True)
+    with opened(copy) as service:
+        [line] = [m.text for m in service.history("bob") if m.id == 1]
+        assert line == "hello there"
+        assert [service.change(1), service.is_idle()] == [changes.SentChange(1, 1, MessageStatus.PENDING, None), False]
+
+
+def test_edit_from_standard_input(copy: Path) -> None:
+    result = call(copy, "edit", "1", "-", "--wait", "none", text="one\ntwo\n")
+    assert result.stdout == "to bob: one\n    two  (edited)  (delivered)\n"
+
+
+def test_retract(copy: Path) -> None:
+    result = call(copy, "--json", "retract", "1", "--wait", "none")
+    [message] = objects(result)
+    assert (message["text"], message["deleted"]) == ("", True)
+    assert "[deleted]" in call(copy, "history", "bob").stdout
+
+
+def test_react_and_remove(copy: Path) -> None:
+    [message] = objects(call(copy, "--json", "react", "2", REACTIONS[0], "--wait", "none"))
+    assert message["reactions"] == [{"emoji": REACTIONS[0], "direction": "sent"}]
+    [message] = objects(call(copy, "--json", "react", "2", REACTIONS[0], "--remove", "--wait", "none"))
+    assert "reactions" not in message
+
+
+def test_reply(copy: Path) -> None:
+    [message] = objects(call(copy, "--json", "reply", "1", "indeed", "--wait", "none"))
+    assert (message["contact"], message["text"], message["status"]) == ("bob", "indeed", "pending")
+    assert message["reply_to"] == {"id": 1, "direction": "sent", "text": "hello"}
+    assert "you: hello" in call(copy, "history", "bob").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["edit", "2", "mine"], "Message 2 is not yours."),
+        (["retract", "2"], "Message 2 is not yours."),
+        (["retract", "99"], "There is no message 99."),
+        (["reply", "99", "hello"], "There is no message 99."),
+        (["edit", "1", ""], "There is nothing to send"),
+        (["react", "1", "\U0001f4a9"], "SimpleX apps do not take this as a reaction."),
+        (["react", "1", REACTIONS[0], "--remove"], "Message 1 has no"),
+        (["edit", "1", "hello", "--wait", "delivered"], "`--wait delivered` is unknown."),
+        (["reply", "1", "hello", "--wait", "read"], "`--wait read` is unknown."),
+    ],
+)
+def test_what_is_refused_says_why_and_stores_nothing(home: Path, arguments: list[str], sentence: str) -> None:
+    result = call(home, "--json", *arguments)
+    assert result.exit_code == 1
+    [error] = objects(result)
+    assert error["type"] == "error" and error["message"].startswith(sentence)
+    assert result.stderr.startswith(sentence)
+    with opened(home) as service:
+        assert [m.text for m in service.history("bob")] == ["hello", "hi \x1b[2J"]
+        assert service.change(1) is None
+
+
+def test_text_of_a_contact_is_escaped_wherever_it_stands(copy: Path) -> None:
+    with opened(copy) as service, service.database.transaction() as tx:
+        bob = store.contact(tx, "bob")
+        for quoted in (Quoted(2, Direction.RECEIVED, ""), Quoted(None, Direction.SENT, "\x1b[31mred\u202e\nyou: yes")):
+            store.insert_message(tx, bob.id, Direction.RECEIVED, "a\x07\nb", 0, None, reply_to=quoted)
+    result = call(copy, "history", "bob")
+    assert result.exit_code == 0
+    assert not any(c in result.stdout for c in "\x1b\x07\u202e")
+    lines = result.stdout.splitlines()
+    assert not any(line.startswith(("b", "you")) for line in lines)
+    assert "yes" not in result.stdout
+
+
+def test_a_contact_that_deleted_us_is_marked(copy: Path) -> None:
+    with opened(copy) as service, service.database.transaction() as tx:
+        store.mark_gone(tx, store.contact(tx, "bob").id)
+    [contact] = objects(call(copy, "--json", "contacts"))
+    assert contact["gone"] is True
+    assert call(copy, "send", "bob", "hello").exit_code == 1

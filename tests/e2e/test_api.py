@@ -1,0 +1,257 @@
+"""`smpchat.Client`: programs that chat, with a real relay on a port of this machine and real time."""
+
+from __future__ import annotations
+
+import asyncio
+import textwrap
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import smpchat
+from smpchat import (
+    ChatError,
+    Client,
+    ContactChanged,
+    Event,
+    MessageChanged,
+    MessageReceived,
+    Notice,
+    StateChanged,
+    StatusChanged,
+    api,
+)
+from smpchat.chat.errors import (
+    AliasInUse,
+    ConnectionFailed,
+    ContactGone,
+    InputError,
+    RelayUnavailable,
+    UnknownContact,
+)
+from smpchat.relay.daemon import run_relay
+
+Scenario = Callable[[Path], Coroutine[Any, Any, None]]
+
+
+@asynccontextmanager
+async def relay(home: Path) -> AsyncIterator[None]:
+    """The embedded relay of a home, in this process."""
+    stop, ready = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(run_relay(home / "relay", stop=stop, ready=lambda *_: ready.set()))
+    try:
+        await asyncio.wait([running, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
+        yield
+    finally:
+        stop.set()
+        await running
+
+
+@asynccontextmanager
+async def two(home: Path) -> AsyncIterator[tuple[Client, Client]]:
+    """Alice and Bob, connected."""
+    async with relay(home), Client("alice", home) as alice, Client("bob", home) as bob:
+        invitation = await alice.invite("bob")
+        assert invitation.link is not None
+        await bob.connect(invitation.link, "alice")
+        await asyncio.gather(alice.wait_connected("bob", 20), bob.wait_connected("alice", 20))
+        yield alice, bob
+
+
+def run(scenario: Scenario, home: Path) -> None:
+    asyncio.run(scenario(home))
+
+
+def test_the_bot_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert api.__doc__ is not None
+    source = textwrap.dedent(api.__doc__.split("::\n", 1)[1].split("Profiles are", 1)[0])
+    assert len(source.strip().splitlines()) <= 20
+    printed: list[str] = []
+    said = asyncio.Event()
+
+    def show(text: str, *, flush: bool) -> None:
+        printed.append(text)
+        said.set()
+
+    namespace: dict[str, Any] = {"__name__": "bot", "print": show}
+    exec(compile(source, "bot.py", "exec"), namespace)
+    monkeypatch.setenv("SMPCHAT_HOME", str(tmp_path))
+
+    async def scenario(home: Path) -> None:
+        async with relay(home), Client("alice", home) as alice, asyncio.timeout(20):
+            bot = asyncio.create_task(namespace["main"]())
+            await said.wait()
+            await alice.connect(printed[0], "echo", ["one", "two"])
+            answers = []
+            async for message in alice.messages():
+                answers.append(message)
+                if len(answers) == 2:
+                    break
+            assert [(answer.contact, answer.text) for answer in answers] == [("echo", "one"), ("echo", "two")]
+            assert [a.reply_to and a.reply_to.text for a in answers] == ["one", "two"]
+            bot.cancel()
+            await asyncio.gather(bot, return_exceptions=True)
+
+    run(scenario, tmp_path)
+
+
+def test_two_programs_talk_and_change_what_they_said(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with two(home) as (alice, bob), asyncio.timeout(30):
+            sent = await alice.send("bob", "helo", wait="delivered")
+            assert sent.status == "delivered"
+            events = bob.events()
+
+            async def next_of(kind: type[Any]) -> Any:
+                async for event in events:
+                    if isinstance(event, kind):
+                        return event
+                raise AssertionError("the events end")
+
+            first = await next_of(MessageReceived)
+            assert first.message.text == "helo"
+            edited = await alice.edit(sent.id, "hello")
+            assert edited.edited
+            assert (await next_of(MessageChanged)).message.text == "hello"
+            await bob.react(first.message.id, "👍")
+            async for event in alice.events():
+                if isinstance(event, MessageChanged):
+                    assert [r.emoji for r in event.message.reactions] == ["👍"]
+                    break
+            await alice.retract(sent.id)
+            assert (await next_of(MessageChanged)).message.deleted
+            assert [m.deleted for m in bob.history("alice")] == [True]
+            with pytest.raises(InputError, match="was deleted"):
+                await alice.edit(sent.id, "again")
+
+    run(scenario, tmp_path)
+
+
+def test_events_tell_the_handshake_and_the_status(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with relay(home), Client("alice", home) as alice, Client("bob", home) as bob, asyncio.timeout(20):
+            invitation = await alice.invite("bob")
+            await bob.connect(invitation.link or "", "alice", ["hello"])
+            seen: list[Event] = []
+            async for event in alice.events():
+                seen.append(event)
+                if isinstance(event, MessageReceived):
+                    await alice.send("bob", "hello back", wait="none")
+                if isinstance(event, StatusChanged) and event.status == "delivered":
+                    break
+            states = [event.state for event in seen if isinstance(event, StateChanged)]
+            assert states[0] == "invited" and states[-1] == "connected"
+            assert ContactChanged("bob") in seen
+            assert [event.message.text for event in seen if isinstance(event, MessageReceived)] == ["hello"]
+
+    run(scenario, tmp_path)
+
+
+def test_a_message_counts_as_shown_only_when_the_next_is_asked_for(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with two(home) as (alice, bob), asyncio.timeout(20):
+            for text in ("one", "two"):
+                await alice.send("bob", text, wait="delivered")
+
+            class Crash(Exception):
+                pass
+
+            with pytest.raises(Crash):
+                async for message in bob.messages():
+                    assert message.text == "one"
+                    raise Crash
+            again = []
+            async for message in bob.messages():
+                again.append(message.text)
+                if len(again) == 2:
+                    break
+            assert again == ["one", "two"]
+            assert [view.contact.unread for view in bob.contacts()] == [1]
+
+    run(scenario, tmp_path)
+
+
+def test_a_deleted_contact_is_told(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with two(home) as (alice, bob), asyncio.timeout(30):
+            assert await alice.delete("bob", timeout=20)
+            async for event in bob.events():
+                if isinstance(event, Notice):
+                    assert event.sentence == "alice deleted the contact with you."
+                    break
+            with pytest.raises(ContactGone):
+                await bob.send("alice", "are you there?")
+            with pytest.raises(UnknownContact):
+                await alice.send("bob", "are you there?")
+
+    run(scenario, tmp_path)
+
+
+def test_a_link_works_once(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with two(home) as (alice, bob), Client("carol", home) as carol, asyncio.timeout(30):
+            invitation = await alice.invite("dave")
+            await bob.connect(invitation.link or "", "alice2")
+            with pytest.raises(ConnectionFailed, match="already used"):
+                await carol.connect(invitation.link or "", "alice")
+            with pytest.raises(ConnectionFailed):
+                await carol.wait_connected("alice", 5)
+            with pytest.raises(AliasInUse):
+                await alice.invite("bob")
+
+    run(scenario, tmp_path)
+
+
+def test_waiting_ends_with_a_timeout(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with relay(home), Client("alice", home) as alice:
+            await alice.invite("bob")
+            with pytest.raises(TimeoutError):
+                await alice.wait_connected("bob", 0.1)
+            with pytest.raises(UnknownContact):
+                await alice.wait_connected("carol", 0.1)
+
+    run(scenario, tmp_path)
+
+
+def test_without_a_relay_everything_is_kept(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with two(home) as (alice, _):
+            pass
+        (home / "relay" / "stopped").touch()
+        async with Client("alice", home) as alice:
+            with pytest.raises(RelayUnavailable, match="cannot be reached"):
+                await alice.send("bob", "hello", timeout=0.5)
+            assert [(m.text, m.status) for m in alice.history("bob")] == [("hello", "pending")]
+            with pytest.raises(RelayUnavailable):
+                await alice.invite()
+            assert [view.alias for view in alice.contacts()] == ["bob"]
+
+    run(scenario, tmp_path)
+
+
+def test_errors_in_the_body_come_out_as_they_are(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        with pytest.raises(ZeroDivisionError):
+            async with Client("alice", home):
+                _ = 1 / 0
+        with pytest.raises(InputError, match="name of a profile"):
+            async with Client("../alice", home):
+                pass
+        client = Client("alice", home)
+        async with client:
+            assert client.contacts() == []
+        with pytest.raises(RuntimeError, match="async with"):
+            client.contacts()
+
+    run(scenario, tmp_path)
+
+
+def test_the_package_offers_the_library_when_it_is_asked_for() -> None:
+    assert smpchat.Client is Client and issubclass(InputError, ChatError)
+    assert all(getattr(smpchat, name) is not None for name in smpchat.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Server'"):
+        _ = smpchat.Server  # type: ignore[attr-defined]
