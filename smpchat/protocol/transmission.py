@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 from smpchat.crypto.box import authenticate, verify_authenticator
@@ -82,6 +83,14 @@ def decode_transmission(data: bytes, version: int, session_id: bytes) -> Transmi
 def signed_bytes(session_id: bytes, corr_id: bytes, entity_id: bytes, body: bytes) -> bytes:
     """What an authorisation covers, at every version (``tForAuth``)."""
     return short_bytes.write(session_id) + short_bytes.write(corr_id) + short_bytes.write(entity_id) + body
+
+
+def derived_sender_id(corr_id: bytes) -> bytes:
+    """The sender id of a queue that NEW with this correlation id creates with link data (smp-wire 5.1): 24 bytes.
+
+    The client must know it before the relay answers, since the link data names it.
+    """
+    return hashlib.sha3_384(corr_id).digest()[:24]
 
 
 def _nonce(corr_id: bytes) -> bytes:

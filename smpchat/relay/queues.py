@@ -19,11 +19,11 @@ from smpchat.protocol import commands
 from smpchat.protocol.commands import BrokerMessage, Command, CommandDecodeError, QueueMode, decode_command
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.messages import QuotaMarker, RcvMessage, seal_message
-from smpchat.protocol.transmission import Transmission
+from smpchat.protocol.transmission import Transmission, derived_sender_id
 from smpchat.protocol.version import ENCRYPTED_BLOCK
 from smpchat.relay.authorisation import authorised, refusal
 from smpchat.relay.errors import RelayStoreError
-from smpchat.relay.records import NewQueue, Queue, QueueStore, StoredMessage
+from smpchat.relay.records import Link, NewQueue, Queue, QueueStore, StoredMessage
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
 
 QUOTA = 128
@@ -31,6 +31,7 @@ QUOTA = 128
 
 _ID_BYTES = 24
 _PROHIBITED = ErrorCode.cmd("PROHIBITED")
+_OK = commands.Ok()
 _log = logging.getLogger("smpchat.relay")
 _C = TypeVar("_C", bound=Command)
 
@@ -90,13 +91,15 @@ class QueueService:
             commands.Ack: self._recipient(self._ack),
             commands.Off: self._recipient(self._off),
             commands.Del: self._recipient(self._del),
+            commands.LSet: self._recipient(self._lset),
+            commands.LDel: self._recipient(self._ldel),
             commands.SKey: _as(commands.SKey, self._skey),
+            commands.LKey: _as(commands.LKey, self._lkey),
             commands.Send: _as(commands.Send, self._send),
+            commands.LGet: self._lget,
             commands.Ping: self._ping,
             # Not offered yet. Whoever may not use the queue learns no more than that.
-            commands.LKey: _as(commands.LKey, self._lkey),
             commands.NSub: self._nobody,
-            commands.LGet: self._not_offered,
             commands.Prxy: self._not_offered,
             commands.PFwd: self._not_offered,
             commands.RFwd: self._not_offered,
@@ -159,29 +162,46 @@ class QueueService:
         if self._password is not None and not hmac.compare_digest(self._password, command.basic_auth or b""):
             return [error(client, t, ErrorCode.AUTH)]
         request = command.queue
-        if command.ntf is not None or (request is not None and request.link is not None):
-            return [error(client, t, _PROHIBITED)]  # notifications and short links are not offered
+        data = None if request is None else request.link
+        if command.ntf is not None:
+            return [error(client, t, _PROHIBITED)]  # notifications are not offered
+        if data is not None and data.sender_id != derived_sender_id(t.corr_id):
+            return [error(client, t, _PROHIBITED)]
+        if data is not None and self._is_taken(data):
+            return [error(client, t, ErrorCode.AUTH)]
         server_key = X25519PrivateKey.generate(self._entropy)
         try:
             dh_secret = server_key.exchange(command.rcv_dh_key)
         except CryptoError:
             return [error(client, t, ErrorCode.CRYPTO)]
-        mode = None if request is None else request.mode
+        link = None
+        if data is not None:
+            link_id = self._unused(self._store.by_link) if data.link_id is None else data.link_id
+            link = Link(link_id, data.fixed, data.user)
         queue = self._store.create(
             NewQueue(
                 self._unused(self._store.by_recipient),
-                self._unused(self._store.by_sender),
+                self._unused(self._store.by_sender) if data is None else data.sender_id,
                 (command.rcv_auth_key,),
                 dh_secret,
                 command.sender_key,
-                mode,
+                None if request is None else request.mode,
+                link,
             )
         )
         if command.subscribe:
             self.subscriptions.subscribe(queue.rcv_id, client)
         _log.debug("queue created")
-        ids = commands.Ids(queue.rcv_id, queue.snd_id, server_key.public(), queue_mode=mode)
+        ids = commands.Ids(
+            queue.rcv_id, queue.snd_id, server_key.public(), queue_mode=queue.mode, link_id=queue.link_id
+        )
         return [Outgoing(client, t.corr_id, b"", ids)]
+
+    def _is_taken(self, data: commands.LinkData) -> bool:
+        """Whether another queue has an id that the client chose: NEW repeated, or two clients with one link id."""
+        if self._store.by_sender(data.sender_id) is not None:
+            return True
+        return data.link_id is not None and self._store.by_link(data.link_id) is not None
 
     def _unused(self, lookup: Callable[[bytes], Queue | None]) -> bytes:
         while True:
@@ -208,12 +228,49 @@ class QueueService:
             return [error(client, t, ErrorCode.AUTH)]
         return [self._secure(client, t, queue, command.sender_key)]
 
-    def _secure(self, client: Client, t: Transmission, queue: Queue, key: AuthPublicKey) -> Outgoing:
+    def _lkey(self, client: Client, t: Transmission, command: commands.LKey) -> list[Outgoing]:
+        queue = self._store.by_link(t.entity_id)
+        allowed = authorised(client, t, (command.sender_key,))
+        if not allowed or queue is None or queue.mode is not QueueMode.MESSAGING:
+            return [error(client, t, ErrorCode.AUTH)]
+        return [self._secure(client, t, queue, command.sender_key, self._link(queue))]
+
+    def _secure(
+        self, client: Client, t: Transmission, queue: Queue, key: AuthPublicKey, answer: BrokerMessage = _OK
+    ) -> Outgoing:
         if queue.sender_key is None:
             self._store.secure(queue, key)
         elif not hmac.compare_digest(queue.sender_key.der, key.der):
             return error(client, t, ErrorCode.AUTH)
-        return Outgoing(client, t.corr_id, t.entity_id, commands.Ok())
+        return Outgoing(client, t.corr_id, t.entity_id, answer)
+
+    def _lget(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
+        queue = self._store.by_link(t.entity_id)
+        if queue is None or not _is_open_to_all(queue):
+            return [error(client, t, ErrorCode.AUTH)]
+        return [Outgoing(client, t.corr_id, t.entity_id, self._link(queue))]
+
+    def _link(self, queue: Queue) -> commands.Lnk:
+        link = self._store.link(queue)
+        if link is None:
+            raise RelayStoreError("The relay's database lost the link data of a queue.")
+        return commands.Lnk(queue.snd_id, link.fixed, link.user)
+
+    def _lset(self, client: Client, t: Transmission, command: commands.LSet, queue: Queue) -> list[Outgoing]:
+        new = Link(command.link_id, command.fixed, command.user)
+        known = self._store.link(queue)
+        if known is None:
+            allowed = self._store.by_link(new.link_id) is None
+        else:
+            allowed = (known.link_id, known.fixed) == (new.link_id, new.fixed)
+        if not allowed or (queue.sender_key is not None and queue.mode is not QueueMode.CONTACT):
+            return [error(client, t, ErrorCode.AUTH)]
+        self._store.set_link(queue, new)
+        return [Outgoing(client, t.corr_id, t.entity_id, _OK)]
+
+    def _ldel(self, client: Client, t: Transmission, command: commands.LDel, queue: Queue) -> list[Outgoing]:
+        self._store.delete_link(queue)
+        return [Outgoing(client, t.corr_id, t.entity_id, _OK)]
 
     def _send(self, client: Client, t: Transmission, command: commands.Send) -> list[Outgoing]:
         queue = self._store.by_sender(t.entity_id)
@@ -228,6 +285,8 @@ class QueueService:
             return [error(client, t, ErrorCode.LARGE_MSG)]
         if not queue.active:
             return [error(client, t, ErrorCode.AUTH)]
+        if key is not None and queue.mode is not QueueMode.CONTACT:
+            self._store.delete_link(queue)  # one sender has the queue: its link has served (smp-wire trap 47)
         if queue.full:
             return [error(client, t, ErrorCode.QUOTA)]
         within = queue.size < self._quota
@@ -238,7 +297,7 @@ class QueueService:
             command.body if within else None,
         )
         self._store.append(queue, message)
-        answer: BrokerMessage = commands.Ok() if within else commands.Err(ErrorCode.QUOTA)
+        answer: BrokerMessage = _OK if within else commands.Err(ErrorCode.QUOTA)
         return [Outgoing(client, t.corr_id, t.entity_id, answer), *self._push(queue, message)]
 
     def _get(self, client: Client, t: Transmission, command: commands.Get, queue: Queue) -> list[Outgoing]:
@@ -264,12 +323,12 @@ class QueueService:
 
     def _off(self, client: Client, t: Transmission, command: commands.Off, queue: Queue) -> list[Outgoing]:
         self._store.suspend(queue)
-        return [Outgoing(client, t.corr_id, t.entity_id, commands.Ok())]
+        return [Outgoing(client, t.corr_id, t.entity_id, _OK)]
 
     def _del(self, client: Client, t: Transmission, command: commands.Del, queue: Queue) -> list[Outgoing]:
         self._store.delete(queue)
         client.getting.pop(queue.rcv_id, None)
-        out = [Outgoing(client, t.corr_id, t.entity_id, commands.Ok())]
+        out = [Outgoing(client, t.corr_id, t.entity_id, _OK)]
         subscriber = self.subscriptions.end(queue.rcv_id)
         if subscriber is not None and subscriber is not client:
             out.append(Outgoing(subscriber, b"", queue.rcv_id, commands.Deld()))
@@ -278,10 +337,6 @@ class QueueService:
 
     def _ping(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
         return [Outgoing(client, t.corr_id, b"", commands.Pong())]
-
-    def _lkey(self, client: Client, t: Transmission, command: commands.LKey) -> list[Outgoing]:
-        allowed = authorised(client, t, (command.sender_key,))
-        return [error(client, t, _PROHIBITED if allowed else ErrorCode.AUTH)]
 
     def _nobody(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
         authorised(client, t, ())  # takes the time of a refusal; without NKEY there is no notifier id to be right about
@@ -319,10 +374,15 @@ def _as(
     return handler  # type: ignore[return-value]
 
 
+def _is_open_to_all(queue: Queue) -> bool:
+    """Whether anyone may read the link data, not only who secures the queue."""
+    return queue.mode is QueueMode.CONTACT or (queue.mode is None and queue.sender_key is None)
+
+
 def _delivery(queue: Queue, message: StoredMessage | None) -> BrokerMessage:
     """MSG for the recipient, or OK if there is nothing. The same message always gives the same bytes."""
     if message is None:
-        return commands.Ok()
+        return _OK
     content: RcvMessage | QuotaMarker
     if message.body is None:
         content = QuotaMarker(message.timestamp)

@@ -10,6 +10,20 @@ from smpchat.protocol.commands import QueueMode
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Short-link data of a queue; both blobs are opaque here.
+
+    Attributes:
+        fixed: Never changes while the link exists.
+        user: What the recipient may replace.
+    """
+
+    link_id: bytes
+    fixed: bytes = field(repr=False)
+    user: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NewQueue:
     """A queue about to be created.
 
@@ -18,6 +32,7 @@ class NewQueue:
         dh_secret: 32 bytes shared with the recipient, for the bodies of MSG.
         sender_key: What authorises SEND, or None while the queue is unsecured.
         mode: None for queues made below version 9, or without a mode.
+        link: Link data that the queue is created with.
     """
 
     rcv_id: bytes
@@ -26,6 +41,7 @@ class NewQueue:
     dh_secret: bytes = field(repr=False)
     sender_key: AuthPublicKey | None = None
     mode: QueueMode | None = None
+    link: Link | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -37,6 +53,7 @@ class Queue:
         active: False after OFF: SEND is refused.
         size: Messages held, a quota marker included.
         full: A quota marker is held, so nothing is taken until the queue is empty.
+        link_id: The id of its link data, if it has any.
     """
 
     row: int
@@ -49,6 +66,7 @@ class Queue:
     active: bool = True
     size: int = 0
     full: bool = False
+    link_id: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +100,12 @@ class QueueStore(Protocol):
         """The queue with this sender id."""
         ...
 
+    def by_link(self, link_id: bytes) -> Queue | None:
+        """The queue whose link data has this id."""
+        ...
+
     def create(self, new: NewQueue) -> Queue:
-        """Stores a queue; neither id may be in use."""
+        """Stores a queue; none of its ids may be in use."""
         ...
 
     def secure(self, queue: Queue, sender_key: AuthPublicKey) -> None:
@@ -96,6 +118,18 @@ class QueueStore(Protocol):
 
     def delete(self, queue: Queue) -> None:
         """Removes a queue and its messages."""
+        ...
+
+    def link(self, queue: Queue) -> Link | None:
+        """The queue's link data."""
+        ...
+
+    def set_link(self, queue: Queue, link: Link) -> None:
+        """Gives a queue link data, in place of any it has; the id may not be another queue's."""
+        ...
+
+    def delete_link(self, queue: Queue) -> None:
+        """Removes the queue's link data, if it has any."""
         ...
 
     def append(self, queue: Queue, message: StoredMessage) -> None:

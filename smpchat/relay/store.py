@@ -1,8 +1,8 @@
 """The relay's SQLite database.
 
 Queue records are also held in memory, so that looking one up costs the same whether it exists or not (smp-wire 7.6);
-about 1 kB each. Messages are only on disk. One connection, one writer: the calls of a group of commands share one
-transaction that `commit` ends.
+about 1 kB each. Messages and link data are only on disk. One connection, one writer: the calls of a group of commands
+share one transaction that `commit` ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from smpchat.encoding.codec import non_empty
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.commands import QueueMode
 from smpchat.relay.errors import RelayStoreError
-from smpchat.relay.records import NewQueue, Queue, StoredMessage
+from smpchat.relay.records import Link, NewQueue, Queue, StoredMessage
 
 _APPLICATION_ID = 0x534D5052  # "SMPR": tells our file from any other SQLite file
 _auth_keys = non_empty(auth_key)
@@ -48,6 +48,14 @@ _MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX message_by_queue ON message (queue, seq);
     CREATE INDEX message_marker ON message (queue) WHERE body IS NULL;
     """,
+    """
+    CREATE TABLE link (
+        queue INTEGER PRIMARY KEY REFERENCES queue (row) ON DELETE CASCADE,
+        link_id BLOB NOT NULL UNIQUE,
+        fixed BLOB NOT NULL,
+        user BLOB NOT NULL
+    );
+    """,
 )
 SCHEMA_VERSION = len(_MIGRATIONS)
 
@@ -75,6 +83,7 @@ class SQLiteStore:
         self._path = str(path)
         self._by_rcv: dict[bytes, Queue] = {}
         self._by_snd: dict[bytes, Queue] = {}
+        self._by_link: dict[bytes, Queue] = {}
         self._by_row: dict[int, Queue] = {}
         self._writing = False
         if self._path != ":memory:":
@@ -115,12 +124,16 @@ class SQLiteStore:
     def _load(self) -> None:
         self._by_rcv.clear()
         self._by_snd.clear()
+        self._by_link.clear()
         self._by_row.clear()
         with _translated("reading queues"):
             for row in self._db.execute(
                 "SELECT row, rcv_id, snd_id, recipient_keys, dh_secret, sender_key, mode, active FROM queue"
             ):
                 self._remember(_queue(row))
+            for number, link_id in self._db.execute("SELECT queue, link_id FROM link"):
+                self._by_row[number].link_id = link_id
+                self._by_link[link_id] = self._by_row[number]
             for number, size in self._db.execute("SELECT queue, COUNT(*) FROM message GROUP BY queue"):
                 self._by_row[number].size = size
             for (number,) in self._db.execute("SELECT queue FROM message WHERE body IS NULL"):
@@ -156,8 +169,12 @@ class SQLiteStore:
         """The queue with this sender id."""
         return self._by_snd.get(snd_id)
 
+    def by_link(self, link_id: bytes) -> Queue | None:
+        """The queue whose link data has this id."""
+        return self._by_link.get(link_id)
+
     def create(self, new: NewQueue) -> Queue:
-        """Stores a queue; neither id may be in use."""
+        """Stores a queue; none of its ids may be in use."""
         cursor = self._write(
             "creating a queue",
             "INSERT INTO queue (rcv_id, snd_id, recipient_keys, dh_secret, sender_key, mode, active)"
@@ -175,6 +192,8 @@ class SQLiteStore:
         assert row is not None  # an INSERT into a rowid table always sets it
         queue = Queue(row, new.rcv_id, new.snd_id, new.recipient_keys, new.dh_secret, new.sender_key, new.mode)
         self._remember(queue)
+        if new.link is not None:
+            self.set_link(queue, new.link)
         return queue
 
     def secure(self, queue: Queue, sender_key: AuthPublicKey) -> None:
@@ -196,6 +215,37 @@ class SQLiteStore:
         """Removes a queue and its messages."""
         self._write("deleting a queue", "DELETE FROM queue WHERE row = ?", (queue.row,))
         del self._by_rcv[queue.rcv_id], self._by_snd[queue.snd_id], self._by_row[queue.row]
+        if queue.link_id is not None:
+            del self._by_link[queue.link_id]
+
+    def link(self, queue: Queue) -> Link | None:
+        """The queue's link data."""
+        if queue.link_id is None:
+            return None
+        with _translated("reading link data"):
+            row = self._db.execute("SELECT fixed, user FROM link WHERE queue = ?", (queue.row,)).fetchone()
+        return None if row is None else Link(queue.link_id, *row)
+
+    def set_link(self, queue: Queue, link: Link) -> None:
+        """Gives a queue link data, in place of any it has; the id may not be another queue's."""
+        self._write(
+            "storing link data",
+            "INSERT INTO link (queue, link_id, fixed, user) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (queue)"
+            " DO UPDATE SET link_id = excluded.link_id, fixed = excluded.fixed, user = excluded.user",
+            (queue.row, link.link_id, link.fixed, link.user),
+        )
+        if queue.link_id is not None:
+            del self._by_link[queue.link_id]
+        queue.link_id = link.link_id
+        self._by_link[link.link_id] = queue
+
+    def delete_link(self, queue: Queue) -> None:
+        """Removes the queue's link data, if it has any."""
+        if queue.link_id is not None:
+            self._write("removing link data", "DELETE FROM link WHERE queue = ?", (queue.row,))
+            del self._by_link[queue.link_id]
+            queue.link_id = None
 
     def append(self, queue: Queue, message: StoredMessage) -> None:
         """Puts a message behind those the queue holds; a quota marker makes the queue full."""

@@ -13,11 +13,6 @@ from smpchat.protocol.commands import (
     Del,
     Get,
     Key,
-    LDel,
-    LGet,
-    LinkData,
-    LKey,
-    LSet,
     NDel,
     New,
     NKey,
@@ -31,8 +26,6 @@ from smpchat.protocol.commands import (
     Pong,
     Prxy,
     Que,
-    QueueMode,
-    QueueRequest,
     RFwd,
     RKey,
     Send,
@@ -184,8 +177,6 @@ def test_commands_of_the_recipient_that_are_not_offered(kind: Kind) -> None:
         queue = await peer.create()
         commands: list[Command] = [
             RKey((OTHER_KEY.public(),)),
-            LSet(UNKNOWN_ID, b"fixed", b"user"),
-            LDel(),
             NKey(OTHER_KEY.public(), DH.public()),
             NDel(),
             Que(),
@@ -204,20 +195,15 @@ def test_commands_of_the_recipient_that_are_not_offered(kind: Kind) -> None:
 def test_other_commands_that_are_not_offered(kind: Kind) -> None:
     async def check(stage: Stage) -> None:
         peer = await stage.peer()
-        assert await peer.ask(LKey(SOME_KEY.public()), UNKNOWN_ID) == NO_AUTH
-        assert await peer.ask(LKey(SOME_KEY.public()), b"", SOME_KEY) == NO_AUTH
-        assert await peer.ask(LKey(SOME_KEY.public()), UNKNOWN_ID, OTHER_KEY) == AUTH
-        assert await peer.ask(LKey(SOME_KEY.public()), UNKNOWN_ID, SOME_KEY) == PROHIBITED
         assert await peer.ask(NSub(), UNKNOWN_ID) == NO_AUTH
         assert await peer.ask(NSub(), UNKNOWN_ID, SOME_KEY) == AUTH
         of_services: list[Command] = [Subs(), NSubs()]
         for command in of_services:
             assert await peer.ask(command, UNKNOWN_ID, SOME_KEY) == err("SERVICE")
-        with_entity: list[Command] = [LGet(), PFwd(18, DH.public(), b"x")]
-        for command in with_entity:
-            assert await peer.ask(command) == NO_ENTITY
-            assert await peer.ask(command, UNKNOWN_ID, auth=WRONG_SIGNATURE) == HAS_AUTH
-            assert await peer.ask(command, UNKNOWN_ID) == PROHIBITED
+        forward = PFwd(18, DH.public(), b"x")
+        assert await peer.ask(forward) == NO_ENTITY
+        assert await peer.ask(forward, UNKNOWN_ID, auth=WRONG_SIGNATURE) == HAS_AUTH
+        assert await peer.ask(forward, UNKNOWN_ID) == PROHIBITED
         bare: list[Command] = [Prxy(SMPServer(("localhost",), "", bytes(32)), None), RFwd(b"x")]
         for command in bare:
             assert await peer.ask(command, UNKNOWN_ID) == HAS_AUTH
@@ -226,17 +212,13 @@ def test_other_commands_that_are_not_offered(kind: Kind) -> None:
     on(kind, check)
 
 
-@pytest.mark.parametrize("version", [15, 17, 18])
+@pytest.mark.parametrize("version", [17, 18])
 def test_new_with_what_is_not_offered(version: int) -> None:
     async def check(stage: Stage) -> None:
         peer = await stage.peer()
-        link = QueueRequest(QueueMode.MESSAGING, LinkData(UNKNOWN_ID, b"fixed", b"user"))
-        news = [New(SOME_KEY.public(), DH.public(), queue=link)]
-        if version >= 17:
-            news.append(New(SOME_KEY.public(), DH.public(), ntf=NtfRequest(OTHER_KEY.public(), DH.public())))
-        for new in news:
-            assert await peer.ask(new, auth=WRONG_SIGNATURE) == AUTH
-            assert await peer.ask(new, b"", SOME_KEY) == PROHIBITED
+        new = New(SOME_KEY.public(), DH.public(), ntf=NtfRequest(OTHER_KEY.public(), DH.public()))
+        assert await peer.ask(new, auth=WRONG_SIGNATURE) == AUTH
+        assert await peer.ask(new, b"", SOME_KEY) == PROHIBITED
         assert stage.relay.store.queue_count == 0
 
     on(Kind(version), check)

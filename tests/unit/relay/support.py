@@ -18,6 +18,7 @@ from smpchat.protocol.commands import (
     Command,
     Err,
     Ids,
+    LinkData,
     Msg,
     New,
     Ping,
@@ -34,6 +35,7 @@ from smpchat.protocol.transmission import (
     Transmission,
     authorise,
     decode_transmission,
+    derived_sender_id,
     encode_transmission,
     signed_bytes,
 )
@@ -174,20 +176,24 @@ class Peer:
         subscribe: bool = True,
         basic_auth: bytes | None = None,
         sender_key: AuthPrivateKey | None = None,
+        link: tuple[bytes, bytes] | None = None,
+        link_id: bytes | None = None,
     ) -> Created:
-        """A new queue."""
+        """A new queue; ``link`` is its fixed and user data."""
         key = key or Ed25519PrivateKey.generate(self.entropy)
+        corr_id = self.entropy.random(24)
+        data = None if link is None else LinkData(derived_sender_id(corr_id), *link, link_id)
         dh = X25519PrivateKey.generate(self.entropy)
         command = New(
             key.public(),
             dh.public(),
             basic_auth,
             subscribe,
-            None if mode is None else QueueRequest(mode),
+            None if mode is None else QueueRequest(mode, data),
             None,
             None if sender_key is None else sender_key.public(),
         )
-        answer = await self.ask(command, b"", key)
+        answer = await self.ask(command, b"", key, corr_id=corr_id)
         assert isinstance(answer, Ids), answer
         return Created(answer, key, dh.exchange(answer.server_dh_key))
 
