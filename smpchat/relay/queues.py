@@ -29,6 +29,10 @@ from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
 QUOTA = 128
 """Messages a queue holds before SEND is refused."""
 
+MAX_RECIPIENT_KEYS = 32
+"""Keys that RKEY may give a queue. Each is verified at every command of the recipient, so their number is work that
+anyone could order with a few bytes; the reference sets no limit."""
+
 _ID_BYTES = 24
 _PROHIBITED = ErrorCode.cmd("PROHIBITED")
 _OK = commands.Ok()
@@ -91,6 +95,7 @@ class QueueService:
             commands.Ack: self._recipient(self._ack),
             commands.Off: self._recipient(self._off),
             commands.Del: self._recipient(self._del),
+            commands.RKey: self._recipient(self._rkey),
             commands.LSet: self._recipient(self._lset),
             commands.LDel: self._recipient(self._ldel),
             commands.SKey: _as(commands.SKey, self._skey),
@@ -220,6 +225,14 @@ class QueueService:
 
     def _key(self, client: Client, t: Transmission, command: commands.Key, queue: Queue) -> list[Outgoing]:
         return [self._secure(client, t, queue, command.sender_key)]
+
+    def _rkey(self, client: Client, t: Transmission, command: commands.RKey, queue: Queue) -> list[Outgoing]:
+        if queue.mode is not QueueMode.CONTACT:
+            return [error(client, t, ErrorCode.AUTH)]
+        if len(command.keys) > MAX_RECIPIENT_KEYS:
+            return [error(client, t, _PROHIBITED)]
+        self._store.set_recipient_keys(queue, command.keys)
+        return [Outgoing(client, t.corr_id, t.entity_id, _OK)]
 
     def _skey(self, client: Client, t: Transmission, command: commands.SKey) -> list[Outgoing]:
         queue = self._store.by_sender(t.entity_id)

@@ -112,6 +112,10 @@ class QueueStore(Protocol):
         """Gives an unsecured queue its sender key."""
         ...
 
+    def set_recipient_keys(self, queue: Queue, keys: tuple[AuthPublicKey, ...]) -> None:
+        """Replaces the keys that authorise the recipient; at least one."""
+        ...
+
     def suspend(self, queue: Queue) -> None:
         """Makes a queue refuse messages."""
         ...

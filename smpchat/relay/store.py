@@ -205,6 +205,15 @@ class SQLiteStore:
         )
         queue.sender_key = sender_key
 
+    def set_recipient_keys(self, queue: Queue, keys: tuple[AuthPublicKey, ...]) -> None:
+        """Replaces the keys that authorise the recipient; at least one."""
+        self._write(
+            "replacing recipient keys",
+            "UPDATE queue SET recipient_keys = ? WHERE row = ?",
+            (_auth_keys.encode(keys), queue.row),
+        )
+        queue.recipient_keys = keys
+
     def suspend(self, queue: Queue) -> None:
         """Makes a queue refuse messages; repeating it writes nothing."""
         if queue.active:

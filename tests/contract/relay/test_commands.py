@@ -27,7 +27,6 @@ from smpchat.protocol.commands import (
     Prxy,
     Que,
     RFwd,
-    RKey,
     Send,
     SKey,
     Sub,
@@ -176,7 +175,6 @@ def test_commands_of_the_recipient_that_are_not_offered(kind: Kind) -> None:
         peer = await stage.peer()
         queue = await peer.create()
         commands: list[Command] = [
-            RKey((OTHER_KEY.public(),)),
             NKey(OTHER_KEY.public(), DH.public()),
             NDel(),
             Que(),

@@ -1,13 +1,16 @@
-"""Securing by the sender, and queues created secured (smp-wire 8.1; handshake.md 3.6)."""
+"""Securing by the sender, several recipient keys, and queues created secured (smp-wire 8.1; handshake.md 3.6)."""
 
 from __future__ import annotations
 
 import pytest
 
-from smpchat.protocol.commands import Key, New, Ok, QueueMode, Send, SKey, encode_command
+from smpchat.crypto.keys import AuthPrivateKey, Ed448PrivateKey
+from smpchat.protocol.commands import Key, New, Ok, QueueMode, RKey, Send, SKey, Sub, encode_command
+from smpchat.relay.queues import MAX_RECIPIENT_KEYS
+from smpchat.testing.entropy import SeededEntropy
 from smpchat.transport.base import ConnectionClosed
-from tests.contract.relay.stage import DH, OTHER_KEY, SOME_KEY, Kind, Stage, body, on, with_skey
-from tests.unit.relay.support import AUTH, SYNTAX, WRONG_SIGNATURE
+from tests.contract.relay.stage import DH, OTHER_KEY, SOME_KEY, Kind, Stage, body, every_version, on, with_skey
+from tests.unit.relay.support import AUTH, PROHIBITED, SYNTAX, WRONG_SIGNATURE
 
 # --- securing by the sender ------------------------------------------------------------------------------------------
 
@@ -98,3 +101,46 @@ def test_a_relay_without_extensions_closes_on_a_client_that_assumes_them() -> No
             await peer.is_quiet()
 
     on(Kind(18), check, extensions=False)
+
+
+# --- several recipients --------------------------------------------------------------------------------------------
+
+
+@every_version
+def test_the_recipient_keys_of_an_address_are_replaced(kind: Kind) -> None:
+    async def check(stage: Stage) -> None:
+        peer = await stage.peer()
+        newer = await stage.relay.connect(version=18)
+        queue = await newer.create(mode=QueueMode.CONTACT)
+        ed448 = Ed448PrivateKey.generate(SeededEntropy("ed448"))
+
+        def keys(*of: AuthPrivateKey) -> RKey:
+            return RKey(tuple(key.public() for key in of))
+
+        assert await peer.ask(keys(SOME_KEY), queue.rcv_id, SOME_KEY) == AUTH
+        assert await peer.ask(keys(SOME_KEY), queue.snd_id, queue.key) == AUTH
+        assert await peer.ask(b"RKEY \x00", queue.rcv_id, queue.key) == SYNTAX
+        assert await peer.ask(keys(queue.key, SOME_KEY, ed448), queue.rcv_id, queue.key) == Ok()
+        for key in (queue.key, SOME_KEY, ed448):
+            assert await peer.ask(Sub(), queue.rcv_id, key) == kind.subscribed
+        assert await peer.ask(Sub(), queue.rcv_id, OTHER_KEY) == AUTH
+        assert await peer.ask(keys(ed448), queue.rcv_id, SOME_KEY) == Ok()
+        for key in (queue.key, SOME_KEY):
+            assert await peer.ask(Sub(), queue.rcv_id, key) == AUTH
+        assert await peer.ask(keys(*[ed448] * (MAX_RECIPIENT_KEYS + 1)), queue.rcv_id, ed448) == PROHIBITED
+        assert await peer.ask(keys(*[ed448] * MAX_RECIPIENT_KEYS), queue.rcv_id, ed448) == Ok()
+        assert await peer.ask(Sub(), queue.rcv_id, ed448) == kind.subscribed
+
+    on(kind, check)
+
+
+@every_version
+def test_other_queues_have_one_recipient(kind: Kind) -> None:
+    async def check(stage: Stage) -> None:
+        peer, old, newer = await stage.peer(), await stage.relay.connect(version=6), await stage.relay.connect()
+        for queue in (await old.create(), await newer.create(mode=QueueMode.MESSAGING)):
+            assert await peer.ask(RKey((SOME_KEY.public(),)), queue.rcv_id, queue.key) == AUTH
+            assert await peer.ask(Sub(), queue.rcv_id, queue.key) == kind.subscribed
+            assert await peer.ask(Sub(), queue.rcv_id, SOME_KEY) == AUTH
+
+    on(kind, check)

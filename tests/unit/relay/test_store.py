@@ -86,6 +86,7 @@ def test_everything_committed_survives_and_nothing_else(path: Path) -> None:
         store.append(queue, a_message(b"first"))
         store.append(queue, MARKER)
         store.secure(queue, OTHER)
+        store.set_recipient_keys(queue, (OTHER, KEY))
         store.suspend(queue)
         store.commit()
         store.create(a_queue(2, link=Link(b"another", b"", b"")))
@@ -95,7 +96,7 @@ def test_everything_committed_survives_and_nothing_else(path: Path) -> None:
             queue = found(again)
             assert again.queue_count == 1
             assert (queue.sender_key, queue.active, queue.size, queue.full) == (OTHER, False, 2, True)
-            assert (queue.snd_id, queue.recipient_keys, queue.mode) == (b"snd 1", (KEY,), QueueMode.MESSAGING)
+            assert (queue.snd_id, queue.recipient_keys, queue.mode) == (b"snd 1", (OTHER, KEY), QueueMode.MESSAGING)
             assert again.by_sender(b"snd 1") is again.by_link(b"link") is queue
             assert again.link(queue) == LINK
             assert again.head(queue) == a_message(b"first")
