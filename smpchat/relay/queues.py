@@ -10,7 +10,7 @@ import hmac
 import logging
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
@@ -23,6 +23,7 @@ from smpchat.protocol.transmission import Transmission, derived_sender_id
 from smpchat.protocol.version import ENCRYPTED_BLOCK
 from smpchat.relay.authorisation import authorised, refusal
 from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.outgoing import Outgoing, answer, error
 from smpchat.relay.records import Link, NewQueue, Queue, QueueStore, StoredMessage
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
 
@@ -40,26 +41,11 @@ _log = logging.getLogger("smpchat.relay")
 _C = TypeVar("_C", bound=Command)
 
 
-class Outgoing(NamedTuple):
-    """One transmission to write. ``push``: a message that `Client.unsent` counts; subtract it when it is written."""
-
-    client: Client
-    corr_id: bytes
-    entity_id: bytes
-    message: BrokerMessage
-    push: bool = False
-
-
 def max_body(version: int) -> int:
     """The longest body of SEND in bytes (smp-wire 4.6)."""
     if version >= ENCRYPTED_BLOCK:
         return 16_048
     return 16_064 if version >= 8 else 16_088
-
-
-def error(client: Client, transmission: Transmission, code: ErrorCode) -> Outgoing:
-    """The answer ERR to a transmission."""
-    return Outgoing(client, transmission.corr_id, transmission.entity_id, commands.Err(code))
 
 
 class QueueService:
@@ -217,7 +203,7 @@ class QueueService:
     def _sub(self, client: Client, t: Transmission, command: commands.Sub, queue: Queue) -> list[Outgoing]:
         if queue.rcv_id in client.getting:
             return [error(client, t, _PROHIBITED)]
-        out = [Outgoing(client, t.corr_id, t.entity_id, commands.Sok())]
+        out = [answer(client, t, commands.Sok())]
         previous = self.subscriptions.subscribe(queue.rcv_id, client)
         if previous is not None:
             out.append(Outgoing(previous, b"", queue.rcv_id, commands.End()))
@@ -232,7 +218,7 @@ class QueueService:
         if len(command.keys) > MAX_RECIPIENT_KEYS:
             return [error(client, t, _PROHIBITED)]
         self._store.set_recipient_keys(queue, command.keys)
-        return [Outgoing(client, t.corr_id, t.entity_id, _OK)]
+        return [answer(client, t, _OK)]
 
     def _skey(self, client: Client, t: Transmission, command: commands.SKey) -> list[Outgoing]:
         queue = self._store.by_sender(t.entity_id)
@@ -249,19 +235,19 @@ class QueueService:
         return [self._secure(client, t, queue, command.sender_key, self._link(queue))]
 
     def _secure(
-        self, client: Client, t: Transmission, queue: Queue, key: AuthPublicKey, answer: BrokerMessage = _OK
+        self, client: Client, t: Transmission, queue: Queue, key: AuthPublicKey, then: BrokerMessage = _OK
     ) -> Outgoing:
         if queue.sender_key is None:
             self._store.secure(queue, key)
         elif not hmac.compare_digest(queue.sender_key.der, key.der):
             return error(client, t, ErrorCode.AUTH)
-        return Outgoing(client, t.corr_id, t.entity_id, answer)
+        return answer(client, t, then)
 
     def _lget(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
         queue = self._store.by_link(t.entity_id)
         if queue is None or not _is_open_to_all(queue):
             return [error(client, t, ErrorCode.AUTH)]
-        return [Outgoing(client, t.corr_id, t.entity_id, self._link(queue))]
+        return [answer(client, t, self._link(queue))]
 
     def _link(self, queue: Queue) -> commands.Lnk:
         link = self._store.link(queue)
@@ -279,11 +265,11 @@ class QueueService:
         if not allowed or (queue.sender_key is not None and queue.mode is not QueueMode.CONTACT):
             return [error(client, t, ErrorCode.AUTH)]
         self._store.set_link(queue, new)
-        return [Outgoing(client, t.corr_id, t.entity_id, _OK)]
+        return [answer(client, t, _OK)]
 
     def _ldel(self, client: Client, t: Transmission, command: commands.LDel, queue: Queue) -> list[Outgoing]:
         self._store.delete_link(queue)
-        return [Outgoing(client, t.corr_id, t.entity_id, _OK)]
+        return [answer(client, t, _OK)]
 
     def _send(self, client: Client, t: Transmission, command: commands.Send) -> list[Outgoing]:
         queue = self._store.by_sender(t.entity_id)
@@ -310,15 +296,15 @@ class QueueService:
             command.body if within else None,
         )
         self._store.append(queue, message)
-        answer: BrokerMessage = _OK if within else commands.Err(ErrorCode.QUOTA)
-        return [Outgoing(client, t.corr_id, t.entity_id, answer), *self._push(queue, message)]
+        said: BrokerMessage = _OK if within else commands.Err(ErrorCode.QUOTA)
+        return [answer(client, t, said), *self._push(queue, message)]
 
     def _get(self, client: Client, t: Transmission, command: commands.Get, queue: Queue) -> list[Outgoing]:
         if queue.rcv_id in client.subscribed:
             return [error(client, t, _PROHIBITED)]
         message = self._store.head(queue)
         client.getting[queue.rcv_id] = None if message is None else message.msg_id
-        return [Outgoing(client, t.corr_id, t.entity_id, _delivery(queue, message))]
+        return [answer(client, t, _delivery(queue, message))]
 
     def _ack(self, client: Client, t: Transmission, command: commands.Ack, queue: Queue) -> list[Outgoing]:
         held = client.subscribed if queue.rcv_id in client.subscribed else client.getting
@@ -332,16 +318,16 @@ class QueueService:
         if held is client.subscribed:
             message = self._store.head(queue)
             held[queue.rcv_id] = None if message is None else message.msg_id
-        return [Outgoing(client, t.corr_id, t.entity_id, _delivery(queue, message))]
+        return [answer(client, t, _delivery(queue, message))]
 
     def _off(self, client: Client, t: Transmission, command: commands.Off, queue: Queue) -> list[Outgoing]:
         self._store.suspend(queue)
-        return [Outgoing(client, t.corr_id, t.entity_id, _OK)]
+        return [answer(client, t, _OK)]
 
     def _del(self, client: Client, t: Transmission, command: commands.Del, queue: Queue) -> list[Outgoing]:
         self._store.delete(queue)
         client.getting.pop(queue.rcv_id, None)
-        out = [Outgoing(client, t.corr_id, t.entity_id, _OK)]
+        out = [answer(client, t, _OK)]
         subscriber = self.subscriptions.end(queue.rcv_id)
         if subscriber is not None and subscriber is not client:
             out.append(Outgoing(subscriber, b"", queue.rcv_id, commands.Deld()))

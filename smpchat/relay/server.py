@@ -22,7 +22,8 @@ from smpchat.protocol.transmission import Transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay.connection import Connection, Received
 from smpchat.relay.errors import RelayStoreError
-from smpchat.relay.queues import QUOTA, Outgoing, QueueService, error
+from smpchat.relay.outgoing import Outgoing, error
+from smpchat.relay.queues import QUOTA, QueueService
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import Client
 from smpchat.transport import tls
