@@ -10,6 +10,7 @@ import hmac
 import logging
 from collections.abc import Callable, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import TypeVar
 
 from smpchat.crypto.entropy import Entropy
@@ -23,6 +24,7 @@ from smpchat.protocol.transmission import Transmission, derived_sender_id
 from smpchat.protocol.version import ENCRYPTED_BLOCK
 from smpchat.relay.authorisation import authorised, refusal
 from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.notifications import Notifications
 from smpchat.relay.outgoing import Outgoing, answer, error
 from smpchat.relay.records import Link, NewQueue, Queue, QueueStore, StoredMessage
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
@@ -67,7 +69,8 @@ class QueueService:
             password: What NEW must carry, or None if anyone may create queues.
             quota: Messages a queue holds.
         """
-        self.subscriptions = Subscriptions()
+        self.subscriptions = Subscriptions(attrgetter("subscribed"))
+        self._notifications = Notifications(store, entropy)
         self._store = store
         self._entropy = entropy
         self._clock = clock
@@ -84,13 +87,15 @@ class QueueService:
             commands.RKey: self._recipient(self._rkey),
             commands.LSet: self._recipient(self._lset),
             commands.LDel: self._recipient(self._ldel),
+            commands.NKey: self._recipient(self._notifications.nkey),
+            commands.NDel: self._recipient(self._notifications.ndel),
             commands.SKey: _as(commands.SKey, self._skey),
             commands.LKey: _as(commands.LKey, self._lkey),
             commands.Send: _as(commands.Send, self._send),
             commands.LGet: self._lget,
+            commands.NSub: _as(commands.NSub, self._notifications.nsub),
             commands.Ping: self._ping,
-            # Not offered yet. Whoever may not use the queue learns no more than that.
-            commands.NSub: self._nobody,
+            # Not offered yet.
             commands.Prxy: self._not_offered,
             commands.PFwd: self._not_offered,
             commands.RFwd: self._not_offered,
@@ -117,17 +122,27 @@ class QueueService:
     def disconnect(self, client: Client) -> None:
         """Forgets what a connection that ended listened to."""
         self.subscriptions.drop(client)
+        self._notifications.disconnect(client)
+        client.getting.clear()
 
     def resume(self, client: Client) -> list[Outgoing]:
         """Pushes what was held back while too much was unsent; call when the connection has room again."""
         waiting = tuple(islice(client.deferred, max(0, MAX_UNSENT_PUSHES - client.unsent)))
         pushes: list[Outgoing] = []
-        for rcv_id in waiting:
-            del client.deferred[rcv_id]
-            queue = self._store.by_recipient(rcv_id)
-            if queue is not None:
-                pushes += self._push(queue)
+        for entity_id in waiting:
+            del client.deferred[entity_id]
+            queue = self._store.by_recipient(entity_id)
+            pushes += self._notifications.resume(entity_id) if queue is None else self._push(queue)
         return pushes
+
+    @property
+    def notifications_due(self) -> bool:
+        """Whether `notify` has something to push."""
+        return self._notifications.due
+
+    def notify(self) -> list[Outgoing]:
+        """Pushes the notifications that have come together; call within some seconds of their being due."""
+        return self._notifications.deliver()
 
     # --- authorisation -----------------------------------------------------------------------------------------
 
@@ -154,8 +169,6 @@ class QueueService:
             return [error(client, t, ErrorCode.AUTH)]
         request = command.queue
         data = None if request is None else request.link
-        if command.ntf is not None:
-            return [error(client, t, _PROHIBITED)]  # notifications are not offered
         if data is not None and data.sender_id != derived_sender_id(t.corr_id):
             return [error(client, t, _PROHIBITED)]
         if data is not None and self._is_taken(data):
@@ -163,6 +176,8 @@ class QueueService:
         server_key = X25519PrivateKey.generate(self._entropy)
         try:
             dh_secret = server_key.exchange(command.rcv_dh_key)
+            ntf = command.ntf
+            notifier, ntf_key = (None, None) if ntf is None else self._notifications.create(ntf.auth_key, ntf.dh_key)
         except CryptoError:
             return [error(client, t, ErrorCode.CRYPTO)]
         link = None
@@ -178,13 +193,19 @@ class QueueService:
                 command.sender_key,
                 None if request is None else request.mode,
                 link,
+                notifier,
             )
         )
         if command.subscribe:
             self.subscriptions.subscribe(queue.rcv_id, client)
         _log.debug("queue created")
         ids = commands.Ids(
-            queue.rcv_id, queue.snd_id, server_key.public(), queue_mode=queue.mode, link_id=queue.link_id
+            queue.rcv_id,
+            queue.snd_id,
+            server_key.public(),
+            queue_mode=queue.mode,
+            link_id=queue.link_id,
+            ntf=None if notifier is None or ntf_key is None else commands.NtfIds(notifier.notifier_id, ntf_key),
         )
         return [Outgoing(client, t.corr_id, b"", ids)]
 
@@ -296,6 +317,7 @@ class QueueService:
             command.body if within else None,
         )
         self._store.append(queue, message)
+        self._notifications.sent(queue, message)
         said: BrokerMessage = _OK if within else commands.Err(ErrorCode.QUOTA)
         return [answer(client, t, said), *self._push(queue, message)]
 
@@ -325,9 +347,10 @@ class QueueService:
         return [answer(client, t, _OK)]
 
     def _del(self, client: Client, t: Transmission, command: commands.Del, queue: Queue) -> list[Outgoing]:
+        notifier_ended = self._notifications.end(client, queue)
         self._store.delete(queue)
         client.getting.pop(queue.rcv_id, None)
-        out = [answer(client, t, _OK)]
+        out = [answer(client, t, _OK), *notifier_ended]
         subscriber = self.subscriptions.end(queue.rcv_id)
         if subscriber is not None and subscriber is not client:
             out.append(Outgoing(subscriber, b"", queue.rcv_id, commands.Deld()))
@@ -336,10 +359,6 @@ class QueueService:
 
     def _ping(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
         return [Outgoing(client, t.corr_id, b"", commands.Pong())]
-
-    def _nobody(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
-        authorised(client, t, ())  # takes the time of a refusal; without NKEY there is no notifier id to be right about
-        return [error(client, t, ErrorCode.AUTH)]
 
     def _not_offered(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
         return [error(client, t, _PROHIBITED)]

@@ -24,6 +24,20 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Notifier:
+    """Who is told that messages came, without seeing them.
+
+    Attributes:
+        key: What authorises NSUB.
+        dh_secret: 32 bytes shared with the recipient, for NMSG.
+    """
+
+    notifier_id: bytes
+    key: AuthPublicKey
+    dh_secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NewQueue:
     """A queue about to be created.
 
@@ -33,6 +47,7 @@ class NewQueue:
         sender_key: What authorises SEND, or None while the queue is unsecured.
         mode: None for queues made below version 9, or without a mode.
         link: Link data that the queue is created with.
+        notifier: The notifier that the queue is created with.
     """
 
     rcv_id: bytes
@@ -42,6 +57,7 @@ class NewQueue:
     sender_key: AuthPublicKey | None = None
     mode: QueueMode | None = None
     link: Link | None = None
+    notifier: Notifier | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +70,8 @@ class Queue:
         size: Messages held, a quota marker included.
         full: A quota marker is held, so nothing is taken until the queue is empty.
         link_id: The id of its link data, if it has any.
+        notifier: Its notifier, if it has one.
+        notifications: How many wait for the notifier.
     """
 
     row: int
@@ -67,6 +85,8 @@ class Queue:
     size: int = 0
     full: bool = False
     link_id: bytes | None = None
+    notifier: Notifier | None = None
+    notifications: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +124,10 @@ class QueueStore(Protocol):
         """The queue whose link data has this id."""
         ...
 
+    def by_notifier(self, notifier_id: bytes) -> Queue | None:
+        """The queue with this notifier."""
+        ...
+
     def create(self, new: NewQueue) -> Queue:
         """Stores a queue; none of its ids may be in use."""
         ...
@@ -134,6 +158,22 @@ class QueueStore(Protocol):
 
     def delete_link(self, queue: Queue) -> None:
         """Removes the queue's link data, if it has any."""
+        ...
+
+    def set_notifier(self, queue: Queue, notifier: Notifier) -> None:
+        """Gives a queue a notifier, in place of any it has, whose notifications go; the id may not be in use."""
+        ...
+
+    def delete_notifier(self, queue: Queue) -> None:
+        """Removes the queue's notifier and its notifications, if it has one."""
+        ...
+
+    def add_notification(self, queue: Queue, msg_id: bytes, timestamp: int, *, keep: int) -> None:
+        """Notes a message for the notifier that the queue has; of more than ``keep`` the oldest goes."""
+        ...
+
+    def take_notifications(self, queue: Queue, limit: int) -> list[tuple[bytes, int]]:
+        """Removes at most ``limit`` notifications, oldest first: id and Unix seconds of each message."""
         ...
 
     def append(self, queue: Queue, message: StoredMessage) -> None:

@@ -49,7 +49,9 @@ class Limits:
         connections: Open at a time; more are closed at once.
         quota: Messages that a queue holds.
         keep: Seconds after which a message that nobody fetched is removed (smp-wire 7.5).
+        keep_notifications: The same for notifications.
         expire_every: Seconds between looking for such messages.
+        notify_every: Seconds that notifications may come together before they are pushed.
     """
 
     handshake: float = 60.0
@@ -57,7 +59,9 @@ class Limits:
     connections: int = 4096
     quota: int = QUOTA
     keep: int = 21 * 86_400
+    keep_notifications: int = 86_400
     expire_every: float = 7_200.0
+    notify_every: float = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,16 @@ class _Expire:
 
 
 @dataclass(frozen=True, slots=True)
+class _Notify:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class _Stop:
     pass
 
 
-_Work = _Arrived | _Room | _Ended | _Expire | _Stop
+_Work = _Arrived | _Room | _Ended | _Expire | _Notify | _Stop
 
 
 class RelayServer:
@@ -126,6 +135,7 @@ class RelayServer:
         self._committer = ThreadPoolExecutor(1, "relay-commit")
         self._worker: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._notifying: asyncio.TimerHandle | None = None
         self._listener: Listener | None = None
 
     async def start(self, host: str | None = None, port: int = 0, *, listen: bool = True) -> None:
@@ -162,11 +172,12 @@ class RelayServer:
 
     async def close(self) -> None:
         """Finishes and answers the commands that had arrived, then ends all connections. May be repeated."""
-        if self._timer is not None:
-            self._timer.cancel()
         if self._worker is not None:
             self._put(_Stop())
             await asyncio.wait([self._worker])
+        for timer in (self._timer, self._notifying):
+            if timer is not None:
+                timer.cancel()
         for connection in self._connections.values():
             connection.finish()
         if self._writers:
@@ -241,6 +252,11 @@ class RelayServer:
         self._put(_Expire())
         self._timer = asyncio.get_running_loop().call_later(self._limits.expire_every, self._expire)
 
+    def _notify_later(self) -> None:
+        if self._notifying is None and self._service.notifications_due:
+            loop = asyncio.get_running_loop()
+            self._notifying = loop.call_later(self._limits.notify_every, self._put, _Notify())
+
     async def _run(self) -> None:
         while True:
             await self._arrival.wait()
@@ -274,6 +290,7 @@ class RelayServer:
             return
         for one in outgoing:
             self._send(one)
+        self._notify_later()
         for work in group:
             if isinstance(work, _Arrived):
                 work.connection.answered(len(work.received))
@@ -288,11 +305,17 @@ class RelayServer:
             case _Ended(connection):
                 self._service.disconnect(connection.client)
             case _Expire(after):
-                removed, next_after = self._store.expire(int(self._clock()) - self._limits.keep, after=after)
+                now = int(self._clock())
+                if not after:
+                    self._store.expire_notifications(now - self._limits.keep_notifications)
+                removed, next_after = self._store.expire(now - self._limits.keep, after=after)
                 if removed:
                     _log.info("%d old messages were removed", removed)
                 if next_after is not None:
                     self._put(_Expire(next_after))
+            case _Notify():
+                self._notifying = None
+                outgoing += self._service.notify()
             case _Stop():
                 pass
 

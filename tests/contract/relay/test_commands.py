@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from smpchat.crypto.keys import AuthPrivateKey, Ed448PrivateKey, Ed25519PrivateKey, X25519PrivateKey, X25519PublicKey
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import BLOCK_SIZE, encode_batches
@@ -13,10 +11,8 @@ from smpchat.protocol.commands import (
     Del,
     Get,
     Key,
-    NDel,
     New,
     NKey,
-    NSub,
     NSubs,
     NtfRequest,
     Off,
@@ -175,8 +171,6 @@ def test_commands_of_the_recipient_that_are_not_offered(kind: Kind) -> None:
         peer = await stage.peer()
         queue = await peer.create()
         commands: list[Command] = [
-            NKey(OTHER_KEY.public(), DH.public()),
-            NDel(),
             Que(),
         ]
         for command in commands:
@@ -193,8 +187,6 @@ def test_commands_of_the_recipient_that_are_not_offered(kind: Kind) -> None:
 def test_other_commands_that_are_not_offered(kind: Kind) -> None:
     async def check(stage: Stage) -> None:
         peer = await stage.peer()
-        assert await peer.ask(NSub(), UNKNOWN_ID) == NO_AUTH
-        assert await peer.ask(NSub(), UNKNOWN_ID, SOME_KEY) == AUTH
         of_services: list[Command] = [Subs(), NSubs()]
         for command in of_services:
             assert await peer.ask(command, UNKNOWN_ID, SOME_KEY) == err("SERVICE")
@@ -210,23 +202,18 @@ def test_other_commands_that_are_not_offered(kind: Kind) -> None:
     on(kind, check)
 
 
-@pytest.mark.parametrize("version", [17, 18])
-def test_new_with_what_is_not_offered(version: int) -> None:
-    async def check(stage: Stage) -> None:
-        peer = await stage.peer()
-        new = New(SOME_KEY.public(), DH.public(), ntf=NtfRequest(OTHER_KEY.public(), DH.public()))
-        assert await peer.ask(new, auth=WRONG_SIGNATURE) == AUTH
-        assert await peer.ask(new, b"", SOME_KEY) == PROHIBITED
-        assert stage.relay.store.queue_count == 0
-
-    on(Kind(version), check)
-
-
 def test_new_with_a_key_of_low_order() -> None:
     async def check(stage: Stage) -> None:
         peer = await stage.peer()
-        new = New(SOME_KEY.public(), X25519PublicKey(bytes(32)))
-        assert await peer.ask(new, b"", SOME_KEY) == err("CRYPTO")
+        low = X25519PublicKey(bytes(32))
+        for new in (
+            New(SOME_KEY.public(), low),
+            New(SOME_KEY.public(), DH.public(), ntf=NtfRequest(OTHER_KEY.public(), low)),
+        ):
+            assert await peer.ask(new, b"", SOME_KEY) == err("CRYPTO")
+        assert stage.relay.store.queue_count == 0
+        queue = await peer.create()
+        assert await peer.ask(NKey(OTHER_KEY.public(), low), queue.rcv_id, queue.key) == err("CRYPTO")
         assert await peer.is_quiet()
 
     on(Kind(18), check)

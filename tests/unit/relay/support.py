@@ -242,10 +242,10 @@ async def shake_hands(
 class Relay:
     """A running relay for tests; connections are in memory."""
 
-    def __init__(self, server: RelayServer, store: SQLiteStore) -> None:
+    def __init__(self, server: RelayServer, store: SQLiteStore, now: float) -> None:
         self.server = server
         self.store = store
-        self.now = float(NOW)
+        self.now = now
         self._tasks: list[asyncio.Task[None]] = []
 
     async def connect_blocks(self, *, capacity: int = 8) -> BlockConnection:
@@ -281,20 +281,21 @@ async def a_relay(
     password: str | None = None,
     limits: Limits | None = None,
     extensions: bool = True,
+    now: float = NOW,
 ) -> AsyncIterator[Relay]:
-    """A relay whose time stands still at `NOW` until ``relay.now`` is set."""
+    """A relay whose time stands still at ``now`` until ``relay.now`` is set."""
     store = store or SQLiteStore(":memory:")
     times: list[Relay] = []
     server = RelayServer(
         store,
         an_identity(),
         entropy=SeededEntropy("relay"),
-        clock=lambda: times[0].now if times else NOW,
+        clock=lambda: times[0].now if times else now,
         password=password,
         limits=limits,
         extensions=extensions,
     )
-    relay = Relay(server, store)
+    relay = Relay(server, store, now)
     times.append(relay)
     await server.start(listen=False)
     try:

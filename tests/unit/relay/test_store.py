@@ -12,12 +12,13 @@ import pytest
 from smpchat.crypto.keys import Ed25519PrivateKey
 from smpchat.protocol.commands import QueueMode
 from smpchat.relay.errors import RelayStoreError
-from smpchat.relay.records import Link, NewQueue, Queue, StoredMessage
+from smpchat.relay.records import Link, NewQueue, Notifier, Queue, StoredMessage
 from smpchat.relay.store import SCHEMA_VERSION, SQLiteStore
 
 KEY = Ed25519PrivateKey(b"\x01" * 32).public()
 OTHER = Ed25519PrivateKey(b"\x02" * 32).public()
 LINK = Link(b"link", b"fixed", b"user")
+NOTIFIER = Notifier(b"notifier", OTHER, b"\x07" * 32)
 
 SCHEMA_1 = """
     CREATE TABLE queue (
@@ -85,19 +86,22 @@ def test_everything_committed_survives_and_nothing_else(path: Path) -> None:
         queue = store.create(a_queue(link=LINK))
         store.append(queue, a_message(b"first"))
         store.append(queue, MARKER)
+        store.set_notifier(queue, NOTIFIER)
+        store.add_notification(queue, b"first", 1_700_000_000, keep=9)
         store.secure(queue, OTHER)
         store.set_recipient_keys(queue, (OTHER, KEY))
         store.suspend(queue)
         store.commit()
         store.create(a_queue(2, link=Link(b"another", b"", b"")))
         store.delete(queue)
-        assert store.by_link(b"link") is None
+        assert store.by_link(b"link") is store.by_notifier(b"notifier") is None
         with closing(reopened(path)) as again:
             queue = found(again)
             assert again.queue_count == 1
             assert (queue.sender_key, queue.active, queue.size, queue.full) == (OTHER, False, 2, True)
             assert (queue.snd_id, queue.recipient_keys, queue.mode) == (b"snd 1", (OTHER, KEY), QueueMode.MESSAGING)
-            assert again.by_sender(b"snd 1") is again.by_link(b"link") is queue
+            assert again.by_sender(b"snd 1") is again.by_link(b"link") is again.by_notifier(b"notifier") is queue
+            assert (queue.notifier, queue.notifications) == (NOTIFIER, 1)
             assert again.link(queue) == LINK
             assert again.head(queue) == a_message(b"first")
 
@@ -130,6 +134,34 @@ def test_link_data(store: SQLiteStore) -> None:
     store.set_link(queue, LINK)
     store.delete(queue)
     store.create(a_queue(2, link=LINK))
+
+
+def test_a_notifier_and_its_notifications(store: SQLiteStore) -> None:
+    queue = store.create(a_queue())
+    store.delete_notifier(queue)
+    assert store.take_notifications(queue, 5) == []
+    store.set_notifier(queue, NOTIFIER)
+    for number in range(5):
+        store.add_notification(queue, b"%d" % number, 100 + number, keep=4)
+    assert queue.notifications == 4
+    assert store.take_notifications(queue, 0) == []
+    assert store.take_notifications(queue, 1) == [(b"1", 101)]
+    assert store.expire_notifications(103) == 1
+    assert store.expire_notifications(103) == 0
+    assert store.take_notifications(queue, 5) == [(b"3", 103), (b"4", 104)]
+    assert queue.notifications == 0
+
+    store.add_notification(queue, b"of the old one", 105, keep=4)
+    store.set_notifier(queue, Notifier(b"another", KEY, bytes(32)))
+    assert (store.by_notifier(b"notifier"), store.by_notifier(b"another")) == (None, queue)
+    assert store.take_notifications(queue, 5) == []
+    store.add_notification(queue, b"goes along", 106, keep=4)
+    store.delete_notifier(queue)
+    assert (store.by_notifier(b"another"), queue.notifier, queue.notifications) == (None, None, 0)
+    store.set_notifier(queue, NOTIFIER)
+    store.delete(queue)
+    assert store.by_notifier(b"notifier") is None
+    assert store.expire_notifications(1_000) == 0
 
 
 def test_messages_leave_in_order_and_a_marker_last(store: SQLiteStore) -> None:
@@ -185,9 +217,11 @@ def test_what_the_first_release_wrote_is_migrated(path: Path) -> None:
             assert store.link(queue) is None
     with closing(SQLiteStore(path)) as store:
         store.set_link(found(store, b"\x01"), LINK)
+        store.set_notifier(found(store, b"\x01"), NOTIFIER)
         store.commit()
     with closing(SQLiteStore(path)) as store:
         assert store.link(found(store, b"\x01")) == LINK
+        assert found(store, b"\x01").notifier == NOTIFIER
 
 
 def test_files_that_are_not_ours_or_newer(path: Path, tmp_path: Path) -> None:
@@ -207,12 +241,16 @@ def test_files_that_are_not_ours_or_newer(path: Path, tmp_path: Path) -> None:
         SQLiteStore(tmp_path / "text")
 
 
-def test_a_damaged_record(path: Path) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE queue SET recipient_keys = X'00'", "UPDATE queue SET mode = X'51'", "UPDATE notifier SET key = X'00'"],
+)
+def test_a_damaged_record(path: Path, statement: str) -> None:
     with closing(SQLiteStore(path)) as store:
-        store.create(a_queue())
+        store.set_notifier(store.create(a_queue()), NOTIFIER)
         store.commit()
     with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE queue SET recipient_keys = X'00'")
+        db.execute(statement)
         db.commit()
     with pytest.raises(RelayStoreError, match="damaged"):
         SQLiteStore(path)
