@@ -24,6 +24,7 @@ from smpchat.protocol.transmission import Transmission, derived_sender_id
 from smpchat.protocol.version import ENCRYPTED_BLOCK
 from smpchat.relay.authorisation import authorised, refusal
 from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.information import queue_information
 from smpchat.relay.notifications import Notifications
 from smpchat.relay.outgoing import Outgoing, answer, error
 from smpchat.relay.records import Link, NewQueue, Queue, QueueStore, StoredMessage
@@ -84,6 +85,7 @@ class QueueService:
             commands.Ack: self._recipient(self._ack),
             commands.Off: self._recipient(self._off),
             commands.Del: self._recipient(self._del),
+            commands.Que: self._recipient(self._que),
             commands.RKey: self._recipient(self._rkey),
             commands.LSet: self._recipient(self._lset),
             commands.LDel: self._recipient(self._ldel),
@@ -100,7 +102,6 @@ class QueueService:
             commands.PFwd: self._not_offered,
             commands.RFwd: self._not_offered,
         }
-        self._other = self._recipient(lambda client, t, command, queue: [error(client, t, _PROHIBITED)])
 
     def execute(self, client: Client, transmission: Transmission) -> list[Outgoing]:
         """Runs one command.
@@ -117,7 +118,7 @@ class QueueService:
         code = refusal(command, transmission)
         if code is not None:
             return [error(client, transmission, code)]
-        return self._handlers.get(type(command), self._other)(client, transmission, command)
+        return self._handlers[type(command)](client, transmission, command)
 
     def disconnect(self, client: Client) -> None:
         """Forgets what a connection that ended listened to."""
@@ -356,6 +357,9 @@ class QueueService:
             out.append(Outgoing(subscriber, b"", queue.rcv_id, commands.Deld()))
         _log.debug("queue deleted")
         return out
+
+    def _que(self, client: Client, t: Transmission, command: commands.Que, queue: Queue) -> list[Outgoing]:
+        return [answer(client, t, queue_information(client, queue, self._store.head(queue)))]
 
     def _ping(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
         return [Outgoing(client, t.corr_id, b"", commands.Pong())]

@@ -21,7 +21,6 @@ from smpchat.protocol.commands import (
     Ping,
     Pong,
     Prxy,
-    Que,
     RFwd,
     Send,
     SKey,
@@ -163,24 +162,6 @@ def test_a_password_for_new_queues(kind: Kind) -> None:
 
 
 # --- what is not offered: authorised first ---------------------------------------------------------------------------
-
-
-@every_version
-def test_commands_of_the_recipient_that_are_not_offered(kind: Kind) -> None:
-    async def check(stage: Stage) -> None:
-        peer = await stage.peer()
-        queue = await peer.create()
-        commands: list[Command] = [
-            Que(),
-        ]
-        for command in commands:
-            assert await peer.ask(command, queue.rcv_id) == NO_AUTH, command
-            assert await peer.ask(command, b"", queue.key) == NO_AUTH, command
-            assert await peer.ask(command, queue.rcv_id, auth=WRONG_SIGNATURE) == AUTH, command
-            assert await peer.ask(command, queue.snd_id, queue.key) == AUTH, command
-            assert await peer.ask(command, queue.rcv_id, queue.key) == PROHIBITED, command
-
-    on(kind, check)
 
 
 @every_version

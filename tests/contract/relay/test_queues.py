@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from smpchat.protocol.commands import Ack, Del, Deld, End, Get, Key, Msg, Off, Ok, Send, Sub
+import base64
+import json
+
+from smpchat.protocol.commands import Ack, Del, Deld, End, Get, Info, Key, Msg, Nid, NKey, Off, Ok, Que, Send, Sub
 from smpchat.protocol.messages import QuotaMarker, RcvMessage
 from smpchat.relay.server import Limits
-from tests.contract.relay.stage import OTHER_KEY, SOME_KEY, Kind, Stage, ack, body, every_version, on
-from tests.unit.relay.support import AUTH, LARGE_MSG, NO_MSG, NOW, PROHIBITED, QUOTA, WRONG_SIGNATURE
+from tests.contract.relay.stage import DH, OTHER_KEY, SOME_KEY, Kind, Stage, ack, body, every_version, on
+from tests.unit.relay.support import AUTH, LARGE_MSG, NO_AUTH, NO_MSG, NOW, PROHIBITED, QUOTA, WRONG_SIGNATURE, Peer
 
 
 @every_version
@@ -202,6 +205,56 @@ def test_get_and_sub_do_not_mix_on_one_connection(kind: Kind) -> None:
         assert await subscriber.ask(ack(following), queue.rcv_id, queue.key) == Ok()
 
     on(kind, check)
+
+
+@every_version
+def test_what_a_queue_says_about_itself(kind: Kind) -> None:
+    async def check(stage: Stage) -> None:
+        recipient, sender, getter = await stage.peer(), await stage.peer(), await stage.peer()
+        queue = await recipient.create()
+
+        async def told(peer: Peer = recipient) -> dict[str, object]:
+            answer = await peer.ask(Que(), queue.rcv_id, queue.key)
+            assert isinstance(answer, Info), answer
+            said: dict[str, object] = json.loads(answer.json)
+            return said
+
+        def text(msg_id: bytes) -> str:
+            return base64.b64encode(msg_id).decode()
+
+        assert await recipient.ask(Que(), queue.rcv_id) == NO_AUTH
+        assert await recipient.ask(Que(), queue.rcv_id, auth=WRONG_SIGNATURE) == AUTH
+        assert await recipient.ask(Que(), queue.snd_id, queue.key) == AUTH
+        assert await told() == {"qiSnd": False, "qiNtf": False, "qiSub": {"qSubThread": "noSub"}, "qiSize": 0}
+        assert await told(getter) == {"qiSnd": False, "qiNtf": False, "qiSize": 0}
+        assert await getter.ask(Get(), queue.rcv_id, queue.key) == Ok()
+        assert (await told(getter))["qiSub"] == {"qSubThread": "prohibitSub"}
+
+        assert await sender.ask(Send(True, b"m"), queue.snd_id) == Ok()
+        message = await recipient.event(queue.rcv_id)
+        msg_id = text(ack(message).msg_id)
+        assert await getter.ask(Get(), queue.rcv_id, queue.key) == message
+        assert (await told(getter))["qiSub"] == {"qSubThread": "prohibitSub", "qDelivered": msg_id}
+        nid = await recipient.ask(NKey(OTHER_KEY.public(), DH.public()), queue.rcv_id, queue.key)
+        assert isinstance(nid, Nid)
+        assert await recipient.ask(Key(SOME_KEY.public()), queue.rcv_id, queue.key) == Ok()
+        assert await told() == {
+            "qiSnd": True,
+            "qiNtf": True,
+            "qiSub": {"qSubThread": "noSub", "qDelivered": msg_id},
+            "qiSize": 1,
+            "qiMsg": {"msgId": msg_id, "msgTs": "2023-11-14T22:13:20Z", "msgType": "message"},
+        }
+        assert await sender.ask(Send(True, b"m"), queue.snd_id, SOME_KEY) == QUOTA
+        marker = await recipient.ask(ack(message), queue.rcv_id, queue.key)
+        at_marker = await told()
+        assert at_marker["qiMsg"] == {
+            "msgId": text(ack(marker).msg_id),
+            "msgTs": "2023-11-14T22:13:20Z",
+            "msgType": "quota",
+        }
+
+    on(kind, check, limits=Limits(quota=1))
 
 
 @every_version
