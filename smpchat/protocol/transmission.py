@@ -93,7 +93,8 @@ def derived_sender_id(corr_id: bytes) -> bytes:
     return hashlib.sha3_384(corr_id).digest()[:24]
 
 
-def _nonce(corr_id: bytes) -> bytes:
+def nonce_of(corr_id: bytes) -> bytes:
+    """The 24-byte nonce that goes with a correlation id of any length (smp-wire 4.3)."""
     return corr_id[:NONCE_LENGTH].ljust(NONCE_LENGTH, b"\0")
 
 
@@ -107,7 +108,7 @@ def authorise(key: AuthPrivateKey, signed: bytes, corr_id: bytes, peer_session_k
         return key.sign(signed)
     if peer_session_key is None:
         raise LocalProtocolError("this relay's session has no key for X25519 authorisation")
-    return authenticate(key.exchange(peer_session_key), _nonce(corr_id), signed)
+    return authenticate(key.exchange(peer_session_key), nonce_of(corr_id), signed)
 
 
 def verify_authorisation(
@@ -123,4 +124,4 @@ def verify_authorisation(
         secret = session_key.exchange(key)
     except CryptoError:
         raise VerificationError("the queue's key is bad") from None
-    verify_authenticator(secret, _nonce(corr_id), signed, auth)
+    verify_authenticator(secret, nonce_of(corr_id), signed, auth)
