@@ -42,7 +42,13 @@ class Connection:
     def __init__(
         self, blocks: BlockConnection, session: SMPSession, write_timeout: float, on_room: Callable[[Connection], None]
     ) -> None:
-        self.client = Client(session.version, session.session_id, session.own_session_key, keyed_new=session.keyed_new)
+        self.client = Client(
+            session.version,
+            session.session_id,
+            session.own_session_key,
+            peer_key=session.peer_session_key,
+            keyed_new=session.keyed_new,
+        )
         self._blocks = blocks
         self._session = session
         self._write_timeout = write_timeout

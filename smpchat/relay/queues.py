@@ -24,6 +24,7 @@ from smpchat.protocol.transmission import Transmission, derived_sender_id
 from smpchat.protocol.version import ENCRYPTED_BLOCK
 from smpchat.relay.authorisation import authorised, refusal
 from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.forwarding import FORWARDABLE, ForwardRefused, open_request
 from smpchat.relay.information import queue_information
 from smpchat.relay.notifications import Notifications
 from smpchat.relay.outgoing import Outgoing, answer, error
@@ -97,10 +98,9 @@ class QueueService:
             commands.LGet: self._lget,
             commands.NSub: _as(commands.NSub, self._notifications.nsub),
             commands.Ping: self._ping,
-            # Not offered yet.
+            commands.RFwd: _as(commands.RFwd, self._rfwd),
             commands.Prxy: self._not_offered,
             commands.PFwd: self._not_offered,
-            commands.RFwd: self._not_offered,
         }
 
     def execute(self, client: Client, transmission: Transmission) -> list[Outgoing]:
@@ -111,6 +111,11 @@ class QueueService:
         Raises:
             RelayStoreError: The storage failed; the caller rolls back the group and ends the connections.
         """
+        return self._execute(client, transmission)
+
+    def _execute(
+        self, client: Client, transmission: Transmission, allowed: tuple[type[Command], ...] | None = None
+    ) -> list[Outgoing]:
         try:
             command = decode_command(transmission.body, client.version, keyed_new=client.keyed_new)
         except CommandDecodeError as failure:
@@ -118,6 +123,8 @@ class QueueService:
         code = refusal(command, transmission)
         if code is not None:
             return [error(client, transmission, code)]
+        if allowed is not None and not isinstance(command, allowed):
+            return [error(client, transmission, _PROHIBITED)]
         return self._handlers[type(command)](client, transmission, command)
 
     def disconnect(self, client: Client) -> None:
@@ -363,6 +370,22 @@ class QueueService:
 
     def _ping(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
         return [Outgoing(client, t.corr_id, b"", commands.Pong())]
+
+    def _rfwd(self, client: Client, t: Transmission, command: commands.RFwd) -> list[Outgoing]:
+        try:
+            request = open_request(client, t, command.body)
+        except ForwardRefused as refused:
+            return [error(client, t, refused.code)]
+        inner = request.transmission
+        if isinstance(inner, ErrorCode):
+            said, pushes = Outgoing(request.client, b"", b"", commands.Err(inner)), []
+        else:
+            said, *pushes = self._execute(request.client, inner, FORWARDABLE)
+        try:
+            response: BrokerMessage = request.answer(said.corr_id, said.entity_id, said.message)
+        except ForwardRefused as refused:
+            response = commands.Err(refused.code)
+        return [answer(client, t, response), *pushes]
 
     def _not_offered(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
         return [error(client, t, _PROHIBITED)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from smpchat.crypto.keys import X25519PrivateKey
+from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
 
 MAX_UNSENT_PUSHES = 64
 """Pushed messages (16 kB each) that may wait for a connection that does not read."""
@@ -20,6 +20,7 @@ class Client:
         version: Agreed SMP version.
         session_id: The TLS channel binding, part of what is authorised.
         session_key: Our key of this session, for X25519 authorisation; None where there is none.
+        peer_key: The other side's key of this session, for private routing; None where there is none.
         keyed_new: The extension of handshake.md 3.6 was agreed.
         subscribed: Recipient ids this connection listens to, each with the message delivered and not acknowledged.
         notified: Notifier ids this connection listens to; the values mean nothing.
@@ -30,10 +31,12 @@ class Client:
     """
 
     __slots__ = (
+        "_secret",
         "deferred",
         "getting",
         "keyed_new",
         "notified",
+        "peer_key",
         "session_id",
         "session_key",
         "subscribed",
@@ -42,17 +45,35 @@ class Client:
     )
 
     def __init__(
-        self, version: int, session_id: bytes, session_key: X25519PrivateKey | None, *, keyed_new: bool = False
+        self,
+        version: int,
+        session_id: bytes,
+        session_key: X25519PrivateKey | None,
+        *,
+        peer_key: X25519PublicKey | None = None,
+        keyed_new: bool = False,
     ) -> None:
         self.version = version
         self.session_id = session_id
         self.session_key = session_key
+        self.peer_key = peer_key
         self.keyed_new = keyed_new
         self.subscribed: dict[bytes, bytes | None] = {}
         self.notified: dict[bytes, bytes | None] = {}
         self.getting: dict[bytes, bytes | None] = {}
         self.unsent = 0
         self.deferred: dict[bytes, None] = {}
+        self._secret: bytes | None = None
+
+    def session_secret(self) -> bytes | None:
+        """The secret of both sides' session keys, 32 bytes; None where there are none.
+
+        Raises:
+            CryptoError: The other side's key has low order.
+        """
+        if self._secret is None and self.session_key is not None and self.peer_key is not None:
+            self._secret = self.session_key.exchange(self.peer_key)
+        return self._secret
 
 
 class Subscriptions:

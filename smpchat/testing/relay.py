@@ -143,7 +143,13 @@ class MemoryRelay:
         try:
             await connection.send([handshake.hello()])
             session = handshake.receive_hello(await connection.receive())
-            client = Client(session.version, session.session_id, session.own_session_key, keyed_new=session.keyed_new)
+            client = Client(
+                session.version,
+                session.session_id,
+                session.own_session_key,
+                peer_key=session.peer_session_key,
+                keyed_new=session.keyed_new,
+            )
             self._served[client] = _Served(connection, session)
             while True:
                 content = session.open_block(await connection.receive())

@@ -21,7 +21,6 @@ from smpchat.protocol.commands import (
     Ping,
     Pong,
     Prxy,
-    RFwd,
     Send,
     SKey,
     Sub,
@@ -175,7 +174,7 @@ def test_other_commands_that_are_not_offered(kind: Kind) -> None:
         assert await peer.ask(forward) == NO_ENTITY
         assert await peer.ask(forward, UNKNOWN_ID, auth=WRONG_SIGNATURE) == HAS_AUTH
         assert await peer.ask(forward, UNKNOWN_ID) == PROHIBITED
-        bare: list[Command] = [Prxy(SMPServer(("localhost",), "", bytes(32)), None), RFwd(b"x")]
+        bare: list[Command] = [Prxy(SMPServer(("localhost",), "", bytes(32)), None)]
         for command in bare:
             assert await peer.ask(command, UNKNOWN_ID) == HAS_AUTH
             assert await peer.ask(command) == PROHIBITED
