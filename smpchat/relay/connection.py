@@ -88,6 +88,10 @@ class Connection:
         except DecodeError:
             return ErrorCode.BLOCK
 
+    def hold(self) -> None:
+        """Notes that one of the commands read is answered later than the rest, by an `answered` of its own."""
+        self._under_way += 1
+
     def answered(self, count: int) -> None:
         """Notes that ``count`` of the commands read are done."""
         self._under_way -= count

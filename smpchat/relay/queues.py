@@ -45,6 +45,15 @@ _log = logging.getLogger("smpchat.relay")
 _C = TypeVar("_C", bound=Command)
 
 
+Forward = Callable[[Client, Transmission, commands.Prxy | commands.PFwd], ErrorCode | None]
+"""Begins what a proxy does: the error to answer at once, or None when the answer comes later, by another way."""
+
+
+def forward_nothing(client: Client, t: Transmission, command: commands.Prxy | commands.PFwd) -> ErrorCode:
+    """The answers of a relay that is no proxy (smp-wire 5.6)."""
+    return ErrorCode.proxy("BASIC_AUTH" if isinstance(command, commands.Prxy) else "NO_SESSION")
+
+
 def max_body(version: int) -> int:
     """The longest body of SEND in bytes (smp-wire 4.6)."""
     if version >= ENCRYPTED_BLOCK:
@@ -63,6 +72,7 @@ class QueueService:
         clock: Callable[[], float],
         password: str | None = None,
         quota: int = QUOTA,
+        forward: Forward = forward_nothing,
     ) -> None:
         """
         Args:
@@ -70,6 +80,7 @@ class QueueService:
             clock: Unix time in seconds.
             password: What NEW must carry, or None if anyone may create queues.
             quota: Messages a queue holds.
+            forward: What PRXY and PFWD do.
         """
         self.subscriptions = Subscriptions(attrgetter("subscribed"))
         self._notifications = Notifications(store, entropy)
@@ -78,6 +89,7 @@ class QueueService:
         self._clock = clock
         self._password = None if password is None else password.encode()
         self._quota = quota
+        self._forward = forward
         self._handlers: dict[type[Command], Callable[[Client, Transmission, Command], list[Outgoing]]] = {
             commands.New: _as(commands.New, self._new),
             commands.Sub: self._recipient(self._sub),
@@ -99,15 +111,15 @@ class QueueService:
             commands.NSub: _as(commands.NSub, self._notifications.nsub),
             commands.Ping: self._ping,
             commands.RFwd: _as(commands.RFwd, self._rfwd),
-            commands.Prxy: self._not_offered,
-            commands.PFwd: self._not_offered,
+            commands.Prxy: _as(commands.Prxy, self._proxied),
+            commands.PFwd: _as(commands.PFwd, self._proxied),
         }
 
     def execute(self, client: Client, transmission: Transmission) -> list[Outgoing]:
         """Runs one command.
 
         Returns:
-            The answer first, then pushes to this or other connections.
+            The answer first, then pushes to this or other connections. Nothing, if the answer comes later.
         Raises:
             RelayStoreError: The storage failed; the caller rolls back the group and ends the connections.
         """
@@ -387,8 +399,9 @@ class QueueService:
             response = commands.Err(refused.code)
         return [answer(client, t, response), *pushes]
 
-    def _not_offered(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
-        return [error(client, t, _PROHIBITED)]
+    def _proxied(self, client: Client, t: Transmission, command: commands.Prxy | commands.PFwd) -> list[Outgoing]:
+        refused = self._forward(client, t, command)
+        return [] if refused is None else [error(client, t, refused)]
 
     # --- delivery ----------------------------------------------------------------------------------------------
 

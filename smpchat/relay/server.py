@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
-from smpchat.protocol.commands import Err, encode_broker
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.commands import Err, PFwd, Prxy, encode_broker
 from smpchat.protocol.errors import ErrorCode, ProtocolError
 from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay.connection import Connection, Received
+from smpchat.relay.destinations import Destinations, dial
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.outgoing import Outgoing, error
-from smpchat.relay.queues import QUOTA, QueueService
+from smpchat.relay.proxy import Proxy, ProxyLimits
+from smpchat.relay.queues import QUOTA, QueueService, forward_nothing
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import Client
 from smpchat.transport import tls
@@ -104,7 +107,9 @@ class RelayServer:
     Args:
         identity: Certificates that the relay proves to be.
         clock: Unix time in seconds.
-        password: What NEW must carry, if anything.
+        password: What NEW and PRXY must carry, if anything.
+        destinations: Relays that it forwards to as a proxy; None for what is safe where it listens, see there.
+        dial: How it connects to them.
     """
 
     def __init__(
@@ -118,6 +123,9 @@ class RelayServer:
         extensions: bool = True,
         password: str | None = None,
         limits: Limits | None = None,
+        destinations: Destinations | None = None,
+        dial: Callable[[SMPServer, Destinations, float], Awaitable[BlockConnection]] = dial,
+        proxy_limits: ProxyLimits | None = None,
     ) -> None:
         self._store = store
         self._identity = identity
@@ -126,7 +134,18 @@ class RelayServer:
         self._versions = versions
         self._extensions = extensions
         self._limits = limits or Limits()
-        self._service = QueueService(store, entropy=entropy, clock=clock, password=password, quota=self._limits.quota)
+        self._service = QueueService(
+            store, entropy=entropy, clock=clock, password=password, quota=self._limits.quota, forward=self._forward
+        )
+        self._destinations = destinations
+        self._proxy = Proxy(
+            lambda server, seconds: dial(server, self._destinations or Destinations.PUBLIC, seconds),
+            entropy=entropy,
+            clock=clock,
+            respond=self._respond,
+            password=password,
+            limits=proxy_limits,
+        )
         self._connections: dict[Client, Connection] = {}
         self._writers: set[asyncio.Task[None]] = set()
         self._open = 0
@@ -144,6 +163,8 @@ class RelayServer:
         Raises:
             ListenFailed: The address is taken or not of this computer. Nothing was started.
         """
+        if self._destinations is None:
+            self._destinations = Destinations.for_host(host)
         if listen:
             self._listener = await tls.serve(
                 self._identity, host, port, self.serve, handshake_timeout=self._limits.handshake
@@ -175,6 +196,7 @@ class RelayServer:
         if self._worker is not None:
             self._put(_Stop())
             await asyncio.wait([self._worker])
+        await self._proxy.close()
         for timer in (self._timer, self._notifying):
             if timer is not None:
                 timer.cancel()
@@ -235,6 +257,7 @@ class RelayServer:
             _log.debug("a client disconnected: %s", failure)
         finally:
             del self._connections[connection.client]
+            self._proxy.drop(connection.client)
             self._put(_Ended(connection))  # behind its commands, so that none of them subscribes it again
             writer.cancel()
             await asyncio.wait([writer])
@@ -338,6 +361,21 @@ class RelayServer:
         body = encode_broker(one.message, client.version)
         data = encode_transmission(Transmission(one.corr_id, one.entity_id, body), client.version, client.session_id)
         connection.put(data, push=one.push)
+
+    def _forward(self, client: Client, t: Transmission, command: Prxy | PFwd) -> ErrorCode | None:
+        connection = self._connections.get(client)
+        if connection is None or self._destinations is Destinations.NONE:  # if it ended, nobody will read this
+            return forward_nothing(client, t, command)
+        refused = self._proxy.request(client, t, command)
+        if refused is None:
+            connection.hold()
+        return refused
+
+    def _respond(self, one: Outgoing) -> None:
+        connection = self._connections.get(one.client)
+        if connection is not None:
+            self._send(one)
+            connection.answered(1)
 
     def _give_up(self, group: list[_Work], failure: RelayStoreError) -> None:
         """Rolls the group back. Subscriptions may rest on what is undone, so every connection starts afresh."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from smpchat.crypto.keys import AuthPrivateKey, Ed448PrivateKey, Ed25519PrivateKey, X25519PrivateKey, X25519PublicKey
-from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import BLOCK_SIZE, encode_batches
 from smpchat.protocol.commands import (
     Ack,
-    Command,
     Del,
     Get,
     Key,
@@ -17,10 +15,8 @@ from smpchat.protocol.commands import (
     NtfRequest,
     Off,
     Ok,
-    PFwd,
     Ping,
     Pong,
-    Prxy,
     Send,
     SKey,
     Sub,
@@ -35,7 +31,6 @@ from tests.unit.relay.support import (
     HAS_AUTH,
     NO_AUTH,
     NO_ENTITY,
-    PROHIBITED,
     SYNTAX,
     UNKNOWN,
     WRONG_SIGNATURE,
@@ -160,24 +155,16 @@ def test_a_password_for_new_queues(kind: Kind) -> None:
     on(kind, check, password="secret")
 
 
-# --- what is not offered: authorised first ---------------------------------------------------------------------------
+# --- what is not offered ---------------------------------------------------------------------------------------------
 
 
 @every_version
-def test_other_commands_that_are_not_offered(kind: Kind) -> None:
+def test_services_are_refused(kind: Kind) -> None:
     async def check(stage: Stage) -> None:
         peer = await stage.peer()
-        of_services: list[Command] = [Subs(), NSubs()]
-        for command in of_services:
+        for command in (Subs(), NSubs()):
             assert await peer.ask(command, UNKNOWN_ID, SOME_KEY) == err("SERVICE")
-        forward = PFwd(18, DH.public(), b"x")
-        assert await peer.ask(forward) == NO_ENTITY
-        assert await peer.ask(forward, UNKNOWN_ID, auth=WRONG_SIGNATURE) == HAS_AUTH
-        assert await peer.ask(forward, UNKNOWN_ID) == PROHIBITED
-        bare: list[Command] = [Prxy(SMPServer(("localhost",), "", bytes(32)), None)]
-        for command in bare:
-            assert await peer.ask(command, UNKNOWN_ID) == HAS_AUTH
-            assert await peer.ask(command) == PROHIBITED
+            assert await peer.ask(command) == err("SERVICE")
 
     on(kind, check)
 

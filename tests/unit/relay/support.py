@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from functools import cache
 
 from smpchat.crypto.keys import AuthPrivateKey, Ed25519PrivateKey, X25519PrivateKey, X25519PublicKey
 from smpchat.encoding.codec import short_bytes
+from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import decode_batch, encode_batches, pad_block, unpad_block
 from smpchat.protocol.commands import (
     BrokerMessage,
@@ -39,6 +40,8 @@ from smpchat.protocol.transmission import (
     encode_transmission,
     signed_bytes,
 )
+from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.relay.destinations import Destinations, dial
 from smpchat.relay.server import Limits, RelayServer
 from smpchat.relay.store import SQLiteStore
 from smpchat.testing.entropy import SeededEntropy
@@ -282,6 +285,9 @@ async def a_relay(
     limits: Limits | None = None,
     extensions: bool = True,
     now: float = NOW,
+    versions: VersionRange = SMP_VERSIONS,
+    destinations: Destinations | None = None,
+    dial: Callable[[SMPServer, Destinations, float], Awaitable[BlockConnection]] = dial,
 ) -> AsyncIterator[Relay]:
     """A relay whose time stands still at ``now`` until ``relay.now`` is set."""
     store = store or SQLiteStore(":memory:")
@@ -294,6 +300,9 @@ async def a_relay(
         password=password,
         limits=limits,
         extensions=extensions,
+        versions=versions,
+        destinations=destinations,
+        dial=dial,
     )
     relay = Relay(server, store, now)
     times.append(relay)
