@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from smpchat.protocol.block import pad_block
+from smpchat.crypto.keys import X25519PublicKey
+from smpchat.protocol.block import pad_block, unpad_block
 from smpchat.protocol.commands import End, Ids, Ok, Ping, Pong, QueueMode, Send, SKey, Sok, Sub
 from smpchat.protocol.session import ClientHello
 from smpchat.protocol.transmission import Transmission
@@ -15,8 +16,8 @@ from smpchat.relay.store import SQLiteStore
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.transport import tls
 from smpchat.transport.base import ConnectionClosed
-from tests.contract.relay.stage import SOME_KEY, Kind, Stage, ack, body, on
-from tests.unit.relay.support import NOW, Peer, an_identity, shake_hands
+from tests.contract.relay.stage import DH, SOME_KEY, Kind, Stage, ack, body, on
+from tests.unit.relay.support import NOW, Peer, an_identity, shake_hands, short
 
 # --- order -----------------------------------------------------------------------------------------------------------
 
@@ -148,3 +149,55 @@ def test_ids_match_the_version() -> None:
             assert (queue.ids.link_id, queue.ids.service_id, queue.ids.ntf) == (None, None, None)
 
     on(Kind(18), check)
+
+
+# --- version 6 by hand -----------------------------------------------------------------------------------------------
+
+
+def test_version_6_byte_by_byte() -> None:
+    """The session id in every transmission, no keys in the hello, and NEW with its password behind an ``A``."""
+
+    async def check(stage: Stage) -> None:
+        blocks = await stage.relay.connect_blocks()
+        await blocks.receive()
+        await blocks.send([pad_block(b"\x00\x06" + short(an_identity().fingerprint))])
+        session = short(blocks.session_id)
+
+        arrived: list[bytes] = []
+
+        async def received() -> bytes:
+            content = unpad_block(await blocks.receive()) if not arrived else b""
+            offset = 1
+            while offset < len(content):
+                size = int.from_bytes(content[offset : offset + 2], "big")
+                arrived.append(content[offset + 2 : offset + 2 + size])
+                offset += 2 + size
+            return arrived.pop(0)
+
+        async def exchange(auth: bytes, corr: bytes, entity: bytes, command: bytes) -> bytes:
+            t = short(auth) + session + short(corr) + short(entity) + command
+            await blocks.send([pad_block(b"\x01" + len(t).to_bytes(2, "big") + t)])
+            answer = await received()
+            assert answer.startswith(b"\x00" + session + short(corr))
+            return answer[1 + len(session + short(corr)) :]
+
+        def signed(corr: bytes, entity: bytes, command: bytes) -> bytes:
+            return SOME_KEY.sign(session + short(corr) + short(entity) + command)
+
+        new = b"NEW \x2c" + SOME_KEY.public().der + b"\x2c" + DH.public().der
+        for wrong in (b"S", b"A\x05wrongS"):
+            assert await exchange(signed(b"1", b"", new + wrong), b"1", b"", new + wrong) == b"\x00ERR AUTH"
+        new += b"A\x06secretS"
+        assert await exchange(signed(b"other", b"", new), b"2", b"", new) == b"\x00ERR AUTH"
+        ids = await exchange(signed(b"2", b"", new), b"2", b"", new)
+        assert ids.startswith(b"\x00IDS \x18")
+        rcv_id, snd_id, key = ids[6:30], ids[31:55], ids[55:]
+        assert (len(key), key[:13]) == (45, b"\x2c" + X25519PublicKey.DER_PREFIX)
+        assert await exchange(b"", b"3", snd_id, b"SEND F hello") == short(snd_id) + b"OK"
+        pushed = await received()
+        assert pushed.startswith(b"\x00" + session + b"\x00" + short(rcv_id) + b"MSG \x18")
+        assert await exchange(signed(b"4", rcv_id, b"SUB"), b"4", rcv_id, b"SUB") == short(rcv_id) + b"OK"
+        assert await received() == pushed
+        assert await exchange(b"", b"5", b"", b"PING") == b"\x00PONG"
+
+    on(Kind(6), check, password="secret")
