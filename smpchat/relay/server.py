@@ -357,9 +357,9 @@ class RelayServer:
         connection = self._connections.get(one.client)
         if connection is None:
             return  # it ended meanwhile; messages stay in their queues
-        client = one.client
-        body = encode_broker(one.message, client.version)
-        data = encode_transmission(Transmission(one.corr_id, one.entity_id, body), client.version, client.session_id)
+        data = _encoded(one)
+        if len(data) > connection.largest:  # only with a correlation id much longer than anyone's
+            data = _encoded(one._replace(message=Err(ErrorCode.BLOCK)))
         connection.put(data, push=one.push)
 
     def _forward(self, client: Client, t: Transmission, command: Prxy | PFwd) -> ErrorCode | None:
@@ -375,7 +375,7 @@ class RelayServer:
         connection = self._connections.get(one.client)
         if connection is not None:
             self._send(one)
-            connection.answered(1)
+            connection.release()
 
     def _give_up(self, group: list[_Work], failure: RelayStoreError) -> None:
         """Rolls the group back. Subscriptions may rest on what is undone, so every connection starts afresh."""
@@ -393,3 +393,9 @@ class RelayServer:
                     _log.warning("old messages were not removed; the next attempt is in a while")
         for connection in self._connections.values():
             connection.finish()
+
+
+def _encoded(one: Outgoing) -> bytes:
+    version, session_id = one.client.version, one.client.session_id
+    transmission = Transmission(one.corr_id, one.entity_id, encode_broker(one.message, version))
+    return encode_transmission(transmission, version, session_id)

@@ -9,7 +9,18 @@ from smpchat.protocol.commands import Ack, Del, Deld, End, Get, Info, Key, Msg, 
 from smpchat.protocol.messages import QuotaMarker, RcvMessage
 from smpchat.relay.server import Limits
 from tests.contract.relay.stage import DH, OTHER_KEY, SOME_KEY, Kind, Stage, ack, body, every_version, on
-from tests.unit.relay.support import AUTH, LARGE_MSG, NO_AUTH, NO_MSG, NOW, PROHIBITED, QUOTA, WRONG_SIGNATURE, Peer
+from tests.unit.relay.support import (
+    AUTH,
+    BLOCK,
+    LARGE_MSG,
+    NO_AUTH,
+    NO_MSG,
+    NOW,
+    PROHIBITED,
+    QUOTA,
+    WRONG_SIGNATURE,
+    Peer,
+)
 
 
 @every_version
@@ -93,6 +104,24 @@ def test_an_acknowledgement_without_an_id_removes_nothing(kind: Kind) -> None:
         first = await peer.event(queue.rcv_id)
         assert await peer.ask(Ack(b""), queue.rcv_id, queue.key) == first
         assert await peer.ask(ack(first), queue.rcv_id, queue.key) == Ok()
+
+    on(kind, check)
+
+
+@every_version
+def test_an_answer_that_fits_no_block(kind: Kind) -> None:
+    """A correlation id of 255 bytes leaves no room for the next message, which comes again with SUB."""
+
+    async def check(stage: Stage) -> None:
+        peer = await stage.peer()
+        queue = await peer.create()
+        for text in (b"1", b"2"):
+            assert await peer.ask(Send(False, text), queue.snd_id) == Ok()
+            if text == b"1":
+                first = await peer.event(queue.rcv_id)
+        assert await peer.ask(ack(first), queue.rcv_id, queue.key, corr_id=b"c" * 255) == BLOCK
+        assert await peer.ask(Sub(), queue.rcv_id, queue.key) == kind.subscribed
+        assert body(queue, await peer.event(queue.rcv_id)) == b"2"
 
     on(kind, check)
 
