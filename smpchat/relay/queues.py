@@ -1,7 +1,7 @@
 """What each command means: transmission in, replies and pushes out. No sockets, no clock, no SQLite here.
 
-Source: smp-wire 7.2 to 7.4 and 8.1; keyed NEW: handshake.md 3.6. Commands run one after the other in the order given,
-and each sees what the one before it did. Answers must leave only after the store has committed.
+Source: smp-wire 5.1, 7.2 to 7.4 and 8.1; keyed NEW: handshake.md 3.6. Commands run one after the other in the order
+given, and each sees what the one before it did. Answers must leave only after the store has committed.
 """
 
 from __future__ import annotations
