@@ -38,13 +38,18 @@ def unpad_block(block: bytes) -> bytes:
         raise BlockError("a block has a wrong length field") from None
 
 
+def largest_transmission(*, encrypted: bool) -> int:
+    """Bytes of the longest transmission that fits a block, alone."""
+    return (ENCRYPTED_CONTENT if encrypted else PLAIN_CONTENT) - 3
+
+
 def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) -> list[bytes]:
     """Contents of as few blocks as hold the transmissions, in order.
 
     Raises:
         EncodeError: One transmission is too long for a block.
     """
-    largest = (ENCRYPTED_CONTENT if encrypted else PLAIN_CONTENT) - 3
+    largest = largest_transmission(encrypted=encrypted)
     contents: list[bytes] = []
     batch: list[bytes] = []
     size = 1

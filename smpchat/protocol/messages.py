@@ -1,15 +1,17 @@
-"""What a relay seals for the recipient in MSG: time, flags and body, or the quota marker (smp-wire 5.4)."""
+"""What a relay seals for the recipient: messages and quota markers in MSG, notifications (smp-wire 5.4 and 5.5)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from smpchat.crypto.box import cb_decrypt, cb_encrypt
-from smpchat.encoding.codec import boolean, int64
+from smpchat.encoding.codec import boolean, int64, short_bytes
 from smpchat.encoding.reader import DecodeError, Reader
 
 RCV_PADDING = 16106
 """Bytes that the content is padded to before it is sealed."""
+NTF_PADDING = 128
+"""Bytes that a notification is padded to before it is sealed."""
 MAX_FLAGS = 8
 
 _QUOTA = b"QUOTA"
@@ -63,3 +65,14 @@ def open_message(dh_secret: bytes, msg_id: bytes, sealed: bytes) -> RcvMessage |
     if len(msg_id) != 24:
         raise DecodeError("message id of a wrong length")
     return decode_rcv_message(cb_decrypt(dh_secret, msg_id, sealed))
+
+
+def seal_notification(dh_secret: bytes, nonce: bytes, msg_id: bytes, timestamp: int) -> bytes:
+    """What NMSG says of a message, 144 bytes: its id, and when the relay got it, POSIX seconds."""
+    return cb_encrypt(dh_secret, nonce, short_bytes.write(msg_id) + int64.write(timestamp), NTF_PADDING)
+
+
+def open_notification(dh_secret: bytes, nonce: bytes, sealed: bytes) -> tuple[bytes, int]:
+    """Id and time of the message that NMSG is about; a tail is ignored. Raises `CryptoError` or `DecodeError`."""
+    reader = Reader(cb_decrypt(dh_secret, nonce, sealed))
+    return short_bytes.read(reader), int64.read(reader)

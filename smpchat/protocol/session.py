@@ -33,6 +33,7 @@ from smpchat.protocol.version import (
     EXTENSION_VERSIONS,
     PROXY_HANDSHAKE,
     SERVICE_CERTS,
+    UNENCRYPTED_PROXY_VERSIONS,
     VersionRange,
     version_range,
 )
@@ -193,6 +194,8 @@ class SMPSession:
         own_session_key: This side's X25519 key; None if it gave none.
         peer_session_key: The other side's; None if it gave none.
         chain: Certificates that the relay showed, leaf first, DER.
+        signed_key: The relay's session key as its hello had it, DER; None if there was none.
+        versions: All versions that both sides speak.
     """
 
     def __init__(
@@ -206,6 +209,8 @@ class SMPSession:
         encrypts: bool,
         extension: int | None = None,
         chain: tuple[bytes, ...] = (),
+        signed_key: bytes | None = None,
+        versions: VersionRange | None = None,
     ) -> None:
         self.version = version
         self.session_id = session_id
@@ -213,6 +218,8 @@ class SMPSession:
         self.peer_session_key = peer_key
         self.keyed_new = extension is not None
         self.chain = chain
+        self.signed_key = signed_key
+        self.versions = versions or VersionRange(version, version)
         self._send: ChainKey | None = None
         self._receive: ChainKey | None = None
         if encrypts and own_key is not None and peer_key is not None:
@@ -254,6 +261,8 @@ class ClientHandshake:
         tls_session_id: ``tls-unique`` of the connection.
         tls_leaf: DER of the certificate that TLS verified; None where the transport cannot tell.
         extensions: Whether to use our extensions with a relay that offers them.
+        proxy: Be a relay that forwards its clients' transmissions (smp-wire 3.4 and 3.6). Blocks are not encrypted
+            inside TLS then, as what matters in them is, and extensions are not used.
     """
 
     def __init__(
@@ -265,13 +274,15 @@ class ClientHandshake:
         entropy: Entropy,
         *,
         extensions: bool = True,
+        proxy: bool = False,
     ) -> None:
         self._key_hash = server_key_hash
         self._session_id = tls_session_id
         self._leaf = tls_leaf
         self._versions = versions
         self._entropy = entropy
-        self._extensions = extensions
+        self._extensions = extensions and not proxy
+        self._proxy = proxy
 
     def receive_hello(self, block: bytes) -> tuple[bytes, SMPSession]:
         """Check the relay's hello; the block to answer with, and the session.
@@ -290,29 +301,40 @@ class ClientHandshake:
             raise HandshakeError("The relay's hello is malformed.") from error
         if not hmac.compare_digest(hello.session_id, self._session_id):
             raise IdentityError("The relay's hello names another TLS session: someone may be in between.")
-        version = hello.versions.agree(self._versions)
-        if version is None:
-            side = "the relay" if hello.versions.maximum < self._versions.minimum else "smpchat"
-            raise VersionError(
-                f"The relay speaks SMP versions {hello.versions}, this program {self._versions}: {side} must upgrade."
-            )
+        common = self._common_versions(hello.versions)
+        version = common.maximum
         peer_key = self._check_identity(hello) if hello.signed_key is not None else None
         if peer_key is None and version >= AUTH_CMDS:
             raise IdentityError("The relay shows no certificates, though its version has them.")
         own_key = X25519PrivateKey.generate(self._entropy) if version >= AUTH_CMDS else None
         extension = EXTENSION_VERSIONS.agree(hello.extensions) if self._extensions and hello.extensions else None
-        answer = ClientHello(version, self._key_hash, own_key.public() if own_key else None, extension=extension)
+        answer = ClientHello(
+            version, self._key_hash, own_key.public() if own_key else None, self._proxy, extension=extension
+        )
         session = SMPSession(
             version,
             self._session_id,
             own_key=own_key,
             peer_key=peer_key,
             is_server=False,
-            encrypts=version >= ENCRYPTED_BLOCK,
+            encrypts=version >= ENCRYPTED_BLOCK and not self._proxy,
             extension=extension,
             chain=hello.chain,
+            signed_key=hello.signed_key,
+            versions=common,
         )
         return pad_block(answer.encode()), session
+
+    def _common_versions(self, offered: VersionRange) -> VersionRange:
+        common = offered.common(self._versions)
+        if self._proxy and common is not None and offered.maximum < PROXY_HANDSHAKE:
+            common = common.common(UNENCRYPTED_PROXY_VERSIONS)
+        if common is None:
+            side = "the relay" if offered.maximum < self._versions.minimum else "smpchat"
+            raise VersionError(
+                f"The relay speaks SMP versions {offered}, this program {self._versions}: {side} must upgrade."
+            )
+        return common
 
     def _check_identity(self, hello: ServerHello) -> X25519PublicKey:
         chain = hello.chain

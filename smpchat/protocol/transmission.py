@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 from smpchat.crypto.box import authenticate, verify_authenticator
@@ -84,7 +85,16 @@ def signed_bytes(session_id: bytes, corr_id: bytes, entity_id: bytes, body: byte
     return short_bytes.write(session_id) + short_bytes.write(corr_id) + short_bytes.write(entity_id) + body
 
 
-def _nonce(corr_id: bytes) -> bytes:
+def derived_sender_id(corr_id: bytes) -> bytes:
+    """The sender id of a queue that NEW with this correlation id creates with link data (smp-wire 5.1): 24 bytes.
+
+    The client must know it before the relay answers, since the link data names it.
+    """
+    return hashlib.sha3_384(corr_id).digest()[:24]
+
+
+def nonce_of(corr_id: bytes) -> bytes:
+    """The 24-byte nonce that goes with a correlation id of any length (smp-wire 4.3)."""
     return corr_id[:NONCE_LENGTH].ljust(NONCE_LENGTH, b"\0")
 
 
@@ -98,7 +108,7 @@ def authorise(key: AuthPrivateKey, signed: bytes, corr_id: bytes, peer_session_k
         return key.sign(signed)
     if peer_session_key is None:
         raise LocalProtocolError("this relay's session has no key for X25519 authorisation")
-    return authenticate(key.exchange(peer_session_key), _nonce(corr_id), signed)
+    return authenticate(key.exchange(peer_session_key), nonce_of(corr_id), signed)
 
 
 def verify_authorisation(
@@ -114,4 +124,4 @@ def verify_authorisation(
         secret = session_key.exchange(key)
     except CryptoError:
         raise VerificationError("the queue's key is bad") from None
-    verify_authenticator(secret, _nonce(corr_id), signed, auth)
+    verify_authenticator(secret, nonce_of(corr_id), signed, auth)

@@ -37,8 +37,13 @@ class VersionRange:
 
     def agree(self, other: VersionRange) -> int | None:
         """The highest version of both, or None if they have none in common."""
+        common = self.common(other)
+        return None if common is None else common.maximum
+
+    def common(self, other: VersionRange) -> VersionRange | None:
+        """The versions of both, or None if they have none in common."""
         lowest, highest = max(self.minimum, other.minimum), min(self.maximum, other.maximum)
-        return highest if lowest <= highest else None
+        return VersionRange(lowest, highest) if lowest <= highest else None
 
     def contains(self, version: int) -> bool:
         """Whether the version lies in the range."""
@@ -65,5 +70,9 @@ version_range: Codec[VersionRange] = Codec(lambda v: word16.write(v.minimum) + w
 SMP_VERSIONS = VersionRange(6, 18)
 SMP_CLIENT_VERSIONS = VersionRange(7, 18)
 """What our client offers: version 6 has no signed session key to check."""
+PROXIED_VERSIONS = VersionRange(SENDING_PROXY, NEW_NTF_CREDS)
+"""What may travel through a proxy (smp-wire 3.5)."""
+UNENCRYPTED_PROXY_VERSIONS = VersionRange(6, 10)
+"""What a proxy agrees on with a relay that cannot be told that it is one, as it wants plain blocks (smp-wire 3.4)."""
 EXTENSION_VERSIONS = VersionRange(1, 1)
 """Our own extensions (handshake.md 3.6): 1 is keyed NEW."""

@@ -1,8 +1,9 @@
 """The embedded relay: an SMP server with its queues and messages in SQLite.
 
-`queues` holds what each command means, `store` keeps it, `subscriptions` knows who listens, `server` joins them to
-connections, `daemon` runs one relay per folder. Commands that are ready together run in one transaction, and every
-answer leaves after its commit.
+`queues` holds what each command means, with `notifications`, `information` and `forwarding` for parts of it; `store`
+keeps it, `subscriptions` knows who listens, `server` joins them to connections, `daemon` runs one relay per folder.
+Commands that are ready together run in one transaction, and every answer leaves after its commit. `proxy` sends to
+other relays for clients, through a `relay_session` with each, as far as `destinations` lets it.
 
 Errors::
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay.daemon import EXIT_RUNNING, LOCAL, PASSWORD_VARIABLE, run_relay
+from smpchat.relay.destinations import Destinations
 from smpchat.relay.errors import RelayError, RelayRunning
 
 _log = logging.getLogger("smpchat.relay")
@@ -43,6 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=_port, default=0, help="default: the one used before, or any free one")
     parser.add_argument("--versions", type=_versions, default=SMP_VERSIONS, help="SMP versions offered, such as 7-14")
     parser.add_argument("--no-extensions", action="store_true", help="offer nothing beyond standard SMP")
+    parser.add_argument(
+        "--proxy",
+        type=Destinations,
+        choices=list(Destinations),
+        metavar="{none,public,all}",
+        help="relays that it forwards to (default: all if it listens on loopback, else those with public addresses)",
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     if sys.platform != "win32":
@@ -74,6 +82,7 @@ async def _run(options: argparse.Namespace) -> None:
         versions=options.versions,
         extensions=not options.no_extensions,
         password=os.environ.get(PASSWORD_VARIABLE) or None,
+        destinations=options.proxy,
     )
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from smpchat.encoding.reader import DecodeError
-from smpchat.protocol.block import decode_batch, encode_batches
+from smpchat.protocol.block import decode_batch, encode_batches, largest_transmission
 from smpchat.protocol.errors import BlockError, ErrorCode
 from smpchat.protocol.session import SMPSession
 from smpchat.protocol.transmission import SessionMismatch, Transmission, decode_transmission
@@ -37,12 +37,20 @@ class Connection:
         on_room: Called when pushes that were held back can be sent.
     Attributes:
         client: The connection as the commands see it.
+        largest: Bytes of the longest transmission that `put` takes.
     """
 
     def __init__(
         self, blocks: BlockConnection, session: SMPSession, write_timeout: float, on_room: Callable[[Connection], None]
     ) -> None:
-        self.client = Client(session.version, session.session_id, session.own_session_key, keyed_new=session.keyed_new)
+        self.client = Client(
+            session.version,
+            session.session_id,
+            session.own_session_key,
+            peer_key=session.peer_session_key,
+            keyed_new=session.keyed_new,
+        )
+        self.largest = largest_transmission(encrypted=session.encrypts)
         self._blocks = blocks
         self._session = session
         self._write_timeout = write_timeout
@@ -81,6 +89,15 @@ class Connection:
             return ErrorCode.SESSION
         except DecodeError:
             return ErrorCode.BLOCK
+
+    def hold(self) -> None:
+        """Notes that one of the commands read is answered later than its block; `release` when it is."""
+        self._under_way += 1
+
+    def release(self) -> None:
+        """Notes that a command that was held is done."""
+        self._under_way -= 1
+        self._may_read.set()
 
     def answered(self, count: int) -> None:
         """Notes that ``count`` of the commands read are done."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from smpchat.crypto.entropy import Entropy, SystemEntropy
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.relay.destinations import Destinations
 from smpchat.relay.errors import RelayError, RelayPortTaken, RelayRunning, RelayStartFailed, RelayTurnedOff
 from smpchat.relay.folder import (
     DATABASE,
@@ -62,6 +63,7 @@ async def run_relay(
     versions: VersionRange = SMP_VERSIONS,
     extensions: bool = True,
     password: str | None = None,
+    destinations: Destinations | None = None,
     ready: Callable[[str, int], None] | None = None,
     entropy: Entropy | None = None,
     clock: Callable[[], float] = time.time,
@@ -73,6 +75,7 @@ async def run_relay(
         host: Address to listen on; a wildcard is printed as this machine's own address.
         port: 0 for the port of the start before, at the first start for any free one.
         password: What clients must give to create queues; it becomes part of the address.
+        destinations: Relays that it forwards to as a proxy; None for all if it listens on loopback, else public ones.
         ready: Called with address and port once connections are accepted.
         clock: Unix time in seconds.
     Raises:
@@ -85,7 +88,17 @@ async def run_relay(
     await _acquire(lock)
     try:
         await _run_locked(
-            folder, host, port, stop, versions, extensions, password, ready, entropy or SystemEntropy(), clock
+            folder,
+            host,
+            port,
+            stop,
+            versions,
+            extensions,
+            password,
+            destinations,
+            ready,
+            entropy or SystemEntropy(),
+            clock,
         )
     finally:
         lock.release()
@@ -99,6 +112,7 @@ async def _run_locked(
     versions: VersionRange,
     extensions: bool,
     password: str | None,
+    destinations: Destinations | None,
     ready: Callable[[str, int], None] | None,
     entropy: Entropy,
     clock: Callable[[], float],
@@ -110,7 +124,14 @@ async def _run_locked(
     store = SQLiteStore(folder / DATABASE)
     try:
         server = RelayServer(
-            store, identity, entropy=entropy, clock=clock, versions=versions, extensions=extensions, password=password
+            store,
+            identity,
+            entropy=entropy,
+            clock=clock,
+            versions=versions,
+            extensions=extensions,
+            password=password,
+            destinations=destinations,
         )
         await _listen(server, host, port or known.port or 0)
         address = _address(identity, host, server.port, password)

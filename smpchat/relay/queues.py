@@ -1,7 +1,7 @@
 """What each command means: transmission in, replies and pushes out. No sockets, no clock, no SQLite here.
 
-Source: smp-wire 7.2 to 7.4 and 8.1; keyed NEW: handshake.md 3.6. Commands run one after the other in the order given,
-and each sees what the one before it did. Answers must leave only after the store has committed.
+Source: smp-wire 5.1, 7.2 to 7.4 and 8.1; keyed NEW: handshake.md 3.6. Commands run one after the other in the order
+given, and each sees what the one before it did. Answers must leave only after the store has committed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import hmac
 import logging
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from operator import attrgetter
+from typing import TypeVar
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
@@ -19,30 +20,38 @@ from smpchat.protocol import commands
 from smpchat.protocol.commands import BrokerMessage, Command, CommandDecodeError, QueueMode, decode_command
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.messages import QuotaMarker, RcvMessage, seal_message
-from smpchat.protocol.transmission import Transmission
+from smpchat.protocol.transmission import Transmission, derived_sender_id
 from smpchat.protocol.version import ENCRYPTED_BLOCK
 from smpchat.relay.authorisation import authorised, refusal
 from smpchat.relay.errors import RelayStoreError
-from smpchat.relay.records import NewQueue, Queue, QueueStore, StoredMessage
+from smpchat.relay.forwarding import FORWARDABLE, ForwardRefused, open_request
+from smpchat.relay.information import queue_information
+from smpchat.relay.notifications import Notifications
+from smpchat.relay.outgoing import Outgoing, answer, error
+from smpchat.relay.records import Link, NewQueue, Queue, QueueStore, StoredMessage
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
 
 QUOTA = 128
 """Messages a queue holds before SEND is refused."""
 
+MAX_RECIPIENT_KEYS = 32
+"""Keys that RKEY may give a queue. Each is verified at every command of the recipient, so their number is work that
+anyone could order with a few bytes; the reference sets no limit."""
+
 _ID_BYTES = 24
 _PROHIBITED = ErrorCode.cmd("PROHIBITED")
+_OK = commands.Ok()
 _log = logging.getLogger("smpchat.relay")
 _C = TypeVar("_C", bound=Command)
 
 
-class Outgoing(NamedTuple):
-    """One transmission to write. ``push``: a message that `Client.unsent` counts; subtract it when it is written."""
+Forward = Callable[[Client, Transmission, commands.Prxy | commands.PFwd], ErrorCode | None]
+"""Begins what a proxy does: the error to answer at once, or None when the answer comes later, by another way."""
 
-    client: Client
-    corr_id: bytes
-    entity_id: bytes
-    message: BrokerMessage
-    push: bool = False
+
+def forward_nothing(client: Client, t: Transmission, command: commands.Prxy | commands.PFwd) -> ErrorCode:
+    """The answers of a relay that is no proxy (smp-wire 5.6)."""
+    return ErrorCode.proxy("BASIC_AUTH" if isinstance(command, commands.Prxy) else "NO_SESSION")
 
 
 def max_body(version: int) -> int:
@@ -50,11 +59,6 @@ def max_body(version: int) -> int:
     if version >= ENCRYPTED_BLOCK:
         return 16_048
     return 16_064 if version >= 8 else 16_088
-
-
-def error(client: Client, transmission: Transmission, code: ErrorCode) -> Outgoing:
-    """The answer ERR to a transmission."""
-    return Outgoing(client, transmission.corr_id, transmission.entity_id, commands.Err(code))
 
 
 class QueueService:
@@ -68,6 +72,7 @@ class QueueService:
         clock: Callable[[], float],
         password: str | None = None,
         quota: int = QUOTA,
+        forward: Forward = forward_nothing,
     ) -> None:
         """
         Args:
@@ -75,13 +80,16 @@ class QueueService:
             clock: Unix time in seconds.
             password: What NEW must carry, or None if anyone may create queues.
             quota: Messages a queue holds.
+            forward: What PRXY and PFWD do.
         """
-        self.subscriptions = Subscriptions()
+        self.subscriptions = Subscriptions(attrgetter("subscribed"))
+        self._notifications = Notifications(store, entropy)
         self._store = store
         self._entropy = entropy
         self._clock = clock
         self._password = None if password is None else password.encode()
         self._quota = quota
+        self._forward = forward
         self._handlers: dict[type[Command], Callable[[Client, Transmission, Command], list[Outgoing]]] = {
             commands.New: _as(commands.New, self._new),
             commands.Sub: self._recipient(self._sub),
@@ -90,27 +98,36 @@ class QueueService:
             commands.Ack: self._recipient(self._ack),
             commands.Off: self._recipient(self._off),
             commands.Del: self._recipient(self._del),
+            commands.Que: self._recipient(self._que),
+            commands.RKey: self._recipient(self._rkey),
+            commands.LSet: self._recipient(self._lset),
+            commands.LDel: self._recipient(self._ldel),
+            commands.NKey: self._recipient(self._notifications.nkey),
+            commands.NDel: self._recipient(self._notifications.ndel),
             commands.SKey: _as(commands.SKey, self._skey),
-            commands.Send: _as(commands.Send, self._send),
-            commands.Ping: self._ping,
-            # Not offered yet. Whoever may not use the queue learns no more than that.
             commands.LKey: _as(commands.LKey, self._lkey),
-            commands.NSub: self._nobody,
-            commands.LGet: self._not_offered,
-            commands.Prxy: self._not_offered,
-            commands.PFwd: self._not_offered,
-            commands.RFwd: self._not_offered,
+            commands.Send: _as(commands.Send, self._send),
+            commands.LGet: self._lget,
+            commands.NSub: _as(commands.NSub, self._notifications.nsub),
+            commands.Ping: self._ping,
+            commands.RFwd: _as(commands.RFwd, self._rfwd),
+            commands.Prxy: _as(commands.Prxy, self._proxied),
+            commands.PFwd: _as(commands.PFwd, self._proxied),
         }
-        self._other = self._recipient(lambda client, t, command, queue: [error(client, t, _PROHIBITED)])
 
     def execute(self, client: Client, transmission: Transmission) -> list[Outgoing]:
         """Runs one command.
 
         Returns:
-            The answer first, then pushes to this or other connections.
+            The answer first, then pushes to this or other connections. Nothing, if the answer comes later.
         Raises:
             RelayStoreError: The storage failed; the caller rolls back the group and ends the connections.
         """
+        return self._execute(client, transmission)
+
+    def _execute(
+        self, client: Client, transmission: Transmission, allowed: tuple[type[Command], ...] | None = None
+    ) -> list[Outgoing]:
         try:
             command = decode_command(transmission.body, client.version, keyed_new=client.keyed_new)
         except CommandDecodeError as failure:
@@ -118,22 +135,34 @@ class QueueService:
         code = refusal(command, transmission)
         if code is not None:
             return [error(client, transmission, code)]
-        return self._handlers.get(type(command), self._other)(client, transmission, command)
+        if allowed is not None and not isinstance(command, allowed):
+            return [error(client, transmission, _PROHIBITED)]
+        return self._handlers[type(command)](client, transmission, command)
 
     def disconnect(self, client: Client) -> None:
         """Forgets what a connection that ended listened to."""
         self.subscriptions.drop(client)
+        self._notifications.disconnect(client)
+        client.getting.clear()
 
     def resume(self, client: Client) -> list[Outgoing]:
         """Pushes what was held back while too much was unsent; call when the connection has room again."""
         waiting = tuple(islice(client.deferred, max(0, MAX_UNSENT_PUSHES - client.unsent)))
         pushes: list[Outgoing] = []
-        for rcv_id in waiting:
-            del client.deferred[rcv_id]
-            queue = self._store.by_recipient(rcv_id)
-            if queue is not None:
-                pushes += self._push(queue)
+        for entity_id in waiting:
+            del client.deferred[entity_id]
+            queue = self._store.by_recipient(entity_id)
+            pushes += self._notifications.resume(entity_id) if queue is None else self._push(queue)
         return pushes
+
+    @property
+    def notifications_due(self) -> bool:
+        """Whether `notify` has something to push."""
+        return self._notifications.due
+
+    def notify(self) -> list[Outgoing]:
+        """Pushes the notifications that have come together; call within some seconds of their being due."""
+        return self._notifications.deliver()
 
     # --- authorisation -----------------------------------------------------------------------------------------
 
@@ -159,29 +188,52 @@ class QueueService:
         if self._password is not None and not hmac.compare_digest(self._password, command.basic_auth or b""):
             return [error(client, t, ErrorCode.AUTH)]
         request = command.queue
-        if command.ntf is not None or (request is not None and request.link is not None):
-            return [error(client, t, _PROHIBITED)]  # notifications and short links are not offered
+        data = None if request is None else request.link
+        if data is not None and data.sender_id != derived_sender_id(t.corr_id):
+            return [error(client, t, _PROHIBITED)]
+        if data is not None and self._is_taken(data):
+            return [error(client, t, ErrorCode.AUTH)]
         server_key = X25519PrivateKey.generate(self._entropy)
         try:
             dh_secret = server_key.exchange(command.rcv_dh_key)
+            ntf = command.ntf
+            notifier, ntf_key = (None, None) if ntf is None else self._notifications.create(ntf.auth_key, ntf.dh_key)
         except CryptoError:
             return [error(client, t, ErrorCode.CRYPTO)]
-        mode = None if request is None else request.mode
+        link = None
+        if data is not None:
+            link_id = self._unused(self._store.by_link) if data.link_id is None else data.link_id
+            link = Link(link_id, data.fixed, data.user)
         queue = self._store.create(
             NewQueue(
                 self._unused(self._store.by_recipient),
-                self._unused(self._store.by_sender),
+                self._unused(self._store.by_sender) if data is None else data.sender_id,
                 (command.rcv_auth_key,),
                 dh_secret,
                 command.sender_key,
-                mode,
+                None if request is None else request.mode,
+                link,
+                notifier,
             )
         )
         if command.subscribe:
             self.subscriptions.subscribe(queue.rcv_id, client)
         _log.debug("queue created")
-        ids = commands.Ids(queue.rcv_id, queue.snd_id, server_key.public(), queue_mode=mode)
+        ids = commands.Ids(
+            queue.rcv_id,
+            queue.snd_id,
+            server_key.public(),
+            queue_mode=queue.mode,
+            link_id=queue.link_id,
+            ntf=None if notifier is None or ntf_key is None else commands.NtfIds(notifier.notifier_id, ntf_key),
+        )
         return [Outgoing(client, t.corr_id, b"", ids)]
+
+    def _is_taken(self, data: commands.LinkData) -> bool:
+        """Whether another queue has an id that the client chose: NEW repeated, or two clients with one link id."""
+        if self._store.by_sender(data.sender_id) is not None:
+            return True
+        return data.link_id is not None and self._store.by_link(data.link_id) is not None
 
     def _unused(self, lookup: Callable[[bytes], Queue | None]) -> bytes:
         while True:
@@ -192,7 +244,7 @@ class QueueService:
     def _sub(self, client: Client, t: Transmission, command: commands.Sub, queue: Queue) -> list[Outgoing]:
         if queue.rcv_id in client.getting:
             return [error(client, t, _PROHIBITED)]
-        out = [Outgoing(client, t.corr_id, t.entity_id, commands.Sok())]
+        out = [answer(client, t, commands.Sok())]
         previous = self.subscriptions.subscribe(queue.rcv_id, client)
         if previous is not None:
             out.append(Outgoing(previous, b"", queue.rcv_id, commands.End()))
@@ -201,6 +253,14 @@ class QueueService:
     def _key(self, client: Client, t: Transmission, command: commands.Key, queue: Queue) -> list[Outgoing]:
         return [self._secure(client, t, queue, command.sender_key)]
 
+    def _rkey(self, client: Client, t: Transmission, command: commands.RKey, queue: Queue) -> list[Outgoing]:
+        if queue.mode is not QueueMode.CONTACT:
+            return [error(client, t, ErrorCode.AUTH)]
+        if len(command.keys) > MAX_RECIPIENT_KEYS:
+            return [error(client, t, _PROHIBITED)]
+        self._store.set_recipient_keys(queue, command.keys)
+        return [answer(client, t, _OK)]
+
     def _skey(self, client: Client, t: Transmission, command: commands.SKey) -> list[Outgoing]:
         queue = self._store.by_sender(t.entity_id)
         allowed = authorised(client, t, (command.sender_key,))
@@ -208,12 +268,49 @@ class QueueService:
             return [error(client, t, ErrorCode.AUTH)]
         return [self._secure(client, t, queue, command.sender_key)]
 
-    def _secure(self, client: Client, t: Transmission, queue: Queue, key: AuthPublicKey) -> Outgoing:
+    def _lkey(self, client: Client, t: Transmission, command: commands.LKey) -> list[Outgoing]:
+        queue = self._store.by_link(t.entity_id)
+        allowed = authorised(client, t, (command.sender_key,))
+        if not allowed or queue is None or queue.mode is not QueueMode.MESSAGING:
+            return [error(client, t, ErrorCode.AUTH)]
+        return [self._secure(client, t, queue, command.sender_key, self._link(queue))]
+
+    def _secure(
+        self, client: Client, t: Transmission, queue: Queue, key: AuthPublicKey, then: BrokerMessage = _OK
+    ) -> Outgoing:
         if queue.sender_key is None:
             self._store.secure(queue, key)
         elif not hmac.compare_digest(queue.sender_key.der, key.der):
             return error(client, t, ErrorCode.AUTH)
-        return Outgoing(client, t.corr_id, t.entity_id, commands.Ok())
+        return answer(client, t, then)
+
+    def _lget(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
+        queue = self._store.by_link(t.entity_id)
+        if queue is None or not _is_open_to_all(queue):
+            return [error(client, t, ErrorCode.AUTH)]
+        return [answer(client, t, self._link(queue))]
+
+    def _link(self, queue: Queue) -> commands.Lnk:
+        link = self._store.link(queue)
+        if link is None:
+            raise RelayStoreError("The relay's database lost the link data of a queue.")
+        return commands.Lnk(queue.snd_id, link.fixed, link.user)
+
+    def _lset(self, client: Client, t: Transmission, command: commands.LSet, queue: Queue) -> list[Outgoing]:
+        new = Link(command.link_id, command.fixed, command.user)
+        known = self._store.link(queue)
+        if known is None:
+            allowed = self._store.by_link(new.link_id) is None
+        else:
+            allowed = (known.link_id, known.fixed) == (new.link_id, new.fixed)
+        if not allowed or (queue.sender_key is not None and queue.mode is not QueueMode.CONTACT):
+            return [error(client, t, ErrorCode.AUTH)]
+        self._store.set_link(queue, new)
+        return [answer(client, t, _OK)]
+
+    def _ldel(self, client: Client, t: Transmission, command: commands.LDel, queue: Queue) -> list[Outgoing]:
+        self._store.delete_link(queue)
+        return [answer(client, t, _OK)]
 
     def _send(self, client: Client, t: Transmission, command: commands.Send) -> list[Outgoing]:
         queue = self._store.by_sender(t.entity_id)
@@ -228,6 +325,8 @@ class QueueService:
             return [error(client, t, ErrorCode.LARGE_MSG)]
         if not queue.active:
             return [error(client, t, ErrorCode.AUTH)]
+        if key is not None and queue.mode is not QueueMode.CONTACT:
+            self._store.delete_link(queue)  # one sender has the queue: its link has served (smp-wire trap 47)
         if queue.full:
             return [error(client, t, ErrorCode.QUOTA)]
         within = queue.size < self._quota
@@ -238,15 +337,16 @@ class QueueService:
             command.body if within else None,
         )
         self._store.append(queue, message)
-        answer: BrokerMessage = commands.Ok() if within else commands.Err(ErrorCode.QUOTA)
-        return [Outgoing(client, t.corr_id, t.entity_id, answer), *self._push(queue, message)]
+        self._notifications.sent(queue, message)
+        said: BrokerMessage = _OK if within else commands.Err(ErrorCode.QUOTA)
+        return [answer(client, t, said), *self._push(queue, message)]
 
     def _get(self, client: Client, t: Transmission, command: commands.Get, queue: Queue) -> list[Outgoing]:
         if queue.rcv_id in client.subscribed:
             return [error(client, t, _PROHIBITED)]
         message = self._store.head(queue)
         client.getting[queue.rcv_id] = None if message is None else message.msg_id
-        return [Outgoing(client, t.corr_id, t.entity_id, _delivery(queue, message))]
+        return [answer(client, t, _delivery(queue, message))]
 
     def _ack(self, client: Client, t: Transmission, command: commands.Ack, queue: Queue) -> list[Outgoing]:
         held = client.subscribed if queue.rcv_id in client.subscribed else client.getting
@@ -260,35 +360,48 @@ class QueueService:
         if held is client.subscribed:
             message = self._store.head(queue)
             held[queue.rcv_id] = None if message is None else message.msg_id
-        return [Outgoing(client, t.corr_id, t.entity_id, _delivery(queue, message))]
+        return [answer(client, t, _delivery(queue, message))]
 
     def _off(self, client: Client, t: Transmission, command: commands.Off, queue: Queue) -> list[Outgoing]:
         self._store.suspend(queue)
-        return [Outgoing(client, t.corr_id, t.entity_id, commands.Ok())]
+        return [answer(client, t, _OK)]
 
     def _del(self, client: Client, t: Transmission, command: commands.Del, queue: Queue) -> list[Outgoing]:
+        notifier_ended = self._notifications.end(client, queue)
         self._store.delete(queue)
         client.getting.pop(queue.rcv_id, None)
-        out = [Outgoing(client, t.corr_id, t.entity_id, commands.Ok())]
+        out = [answer(client, t, _OK), *notifier_ended]
         subscriber = self.subscriptions.end(queue.rcv_id)
         if subscriber is not None and subscriber is not client:
             out.append(Outgoing(subscriber, b"", queue.rcv_id, commands.Deld()))
         _log.debug("queue deleted")
         return out
 
+    def _que(self, client: Client, t: Transmission, command: commands.Que, queue: Queue) -> list[Outgoing]:
+        return [answer(client, t, queue_information(client, queue, self._store.head(queue)))]
+
     def _ping(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
         return [Outgoing(client, t.corr_id, b"", commands.Pong())]
 
-    def _lkey(self, client: Client, t: Transmission, command: commands.LKey) -> list[Outgoing]:
-        allowed = authorised(client, t, (command.sender_key,))
-        return [error(client, t, _PROHIBITED if allowed else ErrorCode.AUTH)]
+    def _rfwd(self, client: Client, t: Transmission, command: commands.RFwd) -> list[Outgoing]:
+        try:
+            request = open_request(client, t, command.body)
+        except ForwardRefused as refused:
+            return [error(client, t, refused.code)]
+        inner = request.transmission
+        if isinstance(inner, ErrorCode):
+            said, pushes = Outgoing(request.client, b"", b"", commands.Err(inner)), []
+        else:
+            said, *pushes = self._execute(request.client, inner, FORWARDABLE)
+        try:
+            response: BrokerMessage = request.answer(said.corr_id, said.entity_id, said.message)
+        except ForwardRefused as refused:
+            response = commands.Err(refused.code)
+        return [answer(client, t, response), *pushes]
 
-    def _nobody(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
-        authorised(client, t, ())  # takes the time of a refusal; without NKEY there is no notifier id to be right about
-        return [error(client, t, ErrorCode.AUTH)]
-
-    def _not_offered(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
-        return [error(client, t, _PROHIBITED)]
+    def _proxied(self, client: Client, t: Transmission, command: commands.Prxy | commands.PFwd) -> list[Outgoing]:
+        refused = self._forward(client, t, command)
+        return [] if refused is None else [error(client, t, refused)]
 
     # --- delivery ----------------------------------------------------------------------------------------------
 
@@ -319,10 +432,15 @@ def _as(
     return handler  # type: ignore[return-value]
 
 
+def _is_open_to_all(queue: Queue) -> bool:
+    """Whether anyone may read the link data, not only who secures the queue."""
+    return queue.mode is QueueMode.CONTACT or (queue.mode is None and queue.sender_key is None)
+
+
 def _delivery(queue: Queue, message: StoredMessage | None) -> BrokerMessage:
     """MSG for the recipient, or OK if there is nothing. The same message always gives the same bytes."""
     if message is None:
-        return commands.Ok()
+        return _OK
     content: RcvMessage | QuotaMarker
     if message.body is None:
         content = QuotaMarker(message.timestamp)

@@ -10,6 +10,34 @@ from smpchat.protocol.commands import QueueMode
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Short-link data of a queue; both blobs are opaque here.
+
+    Attributes:
+        fixed: Never changes while the link exists.
+        user: What the recipient may replace.
+    """
+
+    link_id: bytes
+    fixed: bytes = field(repr=False)
+    user: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Notifier:
+    """Who is told that messages came, without seeing them.
+
+    Attributes:
+        key: What authorises NSUB.
+        dh_secret: 32 bytes shared with the recipient, for NMSG.
+    """
+
+    notifier_id: bytes
+    key: AuthPublicKey
+    dh_secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NewQueue:
     """A queue about to be created.
 
@@ -18,6 +46,8 @@ class NewQueue:
         dh_secret: 32 bytes shared with the recipient, for the bodies of MSG.
         sender_key: What authorises SEND, or None while the queue is unsecured.
         mode: None for queues made below version 9, or without a mode.
+        link: Link data that the queue is created with.
+        notifier: The notifier that the queue is created with.
     """
 
     rcv_id: bytes
@@ -26,6 +56,8 @@ class NewQueue:
     dh_secret: bytes = field(repr=False)
     sender_key: AuthPublicKey | None = None
     mode: QueueMode | None = None
+    link: Link | None = None
+    notifier: Notifier | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -37,6 +69,9 @@ class Queue:
         active: False after OFF: SEND is refused.
         size: Messages held, a quota marker included.
         full: A quota marker is held, so nothing is taken until the queue is empty.
+        link_id: The id of its link data, if it has any.
+        notifier: Its notifier, if it has one.
+        notifications: How many wait for the notifier.
     """
 
     row: int
@@ -49,6 +84,9 @@ class Queue:
     active: bool = True
     size: int = 0
     full: bool = False
+    link_id: bytes | None = None
+    notifier: Notifier | None = None
+    notifications: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +120,24 @@ class QueueStore(Protocol):
         """The queue with this sender id."""
         ...
 
+    def by_link(self, link_id: bytes) -> Queue | None:
+        """The queue whose link data has this id."""
+        ...
+
+    def by_notifier(self, notifier_id: bytes) -> Queue | None:
+        """The queue with this notifier."""
+        ...
+
     def create(self, new: NewQueue) -> Queue:
-        """Stores a queue; neither id may be in use."""
+        """Stores a queue; none of its ids may be in use."""
         ...
 
     def secure(self, queue: Queue, sender_key: AuthPublicKey) -> None:
         """Gives an unsecured queue its sender key."""
+        ...
+
+    def set_recipient_keys(self, queue: Queue, keys: tuple[AuthPublicKey, ...]) -> None:
+        """Replaces the keys that authorise the recipient; at least one."""
         ...
 
     def suspend(self, queue: Queue) -> None:
@@ -96,6 +146,34 @@ class QueueStore(Protocol):
 
     def delete(self, queue: Queue) -> None:
         """Removes a queue and its messages."""
+        ...
+
+    def link(self, queue: Queue) -> Link | None:
+        """The queue's link data."""
+        ...
+
+    def set_link(self, queue: Queue, link: Link) -> None:
+        """Gives a queue link data, in place of any it has; the id may not be another queue's."""
+        ...
+
+    def delete_link(self, queue: Queue) -> None:
+        """Removes the queue's link data, if it has any."""
+        ...
+
+    def set_notifier(self, queue: Queue, notifier: Notifier) -> None:
+        """Gives a queue a notifier, in place of any it has, whose notifications go; the id may not be in use."""
+        ...
+
+    def delete_notifier(self, queue: Queue) -> None:
+        """Removes the queue's notifier and its notifications, if it has one."""
+        ...
+
+    def add_notification(self, queue: Queue, msg_id: bytes, timestamp: int, *, keep: int) -> None:
+        """Notes a message for the notifier that the queue has; of more than ``keep`` the oldest goes."""
+        ...
+
+    def take_notifications(self, queue: Queue, limit: int) -> list[tuple[bytes, int]]:
+        """Removes at most ``limit`` notifications, oldest first: id and Unix seconds of each message."""
         ...
 
     def append(self, queue: Queue, message: StoredMessage) -> None:

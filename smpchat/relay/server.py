@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
-from smpchat.protocol.commands import Err, encode_broker
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.commands import Err, PFwd, Prxy, encode_broker
 from smpchat.protocol.errors import ErrorCode, ProtocolError
 from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay.connection import Connection, Received
+from smpchat.relay.destinations import Destinations, dial
 from smpchat.relay.errors import RelayStoreError
-from smpchat.relay.queues import QUOTA, Outgoing, QueueService, error
+from smpchat.relay.outgoing import Outgoing, error
+from smpchat.relay.proxy import Proxy, ProxyLimits
+from smpchat.relay.queues import QUOTA, QueueService, forward_nothing
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import Client
 from smpchat.transport import tls
@@ -48,7 +52,9 @@ class Limits:
         connections: Open at a time; more are closed at once.
         quota: Messages that a queue holds.
         keep: Seconds after which a message that nobody fetched is removed (smp-wire 7.5).
+        keep_notifications: The same for notifications.
         expire_every: Seconds between looking for such messages.
+        notify_every: Seconds that notifications may come together before they are pushed.
     """
 
     handshake: float = 60.0
@@ -56,7 +62,9 @@ class Limits:
     connections: int = 4096
     quota: int = QUOTA
     keep: int = 21 * 86_400
+    keep_notifications: int = 86_400
     expire_every: float = 7_200.0
+    notify_every: float = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +89,16 @@ class _Expire:
 
 
 @dataclass(frozen=True, slots=True)
+class _Notify:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class _Stop:
     pass
 
 
-_Work = _Arrived | _Room | _Ended | _Expire | _Stop
+_Work = _Arrived | _Room | _Ended | _Expire | _Notify | _Stop
 
 
 class RelayServer:
@@ -94,7 +107,9 @@ class RelayServer:
     Args:
         identity: Certificates that the relay proves to be.
         clock: Unix time in seconds.
-        password: What NEW must carry, if anything.
+        password: What NEW and PRXY must carry, if anything.
+        destinations: Relays that it forwards to as a proxy; None for what is safe where it listens, see there.
+        dial: How it connects to them.
     """
 
     def __init__(
@@ -108,6 +123,9 @@ class RelayServer:
         extensions: bool = True,
         password: str | None = None,
         limits: Limits | None = None,
+        destinations: Destinations | None = None,
+        dial: Callable[[SMPServer, Destinations, float], Awaitable[BlockConnection]] = dial,
+        proxy_limits: ProxyLimits | None = None,
     ) -> None:
         self._store = store
         self._identity = identity
@@ -116,7 +134,18 @@ class RelayServer:
         self._versions = versions
         self._extensions = extensions
         self._limits = limits or Limits()
-        self._service = QueueService(store, entropy=entropy, clock=clock, password=password, quota=self._limits.quota)
+        self._service = QueueService(
+            store, entropy=entropy, clock=clock, password=password, quota=self._limits.quota, forward=self._forward
+        )
+        self._destinations = destinations
+        self._proxy = Proxy(
+            lambda server, seconds: dial(server, self._destinations or Destinations.PUBLIC, seconds),
+            entropy=entropy,
+            clock=clock,
+            respond=self._respond,
+            password=password,
+            limits=proxy_limits,
+        )
         self._connections: dict[Client, Connection] = {}
         self._writers: set[asyncio.Task[None]] = set()
         self._open = 0
@@ -125,6 +154,7 @@ class RelayServer:
         self._committer = ThreadPoolExecutor(1, "relay-commit")
         self._worker: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._notifying: asyncio.TimerHandle | None = None
         self._listener: Listener | None = None
 
     async def start(self, host: str | None = None, port: int = 0, *, listen: bool = True) -> None:
@@ -133,6 +163,8 @@ class RelayServer:
         Raises:
             ListenFailed: The address is taken or not of this computer. Nothing was started.
         """
+        if self._destinations is None:
+            self._destinations = Destinations.for_host(host)
         if listen:
             self._listener = await tls.serve(
                 self._identity, host, port, self.serve, handshake_timeout=self._limits.handshake
@@ -161,11 +193,13 @@ class RelayServer:
 
     async def close(self) -> None:
         """Finishes and answers the commands that had arrived, then ends all connections. May be repeated."""
-        if self._timer is not None:
-            self._timer.cancel()
         if self._worker is not None:
             self._put(_Stop())
             await asyncio.wait([self._worker])
+        await self._proxy.close()
+        for timer in (self._timer, self._notifying):
+            if timer is not None:
+                timer.cancel()
         for connection in self._connections.values():
             connection.finish()
         if self._writers:
@@ -223,6 +257,7 @@ class RelayServer:
             _log.debug("a client disconnected: %s", failure)
         finally:
             del self._connections[connection.client]
+            self._proxy.drop(connection.client)
             self._put(_Ended(connection))  # behind its commands, so that none of them subscribes it again
             writer.cancel()
             await asyncio.wait([writer])
@@ -239,6 +274,11 @@ class RelayServer:
     def _expire(self) -> None:
         self._put(_Expire())
         self._timer = asyncio.get_running_loop().call_later(self._limits.expire_every, self._expire)
+
+    def _notify_later(self) -> None:
+        if self._notifying is None and self._service.notifications_due:
+            loop = asyncio.get_running_loop()
+            self._notifying = loop.call_later(self._limits.notify_every, self._put, _Notify())
 
     async def _run(self) -> None:
         while True:
@@ -273,6 +313,7 @@ class RelayServer:
             return
         for one in outgoing:
             self._send(one)
+        self._notify_later()
         for work in group:
             if isinstance(work, _Arrived):
                 work.connection.answered(len(work.received))
@@ -287,11 +328,17 @@ class RelayServer:
             case _Ended(connection):
                 self._service.disconnect(connection.client)
             case _Expire(after):
-                removed, next_after = self._store.expire(int(self._clock()) - self._limits.keep, after=after)
+                now = int(self._clock())
+                if not after:
+                    self._store.expire_notifications(now - self._limits.keep_notifications)
+                removed, next_after = self._store.expire(now - self._limits.keep, after=after)
                 if removed:
                     _log.info("%d old messages were removed", removed)
                 if next_after is not None:
                     self._put(_Expire(next_after))
+            case _Notify():
+                self._notifying = None
+                outgoing += self._service.notify()
             case _Stop():
                 pass
 
@@ -310,10 +357,25 @@ class RelayServer:
         connection = self._connections.get(one.client)
         if connection is None:
             return  # it ended meanwhile; messages stay in their queues
-        client = one.client
-        body = encode_broker(one.message, client.version)
-        data = encode_transmission(Transmission(one.corr_id, one.entity_id, body), client.version, client.session_id)
+        data = _encoded(one)
+        if len(data) > connection.largest:  # only with a correlation id much longer than anyone's
+            data = _encoded(one._replace(message=Err(ErrorCode.BLOCK)))
         connection.put(data, push=one.push)
+
+    def _forward(self, client: Client, t: Transmission, command: Prxy | PFwd) -> ErrorCode | None:
+        connection = self._connections.get(client)
+        if connection is None or self._destinations is Destinations.NONE:  # if it ended, nobody will read this
+            return forward_nothing(client, t, command)
+        refused = self._proxy.request(client, t, command)
+        if refused is None:
+            connection.hold()
+        return refused
+
+    def _respond(self, one: Outgoing) -> None:
+        connection = self._connections.get(one.client)
+        if connection is not None:
+            self._send(one)
+            connection.release()
 
     def _give_up(self, group: list[_Work], failure: RelayStoreError) -> None:
         """Rolls the group back. Subscriptions may rest on what is undone, so every connection starts afresh."""
@@ -331,3 +393,9 @@ class RelayServer:
                     _log.warning("old messages were not removed; the next attempt is in a while")
         for connection in self._connections.values():
             connection.finish()
+
+
+def _encoded(one: Outgoing) -> bytes:
+    version, session_id = one.client.version, one.client.session_id
+    transmission = Transmission(one.corr_id, one.entity_id, encode_broker(one.message, version))
+    return encode_transmission(transmission, version, session_id)

@@ -1,8 +1,8 @@
 """The relay's SQLite database.
 
 Queue records are also held in memory, so that looking one up costs the same whether it exists or not (smp-wire 7.6);
-about 1 kB each. Messages are only on disk. One connection, one writer: the calls of a group of commands share one
-transaction that `commit` ends.
+about 1 kB each. Messages and link data are only on disk. One connection, one writer: the calls of a group of commands
+share one transaction that `commit` ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from smpchat.encoding.codec import non_empty
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.commands import QueueMode
 from smpchat.relay.errors import RelayStoreError
-from smpchat.relay.records import NewQueue, Queue, StoredMessage
+from smpchat.relay.records import Link, NewQueue, Notifier, Queue, StoredMessage
 
 _APPLICATION_ID = 0x534D5052  # "SMPR": tells our file from any other SQLite file
 _auth_keys = non_empty(auth_key)
@@ -48,6 +48,29 @@ _MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX message_by_queue ON message (queue, seq);
     CREATE INDEX message_marker ON message (queue) WHERE body IS NULL;
     """,
+    """
+    CREATE TABLE link (
+        queue INTEGER PRIMARY KEY REFERENCES queue (row) ON DELETE CASCADE,
+        link_id BLOB NOT NULL UNIQUE,
+        fixed BLOB NOT NULL,
+        user BLOB NOT NULL
+    );
+    """,
+    """
+    CREATE TABLE notifier (
+        queue INTEGER PRIMARY KEY REFERENCES queue (row) ON DELETE CASCADE,
+        notifier_id BLOB NOT NULL UNIQUE,
+        key BLOB NOT NULL,
+        dh_secret BLOB NOT NULL
+    );
+    CREATE TABLE notification (
+        seq INTEGER PRIMARY KEY,
+        queue INTEGER NOT NULL REFERENCES notifier (queue) ON DELETE CASCADE,
+        msg_id BLOB NOT NULL,
+        timestamp INTEGER NOT NULL
+    );
+    CREATE INDEX notification_by_queue ON notification (queue, seq);
+    """,
 )
 SCHEMA_VERSION = len(_MIGRATIONS)
 
@@ -75,6 +98,8 @@ class SQLiteStore:
         self._path = str(path)
         self._by_rcv: dict[bytes, Queue] = {}
         self._by_snd: dict[bytes, Queue] = {}
+        self._by_link: dict[bytes, Queue] = {}
+        self._by_notifier: dict[bytes, Queue] = {}
         self._by_row: dict[int, Queue] = {}
         self._writing = False
         if self._path != ":memory:":
@@ -115,12 +140,21 @@ class SQLiteStore:
     def _load(self) -> None:
         self._by_rcv.clear()
         self._by_snd.clear()
+        self._by_link.clear()
+        self._by_notifier.clear()
         self._by_row.clear()
         with _translated("reading queues"):
             for row in self._db.execute(
                 "SELECT row, rcv_id, snd_id, recipient_keys, dh_secret, sender_key, mode, active FROM queue"
             ):
                 self._remember(_queue(row))
+            for number, link_id in self._db.execute("SELECT queue, link_id FROM link"):
+                self._by_row[number].link_id = link_id
+                self._by_link[link_id] = self._by_row[number]
+            for number, *notifier in self._db.execute("SELECT queue, notifier_id, key, dh_secret FROM notifier"):
+                self._set_notifier(self._by_row[number], _notifier(number, *notifier))
+            for number, count in self._db.execute("SELECT queue, COUNT(*) FROM notification GROUP BY queue"):
+                self._by_row[number].notifications = count
             for number, size in self._db.execute("SELECT queue, COUNT(*) FROM message GROUP BY queue"):
                 self._by_row[number].size = size
             for (number,) in self._db.execute("SELECT queue FROM message WHERE body IS NULL"):
@@ -130,6 +164,13 @@ class SQLiteStore:
         self._by_rcv[queue.rcv_id] = queue
         self._by_snd[queue.snd_id] = queue
         self._by_row[queue.row] = queue
+
+    def _set_notifier(self, queue: Queue, notifier: Notifier | None) -> None:
+        if queue.notifier is not None:
+            del self._by_notifier[queue.notifier.notifier_id]
+        queue.notifier, queue.notifications = notifier, 0
+        if notifier is not None:
+            self._by_notifier[notifier.notifier_id] = queue
 
     def _write(self, doing: str, statement: str, values: tuple[object, ...]) -> sqlite3.Cursor:
         with _translated(doing):
@@ -156,8 +197,16 @@ class SQLiteStore:
         """The queue with this sender id."""
         return self._by_snd.get(snd_id)
 
+    def by_link(self, link_id: bytes) -> Queue | None:
+        """The queue whose link data has this id."""
+        return self._by_link.get(link_id)
+
+    def by_notifier(self, notifier_id: bytes) -> Queue | None:
+        """The queue with this notifier."""
+        return self._by_notifier.get(notifier_id)
+
     def create(self, new: NewQueue) -> Queue:
-        """Stores a queue; neither id may be in use."""
+        """Stores a queue; none of its ids may be in use."""
         cursor = self._write(
             "creating a queue",
             "INSERT INTO queue (rcv_id, snd_id, recipient_keys, dh_secret, sender_key, mode, active)"
@@ -175,6 +224,10 @@ class SQLiteStore:
         assert row is not None  # an INSERT into a rowid table always sets it
         queue = Queue(row, new.rcv_id, new.snd_id, new.recipient_keys, new.dh_secret, new.sender_key, new.mode)
         self._remember(queue)
+        if new.link is not None:
+            self.set_link(queue, new.link)
+        if new.notifier is not None:
+            self.set_notifier(queue, new.notifier)
         return queue
 
     def secure(self, queue: Queue, sender_key: AuthPublicKey) -> None:
@@ -186,6 +239,15 @@ class SQLiteStore:
         )
         queue.sender_key = sender_key
 
+    def set_recipient_keys(self, queue: Queue, keys: tuple[AuthPublicKey, ...]) -> None:
+        """Replaces the keys that authorise the recipient; at least one."""
+        self._write(
+            "replacing recipient keys",
+            "UPDATE queue SET recipient_keys = ? WHERE row = ?",
+            (_auth_keys.encode(keys), queue.row),
+        )
+        queue.recipient_keys = keys
+
     def suspend(self, queue: Queue) -> None:
         """Makes a queue refuse messages; repeating it writes nothing."""
         if queue.active:
@@ -196,6 +258,95 @@ class SQLiteStore:
         """Removes a queue and its messages."""
         self._write("deleting a queue", "DELETE FROM queue WHERE row = ?", (queue.row,))
         del self._by_rcv[queue.rcv_id], self._by_snd[queue.snd_id], self._by_row[queue.row]
+        if queue.link_id is not None:
+            del self._by_link[queue.link_id]
+        self._set_notifier(queue, None)
+
+    def link(self, queue: Queue) -> Link | None:
+        """The queue's link data."""
+        if queue.link_id is None:
+            return None
+        with _translated("reading link data"):
+            row = self._db.execute("SELECT fixed, user FROM link WHERE queue = ?", (queue.row,)).fetchone()
+        return None if row is None else Link(queue.link_id, *row)
+
+    def set_link(self, queue: Queue, link: Link) -> None:
+        """Gives a queue link data, in place of any it has; the id may not be another queue's."""
+        self._write(
+            "storing link data",
+            "INSERT INTO link (queue, link_id, fixed, user) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (queue)"
+            " DO UPDATE SET link_id = excluded.link_id, fixed = excluded.fixed, user = excluded.user",
+            (queue.row, link.link_id, link.fixed, link.user),
+        )
+        if queue.link_id is not None:
+            del self._by_link[queue.link_id]
+        queue.link_id = link.link_id
+        self._by_link[link.link_id] = queue
+
+    def delete_link(self, queue: Queue) -> None:
+        """Removes the queue's link data, if it has any."""
+        if queue.link_id is not None:
+            self._write("removing link data", "DELETE FROM link WHERE queue = ?", (queue.row,))
+            del self._by_link[queue.link_id]
+            queue.link_id = None
+
+    def set_notifier(self, queue: Queue, notifier: Notifier) -> None:
+        """Gives a queue a notifier, in place of any it has, whose notifications go; the id may not be in use."""
+        self.delete_notifier(queue)
+        self._write(
+            "storing a notifier",
+            "INSERT INTO notifier (queue, notifier_id, key, dh_secret) VALUES (?, ?, ?, ?)",
+            (queue.row, notifier.notifier_id, auth_key.encode(notifier.key), notifier.dh_secret),
+        )
+        self._set_notifier(queue, notifier)
+
+    def delete_notifier(self, queue: Queue) -> None:
+        """Removes the queue's notifier and its notifications, if it has one."""
+        if queue.notifier is not None:
+            self._write("removing a notifier", "DELETE FROM notifier WHERE queue = ?", (queue.row,))
+            self._set_notifier(queue, None)
+
+    def add_notification(self, queue: Queue, msg_id: bytes, timestamp: int, *, keep: int) -> None:
+        """Notes a message for the notifier that the queue has; of more than ``keep`` the oldest goes."""
+        if queue.notifications >= keep:
+            self.take_notifications(queue, 1)
+        self._write(
+            "storing a notification",
+            "INSERT INTO notification (queue, msg_id, timestamp) VALUES (?, ?, ?)",
+            (queue.row, msg_id, timestamp),
+        )
+        queue.notifications += 1
+
+    def take_notifications(self, queue: Queue, limit: int) -> list[tuple[bytes, int]]:
+        """Removes at most ``limit`` notifications, oldest first: id and Unix seconds of each message."""
+        if not queue.notifications or limit <= 0:
+            return []
+        with _translated("reading notifications"):
+            rows = self._db.execute(
+                "SELECT seq, msg_id, timestamp FROM notification WHERE queue = ? ORDER BY seq LIMIT ?",
+                (queue.row, limit),
+            ).fetchall()
+        if rows:
+            self._write(
+                "removing notifications",
+                "DELETE FROM notification WHERE queue = ? AND seq <= ?",
+                (queue.row, rows[-1][0]),
+            )
+        queue.notifications -= len(rows)
+        return [(msg_id, timestamp) for _, msg_id, timestamp in rows]
+
+    def expire_notifications(self, before: int) -> int:
+        """Removes notifications of messages that came before a moment, in Unix seconds; tells how many."""
+        with _translated("looking for old notifications"):
+            old = self._db.execute(
+                "SELECT queue, COUNT(*) FROM notification WHERE timestamp < ? GROUP BY queue", (before,)
+            ).fetchall()
+        if old:
+            self._write("removing old notifications", "DELETE FROM notification WHERE timestamp < ?", (before,))
+        for number, count in old:
+            self._by_row[number].notifications -= count
+        return sum(count for _, count in old)
 
     def append(self, queue: Queue, message: StoredMessage) -> None:
         """Puts a message behind those the queue holds; a quota marker makes the queue full."""
@@ -296,3 +447,10 @@ def _queue(row: tuple[Any, ...]) -> Queue:
         )
     except (DecodeError, ValueError) as error:
         raise RelayStoreError(f"The relay's database holds a damaged queue record (row {number}).") from error
+
+
+def _notifier(number: int, notifier_id: bytes, key: bytes, dh_secret: bytes) -> Notifier:
+    try:
+        return Notifier(notifier_id, auth_key.decode(key, "notifier key"), dh_secret)
+    except DecodeError as error:
+        raise RelayStoreError(f"The relay's database holds a damaged notifier (row {number}).") from error

@@ -17,7 +17,8 @@ from smpchat.protocol.commands import Command, Msg, decode_command, encode_broke
 from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, decode_transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
-from smpchat.relay.queues import Outgoing, QueueService
+from smpchat.relay.outgoing import Outgoing
+from smpchat.relay.queues import QueueService
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import Client
 from smpchat.transport.base import ConnectFailed, ConnectionClosed
@@ -142,7 +143,13 @@ class MemoryRelay:
         try:
             await connection.send([handshake.hello()])
             session = handshake.receive_hello(await connection.receive())
-            client = Client(session.version, session.session_id, session.own_session_key, keyed_new=session.keyed_new)
+            client = Client(
+                session.version,
+                session.session_id,
+                session.own_session_key,
+                peer_key=session.peer_session_key,
+                keyed_new=session.keyed_new,
+            )
             self._served[client] = _Served(connection, session)
             while True:
                 content = session.open_block(await connection.receive())

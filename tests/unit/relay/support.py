@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,12 +12,14 @@ from functools import cache
 
 from smpchat.crypto.keys import AuthPrivateKey, Ed25519PrivateKey, X25519PrivateKey, X25519PublicKey
 from smpchat.encoding.codec import short_bytes
+from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import decode_batch, encode_batches, pad_block, unpad_block
 from smpchat.protocol.commands import (
     BrokerMessage,
     Command,
     Err,
     Ids,
+    LinkData,
     Msg,
     New,
     Ping,
@@ -34,9 +36,12 @@ from smpchat.protocol.transmission import (
     Transmission,
     authorise,
     decode_transmission,
+    derived_sender_id,
     encode_transmission,
     signed_bytes,
 )
+from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.relay.destinations import Destinations, dial
 from smpchat.relay.server import Limits, RelayServer
 from smpchat.relay.store import SQLiteStore
 from smpchat.testing.entropy import SeededEntropy
@@ -174,20 +179,24 @@ class Peer:
         subscribe: bool = True,
         basic_auth: bytes | None = None,
         sender_key: AuthPrivateKey | None = None,
+        link: tuple[bytes, bytes] | None = None,
+        link_id: bytes | None = None,
     ) -> Created:
-        """A new queue."""
+        """A new queue; ``link`` is its fixed and user data."""
         key = key or Ed25519PrivateKey.generate(self.entropy)
+        corr_id = self.entropy.random(24)
+        data = None if link is None else LinkData(derived_sender_id(corr_id), *link, link_id)
         dh = X25519PrivateKey.generate(self.entropy)
         command = New(
             key.public(),
             dh.public(),
             basic_auth,
             subscribe,
-            None if mode is None else QueueRequest(mode),
+            None if mode is None else QueueRequest(mode, data),
             None,
             None if sender_key is None else sender_key.public(),
         )
-        answer = await self.ask(command, b"", key)
+        answer = await self.ask(command, b"", key, corr_id=corr_id)
         assert isinstance(answer, Ids), answer
         return Created(answer, key, dh.exchange(answer.server_dh_key))
 
@@ -236,10 +245,10 @@ async def shake_hands(
 class Relay:
     """A running relay for tests; connections are in memory."""
 
-    def __init__(self, server: RelayServer, store: SQLiteStore) -> None:
+    def __init__(self, server: RelayServer, store: SQLiteStore, now: float) -> None:
         self.server = server
         self.store = store
-        self.now = float(NOW)
+        self.now = now
         self._tasks: list[asyncio.Task[None]] = []
 
     async def connect_blocks(self, *, capacity: int = 8) -> BlockConnection:
@@ -275,20 +284,27 @@ async def a_relay(
     password: str | None = None,
     limits: Limits | None = None,
     extensions: bool = True,
+    now: float = NOW,
+    versions: VersionRange = SMP_VERSIONS,
+    destinations: Destinations | None = None,
+    dial: Callable[[SMPServer, Destinations, float], Awaitable[BlockConnection]] = dial,
 ) -> AsyncIterator[Relay]:
-    """A relay whose time stands still at `NOW` until ``relay.now`` is set."""
+    """A relay whose time stands still at ``now`` until ``relay.now`` is set."""
     store = store or SQLiteStore(":memory:")
     times: list[Relay] = []
     server = RelayServer(
         store,
         an_identity(),
         entropy=SeededEntropy("relay"),
-        clock=lambda: times[0].now if times else NOW,
+        clock=lambda: times[0].now if times else now,
         password=password,
         limits=limits,
         extensions=extensions,
+        versions=versions,
+        destinations=destinations,
+        dial=dial,
     )
-    relay = Relay(server, store)
+    relay = Relay(server, store, now)
     times.append(relay)
     await server.start(listen=False)
     try:

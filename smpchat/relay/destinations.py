@@ -1,0 +1,111 @@
+"""Where the relay connects to when a client asks it to forward, and how.
+
+Whoever may use the relay tells it to connect to any address. On a machine in a home or company network that would be a
+door into that network, so a relay connects to public addresses only, unless it listens on loopback itself: then its
+clients are on the same machine and can reach everything that it can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from enum import Enum
+
+from smpchat.protocol.address import SMPServer
+from smpchat.transport import tls
+from smpchat.transport.base import BlockConnection, ConnectFailed
+from smpchat.transport.tcp import describe
+
+MAX_SESSION_ID = 32
+"""Bytes. PFWD names the session, and is too long for an encrypted block by 6 bytes with the 48 that SHA-384 gives."""
+MAX_ADDRESSES = 4
+"""Addresses of one relay that are tried."""
+
+
+class Destinations(Enum):
+    """Which relays it forwards to."""
+
+    NONE = "none"
+    PUBLIC = "public"
+    ALL = "all"
+
+    @staticmethod
+    def for_host(host: str | None) -> Destinations:
+        """The default of a relay that listens on ``host``."""
+        try:
+            loopback = ipaddress.ip_address(host or "").is_loopback
+        except ValueError:
+            loopback = host == "localhost"
+        return Destinations.ALL if loopback else Destinations.PUBLIC
+
+
+class DestinationRefused(Exception):
+    """No address of the relay is one that may be connected to; nothing was sent."""
+
+
+async def dial(server: SMPServer, destinations: Destinations, timeout: float) -> BlockConnection:  # noqa: ASYNC109
+    """A TLS connection to another relay, with ALPN and a session id that PFWD has room for.
+
+    Args:
+        timeout: Seconds for all of it, and as long again if the relay chooses a longer session id at first.
+    Raises:
+        DestinationRefused: Onion hosts, or addresses that are not public.
+        ConnectFailed: It cannot be reached.
+    """
+    hosts = [host for host in server.hosts if not host.endswith(".onion")]
+    if not hosts:
+        raise DestinationRefused("this relay does not connect there")
+    if destinations is Destinations.PUBLIC:
+        hosts = await _public_addresses(hosts, server.port_number, timeout)
+    connection = await tls.connect(hosts, server.port_number, timeout=timeout)
+    if len(connection.session_id) <= MAX_SESSION_ID:
+        return connection
+    # `ssl` cannot choose among the suites of TLS 1.3, but with TLS 1.2 the id has 12 bytes whatever the suite
+    await connection.close()
+    context = tls.client_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return await tls.connect(hosts, server.port_number, timeout=timeout, context=context)
+
+
+async def _public_addresses(hosts: list[str], port: int, limit: float) -> list[str]:
+    """Addresses to connect to in place of the names, so that a name cannot mean another address the next moment."""
+    loop = asyncio.get_running_loop()
+    found: dict[str, None] = {}
+    reasons: list[str] = []
+    try:
+        async with asyncio.timeout(limit):
+            for host in hosts:
+                try:
+                    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                except (OSError, UnicodeError) as error:
+                    reasons.append(f"{host}:{port}: {describe(error)}")
+                else:
+                    found.update((str(address[4][0]), None) for address in addresses)
+    except TimeoutError:
+        raise ConnectFailed(f"cannot reach relay {hosts[0]}:{port}: its name is not resolved in time") from None
+    if not found:
+        raise ConnectFailed("cannot reach relay " + "; ".join(reasons))
+    public = [address for address in found if is_public(address)]
+    if not public:
+        raise DestinationRefused("the relay has no public address")
+    return public[:MAX_ADDRESSES]
+
+
+def is_public(text: str) -> bool:
+    """Whether an address belongs to the internet, also when it is an IPv4 address inside an IPv6 one."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:  # with a zone, so of a local network
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        inside = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+        if inside is None and address in _NAT64:
+            inside = ipaddress.IPv4Address(address.packed[-4:])
+        if inside is not None:
+            address = inside
+    return address.is_global and not address.is_multicast
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")

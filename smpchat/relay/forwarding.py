@@ -1,0 +1,108 @@
+"""The relay as the destination of private routing: RFWD opened, run as its client sent it, and answered (smp-wire 5.6).
+
+What concerns the proxy is refused to the proxy; what concerns the client inside goes back sealed for the client.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from smpchat.crypto.errors import CryptoError
+from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.protocol import commands
+from smpchat.protocol.block import decode_batch, encode_batches
+from smpchat.protocol.commands import BrokerMessage, encode_broker
+from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.forwarding import (
+    Forwarded,
+    ForwardedAnswer,
+    open_at_relay,
+    open_forwarded,
+    seal_answer,
+    seal_for_proxy,
+)
+from smpchat.protocol.transmission import Transmission, decode_transmission, encode_transmission
+from smpchat.protocol.version import SENDING_PROXY, SMP_VERSIONS
+from smpchat.relay.subscriptions import Client
+
+FORWARDABLE = (commands.Send, commands.SKey, commands.LKey, commands.LGet)
+"""What senders need; everything else a proxy could use to learn or change who listens."""
+_NO_SECRET = ErrorCode.proxy("BROKER", "TRANSPORT", "NO_AUTH")
+
+
+class ForwardRefused(Exception):
+    """The proxy sent what cannot be opened. ``code`` is what it is answered; nothing was run."""
+
+    def __init__(self, code: ErrorCode) -> None:
+        self.code = code
+        super().__init__(f"a forwarded transmission is refused: {code}")
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedRequest:
+    """One opened RFWD.
+
+    Attributes:
+        client: Who sent what is inside, as the commands see it. It has no connection here.
+        transmission: What is inside, or the error that answers it.
+    """
+
+    client: Client
+    transmission: Transmission | ErrorCode
+    _corr_id: bytes
+    _proxy_secret: bytes = field(repr=False)
+    _client_secret: bytes = field(repr=False)
+    _forwarded: Forwarded
+
+    def answer(self, corr_id: bytes, entity_id: bytes, message: BrokerMessage) -> commands.RRes:
+        """RRES around the answer. Raises `ForwardRefused` if that does not fit."""
+        version, session_id = self._forwarded.version, self.client.session_id
+        transmission = Transmission(corr_id, entity_id, encode_broker(message, version))
+        try:
+            [content] = encode_batches([encode_transmission(transmission, version, session_id)])
+            sealed = seal_answer(self._client_secret, self._forwarded.corr_id, content)
+        except (EncodeError, CryptoError):
+            raise ForwardRefused(ErrorCode.BLOCK) from None
+        answer = ForwardedAnswer(self._forwarded.corr_id, sealed)
+        return commands.RRes(seal_for_proxy(self._proxy_secret, self._corr_id, answer))
+
+
+def open_request(proxy: Client, t: Transmission, body: bytes) -> ForwardedRequest:
+    """Opens both layers of RFWD.
+
+    Args:
+        proxy: The connection that it came on. The client inside authorises for this connection's session too.
+        t: The transmission of RFWD.
+        body: The body of RFWD.
+    Raises:
+        ForwardRefused: With CRYPTO for what does not decrypt, CMD SYNTAX or BLOCK for what is malformed.
+    """
+    try:
+        secret = proxy.session_secret()
+        if secret is None or proxy.session_key is None:
+            raise ForwardRefused(_NO_SECRET)
+        forwarded = open_at_relay(secret, t.corr_id, body)
+        if not SENDING_PROXY <= forwarded.version <= SMP_VERSIONS.maximum:
+            raise ForwardRefused(ErrorCode.cmd("SYNTAX"))
+        client_secret = proxy.session_key.exchange(forwarded.key)
+        content = open_forwarded(client_secret, forwarded.corr_id, forwarded.sealed)
+    except CryptoError:
+        raise ForwardRefused(ErrorCode.CRYPTO) from None
+    except DecodeError:
+        raise ForwardRefused(ErrorCode.cmd("SYNTAX")) from None
+    client = Client(forwarded.version, proxy.session_id, proxy.session_key)
+    transmission = _only_one(content, forwarded.version, proxy.session_id)
+    return ForwardedRequest(client, transmission, t.corr_id, secret, client_secret, forwarded)
+
+
+def _only_one(content: bytes, version: int, session_id: bytes) -> Transmission | ErrorCode:
+    try:
+        batch = decode_batch(content)
+    except DecodeError:
+        return ErrorCode.BLOCK
+    if len(batch) != 1:
+        raise ForwardRefused(ErrorCode.BLOCK)
+    try:
+        return decode_transmission(batch[0], version, session_id)
+    except DecodeError:
+        return ErrorCode.BLOCK

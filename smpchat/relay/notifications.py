@@ -1,0 +1,127 @@
+"""Notifiers of queues and what they are told: NKEY, NDEL, NSUB, and NMSG (smp-wire 5.5, 7.2 and 8.1).
+
+A notification is stored with the message that it is about and leaves with the next delivery, in the transaction that
+forgets it: a relay that dies right then has lost a notification, never a message.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.keys import AuthPublicKey, X25519PrivateKey, X25519PublicKey
+from smpchat.protocol import commands
+from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.messages import seal_notification
+from smpchat.protocol.transmission import NONCE_LENGTH, Transmission
+from smpchat.relay.authorisation import authorised
+from smpchat.relay.outgoing import Outgoing, answer, error
+from smpchat.relay.records import Notifier, Queue, QueueStore, StoredMessage
+from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
+
+MAX_WAITING = 128
+"""Notifications held for one notifier; the oldest give way, as the newest tell the same."""
+_ID_BYTES = 24
+
+
+class Notifications:
+    """The notifier's side of queues; holds who listens to which notifier."""
+
+    def __init__(self, store: QueueStore, entropy: Entropy) -> None:
+        self._store = store
+        self._entropy = entropy
+        self._subscriptions = Subscriptions(attrgetter("notified"))
+        self._pending: dict[bytes, None] = {}
+
+    @property
+    def due(self) -> bool:
+        """Whether `deliver` has something to do."""
+        return bool(self._pending)
+
+    def create(self, key: AuthPublicKey, dh_key: X25519PublicKey) -> tuple[Notifier, X25519PublicKey]:
+        """A notifier with a new id, not stored yet, and the relay's key for its recipient.
+
+        Raises:
+            CryptoError: The recipient's key has low order.
+        """
+        server_key = X25519PrivateKey.generate(self._entropy)
+        dh_secret = server_key.exchange(dh_key)
+        while self._store.by_notifier(notifier_id := self._entropy.random(_ID_BYTES)) is not None:
+            pass
+        return Notifier(notifier_id, key, dh_secret), server_key.public()
+
+    def nkey(self, client: Client, t: Transmission, command: commands.NKey, queue: Queue) -> list[Outgoing]:
+        """Gives the queue a new notifier, in place of any it has."""
+        try:
+            notifier, server_key = self.create(command.auth_key, command.dh_key)
+        except CryptoError:
+            return [error(client, t, ErrorCode.CRYPTO)]
+        ended = self.end(client, queue)
+        self._store.set_notifier(queue, notifier)
+        return [answer(client, t, commands.Nid(notifier.notifier_id, server_key)), *ended]
+
+    def ndel(self, client: Client, t: Transmission, command: commands.NDel, queue: Queue) -> list[Outgoing]:
+        """Removes the queue's notifier, if it has one."""
+        ended = self.end(client, queue)
+        self._store.delete_notifier(queue)
+        return [answer(client, t, commands.Ok()), *ended]
+
+    def nsub(self, client: Client, t: Transmission, command: commands.NSub) -> list[Outgoing]:
+        """Subscribes the connection to a notifier; another that had it is told END."""
+        queue = self._store.by_notifier(t.entity_id)
+        notifier = None if queue is None else queue.notifier
+        allowed = authorised(client, t, () if notifier is None else (notifier.key,))
+        if queue is None or notifier is None or not allowed:
+            return [error(client, t, ErrorCode.AUTH)]
+        out = [answer(client, t, commands.Sok())]
+        previous = self._subscriptions.subscribe(notifier.notifier_id, client)
+        if previous is not None:
+            out.append(Outgoing(previous, b"", notifier.notifier_id, commands.End()))
+        if queue.notifications:
+            self._pending[notifier.notifier_id] = None
+        return out
+
+    def sent(self, queue: Queue, message: StoredMessage) -> None:
+        """Notes a message that was just stored: one whose sender asked to notify is for the notifier too."""
+        notifier = queue.notifier
+        if notifier is None or not message.notification:
+            return
+        self._store.add_notification(queue, message.msg_id, message.timestamp, keep=MAX_WAITING)
+        if self._subscriptions.subscriber(notifier.notifier_id) is not None:
+            self._pending[notifier.notifier_id] = None
+
+    def end(self, client: Client, queue: Queue) -> list[Outgoing]:
+        """DELD for who listens to the queue's notifier, which is about to go, unless it is ``client`` itself."""
+        if queue.notifier is None:
+            return []
+        subscriber = self._subscriptions.end(queue.notifier.notifier_id)
+        if subscriber is None or subscriber is client:
+            return []
+        return [Outgoing(subscriber, b"", queue.notifier.notifier_id, commands.Deld())]
+
+    def deliver(self) -> list[Outgoing]:
+        """What has come together since the last call, as far as the connections have room."""
+        pending, self._pending = self._pending, {}
+        return [push for notifier_id in pending for push in self.resume(notifier_id)]
+
+    def resume(self, notifier_id: bytes) -> list[Outgoing]:
+        """What waits for one notifier, as far as its connection has room."""
+        client, queue = self._subscriptions.subscriber(notifier_id), self._store.by_notifier(notifier_id)
+        if client is None or queue is None or queue.notifier is None:
+            return []
+        room = max(0, MAX_UNSENT_PUSHES - client.unsent)
+        taken = self._store.take_notifications(queue, room)
+        client.unsent += len(taken)
+        if queue.notifications:
+            client.deferred[notifier_id] = None
+        pushes = []
+        for msg_id, timestamp in taken:
+            nonce = self._entropy.random(NONCE_LENGTH)
+            sealed = seal_notification(queue.notifier.dh_secret, nonce, msg_id, timestamp)
+            pushes.append(Outgoing(client, b"", notifier_id, commands.NMsg(nonce, sealed), push=True))
+        return pushes
+
+    def disconnect(self, client: Client) -> None:
+        """Forgets what a connection that ended listened to."""
+        self._subscriptions.drop(client)

@@ -1,0 +1,30 @@
+"""What the relay has to say: transmissions for connections, before they are encoded."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from smpchat.protocol.commands import BrokerMessage, Err
+from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.transmission import Transmission
+from smpchat.relay.subscriptions import Client
+
+
+class Outgoing(NamedTuple):
+    """One transmission to write. ``push``: a message that `Client.unsent` counts; subtract it when it is written."""
+
+    client: Client
+    corr_id: bytes
+    entity_id: bytes
+    message: BrokerMessage
+    push: bool = False
+
+
+def answer(client: Client, transmission: Transmission, message: BrokerMessage) -> Outgoing:
+    """The answer to a transmission, about the same entity."""
+    return Outgoing(client, transmission.corr_id, transmission.entity_id, message)
+
+
+def error(client: Client, transmission: Transmission, code: ErrorCode) -> Outgoing:
+    """The answer ERR to a transmission."""
+    return answer(client, transmission, Err(code))

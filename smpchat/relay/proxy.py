@@ -1,0 +1,218 @@
+"""The relay as a proxy: PRXY opens a session with another relay, PFWD sends through it (smp-wire 5.6).
+
+Each request is a task of its own, so that a slow relay holds up nobody else; their answers come in any order. What one
+client, and all of them together, can set going is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from smpchat.crypto.entropy import Entropy
+from smpchat.protocol import commands
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.commands import BrokerMessage
+from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.forwarding import Forwarded
+from smpchat.protocol.transmission import Transmission
+from smpchat.relay.destinations import DestinationRefused
+from smpchat.relay.outgoing import Outgoing, answer
+from smpchat.relay.relay_session import ProxyFailure, RelaySession, broker, open_relay_session
+from smpchat.relay.subscriptions import Client
+from smpchat.transport.base import BlockConnection, TransportError
+
+_log = logging.getLogger("smpchat.relay")
+
+Dial = Callable[[SMPServer, float], Awaitable[BlockConnection]]
+"""Connects to a relay within some seconds; raises `DestinationRefused` or `TransportError`."""
+Request = commands.Prxy | commands.PFwd
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyLimits:
+    """What clients may set going.
+
+    Attributes:
+        per_client: Requests of one connection that are under way; more wait.
+        sessions: Relays that sessions are held with. The one longest unused gives way to a new one.
+        connect: Seconds to reach another relay, and again for the hellos.
+        answer: Seconds that it has for an answer.
+    """
+
+    per_client: int = 32
+    sessions: int = 256
+    connect: float = 20.0
+    answer: float = 15.0
+
+
+class _Requests:
+    """What one client has asked for and was not answered yet."""
+
+    def __init__(self, at_once: int) -> None:
+        self.turn = asyncio.Semaphore(at_once)
+        self.tasks: set[asyncio.Task[None]] = set()
+
+
+_Destination = tuple[tuple[str, ...], int, bytes]
+
+
+class Proxy:
+    """Sessions with other relays, and the requests that use them.
+
+    Args:
+        dial: How to connect to another relay.
+        clock: Unix time in seconds.
+        password: What PRXY must carry, if anything.
+        respond: Given the answer of each request, once.
+    """
+
+    def __init__(
+        self,
+        dial: Dial,
+        *,
+        entropy: Entropy,
+        clock: Callable[[], float],
+        respond: Callable[[Outgoing], None],
+        password: str | None = None,
+        limits: ProxyLimits | None = None,
+    ) -> None:
+        self._dial = dial
+        self._entropy = entropy
+        self._clock = clock
+        self._respond = respond
+        self._password = None if password is None else password.encode()
+        self._limits = limits or ProxyLimits()
+        self._requests: dict[Client, _Requests] = {}
+        self._sessions: dict[_Destination, asyncio.Task[RelaySession]] = {}  # the one longest unused comes first
+        self._by_id: dict[bytes, tuple[_Destination, RelaySession]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def request(self, client: Client, t: Transmission, command: Request) -> ErrorCode | None:
+        """Begins a request.
+
+        Returns:
+            What to answer at once, or None when ``respond`` will get the answer.
+        """
+        refused = self._refusal(t, command)
+        if refused is not None:
+            return refused
+        requests = self._requests.setdefault(client, _Requests(self._limits.per_client))
+        task = asyncio.get_running_loop().create_task(self._run(requests.turn, client, t, command))
+        requests.tasks.add(task)
+        task.add_done_callback(requests.tasks.discard)
+        return None
+
+    def _refusal(self, t: Transmission, command: Request) -> ErrorCode | None:
+        match command:
+            case commands.Prxy(_, password):
+                right = self._password is None or hmac.compare_digest(self._password, password or b"")
+                return None if right else ErrorCode.proxy("BASIC_AUTH")
+            case commands.PFwd():
+                return None if t.entity_id in self._by_id else ErrorCode.proxy("NO_SESSION")
+
+    async def _run(self, turn: asyncio.Semaphore, client: Client, t: Transmission, command: Request) -> None:
+        async with turn:
+            try:
+                message = await self._perform(t, command)
+            except ProxyFailure as failure:
+                message = commands.Err(failure.code)
+            except Exception:
+                _log.exception("forwarding failed")
+                message = commands.Err(ErrorCode.INTERNAL)
+        self._respond(answer(client, t, message))
+
+    async def _perform(self, t: Transmission, command: Request) -> BrokerMessage:
+        match command:
+            case commands.Prxy(server):
+                return (await self._session(server)).pkey
+            case commands.PFwd(version, key, sealed):
+                session = self._used(t.entity_id)
+                if not session.pkey.versions.contains(version):
+                    raise broker("TRANSPORT", "VERSION")
+                return commands.PRes(await session.forward(Forwarded(t.corr_id, version, key, sealed)))
+
+    # --- sessions ----------------------------------------------------------------------------------------------
+
+    async def _session(self, server: SMPServer) -> RelaySession:
+        """The session with a relay; all who ask for it meanwhile wait for one attempt to open it."""
+        destination = (server.hosts, server.port_number, server.key_hash)
+        opening = self._sessions.pop(destination, None)
+        if opening is None:
+            self._make_room()
+            opening = asyncio.get_running_loop().create_task(self._open(destination, server))
+            opening.add_done_callback(lambda done: self._opened(destination, done))
+        self._sessions[destination] = opening
+        return await asyncio.shield(opening)  # who stops waiting must not end it for the others
+
+    def _used(self, session_id: bytes) -> RelaySession:
+        if session_id not in self._by_id:  # it ended while the request waited for its turn
+            raise ProxyFailure(ErrorCode.proxy("NO_SESSION"))
+        destination, session = self._by_id[session_id]
+        self._sessions[destination] = self._sessions.pop(destination)
+        return session
+
+    async def _open(self, destination: _Destination, server: SMPServer) -> RelaySession:
+        try:
+            connection = await self._dial(server, self._limits.connect)
+        except DestinationRefused as refused:
+            raise broker("HOST") from refused
+        except TransportError as failure:
+            _log.debug("another relay was not reached: %s", failure)
+            raise broker("NETWORK") from failure
+        try:
+            async with asyncio.timeout(self._limits.connect):
+                session = await open_relay_session(
+                    connection,
+                    server,
+                    entropy=self._entropy,
+                    now=datetime.fromtimestamp(self._clock(), UTC),
+                    timeout=self._limits.answer,
+                    on_end=lambda ended: self._forget(destination, ended),
+                )
+        except TimeoutError:
+            raise broker("TIMEOUT") from None
+        self._by_id[session.pkey.session_id] = (destination, session)
+        self._running.add(session.finished)
+        session.finished.add_done_callback(self._running.discard)
+        return session
+
+    def _opened(self, destination: _Destination, opening: asyncio.Task[RelaySession]) -> None:
+        if opening.cancelled() or opening.exception() is not None:
+            self._sessions.pop(destination, None)
+
+    def _forget(self, destination: _Destination, session: RelaySession) -> None:
+        del self._by_id[session.pkey.session_id], self._sessions[destination]
+
+    def _make_room(self) -> None:
+        if len(self._sessions) < self._limits.sessions:
+            return
+        open_sessions = {destination: session for destination, session in self._by_id.values()}
+        unused = (open_sessions[which] for which in self._sessions if which in open_sessions)
+        longest_unused = next((session for session in unused if session.idle), None)
+        if longest_unused is None:
+            raise broker("NETWORK")
+        longest_unused.end()
+
+    # --- ends --------------------------------------------------------------------------------------------------
+
+    def drop(self, client: Client) -> None:
+        """Forgets a connection that ended; what it sent last may still reach the other relay."""
+        requests = self._requests.pop(client, None)
+        for task in list(requests.tasks) if requests is not None else ():
+            task.cancel()
+
+    async def close(self) -> None:
+        """Ends all sessions and requests; those are not answered."""
+        for client in list(self._requests):
+            self.drop(client)
+        for _, session in list(self._by_id.values()):
+            session.end()
+        openings = list(self._sessions.values())  # those under way: the others are forgotten by now
+        for opening in openings:
+            opening.cancel()
+        await asyncio.gather(*openings, *self._running, return_exceptions=True)

@@ -1,0 +1,216 @@
+"""One session of this relay, as a proxy, with another relay (smp-wire 5.6)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import CryptoError
+from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.protocol import commands
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.block import decode_batch, encode_batches
+from smpchat.protocol.commands import BrokerMessage, decode_broker, encode_command
+from smpchat.protocol.errors import ErrorCode, HandshakeError, IdentityError, ProtocolError, VersionError
+from smpchat.protocol.forwarding import Forwarded, open_at_proxy, seal_for_relay
+from smpchat.protocol.session import ClientHandshake, SMPSession
+from smpchat.protocol.transmission import Transmission, decode_transmission, encode_transmission
+from smpchat.protocol.version import PROXIED_VERSIONS, SMP_VERSIONS, VersionRange
+from smpchat.transport.base import BlockConnection, TransportError
+from smpchat.transport.chain import ChainRefused, verify_chain
+
+_log = logging.getLogger("smpchat.relay")
+
+
+class ProxyFailure(Exception):
+    """A transmission could not be forwarded. ``code`` is what the client is answered."""
+
+    def __init__(self, code: ErrorCode) -> None:
+        self.code = code
+        super().__init__(f"not forwarded: {code}")
+
+
+def broker(*words: str, text: str | None = None) -> ProxyFailure:
+    """The failure ``PROXY BROKER …``: between this relay and the other."""
+    return ProxyFailure(ErrorCode(("PROXY", "BROKER", *words), None if text is None else text.encode()))
+
+
+class RelaySession:
+    """An open session; made by `open_relay_session`.
+
+    Args:
+        timeout: Seconds that the relay has for each answer.
+        on_end: Called once when the session has ended.
+    Attributes:
+        pkey: What clients are told about it.
+        finished: Done when the connection is closed too.
+    """
+
+    def __init__(
+        self,
+        connection: BlockConnection,
+        smp: SMPSession,
+        versions: VersionRange,
+        secret: bytes,
+        *,
+        entropy: Entropy,
+        timeout: float,
+        on_end: Callable[[RelaySession], None],
+    ) -> None:
+        assert smp.signed_key is not None  # a version that can be proxied has it
+        self.pkey = commands.PKey(smp.session_id, versions, smp.chain, smp.signed_key)
+        self._connection = connection
+        self._smp = smp
+        self._secret = secret
+        self._entropy = entropy
+        self._timeout = timeout
+        self._waiting: dict[bytes, asyncio.Future[BrokerMessage]] = {}
+        self._heard = 0
+        self._ended = False
+        self._closing: asyncio.Task[None] | None = None
+        self._on_end = on_end
+        self.finished = asyncio.get_running_loop().create_task(self._read())
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for an answer."""
+        return not self._waiting
+
+    async def forward(self, forwarded: Forwarded) -> bytes:
+        """What the relay answers, sealed for the client.
+
+        Raises:
+            ProxyFailure: ``BROKER`` with TIMEOUT, NETWORK or what else went wrong, ``PROTOCOL`` with the relay's error.
+        """
+        if self._ended:
+            raise broker("NETWORK")
+        corr_id = self._entropy.random(24)
+        block = self._block(corr_id, forwarded)
+        response: asyncio.Future[BrokerMessage] = asyncio.get_running_loop().create_future()
+        response.add_done_callback(lambda done: done.cancelled() or done.exception())  # asking marks it as seen
+        self._waiting[corr_id] = response
+        heard = self._heard
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._connection.send([block])
+                message = await response
+        except TimeoutError:
+            if self._heard == heard:  # nothing at all: the next client gets a new connection
+                self.end()
+            raise broker("TIMEOUT") from None
+        except TransportError:
+            raise broker("NETWORK") from None
+        finally:
+            del self._waiting[corr_id]
+        return self._open(corr_id, forwarded, message)
+
+    def _block(self, corr_id: bytes, forwarded: Forwarded) -> bytes:
+        version, session_id = self._smp.version, self._smp.session_id
+        body = encode_command(commands.RFwd(seal_for_relay(self._secret, corr_id, forwarded)), version)
+        data = encode_transmission(Transmission(corr_id, b"", body), version, session_id)
+        try:
+            [content] = encode_batches([data], encrypted=self._smp.encrypts)
+        except EncodeError:
+            raise broker("TRANSPORT", "LARGE_MSG") from None
+        return self._smp.seal_block(content)
+
+    def _open(self, corr_id: bytes, forwarded: Forwarded, message: BrokerMessage) -> bytes:
+        match message:
+            case commands.RRes(body):
+                try:
+                    answer = open_at_proxy(self._secret, corr_id, body)
+                except CryptoError:
+                    raise ProxyFailure(ErrorCode.CRYPTO) from None
+                except DecodeError:
+                    raise broker("RESPONSE", text="CMD SYNTAX") from None
+                if answer.corr_id != forwarded.corr_id:
+                    raise broker("UNEXPECTED", text="RRES")
+                return answer.sealed
+            case commands.Err(code):
+                raise ProxyFailure(ErrorCode(("PROXY", "PROTOCOL", *code.words), code.text))
+        raise broker("UNEXPECTED", text=type(message).__name__.upper())
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                content = self._smp.open_block(await self._connection.receive())
+                self._heard += 1
+                for data in decode_batch(content):
+                    self._settle(decode_transmission(data, self._smp.version, self._smp.session_id))
+        except (TransportError, ProtocolError, DecodeError) as failure:
+            _log.debug("the session with another relay ended: %s", failure)
+        finally:
+            self._end()
+            await self._connection.close()
+
+    def _settle(self, t: Transmission) -> None:
+        response = self._waiting.get(t.corr_id)
+        if response is None or response.done():
+            return
+        try:
+            response.set_result(decode_broker(t.body, self._smp.version))
+        except DecodeError:
+            response.set_exception(broker("RESPONSE", text="CMD SYNTAX"))
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        for response in self._waiting.values():
+            if not response.done():
+                response.set_exception(broker("NETWORK"))
+        self._on_end(self)
+
+    def end(self) -> None:
+        """Ends the session; who waits for an answer is told. May be repeated."""
+        self._end()
+        if self._closing is None:  # reading ends with the connection
+            self._closing = asyncio.get_running_loop().create_task(self._connection.close())
+
+
+async def open_relay_session(
+    connection: BlockConnection,
+    server: SMPServer,
+    *,
+    entropy: Entropy,
+    now: datetime,
+    timeout: float,  # noqa: ASYNC109 - of answers; opening has the caller's limit
+    on_end: Callable[[RelaySession], None],
+) -> RelaySession:
+    """Exchanges hellos as a proxy; a failure closes the connection.
+
+    Args:
+        now: When the relay's certificates must be valid.
+        timeout, on_end: See `RelaySession`.
+    Raises:
+        ProxyFailure: It is not the relay in the address, or speaks no version that can be proxied, or went away.
+    """
+    try:
+        handshake = ClientHandshake(
+            server.key_hash, connection.session_id, connection.peer_leaf, SMP_VERSIONS, entropy, proxy=True
+        )
+        hello, smp = handshake.receive_hello(await connection.receive())
+        versions = smp.versions.common(PROXIED_VERSIONS)
+        if versions is None or smp.peer_session_key is None or smp.own_session_key is None:
+            raise broker("TRANSPORT", "VERSION")
+        verify_chain(smp.chain, server.key_hash, now)
+        secret = smp.own_session_key.exchange(smp.peer_session_key)
+        await connection.send([hello])
+        return RelaySession(connection, smp, versions, secret, entropy=entropy, timeout=timeout, on_end=on_end)
+    except BaseException as failure:
+        await connection.close()
+        match failure:
+            case IdentityError() | ChainRefused():
+                raise broker("TRANSPORT", "HANDSHAKE", "IDENTITY") from failure
+            case VersionError():
+                raise broker("TRANSPORT", "VERSION") from failure
+            case HandshakeError():
+                raise broker("TRANSPORT", "HANDSHAKE", "PARSE") from failure
+            case CryptoError():
+                raise broker("TRANSPORT", "HANDSHAKE", "BAD_AUTH") from failure
+            case TransportError():
+                raise broker("NETWORK") from failure
+        raise
