@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from smpchat.encoding.codec import Codec, mapped, non_empty, record, short_bytes
@@ -56,12 +57,18 @@ def parse_server(text: str) -> SMPServerAddress:
     match = _ADDRESS.fullmatch(text.strip())
     if not match:
         raise DecodeError("smp://FINGERPRINT@HOST:PORT expected")
-    hosts = tuple(host.strip("[]") for host in match["hosts"].split(","))
-    server = SMPServer(_hosts(hosts), _port(match["port"] or ""), from_base64url(match["key"], "fingerprint"))
-    return SMPServerAddress(server, match["password"])
+    key_hash = from_base64url(match["key"], "fingerprint")
+    return SMPServerAddress(checked_server(match["hosts"].split(","), match["port"] or "", key_hash), match["password"])
+
+
+def checked_server(hosts: Iterable[str], port: str, key_hash: bytes) -> SMPServer:
+    """A relay from texts of others; IPv6 hosts may stand in brackets. Raises `DecodeError`."""
+    return SMPServer(_hosts(tuple(host.strip("[]") for host in hosts)), _port(port), key_hash)
 
 
 def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    if not hosts:
+        raise DecodeError("host name expected")
     for host in hosts:
         if not _HOST.fullmatch(host):
             raise DecodeError("host name expected")
