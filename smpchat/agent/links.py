@@ -113,7 +113,7 @@ def format_link(link: ConnectionLink, scheme: LinkScheme = LinkScheme.SIMPLEX) -
     if link.client_data is not None:
         parameters.append(("data", link.client_data))
     if isinstance(link, InvitationLink) and link.reply_key:
-        parameters.append(("rk", to_base64url(link.reply_key.der, padding=False)))
+        parameters.append(("rk", _reply_key_text(link.reply_key)))
     return f"{scheme}/{mode}#/?{write_query(parameters)}"
 
 
@@ -181,6 +181,13 @@ def _reply_key(text: str) -> Ed25519PublicKey:
     if len(text) != _REPLY_KEY_LENGTH:
         raise DecodeError("reply key of a wrong length")
     try:
-        return Ed25519PublicKey.from_der(from_base64url(text, "reply key"))
+        key = Ed25519PublicKey.from_der(from_base64url(text, "reply key"))
     except KeyFormatError:
         raise DecodeError("reply key of another kind") from None
+    if _reply_key_text(key) != text:  # the last character has two bits to spare
+        raise DecodeError("reply key in another form")
+    return key
+
+
+def _reply_key_text(key: Ed25519PublicKey) -> str:
+    return to_base64url(key.der, padding=False)
