@@ -4,6 +4,7 @@ Errors::
 
     AgentError                 root; every leaf a person can meet carries a sentence and a hint
     ├── LinkError              text that is not a connection link; names the part that is wrong
+    ├── LinkDataError          what a relay keeps behind a short link does not belong to the link
     ├── OwnLinkError           a link made by this profile
     ├── LinkJoinedError        a link this profile has joined already
     ├── IncompatibleVersion    version ranges of a layer do not overlap

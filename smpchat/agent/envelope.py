@@ -15,7 +15,6 @@ from smpchat.encoding.codec import (
     boolean,
     int64,
     large_bytes,
-    mapped,
     maybe,
     non_empty,
     pair,
@@ -212,23 +211,18 @@ class InvitationEnvelope:
 
 @dataclass(frozen=True, slots=True)
 class RatchetKeyEnvelope:
-    """``R``: ratchet re-synchronisation; not encrypted by the ratchet."""
+    """``R``: ratchet re-synchronisation; not encrypted by the ratchet.
+
+    Attributes:
+        info: Opaque here; apps send the agent message `RatchetInfo`.
+    """
 
     agent_version: int
     e2e_params: E2EParams
-    message: RatchetInfo
+    info: bytes
 
 
 AgentEnvelope = Confirmation | MessageEnvelope | InvitationEnvelope | RatchetKeyEnvelope
-
-_ratchet_info = mapped(tail, lambda data: _only_ratchet_info(data), agent_message.encode)
-
-
-def _only_ratchet_info(data: bytes) -> RatchetInfo:
-    message = agent_message.decode(data, "ratchet information")
-    if not isinstance(message, RatchetInfo):
-        raise DecodeError("an R envelope holds another agent message")
-    return message
 
 
 def _read_envelope(reader: Reader) -> AgentEnvelope:
@@ -241,7 +235,7 @@ def _read_envelope(reader: Reader) -> AgentEnvelope:
         case b"I":
             return InvitationEnvelope(version, large_bytes.read(reader), reader.rest())
         case b"R":
-            return RatchetKeyEnvelope(version, e2e_params.read(reader), _ratchet_info.read(reader))
+            return RatchetKeyEnvelope(version, e2e_params.read(reader), reader.rest())
     raise DecodeError("agent envelope: unknown tag", offset)
 
 
@@ -255,7 +249,7 @@ def _write_envelope(envelope: AgentEnvelope) -> bytes:
         case InvitationEnvelope(_, link, conn_info):
             return version + b"I" + large_bytes.write(link) + conn_info
         case RatchetKeyEnvelope(_, params, info):
-            return version + b"R" + e2e_params.write(params) + _ratchet_info.write(info)
+            return version + b"R" + e2e_params.write(params) + info
 
 
 agent_envelope: Codec[AgentEnvelope] = Codec(_write_envelope, _read_envelope)

@@ -21,6 +21,12 @@ class LinkError(AgentError):
     hint = "Copy the whole link again: it starts with simplex: or https:// and has no blanks."
 
 
+class LinkDataError(AgentError):
+    """What a relay keeps behind a short link does not belong to the link, or does not fit there."""
+
+    hint = "Ask for a new link, or for the full one."
+
+
 class OwnLinkError(AgentError):
     """The link was made by this very profile."""
 

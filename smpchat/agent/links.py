@@ -15,6 +15,7 @@ from typing import TypeVar
 from smpchat.agent.envelope import AGENT_VERSIONS
 from smpchat.agent.errors import IncompatibleVersion, LinkError
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueURI, queue_uri_from_text, queue_uri_to_text
+from smpchat.agent.short_links import ShortLink, is_short_link, parse_short_link
 from smpchat.crypto.agreement import E2EParamsRange, e2e_params_from_text, e2e_params_to_text
 from smpchat.crypto.errors import KeyFormatError
 from smpchat.crypto.keys import Ed25519PublicKey
@@ -29,7 +30,6 @@ MAX_LINK_LENGTH = 16_384
 """Longest text looked at; the longest real link, two queues and a KEM key, is under 5,000 characters."""
 
 _LINK = re.compile(r"(simplex:|https://[^/#?\s]+)/(invitation|contact)/?#/?\??(.*)", re.DOTALL)
-_SHORT_LINK = re.compile(r"(simplex:|https://[^/#?\s]+)/[a-z]/?#", re.IGNORECASE)
 _REPLY_KEY_LENGTH = 59
 """Characters of base64url, without padding, of the 44-byte DER of an Ed25519 key."""
 
@@ -73,6 +73,7 @@ class ContactLink:
 
 
 ConnectionLink = InvitationLink | ContactLink
+"""A full link: everything needed to connect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +113,12 @@ def format_link(link: ConnectionLink, scheme: LinkScheme = LinkScheme.SIMPLEX) -
     if link.client_data is not None:
         parameters.append(("data", link.client_data))
     if isinstance(link, InvitationLink) and link.reply_key:
-        parameters.append(("rk", to_base64url(link.reply_key.der, padding=False)))
+        parameters.append(("rk", _reply_key_text(link.reply_key)))
     return f"{scheme}/{mode}#/?{write_query(parameters)}"
 
 
-def parse_link(text: str) -> ConnectionLink:
-    """Reads a link as people paste it: blanks around it are dropped, unknown parameters ignored.
+def parse_link(text: str) -> ConnectionLink | ShortLink:
+    """Reads a link, full or short, as people paste it: blanks around it are dropped, unknown parameters ignored.
 
     Raises:
         LinkError: One sentence naming the part that is wrong.
@@ -127,8 +128,8 @@ def parse_link(text: str) -> ConnectionLink:
         raise LinkError("The link is empty.")
     if len(text) > MAX_LINK_LENGTH:
         raise LinkError(f"This is {len(text):,} characters long; no connection link is that long.")
-    if _SHORT_LINK.match(text):
-        raise LinkError("This is a short link, which this version cannot open: ask for the full link.")
+    if is_short_link(text):
+        return parse_short_link(text)
     match = _LINK.match(text)
     if not match:
         raise LinkError("This is not a SimpleX connection link.")
@@ -180,6 +181,13 @@ def _reply_key(text: str) -> Ed25519PublicKey:
     if len(text) != _REPLY_KEY_LENGTH:
         raise DecodeError("reply key of a wrong length")
     try:
-        return Ed25519PublicKey.from_der(from_base64url(text, "reply key"))
+        key = Ed25519PublicKey.from_der(from_base64url(text, "reply key"))
     except KeyFormatError:
         raise DecodeError("reply key of another kind") from None
+    if _reply_key_text(key) != text:  # the last character has two bits to spare
+        raise DecodeError("reply key in another form")
+    return key
+
+
+def _reply_key_text(key: Ed25519PublicKey) -> str:
+    return to_base64url(key.der, padding=False)

@@ -11,7 +11,7 @@ from smpchat.crypto.keys import X25519PublicKey, key_from_text, key_to_text, x25
 from smpchat.encoding.codec import Codec, non_empty, record, short_bytes, word16
 from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.encoding.text import from_base64url, read_query, to_base64url, write_query
-from smpchat.protocol.address import SMPServer, format_server, parse_server, smp_server
+from smpchat.protocol.address import SMPServer, checked_server, format_server, parse_server, smp_server
 from smpchat.protocol.commands import QueueMode
 from smpchat.protocol.version import VersionRange, version_range
 
@@ -174,7 +174,7 @@ def queue_uri_from_text(text: str) -> QueueURI:
             mode = None
     return QueueURI(
         versions=VersionRange.parse(parameters.get("v", "1")),
-        server=SMPServer(hosts, server.server.port, server.server.key_hash),
+        server=checked_server(hosts, server.server.port, server.server.key_hash),
         sender_id=from_base64url(sender_id, "sender id"),
         dh_key=key_from_text(X25519PublicKey, key_text, "queue key"),
         mode=mode,

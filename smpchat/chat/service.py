@@ -14,6 +14,7 @@ from smpchat.agent import handshake, links
 from smpchat.agent.connection import Context
 from smpchat.agent.errors import LinkError, LinkJoinedError
 from smpchat.agent.handshake import ConnectionState, Terms, Variant
+from smpchat.agent.short_links import ShortContact, ShortInvitation
 from smpchat.agent.store import connections, outgoing
 from smpchat.agent.store.connections import Connection
 from smpchat.agent.store.database import Database, Migrations
@@ -154,6 +155,8 @@ class ChatService:
             LinkJoinedError, OwnLinkError: Nothing is left to join.
         """
         link = links.parse_link(link_text)
+        if isinstance(link, ShortInvitation | ShortContact):
+            raise LinkError("This is a short link, which this version cannot open: ask for the full link.")
         if not isinstance(link, links.InvitationLink):
             raise LinkError("This is a contact address, which this version cannot use: ask for a one-time invitation.")
         alias = check_alias(alias) if alias is not None else None

@@ -27,7 +27,7 @@ MAX_COMPRESSED = 13_380
 """Longest compressed message, and longest JSON that stays plain where a longer one is compressed."""
 MAX_COMPRESSED_INFO = 10_968
 """The same for connection info."""
-MAX_EXPANDED = zstd.MAX_CONTENT
+MAX_EXPANDED = zstd.MAX_DECOMPRESSED
 """Most bytes that one body is expanded to, over all its compressed parts."""
 MAX_SHARED_ID = 255
 """Longest id of a message that is kept, in characters; apps write 24."""

@@ -214,5 +214,10 @@ def security_code(associated_data: bytes) -> str:
 
     Source: agent-wire 4.10; SHA-256 of the associated data as one big-endian number.
     """
-    digits = str(int.from_bytes(hashlib.sha256(associated_data).digest(), "big"))
+    return grouped_digits(int.from_bytes(hashlib.sha256(associated_data).digest(), "big"))
+
+
+def grouped_digits(number: int) -> str:
+    """Decimal digits in groups of five from the left, as people read them to each other."""
+    digits = str(number)
     return " ".join(digits[i : i + 5] for i in range(0, len(digits), 5))

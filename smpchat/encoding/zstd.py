@@ -1,45 +1,58 @@
-"""Zstandard frames as SimpleX apps make them: one frame, its content size written in it, at most 65,536 bytes."""
+"""Zstandard frames from peers: decompressed only as far as their header promises, and never beyond a limit.
+
+The library (``compression.zstd`` from Python 3.14, the package ``backports.zstd`` before) is imported when first used.
+Source of the limits: agent-wire 6.6; a bomb of a few bytes must not cost memory.
+"""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.reader import DecodeError, EncodeError
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-MAX_CONTENT = 65_536
-"""Longest content of a frame that is opened, in bytes (agent-wire 6.6)."""
+MAX_DECOMPRESSED = 65_536
+"""Longest content of a frame, in bytes: the limit of current apps."""
 LEVEL = 3
-"""The apps' own."""
+"""What apps compress with."""
+_MAX_WINDOW_LOG = 21
+"""Windows of up to 2 MiB, the largest that level 3 makes: a header may ask for gigabytes."""
+
+
+def _library() -> Any:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd
 
 
 def compress(data: bytes) -> bytes:
-    """A frame that holds ``data``, with its size."""
-    return zstd.compress(data, LEVEL)
+    """One frame that tells its content's size. Raises `EncodeError` for more than peers take."""
+    if len(data) > MAX_DECOMPRESSED:
+        raise EncodeError(f"{len(data)} bytes; at most {MAX_DECOMPRESSED} are compressed")
+    return bytes(_library().compress(data, LEVEL))
 
 
-def decompress(frame: bytes) -> bytes:
-    """The content of one frame.
-
-    The size that the frame announces is looked at first, and no more than that is ever expanded.
+def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
+    """The content of exactly one frame.
 
     Raises:
-        DecodeError: No frame, a frame without its content size, one over `MAX_CONTENT`, or bytes after the frame.
+        DecodeError: No frame, a damaged one, bytes behind it, a header without the content's size, or content of more
+            than ``limit`` bytes.
     """
+    zstd = _library()
     try:
         size = zstd.get_frame_info(frame).decompressed_size
         if size is None:
-            raise DecodeError("compressed data does not say how long it is")
-        if size > MAX_CONTENT:
-            raise DecodeError(f"compressed data expands to {size} bytes; at most {MAX_CONTENT} are opened")
-        decompressor = zstd.ZstdDecompressor()
-        content = decompressor.decompress(frame, max_length=size + 1)
-    except zstd.ZstdError as error:
-        raise DecodeError("compressed data is no zstd frame") from error
-    if not decompressor.eof or len(content) != size or decompressor.unused_data:
-        raise DecodeError("compressed data is not one whole zstd frame")
+            raise DecodeError("the compressed data does not tell its size")
+        if size > limit:
+            raise DecodeError(f"the compressed data holds {size} bytes; at most {limit} are taken")
+        options = {zstd.DecompressionParameter.window_log_max: _MAX_WINDOW_LOG}
+        decompressor = zstd.ZstdDecompressor(options=options)
+        content = bytes(decompressor.decompress(frame, max_length=size + 1))
+    except zstd.ZstdError:
+        raise DecodeError("damaged compressed data") from None
+    if len(content) != size or not decompressor.eof or decompressor.unused_data:
+        raise DecodeError("damaged compressed data")
     return content

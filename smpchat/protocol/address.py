@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
 from smpchat.encoding.codec import Codec, mapped, non_empty, record, short_bytes
 from smpchat.encoding.reader import DecodeError
@@ -11,7 +13,7 @@ from smpchat.encoding.text import from_base64url, to_base64url
 
 DEFAULT_PORT = 5223
 
-_HOST = re.compile(r"[^:#,;/@\s]+|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+")
+_HOST = re.compile(r"[^:#,;/@\[\]\s]+")
 _ADDRESS = re.compile(
     r"smp://(?P<key>[A-Za-z0-9_-]+=*)(?::(?P<password>[^@\s:/]+))?@(?P<hosts>(?:\[[^\]]*\]|[^/#?:\s])+)(?::(?P<port>[0-9]{1,5}))?/?"
 )
@@ -56,16 +58,33 @@ def parse_server(text: str) -> SMPServerAddress:
     match = _ADDRESS.fullmatch(text.strip())
     if not match:
         raise DecodeError("smp://FINGERPRINT@HOST:PORT expected")
-    hosts = tuple(host.strip("[]") for host in match["hosts"].split(","))
-    server = SMPServer(_hosts(hosts), _port(match["port"] or ""), from_base64url(match["key"], "fingerprint"))
-    return SMPServerAddress(server, match["password"])
+    key_hash = from_base64url(match["key"], "fingerprint")
+    return SMPServerAddress(checked_server(match["hosts"].split(","), match["port"] or "", key_hash), match["password"])
+
+
+def checked_server(hosts: Iterable[str], port: str, key_hash: bytes) -> SMPServer:
+    """A relay from texts of others; IPv6 hosts may stand in brackets. Raises `DecodeError`."""
+    return SMPServer(_hosts(tuple(hosts)), _port(port), key_hash)
 
 
 def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
-    for host in hosts:
-        if not _HOST.fullmatch(host):
-            raise DecodeError("host name expected")
-    return hosts
+    if not hosts:
+        raise DecodeError("host name expected")
+    return tuple(map(_host, hosts))
+
+
+def _host(text: str) -> str:
+    """A name or an address; an IPv6 address may come in brackets, and goes without."""
+    if _HOST.fullmatch(text):
+        return text
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        IPv6Address(bare)
+    except ValueError:
+        raise DecodeError("host name expected") from None
+    if "%" in bare:
+        raise DecodeError("an address with a zone means nothing to others")
+    return bare
 
 
 def _port(text: str) -> str:

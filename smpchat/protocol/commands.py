@@ -6,7 +6,6 @@ errors. Only NEW, IDS, SOK, DELD and BLOCKED differ between versions.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -27,6 +26,7 @@ from smpchat.encoding.codec import (
     tail,
     word16,
 )
+from smpchat.encoding.json_text import parse_json
 from smpchat.encoding.reader import DecodeError, EncodeError, Reader
 from smpchat.protocol.address import SMPServer, smp_server
 from smpchat.protocol.errors import ErrorCode, error_code
@@ -552,10 +552,7 @@ def _ids_fields(context: _Context) -> Codec[Ids]:
 
 
 def _check_json(data: bytes) -> Info:
-    try:
-        json.loads(data)
-    except (ValueError, RecursionError):
-        raise DecodeError("queue information is no JSON") from None
+    parse_json(data, "queue information")
     return Info(data)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from smpchat.encoding.codec import Codec, short_bytes
+from smpchat.encoding.json_text import parse_json
 from smpchat.encoding.reader import DecodeError, Reader
 
 _PLAIN = frozenset("BLOCK SESSION AUTH SERVICE CRYPTO QUOTA NO_MSG LARGE_MSG EXPIRED INTERNAL DUPLICATE_".split())
@@ -114,10 +114,7 @@ def _read_blocked(reader: Reader) -> ErrorCode:
     if not text.startswith(b" reason=") or reason.decode("ascii", "replace") not in _BLOCKING:
         raise DecodeError("reason for blocking expected")
     if comma:
-        try:
-            json.loads(notice)
-        except (ValueError, RecursionError):
-            raise DecodeError("notice about blocking expected") from None
+        parse_json(notice, "notice about blocking")
     return ErrorCode(("BLOCKED",), text[1:])
 
 

@@ -6,11 +6,11 @@ file or an unknown format included; 2 without files.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.vectors.documents import read_document
 from tests.vectors.registry import checks_of
 
 
@@ -24,10 +24,10 @@ def reason(error: Exception) -> str:
 def run_file(path: Path) -> tuple[int, list[str]]:
     """How many checks of the file passed, and a line for each that did not.
 
-    A file that cannot be read, is not JSON or has no known format is one failure.
+    A file that cannot be read or has no known format is one failure.
     """
     try:
-        checks = checks_of(json.loads(path.read_bytes()))
+        checks = checks_of(read_document(path))
     except Exception as error:  # whatever is wrong with the file, it is reported and the next one still runs
         return 0, [f"{path}: {reason(error)}"]
     passed, failures = 0, []

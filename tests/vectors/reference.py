@@ -57,23 +57,31 @@ def key_checks(
     name: str, record: dict[str, Any], private_kind: PrivateKind, public_kind: PublicKind
 ) -> Iterator[Check]:
     """The forms of one key pair: raw, DER, length byte and DER, base64url."""
+    yield from private_key_checks(name, record["private"], private_kind)
     private = private_kind(hexadecimal(record["private"]["raw"]))
     public = public_kind(hexadecimal(record["public"]["raw"]))
-    pkcs8 = hexadecimal(record["private"]["pkcs8_der"])
-    der = hexadecimal(record["public"]["der"])
-    yield equals(f"{name}: private key to PKCS#8", lambda: private.der, pkcs8)
-    yield equals(f"{name}: private key from PKCS#8", lambda: private_kind.from_der(pkcs8), private)
     yield equals(f"{name}: public key from private", private.public, public)
+    yield from public_key_checks(name, record["public"], public_kind)
+
+
+def private_key_checks(name: str, record: dict[str, Any], kind: PrivateKind) -> Iterator[Check]:
+    """The forms of one private key."""
+    private, pkcs8 = kind(hexadecimal(record["raw"])), hexadecimal(record["pkcs8_der"])
+    yield equals(f"{name}: private key to PKCS#8", lambda: private.der, pkcs8)
+    yield equals(f"{name}: private key from PKCS#8", lambda: kind.from_der(pkcs8), private)
+
+
+def public_key_checks(name: str, record: dict[str, Any], kind: PublicKind) -> Iterator[Check]:
+    """The forms of one public key."""
+    public, der = kind(hexadecimal(record["raw"])), hexadecimal(record["der"])
     yield equals(f"{name}: public key to DER", lambda: public.der, der)
-    yield equals(f"{name}: public key from DER", lambda: public_kind.from_der(der), public)
-    if "smp" in record["public"]:
+    yield equals(f"{name}: public key from DER", lambda: kind.from_der(der), public)
+    if "smp" in record:
         yield equals(
-            f"{name}: public key on the wire",
-            lambda: short_bytes.encode(public.der),
-            hexadecimal(record["public"]["smp"]),
+            f"{name}: public key on the wire", lambda: short_bytes.encode(public.der), hexadecimal(record["smp"])
         )
-    if "str" in record["public"]:
-        yield equals(f"{name}: public key as text", lambda: key_to_text(public), record["public"]["str"])
+    if "str" in record:
+        yield equals(f"{name}: public key as text", lambda: key_to_text(public), record["str"])
 
 
 _STATE_FIELDS = frozenset(

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 
+from smpchat.agent.presets import SIMPLEX_SERVERS
 from smpchat.chat.errors import InputError
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -15,20 +16,6 @@ from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay import daemon
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status as relay_status
-
-_PRESETS = """
-u2dS9sG8nMNURyZwqASV4yROM28Er0luVTx5X1CsMrU=@smp4.simplex.im
-hpq7_4gGJiilmz5Rf-CswuU5kZGkm_zOIooSw6yALRg=@smp5.simplex.im
-PQUV2eL0t7OStZOoAsPEV2QYWt4-xilbakvGUGOItUo=@smp6.simplex.im
-0YuTwO05YJWS8rkjn9eLJDjQhFKvIYd8d4xG8X1blIU=@smp8.simplex.im
-SkIkI6EPd2D63F4xFKfHk7I1UGZVNn6k1QWZ5rcyr6w=@smp9.simplex.im
-6iIcWT_dF2zN_w5xzZEY7HI2Prbh3ldP07YTyDexPjE=@smp10.simplex.im
-1OwYGt-yqOfe2IyVHhxz3ohqo3aCCMjtB-8wn4X_aoY=@smp11.simplex.im
-UkMFNAXLXeAAe0beCa4w6X_zp18PwxSaSjY17BKUGXQ=@smp12.simplex.im
-enEkec4hlR3UtKx2NMpOUK_K4ZuDxjWBO1d9Y4YXVaA=@smp14.simplex.im
-h--vW7ZSkXPeOUpfxlFGgauQmXNFOzGoizak7Ult7cw=@smp15.simplex.im
-"""
-"""Public SimpleX servers without the onion addresses (agent-wire 2.10)."""
 
 
 def show_relay(environment: Environment) -> None:
@@ -130,7 +117,7 @@ def server_change(environment: Environment, change: str, address: str) -> int:
         elif change == "remove":
             service.remove_server(address)
         elif address == "simplex":
-            service.use_servers([f"smp://{preset}" for preset in _PRESETS.split()])
+            service.use_servers(list(map(format_server, SIMPLEX_SERVERS)))
         else:
             service.use_servers([] if address == "embedded" else [address])
     finally:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 
 import pytest
 
@@ -19,8 +20,12 @@ from smpchat.chat.wire import (
     shared_id,
 )
 from smpchat.encoding.reader import DecodeError
-from smpchat.encoding.zstd import compress
 from smpchat.protocol.version import VersionRange
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 OK = b'{"v":"1-16","event":"x.ok","params":{}}'
 OK_ENVELOPE = Envelope("x.ok", {}, None, VersionRange(1, 16))
@@ -35,7 +40,7 @@ def listed(*items: bytes) -> bytes:
 
 
 def frame(data: bytes) -> bytes:
-    return b"1" + large(compress(data))
+    return b"1" + large(zstd.compress(data))
 
 
 def plain(data: bytes) -> bytes:
@@ -120,7 +125,7 @@ class TestReading:
         assert isinstance(bad, Unreadable) and good == OK_ENVELOPE
 
     def test_bombs_are_refused(self) -> None:
-        with pytest.raises(DecodeError, match="expands"):
+        with pytest.raises(DecodeError, match="at most"):
             decode_body(listed(frame(bytes(MAX_EXPANDED + 1))))
         half = b" " * (MAX_EXPANDED // 2)
         with pytest.raises(DecodeError, match="expands"):

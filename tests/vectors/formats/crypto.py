@@ -25,7 +25,7 @@ from smpchat.crypto.keys import (
 from smpchat.crypto.padding import pad, unpad
 from smpchat.encoding.codec import large_bytes, short_bytes
 from tests.vectors.check import Check, Document, Mismatch, equals, hexadecimal
-from tests.vectors.reference import PrivateKind, PublicKind, key_checks
+from tests.vectors.reference import PrivateKind, PublicKind, key_checks, private_key_checks, public_key_checks
 
 BLOCK_CONTENT_LENGTH = 16368
 
@@ -133,6 +133,8 @@ def _sb_encrypt(case: Case, name: str) -> Iterator[Check]:
 
 
 def _authenticator(case: Case, name: str) -> Iterator[Check]:
+    yield from private_key_checks(name, case["private"], X25519PrivateKey)
+    yield from public_key_checks(name, case["peer_public"], X25519PublicKey)
     private = X25519PrivateKey(hexadecimal(case["private"]["raw"]))
     peer = X25519PublicKey(hexadecimal(case["peer_public"]["raw"]))
     nonce, message, expected = (hexadecimal(case[field]) for field in ("nonce", "message", "authenticator"))

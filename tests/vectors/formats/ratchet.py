@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from smpchat.crypto.ratchet import (
@@ -63,43 +63,80 @@ def recognises(document: Document) -> bool:
 
 
 @dataclass
-class _Party:
-    """What was last recorded of one side, for steps that do not repeat it."""
+class Party:
+    """What was last recorded of one side, for steps that do not repeat it.
+
+    Attributes:
+        certain: Nothing that is not recorded can have happened to the state since.
+    """
 
     state: dict[str, Any] | None = None
     skipped: list[dict[str, Any]] = field(default_factory=list)
+    certain: bool = True
+
+    def complete(self, step: dict[str, Any]) -> dict[str, Any]:
+        """The step with what it does not repeat."""
+        return {
+            **step,
+            "state_before": step.get("state_before") or self.state,
+            "skipped_before": step.get("skipped_before", self.skipped),
+        }
+
+    def continuity(self, step: dict[str, Any], name: str) -> Iterator[Check]:
+        """That the step begins with the state in which the side was left."""
+        if self.certain and self.state is not None and step.get("state_before"):
+            yield equals(f"{name}: state before", partial(dict, step["state_before"]), self.state)
+
+    def passed(self, step: dict[str, Any]) -> None:
+        """The step, completed, is over."""
+        self.certain = step.get("state_after") is not None
+        self.state = step.get("state_after") or step["state_before"]
+        self.skipped = step.get("skipped_after", step["skipped_before"])
+
+
+def parties_of(document: Document) -> dict[str, Party]:
+    """Both sides as the agreement left them."""
+    return {side: Party(document.get(f"{side}_ratchet")) for side in ("snd", "rcv")}
 
 
 def checks(document: Document) -> Iterator[Check]:
     """The agreement, if it is recorded, then every step."""
     if is_case(document):
         yield from case_checks(document, "agreement: ")
-    parties = {side: _Party(document.get(f"{side}_ratchet")) for side in ("snd", "rcv")}
+    parties = parties_of(document)
     for index, step in enumerate(document["steps"]):
-        party = parties[step["by"]]
-        before = step.get("state_before") or party.state
-        skipped = step.get("skipped_before", party.skipped)
-        name = f"steps[{index}] {step['op']} by {step['by']}"
-        if before is None:
-            yield Check(name, _without_state)
-        else:
-            yield from step_checks({**step, "state_before": before, "skipped_before": skipped}, name)
-        party.state = step.get("state_after") or before
-        party.skipped = step.get("skipped_after", skipped)
+        yield from party_step_checks(parties[step["by"]], step, f"steps[{index}] {step['op']} by {step['by']}")
+
+
+def party_step_checks(party: Party, step: dict[str, Any], name: str) -> Iterator[Check]:
+    """Every answer of one side's next step."""
+    yield from party.continuity(step, name)
+    completed = party.complete(step)
+    if completed["state_before"] is None:
+        yield Check(name, _without_state)
+    else:
+        yield from _step_checks(completed, name)
+    party.passed(completed)
 
 
 def _without_state() -> None:
     raise Mismatch("no ratchet state is recorded for this step")
 
 
-def step_checks(step: dict[str, Any], name: str) -> Iterator[Check]:
+def _step_checks(step: dict[str, Any], name: str) -> Iterator[Check]:
     """Every answer of one step that has ``state_before``."""
     if step.get("error") or step.get("fatal_error"):
         yield _failing_step(step, name)
     elif step["op"] == "encrypt":
         yield from _encrypt_checks(step, name)
-    else:
+    elif step["op"] == "decrypt":
         yield from _decrypt_checks(step, name)
+    else:
+        yield Check(name, _unknown_operation)
+
+
+def _unknown_operation() -> None:
+    raise Mismatch("neither encrypts nor decrypts")
 
 
 def _sending_ratchet(step: dict[str, Any]) -> Ratchet:

@@ -55,14 +55,21 @@ def case_checks(case: dict[str, Any], prefix: str) -> Iterator[Check]:
         for name in ("key1", "key2", "first_ratchet_dh"):
             if name in record:
                 yield from key_checks(f"{prefix}{side} {name}", record[name], X448PrivateKey, X448PublicKey)
-    joiner_keys, initiator_keys = _keys(joiner), _keys(initiator)
+    joiner_keys, initiator_keys = keys_of(joiner), keys_of(initiator)
     yield from _dh_checks(case["dh"], joiner_keys, initiator_keys, prefix)
     yield from _parameter_checks(case, prefix)
     for side, agree in (("snd", _agree_joiner), ("rcv", _agree_initiator)):
         yield from _secret_checks(case[side]["init_params"], partial(agree, case), f"{prefix}{side} ")
     yield from _kem_checks(case, prefix)
+    if "pq" in case:
+        yield equals(f"{prefix}pq", partial(_proposes_kem, case), case["pq"])
     yield Check(f"{prefix}snd ratchet", partial(_joiner_ratchet, case))
     yield Check(f"{prefix}rcv ratchet", partial(_initiator_ratchet, case))
+
+
+def _proposes_kem(case: dict[str, Any]) -> bool:
+    """Whether the link offered a KEM key; a file may leave out that it did not."""
+    return private_kem(case["rcv"]) is not None
 
 
 def _joiner_ratchet(case: dict[str, Any]) -> None:
@@ -129,18 +136,19 @@ def _answer_of(state: Callable[[], KEMState | None]) -> object:
     return found and found.answer
 
 
-def _keys(record: dict[str, Any]) -> X3DHKeys:
+def keys_of(record: dict[str, Any]) -> X3DHKeys:
+    """One side's private keys."""
     return X3DHKeys(x448_private(record["key1"]), x448_private(record["key2"]))
 
 
 def _agree_joiner(case: dict[str, Any]) -> X3DHSecret:
-    peer = _keys(case["rcv"])
-    return agree_joiner(_keys(case["snd"]), peer.key1.public(), peer.key2.public(), _secret_of(_joiner_kem(case)))
+    peer = keys_of(case["rcv"])
+    return agree_joiner(keys_of(case["snd"]), peer.key1.public(), peer.key2.public(), _secret_of(_joiner_kem(case)))
 
 
 def _agree_initiator(case: dict[str, Any]) -> X3DHSecret:
-    peer = _keys(case["snd"])
-    own = _keys(case["rcv"])
+    peer = keys_of(case["snd"])
+    own = keys_of(case["rcv"])
     return agree_initiator(own, peer.key1.public(), peer.key2.public(), _secret_of(_initiator_kem(case)))
 
 
@@ -174,7 +182,7 @@ def _attribute(agree: partial[X3DHSecret], name: str) -> object:
 def _parameter_checks(case: dict[str, Any], prefix: str) -> Iterator[Check]:
     """Parameters made from the private keys, and read from their recorded forms."""
     for side in ("snd", "rcv"):
-        record, keys = case[side], _keys(case[side])
+        record, keys = case[side], keys_of(case[side])
         own_kem = private_kem(record)
         kem = None if own_kem is None else own_kem.params
         if "params_smp" in record:

@@ -1,0 +1,41 @@
+"""JSON from outside: UTF-8 only, and no deeper than a limit, so that nothing runs out of stack later."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from smpchat.encoding.reader import DecodeError
+
+MAX_DEPTH = 64
+"""Deepest nesting taken; the deepest that apps write is under 10."""
+
+# A string to its closing quote or the end, or a bracket. The pattern always finds an end, so it takes linear time.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
+
+
+def parse_json(data: bytes, what: str = "JSON") -> Any:
+    """The value that ``data`` holds. Raises `DecodeError`, whatever the bytes."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise DecodeError(f"{what} is not UTF-8") from None
+    if _depth(text) > MAX_DEPTH:
+        raise DecodeError(f"{what} is nested too deeply")
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise DecodeError(f"{what} is not JSON") from None
+
+
+def _depth(text: str) -> int:
+    deepest = depth = 0
+    for token in _TOKEN.finditer(text):
+        match token[0]:
+            case "[" | "{":
+                depth += 1
+                deepest = max(deepest, depth)
+            case "]" | "}":
+                depth -= 1
+    return deepest

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import pytest
+
+from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.encoding.text import from_base64url
+from smpchat.protocol.address import (
+    SMPServer,
+    SMPServerAddress,
+    checked_server,
+    format_server,
+    parse_server,
+    smp_server,
+)
+
+FIXTURE = "LcJUMfVhwD8yxjAiSaDzzGF3-kLG4Uh0Fl_ZIjrRwjI="
+HASH = from_base64url(FIXTURE)
+ONION = "abcdefghij234567.onion"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (f"smp://{FIXTURE}@localhost:5001", SMPServerAddress(SMPServer(("localhost",), "5001", HASH))),
+        (f"smp://{FIXTURE}@smp.example.com", SMPServerAddress(SMPServer(("smp.example.com",), "", HASH))),
+        (
+            f"smp://{FIXTURE}:pass-word@smp.example.com,{ONION}:443",
+            SMPServerAddress(SMPServer(("smp.example.com", ONION), "443", HASH), "pass-word"),
+        ),
+        (f"smp://{FIXTURE}@[2001:db8::1]:5223", SMPServerAddress(SMPServer(("2001:db8::1",), "5223", HASH))),
+    ],
+)
+def test_text(text: str, address: SMPServerAddress) -> None:
+    assert parse_server(text) == address
+    assert format_server(address) == text
+
+
+@pytest.mark.parametrize("text", [f" smp://{FIXTURE}@h\n", f"smp://{FIXTURE.rstrip('=')}@h", f"smp://{FIXTURE}@h/"])
+def test_tolerated_text(text: str) -> None:
+    assert parse_server(text) == SMPServerAddress(SMPServer(("h",), "", HASH))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "smp://",
+        f"xftp://{FIXTURE}@h",
+        f"{FIXTURE}@h",
+        f"smp://{FIXTURE}",
+        f"smp://{FIXTURE}@",
+        f"smp://{FIXTURE}@h:",
+        f"smp://{FIXTURE}@h:x",
+        f"smp://{FIXTURE}@h:65536",
+        f"smp://{FIXTURE}@h:1,2",
+        f"smp://{FIXTURE}@a,,b",
+        f"smp://{FIXTURE}@h host",
+        f"smp://{FIXTURE}@h/path",
+        f"smp://{FIXTURE}@h?x=1",
+        f"smp://{FIXTURE}@h#x",
+        f"smp://{FIXTURE}::@h",
+        "smp://key!@h",
+        "smp://A@h",
+    ],
+)
+def test_other_text(text: str) -> None:
+    with pytest.raises(DecodeError):
+        parse_server(text)
+
+
+def test_port() -> None:
+    assert SMPServer(("h",), "", HASH).port_number == 5223
+    assert SMPServer(("h",), "443", HASH).port_number == 443
+    # different addresses on the wire (agent-wire trap 27)
+    assert SMPServer(("h",), "", HASH) != SMPServer(("h",), "5223", HASH)
+
+
+def test_bytes() -> None:
+    server = SMPServer(("smp.example.com", ONION), "5223", HASH)
+    data = b"\x02\x0fsmp.example.com\x16" + ONION.encode() + b"\x045223\x20" + HASH
+    assert smp_server.encode(server) == data
+    assert smp_server.decode(data) == server
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00\x00\x00",
+        b"\x01\x01h\x00",
+        b"\x01\x01h\x0299\x20" + HASH + b"x",
+        b"\x01\x00\x00\x00",
+        b"\x01\x02\xc3\xa9\x00\x00",
+    ]
+    + [b"\x01\x01h" + bytes([len(port)]) + port + b"\x00" for port in (b"x", b"-1", b"65536", b"000001")],
+)
+def test_other_bytes(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        smp_server.decode(data)
+
+
+def test_host_that_is_no_host_is_not_read() -> None:
+    for host in ("a b", "a/b", "a#b", "a,b", "a;b", "a\nb", "a@b", "a:b", "[a]", "[::1", "::1%lo", ""):
+        with pytest.raises(DecodeError):
+            checked_server([host], "", HASH)
+    with pytest.raises(DecodeError):
+        checked_server([], "", HASH)
+
+
+def test_host_that_is_too_long_is_not_written() -> None:
+    with pytest.raises(EncodeError):
+        smp_server.encode(SMPServer(("h" * 256,), "", HASH))
+
+
+def test_password_stays_out_of_the_servers_text() -> None:
+    address = parse_server(f"smp://{FIXTURE}:secret@h")
+    assert "secret" not in str(address.server)

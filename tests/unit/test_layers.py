@@ -1,0 +1,131 @@
+"""The direction of imports: lower layers never import upper ones, and pure modules nothing that does I/O."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import smpchat
+
+ROOT = Path(smpchat.__file__).parent
+BELOW = {
+    "encoding": set[str](),
+    "crypto": {"encoding"},
+    "protocol": {"crypto", "encoding"},
+    "transport": {"crypto", "encoding"},
+    "client": {"transport", "protocol", "crypto", "encoding"},
+    "relay": {"transport", "protocol", "crypto", "encoding"},
+    "agent": {"client", "transport", "protocol", "crypto", "encoding"},
+    "chat": {"agent", "client", "transport", "protocol", "crypto", "encoding"},
+}
+"""What each layer may import besides itself. `smpchat.testing` stands aside: it may import all and none import it."""
+BELOW["home"] = {*BELOW}  # joins chat and relay, which do not know each other
+BELOW["cli"] = {*BELOW}
+BELOW["api"] = BELOW["cli"]  # beside the command line, not above it
+BELOW["__main__"] = {"cli"}
+BELOW["__init__"] = {"api"}
+
+IMPURE = {"asyncio", "os", "random", "secrets", "select", "socket", "sqlite3", "ssl", "subprocess", "threading", "time"}
+PURE_PACKAGES = ("encoding", "crypto", "protocol")
+PURE_AGENT_MODULES = (
+    "delivery",
+    "envelope",
+    "errors",
+    "handshake",
+    "link_data",
+    "links",
+    "presets",
+    "queue",
+    "retry",
+    "short_links",
+    "subscriptions",
+)
+ENTROPY = ROOT / "crypto" / "entropy.py"
+"""The one pure module that may ask the operating system for randomness."""
+
+MODULES = sorted(path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).parts[0] != "testing")
+
+
+def imported(source: str, package: tuple[str, ...]) -> Iterator[str]:
+    """Full names of the modules that a source imports anywhere; ``package`` is the one it stands in."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(filter(None, (base, node.module)))
+            yield module
+            # "from smpchat import chat" names a layer too
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def imports_of(path: Path) -> set[str]:
+    package = ("smpchat", *path.relative_to(ROOT).parent.parts)
+    return set(imported(path.read_text(encoding="utf-8"), package))
+
+
+def upward(path: Path, imports: set[str]) -> set[str]:
+    """Layers that a module imports and must not."""
+    layer = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    used = {name.split(".")[1] for name in imports if name.startswith("smpchat.")} & (BELOW.keys() | {"testing"})
+    return used - BELOW[layer] - {layer}
+
+
+def test_every_package_has_its_place() -> None:
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    modules = {path.stem for path in ROOT.glob("*.py")}
+    assert packages | modules == BELOW.keys() | {"testing"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_downwards(path: Path) -> None:
+    assert upward(path, imports_of(path)) == set()
+
+
+PURE = [
+    path
+    for path in MODULES
+    if path != ENTROPY
+    and (
+        path.relative_to(ROOT).parts[0] in PURE_PACKAGES
+        or (path.parent == ROOT / "agent" and path.stem in PURE_AGENT_MODULES)
+    )
+]
+
+
+@pytest.mark.parametrize("path", PURE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_pure_modules_do_no_io(path: Path) -> None:
+    assert {name.split(".")[0] for name in imports_of(path)} & IMPURE == set()
+
+
+def test_the_pure_agent_modules_exist() -> None:
+    assert {path.stem for path in PURE if path.parent.name == "agent"} == set(PURE_AGENT_MODULES)
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "layers"),
+    [
+        ("crypto/x.py", "from smpchat.protocol import block", {"protocol"}),
+        ("crypto/x.py", "import smpchat.chat.service", {"chat"}),
+        ("crypto/x.py", "from smpchat import agent", {"agent"}),
+        ("crypto/x.py", "from ..relay import store", {"relay"}),
+        ("crypto/x.py", "from .. import transport", {"transport"}),
+        ("crypto/x.py", "def f():\n    from smpchat.cli.app import main", {"cli"}),
+        ("protocol/x.py", "from smpchat.transport.base import Block", {"transport"}),
+        ("agent/store/x.py", "from ...chat import store", {"chat"}),
+        ("chat/x.py", "from smpchat.relay.store import Store", {"relay"}),
+        ("relay/x.py", "from smpchat.client.pool import Pool", {"client"}),
+        ("cli/x.py", "from smpchat.testing import loop", {"testing"}),
+        ("__init__.py", "from smpchat.chat import service", {"chat"}),
+        ("home.py", "from smpchat.cli import app", {"cli"}),
+        ("api.py", "from smpchat.cli import app", {"cli"}),
+        ("crypto/x.py", "from smpchat.encoding import Reader\nfrom . import keys\nimport hashlib", set()),
+    ],
+)
+def test_the_walk_notices(module: str, source: str, layers: set[str]) -> None:
+    path = ROOT / module
+    package = ("smpchat", *path.relative_to(ROOT).parent.parts)
+    assert upward(path, set(imported(source, package))) == layers

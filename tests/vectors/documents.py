@@ -1,0 +1,85 @@
+"""What a file of known answers holds, told by its content: JSON, a trace of JSON lines, or the links of a trace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.vectors.check import Document
+
+_BLOCK_FIELDS = {"dir", "sess", "block"}
+_LINK_STARTS = ("simplex:/", "https://")
+_COMPANION_SUFFIXES = {".jsonl", ".txt"}
+
+
+@dataclass(frozen=True, slots=True)
+class LinkText:
+    """The links of one conversation, one a line; ``None`` where there was no short link."""
+
+    lines: tuple[str, ...]
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """The lines that are links."""
+        return tuple(line for line in self.lines if line != "None")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Blocks between a client and a relay, decrypted and without padding, in order.
+
+    Attributes:
+        blocks: One JSON object a block.
+        others: Traces beside this one: the key of a sender may stand only in its peer's.
+        links: Links beside this trace.
+    """
+
+    blocks: tuple[dict[str, Any], ...]
+    others: tuple[Trace, ...] = ()
+    links: tuple[str, ...] = ()
+
+
+def parse_document(content: bytes) -> Document:
+    """What the bytes hold; anything that is no JSON, no trace and no links raises `ValueError`."""
+    text = content.decode("utf-8")
+    lines = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if lines and all(line == "None" or line.startswith(_LINK_STARTS) for line in lines):
+        return LinkText(lines)
+    try:
+        document = json.loads(text)
+    except ValueError:
+        blocks = [json.loads(line) for line in lines]
+        if not blocks or not all(map(_is_block, blocks)):
+            raise
+        return Trace(tuple(blocks))
+    return Trace((document,)) if _is_block(document) else document
+
+
+def _is_block(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() >= _BLOCK_FIELDS
+
+
+def read_document(path: Path) -> Document:
+    """The document in a file; a trace comes with the traces and links in the same folder."""
+    document = parse_document(path.read_bytes())
+    if not isinstance(document, Trace):
+        return document
+    beside = list(_documents_beside(path))
+    return Trace(
+        document.blocks,
+        tuple(other for other in beside if isinstance(other, Trace)),
+        tuple(link for other in beside if isinstance(other, LinkText) for link in other.links),
+    )
+
+
+def _documents_beside(path: Path) -> Iterable[Document]:
+    for other in sorted(path.parent.iterdir()):
+        if other == path or other.suffix not in _COMPANION_SUFFIXES or not other.is_file():
+            continue
+        try:
+            yield parse_document(other.read_bytes())
+        except ValueError:
+            continue  # some other text; it is not what was asked for
