@@ -10,14 +10,12 @@ from typing import Any
 
 from smpchat.agent.presets import PRESET_SERVERS
 from smpchat.agent.short_links import format_short_link, is_shortened, resolve, shorten
+from smpchat.chat.wire import MAX_JSON
 from smpchat.crypto.agreement import grouped_digits
 from smpchat.protocol.address import format_server, parse_server
 from tests.vectors.check import Check, Document, Mismatch, equals, same
 from tests.vectors.formats.links import any_short_link, full_link, link_checks, same_relay
 from tests.vectors.formats.smp import known_fields
-
-LONGEST_JSON = 15602
-"""Bytes of one message's JSON (agent-wire 6.5)."""
 
 Case = dict[str, Any]
 Section = Callable[[list[Case]], Iterator[Check]]
@@ -126,7 +124,7 @@ def _security_code(case: Case) -> None:
 
 def _longest_json(case: Case) -> None:
     found = re.search(r"JSON body (\d+) bytes max", case["note"])
-    same("longest JSON", int(found[1]) if found else None, LONGEST_JSON)
+    same("longest JSON", int(found[1]) if found else None, MAX_JSON)
 
 
 _FACTS: dict[str, Callable[[Case], None]] = {"long.limit": _longest_json, "security_code": _security_code}
