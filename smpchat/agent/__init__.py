@@ -9,7 +9,8 @@ Errors::
     ├── LinkJoinedError        a link this profile has joined already
     ├── IncompatibleVersion    version ranges of a layer do not overlap
     ├── MessageTooLarge        a message that does not fit one envelope
-    ├── UnexpectedEvent        the handshake machine has no line for this pair; nothing changed
+    ├── UnexpectedEvent        a state machine has no line for this pair; nothing changed
     ├── EnvelopeRefused        a message that must not come at this point; acknowledged and forgotten
+    ├── MissingRecord          a connection lacks something that it must have by now; the others go on
     └── StoreError             the profile's database cannot be used
 """

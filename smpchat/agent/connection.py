@@ -3,113 +3,52 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import replace
 
-from smpchat.agent import handshake, sealing
-from smpchat.agent.delivery import Integrity
-from smpchat.agent.envelope import (
-    AGENT_VERSIONS,
-    MAX_USER_MESSAGE,
-    AMessage,
-    ConnInfo,
-    ConnInfoReply,
-    ConnInfoSecured,
-    Hello,
-    UserMessage,
-    a_message,
-)
-from smpchat.agent.errors import AgentError, MessageTooLarge, OwnLinkError, StoreError
-from smpchat.agent.handshake import Answer, Failure, KeyChoice, Terms
-from smpchat.agent.links import (
-    E2E_VERSIONS,
-    InvitationLink,
-    agree_versions,
-    format_link,
-    parse_link,
-)
+from smpchat.agent import handshake, renegotiation, sealing
+from smpchat.agent.context import Application, Context
+from smpchat.agent.envelope import AGENT_VERSIONS, ConnInfo, ConnInfoReply, ConnInfoSecured, Hello, UserMessage
+from smpchat.agent.errors import LinkJoinedError, MissingRecord, OwnLinkError
+from smpchat.agent.handshake import Answer, KeyChoice, Terms
+from smpchat.agent.links import E2E_VERSIONS, InvitationLink, agree_versions, format_link, parse_link
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueInfo, QueueURI
 from smpchat.agent.retry import REPEAT_CONFIRMATION
+from smpchat.agent.sending import (
+    FAILURE_SENTENCES,
+    max_body,
+    may_send,
+    new_send_queue,
+    release,
+    required_send_queue,
+    send,
+    submit,
+)
 from smpchat.agent.store import connections, outgoing, ratchets
-from smpchat.agent.store.connections import Connection, ReceiveQueue, SendQueue
+from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
-from smpchat.crypto.agreement import X3DHKeys, agree_joiner
-from smpchat.crypto.entropy import Entropy
-from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey, X448PrivateKey, X25519PrivateKey
-from smpchat.crypto.ratchet import Ratchet
+from smpchat.crypto.agreement import E2EParams, X3DHKeys, agree_joiner
+from smpchat.crypto.kem import KEMProposed
+from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey, X448PrivateKey
+from smpchat.crypto.ratchet import KEMState, Ratchet
 from smpchat.encoding.codec import boolean, pair
 from smpchat.protocol.commands import QueueMode
 
+__all__ = [
+    "FAILURE_SENTENCES",
+    "Application",
+    "Context",
+    "apply",
+    "delete",
+    "invite",
+    "join",
+    "max_body",
+    "pq_active",
+    "resync",
+    "submit",
+]
+
 create_parameters = pair(boolean, boolean)
 """Body of a CREATE item: whether the sender may secure the queue, and whether it is made with the reply key."""
-
-
-class Application(Protocol):
-    """What the layer above does inside the agent's transactions: store work only, nothing that waits.
-
-    ``reference`` is the application's own number of a message that it submitted.
-    """
-
-    def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
-        """Our profile, for the confirmation or hello that is sealed now."""
-        ...
-
-    def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
-        """The connection has a new handshake state."""
-        ...
-
-    def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
-        """The peer's connection info arrived."""
-        ...
-
-    def message_received(
-        self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
-    ) -> bool:
-        """A user message arrived; True asks for a receipt. ``sent_at`` is the relay's clock, POSIX seconds."""
-        ...
-
-    def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
-        """The relay has the message."""
-        ...
-
-    def message_delivered(self, tx: sqlite3.Connection, reference: int) -> None:
-        """The peer's receipt came and matches."""
-        ...
-
-    def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
-        """The message will never arrive."""
-        ...
-
-    def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
-        """Something about the connection that a person should read."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What every operation of the agent needs besides the store."""
-
-    application: Application
-    entropy: Entropy
-    now: Callable[[], float]
-
-
-FAILURE_SENTENCES = {
-    Failure.LINK_USED: (
-        "This invitation was already used or was deleted. Ask for a new link. If it was meant only for you, someone"
-        " else may have opened it: ask another way and compare security codes."
-    ),
-    Failure.REPLY_REFUSED: (
-        "Your contact's reply address does not accept your key: the link was changed on its way, or their side is"
-        " faulty. Delete this contact and give a new link another way."
-    ),
-    Failure.QUEUE_REFUSED: (
-        "The relay no longer has your own receiving queue for this contact. Delete the contact and connect again"
-        " with a new link."
-    ),
-}
-"""What the user reads (handshake.md 6)."""
 
 
 # -- beginnings -------------------------------------------------------------------------------------------------------
@@ -128,6 +67,7 @@ def invite(tx: sqlite3.Connection, context: Context, terms: Terms) -> int:
         e2e_version=E2E_VERSIONS.maximum,
         x3dh_keys=X3DHKeys.generate(entropy),
         reply_key=Ed25519PrivateKey.generate(entropy) if terms.reply_key else None,
+        pq_support=context.wants_pq(AGENT_VERSIONS.maximum, E2E_VERSIONS.maximum),
         now=context.now(),
     )
     _queue_effects(tx, context, connection_id, effects)
@@ -139,48 +79,42 @@ def join(tx: sqlite3.Connection, context: Context, link: InvitationLink) -> int:
 
     Raises:
         OwnLinkError: The link is ours.
+        LinkJoinedError: It was joined before.
         IncompatibleVersion: A layer's versions do not overlap.
     """
     queue, entropy = link.queues[0], context.entropy
     if connections.find_receive_queue_by_sender_id(tx, queue.sender_id):
         raise OwnLinkError("This is an invitation of your own.")
+    text = format_link(link)
+    if connections.find_by_link(tx, text):
+        raise LinkJoinedError("You used this link already.")
     versions = agree_versions(link)
     terms = Terms(link.sender_securable, link.reply_key is not None)
     state, effects = handshake.join(terms, send_early=link.agent_versions.maximum >= 7)
-    keys = X3DHKeys.generate(entropy)
+    keys, pq = X3DHKeys.generate(entropy), context.wants_pq(versions.agent, versions.e2e)
     connection_id = connections.insert(
         tx,
         state=state,
-        link=format_link(link),
+        link=text,
         agent_version=versions.agent,
         client_version=versions.client,
         e2e_version=versions.e2e,
         x3dh_keys=keys,
         reply_key=None,
+        pq_support=pq,
         now=context.now(),
     )
-    secret = agree_joiner(keys, link.e2e.key1, link.e2e.key2)
+    offered = link.e2e.kem if pq else None
+    kem = KEMState.accept(offered.key, context.kem_in(tx)) if isinstance(offered, KEMProposed) else None
+    kem_secret = kem.answer.secret if kem and kem.answer else b""
+    secret = agree_joiner(keys, link.e2e.key1, link.e2e.key2, kem_secret)
     first_key = X448PrivateKey.generate(entropy)
-    ratchets.save(tx, connection_id, Ratchet.joiner(secret, link.e2e.key2, first_key, versions.e2e))
+    ratchet = Ratchet.joiner(secret, link.e2e.key2, first_key, versions.e2e, kem_enabled=pq, kem=kem)
+    ratchets.save(tx, connection_id, ratchet)
     send_queue = new_send_queue(connection_id, entropy, queue.at(versions.client), Ed25519PrivateKey.generate(entropy))
     connections.save_send_queue(tx, send_queue)
     _queue_effects(tx, context, connection_id, effects)
     return connection_id
-
-
-def new_send_queue(connection_id: int, entropy: Entropy, queue: QueueInfo, auth_key: Ed25519PrivateKey) -> SendQueue:
-    """The peer's queue with our keys for it. Raises `CryptoError` for a bad key of the peer."""
-    e2e_key = X25519PrivateKey.generate(entropy)
-    return SendQueue(
-        connection_id=connection_id,
-        server=queue.server,
-        snd_id=queue.sender_id,
-        mode=queue.mode,
-        client_version=queue.version,
-        auth_key=auth_key,
-        e2e_key=e2e_key,
-        e2e_secret=e2e_key.exchange(queue.dh_key),
-    )
 
 
 def receive_queue_created(
@@ -225,8 +159,7 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: h
             case handshake.Connected() | handshake.AwaitingReady():
                 outgoing.forget_first_message(tx, connection_id)
     _queue_effects(tx, context, connection_id, effects)
-    if handshake.may_send(state):
-        release(tx, context, connection_id)
+    release(tx, context, connection_id)
     if state != before:
         context.application.state_changed(tx, connections.load(tx, connection_id))
 
@@ -267,7 +200,7 @@ def _queue_effect(tx: sqlite3.Connection, context: Context, connection: Connecti
         case handshake.ResendHello():
             _send_first(tx, connection.id, Kind.HELLO, signed=True)
         case handshake.SendReady():
-            _send_message(tx, context, connection, Hello(), notify=True, reference=None)
+            send(tx, context, connection.id, Hello(), kind=Kind.READY, notify=True)
         case handshake.DeleteReceiveQueue():
             if connections.receive_queue(tx, connection.id):
                 outgoing.enqueue(tx, connection.id, Lane.RECEIVE, Kind.DELETE, Priority.MESSAGE)
@@ -278,7 +211,7 @@ def _receive_key(tx: sqlite3.Connection, connection: Connection, choice: KeyChoi
         return reply_key_of(connection).der
     queue = connections.receive_queue(tx, connection.id)
     if queue is None or queue.peer_key is None:
-        raise StoreError("The peer's key is missing.")
+        raise MissingRecord("The peer's key is missing.")
     return queue.peer_key
 
 
@@ -286,7 +219,7 @@ def reply_key_of(connection: Connection) -> Ed25519PublicKey:
     """The reply key offered by the link that this connection joined."""
     link = parse_link(connection.link or "")
     if not isinstance(link, InvitationLink) or link.reply_key is None:
-        raise StoreError("The joined link has no reply key.")
+        raise MissingRecord("The joined link has no reply key.")
     return link.reply_key
 
 
@@ -295,7 +228,7 @@ def _send_confirmation(
 ) -> None:
     send_queue, own = required_send_queue(tx, connection.id), connections.receive_queue(tx, connection.id)
     if own is None:
-        raise StoreError("The reply queue is missing.")
+        raise MissingRecord("The reply queue is missing.")
     info = context.application.connection_info(tx, connection.id)
     reply = QueueInfo(connection.client_version, own.server, own.snd_id, own.e2e_key.public(), own.mode)
     message: ConnInfoSecured | ConnInfoReply
@@ -303,17 +236,30 @@ def _send_confirmation(
         message = ConnInfoSecured(reply_key_of(connection), (reply,), info)
     else:
         message = ConnInfoReply((reply,), info)
+    params = _confirmation_params(tx, context, connection)
     body = sealing.seal_first_message(
-        tx, context.entropy, connection, send_queue, message, with_keys=True, signed=signed
+        tx, context.entropy, connection, send_queue, message, params=params, signed=signed
     )
     outgoing.save_first_message(tx, connection.id, body)
     _send_first(tx, connection.id, Kind.CONFIRMATION, signed=signed)
 
 
+def _confirmation_params(tx: sqlite3.Connection, context: Context, connection: Connection) -> E2EParams:
+    """Our X3DH keys, with a KEM key where the link had none to answer.
+
+    That key is not made before the network is asked for anything, so that a spare one can be made meanwhile.
+    """
+    ratchet = ratchets.load(tx, connection.id)
+    if ratchet.kem_enabled and ratchet.kem is None and context.kem is not None:
+        ratchet = replace(ratchet, kem=KEMState.propose(context.kem_in(tx)))
+        ratchets.save(tx, connection.id, ratchet)
+    return connection.x3dh_keys.params(connection.e2e_version, ratchet.kem.params if ratchet.kem else None)
+
+
 def _send_hello(tx: sqlite3.Connection, context: Context, connection: Connection, *, signed: bool) -> None:
     queue = required_send_queue(tx, connection.id)
     message = ConnInfo(context.application.connection_info(tx, connection.id))
-    body = sealing.seal_first_message(tx, context.entropy, connection, queue, message, with_keys=False, signed=signed)
+    body = sealing.seal_first_message(tx, context.entropy, connection, queue, message, params=None, signed=signed)
     outgoing.save_first_message(tx, connection.id, body)
     _send_first(tx, connection.id, Kind.HELLO, signed=signed)
 
@@ -325,81 +271,25 @@ def _send_first(tx: sqlite3.Connection, connection_id: int, kind: Kind, *, signe
     )
 
 
-def required_send_queue(tx: sqlite3.Connection, connection_id: int) -> SendQueue:
-    """The connection's send queue, which must exist at this point."""
-    queue = connections.send_queue(tx, connection_id)
-    if queue is None:
-        raise StoreError("The peer's queue is missing.")
-    return queue
+# -- the ratchet ------------------------------------------------------------------------------------------------------
 
 
-# -- messages ---------------------------------------------------------------------------------------------------------
+def pq_active(tx: sqlite3.Connection, connection_id: int) -> bool:
+    """Whether post-quantum secrets protect what is sent and what arrives now."""
+    ratchet = ratchets.find(tx, connection_id)
+    return ratchet is not None and ratchet.kem_sending and ratchet.kem_receiving
 
 
-def max_body(tx: sqlite3.Connection, connection_id: int) -> int:
-    """Longest user message that a connection carries, in bytes. Raises `UnknownConnection`."""
-    connections.load(tx, connection_id)
-    return MAX_USER_MESSAGE
-
-
-def submit(
-    tx: sqlite3.Connection,
-    context: Context,
-    connection_id: int,
-    message: AMessage,
-    *,
-    notify: bool = False,
-    reference: int | None = None,
-) -> None:
-    """Take a message over: it is sealed and sent as soon as the handshake lets it, in order, exactly once.
+def resync(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """The user re-synchronises the ratchets of a connection, whether or not a message failed to open.
 
     Raises:
-        MessageTooLarge: A user message over `MAX_USER_MESSAGE` bytes.
-        AgentError: The connection failed or was deleted.
+        AgentError: The connection is not made yet, or no more, or its peer was asked already.
     """
-    if isinstance(message, UserMessage) and len(message.body) > MAX_USER_MESSAGE:
-        raise MessageTooLarge(len(message.body), MAX_USER_MESSAGE)
-    state = connections.load(tx, connection_id).state
-    if isinstance(state, handshake.Failed):
-        raise AgentError(FAILURE_SENTENCES[state.reason])
-    if isinstance(state, handshake.Deleted):
-        raise AgentError("The contact was deleted.")
-    outgoing.wait(tx, connection_id, a_message.encode(message), notify=notify, reference=reference)
-    if handshake.may_send(state):
-        release(tx, context, connection_id)
+    renegotiation.request(tx, context, connection_id)
 
 
-def release(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """Seal everything that waits, in order."""
-    for waiting in outgoing.take_waiting(tx, connection_id):
-        connection = connections.load(tx, connection_id)
-        message = a_message.decode(waiting.message)
-        _send_message(tx, context, connection, message, notify=waiting.notify, reference=waiting.reference)
-
-
-def _send_message(
-    tx: sqlite3.Connection,
-    context: Context,
-    connection: Connection,
-    message: AMessage,
-    *,
-    notify: bool,
-    reference: int | None,
-) -> None:
-    queue = required_send_queue(tx, connection.id)
-    body, chain = sealing.seal_message(tx, context.entropy, connection, queue, message)
-    if reference is not None:
-        outgoing.record_sent(tx, connection.id, chain.last_id, chain.last_hash, reference)
-    outgoing.enqueue(
-        tx,
-        connection.id,
-        Lane.SEND,
-        Kind.MESSAGE,
-        Priority.MESSAGE,
-        body=body,
-        notify=notify,
-        reference=reference,
-    )
+# -- the end ----------------------------------------------------------------------------------------------------------
 
 
 FAREWELL_PATIENCE = 2 * 86_400.0
@@ -413,7 +303,8 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewel
         farewell: A last user message, where the peer can read one. Everything else that waits is dropped, and the
             queue is removed once the farewell left or was refused, or after `FAREWELL_PATIENCE`.
     """
-    writable = handshake.reached_peer(connections.load(tx, connection_id).state)
+    before = connections.load(tx, connection_id)
+    writable = handshake.reached_peer(before.state) and may_send(tx, before)
     apply(tx, context, connection_id, handshake.DeleteRequested())
     if farewell is not None and writable:
         connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
-from smpchat.agent.envelope import AMessage, NumberedMessage, agent_message
+from smpchat.agent.envelope import AMessage, NumberedMessage, RatchetInfo, agent_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,10 @@ class Chain:
     def confirmed(self, plaintext: bytes) -> Chain:
         """After the confirmation or hello, which counts as message 1 however often it was made."""
         return Chain(1, message_hash(plaintext))
+
+    def renegotiated(self) -> Chain:
+        """After an R envelope, which takes an id although the ratchet does not carry it (agent-wire 3.6)."""
+        return Chain(self.last_id + 1, message_hash(agent_message.encode(RatchetInfo())))
 
     def append(self, message: AMessage) -> tuple[Chain, bytes]:
         """The next message's plaintext for the ratchet, and the chain that ends with it."""

@@ -254,11 +254,39 @@ def _write_envelope(envelope: AgentEnvelope) -> bytes:
 
 agent_envelope: Codec[AgentEnvelope] = Codec(_write_envelope, _read_envelope)
 
-# Padded lengths of the ratchet plaintext without PQ support (agent-wire 3.5)
-CONFIRMATION_LENGTH = 14832
-MESSAGE_LENGTH = 15840
+
+# -- sizes ------------------------------------------------------------------------------------------------------------
+
 MESSAGE_OVERHEAD = 43
 """Bytes of `NumberedMessage` around a user message: two tags, id, and a 32-byte hash behind its length."""
-MAX_USER_MESSAGE = MESSAGE_LENGTH - 2 - MESSAGE_OVERHEAD
-MAX_CONN_INFO = 14694
-"""Longest connection info (agent-wire 6.5), in bytes."""
+_LENGTH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Padded lengths of the ratchet plaintext in bytes: with its header, each fills the same SEND (agent-wire 3.5).
+
+    Attributes:
+        confirmation: Of confirmation and hello.
+        message: Of numbered messages.
+        chat_body: Longest body that apps put into a user message (agent-wire 6.5); their own room is a little larger.
+    """
+
+    confirmation: int
+    message: int
+    chat_body: int
+
+    @property
+    def user_message(self) -> int:
+        """Longest body of a user message, in bytes."""
+        return self.message - _LENGTH - MESSAGE_OVERHEAD
+
+
+PLAIN_SIZES = Sizes(confirmation=14832, message=15840, chat_body=15602)
+PQ_SIZES = Sizes(confirmation=11106, message=13618, chat_body=13380)
+"""Headers are 2,222 bytes longer, with room for a KEM's keys."""
+
+
+def sizes(pq_support: bool) -> Sizes:
+    """The sizes of a connection with or without support for post-quantum ratchets."""
+    return PQ_SIZES if pq_support else PLAIN_SIZES

@@ -64,7 +64,7 @@ class MessageTooLarge(AgentError):
 
 
 class UnexpectedEvent(AgentError):
-    """The handshake has no transition for this event in this state. Nothing changed."""
+    """A state machine has no transition for this event in this state. Nothing changed."""
 
     def __init__(self, state: object, event: object) -> None:
         super().__init__(f"{type(event).__name__} cannot happen in {type(state).__name__}.")
@@ -78,3 +78,7 @@ class StoreError(AgentError):
     """The profile's database cannot be used."""
 
     hint = "Check that the disk has room and that the folder belongs to you."
+
+
+class MissingRecord(AgentError):
+    """A connection lacks something that it must have by now. Only that connection suffers from it."""

@@ -305,6 +305,11 @@ class PeerReady:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadyRefused:
+    """The relay refused our HELLO message: AUTH."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteRequested:
     """The user deletes the connection or cancels the invitation."""
 
@@ -322,6 +327,7 @@ Event = (
     | HelloRefused
     | HelloReceived
     | PeerReady
+    | ReadyRefused
     | DeleteRequested
 )
 
@@ -444,6 +450,9 @@ def step(state: State, event: Event) -> Step:
         case AwaitingReady(), PeerReady():
             ready: tuple[Effect, ...] = (SendReady(),) if state.role is Role.INITIATOR else ()
             return Connected(state.role, state.terms, Answer.REPLY), ready
+        case AwaitingReady(), ReadyRefused():
+            # the peer's queue took our key, so nobody else has used it: it is gone (agent-wire 5.2)
+            return Failed(state.role, state.terms, Failure.LINK_USED), (DeleteReceiveQueue(),)
         # the answers of a flight that was repeated, and the joiner's HELLO where nobody waits for it
         case (
             (AwaitingReady() | Connected()),
@@ -457,6 +466,7 @@ def step(state: State, event: Event) -> Step:
                 | ReceiveQueueSecured()
                 | ReceiveQueueRefused()
                 | PeerReady()
+                | ReadyRefused()
             ),
         ):
             return state, ()

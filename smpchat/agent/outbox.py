@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from smpchat.agent import connection as connection_steps
-from smpchat.agent import handshake
-from smpchat.agent.connection import Context
-from smpchat.agent.errors import StoreError
-from smpchat.agent.store import connections, outgoing
+from smpchat.agent import handshake, rotation, sending
+from smpchat.agent.context import Context
+from smpchat.agent.errors import MissingRecord
+from smpchat.agent.store import connections, outgoing, rotations
 from smpchat.agent.store.connections import ReceiveQueue
-from smpchat.agent.store.outgoing import SENDS, Kind, Lane, OutboxItem
+from smpchat.agent.store.outgoing import NUMBERED, SENDS, Kind, Lane, OutboxItem
 from smpchat.client.request import Request
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey, X25519PrivateKey, auth_public_key
@@ -50,30 +50,38 @@ class Verdict(Enum):
 
 
 def target(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer:
-    """The relay that an item goes to; `CREATE` items have none of their own. Raises `StoreError`."""
+    """The relay that an item goes to; `CREATE` items have none of their own. Raises `MissingRecord`."""
     if item.kind in SENDS or item.kind is Kind.SECURE_SEND:
-        return connection_steps.required_send_queue(tx, item.connection_id).server
+        return sending.required_send_queue(tx, item.connection_id).server
+    if item.kind is Kind.REACH:
+        return _moving_queue(tx, item).queue.server
     return _receive_queue(tx, item).server
 
 
 def _receive_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
     queue = connections.receive_queue(tx, item.connection_id)
     if queue is None:
-        raise StoreError("The receive queue is missing.")
+        raise MissingRecord("The receive queue is missing.")
     return queue
 
 
+def _moving_queue(tx: sqlite3.Connection, item: OutboxItem) -> rotations.Rotation:
+    found = rotations.load(tx, item.connection_id)
+    if found is None:
+        raise MissingRecord("The queue that is to be moved is missing.")
+    return found
+
+
 def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
-    """The command of an item other than `CREATE`."""
+    """The command of an item other than `CREATE` and `REACH`."""
     if item.kind in (Kind.SECURE_RECEIVE, Kind.DELETE):
         own = _receive_queue(tx, item)
         command: Command = Del() if item.kind is Kind.DELETE else Key(auth_public_key(item.body))
         return Request(command, own.rcv_id, own.auth_key)
-    queue = connection_steps.required_send_queue(tx, item.connection_id)
+    queue = sending.required_send_queue(tx, item.connection_id)
     if item.kind is Kind.SECURE_SEND:
         return Request(SKey(queue.auth_key.public()), queue.snd_id, queue.auth_key)
-    first = item.kind in (Kind.CONFIRMATION, Kind.HELLO)
-    body = outgoing.first_message(tx, item.connection_id) if first else item.body
+    body = item.body if item.kind in NUMBERED else outgoing.first_message(tx, item.connection_id)
     return Request(Send(item.notify, body), queue.snd_id, queue.auth_key if item.signed else None)
 
 
@@ -82,7 +90,7 @@ def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem
     first = items[0]
     if first.kind not in SENDS:
         return items[:1]
-    if first.kind is not Kind.MESSAGE and not handshake.pipelines(connections.load(tx, first.connection_id).state):
+    if first.kind not in NUMBERED and not handshake.pipelines(connections.load(tx, first.connection_id).state):
         return items[:1]
     run = []
     for item in items:
@@ -178,11 +186,14 @@ _REFUSED: dict[Kind, handshake.Event] = {
     Kind.SECURE_RECEIVE: handshake.ReceiveQueueRefused(),
     Kind.CONFIRMATION: handshake.ConfirmationRefused(),
     Kind.HELLO: handshake.HelloRefused(),
+    Kind.READY: handshake.ReadyRefused(),
 }
 
 
-def accepted(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
-    """The relay did what the item asked; nothing happens for an item that is done already."""
+def accepted(tx: sqlite3.Connection, context: Context, item: OutboxItem, sent_to: bytes) -> None:
+    """The relay did what the item asked of the queue ``sent_to``; nothing happens for an item that is done already."""
+    if item.kind in NUMBERED:
+        rotation.sent(tx, context, item.connection_id, sent_to)
     if not outgoing.done(tx, item.id):
         return
     if item.kind in _ACCEPTED:
@@ -195,13 +206,21 @@ def accepted(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None
         context.application.message_sent(tx, item.reference)
 
 
-def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: ErrorCode) -> Verdict:
+def reached(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
+    """There is a session with the relay of a `REACH` item."""
+    if outgoing.done(tx, item.id):
+        rotation.relay_reached(tx, context, item.connection_id)
+
+
+def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: ErrorCode, sent_to: bytes) -> Verdict:
     """The relay answered with an error: final for the item, or a reason to repeat it."""
     if code == ErrorCode.QUOTA:
         return Verdict.FULL
     if code != ErrorCode.AUTH:
         if item.kind is Kind.MESSAGE and code == ErrorCode.LARGE_MSG:
             return _message_failed(tx, context, item, "The relay refuses messages of this size.")
+        return Verdict.RETRY
+    if item.kind in NUMBERED and rotation.send_refused(tx, context, item.connection_id, sent_to):
         return Verdict.RETRY
     if item.kind is Kind.MESSAGE:
         return _message_failed(tx, context, item, "Your contact's queue is gone: they may have deleted this contact.")

@@ -7,14 +7,15 @@ Source: agent-wire 3.1 to 3.6 and 5; repetition: handshake.md 5. What does not o
 from __future__ import annotations
 
 import hashlib
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from smpchat.agent import connection as connection_steps
-from smpchat.agent import handshake
-from smpchat.agent.connection import Context
+from smpchat.agent import handshake, renegotiation, rotation, sending
+from smpchat.agent.context import Context
 from smpchat.agent.delivery import Chain, Integrity
 from smpchat.agent.envelope import (
     AGENT_VERSIONS,
@@ -27,14 +28,19 @@ from smpchat.agent.envelope import (
     Hello,
     MessageEnvelope,
     NumberedMessage,
+    QueueAdd,
     QueueContinue,
+    QueueUse,
+    RatchetKeyEnvelope,
+    RatchetReady,
     Receipt,
     Receipts,
     UserMessage,
     agent_envelope,
     agent_message,
+    sizes,
 )
-from smpchat.agent.errors import EnvelopeRefused
+from smpchat.agent.errors import EnvelopeRefused, UnexpectedEvent
 from smpchat.agent.handshake import Answer
 from smpchat.agent.links import E2E_VERSIONS
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueAddress
@@ -43,8 +49,10 @@ from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.crypto import ratchet
 from smpchat.crypto.agreement import agree_initiator
 from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.kem import KEMAccepted, KEMUnavailable
 from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey
 from smpchat.crypto.ratchet import Ratchet, RatchetError, SkippedKeys
+from smpchat.crypto.ratchet_wire import has_large_header
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import QueueMode
@@ -57,8 +65,11 @@ from smpchat.protocol.envelope import (
 )
 from smpchat.protocol.messages import QuotaMarker, open_message
 
+log = logging.getLogger("smpchat.agent")
+
 RECEIPTS_SINCE = 4
 """First agent version that knows delivery receipts."""
+BROKEN_CHAIN = "Messages from your contact were lost or came out of order."
 SECOND_PERSON = "Two people used this link; the first was accepted. Compare security codes."
 
 
@@ -67,7 +78,7 @@ class Received:
     """What became of a message.
 
     Attributes:
-        resume: The peer has room again: sending to it need not wait any longer.
+        resume: The peer has room again, or another queue: sending to it need not wait any longer.
     """
 
     connection_id: int
@@ -83,7 +94,17 @@ def receive(
         None for a queue that is not ours (any more).
     Raises:
         EnvelopeRefused: Nothing may be stored; the message is to be acknowledged.
+        KEMUnavailable: It cannot be opened here for now; it must not be acknowledged.
     """
+    try:
+        return _receive(tx, context, server, rcv_id, msg_id, sealed)
+    except UnexpectedEvent as error:
+        raise EnvelopeRefused(str(error)) from error
+
+
+def _receive(
+    tx: sqlite3.Connection, context: Context, server: SMPServer, rcv_id: bytes, msg_id: bytes, sealed: bytes
+) -> Received | None:
     queue = connections.find_receive_queue(tx, server, rcv_id)
     if queue is None:
         return None
@@ -95,7 +116,7 @@ def receive(
     if isinstance(message, QuotaMarker):
         if handshake.may_send(connection.state):
             address = QueueAddress(queue.server, queue.snd_id)
-            connection_steps.submit(tx, context, connection.id, QueueContinue(address))
+            sending.submit(tx, context, connection.id, QueueContinue(address))
         return Received(connection.id)
     with _refusing("the message is malformed"):
         envelope = client_msg_envelope.decode(message.body)
@@ -108,9 +129,14 @@ def receive(
         _receive_repeated(tx, context, connection, queue, envelope)
         return Received(connection.id)
     opened, inner = _open(queue.e2e_secret, envelope)
-    if isinstance(opened.header, PHConfirmation) or not isinstance(inner, MessageEnvelope):
-        raise EnvelopeRefused("a message of the handshake came after it")
-    return _receive_message(tx, context, connection, inner, message.timestamp)
+    if not isinstance(opened.header, PHConfirmation):
+        if isinstance(inner, MessageEnvelope):
+            return _receive_message(tx, context, connection, inner, message.timestamp)
+        if isinstance(inner, RatchetKeyEnvelope):
+            renegotiation.keys_received(tx, context, connection, inner)
+            connections.raise_agent_version(tx, connection.id, min(inner.agent_version, AGENT_VERSIONS.maximum))
+            return Received(connection.id)
+    raise EnvelopeRefused("a message of the handshake came after it")
 
 
 @contextmanager
@@ -118,6 +144,8 @@ def _refusing(what: str) -> Iterator[None]:
     """Turn the errors of decoding and opening into `EnvelopeRefused`."""
     try:
         yield
+    except KEMUnavailable:
+        raise
     except (DecodeError, CryptoError) as error:
         raise EnvelopeRefused(f"{what}: {error}") from error
 
@@ -166,10 +194,17 @@ def _receive_confirmation(
         raise EnvelopeRefused(f"end-to-end encryption version {params.version} is not supported")
     if sender_key is None and queue.mode is not QueueMode.MESSAGING:
         raise EnvelopeRefused("the confirmation lacks the key for its queue")
+    if isinstance(params.kem, KEMAccepted):
+        raise EnvelopeRefused("the confirmation answers a KEM key, but the link has none")
     with _refusing("the confirmation does not open"):
+        # The joiner shows its wish for post-quantum keys: it proposes one, or leaves room for it in its header.
+        wished = params.kem is not None or has_large_header(envelope.ratchet_message)
+        pq = wished and context.wants_pq(envelope.agent_version, params.version)
         secret = agree_initiator(connection.x3dh_keys, params.key1, params.key2)
-        fresh = Ratchet.initiator(secret, connection.x3dh_keys.key2, params.version)
-        opened = ratchet.decrypt(fresh, SkippedKeys({}), envelope.ratchet_message, context.entropy)
+        fresh = Ratchet.initiator(secret, connection.x3dh_keys.key2, params.version, kem_enabled=pq)
+        opened = ratchet.decrypt(
+            fresh, SkippedKeys({}), envelope.ratchet_message, context.entropy, kem=context.kem_in(tx)
+        )
         message = agent_message.decode(opened.plaintext)
     if not isinstance(message, ConnInfoReply | ConnInfoSecured):
         raise EnvelopeRefused("the confirmation holds another message")
@@ -180,12 +215,13 @@ def _receive_confirmation(
             raise EnvelopeRefused("the confirmation names a reply key, but the link has none")
         reply_key_ours = message.reply_key == connection.reply_key.public()
         auth_key = connection.reply_key
+    if not CLIENT_VERSIONS.contains(reply.version):
+        raise EnvelopeRefused(f"the reply queue's SMP client version {reply.version} is not supported")
     with _refusing("the reply queue's key is bad"):
-        version = min(reply.version, CLIENT_VERSIONS.maximum)
-        reply = replace(reply, version=version)
-        send_queue = connection_steps.new_send_queue(connection.id, context.entropy, reply, auth_key)
+        send_queue = sending.new_send_queue(connection.id, context.entropy, reply, auth_key)
     _save_first(tx, connection, queue, envelope.ratchet_message, opened)
     connections.save_versions(tx, connection.id, envelope.agent_version, params.version)
+    connections.save_pq_support(tx, connection.id, pq)
     connections.save_send_queue(tx, send_queue)
     context.application.peer_info_received(tx, connection.id, message.conn_info)
     event = handshake.ConfirmationReceived(
@@ -215,7 +251,11 @@ def _receive_hello(
         raise EnvelopeRefused("the hello lacks the key for its queue")
     with _refusing("the hello does not open"):
         opened = ratchet.decrypt(
-            ratchets.load(tx, connection.id), SkippedKeys({}), envelope.ratchet_message, context.entropy
+            _load_ratchet(tx, context, connection.id),
+            SkippedKeys({}),
+            envelope.ratchet_message,
+            context.entropy,
+            kem=context.kem_in(tx),
         )
         message = agent_message.decode(opened.plaintext)
     if not isinstance(message, ConnInfo):
@@ -272,15 +312,20 @@ def _receive_message(
     copy_of = hashlib.sha256(envelope.ratchet_message).digest()
     if ratchets.was_seen(tx, connection.id, copy_of):
         return Received(connection.id)
+    before = _load_ratchet(tx, context, connection.id)
+    if not before.large_headers and has_large_header(envelope.ratchet_message):
+        before = _support_pq(tx, context, connection, before)
     try:
         opened = ratchet.decrypt(
-            ratchets.load(tx, connection.id),
+            before,
             ratchets.load_skipped(tx, connection.id),
             envelope.ratchet_message,
             context.entropy,
+            kem=context.kem_in(tx),
         )
     except RatchetError as error:
-        raise EnvelopeRefused(f"the ratchet cannot open a message: {error}") from error
+        renegotiation.message_failed(tx, context, connection, error)
+        return Received(connection.id)
     with _refusing("the message is malformed"):
         message = agent_message.decode(opened.plaintext)
     if not isinstance(message, NumberedMessage):
@@ -289,7 +334,27 @@ def _receive_message(
     chain, integrity = connection.received.receive(message, opened.plaintext)
     connections.save_received(tx, connection.id, chain)
     connections.raise_agent_version(tx, connection.id, min(envelope.agent_version, AGENT_VERSIONS.maximum))
+    connections.save_pq_support(tx, connection.id, opened.ratchet.large_headers)
+    if integrity is not Integrity.OK and not isinstance(message.message, UserMessage):
+        context.application.notice(tx, connection.id, BROKEN_CHAIN)  # a text brings its own verdict
+    renegotiation.message_opened(tx, context, connection)
+    if isinstance(message.message, RatchetReady):
+        renegotiation.ready_received(tx, context, connection, receiving_only=before.sending is None)
+        return Received(connection.id)
     return _dispatch(tx, context, connection, message.message_id, message.message, chain, timestamp, integrity)
+
+
+def _load_ratchet(tx: sqlite3.Connection, context: Context, connection_id: int) -> Ratchet:
+    """The ratchet; without a KEM here it takes no further part in one, instead of failing at the next step."""
+    loaded = ratchets.load(tx, connection_id)
+    return loaded if context.kem is not None or not loaded.kem_enabled else loaded.with_kem(False)
+
+
+def _support_pq(tx: sqlite3.Connection, context: Context, connection: Connection, before: Ratchet) -> Ratchet:
+    """The peer now leaves room for a KEM: so do we, as soon as what waits fits (agent-wire 3.5: only off to on)."""
+    fits = outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
+    wanted = context.wants_pq(connection.agent_version, before.version)
+    return before.with_kem(True) if wanted and fits else before
 
 
 def _dispatch(
@@ -307,19 +372,22 @@ def _dispatch(
             wants_receipt = context.application.message_received(tx, connection.id, body, timestamp, integrity)
             if wants_receipt and connections.load(tx, connection.id).agent_version >= RECEIPTS_SINCE:
                 receipt = Receipts((Receipt(message_id, chain.last_hash),))
-                connection_steps.submit(tx, context, connection.id, receipt)
+                sending.submit(tx, context, connection.id, receipt)
         case Receipts(receipts):
             for receipt_ in receipts:
                 _receive_receipt(tx, context, connection.id, receipt_)
         case Hello():
             connection_steps.apply(tx, context, connection.id, handshake.PeerReady())
-        case QueueContinue():
-            return Received(connection.id, resume=True)
-        case _:
-            # queue rotation and ratchet re-synchronisation by the peer: its messages keep coming through this queue
-            context.application.notice(
-                tx, connection.id, f"Your contact's app sent {type(message).__name__}, which is not supported yet."
-            )
+        case QueueContinue(address):
+            # only for the queue in use: the other one of a move says nothing about it
+            current = sending.required_send_queue(tx, connection.id)
+            return Received(connection.id, resume=rotation.same_address(address, current))
+        case QueueAdd():
+            rotation.queue_added(tx, context, connection, message)
+        case QueueUse():
+            return Received(connection.id, resume=rotation.queues_to_use(tx, context, connection, message))
+        case _:  # QKEY and QTEST answer a move of our own queue, which we do not ask for
+            log.info("%s ignored", type(message).__name__)
     return Received(connection.id)
 
 

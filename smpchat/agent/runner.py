@@ -15,10 +15,11 @@ from functools import partial
 from typing import Any
 
 from smpchat.agent import handshake, outbox, receiver
-from smpchat.agent.connection import Context
-from smpchat.agent.errors import AgentError, EnvelopeRefused
+from smpchat.agent.context import Context
+from smpchat.agent.errors import AgentError, EnvelopeRefused, StoreError
 from smpchat.agent.outbox import Verdict
 from smpchat.agent.retry import QUOTA, UNANSWERED
+from smpchat.agent.spares import SpareKeys
 from smpchat.agent.store import connections, outgoing
 from smpchat.agent.store.connections import ReceiveQueue, UnknownConnection
 from smpchat.agent.store.database import Database
@@ -27,6 +28,7 @@ from smpchat.agent.subscriptions import SubscriptionPlan
 from smpchat.client.pool import SessionPool
 from smpchat.client.request import Request
 from smpchat.client.session import ServerSession
+from smpchat.crypto.kem import KEMUnavailable
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.commands import Ack, BrokerMessage, Del, Ids, Msg, Ok, Sok, Sub
 from smpchat.protocol.errors import ErrorCode, ProtocolError, SMPError
@@ -38,6 +40,15 @@ STORE_POLL = 0.05
 """Seconds between looks for work that other processes put into the store; a look takes microseconds."""
 CONNECT_TIMEOUT = 20.0
 """Seconds that a lane waits for a session before it leaves the relay to the pool's own tries."""
+
+NO_KEM = (
+    "A message from your contact needs post-quantum decryption, which is not available here. It stays at the relay:"
+    " install the Python package pqcrypto to read it."
+)
+NOT_PROCESSED = (
+    "A message from your contact could not be processed because of a fault in this program. It stays at the relay;"
+    " other contacts are not affected. Run with -v for details, and look for a newer version."
+)
 
 LaneKey = tuple[int, Lane]
 
@@ -78,6 +89,8 @@ class AgentRunner:
         self._plan = SubscriptionPlan()
         self._plan_changed = asyncio.Event()
         self._plain_new: set[SMPServer] = set()
+        self._spares = SpareKeys(database, context.kem)
+        self._told: set[tuple[int, str]] = set()
 
     async def run(self) -> None:
         """Work until cancelled. An unexpected exception in any task ends it."""
@@ -92,6 +105,7 @@ class AgentRunner:
                 self.kick()
         finally:
             self._database.on_commit = None
+            self._spares.cancel()
             for timer in (*self._resting.values(), *([self._alarm] if self._alarm else [])):
                 timer.cancel()
             for task in self._tasks:
@@ -113,6 +127,7 @@ class AgentRunner:
         deadline = outgoing.next_deadline(self._database.connection, now)
         loop = asyncio.get_running_loop()
         self._alarm = None if deadline is None else loop.call_later(deadline - now, self.kick)
+        self._spares.plan()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -123,25 +138,40 @@ class AgentRunner:
     async def _run_lane(self, key: LaneKey) -> None:
         server: SMPServer | None = None
         try:
-            while items := outgoing.head(self._database.connection, *key, outbox.PIPELINE, self._context.now()):
+            while items := self._head(key):
                 if items[0].kind is Kind.CREATE:
                     verdict = await self._create(items[0])
                 else:
                     server = outbox.target(self._database.connection, items[0])
-                    verdict = await self._perform(server, outbox.together(self._database.connection, items))
+                    self._pool.watch(server)
+                    verdict = await self._perform(key, await self._pool.get(server, timeout=CONNECT_TIMEOUT))
                 if verdict is not Verdict.DONE:
                     self._rest(key, verdict)
                     return
                 self._attempts.pop(key, None)
         except (TransportError, ProtocolError) as error:
             log.info("relay not reached: %s", error)
-            if server is not None and self._pool.live(server) is None:
-                self._blocked[key] = server  # `_up` ends this
-            else:
-                self._rest(key, Verdict.RETRY)
+            self._relay_lost(key, server)
+        except Exception as error:  # a fault of one connection must not cost the others theirs
+            log.log(_severity(error), "a lane of connection %d stopped", key[0], exc_info=error)
+            self._rest(key, Verdict.RETRY)
         finally:
             self._busy.discard(key)
         self.kick()
+
+    def _head(self, key: LaneKey) -> list[OutboxItem]:
+        return outgoing.head(self._database.connection, *key, outbox.PIPELINE, self._context.now())
+
+    def _relay_lost(self, key: LaneKey, server: SMPServer | None) -> None:
+        """Wait for the relay, or for the next try; not at all if the lane now goes elsewhere."""
+        if server is None or self._pool.live(server) is not None:
+            self._rest(key, Verdict.RETRY)
+        elif self._goes_to(key, server):
+            self._blocked[key] = server  # `_up` ends this
+
+    def _goes_to(self, key: LaneKey, server: SMPServer) -> bool:
+        items = self._head(key)
+        return not items or outbox.target(self._database.connection, items[0]) == server
 
     def _rest(self, key: LaneKey, verdict: Verdict) -> None:
         attempts = self._attempts[key] = self._attempts.get(key, 0) + 1
@@ -157,23 +187,31 @@ class AgentRunner:
         self._blocked.pop(key, None)
         self.kick()
 
-    async def _perform(self, server: SMPServer, items: list[OutboxItem]) -> Verdict:
-        """Send the items at once and commit each outcome in order; the first that is not done ends the run."""
-        self._pool.watch(server)
-        session = await self._pool.get(server, timeout=CONNECT_TIMEOUT)
+    async def _perform(self, key: LaneKey, session: ServerSession) -> Verdict:
+        """Send the next items at once and commit each outcome in order; the first that is not done ends the run."""
+        items = self._head(key)  # anew: while the session was made, the peer's queue may have moved
+        if not items or items[0].kind is Kind.CREATE:
+            return Verdict.DONE
+        if outbox.target(self._database.connection, items[0]) != session.server:
+            return Verdict.DONE
+        if items[0].kind is Kind.REACH:
+            with self._database.transaction() as tx:
+                outbox.reached(tx, self._context, items[0])
+            return Verdict.DONE
+        items = outbox.together(self._database.connection, items)
         requests = [outbox.request(self._database.connection, item) for item in items]
-        for item, answer in zip(items, session.post(requests), strict=True):
+        for item, request, answer in zip(items, requests, session.post(requests), strict=True):
             try:
                 await answer
             except SMPError as error:
                 with self._database.transaction() as tx:
-                    verdict = outbox.refused(tx, self._context, item, error.code)
+                    verdict = outbox.refused(tx, self._context, item, error.code, request.entity_id)
                 log.info("relay refused %s: %s", item.kind, error.code)
                 if verdict is Verdict.DONE and item.kind is Kind.MESSAGE:
                     continue
                 return verdict
             with self._database.transaction() as tx:
-                outbox.accepted(tx, self._context, item)
+                outbox.accepted(tx, self._context, item, request.entity_id)
         return Verdict.DONE
 
     async def _create(self, item: OutboxItem) -> Verdict:
@@ -225,10 +263,28 @@ class AgentRunner:
             queue = connections.find_receive_queue(self._database.connection, pushed.session.server, pushed.rcv_id)
             if queue is None:
                 continue
-            resume = self._store(pushed)
+            try:
+                resume = self._store(pushed)
+            except (StoreError, sqlite3.OperationalError):
+                raise
+            except KEMUnavailable as error:
+                log.warning("message not opened: %s", error)
+                self._tell(queue.connection_id, NO_KEM)
+                continue  # not acknowledged: the relay keeps it
+            except Exception as error:  # a fault that one message brings out must not stop the other connections
+                log.error("message not processed", exc_info=error)
+                self._tell(queue.connection_id, NOT_PROCESSED)
+                continue
             self._acknowledge(pushed, queue)  # in one flight with what the commit put into the outbox
             if resume:
                 self._wake((queue.connection_id, Lane.SEND))
+
+    def _tell(self, connection_id: int, sentence: str) -> None:
+        """A notice, once in the life of this process."""
+        if (connection_id, sentence) not in self._told:
+            self._told.add((connection_id, sentence))
+            with self._database.transaction() as tx:
+                self._context.application.notice(tx, connection_id, sentence)
 
     def _store(self, pushed: _Pushed) -> bool:
         message = pushed.message
@@ -344,5 +400,8 @@ class AgentRunner:
 
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
-        level = logging.WARNING if isinstance(error, AgentError) else logging.ERROR
-        log.log(level, "a task of the agent failed: %s", type(error).__name__, exc_info=error)
+        log.log(_severity(error), "a task of the agent failed: %s", type(error).__name__, exc_info=error)
+
+
+def _severity(error: BaseException) -> int:
+    return logging.WARNING if isinstance(error, AgentError) else logging.ERROR

@@ -7,19 +7,21 @@ import sqlite3
 from smpchat.agent.delivery import Chain
 from smpchat.agent.envelope import (
     AGENT_VERSIONS,
-    CONFIRMATION_LENGTH,
-    MESSAGE_LENGTH,
     AgentEnvelope,
     AgentMessage,
     AMessage,
     Confirmation,
     MessageEnvelope,
+    RatchetInfo,
+    RatchetKeyEnvelope,
     agent_envelope,
     agent_message,
+    sizes,
 )
 from smpchat.agent.store import connections, ratchets
 from smpchat.agent.store.connections import Connection, SendQueue
 from smpchat.crypto import ratchet
+from smpchat.crypto.agreement import E2EParams
 from smpchat.crypto.entropy import Entropy
 from smpchat.protocol.envelope import (
     CONFIRMATION_PADDING,
@@ -27,6 +29,8 @@ from smpchat.protocol.envelope import (
     ClientMessage,
     PHConfirmation,
     PHEmpty,
+    client_msg_envelope,
+    open_client_message,
     seal_client_message,
 )
 
@@ -38,17 +42,16 @@ def seal_first_message(
     queue: SendQueue,
     message: AgentMessage,
     *,
-    with_keys: bool,
+    params: E2EParams | None,
     signed: bool,
 ) -> bytes:
-    """Body of the confirmation (``with_keys``) or hello; the ratchet and chain that made it are saved.
+    """Body of the confirmation (with X3DH parameters) or hello; the ratchet and chain that made it are saved.
 
     Unsigned, it carries the key with which the peer must secure its queue.
     """
     plaintext = agent_message.encode(message)
-    ciphertext = _encrypt(tx, connection.id, plaintext, CONFIRMATION_LENGTH)
+    ciphertext = _encrypt(tx, connection.id, plaintext, first=True)
     connections.save_sent(tx, connection.id, Chain().confirmed(plaintext))
-    params = connection.x3dh_keys.params(connection.e2e_version) if with_keys else None
     envelope = Confirmation(connection.agent_version, params, ciphertext)
     header = PHEmpty() if signed else PHConfirmation(queue.auth_key.public())
     return seal_client_message(
@@ -66,21 +69,42 @@ def seal_message(
 ) -> tuple[bytes, Chain]:
     """Body of the next numbered message and the chain that ends with it; both, and the ratchet, are saved."""
     chain, plaintext = connection.sent.append(message)
-    ciphertext = _encrypt(tx, connection.id, plaintext, MESSAGE_LENGTH)
+    ciphertext = _encrypt(tx, connection.id, plaintext, first=False)
     connections.save_sent(tx, connection.id, chain)
-    envelope: AgentEnvelope = MessageEnvelope(AGENT_VERSIONS.maximum, ciphertext)
-    body = seal_client_message(
-        queue.client_version,
-        None,
-        queue.e2e_secret,
-        entropy.random(24),
-        ClientMessage(PHEmpty(), agent_envelope.encode(envelope)),
-        MESSAGE_PADDING,
+    return seal_envelope(entropy, queue, MessageEnvelope(AGENT_VERSIONS.maximum, ciphertext)), chain
+
+
+def seal_ratchet_keys(
+    tx: sqlite3.Connection, entropy: Entropy, connection: Connection, queue: SendQueue, params: E2EParams
+) -> bytes:
+    """Body of an R envelope. No ratchet protects it, but it takes an id in the chain, which is saved."""
+    connections.save_sent(tx, connection.id, connection.sent.renegotiated())
+    info = agent_message.encode(RatchetInfo())
+    return seal_envelope(entropy, queue, RatchetKeyEnvelope(AGENT_VERSIONS.maximum, params, info))
+
+
+def seal_again(entropy: Entropy, body: bytes, old: SendQueue, new: SendQueue) -> bytes:
+    """A body made for one queue of the peer, in the box of another: the ratchet message inside stays the same."""
+    message = open_client_message(old.e2e_secret, client_msg_envelope.decode(body))
+    return _seal_client_message(entropy, new, message)
+
+
+def seal_envelope(entropy: Entropy, queue: SendQueue, envelope: AgentEnvelope) -> bytes:
+    """Body of SEND that needs no keys in its header: everything after the handshake."""
+    return _seal_client_message(entropy, queue, ClientMessage(PHEmpty(), agent_envelope.encode(envelope)))
+
+
+def _seal_client_message(entropy: Entropy, queue: SendQueue, message: ClientMessage) -> bytes:
+    return seal_client_message(
+        queue.client_version, None, queue.e2e_secret, entropy.random(24), message, MESSAGE_PADDING
     )
-    return body, chain
 
 
-def _encrypt(tx: sqlite3.Connection, connection_id: int, plaintext: bytes, padded_length: int) -> bytes:
-    advanced, ciphertext = ratchet.encrypt(ratchets.load(tx, connection_id), plaintext, padded_length)
+def _encrypt(tx: sqlite3.Connection, connection_id: int, plaintext: bytes, *, first: bool) -> bytes:
+    before = ratchets.load(tx, connection_id)
+    # by what the ratchet's headers take, so that a body always fits its SEND whatever the connection's flag says
+    lengths = sizes(before.large_headers)
+    padded_length = lengths.confirmation if first else lengths.message
+    advanced, ciphertext = ratchet.encrypt(before, plaintext, padded_length)
     ratchets.save(tx, connection_id, advanced)
     return ciphertext

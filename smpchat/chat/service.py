@@ -28,7 +28,9 @@ from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
 from smpchat.chat.profile import Profile
 from smpchat.chat.schema import CHAT_MIGRATIONS
 from smpchat.chat.store import Contact, Message
+from smpchat.crypto import kem
 from smpchat.crypto.entropy import Entropy, SystemEntropy
+from smpchat.crypto.kem import KEMProvider
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import SMPServerAddress, format_server, parse_server
 
@@ -54,11 +56,17 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class ContactView:
-    """A contact with its connection: what lists and prompts show. ``pending``: number of pending messages."""
+    """A contact with its connection: what lists and prompts show.
+
+    Attributes:
+        pending: Number of pending messages.
+        pq: Post-quantum keys protect both directions now.
+    """
 
     contact: Contact
     state: events.StateChanged
     pending: int
+    pq: bool = False
 
     @property
     def alias(self) -> str:
@@ -76,15 +84,25 @@ class Status:
     troubles: dict[str, RelayTrouble]
 
 
+def _installed_kem() -> KEMProvider | None:
+    """The KEM of the ratchet, where it is installed; everything else works without it."""
+    return kem if kem.available() else None
+
+
 @dataclass(slots=True)
 class ChatService:
-    """One profile's store, opened. Any number of processes may have it open; one at a time is online."""
+    """One profile's store, opened. Any number of processes may have it open; one at a time is online.
+
+    Attributes:
+        kem: Makes post-quantum keys; None where that cannot be had.
+    """
 
     folder: Path
     name: str
     entropy: Entropy = field(default_factory=SystemEntropy)
     now: Callable[[], float] = time.time
     open_database: Callable[[Path, Mapping[str, Migrations]], Database] = Database
+    kem: KEMProvider | None = field(default_factory=_installed_kem)
     database: Database = field(init=False)
     context: Context = field(init=False)
 
@@ -92,7 +110,7 @@ class ChatService:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         components = {"agent": AGENT_MIGRATIONS, "chat": CHAT_MIGRATIONS}
         self.database = self.open_database(self.folder / DATABASE_NAME, components)
-        self.context = Context(ChatApplication(self.own_profile, self.now), self.entropy, self.now)
+        self.context = Context(ChatApplication(self.own_profile, self.now), self.entropy, self.now, self.kem)
 
     def close(self) -> None:
         """Close the store."""
@@ -161,9 +179,9 @@ class ChatService:
             raise LinkError("This is a contact address, which this version cannot use: ask for a one-time invitation.")
         alias = check_alias(alias) if alias is not None else None
         with self.database.transaction() as tx:
-            joined = connections.find_send_queue(tx, link.queues[0].server, link.queues[0].sender_id)
-            contact = store.contact_of(tx, joined.connection_id) if joined else None
+            joined = _joined(tx, link)
             if joined is not None:
+                contact = store.contact_of(tx, joined)
                 whom = f"your contact {contact.alias!r}" if contact else "a contact that you deleted"
                 raise LinkJoinedError(f"You used this link already, for {whom}.")
             if alias is None:
@@ -199,7 +217,10 @@ class ChatService:
         by_id = {c.id: c for c in connections.load_all(self._tx)}
         return [
             ContactView(
-                contact, describe_state(by_id[contact.connection_id], contact, self.now()), pending.get(contact.id, 0)
+                contact,
+                describe_state(by_id[contact.connection_id], contact, self.now()),
+                pending.get(contact.id, 0),
+                agent.pq_active(self._tx, contact.connection_id),
             )
             for contact in store.contacts(self._tx)
         ]
@@ -387,6 +408,13 @@ class ChatService:
 
 def _hidden(connection: Connection) -> bool:
     return handshake.connection_state(connection.state) is ConnectionState.DELETED
+
+
+def _joined(tx: sqlite3.Connection, link: links.InvitationLink) -> int | None:
+    """The connection that joined this link: by its text, or by its queue, which may have moved since."""
+    by_text = connections.find_by_link(tx, links.format_link(link))
+    by_queue = connections.find_send_queue(tx, link.queues[0].server, link.queues[0].sender_id)
+    return by_text.id if by_text else by_queue.connection_id if by_queue else None
 
 
 def _server(address: str) -> SMPServerAddress:

@@ -34,7 +34,7 @@ def show_state(environment: Environment, event: StateChanged) -> None:
     environment.emit("state", fields, line)
 
 
-def show_contact(environment: Environment, contact: Contact, state: str) -> None:
+def show_contact(environment: Environment, contact: Contact, state: str, *, pq: bool) -> None:
     """A ``contact`` object, or ``alice: connected, calls themselves Alice, 2 unread``."""
     profile = contact.profile
     fields: dict[str, Any] = {
@@ -42,7 +42,7 @@ def show_contact(environment: Environment, contact: Contact, state: str) -> None
         "profile": {"name": profile.display_name, "full_name": profile.full_name} if profile else None,
         "state": state,
         "unread": contact.unread,
-        "pq": False,
+        "pq": pq,
     }
     if contact.gone:
         fields["gone"] = True
@@ -54,7 +54,7 @@ def show_contact(environment: Environment, contact: Contact, state: str) -> None
 
 def show_view(environment: Environment, view: ContactView) -> None:
     """A contact with its connection's state."""
-    show_contact(environment, view.contact, view.state.state)
+    show_contact(environment, view.contact, view.state.state, pq=view.pq)
 
 
 def show_message(environment: Environment, message: Message, *, numbered: bool = False) -> None:

@@ -1,7 +1,7 @@
-"""Key encapsulation (sntrup761) through the optional package ``pqcrypto``, and its fields on the wire.
+"""Key encapsulation (sntrup761) through the package ``pqcrypto``, and its fields on the wire.
 
-The package is imported when first used, so that everything else works without it. It draws its own randomness from the
-operating system. Source: agent-wire 2.6 and 4.8.
+The package is imported when first used, so that everything else works where it cannot be installed. It draws its own
+randomness from the operating system. Source: agent-wire 2.6 and 4.8.
 """
 
 from __future__ import annotations

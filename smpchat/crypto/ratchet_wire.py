@@ -113,3 +113,14 @@ def parse_message(data: bytes) -> SealedMessage:
     sealed = _take_with_length(envelope, "sealed header")
     envelope.finish("header envelope")
     return SealedMessage(SealedHeader(version, iv, tag, sealed, raw), reader.take(TAG_SIZE, "body tag"), reader.rest())
+
+
+def has_large_header(data: bytes) -> bool:
+    """Whether a message's header has room for a KEM's keys: its sender then supports post-quantum ratchets.
+
+    True only of a message that can be taken apart; that it is the peer's shows when it opens.
+    """
+    try:
+        return len(parse_message(data).header.sealed) >= LARGE_HEADER
+    except DecodeError:
+        return False

@@ -18,7 +18,7 @@ from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, decode_transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay.outgoing import Outgoing
-from smpchat.relay.queues import QueueService
+from smpchat.relay.queues import QUOTA, QueueService
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import Client
 from smpchat.transport.base import ConnectFailed, ConnectionClosed
@@ -70,6 +70,7 @@ class MemoryRelay:
         versions: SMP versions that it offers.
         extensions: Whether it offers ours.
         delay: Seconds that every block takes, in each direction.
+        quota: Messages that a queue holds.
     Attributes:
         commands: Every command executed, in order.
         arrivals: When each of them arrived, in the loop's time.
@@ -86,6 +87,7 @@ class MemoryRelay:
         versions: VersionRange = SMP_VERSIONS,
         extensions: bool = True,
         delay: float = 0.0,
+        quota: int = QUOTA,
     ) -> None:
         self._entropy = entropy
         self._versions = versions
@@ -93,7 +95,7 @@ class MemoryRelay:
         self._delay = delay
         self._identity = create_identity(entropy, datetime.fromtimestamp(now(), UTC), [host])
         self._store = SQLiteStore(":memory:")
-        self._queues = QueueService(self._store, entropy=entropy, clock=now)
+        self._queues = QueueService(self._store, entropy=entropy, clock=now, quota=quota)
         self._served: dict[Client, _Served] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections = 0

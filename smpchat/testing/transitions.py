@@ -39,6 +39,7 @@ def events() -> list[Event]:
         hs.HelloReceived(sender_key=True),
         hs.HelloReceived(sender_key=False),
         hs.PeerReady(),
+        hs.ReadyRefused(),
         hs.DeleteRequested(),
     ]
 

@@ -18,13 +18,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from smpchat.agent import handshake
-from smpchat.agent.connection import Context
 from smpchat.agent.delivery import Integrity
 from smpchat.agent.handshake import Variant
 from smpchat.agent.runner import AgentRunner
@@ -52,13 +51,14 @@ TIMEOUT = 60.0
 
 @dataclass(frozen=True)
 class Row:
-    """One handshake to measure; ``reply_key``: whether the joiner gets to see it."""
+    """One handshake to measure; ``reply_key``: whether the joiner gets to see it; ``pq``: with post-quantum keys."""
 
     name: str
     variant: Variant
     reply_key: bool = True
     versions: VersionRange = SMP_VERSIONS
     extensions: bool = True
+    pq: bool = True
 
 
 ROWS = [
@@ -67,6 +67,7 @@ ROWS = [
     Row("sender-secured", Variant.INSTANT, reply_key=False, extensions=False),
     Row("instant, plain relay", Variant.INSTANT, extensions=False),
     Row("instant", Variant.INSTANT),
+    Row("instant, no PQ", Variant.INSTANT, pq=False),
 ]
 
 
@@ -131,13 +132,16 @@ class Side:
     name: str
     folder: Path
     server: SMPServer
+    pq: bool
     service: ChatService = field(init=False)
     watched: Watched = field(init=False)
 
     def __post_init__(self) -> None:
         self.service = ChatService(self.folder, self.name)
         self.watched = Watched(self.service)
-        self.service.context = Context(self.watched, self.service.entropy, self.service.now)
+        self.service.context = replace(
+            self.service.context, application=self.watched, kem=self.service.kem if self.pq else None
+        )
 
     def go_online(self) -> asyncio.Task[None]:
         async def open_session(server: SMPServer) -> ServerSession:
@@ -191,8 +195,8 @@ async def measure(row: Row, delay: float, *, inviter_online: bool) -> Measured:
 
     async def use(network: Network, folder: Path) -> Measured:
         loop, measured = asyncio.get_running_loop(), Measured()
-        alice = Side("alice", folder / "alice", network.server)
-        bob = Side("bob", folder / "bob", network.server)
+        alice = Side("alice", folder / "alice", network.server, row.pq)
+        bob = Side("bob", folder / "bob", network.server, row.pq)
         alice.service.invite(variant=row.variant)
         alice_online = alice.go_online()
         await alice.watched.until("invited")
@@ -236,8 +240,8 @@ async def _first_message(row: Row, delay: float, *, inviter_online: bool) -> flo
 
     async def use(network: Network, folder: Path) -> Measured:
         loop = asyncio.get_running_loop()
-        alice = Side("alice", folder / "alice", network.server)
-        bob = Side("bob", folder / "bob", network.server)
+        alice = Side("alice", folder / "alice", network.server, row.pq)
+        bob = Side("bob", folder / "bob", network.server, row.pq)
         alice.service.invite(variant=row.variant)
         alice_online = alice.go_online()
         await alice.watched.until("invited")

@@ -17,6 +17,7 @@ from smpchat.chat.service import ChatService
 from smpchat.client.connect import open_session
 from smpchat.client.pool import SessionPool
 from smpchat.client.session import ServerSession
+from smpchat.crypto.kem import KEMProvider
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.relay import MemoryRelay
@@ -84,18 +85,30 @@ class CrashPlan:
 
 
 class Person:
-    """One profile, online through `MemoryRelay`s."""
+    """One profile, online through `MemoryRelay`s. ``kem``: makes post-quantum keys; None leaves them out."""
 
     def __init__(
-        self, name: str, folder: Path, relays: list[MemoryRelay], *, home: MemoryRelay, plan: CrashPlan | None = None
+        self,
+        name: str,
+        folder: Path,
+        relays: list[MemoryRelay],
+        *,
+        home: MemoryRelay,
+        plan: CrashPlan | None = None,
+        kem: KEMProvider | None = None,
     ) -> None:
         self.name = name
         self._folder = folder
         self._relays = {relay.server: relay for relay in relays}
         self._home = home
         self.plan = plan or CrashPlan()
+        self._kem = kem
         self._lives = itertools.count()
         self._online = False
+        self._returns = False
+        self._runner_task: asyncio.Task[None] | None = None
+        self._may_return = asyncio.Event()
+        self._may_return.set()
         self.service = self._open()
 
     def _open(self) -> ChatService:
@@ -113,6 +126,7 @@ class Person:
             entropy=entropy,
             now=lambda: START + asyncio.get_running_loop().time(),
             open_database=lambda path, components: CrashingDatabase(path, components, self.plan),
+            kem=self._kem,
         )
 
     def restart(self) -> None:
@@ -147,16 +161,36 @@ class Person:
 
     async def _stay_online(self) -> None:
         while True:
-            runner = asyncio.get_running_loop().create_task(self._runner().run())
+            await self._may_return.wait()
+            runner = self._runner_task = asyncio.get_running_loop().create_task(self._runner().run())
             self.plan.on_crash = runner.cancel
             try:
                 await asyncio.wait([runner])
             finally:
                 runner.cancel()
                 await asyncio.gather(runner, return_exceptions=True)
+            if self._returns and not self.plan.dead:
+                self._returns = False
+                continue
             if not self.plan.dead:
                 runner.result()
             self.restart()
+
+    def come_back(self) -> None:
+        """Go offline and online again in the same process."""
+        assert self._runner_task is not None
+        self._returns = True
+        self._runner_task.cancel()
+
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """Offline while the block runs."""
+        self._may_return.clear()
+        self.come_back()
+        try:
+            yield
+        finally:
+            self._may_return.set()
 
     async def do(self, action: Callable[[ChatService], object]) -> None:
         """A command of the person; if its process dies meanwhile, return once there is a new one."""

@@ -16,8 +16,11 @@ import pytest
 
 from smpchat.agent.handshake import ConnectionState, Variant
 from smpchat.chat.store import MessageStatus
+from smpchat.crypto.kem import KEMProvider
+from smpchat.crypto.ratchet_kem import SNTRUP761
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.testing.entropy import SeededEntropy
+from smpchat.testing.kem import HashKEM
 from smpchat.testing.loop import run_jumping
 from smpchat.testing.relay import Fault, FaultKind, MemoryRelay
 from tests.faults.people import START, CrashPlan, Person
@@ -32,16 +35,17 @@ class Setting:
     strip_reply_key: bool = False
     versions: VersionRange = SMP_VERSIONS
     extensions: bool = True
+    pq: bool = False
 
 
 SETTINGS = [
-    Setting("instant-keyed-new", Variant.INSTANT),
+    Setting("instant-keyed-new", Variant.INSTANT, pq=True),
     Setting("instant-plain-relay", Variant.INSTANT, extensions=False),
     Setting("instant-at-version-9", Variant.INSTANT, versions=VersionRange(6, 9)),
     Setting("instant-becomes-three-step-at-version-8", Variant.INSTANT, versions=VersionRange(6, 8), extensions=False),
     Setting("three-step", Variant.THREE_STEP),
     Setting("three-step-plain-relay", Variant.THREE_STEP, extensions=False),
-    Setting("sender-secured", Variant.INSTANT, strip_reply_key=True),
+    Setting("sender-secured", Variant.INSTANT, strip_reply_key=True, pq=True),
     Setting("standard", Variant.STANDARD, versions=VersionRange(6, 8)),
     Setting("standard-at-new-relays", Variant.STANDARD),
 ]
@@ -67,6 +71,7 @@ class Outcome:
     transcripts: dict[str, list[tuple[str, str, str, str]]]
     states: tuple[str, str]
     names: tuple[str, str]
+    pq: tuple[bool, bool]
     commits: dict[str, int]
     commands: list[str]
 
@@ -78,6 +83,7 @@ def converse(
     plans: dict[str, CrashPlan] | None = None,
     faults: Sequence[Fault] = (),
     outages: Sequence[tuple[float, float]] = (),
+    kem: KEMProvider | None = None,
 ) -> Outcome:
     """Alice invites and leaves; Bob joins, writes twice and leaves; Alice answers; Bob reads.
 
@@ -85,8 +91,11 @@ def converse(
         plans: Where processes die, by name.
         faults: What goes wrong between clients and relay.
         outages: Seconds that the relay runs, and is away, in turn.
+        kem: Makes post-quantum keys; a cheap one if None, where the setting has them.
     """
     plans = plans or {}
+    if kem is None and setting.pq:
+        kem = HashKEM()
 
     async def main() -> Outcome:
         relay = MemoryRelay(
@@ -95,7 +104,7 @@ def converse(
         relay.faults = list(faults)
         restarting = asyncio.get_running_loop().create_task(_restart(relay, outages))
         alice, bob = (
-            Person(name, folder / name, [relay], home=relay, plan=plans.get(name, CrashPlan()))
+            Person(name, folder / name, [relay], home=relay, plan=plans.get(name, CrashPlan()), kem=kem)
             for name in ("alice", "bob")
         )
         while not alice.service.invitations():
@@ -130,6 +139,7 @@ def converse(
             transcripts={p.name: sorted(p.transcript(), key=_order) for p in (alice, bob)},
             states=(alice.state_of("bob").state, bob.state_of("alice").state),
             names=tuple(str(p.service.contacts()[0].contact.profile) for p in (alice, bob)),  # type: ignore[arg-type]
+            pq=(alice.service.contact("bob").pq, bob.service.contact("alice").pq),
             commits={p.name: p.plan.commits for p in (alice, bob)},
             commands=[type(command).__name__ for command in relay.commands],
         )
@@ -164,7 +174,8 @@ def _everything_delivered(service: object) -> bool:
     )
 
 
-def check(outcome: Outcome) -> None:
+def check(outcome: Outcome, setting: Setting) -> None:
+    assert outcome.pq == (setting.pq, setting.pq)
     assert outcome.transcripts == TRANSCRIPT
     assert outcome.states == (ConnectionState.CONNECTED, ConnectionState.CONNECTED)
     assert "bob" in outcome.names[0] and "alice" in outcome.names[1]
@@ -172,7 +183,12 @@ def check(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_without_faults(tmp_path: Path, setting: Setting) -> None:
-    check(converse(tmp_path, setting))
+    check(converse(tmp_path, setting), setting)
+
+
+def test_with_the_true_kem(tmp_path: Path) -> None:
+    setting = SETTINGS[0]
+    check(converse(tmp_path, setting, kem=SNTRUP761), setting)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before-commit", "after-commit"])
@@ -181,7 +197,7 @@ def test_without_faults(tmp_path: Path, setting: Setting) -> None:
 def test_a_crash_at_each_commit(tmp_path: Path, setting: Setting, name: str, after: bool) -> None:
     for at in itertools.count(1):
         outcome = converse(tmp_path / str(at), setting, plans={name: CrashPlan((at, after))})
-        check(outcome)
+        check(outcome, setting)
         if outcome.commits[name] < at:
             break
 
@@ -191,6 +207,6 @@ def test_a_crash_at_each_commit(tmp_path: Path, setting: Setting, name: str, aft
 def test_a_fault_at_each_command(tmp_path: Path, setting: Setting, kind: FaultKind) -> None:
     for at in itertools.count(1):
         outcome = converse(tmp_path / str(at), setting, faults=[Fault(at, kind)])
-        check(outcome)
+        check(outcome, setting)
         if len(outcome.commands) < at:
             break

@@ -28,4 +28,4 @@ def test_any_schedule_of_faults_ends_in_the_same_transcript(
 ) -> None:
     plans = {"alice": CrashPlan(*alices), "bob": CrashPlan(*bobs)}
     with tempfile.TemporaryDirectory() as folder:
-        check(converse(Path(folder), setting, plans=plans, faults=faults, outages=outages))
+        check(converse(Path(folder), setting, plans=plans, faults=faults, outages=outages), setting)

@@ -28,6 +28,7 @@ class Connection:
         reply_key: Initiator: private half of the reply key in the link.
         sent: Chain of what we sent.
         received: Chain of what arrived.
+        pq_support: Sizes leave room for a KEM in each header: before the handshake our wish, then what was agreed.
         created_at: When the link was made or used; POSIX seconds, like the other times.
         ready_at: When the confirmation was accepted by the relay, or processed.
     """
@@ -42,6 +43,7 @@ class Connection:
     reply_key: Ed25519PrivateKey | None
     sent: Chain
     received: Chain
+    pq_support: bool
     created_at: float
     ready_at: float | None
     connected_at: float | None
@@ -100,12 +102,13 @@ def insert(
     e2e_version: int,
     x3dh_keys: X3DHKeys,
     reply_key: Ed25519PrivateKey | None,
+    pq_support: bool,
     now: float,
 ) -> int:
     """A new connection's id."""
     cursor = tx.execute(
         "INSERT INTO connections (state, link, agent_version, client_version, e2e_version, x3dh_key1, x3dh_key2,"
-        " reply_key, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " reply_key, pq_support, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             state_to_json(state),
             link,
@@ -115,6 +118,7 @@ def insert(
             x3dh_keys.key1.raw,
             x3dh_keys.key2.raw,
             reply_key.raw if reply_key else None,
+            pq_support,
             now,
         ),
     )
@@ -153,6 +157,7 @@ def _connection(row: sqlite3.Row) -> Connection:
         reply_key=Ed25519PrivateKey(row["reply_key"]) if row["reply_key"] else None,
         sent=Chain(row["sent_id"], row["sent_hash"]),
         received=Chain(row["received_id"], row["received_hash"]),
+        pq_support=bool(row["pq_support"]),
         created_at=row["created_at"],
         ready_at=row["ready_at"],
         connected_at=row["connected_at"],
@@ -177,8 +182,13 @@ def save_link(tx: sqlite3.Connection, connection_id: int, link: str) -> None:
 
 
 def save_versions(tx: sqlite3.Connection, connection_id: int, agent: int, e2e: int) -> None:
-    """Versions that the peer's confirmation settled."""
+    """Versions that the peer's confirmation, or its new ratchet keys, settled."""
     tx.execute("UPDATE connections SET agent_version = ?, e2e_version = ? WHERE id = ?", (agent, e2e, connection_id))
+
+
+def save_pq_support(tx: sqlite3.Connection, connection_id: int, supported: bool) -> None:
+    """Whether sizes leave room for a KEM."""
+    tx.execute("UPDATE connections SET pq_support = ? WHERE id = ?", (supported, connection_id))
 
 
 def raise_agent_version(tx: sqlite3.Connection, connection_id: int, version: int) -> None:
@@ -282,22 +292,25 @@ def delete_receive_queue(tx: sqlite3.Connection, connection_id: int) -> None:
 
 def save_send_queue(tx: sqlite3.Connection, queue: SendQueue) -> None:
     """Insert or replace the connection's send queue."""
-    tx.execute(
-        "INSERT OR REPLACE INTO send_queues VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            queue.connection_id,
-            str(queue.server),
-            queue.snd_id,
-            _mode_text(queue.mode),
-            queue.client_version,
-            queue.auth_key.raw,
-            queue.e2e_key.raw,
-            queue.e2e_secret,
-        ),
+    tx.execute("INSERT OR REPLACE INTO send_queues VALUES (?, ?, ?, ?, ?, ?, ?, ?)", send_queue_values(queue))
+
+
+def send_queue_values(queue: SendQueue) -> tuple[object, ...]:
+    """A send queue as columns."""
+    return (
+        queue.connection_id,
+        str(queue.server),
+        queue.snd_id,
+        _mode_text(queue.mode),
+        queue.client_version,
+        queue.auth_key.raw,
+        queue.e2e_key.raw,
+        queue.e2e_secret,
     )
 
 
-def _send_queue(row: sqlite3.Row) -> SendQueue:
+def send_queue_from(row: sqlite3.Row) -> SendQueue:
+    """The send queue in a row with its columns."""
     return SendQueue(
         connection_id=row["connection_id"],
         server=parse_server(row["server"]).server,
@@ -313,10 +326,10 @@ def _send_queue(row: sqlite3.Row) -> SendQueue:
 def send_queue(tx: sqlite3.Connection, connection_id: int) -> SendQueue | None:
     """The connection's send queue, once known."""
     row = tx.execute("SELECT * FROM send_queues WHERE connection_id = ?", (connection_id,)).fetchone()
-    return _send_queue(row) if row else None
+    return send_queue_from(row) if row else None
 
 
 def find_send_queue(tx: sqlite3.Connection, server: SMPServer, snd_id: bytes) -> SendQueue | None:
     """The connection that sends to this queue: tells links that were joined already."""
     row = tx.execute("SELECT * FROM send_queues WHERE server = ? AND snd_id = ?", (str(server), snd_id)).fetchone()
-    return _send_queue(row) if row else None
+    return send_queue_from(row) if row else None

@@ -13,6 +13,7 @@ class Lane(StrEnum):
     SEND = "send"
     RECEIVE = "receive"
     REPEAT = "repeat"
+    ROTATE = "rotate"
 
 
 class Kind(StrEnum):
@@ -23,12 +24,16 @@ class Kind(StrEnum):
     SECURE_SEND = "secure-send"  # SKEY
     CONFIRMATION = "confirmation"  # SEND
     HELLO = "hello"  # SEND
+    READY = "ready"  # SEND, of HELLO
     MESSAGE = "message"  # SEND
     FAREWELL = "farewell"  # SEND
+    REACH = "reach"  # no command: a session with the relay of the peer's new queue
     DELETE = "delete"  # DEL
 
 
-SENDS = frozenset({Kind.CONFIRMATION, Kind.HELLO, Kind.MESSAGE, Kind.FAREWELL})
+NUMBERED = frozenset({Kind.READY, Kind.MESSAGE, Kind.FAREWELL})
+"""SENDs of what comes after confirmation and hello; their bodies are in the outbox."""
+SENDS = frozenset({Kind.CONFIRMATION, Kind.HELLO}) | NUMBERED
 
 
 class Priority(IntEnum):
@@ -139,6 +144,26 @@ def postpone(tx: sqlite3.Connection, connection_id: int, lane: Lane, not_before:
     )
 
 
+def numbered(tx: sqlite3.Connection, connection_id: int) -> list[OutboxItem]:
+    """Sealed messages that the peer's relay has not taken yet, in order."""
+    rows = tx.execute(
+        "SELECT * FROM outbox WHERE connection_id = ? AND kind IN (?, ?, ?) ORDER BY priority, id",
+        (connection_id, Kind.READY, Kind.MESSAGE, Kind.FAREWELL),
+    )
+    return [_item(row) for row in rows]
+
+
+def replace_body(tx: sqlite3.Connection, item_id: int, body: bytes) -> None:
+    """Another body for an item that stays in its place."""
+    tx.execute("UPDATE outbox SET body = ? WHERE id = ?", (body, item_id))
+
+
+def is_joining(tx: sqlite3.Connection) -> bool:
+    """Whether any joiner's reply queue is still to be made: its confirmation comes next."""
+    query = "SELECT 1 FROM outbox JOIN send_queues USING (connection_id) WHERE kind = ? LIMIT 1"
+    return tx.execute(query, (Kind.CREATE,)).fetchone() is not None
+
+
 def save_first_message(tx: sqlite3.Connection, connection_id: int, body: bytes) -> None:
     """The sealed confirmation or hello: every try sends these bytes."""
     tx.execute("INSERT OR REPLACE INTO first_messages VALUES (?, ?)", (connection_id, body))
@@ -154,8 +179,10 @@ def first_message(tx: sqlite3.Connection, connection_id: int) -> bytes:
 
 
 def forget_first_message(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The handshake is over."""
+    """The handshake is over: if the first message is still to be sent, for all we know, the peer has it."""
     tx.execute("DELETE FROM first_messages WHERE connection_id = ?", (connection_id,))
+    query = "DELETE FROM outbox WHERE connection_id = ? AND kind IN (?, ?)"
+    tx.execute(query, (connection_id, Kind.CONFIRMATION, Kind.HELLO))
 
 
 def clear(tx: sqlite3.Connection, connection_id: int) -> list[int]:
@@ -196,6 +223,12 @@ def take_waiting(tx: sqlite3.Connection, connection_id: int) -> list[WaitingMess
     rows = tx.execute("SELECT * FROM waiting_messages WHERE connection_id = ? ORDER BY id", (connection_id,)).fetchall()
     tx.execute("DELETE FROM waiting_messages WHERE connection_id = ?", (connection_id,))
     return [WaitingMessage(row["id"], row["message"], bool(row["notify"]), row["reference"]) for row in rows]
+
+
+def longest_waiting(tx: sqlite3.Connection, connection_id: int) -> int:
+    """Size in bytes of the longest message that waits; 0 if none does."""
+    query = "SELECT coalesce(max(length(message)), 0) FROM waiting_messages WHERE connection_id = ?"
+    return int(tx.execute(query, (connection_id,)).fetchone()[0])
 
 
 # -- messages sent ----------------------------------------------------------------------------------------------------

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import sqlite3
 
-from smpchat.agent.errors import StoreError
+from smpchat.agent.errors import MissingRecord
 from smpchat.crypto.ratchet import Ratchet, SkippedDiff, SkippedId, SkippedKey, SkippedKeys
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Ratchet:
-    """The connection's ratchet. Raises `StoreError` if there is none."""
-    row = tx.execute("SELECT state FROM ratchets WHERE connection_id = ?", (connection_id,)).fetchone()
-    if row is None:
-        raise StoreError("The connection has no ratchet yet.")
-    return Ratchet.from_bytes(row["state"])
+    """The connection's ratchet. Raises `MissingRecord` if there is none."""
+    ratchet = find(tx, connection_id)
+    if ratchet is None:
+        raise MissingRecord("The connection has no ratchet yet.")
+    return ratchet
 
 
 def save(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
     """Insert or replace the ratchet."""
     tx.execute("INSERT OR REPLACE INTO ratchets VALUES (?, ?)", (connection_id, ratchet.to_bytes()))
+
+
+def replace(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
+    """Put a new ratchet in the old one's place; keys that the old one set aside open nothing any more."""
+    save(tx, connection_id, ratchet)
+    tx.execute("DELETE FROM skipped_keys WHERE connection_id = ?", (connection_id,))
+
+
+def find(tx: sqlite3.Connection, connection_id: int) -> Ratchet | None:
+    """The connection's ratchet, once there is one."""
+    row = tx.execute("SELECT state FROM ratchets WHERE connection_id = ?", (connection_id,)).fetchone()
+    return Ratchet.from_bytes(row["state"]) if row else None
 
 
 def load_skipped(tx: sqlite3.Connection, connection_id: int) -> SkippedKeys:

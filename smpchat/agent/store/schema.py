@@ -99,4 +99,36 @@ AGENT_MIGRATIONS = (
         next_try_at REAL
     )
     """,
+    """
+    ALTER TABLE connections ADD COLUMN pq_support INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE kem_spares (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        public BLOB NOT NULL,
+        private BLOB NOT NULL
+    );
+    CREATE TABLE resyncs (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        state TEXT NOT NULL,
+        key1 BLOB,
+        key2 BLOB,
+        kem_public BLOB,
+        kem_private BLOB
+    );
+    CREATE TABLE ratchet_keys_seen (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        hash BLOB NOT NULL,
+        PRIMARY KEY (connection_id, hash)
+    ) WITHOUT ROWID;
+    CREATE TABLE rotations (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        stage TEXT NOT NULL,
+        server TEXT NOT NULL,
+        snd_id BLOB NOT NULL,
+        mode TEXT,
+        client_version INTEGER NOT NULL,
+        auth_key BLOB NOT NULL,
+        e2e_key BLOB NOT NULL,
+        e2e_secret BLOB NOT NULL
+    )
+    """,
 )

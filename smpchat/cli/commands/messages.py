@@ -127,7 +127,7 @@ async def _deliver(
 def _news(environment: Environment, service: ChatService) -> Iterator[Message]:
     """Prints what nobody was shown; yields each new message once its line is flushed and noted."""
     for contact in service.unshown_contacts():
-        views.show_contact(environment, contact, service.state(contact.connection_id).state)
+        views.show_view(environment, service.contact(contact.alias))
         service.mark_profile_shown(contact.id)
     for message in service.unshown_messages():
         views.show_message(environment, message)

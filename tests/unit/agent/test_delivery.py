@@ -67,3 +67,7 @@ def test_forged_middle_is_noticed_by_the_next_message() -> None:
     message = agent_message.decode(plaintext)
     assert isinstance(message, NumberedMessage)
     assert receiver.receive(message, plaintext)[1] is Integrity.BAD_HASH
+
+
+def test_keys_for_a_new_ratchet_take_a_number() -> None:
+    assert Chain(1, b"hash").renegotiated() == Chain(2, hashlib.sha256(b"R").digest())

@@ -11,6 +11,7 @@ from smpchat.crypto.ratchet_wire import (
     decode_header,
     encode_envelope,
     encode_header,
+    has_large_header,
     header_size,
     parse_message,
     with_length,
@@ -103,3 +104,14 @@ def test_first_byte_tells_the_length_apart() -> None:
 def test_malformed_messages_are_refused(message: bytes) -> None:
     with pytest.raises(DecodeError):
         parse_message(message)
+
+
+@pytest.mark.parametrize(("version", "size", "large"), [(2, 88, False), (3, 88, False), (3, 2310, True)])
+def test_a_large_header_shows(version: int, size: int, large: bool) -> None:
+    envelope = encode_envelope(version, b"i" * 16, b"t" * 16, b"s" * size)
+    assert has_large_header(with_length(envelope, version) + b"T" * 16 + b"body") is large
+
+
+@pytest.mark.parametrize("data", [b"", b"\x09\x2a", bytes(3000)])
+def test_what_is_no_message_has_no_large_header(data: bytes) -> None:
+    assert not has_large_header(data)

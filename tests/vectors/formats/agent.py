@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from smpchat.agent.envelope import (
-    CONFIRMATION_LENGTH,
-    MESSAGE_LENGTH,
+    PLAIN_SIZES,
+    PQ_SIZES,
     Confirmation,
     ConnInfo,
     ConnInfoReply,
@@ -214,10 +214,10 @@ def _occurs(text: str, section: object) -> None:
 
 
 _LENGTHS = {
-    "e2eEncAgentMsgLength_v7_nopq": MESSAGE_LENGTH,
-    "e2eEncAgentMsgLength_v7_pq": 13618,
-    "e2eEncConnInfoLength_v7_nopq": CONFIRMATION_LENGTH,
-    "e2eEncConnInfoLength_v7_pq": 11106,
+    "e2eEncAgentMsgLength_v7_nopq": PLAIN_SIZES.message,
+    "e2eEncAgentMsgLength_v7_pq": PQ_SIZES.message,
+    "e2eEncConnInfoLength_v7_nopq": PLAIN_SIZES.confirmation,
+    "e2eEncConnInfoLength_v7_pq": PQ_SIZES.confirmation,
     "e2eEncConfirmationLength": CONFIRMATION_PADDING,
     "e2eEncMessageLength": MESSAGE_PADDING,
     "maxMessageLength_v18": 16048,

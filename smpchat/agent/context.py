@@ -1,0 +1,107 @@
+"""What the agent's operations need besides the store: the layer above, randomness, time, a KEM where there is one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from smpchat.agent.delivery import Integrity
+from smpchat.agent.store import kem_spares
+from smpchat.agent.store.connections import Connection
+from smpchat.crypto.agreement import E2E_VERSION_KEM
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.kem import KEMCiphertext, KEMPrivateKey, KEMProvider, KEMPublicKey, KEMUnavailable
+
+PQ_SINCE = 5
+"""First agent version that knows post-quantum ratchets (agent-wire 1.1)."""
+
+
+class Application(Protocol):
+    """What the layer above does inside the agent's transactions: store work only, nothing that waits.
+
+    ``reference`` is the application's own number of a message that it submitted.
+    """
+
+    def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
+        """Our profile, for the confirmation or hello that is sealed now."""
+        ...
+
+    def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
+        """The connection has a new handshake state."""
+        ...
+
+    def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
+        """The peer's connection info arrived."""
+        ...
+
+    def message_received(
+        self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
+    ) -> bool:
+        """A user message arrived; True asks for a receipt. ``sent_at`` is the relay's clock, POSIX seconds."""
+        ...
+
+    def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
+        """The relay has the message."""
+        ...
+
+    def message_delivered(self, tx: sqlite3.Connection, reference: int) -> None:
+        """The peer's receipt came and matches."""
+        ...
+
+    def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
+        """The message will never arrive."""
+        ...
+
+    def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
+        """Something about the connection that a person should read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every operation of the agent needs besides the store.
+
+    Attributes:
+        kem: Makes the ratchet's post-quantum secrets; None where that cannot be had, or is not wanted.
+    """
+
+    application: Application
+    entropy: Entropy
+    now: Callable[[], float]
+    kem: KEMProvider | None = None
+
+    def wants_pq(self, agent_version: int, e2e_version: int) -> bool:
+        """Whether we take part in a KEM at these versions."""
+        return self.kem is not None and agent_version >= PQ_SINCE and e2e_version >= E2E_VERSION_KEM
+
+    def kem_in(self, tx: sqlite3.Connection) -> SparedKEM:
+        """The KEM, taking new key pairs from the store first."""
+        return SparedKEM(tx, self.kem)
+
+
+@dataclass(frozen=True, slots=True)
+class SparedKEM:
+    """A `KEMProvider` inside one transaction. Without a KEM every call raises `KEMUnavailable`."""
+
+    tx: sqlite3.Connection
+    kem: KEMProvider | None
+
+    def generate(self) -> tuple[KEMPublicKey, KEMPrivateKey]:
+        """A spare key pair if there is one, else a new one."""
+        provider = self._provider()
+        return kem_spares.take(self.tx) or provider.generate()
+
+    def encapsulate(self, public: KEMPublicKey) -> tuple[KEMCiphertext, bytes]:
+        """See `KEMProvider`."""
+        return self._provider().encapsulate(public)
+
+    def decapsulate(self, private: KEMPrivateKey, ciphertext: KEMCiphertext) -> bytes:
+        """See `KEMProvider`."""
+        return self._provider().decapsulate(private, ciphertext)
+
+    def _provider(self) -> KEMProvider:
+        if self.kem is None:
+            raise KEMUnavailable("this ratchet needs sntrup761, which is not available here")
+        return self.kem

@@ -1,0 +1,49 @@
+"""Queues of peers that are being moved to another relay: one row for each connection that is in the middle of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from enum import StrEnum
+
+from smpchat.agent.store.connections import SendQueue, send_queue_from, send_queue_values
+
+
+class Stage(StrEnum):
+    """How far the move of a peer's queue is."""
+
+    REACHING = "reaching"
+    """Asked for (QADD); we see whether its relay can be reached before we agree."""
+    KEYED = "keyed"
+    """Our keys are on their way (QKEY)."""
+    TESTING = "testing"
+    """The peer said to use it (QUSE) and we do, but its relay has not taken a message yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A move under way.
+
+    Attributes:
+        queue: The queue that is not in use: the new one, or in the last stage the old one.
+    """
+
+    stage: Stage
+    queue: SendQueue
+
+
+def load(tx: sqlite3.Connection, connection_id: int) -> Rotation | None:
+    """The connection's move, if there is one."""
+    row = tx.execute("SELECT * FROM rotations WHERE connection_id = ?", (connection_id,)).fetchone()
+    return Rotation(Stage(row["stage"]), send_queue_from(row)) if row else None
+
+
+def save(tx: sqlite3.Connection, rotation: Rotation) -> None:
+    """Insert or replace the connection's move."""
+    first, *rest = send_queue_values(rotation.queue)
+    tx.execute("INSERT OR REPLACE INTO rotations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (first, rotation.stage, *rest))
+
+
+def delete(tx: sqlite3.Connection, connection_id: int) -> None:
+    """The move is over."""
+    tx.execute("DELETE FROM rotations WHERE connection_id = ?", (connection_id,))

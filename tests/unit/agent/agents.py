@@ -1,0 +1,194 @@
+"""Agents without network or loop: the outbox is carried out by hand, what is sent is put into the other's receiver."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smpchat.agent import connection, outbox, receiver
+from smpchat.agent.context import Context
+from smpchat.agent.delivery import Integrity
+from smpchat.agent.handshake import Terms
+from smpchat.agent.links import InvitationLink, parse_link
+from smpchat.agent.outbox import Verdict
+from smpchat.agent.receiver import Received
+from smpchat.agent.store import connections, outgoing
+from smpchat.agent.store.connections import Connection, ReceiveQueue
+from smpchat.agent.store.database import Database
+from smpchat.agent.store.outgoing import SENDS, Kind, OutboxItem
+from smpchat.agent.store.schema import AGENT_MIGRATIONS
+from smpchat.crypto.kem import KEMProvider
+from smpchat.crypto.keys import X25519PrivateKey
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.commands import Ids, QueueMode, Send
+from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.messages import QuotaMarker, RcvMessage, seal_message
+from smpchat.testing.entropy import SeededEntropy
+
+INSTANT = Terms(sender_securable=True, reply_key=True)
+STANDARD = Terms(sender_securable=False, reply_key=False)
+RELAY = SMPServer(("relay.test",), "", bytes(32))
+NOW = 1_700_000_000.0
+
+
+@dataclass
+class Recorder:
+    """An application that notes what it is told."""
+
+    told: list[tuple[str, object]] = field(default_factory=list)
+    receipts: bool = True
+
+    def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
+        return b'{"info":true}'
+
+    def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
+        self.told.append(("state", type(connection.state).__name__))
+
+    def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
+        self.told.append(("info", info))
+
+    def message_received(
+        self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
+    ) -> bool:
+        self.told.append(("message", (body, integrity)))
+        return self.receipts
+
+    def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
+        self.told.append(("sent", reference))
+
+    def message_delivered(self, tx: sqlite3.Connection, reference: int) -> None:
+        self.told.append(("delivered", reference))
+
+    def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
+        self.told.append(("failed", (reference, reason)))
+
+    def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
+        self.told.append(("notice", sentence))
+
+    def all(self, kind: str) -> list[object]:
+        return [what for which, what in self.told if which == kind]
+
+
+class Agent:
+    """One profile with at most one connection. ``messaging``: its relay lets senders secure queues."""
+
+    def __init__(self, name: str, folder: Path, kem: KEMProvider | None = None, *, messaging: bool = True) -> None:
+        self.messaging = messaging
+        self.entropy = SeededEntropy(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.database = Database(folder / f"{name}.db", {"agent": AGENT_MIGRATIONS})
+        self.application = Recorder()
+        self.context = Context(self.application, self.entropy, lambda: NOW, kem)
+        self.id = 0
+
+    @property
+    def tx(self) -> sqlite3.Connection:
+        return self.database.connection
+
+    @property
+    def connection(self) -> Connection:
+        return connections.load(self.tx, self.id)
+
+    @property
+    def queue(self) -> ReceiveQueue:
+        queue = connections.receive_queue(self.tx, self.id)
+        assert queue is not None
+        return queue
+
+    @property
+    def messages(self) -> list[object]:
+        return self.application.all("message")
+
+    @property
+    def notices(self) -> list[str]:
+        return [str(notice) for notice in self.application.all("notice")]
+
+    def do(self, action: Callable[[sqlite3.Connection, Context], object]) -> None:
+        with self.database.transaction() as tx:
+            action(tx, self.context)
+
+    def invite(self, terms: Terms = INSTANT) -> str:
+        with self.database.transaction() as tx:
+            self.id = connection.invite(tx, self.context, terms)
+        self.carry_out()
+        link = self.connection.link
+        assert link is not None
+        return link
+
+    def join(self, text: str) -> None:
+        link = parse_link(text)
+        assert isinstance(link, InvitationLink)
+        with self.database.transaction() as tx:
+            self.id = connection.join(tx, self.context, link)
+
+    def next(self) -> list[OutboxItem]:
+        """The first item of each lane."""
+        lanes = outgoing.lanes(self.tx, NOW)
+        return [outgoing.head(self.tx, *lane, 1, NOW)[0] for lane in lanes]
+
+    def carry_out(self, *, stop_at: frozenset[Kind] = frozenset()) -> list[bytes]:
+        """Everything in the outbox, answered OK; bodies of what was sent, in order."""
+        sent: list[bytes] = []
+        while items := [item for item in self.next() if item.kind not in stop_at]:
+            for item in items:
+                sent += self._carry_out(item)
+        return sent
+
+    def _carry_out(self, item: OutboxItem) -> list[bytes]:
+        if item.kind is Kind.CREATE:
+            self._create(item)
+            return []
+        if item.kind is Kind.REACH:
+            self.do(lambda tx, context: outbox.reached(tx, context, item))
+            return []
+        request = outbox.request(self.tx, item)
+        self.do(lambda tx, context: outbox.accepted(tx, context, item, request.entity_id))
+        return [request.command.body] if isinstance(request.command, Send) else []
+
+    def _create(self, item: OutboxItem) -> None:
+        with self.database.transaction() as tx:
+            creation = outbox.prepare_creation(tx, self.entropy, item)
+            server_key = X25519PrivateKey.generate(self.entropy)
+            mode = QueueMode.MESSAGING if creation.messaging and self.messaging else None
+            ids = Ids(self.entropy.random(24), self.entropy.random(24), server_key.public(), queue_mode=mode)
+            keyed = creation.reply_key is not None
+            outbox.created(tx, self.context, item, creation, RELAY, 18, ids, keyed=keyed)
+
+    def refuse(self, code: ErrorCode = ErrorCode.AUTH) -> Verdict:
+        """The first SEND in the outbox is answered with an error."""
+        item = next(item for item in self.next() if item.kind in SENDS)
+        request = outbox.request(self.tx, item)
+        with self.database.transaction() as tx:
+            return outbox.refused(tx, self.context, item, code, request.entity_id)
+
+    def receive(self, body: bytes | None, msg_id: bytes | None = None) -> Received | None:
+        """What a relay pushes: the body of a SEND, or the quota marker for None."""
+        msg_id = msg_id or self.entropy.random(24)
+        content = QuotaMarker(int(NOW)) if body is None else RcvMessage(int(NOW), True, body)
+        sealed = seal_message(self.queue.dh_secret, msg_id, content)
+        with self.database.transaction() as tx:
+            return receiver.receive(tx, self.context, RELAY, self.queue.rcv_id, msg_id, sealed)
+
+
+def exchange(*agents: Agent) -> None:
+    """Deliver until nothing is left."""
+    a, b = agents
+    moved = True
+    while moved:
+        moved = False
+        for sender, reader in ((a, b), (b, a)):
+            for body in sender.carry_out():
+                moved = True
+                reader.receive(body)
+
+
+def connected(folder: Path, terms: Terms = INSTANT, kem: KEMProvider | None = None) -> tuple[Agent, Agent]:
+    """The initiator and the joiner of a finished connection."""
+    alice, bob = Agent("alice", folder, kem), Agent("bob", folder, kem)
+    bob.join(alice.invite(terms))
+    exchange(alice, bob)
+    alice.application.told.clear()
+    bob.application.told.clear()
+    return alice, bob
