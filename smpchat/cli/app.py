@@ -315,17 +315,17 @@ def profile_list(context: typer.Context) -> None:
 @server_app.command("list")
 def server_list(context: typer.Context) -> None:
     """List relays. Example: smpchat server list"""
-    from smpchat.cli.commands import relay
+    from smpchat.cli.commands import server
 
-    _run(context, relay.server_list)
+    _run(context, server.show_all)
 
 
 def _server_change(change: str, help_text: str) -> None:
     @server_app.command(change, help=help_text)
     def command(context: typer.Context, address: str) -> None:
-        from smpchat.cli.commands import relay
+        from smpchat.cli.commands import server
 
-        _run(context, lambda env: relay.server_change(env, change, address))
+        _run(context, lambda env: server.change_servers(env, change, address))
 
 
 _server_change("add", "Add a relay for new invitations. Example: smpchat server add smp://FINGERPRINT@HOST")

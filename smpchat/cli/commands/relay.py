@@ -1,4 +1,4 @@
-"""``relay`` and ``server``."""
+"""``relay``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import asyncio
 import os
 import signal
 
-from smpchat.agent.presets import SIMPLEX_SERVERS
 from smpchat.chat.errors import InputError
 from smpchat.cli.environment import Environment
-from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.exit_status import ExitStatus
 from smpchat.encoding.reader import DecodeError
-from smpchat.protocol.address import format_server
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay import daemon
-from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status as relay_status
 
 
@@ -82,44 +79,3 @@ async def run(
         ready=ready,
     )
     return ExitStatus.OK
-
-
-def server_list(environment: Environment) -> int:
-    """Print the relays; the embedded one when none is configured."""
-    service = environment.open()
-    try:
-        configured = service.servers()
-        for address, default in configured:
-            _show_server(environment, format_server(address), default, embedded=False)
-        if not any(default for _, default in configured):
-            try:
-                own = relay_status(environment.relay_folder).address
-            except RelayError as error:
-                raise CommandFailed(ExitStatus.NETWORK, str(error), error.hint) from error
-            _show_server(environment, own, default=True, embedded=True)
-        return ExitStatus.OK
-    finally:
-        service.close()
-
-
-def _show_server(environment: Environment, address: str | None, default: bool, *, embedded: bool) -> None:
-    fields = {"address": address, "transport": "tls", "default": default, "embedded": embedded}
-    name = address or "the relay that comes with smpchat, not started yet"
-    environment.emit("server", fields, f"{'*' if default else ' '} {name}{' (embedded)' if embedded else ''}")
-
-
-def server_change(environment: Environment, change: str, address: str) -> int:
-    """Add, remove or use a relay; ``simplex`` and ``embedded`` are names for some."""
-    service = environment.open()
-    try:
-        if change == "add":
-            service.add_server(address)
-        elif change == "remove":
-            service.remove_server(address)
-        elif address == "simplex":
-            service.use_servers(list(map(format_server, SIMPLEX_SERVERS)))
-        else:
-            service.use_servers([] if address == "embedded" else [address])
-    finally:
-        service.close()
-    return server_list(environment)
