@@ -42,7 +42,7 @@ DIRECT = DirectDialer()
 async def first_answering(
     hosts: Sequence[str],
     port: int,
-    begin: Callable[[socket.socket], Awaitable[T]],
+    begin: Callable[[str, socket.socket], Awaitable[T]],
     *,
     timeout: float,  # noqa: ASYNC109 - it is shared out among the hosts
     dialer: Dialer = DIRECT,
@@ -53,7 +53,7 @@ async def first_answering(
     Args:
         hosts: Names or addresses of one relay, tried in this order; onion hosts first if they can be reached.
         port: TCP port.
-        begin: Owns the socket it is given, also when it fails.
+        begin: Given the host and a connected socket, which it owns, also when it fails.
         timeout: Seconds for all of it; a host that does not answer leaves the others their share.
         scheme: Stands before each host in the message, such as ``wss://``.
     Raises:
@@ -77,7 +77,7 @@ async def first_answering(
         share = now + max(0.0, deadline - now) / (len(candidates) - index)
         try:
             async with asyncio.timeout_at(share):
-                return await begin(await dialer.open_socket(host, port))
+                return await begin(host, await dialer.open_socket(host, port))
         except TimeoutError:
             reasons.append(f"{name}: no answer within {timeout:g} s")
         except (OSError, UnicodeError) as error:

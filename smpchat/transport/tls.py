@@ -170,7 +170,7 @@ async def connect(
     """
     context = context or client_context()
 
-    async def begin(connected: socket.socket) -> TLSConnection:
+    async def begin(_host: str, connected: socket.socket) -> TLSConnection:
         return await client_stream(connected, context, plain_blocks)
 
     return await first_answering(hosts, port, begin, timeout=timeout, dialer=dialer)

@@ -27,7 +27,7 @@ class FakeDialer:
         return socket.socket()
 
 
-async def name(connected: socket.socket) -> str:
+async def name(_host: str, connected: socket.socket) -> str:
     connected.close()
     return "connected"
 
