@@ -333,11 +333,15 @@ _server_change("remove", "Remove a relay. Example: smpchat server remove smp://F
 _server_change("use", "Use only this relay: an address, simplex or embedded. Example: smpchat server use simplex")
 
 
+_WS_PORT_HELP = "Serve WebSocket on this port too; 0 for any, off for none. It is remembered."
+
+
 @relay_app.command("run")
 def relay_run(
     context: typer.Context,
     host: str = typer.Option("127.0.0.1", "--host", help="Address to listen on; 0.0.0.0 for your network."),
     port: int = typer.Option(0, "--port", min=0, max=65535, help="Port; 0 for the one used before, or any."),
+    ws_port: str | None = typer.Option(None, "--ws-port", help=_WS_PORT_HELP),
     versions: str | None = typer.Option(None, "--smp-versions", help="SMP versions to offer, such as 7-14."),
     extensions: bool = typer.Option(True, " /--no-extensions", help="Offer nothing beyond standard SMP."),
     password: str | None = typer.Option(None, "--password", envvar="SMPCHAT_RELAY_PASSWORD", help="For new queues."),
@@ -345,15 +349,17 @@ def relay_run(
     """Run the relay in this terminal. Example: smpchat relay run --host 0.0.0.0"""
     from smpchat.cli.commands import relay
 
-    _run(context, lambda env: relay.run(env, host, port, versions, extensions, password))
+    _run(context, lambda env: relay.run(env, host, port, ws_port, versions, extensions, password))
 
 
 @relay_app.command("start")
-def relay_start(context: typer.Context) -> None:
+def relay_start(
+    context: typer.Context, ws_port: str | None = typer.Option(None, "--ws-port", help=_WS_PORT_HELP)
+) -> None:
     """Start the relay in the background. Example: smpchat relay start"""
     from smpchat.cli.commands import relay
 
-    _run(context, relay.start)
+    _run(context, lambda env: relay.start(env, ws_port))
 
 
 @relay_app.command("stop")

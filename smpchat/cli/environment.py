@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 
 _SWITCHES = {"--json", "-q", "--quiet", "-v", "--verbose", "--no-color"}
 _VALUES = {"--home", "-p", "--profile"}
-_TAKE_VALUE = {"-m", "--alias", "--note", "--server", "--handshake", "--timeout", "--count", "-n", "--search", "--host"}
+_TAKE_VALUE = {
+    "-m",
+    "--alias",
+    "--note",
+    "--server",
+    "--handshake",
+    "--timeout",
+    "--count",
+    "-n",
+    "--search",
+    "--host",
+    "--ws-port",
+}
 
 
 def globals_first(arguments: Sequence[str]) -> list[str]:
