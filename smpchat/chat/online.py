@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -13,8 +14,10 @@ from filelock import FileLock, Timeout
 
 from smpchat.agent.runner import AgentRunner
 from smpchat.chat.events import ChatEvent
+from smpchat.chat.servers import choose_server, route_to
 from smpchat.chat.service import ChatService
 from smpchat.client.connect import connect
+from smpchat.client.network import Network, Route
 from smpchat.client.pool import SessionPool
 from smpchat.client.session import ServerSession
 from smpchat.protocol.address import SMPServer, SMPServerAddress
@@ -69,22 +72,30 @@ async def _take_turns(service: ChatService, relay: EmbeddedRelay) -> None:
             lock.release()
 
 
+def network_of(service: ChatService, relay: EmbeddedRelay) -> Network:
+    """By what way the profile's settings, as they are at each connection, reach relays."""
+
+    def route(server: SMPServer) -> Route:
+        return replace(route_to(service.servers(), server), local=relay.owns(server))
+
+    return Network(service.entropy, route, service.proxy)
+
+
 def _runner(service: ChatService, relay: EmbeddedRelay) -> AgentRunner:
+    network = network_of(service, relay)
+
     async def open_session(server: SMPServer) -> ServerSession:
         if relay.owns(server):
             await relay.start()
-        return await connect(server, entropy=service.entropy, timeout=CONNECT_TIMEOUT, on_event=_ignore)
+        return await connect(
+            server, entropy=service.entropy, timeout=CONNECT_TIMEOUT, on_event=_ignore, network=network
+        )
 
-    async def choose_server(peer: SMPServer | None) -> SMPServerAddress:
-        preferred = [address for address, takes_new in service.servers() if takes_new]
-        if not preferred:
-            return await relay.start()
-        # another relay than the peer's, where there is a choice: one relay then sees only one direction
-        elsewhere = [address for address in preferred if address.server != peer] or preferred
-        return elsewhere[service.entropy.random(1)[0] % len(elsewhere)]
+    async def choose(peer: SMPServer | None) -> SMPServerAddress:
+        return choose_server(service.servers(), peer, service.entropy) or await relay.start()
 
     make_pool = partial(SessionPool, open_session, entropy=service.entropy)
-    return AgentRunner(service.database, service.context, make_pool, choose_server)
+    return AgentRunner(service.database, service.context, make_pool, choose)
 
 
 def _ignore(*_: object) -> None:
