@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from smpchat.client.clock import Clock
 from smpchat.client.network import Network
-from smpchat.client.session import PING_AFTER, RESPONSE_TIMEOUT, OnEvent, ServerSession
+from smpchat.client.session import PING_AFTER, RESPONSE_TIMEOUT, DirectSession, OnEvent
 from smpchat.crypto.entropy import Entropy
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.errors import IdentityError
@@ -34,25 +34,25 @@ async def connect(
     response_timeout: float = RESPONSE_TIMEOUT,
     ping_after: float = PING_AFTER,
     now: Callable[[], datetime] = _today,
-) -> ServerSession:
+) -> DirectSession:
     """Open a session with ``server``.
 
     Args:
         server: Its hosts are tried in order.
         entropy: For session keys and correlation ids.
         timeout: Seconds for all of it.
-        on_event: See `ServerSession`.
+        on_event: See `DirectSession`.
         network: By what way to reach it; directly over TLS if None.
         versions: SMP versions to agree on one of.
         extensions: Take part in the extensions of handshake.md 3.6 where the relay offers them.
-        clock, response_timeout, ping_after: See `ServerSession`.
+        clock, response_timeout, ping_after: See `DirectSession`.
         now: Calendar time, for the dates of certificates.
     Raises:
         ConnectFailed: ``cannot reach relay HOST:PORT: …``; no command was sent.
         HandshakeError: The relay is not the one its address names, or speaks no common version.
     """
 
-    async def greet(connection: BlockConnection) -> ServerSession:
+    async def greet(connection: BlockConnection) -> DirectSession:
         return await open_session(
             connection,
             server,
@@ -81,7 +81,7 @@ async def open_session(
     response_timeout: float = RESPONSE_TIMEOUT,
     ping_after: float = PING_AFTER,
     now: Callable[[], datetime] = _today,
-) -> ServerSession:
+) -> DirectSession:
     """Exchange hellos over ``connection`` and start a session; a failure closes the connection.
 
     Arguments and errors are those of `connect`, except that nothing limits the time.
@@ -93,7 +93,7 @@ async def open_session(
         hello, smp = handshake.receive_hello(await connection.receive())
         verify_chain(smp.chain, server.key_hash, now())
         await connection.send([hello])
-        return ServerSession(
+        return DirectSession(
             connection,
             smp,
             server=server,

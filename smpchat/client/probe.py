@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from smpchat.client.connect import open_session
 from smpchat.client.errors import ResponseTimeout, UnexpectedResponse
 from smpchat.client.network import Network
-from smpchat.client.session import ServerSession
+from smpchat.client.session import DirectSession
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
@@ -89,7 +89,7 @@ async def probe(
     stopwatch = _Stopwatch(report)
     events: asyncio.Queue[tuple[bytes, BrokerMessage]] = asyncio.Queue()
 
-    async def greet(connection: BlockConnection) -> ServerSession:
+    async def greet(connection: BlockConnection) -> DirectSession:
         stopwatch.next("hello")
         return await open_session(
             connection,
@@ -155,7 +155,7 @@ class _Walk:
 
     def __init__(
         self,
-        session: ServerSession,
+        session: DirectSession,
         events: asyncio.Queue[tuple[bytes, BrokerMessage]],
         password: str | None,
         entropy: Entropy,
