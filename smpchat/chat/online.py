@@ -19,6 +19,7 @@ from smpchat.chat.service import ChatService
 from smpchat.client.connect import connect
 from smpchat.client.network import Network, Route
 from smpchat.client.pool import SessionPool
+from smpchat.client.routed_session import PrivateRouter
 from smpchat.client.session import ServerSession
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 
@@ -67,7 +68,7 @@ async def _take_turns(service: ChatService, relay: EmbeddedRelay) -> None:
             await asyncio.sleep(TAKE_OVER_INTERVAL)
             continue
         try:
-            await _runner(service, relay).run()
+            await _run_agent(service, relay)
         finally:
             lock.release()
 
@@ -81,21 +82,49 @@ def network_of(service: ChatService, relay: EmbeddedRelay) -> Network:
     return Network(service.entropy, route, service.proxy)
 
 
-def _runner(service: ChatService, relay: EmbeddedRelay) -> AgentRunner:
-    network = network_of(service, relay)
+class _Sessions:
+    """Opens the sessions of one process that is online, by the way that the profile's settings say."""
 
-    async def open_session(server: SMPServer) -> ServerSession:
-        if relay.owns(server):
-            await relay.start()
+    def __init__(self, service: ChatService, relay: EmbeddedRelay) -> None:
+        self._service = service
+        self._relay = relay
+        self._network = network_of(service, relay)
+        self._router = PrivateRouter(self._open_directly, entropy=service.entropy)
+
+    async def open(self, server: SMPServer) -> ServerSession:
+        """A session with ``server``; with a stranger's relay through one of one's own, if private routing is on."""
+        service = self._service
+        if not service.private_routing() or self._relay.owns(server) or service.is_own_relay(server):
+            return await self._open_directly(server)
+        own = [entry.address for entry in service.servers() if not self._relay.owns(entry.address.server)]
+        return await self._router.open(server, own, timeout=CONNECT_TIMEOUT)
+
+    async def _open_directly(self, server: SMPServer) -> ServerSession:
+        if self._relay.owns(server):
+            await self._relay.start()
         return await connect(
-            server, entropy=service.entropy, timeout=CONNECT_TIMEOUT, on_event=_ignore, network=network
+            server,
+            entropy=self._service.entropy,
+            timeout=CONNECT_TIMEOUT,
+            on_event=_ignore,
+            network=self._network,
         )
 
+    async def close(self) -> None:
+        """End the sessions with proxies."""
+        await self._router.close()
+
+
+async def _run_agent(service: ChatService, relay: EmbeddedRelay) -> None:
     async def choose(peer: SMPServer | None) -> SMPServerAddress:
         return choose_server(service.servers(), peer, service.entropy) or await relay.start()
 
-    make_pool = partial(SessionPool, open_session, entropy=service.entropy)
-    return AgentRunner(service.database, service.context, make_pool, choose)
+    sessions = _Sessions(service, relay)
+    make_pool = partial(SessionPool, sessions.open, entropy=service.entropy)
+    try:
+        await AgentRunner(service.database, service.context, make_pool, choose).run()
+    finally:
+        await sessions.close()
 
 
 def _ignore(*_: object) -> None:

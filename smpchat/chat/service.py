@@ -32,7 +32,7 @@ from smpchat.chat.store import Contact, Message
 from smpchat.client.network import Route, Transport
 from smpchat.crypto.entropy import Entropy, SystemEntropy
 from smpchat.encoding.reader import DecodeError
-from smpchat.protocol.address import SMPServerAddress, format_server, parse_server
+from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
 from smpchat.transport.socks import SocksProxy, parse_proxy
 
 DATABASE_NAME = "smpchat.db"
@@ -409,6 +409,21 @@ class ChatService:
             store.prefer_no_server(tx)
             for server in servers:
                 store.add_server(tx, _text(server), preferred=True)
+
+    def private_routing(self) -> bool:
+        """Whether strangers' relays are sent to through the profile's own."""
+        return store.setting(self._tx, "private_routing") == "on"
+
+    def set_private_routing(self, on: bool) -> None:
+        """Change that; sessions that exist go on as they are."""
+        with self.database.transaction() as tx:
+            store.save_setting(tx, "private_routing", "on" if on else "off")
+
+    def is_own_relay(self, server: SMPServer) -> bool:
+        """Whether the profile has queues of its own there, or may come to have some."""
+        own = [entry.address.server for entry in self.servers()]
+        own += [queue.server for queue in connections.receive_queues(self._tx)]
+        return any(known.key_hash == server.key_hash for known in own)
 
     def proxy(self) -> SocksProxy | None:
         """The SOCKS proxy for all connections but those to the embedded relay; `socks` wins over the setting."""

@@ -379,6 +379,16 @@ def server_socks(
     _run(context, lambda env: server.socks(env, proxy))
 
 
+@server_app.command("private-routing")
+def server_private_routing(
+    context: typer.Context, setting: str | None = typer.Argument(None, help="on or off; shown if left out.")
+) -> None:
+    """Send to other people's relays through yours. Example: smpchat server private-routing on"""
+    from smpchat.cli.commands import server
+
+    _run(context, lambda env: server.private_routing(env, setting))
+
+
 _WS_PORT_HELP = "Serve WebSocket on this port too; 0 for any, off for none. It is remembered."
 
 

@@ -165,3 +165,15 @@ def test_through_a_proxy_that_is_not_there_nothing_is_reached_but_the_own_relay(
 
 def test_a_proxy_that_is_no_address_is_an_error(terminal: Terminal) -> None:
     assert terminal.run("--socks", "localhost", "server", "list").status == 1
+
+
+def test_private_routing_needs_a_relay_of_ones_own(terminal: Terminal) -> None:
+    refused = terminal.run("server", "private-routing", "on")
+    assert refused.status == 1
+    assert refused.stderr.startswith("Private routing goes through a relay of yours")
+    terminal.run("server", "add", ELSEWHERE)
+    for setting in ("on", "off"):
+        [shown] = terminal.run("--json", "server", "private-routing", setting).objects
+        assert (shown["type"], shown["name"], shown["value"]) == ("setting", "private-routing", setting)
+        assert terminal.run("--json", "server", "private-routing").objects == [shown]
+    assert terminal.run("server", "private-routing", "perhaps").status == 1

@@ -156,3 +156,29 @@ def test_the_joiners_queue_is_at_another_relay_than_the_initiators(tmp_path: Pat
             bob.close()
 
     asyncio.run(check())
+
+
+def test_with_private_routing_a_strangers_relay_never_sees_the_client(tmp_path: Path) -> None:
+    """Whether or not Bob's relay forwards: he connects to no other."""
+
+    async def check() -> None:
+        async with a_relay() as hers, a_relay() as his, a_socks_server() as socks:
+            alice = ChatService(tmp_path / "alice", "alice")
+            bob = ChatService(tmp_path / "bob", "bob", f"127.0.0.1:{socks.port}")
+            alice.add_server(hers.address)
+            bob.add_server(his.address)
+            bob.set_private_routing(True)
+            async with asyncio.timeout(60), online(alice, NoEmbeddedRelay()), online(bob, NoEmbeddedRelay()):
+                number = alice.invite("bob")
+                text = await until(lambda: _link(alice, number))
+                bob.connect(text, "alice", ["hello Alice"])
+                await until(lambda: _sent(bob) or str(hers.server) in bob.status().troubles)
+            assert set(socks.asked) == {("127.0.0.1", his.server.port_number)}
+            alice.close()
+            bob.close()
+
+    asyncio.run(check())
+
+
+def _sent(service: ChatService) -> bool:
+    return all(message.status is not MessageStatus.PENDING for message in service.history("alice"))

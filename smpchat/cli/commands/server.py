@@ -120,6 +120,27 @@ def socks(environment: Environment, proxy: str | None) -> int:
     return ExitStatus.OK
 
 
+def private_routing(environment: Environment, setting: str | None) -> int:
+    """Turn private routing on or off; print what is in force."""
+    if setting not in (None, "on", "off"):
+        raise InputError(f"Private routing cannot be {setting!r}.", "Say on or off.")
+    service = environment.open()
+    try:
+        if setting == "on" and not service.servers():
+            raise InputError(
+                "Private routing goes through a relay of yours, and you have configured none.",
+                "Add one with `smpchat server add` or `smpchat server use`; the one on this computer hides nothing.",
+            )
+        if setting is not None:
+            service.set_private_routing(setting == "on")
+        on = service.private_routing()
+    finally:
+        service.close()
+    line = "other people's relays are sent to through yours" if on else "other people's relays are sent to directly"
+    environment.emit("setting", {"name": "private-routing", "value": "on" if on else "off"}, line)
+    return ExitStatus.OK
+
+
 async def test(environment: Environment, address: str | None, transport: str | None, ws_port: int | None) -> int:
     """Send a message through a queue of each relay, and print how every step went."""
     way = _transport(transport)

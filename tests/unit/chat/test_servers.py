@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from smpchat.agent.store import connections
+from smpchat.agent.store.connections import ReceiveQueue
 from smpchat.agent.store.database import Database
 from smpchat.chat.errors import InputError
 from smpchat.chat.schema import CHAT_MIGRATIONS
 from smpchat.chat.servers import ConfiguredServer, choose_server, route_to
 from smpchat.chat.service import DATABASE_NAME, ChatService
 from smpchat.client.network import DEFAULT_WS_PORT, Route, Transport
+from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.transport.socks import SocksProxy
@@ -143,3 +146,43 @@ def test_what_is_no_proxy_is_refused(service: ChatService, tmp_path: Path) -> No
     service.close()
     with pytest.raises(InputError):
         ChatService(tmp_path, "alice", "localhost")
+
+
+def test_own_relays_are_those_configured_whatever_they_are_used_for(service: ChatService) -> None:
+    own = SMPServer(("a.example",), "", b"a" * 32)
+    assert not service.is_own_relay(own)
+    service.add_server(address("a"))
+    service.use_servers([])
+    assert service.is_own_relay(own)
+    assert service.is_own_relay(SMPServer(("another-name.example",), "443", b"a" * 32))
+    assert not service.is_own_relay(SMPServer(("a.example",), "", b"b" * 32))
+    service.close()
+
+
+def test_a_relay_that_holds_a_queue_of_ours_stays_an_own_one(service: ChatService) -> None:
+    server = SMPServer(("a.example",), "", b"a" * 32)
+    number = service.invite()
+    with service.database.transaction() as tx:
+        queue = ReceiveQueue(
+            connection_id=number,
+            server=server,
+            rcv_id=b"r" * 24,
+            snd_id=b"s" * 24,
+            mode=None,
+            auth_key=Ed25519PrivateKey(b"\x01" * 32),
+            dh_secret=bytes(32),
+            e2e_key=X25519PrivateKey(b"\x02" * 32),
+        )
+        connections.save_receive_queue(tx, queue)
+    assert service.servers() == []
+    assert service.is_own_relay(server)
+    service.close()
+
+
+def test_private_routing_is_off_until_turned_on(service: ChatService) -> None:
+    assert not service.private_routing()
+    service.set_private_routing(True)
+    assert service.private_routing()
+    service.set_private_routing(False)
+    assert not service.private_routing()
+    service.close()
