@@ -293,7 +293,7 @@ class PrivateRouter:
             TransportError, ProtocolError: It cannot be reached, or shows another relay than ``server``.
         """
         if not own:
-            text = "private routing is on, but there is no relay of yours to go through: `smpchat server add` one"
+            text = "private routing is on, but there is no relay of yours to go through"
             raise PrivateRoutingFailed(text, temporary=False)
         proxy = own[int.from_bytes(self._entropy.random(4), "big") % len(own)]
         session = await self._pool.get(proxy.server, timeout=timeout)

@@ -64,7 +64,7 @@ async def first_answering(
     if dialer.reaches_onions:
         candidates = onions + candidates
     if not candidates:
-        reason = "onion addresses need Tor: give its SOCKS proxy with --socks"
+        reason = "onion addresses need Tor, and its SOCKS proxy to be set"
         raise ConnectFailed(f"cannot reach relay {scheme}{hosts[0]}:{port}: {reason}", temporary=False)
     if not 0 < port < 65536:
         raise ConnectFailed(f"cannot reach relay {scheme}{hosts[0]}:{port}: there is no such port", temporary=False)

@@ -180,7 +180,7 @@ async def client_stream(connected: socket.socket, context: ssl.SSLContext, begin
     """What ``begin`` makes of the TLS stream over ``connected``; a failure closes both.
 
     Raises:
-        OSError: The handshake failed; of `ssl.SSLError` if TLS is to blame.
+        OSError: The handshake failed; an `ssl.SSLError` if TLS is to blame.
     """
     loop = asyncio.get_running_loop()
     try:
