@@ -11,7 +11,6 @@ from datetime import datetime
 
 from smpchat.client.errors import UnexpectedResponse
 from smpchat.client.request import CORR_ID_SIZE, Request, encode_requests
-from smpchat.crypto.box import cb_decrypt, cb_encrypt
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError, PaddingError
 from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
@@ -19,16 +18,13 @@ from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.protocol.block import decode_batch
 from smpchat.protocol.commands import BrokerMessage, Err, LGet, LKey, PFwd, PKey, PRes, Send, SKey, decode_broker
 from smpchat.protocol.errors import ErrorCode, IdentityError, LocalProtocolError, VersionError
+from smpchat.protocol.forwarding import open_answer, seal_forwarded
 from smpchat.protocol.session import SMPSession, verify_session_key
 from smpchat.protocol.transmission import decode_transmission
-from smpchat.protocol.version import NEW_NTF_CREDS, SENDING_PROXY, VersionRange
+from smpchat.protocol.version import PROXIED_VERSIONS
 from smpchat.transport.base import TransportError
 from smpchat.transport.chain import ChainRefused, verify_chain
 
-PROXIED_VERSIONS = VersionRange(SENDING_PROXY, NEW_NTF_CREDS)
-"""SMP versions of what is passed on (smp-wire 3.5)."""
-_PADDING = 16226
-"""Bytes that the content is padded to before it is sealed: 16,242 sealed bytes (smp-wire 4.6)."""
 _FORWARDABLE = (Send, SKey, LKey, LGet)
 
 
@@ -122,7 +118,7 @@ def forward(request: Request, destination: Destination, entropy: Entropy) -> For
     ephemeral = X25519PrivateKey.generate(entropy)
     secret = ephemeral.exchange(destination.key)
     try:
-        sealed = cb_encrypt(secret, corr_id, content, _PADDING)
+        sealed = seal_forwarded(secret, corr_id, content)
     except PaddingError as error:
         raise EncodeError(f"{len(content)} bytes are too long to be sent through a proxy") from error
     outer = Request(PFwd(destination.version, ephemeral.public(), sealed), destination.session_id, corr_id=corr_id)
@@ -130,13 +126,13 @@ def forward(request: Request, destination: Destination, entropy: Entropy) -> For
 
 
 def open_pres(answer: PRes, forwarding: Forwarding, destination: Destination) -> BrokerMessage:
-    """The relay's answer; ERR is returned like any other. The nonce is the command's, byte-reversed (trap 19).
+    """The relay's answer; ERR is returned like any other.
 
     Raises:
         UnexpectedResponse: It does not open, or answers another command.
     """
     try:
-        content = cb_decrypt(forwarding.secret, forwarding.corr_id[::-1], answer.body)
+        content = open_answer(forwarding.secret, forwarding.corr_id, answer.body)
         transmissions = decode_batch(content)
         inner = decode_transmission(transmissions[0], destination.version, destination.session_id)
         message = decode_broker(inner.body, destination.version)

@@ -20,6 +20,7 @@ from smpchat.chat.store import MessageStatus
 from smpchat.client.network import Transport
 from smpchat.crypto.entropy import SystemEntropy
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
+from smpchat.relay.destinations import Destinations
 from smpchat.relay.server import RelayServer
 from smpchat.relay.store import SQLiteStore
 from smpchat.transport.base import TransportError
@@ -52,11 +53,11 @@ class Running:
 
 
 @asynccontextmanager
-async def a_relay() -> AsyncIterator[Running]:
+async def a_relay(destinations: Destinations = Destinations.NONE) -> AsyncIterator[Running]:
     entropy, now = SystemEntropy(), datetime.now(UTC)
     identity = create_identity(entropy, now, ["127.0.0.1"])
     store = SQLiteStore(":memory:")
-    relay = RelayServer(store, identity, entropy=entropy, clock=now.timestamp)
+    relay = RelayServer(store, identity, entropy=entropy, clock=now.timestamp, destinations=destinations)
     await relay.start("127.0.0.1")
     await relay.listen_websocket("127.0.0.1")
     server = SMPServer(("127.0.0.1",), str(relay.port), identity.fingerprint)
@@ -158,27 +159,39 @@ def test_the_joiners_queue_is_at_another_relay_than_the_initiators(tmp_path: Pat
     asyncio.run(check())
 
 
-def test_with_private_routing_a_strangers_relay_never_sees_the_client(tmp_path: Path) -> None:
-    """Whether or not Bob's relay forwards: he connects to no other."""
+@pytest.mark.parametrize("forwards", [True, False])
+def test_with_private_routing_a_strangers_relay_never_sees_the_client(tmp_path: Path, forwards: bool) -> None:
+    """Each sends to the other's relay through an own one; where that does not forward, nothing is sent directly."""
 
     async def check() -> None:
-        async with a_relay() as hers, a_relay() as his, a_socks_server() as socks:
-            alice = ChatService(tmp_path / "alice", "alice")
-            bob = ChatService(tmp_path / "bob", "bob", f"127.0.0.1:{socks.port}")
-            alice.add_server(hers.address)
-            bob.add_server(his.address)
-            bob.set_private_routing(True)
-            async with asyncio.timeout(60), online(alice, NoEmbeddedRelay()), online(bob, NoEmbeddedRelay()):
-                number = alice.invite("bob")
-                text = await until(lambda: _link(alice, number))
-                bob.connect(text, "alice", ["hello Alice"])
-                await until(lambda: _sent(bob) or str(hers.server) in bob.status().troubles)
-            assert set(socks.asked) == {("127.0.0.1", his.server.port_number)}
+        destinations = Destinations.ALL if forwards else Destinations.NONE
+        async with (
+            a_relay(destinations) as hers,
+            a_relay(destinations) as his,
+            a_socks_server() as her_way,
+            a_socks_server() as his_way,
+        ):
+            alice = ChatService(tmp_path / "alice", "alice", f"127.0.0.1:{her_way.port}")
+            bob = ChatService(tmp_path / "bob", "bob", f"127.0.0.1:{his_way.port}")
+            for service, own in ((alice, hers), (bob, his)):
+                service.add_server(own.address)
+                service.set_private_routing(True)
+            if forwards:
+                await converse(alice, bob)
+            else:
+                await _in_vain(alice, bob, hers.server)
+            assert set(her_way.asked) == {("127.0.0.1", hers.server.port_number)}
+            assert set(his_way.asked) == {("127.0.0.1", his.server.port_number)}
             alice.close()
             bob.close()
 
     asyncio.run(check())
 
 
-def _sent(service: ChatService) -> bool:
-    return all(message.status is not MessageStatus.PENDING for message in service.history("alice"))
+async def _in_vain(alice: ChatService, bob: ChatService, hers: SMPServer) -> None:
+    async with asyncio.timeout(60), online(alice, NoEmbeddedRelay()), online(bob, NoEmbeddedRelay()):
+        number = alice.invite("bob")
+        bob.connect(await until(lambda: _link(alice, number)), "alice", ["hello Alice"])
+        trouble = await until(lambda: bob.status().troubles.get(str(hers)))
+        assert "private routing: 127.0.0.1 forwards nothing for you" in trouble.error
+    assert [message.status for message in bob.history("alice")] == [MessageStatus.PENDING]

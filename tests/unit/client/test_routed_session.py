@@ -15,7 +15,6 @@ from smpchat.client.private_routing import PrivateRoutingFailed
 from smpchat.client.request import Request
 from smpchat.client.routed_session import FORWARD_TIMEOUT, PrivateRouter, RoutedSession, open_routed
 from smpchat.client.session import DirectSession, ServerSession
-from smpchat.crypto.box import cb_decrypt, cb_encrypt
 from smpchat.crypto.keys import X25519PrivateKey
 from smpchat.encoding.reader import EncodeError
 from smpchat.protocol.address import SMPServer, SMPServerAddress
@@ -36,6 +35,7 @@ from smpchat.protocol.commands import (
     encode_broker,
 )
 from smpchat.protocol.errors import ErrorCode, IdentityError, SMPError
+from smpchat.protocol.forwarding import open_forwarded, seal_answer
 from smpchat.protocol.session import encode_signed_key
 from smpchat.protocol.transmission import Transmission, decode_transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
@@ -92,7 +92,7 @@ class Proxy:
                     self.asked.append(command)
                     await self.relay.answer(received, self.refuse_prxy or self._pkey())
                 case PFwd():
-                    content = cb_decrypt(self._key.exchange(command.key), received.corr_id, command.body)
+                    content = open_forwarded(self._key.exchange(command.key), received.corr_id, command.body)
                     [data] = decode_batch(content)
                     inner = decode_transmission(data, command.version, received.entity_id)
                     self._held.append((received, command, inner))
@@ -124,7 +124,7 @@ class Proxy:
         transmission = Transmission(inner.corr_id, inner.entity_id, body)
         [content] = encode_batches([encode_transmission(transmission, command.version, received.entity_id)])
         secret = self._key.exchange(command.key)
-        await self.relay.answer(received, PRes(cb_encrypt(secret, received.corr_id[::-1], content, 16226)))
+        await self.relay.answer(received, PRes(seal_answer(secret, received.corr_id, content)))
 
     async def refuse(self, error: BrokerMessage) -> None:
         """The proxy's own answer to a command that it holds."""
