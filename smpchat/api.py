@@ -167,7 +167,7 @@ class Client:
         return made
 
     async def _start_relay(self) -> None:
-        if any(takes_new for _, takes_new in self._service.servers()):
+        if any(entry.preferred for entry in self._service.servers()):
             return
         try:
             await self._relay.start()

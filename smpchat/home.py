@@ -44,14 +44,20 @@ class Home:
         """Folder of a profile."""
         return self.path / "profiles" / profile
 
-    def open(self, profile: str = DEFAULT_PROFILE) -> ChatService:
-        """A profile's service; made at first use. Raises `InputError` for a name that is no folder name."""
+    def open(self, profile: str = DEFAULT_PROFILE, *, socks: str | None = None) -> ChatService:
+        """A profile's service; made at first use.
+
+        Args:
+            socks: See `ChatService`.
+        Raises:
+            InputError: The profile's name is no folder name, or ``socks`` no proxy.
+        """
         fits = profile.isprintable() and 0 < len(profile) <= MAX_PROFILE_NAME and not profile.startswith(".")
         if not fits or any(c in profile for c in "/\\:"):
             raise InputError(f"{profile!r} cannot be the name of a profile.", "Use letters, digits, - and _.")
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.path / "profiles").mkdir(mode=0o700, exist_ok=True)
-        return ChatService(self.profile_folder(profile), profile)
+        return ChatService(self.profile_folder(profile), profile, socks)
 
     def relay(self) -> BackgroundRelay:
         """The embedded relay of this home."""

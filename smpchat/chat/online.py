@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -13,9 +14,12 @@ from filelock import FileLock, Timeout
 
 from smpchat.agent.runner import AgentRunner
 from smpchat.chat.events import ChatEvent
+from smpchat.chat.servers import choose_server, route_to
 from smpchat.chat.service import ChatService
 from smpchat.client.connect import connect
+from smpchat.client.network import Network, Route
 from smpchat.client.pool import SessionPool
+from smpchat.client.routed_session import PrivateRouter
 from smpchat.client.session import ServerSession
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 
@@ -64,27 +68,63 @@ async def _take_turns(service: ChatService, relay: EmbeddedRelay) -> None:
             await asyncio.sleep(TAKE_OVER_INTERVAL)
             continue
         try:
-            await _runner(service, relay).run()
+            await _run_agent(service, relay)
         finally:
             lock.release()
 
 
-def _runner(service: ChatService, relay: EmbeddedRelay) -> AgentRunner:
-    async def open_session(server: SMPServer) -> ServerSession:
-        if relay.owns(server):
-            await relay.start()
-        return await connect(server, entropy=service.entropy, timeout=CONNECT_TIMEOUT, on_event=_ignore)
+def network_of(service: ChatService, relay: EmbeddedRelay) -> Network:
+    """By what way the profile's settings, as they are at each connection, reach relays."""
 
-    async def choose_server(peer: SMPServer | None) -> SMPServerAddress:
-        preferred = [address for address, takes_new in service.servers() if takes_new]
-        if not preferred:
-            return await relay.start()
-        # another relay than the peer's, where there is a choice: one relay then sees only one direction
-        elsewhere = [address for address in preferred if address.server != peer] or preferred
-        return elsewhere[service.entropy.random(1)[0] % len(elsewhere)]
+    def route(server: SMPServer) -> Route:
+        return replace(route_to(service.servers(), server), local=relay.owns(server))
 
-    make_pool = partial(SessionPool, open_session, entropy=service.entropy)
-    return AgentRunner(service.database, service.context, make_pool, choose_server)
+    return Network(service.entropy, route, service.proxy)
+
+
+class _Sessions:
+    """Opens the sessions of one process that is online, by the way that the profile's settings say."""
+
+    def __init__(self, service: ChatService, relay: EmbeddedRelay) -> None:
+        self._service = service
+        self._relay = relay
+        self._network = network_of(service, relay)
+        self._router = PrivateRouter(self._open_directly, entropy=service.entropy)
+
+    async def open(self, server: SMPServer) -> ServerSession:
+        """A session with ``server``; with a stranger's relay through one of one's own, if private routing is on."""
+        service = self._service
+        if not service.private_routing() or self._relay.owns(server) or service.is_own_relay(server):
+            return await self._open_directly(server)
+        own = [entry.address for entry in service.servers() if not self._relay.owns(entry.address.server)]
+        return await self._router.open(server, own, timeout=CONNECT_TIMEOUT)
+
+    async def _open_directly(self, server: SMPServer) -> ServerSession:
+        if self._relay.owns(server):
+            await self._relay.start()
+        return await connect(
+            server,
+            entropy=self._service.entropy,
+            timeout=CONNECT_TIMEOUT,
+            on_event=_ignore,
+            network=self._network,
+        )
+
+    async def close(self) -> None:
+        """End the sessions with proxies."""
+        await self._router.close()
+
+
+async def _run_agent(service: ChatService, relay: EmbeddedRelay) -> None:
+    async def choose(peer: SMPServer | None) -> SMPServerAddress:
+        return choose_server(service.servers(), peer, service.entropy) or await relay.start()
+
+    sessions = _Sessions(service, relay)
+    make_pool = partial(SessionPool, sessions.open, entropy=service.entropy)
+    try:
+        await AgentRunner(service.database, service.context, make_pool, choose).run()
+    finally:
+        await sessions.close()
 
 
 def _ignore(*_: object) -> None:

@@ -68,4 +68,8 @@ CHAT_MIGRATIONS = (
     );
     CREATE INDEX changes_of_message ON changes (message_id)
     """,
+    """
+    ALTER TABLE servers ADD COLUMN transport TEXT NOT NULL DEFAULT 'tls';
+    ALTER TABLE servers ADD COLUMN ws_port INTEGER NOT NULL DEFAULT 443
+    """,
 )

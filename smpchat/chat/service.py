@@ -27,15 +27,19 @@ from smpchat.chat.contact import alias_from_name, check_alias
 from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
 from smpchat.chat.profile import Profile
 from smpchat.chat.schema import CHAT_MIGRATIONS
+from smpchat.chat.servers import ConfiguredServer
 from smpchat.chat.store import Contact, Message
+from smpchat.client.network import Route, Transport
 from smpchat.crypto import kem
 from smpchat.crypto.entropy import Entropy, SystemEntropy
 from smpchat.crypto.kem import KEMProvider
 from smpchat.encoding.reader import DecodeError
-from smpchat.protocol.address import SMPServerAddress, format_server, parse_server
+from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
+from smpchat.transport.socks import SocksProxy, parse_proxy
 
 DATABASE_NAME = "smpchat.db"
 DEFAULT_PROFILE = "default"
+NO_PROXY = "off"
 
 _TERMS = {
     Variant.INSTANT: Terms(sender_securable=True, reply_key=True),
@@ -93,12 +97,15 @@ def _installed_kem() -> KEMProvider | None:
 class ChatService:
     """One profile's store, opened. Any number of processes may have it open; one at a time is online.
 
+    Args:
+        socks: A SOCKS proxy in place of the profile's setting: ``HOST:PORT``, or ``off``. Raises `InputError`.
     Attributes:
         kem: Makes post-quantum keys; None where that cannot be had.
     """
 
     folder: Path
     name: str
+    socks: str | None = None
     entropy: Entropy = field(default_factory=SystemEntropy)
     now: Callable[[], float] = time.time
     open_database: Callable[[Path, Mapping[str, Migrations]], Database] = Database
@@ -107,6 +114,8 @@ class ChatService:
     context: Context = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.socks is not None and self.socks != NO_PROXY:
+            _proxy(self.socks)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         components = {"agent": AGENT_MIGRATIONS, "chat": CHAT_MIGRATIONS}
         self.database = self.open_database(self.folder / DATABASE_NAME, components)
@@ -380,15 +389,30 @@ class ChatService:
 
     # -- servers ------------------------------------------------------------------------------------------------------
 
-    def servers(self) -> list[tuple[SMPServerAddress, bool]]:
-        """Configured relays, and whether each takes new queues. None configured: the embedded relay does."""
-        return [(parse_server(address), preferred) for address, preferred in store.servers(self._tx)]
+    def servers(self) -> list[ConfiguredServer]:
+        """Configured relays. None preferred: the embedded relay takes new queues."""
+        return [
+            ConfiguredServer(parse_server(row.address), row.preferred, Route(Transport(row.transport), row.ws_port))
+            for row in store.servers(self._tx)
+        ]
 
-    def add_server(self, address: str) -> SMPServerAddress:
-        """Add a relay; the first one takes new queues from now on. Raises `InputError`."""
+    def add_server(
+        self, address: str, transport: Transport | None = None, ws_port: int | None = None
+    ) -> SMPServerAddress:
+        """Add a relay, or change by what way it is reached; it takes new queues from now on.
+
+        Args:
+            transport: TLS, unless it was added with another one before.
+            ws_port: Port of its WebSocket; that of before, else `smpchat.client.network.DEFAULT_WS_PORT`.
+        Raises:
+            InputError: The address or the port is none.
+        """
         server = _server(address)
+        if ws_port is not None and not 0 < ws_port < 65536:
+            raise InputError(f"{ws_port} is no port.", "Give a number from 1 to 65535.")
         with self.database.transaction() as tx:
             store.add_server(tx, _text(server), preferred=True)
+            store.set_route(tx, _text(server), transport, ws_port)
         return server
 
     def remove_server(self, address: str) -> None:
@@ -404,6 +428,31 @@ class ChatService:
             store.prefer_no_server(tx)
             for server in servers:
                 store.add_server(tx, _text(server), preferred=True)
+
+    def private_routing(self) -> bool:
+        """Whether strangers' relays are sent to through the profile's own."""
+        return store.setting(self._tx, "private_routing") == "on"
+
+    def set_private_routing(self, on: bool) -> None:
+        """Change that; sessions that exist go on as they are."""
+        with self.database.transaction() as tx:
+            store.save_setting(tx, "private_routing", "on" if on else "off")
+
+    def is_own_relay(self, server: SMPServer) -> bool:
+        """Whether the profile has queues of its own there, or may come to have some."""
+        own = [entry.address.server for entry in self.servers()]
+        own += [queue.server for queue in connections.receive_queues(self._tx)]
+        return any(known.key_hash == server.key_hash for known in own)
+
+    def proxy(self) -> SocksProxy | None:
+        """The SOCKS proxy for all connections but those to the embedded relay; `socks` wins over the setting."""
+        text = self.socks or store.setting(self._tx, "socks") or NO_PROXY
+        return None if text == NO_PROXY else _proxy(text)
+
+    def set_proxy(self, text: str) -> None:
+        """Save the SOCKS proxy, ``HOST:PORT`` or ``off``. Raises `InputError`."""
+        with self.database.transaction() as tx:
+            store.save_setting(tx, "socks", text if text == NO_PROXY else str(_proxy(text)))
 
 
 def _hidden(connection: Connection) -> bool:
@@ -424,6 +473,15 @@ def _server(address: str) -> SMPServerAddress:
         raise InputError(
             f"This is not the address of a relay: {error.what}.",
             "It looks like smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT.",
+        ) from None
+
+
+def _proxy(text: str) -> SocksProxy:
+    try:
+        return parse_proxy(text)
+    except DecodeError:
+        raise InputError(
+            f"{text!r} is not the address of a SOCKS proxy.", "Give HOST:PORT, such as 127.0.0.1:9050 for Tor, or off."
         ) from None
 
 

@@ -352,9 +352,22 @@ def delete_invitation(tx: sqlite3.Connection, connection_id: int) -> None:
 # -- servers and settings ---------------------------------------------------------------------------------------------
 
 
-def servers(tx: sqlite3.Connection) -> list[tuple[str, bool]]:
-    """Configured relays and whether each takes new queues, in the order they were added."""
-    return [(row["address"], bool(row["preferred"])) for row in tx.execute("SELECT * FROM servers ORDER BY id")]
+@dataclass(frozen=True, slots=True)
+class ServerRow:
+    """A configured relay as it is stored; see `smpchat.chat.servers`."""
+
+    address: str
+    preferred: bool
+    transport: str
+    ws_port: int
+
+
+def servers(tx: sqlite3.Connection) -> list[ServerRow]:
+    """Configured relays, in the order they were added."""
+    return [
+        ServerRow(row["address"], bool(row["preferred"]), row["transport"], row["ws_port"])
+        for row in tx.execute("SELECT * FROM servers ORDER BY id")
+    ]
 
 
 def add_server(tx: sqlite3.Connection, address: str, *, preferred: bool) -> None:
@@ -363,6 +376,14 @@ def add_server(tx: sqlite3.Connection, address: str, *, preferred: bool) -> None
         "INSERT INTO servers (address, preferred) VALUES (?, ?)"
         " ON CONFLICT (address) DO UPDATE SET preferred = excluded.preferred",
         (address, preferred),
+    )
+
+
+def set_route(tx: sqlite3.Connection, address: str, transport: str | None, ws_port: int | None) -> None:
+    """Change by what way a relay is reached; None leaves a part as it is."""
+    tx.execute(
+        "UPDATE servers SET transport = coalesce(?, transport), ws_port = coalesce(?, ws_port) WHERE address = ?",
+        (transport, ws_port, address),
     )
 
 

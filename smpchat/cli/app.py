@@ -31,13 +31,16 @@ def options(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per line."),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No notices."),
     verbose: bool = typer.Option(False, "-v", "--verbose", help="Log what happens to standard error."),
+    socks: str | None = typer.Option(
+        None, "--socks", envvar="SMPCHAT_SOCKS", help="HOST:PORT of a SOCKS5 proxy for this run, or off."
+    ),
     no_color: bool = typer.Option(False, "--no-color", envvar="NO_COLOR", help="No colours; there are none yet."),
 ) -> None:
     """Terminal chat over the SimpleX Messaging Protocol: use a link and you can write at once.
 
     Example: smpchat invite
     """
-    context.obj = Environment.make(home, profile, as_json, quiet, verbose)
+    context.obj = Environment.make(home, profile, as_json, quiet, verbose, socks)
 
 
 def _environment(context: typer.Context) -> Environment:
@@ -315,22 +318,78 @@ def profile_list(context: typer.Context) -> None:
 @server_app.command("list")
 def server_list(context: typer.Context) -> None:
     """List relays. Example: smpchat server list"""
-    from smpchat.cli.commands import relay
+    from smpchat.cli.commands import server
 
-    _run(context, relay.server_list)
-
-
-def _server_change(change: str, help_text: str) -> None:
-    @server_app.command(change, help=help_text)
-    def command(context: typer.Context, address: str) -> None:
-        from smpchat.cli.commands import relay
-
-        _run(context, lambda env: relay.server_change(env, change, address))
+    _run(context, server.show_all)
 
 
-_server_change("add", "Add a relay for new invitations. Example: smpchat server add smp://FINGERPRINT@HOST")
-_server_change("remove", "Remove a relay. Example: smpchat server remove smp://FINGERPRINT@HOST")
-_server_change("use", "Use only this relay: an address, simplex or embedded. Example: smpchat server use simplex")
+_TRANSPORT_OPTION = typer.Option(None, "--transport", help="tls, websocket or auto: TLS, else WebSocket.")
+_ITS_WS_PORT_OPTION = typer.Option(None, "--ws-port", min=1, max=65535, help="Where its WebSocket is (443).")
+
+
+@server_app.command("add")
+def server_add(
+    context: typer.Context,
+    address: str,
+    transport: str | None = _TRANSPORT_OPTION,
+    ws_port: int | None = _ITS_WS_PORT_OPTION,
+) -> None:
+    """Add a relay for new invitations. Example: smpchat server add smp://FINGERPRINT@HOST"""
+    from smpchat.cli.commands import server
+
+    _run(context, lambda env: server.add(env, address, transport, ws_port))
+
+
+@server_app.command("remove")
+def server_remove(context: typer.Context, address: str) -> None:
+    """Remove a relay. Example: smpchat server remove smp://FINGERPRINT@HOST"""
+    from smpchat.cli.commands import server
+
+    _run(context, lambda env: server.remove(env, address))
+
+
+@server_app.command("use")
+def server_use(context: typer.Context, address: str) -> None:
+    """Use only this relay: an address, simplex or embedded. Example: smpchat server use simplex"""
+    from smpchat.cli.commands import server
+
+    _run(context, lambda env: server.use(env, address))
+
+
+@server_app.command("test")
+def server_test(
+    context: typer.Context,
+    address: str | None = typer.Argument(None, help="A relay; without it, those for new invitations."),
+    transport: str | None = _TRANSPORT_OPTION,
+    ws_port: int | None = _ITS_WS_PORT_OPTION,
+) -> None:
+    """Send a message through each relay and time the steps. Example: smpchat server test"""
+    from smpchat.cli.commands import server
+
+    _run(context, lambda env: server.test(env, address, transport, ws_port))
+
+
+@server_app.command("socks")
+def server_socks(
+    context: typer.Context, proxy: str | None = typer.Argument(None, help="HOST:PORT, or off; shown if left out.")
+) -> None:
+    """Reach relays through a SOCKS5 proxy. Example: smpchat server socks 127.0.0.1:9050"""
+    from smpchat.cli.commands import server
+
+    _run(context, lambda env: server.socks(env, proxy))
+
+
+@server_app.command("private-routing")
+def server_private_routing(
+    context: typer.Context, setting: str | None = typer.Argument(None, help="on or off; shown if left out.")
+) -> None:
+    """Send to other people's relays through yours. Example: smpchat server private-routing on"""
+    from smpchat.cli.commands import server
+
+    _run(context, lambda env: server.private_routing(env, setting))
+
+
+_WS_PORT_HELP = "Serve WebSocket on this port too; 0 for any, off for none. It is remembered."
 
 
 @relay_app.command("run")
@@ -338,6 +397,7 @@ def relay_run(
     context: typer.Context,
     host: str = typer.Option("127.0.0.1", "--host", help="Address to listen on; 0.0.0.0 for your network."),
     port: int = typer.Option(0, "--port", min=0, max=65535, help="Port; 0 for the one used before, or any."),
+    ws_port: str | None = typer.Option(None, "--ws-port", help=_WS_PORT_HELP),
     versions: str | None = typer.Option(None, "--smp-versions", help="SMP versions to offer, such as 7-14."),
     extensions: bool = typer.Option(True, " /--no-extensions", help="Offer nothing beyond standard SMP."),
     password: str | None = typer.Option(None, "--password", envvar="SMPCHAT_RELAY_PASSWORD", help="For new queues."),
@@ -345,15 +405,17 @@ def relay_run(
     """Run the relay in this terminal. Example: smpchat relay run --host 0.0.0.0"""
     from smpchat.cli.commands import relay
 
-    _run(context, lambda env: relay.run(env, host, port, versions, extensions, password))
+    _run(context, lambda env: relay.run(env, host, port, ws_port, versions, extensions, password))
 
 
 @relay_app.command("start")
-def relay_start(context: typer.Context) -> None:
+def relay_start(
+    context: typer.Context, ws_port: str | None = typer.Option(None, "--ws-port", help=_WS_PORT_HELP)
+) -> None:
     """Start the relay in the background. Example: smpchat relay start"""
     from smpchat.cli.commands import relay
 
-    _run(context, relay.start)
+    _run(context, lambda env: relay.start(env, ws_port))
 
 
 @relay_app.command("stop")

@@ -16,8 +16,21 @@ if TYPE_CHECKING:
     from smpchat.chat.service import ChatService
 
 _SWITCHES = {"--json", "-q", "--quiet", "-v", "--verbose", "--no-color"}
-_VALUES = {"--home", "-p", "--profile"}
-_TAKE_VALUE = {"-m", "--alias", "--note", "--server", "--handshake", "--timeout", "--count", "-n", "--search", "--host"}
+_VALUES = {"--home", "-p", "--profile", "--socks"}
+_TAKE_VALUE = {
+    "-m",
+    "--alias",
+    "--note",
+    "--server",
+    "--handshake",
+    "--timeout",
+    "--count",
+    "-n",
+    "--search",
+    "--host",
+    "--ws-port",
+    "--transport",
+}
 
 
 def globals_first(arguments: Sequence[str]) -> list[str]:
@@ -28,7 +41,7 @@ def globals_first(arguments: Sequence[str]) -> list[str]:
     for argument in waiting:
         if argument == "--":
             rest += [argument, *waiting]
-        elif argument in _SWITCHES or argument.startswith(("--home=", "--profile=")):
+        elif argument in _SWITCHES or argument.startswith(("--home=", "--profile=", "--socks=")):
             front.append(argument)
         elif argument in _VALUES:
             front += [argument, *_next(waiting)]
@@ -60,15 +73,18 @@ class Environment:
     json: bool = False
     quiet: bool = False
     verbose: bool = False
+    socks: str | None = None
 
     @staticmethod
-    def make(home: Path | None, profile: str, as_json: bool, quiet: bool, verbose: bool) -> Environment:
+    def make(
+        home: Path | None, profile: str, as_json: bool, quiet: bool, verbose: bool, socks: str | None
+    ) -> Environment:
         """The environment; ``home`` is the platform's place for data if None."""
         if home is None:
             from platformdirs import user_data_path
 
             home = user_data_path("smpchat", appauthor=False)
-        return Environment(home.absolute(), profile, as_json, quiet, verbose)
+        return Environment(home.absolute(), profile, as_json, quiet, verbose, socks)
 
     @property
     def relay_folder(self) -> Path:
@@ -83,7 +99,7 @@ class Environment:
         """The profile's service; made at first use. Raises `InputError` for a name that is no folder name."""
         from smpchat.home import Home
 
-        return Home(self.home).open(self.profile)
+        return Home(self.home).open(self.profile, socks=self.socks)
 
     def relay(self) -> EmbeddedRelay:
         """The embedded relay of this home."""

@@ -1,19 +1,18 @@
-"""From a relay's address to a session: TLS, then the exchange of hellos, then the session."""
+"""From a relay's address to a session: a connection, then the exchange of hellos, then the session."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from smpchat.client.clock import Clock
-from smpchat.client.session import PING_AFTER, RESPONSE_TIMEOUT, OnEvent, ServerSession
+from smpchat.client.network import Network
+from smpchat.client.session import PING_AFTER, RESPONSE_TIMEOUT, DirectSession, OnEvent
 from smpchat.crypto.entropy import Entropy
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.errors import IdentityError
 from smpchat.protocol.session import ClientHandshake
 from smpchat.protocol.version import SMP_CLIENT_VERSIONS, VersionRange
-from smpchat.transport import tls
 from smpchat.transport.base import BlockConnection, ConnectFailed, ConnectionClosed
 from smpchat.transport.chain import ChainRefused, verify_chain
 
@@ -26,50 +25,48 @@ async def connect(
     server: SMPServer,
     *,
     entropy: Entropy,
-    timeout: float,  # noqa: ASYNC109 - shared out between TLS and the hellos
+    timeout: float,  # noqa: ASYNC109 - the network shares it out
     on_event: OnEvent,
+    network: Network | None = None,
     versions: VersionRange = SMP_CLIENT_VERSIONS,
     extensions: bool = True,
     clock: Clock | None = None,
     response_timeout: float = RESPONSE_TIMEOUT,
     ping_after: float = PING_AFTER,
     now: Callable[[], datetime] = _today,
-) -> ServerSession:
-    """Open a session with ``server`` over TLS.
+) -> DirectSession:
+    """Open a session with ``server``.
 
     Args:
         server: Its hosts are tried in order.
         entropy: For session keys and correlation ids.
         timeout: Seconds for all of it.
-        on_event: See `ServerSession`.
+        on_event: See `DirectSession`.
+        network: By what way to reach it; directly over TLS if None.
         versions: SMP versions to agree on one of.
         extensions: Take part in the extensions of handshake.md 3.6 where the relay offers them.
-        clock, response_timeout, ping_after: See `ServerSession`.
+        clock, response_timeout, ping_after: See `DirectSession`.
         now: Calendar time, for the dates of certificates.
     Raises:
-        ConnectFailed: ``cannot reach relay HOST:PORT: …``; nothing was sent.
+        ConnectFailed: ``cannot reach relay HOST:PORT: …``; no command was sent.
         HandshakeError: The relay is not the one its address names, or speaks no common version.
     """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout
-    connection = await tls.connect(server.hosts, server.port_number, timeout=timeout)
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await open_session(
-                connection,
-                server,
-                entropy=entropy,
-                on_event=on_event,
-                versions=versions,
-                extensions=extensions,
-                clock=clock,
-                response_timeout=response_timeout,
-                ping_after=ping_after,
-                now=now,
-            )
-    except TimeoutError:
-        address = f"{server.hosts[0]}:{server.port_number}"
-        raise ConnectFailed(f"cannot reach relay {address}: no hello within {timeout:g} s") from None
+
+    async def greet(connection: BlockConnection) -> DirectSession:
+        return await open_session(
+            connection,
+            server,
+            entropy=entropy,
+            on_event=on_event,
+            versions=versions,
+            extensions=extensions,
+            clock=clock,
+            response_timeout=response_timeout,
+            ping_after=ping_after,
+            now=now,
+        )
+
+    return await (network or Network(entropy)).reach(server, greet, timeout=timeout)
 
 
 async def open_session(
@@ -84,7 +81,7 @@ async def open_session(
     response_timeout: float = RESPONSE_TIMEOUT,
     ping_after: float = PING_AFTER,
     now: Callable[[], datetime] = _today,
-) -> ServerSession:
+) -> DirectSession:
     """Exchange hellos over ``connection`` and start a session; a failure closes the connection.
 
     Arguments and errors are those of `connect`, except that nothing limits the time.
@@ -96,7 +93,7 @@ async def open_session(
         hello, smp = handshake.receive_hello(await connection.receive())
         verify_chain(smp.chain, server.key_hash, now())
         await connection.send([hello])
-        return ServerSession(
+        return DirectSession(
             connection,
             smp,
             server=server,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from smpchat.client.clock import Clock, LoopClock, Timer
 from smpchat.client.correlation import Correlation, Response, Unanswered, fail, new_response
@@ -43,20 +44,69 @@ OnEvent = Callable[["ServerSession", bytes, BrokerMessage], None]
 """Receives the session, the entity id, and MSG, END, DELD and the like, in the order of their arrival."""
 
 
-class ServerSession:
-    """A session after its handshake; made by `smpchat.client.connect`. Needs a running loop.
+class ServerSession(Protocol):
+    """A session with one relay, as everything above sees it.
+
+    Attributes:
+        server: The relay, as its address names it.
+        on_event: Called for each event; must not block. May be replaced at any time.
+        closed: Set when the session has ended; `close_reason` then tells why.
+    """
+
+    server: SMPServer
+    on_event: OnEvent
+    closed: asyncio.Event
+
+    @property
+    def version(self) -> int:
+        """The SMP version that commands are written in."""
+        ...
+
+    @property
+    def keyed_new(self) -> bool:
+        """Whether NEW may carry a sender key here (handshake.md 3.6)."""
+        ...
+
+    @property
+    def close_reason(self) -> SessionClosed | None:
+        """Why the session ended; None while it lasts."""
+        ...
+
+    def post(self, requests: Sequence[Request], *, batch: bool = False, timeout: float | None = None) -> list[Response]:
+        """Send ``requests`` without waiting for what was posted before; commands for one queue keep their order.
+
+        Args:
+            requests: Each goes in a block of its own.
+            batch: Let requests share blocks instead, for SUB and others whose order does not matter: only for
+                different queues, never for SEND.
+            timeout: Seconds to wait for each answer, in place of the session's.
+        Returns:
+            A future of each answer, in the order of ``requests``. It raises `SMPError` for the relay's ERR, and
+            `NoResponse`, a `TransportError`, if there is no usable answer, also if the session has ended already.
+            Nobody has to await it. Cancelling it does not unsend the command.
+        Raises:
+            LocalProtocolError: What `encode_requests` refuses, and a correlation id that is under way already.
+            EncodeError: A request cannot be written at this version, or fits no block. In both cases nothing was sent.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End the session; what is unanswered fails with `SessionClosed`. May be repeated."""
+        ...
+
+
+class DirectSession:
+    """A `ServerSession` over a connection of its own; made by `smpchat.client.connect`. Needs a running loop.
 
     Args:
         connection: Closed with the session.
         smp: Result of the handshake.
         server: The relay, as its address names it.
         entropy: For correlation ids.
-        on_event: Called for each event; must not block. May be replaced at any time.
+        on_event: See `ServerSession`.
         clock: The loop's, unless a test has its own.
         response_timeout: Seconds to wait for an answer, unless a call says otherwise.
         ping_after: Seconds of silence before a PING.
-    Attributes:
-        closed: Set when the session has ended; `close_reason` then tells why.
     """
 
     def __init__(
@@ -98,7 +148,7 @@ class ServerSession:
 
     @property
     def keyed_new(self) -> bool:
-        """Whether NEW may carry a sender key here (handshake.md 3.6)."""
+        """See `ServerSession.keyed_new`."""
         return self._smp.keyed_new
 
     @property
@@ -108,25 +158,11 @@ class ServerSession:
 
     @property
     def close_reason(self) -> SessionClosed | None:
-        """Why the session ended; None while it lasts."""
+        """See `ServerSession.close_reason`."""
         return self._reason
 
     def post(self, requests: Sequence[Request], *, batch: bool = False, timeout: float | None = None) -> list[Response]:
-        """Send ``requests`` without waiting for what was posted before; their order on the wire is that of posting.
-
-        Args:
-            requests: Each goes in a block of its own.
-            batch: Let requests share blocks instead, for SUB and others whose order does not matter: only for
-                different queues, never for SEND.
-            timeout: Seconds to wait for each answer, in place of the session's.
-        Returns:
-            A future of each answer, in the order of ``requests``. It raises `SMPError` for the relay's ERR, and
-            `NoResponse`, a `TransportError`, if there is no usable answer, also if the session has ended already.
-            Nobody has to await it. Cancelling it does not unsend the command.
-        Raises:
-            LocalProtocolError: What `encode_requests` refuses, and a correlation id that is under way already.
-            EncodeError: A request cannot be written at this version, or fits no block. In both cases nothing was sent.
-        """
+        """See `ServerSession.post`; all commands keep their order on the wire."""
         encoded, contents = encode_requests(requests, self._smp, self._entropy, batch=batch)
         corr_ids = {one.corr_id for one in encoded}
         if len(corr_ids) != len(encoded) or any(corr_id in self._correlation for corr_id in corr_ids):
@@ -158,7 +194,7 @@ class ServerSession:
         return await response
 
     async def close(self) -> None:
-        """End the session; what is unanswered fails with `SessionClosed`. May be repeated."""
+        """See `ServerSession.close`."""
         self._end("this side closed it", None)
         await asyncio.wait([self._reader])
         await self._connection.close()  # a reader that was cancelled before it ran has not

@@ -337,18 +337,29 @@ class ClientHandshake:
         return common
 
     def _check_identity(self, hello: ServerHello) -> X25519PublicKey:
-        chain = hello.chain
-        if not 2 <= len(chain) <= 4:
-            raise IdentityError(f"The relay shows {len(chain)} certificates; 2 to 4 are possible.")
-        if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), self._key_hash):
-            raise IdentityError("The relay's fingerprint is not the one in its address.")
-        if self._leaf is not None and not hmac.compare_digest(chain[0], self._leaf):
-            raise IdentityError("The relay's hello shows another certificate than its TLS connection.")
         assert hello.signed_key is not None
-        try:
-            return open_signed_key(hello.signed_key, _certificate_key(chain[0]))
-        except VerificationError as error:
-            raise IdentityError("The relay's session key is not signed by its certificate.") from error
+        session_key = verify_session_key(hello.chain, hello.signed_key, self._key_hash)
+        if self._leaf is not None and not hmac.compare_digest(hello.chain[0], self._leaf):
+            raise IdentityError("The relay's hello shows another certificate than its TLS connection.")
+        return session_key
+
+
+def verify_session_key(chain: Sequence[bytes], signed_key: bytes, key_hash: bytes) -> X25519PublicKey:
+    """The session key of the relay with fingerprint ``key_hash``, from its hello or from a proxy's PKEY.
+
+    The path from the first certificate to the identity, and the dates, are the caller's to check.
+
+    Raises:
+        IdentityError: The chain is not that relay's, or its first certificate did not sign the key.
+    """
+    if not 2 <= len(chain) <= 4:
+        raise IdentityError(f"The relay shows {len(chain)} certificates; 2 to 4 are possible.")
+    if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), key_hash):
+        raise IdentityError("The relay's fingerprint is not the one in its address.")
+    try:
+        return open_signed_key(signed_key, _certificate_key(chain[0]))
+    except VerificationError as error:
+        raise IdentityError("The relay's session key is not signed by its certificate.") from error
 
 
 class ServerHandshake:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
-from smpchat.relay.daemon import EXIT_RUNNING, LOCAL, PASSWORD_VARIABLE, run_relay
+from smpchat.relay.daemon import EXIT_RUNNING, LOCAL, NO_WEBSOCKET, PASSWORD_VARIABLE, run_relay
 from smpchat.relay.destinations import Destinations
 from smpchat.relay.errors import RelayError, RelayRunning
 
@@ -36,12 +36,19 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _ws_port(text: str) -> int:
+    return NO_WEBSOCKET if text == "off" else _port(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a relay; returns the exit status: 0, 1 after an error, `EXIT_RUNNING`."""
     parser = argparse.ArgumentParser(prog="python -m smpchat.relay", description="Run the smpchat relay.")
     parser.add_argument("folder", type=Path, help="where the relay keeps certificates, queues and messages")
     parser.add_argument("--host", default=LOCAL, help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=0, help="default: the one used before, or any free one")
+    parser.add_argument(
+        "--ws-port", type=_ws_port, help="serve WebSocket there too; 0 for any free port, off; default: as before"
+    )
     parser.add_argument("--versions", type=_versions, default=SMP_VERSIONS, help="SMP versions offered, such as 7-14")
     parser.add_argument("--no-extensions", action="store_true", help="offer nothing beyond standard SMP")
     parser.add_argument(
@@ -79,6 +86,7 @@ async def _run(options: argparse.Namespace) -> None:
         options.host,
         options.port,
         stop=stop,
+        ws_port=options.ws_port,
         versions=options.versions,
         extensions=not options.no_extensions,
         password=os.environ.get(PASSWORD_VARIABLE) or None,

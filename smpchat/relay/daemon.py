@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,6 +47,8 @@ EXIT_RUNNING = 3
 PASSWORD_VARIABLE = "SMPCHAT_RELAY_PASSWORD"
 """Carries the password to the background process: other users can read a command line, but no environment."""
 LOCAL = "127.0.0.1"
+NO_WEBSOCKET = -1
+"""In place of a port: do not serve WebSocket, and forget the port that was used for it."""
 
 _LOCK_PATIENCE = 0.5  # seconds; whoever asks for the status holds the lock for a moment
 _POLL = 0.02
@@ -60,6 +63,7 @@ async def run_relay(
     port: int = 0,
     *,
     stop: asyncio.Event,
+    ws_port: int | None = None,
     versions: VersionRange = SMP_VERSIONS,
     extensions: bool = True,
     password: str | None = None,
@@ -74,13 +78,15 @@ async def run_relay(
         folder: Made at the first start, with certificates, database and port.
         host: Address to listen on; a wildcard is printed as this machine's own address.
         port: 0 for the port of the start before, at the first start for any free one.
+        ws_port: Where to serve WebSocket as well; None for whatever the start before did, 0 for its port or any free
+            one, `NO_WEBSOCKET` for not at all.
         password: What clients must give to create queues; it becomes part of the address.
         destinations: Relays that it forwards to as a proxy; None for all if it listens on loopback, else public ones.
         ready: Called with address and port once connections are accepted.
         clock: Unix time in seconds.
     Raises:
         RelayRunning: Another relay has the folder.
-        RelayPortTaken: The port is in use.
+        RelayPortTaken: A port is in use.
         RelayError: The folder, its certificates or its database cannot be used, or another host failure.
     """
     folder = await asyncio.to_thread(_prepare_folder, folder)
@@ -91,6 +97,7 @@ async def run_relay(
             folder,
             host,
             port,
+            ws_port,
             stop,
             versions,
             extensions,
@@ -108,6 +115,7 @@ async def _run_locked(
     folder: Path,
     host: str,
     port: int,
+    ws_port: int | None,
     stop: asyncio.Event,
     versions: VersionRange,
     extensions: bool,
@@ -119,7 +127,7 @@ async def _run_locked(
 ) -> None:
     known = read_state(folder)
     if known.pid is not None and known.port is not None:  # of a relay that was killed
-        write_state(folder, RelayInfo(address=known.address, port=known.port))
+        write_state(folder, replace(known, state="stopped", pid=None))
     identity = _identity(folder, entropy, clock, host)
     store = SQLiteStore(folder / DATABASE)
     try:
@@ -133,9 +141,11 @@ async def _run_locked(
             password=password,
             destinations=destinations,
         )
-        await _listen(server, host, port or known.port or 0)
+        await _listen(
+            server, host, port or known.port or 0, known.ws_port if ws_port is None else ws_port or known.ws_port or 0
+        )
         address = _address(identity, host, server.port, password)
-        running = RelayInfo("running", address, os.getpid(), server.port)
+        running = RelayInfo("running", address, os.getpid(), server.port, server.ws_port)
         try:
             write_state(folder, running)
             _log.info("the relay is ready with %d queues, versions %s", store.queue_count, versions)
@@ -144,7 +154,7 @@ async def _run_locked(
             await server.wait(stop)
         finally:
             await server.close()
-            write_state(folder, RelayInfo(address=address, port=running.port))
+            write_state(folder, replace(running, state="stopped", pid=None))
             _log.info("the relay has stopped")
     finally:
         store.close()
@@ -176,13 +186,17 @@ def _identity(folder: Path, entropy: Entropy, clock: Callable[[], float], host: 
         raise RelayError(f"The relay's certificates cannot be used: {error}.") from error
 
 
-async def _listen(server: RelayServer, host: str, port: int) -> None:
+async def _listen(server: RelayServer, host: str, port: int, ws_port: int | None) -> None:
+    wanted = port
     try:
         await server.start(host, port)
+        if ws_port is not None and ws_port != NO_WEBSOCKET:
+            wanted = ws_port
+            await server.listen_websocket(host, ws_port)
     except ListenFailed as error:
         await server.close()
         if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE:
-            raise RelayPortTaken(f"Port {port} is used by another program.") from error
+            raise RelayPortTaken(f"Port {wanted} is used by another program.") from error
         raise RelayError(f"The relay {error}.") from error
 
 
@@ -212,6 +226,7 @@ def start_background(
     host: str = LOCAL,
     port: int = 0,
     *,
+    ws_port: int | None = None,
     versions: VersionRange = SMP_VERSIONS,
     extensions: bool = True,
     password: str | None = None,
@@ -224,6 +239,7 @@ def start_background(
     left as it is. Blocks; call it on a thread in asyncio programs.
 
     Args:
+        ws_port: See `run_relay`.
         on_demand: Not because somebody asked for the relay: refuse if it was stopped on purpose.
         timeout: Seconds until it must accept connections.
     Raises:
@@ -239,6 +255,8 @@ def start_background(
     if info.state == "running" and _accepts(info, host):
         return info
     arguments = [str(folder), "--host", host, "--port", str(port), "--versions", str(versions)]
+    if ws_port is not None:
+        arguments += ["--ws-port", "off" if ws_port == NO_WEBSOCKET else str(ws_port)]
     if not extensions:
         arguments.append("--no-extensions")
     deadline = time.monotonic() + timeout

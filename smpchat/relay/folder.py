@@ -4,7 +4,7 @@
 
     identity/     certificates and keys (`smpchat.transport.identity`)
     relay.db      queues and messages
-    relay.json    port, address, and the process id while it runs; readable by the owner only
+    relay.json    ports, address, and the process id while it runs; readable by the owner only
     relay.lock    locked by the relay that runs
     relay.log     what a relay in the background says
     stopped       present after ``relay stop``, until ``relay start``
@@ -46,12 +46,14 @@ class RelayInfo:
         address: ``smp://…`` with port, and password if there is one; None before the first start.
         pid: Process id; None unless it runs.
         port: Remembered from the first start on, since links contain it.
+        ws_port: Where WebSocket is served, remembered as well; None where it is not.
     """
 
     state: Literal["running", "stopped"] = "stopped"
     address: str | None = None
     pid: int | None = None
     port: int | None = None
+    ws_port: int | None = None
 
 
 class FolderLock:
@@ -122,7 +124,9 @@ def read_state(folder: Path) -> RelayInfo:
         case {"address": str() | None as address, "port": int() as port, "pid": int() | None as pid} if (
             0 < port < 65536
         ):
-            return RelayInfo("stopped" if pid is None else "running", address, pid, port)
+            ws_port = content.get("ws_port")
+            if ws_port is None or (isinstance(ws_port, int) and 0 < ws_port < 65536):
+                return RelayInfo("stopped" if pid is None else "running", address, pid, port, ws_port)
     raise RelayError(f"{path} is damaged: write the port that your links contain into it, or delete it.")
 
 

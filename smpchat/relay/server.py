@@ -156,6 +156,7 @@ class RelayServer:
         self._timer: asyncio.TimerHandle | None = None
         self._notifying: asyncio.TimerHandle | None = None
         self._listener: Listener | None = None
+        self._ws_listener: Listener | None = None
 
     async def start(self, host: str | None = None, port: int = 0, *, listen: bool = True) -> None:
         """Starts working; without ``listen`` only connections given to `serve` are served.
@@ -171,6 +172,23 @@ class RelayServer:
             )
         self._worker = asyncio.get_running_loop().create_task(self._run())
         self._expire()
+
+    async def listen_websocket(self, host: str | None = None, port: int = 0) -> None:
+        """Accepts connections over WebSocket too, after `start`.
+
+        Raises:
+            ListenFailed: The address is taken or not of this computer. The relay goes on without.
+        """
+        from smpchat.transport import websocket  # costs 60 ms: only who serves it pays for it
+
+        self._ws_listener = await websocket.serve(
+            self._identity, host, port, self.serve, handshake_timeout=self._limits.handshake
+        )
+
+    @property
+    def ws_port(self) -> int | None:
+        """The TCP port on which WebSocket is served, if it is."""
+        return None if self._ws_listener is None else self._ws_listener.port
 
     @property
     def port(self) -> int:
@@ -204,8 +222,9 @@ class RelayServer:
             connection.finish()
         if self._writers:
             await asyncio.wait(self._writers, timeout=_LAST_ANSWERS)
-        if self._listener is not None:
-            await self._listener.close()
+        for listener in (self._listener, self._ws_listener):
+            if listener is not None:
+                await listener.close()
         self._committer.shutdown()
 
     # --- connections -------------------------------------------------------------------------------------------

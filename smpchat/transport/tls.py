@@ -10,22 +10,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import socket
 import ssl
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from smpchat.transport.base import (
     BLOCK_SIZE,
-    ConnectFailed,
+    BlockConnection,
     ConnectionClosed,
     ListenFailed,
     OnConnection,
     TransportError,
     check_blocks,
 )
+from smpchat.transport.hosts import DIRECT, Dialer, first_answering
 from smpchat.transport.identity import Identity
-from smpchat.transport.tcp import describe, open_socket
+from smpchat.transport.tcp import describe
 from smpchat.transport.tls_stream import TLSStream
 
 _log = logging.getLogger(__name__)
@@ -34,6 +37,9 @@ CLIENT_ALPN = ("smp/1",)
 SERVER_ALPN = ("smp/1", "http/1.1")  # official clients offer the latter on port 443
 HANDSHAKE_TIMEOUT = 60.0
 """Seconds a client has for the TLS handshake (smp-wire 2.1)."""
+C = TypeVar("C")
+Begin = Callable[[TLSStream], Awaitable[C]]
+"""Makes a connection of a stream whose TLS handshake is complete."""
 _OP_LEGACY_SERVER_CONNECT = 0x4  # `ssl` names it from Python 3.12; the reference at TLS 1.2 needs it (smp-wire 2.5)
 
 
@@ -66,24 +72,32 @@ def server_context(identity: Identity) -> ssl.SSLContext:
     return context
 
 
+def session_identifier(tls: ssl.SSLObject) -> bytes:
+    """The client's Finished message: 12 bytes with TLS 1.2, 32 or 48 with TLS 1.3 (smp-wire 2.4).
+
+    Raises:
+        ConnectionClosed: The session was resumed, or OpenSSL does not tell: then the two ends may not agree on it.
+    """
+    if tls.session_reused:
+        raise ConnectionClosed("the peer resumed a TLS session, which has no session identifier of its own")
+    session_id = tls.get_channel_binding("tls-unique")
+    if not session_id:
+        raise ConnectionClosed("TLS gives this connection no session identifier")
+    return session_id
+
+
 class TLSConnection:
     """A `BlockConnection` over a stream whose handshake is complete."""
 
     def __init__(self, stream: TLSStream) -> None:
-        tls = stream.ssl_object
-        if tls.session_reused:
-            raise ConnectionClosed("the peer resumed a TLS session, which has no session identifier of its own")
-        session_id = tls.get_channel_binding("tls-unique")
-        if not session_id:
-            raise ConnectionClosed("TLS gives this connection no session identifier")
         self._stream = stream
-        self._session_id = session_id
-        self._peer_leaf = tls.getpeercert(True)
+        self._session_id = session_identifier(stream.ssl_object)
+        self._peer_leaf = stream.ssl_object.getpeercert(True)
         self._partial = bytearray()
 
     @property
     def session_id(self) -> bytes:
-        """The client's Finished message: 12 bytes with TLS 1.2, 32 or 48 with TLS 1.3."""
+        """See `session_identifier`."""
         return self._session_id
 
     @property
@@ -130,12 +144,18 @@ class TLSConnection:
         await self._stream.close()
 
 
+async def plain_blocks(stream: TLSStream) -> TLSConnection:
+    """Blocks one after the other, with nothing around them."""
+    return TLSConnection(stream)
+
+
 async def connect(
     hosts: Sequence[str],
     port: int,
     *,
     timeout: float,  # noqa: ASYNC109 - it is shared out among the hosts
     context: ssl.SSLContext | None = None,
+    dialer: Dialer = DIRECT,
 ) -> TLSConnection:
     """Connect to the first of ``hosts`` that completes a TLS handshake.
 
@@ -144,36 +164,25 @@ async def connect(
         port: TCP port.
         timeout: Seconds for all of it; a host that does not answer leaves the others their share.
         context: In place of `client_context`.
+        dialer: Opens the TCP connection.
     Raises:
         ConnectFailed: No host; the message names each with the reason, ``cannot reach relay HOST:PORT: …``.
     """
-    reachable = [host for host in hosts if not host.endswith(".onion")]
-    if not reachable:
-        raise ConnectFailed(f"cannot reach relay {hosts[0]}:{port}: onion addresses need Tor", temporary=False)
-    if not 0 < port < 65536:
-        raise ConnectFailed(f"cannot reach relay {hosts[0]}:{port}: there is no such port", temporary=False)
     context = context or client_context()
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout
-    reasons: list[str] = []
-    for index, host in enumerate(reachable):
-        now = loop.time()
-        share = now + max(0.0, deadline - now) / (len(reachable) - index)
-        try:
-            async with asyncio.timeout_at(share):
-                return await _connect_host(context, host, port)
-        except TimeoutError:
-            reasons.append(f"{host}:{port}: no answer within {timeout:g} s")
-        except (OSError, UnicodeError) as error:
-            reasons.append(f"{host}:{port}: {describe(error)}")
-        except TransportError as error:
-            reasons.append(f"{host}:{port}: {error}")
-    raise ConnectFailed("cannot reach relay " + "; ".join(reasons))
+
+    async def begin(_host: str, connected: socket.socket) -> TLSConnection:
+        return await client_stream(connected, context, plain_blocks)
+
+    return await first_answering(hosts, port, begin, timeout=timeout, dialer=dialer)
 
 
-async def _connect_host(context: ssl.SSLContext, host: str, port: int) -> TLSConnection:
+async def client_stream(connected: socket.socket, context: ssl.SSLContext, begin: Begin[C]) -> C:
+    """What ``begin`` makes of the TLS stream over ``connected``; a failure closes both.
+
+    Raises:
+        OSError: The handshake failed; an `ssl.SSLError` if TLS is to blame.
+    """
     loop = asyncio.get_running_loop()
-    connected = await open_socket(host, port)
     try:
         _, stream = await loop.create_connection(lambda: TLSStream(context, server_side=False), sock=connected)
     except BaseException:
@@ -181,17 +190,29 @@ async def _connect_host(context: ssl.SSLContext, host: str, port: int) -> TLSCon
         raise
     try:
         await stream.handshake()
-        return TLSConnection(stream)
+        return await begin(stream)
     except BaseException:
         stream.abort()
         raise
 
 
 class TLSListener:
-    """Accepts TLS connections; made by `serve`."""
+    """Accepts TLS connections; made by `serve`.
 
-    def __init__(self, context: ssl.SSLContext, on_connection: OnConnection, handshake_timeout: float) -> None:
+    Args:
+        handshake_timeout: Seconds for the TLS handshake and for ``begin``.
+        begin: Makes a connection of each stream.
+    """
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        on_connection: OnConnection,
+        handshake_timeout: float,
+        begin: Begin[BlockConnection] = plain_blocks,
+    ) -> None:
         self._context = context
+        self._begin = begin
         self._on_connection = on_connection
         self._handshake_timeout = handshake_timeout
         self._tasks: set[asyncio.Task[None]] = set()
@@ -236,7 +257,7 @@ class TLSListener:
         try:
             async with asyncio.timeout(self._handshake_timeout):
                 await stream.handshake()
-            connection = TLSConnection(stream)
+                connection = await self._begin(stream)
         except (OSError, TransportError) as error:  # a timeout is an OSError too
             _log.debug("TLS handshake with a client: %s", describe(error) if isinstance(error, OSError) else error)
             stream.abort()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any
 
-from smpchat.transport import tls
+from smpchat.transport import tls, websocket
 from smpchat.transport.base import BlockConnection
 from smpchat.transport.memory import memory_pair
 from tests.unit.transport.support import an_identity
@@ -25,7 +27,7 @@ async def memory() -> AsyncIterator[Pair]:
 
 
 @asynccontextmanager
-async def over_tls() -> AsyncIterator[Pair]:
+async def over_network(transport: Any) -> AsyncIterator[Pair]:
     accepted: asyncio.Queue[BlockConnection] = asyncio.Queue()
     finished = asyncio.Event()
 
@@ -33,8 +35,8 @@ async def over_tls() -> AsyncIterator[Pair]:
         accepted.put_nowait(connection)
         await finished.wait()
 
-    listener = await tls.serve(an_identity(), "127.0.0.1", 0, hold)
-    client = await tls.connect(["127.0.0.1"], listener.port, timeout=10)
+    listener = await transport.serve(an_identity(), "127.0.0.1", 0, hold)
+    client = await transport.connect(["127.0.0.1"], listener.port, timeout=10)
     relay = await accepted.get()
     try:
         yield client, relay
@@ -45,4 +47,8 @@ async def over_tls() -> AsyncIterator[Pair]:
         await listener.close()
 
 
-TRANSPORTS: dict[str, Callable[[], AbstractAsyncContextManager[Pair]]] = {"memory": memory, "tls": over_tls}
+TRANSPORTS: dict[str, Callable[[], AbstractAsyncContextManager[Pair]]] = {
+    "memory": memory,
+    "tls": partial(over_network, tls),
+    "websocket": partial(over_network, websocket),
+}

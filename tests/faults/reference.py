@@ -35,7 +35,7 @@ from smpchat.agent.envelope import (
 from smpchat.agent.links import InvitationLink, format_link, parse_link
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueAddress, QueueInfo, QueueURI
 from smpchat.client.connect import open_session
-from smpchat.client.session import ServerSession
+from smpchat.client.session import DirectSession, ServerSession
 from smpchat.crypto import ratchet
 from smpchat.crypto.agreement import E2EParams, X3DHKeys, agree_initiator, agree_joiner
 from smpchat.crypto.kem import KEMAccepted, KEMProposed, KEMProvider
@@ -123,7 +123,7 @@ class ReferencePeer:
         self.reading.set()
         self._kem = kem
         self._relays = {relay.server: relay for relay in relays}
-        self._sessions: dict[SMPServer, ServerSession] = {}
+        self._sessions: dict[SMPServer, DirectSession] = {}
         self._incoming: asyncio.Queue[tuple[OwnQueue, Msg]] = asyncio.Queue()
         self._skipped = SkippedKeys()
         self._seen: set[bytes] = set()
@@ -139,7 +139,7 @@ class ReferencePeer:
 
     # -- queues -------------------------------------------------------------------------------------------------------
 
-    async def _session(self, server: SMPServer) -> ServerSession:
+    async def _session(self, server: SMPServer) -> DirectSession:
         session = self._sessions.get(server)
         if session is None or session.closed.is_set():
             session = await open_session(

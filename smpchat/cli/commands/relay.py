@@ -1,4 +1,4 @@
-"""``relay`` and ``server``."""
+"""``relay``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import asyncio
 import os
 import signal
 
-from smpchat.agent.presets import SIMPLEX_SERVERS
 from smpchat.chat.errors import InputError
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.encoding.reader import DecodeError
-from smpchat.protocol.address import format_server
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay import daemon
-from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status as relay_status
 
 
@@ -22,15 +19,47 @@ def show_relay(environment: Environment) -> None:
     """Print the embedded relay."""
     info = relay_status(environment.relay_folder)
     line = f"relay: {info.state}" + (f", {info.address}" if info.address else "")
-    environment.emit("relay", {"state": info.state, "address": info.address, "pid": info.pid}, line)
+    if info.ws_port is not None:
+        line += f", WebSocket on port {info.ws_port}"
+    fields = {"state": info.state, "address": info.address, "pid": info.pid, "ws_port": info.ws_port}
+    environment.emit("relay", fields, line)
 
 
-def start(environment: Environment) -> int:
+def start(environment: Environment, ws_port: str | None) -> int:
     """Start the relay in the background."""
+    wanted = _ws_port(ws_port)
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    daemon.start_background(environment.relay_folder)
+    served = daemon.start_background(environment.relay_folder, ws_port=wanted).ws_port
     show_relay(environment)
+    if not _is_as_wanted(wanted, served):
+        raise CommandFailed(
+            ExitStatus.INPUT,
+            "The relay was running already, and goes on as it was.",
+            "To change its WebSocket port: `smpchat relay stop`, then this command again.",
+        )
     return ExitStatus.OK
+
+
+def _ws_port(text: str | None) -> int | None:
+    """What ``--ws-port`` means to `smpchat.relay.daemon.run_relay`. Raises `InputError`."""
+    if text is None:
+        return None
+    if text == "off":
+        return daemon.NO_WEBSOCKET
+    if not text.isdecimal() or int(text) > 65535:
+        raise InputError(f"{text!r} is no port.", "Give a number up to 65535, 0 for any free port, or off.")
+    return int(text)
+
+
+def _is_as_wanted(wanted: int | None, served: int | None) -> bool:
+    match wanted:
+        case None:
+            return True
+        case daemon.NO_WEBSOCKET:
+            return served is None
+        case 0:
+            return served is not None
+    return served == wanted
 
 
 def stop(environment: Environment) -> int:
@@ -48,9 +77,16 @@ def status(environment: Environment) -> int:
 
 
 async def run(
-    environment: Environment, host: str, port: int, versions: str | None, extensions: bool, password: str | None
+    environment: Environment,
+    host: str,
+    port: int,
+    ws_port: str | None,
+    versions: str | None,
+    extensions: bool,
+    password: str | None,
 ) -> int:
     """Run the relay here until interrupted."""
+    serve_ws = _ws_port(ws_port)
     offered = SMP_VERSIONS
     if versions is not None:
         try:
@@ -69,57 +105,19 @@ async def run(
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
 
     def ready(address: str, _: int) -> None:
-        environment.emit("relay", {"state": "running", "address": address, "pid": os.getpid()}, address)
+        served = relay_status(environment.relay_folder).ws_port
+        fields = {"state": "running", "address": address, "pid": os.getpid(), "ws_port": served}
+        environment.emit("relay", fields, address + (f"\nWebSocket on port {served}" if served else ""))
 
     await daemon.run_relay(
         environment.relay_folder,
         host,
         port,
         stop=stopping,
+        ws_port=serve_ws,
         versions=offered,
         extensions=extensions,
         password=password,
         ready=ready,
     )
     return ExitStatus.OK
-
-
-def server_list(environment: Environment) -> int:
-    """Print the relays; the embedded one when none is configured."""
-    service = environment.open()
-    try:
-        configured = service.servers()
-        for address, default in configured:
-            _show_server(environment, format_server(address), default, embedded=False)
-        if not any(default for _, default in configured):
-            try:
-                own = relay_status(environment.relay_folder).address
-            except RelayError as error:
-                raise CommandFailed(ExitStatus.NETWORK, str(error), error.hint) from error
-            _show_server(environment, own, default=True, embedded=True)
-        return ExitStatus.OK
-    finally:
-        service.close()
-
-
-def _show_server(environment: Environment, address: str | None, default: bool, *, embedded: bool) -> None:
-    fields = {"address": address, "transport": "tls", "default": default, "embedded": embedded}
-    name = address or "the relay that comes with smpchat, not started yet"
-    environment.emit("server", fields, f"{'*' if default else ' '} {name}{' (embedded)' if embedded else ''}")
-
-
-def server_change(environment: Environment, change: str, address: str) -> int:
-    """Add, remove or use a relay; ``simplex`` and ``embedded`` are names for some."""
-    service = environment.open()
-    try:
-        if change == "add":
-            service.add_server(address)
-        elif change == "remove":
-            service.remove_server(address)
-        elif address == "simplex":
-            service.use_servers(list(map(format_server, SIMPLEX_SERVERS)))
-        else:
-            service.use_servers([] if address == "embedded" else [address])
-    finally:
-        service.close()
-    return server_list(environment)

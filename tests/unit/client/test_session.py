@@ -10,7 +10,7 @@ import pytest
 from smpchat.client.connect import open_session
 from smpchat.client.errors import NoResponse, ResponseTimeout, SessionClosed, UnexpectedResponse
 from smpchat.client.request import Request
-from smpchat.client.session import ServerSession
+from smpchat.client.session import DirectSession, ServerSession
 from smpchat.crypto.keys import AuthPrivateKey, Ed448PrivateKey, Ed25519PrivateKey, X25519PrivateKey
 from smpchat.encoding.reader import EncodeError
 from smpchat.protocol.address import SMPServer
@@ -51,7 +51,7 @@ def server() -> SMPServer:
 class World:
     """A session and its relay, joined in memory."""
 
-    session: ServerSession
+    session: DirectSession
     relay: ScriptedRelay
 
     def __init__(self) -> None:

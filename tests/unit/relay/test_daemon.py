@@ -9,6 +9,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from smpchat.protocol.commands import Ok, Send
 from smpchat.protocol.version import VersionRange
 from smpchat.relay import daemon
 from smpchat.relay.__main__ import main
-from smpchat.relay.daemon import EXIT_RUNNING, run_relay, start_background, stop
+from smpchat.relay.daemon import EXIT_RUNNING, NO_WEBSOCKET, run_relay, start_background, stop
 from smpchat.relay.errors import RelayError, RelayPortTaken, RelayRunning, RelayStartFailed, RelayTurnedOff
 from smpchat.relay.folder import DATABASE, LOCK, LOG, STATE, FolderLock, RelayInfo, is_locked, read_state, status
 from smpchat.transport import tls
@@ -76,6 +77,26 @@ def test_the_first_start_makes_an_identity_and_the_address_stays(folder: Path) -
     assert parsed.server.port_number == port
     assert status(folder) == RelayInfo("stopped", address, None, port)
     assert in_foreground(folder)[:2] == (address, port)
+
+
+def test_websocket_is_served_where_asked_for_and_from_then_on(folder: Path) -> None:
+    assert in_foreground(folder)[2].ws_port is None
+    info = in_foreground(folder, ws_port=0)[2]
+    assert info.ws_port not in (None, 0, info.port)
+    assert in_foreground(folder)[2] == in_foreground(folder, ws_port=0)[2] == info
+    assert status(folder).ws_port == info.ws_port
+    assert in_foreground(folder, ws_port=NO_WEBSOCKET)[2] == replace(info, ws_port=None)
+    assert in_foreground(folder)[2].ws_port is None
+
+
+def test_a_websocket_port_in_use_is_named_and_nothing_is_left_open(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        with pytest.raises(RelayPortTaken, match=f"^Port {number} is used by another program.$"):
+            in_foreground(folder, ws_port=number)
+    assert in_foreground(folder)[2].ws_port is None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="mode bits")

@@ -1,0 +1,210 @@
+"""``server``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smpchat.agent.presets import SIMPLEX_SERVERS
+from smpchat.chat.errors import InputError
+from smpchat.chat.online import network_of
+from smpchat.chat.service import ChatService
+from smpchat.cli.environment import Environment, printable
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.client.network import Network, Route, Transport
+from smpchat.client.probe import Check, probe
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.address import SMPServerAddress, format_server, parse_server
+from smpchat.relay.errors import RelayError
+from smpchat.relay.folder import status as relay_status
+from smpchat.transport.base import TransportError
+
+_STEP_TIMEOUT = 15.0  # seconds
+_HINTS = {
+    "connect": "Check the address and this computer's network; `--transport auto` or `--socks` may get you through.",
+    "hello": "Compare the address with what the relay's operator published; it may have moved.",
+    "NEW": "Ask the relay's operator for the address with the password: smp://FINGERPRINT:PASSWORD@HOST.",
+}
+
+
+def show_all(environment: Environment) -> int:
+    """Print the relays; the embedded one when none is configured."""
+    service = environment.open()
+    try:
+        configured = service.servers()
+        for entry in configured:
+            _show(environment, format_server(entry.address), entry.route, entry.preferred, embedded=False)
+        if not any(entry.preferred for entry in configured):
+            try:
+                own = relay_status(environment.relay_folder).address
+            except RelayError as error:
+                raise CommandFailed(ExitStatus.NETWORK, str(error), error.hint) from error
+            _show(environment, own, Route(), default=True, embedded=True)
+        return ExitStatus.OK
+    finally:
+        service.close()
+
+
+def _show(environment: Environment, address: str | None, route: Route, default: bool, *, embedded: bool) -> None:
+    fields: dict[str, Any] = {
+        "address": address,
+        "transport": route.transport,
+        "default": default,
+        "embedded": embedded,
+    }
+    name = address or "the relay that comes with smpchat, not started yet"
+    way = ""
+    if route.transport is not Transport.TLS:
+        fields["ws_port"] = route.ws_port
+        way = f" ({route.transport}, WebSocket port {route.ws_port})"
+    environment.emit("server", fields, f"{'*' if default else ' '} {name}{way}{' (embedded)' if embedded else ''}")
+
+
+def _transport(text: str | None) -> Transport | None:
+    """What ``--transport`` means. Raises `InputError`."""
+    if text is None:
+        return None
+    try:
+        return Transport(text)
+    except ValueError:
+        raise InputError(f"There is no transport {text!r}.", f"Choose one of: {', '.join(Transport)}.") from None
+
+
+def add(environment: Environment, address: str, transport: str | None, ws_port: int | None) -> int:
+    """Add a relay, or change by what way it is reached."""
+    way = _transport(transport)
+    service = environment.open()
+    try:
+        service.add_server(address, way, ws_port)
+    finally:
+        service.close()
+    return show_all(environment)
+
+
+def remove(environment: Environment, address: str) -> int:
+    """Remove a relay."""
+    service = environment.open()
+    try:
+        service.remove_server(address)
+    finally:
+        service.close()
+    return show_all(environment)
+
+
+def use(environment: Environment, address: str) -> int:
+    """Use a relay and no other; ``simplex`` and ``embedded`` are names for some."""
+    service = environment.open()
+    try:
+        if address == "simplex":
+            service.use_servers(list(map(format_server, SIMPLEX_SERVERS)))
+        else:
+            service.use_servers([] if address == "embedded" else [address])
+    finally:
+        service.close()
+    return show_all(environment)
+
+
+def socks(environment: Environment, proxy: str | None) -> int:
+    """Set the SOCKS proxy, or turn it off; print what is in force."""
+    service = environment.open()
+    try:
+        if proxy is not None:
+            service.set_proxy(proxy)
+        in_force = service.proxy()
+    finally:
+        service.close()
+    value = None if in_force is None else str(in_force)
+    line = (
+        f"relays are reached through the SOCKS proxy {value}" if value else "relays are reached without a SOCKS proxy"
+    )
+    environment.emit("setting", {"name": "socks", "value": value}, line)
+    return ExitStatus.OK
+
+
+def private_routing(environment: Environment, setting: str | None) -> int:
+    """Turn private routing on or off; print what is in force."""
+    if setting not in (None, "on", "off"):
+        raise InputError(f"Private routing cannot be {setting!r}.", "Say on or off.")
+    service = environment.open()
+    try:
+        if setting == "on" and not service.servers():
+            raise InputError(
+                "Private routing goes through a relay of yours, and you have configured none.",
+                "Add one with `smpchat server add` or `smpchat server use`; the one on this computer hides nothing.",
+            )
+        if setting is not None:
+            service.set_private_routing(setting == "on")
+        on = service.private_routing()
+    finally:
+        service.close()
+    line = "other people's relays are sent to through yours" if on else "other people's relays are sent to directly"
+    environment.emit("setting", {"name": "private-routing", "value": "on" if on else "off"}, line)
+    return ExitStatus.OK
+
+
+async def test(environment: Environment, address: str | None, transport: str | None, ws_port: int | None) -> int:
+    """Send a message through a queue of each relay, and print how every step went."""
+    way = _transport(transport)
+    service = environment.open()
+    try:
+        network = network_of(service, environment.relay())
+        if way is not None or ws_port is not None:
+            asked = Route(way or Transport.WEBSOCKET, ws_port or Route().ws_port)
+            network = Network(service.entropy, lambda _: asked, service.proxy)
+        failed: list[tuple[SMPServerAddress, Check]] = []
+        for target in await _targets(environment, service, address):
+            last = await _test_one(environment, service, network, target)
+            if not last.ok:
+                failed.append((target, last))
+    finally:
+        service.close()
+    if not failed:
+        return ExitStatus.OK
+    target, check = failed[0]
+    more = f" (and {len(failed) - 1} more relays failed)" if len(failed) > 1 else ""
+    raise CommandFailed(
+        ExitStatus.NETWORK,
+        f"The relay {target.server.hosts[0]} failed at {check.name}: {check.detail.rstrip('.')}{more}.",
+        _HINTS.get(check.name, "Try again later, or choose another relay with `smpchat server use`."),
+    )
+
+
+async def _targets(environment: Environment, service: ChatService, address: str | None) -> list[SMPServerAddress]:
+    """What to test: the relay named, as it is configured if it is; else those that take new queues."""
+    configured = [entry.address for entry in service.servers()]
+    if address is not None:
+        try:
+            named = parse_server(address)
+        except DecodeError as error:
+            raise InputError(
+                f"This is not the address of a relay: {error.what}.", "It looks like smp://FINGERPRINT@HOST."
+            ) from None
+        same = (known for known in configured if known.server == named.server)
+        return [named if named.password else next(same, named)]
+    preferred = [entry.address for entry in service.servers() if entry.preferred]
+    if preferred:
+        return preferred
+    try:
+        return [await environment.relay().start()]
+    except TransportError as error:
+        hint = "Start it with `smpchat relay start`, or choose another: `smpchat server use simplex`."
+        raise CommandFailed(ExitStatus.NETWORK, str(error), hint) from error
+
+
+async def _test_one(
+    environment: Environment, service: ChatService, network: Network, target: SMPServerAddress
+) -> Check:
+    """The last step that was tried."""
+    checks: list[Check] = []
+    text = format_server(target.server)  # without the password
+    if not environment.json:
+        environment.emit("server", {}, text)
+
+    def report(check: Check) -> None:
+        checks.append(check)
+        took = round(check.seconds * 1000)
+        fields = {"name": check.name, "ok": check.ok, "detail": check.detail, "elapsed_ms": took, "server": text}
+        verdict = "ok" if check.ok else "failed"
+        environment.emit("check", fields, f"  {check.name:8}{verdict:8}{took:5} ms  {printable(check.detail)}")
+
+    await probe(target, report, network=network, entropy=service.entropy, timeout=_STEP_TIMEOUT)
+    return checks[-1]

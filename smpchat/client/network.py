@@ -1,0 +1,149 @@
+"""By what way each relay is reached: over TLS or WebSocket, directly or through a SOCKS proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from smpchat.crypto.entropy import Entropy
+from smpchat.protocol.address import SMPServer
+from smpchat.transport import tls
+from smpchat.transport.base import BlockConnection, ConnectFailed
+from smpchat.transport.hosts import DIRECT, Dialer
+from smpchat.transport.socks import SocksDialer, SocksProxy
+
+DEFAULT_WS_PORT = 443
+"""Where a relay's WebSocket is looked for unless its entry says otherwise: the port that restrictive networks let
+through. Addresses name the port of TLS only."""
+
+T = TypeVar("T")
+
+
+class Transport(StrEnum):
+    """How blocks travel to a relay."""
+
+    TLS = "tls"
+    WEBSOCKET = "websocket"
+    AUTO = "auto"
+    """TLS, and WebSocket where that does not come about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How to reach one relay.
+
+    Attributes:
+        ws_port: TCP port of its WebSocket.
+        local: It runs on this computer: no proxy is asked for it.
+    """
+
+    transport: Transport = Transport.TLS
+    ws_port: int = DEFAULT_WS_PORT
+    local: bool = False
+
+
+class Network:
+    """Opens connections to relays, and remembers which transport of `Transport.AUTO` worked.
+
+    Args:
+        entropy: For what keeps this client's streams apart at the proxy.
+        route: How to reach a relay; asked at each connection.
+        proxy: The SOCKS proxy for all relays but local ones, if any; asked at each connection.
+    """
+
+    def __init__(
+        self,
+        entropy: Entropy,
+        route: Callable[[SMPServer], Route] = lambda _: Route(),
+        proxy: Callable[[], SocksProxy | None] = lambda: None,
+    ) -> None:
+        self._isolation = entropy.random(16)
+        self._route = route
+        self._proxy = proxy
+        self._worked: dict[SMPServer, Transport] = {}
+
+    async def reach(
+        self,
+        server: SMPServer,
+        greet: Callable[[BlockConnection], Awaitable[T]],
+        *,
+        timeout: float,  # noqa: ASYNC109 - shared out among transports, hosts and ``greet``
+    ) -> T:
+        """What ``greet`` makes of a connection to ``server``.
+
+        Args:
+            server: Its hosts are tried in order.
+            greet: Exchanges the hellos; owns the connection, also when it fails.
+            timeout: Seconds for all of it.
+        Raises:
+            ConnectFailed: ``cannot reach relay HOST:PORT: …``, by every way there is.
+            Exception: What ``greet`` raises; only after `ConnectFailed` another transport is tried.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        route = self._route(server)
+        transports = self._transports(server, route)
+        failures: list[ConnectFailed] = []
+        for index, transport in enumerate(transports):
+            now = loop.time()
+            share = max(0.0, deadline - now) / (len(transports) - index)
+            try:
+                result = await self._attempt(server, route, transport, greet, share)
+            except ConnectFailed as error:
+                failures.append(error)
+            else:
+                self._worked[server] = transport
+                return result
+        if len(failures) == 1:
+            raise failures[0]
+        reasons = "; ".join(str(failure).removeprefix("cannot reach relay ") for failure in failures)
+        temporary = any(failure.temporary for failure in failures)
+        raise ConnectFailed(f"cannot reach relay {reasons}", temporary=temporary) from failures[0]
+
+    def transport_to(self, server: SMPServer) -> Transport | None:
+        """The transport of the last connection to ``server``; None before the first."""
+        return self._worked.get(server)
+
+    def _transports(self, server: SMPServer, route: Route) -> list[Transport]:
+        if route.transport is not Transport.AUTO:
+            return [route.transport]
+        if self._worked.get(server) is Transport.WEBSOCKET:
+            return [Transport.WEBSOCKET, Transport.TLS]
+        return [Transport.TLS, Transport.WEBSOCKET]
+
+    async def _attempt(
+        self,
+        server: SMPServer,
+        route: Route,
+        transport: Transport,
+        greet: Callable[[BlockConnection], Awaitable[T]],
+        seconds: float,
+    ) -> T:
+        deadline = asyncio.get_running_loop().time() + seconds
+        connection = await self._open(server, route, transport, seconds)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await greet(connection)
+        except TimeoutError:
+            address = f"{server.hosts[0]}:{server.port_number}"
+            raise ConnectFailed(f"cannot reach relay {address}: no hello within {seconds:.3g} s") from None
+
+    async def _open(self, server: SMPServer, route: Route, transport: Transport, seconds: float) -> BlockConnection:
+        dialer = self._dialer(server, route)
+        if transport is Transport.TLS:
+            return await tls.connect(server.hosts, server.port_number, timeout=seconds, dialer=dialer)
+        from smpchat.transport import websocket  # costs 60 ms: only who uses it pays for it
+
+        return await websocket.connect(server.hosts, route.ws_port, timeout=seconds, dialer=dialer)
+
+    def _dialer(self, server: SMPServer, route: Route) -> Dialer:
+        proxy = None if route.local else self._proxy()
+        if proxy is None:
+            return DIRECT
+        # one circuit for each relay, which neither other profiles nor later runs share
+        user = hashlib.sha256(self._isolation + server.key_hash).hexdigest()[:32]
+        return SocksDialer(proxy, user, "smpchat")

@@ -1,0 +1,160 @@
+"""Private routing, the client's side (smp-wire 5.6): what is sealed for a relay so that a proxy can pass it on unread.
+
+The relay sees the proxy's address in place of the client's; the proxy sees which relay, but neither queue nor message.
+No I/O here: `smpchat.client.routed_session` moves what this module makes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from smpchat.client.errors import UnexpectedResponse
+from smpchat.client.request import CORR_ID_SIZE, Request, encode_requests
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import CryptoError, PaddingError
+from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
+from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.protocol.block import decode_batch
+from smpchat.protocol.commands import BrokerMessage, Err, LGet, LKey, PFwd, PKey, PRes, Send, SKey, decode_broker
+from smpchat.protocol.errors import ErrorCode, IdentityError, LocalProtocolError, VersionError
+from smpchat.protocol.forwarding import open_answer, seal_forwarded
+from smpchat.protocol.session import SMPSession, verify_session_key
+from smpchat.protocol.transmission import decode_transmission
+from smpchat.protocol.version import PROXIED_VERSIONS
+from smpchat.transport.base import TransportError
+from smpchat.transport.chain import ChainRefused, verify_chain
+
+_FORWARDABLE = (Send, SKey, LKey, LGet)
+
+
+class PrivateRoutingFailed(TransportError):
+    """The proxy did not pass a command on, or there is none. Nothing reached the relay unless the answer was lost.
+
+    smpchat does not fall back to connecting directly: that would show the relay the address that was to be hidden.
+
+    Attributes:
+        code: What the proxy answered; None if it was not asked.
+    """
+
+    def __init__(self, message: str, code: ErrorCode | None = None, *, temporary: bool = True) -> None:
+        super().__init__(message, temporary=temporary)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A relay's session with a proxy, as far as its client needs to know it.
+
+    Attributes:
+        session_id: Names the session towards the proxy, and is part of what queue keys sign.
+        version: SMP version of what is passed on.
+        key: The relay's session key.
+    """
+
+    session_id: bytes
+    version: int
+    key: X25519PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """A command under way through a proxy.
+
+    Attributes:
+        request: PFWD, for the proxy.
+        entity_id: What the relay's answer must name.
+        secret: Seals command and answer, 32 bytes.
+    """
+
+    request: Request
+    entity_id: bytes
+    corr_id: bytes
+    secret: bytes = field(repr=False)
+
+
+def open_pkey(pkey: PKey, key_hash: bytes, now: datetime) -> Destination:
+    """The relay with fingerprint ``key_hash``, checked as if this were its own hello.
+
+    Raises:
+        IdentityError: The proxy showed another relay, or certificates that do not hold.
+        VersionError: Proxy, relay and client have no version in common.
+    """
+    key = verify_session_key(pkey.chain, pkey.signed_key, key_hash)
+    try:
+        verify_chain(pkey.chain, key_hash, now)
+    except ChainRefused as error:
+        raise IdentityError(str(error)) from error
+    version = PROXIED_VERSIONS.agree(pkey.versions)
+    if version is None:
+        raise VersionError(f"The relay can be sent to with SMP versions {pkey.versions}, not {PROXIED_VERSIONS}.")
+    return Destination(pkey.session_id, version, key)
+
+
+def may_forward(request: Request) -> bool:
+    """Whether proxies pass this command on: what senders need, and no more."""
+    return isinstance(request.command, _FORWARDABLE)
+
+
+def forward(request: Request, destination: Destination, entropy: Entropy) -> Forwarding:
+    """``request`` for ``destination``, wrapped into a request for the proxy.
+
+    Raises:
+        LocalProtocolError: A command that proxies do not pass on.
+        EncodeError: It cannot be written at this version, or is too long.
+    """
+    if not may_forward(request):
+        raise LocalProtocolError(f"{type(request.command).__name__.upper()} cannot be sent through a proxy")
+    corr_id = entropy.random(CORR_ID_SIZE) if request.corr_id is None else request.corr_id
+    inner = SMPSession(
+        destination.version,
+        destination.session_id,
+        own_key=None,
+        peer_key=destination.key,
+        is_server=False,
+        encrypts=False,
+    )
+    _, [content] = encode_requests([replace(request, corr_id=corr_id)], inner, entropy, batch=False)
+    ephemeral = X25519PrivateKey.generate(entropy)
+    secret = ephemeral.exchange(destination.key)
+    try:
+        sealed = seal_forwarded(secret, corr_id, content)
+    except PaddingError as error:
+        raise EncodeError(f"{len(content)} bytes are too long to be sent through a proxy") from error
+    outer = Request(PFwd(destination.version, ephemeral.public(), sealed), destination.session_id, corr_id=corr_id)
+    return Forwarding(outer, request.entity_id, corr_id, secret)
+
+
+def open_pres(answer: PRes, forwarding: Forwarding, destination: Destination) -> BrokerMessage:
+    """The relay's answer; ERR is returned like any other.
+
+    Raises:
+        UnexpectedResponse: It does not open, or answers another command.
+    """
+    try:
+        content = open_answer(forwarding.secret, forwarding.corr_id, answer.body)
+        transmissions = decode_batch(content)
+        inner = decode_transmission(transmissions[0], destination.version, destination.session_id)
+        message = decode_broker(inner.body, destination.version)
+    except (CryptoError, DecodeError) as error:
+        raise UnexpectedResponse(f"the relay's answer through the proxy cannot be read: {error}") from error
+    unnamed = isinstance(message, Err) and not inner.entity_id
+    if len(transmissions) != 1 or inner.corr_id != forwarding.corr_id:
+        raise UnexpectedResponse("the relay's answer through the proxy is for another command")
+    if inner.entity_id != forwarding.entity_id and not unnamed:
+        raise UnexpectedResponse("the relay's answer is for another queue than the command")
+    return message
+
+
+def proxy_error(code: ErrorCode, proxy: str, relay: str) -> PrivateRoutingFailed:
+    """What the proxy's ERR means, in words with the names of both."""
+    match code.words:
+        case ("PROXY", "BASIC_AUTH"):
+            text, temporary = f"{proxy} forwards nothing for you: it wants a password, or has that turned off", False
+        case ("PROXY", "BROKER", *reason):
+            text, temporary = f"{proxy} cannot reach relay {relay} ({' '.join(reason)})", True
+        case ("PROXY", "PROTOCOL", *reason):
+            text, temporary = f"relay {relay} refused {proxy} as proxy ({' '.join(reason)})", True
+        case _:
+            text, temporary = f"{proxy} did not forward to relay {relay} ({code})", True
+    return PrivateRoutingFailed(f"private routing: {text}", code, temporary=temporary)

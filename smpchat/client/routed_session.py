@@ -1,0 +1,304 @@
+"""A session with a stranger's relay through one of one's own as proxy, and the choice of that proxy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from smpchat.client.correlation import Response, fail, new_response
+from smpchat.client.errors import NoResponse, SessionClosed, UnexpectedResponse
+from smpchat.client.pool import Connect, SessionPool
+from smpchat.client.private_routing import (
+    Destination,
+    Forwarding,
+    PrivateRoutingFailed,
+    forward,
+    may_forward,
+    open_pkey,
+    open_pres,
+    proxy_error,
+)
+from smpchat.client.request import Request
+from smpchat.client.session import OnEvent, ServerSession
+from smpchat.crypto.entropy import Entropy
+from smpchat.protocol.address import SMPServer, SMPServerAddress
+from smpchat.protocol.commands import BrokerMessage, Err, PKey, PRes, Prxy
+from smpchat.protocol.errors import ErrorCode, ProtocolError, SMPError
+from smpchat.protocol.version import SENDING_PROXY
+
+FORWARD_TIMEOUT = 30.0
+"""Seconds to wait for an answer that comes by two relays, one of which may have to connect first."""
+_NO_SESSION = ErrorCode.proxy("NO_SESSION")
+
+
+def _today() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    request: Request
+    prepared: Forwarding
+    destination: Destination  # that it was prepared for
+    timeout: float
+    response: Response = field(default_factory=new_response)
+
+
+async def open_routed(
+    server: SMPServer,
+    proxy: ServerSession,
+    *,
+    password: str | None,
+    entropy: Entropy,
+    now: Callable[[], datetime] = _today,
+) -> RoutedSession:
+    """A session with ``server`` through ``proxy``, which stays the caller's to close.
+
+    Args:
+        password: What the proxy wants of its users, if anything.
+        now: Calendar time, for the dates of certificates.
+    Raises:
+        PrivateRoutingFailed: The proxy refuses, or cannot reach the relay.
+        HandshakeError: The proxy shows another relay than ``server``, or there is no common version.
+        NoResponse: The proxy does not answer.
+    """
+    session = RoutedSession(server, proxy, password, entropy, now)
+    await session.start()
+    return session
+
+
+class RoutedSession:
+    """A `ServerSession` whose commands a proxy passes on; made by `open_routed`.
+
+    Commands for one queue go one after the other, each when the one before it is answered: a proxy works on several at
+    once, so that their order would be anybody's guess (smp-wire 7.3). Commands for other queues do not wait for them.
+    Only what senders need can be passed on; anything else ends the session, for then the relay has become one of the
+    user's own, and is to be connected to.
+    """
+
+    def __init__(
+        self,
+        server: SMPServer,
+        proxy: ServerSession,
+        password: str | None,
+        entropy: Entropy,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.server = server
+        self.on_event: OnEvent = lambda *_: None  # nothing comes through a proxy unasked
+        self.closed = asyncio.Event()
+        self._proxy = proxy
+        self._password = password.encode() if password else None
+        self._entropy = entropy
+        self._now = now
+        self._destination: Destination | None = None
+        self._asking = asyncio.Lock()
+        self._lanes: dict[bytes, deque[_Waiting]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reason: SessionClosed | None = None
+
+    async def start(self) -> None:
+        """Have the proxy open its session with the relay. Raises what `open_routed` does."""
+        await self._agree(None)
+        self._spawn(self._watch_proxy())
+
+    @property
+    def version(self) -> int:
+        """See `ServerSession.version`."""
+        return self._current.version
+
+    @property
+    def keyed_new(self) -> bool:
+        """See `ServerSession.keyed_new`; there is no NEW here."""
+        return False
+
+    @property
+    def close_reason(self) -> SessionClosed | None:
+        """See `ServerSession.close_reason`."""
+        return self._reason
+
+    def post(self, requests: Sequence[Request], *, batch: bool = False, timeout: float | None = None) -> list[Response]:
+        """See `ServerSession.post`. After a command without an answer those behind it on its queue fail too."""
+        if self._reason is None and not all(may_forward(request) for request in requests):
+            self._end("the relay is to be connected to directly now", None)
+        if self._reason is not None:
+            return [self._refused(self._reason) for _ in requests]
+        seconds = FORWARD_TIMEOUT if timeout is None else timeout
+        added = [_Waiting(one, forward(one, self._current, self._entropy), self._current, seconds) for one in requests]
+        for waiting in added:
+            entity_id = waiting.request.entity_id
+            lane = self._lanes.get(entity_id)
+            if lane is None:
+                lane = self._lanes[entity_id] = deque()
+                self._spawn(self._run_lane(entity_id, lane))
+            lane.append(waiting)
+        return [waiting.response for waiting in added]
+
+    async def close(self) -> None:
+        """See `ServerSession.close`. The session with the proxy goes on."""
+        self._end("this side closed it", None)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    @property
+    def _current(self) -> Destination:
+        assert self._destination is not None
+        return self._destination
+
+    @property
+    def _names(self) -> tuple[str, str]:
+        return self._proxy.server.hosts[0], self.server.hosts[0]
+
+    # -- the proxy ----------------------------------------------------------------------------------------------------
+
+    async def _agree(self, stale: Destination | None) -> None:
+        """PRXY, unless another lane has replaced the ``stale`` session already."""
+        async with self._asking:
+            if self._destination is not stale:
+                return
+            if self._proxy.version < SENDING_PROXY:
+                text = f"private routing: {self._names[0]} speaks SMP version {self._proxy.version} and cannot forward"
+                raise PrivateRoutingFailed(text, temporary=False)
+            try:
+                answer = await self._ask(Request(Prxy(self.server, self._password)), FORWARD_TIMEOUT)
+            except SMPError as error:
+                raise proxy_error(error.code, *self._names) from error
+            if not isinstance(answer, PKey):
+                raise UnexpectedResponse("the proxy answered PRXY with something else")
+            self._destination = open_pkey(answer, self.server.key_hash, self._now())
+
+    async def _ask(self, request: Request, seconds: float) -> BrokerMessage:
+        (response,) = self._proxy.post([request], timeout=seconds)
+        return await response
+
+    async def _forward(self, waiting: _Waiting) -> BrokerMessage:
+        destination = self._current
+        try:
+            return await self._forward_once(waiting)
+        except SMPError as error:
+            if error.code != _NO_SESSION:
+                raise proxy_error(error.code, *self._names) from error
+        await self._agree(destination)  # the proxy forgot its session: nothing was passed on
+        try:
+            return await self._forward_once(waiting)
+        except SMPError as error:
+            raise proxy_error(error.code, *self._names) from error
+
+    async def _forward_once(self, waiting: _Waiting) -> BrokerMessage:
+        """The relay's answer, which may be its ERR. Raises `SMPError` for the proxy's."""
+        destination, forwarding = self._current, waiting.prepared
+        if destination is not waiting.destination:
+            forwarding = forward(waiting.request, destination, self._entropy)
+        answer = await self._ask(forwarding.request, waiting.timeout)
+        if not isinstance(answer, PRes):
+            raise UnexpectedResponse("the proxy answered PFWD with something else")
+        return open_pres(answer, forwarding, destination)
+
+    # -- lanes --------------------------------------------------------------------------------------------------------
+
+    async def _run_lane(self, entity_id: bytes, lane: deque[_Waiting]) -> None:
+        while lane and self._reason is None:
+            waiting = lane[0]
+            try:
+                answer = await self._forward(waiting)
+            except (SessionClosed, PrivateRoutingFailed, ProtocolError) as error:
+                self._end(str(error), error)
+                return
+            except NoResponse as error:
+                self._abandon(lane, error)
+            except Exception as error:
+                self._end("forwarding failed", error)
+                raise
+            else:
+                lane.popleft()
+                _settle(waiting.response, answer)
+        if self._reason is None:
+            del self._lanes[entity_id]
+
+    @staticmethod
+    def _abandon(lane: deque[_Waiting], error: NoResponse) -> None:
+        """The first command's outcome is unknown: those behind it must not overtake a repetition."""
+        for waiting in lane:
+            fail(waiting.response, type(error)(str(error)), error)
+        lane.clear()
+
+    async def _watch_proxy(self) -> None:
+        await self._proxy.closed.wait()
+        self._end(str(self._proxy.close_reason), self._proxy.close_reason)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @staticmethod
+    def _refused(reason: SessionClosed) -> Response:
+        response = new_response()
+        fail(response, SessionClosed(str(reason)), reason)
+        return response
+
+    def _end(self, reason: str, cause: BaseException | None) -> None:
+        if self._reason is not None:
+            return
+        text = f"the session with relay {self.server.hosts[0]} by way of {self._proxy.server.hosts[0]} ended: {reason}"
+        self._reason = SessionClosed(text)
+        self._reason.__cause__ = cause
+        for lane in self._lanes.values():
+            for waiting in lane:
+                fail(waiting.response, SessionClosed(text), cause)
+        self._lanes.clear()
+        self.closed.set()
+        current = asyncio.current_task()
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
+
+
+def _settle(response: Response, answer: BrokerMessage) -> None:
+    if isinstance(answer, Err):
+        fail(response, SMPError(answer.error))
+    elif not response.done():
+        response.set_result(answer)
+
+
+class PrivateRouter:
+    """Opens sessions with strangers' relays, each through one of the user's own. Needs a running loop.
+
+    Args:
+        connect: Opens a session with an own relay.
+        entropy: Chooses among them, and makes keys.
+        now: Calendar time, for the dates of certificates.
+    """
+
+    def __init__(self, connect: Connect, *, entropy: Entropy, now: Callable[[], datetime] = _today) -> None:
+        self._pool = SessionPool(connect, entropy=entropy)
+        self._entropy = entropy
+        self._now = now
+
+    async def open(
+        self,
+        server: SMPServer,
+        own: Sequence[SMPServerAddress],
+        *,
+        timeout: float,  # noqa: ASYNC109 - for the session with the proxy
+    ) -> RoutedSession:
+        """A session with ``server`` through one of ``own``, chosen at random.
+
+        Raises:
+            PrivateRoutingFailed: There is no own relay, or it does not forward.
+            TransportError, ProtocolError: It cannot be reached, or shows another relay than ``server``.
+        """
+        if not own:
+            text = "private routing is on, but there is no relay of yours to go through"
+            raise PrivateRoutingFailed(text, temporary=False)
+        proxy = own[int.from_bytes(self._entropy.random(4), "big") % len(own)]
+        session = await self._pool.get(proxy.server, timeout=timeout)
+        return await open_routed(server, session, password=proxy.password, entropy=self._entropy, now=self._now)
+
+    async def close(self) -> None:
+        """End the sessions with proxies, and with them all that go through them."""
+        await self._pool.close()

@@ -1,0 +1,87 @@
+"""Which host of a relay to connect to, and by what way: each is tried in turn, with its share of the time."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from smpchat.transport.base import ConnectFailed, TransportError
+from smpchat.transport.tcp import describe, open_socket
+
+T = TypeVar("T")
+
+
+class Dialer(Protocol):
+    """Opens TCP connections: directly, or through a proxy."""
+
+    @property
+    def reaches_onions(self) -> bool:
+        """Whether ``.onion`` hosts can be reached this way; if so they are tried first."""
+        ...
+
+    async def open_socket(self, host: str, port: int) -> socket.socket:
+        """A connected socket. Raises `OSError`, `UnicodeError` or `TransportError`."""
+        ...
+
+
+class DirectDialer:
+    """Connects without any proxy; names are resolved by this computer."""
+
+    reaches_onions = False
+
+    async def open_socket(self, host: str, port: int) -> socket.socket:
+        """See `smpchat.transport.tcp.open_socket`."""
+        return await open_socket(host, port)
+
+
+DIRECT = DirectDialer()
+
+
+async def first_answering(
+    hosts: Sequence[str],
+    port: int,
+    begin: Callable[[str, socket.socket], Awaitable[T]],
+    *,
+    timeout: float,  # noqa: ASYNC109 - it is shared out among the hosts
+    dialer: Dialer = DIRECT,
+    scheme: str = "",
+) -> T:
+    """What ``begin`` makes of a connection to the first of ``hosts`` with which it succeeds.
+
+    Args:
+        hosts: Names or addresses of one relay, tried in this order; onion hosts first if they can be reached.
+        port: TCP port.
+        begin: Given the host and a connected socket, which it owns, also when it fails.
+        timeout: Seconds for all of it; a host that does not answer leaves the others their share.
+        scheme: Stands before each host in the message, such as ``wss://``.
+    Raises:
+        ConnectFailed: No host; the message names each with the reason, ``cannot reach relay HOST:PORT: …``.
+    """
+    onions = [host for host in hosts if host.endswith(".onion")]
+    candidates = [host for host in hosts if host not in onions]
+    if dialer.reaches_onions:
+        candidates = onions + candidates
+    if not candidates:
+        reason = "onion addresses need Tor, and its SOCKS proxy to be set"
+        raise ConnectFailed(f"cannot reach relay {scheme}{hosts[0]}:{port}: {reason}", temporary=False)
+    if not 0 < port < 65536:
+        raise ConnectFailed(f"cannot reach relay {scheme}{hosts[0]}:{port}: there is no such port", temporary=False)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    reasons: list[str] = []
+    for index, host in enumerate(candidates):
+        name = f"{scheme}{host}:{port}"
+        now = loop.time()
+        share = now + max(0.0, deadline - now) / (len(candidates) - index)
+        try:
+            async with asyncio.timeout_at(share):
+                return await begin(host, await dialer.open_socket(host, port))
+        except TimeoutError:
+            reasons.append(f"{name}: no answer within {timeout:g} s")
+        except (OSError, UnicodeError) as error:
+            reasons.append(f"{name}: {describe(error)}")
+        except TransportError as error:
+            reasons.append(f"{name}: {error}")
+    raise ConnectFailed("cannot reach relay " + "; ".join(reasons))
