@@ -12,6 +12,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterable
+from typing import cast
 
 from smpchat.transport.base import ConnectionClosed
 from smpchat.transport.tcp import acknowledge_now, describe, tune
@@ -123,9 +124,7 @@ class TLSStream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: TCP is up."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("TLS needs a transport that reads and writes")
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         self._socket = transport.get_extra_info("socket")
         if self._socket is not None:
             tune(self._socket)
