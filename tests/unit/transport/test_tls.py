@@ -560,6 +560,7 @@ class CountingGate:
 
     def __init__(self) -> None:
         self.inside = 0
+        self.entered, self.left = asyncio.Event(), asyncio.Event()
         self.hosts: set[str | None] = set()
 
     def enter(self, host: str | None) -> bool:
@@ -567,10 +568,12 @@ class CountingGate:
         if self.inside:
             return False
         self.inside += 1
+        self.entered.set()
         return True
 
     def leave(self, host: str | None) -> None:
         self.inside -= 1
+        self.left.set()
 
 
 def test_the_gate_refuses_before_tls_and_hears_of_every_end() -> None:
@@ -579,13 +582,11 @@ def test_the_gate_refuses_before_tls_and_hears_of_every_end() -> None:
         async with asyncio.timeout(20):
             listener = await tls.serve(an_identity(), "127.0.0.1", 0, echo, gate=gate)
             reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)  # is silent, but counts
-            while not gate.inside:
-                await asyncio.sleep(0.01)
+            await gate.entered.wait()
             with pytest.raises(ConnectFailed):
                 await tls.connect(["127.0.0.1"], listener.port, timeout=10)
             writer.close()
-            while gate.inside:
-                await asyncio.sleep(0.01)
+            await gate.left.wait()
             connection = await tls.connect(["127.0.0.1"], listener.port, timeout=10)
             await connection.send([BLOCK])
             assert await connection.receive() == BLOCK
