@@ -92,6 +92,7 @@ class Connection:
         self._to_write = asyncio.Event()
         self._may_read = asyncio.Event()
         self._finishing = False
+        self._ended = False
 
     def may_create(self) -> bool:
         """Whether one more queue may be created now; counts it if so."""
@@ -109,7 +110,7 @@ class Connection:
         Raises:
             ConnectionClosed: Nothing more will come.
         """
-        while (
+        while not self._ended and (
             self._under_way >= MAX_UNDER_WAY
             or self._blocks_under_way >= MAX_BLOCKS_UNDER_WAY
             or self._outgoing_bytes >= self._limits.unsent_bytes
@@ -181,6 +182,8 @@ class Connection:
         except TransportError as error:
             _log.debug("a connection ended: %s", error)
         await self._blocks.close()
+        self._ended = True
+        self._may_read.set()  # a reader that waits for room has to hear of it
 
     async def _write_some(self) -> None:
         outgoing = self._outgoing

@@ -207,6 +207,20 @@ def test_the_end_of_the_connection_is_told() -> None:
     run(check)
 
 
+def test_a_reader_that_waits_for_room_hears_of_the_end() -> None:
+    async def check() -> None:
+        sides = Sides()
+        sides.put(*[LONG] * 4 * CAPACITY)
+        await sides.send(b"PING")
+        reading = asyncio.create_task(sides.relay.read())
+        assert await is_waiting(reading)
+        await sides.relay.close()
+        with pytest.raises(ConnectionClosed):
+            await reading
+
+    run(check)
+
+
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
