@@ -16,9 +16,30 @@ from typing import Any
 
 import pytest
 
-from smpchat.crypto.keys import Ed25519PrivateKey
+from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
+from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import BLOCK_SIZE, pad_block
-from smpchat.protocol.commands import Ack, BrokerMessage, Del, Deld, End, Get, Msg, Ok, Send, Sok, Sub
+from smpchat.protocol.commands import (
+    Ack,
+    BrokerMessage,
+    Command,
+    Del,
+    Deld,
+    End,
+    Err,
+    Get,
+    Msg,
+    NDel,
+    Nid,
+    NKey,
+    NMsg,
+    NSub,
+    Ok,
+    Prxy,
+    Send,
+    Sok,
+    Sub,
+)
 from smpchat.protocol.messages import RcvMessage
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.server import Limits, RelayServer, descriptors_for
@@ -31,6 +52,11 @@ from tests.unit.relay.support import NOW, QUOTA, Created, Peer, Relay, an_identi
 
 INTERNAL = err("INTERNAL")
 BODY = b"a body"
+NTF_KEY, OTHER_KEY, NTF_DH = (
+    Ed25519PrivateKey(b"n" * 32),
+    Ed25519PrivateKey(b"o" * 32),
+    X25519PrivateKey(b"d" * 32),
+)
 
 
 class AtOnce(Executor):
@@ -90,7 +116,7 @@ async def a_relay(
         committer=committer or AtOnce(),
     )
     await server.start(listen=False)
-    relay = Relay(server, store)
+    relay = Relay(server, store, float(NOW))
     try:
         yield relay
     finally:
@@ -206,7 +232,11 @@ def test_closing_answers_what_has_arrived() -> None:
 # --- clients that misbehave ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hello", [b"", b"garbage", b"\x00\x12" + b"\xff" * 40, bytes(100)])
+@pytest.mark.parametrize(
+    "hello",
+    [b"", b"garbage", b"\x00\x12" + b"\xff" * 40, bytes(100)],
+    ids=["empty", "garbage", "too long", "zeros"],
+)
 def test_a_hello_that_is_none_ends_the_connection(hello: bytes) -> None:
     async def check() -> None:
         async with a_relay() as relay:
@@ -387,35 +417,97 @@ def test_a_queue_that_could_not_be_created_or_deleted() -> None:
                 await peer.create()
             assert len(relay.server._service.subscriptions) == 1
             assert await other.ask(Del(), queue.rcv_id, queue.key) == INTERNAL
+            assert await ended(other.connection) == 0  # it may have listened itself, and starts afresh
             store.failing = False
             assert await send(sender, queue) == Ok()
             assert isinstance(await peer.event(queue.rcv_id), Msg)  # it still listens
+            other = await relay.connect()
             assert await other.ask(Del(), queue.rcv_id, queue.key) == Ok()
             assert await peer.event(queue.rcv_id) == Deld()
 
     run(check)
 
 
-def test_who_could_not_delete_a_queue_that_it_listens_to_starts_afresh() -> None:
+def test_notifications_that_could_not_be_taken_out_come_later() -> None:
+    async def check() -> None:
+        store = FailingStore()
+        async with a_relay(store, limits=Limits(notify_every=10)) as relay:
+            recipient, sender, notifier = [await relay.connect() for _ in range(3)]
+            queue = await recipient.create()
+            nid = await recipient.ask(NKey(NTF_KEY.public(), NTF_DH.public()), queue.rcv_id, queue.key)
+            assert isinstance(nid, Nid)
+            assert await notifier.ask(NSub(), nid.notifier_id, NTF_KEY) == Sok()
+            assert await sender.ask(Send(True, BODY), queue.snd_id) == Ok()
+            store.failing = True
+            await asyncio.sleep(35)
+            assert notifier.connection.waiting == 0  # type: ignore[attr-defined]
+            store.failing = False
+            await asyncio.sleep(10)
+            assert isinstance(await notifier.event(nid.notifier_id), NMsg)
+            assert await notifier.is_quiet()
+
+    run(check)
+
+
+@pytest.mark.parametrize("command", [NDel(), NKey(OTHER_KEY.public(), NTF_DH.public())])
+def test_who_listens_to_a_notifier_that_could_not_be_removed_starts_afresh(command: Command) -> None:
     async def check() -> None:
         store = FailingStore()
         async with a_relay(store) as relay:
-            peer = await relay.connect()
-            queue = await peer.create()
+            recipient, notifier = await relay.connect(), await relay.connect()
+            queue = await recipient.create()
+            nid = await recipient.ask(NKey(NTF_KEY.public(), NTF_DH.public()), queue.rcv_id, queue.key)
+            assert isinstance(nid, Nid)
+            assert await notifier.ask(NSub(), nid.notifier_id, NTF_KEY) == Sok()
             store.failing = True
-            assert await peer.ask(Del(), queue.rcv_id, queue.key) == INTERNAL
-            assert await ended(peer.connection) == 0
+            assert await recipient.ask(command, queue.rcv_id, queue.key) == INTERNAL
+            assert await ended(notifier.connection) == 0
+            store.failing = False
+            notifier = await relay.connect()
+            assert await notifier.ask(NSub(), nid.notifier_id, NTF_KEY) == Sok()
 
     run(check)
+
+
+def test_what_needs_no_store_is_answered_in_a_group_that_fails() -> None:
+    """PRXY is answered by another part of the relay, later or at once; it must not be answered twice."""
+
+    async def check() -> None:
+        store = HeldStore()
+        store.let.set()
+        async with a_relay(store, committer=ThreadPoolExecutor(1)) as relay:
+            peer, sender = await relay.connect(), await relay.connect()
+            queue = await peer.create(subscribe=False)
+            store.let.clear()
+            store.committing.clear()
+            await sender.send(sender.transmission(Send(False, BODY), queue.snd_id))
+            await asyncio.to_thread(store.committing.wait)
+            refused = peer.transmission(Prxy(SMPServer(("localhost",), "1", bytes(32)), b"wrong"))
+            await peer.send(refused)
+            await sender.send(sender.transmission(Send(False, BODY), queue.snd_id))
+            for _ in range(100):
+                await asyncio.sleep(0)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(store, "commit", _fail)
+                store.let.set()
+                assert [(await sender.receive())[2] for _ in range(2)] == [Ok(), INTERNAL]
+                corr_id, _, answer = await peer.receive()
+                assert corr_id == refused.corr_id
+                assert isinstance(answer, Err)
+                assert answer != INTERNAL
+                assert await peer.is_quiet()
+
+    asyncio.run(check())
+
+
+def _fail() -> None:
+    raise RelayStoreError("full")
 
 
 def test_a_subscription_taken_over_in_a_group_that_fails_is_told() -> None:
     async def check() -> None:
         store = HeldStore()
         store.let.set()
-
-        def fail() -> None:
-            raise RelayStoreError("full")
 
         async with a_relay(store, committer=ThreadPoolExecutor(1)) as relay:
             first, second, sender = [await relay.connect() for _ in range(3)]
@@ -431,7 +523,7 @@ def test_a_subscription_taken_over_in_a_group_that_fails_is_told() -> None:
                 await asyncio.sleep(0)
             with pytest.MonkeyPatch.context() as patch:
                 # the group under way has its commit already; the one behind it fails
-                patch.setattr(store, "commit", fail)
+                patch.setattr(store, "commit", _fail)
                 store.let.set()
                 assert (await sender.receive())[2] == Ok()
                 assert (await sender.receive())[2] == INTERNAL
