@@ -354,7 +354,7 @@ def test_while_the_disk_is_full_senders_are_refused_and_all_goes_on(caplog: pyte
             recipient, sender = await relay.connect(), await relay.connect()
             queue = await recipient.create()
             store.failing = True
-            for _ in range(3):
+            for _ in range(MAX_UNSENT_PUSHES + 1):
                 assert await send(sender, queue) == INTERNAL
             assert await recipient.is_quiet()  # nothing was pushed
             assert await sender.is_quiet()
@@ -368,6 +368,23 @@ def test_while_the_disk_is_full_senders_are_refused_and_all_goes_on(caplog: pyte
 
     run(check)
     assert caplog.text.count("the disk is full") == 1  # told once, however long it lasts
+
+
+def test_who_only_reads_does_not_share_the_failures_of_who_writes() -> None:
+    async def check() -> None:
+        store = FailingStore()
+        async with a_relay(store) as relay:
+            peer, sender = await relay.connect(), await relay.connect()
+            queue = await peer.create()
+            store.failing = True
+            assert await send(sender, queue) == INTERNAL
+            for _ in range(3):  # both in one go, so that they would be one group
+                await sender.send(sender.transmission(Send(False, BODY), queue.snd_id))
+                await peer.send(peer.transmission(Sub(), queue.rcv_id, queue.key))
+                assert (await peer.receive())[2] == Sok()
+                assert (await sender.receive())[2] == INTERNAL
+
+    run(check)
 
 
 def test_a_message_that_could_not_be_acknowledged_comes_again() -> None:
