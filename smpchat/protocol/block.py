@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from smpchat.crypto.errors import PaddingError
 from smpchat.crypto.padding import pad, unpad
 from smpchat.encoding.codec import large_bytes, non_empty
-from smpchat.encoding.reader import EncodeError
+from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.protocol.errors import BlockError
 
 BLOCK_SIZE = 16384
@@ -69,4 +69,18 @@ def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) ->
 
 def decode_batch(content: bytes) -> tuple[bytes, ...]:
     """The transmissions of a block's content, 1 to 255. Raises `DecodeError`."""
-    return _batch.decode(content, "block")
+    # Written out like `decode_transmission`; what a count or a length may say is checked against what is there.
+    size = len(content)
+    if not size or not content[0]:
+        raise DecodeError("block: at least one transmission expected", 0)
+    transmissions: list[bytes] = []
+    offset = 1
+    for _ in range(content[0]):
+        begin = offset + 2
+        offset = begin + int.from_bytes(content[offset:begin], "big")
+        if begin > size or offset > size:
+            raise DecodeError("block: a transmission is cut off", begin)
+        transmissions.append(content[begin:offset])
+    if offset != size:
+        raise DecodeError(f"block: {size - offset} unexpected bytes at the end", offset)
+    return tuple(transmissions)

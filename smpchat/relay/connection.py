@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.block import decode_batch, encode_batches, largest_transmission
@@ -17,11 +18,27 @@ from smpchat.transport.base import BlockConnection, TransportError
 
 MAX_UNDER_WAY = 128
 """Commands of one connection that may wait for their answers before its next block is read."""
-MAX_UNSENT_BYTES = 1024 * 1024
-"""Bytes of answers that may wait for a client that does not read before its next block is read."""
+MAX_BLOCKS_UNDER_WAY = 16
+"""Blocks that those commands may have come in: 256 KiB."""
 _WRITE_AT_ONCE = 32
+"""Transmissions handed over in one write: the transport may hold a block for each."""
 
 _log = logging.getLogger("smpchat.relay")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What one connection may have.
+
+    Attributes:
+        new_queues: Queues created in a minute.
+        unsent_bytes: Answers that may wait for a client that does not read before its next block is read. Pushes stop
+            by themselves at `MAX_UNSENT_PUSHES`.
+    """
+
+    new_queues: int
+    unsent_bytes: int
+
 
 Received = Transmission | ErrorCode
 """A command, or what to answer in place of one that cannot be read."""
@@ -33,15 +50,23 @@ class Connection:
     Args:
         blocks: Closed by the caller.
         session: Result of the handshake.
-        write_timeout: Seconds that the client may take nothing of what is sent before it counts as gone.
+        limits: What it may have under way.
+        clock: Seconds of the loop.
         on_room: Called when pushes that were held back can be sent.
     Attributes:
         client: The connection as the commands see it.
         largest: Bytes of the longest transmission that `put` takes.
+        active_at: When a block last came or went.
+        sending_since: When what is being written was handed over; None while nothing is.
     """
 
     def __init__(
-        self, blocks: BlockConnection, session: SMPSession, write_timeout: float, on_room: Callable[[Connection], None]
+        self,
+        blocks: BlockConnection,
+        session: SMPSession,
+        limits: ConnectionLimits,
+        clock: Callable[[], float],
+        on_room: Callable[[Connection], None],
     ) -> None:
         self.client = Client(
             session.version,
@@ -51,16 +76,33 @@ class Connection:
             keyed_new=session.keyed_new,
         )
         self.largest = largest_transmission(encrypted=session.encrypts)
+        self.active_at = clock()
+        self.sending_since: float | None = None
         self._blocks = blocks
         self._session = session
-        self._write_timeout = write_timeout
+        self._limits = limits
+        self._clock = clock
         self._on_room = on_room
+        self._new_queues = float(limits.new_queues)
+        self._new_queues_at = self.active_at
         self._under_way = 0
+        self._blocks_under_way = 0
         self._outgoing: deque[tuple[bytes, bool]] = deque()
         self._outgoing_bytes = 0
         self._to_write = asyncio.Event()
         self._may_read = asyncio.Event()
         self._finishing = False
+        self._ended = False
+
+    def may_create(self) -> bool:
+        """Whether one more queue may be created now; counts it if so."""
+        now, most = self._clock(), self._limits.new_queues
+        self._new_queues = min(most, self._new_queues + (now - self._new_queues_at) * most / 60)
+        self._new_queues_at = now
+        if self._new_queues < 1:
+            return False
+        self._new_queues -= 1
+        return True
 
     async def read(self) -> list[Received]:
         """The commands of the next block; waits first while too much of the connection's earlier work is undone.
@@ -68,11 +110,17 @@ class Connection:
         Raises:
             ConnectionClosed: Nothing more will come.
         """
-        while self._under_way >= MAX_UNDER_WAY or self._outgoing_bytes >= MAX_UNSENT_BYTES:
+        while not self._ended and (
+            self._under_way >= MAX_UNDER_WAY
+            or self._blocks_under_way >= MAX_BLOCKS_UNDER_WAY
+            or self._outgoing_bytes >= self._limits.unsent_bytes
+        ):
             self._may_read.clear()
             await self._may_read.wait()
         received = self._open(await self._blocks.receive())
+        self.active_at = self._clock()
         self._under_way += len(received)
+        self._blocks_under_way += 1
         return received
 
     def _open(self, block: bytes) -> list[Received]:
@@ -100,14 +148,18 @@ class Connection:
         self._may_read.set()
 
     def answered(self, count: int) -> None:
-        """Notes that ``count`` of the commands read are done."""
+        """Notes that the ``count`` commands of one block are done."""
         self._under_way -= count
+        self._blocks_under_way -= 1
         self._may_read.set()
 
     def put(self, data: bytes, *, push: bool) -> None:
-        """Takes a transmission to write; ``push`` if it is one that `Client.unsent` counts."""
+        """Takes a transmission to write at the next `flush`; ``push`` if it is one that `Client.unsent` counts."""
         self._outgoing.append((data, push))
         self._outgoing_bytes += len(data)
+
+    def flush(self) -> None:
+        """Has what was put written."""
         self._to_write.set()
 
     def finish(self) -> None:
@@ -115,26 +167,33 @@ class Connection:
         self._finishing = True
         self._to_write.set()
 
+    async def close(self) -> None:
+        """Ends the connection without waiting for what is still to be written."""
+        await self._blocks.close()
+
     async def write(self) -> None:
-        """Writes what is put, until cancelled or the connection ends; closes it if the client takes nothing."""
+        """Writes what is put, until cancelled or the connection ends."""
         try:
             while not self._finishing or self._outgoing:
                 await self._to_write.wait()
                 self._to_write.clear()
                 while self._outgoing:
                     await self._write_some()
-        except TimeoutError:
-            _log.info("a client took nothing for %g s: its connection is closed", self._write_timeout)
         except TransportError as error:
             _log.debug("a connection ended: %s", error)
         await self._blocks.close()
+        self._ended = True
+        self._may_read.set()  # a reader that waits for room has to hear of it
 
     async def _write_some(self) -> None:
-        some = [self._outgoing.popleft() for _ in range(min(_WRITE_AT_ONCE, len(self._outgoing)))]
-        contents = encode_batches([data for data, _ in some], encrypted=self._session.encrypts)
-        blocks = [self._session.seal_block(content) for content in contents]
-        async with asyncio.timeout(self._write_timeout):
-            await self._blocks.send(blocks)
+        outgoing = self._outgoing
+        some = [outgoing.popleft() for _ in range(min(_WRITE_AT_ONCE, len(outgoing)))]
+        session = self._session
+        contents = encode_batches([data for data, _ in some], encrypted=session.encrypts)
+        # No timer for each write: the server looks now and then at what has been under way for too long.
+        self.sending_since = self.active_at = self._clock()
+        await self._blocks.send([session.seal_block(content) for content in contents])
+        self.sending_since = None
         self._outgoing_bytes -= sum(len(data) for data, _ in some)
         self._may_read.set()
         client = self.client

@@ -152,7 +152,7 @@ class QueueService:
         for entity_id in waiting:
             del client.deferred[entity_id]
             queue = self._store.by_recipient(entity_id)
-            pushes += self._notifications.resume(entity_id) if queue is None else self._push(queue)
+            pushes += self._notifications.resume(entity_id) if queue is None else self.push(queue)
         return pushes
 
     @property
@@ -248,7 +248,7 @@ class QueueService:
         previous = self.subscriptions.subscribe(queue.rcv_id, client)
         if previous is not None:
             out.append(Outgoing(previous, b"", queue.rcv_id, commands.End()))
-        return [*out, *self._push(queue)]
+        return [*out, *self.push(queue)]
 
     def _key(self, client: Client, t: Transmission, command: commands.Key, queue: Queue) -> list[Outgoing]:
         return [self._secure(client, t, queue, command.sender_key)]
@@ -339,7 +339,7 @@ class QueueService:
         self._store.append(queue, message)
         self._notifications.sent(queue, message)
         said: BrokerMessage = _OK if within else commands.Err(ErrorCode.QUOTA)
-        return [answer(client, t, said), *self._push(queue, message)]
+        return [answer(client, t, said), *self.push(queue, message)]
 
     def _get(self, client: Client, t: Transmission, command: commands.Get, queue: Queue) -> list[Outgoing]:
         if queue.rcv_id in client.subscribed:
@@ -405,7 +405,7 @@ class QueueService:
 
     # --- delivery ----------------------------------------------------------------------------------------------
 
-    def _push(self, queue: Queue, newest: StoredMessage | None = None) -> Sequence[Outgoing]:
+    def push(self, queue: Queue, newest: StoredMessage | None = None) -> Sequence[Outgoing]:
         """Delivers the oldest message to the subscriber if it has nothing to acknowledge.
 
         Args:

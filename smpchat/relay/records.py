@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -60,6 +61,19 @@ class NewQueue:
     notifier: Notifier | None = None
 
 
+@dataclass(slots=True)
+class Backlog:
+    """What waits in a queue.
+
+    Attributes:
+        numbers: The store's own numbers of the messages held, a quota marker included, oldest first.
+        full: A quota marker is held, always as the last.
+    """
+
+    numbers: list[int] = field(default_factory=list)
+    full: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class Queue:
     """A stored queue. Read freely; only its store changes it.
@@ -67,8 +81,8 @@ class Queue:
     Attributes:
         row: The store's own number of the queue.
         active: False after OFF: SEND is refused.
-        size: Messages held, a quota marker included.
-        full: A quota marker is held, so nothing is taken until the queue is empty.
+        read_backlog: The store's way to find out what waits; used once, and only for a queue that is used, so that
+            neither a start nor the relay's memory grows with the messages stored.
         link_id: The id of its link data, if it has any.
         notifier: Its notifier, if it has one.
         notifications: How many wait for the notifier.
@@ -82,11 +96,28 @@ class Queue:
     sender_key: AuthPublicKey | None
     mode: QueueMode | None
     active: bool = True
-    size: int = 0
-    full: bool = False
     link_id: bytes | None = None
     notifier: Notifier | None = None
     notifications: int = 0
+    read_backlog: Callable[[Queue], Backlog] = field(default=lambda queue: Backlog(), repr=False)
+    _backlog: Backlog | None = field(default=None, init=False, repr=False)
+
+    @property
+    def backlog(self) -> Backlog:
+        """What waits. Raises `RelayStoreError`."""
+        if self._backlog is None:
+            self._backlog = self.read_backlog(self)
+        return self._backlog
+
+    @property
+    def size(self) -> int:
+        """Messages held, a quota marker included. Raises `RelayStoreError`."""
+        return len(self.backlog.numbers)
+
+    @property
+    def full(self) -> bool:
+        """A quota marker is held, so nothing is taken until the queue is empty. Raises `RelayStoreError`."""
+        return self.backlog.full
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,20 @@
 
 Commands that arrive while a group is being committed make up the next group, so one wait for the disk serves all of
 them. Nothing is answered and nothing is pushed before the commit that it rests on has returned.
+
+A group that cannot be committed, because the disk is full say, is undone and each of its commands is answered with
+ERR INTERNAL; after that each block is a group of its own until something can be stored again, so that those who only
+read do not share the failures of those who write.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from smpchat.crypto.entropy import Entropy
@@ -21,12 +26,14 @@ from smpchat.protocol.errors import ErrorCode, ProtocolError
 from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
-from smpchat.relay.connection import Connection, Received
+from smpchat.relay.connection import Connection, ConnectionLimits, Received
 from smpchat.relay.destinations import Destinations, dial
 from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.gate import Gate
 from smpchat.relay.outgoing import Outgoing, error
 from smpchat.relay.proxy import Proxy, ProxyLimits
 from smpchat.relay.queues import QUOTA, QueueService, forward_nothing
+from smpchat.relay.recovery import take_back
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import Client
 from smpchat.transport import tls
@@ -36,6 +43,8 @@ from smpchat.transport.identity import Identity
 GROUP_COMMANDS = 256
 """Commands after which a group takes no more blocks: about 30 ms of work."""
 
+_OTHER_DESCRIPTORS = 64
+"""Files that are open beside connections, with room to spare."""
 _LAST_ANSWERS = 2.0
 """Seconds that clients have to take their last answers when the relay stops."""
 
@@ -44,12 +53,16 @@ _log = logging.getLogger("smpchat.relay")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the relay grants.
+    """What the relay grants. A client that asks for more is held back, refused or closed; others do not notice.
 
     Attributes:
         handshake: Seconds for TLS, and again for the hellos.
         write: Seconds that a client may take nothing of what is sent to it.
-        connections: Open at a time; more are closed at once.
+        idle: Seconds without a block after which a client is closed that listens to no queue (smp-wire 7.5).
+        connections: Open at a time, handshakes included; more are closed at once.
+        connections_per_address: The same for one address, see `Gate`.
+        new_queues: Queues that one connection creates in a minute; ERR QUOTA beyond.
+        unsent_bytes: Answers that may wait for one client before nothing more is read from it.
         quota: Messages that a queue holds.
         keep: Seconds after which a message that nobody fetched is removed (smp-wire 7.5).
         keep_notifications: The same for notifications.
@@ -59,7 +72,11 @@ class Limits:
 
     handshake: float = 60.0
     write: float = 120.0
-    connections: int = 4096
+    idle: float = 21_600.0
+    connections: int = 10_000
+    connections_per_address: int = 1_000
+    new_queues: int = 3_000
+    unsent_bytes: int = 1024 * 1024
     quota: int = QUOTA
     keep: int = 21 * 86_400
     keep_notifications: int = 86_400
@@ -110,6 +127,7 @@ class RelayServer:
         password: What NEW and PRXY must carry, if anything.
         destinations: Relays that it forwards to as a proxy; None for what is safe where it listens, see there.
         dial: How it connects to them.
+        committer: Runs commits, one at a time; a thread of the relay's own unless given. `close` shuts it down.
     """
 
     def __init__(
@@ -126,6 +144,7 @@ class RelayServer:
         destinations: Destinations | None = None,
         dial: Callable[[SMPServer, Destinations, float], Awaitable[BlockConnection]] = dial,
         proxy_limits: ProxyLimits | None = None,
+        committer: Executor | None = None,
     ) -> None:
         self._store = store
         self._identity = identity
@@ -148,15 +167,18 @@ class RelayServer:
         )
         self._connections: dict[Client, Connection] = {}
         self._writers: set[asyncio.Task[None]] = set()
-        self._open = 0
+        self._closing: set[asyncio.Task[None]] = set()
         self._work: deque[_Work] = deque()
         self._arrival = asyncio.Event()
-        self._committer = ThreadPoolExecutor(1, "relay-commit")
+        self._committer = committer or ThreadPoolExecutor(1, "relay-commit")
+        self._failing = False  # whether the last attempt to store something failed
         self._worker: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._notifying: asyncio.TimerHandle | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
         self._listener: Listener | None = None
         self._ws_listener: Listener | None = None
+        self._gate: Gate | None = None
 
     async def start(self, host: str | None = None, port: int = 0, *, listen: bool = True) -> None:
         """Starts working; without ``listen`` only connections given to `serve` are served.
@@ -167,11 +189,16 @@ class RelayServer:
         if self._destinations is None:
             self._destinations = Destinations.for_host(host)
         if listen:
+            limits = self._limits
+            self._gate = Gate(
+                min(limits.connections, descriptors_for(limits.connections)), limits.connections_per_address
+            )
             self._listener = await tls.serve(
-                self._identity, host, port, self.serve, handshake_timeout=self._limits.handshake
+                self._identity, host, port, self.serve, handshake_timeout=limits.handshake, gate=self._gate
             )
         self._worker = asyncio.get_running_loop().create_task(self._run())
         self._expire()
+        self._sweep()
 
     async def listen_websocket(self, host: str | None = None, port: int = 0) -> None:
         """Accepts connections over WebSocket too, after `start`.
@@ -182,7 +209,7 @@ class RelayServer:
         from smpchat.transport import websocket  # costs 60 ms: only who serves it pays for it
 
         self._ws_listener = await websocket.serve(
-            self._identity, host, port, self.serve, handshake_timeout=self._limits.handshake
+            self._identity, host, port, self.serve, handshake_timeout=self._limits.handshake, gate=self._gate
         )
 
     @property
@@ -215,13 +242,13 @@ class RelayServer:
             self._put(_Stop())
             await asyncio.wait([self._worker])
         await self._proxy.close()
-        for timer in (self._timer, self._notifying):
+        for timer in (self._timer, self._sweeper, self._notifying):
             if timer is not None:
                 timer.cancel()
         for connection in self._connections.values():
             connection.finish()
-        if self._writers:
-            await asyncio.wait(self._writers, timeout=_LAST_ANSWERS)
+        if self._writers or self._closing:
+            await asyncio.wait([*self._writers, *self._closing], timeout=_LAST_ANSWERS)
         for listener in (self._listener, self._ws_listener):
             if listener is not None:
                 await listener.close()
@@ -231,17 +258,11 @@ class RelayServer:
 
     async def serve(self, blocks: BlockConnection) -> None:
         """Serves one connection until it ends, then closes it."""
-        if self._open >= self._limits.connections:
-            _log.warning("%d connections are open: one more was refused", self._open)
-            await blocks.close()
-            return
-        self._open += 1
         try:
             session = await self._handshake(blocks)
             if session is not None:
                 await self._serve(blocks, session)
         finally:
-            self._open -= 1
             await blocks.close()
 
     async def _handshake(self, blocks: BlockConnection) -> SMPSession | None:
@@ -264,10 +285,12 @@ class RelayServer:
         return None
 
     async def _serve(self, blocks: BlockConnection, session: SMPSession) -> None:
-        connection = Connection(blocks, session, self._limits.write, lambda which: self._put(_Room(which)))
+        loop = asyncio.get_running_loop()
+        limits = ConnectionLimits(self._limits.new_queues, self._limits.unsent_bytes)
+        connection = Connection(blocks, session, limits, loop.time, self._has_room)
         self._connections[connection.client] = connection
         _log.debug("a client connected with version %d", session.version)
-        writer = asyncio.get_running_loop().create_task(connection.write())
+        writer = loop.create_task(connection.write())
         self._writers.add(writer)
         try:
             while True:
@@ -283,6 +306,27 @@ class RelayServer:
             self._writers.discard(writer)
             if not writer.cancelled() and (fault := writer.exception()) is not None:
                 _log.error("writing to a client failed", exc_info=fault)
+
+    def _has_room(self, connection: Connection) -> None:
+        self._put(_Room(connection))
+
+    def _sweep(self) -> None:
+        """Ends connections that take nothing, and those that nobody uses."""
+        loop, limits = asyncio.get_running_loop(), self._limits
+        now = loop.time()
+        for connection in self._connections.values():
+            if connection.sending_since is not None:
+                if now - connection.sending_since > limits.write:
+                    _log.info("a client took nothing for %g s: its connection is closed", limits.write)
+                    task = loop.create_task(connection.close())
+                    self._closing.add(task)
+                    task.add_done_callback(self._closing.discard)
+            elif now - connection.active_at > limits.idle and not (
+                connection.client.subscribed or connection.client.notified
+            ):
+                _log.debug("a client was idle for %g s: its connection is closed", limits.idle)
+                connection.finish()
+        self._sweeper = loop.call_later(min(limits.write, limits.idle) / 4, self._sweep)
 
     # --- work --------------------------------------------------------------------------------------------------
 
@@ -317,7 +361,7 @@ class RelayServer:
             work = self._work.popleft()
             group.append(work)
             if isinstance(work, _Arrived):
-                commands += len(work.received)
+                commands += GROUP_COMMANDS if self._failing else len(work.received)
         return group
 
     async def _run_group(self, group: list[_Work]) -> None:
@@ -327,11 +371,10 @@ class RelayServer:
                 self._perform(work, outgoing)
             if self._store.changed:
                 await asyncio.get_running_loop().run_in_executor(self._committer, self._store.commit)
+                self._succeeded()
         except RelayStoreError as failure:
-            self._give_up(group, failure)
-            return
-        for one in outgoing:
-            self._send(one)
+            outgoing = self._undo(group, outgoing, failure)
+        self._send(outgoing)
         self._notify_later()
         for work in group:
             if isinstance(work, _Arrived):
@@ -341,7 +384,7 @@ class RelayServer:
         match work:
             case _Arrived(connection, received):
                 for one in received:
-                    outgoing += self._execute(connection.client, one)
+                    outgoing += self._execute(connection, one)
             case _Room(connection):
                 outgoing += self._service.resume(connection.client)
             case _Ended(connection):
@@ -361,9 +404,12 @@ class RelayServer:
             case _Stop():
                 pass
 
-    def _execute(self, client: Client, received: Received) -> list[Outgoing]:
+    def _execute(self, connection: Connection, received: Received) -> list[Outgoing]:
+        client = connection.client
         if isinstance(received, ErrorCode):
             return [Outgoing(client, b"", b"", Err(received))]
+        if received.body.startswith(b"NEW") and not connection.may_create():
+            return [error(client, received, ErrorCode.QUOTA)]
         try:
             return self._service.execute(client, received)
         except RelayStoreError:
@@ -372,14 +418,22 @@ class RelayServer:
             _log.exception("a command failed")
             return [error(client, received, ErrorCode.INTERNAL)]
 
-    def _send(self, one: Outgoing) -> None:
-        connection = self._connections.get(one.client)
-        if connection is None:
-            return  # it ended meanwhile; messages stay in their queues
-        data = _encoded(one)
-        if len(data) > connection.largest:  # only with a correlation id much longer than anyone's
-            data = _encoded(one._replace(message=Err(ErrorCode.BLOCK)))
-        connection.put(data, push=one.push)
+    def _send(self, outgoing: list[Outgoing]) -> None:
+        """Hands everything to its connections, and first wakes those that get messages: somebody waits for them, while
+        the sender of a message has it off its hands already."""
+        messages: dict[Connection, None] = {}
+        others: dict[Connection, None] = {}
+        for one in outgoing:
+            connection = self._connections.get(one.client)
+            if connection is None:
+                continue  # it ended meanwhile; messages stay in their queues
+            data = _encoded(one)
+            if len(data) > connection.largest:  # only with a correlation id much longer than anyone's
+                data = _encoded(one._replace(message=Err(ErrorCode.BLOCK)))
+            connection.put(data, push=one.push)
+            (messages if one.push else others)[connection] = None
+        for connection in (*messages, *others):
+            connection.flush()
 
     def _forward(self, client: Client, t: Transmission, command: Prxy | PFwd) -> ErrorCode | None:
         connection = self._connections.get(client)
@@ -393,28 +447,70 @@ class RelayServer:
     def _respond(self, one: Outgoing) -> None:
         connection = self._connections.get(one.client)
         if connection is not None:
-            self._send(one)
+            self._send([one])
             connection.release()
 
-    def _give_up(self, group: list[_Work], failure: RelayStoreError) -> None:
-        """Rolls the group back. Subscriptions may rest on what is undone, so every connection starts afresh."""
-        _log.error("%s All connections are closed.", failure)
+    # --- failures of the store -----------------------------------------------------------------------------------
+
+    def _succeeded(self) -> None:
+        if self._failing:
+            self._failing = False
+            _log.info("the relay can store again")
+
+    def _undo(self, group: list[_Work], outgoing: list[Outgoing], failure: RelayStoreError) -> list[Outgoing]:
+        """Rolls a group back; what to send in place of its answers.
+
+        Raises:
+            RelayStoreError: The store cannot be rolled back, so the relay cannot go on.
+        """
+        if not self._failing:
+            self._failing = True
+            _log.error("%s Nothing is lost that was acknowledged; the relay goes on trying.", failure)
         self._store.rollback()
+        commands: list[tuple[Client, Received]] = []
+        resumed: list[Client] = []
         for work in group:
             match work:
                 case _Arrived(connection, received):
-                    for one in received:
-                        if isinstance(one, Transmission):
-                            self._send(error(connection.client, one, ErrorCode.INTERNAL))
-                case _Ended(connection):
-                    self._service.disconnect(connection.client)
+                    commands += [(connection.client, one) for one in received]
+                case _Room(connection):
+                    resumed.append(connection.client)
                 case _Expire():
                     _log.warning("old messages were not removed; the next attempt is in a while")
-        for connection in self._connections.values():
-            connection.finish()
+        undone = take_back(self._service, self._store, commands, resumed, outgoing)
+        for work in group:
+            if isinstance(work, _Ended):
+                self._service.disconnect(work.connection.client)
+        for client in undone.waiting:
+            if client in self._connections:
+                room = _Room(self._connections[client])
+                asyncio.get_running_loop().call_later(self._limits.notify_every, self._put, room)
+        for client in undone.afresh:
+            if client in self._connections:
+                self._connections[client].finish()
+        return undone.outgoing
 
 
 def _encoded(one: Outgoing) -> bytes:
     version, session_id = one.client.version, one.client.session_id
     transmission = Transmission(one.corr_id, one.entity_id, encode_broker(one.message, version))
     return encode_transmission(transmission, version, session_id)
+
+
+def descriptors_for(connections: int) -> int:
+    """Connections, at most so many, that the operating system lets this process have; raises its soft limit."""
+    if sys.platform == "win32":
+        return connections
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_DESCRIPTORS
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    except (OSError, ValueError) as failure:
+        _log.warning("the limit of open files cannot be raised: %s", failure)
+        most = soft
+    return max(1, most - _OTHER_DESCRIPTORS)

@@ -1,16 +1,15 @@
 """The relay's SQLite database.
 
 Queue records are also held in memory, so that looking one up costs the same whether it exists or not (smp-wire 7.6);
-about 1 kB each. Messages and link data are only on disk. One connection, one writer: the calls of a group of commands
-share one transaction that `commit` ends.
+about 1 kB each. Messages and link data are only on disk; which messages a queue holds is read when the queue is first
+used, so that a start costs the same however many are stored. One connection, one writer: the calls of a group of
+commands share one transaction that `commit` ends.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,15 @@ from smpchat.encoding.codec import non_empty
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.commands import QueueMode
 from smpchat.relay.errors import RelayStoreError
-from smpchat.relay.records import Link, NewQueue, Notifier, Queue, StoredMessage
+from smpchat.relay.records import Backlog, Link, NewQueue, Notifier, Queue, StoredMessage
 
 _APPLICATION_ID = 0x534D5052  # "SMPR": tells our file from any other SQLite file
 _auth_keys = non_empty(auth_key)
+
+_PAGE_SIZE = 16_384
+"""Bytes: the longest message fits one page. With SQLite's 4,096 it takes five, and twice the CPU time to commit."""
+_CHECKPOINT_PAGES = 500
+"""Pages in the write-ahead log (8 MB) after which they are copied into the database."""
 
 # One script per schema version, applied in order and never edited after a release. A body of NULL is a quota marker.
 _MIGRATIONS: tuple[str, ...] = (
@@ -39,14 +43,13 @@ _MIGRATIONS: tuple[str, ...] = (
     );
     CREATE TABLE message (
         seq INTEGER PRIMARY KEY,
-        queue INTEGER NOT NULL REFERENCES queue (row) ON DELETE CASCADE,
+        queue INTEGER NOT NULL,
         msg_id BLOB NOT NULL,
         timestamp INTEGER NOT NULL,
         notification INTEGER NOT NULL,
         body BLOB
     );
     CREATE INDEX message_by_queue ON message (queue, seq);
-    CREATE INDEX message_marker ON message (queue) WHERE body IS NULL;
     """,
     """
     CREATE TABLE link (
@@ -75,12 +78,21 @@ _MIGRATIONS: tuple[str, ...] = (
 SCHEMA_VERSION = len(_MIGRATIONS)
 
 
-@contextlib.contextmanager
-def _translated(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise RelayStoreError(f"The relay's database failed while {doing}: {error}.") from error
+class _translated:
+    """Turns errors of SQLite into `RelayStoreError`. A class, since one made by `contextlib` costs 2 us, four times for
+    each message."""
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise RelayStoreError(f"The relay's database failed while {self._doing}: {error}.") from error
 
 
 class SQLiteStore:
@@ -101,6 +113,7 @@ class SQLiteStore:
         self._by_link: dict[bytes, Queue] = {}
         self._by_notifier: dict[bytes, Queue] = {}
         self._by_row: dict[int, Queue] = {}
+        self._last = 0  # the number of the newest message
         self._writing = False
         if self._path != ":memory:":
             # SQLite would create it as the umask says; the file holds queue secrets.
@@ -117,10 +130,12 @@ class SQLiteStore:
 
     def _prepare(self) -> None:
         db = self._db
+        db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")  # has an effect only before there is a database
         # FULL: an answered command must survive power loss too. One commit serves a whole group, so it is affordable.
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
+        db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         db.execute("PRAGMA journal_size_limit = 67108864")  # bytes; a burst must not keep the disk forever
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (application,) = db.execute("PRAGMA application_id").fetchone()
@@ -155,12 +170,19 @@ class SQLiteStore:
                 self._set_notifier(self._by_row[number], _notifier(number, *notifier))
             for number, count in self._db.execute("SELECT queue, COUNT(*) FROM notification GROUP BY queue"):
                 self._by_row[number].notifications = count
-            for number, size in self._db.execute("SELECT queue, COUNT(*) FROM message GROUP BY queue"):
-                self._by_row[number].size = size
-            for (number,) in self._db.execute("SELECT queue FROM message WHERE body IS NULL"):
-                self._by_row[number].full = True
+            (self._last,) = self._db.execute("SELECT COALESCE(MAX(seq), 0) FROM message").fetchone()
+
+    def _backlog(self, queue: Queue) -> Backlog:
+        with _translated("reading a queue"):
+            rows = self._db.execute("SELECT seq FROM message WHERE queue = ? ORDER BY seq", (queue.row,)).fetchall()
+            numbers = [seq for (seq,) in rows]
+            full = bool(numbers) and self._db.execute(
+                "SELECT body IS NULL FROM message WHERE seq = ?", (numbers[-1],)
+            ).fetchone() == (1,)
+        return Backlog(numbers, full)
 
     def _remember(self, queue: Queue) -> None:
+        queue.read_backlog = self._backlog
         self._by_rcv[queue.rcv_id] = queue
         self._by_snd[queue.snd_id] = queue
         self._by_row[queue.row] = queue
@@ -256,6 +278,7 @@ class SQLiteStore:
 
     def delete(self, queue: Queue) -> None:
         """Removes a queue and its messages."""
+        self._write("deleting messages", "DELETE FROM message WHERE queue = ?", (queue.row,))
         self._write("deleting a queue", "DELETE FROM queue WHERE row = ?", (queue.row,))
         del self._by_rcv[queue.rcv_id], self._by_snd[queue.snd_id], self._by_row[queue.row]
         if queue.link_id is not None:
@@ -350,39 +373,40 @@ class SQLiteStore:
 
     def append(self, queue: Queue, message: StoredMessage) -> None:
         """Puts a message behind those the queue holds; a quota marker makes the queue full."""
+        backlog = queue.backlog
+        number = self._last + 1
         self._write(
             "storing a message",
-            "INSERT INTO message (queue, msg_id, timestamp, notification, body) VALUES (?, ?, ?, ?, ?)",
-            (queue.row, message.msg_id, message.timestamp, message.notification, message.body),
+            "INSERT INTO message (seq, queue, msg_id, timestamp, notification, body) VALUES (?, ?, ?, ?, ?, ?)",
+            (number, queue.row, message.msg_id, message.timestamp, message.notification, message.body),
         )
-        queue.size += 1
-        queue.full = message.body is None
+        self._last = number
+        backlog.numbers.append(number)
+        backlog.full = message.body is None
 
     def head(self, queue: Queue) -> StoredMessage | None:
         """The oldest message, left in place."""
-        if not queue.size:
+        numbers = queue.backlog.numbers
+        if not numbers:
             return None
         with _translated("reading a message"):
             row = self._db.execute(
-                "SELECT msg_id, timestamp, notification, body FROM message WHERE queue = ? ORDER BY seq LIMIT 1",
-                (queue.row,),
+                "SELECT msg_id, timestamp, notification, body FROM message WHERE seq = ?", (numbers[0],)
             ).fetchone()
         return None if row is None else StoredMessage(row[0], row[1], bool(row[2]), row[3])
 
     def delete_head(self, queue: Queue, msg_id: bytes) -> bool:
         """Removes the oldest message if it has this id; tells whether it did."""
-        if not queue.size:
+        backlog = queue.backlog
+        if not backlog.numbers:
             return False
         cursor = self._write(
-            "removing a message",
-            "DELETE FROM message WHERE msg_id = ?"
-            " AND seq = (SELECT seq FROM message WHERE queue = ? ORDER BY seq LIMIT 1)",
-            (msg_id, queue.row),
+            "removing a message", "DELETE FROM message WHERE seq = ? AND msg_id = ?", (backlog.numbers[0], msg_id)
         )
         if not cursor.rowcount:
             return False
-        queue.size -= 1
-        queue.full = queue.full and queue.size > 0  # a marker is always the last message
+        del backlog.numbers[0]
+        backlog.full = backlog.full and bool(backlog.numbers)
         return True
 
     def expire(self, before: int, *, after: int = 0, limit: int = 500) -> tuple[int, int | None]:
@@ -406,8 +430,9 @@ class SQLiteStore:
                 # Numbers grow with time, so nothing behind this one is old.
                 return removed, None
             if not marker:
+                backlog = self._by_row[number].backlog
                 self._write("removing old messages", "DELETE FROM message WHERE seq = ?", (seq,))
-                self._by_row[number].size -= 1
+                backlog.numbers.remove(seq)
                 removed += 1
         return removed, rows[-1][0] if len(rows) == limit else None
 

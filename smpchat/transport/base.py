@@ -78,6 +78,18 @@ OnConnection = Callable[[BlockConnection], Awaitable[None]]
 """Serves one accepted connection; the listener closes the connection when it returns or raises."""
 
 
+class Gate(Protocol):
+    """Decides who may connect, before the handshake."""
+
+    def enter(self, host: str | None) -> bool:
+        """Counts a connection from an IP address; False refuses it, and it is closed at once."""
+        ...
+
+    def leave(self, host: str | None) -> None:
+        """A connection that was let in has ended."""
+        ...
+
+
 class Listener(Protocol):
     """Accepts connections until closed."""
 

@@ -21,6 +21,7 @@ from smpchat.transport.base import (
     BLOCK_SIZE,
     BlockConnection,
     ConnectionClosed,
+    Gate,
     ListenFailed,
     OnConnection,
     TransportError,
@@ -202,6 +203,7 @@ class TLSListener:
     Args:
         handshake_timeout: Seconds for the TLS handshake and for ``begin``.
         begin: Makes a connection of each stream.
+        gate: Asked for each connection before TLS; see `Gate`.
     """
 
     def __init__(
@@ -210,9 +212,11 @@ class TLSListener:
         on_connection: OnConnection,
         handshake_timeout: float,
         begin: Begin[BlockConnection] = plain_blocks,
+        gate: Gate | None = None,
     ) -> None:
         self._context = context
         self._begin = begin
+        self._gate = gate
         self._on_connection = on_connection
         self._handshake_timeout = handshake_timeout
         self._tasks: set[asyncio.Task[None]] = set()
@@ -247,11 +251,24 @@ class TLSListener:
             await self._server.wait_closed()
 
     def _accept(self) -> TLSStream:
-        stream = TLSStream(self._context, server_side=True)
+        return TLSStream(self._context, server_side=True, on_open=self._opened)
+
+    def _opened(self, stream: TLSStream) -> None:
+        host, gate = stream.peer_host, self._gate
+        if gate is not None and not gate.enter(host):
+            _log.debug("a connection from %s was refused", host)
+            stream.abort()
+            return
         task = asyncio.get_running_loop().create_task(self._serve(stream))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return stream
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            stream.abort()  # a task that is cancelled before it begins has closed nothing
+            if gate is not None:
+                gate.leave(host)
+
+        task.add_done_callback(ended)
 
     async def _serve(self, stream: TLSStream) -> None:
         try:
@@ -283,6 +300,7 @@ async def serve(
     *,
     handshake_timeout: float = HANDSHAKE_TIMEOUT,
     context: ssl.SSLContext | None = None,
+    gate: Gate | None = None,
 ) -> TLSListener:
     """Accept TLS connections and run ``on_connection`` for each in a task of its own.
 
@@ -293,9 +311,10 @@ async def serve(
         on_connection: Serves a connection, which is closed when this returns or raises.
         handshake_timeout: Seconds a client has for the TLS handshake.
         context: In place of `server_context`.
+        gate: Decides whom to let in.
     Raises:
         ListenFailed: The address is taken or not of this computer.
     """
-    listener = TLSListener(context or server_context(identity), on_connection, handshake_timeout)
+    listener = TLSListener(context or server_context(identity), on_connection, handshake_timeout, gate=gate)
     await listener.start(host, port)
     return listener

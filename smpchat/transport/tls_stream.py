@@ -2,7 +2,8 @@
 
 asyncio's own SSL layer holds a 256 KiB buffer for every connection and hides the channel binding and the server's
 tickets. Here ciphertext waits in OpenSSL's memory buffer until it is wanted, and reading from the socket pauses while
-more than `HIGH_WATER` bytes wait, so that a peer cannot make the buffer grow.
+more than `HIGH_WATER` bytes wait, so that a peer cannot make the buffer grow. All connections of a loop read into one
+buffer, because what came is copied on before the next one reads.
 """
 
 from __future__ import annotations
@@ -11,29 +12,49 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import cast
+from weakref import WeakKeyDictionary
 
 from smpchat.transport.base import ConnectionClosed
 from smpchat.transport.tcp import acknowledge_now, describe, tune
 
 HIGH_WATER = 128 * 1024
-"""Bytes of ciphertext that may wait before reading from the socket pauses; at most one read (256 KiB) comes on top."""
+"""Bytes of ciphertext that may wait before reading from the socket pauses; at most one read comes on top."""
+READ_SIZE = 64 * 1024
+"""Bytes that one read takes at most."""
 CLOSE_GRACE = 2.0
 """Seconds that `TLSStream.close` waits for the peer to take what is under way."""
 _CLOSED_HERE = "this side closed the connection"
 _CLOSED_THERE = "the peer closed the connection"
 
 
-class TLSStream(asyncio.Protocol):
+_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
+
+
+def _buffer_of(loop: asyncio.AbstractEventLoop) -> memoryview:
+    """The read buffer of a loop; loops in several threads do not share one."""
+    buffer = _buffers.get(loop)
+    if buffer is None:
+        buffer = _buffers[loop] = memoryview(bytearray(READ_SIZE))
+    return buffer
+
+
+class TLSStream(asyncio.BufferedProtocol):
     """One TLS connection over a TCP transport.
 
     Args:
         context: With the certificates and limits of this side.
         server_side: Which side of the handshake this is. A client sends no server name (smp-wire trap 8).
+        on_open: Called when TCP is up; may `abort`.
     """
 
-    def __init__(self, context: ssl.SSLContext, *, server_side: bool) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, *, server_side: bool, on_open: Callable[[TLSStream], None] | None = None
+    ) -> None:
         loop = asyncio.get_running_loop()
+        self._buffer = _buffer_of(loop)
+        self._on_open = on_open
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
         self._server_side = server_side
@@ -53,6 +74,12 @@ class TLSStream(asyncio.Protocol):
     def ssl_object(self) -> ssl.SSLObject:
         """OpenSSL's view of the connection."""
         return self._ssl
+
+    @property
+    def peer_host(self) -> str | None:
+        """The other end's IP address; None before TCP is up and where there is none."""
+        name = None if self._transport is None else self._transport.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) and name else None
 
     async def handshake(self) -> None:
         """Wait for the TLS handshake. Raises `OSError`, of which `ssl.SSLError` is one; then `abort`."""
@@ -123,20 +150,24 @@ class TLSStream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: TCP is up."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("TLS needs a transport that reads and writes")
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         self._socket = transport.get_extra_info("socket")
         if self._socket is not None:
             tune(self._socket)
         if not self._server_side:
             self._continue_handshake()
+        if self._on_open is not None:
+            self._on_open(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """asyncio: where to put what comes."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """asyncio: ciphertext came."""
         if self._socket is not None and not self._server_side:
             acknowledge_now(self._socket)
-        self._incoming.write(data)
+        self._incoming.write(self._buffer[:nbytes])
         if not self._handshake.done():
             self._continue_handshake()
         if self._transport is not None and self._incoming.pending > HIGH_WATER and not self._reading_paused:
@@ -190,6 +221,9 @@ class TLSStream(asyncio.Protocol):
         """Plaintext at hand; None if more ciphertext is needed, or if reading has ended and ``_end`` says why."""
         if self._end is not None:
             return None
+        incoming = self._incoming
+        if not incoming.pending and not incoming.eof and not self._ssl.pending():
+            return None  # what OpenSSL would say with an exception
         try:
             data = self._ssl.read(size)
         except ssl.SSLWantReadError:

@@ -29,6 +29,7 @@ from smpchat.transport.base import (
     BlockConnection,
     ConnectFailed,
     ConnectionClosed,
+    Gate,
     OnConnection,
     check_blocks,
 )
@@ -225,12 +226,13 @@ async def serve(
     *,
     handshake_timeout: float = HANDSHAKE_TIMEOUT,
     context: ssl.SSLContext | None = None,
+    gate: Gate | None = None,
 ) -> TLSListener:
     """Accept WebSocket connections inside TLS. Arguments and errors are those of `smpchat.transport.tls.serve`.
 
     ``handshake_timeout`` counts for TLS and the upgrade together.
     """
-    listener = TLSListener(context or server_context(identity), on_connection, handshake_timeout, _answer)
+    listener = TLSListener(context or server_context(identity), on_connection, handshake_timeout, _answer, gate)
     await listener.start(host, port)
     return listener
 

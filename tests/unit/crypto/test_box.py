@@ -18,8 +18,10 @@ from smpchat.crypto.box import (
     cb_encrypt,
     hsalsa20,
     libsodium_hsalsa20,
+    libsodium_secretbox,
     open_box,
     portable_hsalsa20,
+    portable_secretbox,
     seal,
     verify_authenticator,
 )
@@ -97,6 +99,9 @@ def test_both_hsalsa20_agree(key: bytes, block: bytes) -> None:
 def test_box_works_without_libsodium(monkeypatch: pytest.MonkeyPatch) -> None:
     sealed = seal(SECRET, NONCE, b"hello")
     monkeypatch.setattr(box, "_hsalsa20", portable_hsalsa20)
+    portable_seal, portable_open = portable_secretbox()
+    monkeypatch.setattr(box, "_seal", portable_seal)
+    monkeypatch.setattr(box, "_open", portable_open)
     assert seal(SECRET, NONCE, b"hello") == sealed
     assert open_box(SECRET, NONCE, sealed) == b"hello"
 
@@ -107,6 +112,23 @@ def test_no_libsodium_is_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("ctypes.CDLL", no_library)
     assert libsodium_hsalsa20() is None
+    assert libsodium_secretbox() is None
+
+
+def test_both_secretboxes_agree() -> None:
+    libsodium = libsodium_secretbox()
+    if libsodium is None:
+        pytest.skip("this PyNaCl does not export libsodium")
+    (seal_one, open_one), (seal_two, open_two) = libsodium, portable_secretbox()
+    key, nonce = bytes(range(32)), bytes(range(24))
+    for message in (b"", b"x", bytes(16_368)):
+        sealed = seal_one(message, nonce, key)
+        assert sealed == seal_two(message, nonce, key)
+        assert open_one(sealed, nonce, key) == open_two(sealed, nonce, key) == message
+        damaged = bytes([sealed[0] ^ 1]) + sealed[1:]
+        for open_sealed in (open_one, open_two):
+            with pytest.raises(VerificationError):
+                open_sealed(damaged, nonce, key)
 
 
 @pytest.mark.parametrize("function", [hsalsa20, portable_hsalsa20])

@@ -555,6 +555,50 @@ def test_closing_the_listener_ends_its_connections() -> None:
     asyncio.run(check())
 
 
+class CountingGate:
+    """Lets one connection in at a time."""
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self.entered, self.left = asyncio.Event(), asyncio.Event()
+        self.hosts: set[str | None] = set()
+
+    def enter(self, host: str | None) -> bool:
+        self.hosts.add(host)
+        if self.inside:
+            return False
+        self.inside += 1
+        self.entered.set()
+        return True
+
+    def leave(self, host: str | None) -> None:
+        self.inside -= 1
+        self.left.set()
+
+
+def test_the_gate_refuses_before_tls_and_hears_of_every_end() -> None:
+    async def check() -> None:
+        gate = CountingGate()
+        async with asyncio.timeout(20):
+            listener = await tls.serve(an_identity(), "127.0.0.1", 0, echo, gate=gate)
+            reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)  # is silent, but counts
+            await gate.entered.wait()
+            with pytest.raises(ConnectFailed):
+                await tls.connect(["127.0.0.1"], listener.port, timeout=10)
+            writer.close()
+            await gate.left.wait()
+            connection = await tls.connect(["127.0.0.1"], listener.port, timeout=10)
+            await connection.send([BLOCK])
+            assert await connection.receive() == BLOCK
+            await listener.close()
+            assert gate.inside == 0
+            assert gate.hosts == {"127.0.0.1"}
+            await connection.close()
+            del reader
+
+    asyncio.run(check())
+
+
 @pytest.mark.parametrize(("host", "port"), [("127.0.0.1", None), ("192.0.2.1", 0), ("127.0.0.1", 70_000)])
 def test_an_address_that_cannot_be_listened_on(host: str, port: int | None) -> None:
     async def check() -> None:

@@ -1,0 +1,66 @@
+"""Who may connect: so many connections in all and from one address, counted before TLS costs anything."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections import Counter
+
+_log = logging.getLogger("smpchat.relay")
+
+
+class Gate:
+    """Counts the connections that are open, the ones in their handshake included.
+
+    Args:
+        total: In all.
+        per_address: From one IPv4 address or one IPv6 network of 64 bits, which is what one subscriber has. This
+            computer's own are not counted: an onion service's and a local proxy's clients all come from there.
+    """
+
+    def __init__(self, total: int, per_address: int) -> None:
+        self._total = total
+        self._per_address = per_address
+        self._open = 0
+        self._by_origin: Counter[str] = Counter()
+        self._refused = 0
+
+    def __len__(self) -> int:
+        return self._open
+
+    def enter(self, host: str | None) -> bool:
+        """Counts a connection from an address; False, and it is not counted, if there are too many."""
+        origin = _origin(host)
+        if self._open >= self._total or (origin is not None and self._by_origin[origin] >= self._per_address):
+            self._refused += 1
+            if str(self._refused).strip("0") == "1":  # 1, 10, 100: whoever floods must not fill the log either
+                _log.warning("too many connections: %d refused, the last from %s", self._refused, host)
+            return False
+        self._open += 1
+        if origin is not None:
+            self._by_origin[origin] += 1
+        return True
+
+    def leave(self, host: str | None) -> None:
+        """Counts a connection that `enter` let in no longer."""
+        self._open -= 1
+        origin = _origin(host)
+        if origin is not None:
+            self._by_origin[origin] -= 1
+            if not self._by_origin[origin]:
+                del self._by_origin[origin]  # or every address that ever came would be remembered
+
+
+def _origin(host: str | None) -> str | None:
+    """What an address is counted under; None where it is not."""
+    if host is None:
+        return None
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            return None if address.is_loopback else str(ipaddress.ip_network((address, 64), strict=False))
+        address = address.ipv4_mapped
+    return None if address.is_loopback else str(address)

@@ -1,0 +1,108 @@
+"""What a group of commands that could not be stored did outside the store, and how it is taken back.
+
+Called after the store has rolled back. Subscriptions and what was delivered live only in memory: what the unsent
+answers and pushes of the group say was done to them is reversed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from smpchat.protocol.commands import Deld, End, Err, Ids, Msg, NMsg
+from smpchat.protocol.errors import ErrorCode
+from smpchat.relay.connection import Received
+from smpchat.relay.outgoing import Outgoing, error
+from smpchat.relay.queues import QueueService
+from smpchat.relay.records import QueueStore
+from smpchat.relay.subscriptions import Client
+
+_ANSWERED_LATER = (b"PRXY", b"PFWD")
+"""Commands that use no store."""
+_ENDING = (b"DEL", b"NDEL", b"NKEY")
+"""Commands that end subscriptions, perhaps the client's own, and do not say whether they did."""
+
+
+@dataclass(slots=True)
+class Undone:
+    """What is to be done in place of what the group would have sent.
+
+    Attributes:
+        outgoing: Answers, and messages that are to be delivered again.
+        afresh: Clients that may have lost a subscription without hearing of it; their connections have to end.
+        waiting: Clients with notifications to resume in a while.
+    """
+
+    outgoing: list[Outgoing] = field(default_factory=list)
+    afresh: dict[Client, None] = field(default_factory=dict)
+    waiting: dict[Client, None] = field(default_factory=dict)
+
+
+def take_back(
+    service: QueueService,
+    store: QueueStore,
+    commands: Sequence[tuple[Client, Received]],
+    resumed: Sequence[Client],
+    outgoing: Sequence[Outgoing],
+) -> Undone:
+    """Reverses a group.
+
+    Args:
+        commands: Those of the group, whether they were executed or not. They are answered with ERR INTERNAL.
+        resumed: Clients that were given what had been held back.
+        outgoing: What the commands that were executed would have sent.
+    Raises:
+        RelayStoreError: The store cannot be read either.
+    """
+    undone = Undone()
+    touched: dict[bytes, None] = {}
+    independent = set[tuple[Client, bytes]]()
+    for client, received in commands:
+        if isinstance(received, ErrorCode):
+            undone.outgoing.append(Outgoing(client, b"", b"", Err(received)))
+        elif received.body[:4] in _ANSWERED_LATER:
+            independent.add((client, received.corr_id))
+        else:
+            undone.outgoing.append(error(client, received, ErrorCode.INTERNAL))
+            queue = store.by_recipient(received.entity_id) or store.by_sender(received.entity_id)
+            if queue is not None:
+                touched[queue.rcv_id] = None
+            if received.body.partition(b" ")[0] in _ENDING:
+                undone.afresh[client] = None
+    for client in resumed:
+        touched.update(dict.fromkeys(client.subscribed))
+    for one in outgoing:
+        match one.message:
+            case Ids(rcv_id=rcv_id):
+                service.subscriptions.end(rcv_id)  # of a queue that does not exist
+            case Deld() if store.by_recipient(one.entity_id) is not None:
+                service.subscriptions.subscribe(one.entity_id, one.client)  # of one that still does
+                touched[one.entity_id] = None
+            case Deld():
+                undone.afresh[one.client] = None  # it listened to a notifier
+            case End():
+                undone.outgoing.append(one)  # another connection has subscribed, and that needs no store
+            case Msg() if one.push:
+                one.client.unsent -= 1
+                touched[one.entity_id] = None
+            case NMsg():
+                one.client.unsent -= 1
+                one.client.deferred[one.entity_id] = None
+                undone.waiting[one.client] = None
+            case Err() if (one.client, one.corr_id) in independent:
+                undone.outgoing.append(one)
+    for rcv_id in touched:
+        undone.outgoing += _redeliver(service, store, rcv_id)
+    return undone
+
+
+def _redeliver(service: QueueService, store: QueueStore, rcv_id: bytes) -> list[Outgoing]:
+    """Makes the oldest message what the subscriber has to acknowledge, and pushes it if it was another."""
+    client, queue = service.subscriptions.subscriber(rcv_id), store.by_recipient(rcv_id)
+    if client is None or queue is None:
+        return []
+    head = store.head(queue)
+    if client.subscribed[rcv_id] == (None if head is None else head.msg_id):
+        return []
+    client.subscribed[rcv_id] = None
+    return list(service.push(queue))
