@@ -11,6 +11,7 @@ Errors::
     ├── MessageTooLarge        a message that does not fit one envelope
     ├── UnexpectedEvent        a state machine has no line for this pair; nothing changed
     ├── EnvelopeRefused        a message that must not come at this point; acknowledged and forgotten
+    │   └── VersionRefused     in a version of a layer that this program does not speak; people are told
     ├── MissingRecord          a connection lacks something that it must have by now; the others go on
     └── StoreError             the profile's database cannot be used
 """

@@ -71,7 +71,25 @@ class UnexpectedEvent(AgentError):
 
 
 class EnvelopeRefused(AgentError):
-    """A received message that must not come at this point, or does not open. It is acknowledged and forgotten."""
+    """A received message that must not come at this point, or does not open. It is acknowledged and forgotten.
+
+    Attributes:
+        notice: What a person should read about it, if anything.
+    """
+
+    notice: str | None = None
+
+
+class VersionRefused(EnvelopeRefused):
+    """A message in a version of a layer that this program does not speak."""
+
+    def __init__(self, layer: str, theirs: int, ours: VersionRange) -> None:
+        older = "you" if theirs > ours.maximum else "your contact"
+        super().__init__(f"{layer} version {theirs} is not supported")
+        self.notice = (
+            f"Your contact's app answered with {layer} version {theirs}; this program speaks {ours}: {older} must"
+            " upgrade, then use the link again."
+        )
 
 
 class StoreError(AgentError):

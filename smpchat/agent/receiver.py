@@ -40,7 +40,7 @@ from smpchat.agent.envelope import (
     agent_message,
     sizes,
 )
-from smpchat.agent.errors import EnvelopeRefused, UnexpectedEvent
+from smpchat.agent.errors import EnvelopeRefused, UnexpectedEvent, VersionRefused
 from smpchat.agent.handshake import Answer
 from smpchat.agent.links import E2E_VERSIONS
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueAddress
@@ -121,7 +121,7 @@ def _receive(
     with _refusing("the message is malformed"):
         envelope = client_msg_envelope.decode(message.body)
         if not CLIENT_VERSIONS.contains(envelope.version):
-            raise EnvelopeRefused(f"SMP client version {envelope.version} is not supported")
+            raise VersionRefused("SMP client", envelope.version, CLIENT_VERSIONS)
     if queue.e2e_secret is None:
         _receive_first(tx, context, connection, queue, envelope)
         return Received(connection.id)
@@ -170,7 +170,7 @@ def _receive_first(
     if not isinstance(inner, Confirmation):
         raise EnvelopeRefused("the first message of a queue is no confirmation")
     if not AGENT_VERSIONS.contains(inner.agent_version):
-        raise EnvelopeRefused(f"agent version {inner.agent_version} is not supported")
+        raise VersionRefused("agent protocol", inner.agent_version, AGENT_VERSIONS)
     sender_key = message.header.sender_key if isinstance(message.header, PHConfirmation) else None
     opened = replace(queue, e2e_secret=secret, peer_key=sender_key.der if sender_key else None)
     if handshake.role(connection.state) is handshake.Role.INITIATOR:
@@ -191,7 +191,7 @@ def _receive_confirmation(
     if not isinstance(connection.state, handshake.Invited) or params is None:
         raise EnvelopeRefused("no confirmation is awaited")
     if not E2E_VERSIONS.contains(params.version):
-        raise EnvelopeRefused(f"end-to-end encryption version {params.version} is not supported")
+        raise VersionRefused("end-to-end encryption", params.version, E2E_VERSIONS)
     if sender_key is None and queue.mode is not QueueMode.MESSAGING:
         raise EnvelopeRefused("the confirmation lacks the key for its queue")
     if isinstance(params.kem, KEMAccepted):
@@ -216,7 +216,7 @@ def _receive_confirmation(
         reply_key_ours = message.reply_key == connection.reply_key.public()
         auth_key = connection.reply_key
     if not CLIENT_VERSIONS.contains(reply.version):
-        raise EnvelopeRefused(f"the reply queue's SMP client version {reply.version} is not supported")
+        raise VersionRefused("SMP client", reply.version, CLIENT_VERSIONS)
     with _refusing("the reply queue's key is bad"):
         send_queue = sending.new_send_queue(connection.id, context.entropy, reply, auth_key)
     _save_first(tx, connection, queue, envelope.ratchet_message, opened)

@@ -264,7 +264,7 @@ class AgentRunner:
             if queue is None:
                 continue
             try:
-                resume = self._store(pushed)
+                resume = self._store(pushed, queue.connection_id)
             except (StoreError, sqlite3.OperationalError):
                 raise
             except KEMUnavailable as error:
@@ -286,7 +286,7 @@ class AgentRunner:
             with self._database.transaction() as tx:
                 self._context.application.notice(tx, connection_id, sentence)
 
-    def _store(self, pushed: _Pushed) -> bool:
+    def _store(self, pushed: _Pushed, connection_id: int) -> bool:
         message = pushed.message
         try:
             with self._database.transaction() as tx:
@@ -295,6 +295,8 @@ class AgentRunner:
                 )
         except EnvelopeRefused as error:
             log.warning("message refused: %s", error)
+            if error.notice is not None:
+                self._tell(connection_id, error.notice)
             return False
         return received is not None and received.resume
 

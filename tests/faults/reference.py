@@ -15,6 +15,7 @@ from typing import TypeVar
 from smpchat.agent.envelope import (
     PLAIN_SIZES,
     PQ_SIZES,
+    AgentMessage,
     AMessage,
     Confirmation,
     ConnInfo,
@@ -209,7 +210,10 @@ class ReferencePeer:
         self.send_to = target
         address = QueueInfo(4, reply.server, reply.ids.snd_id, reply.e2e_key.public(), QueueMode.MESSAGING)
         params = self._keys.params(3, kem.params if kem else None)
-        await self._send_first(ConnInfoReply((address,), info), params)
+        await self._send_first(self._answer(address, info), params)
+
+    def _answer(self, queue: QueueInfo, info: bytes) -> AgentMessage:
+        return ConnInfoReply((queue,), info)
 
     async def invite(self, server: SMPServer, *, with_kem: bool = False) -> str:
         """A full link. Only the one inside a short link's data has a KEM key (agent-wire 2.9)."""
@@ -226,7 +230,7 @@ class ReferencePeer:
         await session.request(SKey(self._auth.public()), self.send_to.sender_id, self._auth)
         await self._send_first(ConnInfo(info), None)
 
-    async def _send_first(self, message: ConnInfo | ConnInfoReply, params: E2EParams | None) -> None:
+    async def _send_first(self, message: AgentMessage, params: E2EParams | None) -> None:
         plaintext = agent_message.encode(message)
         envelope = Confirmation(self.agent_version, params, self._encrypt(plaintext, first=True))
         self._sent = (1, hashlib.sha256(plaintext).digest())
