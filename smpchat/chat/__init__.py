@@ -11,6 +11,7 @@ Errors::
     │   └── TextTooLong       a text that does not fit one message; says how long it may be
     ├── ConnectionFailed      the handshake with a contact failed for good
     ├── DeliveryFailed        a message or change of ours will never arrive
+    ├── CodeDiffers           a security code that is not ours; the contact counts as not verified
     ├── RelayUnavailable      no relay could be reached; what was asked for is kept
     └── ProfileLocked         another process is online for this profile
 """

@@ -147,11 +147,12 @@ def describe_state(connection: Connection, contact: Contact | None, now: float) 
     state = connection.state
     undecided = isinstance(state, handshake.Inviting | handshake.Invited)
     reached = handshake.connection_state(state)
+    began = connection.created_at
     until = now
     if reached is handshake.ConnectionState.CONNECTED and connection.connected_at is not None:
-        until = connection.connected_at
+        began = until = connection.connected_at
     elif reached is handshake.ConnectionState.READY and connection.ready_at is not None:
-        until = connection.ready_at
+        began = until = connection.ready_at
     return events.StateChanged(
         connection=connection.id,
         alias=contact.alias if contact else None,
@@ -161,6 +162,7 @@ def describe_state(connection: Connection, contact: Contact | None, now: float) 
         state=reached,
         elapsed_ms=max(0, round((until - connection.created_at) * 1000)),
         reason=FAILURE_SENTENCES[state.reason] if isinstance(state, handshake.Failed) else None,
+        since=began,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable
 
 from smpchat.chat.errors import InputError
@@ -9,6 +11,9 @@ from smpchat.chat.errors import InputError
 MAX_ALIAS = 40
 """Longest alias, in characters."""
 _FORBIDDEN_START = "-@/"
+_MARK = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
+_STACKED_MARKS = re.compile(f"(?<={_MARK}{{2}}){_MARK}+")
+"""Combining marks after the second on one letter: they would draw over the lines around."""
 
 
 def check_alias(text: str) -> str:
@@ -25,6 +30,7 @@ def check_alias(text: str) -> str:
 def alias_from_name(name: str, taken: Callable[[str], bool]) -> str:
     """An alias made from a name that the peer chose: harmless characters only, unique with ``_2`` and so on."""
     visible = "".join(c if c.isprintable() and not _invisible(c) else " " for c in name)
+    visible = _STACKED_MARKS.sub("", unicodedata.normalize("NFC", visible))
     base = "_".join(visible.split()).lstrip(_FORBIDDEN_START)[:MAX_ALIAS] or "contact"
     alias, number = base, 1
     while taken(alias):

@@ -79,6 +79,18 @@ class DeliveryFailed(ChatError):
     hint = "`smpchat status` shows the contact's connection."
 
 
+class CodeDiffers(ChatError):
+    """The security code that the contact sees is another one than ours. The contact counts as not verified."""
+
+    hint = (
+        "Check the digits once more; if they differ, somebody may sit between you: delete the contact and connect"
+        " again with a link given another way."
+    )
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(f"This is not the security code that you have with {alias!r}.")
+
+
 class RelayUnavailable(ChatError):
     """No relay could be reached. What was asked for is kept and tried again by whatever goes online next."""
 

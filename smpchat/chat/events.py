@@ -11,7 +11,12 @@ from smpchat.agent.handshake import ConnectionState
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """A handshake went on. ``elapsed_ms``: since the link was made or used."""
+    """A handshake went on.
+
+    Attributes:
+        elapsed_ms: From the moment the link was made or used to this state, or to now while the state goes on.
+        since: When this state began; POSIX seconds. None in feeds written before it was kept.
+    """
 
     connection: int
     alias: str | None
@@ -21,6 +26,7 @@ class StateChanged:
     state: str
     elapsed_ms: int
     reason: str | None = None
+    since: float | None = None
 
     @property
     def is_final(self) -> bool:

@@ -72,4 +72,7 @@ CHAT_MIGRATIONS = (
     ALTER TABLE servers ADD COLUMN transport TEXT NOT NULL DEFAULT 'tls';
     ALTER TABLE servers ADD COLUMN ws_port INTEGER NOT NULL DEFAULT 443
     """,
+    """
+    ALTER TABLE contacts ADD COLUMN verified_code TEXT
+    """,
 )

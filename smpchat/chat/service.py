@@ -15,7 +15,7 @@ from smpchat.agent.connection import Context
 from smpchat.agent.errors import LinkError, LinkJoinedError
 from smpchat.agent.handshake import ConnectionState, Terms, Variant
 from smpchat.agent.short_links import ShortContact, ShortInvitation
-from smpchat.agent.store import connections, outgoing
+from smpchat.agent.store import connections, outgoing, ratchets
 from smpchat.agent.store.connections import Connection
 from smpchat.agent.store.database import Database, Migrations
 from smpchat.agent.store.outgoing import RelayTrouble
@@ -24,13 +24,14 @@ from smpchat.chat import changes, conversation, events, store
 from smpchat.chat.application import ChatApplication, describe_state, publish
 from smpchat.chat.changes import SentChange
 from smpchat.chat.contact import alias_from_name, check_alias
-from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
+from smpchat.chat.errors import AliasInUse, CodeDiffers, InputError, UnknownContact
 from smpchat.chat.profile import Profile
 from smpchat.chat.schema import CHAT_MIGRATIONS
 from smpchat.chat.servers import ConfiguredServer
 from smpchat.chat.store import Contact, Message
 from smpchat.client.network import Route, Transport
 from smpchat.crypto import kem
+from smpchat.crypto.agreement import security_code
 from smpchat.crypto.entropy import Entropy, SystemEntropy
 from smpchat.crypto.kem import KEMProvider
 from smpchat.encoding.reader import DecodeError
@@ -65,17 +66,28 @@ class ContactView:
     Attributes:
         pending: Number of pending messages.
         pq: Post-quantum keys protect both directions now.
+        verified: The security code was compared and is still the same.
     """
 
     contact: Contact
     state: events.StateChanged
     pending: int
     pq: bool = False
+    verified: bool = False
 
     @property
     def alias(self) -> str:
         """The name it is addressed by."""
         return self.contact.alias
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A contact's security code, and whether it was compared and found equal."""
+
+    contact: str
+    code: str
+    verified: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +193,7 @@ class ChatService:
             LinkError: The text is no invitation; names the part that is wrong.
             LinkJoinedError, OwnLinkError: Nothing is left to join.
         """
-        link = links.parse_link(link_text)
-        if isinstance(link, ShortInvitation | ShortContact):
-            raise LinkError("This is a short link, which this version cannot open: ask for the full link.")
-        if not isinstance(link, links.InvitationLink):
-            raise LinkError("This is a contact address, which this version cannot use: ask for a one-time invitation.")
+        link = check_link(link_text)
         alias = check_alias(alias) if alias is not None else None
         with self.database.transaction() as tx:
             joined = _joined(tx, link)
@@ -204,12 +212,23 @@ class ChatService:
             publish(tx, self._describe(tx, connections.load(tx, connection_id)))
         return contact
 
+    def free_alias(self, text: str) -> str:
+        """``text`` as an alias that a new contact may have. Raises `InputError`; changes nothing."""
+        alias = check_alias(text)
+        holder = store.find_contact(self._tx, alias)
+        if holder and not self._has_failed(self._tx, holder):
+            raise AliasInUse(alias)
+        return alias
+
+    def _has_failed(self, tx: sqlite3.Connection, contact: Contact) -> bool:
+        return isinstance(connections.load(tx, contact.connection_id).state, handshake.Failed)
+
     def _free_alias(self, tx: sqlite3.Connection, alias: str) -> None:
         """The alias of a failed contact may be used again; that contact goes."""
         holder = store.find_contact(tx, alias)
         if holder is None:
             return
-        if not isinstance(connections.load(tx, holder.connection_id).state, handshake.Failed):
+        if not self._has_failed(tx, holder):
             raise AliasInUse(alias)
         self._delete(tx, holder)
 
@@ -226,10 +245,12 @@ class ChatService:
         by_id = {c.id: c for c in connections.load_all(self._tx)}
         return [
             ContactView(
-                contact,
-                describe_state(by_id[contact.connection_id], contact, self.now()),
-                pending.get(contact.id, 0),
-                agent.pq_active(self._tx, contact.connection_id),
+                contact=contact,
+                state=describe_state(by_id[contact.connection_id], contact, self.now()),
+                pending=pending.get(contact.id, 0),
+                pq=agent.pq_active(self._tx, contact.connection_id),
+                verified=contact.verified_code is not None
+                and contact.verified_code == self._security_code(contact.connection_id),
             )
             for contact in store.contacts(self._tx)
         ]
@@ -250,6 +271,36 @@ class ChatService:
             store.rename_contact(tx, contact.id, alias)
             publish(tx, events.ContactChanged(alias))
             return store.contact(tx, alias)
+
+    def _security_code(self, connection_id: int) -> str:
+        return security_code(ratchets.load(self._tx, connection_id).associated_data)
+
+    def verification(self, who: str) -> Verification:
+        """A contact's security code: the same on both sides, unless somebody sits between them.
+
+        Raises:
+            UnknownContact: No contact under that name.
+            AgentError: The connection has no keys yet.
+        """
+        contact = store.contact(self._tx, who)
+        code = self._security_code(contact.connection_id)
+        return Verification(contact.alias, code, contact.verified_code == code)
+
+    def verify(self, who: str, code: str) -> Verification:
+        """Compare the code that the contact sees, by its digits, and remember that it is ours.
+
+        It is the code that is remembered: should the keys change, the contact counts as not verified again.
+
+        Raises:
+            CodeDiffers: What was remembered is forgotten.
+        """
+        own = self.verification(who)
+        equal = _digits(code) == _digits(own.code)
+        with self.database.transaction() as tx:
+            store.save_verified_code(tx, store.contact(tx, who).id, own.code if equal else None)
+        if not equal:
+            raise CodeDiffers(own.contact)
+        return Verification(own.contact, own.code, verified=True)
 
     def delete(self, who: str) -> int:
         """Delete a contact with its messages, or cancel an invitation by its note, number or link.
@@ -453,6 +504,20 @@ class ChatService:
         """Save the SOCKS proxy, ``HOST:PORT`` or ``off``. Raises `InputError`."""
         with self.database.transaction() as tx:
             store.save_setting(tx, "socks", text if text == NO_PROXY else str(_proxy(text)))
+
+
+def check_link(text: str) -> links.InvitationLink:
+    """The invitation in a text that a person pasted. Raises `LinkError`, naming the part that is wrong."""
+    link = links.parse_link(text)
+    if isinstance(link, ShortInvitation | ShortContact):
+        raise LinkError("This is a short link, which this version cannot open: ask for the full link.")
+    if not isinstance(link, links.InvitationLink):
+        raise LinkError("This is a contact address, which this version cannot use: ask for a one-time invitation.")
+    return link
+
+
+def _digits(code: str) -> str:
+    return "".join(c for c in code if c in "0123456789")
 
 
 def _hidden(connection: Connection) -> bool:

@@ -37,6 +37,7 @@ class Contact:
         unread: Received messages that nobody was shown.
         chat_version: The chat version agreed with its app; None before it said what it speaks.
         gone: It deleted us, so nothing reaches it any more.
+        verified_code: The security code that the user compared; only as good as it is still the connection's.
     """
 
     id: int
@@ -46,6 +47,7 @@ class Contact:
     unread: int
     chat_version: int | None = None
     gone: bool = False
+    verified_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ def _contact(row: sqlite3.Row) -> Contact:
         unread=row["unread"],
         chat_version=row["chat_version"],
         gone=bool(row["gone"]),
+        verified_code=row["verified_code"],
     )
 
 
@@ -188,6 +191,11 @@ def raise_chat_version(tx: sqlite3.Connection, contact_id: int, version: int) ->
 def mark_gone(tx: sqlite3.Connection, contact_id: int) -> None:
     """The contact deleted us."""
     tx.execute("UPDATE contacts SET gone = 1 WHERE id = ?", (contact_id,))
+
+
+def save_verified_code(tx: sqlite3.Connection, contact_id: int, code: str | None) -> None:
+    """The security code that the user compared; None if it was another one."""
+    tx.execute("UPDATE contacts SET verified_code = ? WHERE id = ?", (code, contact_id))
 
 
 def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
@@ -262,12 +270,17 @@ def insert_message(
     if reply_to is not None:
         quoted = (reply_to.id, reply_to.direction, reply_to.text if reply_to.id is None else None)
     cursor = tx.execute(
-        "INSERT INTO messages (contact_id, direction, text, sent_at, status, shared_id, shown, live,"
+        "INSERT INTO messages (contact_id, direction, _storable(text), sent_at, status, shared_id, shown, live,"
         " quoted_id, quoted_direction, quoted_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (contact_id, direction, text, sent_at, status, shared_id, ours, live, *quoted),
+        (contact_id, direction, _storable(text), sent_at, status, shared_id, ours, live, *quoted),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
+
+
+def _storable(text: str) -> str:
+    """Halves of surrogate pairs, which JSON can carry and no database can, become question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def message(tx: sqlite3.Connection, message_id: int) -> Message | None:
