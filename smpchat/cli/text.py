@@ -1,0 +1,62 @@
+"""Text from outside made harmless and short enough for a terminal."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_MARKS = 4
+"""Combining marks that may stand on one letter; more would draw over the lines above and below."""
+MAX_SHOWN_NAME = 60
+"""Characters of a peer's name that are shown."""
+_JOINERS = "\u200c\u200d"
+_BLANK_LETTERS = "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f"
+"""Letters and marks that print as nothing although Unicode calls them printable."""
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Peer text made harmless: control, format, bidi and invisible characters become visible escapes.
+
+    Args:
+        lines: It is a text rather than a name: line ends stay, tabs become blanks, and the joiners that emoji
+            and some scripts need stay where they join something.
+    """
+    text = unicodedata.normalize("NFC", text)
+    if lines:
+        text = re.sub("\r\n?", "\n", text).replace("\t", "    ")
+    shown: list[str] = []
+    marks = 0
+    for at, character in enumerate(text):
+        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        harmless = character.isprintable() and character not in _BLANK_LETTERS and marks <= MAX_MARKS
+        if harmless or (lines and (character == "\n" or _joins(text, at))):
+            shown.append(character)
+        else:
+            shown.append(f"\\u{{{ord(character):x}}}")
+    return "".join(shown)
+
+
+def _joins(text: str, at: int) -> bool:
+    """Whether the character is a joiner between two that are not ASCII: part of an emoji or of a word."""
+    around = text[at - 1 : at] + text[at + 1 : at + 2]
+    return text[at] in _JOINERS and len(around) == 2 and all(c > "\x7f" and c.isprintable() for c in around)
+
+
+def shortened(name: str, limit: int = MAX_SHOWN_NAME) -> str:
+    """A peer's name, harmless and cut to ``limit`` characters."""
+    # cut first: escaping a megabyte of name would be work for nothing
+    shown = printable(name[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital first letter and an end, so that it can stand beside other sentences."""
+    text = text.strip()
+    if not text:
+        return text
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 message``, ``2 messages``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -1,0 +1,49 @@
+"""Times for people: spans, and moments in the local time zone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def span(milliseconds: float) -> str:
+    """``181 ms``, ``2.3 s``, ``4 min 10 s``, ``3 h 5 min`` or ``2 d 3 h``."""
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def counting(seconds: float) -> str:
+    """A span that is still growing, in steps of a second: ``0:42``, ``1:02:03``, or as `span` from a day on."""
+    whole = max(0, int(seconds))
+    if whole >= 86400:
+        return span(whole * 1000)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+
+
+def clock(moment: float) -> str:
+    """``09:14``: a moment whose day is known from what is around it."""
+    return datetime.fromtimestamp(moment).strftime("%H:%M")
+
+
+def day(moment: float) -> str:
+    """``Wednesday 25 November 2026``."""
+    when = datetime.fromtimestamp(moment)
+    return f"{when:%A} {when.day} {when:%B} {when.year}"
+
+
+def since(moment: float, now: float) -> str:
+    """``09:14`` of today, ``25 Nov 09:14`` of another day."""
+    when, today = datetime.fromtimestamp(moment), datetime.fromtimestamp(now)
+    if when.date() == today.date():
+        return clock(moment)
+    year = "" if when.year == today.year else f" {when.year}"
+    return f"{when.day} {when:%b}{year} {clock(moment)}"
