@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_data_path
 
+from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import InputError
 from smpchat.chat.service import DEFAULT_PROFILE, ChatService
 from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
-from smpchat.relay.daemon import start_background
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status
 from smpchat.transport.base import TransportError
@@ -41,23 +43,31 @@ class Home:
         return self.path / "relay"
 
     def profile_folder(self, profile: str) -> Path:
-        """Folder of a profile."""
+        """Folder of a profile. Raises `InputError` for a name that is no folder name."""
+        fits = profile.isprintable() and 0 < len(profile) <= MAX_PROFILE_NAME and not profile.startswith(".")
+        if not fits or any(c in profile for c in "/\\:"):
+            raise InputError(f"{profile!r} cannot be the name of a profile.", "Use letters, digits, - and _.")
         return self.path / "profiles" / profile
 
-    def open(self, profile: str = DEFAULT_PROFILE, *, socks: str | None = None) -> ChatService:
+    def open(
+        self, profile: str = DEFAULT_PROFILE, *, socks: str | None = None, now: Callable[[], float] = time.time
+    ) -> ChatService:
         """A profile's service; made at first use.
 
         Args:
             socks: See `ChatService`.
+            now: POSIX seconds.
         Raises:
             InputError: The profile's name is no folder name, or ``socks`` no proxy.
+            StoreError: The folder or the database in it cannot be used.
         """
-        fits = profile.isprintable() and 0 < len(profile) <= MAX_PROFILE_NAME and not profile.startswith(".")
-        if not fits or any(c in profile for c in "/\\:"):
-            raise InputError(f"{profile!r} cannot be the name of a profile.", "Use letters, digits, - and _.")
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.path / "profiles").mkdir(mode=0o700, exist_ok=True)
-        return ChatService(self.profile_folder(profile), profile, socks)
+        folder = self.profile_folder(profile)
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self.path / "profiles").mkdir(mode=0o700, exist_ok=True)
+            return ChatService(folder, profile, socks, now=now)
+        except OSError as error:
+            raise StoreError(f"The folder {folder} cannot be used: {error.strerror}.") from error
 
     def relay(self) -> BackgroundRelay:
         """The embedded relay of this home."""
@@ -77,6 +87,8 @@ class BackgroundRelay:
 
     async def start(self) -> SMPServerAddress:
         """Its address, once it accepts connections. Raises `TransportError`."""
+        from smpchat.relay.daemon import start_background  # with all of the relay: most commands never start it
+
         try:
             info = await asyncio.to_thread(start_background, self._folder, on_demand=True)
         except RelayError as error:

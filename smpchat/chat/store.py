@@ -270,7 +270,7 @@ def insert_message(
     if reply_to is not None:
         quoted = (reply_to.id, reply_to.direction, reply_to.text if reply_to.id is None else None)
     cursor = tx.execute(
-        "INSERT INTO messages (contact_id, direction, _storable(text), sent_at, status, shared_id, shown, live,"
+        "INSERT INTO messages (contact_id, direction, text, sent_at, status, shared_id, shown, live,"
         " quoted_id, quoted_direction, quoted_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (contact_id, direction, _storable(text), sent_at, status, shared_id, ours, live, *quoted),
     )

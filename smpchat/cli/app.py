@@ -2,28 +2,88 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from smpchat.cli.environment import Environment, globals_first
-from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.command_line import (
+    CONNECT,
+    INSIDE,
+    PEOPLE,
+    SETTINGS,
+    TALK,
+    GroupWithPanels,
+    UsageError,
+    globals_first,
+    wants_json,
+)
+from smpchat.cli.environment import Environment, make_environment
+from smpchat.cli.exit_status import ExitStatus
 
-app = typer.Typer(rich_markup_mode=None, add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False)
-profile_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Your name, and your profiles.")
-server_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Relays for new invitations.")
-relay_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The relay that comes with smpchat.")
-app.add_typer(profile_app, name="profile")
-app.add_typer(server_app, name="server")
-app.add_typer(relay_app, name="relay")
+
+def _typer(help_text: str) -> typer.Typer:
+    return typer.Typer(
+        cls=GroupWithPanels,
+        help=help_text,
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
 
 
-@app.callback()
+app = _typer(
+    "Terminal chat over the SimpleX Messaging Protocol: use a link and you can write at once.\n\n"
+    "The options may also stand after the command."
+)
+profile_app = _typer("Your name, and your profiles.")
+server_app = _typer("Relays for new invitations.")
+relay_app = _typer("The relay that comes with smpchat.")
+
+
+class Handshake(Enum):
+    """What `invite --handshake` may ask for."""
+
+    INSTANT = "instant"
+    THREE_STEP = "three-step"
+    STANDARD = "standard"
+
+
+class Wait(Enum):
+    """What `send` and `reply` may wait for."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    NONE = "none"
+
+
+class WaitChange(Enum):
+    """What changes of a message may wait for: apps send no receipts for them."""
+
+    SENT = "sent"
+    NONE = "none"
+
+
+_WHO = typer.Argument(metavar="WHO", help="The contact's alias.")
+_MESSAGE = typer.Argument(metavar="MESSAGE", help="Number of the message; `history` shows it.")
+_WAIT_HELP = "What to wait for: sent if not given; none only stores it."
+_WAIT = typer.Option(None, "--wait", help=_WAIT_HELP)
+_WAIT_CHANGE = typer.Option(None, "--wait", help=_WAIT_HELP)
+_TIMEOUT = typer.Option(None, "--timeout", min=0, help="Seconds to wait (20).")
+
+
+def _examples(*lines: str) -> str:
+    """Help's last paragraph, lines kept as they are."""
+    return "\b\n" + "\n".join(f"{'Example:' if n == 0 else '        '} {line}" for n, line in enumerate(lines))
+
+
+@app.callback(epilog=_examples("smpchat invite", "smpchat connect LINK --alias bob -m hello", "smpchat chat bob"))
 def options(
     context: typer.Context,
     home: Path | None = typer.Option(None, "--home", envvar="SMPCHAT_HOME", help="Where all data is kept."),
@@ -34,13 +94,14 @@ def options(
     socks: str | None = typer.Option(
         None, "--socks", envvar="SMPCHAT_SOCKS", help="HOST:PORT of a SOCKS5 proxy for this run, or off."
     ),
-    no_color: bool = typer.Option(False, "--no-color", envvar="NO_COLOR", help="No colours; there are none yet."),
+    no_color: bool = typer.Option(False, "--no-color", help="No colours; the variable NO_COLOR does the same."),
+    plain: bool = typer.Option(False, "--plain", help="Words for symbols, nothing redrawn: for screen readers."),
 ) -> None:
-    """Terminal chat over the SimpleX Messaging Protocol: use a link and you can write at once.
-
-    Example: smpchat invite
-    """
-    context.obj = Environment.make(home, profile, as_json, quiet, verbose, socks)
+    """The options of every command."""
+    now = context.obj if callable(context.obj) else time.time
+    context.obj = make_environment(
+        home, profile, json=as_json, quiet=quiet, verbose=verbose, socks=socks, plain=plain, color=not no_color, now=now
+    )
 
 
 def _environment(context: typer.Context) -> Environment:
@@ -50,7 +111,7 @@ def _environment(context: typer.Context) -> Environment:
 
 
 def _run(context: typer.Context, command: Callable[[Environment], int | Coroutine[Any, Any, int]]) -> None:
-    """Runs a command; an expected error becomes its two sentences and its exit status."""
+    """Runs a command; an error becomes its two sentences and its exit status."""
     environment = _environment(context)
     if environment.verbose:
         import logging
@@ -58,149 +119,151 @@ def _run(context: typer.Context, command: Callable[[Environment], int | Coroutin
         logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     try:
         outcome = command(environment)
-        status = asyncio.run(outcome) if isinstance(outcome, Coroutine) else outcome
+        status = run_loop(outcome) if isinstance(outcome, Coroutine) else outcome
     except KeyboardInterrupt:
-        environment.notice("Interrupted. What was stored is kept, an invitation stays valid: go on with smpchat listen")
+        environment.notice("Interrupted. What was stored is kept: go on with `smpchat listen`.")
         status = ExitStatus.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains while it exits
         status = ExitStatus.OK
     except Exception as error:  # the top of the program: whatever it is, a person reads a sentence
+        from smpchat.cli.errors import explain
+
         if environment.verbose:
-            raise
-        status = _explain(environment, error)
+            import traceback
+
+            traceback.print_exception(error)
+        explained = explain(error)
+        environment.error(explained.status, explained.message, explained.hint)
+        status = explained.status
     raise typer.Exit(int(status))
 
 
-def _explain(environment: Environment, error: Exception) -> int:
-    from smpchat.agent.errors import AgentError
-    from smpchat.chat.errors import ChatError
-    from smpchat.relay.errors import RelayError
+def run_loop(command: Coroutine[Any, Any, int]) -> int:
+    """Run a command that waits for something."""
+    import asyncio
 
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    match error:
-        case CommandFailed():
-            status, hint = error.status, error.hint
-        case RelayError():
-            status, hint = ExitStatus.NETWORK, error.hint
-        case AgentError() | ChatError():
-            status, hint = ExitStatus.INPUT, error.hint
-        case _:
-            environment.error(
-                ExitStatus.INPUT,
-                f"smpchat failed unexpectedly ({type(error).__name__}).",
-                "Run the command again with -v, and report what it prints.",
-            )
-            return ExitStatus.INPUT
-    environment.error(status, str(error), hint)
-    return status
+    return asyncio.run(command)
 
 
-@app.command()
+@app.command(rich_help_panel=CONNECT, epilog=_examples("smpchat invite --note bob"))
 def invite(
     context: typer.Context,
     note: str | None = typer.Option(None, "--note", help="Alias of whoever uses the link."),
     server: str | None = typer.Option(None, "--server", help="Relay for this and later invitations."),
-    handshake: str = typer.Option("instant", "--handshake", help="instant, three-step or standard."),
-    wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until the link was used."),
-    timeout: float | None = typer.Option(None, "--timeout", help="Seconds to wait."),
-    qr: bool | None = typer.Option(None, "--qr/--no-qr", help="Show a QR code."),
+    handshake: Handshake = typer.Option(Handshake.INSTANT.value, "--handshake", help="How to connect."),
+    wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected; on a terminal: yes."),
+    timeout: float | None = typer.Option(None, "--timeout", min=0, help="Seconds to wait; for ever if not given."),
+    qr: bool | None = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes."),
 ) -> None:
-    """Make a one-time link. Example: smpchat invite --note bob"""
+    """Make a one-time link, and watch the three steps until somebody has used it."""
     from smpchat.cli.commands import handshake as commands
 
-    _run(context, lambda env: commands.invite(env, note, server, handshake, wait, timeout, qr))
+    _run(context, lambda env: commands.invite(env, note, server, handshake.value, wait, timeout, qr))
 
 
-@app.command()
+@app.command(
+    rich_help_panel=CONNECT, epilog=_examples("smpchat connect LINK --alias bob -m hello", "xsel | smpchat connect -")
+)
 def connect(
     context: typer.Context,
-    link: str = typer.Argument(help="The link; - reads it from standard input."),
-    alias: str | None = typer.Option(None, "--alias", help="What you call them."),
+    link: str = typer.Argument(metavar="LINK", help="The link; - reads it from standard input."),
+    alias: str | None = typer.Option(None, "--alias", help="What you call them; asked for on a terminal."),
     message: list[str] = typer.Option([], "-m", help="A text to send at once; may be repeated."),
     wait: bool = typer.Option(False, "--wait/--no-wait", help="Wait until they have answered."),
-    timeout: float = typer.Option(20.0, "--timeout", help="Seconds to wait."),
+    timeout: float = typer.Option(20.0, "--timeout", min=0, help="Seconds to wait."),
 ) -> None:
-    """Use a link and write at once. Example: smpchat connect LINK --alias bob -m hello"""
+    """Use a link; you can write at once, whether they are online or not."""
     from smpchat.cli.commands import handshake as commands
 
-    text = sys.stdin.read() if link == "-" else link
-    if alias is None and sys.stdin.isatty() and not _environment(context).json:
-        alias = typer.prompt("What do you call them?", err=True)
-    _run(context, lambda env: commands.connect(env, text.strip(), alias, message, wait, timeout))
+    _run(context, lambda env: commands.connect(env, link, alias, message, wait, timeout))
 
 
-@app.command()
+@app.command(rich_help_panel=TALK)
+def chat(
+    context: typer.Context,
+    who: str | None = typer.Argument(
+        None, metavar="[WHO]", help="The contact's alias; without it, whoever wrote last."
+    ),
+) -> None:
+    """Talk in this terminal. Example: smpchat chat bob"""
+    from smpchat.cli.commands import chat as commands
+
+    _run(context, lambda env: commands.chat(env, who))
+
+
+@app.command(
+    rich_help_panel=TALK,
+    epilog=_examples("smpchat send bob see you at noon", "date | smpchat send bob - --wait delivered"),
+)
 def send(
     context: typer.Context,
-    who: str = typer.Argument(help="The contact's alias."),
-    text: list[str] = typer.Argument(help="The text; - reads it from standard input."),
-    wait: str | None = typer.Option(None, "--wait", help="sent (default), delivered or none: store it only."),
-    timeout: float | None = typer.Option(None, "--timeout", help="Seconds to wait (20)."),
+    who: str = _WHO,
+    text: list[str] = typer.Argument(metavar="TEXT...", help="The text; - reads it from standard input."),
+    wait: Wait | None = _WAIT,
+    timeout: float | None = _TIMEOUT,
 ) -> None:
-    """Send a message. Example: smpchat send bob see you at noon"""
+    """Send a message."""
     from smpchat.cli.commands import messages
 
     body = _body(text)
-    _run(context, lambda env: messages.send(env, who, body, wait, timeout))
+    _run(context, lambda env: messages.send(env, who, body, wait and wait.value, timeout))
 
 
-_WAIT_CHANGE = typer.Option(None, "--wait", help="sent (default) or none: store it only.")
-_TIMEOUT = typer.Option(None, "--timeout", help="Seconds to wait (20).")
-_MESSAGE = typer.Argument(help="Number of the message; `history` shows it.")
+def _body(words: list[str]) -> str:
+    return sys.stdin.read().rstrip("\n") if words == ["-"] else " ".join(words)
 
 
-@app.command()
+@app.command(rich_help_panel=TALK)
 def reply(
     context: typer.Context,
     message: int = _MESSAGE,
-    text: list[str] = typer.Argument(help="The text; - reads it from standard input."),
-    wait: str | None = typer.Option(None, "--wait", help="sent (default), delivered or none: store it only."),
+    text: list[str] = typer.Argument(metavar="TEXT...", help="The text; - reads it from standard input."),
+    wait: Wait | None = _WAIT,
     timeout: float | None = _TIMEOUT,
 ) -> None:
     """Answer a message. Example: smpchat reply 12 yes, at noon"""
     from smpchat.cli.commands import messages
 
     body = _body(text)
-    _run(context, lambda env: messages.send(env, None, body, wait, timeout, reply_to=message))
+    _run(context, lambda env: messages.send(env, None, body, wait and wait.value, timeout, reply_to=message))
 
 
-@app.command()
+@app.command(rich_help_panel=TALK)
 def edit(
     context: typer.Context,
     message: int = _MESSAGE,
-    text: list[str] = typer.Argument(help="The new text; - reads it from standard input."),
-    wait: str | None = _WAIT_CHANGE,
+    text: list[str] = typer.Argument(metavar="TEXT...", help="The new text; - reads it from standard input."),
+    wait: WaitChange | None = _WAIT_CHANGE,
     timeout: float | None = _TIMEOUT,
 ) -> None:
     """Give a message of yours another text. Example: smpchat edit 12 see you at one"""
     from smpchat.cli.commands import messages
 
     body = _body(text)
-    _run(context, lambda env: messages.change(env, lambda service: service.edit(message, body), wait, timeout))
+    _run(context, lambda env: messages.change(env, lambda s: s.edit(message, body), wait and wait.value, timeout))
 
 
-@app.command()
+@app.command(rich_help_panel=TALK)
 def retract(
     context: typer.Context,
     message: int = _MESSAGE,
-    wait: str | None = _WAIT_CHANGE,
+    wait: WaitChange | None = _WAIT_CHANGE,
     timeout: float | None = _TIMEOUT,
 ) -> None:
     """Take a message of yours back, within 78 hours. Example: smpchat retract 12"""
     from smpchat.cli.commands import messages
 
-    _run(context, lambda env: messages.change(env, lambda service: service.retract(message), wait, timeout))
+    _run(context, lambda env: messages.change(env, lambda s: s.retract(message), wait and wait.value, timeout))
 
 
-@app.command()
+@app.command(rich_help_panel=TALK)
 def react(
     context: typer.Context,
     message: int = _MESSAGE,
-    emoji: str = typer.Argument(help="One of eight emoji."),
+    emoji: str = typer.Argument(metavar="EMOJI", help="One of eight emoji."),
     remove: bool = typer.Option(False, "--remove", help="Take it away again."),
-    wait: str | None = _WAIT_CHANGE,
+    wait: WaitChange | None = _WAIT_CHANGE,
     timeout: float | None = _TIMEOUT,
 ) -> None:
     """React to a message with an emoji. Example: smpchat react 12 👍"""
@@ -208,18 +271,16 @@ def react(
 
     _run(
         context,
-        lambda env: messages.change(env, lambda service: service.react(message, emoji, add=not remove), wait, timeout),
+        lambda env: messages.change(
+            env, lambda s: s.react(message, emoji, add=not remove), wait and wait.value, timeout
+        ),
     )
 
 
-def _body(words: list[str]) -> str:
-    return sys.stdin.read().rstrip("\n") if words == ["-"] else " ".join(words)
-
-
-@app.command()
+@app.command(rich_help_panel=TALK)
 def listen(
     context: typer.Context,
-    timeout: float | None = typer.Option(None, "--timeout", help="End after so many seconds."),
+    timeout: float | None = typer.Option(None, "--timeout", min=0, help="End after so many seconds."),
     count: int | None = typer.Option(None, "--count", min=1, help="End after so many messages."),
 ) -> None:
     """Stay online and print what comes. Example: smpchat --json listen --count 1"""
@@ -228,26 +289,10 @@ def listen(
     _run(context, lambda env: messages.listen(env, timeout, count))
 
 
-@app.command()
-def chat(context: typer.Context, who: str | None = typer.Argument(None, help="The contact's alias.")) -> None:
-    """Talk in this terminal. Example: smpchat chat bob"""
-    from smpchat.cli.commands import chat as commands
-
-    _run(context, lambda env: commands.chat(env, who))
-
-
-@app.command()
-def contacts(context: typer.Context) -> None:
-    """List contacts. Example: smpchat contacts"""
-    from smpchat.cli.commands import people
-
-    _run(context, people.contacts)
-
-
-@app.command()
+@app.command(rich_help_panel=TALK)
 def history(
     context: typer.Context,
-    who: str = typer.Argument(help="The contact's alias."),
+    who: str = _WHO,
     number: int = typer.Option(50, "-n", min=1, help="At most so many messages."),
     search: str | None = typer.Option(None, "--search", help="Only those that contain this."),
 ) -> None:
@@ -257,25 +302,52 @@ def history(
     _run(context, lambda env: messages.history(env, who, number, search))
 
 
-@app.command()
-def status(context: typer.Context, who: str | None = typer.Argument(None, help="The contact's alias.")) -> None:
+@app.command(rich_help_panel=PEOPLE)
+def contacts(context: typer.Context) -> None:
+    """List contacts. Example: smpchat contacts"""
+    from smpchat.cli.commands import people
+
+    _run(context, people.contacts)
+
+
+@app.command(rich_help_panel=PEOPLE)
+def status(
+    context: typer.Context, who: str | None = typer.Argument(None, metavar="[WHO]", help="The contact's alias.")
+) -> None:
     """Show invitations, handshakes and relays. Example: smpchat status"""
     from smpchat.cli.commands import people
 
     _run(context, lambda env: people.status(env, who))
 
 
-@app.command()
-def rename(context: typer.Context, who: str, alias: str) -> None:
+@app.command(rich_help_panel=PEOPLE)
+def rename(
+    context: typer.Context,
+    who: str = _WHO,
+    alias: str = typer.Argument(metavar="ALIAS", help="The new one; only you see it."),
+) -> None:
     """Give a contact another alias. Example: smpchat rename contact_2 bob"""
     from smpchat.cli.commands import people
 
     _run(context, lambda env: people.rename(env, who, alias))
 
 
-@app.command()
+@app.command(rich_help_panel=PEOPLE, epilog=_examples("smpchat verify bob", "smpchat verify bob 10305 73042 21841 ..."))
+def verify(
+    context: typer.Context,
+    who: str = _WHO,
+    code: list[str] = typer.Argument(None, metavar="[CODE]", help="The code they see; only its digits count."),
+) -> None:
+    """Show the security code, or compare it with the one your contact sees."""
+    from smpchat.cli.commands import people
+
+    _run(context, lambda env: people.verify(env, who, " ".join(code) if code else None))
+
+
+@app.command(rich_help_panel=PEOPLE)
 def delete(
-    context: typer.Context, who: str = typer.Argument(help="An alias, or the note, number or link of an invitation.")
+    context: typer.Context,
+    who: str = typer.Argument(metavar="WHO", help="An alias, or the note, number or link of an invitation."),
 ) -> None:
     """Delete a contact, or cancel an invitation. Example: smpchat delete bob"""
     from smpchat.cli.commands import people
@@ -283,7 +355,12 @@ def delete(
     _run(context, lambda env: people.delete(env, who))
 
 
-@app.command()
+app.add_typer(profile_app, name="profile", rich_help_panel=SETTINGS)
+app.add_typer(server_app, name="server", rich_help_panel=SETTINGS)
+app.add_typer(relay_app, name="relay", rich_help_panel=SETTINGS)
+
+
+@app.command(rich_help_panel=INSIDE)
 def demo(context: typer.Context) -> None:
     """Watch two people connect on a relay in this process. Example: smpchat demo"""
     from smpchat.cli.commands import demo as commands
@@ -300,7 +377,7 @@ def profile_show(context: typer.Context) -> None:
 
 
 @profile_app.command("set")
-def profile_set(context: typer.Context, name: str) -> None:
+def profile_set(context: typer.Context, name: str = typer.Argument(metavar="NAME")) -> None:
     """Change the name that new contacts are told. Example: smpchat profile set Alice"""
     from smpchat.cli.commands import people
 
@@ -323,6 +400,7 @@ def server_list(context: typer.Context) -> None:
     _run(context, server.show_all)
 
 
+_ADDRESS = typer.Argument(metavar="ADDRESS", help="smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT.")
 _TRANSPORT_OPTION = typer.Option(None, "--transport", help="tls, websocket or auto: TLS, else WebSocket.")
 _ITS_WS_PORT_OPTION = typer.Option(None, "--ws-port", min=1, max=65535, help="Where its WebSocket is (443).")
 
@@ -330,7 +408,7 @@ _ITS_WS_PORT_OPTION = typer.Option(None, "--ws-port", min=1, max=65535, help="Wh
 @server_app.command("add")
 def server_add(
     context: typer.Context,
-    address: str,
+    address: str = _ADDRESS,
     transport: str | None = _TRANSPORT_OPTION,
     ws_port: int | None = _ITS_WS_PORT_OPTION,
 ) -> None:
@@ -341,7 +419,7 @@ def server_add(
 
 
 @server_app.command("remove")
-def server_remove(context: typer.Context, address: str) -> None:
+def server_remove(context: typer.Context, address: str = _ADDRESS) -> None:
     """Remove a relay. Example: smpchat server remove smp://FINGERPRINT@HOST"""
     from smpchat.cli.commands import server
 
@@ -349,7 +427,7 @@ def server_remove(context: typer.Context, address: str) -> None:
 
 
 @server_app.command("use")
-def server_use(context: typer.Context, address: str) -> None:
+def server_use(context: typer.Context, address: str = _ADDRESS) -> None:
     """Use only this relay: an address, simplex or embedded. Example: smpchat server use simplex"""
     from smpchat.cli.commands import server
 
@@ -359,7 +437,9 @@ def server_use(context: typer.Context, address: str) -> None:
 @server_app.command("test")
 def server_test(
     context: typer.Context,
-    address: str | None = typer.Argument(None, help="A relay; without it, those for new invitations."),
+    address: str | None = typer.Argument(
+        None, metavar="[ADDRESS]", help="A relay; without it, those for new invitations."
+    ),
     transport: str | None = _TRANSPORT_OPTION,
     ws_port: int | None = _ITS_WS_PORT_OPTION,
 ) -> None:
@@ -371,7 +451,8 @@ def server_test(
 
 @server_app.command("socks")
 def server_socks(
-    context: typer.Context, proxy: str | None = typer.Argument(None, help="HOST:PORT, or off; shown if left out.")
+    context: typer.Context,
+    proxy: str | None = typer.Argument(None, metavar="[PROXY]", help="HOST:PORT, or off; shown if left out."),
 ) -> None:
     """Reach relays through a SOCKS5 proxy. Example: smpchat server socks 127.0.0.1:9050"""
     from smpchat.cli.commands import server
@@ -381,7 +462,8 @@ def server_socks(
 
 @server_app.command("private-routing")
 def server_private_routing(
-    context: typer.Context, setting: str | None = typer.Argument(None, help="on or off; shown if left out.")
+    context: typer.Context,
+    setting: str | None = typer.Argument(None, metavar="[on|off]", help="on or off; shown if left out."),
 ) -> None:
     """Send to other people's relays through yours. Example: smpchat server private-routing on"""
     from smpchat.cli.commands import server
@@ -434,6 +516,34 @@ def relay_status(context: typer.Context) -> None:
     _run(context, relay.status)
 
 
-def main() -> None:
-    """The program ``smpchat``."""
-    app(globals_first(sys.argv[1:]))
+def main(arguments: Sequence[str] | None = None, *, now: Callable[[], float] = time.time) -> None:
+    """The program ``smpchat``; ends with `SystemExit`.
+
+    Args:
+        arguments: Those of this process if None.
+        now: POSIX seconds.
+    """
+    program = typer.main.get_command(app)
+    assert isinstance(program, GroupWithPanels)
+    ordered = globals_first(sys.argv[1:] if arguments is None else arguments, program)
+    try:
+        status = program.main(ordered, prog_name="smpchat", standalone_mode=False, obj=now)
+    except UsageError as error:
+        status = _explain_usage(error, ordered)
+    except (typer.Abort, KeyboardInterrupt):
+        status = ExitStatus.INTERRUPTED
+    sys.exit(int(status or 0))
+
+
+def _explain_usage(error: UsageError, arguments: Sequence[str]) -> int:
+    """A command line that cannot be understood; one without a command gets the help."""
+    context: Any = error.ctx
+    command = context.command_path if context else "smpchat"
+    if not wants_json(arguments) and context and isinstance(context.command, GroupWithPanels) and not context.args:
+        if len(arguments) <= command.count(" "):
+            print(context.get_help())
+            return ExitStatus.USAGE
+    message, hint = error.format_message(), f"`{command} --help` shows how the command is used."
+    environment = Environment(Path(), "", json=wants_json(arguments))
+    environment.error(ExitStatus.USAGE, message, hint)
+    return ExitStatus.USAGE

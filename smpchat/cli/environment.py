@@ -5,68 +5,32 @@ from __future__ import annotations
 import json
 import os
 import sys
-import unicodedata
-from collections.abc import Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smpchat.cli.text import printable as printable
+
 if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
     from smpchat.chat.online import EmbeddedRelay
     from smpchat.chat.service import ChatService
-
-_SWITCHES = {"--json", "-q", "--quiet", "-v", "--verbose", "--no-color"}
-_VALUES = {"--home", "-p", "--profile", "--socks"}
-_TAKE_VALUE = {
-    "-m",
-    "--alias",
-    "--note",
-    "--server",
-    "--handshake",
-    "--timeout",
-    "--count",
-    "-n",
-    "--search",
-    "--host",
-    "--ws-port",
-    "--transport",
-}
-
-
-def globals_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with global options, which may stand anywhere before ``--``, in front of the command."""
-    front: list[str] = []
-    rest: list[str] = []
-    waiting = iter(arguments)
-    for argument in waiting:
-        if argument == "--":
-            rest += [argument, *waiting]
-        elif argument in _SWITCHES or argument.startswith(("--home=", "--profile=", "--socks=")):
-            front.append(argument)
-        elif argument in _VALUES:
-            front += [argument, *_next(waiting)]
-        elif argument in _TAKE_VALUE:
-            rest += [argument, *_next(waiting)]
-        else:
-            rest.append(argument)
-    return front + rest
-
-
-def _next(waiting: Any) -> list[str]:
-    return [value for value in [next(waiting, None)] if value is not None]
-
-
-def printable(text: str, *, lines: bool = False) -> str:
-    """Peer text made harmless for a terminal: control, format and bidi characters become visible escapes."""
-    return "".join(
-        c if c.isprintable() or (lines and c == "\n") else f"\\u{{{ord(c):x}}}"
-        for c in unicodedata.normalize("NFC", text)
-    )
+    from smpchat.home import Home
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The global options of one run."""
+    """The global options of one run, its clock, and what its streams can show.
+
+    Attributes:
+        socks: A SOCKS proxy for this run; see `ChatService`.
+        plain: Words in place of symbols, and nothing redrawn: for screen readers and simple terminals.
+        color: Whether colours are wanted; they never carry a meaning alone.
+        now: POSIX seconds.
+    """
 
     home: Path
     profile: str
@@ -74,58 +38,118 @@ class Environment:
     quiet: bool = False
     verbose: bool = False
     socks: str | None = None
-
-    @staticmethod
-    def make(
-        home: Path | None, profile: str, as_json: bool, quiet: bool, verbose: bool, socks: str | None
-    ) -> Environment:
-        """The environment; ``home`` is the platform's place for data if None."""
-        if home is None:
-            from platformdirs import user_data_path
-
-            home = user_data_path("smpchat", appauthor=False)
-        return Environment(home.absolute(), profile, as_json, quiet, verbose, socks)
+    plain: bool = False
+    color: bool = True
+    now: Callable[[], float] = time.time
 
     @property
     def relay_folder(self) -> Path:
         """Folder of the embedded relay, which all profiles of one home share."""
-        return self.home / "relay"
+        return self._home.relay_folder
 
-    def profile_folder(self, name: str | None = None) -> Path:
-        """Folder of a profile."""
-        return self.home / "profiles" / (name or self.profile)
-
-    def open(self) -> ChatService:
-        """The profile's service; made at first use. Raises `InputError` for a name that is no folder name."""
+    @property
+    def _home(self) -> Home:
         from smpchat.home import Home
 
-        return Home(self.home).open(self.profile, socks=self.socks)
+        return Home(self.home)
+
+    def profile_folder(self, name: str | None = None) -> Path:
+        """Folder of a profile. Raises `InputError` for a name that is no folder name."""
+        return self._home.profile_folder(self.profile if name is None else name)
+
+    def is_used(self) -> bool:
+        """Whether the profile has a store already."""
+        from smpchat.chat.service import DATABASE_NAME
+
+        return (self.profile_folder() / DATABASE_NAME).exists()
+
+    def open(self) -> ChatService:
+        """The profile's service; made at first use. Raises `InputError` and `StoreError`."""
+        return self._home.open(self.profile, socks=self.socks, now=self.now)
 
     def relay(self) -> EmbeddedRelay:
         """The embedded relay of this home."""
-        from smpchat.home import Home
+        return self._home.relay()
 
-        return Home(self.home).relay()
+    # -- what the streams can show ------------------------------------------------------------------------------------
 
-    def emit(self, kind: str, fields: dict[str, Any], line: str | None) -> None:
-        """Data on standard output: an object for scripts, a line for people. Flushed when it returns."""
+    @property
+    def attended(self) -> bool:
+        """Whether a person looks at standard output."""
+        return not self.json and sys.stdout.isatty()
+
+    @property
+    def redraws(self) -> bool:
+        """Whether what was printed may be drawn again in its place."""
+        return self.attended and not self.plain and os.environ.get("TERM", "dumb") not in ("dumb", "")
+
+    @property
+    def symbols(self) -> bool:
+        """Whether ticks may stand for words."""
+        return self.redraws and encodes(sys.stdout.encoding, "✓✗●·│─")
+
+    def console(self) -> Console:
+        """Standard output with styles, where it is a terminal that has them and colours are wanted."""
+        from rich.console import Console
+
+        return Console(no_color=not self.color, highlight=False, markup=False, emoji=False)
+
+    # -- output -------------------------------------------------------------------------------------------------------
+
+    def emit(self, kind: str, fields: dict[str, Any], line: str | Callable[[], RenderableType] | None) -> None:
+        """Data on standard output: an object for scripts, ``line`` for people. Flushed when it returns."""
         if self.json:
             print(json.dumps({"v": 1, "type": kind, **fields}, ensure_ascii=True), flush=True)
-        elif line is not None:
+        elif isinstance(line, str):
             print(line, flush=True)
+        elif line is not None:
+            self.show(line())
+
+    def show(self, renderable: RenderableType) -> None:
+        """Something for people on standard output; long lines are left to the terminal. Flushed when it returns."""
+        console = self.console()
+        with console.capture() as capture:
+            console.print(renderable, soft_wrap=True)
+        print(capture.get(), end="", flush=True)  # not by the console, which would end the program on a broken pipe
 
     def notice(self, sentence: str) -> None:
         """A sentence on standard error, unless ``--quiet``."""
         if not self.quiet:
-            print(sentence, file=sys.stderr, flush=True)
+            print(printable(sentence, lines=True), file=sys.stderr, flush=True)
 
     def error(self, status: int, message: str, hint: str) -> None:
         """What happened and what to do: on standard error, and as an object for scripts."""
         if self.json:
             self.emit("error", {"code": status, "message": message, "hint": hint}, None)
-        print(f"{printable(message)}\n{printable(hint)}" if hint else printable(message), file=sys.stderr, flush=True)
+        text = printable(message, lines=True)
+        print(f"{text}\n{printable(hint, lines=True)}" if hint else text, file=sys.stderr, flush=True)
 
 
-def is_terminal() -> bool:
-    """Whether a person looks at standard output."""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+def encodes(encoding: str | None, text: str) -> bool:
+    """Whether a stream with this encoding can write ``text``."""
+    try:
+        text.encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def make_environment(
+    home: Path | None,
+    profile: str,
+    *,
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    socks: str | None,
+    plain: bool,
+    color: bool,
+    now: Callable[[], float],
+) -> Environment:
+    """The environment; ``home`` is the platform's place for data if None. ``NO_COLOR`` with any value counts."""
+    if home is None:
+        from platformdirs import user_data_path
+
+        home = user_data_path("smpchat", appauthor=False)
+    color = color and not os.environ.get("NO_COLOR")
+    return Environment(home.absolute(), profile, json, quiet, verbose, socks, plain, color, now)

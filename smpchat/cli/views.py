@@ -1,41 +1,100 @@
-"""What commands print: objects for scripts (cli.md, JSON types) and lines for people. Peer text is always escaped."""
+"""What commands print: objects for scripts (cli.md, JSON types) and lines for people. Peer text is always escaped.
+
+Colours only repeat what words or symbols say. `rich` is imported where something is drawn: scripts do not wait for it.
+"""
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from smpchat.agent.handshake import ConnectionState
 from smpchat.chat.events import Notice, StateChanged, StatusChanged
-from smpchat.chat.service import ContactView, Invitation
-from smpchat.chat.store import Contact, Direction, Message
-from smpchat.cli.environment import Environment, printable
+from smpchat.chat.service import ContactView, Invitation, Verification
+from smpchat.chat.store import Contact, Direction, Message, MessageStatus
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import plural, printable, shortened
+from smpchat.cli.times import clock, day, since
 
-_MAX_QUOTE = 60
-"""Characters that are shown of a message that was answered."""
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+STEPS = {1: "invitation", 2: "confirmation", 3: "hello"}
+TICKS = {
+    MessageStatus.PENDING: "·",
+    MessageStatus.SENT: "✓",
+    MessageStatus.DELIVERED: "✓✓",
+    MessageStatus.FAILED: "✗",
+}
 _DELETED = "[deleted]"
-_STEPS = {1: "invitation", 2: "confirmation", 3: "hello"}
+_NUMBERED = 13  # columns in front of what is said in a conversation
+_STYLES = {
+    MessageStatus.PENDING: "dim",
+    MessageStatus.SENT: "dim",
+    MessageStatus.DELIVERED: "green",
+    MessageStatus.FAILED: "bold red",
+}
 
 
-def show_state(environment: Environment, event: StateChanged) -> None:
-    """A ``state`` object, or ``alice: ready, step 2 of 3 (confirmation), 35 ms``."""
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
+
+
+# -- connections ------------------------------------------------------------------------------------------------------
+
+
+def show_state(environment: Environment, state: StateChanged, line: str | None = None) -> None:
+    """A ``state`` object, or a line: `state_line` unless another is given."""
     fields = {
-        "connection": event.connection,
-        "alias": event.alias,
-        "role": event.role,
-        "variant": event.variant,
-        "step": event.step,
-        "state": event.state,
-        "elapsed_ms": event.elapsed_ms,
+        "connection": state.connection,
+        "alias": state.alias,
+        "role": state.role,
+        "variant": state.variant,
+        "step": state.step,
+        "state": state.state,
+        "elapsed_ms": state.elapsed_ms,
     }
-    if event.reason:
-        fields["reason"] = event.reason
-    name = printable(event.alias) if event.alias else f"invitation {event.connection}"
-    line = f"{name}: {event.state}, step {event.step} of 3 ({_STEPS.get(event.step, '')}), {event.elapsed_ms} ms"
-    environment.emit("state", fields, line)
+    if state.since is not None:
+        fields["since"] = _iso(state.since)
+    if state.reason:
+        fields["reason"] = state.reason
+    environment.emit("state", fields, state_line(state, environment.now()) if line is None else line)
+
+
+def state_line(state: StateChanged, now: float) -> str:
+    """``alice: ready, step 2 of 3 (confirmation), since 09:14``."""
+    name = shortened(state.alias) if state.alias else f"invitation {state.connection}"
+    began = "" if state.since is None else f", since {since(state.since, now)}"
+    return f"{name}: {state.state}, step {state.step} of 3 ({STEPS.get(state.step, '')}){began}"
+
+
+def waits_for(state: StateChanged) -> str:
+    """Who or what a connection waits for; empty if nothing."""
+    match state.state, state.role:
+        case ConnectionState.INVITED, _:
+            return "waiting for somebody to use the link"
+        case ConnectionState.JOINING, _:
+            return "waiting for the relay"
+        case ConnectionState.READY, "joiner":
+            return "waiting for their first message"
+        case ConnectionState.READY, _:
+            return "waiting for the relay"
+    return ""
 
 
 def show_contact(environment: Environment, contact: Contact, state: str, *, pq: bool) -> None:
     """A ``contact`` object, or ``alice: connected, calls themselves Alice, 2 unread``."""
+    profile = contact.profile
+    known = f", calls themselves {shortened(profile.display_name)}" if profile else ""
+    unread = f", {contact.unread} unread" if contact.unread else ""
+    gone = ", deleted the contact with you" if contact.gone else ""
+    line = f"{shortened(contact.alias)}: {state}{known}{unread}{gone}"
+    environment.emit("contact", _contact_fields(contact, state), line)
+
+
+def _contact_fields(contact: Contact, state: str) -> dict[str, Any]:
     profile = contact.profile
     fields: dict[str, Any] = {
         "alias": contact.alias,
@@ -46,10 +105,7 @@ def show_contact(environment: Environment, contact: Contact, state: str, *, pq: 
     }
     if contact.gone:
         fields["gone"] = True
-    known = f", calls themselves {printable(profile.display_name)}" if profile else ""
-    unread = f", {contact.unread} unread" if contact.unread else ""
-    gone = ", deleted the contact with you" if contact.gone else ""
-    environment.emit("contact", fields, f"{printable(contact.alias)}: {state}{known}{unread}{gone}")
+    return fields
 
 
 def show_view(environment: Environment, view: ContactView) -> None:
@@ -57,21 +113,95 @@ def show_view(environment: Environment, view: ContactView) -> None:
     show_contact(environment, view.contact, view.state.state, pq=view.pq)
 
 
-def show_message(environment: Environment, message: Message, *, numbered: bool = False) -> None:
-    """A ``message`` object, or ``to alice: text  (sent)``, behind the message's number where that is wanted."""
+def show_contacts(environment: Environment, views: list[ContactView]) -> None:
+    """``contact`` objects, or a table."""
+    if environment.json:
+        for view in views:
+            show_view(environment, view)
+    elif views:
+        environment.show(contacts_table(environment, views))
+
+
+def contacts_table(environment: Environment, views: list[ContactView]) -> Table:
+    """Alias, state, what is unread or pending, and the name that the contact chose, or who is waited for."""
+    from rich.text import Text
+
+    table = _table("Alias", "State", "Unread", "Pending", "Calls themselves")
+    now = environment.now()
+    for view in views:
+        profile, state = view.contact.profile, view.state
+        waiting = waits_for(state)
+        if waiting and state.since is not None:
+            waiting += f" since {since(state.since, now)}"
+        about = Text(shortened(profile.display_name, 40)) if profile else Text(waiting, "dim")
+        if view.verified:
+            about.append(" (verified)", "green")
+        if view.contact.gone:
+            about.append(" (deleted the contact with you)", "bold")
+        table.add_row(
+            Text(shortened(view.alias), "bold"),
+            Text(state.state, "bold red" if state.state == ConnectionState.FAILED else ""),
+            Text(str(view.contact.unread or ""), "bold"),
+            Text(str(view.pending or "")),
+            about,
+        )
+    return table
+
+
+def _table(*headings: str) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    for heading in headings:
+        table.add_column(Text(heading, "dim"), no_wrap=heading != headings[-1], justify="left", overflow="fold")
+    return table
+
+
+def show_invitation(environment: Environment, invitation: Invitation, suggested: str) -> None:
+    """An ``invitation`` object, or the link and the exact command for the other person.
+
+    Args:
+        suggested: The alias that the command gives us on the other side.
+    """
+    link = invitation.link or ""
+    command = f"smpchat connect {shlex.quote(link)} --alias {shlex.quote(suggested)}"
+    fields: dict[str, Any] = {"connection": invitation.connection, "link": link, "command": command}
+    if invitation.note is not None:
+        fields["note"] = invitation.note
+    environment.emit("invitation", fields, f"{link}\n\nGive them the link, or this command:\n\n  {command}\n")
+
+
+def verification_lines(found: Verification, *, asked: bool, command: str) -> str:
+    """The security code and what to do with it; or, if it was not ``asked`` for but compared, that it is right."""
+    name = shortened(found.contact)
+    if not asked:
+        return f"Verified: you and {name} see the same security code."
+    groups = found.code.split()
+    rows = "\n".join("  " + " ".join(groups[at : at + 8]) for at in range(0, len(groups), 8))
+    state = "verified" if found.verified else "not verified yet"
+    return (
+        f"Security code with {name} ({state}):\n\n{rows}\n\n"
+        f"Compare it with what {name} sees, over a call or face to face; then: {command}"
+    )
+
+
+# -- messages ---------------------------------------------------------------------------------------------------------
+
+
+def message_fields(message: Message) -> dict[str, Any]:
+    """Fields of a ``message`` object."""
     fields: dict[str, Any] = {
         "contact": message.contact,
         "direction": message.direction,
         "id": message.id,
         "text": message.text,
-        "sent_at": datetime.fromtimestamp(message.sent_at, UTC).isoformat().replace("+00:00", "Z"),
+        "sent_at": _iso(message.sent_at),
         "status": message.status,
     }
     if message.reason:
         fields["reason"] = message.reason
-    fields |= change_fields(message)
-    line = message_line(message)
-    environment.emit("message", fields, f"{message.id:>4}  {line}" if numbered else line)
+    return fields | change_fields(message)
 
 
 def change_fields(message: Message) -> dict[str, Any]:
@@ -91,31 +221,43 @@ def change_fields(message: Message) -> dict[str, Any]:
     return fields
 
 
+def show_message(environment: Environment, message: Message) -> None:
+    """A ``message`` object, or ``to alice: text  (sent)``."""
+    environment.emit("message", message_fields(message), lambda: message_text(environment, message))
+
+
 def message_line(message: Message) -> str:
-    """A message for people; a continued line is indented, so that no text can pass for another message."""
-    text = quote_line(message) + (_DELETED if message.deleted else printable(message.text, lines=True))
-    marks = change_marks(message)
-    text = f"{text}  ({marks})" if marks else text
-    text = text.replace("\n", "\n    ")
-    if message.direction is Direction.RECEIVED:
-        return f"{printable(message.contact)}: {text}"
-    return f"to {printable(message.contact)}: {text}  ({message.status})"
-
-
-def quote_line(message: Message) -> str:
-    """``> what it answers`` on a line of its own in front of a reply; empty for any other message."""
-    if message.reply_to is None:
-        return ""
-    quoted = message.reply_to.text.split("\n", 1)[0]
-    shown = (
-        _DELETED
-        if message.reply_to.deleted
-        else printable(quoted if len(quoted) <= _MAX_QUOTE else quoted[: _MAX_QUOTE - 1] + "…")
+    """A message in words, without colours."""
+    return f"{_heading(message)}: {_said(message, 4)}" + (
+        "" if message.direction is Direction.RECEIVED else f"  ({message.status})"
     )
-    return f"> {'you' if message.reply_to.direction is Direction.SENT else 'they'}: {shown}\n"
 
 
-def change_marks(message: Message) -> str:
+def _heading(message: Message) -> str:
+    alias = shortened(message.contact)
+    return alias if message.direction is Direction.RECEIVED else f"to {alias}"
+
+
+def _said(message: Message, columns: int) -> str:
+    """What a message says, what it answers and what became of it.
+
+    Continued lines are indented by so many columns, so that none of them can pass for another message.
+    """
+    text = _quote_line(message) + (_DELETED if message.deleted else printable(message.text, lines=True))
+    marks = _change_marks(message)
+    return (f"{text}  ({marks})" if marks else text).replace("\n", "\n" + " " * columns)
+
+
+def _quote_line(message: Message) -> str:
+    """``> what it answers`` on a line of its own in front of a reply; empty for any other message."""
+    quoted = message.reply_to
+    if quoted is None:
+        return ""
+    shown = _DELETED if quoted.deleted else shortened(quoted.text.split("\n", 1)[0])
+    return f"> {'you' if quoted.direction is Direction.SENT else 'they'}: {shown}\n"
+
+
+def _change_marks(message: Message) -> str:
     """``edited, 👍 from you``: what became of a message after it was sent."""
     marks = ["edited"] if message.edited and not message.deleted else []
     marks += [
@@ -124,12 +266,73 @@ def change_marks(message: Message) -> str:
     return ", ".join(marks)
 
 
+def message_text(environment: Environment, message: Message) -> Text:
+    """A message of `listen`, `send` and `connect`."""
+    from rich.text import Text
+
+    received = message.direction is Direction.RECEIVED
+    text = Text.assemble((_heading(message), "bold" if received else "dim"), ": ", _said(message, 4))
+    return text if received else text.append("  ").append_text(tick(environment, message))
+
+
+def tick(environment: Environment, message: Message) -> Text:
+    """The status of a message of ours: ``✓✓`` where the terminal has it, else ``(delivered)``; why it failed."""
+    from rich.text import Text
+
+    mark = TICKS.get(message.status, "") if environment.symbols else f"({message.status})"
+    text = Text(mark, _STYLES.get(message.status, ""))
+    if message.status is MessageStatus.FAILED and message.reason:
+        text.append(f" {printable(message.reason)}")
+    return text
+
+
+def conversation(environment: Environment, messages: list[Message], previous: Message | None = None) -> list[Text]:
+    """Lines of a conversation: a separator wherever a day begins, then time, who and text.
+
+    Args:
+        previous: The message shown last, which decides whether the first separator is needed.
+    """
+    from rich.text import Text
+
+    lines = []
+    today = day(previous.sent_at) if previous else None
+    for message in messages:
+        if day(message.sent_at) != today:
+            today = day(message.sent_at)
+            rule = "─── " if environment.symbols else "--- "
+            lines.append(Text(f"{rule}{today}{rule[::-1]}", "dim"))
+        lines.append(spoken(environment, message))
+    return lines
+
+
+def show_history(environment: Environment, messages: list[Message]) -> None:
+    """``message`` objects, or the lines of a `conversation`."""
+    if environment.json:
+        for message in messages:
+            show_message(environment, message)
+    else:
+        for line in conversation(environment, messages):
+            environment.show(line)
+
+
+def spoken(environment: Environment, message: Message) -> Text:
+    """``  12  09:14  bob: hello``, or ``  13  09:15  you: hello back  ✓✓``: number first."""
+    from rich.text import Text
+
+    received = message.direction is Direction.RECEIVED
+    who = (shortened(message.contact), "bold") if received else ("you", "dim")
+    when = f"{message.id:>4}  {clock(message.sent_at)}"
+    text = Text.assemble((when, "dim"), "  ", who, ": ", _said(message, _NUMBERED))
+    return text if received else text.append("  ").append_text(tick(environment, message))
+
+
 def show_status(environment: Environment, event: StatusChanged) -> None:
     """A ``status`` object, or ``message 3 to alice: delivered``."""
     fields: dict[str, Any] = {"id": event.id, "contact": event.contact, "status": event.status}
     if event.reason:
         fields["reason"] = event.reason
-    environment.emit("status", fields, f"message {event.id} to {printable(event.contact)}: {event.status}")
+    why = f" ({printable(event.reason)})" if event.reason else ""
+    environment.emit("status", fields, f"message {event.id} to {shortened(event.contact)}: {event.status}{why}")
 
 
 def show_notice(environment: Environment, event: Notice) -> None:
@@ -137,11 +340,11 @@ def show_notice(environment: Environment, event: Notice) -> None:
     environment.notice(printable(event.sentence))
 
 
-def show_invitation(environment: Environment, invitation: Invitation) -> None:
-    """An ``invitation`` object, or the link and the exact command for the other person."""
-    link = invitation.link or ""
-    command = f"smpchat connect '{link}' --alias NAME"
-    fields: dict[str, Any] = {"connection": invitation.connection, "link": link, "command": command}
-    if invitation.note is not None:
-        fields["note"] = invitation.note
-    environment.emit("invitation", fields, f"{link}\n\nGive them this command:\n  {command}")
+def unread_summary(counts: dict[str, int]) -> str:
+    """``bob 2, carol 1``; empty if nothing is unread."""
+    return ", ".join(f"{shortened(alias, 20)} {count}" for alias, count in counts.items())
+
+
+def pending_line(alias: str, pending: int) -> str:
+    """``bob: 2 messages pending``."""
+    return f"{shortened(alias)}: {plural(pending, 'message')} pending"

@@ -110,8 +110,6 @@ def test_reply(copy: Path) -> None:
         (["edit", "1", ""], "There is nothing to send"),
         (["react", "1", "\U0001f4a9"], "SimpleX apps do not take this as a reaction."),
         (["react", "1", REACTIONS[0], "--remove"], "Message 1 has no"),
-        (["edit", "1", "hello", "--wait", "delivered"], "`--wait delivered` is unknown."),
-        (["reply", "1", "hello", "--wait", "read"], "`--wait read` is unknown."),
     ],
 )
 def test_what_is_refused_says_why_and_stores_nothing(home: Path, arguments: list[str], sentence: str) -> None:

@@ -2,53 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import shlex
+import sys
+from asyncio import CancelledError
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
-from smpchat.agent.handshake import Variant
+from smpchat.agent.handshake import ConnectionState, Variant
 from smpchat.chat import events
-from smpchat.chat.errors import InputError
+from smpchat.chat.contact import alias_from_name
+from smpchat.chat.errors import ChatError
 from smpchat.chat.online import online
-from smpchat.chat.service import ChatService, Invitation
+from smpchat.chat.service import ChatService, Invitation, check_link
 from smpchat.chat.store import MessageStatus
 from smpchat.cli import views
-from smpchat.cli.environment import Environment, is_terminal
+from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.qr import show_qr
+from smpchat.cli.steps import HOLDING, StepView
+from smpchat.cli.text import plural, printable, sentence, shortened
 from smpchat.cli.waiting import RELAY_TIMEOUT, RelayDown, flush, until
 from smpchat.transport.base import TransportError
 
 _FOR_EVER = float("inf")
-_VARIANTS = {v.value: v for v in (Variant.INSTANT, Variant.THREE_STEP, Variant.STANDARD)}
 
 
-class Steps:
-    """Prints the state lines of one connection as they come."""
+class _Feed:
+    """Brings the events of one connection to its view, and tells the state reached."""
 
-    def __init__(self, environment: Environment, service: ChatService, connection: int) -> None:
-        self._environment, self._service, self._connection = environment, service, connection
-        self._shown: tuple[str, int] | None = None
+    def __init__(self, service: ChatService, view: StepView, connection: int, after: int) -> None:
+        self._service, self._view = service, view
+        self._connection, self._after = connection, after
+        self.state: events.StateChanged | None = None
 
-    def show(self) -> events.StateChanged:
-        """The state now; printed if it is another than the one before."""
-        state = self._service.state(self._connection)
-        if (state.state, state.step) != self._shown:
-            self._shown = (state.state, state.step)
-            views.show_state(self._environment, state)
-        return state
-
-
-def _until_state(
-    steps: Steps, enough: Callable[[events.StateChanged], bool]
-) -> Callable[[], events.StateChanged | None]:
-    def look() -> events.StateChanged | None:
-        state = steps.show()
-        return state if enough(state) or state.is_final else None
-
-    return look
+    def look(self) -> events.StateChanged | None:
+        """The state now, once anything is known of the connection; what is new was shown."""
+        for number, event in self._service.events_after(self._after):
+            self._after = number
+            if isinstance(event, events.StateChanged) and event.connection == self._connection:
+                self._view.observe(event)
+                self.state = event
+        self._view.tick()
+        return self.state
 
 
-def _unreachable(error: RelayDown | None, kept: str) -> CommandFailed:
-    because = f": {error}" if error else ""
-    return CommandFailed(ExitStatus.NETWORK, f"The relay cannot be reached{because.rstrip('.')}.", kept)
+@contextlib.contextmanager
+def _interrupted(message: str, hint: Callable[[], str]) -> Iterator[None]:
+    """What Ctrl-C means while the block waits."""
+    try:
+        yield
+    except CancelledError:  # by asyncio.run, which leaves the meaning to us
+        raise CommandFailed(ExitStatus.INTERRUPTED, message, hint()) from None
+
+
+def _unreachable(error: RelayDown | None, hint: str) -> CommandFailed:
+    return CommandFailed(ExitStatus.NETWORK, sentence(str(error or "the relay cannot be reached")), hint)
+
+
+def _failed(state: events.StateChanged, hint: str) -> CommandFailed:
+    """The sentences of a failed handshake: what happened, and what to do about it."""
+    happened, _, advice = (state.reason or "The connection failed.").partition(". ")
+    return CommandFailed(ExitStatus.REFUSED, sentence(happened), sentence(advice) or hint)
+
+
+# -- invite -----------------------------------------------------------------------------------------------------------
 
 
 async def invite(
@@ -61,57 +80,92 @@ async def invite(
     qr: bool | None,
 ) -> int:
     """Make a link, print it, and perhaps wait until it was used."""
-    if variant not in _VARIANTS:
-        raise InputError(f"There is no handshake {variant!r}.", f"Choose one of: {', '.join(_VARIANTS)}.")
-    wait = is_terminal() and not environment.json if wait is None else wait
-    service = environment.open()
-    if server is not None:
-        service.use_servers([server])
-    try:
+    with contextlib.closing(environment.open()) as service:
+        if server is not None:
+            service.use_servers([server])
         if not service.servers():
             await _start_relay(environment)
-        connection = service.invite(note, _VARIANTS[variant])
-        async with online(service, environment.relay()):
-            invitation, down = None, None
-            try:
-                invitation = await until(service, lambda: _with_link(service, connection), RELAY_TIMEOUT)
-            except RelayDown as error:
-                down = error
-            ended = None
-            if invitation is not None:
-                views.show_invitation(environment, invitation)
-                if qr if qr is not None else is_terminal() and not environment.json:
-                    _show_qr(environment, invitation.link or "")
-                if not service.servers():
-                    environment.notice(
-                        "Only this computer can reach the relay of this link; to reach others: `server use simplex`"
-                    )
-                if wait:
-                    environment.notice("Waiting for the link to be used. Ctrl-C leaves it valid.")
-                    steps = Steps(environment, service, connection)
-                    try:
-                        ended = await until(
-                            service, _until_state(steps, lambda s: False), _FOR_EVER if patience is None else patience
-                        )
-                    except RelayDown as error:
-                        down = error
-                await flush(service)
-        if invitation is None:
-            service.delete(str(connection))
-            raise _unreachable(down, "Start it with `smpchat relay start`, or choose another: `smpchat server use`.")
-        if wait and ended is None:
-            if down is not None:
-                raise _unreachable(down, "The invitation stays valid: run `smpchat listen` to go on waiting.")
-            raise CommandFailed(
-                ExitStatus.TIMEOUT,
-                "Nobody used the link yet.",
-                "The invitation stays valid: run `smpchat listen` to go on waiting.",
-            )
-        if ended is not None and ended.state == "failed":
-            raise CommandFailed(ExitStatus.REFUSED, ended.reason or "The connection failed.", "Make a new invitation.")
+        after = service.last_event()
+        connection = service.invite(note, Variant(variant))
+        waiting = environment.attended if wait is None else wait
+        await _Inviting(environment, service, connection, after).run(waiting, patience, qr)
         return ExitStatus.OK
-    finally:
-        service.close()
+
+
+class _Inviting:
+    """One run of `invite`, from the queue at the relay to the end of the waiting."""
+
+    def __init__(self, environment: Environment, service: ChatService, connection: int, after: int) -> None:
+        self._environment, self._service = environment, service
+        self._connection, self._after = connection, after
+
+    async def run(self, wait: bool, patience: float | None, qr: bool | None) -> None:
+        down, ended = None, None
+        invitation: Invitation | None = None
+        with _interrupted("Interrupted.", self._how_to_go_on):
+            async with online(self._service, self._environment.relay()):
+                try:
+                    invitation = await until(self._service, self._made, RELAY_TIMEOUT)
+                    if invitation is not None:
+                        self._show(invitation, qr)
+                        if wait:
+                            ended = await self._wait(invitation, _FOR_EVER if patience is None else patience)
+                except RelayDown as error:
+                    down = error
+                await flush(self._service)
+        if invitation is None:
+            self._service.delete(str(self._connection))
+            raise _unreachable(down, "Start it with `smpchat relay start`, or choose another: `smpchat server use`.")
+        if wait:
+            self._explain(ended, down)
+
+    def _made(self) -> Invitation | None:
+        invitation = self._service.invitation(self._connection)
+        return invitation if invitation is not None and invitation.link else None
+
+    def _show(self, invitation: Invitation, qr: bool | None) -> None:
+        environment = self._environment
+        views.show_invitation(environment, invitation, own_alias(self._service))
+        if environment.attended if qr is None else qr:
+            show_qr(environment, invitation.link or "", qr_image(environment, invitation.connection))
+        if not self._service.servers():
+            environment.notice(
+                "Only this computer can reach the relay of this link; to reach others: `smpchat server use simplex`."
+            )
+
+    async def _wait(self, invitation: Invitation, patience: float) -> events.StateChanged | None:
+        self._environment.notice("Ctrl-C stops waiting; the link stays valid.\n")
+        title = shortened(invitation.note) if invitation.note else f"Invitation {self._connection}"
+        with StepView(self._environment, title) as view:
+            feed = _Feed(self._service, view, self._connection, self._after)
+
+            def ended() -> events.StateChanged | None:
+                state = feed.look()
+                return state if state is not None and state.is_final else None
+
+            return await until(self._service, ended, patience)
+
+    def _explain(self, ended: events.StateChanged | None, down: RelayDown | None) -> None:
+        """What came of the waiting."""
+        still_valid = "The invitation stays valid: run `smpchat listen` to go on waiting."
+        if ended is None and down is not None:
+            raise _unreachable(down, still_valid)
+        if ended is None:
+            raise CommandFailed(ExitStatus.TIMEOUT, "Nobody used the link yet.", still_valid)
+        qr_image(self._environment, self._connection).unlink(missing_ok=True)
+        if ended.state != ConnectionState.CONNECTED:
+            raise _failed(ended, "Make a new invitation with `smpchat invite`.")
+        alias = ended.alias or ""
+        unread = self._service.contact(alias).contact.unread
+        came = f" {plural(unread, 'message')} came with it." if unread else ""
+        self._environment.notice(f"\nConnected with {shortened(alias)}.{came} Talk: smpchat chat {shlex.quote(alias)}")
+
+    def _how_to_go_on(self) -> str:
+        number = self._connection
+        return (
+            "The invitation stays valid. Go on waiting with `smpchat listen`, see its link again with"
+            f" `smpchat status`, or cancel it with `smpchat delete {number}`."
+        )
 
 
 async def _start_relay(environment: Environment) -> None:
@@ -125,80 +179,109 @@ async def _start_relay(environment: Environment) -> None:
         ) from error
 
 
-def _with_link(service: ChatService, connection: int) -> Invitation | None:
-    invitation = service.invitation(connection)
-    return invitation if invitation is not None and invitation.link else None
+def own_alias(service: ChatService) -> str:
+    """What the other person may call us: our name as an alias."""
+    return alias_from_name(service.own_profile().display_name, lambda _: False)
 
 
-def _show_qr(environment: Environment, link: str) -> None:
-    import shutil
-
-    import segno
-
-    code = segno.make(link, error="l")
-    width, height = code.symbol_size(border=2)
-    columns, rows = shutil.get_terminal_size()
-    if width <= columns and height // 2 < rows:
-        code.terminal(border=2, compact=True)
-        return
-    path = environment.profile_folder() / "invitation.png"
-    path.touch(mode=0o600)
-    code.save(str(path), scale=4)
-    environment.notice(f"The QR code does not fit this terminal; it is in {path}")
+def qr_image(environment: Environment, connection: int) -> Path:
+    """Where the QR code of an invitation is saved if no terminal can show it."""
+    return environment.profile_folder() / f"invitation-{connection}.png"
 
 
-async def connect(
+# -- connect ----------------------------------------------------------------------------------------------------------
+
+
+def connect(
+    environment: Environment, link: str, alias: str | None, texts: Sequence[str], wait: bool, patience: float
+) -> Coroutine[Any, Any, int]:
+    """Join a link; ends when texts may be sent, or with ``wait`` when the other side has answered."""
+    text = sys.stdin.read() if link == "-" else link
+    check_link(text)  # before anything is made or asked for
+    if alias is None and link != "-" and environment.attended and sys.stdin.isatty():
+        alias = _ask_alias(environment)
+    return _connect(environment, text, alias, texts, wait, patience)
+
+
+def _ask_alias(environment: Environment) -> str | None:
+    """Ask until the answer can be an alias; None at the end of input."""
+    with contextlib.closing(environment.open()) as service:
+        while True:
+            print("What do you call them? ", end="", file=sys.stderr, flush=True)
+            answer = sys.stdin.readline()
+            if not answer:
+                return None
+            try:
+                return service.free_alias(answer)
+            except ChatError as error:
+                print(f"{printable(str(error))} {error.hint}", file=sys.stderr)
+
+
+async def _connect(
     environment: Environment, link: str, alias: str | None, texts: Sequence[str], wait: bool, patience: float
 ) -> int:
-    """Join a link; ends when texts may be sent, or with ``wait`` when the other side has answered."""
-    service = environment.open()
-    try:
+    with contextlib.closing(environment.open()) as service:
+        after = service.last_event()
         contact = service.connect(link, alias, texts)
         if alias is None:
             environment.notice(f"The contact is called {contact.alias}; `smpchat rename` changes that.")
         unsent = [m.id for m in service.history(contact.alias, max(len(texts), 1))][-len(texts) :] if texts else []
-        steps = Steps(environment, service, contact.connection_id)
+        ended, down = None, None
 
-        def sent(state: events.StateChanged) -> bool:
-            if state.state not in ("ready", "connected") or (wait and state.state != "connected"):
+        def enough(state: events.StateChanged) -> bool:
+            if state.state not in (ConnectionState.READY, ConnectionState.CONNECTED):
                 return False
-            if state.variant in ("three-step", "standard") and state.state == "ready":
+            if wait:
+                return state.state == ConnectionState.CONNECTED
+            if state.variant in HOLDING and state.state == ConnectionState.READY:
                 return True
             return all(m is None or m.status is not MessageStatus.PENDING for m in map(service.message, unsent))
 
-        def look() -> events.StateChanged | None:
-            state = steps.show()
-            return state if sent(state) or state.state in ("failed", "deleted") else None
+        with _interrupted(
+            "Interrupted.", lambda: "The join and its texts are kept: `smpchat listen` goes on with them."
+        ):
+            async with online(service, environment.relay()):
+                with StepView(environment, contact.alias) as view:
+                    feed = _Feed(service, view, contact.connection_id, after)
 
-        ended, down = None, None
-        async with online(service, environment.relay()):
-            try:
-                ended = await until(service, look, patience)
-            except RelayDown as error:
-                down = error
-            if ended is not None:
-                await flush(service)
+                    def look() -> events.StateChanged | None:
+                        state = feed.look()
+                        return state if state is not None and (state.is_final or enough(state)) else None
+
+                    try:
+                        ended = await until(service, look, patience)
+                    except RelayDown as error:
+                        down = error
+                if ended is not None:
+                    await flush(service)
         for number in unsent:
             message = service.message(number)
             if message is not None:
                 views.show_message(environment, message)
-        if ended is not None and ended.state == "failed":
+        reached = ended or feed.state
+        if reached is not None and reached.state in (ConnectionState.FAILED, ConnectionState.DELETED):
+            raise _failed(reached, "Ask for a new link.")
+        if ended is not None:
+            _what_next(environment, contact.alias, ended)
+            return ExitStatus.OK
+        if wait and down is None and reached is not None and reached.state == ConnectionState.READY:
             raise CommandFailed(
-                ExitStatus.REFUSED,
-                ended.reason or "The connection failed.",
-                "Ask for a new link, then delete this one.",
+                ExitStatus.TIMEOUT,
+                f"{contact.alias} has not answered yet.",
+                "You can write already; run `smpchat listen` to see the answer.",
             )
-        if ended is None:
-            state = service.state(contact.connection_id).state
-            if wait and down is None and state in ("ready", "connected"):
-                raise CommandFailed(
-                    ExitStatus.TIMEOUT,
-                    f"{contact.alias} has not answered yet.",
-                    "You can write already; run `smpchat listen` to see the answer.",
-                )
-            raise _unreachable(
-                down, "The join and its texts are kept, and tried again by the next command that goes online."
-            )
-        return ExitStatus.OK
-    finally:
-        service.close()
+        raise _unreachable(
+            down, "The join and its texts are kept, and tried again by the next command that goes online."
+        )
+
+
+def _what_next(environment: Environment, alias: str, state: events.StateChanged) -> None:
+    """The sentences after a join: *ready* comes first, then what will happen by itself."""
+    name = shortened(alias)
+    if state.state == ConnectionState.CONNECTED:
+        then = f"Connected: you and {name} have each other's profile."
+    elif state.variant in HOLDING:
+        then = f"Ready: what you write to {name} is kept, and sent as soon as they have answered."
+    else:
+        then = f"Ready: you can write to {name} now. Their name and answers come once they are online."
+    environment.notice(f"{then} Talk: smpchat chat {shlex.quote(alias)}")

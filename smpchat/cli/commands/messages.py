@@ -14,6 +14,7 @@ from smpchat.chat.store import Message, MessageStatus
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.text import sentence
 from smpchat.cli.waiting import RELAY_TIMEOUT, Wait, flush, settle
 
 
@@ -112,10 +113,9 @@ async def _deliver(
         because = reason() or "The contact was deleted."
         raise CommandFailed(ExitStatus.REFUSED, because, "`smpchat status` shows the contact's connection.")
     if waited.trouble is not None:
-        because = f": {waited.trouble}".rstrip(".") if waited.trouble else ""
         raise CommandFailed(
             ExitStatus.NETWORK,
-            f"The relay cannot be reached{because}.",
+            sentence(waited.trouble or "the relay cannot be reached"),
             "The message is kept, and sent by the next command that goes online.",
         )
     if not waited.enough:
@@ -181,11 +181,12 @@ def _show_event(environment: Environment, event: events.ChatEvent) -> None:
 
 
 def history(environment: Environment, who: str, limit: int, search: str | None) -> int:
-    """Print the last messages of a conversation."""
+    """Print the last messages of a conversation; nothing for a profile that was never used."""
+    if not environment.is_used():
+        return ExitStatus.OK
     service = environment.open()
     try:
-        for message in service.history(who, limit, search):
-            views.show_message(environment, message, numbered=True)
+        views.show_history(environment, service.history(who, limit, search))
         return ExitStatus.OK
     finally:
         service.close()

@@ -1,72 +1,124 @@
-"""``contacts``, ``status``, ``rename``, ``delete`` and ``profile``."""
+"""``contacts``, ``status``, ``rename``, ``verify``, ``delete`` and ``profile``."""
 
 from __future__ import annotations
 
+import shlex
+from contextlib import closing
+from dataclasses import replace
+
 from smpchat.chat.online import online
+from smpchat.chat.service import ChatService, ContactView, Status
 from smpchat.cli import views
+from smpchat.cli.commands.handshake import own_alias, qr_image
 from smpchat.cli.commands.relay import show_relay
-from smpchat.cli.environment import Environment, printable
+from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.steps import Progress, draw, steps_table
+from smpchat.cli.text import printable, shortened
+from smpchat.cli.times import since
 from smpchat.cli.waiting import RelayDown, until
 
 _DELETE_TIMEOUT = 5.0
+_FIRST_STEPS = "Nothing here yet: `smpchat invite` makes a link for somebody, `smpchat connect` uses one."
 
 
 def contacts(environment: Environment) -> int:
     """Print all contacts."""
-    service = environment.open()
-    try:
-        for view in service.contacts():
-            views.show_view(environment, view)
-        return ExitStatus.OK
-    finally:
-        service.close()
+    if environment.is_used():
+        with closing(environment.open()) as service:
+            found = service.contacts()
+            views.show_contacts(environment, found)
+            if found:
+                return ExitStatus.OK
+    if environment.attended:
+        environment.notice(_FIRST_STEPS)
+    return ExitStatus.OK
+
+
+# -- status -----------------------------------------------------------------------------------------------------------
 
 
 def status(environment: Environment, who: str | None) -> int:
-    """Print invitations, handshakes and relays."""
-    service = environment.open()
-    try:
-        if who is not None:
-            view = service.contact(who)
-            views.show_state(environment, view.state)
-            if view.state.reason:
-                environment.notice(printable(view.state.reason))
-            if view.pending:
-                environment.notice(f"{view.pending} pending")
-            return ExitStatus.OK
-        found = service.status()
-        for invitation in found.invitations:
-            if invitation.link:
-                views.show_invitation(environment, invitation)
-        for state in found.connections:
-            views.show_state(environment, state)
-        for alias, pending in found.pending.items():
-            environment.notice(f"{printable(alias)}: {pending} pending")
-        for trouble in found.troubles.values():
-            environment.notice(f"{trouble.server} cannot be reached: {printable(trouble.error)}")
-        show_relay(environment)
+    """Print invitations, handshakes and relays, or all about one contact."""
+    if not environment.is_used():
+        if environment.attended:
+            environment.notice(_FIRST_STEPS)
         return ExitStatus.OK
-    finally:
-        service.close()
+    with closing(environment.open()) as service:
+        if who is not None:
+            _show_one(environment, service, service.contact(who))
+        else:
+            _show_all(environment, service, service.status())
+        return ExitStatus.OK
+
+
+def _show_one(environment: Environment, service: ChatService, view: ContactView) -> None:
+    if environment.json:
+        views.show_state(environment, view.state)
+    else:
+        environment.show(steps_table(draw(Progress(view.state), view.alias, environment)))
+    if view.state.reason:
+        environment.notice(view.state.reason)
+    if view.pending:
+        environment.notice(views.pending_line(view.alias, view.pending))
+    relay = service.relay_of(view.contact.connection_id)
+    trouble = service.status().troubles.get(relay) if relay else None
+    if trouble:
+        environment.notice(_trouble_line(environment, trouble.server, trouble.error, trouble.next_try_at))
+
+
+def _show_all(environment: Environment, service: ChatService, found: Status) -> None:
+    waiting = {invitation.connection for invitation in found.invitations}
+    for invitation in found.invitations:
+        if invitation.link:
+            if not environment.json:
+                note = f" for {printable(invitation.note)}" if invitation.note else ""
+                environment.show(f"Invitation {invitation.connection}{note}, not used yet:\n")
+            views.show_invitation(environment, invitation, own_alias(service))
+    for state in found.connections:
+        if environment.json or state.connection not in waiting:
+            views.show_state(environment, state)
+    for alias, pending in found.pending.items():
+        environment.notice(views.pending_line(alias, pending))
+    for trouble in found.troubles.values():
+        environment.notice(_trouble_line(environment, trouble.server, trouble.error, trouble.next_try_at))
+    show_relay(environment)
+
+
+def _trouble_line(environment: Environment, server: str, error: str, next_try_at: float | None) -> str:
+    now = environment.now()
+    again = f" Next try: {since(next_try_at, now)}." if next_try_at is not None and next_try_at > now else ""
+    return f"{shortened(server, 100)} cannot be reached: {printable(error).rstrip('.')}.{again}"
+
+
+# -- one contact ------------------------------------------------------------------------------------------------------
 
 
 def rename(environment: Environment, who: str, alias: str) -> int:
     """Give a contact another alias."""
-    service = environment.open()
-    try:
+    with closing(environment.open()) as service:
         contact = service.rename(who, alias)
         views.show_view(environment, service.contact(contact.alias))
         return ExitStatus.OK
-    finally:
-        service.close()
+
+
+def verify(environment: Environment, who: str, code: str | None) -> int:
+    """Print the security code, or compare it with the one that the contact sees."""
+    with closing(environment.open()) as service:
+        found = service.verification(who) if code is None else service.verify(who, code)
+        environment.emit(
+            "verification",
+            {"contact": found.contact, "code": found.code, "verified": found.verified},
+            views.verification_lines(found, asked=code is None, command=f"smpchat verify {shlex.quote(who)} CODE"),
+        )
+        return ExitStatus.OK
 
 
 async def delete(environment: Environment, who: str) -> int:
     """Delete a contact or cancel an invitation, here and at its relay."""
-    service = environment.open()
-    try:
+    with closing(environment.open()) as service:
         connection = service.delete(who)
+        qr_image(environment, connection).unlink(missing_ok=True)
         async with online(service, environment.relay()):
             try:
                 gone = await until(service, lambda: service.is_forgotten(connection) or None, _DELETE_TIMEOUT)
@@ -77,32 +129,27 @@ async def delete(environment: Environment, who: str) -> int:
         else:
             environment.notice("Deleted here; its relay is told by the next command that reaches it.")
         return ExitStatus.OK
-    finally:
-        service.close()
+
+
+# -- profiles ---------------------------------------------------------------------------------------------------------
 
 
 def profile_show(environment: Environment, name: str | None = None) -> int:
     """Print the profile, after giving it another name if one is given."""
-    service = environment.open()
-    try:
+    with closing(environment.open()) as service:
         profile = service.own_profile() if name is None else service.set_profile(name)
         _show_profile(environment, environment.profile, profile.display_name)
         return ExitStatus.OK
-    finally:
-        service.close()
 
 
 def profile_list(environment: Environment) -> int:
     """Print all profiles of this home."""
-    from dataclasses import replace
-
     folder = environment.home / "profiles"
     for path in sorted(folder.iterdir()) if folder.exists() else []:
-        service = replace(environment, profile=path.name).open()
-        try:
-            _show_profile(environment, path.name, service.own_profile().display_name)
-        finally:
-            service.close()
+        other = replace(environment, profile=path.name)
+        if other.is_used():
+            with closing(other.open()) as service:
+                _show_profile(environment, path.name, service.own_profile().display_name)
     return ExitStatus.OK
 
 

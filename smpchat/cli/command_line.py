@@ -1,0 +1,99 @@
+"""The command line before any command runs: global options anywhere, help in panels, and errors of usage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+
+    class UsageError(Exception):
+        """The command line cannot be understood."""
+
+        ctx: Any
+
+        def format_message(self) -> str: ...
+
+else:
+    UsageError = typer.BadParameter.__base__  # of whichever click this typer brings with it
+
+PANELS = ("Connect", "Talk", "People", "Settings and relays", "Look inside")
+CONNECT, TALK, PEOPLE, SETTINGS, INSIDE = PANELS
+"""Panels of the help, in this order; a command without one comes last."""
+_OTHER = "More"
+
+
+class GroupWithPanels(TyperGroup):
+    """Lists its commands in panels, above its options."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Commands, then options."""
+        self.format_commands(ctx, formatter)
+        options: Any = TyperCommand.format_options  # TyperGroup's own would write the commands again
+        options(self, ctx, formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands of each panel under its name."""
+        panels: dict[str, list[tuple[str, Any]]] = {panel: [] for panel in PANELS}
+        for name in self.list_commands(ctx):
+            command: Any = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                panel = getattr(command, "rich_help_panel", None)
+                panels.setdefault(panel if isinstance(panel, str) else _OTHER, []).append((name, command))
+        width = max((len(name) for commands in panels.values() for name, _ in commands), default=0)
+        panels = {panel: commands for panel, commands in panels.items() if commands}
+        for panel, commands in panels.items():
+            with formatter.section("Commands" if len(panels) == 1 else panel):
+                limit = formatter.width - 6 - width
+                formatter.write_dl([(name.ljust(width), c.get_short_help_str(limit)) for name, c in commands])
+
+
+def globals_first(arguments: Sequence[str], program: TyperGroup) -> list[str]:
+    """The arguments with the program's own options, which may stand anywhere before ``--``, in front of the command.
+
+    A value of another option is never taken for one: ``-m -v`` sends the text ``-v``.
+    """
+    own = _options(program)
+    command: Any = program
+    front: list[str] = []
+    rest: list[str] = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        name, has_value = argument.partition("=")[0], "=" in argument
+        others = _options(command)
+        if argument == "--":
+            rest += [argument, *waiting]
+        elif name in own and name not in ("--help", "-h"):
+            front += [argument, *_value(own[name] and not has_value, waiting)]
+        elif name in others:
+            rest += [argument, *_value(others[name] and not has_value, waiting)]
+        elif argument[:2] in own and own[argument[:2]] and not argument.startswith("--"):
+            front.append(argument)  # -pbob
+        else:
+            rest.append(argument)
+            if not argument.startswith("-"):
+                command = getattr(command, "commands", {}).get(argument, command)
+    return front + rest
+
+
+def _options(command: Any) -> dict[str, bool]:
+    """Every option of a command, and whether it takes a value."""
+    return {
+        name: not parameter.is_flag
+        for parameter in command.params
+        if parameter.param_type_name == "option"
+        for name in (*parameter.opts, *parameter.secondary_opts)
+    }
+
+
+def _value(expected: bool, waiting: Iterator[str]) -> list[str]:
+    following = next(waiting, None) if expected else None
+    return [] if following is None else [following]
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether ``--json`` is among arguments in the order of `globals_first`; the rest may be unreadable."""
+    return "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments

@@ -1,0 +1,116 @@
+"""What a person reads and a script gets for every error: one table, from exception to sentences and exit status."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from dataclasses import dataclass
+
+from smpchat.agent.errors import AgentError
+from smpchat.agent.store.connections import UnknownConnection
+from smpchat.chat.errors import (
+    ChatError,
+    CodeDiffers,
+    ConnectionFailed,
+    DeliveryFailed,
+    ProfileLocked,
+    RelayUnavailable,
+)
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.text import sentence
+from smpchat.cli.waiting import RelayDown
+from smpchat.crypto.errors import CryptoError
+from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.protocol.errors import (
+    IdentityError,
+    LocalProtocolError,
+    ProtocolError,
+    RemoteProtocolError,
+    SMPError,
+    VersionError,
+)
+from smpchat.relay.errors import RelayError
+from smpchat.transport.base import ListenFailed, TransportError
+from smpchat.transport.chain import ChainRefused
+from smpchat.transport.identity import IdentityError as IdentityFileError
+
+_TRY_AGAIN = "Try again in a moment; `smpchat status` shows the relay."
+_WRONG_RELAY = "Check the relay's address with whoever runs it: somebody else may be answering in its place."
+_REPORT = "Run the command again with -v, and report what it prints."
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An error for people: what happened, what to do, and what the program ends with."""
+
+    status: ExitStatus
+    message: str
+    hint: str
+
+
+_TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
+    # the first line that fits counts; a hint of None is the error's own
+    (ProfileLocked, ExitStatus.LOCKED, None),
+    (CodeDiffers, ExitStatus.VERIFICATION, None),
+    (ConnectionFailed, ExitStatus.REFUSED, None),
+    (DeliveryFailed, ExitStatus.REFUSED, None),
+    (RelayUnavailable, ExitStatus.NETWORK, None),
+    (RelayDown, ExitStatus.NETWORK, _TRY_AGAIN),
+    (ChatError, ExitStatus.INPUT, None),
+    (AgentError, ExitStatus.INPUT, None),
+    (RelayError, ExitStatus.NETWORK, None),
+    (UnknownConnection, ExitStatus.INPUT, "`smpchat status` shows what there is."),
+    (ChainRefused, ExitStatus.VERIFICATION, _WRONG_RELAY),
+    (IdentityFileError, ExitStatus.INPUT, "Restore the certificate files of the relay's folder from a copy."),
+    (ListenFailed, ExitStatus.NETWORK, "Choose another port with --port, or stop the program that uses this one."),
+    (TransportError, ExitStatus.NETWORK, "Check that this computer is online, then try again."),
+    (IdentityError, ExitStatus.VERIFICATION, _WRONG_RELAY),
+    (VersionError, ExitStatus.NETWORK, "The side with the lower versions must upgrade; or choose another relay."),
+    (SMPError, ExitStatus.NETWORK, _TRY_AGAIN),
+    (RemoteProtocolError, ExitStatus.NETWORK, "The relay is faulty: choose another with `smpchat server use`."),
+    (LocalProtocolError, ExitStatus.INPUT, _REPORT),
+    (ProtocolError, ExitStatus.NETWORK, _TRY_AGAIN),
+    (CryptoError, ExitStatus.VERIFICATION, "Nothing was shown or stored; ask your contact to send it again."),
+    (DecodeError, ExitStatus.INPUT, "Check what you gave the command: a part of it is malformed."),
+    (EncodeError, ExitStatus.INPUT, "Shorten what you gave the command: a part of it is too long."),
+    (sqlite3.Error, ExitStatus.INPUT, "Check that the disk has room and that the folder belongs to you."),
+    (EOFError, ExitStatus.INPUT, "Give the answer as an option of the command."),
+)
+
+
+def explain(error: BaseException) -> Explanation:
+    """What to tell the person at the terminal. Of a group, the first error counts."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, CommandFailed):
+        return Explanation(error.status, sentence(str(error)), sentence(error.hint))
+    if isinstance(error, SMPError) and error.code.words[0] == "AUTH":
+        return Explanation(
+            ExitStatus.REFUSED,
+            "The relay refused the command: the queue was deleted, or the key is not the queue's.",
+            "Ask your contact for a new link.",
+        )
+    if type(error) is AgentError:  # of a connection that failed for good: what happened, then what to do
+        happened, _, advice = str(error).partition(". ")
+        return Explanation(ExitStatus.REFUSED, sentence(happened), sentence(advice or error.hint))
+    for kind, status, hint in _TABLE:
+        if isinstance(error, kind):
+            return Explanation(status, _message(error), sentence(hint or str(getattr(error, "hint", _REPORT))))
+    if isinstance(error, OSError):
+        return Explanation(ExitStatus.INPUT, _message(error), _os_hint(error))
+    return Explanation(ExitStatus.INPUT, f"smpchat failed unexpectedly ({type(error).__name__}).", _REPORT)
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return sentence(f"{error.filename} cannot be used: {error.strerror}")
+    return sentence(str(error.args[0]) if error.args else "") or f"Something failed ({type(error).__name__})."
+
+
+def _os_hint(error: OSError) -> str:
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return "Make room on the disk, then run the command again."
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return "Check whom the folder belongs to, or choose another with --home."
+    return "Check the folder, or choose another with --home."

@@ -1,0 +1,195 @@
+"""The three steps of a connection as a person sees them: which are done, how long each took, who is waited for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from smpchat.agent.handshake import ConnectionState, Role, Variant
+from smpchat.chat.events import StateChanged
+from smpchat.cli import views
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import shortened
+from smpchat.cli.times import counting, since, span
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+NAMES = {1: "invitation", 2: "confirmation", 3: "hello"}
+_DONE = {
+    (Role.INITIATOR, 1): "link made",
+    (Role.INITIATOR, 2): "their profile is here: you can write",
+    (Role.INITIATOR, 3): "your profile is on its way: connected",
+    (Role.JOINER, 1): "link used, queue secured",
+    (Role.JOINER, 2): "your profile is at their relay: you can write",
+    (Role.JOINER, 3): "their profile is here: connected",
+}
+_UNDER_WAY = {
+    (Role.INITIATOR, 1): "making a queue at the relay",
+    (Role.INITIATOR, 2): "waiting for somebody to use the link",
+    (Role.INITIATOR, 3): "sending your profile",
+    (Role.JOINER, 1): "using the link",
+    (Role.JOINER, 3): "waiting for their first message",
+}
+_MARKS = {"done": "✓", "failed": "✗", "now": "●", "-": "·"}
+_STYLES = {"✓": "green", "done": "green", "✗": "bold red", "failed": "bold red", "●": "bold", "now": "bold"}
+HOLDING = (Variant.THREE_STEP, Variant.STANDARD)
+"""Handshakes in which a joiner's texts wait for the initiator's answer."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is known of one connection's three steps.
+
+    Attributes:
+        done: Milliseconds from the beginning to the end of each step whose end was seen.
+    """
+
+    state: StateChanged | None = None
+    done: dict[int, int] = field(default_factory=dict)
+
+    def observe(self, state: StateChanged) -> None:
+        """Take an event of the feed in; in the order of the feed."""
+        self.state = state
+        match state.state:
+            case ConnectionState.INVITED | ConnectionState.JOINING:
+                self.done[1] = state.elapsed_ms  # a joiner's step ends where the confirmation begins: the last one
+            case ConnectionState.READY:
+                self.done[2] = state.elapsed_ms
+            case ConnectionState.CONNECTED:
+                self.done.setdefault(2, state.elapsed_ms)
+                self.done[3] = state.elapsed_ms
+
+    @property
+    def finished(self) -> int:
+        """How many steps are done."""
+        match self.state.state if self.state else None:
+            case ConnectionState.INVITED:
+                return 1
+            case ConnectionState.READY:
+                return 2
+            case ConnectionState.CONNECTED:
+                return 3
+        return 0
+
+    def took(self, step: int) -> str:
+        """How long a finished step took; empty where that was not seen."""
+        end = self.done.get(step)
+        if end is None or step > self.finished or (step > 1 and step - 1 not in self.done):
+            return ""
+        return span(max(0, end - self.done.get(step - 1, 0)))
+
+    def describe(self, step: int, now: float) -> str:
+        """What a step did, does or waits for; empty before its turn."""
+        state = self.state
+        if state is None:
+            return ""
+        role = Role(state.role)
+        if step <= self.finished:
+            held = step == 2 and role is Role.JOINER and state.variant in HOLDING
+            return "your profile is at their relay: texts wait for the answer" if held else _DONE[role, step]
+        if step > self.finished + 1:
+            return ""
+        if state.state in (ConnectionState.FAILED, ConnectionState.DELETED):
+            return state.state
+        waiting = _UNDER_WAY[role, step]
+        if (role, step) == (Role.JOINER, 3) and state.since is not None:
+            waiting += f" since {since(state.since, now)}"
+        return waiting
+
+
+Row = tuple[str, str, str, str]
+
+
+def draw(progress: Progress, title: str, environment: Environment) -> list[Row]:
+    """A heading, then mark, name, description and time of each step. ``title`` stands where no alias is known."""
+    now, symbols = environment.now(), environment.symbols
+    state = progress.state
+    alias = shortened(state.alias, 40) if state and state.alias else title
+    rows = [("", alias, f"{state.variant} handshake" if state and state.variant else "", "")]
+    for step, name in NAMES.items():
+        done, active = step <= progress.finished, step == progress.finished + 1
+        failed = active and state is not None and state.state == ConnectionState.FAILED
+        word = "done" if done else "failed" if failed else "now" if active else "-"
+        took = progress.took(step)
+        if active and not failed and state is not None and state.since is not None:
+            took = counting(now - state.since)
+        rows.append((_MARKS[word] if symbols else word, f"{step} {name}", progress.describe(step, now), took))
+    return rows
+
+
+def steps_table(rows: list[Row]) -> Table:
+    """What `draw` made, in columns."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2), collapse_padding=True, pad_edge=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    table.add_column(justify="right", no_wrap=True)
+    for number, (mark, name, what, took) in enumerate(rows):
+        heading = "bold" if number == 0 else ""
+        table.add_row(Text(mark, _STYLES.get(mark, "dim")), Text(name, heading), Text(what), Text(took, "dim"))
+    return table
+
+
+class StepView:
+    """Shows the steps of one connection while they happen: redrawn in place, as lines, or as objects for scripts.
+
+    Used as a context around the waiting; what it showed last stays on the terminal.
+    """
+
+    def __init__(self, environment: Environment, title: str) -> None:
+        self._environment = environment
+        self._title = title
+        self._progress = Progress()
+        self._shown: tuple[str, int] | None = None
+        self._drawn: list[Row] = []
+        self._live: Live | None = None
+
+    def __enter__(self) -> StepView:
+        if self._environment.redraws:
+            from rich.live import Live
+
+            self._live = Live(console=self._environment.console(), auto_refresh=False, redirect_stderr=False)
+            self._live.__enter__()
+            self.tick()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, traceback)
+
+    def observe(self, state: StateChanged) -> None:
+        """Show an event of the connection, if it says anything new."""
+        self._progress.observe(state)
+        if (state.state, state.step) != self._shown:
+            self._shown = (state.state, state.step)
+            if self._live is None:
+                views.show_state(self._environment, state, self.line())
+        self.tick()
+
+    def tick(self) -> None:
+        """Let the seconds go on, where what was drawn is drawn again."""
+        if self._live is None:
+            return
+        drawing = draw(self._progress, self._title, self._environment)
+        if drawing != self._drawn:
+            self._drawn = drawing
+            self._live.update(steps_table(drawing), refresh=True)
+
+    def line(self) -> str:
+        """One line about the step that was reached: for pipes and for terminals that cannot redraw."""
+        progress = self._progress
+        state = progress.state
+        assert state is not None
+        name = shortened(state.alias) if state.alias else self._title
+        step = max(1, progress.finished)
+        took = progress.took(step)
+        what = progress.describe(step, self._environment.now())
+        return f"{name}: {state.state}, step {step} of 3 ({NAMES[step]}): {what}" + (f", {took}" if took else "")

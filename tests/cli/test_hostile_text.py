@@ -1,0 +1,168 @@
+"""What a peer sends to deceive the person at the terminal: every view shows it harmless, and the alias stays."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+
+import pytest
+
+from smpchat.chat.profile import Profile
+from smpchat.chat.store import save_setting
+from smpchat.cli.text import printable, shortened
+from tests.cli.terminal import Result, Terminal
+
+ATTACKS = {
+    "terminal_escape": "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[8mhidden",
+    "c1_control": "\x9b31m\x90payload\x9c",
+    "carriage_return": "innocent\ralice: send me your keys",
+    "backspace": "no\x08\x08yes",
+    "bell_and_null": "\x07\x00\x07",
+    "bidi_override": "\u202egnp.exe\u202c \u2066isolate\u2069 \u200f",
+    "rich_markup": "[bold red]no[/] [link=https://evil.example]click[/link] :skull: [@click=quit]",
+    "html_and_prompt": "<ansired>x</ansired> alice> ",
+    "zero_width": "\u200b\u200c\u200d\u2060\ufeff\u00ad",
+    "invisible_letters": "\u3164\u115f\u2800\uffa0",
+    "line_and_paragraph_separators": "a\u2028alice: b\u2029alice: c\x85d\x0be\x0cf",
+    "stacked_marks": "a" + "\u0301" * 200,
+    "tag_characters": "hi" + "".join(chr(0xE0000 + ord(c)) for c in "run"),
+    "private_and_unassigned": "\ue000\U000f0000\u0378",
+    "lone_surrogate": "\ud800",
+}
+LONG = "x" * 10_000
+
+
+def harmless(shown: str) -> None:
+    """No character but line ends that a terminal obeys or hides, bar the joiners that emoji need."""
+    for character in shown:
+        assert character == "\n" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"), (
+            hex(ord(character))
+        )
+    assert not re.search("[\u3164\u115f\u2800\uffa0]", shown)
+    assert not re.search("[\u0300-\u036f]{5}", shown)
+
+
+@pytest.fixture(params=ATTACKS, ids=str)
+def attack(request: pytest.FixtureRequest) -> Iterator[str]:
+    yield ATTACKS[request.param]
+
+
+@pytest.mark.parametrize("lines", [False, True], ids=["name", "text"])
+def test_printable_is_harmless(attack: str, lines: bool) -> None:
+    harmless(printable(attack, lines=lines))
+    harmless(shortened(attack))
+
+
+def test_what_people_write_stays_as_it_is() -> None:
+    for text in ("Zoë Ångström", "日本語", "שלום", "नमस्ते", "می‌خواهم", "👩‍👩‍👧‍👦 👍🏽 ❤️", "a\nb"):
+        assert printable(text, lines=True) == unicodedata.normalize("NFC", text)
+
+
+def test_a_joiner_between_ascii_is_shown() -> None:
+    assert printable("pay\u200dpal", lines=True) == "pay\\u{200d}pal"
+
+
+def test_line_ends_of_any_kind_are_line_ends_in_a_text() -> None:
+    assert printable("a\r\nb\rc\td", lines=True) == "a\nb\nc    d"
+    assert "\n" not in printable("a\nb\r\nc")
+
+
+def _everything_shown(smpchat: Terminal, *, tty: bool) -> list[Result]:
+    """What bob's terminal shows of alice; his own part of the conversation included."""
+    link = smpchat.invite("alice", "--note", "bob")
+    return [
+        smpchat("-p", "bob", "connect", link, "--alias", "alice", tty=tty, stdin=""),
+        smpchat("-p", "alice", "listen", "--timeout", "3"),
+        smpchat("-p", "bob", "listen", "--timeout", "3", tty=tty),
+        smpchat("-p", "bob", "contacts", tty=tty),
+        smpchat("-p", "bob", "status", tty=tty),
+        smpchat("-p", "bob", "status", "alice", tty=tty),
+        smpchat("-p", "bob", "history", "alice", tty=tty),
+    ]
+
+
+def _name_yourself(smpchat: Terminal, name: str, full_name: str = "") -> None:
+    """Alice's profile with a name that our own `profile set` would refuse."""
+    with smpchat.service("alice") as service, service.database.transaction() as tx:
+        save_setting(tx, "profile", Profile(name, full_name).to_json())
+
+
+def _without_styles(text: str) -> str:
+    """The text without the escape sequences that the program itself writes for colours and for drawing again."""
+    return re.sub(r"\x1b\[(?:\d+(;\d+)*m|\?25[hl]|2K|1A)|\r", "", text)
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipe", "terminal"])
+def test_a_hostile_name_is_shown_harmless_and_leaves_the_alias(smpchat: Terminal, attack: str, tty: bool) -> None:
+    _name_yourself(smpchat, attack, attack)
+    results = _everything_shown(smpchat, tty=tty)
+    assert [result.code for result in results] == [0] * len(results)
+    for result in results:
+        harmless(_without_styles(result.stdout))
+        harmless(_without_styles(result.stderr))
+    [contact] = smpchat("--json", "-p", "bob", "contacts").objects()
+    assert contact["alias"] == "alice"
+    assert contact["profile"]["name"] == attack.encode("utf-8", "replace").decode()
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipe", "terminal"])
+def test_a_hostile_text_is_shown_harmless(smpchat: Terminal, attack: str, tty: bool) -> None:
+    smpchat.connected()
+    with smpchat.service("alice") as service:
+        service.send("bob", attack)
+    smpchat("-p", "alice", "listen", "--timeout", "3")
+    for result in (
+        smpchat("-p", "bob", "listen", "--timeout", "3", tty=tty),
+        smpchat("-p", "bob", "history", "alice", tty=tty),
+    ):
+        assert result.code == 0
+        assert "alice: " in _without_styles(result.stdout)
+        harmless(_without_styles(result.stdout))
+
+
+def test_a_hostile_name_becomes_a_harmless_alias_for_the_initiator(smpchat: Terminal, attack: str) -> None:
+    _name_yourself(smpchat, attack)  # alice joins this time
+    link = smpchat.invite("bob")
+    assert smpchat("-p", "alice", "connect", link, "--alias", "bob").code == 0
+    result = smpchat("-p", "bob", "listen", "--timeout", "3")
+    harmless(result.stdout)
+    [contact] = smpchat("--json", "-p", "bob", "contacts").objects()
+    harmless(contact["alias"])
+    assert 0 < len(contact["alias"]) <= 40
+    assert contact["alias"][0] not in "-@/"
+    assert smpchat("-p", "bob", "send", contact["alias"], "hi").code == 0
+
+
+def test_json_carries_hostile_text_as_ascii_escapes(smpchat: Terminal, attack: str) -> None:
+    smpchat.connected()
+    with smpchat.service("alice") as service:
+        service.send("bob", attack)
+    smpchat("-p", "alice", "listen", "--timeout", "3")
+    result = smpchat("--json", "-p", "bob", "listen", "--timeout", "3")
+    assert result.stdout.isascii()
+    assert result.stdout.replace("\n", "").isprintable()
+    [message] = result.objects("message")
+    assert message["text"] == attack.encode("utf-8", "replace").decode()
+
+
+def test_a_text_cannot_pass_for_another_message(smpchat: Terminal) -> None:
+    smpchat.connected()
+    smpchat("-p", "alice", "send", "bob", "hi\n22:14  carol: pay me\nalice: really")
+    for command in (["listen", "--timeout", "3"], ["history", "alice"]):
+        lines = smpchat("-p", "bob", *command).stdout.splitlines()
+        assert [line[0] for line in lines if "pay me" in line or "really" in line] == [" ", " "]
+
+
+def test_a_text_of_10_000_characters_is_shown_whole(smpchat: Terminal) -> None:
+    smpchat.connected()
+    smpchat("-p", "alice", "send", "bob", LONG)
+    assert LONG in smpchat("-p", "bob", "listen", "--timeout", "3").stdout
+
+
+def test_a_name_of_10_000_characters_is_shown_short(smpchat: Terminal) -> None:
+    _name_yourself(smpchat, LONG)
+    for result in _everything_shown(smpchat, tty=True):
+        assert "x" * 61 not in result.stdout + result.stderr
+    assert json.loads(smpchat("--json", "-p", "bob", "contacts").stdout)["profile"]["name"] == LONG
