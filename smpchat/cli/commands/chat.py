@@ -1,123 +1,198 @@
-"""``chat``: history, incoming messages above the prompt, and a line to write on."""
+"""``chat``: the terminal around a `Conversation`: a line to write on, and what happens above it."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
 
-from smpchat.agent.errors import AgentError
-from smpchat.chat import events
-from smpchat.chat.errors import ChatError, InputError
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app_or_none
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import ANSI, AnyFormattedText
+from prompt_toolkit.history import FileHistory
+from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import ColorDepth, Output
+from prompt_toolkit.patch_stdout import patch_stdout
+
+from smpchat.chat.errors import InputError, UnknownContact
 from smpchat.chat.online import FOLLOW_INTERVAL, online
 from smpchat.chat.service import ChatService
-from smpchat.cli import views
-from smpchat.cli.environment import Environment, printable
+from smpchat.cli.conversation import COMMANDS, Conversation, Edit, Leave
+from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.waiting import flush
-
-_COMMANDS = {
-    "/to": "/to WHO: write to another contact",
-    "/contacts": "/contacts: who there is",
-    "/history": "/history: the last messages",
-    "/status": "/status: where the connection is",
-    "/help": "/help: this list",
-    "/quit": "/quit: leave",
-}
 
 
 async def chat(environment: Environment, who: str | None) -> int:
     """Talk until ``/quit`` or the end of input."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or environment.json:
         raise InputError("`chat` needs a terminal.", "In scripts use `smpchat send` and `smpchat listen`.")
-    service = environment.open()
-    try:
-        if who is None:
-            names = [view.alias for view in service.contacts()]
-            if not names:
-                raise InputError("There is nobody to write to yet.", "Make a link with `smpchat invite`.")
-            who = names[0]
-        conversation = _Conversation(environment, service, service.contact(who).alias)
+    with closing(environment.open()) as service:
+        conversation = Conversation(environment, service, choose(service, who), environment.show)
         async with online(service, environment.relay()):
-            await conversation.run()
+            await Screen(environment, conversation).run()
             await flush(service)
         return ExitStatus.OK
-    finally:
-        service.close()
 
 
-class _Conversation:
-    def __init__(self, environment: Environment, service: ChatService, who: str) -> None:
-        self._environment, self._service, self._who = environment, service, who
+def choose(service: ChatService, who: str | None) -> int | None:
+    """The contact to begin with: the one named, else whoever wrote something unread, else whoever spoke last.
+
+    Returns:
+        None while only unanswered invitations exist.
+    Raises:
+        InputError: There is nobody, or not yet under that name.
+    """
+    if who is not None:
+        try:
+            return service.contact(who).contact.id
+        except UnknownContact:
+            if any(who == invitation.note for invitation in service.invitations()):
+                raise InputError(
+                    f"Nobody has used your invitation for {who!r} yet.", "`smpchat status` shows its link again."
+                ) from None
+            raise
+    found = service.contacts()
+    if found:
+        return max(found, key=lambda view: (view.contact.unread > 0, _last_spoken(service, view.alias))).contact.id
+    if service.invitations():
+        return None
+    raise InputError("There is nobody to write to yet.", "Make a link with `smpchat invite`.")
+
+
+def _last_spoken(service: ChatService, alias: str) -> int:
+    return max((message.id for message in service.history(alias, 1)), default=0)
+
+
+class Screen:
+    """A line to write on, with history, completion and keys; what is printed meanwhile appears above it.
+
+    Args:
+        source, sink: The terminal's, unless a test brings its own.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        conversation: Conversation,
+        *,
+        source: Input | None = None,
+        sink: Output | None = None,
+    ) -> None:
+        self._environment, self._conversation = environment, conversation
+        self._session: PromptSession[str] = PromptSession(
+            message=self._prompt,
+            completer=_Completer(conversation),
+            complete_while_typing=False,
+            history=input_history(environment.profile_folder() / "input-history"),
+            key_bindings=self._keys(),
+            enable_open_in_editor=True,
+            tempfile_suffix=".txt",
+            erase_when_done=environment.redraws,
+            bottom_toolbar=self._toolbar if environment.redraws else None,
+            color_depth=None if environment.color else ColorDepth.DEPTH_1_BIT,
+            input=source,
+            output=sink,
+        )
 
     async def run(self) -> None:
-        from prompt_toolkit import PromptSession
-        from prompt_toolkit.completion import WordCompleter
-        from prompt_toolkit.patch_stdout import patch_stdout
+        """Talk until the user leaves."""
+        with patch_stdout(raw=True):
+            self._conversation.begin()
+            async with asyncio.TaskGroup() as group:
+                following = group.create_task(self._follow())
+                try:
+                    await self._talk()
+                finally:
+                    following.cancel()
+                    self._conversation.finish()
 
-        words = [*_COMMANDS, *(view.alias for view in self._service.contacts())]
-        session: PromptSession[str] = PromptSession(completer=WordCompleter(words, WORD=True))
-        after = self._service.last_event()
-        for message in self._service.history(self._who, 20):
-            print(views.message_line(message))
-            self._service.mark_shown(message.id)
-        with patch_stdout():
-            following = asyncio.create_task(self._follow(after))
-            try:
-                while True:
-                    try:
-                        line = await session.prompt_async(lambda: f"{printable(self._who)}> ")
-                    except (EOFError, KeyboardInterrupt):
-                        return
-                    if line.strip() == "/quit":
-                        return
-                    if line.strip():
-                        self._enter(line)
-            finally:
-                following.cancel()
-
-    def _enter(self, line: str) -> None:
-        """One line of the user's: a command or a text. The only place that changes who is written to."""
-        try:
-            command, _, argument = line.strip().partition(" ")
-            if not line.startswith("/"):
-                self._service.send(self._who, line)
-            elif command == "/to":
-                self._who = self._service.contact(argument.strip()).alias
-            elif command == "/contacts":
-                for view in self._service.contacts():
-                    print(f"{printable(view.alias)}: {view.state.state}, {view.contact.unread} unread")
-            elif command == "/history":
-                for message in self._service.history(self._who):
-                    print(views.message_line(message))
-            elif command == "/status":
-                state = self._service.contact(self._who).state
-                print(f"{printable(self._who)}: {state.state}, step {state.step} of 3, {state.variant}")
-            else:
-                print("\n".join(_COMMANDS.values()))
-        except (ChatError, AgentError) as error:
-            print(f"{printable(str(error))} {error.hint}")
-
-    async def _follow(self, after: int) -> None:
+    async def _talk(self) -> None:
+        text = ""
+        before: Callable[[], None] | None = None
         while True:
-            for number, event in self._service.events_after(after):
-                after = number
-                self._show(event)
-            for message in self._service.unshown_messages():
-                print(views.message_line(message), flush=True)
-                self._service.mark_shown(message.id)
+            try:
+                line = await self._session.prompt_async(default=text, pre_run=before)
+                text, before = "", None
+                if not self._conversation.enter(line):
+                    text = line  # what was typed is not lost
+            except Edit:
+                before = self._open_editor
+            except (EOFError, KeyboardInterrupt, Leave):
+                return
+
+    def _open_editor(self) -> None:
+        self._session.default_buffer.open_in_editor()
+
+    async def _follow(self) -> None:
+        while True:
+            if self._conversation.follow() and (app := get_app_or_none()) is not None:
+                app.invalidate()
             await asyncio.sleep(FOLLOW_INTERVAL)
 
-    def _show(self, event: events.ChatEvent) -> None:
-        match event:
-            case events.StateChanged(alias=str() as alias):
-                print(f"* {printable(alias)}: {event.state}, step {event.step} of 3")
-            case events.ContactChanged(alias):
-                profile = self._service.contact(alias).contact.profile
-                if profile:
-                    print(f"* {printable(alias)} calls themselves {printable(profile.display_name)}")
-            case events.StatusChanged():
-                print(f"* message {event.id} to {printable(event.contact)}: {event.status}")
-            case events.Notice():
-                print(f"* {printable(event.sentence)}")
-            case events.StateChanged() | events.MessageAdded():
-                pass  # an invitation's own step; messages come from the store
+    def _prompt(self) -> AnyFormattedText:
+        console = self._environment.console()
+        with console.capture() as capture:
+            for line in self._conversation.tail():
+                console.print(line, soft_wrap=True)
+        return [*ANSI(capture.get()).__pt_formatted_text__(), ("bold", self._conversation.prompt())]
+
+    def _toolbar(self) -> str:
+        return self._conversation.toolbar(self._session.app.output.get_size().columns)
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("escape", "enter")
+        def new_line(event: KeyPressEvent) -> None:
+            event.current_buffer.insert_text("\n")
+
+        @keys.add("escape", "a")
+        def next_unread(event: KeyPressEvent) -> None:
+            self._conversation.next_unread()
+            event.app.invalidate()
+
+        @keys.add("c-c")
+        def discard(event: KeyPressEvent) -> None:
+            if event.current_buffer.text:
+                event.current_buffer.reset()
+            else:
+                event.app.exit(exception=KeyboardInterrupt())
+
+        return keys
+
+
+class _Completer(Completer):
+    """Slash commands at the beginning, aliases after ``@`` and ``/to``."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        """See `Completer`."""
+        text = document.text_before_cursor
+        if text.startswith("/to "):
+            yield from self._aliases(text.removeprefix("/to "), "")
+        elif text.startswith("@") and " " not in text:
+            yield from self._aliases(text[1:], " ")
+        elif text.startswith("/") and " " not in text:
+            for name, command in COMMANDS.items():
+                if name.startswith(text):
+                    yield Completion(name, -len(text), display_meta=command.does)
+
+    def _aliases(self, begun: str, after: str) -> Iterable[Completion]:
+        for alias in self._conversation.aliases():
+            if alias.casefold().startswith(begun.casefold()):
+                yield Completion(alias + after, -len(begun))
+
+
+def input_history(path: Path) -> FileHistory:
+    """What was typed in earlier runs; only the user may read it."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    return FileHistory(str(path))

@@ -1,0 +1,381 @@
+"""What `chat` does, without its terminal: who is written to, what is shown and when, slash commands, unread counts.
+
+An incoming message never changes who is written to. Only `Conversation.enter` and `Conversation.next_unread` do, and
+both are the user's own acts. Messages of other contacts are neither shown nor marked as shown: they are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from smpchat.agent.errors import AgentError
+from smpchat.agent.handshake import ConnectionState
+from smpchat.chat import events
+from smpchat.chat.errors import ChatError, InputError
+from smpchat.chat.service import ChatService, ContactView
+from smpchat.chat.store import Direction, Message, MessageStatus
+from smpchat.cli import views
+from smpchat.cli.environment import Environment
+from smpchat.cli.steps import Progress, draw, steps_table
+from smpchat.cli.text import printable, shortened
+from smpchat.cli.times import since
+
+HISTORY = 20
+"""Messages shown when a conversation begins."""
+_TAIL = 3
+"""Own messages at most that stay next to the prompt until they are delivered."""
+_SETTLED = (MessageStatus.DELIVERED, MessageStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A slash command: how it is written, and what it does."""
+
+    usage: str
+    does: str
+
+
+COMMANDS = {
+    "/to": Command("/to WHO", "write to another contact"),
+    "/next": Command("/next", "go to the next contact with unread messages (Alt-A)"),
+    "/contacts": Command("/contacts", "who there is"),
+    "/history": Command("/history [N]", "the last N messages"),
+    "/search": Command("/search TEXT", "messages that contain a text"),
+    "/status": Command("/status", "where the connection is"),
+    "/verify": Command("/verify [CODE]", "the security code, or compare it"),
+    "/edit": Command("/edit", "write the message in $EDITOR (Ctrl-X Ctrl-E)"),
+    "/help": Command("/help", "this list"),
+    "/quit": Command("/quit", "leave (Ctrl-D)"),
+}
+_ELSEWHERE = (
+    Command("@WHO TEXT", "one message to another contact"),
+    Command("//TEXT", "a text that begins with /"),
+    Command("Alt-Enter", "a new line in the message"),
+)
+
+
+class Leave(Exception):
+    """The user wants to go."""
+
+
+class Edit(Exception):
+    """The user wants to write in an editor."""
+
+
+class Conversation:
+    """One run of `chat`.
+
+    Args:
+        show: Prints something above the prompt.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        service: ChatService,
+        contact_id: int | None,
+        show: Callable[[RenderableType], object],
+    ) -> None:
+        self._environment, self._service, self._show_above = environment, service, show
+        self._contact_id = contact_id
+        self._views: dict[int, ContactView] = {}
+        self._after = service.last_event()
+        self._last: Message | None = None  # shown last: decides about day separators
+        self._mine: Message | None = None  # written last: its status is in the toolbar
+        self._tail: list[Message] = []
+        self._refresh()
+
+    # -- who ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> ContactView | None:
+        """Who is written to; None if there is nobody yet, or the contact was deleted."""
+        return self._views.get(self._contact_id) if self._contact_id is not None else None
+
+    def aliases(self) -> list[str]:
+        """For completion."""
+        return [view.alias for view in self._views.values()]
+
+    def unread(self) -> dict[str, int]:
+        """Unread messages of the other contacts, by alias."""
+        return {v.alias: v.contact.unread for n, v in self._views.items() if n != self._contact_id and v.contact.unread}
+
+    def _refresh(self) -> None:
+        self._views = {view.contact.id: view for view in self._service.contacts()}
+
+    def _need_contact(self) -> ContactView:
+        view = self.current
+        if view is None:
+            raise InputError("There is nobody to write to.", "Choose somebody with /to WHO.")
+        return view
+
+    def begin(self) -> None:
+        """Show the end of the conversation, and what this contact wrote since."""
+        view = self.current
+        self._last, self._mine = None, None
+        if view is None:
+            self._show(
+                Text("Nobody to write to yet: your invitation waits for its answer. /help lists what there is.", "dim")
+            )
+            return
+        messages = self._service.history(view.alias, max(HISTORY, view.contact.unread))
+        self._mine = next((m for m in reversed(messages) if m.direction is Direction.SENT), None)
+        self._say(messages)
+        for message in messages:
+            if message.direction is Direction.RECEIVED:
+                self._service.mark_shown(message.id)
+        if view.state.state != ConnectionState.CONNECTED:
+            self._show(Text(f"* {self._connection(view)}", "dim"))
+        self._refresh()
+
+    # -- the user's lines ---------------------------------------------------------------------------------------------
+
+    def enter(self, line: str) -> bool:
+        """One line of the user's: a command or a text. False if it could not be used; the reason was shown.
+
+        Raises:
+            Leave, Edit: What the terminal has to do.
+        """
+        try:
+            self._enter(line)
+        except (ChatError, AgentError) as error:
+            self._show(Text.assemble(("! ", "bold red"), printable(str(error), lines=True), " ", (error.hint, "dim")))
+            return False
+        finally:
+            self._refresh()
+        return True
+
+    def _enter(self, line: str) -> None:
+        word, _, argument = line.strip().partition(" ")
+        argument = argument.strip()
+        if line.startswith("//"):
+            self._send(self._need_contact().alias, line[1:])
+        elif line.startswith("/"):
+            self._command(word, argument)
+        elif line.startswith("@"):
+            if not argument:
+                raise InputError("A text is missing.", "Write @WHO TEXT; /to WHO changes whom you write to.")
+            self._send(word[1:], argument)
+        elif line.strip():
+            self._send(self._need_contact().alias, line)
+
+    def _command(self, word: str, argument: str) -> None:
+        match word:
+            case "/quit" | "/q":
+                raise Leave
+            case "/edit":
+                raise Edit
+            case "/to":
+                self._go_to(self._service.contact(argument.removeprefix("@")))
+            case "/next":
+                if not self.next_unread():
+                    self._show(Text("Nothing unread.", "dim"))
+            case "/contacts":
+                self._show(views.contacts_table(self._environment, self._service.contacts()))
+            case "/history":
+                self._history(argument)
+            case "/search":
+                self._search(argument)
+            case "/status":
+                self._status()
+            case "/verify":
+                self._verify(argument)
+            case "/help":
+                self._help()
+            case _:
+                raise InputError(f"There is no command {word!r}.", "/help lists them; //TEXT sends a text with a /.")
+
+    def _send(self, who: str, text: str) -> None:
+        message = self._service.send(who, text)
+        view = self.current
+        if view is not None and message.contact == view.alias:
+            self._mine = message
+            if self._environment.redraws:
+                self._tail.append(message)
+                self._drain(_TAIL)
+            else:
+                self._say([message])
+        else:
+            self._show(Text(f"to {shortened(message.contact)}: sent separately", "dim"))
+
+    def _go_to(self, view: ContactView) -> None:
+        self._contact_id = view.contact.id
+        self._refresh()
+        self._show(Text(f"You write to {shortened(view.alias)} now.", "bold"))
+        self.begin()
+
+    def next_unread(self) -> bool:
+        """Go to the next contact that wrote something unread, in the order of the list; False if none did."""
+        order = list(self._views)
+        at = order.index(self._contact_id) + 1 if self._contact_id in self._views else 0
+        for contact_id in order[at:] + order[:at]:
+            if contact_id != self._contact_id and self._views[contact_id].contact.unread:
+                self._go_to(self._views[contact_id])
+                return True
+        return False
+
+    def _history(self, argument: str) -> None:
+        if argument and not (argument.isascii() and argument.isdigit() and int(argument)):
+            raise InputError(f"{argument!r} is no number of messages.", "Write /history 50.")
+        self._last = None
+        self._say(self._service.history(self._need_contact().alias, int(argument or 50)))
+
+    def _search(self, argument: str) -> None:
+        if not argument:
+            raise InputError("What to search for is missing.", "Write /search TEXT.")
+        found = self._service.history(self._need_contact().alias, 50, argument)
+        lines = views.conversation(self._environment, found)
+        for line in lines or [Text("Nothing found.", "dim")]:
+            self._show(line)
+
+    def _status(self) -> None:
+        view = self._need_contact()
+        self._show(steps_table(draw(Progress(view.state), view.alias, self._environment)))
+        if view.pending:
+            self._show(Text(views.pending_line(view.alias, view.pending)))
+
+    def _verify(self, code: str) -> None:
+        who = self._need_contact().alias
+        found = self._service.verify(who, code) if code else self._service.verification(who)
+        self._show(Text(views.verification_lines(found, asked=not code, command="/verify CODE")))
+
+    def _help(self) -> None:
+        commands = [*COMMANDS.values(), *_ELSEWHERE]
+        width = max(len(command.usage) for command in commands)
+        self._show(Text("\n".join(f"{command.usage:{width}}  {command.does}" for command in commands)))
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    def follow(self) -> bool:
+        """Take in what happened since the last call; whether anything did."""
+        news = self._service.events_after(self._after)
+        if not news:
+            return False
+        self._refresh()
+        for number, event in news:
+            self._after = number
+            self._take(event)
+        self._receive()
+        self._drain(_TAIL)
+        return True
+
+    def _receive(self) -> None:
+        view = self.current
+        if view is None or not view.contact.unread:
+            return
+        for message in self._service.unshown_messages():
+            if message.contact == view.alias:
+                self._say([message])
+                self._service.mark_shown(message.id)
+        self._refresh()
+
+    def _take(self, event: events.ChatEvent) -> None:
+        match event:
+            case events.StateChanged(alias=str()):
+                self._state_changed(event)
+            case events.ContactChanged(alias):
+                self._contact_changed(alias)
+            case events.StatusChanged():
+                self._status_changed(event)
+            case events.Notice():
+                self._show(Text(f"* {printable(event.sentence)}"))
+            case events.StateChanged() | events.MessageAdded():
+                pass  # an invitation's own step; messages come from the store
+
+    def _state_changed(self, event: events.StateChanged) -> None:
+        view = next((v for v in self._views.values() if v.contact.connection_id == event.connection), None)
+        if view is None or event.state != view.state.state:
+            return  # deleted, or overtaken by a later event
+        if view.contact.id == self._contact_id or event.state in (ConnectionState.CONNECTED, ConnectionState.FAILED):
+            self._show(
+                Text(f"* {self._connection(view)}", "bold red" if event.state == ConnectionState.FAILED else "dim")
+            )
+
+    def _connection(self, view: ContactView) -> str:
+        """Where a connection is, in a sentence."""
+        alias, state = shortened(view.alias), view.state
+        match state.state:
+            case ConnectionState.CONNECTED:
+                return f"{alias} is connected."
+            case ConnectionState.FAILED:
+                return printable(state.reason or f"The connection with {alias} failed.")
+            case ConnectionState.READY if state.since is not None:
+                moment = since(state.since, self._environment.now())
+                return f"You can write to {alias} already; {views.waits_for(state)} since {moment}."
+        return f"You can write to {alias} already; {views.waits_for(state)}."
+
+    def _contact_changed(self, alias: str) -> None:
+        view = next((view for view in self._views.values() if view.alias == alias), None)
+        if view is not None and view.contact.profile is not None:
+            name = shortened(view.contact.profile.display_name)
+            self._show(Text(f"* {shortened(alias)} calls themselves {name}.", "dim"))
+
+    def _status_changed(self, event: events.StatusChanged) -> None:
+        """New ticks are drawn beside the prompt; only what went wrong gets a line of its own."""
+        message = self._service.message(event.id)
+        if message is None:
+            return
+        beside_prompt = any(own.id == message.id for own in self._tail)
+        self._tail = [message if own.id == message.id else own for own in self._tail]
+        latest = self._mine is not None and self._mine.id == message.id
+        if latest:
+            self._mine = message
+        if message.status is MessageStatus.FAILED and not beside_prompt:
+            self._show(views.spoken(self._environment, message))
+        elif latest and not self._environment.redraws and message.status is MessageStatus.DELIVERED:
+            self._show(Text("(delivered)", "dim"))
+
+    # -- the screen ---------------------------------------------------------------------------------------------------
+
+    def _show(self, renderable: RenderableType) -> None:
+        self._drain(0)
+        self._show_above(renderable)
+
+    def _say(self, messages: list[Message]) -> None:
+        if messages:
+            self._drain(0)
+            self._print(messages)
+
+    def _print(self, messages: list[Message]) -> None:
+        for line in views.conversation(self._environment, messages, self._last):
+            self._show_above(line)
+        self._last = messages[-1]
+
+    def _drain(self, keep: int) -> None:
+        """Let own messages leave the prompt's side: all but the last ``keep``, and those whose status is final."""
+        while self._tail and (len(self._tail) > keep or self._tail[0].status in _SETTLED):
+            self._print([self._tail.pop(0)])
+
+    def finish(self) -> None:
+        """Leave nothing beside a prompt that goes."""
+        self._drain(0)
+
+    def tail(self) -> list[Text]:
+        """Own messages whose ticks still change: drawn between what was printed and the prompt."""
+        return views.conversation(self._environment, self._tail, self._last) if self._tail else []
+
+    def prompt(self) -> str:
+        """What stands before the line to write on."""
+        view = self.current
+        return f"{shortened(view.alias, 24)}> " if view else "> "
+
+    def toolbar(self, columns: int) -> str:
+        """One line: the connection if it is not made yet, the last message's status, and who wrote meanwhile."""
+        view, unread = self.current, views.unread_summary(self.unread())
+        parts = []
+        if view is None:
+            parts.append("nobody to write to")
+        elif view.state.state != ConnectionState.CONNECTED:
+            parts.append(f"{view.state.state}: {views.waits_for(view.state)}".rstrip(": "))
+        if self._mine is not None and view is not None:
+            mark = views.TICKS.get(self._mine.status, "") if self._environment.symbols else ""
+            parts.append(f"last message {self._mine.status} {mark}".rstrip())
+        if view is not None and view.pending > 1:
+            parts.append(f"{view.pending} pending")
+        parts.append(f"unread: {unread} (Alt-A)" if unread else "/help")
+        line = (" · " if self._environment.symbols else " | ").join(parts)
+        return line if len(line) <= columns else line[: max(0, columns - 1)] + "…"

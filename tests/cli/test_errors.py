@@ -1,0 +1,111 @@
+"""Every error of the program has sentences, a hint and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import inspect
+import pkgutil
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, get_type_hints
+
+import pytest
+
+import smpchat
+from smpchat.chat.errors import CodeDiffers, InputError, ProfileLocked, UnknownContact
+from smpchat.cli.conversation import Edit, Leave
+from smpchat.cli.errors import explain
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.protocol.errors import ErrorCode, SMPError
+from smpchat.protocol.version import VersionRange
+from smpchat.relay.errors import RelayTurnedOff
+from smpchat.transport.base import ConnectFailed
+from smpchat.transport.chain import ChainRefused
+
+NEVER_SHOWN = {Leave, Edit}
+"""What `chat` says to itself."""
+_SAMPLES: dict[Any, object] = {
+    str: "something went wrong",
+    int: 3,
+    float: 3.0,
+    bool: True,
+    bytes: b"x",
+    object: object(),
+    VersionRange: VersionRange(1, 2),
+    ErrorCode: ErrorCode(("INTERNAL",)),
+    ExitStatus: ExitStatus.INPUT,
+}
+
+
+def _error_classes() -> Iterator[type[Exception]]:
+    for module in pkgutil.walk_packages(smpchat.__path__, "smpchat."):
+        if module.name.endswith("__main__"):
+            continue
+        for value in vars(importlib.import_module(module.name)).values():
+            if inspect.isclass(value) and issubclass(value, Exception) and value.__module__ == module.name:
+                yield value
+
+
+ERRORS = sorted({*_error_classes()} - NEVER_SHOWN, key=lambda cls: (cls.__module__, cls.__qualname__))
+
+
+def an_instance(cls: type[Exception]) -> Exception:
+    """An error with arguments of the types that it asks for."""
+    if not inspect.isfunction(cls.__init__):  # Exception's own
+        return cls("something went wrong")
+    hints = get_type_hints(cls.__init__)
+    parameters = list(inspect.signature(cls).parameters.values())
+    required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    positional = [_SAMPLES[hints[p.name]] for p in required if p.kind is not p.KEYWORD_ONLY]
+    return cls(*positional, **{p.name: _SAMPLES[hints[p.name]] for p in required if p.kind is p.KEYWORD_ONLY})
+
+
+@pytest.mark.parametrize("cls", ERRORS, ids=lambda cls: f"{cls.__module__}.{cls.__qualname__}")
+def test_every_error_says_what_happened_and_what_to_do(cls: type[Exception]) -> None:
+    explained = explain(an_instance(cls))
+    assert explained.status not in (ExitStatus.OK, ExitStatus.USAGE)
+    for text in (explained.message, explained.hint):
+        assert text.endswith((".", "!", "?"))
+        assert text[0] == text[0].upper()
+    assert "unexpectedly" not in explained.message
+
+
+def test_all_errors_are_found() -> None:
+    assert len(ERRORS) > 40
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InputError("No."), ExitStatus.INPUT),
+        (UnknownContact("bob"), ExitStatus.INPUT),
+        (ProfileLocked("No."), ExitStatus.LOCKED),
+        (CodeDiffers("bob"), ExitStatus.VERIFICATION),
+        (RelayTurnedOff("No."), ExitStatus.NETWORK),
+        (ConnectFailed("No."), ExitStatus.NETWORK),
+        (ChainRefused("No."), ExitStatus.VERIFICATION),
+        (SMPError(ErrorCode(("AUTH",))), ExitStatus.REFUSED),
+        (SMPError(ErrorCode(("QUOTA",))), ExitStatus.NETWORK),
+        (sqlite3.OperationalError("disk I/O error"), ExitStatus.INPUT),
+        (OSError(errno.ENOSPC, "No space left on device", "/home/x"), ExitStatus.INPUT),
+        (CommandFailed(ExitStatus.TIMEOUT, "No.", "Wait."), ExitStatus.TIMEOUT),
+        (ExceptionGroup("several", [ExceptionGroup("more", [ProfileLocked("No.")])]), ExitStatus.LOCKED),
+        (ZeroDivisionError(), ExitStatus.INPUT),
+    ],
+    ids=lambda value: value.name if isinstance(value, ExitStatus) else type(value).__name__,
+)
+def test_exit_status(error: Exception, status: ExitStatus) -> None:
+    assert explain(error).status is status
+
+
+def test_an_unexpected_error_shows_no_details() -> None:
+    explained = explain(ZeroDivisionError("secret text"))
+    assert explained.message == "smpchat failed unexpectedly (ZeroDivisionError)."
+    assert "secret" not in explained.hint
+
+
+def test_a_file_that_cannot_be_used_is_named() -> None:
+    explained = explain(PermissionError(errno.EACCES, "Permission denied", "/srv/x"))
+    assert explained.message == "/srv/x cannot be used: Permission denied."
+    assert "--home" in explained.hint
