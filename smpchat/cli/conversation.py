@@ -15,7 +15,7 @@ from rich.text import Text
 from smpchat.agent.errors import AgentError
 from smpchat.agent.handshake import ConnectionState
 from smpchat.chat import events
-from smpchat.chat.errors import ChatError, InputError
+from smpchat.chat.errors import ChatError, InputError, UnknownContact
 from smpchat.chat.service import ChatService, ContactView
 from smpchat.chat.store import Direction, Message, MessageStatus
 from smpchat.cli import views
@@ -140,10 +140,12 @@ class Conversation:
         Raises:
             Leave, Edit: What the terminal has to do.
         """
+        self._refresh()  # who was deleted elsewhere is nobody to write to
         try:
             self._enter(line)
         except (ChatError, AgentError) as error:
-            self._show(Text.assemble(("! ", "bold red"), printable(str(error), lines=True), " ", (error.hint, "dim")))
+            hint = "/contacts lists who there is." if isinstance(error, UnknownContact) else error.hint
+            self._show(Text.assemble(("! ", "bold red"), printable(str(error), lines=True), " ", (hint, "dim")))
             return False
         finally:
             self._refresh()
@@ -170,6 +172,8 @@ class Conversation:
             case "/edit":
                 raise Edit
             case "/to":
+                if not argument:
+                    raise InputError("Whom to write to is missing.", "Write /to WHO.")
                 self._go_to(self._service.contact(argument.removeprefix("@")))
             case "/next":
                 if not self.next_unread():
@@ -221,8 +225,11 @@ class Conversation:
     def _history(self, argument: str) -> None:
         if argument and not (argument.isascii() and argument.isdigit() and int(argument)):
             raise InputError(f"{argument!r} is no number of messages.", "Write /history 50.")
+        messages = self._service.history(self._need_contact().alias, int(argument or 50))
+        if not messages:
+            self._show(Text("No messages yet.", "dim"))
         self._last = None
-        self._say(self._service.history(self._need_contact().alias, int(argument or 50)))
+        self._say(messages)
 
     def _search(self, argument: str) -> None:
         if not argument:

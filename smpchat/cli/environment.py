@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,14 +118,23 @@ class Environment:
     def notice(self, sentence: str) -> None:
         """A sentence on standard error, unless ``--quiet``."""
         if not self.quiet:
-            print(printable(sentence, lines=True), file=sys.stderr, flush=True)
+            _print_sentences(sentence)
 
     def error(self, status: int, message: str, hint: str) -> None:
         """What happened and what to do: on standard error, and as an object for scripts."""
         if self.json:
             self.emit("error", {"code": status, "message": message, "hint": hint}, None)
-        text = printable(message, lines=True)
-        print(f"{text}\n{printable(hint, lines=True)}" if hint else text, file=sys.stderr, flush=True)
+        _print_sentences(f"{message}\n{hint}" if hint else message)
+
+
+def _print_sentences(text: str) -> None:
+    """On standard error; on a terminal, lines end between words."""
+    lines = printable(text, lines=True).split("\n")
+    if sys.stderr.isatty():
+        width = max(20, shutil.get_terminal_size().columns)
+        wrap = partial(textwrap.fill, width=width, break_long_words=False, break_on_hyphens=False)
+        lines = [wrap(line) for line in lines]
+    print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def encodes(encoding: str | None, text: str) -> bool:

@@ -83,7 +83,7 @@ def explain(error: BaseException) -> Explanation:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, CommandFailed):
-        return Explanation(error.status, sentence(str(error)), sentence(error.hint))
+        return Explanation(error.status, str(error), error.hint)  # complete, and may begin with an alias
     if isinstance(error, SMPError) and error.code.words[0] == "AUTH":
         return Explanation(
             ExitStatus.REFUSED,

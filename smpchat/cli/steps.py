@@ -154,7 +154,10 @@ class StepView:
         if self._environment.redraws:
             from rich.live import Live
 
-            self._live = Live(console=self._environment.console(), auto_refresh=False, redirect_stderr=False)
+            # not redirected: nothing is printed meanwhile, and the stream has to stay what it says it is
+            self._live = Live(
+                console=self._environment.console(), auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+            )
             self._live.__enter__()
             self.tick()
         return self

@@ -8,7 +8,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ class Terminal:
         self._monkeypatch = monkeypatch
         self._passed = 0.0
         self.relay = MemoryRelay(SeededEntropy("relay"), self.now, delay=DELAY)
-        self.relay_is_on = True
+        self._meanwhile: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
         async def connect(server: SMPServer, *, entropy: Entropy, on_event: OnEvent, **_: object) -> ServerSession:
             return await open_session(self.relay.connect(), server, entropy=entropy, on_event=on_event)
@@ -115,10 +115,15 @@ class Terminal:
 
     def _run_loop(self, command: Coroutine[Any, Any, int]) -> int:
         async def timed() -> tuple[int | BaseException, float]:
+            running = asyncio.current_task()
+            assert running is not None
+            running.set_name("command")
+            others = [asyncio.ensure_future(work()) for work in self._meanwhile]
             try:
                 status: int | BaseException = await command
             except Exception as error:
                 status = error
+            await asyncio.gather(*others)
             return status, asyncio.get_running_loop().time()
 
         status, took = run_jumping(timed)
@@ -129,8 +134,18 @@ class Terminal:
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
-    def __call__(self, *arguments: str, stdin: str = "", tty: bool = False) -> Result:
-        """Run ``smpchat arguments``; with ``tty`` on terminals of 80 columns by 24 lines without colours."""
+    def __call__(
+        self,
+        *arguments: str,
+        stdin: str = "",
+        tty: bool = False,
+        meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> Result:
+        """Run ``smpchat arguments``; with ``tty`` on a terminal of 80 columns by 24 lines.
+
+        ``meanwhile`` runs beside the command, in the same loop; both have to end.
+        """
+        self._meanwhile = [] if meanwhile is None else [meanwhile]
         kind = FakeTerminal if tty else io.StringIO
         out, err, source = kind(), kind(), kind(stdin)
         with self._monkeypatch.context() as patched:

@@ -23,8 +23,8 @@ from smpchat.relay.errors import RelayTurnedOff
 from smpchat.transport.base import ConnectFailed
 from smpchat.transport.chain import ChainRefused
 
-NEVER_SHOWN = {Leave, Edit}
-"""What `chat` says to itself."""
+NEVER_SHOWN = {Leave, Edit, CommandFailed}
+"""What `chat` says to itself, and what carries the sentences of whoever raises it."""
 _SAMPLES: dict[Any, object] = {
     str: "something went wrong",
     int: 3,

@@ -101,6 +101,11 @@ class Screen:
             output=sink,
         )
 
+    @property
+    def text(self) -> str:
+        """What is typed and not entered yet."""
+        return self._session.default_buffer.text
+
     async def run(self) -> None:
         """Talk until the user leaves."""
         with patch_stdout(raw=True):

@@ -57,6 +57,11 @@ def _interrupted(message: str, hint: Callable[[], str]) -> Iterator[None]:
         raise CommandFailed(ExitStatus.INTERRUPTED, message, hint()) from None
 
 
+def _gap(environment: Environment) -> str:
+    """An empty line around the steps, where they are drawn."""
+    return "\n" if environment.redraws else ""
+
+
 def _unreachable(error: RelayDown | None, hint: str) -> CommandFailed:
     return CommandFailed(ExitStatus.NETWORK, sentence(str(error or "the relay cannot be reached")), hint)
 
@@ -134,7 +139,7 @@ class _Inviting:
             )
 
     async def _wait(self, invitation: Invitation, patience: float) -> events.StateChanged | None:
-        self._environment.notice("Ctrl-C stops waiting; the link stays valid.\n")
+        self._environment.notice(f"Ctrl-C stops waiting; the link stays valid.{_gap(self._environment)}")
         title = shortened(invitation.note) if invitation.note else f"Invitation {self._connection}"
         with StepView(self._environment, title) as view:
             feed = _Feed(self._service, view, self._connection, self._after)
@@ -158,7 +163,8 @@ class _Inviting:
         alias = ended.alias or ""
         unread = self._service.contact(alias).contact.unread
         came = f" {plural(unread, 'message')} came with it." if unread else ""
-        self._environment.notice(f"\nConnected with {shortened(alias)}.{came} Talk: smpchat chat {shlex.quote(alias)}")
+        talk = f"Talk: smpchat chat {shlex.quote(alias)}"
+        self._environment.notice(f"{_gap(self._environment)}Connected with {shortened(alias)}.{came} {talk}")
 
     def _how_to_go_on(self) -> str:
         number = self._connection
@@ -284,4 +290,4 @@ def _what_next(environment: Environment, alias: str, state: events.StateChanged)
         then = f"Ready: what you write to {name} is kept, and sent as soon as they have answered."
     else:
         then = f"Ready: you can write to {name} now. Their name and answers come once they are online."
-    environment.notice(f"{then} Talk: smpchat chat {shlex.quote(alias)}")
+    environment.notice(f"{_gap(environment)}{then} Talk: smpchat chat {shlex.quote(alias)}")

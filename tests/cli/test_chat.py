@@ -1,0 +1,402 @@
+"""`chat`: who is written to, what is shown when, slash commands; then keys and history through a pretended terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+from rich.console import Console, RenderableType
+
+from smpchat.chat.errors import InputError, UnknownContact
+from smpchat.chat.service import ChatService
+from smpchat.cli.commands import chat
+from smpchat.cli.conversation import COMMANDS, Conversation, Edit, Leave
+from smpchat.cli.environment import Environment
+from tests.cli.terminal import FakeTerminal, Terminal, normal
+
+Screen = Callable[[str, str], None]
+
+
+class Talk:
+    """Bob's end of a conversation; what it printed is text."""
+
+    def __init__(self, smpchat: Terminal, service: ChatService, who: str | None, *, plain: bool = False) -> None:
+        self.environment = Environment(smpchat.home, "bob", plain=plain, color=False, now=smpchat.now)
+        self.service = service
+        self._shown: list[str] = []
+        self.conversation = Conversation(self.environment, service, chat.choose(service, who), self._show)
+        self.conversation.begin()
+
+    def _show(self, renderable: RenderableType) -> None:
+        console = Console(width=80, no_color=True, highlight=False, markup=False, color_system=None)
+        with console.capture() as capture:
+            console.print(renderable, soft_wrap=True)
+        self._shown.append(normal(capture.get()))
+
+    def enter(self, line: str) -> list[str]:
+        self.conversation.enter(line)
+        return self.news()
+
+    def news(self) -> list[str]:
+        """What was printed since the last call, after a look at the feed."""
+        self.conversation.follow()
+        shown, self._shown = self._shown, []
+        return [line for text in shown for line in text.splitlines()]
+
+    @property
+    def who(self) -> str | None:
+        view = self.conversation.current
+        return view.alias if view else None
+
+    def tail(self) -> list[str]:
+        return [text.plain for text in self.conversation.tail()]
+
+    def toolbar(self) -> str:
+        return self.conversation.toolbar(80)
+
+
+@pytest.fixture
+def people(smpchat: Terminal) -> Terminal:
+    """Bob knows alice and carol."""
+    smpchat.connected("alice", "bob")
+    smpchat.connected("carol", "bob")
+    return smpchat
+
+
+@pytest.fixture
+def talk(people: Terminal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Talk]]:
+    """Begins a conversation of bob's, on a terminal."""
+    with ExitStack() as stack:
+
+        def begin(who: str | None = "alice", *, plain: bool = False) -> Talk:
+            monkeypatch.setattr(sys, "stdout", FakeTerminal())  # here, or pytest's own comes back before the test
+            return Talk(people, stack.enter_context(people.service("bob")), who, plain=plain)
+
+        yield begin
+
+
+def hear(smpchat: Terminal, sender: str, text: str) -> None:
+    """A message for bob, at bob's: taken from the relay by a process of bob's that shows nothing."""
+    assert smpchat("-p", sender, "send", "bob", text).code == 0
+    assert (
+        smpchat("-p", "bob", "send", sender, "(online for a moment)", "--wait", "delivered", "--timeout", "2").code == 6
+    )
+
+
+# -- who is written to ------------------------------------------------------------------------------------------------
+
+
+def test_an_incoming_message_is_shown_and_marked(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    hear(people, "alice", "hello bob")
+    assert [line for line in bob.news() if "alice:" in line] == ["22:13  alice: hello bob"]
+    assert not bob.service.unshown_messages()
+
+
+def test_a_message_of_another_contact_is_only_counted(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    hear(people, "carol", "psst")
+    assert not [line for line in bob.news() if "psst" in line]
+    assert bob.who == "alice"
+    assert "unread: carol 1 (Alt-A)" in bob.toolbar()
+    assert [message.text for message in bob.service.unshown_messages()] == ["psst"]
+
+
+def test_an_incoming_message_never_changes_who_is_written_to(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    hear(people, "carol", "write to me")
+    bob.news()
+    bob.enter("for alice only")
+    assert [m.text for m in bob.service.history("alice", 1)] == ["for alice only"]
+
+
+def test_next_goes_to_whoever_wrote(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    hear(people, "carol", "psst")
+    bob.news()
+    shown = bob.enter("/next")
+    assert bob.who == "carol"
+    assert shown[0] == "You write to carol now."
+    assert any("carol: psst" in line for line in shown)
+    assert not bob.service.unshown_messages()
+    assert bob.enter("/next") == ["Nothing unread."]
+
+
+def test_to_changes_who_is_written_to(talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    bob.enter("/to carol")
+    assert bob.who == "carol"
+    assert bob.conversation.prompt() == "carol> "
+    assert bob.enter("/to nobody")[0].startswith("! There is no contact 'nobody'. /contacts")
+    assert bob.who == "carol"
+
+
+def test_one_message_to_another_contact(talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    assert bob.enter("@carol only for you") == ["to carol: sent separately"]
+    assert bob.who == "alice"
+    assert [m.text for m in bob.service.history("carol")] == ["only for you"]
+    assert not bob.tail()
+    assert bob.enter("@carol")[0].startswith("! A text is missing.")
+
+
+def test_a_rename_elsewhere_keeps_the_conversation(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    people("-p", "bob", "rename", "alice", "ally")
+    bob.news()
+    assert bob.who == "ally"
+    bob.enter("still you")
+    assert [m.text for m in bob.service.history("ally", 1)] == ["still you"]
+
+
+def test_a_contact_deleted_elsewhere_ends_the_writing(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    people("-p", "bob", "delete", "alice")
+    assert bob.enter("anybody?")[0].startswith("! There is nobody to write to.")
+    assert bob.toolbar().startswith("nobody to write to")
+
+
+def test_the_first_contact_is_whoever_is_unread_else_who_spoke_last(
+    people: Terminal, talk: Callable[..., Talk]
+) -> None:
+    with people.service("bob") as service:
+        service.send("carol", "hi")
+        assert chat.choose(service, None) == service.contact("carol").contact.id
+    hear(people, "alice", "hello")
+    with people.service("bob") as service:
+        assert chat.choose(service, None) == service.contact("alice").contact.id
+
+
+def test_nobody_to_write_to(smpchat: Terminal) -> None:
+    with smpchat.service("bob") as service:
+        with pytest.raises(InputError, match="nobody to write to"):
+            chat.choose(service, None)
+        with pytest.raises(UnknownContact):
+            chat.choose(service, "alice")
+    smpchat.invite("bob", "--note", "alice")
+    with smpchat.service("bob") as service:
+        assert chat.choose(service, None) is None
+        with pytest.raises(InputError, match="Nobody has used your invitation for 'alice' yet"):
+            chat.choose(service, "alice")
+
+
+# -- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def test_ticks_change_beside_the_prompt(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    assert bob.enter("hello") == []
+    assert bob.tail()[-1] == "22:13  you: hello  ·"
+    assert "last message pending ·" in bob.toolbar()
+    people("-p", "bob", "send", "carol", "(online)")
+    assert bob.news() == []
+    assert bob.tail()[-1] == "22:13  you: hello  ✓"
+    people("-p", "alice", "listen", "--timeout", "3")
+    people("-p", "bob", "listen", "--timeout", "3")
+    assert bob.news()[-1] == "22:13  you: hello  ✓✓"
+    assert bob.tail() == []
+    assert "last message delivered ✓✓" in bob.toolbar()
+
+
+def test_own_messages_leave_the_prompt_before_an_incoming_one(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    bob.enter("mine")
+    hear(people, "alice", "yours")
+    shown = [line[7:] for line in bob.news() if "mine" in line or "yours" in line]
+    assert shown[0].startswith("you: mine")
+    assert shown[1] == "alice: yours"
+
+
+def test_few_messages_stay_beside_the_prompt(talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    shown = [line for number in range(6) for line in bob.enter(f"message {number}")]
+    assert [line.split()[3] for line in shown if "you:" in line] == ["0", "1", "2"]
+    assert [line.split()[3] for line in bob.tail() if "you:" in line] == ["3", "4", "5"]
+    bob.conversation.finish()
+    assert bob.tail() == []
+
+
+def test_plain_says_it_in_words(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice", plain=True)
+    assert bob.enter("hello")[-1] == "22:13  you: hello  (pending)"
+    assert bob.tail() == []
+    people("-p", "bob", "send", "carol", "(online)")
+    assert bob.news() == []
+    people("-p", "alice", "listen", "--timeout", "3")
+    people("-p", "bob", "listen", "--timeout", "3")
+    assert bob.news() == ["(delivered)"]
+    assert "✓" not in bob.toolbar()
+
+
+def test_a_new_day_gets_a_separator(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    people.wait(-3600)
+    hear(people, "alice", "late")
+    assert "─── Tuesday 14 November 2023 ───" in bob.news()
+    people.wait(86_400)
+    hear(people, "alice", "next day")
+    shown = bob.news()
+    assert shown.index("─── Wednesday 15 November 2023 ───") < len(shown) - 1
+    assert "alice: next day" in shown[-1]
+
+
+def test_a_contact_that_is_only_ready_can_be_written_to(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", FakeTerminal())
+    smpchat("-p", "bob", "connect", smpchat.invite("alice"), "--alias", "ally")
+    with smpchat.service("bob") as service:
+        bob = Talk(smpchat, service, "ally")
+        assert bob.news() == ["* You can write to ally already; waiting for their first message since 22:13."]
+        assert bob.toolbar().startswith("ready: waiting for their first message")
+        bob.enter("hello")
+        assert len(bob.tail()) == 2  # the day, the message
+        smpchat("-p", "bob", "send", "ally", "(online)")
+        smpchat("-p", "alice", "listen", "--timeout", "3")
+        smpchat("-p", "bob", "send", "ally", "(online again)", "--wait", "delivered", "--timeout", "2")
+        shown = bob.news()
+        assert "* ally is connected." in shown
+        assert "* ally calls themselves alice." in shown
+        assert bob.who == "ally"
+
+
+def test_a_failed_connection_is_announced(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", FakeTerminal())
+    link = smpchat.invite("alice")
+    smpchat("-p", "carol", "connect", link, "--alias", "alice")
+    with smpchat.service("bob") as service:
+        service.connect(link, "alice", ["hello"])
+        bob = Talk(smpchat, service, "alice")
+        bob.news()
+        smpchat("-p", "bob", "listen", "--timeout", "3")
+        shown = bob.news()
+        assert any(line.startswith("* This invitation was already used") for line in shown)
+        assert any("you: hello  ✗ This invitation was already used" in line for line in shown)
+        assert bob.enter("more")[0].startswith("! This invitation was already used")
+
+
+# -- slash commands ---------------------------------------------------------------------------------------------------
+
+
+def test_every_command_answers(people: Terminal, talk: Callable[..., Talk], screen: Screen) -> None:
+    bob = talk("alice")
+    hear(people, "carol", "psst")
+    bob.news()
+    lines = [
+        "/help", "/contacts", "/status", "/verify", "/verify 12345", "/history", "/history 1", "/history x",
+        "/search online", "/search nothing", "/search", "/next", "/to", "/nonsense", "//nonsense", "/to alice",
+    ]  # fmt: skip
+    said = [text for line in lines for text in (f"{bob.conversation.prompt()}{line}", *bob.enter(line), "")]
+    screen("chat", normal("\n".join([*said, *bob.tail(), bob.toolbar()])) + "\n")
+
+
+def test_leaving_and_editing(talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    for line in ("/quit", "/q", " /quit".strip()):
+        with pytest.raises(Leave):
+            bob.conversation.enter(line)
+    with pytest.raises(Edit):
+        bob.conversation.enter("/edit")
+
+
+def test_a_line_that_cannot_be_used_is_given_back(talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    assert not bob.conversation.enter("x" * 16_000)
+    assert bob.news()[0].startswith("! The text is ")
+    assert bob.conversation.enter("short enough")
+    assert bob.conversation.enter("   ")
+
+
+def test_completion(talk: Callable[..., Talk]) -> None:
+    completer = chat._Completer(talk("alice").conversation)
+
+    def complete(text: str) -> list[str]:
+        return [c.text for c in completer.get_completions(Document(text), CompleteEvent(completion_requested=True))]
+
+    assert complete("/") == list(COMMANDS)
+    assert complete("/h") == ["/history", "/help"]
+    assert complete("/to C") == ["carol"]
+    assert complete("@") == ["alice ", "carol "]
+    assert complete("@al") == ["alice "]
+    assert complete("hello @al") == []
+    assert complete("hello") == []
+
+
+# -- the terminal around it -------------------------------------------------------------------------------------------
+
+
+def type_into(bob: Talk, keys: str) -> None:
+    """Run the screen on keys; they end it, or the end of the input does."""
+
+    async def run() -> None:
+        with create_pipe_input() as source:
+            source.send_text(keys)
+            await chat.Screen(bob.environment, bob.conversation, source=source, sink=DummyOutput()).run()
+
+    asyncio.run(run())
+
+
+def test_typed_lines_are_sent(talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    type_into(bob, "hello\rsecond\r/quit\r")
+    assert [m.text for m in bob.service.history("alice", 2)] == ["hello", "second"]
+
+
+def test_alt_enter_begins_a_new_line(talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    type_into(bob, "one\x1b\rtwo\r\x04")
+    assert [m.text for m in bob.service.history("alice", 1)] == ["one\ntwo"]
+
+
+def test_alt_a_goes_to_the_next_unread(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    hear(people, "carol", "psst")
+    bob.news()
+    type_into(bob, "\x1bafor carol\r/quit\r")
+    assert [m.text for m in bob.service.history("carol", 1)] == ["for carol"]
+
+
+def test_ctrl_c_discards_the_line_and_then_leaves(talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    before = bob.service.history("alice")
+    type_into(bob, "not this\x03\x03never read")
+    assert bob.service.history("alice") == before
+
+
+def test_the_input_history_survives_and_is_private(talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    type_into(bob, "remember me\r\x04")
+    path = bob.environment.profile_folder() / "input-history"
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    type_into(bob, "\x1b[A\r\x04")
+    assert [m.text for m in bob.service.history("alice", 2)] == ["remember me", "remember me"]
+
+
+def test_the_editor_fills_the_line(talk: Callable[..., Talk], monkeypatch: pytest.MonkeyPatch) -> None:
+    bob = talk("alice")
+    script = bob.environment.home / "editor"
+    script.write_text("#!/bin/sh\nprintf 'from the\\neditor' > \"$1\"\n")
+    script.chmod(0o700)
+    monkeypatch.setenv("EDITOR", str(script))
+    monkeypatch.delenv("VISUAL", raising=False)
+
+    async def run() -> None:
+        with create_pipe_input() as source:
+            screen = chat.Screen(bob.environment, bob.conversation, source=source, sink=DummyOutput())
+            running = asyncio.create_task(screen.run())
+            source.send_text("/edit\r")
+            async with asyncio.timeout(30):
+                while not screen.text.startswith("from the"):  # noqa: ASYNC110 - the editor is another process
+                    await asyncio.sleep(0.01)
+            source.send_text("\r/quit\r")
+            await running
+
+    asyncio.run(run())
+    assert [m.text for m in bob.service.history("alice", 1)] == ["from the\neditor"]
