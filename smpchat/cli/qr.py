@@ -12,6 +12,11 @@ from smpchat.cli.environment import Environment
 _BORDER = 2
 
 
+def qr_image(environment: Environment, connection: int) -> Path:
+    """Where the QR code of an invitation is saved if no terminal can show it."""
+    return environment.profile_folder() / f"invitation-{connection}.png"
+
+
 def show_qr(environment: Environment, link: str, image: Path) -> None:
     """Draw the code of ``link``, or save it as ``image`` (only the user may read it) and say so."""
     import segno

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from smpchat.agent.handshake import ConnectionState
+from smpchat.chat.contact import alias_from_name
 from smpchat.chat.events import Notice, StateChanged, StatusChanged
-from smpchat.chat.service import ContactView, Invitation, Verification
+from smpchat.chat.service import ChatService, ContactView, Invitation, Verification
 from smpchat.chat.store import Contact, Direction, Message, MessageStatus
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import plural, printable, shortened
@@ -156,6 +157,11 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(Text(heading, "dim"), no_wrap=heading != headings[-1], justify="left", overflow="fold")
     return table
+
+
+def own_alias(service: ChatService) -> str:
+    """What the other person may call us: our name as an alias."""
+    return alias_from_name(service.own_profile().display_name, lambda _: False)
 
 
 def show_invitation(environment: Environment, invitation: Invitation, suggested: str) -> None:

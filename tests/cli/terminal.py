@@ -59,10 +59,12 @@ class Result:
 
 
 def normal(text: str) -> str:
-    """Links, codes and folders replaced, and no blanks at the end of a line."""
+    """Links, codes, folders and short times replaced, and no blanks at the end of a line."""
     text = re.sub(r"simplex:/invitation#/\?[^\s'\"]+", "LINK", text)
     text = re.sub(r"\d{5}( \d{1,5}){3,}", "CODE", text)
     text = re.sub(r"/[^\s'\"]*/profiles/", "HOME/profiles/", text)
+    text = re.sub(r'("elapsed_ms": )\d+|( *)\d+ ms', lambda found: f"{found[1]}0" if found[1] else "  N ms", text)
+    text = re.sub(r'"\d{4}-\d\d-\d\dT[^"]*Z"', '"TIME"', text)
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 

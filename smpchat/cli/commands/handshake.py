@@ -7,12 +7,10 @@ import shlex
 import sys
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from smpchat.agent.handshake import ConnectionState, Variant
 from smpchat.chat import events
-from smpchat.chat.contact import alias_from_name
 from smpchat.chat.errors import ChatError
 from smpchat.chat.online import online
 from smpchat.chat.service import ChatService, Invitation, check_link
@@ -20,7 +18,7 @@ from smpchat.chat.store import MessageStatus
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
-from smpchat.cli.qr import show_qr
+from smpchat.cli.qr import qr_image, show_qr
 from smpchat.cli.steps import HOLDING, StepView
 from smpchat.cli.text import plural, printable, sentence, shortened
 from smpchat.cli.waiting import RELAY_TIMEOUT, RelayDown, flush, until
@@ -130,7 +128,7 @@ class _Inviting:
 
     def _show(self, invitation: Invitation, qr: bool | None) -> None:
         environment = self._environment
-        views.show_invitation(environment, invitation, own_alias(self._service))
+        views.show_invitation(environment, invitation, views.own_alias(self._service))
         if environment.attended if qr is None else qr:
             show_qr(environment, invitation.link or "", qr_image(environment, invitation.connection))
         if not self._service.servers():
@@ -183,16 +181,6 @@ async def _start_relay(environment: Environment) -> None:
             str(error),
             "Start it with `smpchat relay start`, or choose another: `smpchat server use simplex`.",
         ) from error
-
-
-def own_alias(service: ChatService) -> str:
-    """What the other person may call us: our name as an alias."""
-    return alias_from_name(service.own_profile().display_name, lambda _: False)
-
-
-def qr_image(environment: Environment, connection: int) -> Path:
-    """Where the QR code of an invitation is saved if no terminal can show it."""
-    return environment.profile_folder() / f"invitation-{connection}.png"
 
 
 # -- connect ----------------------------------------------------------------------------------------------------------

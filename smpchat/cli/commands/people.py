@@ -1,4 +1,7 @@
-"""``contacts``, ``status``, ``rename``, ``verify``, ``delete`` and ``profile``."""
+"""``contacts``, ``status``, ``rename``, ``verify``, ``delete`` and ``profile``.
+
+Most only read: what goes online, and the relay, are imported by the few that need them.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,14 @@ import shlex
 from contextlib import closing
 from dataclasses import replace
 
-from smpchat.chat.online import online
 from smpchat.chat.service import ChatService, ContactView, Status
 from smpchat.cli import views
-from smpchat.cli.commands.handshake import own_alias, qr_image
-from smpchat.cli.commands.relay import show_relay
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.qr import qr_image
 from smpchat.cli.steps import Progress, draw, steps_table
 from smpchat.cli.text import printable, shortened
 from smpchat.cli.times import since
-from smpchat.cli.waiting import RelayDown, until
 
 _DELETE_TIMEOUT = 5.0
 _FIRST_STEPS = "Nothing here yet: `smpchat invite` makes a link for somebody, `smpchat connect` uses one."
@@ -68,13 +68,15 @@ def _show_one(environment: Environment, service: ChatService, view: ContactView)
 
 
 def _show_all(environment: Environment, service: ChatService, found: Status) -> None:
+    from smpchat.cli.commands.relay import show_relay
+
     waiting = {invitation.connection for invitation in found.invitations}
     for invitation in found.invitations:
         if invitation.link:
             if not environment.json:
                 note = f" for {printable(invitation.note)}" if invitation.note else ""
                 environment.show(f"Invitation {invitation.connection}{note}, not used yet:\n")
-            views.show_invitation(environment, invitation, own_alias(service))
+            views.show_invitation(environment, invitation, views.own_alias(service))
     for state in found.connections:
         if environment.json or state.connection not in waiting:
             views.show_state(environment, state)
@@ -116,6 +118,9 @@ def verify(environment: Environment, who: str, code: str | None) -> int:
 
 async def delete(environment: Environment, who: str) -> int:
     """Delete a contact or cancel an invitation, here and at its relay."""
+    from smpchat.chat.online import online
+    from smpchat.cli.waiting import RelayDown, until
+
     with closing(environment.open()) as service:
         connection = service.delete(who)
         qr_image(environment, connection).unlink(missing_ok=True)
