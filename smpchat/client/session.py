@@ -30,6 +30,8 @@ from smpchat.protocol.transmission import Transmission, decode_transmission
 from smpchat.transport.base import BlockConnection, TransportError
 
 _log = logging.getLogger(__name__)
+trace = logging.getLogger("smpchat.trace")
+"""The name of every command and answer at level DEBUG: ``> SKEY host`` out, ``< OK host`` in; never what is in them."""
 
 RESPONSE_TIMEOUT = 15.0
 """Seconds to wait for an answer."""
@@ -175,6 +177,8 @@ class DirectSession:
             self._correlation.expect(one.corr_id, one.entity_id, self._blocks_posted + one.content, seconds, text)
             for one in encoded
         ]
+        for request in requests:
+            self._trace(">", type(request.command).__name__)
         self._blocks_posted += len(contents)
         self._outgoing += contents
         if self._flusher is None and contents:
@@ -202,6 +206,9 @@ class DirectSession:
     @property
     def _name(self) -> str:
         return f"relay {self.server.hosts[0]}"
+
+    def _trace(self, direction: str, name: str) -> None:
+        trace.debug("%s %-8s %s", direction, name.upper() if name != "NoneType" else "?", self.server.hosts[0])
 
     @staticmethod
     def _refused(reason: SessionClosed) -> Response:
@@ -257,6 +264,9 @@ class DirectSession:
         except DecodeError as error:
             _log.warning("%s sent a message of unknown form: %s", self._name, error)
             message = None
+        self._trace(
+            "<", " ".join(("ERR", *message.error.words)) if isinstance(message, Err) else type(message).__name__
+        )
         if transmission.corr_id:
             message = self._correlation.answer(transmission.corr_id, transmission.entity_id, message)
         elif isinstance(message, Err):

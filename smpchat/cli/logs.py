@@ -1,0 +1,24 @@
+"""What `-v` and `--trace` print on standard error: what happens, and the name of every protocol frame."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from smpchat.cli.environment import Environment
+
+TRACE = "smpchat.trace"
+"""Logger of the frames; see `smpchat.client.session`."""
+
+
+def start_logs(environment: Environment) -> None:
+    """Begin to print what the options ask for; frames with milliseconds since the start of the program."""
+    if environment.verbose:
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    if environment.trace:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(relativeCreated)7.0f ms  %(message)s"))
+        frames = logging.getLogger(TRACE)
+        frames.setLevel(logging.DEBUG)
+        frames.propagate = False
+        frames.handlers = [handler]
