@@ -138,3 +138,14 @@ async def follow(service: ChatService, after: int) -> AsyncIterator[ChatEvent]:
             after = number
             yield event
         await asyncio.sleep(FOLLOW_INTERVAL)
+
+
+def is_online(service: ChatService) -> bool:
+    """Whether some process is online for the profile at this moment."""
+    lock = FileLock(service.folder / "online.lock", mode=0o600)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False

@@ -70,7 +70,17 @@ class WaitChange(Enum):
     NONE = "none"
 
 
-_WHO = typer.Argument(metavar="WHO", help="The contact's alias.")
+def _aliases(context: typer.Context, incomplete: str) -> list[str]:
+    """For completion in the shell: the contacts of the profile that the line names so far."""
+    from smpchat.cli.commands.people import aliases
+
+    named = context.find_root().params
+    home = named.get("home")  # not converted yet while a line is completed
+    environment = make_environment(Path(home) if home else None, named.get("profile") or "default")
+    return [alias for alias in aliases(environment) if alias.startswith(incomplete)]
+
+
+_WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=_aliases)
 _MESSAGE = typer.Argument(metavar="MESSAGE", help="Number of the message; `history` shows it.")
 _WAIT_HELP = "What to wait for: sent if not given; none only stores it."
 _WAIT = typer.Option(None, "--wait", help=_WAIT_HELP)
@@ -94,13 +104,23 @@ def options(
     socks: str | None = typer.Option(
         None, "--socks", envvar="SMPCHAT_SOCKS", help="HOST:PORT of a SOCKS5 proxy for this run, or off."
     ),
+    trace: bool = typer.Option(False, "--trace", help="Name every protocol frame on standard error, with its time."),
     no_color: bool = typer.Option(False, "--no-color", help="No colours; the variable NO_COLOR does the same."),
     plain: bool = typer.Option(False, "--plain", help="Words for symbols, nothing redrawn: for screen readers."),
 ) -> None:
     """The options of every command."""
     now = context.obj if callable(context.obj) else time.time
     context.obj = make_environment(
-        home, profile, json=as_json, quiet=quiet, verbose=verbose, socks=socks, plain=plain, color=not no_color, now=now
+        home,
+        profile,
+        json=as_json,
+        quiet=quiet,
+        verbose=verbose,
+        socks=socks,
+        trace=trace,
+        plain=plain,
+        color=not no_color,
+        now=now,
     )
 
 
@@ -113,10 +133,10 @@ def _environment(context: typer.Context) -> Environment:
 def _run(context: typer.Context, command: Callable[[Environment], int | Coroutine[Any, Any, int]]) -> None:
     """Runs a command; an error becomes its two sentences and its exit status."""
     environment = _environment(context)
-    if environment.verbose:
-        import logging
+    if environment.verbose or environment.trace:
+        from smpchat.cli.logs import start_logs
 
-        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+        start_logs(environment)
     try:
         outcome = command(environment)
         status = run_loop(outcome) if isinstance(outcome, Coroutine) else outcome
@@ -312,7 +332,8 @@ def contacts(context: typer.Context) -> None:
 
 @app.command(rich_help_panel=PEOPLE)
 def status(
-    context: typer.Context, who: str | None = typer.Argument(None, metavar="[WHO]", help="The contact's alias.")
+    context: typer.Context,
+    who: str | None = typer.Argument(None, metavar="[WHO]", help="The contact's alias.", autocompletion=_aliases),
 ) -> None:
     """Show invitations, handshakes and relays. Example: smpchat status"""
     from smpchat.cli.commands import people
@@ -366,6 +387,22 @@ def demo(context: typer.Context) -> None:
     from smpchat.cli.commands import demo as commands
 
     _run(context, commands.demo)
+
+
+@app.command(rich_help_panel=INSIDE)
+def doctor(context: typer.Context) -> None:
+    """Check this installation, profile and relays. Example: smpchat doctor"""
+    from smpchat.cli.commands import doctor as commands
+
+    _run(context, commands.doctor)
+
+
+@app.command(rich_help_panel=INSIDE, epilog=_examples("smpchat man | man -l -"))
+def man(context: typer.Context) -> None:
+    """Print the manual page."""
+    from smpchat.cli.man import manual
+
+    print(manual(context.find_root().command), end="")
 
 
 @profile_app.command("show")

@@ -30,6 +30,7 @@ class Environment:
 
     Attributes:
         socks: A SOCKS proxy for this run; see `ChatService`.
+        trace: Whether every protocol frame is named on standard error.
         plain: Words in place of symbols, and nothing redrawn: for screen readers and simple terminals.
         color: Whether colours are wanted; they never carry a meaning alone.
         now: POSIX seconds.
@@ -41,6 +42,7 @@ class Environment:
     quiet: bool = False
     verbose: bool = False
     socks: str | None = None
+    trace: bool = False
     plain: bool = False
     color: bool = True
     now: Callable[[], float] = time.time
@@ -150,13 +152,14 @@ def make_environment(
     home: Path | None,
     profile: str,
     *,
-    json: bool,
-    quiet: bool,
-    verbose: bool,
-    socks: str | None,
-    plain: bool,
-    color: bool,
-    now: Callable[[], float],
+    json: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+    socks: str | None = None,
+    trace: bool = False,
+    plain: bool = False,
+    color: bool = True,
+    now: Callable[[], float] = time.time,
 ) -> Environment:
     """The environment; ``home`` is the platform's place for data if None. ``NO_COLOR`` with any value counts."""
     if home is None:
@@ -164,4 +167,4 @@ def make_environment(
 
         home = user_data_path("smpchat", appauthor=False)
     color = color and not os.environ.get("NO_COLOR")
-    return Environment(home.absolute(), profile, json, quiet, verbose, socks, plain, color, now)
+    return Environment(home.absolute(), profile, json, quiet, verbose, socks, trace, plain, color, now)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import stat
 from typing import Any
 
 import pytest
 
+from smpchat.cli.logs import TRACE
 from tests.cli.terminal import Terminal
 
 COMMANDS = (
     "invite", "connect", "chat", "send", "reply", "edit", "retract", "react", "listen", "history",
     "contacts", "status", "rename", "verify", "delete",
-    "demo", "profile show", "profile set", "profile list", "server list", "server add", "server remove", "server use",
-    "relay run", "relay start", "relay stop", "relay status",
+    "demo", "doctor", "man", "profile show", "profile set", "profile list", "server list", "server add",
+    "server remove", "server use", "relay run", "relay start", "relay stop", "relay status",
 )  # fmt: skip
 
 
@@ -140,6 +143,40 @@ def test_files_belong_to_the_user_alone(smpchat: Terminal) -> None:
     smpchat("-p", "anna", "invite", "--no-wait", "--qr")
     for path in (smpchat.home / "profiles").rglob("*"):
         assert stat.S_IMODE(os.stat(path).st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_trace_names_frames_and_nothing_of_what_is_in_them(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = logging.getLogger(TRACE)
+    for name, value in (("handlers", []), ("level", frames.level), ("propagate", frames.propagate)):
+        monkeypatch.setattr(frames, name, value)
+    link = smpchat.invite("alice")
+    result = smpchat("-p", "bob", "connect", link, "--alias", "alice", "-m", "a secret", "--trace")
+    lines = [line for line in result.stderr.splitlines() if " ms  " in line]
+    assert all(re.fullmatch(r" *\d+ ms  [<>] [A-Z_ ]+ relay\.test", line) for line in lines)
+    named = [line.split()[2:4] for line in lines]
+    for frame in ([">", "SKEY"], [">", "NEW"], ["<", "IDS"], [">", "SEND"], ["<", "OK"]):
+        assert frame in named
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands_and_aliases(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    smpchat.connected()
+
+    def complete(line: str) -> str:
+        monkeypatch.setenv("_SMPCHAT_COMPLETE", f"complete_{shell}")
+        monkeypatch.setenv("_TYPER_COMPLETE_ARGS", line)
+        monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+        try:
+            return smpchat().stdout
+        finally:
+            monkeypatch.delenv("_SMPCHAT_COMPLETE")
+
+    assert "connect" in complete("smpchat con")
+    assert "bob" in complete("smpchat -p alice send b")
+    assert "bob" not in complete("smpchat -p fresh send b")
+    assert not (smpchat.home / "profiles" / "fresh").exists()
 
 
 # -- a profile never used ---------------------------------------------------------------------------------------------

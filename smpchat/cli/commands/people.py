@@ -9,6 +9,8 @@ import shlex
 from contextlib import closing
 from dataclasses import replace
 
+from smpchat.agent.errors import AgentError
+from smpchat.chat.errors import ChatError
 from smpchat.chat.service import ChatService, ContactView, Status
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
@@ -33,6 +35,17 @@ def contacts(environment: Environment) -> int:
     if environment.attended:
         environment.notice(_FIRST_STEPS)
     return ExitStatus.OK
+
+
+def aliases(environment: Environment) -> list[str]:
+    """Every alias of the profile, for completion; none if its store cannot be read."""
+    try:
+        if not environment.is_used():
+            return []
+        with closing(environment.open()) as service:
+            return [view.alias for view in service.contacts()]
+    except (AgentError, ChatError):
+        return []
 
 
 # -- status -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,228 @@
+"""``doctor``: what this installation, this profile and its relays need, checked one by one.
+
+A check that fails is shown with what it found; only required ones change the exit status. No Internet is no failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from smpchat.agent.errors import AgentError
+from smpchat.chat.errors import ChatError
+from smpchat.chat.online import is_online
+from smpchat.chat.service import ChatService
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.text import plural, printable, shortened
+from smpchat.cli.times import span
+from smpchat.client.connect import connect
+from smpchat.crypto import kem
+from smpchat.crypto.agreement import X3DHKeys, agree_joiner
+from smpchat.crypto.keys import X448PrivateKey
+from smpchat.crypto.ratchet import Ratchet, encrypt
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.address import SMPServerAddress
+from smpchat.protocol.errors import ProtocolError
+from smpchat.relay.errors import RelayError
+from smpchat.relay.folder import is_turned_off
+from smpchat.relay.folder import status as relay_status
+from smpchat.transport.base import TransportError
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+MINIMUM_PYTHON = (3, 11)
+_LIBRARIES = ("cryptography", "pynacl", "filelock", "platformdirs", "prompt_toolkit", "rich", "segno", "typer")
+_CLOCK_TOLERANCE = 300.0
+_RELAY_TIMEOUT = 5.0
+_FIRST_MESSAGE = "d4a944eb0f78c936953fa836e14db11d89e82e4f153f673bc55f416406a4d703"
+"""SHA-256 of the joiner's first message, "hello" padded to 64 bytes, with the keys of `_ratchet` (agent-wire 4.10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at. ``required``: nothing works without it."""
+
+    name: str
+    ok: bool
+    detail: str
+    required: bool = True
+
+
+async def doctor(environment: Environment) -> int:
+    """Run every check and print it; fails if a required one does."""
+    checks: list[Check] = []
+    for run in (_python, _libraries, _crypto, _post_quantum, _home, _profile, _terminal):
+        for check in run(environment):
+            checks.append(check)
+            _show(environment, check)
+    for check in await _relays(environment):
+        checks.append(check)
+        _show(environment, check)
+    failed = [check.name for check in checks if check.required and not check.ok]
+    if failed:
+        raise CommandFailed(
+            ExitStatus.INPUT,
+            f"{plural(len(failed), 'required check')} failed: {', '.join(failed)}.",
+            "Mend what they name, then run `smpchat doctor` again.",
+        )
+    return ExitStatus.OK
+
+
+def _show(environment: Environment, check: Check) -> None:
+    fields = {"name": check.name, "ok": check.ok, "detail": check.detail, "required": check.required}
+    environment.emit("check", fields, lambda: _line(environment, check))
+
+
+def _line(environment: Environment, check: Check) -> Text:
+    from rich.text import Text
+
+    word, style = ("ok", "green") if check.ok else ("failed", "bold red") if check.required else ("note", "bold")
+    marks = {"ok": "✓", "failed": "✗", "note": "!"}
+    mark = marks[word] if environment.symbols else f"{word:6}"
+    return Text.assemble((mark, style), f"  {check.name:13} {printable(check.detail)}")
+
+
+# -- this installation ------------------------------------------------------------------------------------------------
+
+
+def _python(_: Environment) -> Iterator[Check]:
+    yield Check("python", sys.version_info >= MINIMUM_PYTHON, f"{platform.python_version()} on {platform.system()}")
+
+
+def _libraries(_: Environment) -> Iterator[Check]:
+    versions = {name: _version(name) for name in _LIBRARIES}
+    found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    missing = [name for name, version in versions.items() if version is None]
+    yield Check("libraries", not missing, f"missing: {', '.join(missing)}" if missing else found)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _crypto(_: Environment) -> Iterator[Check]:
+    digest = hashlib.sha256(encrypt(_ratchet(), b"hello", 64)[1]).hexdigest()
+    right = digest == _FIRST_MESSAGE
+    yield Check("crypto", right, "a known message comes out right" if right else "a known message comes out wrong")
+
+
+def _ratchet() -> Ratchet:
+    """The joiner's first ratchet with keys that are one byte repeated: X448, HKDF and AES-GCM all take part."""
+
+    def key(byte: int) -> X448PrivateKey:
+        return X448PrivateKey(bytes([byte]) * 56)
+
+    secret = agree_joiner(X3DHKeys(key(0x11), key(0x22)), key(0x33).public(), key(0x44).public())
+    return Ratchet.joiner(secret, key(0x44).public(), key(0x55), 3)
+
+
+def _post_quantum(_: Environment) -> Iterator[Check]:
+    there = kem.available()
+    detail = "sntrup761 is there" if there else "no sntrup761: `pip install pqcrypto` adds it"
+    yield Check("post-quantum", there, detail, required=False)
+
+
+def _terminal(environment: Environment) -> Iterator[Check]:
+    columns, rows = shutil.get_terminal_size()
+    encoding = sys.stdout.encoding or "unknown"
+    kind = "symbols and drawing" if environment.symbols else "words and lines"
+    detail = f"{encoding}, {columns} by {rows}, TERM={os.environ.get('TERM', '')}: {kind}"
+    yield Check("terminal", True, detail, required=False)
+
+
+# -- this profile -----------------------------------------------------------------------------------------------------
+
+
+def _home(environment: Environment) -> Iterator[Check]:
+    home = environment.home
+    if not home.exists():
+        yield Check("home", True, f"{home} is made at first use")
+        return
+    mode = stat.S_IMODE(home.stat().st_mode)
+    writable = os.access(home, os.W_OK | os.X_OK)
+    yield Check("home", writable, f"{home}" if writable else f"{home} cannot be written")
+    if os.name == "posix" and mode & 0o077:
+        yield Check("home-mode", False, f"others can look into {home}: chmod 700", required=False)
+
+
+def _profile(environment: Environment) -> Iterator[Check]:
+    if not environment.is_used():
+        yield Check("profile", True, f"{environment.profile} was never used")
+        return
+    try:
+        with closing(environment.open()) as service:
+            people = plural(len(service.contacts()), "contact")
+            waiting = plural(len(service.invitations()), "invitation")
+            yield Check("profile", True, f"{environment.profile}: {people}, {waiting} not used yet")
+            busy = is_online(service)
+            yield Check("online", True, "another process is online for it" if busy else "no process is online for it")
+            yield _clock(environment, service)
+    except (AgentError, ChatError) as error:
+        yield Check("profile", False, str(error))
+
+
+def _clock(environment: Environment, service: ChatService) -> Check:
+    """Messages carry the relays' time: one from the future means that this clock is behind."""
+    newest = max((m.sent_at for view in service.contacts() for m in service.history(view.alias, 1)), default=0.0)
+    ahead = newest - environment.now()
+    if ahead > _CLOCK_TOLERANCE:
+        return Check("clock", False, f"a message is {span(ahead * 1000)} ahead of this clock", required=False)
+    return Check("clock", True, "not behind any message", required=False)
+
+
+# -- relays -----------------------------------------------------------------------------------------------------------
+
+
+async def _relays(environment: Environment) -> list[Check]:
+    configured: list[SMPServerAddress] = []
+    if environment.is_used():
+        try:
+            with closing(environment.open()) as service:
+                configured = [address for address, preferred in service.servers() if preferred]
+                return [await _reach(service, address) for address in configured] or [_embedded(environment)]
+        except (AgentError, ChatError, DecodeError) as error:
+            return [Check("relay", False, str(error))]
+    return [_embedded(environment)]
+
+
+def _embedded(environment: Environment) -> Check:
+    try:
+        info = relay_status(environment.relay_folder)
+        if info.state == "running":
+            return Check("relay", True, f"the embedded relay runs at {info.address}")
+        if is_turned_off(environment.relay_folder):
+            return Check("relay", False, "the embedded relay was stopped: `smpchat relay start`", required=False)
+    except RelayError as error:
+        return Check("relay", False, str(error))
+    return Check("relay", True, "the embedded relay starts on demand")
+
+
+async def _reach(service: ChatService, address: SMPServerAddress) -> Check:
+    """Connect, exchange hellos, and hang up."""
+    name = shortened(str(address.server.hosts[0]))
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    ignore: Callable[..., None] = lambda *_: None  # noqa: E731
+    try:
+        session = await connect(address.server, entropy=service.entropy, timeout=_RELAY_TIMEOUT, on_event=ignore)
+    except (TransportError, ProtocolError) as error:
+        return Check("relay", False, f"{name}: {error}", required=False)
+    took = loop.time() - start
+    version = session.version
+    await session.close()
+    return Check("relay", True, f"{name} answers within {span(took * 1000)}, SMP version {version}", required=False)

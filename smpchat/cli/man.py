@@ -1,0 +1,103 @@
+"""The manual page, written from the commands themselves."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from smpchat import __version__
+from smpchat.cli.exit_status import ExitStatus
+
+_STATUS = {
+    ExitStatus.OK: "Done.",
+    ExitStatus.INPUT: "Something that was given cannot be used.",
+    ExitStatus.USAGE: "The command line cannot be understood.",
+    ExitStatus.NETWORK: "A relay was not reached; what was to be sent is kept.",
+    ExitStatus.REFUSED: "The link was used, deleted or refused.",
+    ExitStatus.VERIFICATION: "Something cryptographic, or a security code, does not fit.",
+    ExitStatus.TIMEOUT: "What was waited for did not happen in time.",
+    ExitStatus.LOCKED: "Another process has the profile, or the passphrase is wrong.",
+    ExitStatus.INTERRUPTED: "Interrupted by the user.",
+}
+_ENVIRONMENT = {
+    "SMPCHAT_HOME": "Where all data is kept, unless --home says otherwise.",
+    "SMPCHAT_PROFILE": "The profile, unless -p names one.",
+    "NO_COLOR": "With any value: no colours.",
+    "VISUAL, EDITOR": "What /edit and Ctrl-X Ctrl-E open in chat.",
+}
+
+
+def manual(program: Any) -> str:
+    """The page ``smpchat(1)`` in roff."""
+    lines = [
+        f'.TH SMPCHAT 1 "" "smpchat {__version__}" "User commands"',
+        ".SH NAME",
+        "smpchat \\- terminal chat over the SimpleX Messaging Protocol",
+        ".SH SYNOPSIS",
+        ".B smpchat",
+        "[\\fIoptions\\fR] \\fIcommand\\fR [\\fIarguments\\fR]",
+        ".SH DESCRIPTION",
+        *_paragraphs(program.help),
+        ".SH OPTIONS",
+        *_options(program),
+        ".SH COMMANDS",
+        *(line for name, command in _commands(program) for line in _command(name, command)),
+        ".SH EXIT STATUS",
+        *(line for status, text in _STATUS.items() for line in (".TP", str(int(status)), _roff(text))),
+        ".SH ENVIRONMENT",
+        *(line for name, text in _ENVIRONMENT.items() for line in (".TP", f".B {name}", _roff(text))),
+        ".SH EXAMPLES",
+        *_examples(program.epilog),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _commands(group: Any, before: str = "") -> list[tuple[str, Any]]:
+    """All commands below a group, by their full names."""
+    found = []
+    for name, command in group.commands.items():
+        if not command.hidden:
+            full = f"{before}{name}"
+            found += _commands(command, f"{full} ") if hasattr(command, "commands") else [(full, command)]
+    return found
+
+
+def _command(name: str, command: Any) -> list[str]:
+    arguments = [p.metavar or p.name.upper() for p in command.params if p.param_type_name == "argument"]
+    text, _, example = (command.help or "").partition("Example:")
+    return [
+        f".SS {_roff(' '.join([name, *arguments]))}",
+        *_paragraphs(text),
+        *_options(command),
+        *(_examples(example) if example else _examples(command.epilog)),
+    ]
+
+
+def _options(command: Any) -> list[str]:
+    lines = []
+    for option in command.params:
+        if option.param_type_name != "option" or option.hidden:
+            continue
+        names = ", ".join([*option.opts, *option.secondary_opts]).strip(" ,")
+        choices = "|".join(map(str, getattr(option.type, "choices", ())))
+        value = "" if option.is_flag else f" \\fI{_roff(choices or option.metavar or option.name.upper())}\\fR"
+        lines += [".TP", f"\\fB{_roff(names)}\\fR{value}", _roff(option.help or "")]
+    return lines
+
+
+def _examples(text: str | None) -> list[str]:
+    """Lines of an epilog ``Example: …``, as they are typed."""
+    lines = [line.strip().removeprefix("Example:").strip() for line in (text or "").replace("\b", "").splitlines()]
+    return [".PP", ".nf", *(f".B {_roff(line)}" for line in lines if line), ".fi"] if any(lines) else []
+
+
+def _paragraphs(text: str | None) -> list[str]:
+    return [
+        line for part in re.split(r"\n\s*\n", (text or "").strip()) for line in (".PP", _roff(" ".join(part.split())))
+    ]
+
+
+def _roff(text: str) -> str:
+    """Text that roff takes for nothing else."""
+    text = text.replace("\\", "\\e").replace("-", "\\-")
+    return f"\\&{text}" if text.startswith((".", "'")) else text

@@ -1,0 +1,109 @@
+"""`doctor` and `man`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smpchat.cli.commands import doctor
+from smpchat.cli.exit_status import ExitStatus
+from smpchat.client.connect import open_session
+from smpchat.client.session import ServerSession
+from smpchat.protocol.address import SMPServer
+from tests.cli.terminal import Result, Terminal
+from tests.cli.test_contract import COMMANDS
+
+
+def checks(result: Result) -> dict[str, tuple[bool, str]]:
+    return {check["name"]: (check["ok"], check["detail"]) for check in result.objects("check")}
+
+
+def test_a_fresh_installation_passes_and_nothing_is_made(smpchat: Terminal) -> None:
+    result = smpchat("--json", "doctor")
+    assert result.code == 0
+    found = checks(result)
+    assert all(found[name][0] for name in ("python", "libraries", "crypto", "home", "profile", "relay"))
+    assert not list(smpchat.home.iterdir())
+
+
+def test_people_get_a_line_for_each_check(smpchat: Terminal) -> None:
+    smpchat.connected()
+    lines = smpchat("-p", "alice", "doctor").stdout.splitlines()
+    assert [line.split()[1] for line in lines] == [
+        "python", "libraries", "crypto", "post-quantum", "home", "profile", "online", "clock", "terminal", "relay",
+    ]  # fmt: skip
+    assert any("alice: 1 contact, 0 invitations not used yet" in line for line in lines)
+
+
+def test_wrong_arithmetic_is_noticed(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def encrypt(*arguments: Any) -> tuple[None, bytes]:
+        return None, b"something else"
+
+    monkeypatch.setattr(doctor, "encrypt", encrypt)
+    result = smpchat("--json", "doctor")
+    assert (result.code, checks(result)["crypto"][0]) == (1, False)
+    assert result.objects("error")[0]["message"] == "1 required check failed: crypto."
+
+
+def test_a_store_that_cannot_be_used_is_named(smpchat: Terminal) -> None:
+    smpchat("-p", "alice", "profile", "set", "Alice")
+    path = smpchat.home / "profiles" / "alice" / "smpchat.db"
+    for leftover in path.parent.glob("smpchat.db-*"):
+        leftover.unlink()
+    path.write_bytes(b"not a database at all" * 100)
+    result = smpchat("--json", "-p", "alice", "doctor")
+    assert result.code == 1
+    assert not checks(result)["profile"][0]
+
+
+def test_a_clock_that_is_behind_is_noticed(smpchat: Terminal) -> None:
+    smpchat.connected()
+    smpchat("-p", "alice", "send", "bob", "hi")
+    smpchat("-p", "bob", "listen", "--timeout", "3")
+    smpchat.wait(-3600)
+    result = smpchat("--json", "-p", "bob", "doctor")
+    assert (result.code, checks(result)["clock"][0]) == (0, False)
+
+
+def test_relays_are_asked_and_their_silence_is_no_failure(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connect(server: SMPServer, *, entropy: Any, on_event: Any, timeout: float) -> ServerSession:  # noqa: ASYNC109
+        return await open_session(smpchat.relay.connect(), server, entropy=entropy, on_event=on_event)
+
+    monkeypatch.setattr(doctor, "connect", connect)
+    assert smpchat("-p", "alice", "server", "add", str(smpchat.relay.server)).code == 0
+    assert "relay.test answers within" in checks(smpchat("--json", "-p", "alice", "doctor"))["relay"][1]
+    smpchat.relay.running = False
+    result = smpchat("--json", "-p", "alice", "doctor")
+    assert (result.code, checks(result)["relay"][0]) == (0, False)
+
+
+def test_a_process_that_is_online_is_seen(smpchat: Terminal) -> None:
+    from filelock import FileLock
+
+    smpchat("-p", "alice", "profile", "set", "Alice")
+    with FileLock(smpchat.home / "profiles" / "alice" / "online.lock"):
+        assert "another process" in checks(smpchat("--json", "-p", "alice", "doctor"))["online"][1]
+    assert "no process" in checks(smpchat("--json", "-p", "alice", "doctor"))["online"][1]
+
+
+def test_the_manual_names_every_command_and_exit_status(smpchat: Terminal) -> None:
+    page = smpchat("man").stdout
+    for command in COMMANDS:
+        assert f".SS {command}" in page
+    for status in ExitStatus:
+        assert f"\n{int(status)}\n" in page
+    assert "\\-\\-handshake" in page
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+def test_roff_reads_the_manual(smpchat: Terminal, tmp_path: Path) -> None:
+    page = smpchat("man").stdout
+    done = subprocess.run(
+        ["groff", "-man", "-Tascii", "-ww", "-P-cbou"], input=page, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    assert "smpchat invite" in done.stdout
