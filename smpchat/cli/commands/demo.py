@@ -7,13 +7,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from smpchat.chat.events import StateChanged
+from smpchat.chat.events import MessageAdded, StateChanged, StatusChanged
 from smpchat.chat.online import FOLLOW_INTERVAL, online
 from smpchat.chat.service import ChatService
 from smpchat.chat.store import MessageStatus
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.steps import NAMES, Progress
 from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
 from smpchat.relay.daemon import run_relay
 
@@ -89,11 +90,15 @@ class _Stage:
         self._environment = environment
         self._people = people
         self._after = dict.fromkeys(people, 0)
+        self._progress = {name: Progress() for name in people}
+        self._reached: dict[str, tuple[str, int]] = {}
         self._start = time.monotonic()
 
-    def say(self, who: str, what: str) -> None:
+    def say(self, who: str, what: str, step: str = "") -> None:
+        """A line for people: when, who, which step, and what happened."""
         if not self._environment.json:
-            print(f"{(time.monotonic() - self._start) * 1000:6.0f} ms  {who:6} {what}", flush=True)
+            milliseconds = (time.monotonic() - self._start) * 1000
+            print(f"{milliseconds:6.0f} ms  {who:6} {step:15} {what}", flush=True)
 
     async def until(self, look: object) -> object:
         """Prints events until ``look()`` is true; what it returned."""
@@ -108,22 +113,29 @@ class _Stage:
             await asyncio.sleep(FOLLOW_INTERVAL / 10)
 
     def _show(self, name: str, service: ChatService, event: object) -> None:
-        from smpchat.chat.events import MessageAdded, StatusChanged
-
         match event:
             case StateChanged():
-                if self._environment.json:
-                    views.show_state(self._environment, event)
-                self.say(name, f"step {event.step} of 3: {event.state}")
+                self._show_state(name, event)
             case MessageAdded(number):
                 message = service.message(number)
                 if message is not None:
                     if self._environment.json:
                         views.show_message(self._environment, message)
                     self.say(name, views.message_line(message))
-            case StatusChanged(number, _, status):
+            case StatusChanged(number, contact, status):
                 if self._environment.json:
                     views.show_status(self._environment, event)
-                self.say(name, f"message {number}: {status}")
+                self.say(name, f"message {number} to {contact}: {status}")
             case _:
                 pass
+
+    def _show_state(self, name: str, state: StateChanged) -> None:
+        progress = self._progress[name]
+        progress.observe(state)
+        if self._reached.get(name) == (state.state, state.step):
+            return  # a joiner's first step has several parts
+        self._reached[name] = (state.state, state.step)
+        if self._environment.json:
+            views.show_state(self._environment, state)
+        step = progress.finished or 1
+        self.say(name, progress.describe(step, self._environment.now()), f"{step} {NAMES[step]}")
