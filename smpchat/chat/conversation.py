@@ -16,6 +16,7 @@ from smpchat.agent.store import connections
 from smpchat.chat import changes, events, store
 from smpchat.chat.application import publish
 from smpchat.chat.changes import SentChange
+from smpchat.chat.content import whole
 from smpchat.chat.errors import ContactGone, InputError, TextTooLong, UnknownMessage
 from smpchat.chat.message import (
     REACTIONS,
@@ -46,6 +47,7 @@ def send_text(
     Raises:
         InputError: The text is empty or too long, the contact is gone, or the message answered cannot be named.
     """
+    text = whole(text)
     shared_id = _new_id(context)
     quote = quoted = None
     if reply_to is not None:
@@ -63,6 +65,7 @@ def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -
     Raises:
         InputError: It is no message of ours that can be changed, or the text is empty or too long.
     """
+    text = whole(text)
     original, contact, shared_id = _own(tx, message_id)
     own_id = _new_id(context)
     body = _packed(tx, contact, text, lambda text: encode_update(MessageUpdate(shared_id, text), own_id))

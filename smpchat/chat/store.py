@@ -272,15 +272,10 @@ def insert_message(
     cursor = tx.execute(
         "INSERT INTO messages (contact_id, direction, text, sent_at, status, shared_id, shown, live,"
         " quoted_id, quoted_direction, quoted_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (contact_id, direction, _storable(text), sent_at, status, shared_id, ours, live, *quoted),
+        (contact_id, direction, text, sent_at, status, shared_id, ours, live, *quoted),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
-
-
-def _storable(text: str) -> str:
-    """Halves of surrogate pairs, which JSON can carry and no database can, become question marks."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def message(tx: sqlite3.Connection, message_id: int) -> Message | None:

@@ -15,6 +15,7 @@ from rich.text import Text
 from smpchat.agent.errors import AgentError
 from smpchat.agent.handshake import ConnectionState
 from smpchat.chat import events
+from smpchat.chat.changes import SentChange
 from smpchat.chat.errors import ChatError, InputError, UnknownContact
 from smpchat.chat.service import ChatService, ContactView
 from smpchat.chat.store import Direction, Message, MessageStatus
@@ -47,7 +48,10 @@ COMMANDS = {
     "/search": Command("/search TEXT", "messages that contain a text"),
     "/status": Command("/status", "where the connection is"),
     "/verify": Command("/verify [CODE]", "the security code, or compare it"),
-    "/edit": Command("/edit", "write the message in $EDITOR (Ctrl-X Ctrl-E)"),
+    "/reply": Command("/reply N TEXT", "answer message N"),
+    "/edit": Command("/edit N TEXT", "give your message N another text; /edit alone: write in $EDITOR (Ctrl-X Ctrl-E)"),
+    "/delete": Command("/delete N", "take your message N back, within 78 hours"),
+    "/react": Command("/react N EMOJI", "react to message N; -EMOJI takes it away"),
     "/help": Command("/help", "this list"),
     "/quit": Command("/quit", "leave (Ctrl-D)"),
 }
@@ -126,8 +130,7 @@ class Conversation:
         self._mine = next((m for m in reversed(messages) if m.direction is Direction.SENT), None)
         self._say(messages)
         for message in messages:
-            if message.direction is Direction.RECEIVED:
-                self._service.mark_shown(message.id)
+            self._service.mark_shown(message.id, message.changes)
         if view.state.state != ConnectionState.CONNECTED:
             self._show(Text(f"* {self._connection(view)}", "dim"))
         self._refresh()
@@ -169,8 +172,20 @@ class Conversation:
         match word:
             case "/quit" | "/q":
                 raise Leave
-            case "/edit":
+            case "/edit" if not argument:
                 raise Edit
+            case "/edit":
+                number, text = self._numbered(argument, "/edit N TEXT")
+                self._changed(self._service.edit(number, text))
+            case "/reply":
+                number, text = self._numbered(argument, "/reply N TEXT")
+                self._send(self._need_contact().alias, text, reply_to=number)
+            case "/delete":
+                self._changed(self._service.retract(self._numbered(argument, "/delete N", alone=True)[0]))
+            case "/react":
+                number, emoji = self._numbered(argument, "/react N EMOJI")
+                add = not emoji.startswith("-")
+                self._changed(self._service.react(number, emoji.removeprefix("-"), add=add))
             case "/to":
                 if not argument:
                     raise InputError("Whom to write to is missing.", "Write /to WHO.")
@@ -193,8 +208,29 @@ class Conversation:
             case _:
                 raise InputError(f"There is no command {word!r}.", "/help lists them; //TEXT sends a text with a /.")
 
-    def _send(self, who: str, text: str) -> None:
-        message = self._service.send(who, text)
+    def _numbered(self, argument: str, usage: str, *, alone: bool = False) -> tuple[int, str]:
+        """A message's number and what follows it; the message must be of this conversation."""
+        word, _, rest = argument.partition(" ")
+        number, rest = word.removeprefix("#"), rest.strip()
+        if not (number.isascii() and number.isdigit()) or bool(rest) is alone:
+            raise InputError(f"Write {usage}.", "The number stands in front of each message.")
+        message = self._service.required_message(int(number))
+        if message.contact != self._need_contact().alias:
+            raise InputError(
+                f"Message {number} is of your conversation with {message.contact!r}.", "Go there with /to."
+            )
+        return message.id, rest
+
+    def _changed(self, change: SentChange) -> None:
+        """Show a message of either side as the user has just changed it."""
+        message = self._service.required_message(change.message_id)
+        if any(own.id == message.id for own in self._tail):
+            self._tail = [message if own.id == message.id else own for own in self._tail]
+        else:
+            self._show(views.spoken(self._environment, message))
+
+    def _send(self, who: str, text: str, reply_to: int | None = None) -> None:
+        message = self._service.send(who, text, reply_to)
         view = self.current
         if view is not None and message.contact == view.alias:
             self._mine = message
@@ -272,12 +308,17 @@ class Conversation:
 
     def _receive(self) -> None:
         view = self.current
-        if view is None or not view.contact.unread:
+        if view is None:
             return
         for message in self._service.unshown_messages():
             if message.contact == view.alias:
                 self._say([message])
-                self._service.mark_shown(message.id)
+                self._service.mark_shown(message.id, message.changes)
+        for message in self._service.unshown_changes():
+            if message.contact == view.alias:
+                self._show(Text(f"* {shortened(view.alias)} changed or reacted to message {message.id}:", "dim"))
+                self._show_above(views.spoken(self._environment, message))
+                self._service.mark_shown(message.id, message.changes)
         self._refresh()
 
     def _take(self, event: events.ChatEvent) -> None:
@@ -290,7 +331,7 @@ class Conversation:
                 self._status_changed(event)
             case events.Notice():
                 self._show(Text(f"* {printable(event.sentence)}"))
-            case events.StateChanged() | events.MessageAdded():
+            case events.StateChanged() | events.MessageAdded() | events.MessageChanged():
                 pass  # an invitation's own step; messages come from the store
 
     def _state_changed(self, event: events.StateChanged) -> None:

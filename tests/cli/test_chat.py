@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from prompt_toolkit.output import DummyOutput
 from rich.console import Console, RenderableType
 
 from smpchat.chat.errors import InputError, UnknownContact
+from smpchat.chat.message import REACTIONS
 from smpchat.chat.service import ChatService
 from smpchat.cli.commands import chat
 from smpchat.cli.conversation import COMMANDS, Conversation, Edit, Leave
@@ -26,12 +28,18 @@ from tests.cli.terminal import FakeTerminal, Terminal, normal
 Screen = Callable[[str, str], None]
 
 
+def _unnumbered(line: str) -> str:
+    """The line without a message's number in front."""
+    return re.sub(r"^ *\d+  (?=\d\d:\d\d  )", "", line)
+
+
 class Talk:
     """Bob's end of a conversation; what it printed is text."""
 
     def __init__(self, smpchat: Terminal, service: ChatService, who: str | None, *, plain: bool = False) -> None:
         self.environment = Environment(smpchat.home, "bob", plain=plain, color=False, now=smpchat.now)
         self.service = service
+        self.numbers = False
         self._shown: list[str] = []
         self.conversation = Conversation(self.environment, service, chat.choose(service, who), self._show)
         self.conversation.begin()
@@ -50,7 +58,8 @@ class Talk:
         """What was printed since the last call, after a look at the feed."""
         self.conversation.follow()
         shown, self._shown = self._shown, []
-        return [line for text in shown for line in text.splitlines()]
+        lines = [line for text in shown for line in text.splitlines()]
+        return lines if self.numbers else [_unnumbered(line) for line in lines]
 
     @property
     def who(self) -> str | None:
@@ -58,7 +67,7 @@ class Talk:
         return view.alias if view else None
 
     def tail(self) -> list[str]:
-        return [text.plain for text in self.conversation.tail()]
+        return [_unnumbered(text.plain) for text in self.conversation.tail()]
 
     def toolbar(self) -> str:
         return self.conversation.toolbar(80)
@@ -282,11 +291,66 @@ def test_a_failed_connection_is_announced(smpchat: Terminal, monkeypatch: pytest
         assert bob.enter("more")[0].startswith("! This invitation was already used")
 
 
+# -- changes of messages ----------------------------------------------------------------------------------------------
+
+
+def test_replies_edits_deletions_and_reactions(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    hear(people, "alice", "question")
+    bob.news()
+    question = bob.service.history("alice")[-1].id
+    bob.enter(f"/reply {question} an answer")
+    answer = bob.service.history("alice", 1)[0]
+    assert (answer.text, answer.reply_to and answer.reply_to.id) == ("an answer", question)
+    assert bob.tail()[-1] == "22:13  you: > they: question\n             an answer  ·"
+    bob.enter(f"/edit {answer.id} a better answer")
+    assert "a better answer  (edited)  ·" in bob.tail()[-1]
+    assert bob.enter(f"/react {question} 👍")[-1] == "22:13  alice: question  (👍 from you)"
+    assert bob.enter(f"/react #{question} -👍")[-1] == "22:13  alice: question"
+    bob.enter(f"/delete {answer.id}")
+    assert bob.service.history("alice", 1)[0].deleted
+
+
+def test_what_a_contact_changes_is_shown_again(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    hear(people, "alice", "first")
+    bob.news()
+    with people.service("alice") as alice:
+        number = next(m.id for m in alice.history("bob") if m.text == "first")
+    assert people("-p", "alice", "edit", str(number), "second").code == 0
+    people("-p", "bob", "send", "carol", "(online)", "--wait", "delivered", "--timeout", "2")
+    shown = bob.news()
+    at = next(n for n, line in enumerate(shown) if "changed or reacted to message" in line)
+    assert shown[at + 1].endswith("alice: second  (edited)")
+    assert not bob.service.unshown_changes()
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("/reply", "Write /reply N TEXT."),
+        ("/reply x hello", "Write /reply N TEXT."),
+        ("/reply 1", "Write /reply N TEXT."),
+        ("/edit first text", "Write /edit N TEXT."),
+        ("/delete", "Write /delete N."),
+        ("/delete 1 2", "Write /delete N."),
+        ("/react 1", "Write /react N EMOJI."),
+        ("/react 99 👍", "There is no message 99."),
+        ("/react 1 👍", "Message 1 is of your conversation with 'carol'."),
+    ],
+)
+def test_a_change_that_cannot_be_made_says_why(talk: Callable[..., Talk], line: str, sentence: str) -> None:
+    bob = talk("alice")
+    bob.service.send("carol", "hello")
+    assert bob.enter(line)[0].startswith(f"! {sentence}")
+
+
 # -- slash commands ---------------------------------------------------------------------------------------------------
 
 
 def test_every_command_answers(people: Terminal, talk: Callable[..., Talk], screen: Screen) -> None:
     bob = talk("alice")
+    bob.numbers = True
     hear(people, "carol", "psst")
     bob.news()
     lines = [
@@ -327,6 +391,8 @@ def test_completion(talk: Callable[..., Talk]) -> None:
     assert complete("@al") == ["alice "]
     assert complete("hello @al") == []
     assert complete("hello") == []
+    assert complete("/react 12 ") == list(REACTIONS)
+    assert complete("/react 12 -👍") == ["👍"]
 
 
 # -- the terminal around it -------------------------------------------------------------------------------------------

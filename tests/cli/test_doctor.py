@@ -103,7 +103,7 @@ def test_the_manual_names_every_command_and_exit_status(smpchat: Terminal) -> No
 def test_roff_reads_the_manual(smpchat: Terminal, tmp_path: Path) -> None:
     page = smpchat("man").stdout
     done = subprocess.run(
-        ["groff", "-man", "-Tascii", "-ww", "-P-cbou"], input=page, capture_output=True, text=True, check=True
+        ["groff", "-man", "-Kutf8", "-Tutf8", "-ww", "-P-cbou"], input=page, capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
     assert "smpchat invite" in done.stdout

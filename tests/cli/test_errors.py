@@ -19,12 +19,15 @@ from smpchat.cli.errors import explain
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.protocol.errors import ErrorCode, SMPError
 from smpchat.protocol.version import VersionRange
+from smpchat.relay.destinations import DestinationRefused
 from smpchat.relay.errors import RelayTurnedOff
+from smpchat.relay.forwarding import ForwardRefused
+from smpchat.relay.relay_session import ProxyFailure
 from smpchat.transport.base import ConnectFailed
 from smpchat.transport.chain import ChainRefused
 
-NEVER_SHOWN = {Leave, Edit, CommandFailed}
-"""What `chat` says to itself, and what carries the sentences of whoever raises it."""
+NEVER_SHOWN = {Leave, Edit, CommandFailed, DestinationRefused, ForwardRefused, ProxyFailure}
+"""What `chat` and the relay say to themselves, and what carries the sentences of whoever raises it."""
 _SAMPLES: dict[Any, object] = {
     str: "something went wrong",
     int: 3,

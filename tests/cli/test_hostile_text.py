@@ -44,6 +44,11 @@ def harmless(shown: str) -> None:
     assert not re.search("[\u0300-\u036f]{5}", shown)
 
 
+def stored(text: str) -> str:
+    """As it is kept: halves of surrogate pairs become replacement characters."""
+    return "".join("\ufffd" if unicodedata.category(c) == "Cs" else c for c in text)
+
+
 @pytest.fixture(params=ATTACKS, ids=str)
 def attack(request: pytest.FixtureRequest) -> Iterator[str]:
     yield ATTACKS[request.param]
@@ -104,7 +109,7 @@ def test_a_hostile_name_is_shown_harmless_and_leaves_the_alias(smpchat: Terminal
         harmless(_without_styles(result.stderr))
     [contact] = smpchat("--json", "-p", "bob", "contacts").objects()
     assert contact["alias"] == "alice"
-    assert contact["profile"]["name"] == attack.encode("utf-8", "replace").decode()
+    assert contact["profile"]["name"] == stored(attack)
 
 
 @pytest.mark.parametrize("tty", [False, True], ids=["pipe", "terminal"])
@@ -144,7 +149,7 @@ def test_json_carries_hostile_text_as_ascii_escapes(smpchat: Terminal, attack: s
     assert result.stdout.isascii()
     assert result.stdout.replace("\n", "").isprintable()
     [message] = result.objects("message")
-    assert message["text"] == attack.encode("utf-8", "replace").decode()
+    assert message["text"] == stored(attack)
 
 
 def test_a_text_cannot_pass_for_another_message(smpchat: Terminal) -> None:

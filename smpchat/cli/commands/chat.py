@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -21,6 +22,7 @@ from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from smpchat.chat.errors import InputError, UnknownContact
+from smpchat.chat.message import REACTIONS
 from smpchat.chat.online import FOLLOW_INTERVAL, online
 from smpchat.chat.service import ChatService
 from smpchat.cli.conversation import COMMANDS, Conversation, Edit, Leave
@@ -174,7 +176,7 @@ class Screen:
 
 
 class _Completer(Completer):
-    """Slash commands at the beginning, aliases after ``@`` and ``/to``."""
+    """Slash commands at the beginning, aliases after ``@`` and ``/to``, the emoji that apps know after ``/react N``."""
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
@@ -186,6 +188,9 @@ class _Completer(Completer):
             yield from self._aliases(text.removeprefix("/to "), "")
         elif text.startswith("@") and " " not in text:
             yield from self._aliases(text[1:], " ")
+        elif (reaction := re.fullmatch(r"/react +\d+ +(-?)(\S*)", text)) is not None:
+            begun = reaction[2]
+            yield from (Completion(emoji, -len(begun)) for emoji in REACTIONS if emoji.startswith(begun))
         elif text.startswith("/") and " " not in text:
             for name, command in COMMANDS.items():
                 if name.startswith(text):
