@@ -143,20 +143,25 @@ def _run(context: typer.Context, command: Callable[[Environment], int | Coroutin
     except KeyboardInterrupt:
         environment.notice("Interrupted. What was stored is kept: go on with `smpchat listen`.")
         status = ExitStatus.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains while it exits
-        status = ExitStatus.OK
     except Exception as error:  # the top of the program: whatever it is, a person reads a sentence
-        from smpchat.cli.errors import explain
-
-        if environment.verbose:
-            import traceback
-
-            traceback.print_exception(error)
-        explained = explain(error)
-        environment.error(explained.status, explained.message, explained.hint)
-        status = explained.status
+        status = _end(environment, error)
     raise typer.Exit(int(status))
+
+
+def _end(environment: Environment, error: Exception) -> int:
+    """The exit status of a command that failed, once its sentences are printed."""
+    from smpchat.cli.errors import explain, first_of
+
+    if isinstance(first_of(error), BrokenPipeError):  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains while it exits
+        return ExitStatus.OK
+    if environment.verbose:
+        import traceback
+
+        traceback.print_exception(error)
+    explained = explain(error)
+    environment.error(explained.status, explained.message, explained.hint)
+    return explained.status
 
 
 def run_loop(command: Coroutine[Any, Any, int]) -> int:

@@ -339,9 +339,9 @@ class Conversation:
         if view is None or event.state != view.state.state:
             return  # deleted, or overtaken by a later event
         if view.contact.id == self._contact_id or event.state in (ConnectionState.CONNECTED, ConnectionState.FAILED):
-            self._show(
-                Text(f"* {self._connection(view)}", "bold red" if event.state == ConnectionState.FAILED else "dim")
-            )
+            where = "" if self.current else f" Write to them with /to {shortened(view.alias)}."
+            style = "bold red" if event.state == ConnectionState.FAILED else "dim"
+            self._show(Text(f"* {self._connection(view)}{where}", style))
 
     def _connection(self, view: ContactView) -> str:
         """Where a connection is, in a sentence."""

@@ -78,10 +78,16 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
 )
 
 
-def explain(error: BaseException) -> Explanation:
-    """What to tell the person at the terminal. Of a group, the first error counts."""
+def first_of(error: BaseException) -> BaseException:
+    """The error itself, or the first one of a group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    return error
+
+
+def explain(error: BaseException) -> Explanation:
+    """What to tell the person at the terminal. Of a group, the first error counts."""
+    error = first_of(error)
     if isinstance(error, CommandFailed):
         return Explanation(error.status, str(error), error.hint)  # complete, and may begin with an alias
     if isinstance(error, SMPError) and error.code.words[0] == "AUTH":
@@ -104,6 +110,8 @@ def explain(error: BaseException) -> Explanation:
 def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return sentence(f"{error.filename} cannot be used: {error.strerror}")
+    if isinstance(error, OSError) and error.strerror:
+        return sentence(error.strerror)
     return sentence(str(error.args[0]) if error.args else "") or f"Something failed ({type(error).__name__})."
 
 

@@ -198,6 +198,24 @@ def test_nobody_to_write_to(smpchat: Terminal) -> None:
             chat.choose(service, "alice")
 
 
+def test_who_answers_an_invitation_is_not_written_to_by_itself(
+    smpchat: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", FakeTerminal())
+    link = smpchat.invite("bob")
+    with smpchat.service("bob") as service:
+        bob = Talk(smpchat, service, None)
+        assert bob.news()[0].startswith("Nobody to write to yet")
+        smpchat("-p", "alice", "connect", link, "--alias", "bob", "-m", "hi")
+        smpchat("-p", "bob", "invite", "--no-wait")  # online for a moment
+        shown = bob.news()
+        assert "* alice is connected. Write to them with /to alice." in shown
+        assert bob.enter("hello?") == ["! There is nobody to write to. Choose somebody with /to WHO."]
+        bob.enter("/to alice")
+        bob.enter("hello!")
+        assert [m.text for m in service.history("alice")] == ["hi", "hello!"]
+
+
 # -- what is shown ----------------------------------------------------------------------------------------------------
 
 

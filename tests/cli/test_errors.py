@@ -108,6 +108,10 @@ def test_an_unexpected_error_shows_no_details() -> None:
     assert "secret" not in explained.hint
 
 
+def test_an_error_of_the_system_without_a_file_is_its_words() -> None:
+    assert explain(OSError(errno.EMFILE, "Too many open files")).message == "Too many open files."
+
+
 def test_a_file_that_cannot_be_used_is_named() -> None:
     explained = explain(PermissionError(errno.EACCES, "Permission denied", "/srv/x"))
     assert explained.message == "/srv/x cannot be used: Permission denied."

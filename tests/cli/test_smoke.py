@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HEAVY = (
     "asyncio",
     "cryptography",
@@ -37,9 +39,9 @@ def test_an_error_ends_the_process_with_its_code(tmp_path: Path) -> None:
     assert _run(tmp_path, "-m", "smpchat", "nonsense").returncode == 2
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
-    _run(tmp_path, "-m", "smpchat", "profile", "set", "Ola")
-    script = f"{sys.executable} -m smpchat profile show | true; echo ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize("command", ["profile show", "demo"])
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, command: str) -> None:
+    script = f"{sys.executable} -m smpchat {command} | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", script],
         env={**os.environ, "SMPCHAT_HOME": str(tmp_path)},

@@ -98,7 +98,7 @@ class _Stage:
         """A line for people: when, who, which step, and what happened."""
         if not self._environment.json:
             milliseconds = (time.monotonic() - self._start) * 1000
-            print(f"{milliseconds:6.0f} ms  {who:6} {step:15} {what}", flush=True)
+            print(f"{milliseconds:6.0f} ms  {who:6} {step:11} {what}", flush=True)
 
     async def until(self, look: object) -> object:
         """Prints events until ``look()`` is true; what it returned."""
@@ -138,4 +138,4 @@ class _Stage:
         if self._environment.json:
             views.show_state(self._environment, state)
         step = progress.finished or 1
-        self.say(name, progress.describe(step, self._environment.now()), f"{step} {NAMES[step]}")
+        self.say(name, f"{NAMES[step]}: {progress.describe(step, self._environment.now())}", f"step {step} of 3")
