@@ -92,10 +92,10 @@ def show_contact(environment: Environment, contact: Contact, state: str, *, pq: 
     unread = f", {contact.unread} unread" if contact.unread else ""
     gone = ", deleted the contact with you" if contact.gone else ""
     line = f"{shortened(contact.alias)}: {state}{known}{unread}{gone}"
-    environment.emit("contact", _contact_fields(contact, state), line)
+    environment.emit("contact", _contact_fields(contact, state, pq), line)
 
 
-def _contact_fields(contact: Contact, state: str) -> dict[str, Any]:
+def _contact_fields(contact: Contact, state: str, pq: bool) -> dict[str, Any]:
     profile = contact.profile
     fields: dict[str, Any] = {
         "alias": contact.alias,
