@@ -527,6 +527,8 @@ def _hidden(connection: Connection) -> bool:
 def _joined(tx: sqlite3.Connection, link: links.InvitationLink) -> int | None:
     """The connection that joined this link: by its text, or by its queue, which may have moved since."""
     by_text = connections.find_by_link(tx, links.format_link(link))
+    if by_text and handshake.role(by_text.state) is not handshake.Role.JOINER:
+        return None  # it made the link
     by_queue = connections.find_send_queue(tx, link.queues[0].server, link.queues[0].sender_id)
     return by_text.id if by_text else by_queue.connection_id if by_queue else None
 
