@@ -558,6 +558,13 @@ def relay_status(context: typer.Context) -> None:
     _run(context, relay.status)
 
 
+def program() -> GroupWithPanels:
+    """All commands as the parser sees them."""
+    commands = typer.main.get_command(app)
+    assert isinstance(commands, GroupWithPanels)
+    return commands
+
+
 def main(arguments: Sequence[str] | None = None, *, now: Callable[[], float] = time.time) -> None:
     """The program ``smpchat``; ends with `SystemExit`.
 
@@ -565,11 +572,10 @@ def main(arguments: Sequence[str] | None = None, *, now: Callable[[], float] = t
         arguments: Those of this process if None.
         now: POSIX seconds.
     """
-    program = typer.main.get_command(app)
-    assert isinstance(program, GroupWithPanels)
-    ordered = globals_first(sys.argv[1:] if arguments is None else arguments, program)
+    commands = program()
+    ordered = globals_first(sys.argv[1:] if arguments is None else arguments, commands)
     try:
-        status = program.main(ordered, prog_name="smpchat", standalone_mode=False, obj=now)
+        status = commands.main(ordered, prog_name="smpchat", standalone_mode=False, obj=now)
     except UsageError as error:
         status = _explain_usage(error, ordered)
     except (typer.Abort, KeyboardInterrupt):

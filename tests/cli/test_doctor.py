@@ -70,7 +70,7 @@ def test_a_clock_that_is_behind_is_noticed(smpchat: Terminal) -> None:
 
 
 def test_relays_are_asked_and_their_silence_is_no_failure(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def connect(server: SMPServer, *, entropy: Any, on_event: Any, timeout: float) -> ServerSession:  # noqa: ASYNC109
+    async def connect(server: SMPServer, *, entropy: Any, on_event: Any, **_: Any) -> ServerSession:
         return await open_session(smpchat.relay.connect(), server, entropy=entropy, on_event=on_event)
 
     monkeypatch.setattr(doctor, "connect", connect)

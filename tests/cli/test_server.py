@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from smpchat.cli.app import app
-from smpchat.cli.environment import globals_first
+from smpchat.cli.app import app, program
+from smpchat.cli.command_line import globals_first
 from smpchat.relay.daemon import start_background, stop
 
 ELSEWHERE = "smp://h--vW7ZSkXPeOUpfxlFGgauQmXNFOzGoizak7Ult7cw=@relay.invalid"
@@ -35,7 +35,7 @@ class Terminal:
     home: Path
 
     def run(self, *arguments: str) -> Outcome:
-        result = CliRunner().invoke(app, globals_first(["--home", str(self.home), *arguments]))
+        result = CliRunner().invoke(app, globals_first(["--home", str(self.home), *arguments], program()))
         return Outcome(result.exit_code, result.stdout, result.stderr)
 
 

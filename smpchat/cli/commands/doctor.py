@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING
 
 from smpchat.agent.errors import AgentError
 from smpchat.chat.errors import ChatError
-from smpchat.chat.online import is_online
+from smpchat.chat.online import is_online, network_of
 from smpchat.chat.service import ChatService
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.text import plural, printable, shortened
 from smpchat.cli.times import span
 from smpchat.client.connect import connect
+from smpchat.client.network import Network
 from smpchat.crypto import kem
 from smpchat.crypto.agreement import X3DHKeys, agree_joiner
 from smpchat.crypto.keys import X448PrivateKey
@@ -189,12 +190,12 @@ def _clock(environment: Environment, service: ChatService) -> Check:
 
 
 async def _relays(environment: Environment) -> list[Check]:
-    configured: list[SMPServerAddress] = []
     if environment.is_used():
         try:
             with closing(environment.open()) as service:
-                configured = [address for address, preferred in service.servers() if preferred]
-                return [await _reach(service, address) for address in configured] or [_embedded(environment)]
+                preferred = [entry.address for entry in service.servers() if entry.preferred]
+                network = network_of(service, environment.relay())
+                return [await _reach(service, network, address) for address in preferred] or [_embedded(environment)]
         except (AgentError, ChatError, DecodeError) as error:
             return [Check("relay", False, str(error))]
     return [_embedded(environment)]
@@ -212,14 +213,16 @@ def _embedded(environment: Environment) -> Check:
     return Check("relay", True, "the embedded relay starts on demand")
 
 
-async def _reach(service: ChatService, address: SMPServerAddress) -> Check:
+async def _reach(service: ChatService, network: Network, address: SMPServerAddress) -> Check:
     """Connect, exchange hellos, and hang up."""
     name = shortened(str(address.server.hosts[0]))
     loop = asyncio.get_running_loop()
     start = loop.time()
     ignore: Callable[..., None] = lambda *_: None  # noqa: E731
     try:
-        session = await connect(address.server, entropy=service.entropy, timeout=_RELAY_TIMEOUT, on_event=ignore)
+        session = await connect(
+            address.server, entropy=service.entropy, timeout=_RELAY_TIMEOUT, on_event=ignore, network=network
+        )
     except (TransportError, ProtocolError) as error:
         return Check("relay", False, f"{name}: {error}", required=False)
     took = loop.time() - start
