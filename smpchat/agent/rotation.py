@@ -30,6 +30,10 @@ from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import Ed25519PrivateKey
 
 NOT_MOVED = "Your contact wants to receive at another relay, but {why}. Messages go on through the old one."
+NOT_REACHED = (
+    "Your contact wants to receive at another relay, which cannot be reached yet: {error}. Until then messages go on"
+    " through the old one."
+)
 MOVED = "Your contact now receives at the relay {host}."
 
 
@@ -72,8 +76,6 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
 def _unusable(uri: QueueURI, current: SendQueue) -> str | None:
     if same_address(QueueAddress(uri.server, uri.sender_id), current):
         return "the new queue is the old one"
-    if all(host.endswith(".onion") for host in uri.server.hosts):
-        return f"{uri.server.hosts[0]} can be reached through Tor only"
     return None
 
 

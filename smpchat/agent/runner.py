@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from smpchat.agent import handshake, outbox, receiver
+from smpchat.agent import handshake, outbox, receiver, rotation
 from smpchat.agent.context import Context
 from smpchat.agent.errors import AgentError, EnvelopeRefused, StoreError
 from smpchat.agent.outbox import Verdict
@@ -151,6 +151,8 @@ class AgentRunner:
                 self._attempts.pop(key, None)
         except (TransportError, ProtocolError) as error:
             log.info("relay not reached: %s", error)
+            if key[1] is Lane.ROTATE:
+                self._tell(key[0], rotation.NOT_REACHED.format(error=error))
             self._relay_lost(key, server)
         except Exception as error:  # a fault of one connection must not cost the others theirs
             log.log(_severity(error), "a lane of connection %d stopped", key[0], exc_info=error)
