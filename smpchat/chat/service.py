@@ -430,8 +430,12 @@ class ChatService:
             invitations=self.invitations(),
             connections=[self._describe(self._tx, c) for c in connections.load_all(self._tx) if not _hidden(c)],
             pending={view.alias: view.pending for view in views if view.pending},
-            troubles=outgoing.relay_troubles(self._tx),
+            troubles=self.troubles(),
         )
+
+    def troubles(self) -> dict[str, RelayTrouble]:
+        """Relays that cannot be reached, by address."""
+        return outgoing.relay_troubles(self._tx)
 
     def relay_of(self, connection_id: int) -> str | None:
         """Address of the relay that a connection sends through, or that holds its own queue."""

@@ -48,7 +48,7 @@ async def until(service: ChatService, look: Callable[[], T | None], seconds: flo
 def trouble_now(service: ChatService) -> str | None:
     """A relay that the online process is waiting to try again, and why; old records do not count."""
     now = service.now()
-    for trouble in service.status().troubles.values():
+    for trouble in service.troubles().values():
         if trouble.next_try_at is None or trouble.next_try_at > now:
             return trouble.error
     return None

@@ -75,7 +75,7 @@ def _show_one(environment: Environment, service: ChatService, view: ContactView)
     if view.pending:
         environment.notice(views.pending_line(view.alias, view.pending))
     relay = service.relay_of(view.contact.connection_id)
-    trouble = service.status().troubles.get(relay) if relay else None
+    trouble = service.troubles().get(relay) if relay else None
     if trouble:
         environment.notice(_trouble_line(environment, trouble.server, trouble.error, trouble.next_try_at))
 
