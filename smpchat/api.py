@@ -36,9 +36,10 @@ from typing import Literal, Self, TypeVar
 from smpchat.agent.errors import AgentError
 from smpchat.agent.handshake import ConnectionState, Variant
 from smpchat.chat.changes import SentChange
+from smpchat.chat.embedded import EmbeddedRelay
 from smpchat.chat.errors import ChatError, ConnectionFailed, DeliveryFailed, RelayUnavailable
 from smpchat.chat.events import ContactChanged, Notice, StateChanged, StatusChanged
-from smpchat.chat.online import FOLLOW_INTERVAL, EmbeddedRelay, online
+from smpchat.chat.online import FOLLOW_INTERVAL, online
 from smpchat.chat.service import DEFAULT_PROFILE, ChatService, ContactView, Invitation
 from smpchat.chat.store import Message, MessageStatus
 from smpchat.chat.waiting import RELAY_TIMEOUT, RelayDown, Wait, settle, until, until_ready

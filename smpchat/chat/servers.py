@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smpchat.client.network import Route
+from smpchat.client.routes import Route
 from smpchat.crypto.entropy import Entropy
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 

@@ -29,7 +29,7 @@ from smpchat.chat.profile import Profile
 from smpchat.chat.schema import CHAT_MIGRATIONS
 from smpchat.chat.servers import ConfiguredServer
 from smpchat.chat.store import Contact, Message
-from smpchat.client.network import Route, Transport
+from smpchat.client.routes import Route, Transport
 from smpchat.crypto import kem
 from smpchat.crypto.agreement import security_code
 from smpchat.crypto.entropy import Entropy, SystemEntropy

@@ -19,7 +19,7 @@ from smpchat.cli.text import printable as printable
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from smpchat.chat.online import EmbeddedRelay
+    from smpchat.chat.embedded import EmbeddedRelay
     from smpchat.chat.service import ChatService
     from smpchat.home import Home
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeVar
 
+from smpchat.client.routes import Route, Transport
 from smpchat.crypto.entropy import Entropy
 from smpchat.protocol.address import SMPServer
 from smpchat.transport import tls
@@ -16,34 +15,7 @@ from smpchat.transport.base import BlockConnection, ConnectFailed
 from smpchat.transport.hosts import DIRECT, Dialer
 from smpchat.transport.socks import SocksDialer, SocksProxy
 
-DEFAULT_WS_PORT = 443
-"""Where a relay's WebSocket is looked for unless its entry says otherwise: the port that restrictive networks let
-through. Addresses name the port of TLS only."""
-
 T = TypeVar("T")
-
-
-class Transport(StrEnum):
-    """How blocks travel to a relay."""
-
-    TLS = "tls"
-    WEBSOCKET = "websocket"
-    AUTO = "auto"
-    """TLS, and WebSocket where that does not come about."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """How to reach one relay.
-
-    Attributes:
-        ws_port: TCP port of its WebSocket.
-        local: It runs on this computer: no proxy is asked for it.
-    """
-
-    transport: Transport = Transport.TLS
-    ws_port: int = DEFAULT_WS_PORT
-    local: bool = False
 
 
 class Network:

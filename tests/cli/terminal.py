@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from smpchat.chat import online
+from smpchat.chat import connectivity
 from smpchat.chat.service import ChatService
 from smpchat.cli import app
 from smpchat.cli.environment import Environment
@@ -90,7 +90,7 @@ class Terminal:
         async def connect(server: SMPServer, *, entropy: Entropy, on_event: OnEvent, **_: object) -> ServerSession:
             return await open_session(self.relay.connect(), server, entropy=entropy, on_event=on_event)
 
-        monkeypatch.setattr(online, "connect", connect)
+        monkeypatch.setattr(connectivity, "connect", connect)
         monkeypatch.setattr(Environment, "relay", lambda _: self)
         monkeypatch.setattr(app, "run_loop", self._run_loop)
 

@@ -17,7 +17,7 @@ from smpchat.agent.store import connections
 from smpchat.chat.online import online
 from smpchat.chat.service import ChatService
 from smpchat.chat.store import MessageStatus
-from smpchat.client.network import Transport
+from smpchat.client.routes import Transport
 from smpchat.crypto.entropy import SystemEntropy
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
 from smpchat.relay.destinations import Destinations

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from smpchat.agent.presets import SIMPLEX_SERVERS
+from smpchat.chat.connectivity import network_of
 from smpchat.chat.errors import InputError
-from smpchat.chat.online import network_of
 from smpchat.chat.service import ChatService
 from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
-from smpchat.client.network import Network, Route, Transport
+from smpchat.client.network import Network
 from smpchat.client.probe import Check, probe
+from smpchat.client.routes import Route, Transport
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import SMPServerAddress, format_server, parse_server
 from smpchat.relay.errors import RelayError

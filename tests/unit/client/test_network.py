@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from smpchat.client.network import DEFAULT_WS_PORT, Network, Route, Transport
+from smpchat.client.network import Network
+from smpchat.client.routes import DEFAULT_WS_PORT, Route, Transport
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.errors import IdentityError
 from smpchat.testing.entropy import SeededEntropy

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import pytest
 
-from smpchat.client.network import Network, Transport
+from smpchat.client.network import Network
 from smpchat.client.probe import PUSH_PATIENCE, Check, probe
+from smpchat.client.routes import Transport
 from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.commands import (

@@ -1,0 +1,33 @@
+"""The way to a relay, as data: which transport, which port, and whether it is on this computer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+DEFAULT_WS_PORT = 443
+"""Where a relay's WebSocket is looked for unless its entry says otherwise: the port that restrictive networks let
+through. Addresses name the port of TLS only."""
+
+
+class Transport(StrEnum):
+    """How blocks travel to a relay."""
+
+    TLS = "tls"
+    WEBSOCKET = "websocket"
+    AUTO = "auto"
+    """TLS, and WebSocket where that does not come about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How to reach one relay.
+
+    Attributes:
+        ws_port: TCP port of its WebSocket.
+        local: It runs on this computer: no proxy is asked for it.
+    """
+
+    transport: Transport = Transport.TLS
+    ws_port: int = DEFAULT_WS_PORT
+    local: bool = False
