@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smpchat.cli.schema import VERSION
 from smpchat.cli.text import printable as printable
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Environment:
     def emit(self, kind: str, fields: dict[str, Any], line: str | Callable[[], RenderableType] | None) -> None:
         """Data on standard output: an object for scripts, ``line`` for people. Flushed when it returns."""
         if self.json:
-            print(json.dumps({"v": 1, "type": kind, **fields}, ensure_ascii=True), flush=True)
+            print(json_line(kind, fields), flush=True)
         elif isinstance(line, str):
             print(line, flush=True)
         elif line is not None:
@@ -127,6 +128,11 @@ class Environment:
         if self.json:
             self.emit("error", {"code": status, "message": message, "hint": hint}, None)
         _print_sentences(f"{message}\n{hint}" if hint else message)
+
+
+def json_line(kind: str, fields: dict[str, Any]) -> str:
+    """An object for scripts, in ASCII (`smpchat.cli.schema`)."""
+    return json.dumps({"v": VERSION, "type": kind, **fields}, ensure_ascii=True)
 
 
 def _print_sentences(text: str) -> None:
