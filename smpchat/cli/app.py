@@ -25,6 +25,7 @@ from smpchat.cli.command_line import (
 )
 from smpchat.cli.environment import Environment, make_environment
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.streams import argument_text, read_text, tolerate_any_text
 
 
 def _typer(help_text: str) -> typer.Typer:
@@ -231,12 +232,11 @@ def send(
     """Send a message."""
     from smpchat.cli.commands import messages
 
-    body = _body(text)
-    _run(context, lambda env: messages.send(env, who, body, wait and wait.value, timeout))
+    _run(context, lambda env: messages.send(env, who, _body(text), wait and wait.value, timeout))
 
 
 def _body(words: list[str]) -> str:
-    return sys.stdin.read().rstrip("\n") if words == ["-"] else " ".join(words)
+    return read_text() if words == ["-"] else argument_text(" ".join(words))
 
 
 @app.command(rich_help_panel=TALK)
@@ -250,8 +250,7 @@ def reply(
     """Answer a message. Example: smpchat reply 12 yes, at noon"""
     from smpchat.cli.commands import messages
 
-    body = _body(text)
-    _run(context, lambda env: messages.send(env, None, body, wait and wait.value, timeout, reply_to=message))
+    _run(context, lambda env: messages.send(env, None, _body(text), wait and wait.value, timeout, reply_to=message))
 
 
 @app.command(rich_help_panel=TALK)
@@ -265,8 +264,11 @@ def edit(
     """Give a message of yours another text. Example: smpchat edit 12 see you at one"""
     from smpchat.cli.commands import messages
 
-    body = _body(text)
-    _run(context, lambda env: messages.change(env, lambda s: s.edit(message, body), wait and wait.value, timeout))
+    def change(env: Environment) -> Coroutine[Any, Any, int]:
+        body = _body(text)
+        return messages.change(env, lambda s: s.edit(message, body), wait and wait.value, timeout)
+
+    _run(context, change)
 
 
 @app.command(rich_help_panel=TALK)
@@ -572,6 +574,7 @@ def main(arguments: Sequence[str] | None = None, *, now: Callable[[], float] = t
         arguments: Those of this process if None.
         now: POSIX seconds.
     """
+    tolerate_any_text()
     commands = program()
     ordered = globals_first(sys.argv[1:] if arguments is None else arguments, commands)
     try:

@@ -90,6 +90,10 @@ def explain(error: BaseException) -> Explanation:
     error = first_of(error)
     if isinstance(error, CommandFailed):
         return Explanation(error.status, str(error), error.hint)  # complete, and may begin with an alias
+    if isinstance(error, UnicodeEncodeError):  # arguments that are no UTF-8 reach us with surrogates in them
+        return Explanation(
+            ExitStatus.INPUT, "Something on the command line is no UTF-8 text.", "Check your locale, or use `-`."
+        )
     if isinstance(error, SMPError) and error.code.words[0] == "AUTH":
         return Explanation(
             ExitStatus.REFUSED,
