@@ -304,16 +304,27 @@ def react(
     )
 
 
-@app.command(rich_help_panel=TALK)
+@app.command(
+    rich_help_panel=TALK,
+    epilog=_examples("smpchat --json listen --count 1", "smpchat listen --exec ./bot.sh"),
+)
 def listen(
     context: typer.Context,
     timeout: float | None = typer.Option(None, "--timeout", min=0, help="End after so many seconds."),
     count: int | None = typer.Option(None, "--count", min=1, help="End after so many messages."),
+    command: str | None = typer.Option(
+        None, "--exec", metavar="CMD", help="Run this for each message: an object on its input, SMPCHAT_TEXT and so on."
+    ),
 ) -> None:
-    """Stay online and print what comes. Example: smpchat --json listen --count 1"""
+    """Stay online and print what comes.
+
+    With --exec, CMD runs for each message, one after the other, and a message counts as shown once CMD ended with 0;
+    otherwise listening ends with 1. CMD gets the message as a JSON object on its standard input, and as SMPCHAT_TYPE,
+    SMPCHAT_CONTACT, SMPCHAT_ID and SMPCHAT_TEXT. What it prints is not sent: it may run `smpchat send`.
+    """
     from smpchat.cli.commands import messages
 
-    _run(context, lambda env: messages.listen(env, timeout, count))
+    _run(context, lambda env: messages.listen(env, timeout, count, command))
 
 
 @app.command(rich_help_panel=TALK)
