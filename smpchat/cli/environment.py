@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpchat.cli.schema import VERSION
+from smpchat.cli.selection import selected
 from smpchat.cli.text import printable as printable
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def encodes(encoding: str | None, text: str) -> bool:
 
 def make_environment(
     home: Path | None,
-    profile: str,
+    profile: str | None,
     *,
     json: bool = False,
     quiet: bool = False,
@@ -167,10 +168,18 @@ def make_environment(
     color: bool = True,
     now: Callable[[], float] = time.time,
 ) -> Environment:
-    """The environment; ``home`` is the platform's place for data if None. ``NO_COLOR`` with any value counts."""
+    """The environment; ``NO_COLOR`` with any value counts.
+
+    Args:
+        home: The platform's place for data if None.
+        profile: The one chosen with ``profile switch`` if None.
+    Raises:
+        CommandFailed: The file that says which was chosen is damaged.
+    """
     if home is None:
         from platformdirs import user_data_path
 
         home = user_data_path("smpchat", appauthor=False)
     color = color and not os.environ.get("NO_COLOR")
+    profile = selected(home) if profile is None else profile
     return Environment(home.absolute(), profile, json, quiet, verbose, socks, trace, plain, color, now)

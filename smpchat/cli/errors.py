@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from smpchat.agent.errors import AgentError
 from smpchat.agent.store.connections import UnknownConnection
 from smpchat.chat.errors import (
+    ArchiveDamaged,
     ChatError,
     CodeDiffers,
     ConnectionFailed,
@@ -19,7 +20,7 @@ from smpchat.chat.errors import (
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.text import sentence
 from smpchat.cli.waiting import RelayDown
-from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.errors import CryptoError, WrongPassphrase
 from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.protocol.errors import (
     IdentityError,
@@ -52,6 +53,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     # the first line that fits counts; a hint of None is the error's own
     (ProfileLocked, ExitStatus.LOCKED, None),
     (CodeDiffers, ExitStatus.VERIFICATION, None),
+    (ArchiveDamaged, ExitStatus.VERIFICATION, None),
     (ConnectionFailed, ExitStatus.REFUSED, None),
     (DeliveryFailed, ExitStatus.REFUSED, None),
     (RelayUnavailable, ExitStatus.NETWORK, None),
@@ -70,6 +72,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     (RemoteProtocolError, ExitStatus.NETWORK, "The relay is faulty: choose another with `smpchat server use`."),
     (LocalProtocolError, ExitStatus.INPUT, _REPORT),
     (ProtocolError, ExitStatus.NETWORK, _TRY_AGAIN),
+    (WrongPassphrase, ExitStatus.LOCKED, "Try again with the one that the file was exported with."),
     (CryptoError, ExitStatus.VERIFICATION, "Nothing was shown or stored; ask your contact to send it again."),
     (DecodeError, ExitStatus.INPUT, "Check what you gave the command: a part of it is malformed."),
     (EncodeError, ExitStatus.INPUT, "Shorten what you gave the command: a part of it is too long."),

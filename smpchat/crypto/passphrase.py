@@ -96,7 +96,7 @@ def unseal(passphrase: str, prefix: bytes, sealed: bytes) -> bytes:
         raise VerificationError("the header asks for too much memory")
     key, proof = _keys(passphrase, header, front)
     if not hmac.compare_digest(proof, claimed):
-        raise WrongPassphrase("the passphrase is another one")
+        raise WrongPassphrase("the passphrase is wrong")
     try:
         return AESGCM(key).decrypt(header.nonce, reader.rest(), front)
     except InvalidTag:
