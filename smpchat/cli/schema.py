@@ -217,7 +217,12 @@ TYPES = (
         "setting",
         "How relays are reached.",
         "`server socks`, `server private-routing`",
-        (_text("name", "which one", "socks", "private-routing"), _text("value", "null if it is off", nullable=True)),
+        (
+            _text("name", "which one", "socks", "private-routing"),
+            _text(
+                "value", "`socks`: the proxy, null if there is none; `private-routing`: `on` or `off`", nullable=True
+            ),
+        ),
     ),
     ObjectType(
         "relay",
@@ -227,7 +232,7 @@ TYPES = (
             _text("state", "whether it runs", "running", "stopped"),
             _text("address", "null before its first start", nullable=True),
             _number("pid", "its process; null if it is stopped", nullable=True),
-            _number("ws_port", "port of its WebSocket; null if it has none", optional=True, nullable=True),
+            _number("ws_port", "port of its WebSocket; null if it has none", nullable=True),
         ),
     ),
     ObjectType(
