@@ -16,7 +16,7 @@ from platformdirs import user_data_path
 
 from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import InputError
-from smpchat.chat.service import DEFAULT_PROFILE, ChatService
+from smpchat.chat.service import DATABASE_NAME, DEFAULT_PROFILE, ChatService
 from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status
@@ -68,6 +68,10 @@ class Home:
             return ChatService(folder, profile, socks, now=now)
         except OSError as error:
             raise StoreError(f"The folder {folder} cannot be used: {error.strerror}.") from error
+
+    def has(self, profile: str) -> bool:
+        """Whether a profile was ever used. Raises `InputError` for a name that is no folder name."""
+        return (self.profile_folder(profile) / DATABASE_NAME).exists()
 
     def relay(self) -> BackgroundRelay:
         """The embedded relay of this home."""

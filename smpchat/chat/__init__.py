@@ -8,10 +8,14 @@ Errors::
     │   ├── AliasInUse        the alias belongs to another contact
     │   ├── UnknownMessage    no message under that number
     │   ├── ContactGone       the contact deleted us
-    │   └── TextTooLong       a text that does not fit one message; says how long it may be
+    │   ├── TextTooLong       a text that does not fit one message; says how long it may be
+    │   ├── NoArchive         a file that is no exported profile
+    │   └── ArchiveNewer      a profile that a later version exported
+    ├── ArchiveDamaged        an exported profile that was cut or changed
     ├── ConnectionFailed      the handshake with a contact failed for good
     ├── DeliveryFailed        a message or change of ours will never arrive
     ├── CodeDiffers           a security code that is not ours; the contact counts as not verified
     ├── RelayUnavailable      no relay could be reached; what was asked for is kept
     └── ProfileLocked         another process is online for this profile
+        └── ProfileMoved      the profile was exported to be used elsewhere
 """

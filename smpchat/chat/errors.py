@@ -101,3 +101,39 @@ class ProfileLocked(ChatError):
     """Another process is online for this profile."""
 
     hint = "Let it deliver, or end it first."
+
+
+class ProfileMoved(ProfileLocked):
+    """The profile was exported to be used elsewhere, and never goes online here again. Nothing was stored."""
+
+    hint = "Use it where you imported it; here `smpchat history` still shows what was said before."
+
+    def __init__(self) -> None:
+        super().__init__("This profile was moved away with `smpchat export --move`.")
+
+
+class NoArchive(InputError):
+    """A file that no `smpchat export` wrote."""
+
+    hint = "Give the file that `smpchat export` made."
+
+    def __init__(self) -> None:
+        super().__init__("This is no exported profile.")
+
+
+class ArchiveNewer(InputError):
+    """An exported profile of a later version of smpchat."""
+
+    hint = "Upgrade smpchat, then import it again."
+
+    def __init__(self) -> None:
+        super().__init__("This profile was exported by a newer smpchat.")
+
+
+class ArchiveDamaged(ChatError):
+    """An exported profile that was cut or changed. Nothing was stored."""
+
+    hint = "Copy the file again, or export the profile again."
+
+    def __init__(self) -> None:
+        super().__init__("This exported profile is damaged.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from filelock import FileLock, Timeout
 
 from smpchat.chat.embedded import EmbeddedRelay
+from smpchat.chat.errors import ProfileLocked
 from smpchat.chat.events import ChatEvent
 from smpchat.chat.service import ChatService
 
@@ -36,8 +37,26 @@ async def online(service: ChatService, relay: EmbeddedRelay) -> AsyncIterator[No
             agent.cancel()
 
 
+@contextlib.contextmanager
+def kept_offline(service: ChatService) -> Iterator[None]:
+    """While the block runs, no process is online for the profile. Raises `ProfileLocked` if one is already."""
+    lock = _lock(service)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ProfileLocked(f"Another process is online for the profile {service.name!r}.", "End it first.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock(service: ChatService) -> FileLock:
+    return FileLock(service.folder / "online.lock", mode=0o600)
+
+
 async def _take_turns(service: ChatService, relay: EmbeddedRelay) -> None:
-    lock = FileLock(service.folder / "online.lock", mode=0o600)
+    lock = _lock(service)
     while True:
         try:
             lock.acquire(blocking=False)
@@ -47,6 +66,7 @@ async def _take_turns(service: ChatService, relay: EmbeddedRelay) -> None:
         try:
             from smpchat.chat.connectivity import run_agent  # costs 100 ms: only who is online pays for it
 
+            service.check_not_moved()
             await run_agent(service, relay)
         finally:
             lock.release()

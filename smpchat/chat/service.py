@@ -24,7 +24,7 @@ from smpchat.chat import changes, conversation, events, store
 from smpchat.chat.application import ChatApplication, describe_state, publish
 from smpchat.chat.changes import SentChange
 from smpchat.chat.contact import alias_from_name, check_alias
-from smpchat.chat.errors import AliasInUse, CodeDiffers, InputError, UnknownContact
+from smpchat.chat.errors import AliasInUse, CodeDiffers, InputError, ProfileMoved, UnknownContact
 from smpchat.chat.profile import Profile
 from smpchat.chat.schema import CHAT_MIGRATIONS
 from smpchat.chat.servers import ConfiguredServer
@@ -41,6 +41,8 @@ from smpchat.transport.socks import SocksProxy, parse_proxy
 DATABASE_NAME = "smpchat.db"
 DEFAULT_PROFILE = "default"
 NO_PROXY = "off"
+MOVED = "moved"
+"""Setting: the profile was moved elsewhere, at this POSIX time."""
 
 _TERMS = {
     Variant.INSTANT: Terms(sender_securable=True, reply_key=True),
@@ -155,6 +157,16 @@ class ChatService:
             store.save_setting(tx, "profile", profile.to_json())
         return profile
 
+    def retire(self) -> None:
+        """The profile was moved elsewhere: it never goes online here again, since two copies would break each other."""
+        with self.database.transaction() as tx:
+            store.save_setting(tx, MOVED, str(self.now()))
+
+    def check_not_moved(self, tx: sqlite3.Connection | None = None) -> None:
+        """Raises `ProfileMoved` if the profile was moved elsewhere."""
+        if store.setting(tx or self._tx, MOVED) is not None:
+            raise ProfileMoved
+
     # -- connections --------------------------------------------------------------------------------------------------
 
     def invite(self, note: str | None = None, variant: Variant = Variant.INSTANT) -> int:
@@ -167,6 +179,7 @@ class ChatService:
         if note is not None:
             note = check_alias(note)
         with self.database.transaction() as tx:
+            self.check_not_moved(tx)
             if note is not None and store.find_contact(tx, note):
                 raise AliasInUse(note)
             connection_id = agent.invite(tx, self.context, terms)
@@ -196,6 +209,7 @@ class ChatService:
         link = check_link(link_text)
         alias = check_alias(alias) if alias is not None else None
         with self.database.transaction() as tx:
+            self.check_not_moved(tx)
             joined = _joined(tx, link)
             if joined is not None:
                 contact = store.contact_of(tx, joined)
@@ -347,6 +361,7 @@ class ChatService:
             AgentError: The connection failed.
         """
         with self.database.transaction() as tx:
+            self.check_not_moved(tx)
             contact = store.contact(tx, who)
             original = None if reply_to is None else conversation.message(tx, reply_to)
             if original is not None and original.contact != contact.alias:
@@ -441,6 +456,11 @@ class ChatService:
         """Address of the relay that a connection sends through, or that holds its own queue."""
         queue = connections.send_queue(self._tx, connection_id) or connections.receive_queue(self._tx, connection_id)
         return str(queue.server) if queue else None
+
+    def own_relays(self) -> list[SMPServer]:
+        """Relays that hold queues of ours: where contacts write to."""
+        found = (connections.receive_queue(self._tx, connection.id) for connection in connections.load_all(self._tx))
+        return [queue.server for queue in found if queue is not None]
 
     # -- servers ------------------------------------------------------------------------------------------------------
 

@@ -416,6 +416,11 @@ def save_setting(tx: sqlite3.Connection, name: str, value: str) -> None:
     tx.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
 
+def delete_setting(tx: sqlite3.Connection, name: str) -> None:
+    """Forget a setting."""
+    tx.execute("DELETE FROM settings WHERE name = ?", (name,))
+
+
 # -- the feed of events -----------------------------------------------------------------------------------------------
 
 KEPT_EVENTS = 1000

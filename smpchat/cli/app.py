@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from smpchat.cli.command_line import (
     wants_json,
 )
 from smpchat.cli.environment import Environment, make_environment
-from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.streams import argument_text, read_text, tolerate_any_text
 
 
 def _typer(help_text: str) -> typer.Typer:
@@ -76,7 +78,10 @@ def _aliases(context: typer.Context, incomplete: str) -> list[str]:
 
     named = context.find_root().params
     home = named.get("home")  # not converted yet while a line is completed
-    environment = make_environment(Path(home) if home else None, named.get("profile") or "default")
+    try:
+        environment = make_environment(Path(home) if home else None, named.get("profile"))
+    except CommandFailed:
+        return []
     return [alias for alias in aliases(environment) if alias.startswith(incomplete)]
 
 
@@ -97,7 +102,9 @@ def _examples(*lines: str) -> str:
 def options(
     context: typer.Context,
     home: Path | None = typer.Option(None, "--home", envvar="SMPCHAT_HOME", help="Where all data is kept."),
-    profile: str = typer.Option("default", "-p", "--profile", envvar="SMPCHAT_PROFILE", help="Whose data to use."),
+    profile: str | None = typer.Option(
+        None, "-p", "--profile", envvar="SMPCHAT_PROFILE", help="Whose data to use; else that of `profile switch`."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per line."),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No notices."),
     verbose: bool = typer.Option(False, "-v", "--verbose", help="Log what happens to standard error."),
@@ -110,9 +117,9 @@ def options(
 ) -> None:
     """The options of every command."""
     now = context.obj if callable(context.obj) else time.time
-    context.obj = make_environment(
+    make = partial(
+        make_environment,
         home,
-        profile,
         json=as_json,
         quiet=quiet,
         verbose=verbose,
@@ -122,6 +129,11 @@ def options(
         color=not no_color,
         now=now,
     )
+    try:
+        context.obj = make(profile)
+    except CommandFailed as error:  # which profile was chosen cannot be read: no command runs as another one
+        make("").error(error.status, str(error), error.hint)
+        raise typer.Exit(int(error.status)) from None
 
 
 def _environment(context: typer.Context) -> Environment:
@@ -231,12 +243,11 @@ def send(
     """Send a message."""
     from smpchat.cli.commands import messages
 
-    body = _body(text)
-    _run(context, lambda env: messages.send(env, who, body, wait and wait.value, timeout))
+    _run(context, lambda env: messages.send(env, who, _body(text), wait and wait.value, timeout))
 
 
 def _body(words: list[str]) -> str:
-    return sys.stdin.read().rstrip("\n") if words == ["-"] else " ".join(words)
+    return read_text() if words == ["-"] else argument_text(" ".join(words))
 
 
 @app.command(rich_help_panel=TALK)
@@ -250,8 +261,7 @@ def reply(
     """Answer a message. Example: smpchat reply 12 yes, at noon"""
     from smpchat.cli.commands import messages
 
-    body = _body(text)
-    _run(context, lambda env: messages.send(env, None, body, wait and wait.value, timeout, reply_to=message))
+    _run(context, lambda env: messages.send(env, None, _body(text), wait and wait.value, timeout, reply_to=message))
 
 
 @app.command(rich_help_panel=TALK)
@@ -265,8 +275,11 @@ def edit(
     """Give a message of yours another text. Example: smpchat edit 12 see you at one"""
     from smpchat.cli.commands import messages
 
-    body = _body(text)
-    _run(context, lambda env: messages.change(env, lambda s: s.edit(message, body), wait and wait.value, timeout))
+    def change(env: Environment) -> Coroutine[Any, Any, int]:
+        body = _body(text)
+        return messages.change(env, lambda s: s.edit(message, body), wait and wait.value, timeout)
+
+    _run(context, change)
 
 
 @app.command(rich_help_panel=TALK)
@@ -302,16 +315,27 @@ def react(
     )
 
 
-@app.command(rich_help_panel=TALK)
+@app.command(
+    rich_help_panel=TALK,
+    epilog=_examples("smpchat --json listen --count 1", "smpchat listen --exec ./bot.sh"),
+)
 def listen(
     context: typer.Context,
     timeout: float | None = typer.Option(None, "--timeout", min=0, help="End after so many seconds."),
     count: int | None = typer.Option(None, "--count", min=1, help="End after so many messages."),
+    command: str | None = typer.Option(
+        None, "--exec", metavar="CMD", help="Run this for each message: an object on its input, SMPCHAT_TEXT and so on."
+    ),
 ) -> None:
-    """Stay online and print what comes. Example: smpchat --json listen --count 1"""
+    """Stay online and print what comes.
+
+    With --exec, CMD runs for each message, one after the other, and a message counts as shown once CMD ended with 0;
+    otherwise listening ends with 1. CMD gets the message as a JSON object on its standard input, and as SMPCHAT_TYPE,
+    SMPCHAT_CONTACT, SMPCHAT_ID and SMPCHAT_TEXT. What it prints is not sent: it may run `smpchat send`.
+    """
     from smpchat.cli.commands import messages
 
-    _run(context, lambda env: messages.listen(env, timeout, count))
+    _run(context, lambda env: messages.listen(env, timeout, count, command))
 
 
 @app.command(rich_help_panel=TALK)
@@ -381,6 +405,47 @@ def delete(
     _run(context, lambda env: people.delete(env, who))
 
 
+_PASSPHRASE_FILE = typer.Option(None, "--passphrase-file", help="File whose first line is the passphrase.")
+
+
+@app.command(
+    rich_help_panel=SETTINGS,
+    epilog=_examples("smpchat export alice.smpchat", "smpchat -p alice export --move alice.smpchat"),
+)
+def export(
+    context: typer.Context,
+    file: Path = typer.Argument(metavar="FILE", help="A new file."),
+    passphrase_file: Path | None = _PASSPHRASE_FILE,
+    move: bool = typer.Option(False, "--move", help="Leave the profile offline here for good."),
+) -> None:
+    """Write the whole profile to one encrypted file.
+
+    The passphrase is asked for, or read from --passphrase-file or the variable SMPCHAT_PASSPHRASE. It cannot be
+    recovered. Use the profile in one place only from now on: two copies in use break each other's encryption, and
+    messages are lost. With --move the profile never goes online here again, which makes sure of that.
+    """
+    from smpchat.cli.commands import profiles
+
+    _run(context, lambda env: profiles.export(env, file, passphrase_file, move=move))
+
+
+@app.command("import", rich_help_panel=SETTINGS, epilog=_examples("smpchat import alice.smpchat"))
+def import_(
+    context: typer.Context,
+    file: Path = typer.Argument(metavar="FILE", help="What `smpchat export` made."),
+    passphrase_file: Path | None = _PASSPHRASE_FILE,
+) -> None:
+    """Make a profile of an exported file, under its own name or the one of -p.
+
+    Import a file once, and use the profile nowhere else: two copies in use break each other's encryption, and messages
+    are lost. The passphrase is asked for, or read from --passphrase-file or the variable SMPCHAT_PASSPHRASE.
+    """
+    from smpchat.cli.commands import profiles
+
+    name = context.find_root().params["profile"]
+    _run(context, lambda env: profiles.import_file(env, file, passphrase_file, name))
+
+
 app.add_typer(profile_app, name="profile", rich_help_panel=SETTINGS)
 app.add_typer(server_app, name="server", rich_help_panel=SETTINGS)
 app.add_typer(relay_app, name="relay", rich_help_panel=SETTINGS)
@@ -432,6 +497,16 @@ def profile_list(context: typer.Context) -> None:
     from smpchat.cli.commands import people
 
     _run(context, people.profile_list)
+
+
+@profile_app.command("switch")
+def profile_switch(
+    context: typer.Context, name: str = typer.Argument(metavar="NAME", help="As `profile list` shows it.")
+) -> None:
+    """Choose the profile of later commands without -p. Example: smpchat profile switch alice"""
+    from smpchat.cli.commands import profiles
+
+    _run(context, lambda env: profiles.switch(env, name))
 
 
 @server_app.command("list")
@@ -572,6 +647,7 @@ def main(arguments: Sequence[str] | None = None, *, now: Callable[[], float] = t
         arguments: Those of this process if None.
         now: POSIX seconds.
     """
+    tolerate_any_text()
     commands = program()
     ordered = globals_first(sys.argv[1:] if arguments is None else arguments, commands)
     try:

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smpchat.cli.schema import VERSION
+from smpchat.cli.selection import selected
 from smpchat.cli.text import printable as printable
 
 if TYPE_CHECKING:
@@ -104,7 +106,7 @@ class Environment:
     def emit(self, kind: str, fields: dict[str, Any], line: str | Callable[[], RenderableType] | None) -> None:
         """Data on standard output: an object for scripts, ``line`` for people. Flushed when it returns."""
         if self.json:
-            print(json.dumps({"v": 1, "type": kind, **fields}, ensure_ascii=True), flush=True)
+            print(json_line(kind, fields), flush=True)
         elif isinstance(line, str):
             print(line, flush=True)
         elif line is not None:
@@ -129,6 +131,11 @@ class Environment:
         _print_sentences(f"{message}\n{hint}" if hint else message)
 
 
+def json_line(kind: str, fields: dict[str, Any]) -> str:
+    """An object for scripts, in ASCII (`smpchat.cli.schema`)."""
+    return json.dumps({"v": VERSION, "type": kind, **fields}, ensure_ascii=True)
+
+
 def _print_sentences(text: str) -> None:
     """On standard error; on a terminal, lines end between words."""
     lines = printable(text, lines=True).split("\n")
@@ -150,7 +157,7 @@ def encodes(encoding: str | None, text: str) -> bool:
 
 def make_environment(
     home: Path | None,
-    profile: str,
+    profile: str | None,
     *,
     json: bool = False,
     quiet: bool = False,
@@ -161,10 +168,18 @@ def make_environment(
     color: bool = True,
     now: Callable[[], float] = time.time,
 ) -> Environment:
-    """The environment; ``home`` is the platform's place for data if None. ``NO_COLOR`` with any value counts."""
+    """The environment; ``NO_COLOR`` with any value counts.
+
+    Args:
+        home: The platform's place for data if None.
+        profile: The one chosen with ``profile switch`` if None.
+    Raises:
+        CommandFailed: The file that says which was chosen is damaged.
+    """
     if home is None:
         from platformdirs import user_data_path
 
         home = user_data_path("smpchat", appauthor=False)
     color = color and not os.environ.get("NO_COLOR")
+    profile = selected(home) if profile is None else profile
     return Environment(home.absolute(), profile, json, quiet, verbose, socks, trace, plain, color, now)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from smpchat.agent.errors import AgentError
 from smpchat.agent.store.connections import UnknownConnection
 from smpchat.chat.errors import (
+    ArchiveDamaged,
     ChatError,
     CodeDiffers,
     ConnectionFailed,
@@ -19,7 +20,7 @@ from smpchat.chat.errors import (
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.text import sentence
 from smpchat.cli.waiting import RelayDown
-from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.errors import CryptoError, WrongPassphrase
 from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.protocol.errors import (
     IdentityError,
@@ -52,6 +53,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     # the first line that fits counts; a hint of None is the error's own
     (ProfileLocked, ExitStatus.LOCKED, None),
     (CodeDiffers, ExitStatus.VERIFICATION, None),
+    (ArchiveDamaged, ExitStatus.VERIFICATION, None),
     (ConnectionFailed, ExitStatus.REFUSED, None),
     (DeliveryFailed, ExitStatus.REFUSED, None),
     (RelayUnavailable, ExitStatus.NETWORK, None),
@@ -70,6 +72,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     (RemoteProtocolError, ExitStatus.NETWORK, "The relay is faulty: choose another with `smpchat server use`."),
     (LocalProtocolError, ExitStatus.INPUT, _REPORT),
     (ProtocolError, ExitStatus.NETWORK, _TRY_AGAIN),
+    (WrongPassphrase, ExitStatus.LOCKED, "Try again with the one that the file was exported with."),
     (CryptoError, ExitStatus.VERIFICATION, "Nothing was shown or stored; ask your contact to send it again."),
     (DecodeError, ExitStatus.INPUT, "Check what you gave the command: a part of it is malformed."),
     (EncodeError, ExitStatus.INPUT, "Shorten what you gave the command: a part of it is too long."),
@@ -90,6 +93,10 @@ def explain(error: BaseException) -> Explanation:
     error = first_of(error)
     if isinstance(error, CommandFailed):
         return Explanation(error.status, str(error), error.hint)  # complete, and may begin with an alias
+    if isinstance(error, UnicodeEncodeError):  # arguments that are no UTF-8 reach us with surrogates in them
+        return Explanation(
+            ExitStatus.INPUT, "Something on the command line is no UTF-8 text.", "Check your locale, or use `-`."
+        )
     if isinstance(error, SMPError) and error.code.words[0] == "AUTH":
         return Explanation(
             ExitStatus.REFUSED,

@@ -13,5 +13,9 @@ class VerificationError(CryptoError):
     """A signature, authenticator or authentication tag does not verify."""
 
 
+class WrongPassphrase(CryptoError):
+    """Something sealed with a passphrase, and another one to open it."""
+
+
 class PaddingError(CryptoError, ValueError):
     """A padded message has a wrong length field, or a message is too long for the padded length."""

@@ -17,7 +17,8 @@ from tests.cli.terminal import Terminal
 COMMANDS = (
     "invite", "connect", "chat", "send", "reply", "edit", "retract", "react", "listen", "history",
     "contacts", "status", "rename", "verify", "delete",
-    "demo", "doctor", "man", "profile show", "profile set", "profile list", "server list", "server add",
+    "demo", "doctor", "man", "profile show", "profile set", "profile list", "profile switch", "export", "import",
+    "server list", "server add",
     "server remove", "server use", "relay run", "relay start", "relay stop", "relay status",
 )  # fmt: skip
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
+from smpchat.cli.schema import problems
+
 PATIENCE = 30.0
 """Seconds after which a test gives up; nothing takes nearly as long unless something is broken."""
 
@@ -38,11 +40,19 @@ class Result:
         return [item["text"] for item in self.of("message")]
 
 
+def parse(line: str) -> Object:
+    """An object that a command printed, as `smpchat.cli.schema` has it."""
+    value: Object = json.loads(line)
+    assert problems(value) == [], value
+    return value
+
+
 def _arguments(home: Path, profile: str, arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "smpchat", "--json", "--home", str(home), "-p", profile, *arguments]
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Ours, without what tells smpchat where its data is."""
     return {name: value for name, value in os.environ.items() if not name.startswith("SMPCHAT_")}
 
 
@@ -80,9 +90,9 @@ class Running:
                     raise AssertionError(f"no {kind} {fields} came; seen: {self.seen}") from None
                 if line is None:
                     raise AssertionError(f"the command ended without {kind} {fields}; seen: {self.seen}")
-                self.seen.append(json.loads(line))
+                self.seen.append(parse(line))
             item = self.seen[number]
-            matches = item["type"] == kind and all(item[name] == value for name, value in fields.items())
+            matches = item["type"] == kind and all(item.get(name) == value for name, value in fields.items())
             if matches and number not in self._returned:
                 self._returned.add(number)
                 return item
@@ -99,7 +109,7 @@ class Running:
         self.end()
         while (line := self._lines.get(timeout=PATIENCE)) is not None:
             if line.endswith("\n"):
-                self.seen.append(json.loads(line))
+                self.seen.append(parse(line))
 
 
 @dataclass(frozen=True)
@@ -117,9 +127,9 @@ class Home:
             capture_output=True,
             text=True,
             timeout=PATIENCE,
-            env=_environment(),
+            env=environment(),
         )
-        return Result(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
+        return Result(done.returncode, [parse(line) for line in done.stdout.splitlines()], done.stderr)
 
     @contextmanager
     def running(self, profile: str, *arguments: str) -> Iterator[Running]:
@@ -130,7 +140,7 @@ class Home:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=_environment(),
+            env=environment(),
         )
         running = Running(process)
         try:

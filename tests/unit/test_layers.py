@@ -24,7 +24,8 @@ for _layer, _directly in (
     ("chat", ("agent",)),
     ("home", ("chat", "relay")),
     ("api", ("home",)),
-    ("cli", ("home",)),
+    ("moving", ("home",)),
+    ("cli", ("moving",)),
     ("__main__", ("cli",)),
     ("__init__", ("api",)),
 ):

@@ -20,6 +20,7 @@ from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.qr import qr_image, show_qr
 from smpchat.cli.steps import HOLDING, StepView
+from smpchat.cli.streams import argument_text, read_text
 from smpchat.cli.text import plural, printable, sentence, shortened
 from smpchat.cli.waiting import RELAY_TIMEOUT, RelayDown, flush, until
 from smpchat.transport.base import TransportError
@@ -190,7 +191,8 @@ def connect(
     environment: Environment, link: str, alias: str | None, texts: Sequence[str], wait: bool, patience: float
 ) -> Coroutine[Any, Any, int]:
     """Join a link; ends when texts may be sent, or with ``wait`` when the other side has answered."""
-    text = sys.stdin.read() if link == "-" else link
+    text = read_text() if link == "-" else link
+    texts = [argument_text(each) for each in texts]
     check_link(text)  # before anything is made or asked for
     if alias is None and link != "-" and environment.attended and sys.stdin.isatty():
         alias = _ask_alias(environment)

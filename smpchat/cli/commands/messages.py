@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 from smpchat.chat import events
 from smpchat.chat.changes import SentChange
 from smpchat.chat.errors import InputError
 from smpchat.chat.online import FOLLOW_INTERVAL, online
 from smpchat.chat.service import ChatService
-from smpchat.chat.store import Message, MessageStatus
+from smpchat.chat.store import MessageStatus
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.handler import MessageHandler
 from smpchat.cli.text import sentence
 from smpchat.cli.waiting import RELAY_TIMEOUT, Wait, flush, settle
 
@@ -124,37 +126,56 @@ async def _deliver(
         )
 
 
-def _news(environment: Environment, service: ChatService) -> Iterator[Message]:
-    """Prints what nobody was shown; yields each new message once its line is flushed and noted."""
+async def _show_news(
+    environment: Environment, service: ChatService, handler: MessageHandler | None, limit: int | None
+) -> int:
+    """Print what nobody was shown, but at most ``limit`` new messages; how many those were.
+
+    A message counts as shown once its handler is done with it and its line is flushed: what fails in between, or a
+    crash, repeats it, and none is ever skipped.
+    """
     for contact in service.unshown_contacts():
         views.show_view(environment, service.contact(contact.alias))
         service.mark_profile_shown(contact.id)
+    shown = 0
     for message in service.unshown_messages():
+        if handler is not None:
+            now = service.message(message.id)
+            if now is None or now.shown:
+                continue  # while the handler was busy, another process showed it, or its contact was deleted
+            message = now
+            await handler.handle(message)
         views.show_message(environment, message)
-        service.mark_shown(message.id, message.changes)  # after the line: a crash repeats it, never skips it
-        yield message
+        service.mark_shown(message.id, message.changes)
+        shown += 1
+        if shown == limit:
+            return shown
     for message in service.unshown_changes():
         views.show_message(environment, message)
         service.mark_shown(message.id, message.changes)
+    return shown
 
 
-async def listen(environment: Environment, patience: float | None, count: int | None) -> int:
-    """Print what nobody was shown, then what comes."""
+async def listen(
+    environment: Environment, patience: float | None, count: int | None, command_line: str | None = None
+) -> int:
+    """Print what nobody was shown, then what comes, each message after a program has handled it if one is given."""
+    handler = None if command_line is None else MessageHandler.parse(command_line, environment)
     service = environment.open()
     try:
         after = service.last_event()
         seen = 0
         loop = asyncio.get_running_loop()
         deadline = None if patience is None else loop.time() + patience
-        async with online(service, environment.relay()):
+        async with AsyncExitStack() as stack:
+            if handler is not None:
+                stack.enter_context(handler.alone())
+            await stack.enter_async_context(online(service, environment.relay()))
             while True:
                 for number, event in service.events_after(after):
                     after = number
                     _show_event(environment, event)
-                for _ in _news(environment, service):
-                    seen += 1
-                    if seen == count:
-                        break
+                seen += await _show_news(environment, service, handler, None if count is None else count - seen)
                 if seen == count or (deadline is not None and loop.time() >= deadline):
                     break
                 await asyncio.sleep(FOLLOW_INTERVAL)

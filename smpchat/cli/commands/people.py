@@ -156,7 +156,7 @@ def profile_show(environment: Environment, name: str | None = None) -> int:
     """Print the profile, after giving it another name if one is given."""
     with closing(environment.open()) as service:
         profile = service.own_profile() if name is None else service.set_profile(name)
-        _show_profile(environment, environment.profile, profile.display_name)
+        show_profile(environment, environment.profile, profile.display_name)
         return ExitStatus.OK
 
 
@@ -167,11 +167,12 @@ def profile_list(environment: Environment) -> int:
         other = replace(environment, profile=path.name)
         if other.is_used():
             with closing(other.open()) as service:
-                _show_profile(environment, path.name, service.own_profile().display_name)
+                show_profile(environment, path.name, service.own_profile().display_name)
     return ExitStatus.OK
 
 
-def _show_profile(environment: Environment, name: str, display_name: str) -> None:
+def show_profile(environment: Environment, name: str, display_name: str) -> None:
+    """A ``profile`` object, or ``* alice: Alice``; the star marks the one that is used."""
     active = name == environment.profile
     environment.emit(
         "profile",

@@ -1,0 +1,19 @@
+#!/bin/sh
+# A bot for the people in FRIENDS. Needs smpchat and df. Start: FRIENDS="alice bob" smpchat listen --exec ./bot.sh
+case " $FRIENDS " in
+    *" $SMPCHAT_CONTACT "*) ;;
+    *) exit 0 ;; # a stranger; the alias is yours, so nobody can pass for a friend
+esac
+
+answer() {
+    case $SMPCHAT_TEXT in
+        date) date ;;
+        disk) df -h / ;;
+        "say "*) printf '%s\n' "${SMPCHAT_TEXT#say }" ;;
+        *) echo "I know: date, disk, say TEXT" ;;
+    esac
+}
+
+# the text goes through a pipe: as an argument, one that begins with - would be read as an option
+answer | smpchat -q reply "$SMPCHAT_ID" - --wait none >/dev/null || echo "no answer to $SMPCHAT_ID" >&2
+exit 0 # or the bot would stop here, and get this message again

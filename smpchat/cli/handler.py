@@ -1,0 +1,114 @@
+"""``listen --exec``: a program of the user's that handles each message.
+
+Peer text reaches the program as data only, on its standard input and in its environment: the command line is the
+user's, split as a shell splits it, and never run by a shell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from smpchat.chat.errors import InputError
+from smpchat.chat.store import Message
+from smpchat.cli import views
+from smpchat.cli.environment import Environment, json_line
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+
+_STANDARD_ERROR = 2
+_AGAIN = "The message counts as not shown, and is the first that the next `smpchat listen` gets."
+
+
+@dataclass(frozen=True, slots=True)
+class MessageHandler:
+    """Runs a program for one message after the other.
+
+    Attributes:
+        arguments: The program and its arguments.
+        home, profile: So that a `smpchat` that the program runs speaks for the same profile.
+    """
+
+    arguments: tuple[str, ...]
+    home: Path
+    profile: str
+    lock: Path
+
+    @staticmethod
+    def parse(command_line: str, environment: Environment) -> MessageHandler:
+        """The handler of a command line. Raises `InputError` if it is none, or names no program."""
+        try:
+            arguments = shlex.split(command_line)
+        except ValueError as error:
+            raise InputError(f"The command of --exec cannot be read: {error}.", "Close what you quoted.") from None
+        if not arguments or shutil.which(arguments[0]) is None:
+            name = arguments[0] if arguments else ""
+            raise InputError(f"There is no program {name!r}.", "Give --exec a program that is on your PATH, or a path.")
+        lock = environment.profile_folder() / "exec.lock"
+        return MessageHandler(tuple(arguments), environment.home, environment.profile, lock)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other handlers of the profile away, since two would both get each message."""
+        lock = FileLock(self.lock, mode=0o600)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise CommandFailed(
+                ExitStatus.LOCKED, "Another `smpchat listen --exec` runs for this profile.", "End it first."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    async def handle(self, message: Message) -> None:
+        """Run the program and wait for it. What it prints goes to standard error: standard output is ours.
+
+        Raises:
+            CommandFailed: It did not end with 0; the message is not handled.
+        """
+        line = json_line("message", views.message_fields(message)) + "\n"
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self.arguments, stdin=asyncio.subprocess.PIPE, stdout=_STANDARD_ERROR, env=self._variables(message)
+            )
+        except OSError as error:
+            raise self._failed(f"cannot be started: {error.strerror}") from error
+        try:
+            await process.communicate(line.encode())
+            code = await process.wait()
+        finally:
+            if process.returncode is None:  # interrupted: no handler outlives the listener
+                process.kill()
+                await process.wait()
+        if code < 0:
+            raise self._failed(f"was ended by signal {-code}")
+        if code > 0:
+            raise self._failed(f"ended with {code}")
+
+    def _failed(self, how: str) -> CommandFailed:
+        return CommandFailed(ExitStatus.INPUT, f"{self.arguments[0]!r} {how}.", _AGAIN)
+
+    def _variables(self, message: Message) -> Mapping[str, str]:
+        """The environment of the program: ours, and the message's main fields."""
+        return os.environ | {
+            "SMPCHAT_HOME": str(self.home),
+            "SMPCHAT_PROFILE": self.profile,
+            "SMPCHAT_TYPE": "message",
+            "SMPCHAT_CONTACT": _variable(message.contact),
+            "SMPCHAT_TEXT": _variable(message.text),
+            "SMPCHAT_ID": str(message.id),
+        }
+
+
+def _variable(text: str) -> str:
+    """Text as UTF-8 whatever the locale is; NUL, which ends a variable, becomes U+FFFD."""
+    return os.fsdecode(text.replace("\0", "\ufffd").encode())

@@ -1,0 +1,389 @@
+"""The JSON objects of ``--json`` as one table: what the documentation shows and the tests hold the program to.
+
+``python -m smpchat.cli.schema`` prints ``docs/json.md``; a test checks that the page is current, and others that
+whatever any command prints is as the table says.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+VERSION = 1
+"""The ``v`` of every object: a larger one means that a field was renamed, removed or given another meaning."""
+
+
+class Kind(Enum):
+    """What a field's value may be."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    FLAG = "true or false"
+    TIME = "time"
+    OBJECT = "object"
+    LIST = "list of objects"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of an object.
+
+    Attributes:
+        optional: Left out where it says nothing.
+        nullable: May be null.
+        values: All that it may be; anything if empty.
+        fields: Those of the object, or of each object of the list.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    optional: bool = False
+    nullable: bool = False
+    values: tuple[str, ...] = ()
+    fields: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectType:
+    """One ``type`` of object.
+
+    Attributes:
+        printed_by: Commands that print it.
+    """
+
+    name: str
+    meaning: str
+    printed_by: str
+    fields: tuple[Field, ...]
+
+
+def _text(name: str, meaning: str, *values: str, optional: bool = False, nullable: bool = False) -> Field:
+    return Field(name, Kind.TEXT, meaning, optional, nullable, values)
+
+
+def _number(name: str, meaning: str, *, optional: bool = False, nullable: bool = False) -> Field:
+    return Field(name, Kind.NUMBER, meaning, optional, nullable)
+
+
+def _flag(name: str, meaning: str, *, optional: bool = False) -> Field:
+    return Field(name, Kind.FLAG, meaning, optional)
+
+
+_CONNECTION_STATES = ("invited", "joining", "ready", "connected", "failed", "deleted")
+_DIRECTION = _text("direction", "who said it: `sent` is ours", "sent", "received")
+_REACTED = _text("direction", "whose it is: `sent` is ours", "sent", "received")
+_DELETED = _flag("deleted", "its author took it back; the text is empty", optional=True)
+
+TYPES = (
+    ObjectType(
+        "invitation",
+        "A one-time link that nobody has used yet.",
+        "`invite`, `status`",
+        (
+            _number("connection", "the connection that comes of it; `delete` takes it"),
+            _text("link", "the full link"),
+            _text("short_link", "a shorter link that means the same", optional=True),
+            _text("command", "what the other person types"),
+            _text("note", "the alias that whoever uses the link will get", optional=True),
+        ),
+    ),
+    ObjectType(
+        "state",
+        "Where a connection is, or that it went on.",
+        "`invite`, `connect`, `listen`, `status`, `demo`",
+        (
+            _number("connection", "as in `invitation`"),
+            _text("alias", "the contact's alias; null until somebody used the invitation", nullable=True),
+            _text("role", "whether we made the link or used it", "initiator", "joiner"),
+            _text(
+                "variant",
+                "the handshake that both ends can do; null while unknown",
+                "instant",
+                "three-step",
+                "sender-secured",
+                "standard",
+                nullable=True,
+            ),
+            _number("step", "1 invitation, 2 confirmation, 3 hello"),
+            _text("state", "`ready`: we may write; `connected`: they have answered", *_CONNECTION_STATES),
+            _number("elapsed_ms", "milliseconds since the link was made or used"),
+            Field("since", Kind.TIME, "when this state began", optional=True),
+            _text("reason", "a sentence: why it failed", optional=True),
+        ),
+    ),
+    ObjectType(
+        "contact",
+        "A person to write to.",
+        "`contacts`, `rename`, `listen`",
+        (
+            _text("alias", "what commands call the contact"),
+            Field(
+                "profile",
+                Kind.OBJECT,
+                "what they call themselves, which proves nothing; null until they said so",
+                nullable=True,
+                fields=(_text("name", "the name"), _text("full_name", "a longer one; may be empty")),
+            ),
+            _text("state", "of the connection, as in `state`", *_CONNECTION_STATES),
+            _number("unread", "messages that no `listen` or `chat` has shown"),
+            _flag("pq", "whether post-quantum keys protect what is sent now"),
+            _flag("gone", "they deleted the contact with us, so nothing reaches them", optional=True),
+            _flag("verified", "the security code was compared", optional=True),
+        ),
+    ),
+    ObjectType(
+        "message",
+        "One message, as it is now.",
+        "`connect`, `send`, `reply`, `edit`, `retract`, `react`, `listen`, `history`, `demo`",
+        (
+            _text("contact", "the alias"),
+            _text("direction", "`sent` is ours", "sent", "received"),
+            _number("id", "what `reply`, `edit`, `retract` and `react` take; the other side has another number"),
+            _text("text", "the text, exactly as it was written"),
+            Field("sent_at", Kind.TIME, "when it was written here, or taken by the relay"),
+            _text("status", "see below", "pending", "sent", "delivered", "failed", "received"),
+            _text("reason", "a sentence: why it failed", optional=True),
+            Field(
+                "reply_to",
+                Kind.OBJECT,
+                "the message that it answers",
+                optional=True,
+                fields=(
+                    _number("id", "null if we do not have it", nullable=True),
+                    _DIRECTION,
+                    _text("text", "what it says"),
+                    _DELETED,
+                ),
+            ),
+            _flag("edited", "the text is another one than at first", optional=True),
+            _DELETED,
+            Field(
+                "reactions",
+                Kind.LIST,
+                "those of both sides",
+                optional=True,
+                fields=(_text("emoji", "one of eight"), _REACTED),
+            ),
+        ),
+    ),
+    ObjectType(
+        "status",
+        "A message of ours has another status.",
+        "`send`, `reply`, `listen`, `demo`",
+        (
+            _number("id", "as in `message`"),
+            _text("contact", "the alias"),
+            _text("status", "the new one", "pending", "sent", "delivered", "failed"),
+            _text("reason", "a sentence: why it failed", optional=True),
+        ),
+    ),
+    ObjectType(
+        "profile",
+        "One of your profiles.",
+        "`profile show`, `profile set`, `profile list`, `profile switch`, `import`",
+        (
+            _text("name", "what `-p` takes"),
+            _text("display_name", "what new contacts are told"),
+            _flag("active", "the one that this command used, or that later ones will"),
+        ),
+    ),
+    ObjectType(
+        "export",
+        "A profile was written to a file.",
+        "`export`",
+        (
+            _text("profile", "its name"),
+            _text("file", "the whole path"),
+            _number("bytes", "size of the file"),
+            _flag("moved", "whether the profile stays offline here from now on"),
+        ),
+    ),
+    ObjectType(
+        "server",
+        "A relay.",
+        "`server list`, `server add`, `server remove`, `server use`",
+        (
+            _text("address", "null for the embedded relay before its first start", nullable=True),
+            _text("transport", "how it is reached", "tls", "websocket", "auto"),
+            _flag("default", "whether new queues are made there"),
+            _flag("embedded", "whether it is the one that comes with smpchat"),
+            _number("ws_port", "port of its WebSocket", optional=True),
+        ),
+    ),
+    ObjectType(
+        "setting",
+        "How relays are reached.",
+        "`server socks`, `server private-routing`",
+        (
+            _text("name", "which one", "socks", "private-routing"),
+            _text(
+                "value", "`socks`: the proxy, null if there is none; `private-routing`: `on` or `off`", nullable=True
+            ),
+        ),
+    ),
+    ObjectType(
+        "relay",
+        "The relay that comes with smpchat.",
+        "`relay run`, `relay start`, `relay stop`, `relay status`, `status`",
+        (
+            _text("state", "whether it runs", "running", "stopped"),
+            _text("address", "null before its first start", nullable=True),
+            _number("pid", "its process; null if it is stopped", nullable=True),
+            _number("ws_port", "port of its WebSocket; null if it has none", nullable=True),
+        ),
+    ),
+    ObjectType(
+        "verification",
+        "A contact's security code.",
+        "`verify`",
+        (
+            _text("contact", "the alias"),
+            _text("code", "what both sides see"),
+            _flag("verified", "whether you have compared it"),
+        ),
+    ),
+    ObjectType(
+        "check",
+        "One thing that was looked at.",
+        "`doctor`, `server test`",
+        (
+            _text("name", "what was checked"),
+            _flag("ok", "whether it is as it should be"),
+            _text("detail", "what was found; may be empty"),
+            _flag("required", "whether nothing works without it (`doctor`)", optional=True),
+            _number("elapsed_ms", "how long it took (`server test`)", optional=True),
+            _text("server", "the relay (`server test`)", optional=True),
+        ),
+    ),
+    ObjectType(
+        "error",
+        "The command failed. The same sentences are on standard error.",
+        "every command",
+        (
+            _number("code", "the exit code"),
+            _text("message", "a sentence: what happened"),
+            _text("hint", "a sentence: what to do; may be empty"),
+        ),
+    ),
+)
+
+_BY_NAME = {kind.name: kind for kind in TYPES}
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+
+# -- checking ---------------------------------------------------------------------------------------------------------
+
+
+def problems(value: object) -> list[str]:
+    """What is wrong with an object that a command printed: unknown and missing fields, wrong types and values."""
+    if not isinstance(value, dict):
+        return ["no object"]
+    if value.get("v") != VERSION:
+        return [f"v is {value.get('v')!r}"]
+    kind = _BY_NAME.get(value.get("type", ""))
+    if kind is None:
+        return [f"unknown type {value.get('type')!r}"]
+    rest = {name: item for name, item in value.items() if name not in ("v", "type")}
+    return _problems(kind.name, kind.fields, rest)
+
+
+def _problems(where: str, fields: tuple[Field, ...], value: object) -> list[str]:
+    if not isinstance(value, dict):
+        return [f"{where}: no object"]
+    known = {field.name: field for field in fields}
+    found = [f"{where}.{name}: unknown" for name in value if name not in known]
+    for name, field in known.items():
+        if name in value:
+            found += _field_problems(f"{where}.{name}", field, value[name])
+        elif not field.optional:
+            found.append(f"{where}.{name}: missing")
+    return found
+
+
+def _field_problems(where: str, field: Field, value: Any) -> list[str]:
+    if value is None:
+        return [] if field.nullable else [f"{where}: null"]
+    match field.kind:
+        case Kind.OBJECT:
+            return _problems(where, field.fields, value)
+        case Kind.LIST:
+            if not isinstance(value, list):
+                return [f"{where}: no list"]
+            return [problem for item in value for problem in _problems(where, field.fields, item)]
+        case Kind.NUMBER:
+            fits = isinstance(value, int) and not isinstance(value, bool)
+        case Kind.FLAG:
+            fits = isinstance(value, bool)
+        case Kind.TIME:
+            fits = isinstance(value, str) and _TIME.fullmatch(value) is not None
+        case Kind.TEXT:
+            fits = isinstance(value, str) and (not field.values or value in field.values)
+    return [] if fits else [f"{where}: {value!r} is no {field.kind.value}"]
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+
+_HEADER = """# What `--json` prints
+
+Printed by `python -m smpchat.cli.schema` from the table in that module; tests check that this page is current, and that
+what the commands print is as it says.
+
+With `--json`, which may stand anywhere in a command line, every command prints one JSON object per line on standard
+output, in ASCII, each flushed as it is printed. Notices for people stay on standard error; `-q` leaves them out. An
+error is an object too, its sentences are on standard error in every mode, and its code is the exit code.
+
+Every object has `v`, which is {version}, and `type`. Fields are never renamed, and none ever gets another meaning; new
+fields and new types may come: ignore what you do not know. *Optional* fields are left out where they say nothing. A
+*number* is a whole number. A *time* is ISO 8601 in UTC, such as `2025-01-31T09:14:00Z`, with or without a fraction.
+
+A message's status goes from `pending` to `sent` (a relay has it) and `delivered` (the other side confirmed it), or to
+`failed`; what others wrote is `received`.
+"""
+
+_EXIT_CODES = """## Exit codes
+
+| code | means |
+|---|---|
+| 0 | it is done |
+| 1 | something given to the command cannot be used, or failed on this computer |
+| 2 | the command line cannot be understood |
+| 3 | a relay was not reached; what was to be sent is kept, and sent by whatever goes online next |
+| 4 | the link was used or deleted, or the other side refuses |
+| 5 | something does not verify: a security code, a relay's certificate, a damaged file |
+| 6 | the time given was not enough |
+| 7 | the profile is locked or was moved, or the passphrase is wrong |
+| 130 | interrupted |
+"""
+
+
+def markdown() -> str:
+    """The page."""
+    return "\n".join([_HEADER.format(version=VERSION), *map(_section, TYPES), _EXIT_CODES])
+
+
+def _section(kind: ObjectType) -> str:
+    lines = [f"## `{kind.name}`\n", f"{kind.meaning} Printed by {kind.printed_by}.\n"]
+    lines += ["| field | value | meaning |", "|---|---|---|"]
+    lines += [_row(prefix, field) for prefix, field in _flat("", kind.fields)]
+    return "\n".join([*lines, ""])
+
+
+def _flat(prefix: str, fields: tuple[Field, ...]) -> list[tuple[str, Field]]:
+    rows = []
+    for field in fields:
+        rows.append((prefix, field))
+        rows += _flat(f"{prefix}{field.name}{'[]' if field.kind is Kind.LIST else ''}.", field.fields)
+    return rows
+
+
+def _row(prefix: str, field: Field) -> str:
+    value = ", ".join(f"`{value}`" for value in field.values) or field.kind.value
+    value += " or null" if field.nullable else ""
+    value += " (optional)" if field.optional else ""
+    return f"| `{prefix}{field.name}` | {value} | {field.meaning} |"
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

@@ -1,0 +1,50 @@
+"""Text in and out, whatever the locale is: input is UTF-8, and nothing that is printed can fail for its characters."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+
+MAX_INPUT = 1 << 20
+"""Bytes read from standard input; no message and no link is nearly as long."""
+
+
+def read_text() -> str:
+    """What standard input holds, without line ends at its end. Raises `CommandFailed` unless it is short and UTF-8."""
+    data = sys.stdin.buffer.read(MAX_INPUT + 1) if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
+    if len(data) > MAX_INPUT:
+        raise CommandFailed(
+            ExitStatus.INPUT,
+            f"Standard input holds more than {MAX_INPUT:,} bytes, far more than one message.",
+            "Send it in parts.",
+        )
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CommandFailed(
+            ExitStatus.INPUT,
+            f"Standard input is no UTF-8 text: byte {error.start + 1} fits nothing.",
+            "Send text only, and convert other encodings, for example with `iconv -t UTF-8`.",
+        ) from None
+    return text.replace("\r\n", "\n").rstrip("\n")
+
+
+def argument_text(argument: str) -> str:
+    """Text of the command line, read as UTF-8 where the locale did not say how. Raises `CommandFailed`."""
+    if argument.isascii() or not any("\udc80" <= c <= "\udcff" for c in argument):
+        return argument
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeError:
+        raise CommandFailed(
+            ExitStatus.INPUT, "A text on the command line is no UTF-8.", "Check your locale, or use `-`."
+        ) from None
+
+
+def tolerate_any_text() -> None:
+    """Escape what standard output's encoding does not have, as Python does for standard error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -1,0 +1,116 @@
+"""Bytes sealed with a passphrase: scrypt makes the key, AES-256-GCM seals.
+
+::
+
+    sealed   = header proof checksum ciphertext        ; ciphertext ends with the 16-byte tag
+    header   = cost block parallel salt nonce          ; three bytes, 16 bytes, 12 bytes
+    proof    = HMAC-SHA-256(proof key, prefix header)  ; 32 bytes: tells a wrong passphrase from damage
+    checksum = first 16 bytes of SHA-256(prefix header proof)
+
+scrypt gives 64 bytes: the sealing key and the proof key. ``prefix`` is what the caller writes in front, such as its
+magic and version; it is authenticated with the header. Guessing a passphrase against the proof costs what guessing
+against the tag does: one scrypt.
+
+Source: RFC 7914 (scrypt); the proof and the checksum are in the manner of the ``scrypt`` program's file format.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import unicodedata
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import VerificationError, WrongPassphrase
+from smpchat.encoding.codec import byte, fixed, record
+from smpchat.encoding.reader import DecodeError, Reader
+
+_KEY, _PROOF, _CHECKSUM, _SALT, _NONCE = 32, 32, 16, 16, 12
+MAX_MEMORY = 1 << 28
+"""Bytes that opening may take; `STRONG` takes 2**27."""
+MAX_PARALLEL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """scrypt's parameters: 2**cost rounds over blocks of 128 * block bytes, ``parallel`` times."""
+
+    cost: int
+    block: int
+    parallel: int
+
+    @property
+    def is_bearable(self) -> bool:
+        """Whether a file from outside may ask for it."""
+        within = 1 <= self.cost <= 24 and 1 <= self.block <= 32 and 1 <= self.parallel <= MAX_PARALLEL
+        return within and 128 * self.block << self.cost <= MAX_MEMORY
+
+
+STRONG = Cost(cost=17, block=8, parallel=1)
+"""128 MiB and about half a second: what OWASP recommends for scrypt."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    cost: int
+    block: int
+    parallel: int
+    salt: bytes
+    nonce: bytes
+
+
+_header = record(_Header, cost=byte, block=byte, parallel=byte, salt=fixed(_SALT), nonce=fixed(_NONCE))
+
+
+def seal(passphrase: str, prefix: bytes, plaintext: bytes, entropy: Entropy, cost: Cost = STRONG) -> bytes:
+    """``plaintext`` sealed; ``prefix`` is not part of the result."""
+    header = _Header(cost.cost, cost.block, cost.parallel, entropy.random(_SALT), entropy.random(_NONCE))
+    front = prefix + _header.encode(header)
+    key, proof = _keys(passphrase, header, front)
+    checksum = _checksum(front + proof)
+    return (front + proof + checksum)[len(prefix) :] + AESGCM(key).encrypt(header.nonce, plaintext, front)
+
+
+def unseal(passphrase: str, prefix: bytes, sealed: bytes) -> bytes:
+    """What `seal` sealed behind the same prefix.
+
+    Raises:
+        WrongPassphrase: It was sealed with another passphrase.
+        VerificationError: It is damaged, cut, or asks for more than `MAX_MEMORY`.
+    """
+    reader = Reader(sealed)
+    try:
+        header = _header.read(reader)
+        front = prefix + sealed[: reader.offset]
+        claimed, checksum = reader.take(_PROOF), reader.take(_CHECKSUM)
+    except DecodeError:
+        raise VerificationError("the sealed bytes are cut") from None
+    if not hmac.compare_digest(checksum, _checksum(front + claimed)):
+        raise VerificationError("the header is damaged")
+    if not Cost(header.cost, header.block, header.parallel).is_bearable:
+        raise VerificationError("the header asks for too much memory")
+    key, proof = _keys(passphrase, header, front)
+    if not hmac.compare_digest(proof, claimed):
+        raise WrongPassphrase("the passphrase is wrong")
+    try:
+        return AESGCM(key).decrypt(header.nonce, reader.rest(), front)
+    except InvalidTag:
+        raise VerificationError("the sealed bytes are damaged") from None
+
+
+def _keys(passphrase: str, header: _Header, front: bytes) -> tuple[bytes, bytes]:
+    """The sealing key, and the proof that the passphrase is right."""
+    scrypt = Scrypt(
+        salt=header.salt, length=2 * _KEY, n=1 << header.cost, r=header.block, p=header.parallel
+    )  # the same letters typed on another keyboard may be other code points: NFC, as RFC 8265 says
+    derived = scrypt.derive(unicodedata.normalize("NFC", passphrase).encode())
+    return derived[:_KEY], hmac.digest(derived[_KEY:], front, "sha256")
+
+
+def _checksum(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()[:_CHECKSUM]

@@ -1,0 +1,58 @@
+"""A profile moved from home to home, in one encrypted file (`smpchat.chat.archive`). Above `smpchat.home`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from smpchat.chat import archive
+from smpchat.chat.errors import InputError
+from smpchat.chat.online import kept_offline
+from smpchat.crypto.entropy import SystemEntropy
+from smpchat.home import Home
+
+
+def export_profile(home: Home, profile: str, file: Path, passphrase: str, *, move: bool = False) -> int:
+    """Write a whole profile to a new file, encrypted.
+
+    Args:
+        move: The profile never goes online here again; without it, it is the user who must not use both.
+    Returns:
+        Size of the file in bytes.
+    Raises:
+        InputError: There is no such profile, or there is such a file.
+        ProfileLocked: A process is online for the profile.
+    """
+    if not home.has(profile):
+        raise InputError(f"There is no profile {profile!r}.", "`smpchat profile list` shows your profiles.")
+    if file.exists():
+        raise InputError(f"There is a file {str(file)!r} already.", "Choose another name, or delete it first.")
+    with closing(home.open(profile)) as service, kept_offline(service):
+        data = archive.pack(service, passphrase)
+        under_way = file.with_name(f".{file.name}.{service.entropy.random(8).hex()}")
+        archive.write_new(under_way, data)
+        under_way.replace(file)
+        if move:
+            service.retire()
+    return len(data)
+
+
+def import_profile(home: Home, file: Path, passphrase: str, profile: str | None = None) -> str:
+    """Make a profile of what `export_profile` wrote.
+
+    Args:
+        profile: Its name here; that in the file if None.
+    Returns:
+        The name.
+    Raises:
+        InputError: There is such a profile, or the file is none of ours.
+        ArchiveDamaged: The file was cut or changed.
+        WrongPassphrase: It needs another passphrase.
+    """
+    with open(file, "rb") as opened:
+        found = archive.unpack(opened.read(archive.MAX_SIZE + 1), passphrase)
+    name = found.name.decode(errors="replace") if profile is None else profile
+    folder = home.profile_folder(name)
+    home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    archive.unfold(found, folder, home.path, SystemEntropy())
+    return name

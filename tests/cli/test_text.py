@@ -1,0 +1,111 @@
+"""Text in and out: UTF-8 from standard input, whatever the locale is, and no character that cannot be printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from smpchat.chat import store
+from smpchat.cli.streams import MAX_INPUT
+from smpchat.home import Home
+from tests.cli.test_changes import home as home  # a fixture: Alice knows Bob
+
+LOCALES = {
+    "utf-8": {"PYTHONUTF8": "1"},
+    "C": {"LC_ALL": "C"},
+    "ASCII": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "Latin-1": {"PYTHONIOENCODING": "latin-1"},
+}
+
+
+@pytest.fixture
+def copy(home: Path, tmp_path: Path) -> Path:
+    import shutil
+
+    return Path(shutil.copytree(home, tmp_path / "home"))
+
+
+def run(
+    home: Path, *arguments: str | bytes, stdin: bytes = b"", environment: dict[str, str] = LOCALES["utf-8"]
+) -> subprocess.CompletedProcess[bytes]:
+    """A command of Alice's as a process; nothing goes online with ``--wait none``."""
+    unset = {name: value for name, value in os.environ.items() if not name.startswith(("SMPCHAT_", "LC_", "LANG"))}
+    command = [sys.executable, "-m", "smpchat", "--home", str(home), "-p", "alice", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, env=unset | environment, timeout=30, check=False)
+
+
+def texts(home: Path) -> list[str]:
+    with closing(Home(home).open("alice")) as service:
+        return [message.text for message in service.history("bob")][2:]
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_standard_input_is_utf_8(copy: Path, locale: str) -> None:
+    text = "café 😀\n日本"
+    result = run(copy, "send", "bob", "-", "--wait", "none", stdin=f"{text}\n".encode(), environment=LOCALES[locale])
+    assert result.returncode == 0, result.stderr
+    assert texts(copy) == [text]
+
+
+@pytest.mark.parametrize("locale", ["utf-8", "C", "ASCII"])
+def test_an_argument_is_utf_8(copy: Path, locale: str) -> None:
+    result = run(copy, "send", "bob", "café 😀".encode(), "--wait", "none", environment=LOCALES[locale])
+    assert result.returncode == 0, result.stderr
+    assert texts(copy) == ["café 😀"]
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("command", ["send", "reply", "edit", "connect"])
+def test_other_bytes_on_standard_input_are_one_sentence(copy: Path, locale: str, command: str) -> None:
+    whom = {"send": ["bob", "-"], "reply": ["1", "-"], "edit": ["1", "-"], "connect": ["-", "--alias", "x"]}[command]
+    result = run(copy, "--json", command, *whom, stdin=b"caf\xe9\n", environment=LOCALES[locale])
+    assert result.returncode == 1
+    [error] = [json.loads(line) for line in result.stdout.splitlines()]
+    assert error["message"] == "Standard input is no UTF-8 text: byte 4 fits nothing."
+    assert b"Traceback" not in result.stderr
+    assert texts(copy) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["send", "bob", b"caf\xe9"], ["rename", "bob", b"caf\xe9"], ["history", b"\xff"]]
+)
+def test_other_bytes_as_arguments_are_one_sentence(copy: Path, arguments: list[str | bytes]) -> None:
+    result = run(copy, "--json", *arguments)
+    assert result.returncode == 1
+    assert len(result.stdout.splitlines()) == 1
+    assert b"Traceback" not in result.stderr and b"unexpectedly" not in result.stderr
+    assert texts(copy) == []
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_text(copy: Path) -> None:
+    run(copy, "send", "bob", "-", "--wait", "none", stdin=b"\xef\xbb\xbfone\r\ntwo\r\n")
+    assert texts(copy) == ["one\ntwo"]
+
+
+def test_too_much_on_standard_input_is_not_read_to_its_end(copy: Path) -> None:
+    result = run(copy, "send", "bob", "-", stdin=b"x" * (MAX_INPUT + 1))
+    assert result.returncode == 1
+    assert result.stderr.startswith(b"Standard input holds more than 1,048,576 bytes")
+
+
+def test_a_link_from_standard_input(copy: Path) -> None:
+    result = run(copy, "--json", "connect", "-", "--alias", "x", stdin=b"\n  no link \n")
+    assert result.returncode == 1
+    assert json.loads(result.stdout)["hint"].startswith("Copy the whole link again")
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_whatever_a_contact_writes_can_be_printed(copy: Path, locale: str) -> None:
+    with closing(Home(copy).open("alice")) as service, service.database.transaction() as tx:
+        bob = store.contact(tx, "bob")
+        store.insert_message(tx, bob.id, store.Direction.RECEIVED, "€ 😀", 0, None)
+    result = run(copy, "history", "bob", environment=LOCALES[locale])
+    assert result.returncode == 0, result.stderr
+    shown = "€ 😀".encode() if locale in ("utf-8", "C") else rb"\u20ac \U0001f600"
+    assert shown in result.stdout

@@ -1,0 +1,143 @@
+"""What every command prints with ``--json`` is as docs/json.md says: no other field, none missing, no other type.
+
+The objects are checked as they are parsed (`tests.e2e.smpchat.parse`); here every command runs, and prints its types.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.testing import CliRunner
+
+from smpchat.cli.app import app
+from smpchat.cli.schema import TYPES
+from tests.e2e.smpchat import Home, Result, parse
+
+ADDRESS = "smp://AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=@127.0.0.1:1"
+INTERACTIVE = {"chat", "man", "completion"}
+"""Commands for people, which print no objects."""
+
+
+def commands(group: Any = None, path: str = "") -> set[str]:
+    """Every command there is, such as ``profile list``."""
+    group = typer.main.get_command(app) if group is None else group
+    found: set[str] = set()
+    for name, command in group.commands.items():
+        found |= commands(command, f"{path}{name} ") if hasattr(command, "commands") else {path + name}
+    return found - INTERACTIVE
+
+
+class Script:
+    """Runs commands and notes which, and the types that they printed."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.ran: dict[str, set[str]] = {}
+
+    def __call__(self, profile: str, *arguments: str, code: int | None = 0, stdin: str | None = None) -> Result:
+        """Run a command if this program has it."""
+        name = " ".join(arguments[:2]) if arguments[0] in ("profile", "server", "relay") else arguments[0]
+        if name not in commands():
+            return Result(0, [], "")
+        result = self._run(profile, arguments, stdin)
+        assert code is None or result.code == code, (arguments, result)
+        assert (result.of("error") == []) is (result.code == 0), result
+        self.note(name, result.objects)
+        return result
+
+    def _run(self, profile: str, arguments: tuple[str, ...], stdin: str | None) -> Result:
+        """In this process: a new one for each of so many commands would take longer than all that they do."""
+        line = ["--json", "--home", str(self.home.folder), "-p", profile, *arguments]
+        done = CliRunner().invoke(app, line, input=stdin)
+        return Result(done.exit_code, [parse(each) for each in done.stdout.splitlines()], done.stderr)
+
+    def note(self, name: str, objects: list[dict[str, Any]]) -> None:
+        self.ran.setdefault(name, set()).update(item["type"] for item in objects)
+
+
+def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path) -> None:
+    run = Script(home)
+    secret = tmp_path / "secret"
+    secret.write_text("correct horse\n")
+
+    with home.running("default", "relay", "run") as relay:
+        relay.until("relay", state="running")
+        run.note("relay run", relay.seen)
+        link = run("alice", "invite", "--note", "bob", "--no-wait").of("invitation")[0]["link"]
+        run("alice", "status")
+        run("alice", "relay", "status")
+        run("bob", "connect", link, "--alias", "alice", "-m", "one")
+        run("bob", "connect", link, "--alias", "x", code=1)
+        run("carol", "connect", "-", "--alias", "alice", code=4, stdin=link)
+        heard = run("alice", "listen", "--count", "1", "--timeout", "30")
+        assert {"state", "contact", "message"} <= {item["type"] for item in heard.objects}
+        number = str(heard.of("message")[0]["id"])
+        with home.running("bob", "listen") as bob:
+            bob.until("status", status="delivered")
+            own = run("alice", "send", "bob", "two", "--wait", "delivered").of("message")[0]
+            assert run("alice", "reply", number, "-", stdin="three").of("message")[0]["reply_to"]["text"] == "one"
+            assert run("alice", "edit", str(own["id"]), "four").of("message")[0]["edited"]
+            assert run("alice", "react", number, "👍").of("message")[0]["reactions"]
+            assert run("alice", "retract", str(own["id"])).of("message")[0]["deleted"]
+            bob.until("message", reply_to={"id": 1, "direction": "sent", "text": "one"})
+            bob.until("message", deleted=True)
+            run.note("listen", bob.seen)
+        run("alice", "history", "bob")
+        run("alice", "contacts")
+        run("alice", "status", "bob")
+        run("alice", "verify", "bob")
+        run("alice", "rename", "bob", "robert")
+        run("alice", "export", str(tmp_path / "file"), "--passphrase-file", str(secret))
+        run("anna", "import", str(tmp_path / "file"), "--passphrase-file", str(secret))
+        run("bob", "delete", "alice")
+        run("alice", "listen", "--timeout", "1")
+        run("alice", "contacts")
+        run("alice", "server", "test", code=None)
+        run("alice", "doctor", code=None)
+
+    run("alice", "relay", "start")
+    run("alice", "relay", "stop")
+    run("alice", "invite", "--no-wait", code=3)
+    run("alice", "demo")
+    for change in ("add", "use", "remove"):
+        run("alice", "server", change, ADDRESS)
+    run("alice", "server", "list")
+    run("alice", "server", "remove", ADDRESS, code=1)
+    for setting in ("socks", "private-routing"):
+        run("alice", "server", setting)
+    run("alice", "profile", "show")
+    run("alice", "profile", "set", "Alice")
+    run("alice", "profile", "switch", "bob")
+    run("alice", "profile", "list")
+    run("alice", "send", "nobody", "hello", code=1)
+
+    assert set(run.ran) == commands()
+    for name, types in run.ran.items():
+        assert types - {"error"} <= documented(name), name
+    printed = set[str]().union(*run.ran.values())
+    expected = {kind.name for kind in TYPES if kind.name == "error" or printers(kind.printed_by) & commands()}
+    assert printed == expected
+
+
+def printers(text: str) -> set[str]:
+    """The commands that a page's sentence names."""
+    return set(re.findall("`([^`]*)`", text))
+
+
+def documented(command: str) -> set[str]:
+    """Types that a command may print."""
+    return {kind.name for kind in TYPES if command in printers(kind.printed_by)}
+
+
+def test_quiet_leaves_out_notices_and_nothing_else(home: Home) -> None:
+    noisy = home.run("bob", "connect", home.invite("alice"))
+    assert noisy.errors != ""
+    for arguments in (["-q", "connect"], ["connect", "-q"], ["connect", "--quiet"]):
+        result = home.run("bob", *arguments, home.invite("alice"), "-m", "x")
+        assert (result.code, result.errors) == (0, "")
+        assert result.texts() == ["x"]
+    failed = home.run("bob", "send", "nobody", "x", "-q")
+    assert failed.errors.startswith("There is no contact 'nobody'.")
