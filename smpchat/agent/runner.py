@@ -202,7 +202,9 @@ class AgentRunner:
             return Verdict.DONE
         items = outbox.together(self._database.connection, items)
         requests = [outbox.request(self._database.connection, item) for item in items]
-        for item, request, answer in zip(items, requests, session.post(requests), strict=True):
+        answers = session.post(requests)
+        self._spares.commands_sent()
+        for item, request, answer in zip(items, requests, answers, strict=True):
             try:
                 await answer
             except SMPError as error:
@@ -227,6 +229,7 @@ class AgentRunner:
         keyed = creation.reply_key is not None and session.keyed_new and server not in self._plain_new
         try:
             [answer] = session.post([creation.request(session.version, keyed=keyed, password=password)])
+            self._spares.commands_sent()
             ids = await answer
         except SMPError as error:
             if keyed and error.code in (ErrorCode.cmd("SYNTAX"), ErrorCode.cmd("UNKNOWN")):

@@ -17,8 +17,8 @@ SPARES = 2
 """Pairs kept in the store: one for a handshake, and one for the turn of a conversation right after it."""
 QUIET = 1.0
 """Seconds without a commit after which there is time."""
-ON_ITS_WAY = 0.003
-"""Seconds after which the first commands of a handshake have left."""
+ON_ITS_WAY = 0.001
+"""Seconds after which commands given to a session have left."""
 
 
 class SpareKeys:
@@ -27,28 +27,31 @@ class SpareKeys:
     def __init__(self, database: Database, kem: KEMProvider | None) -> None:
         self._database = database
         self._kem = kem
-        self._timer: asyncio.TimerHandle | None = None
+        self._quiet: asyncio.TimerHandle | None = None
+        self._urgent: asyncio.TimerHandle | None = None
 
     def plan(self) -> None:
         """Something was committed: begin to wait for a quiet moment again."""
-        self.cancel()
-        if self._kem is None:
-            return
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
+        if self._kem is not None and kem_spares.count(self._database.connection) < SPARES:
+            self._quiet = asyncio.get_running_loop().call_later(QUIET, self._make, self._kem)
+
+    def commands_sent(self) -> None:
+        """Commands were handed to a session: if a joiner has no pair, make one while they are on their way."""
         tx = self._database.connection
-        stock = kem_spares.count(tx)
-        if stock >= SPARES:
-            return
-        awaited = stock == 0 and outgoing.is_joining(tx)
-        delay = ON_ITS_WAY if awaited else QUIET
-        self._timer = asyncio.get_running_loop().call_later(delay, self._make, self._kem)
+        if self._kem is not None and self._urgent is None and not kem_spares.count(tx) and outgoing.is_joining(tx):
+            self._urgent = asyncio.get_running_loop().call_later(ON_ITS_WAY, self._make, self._kem)
 
     def cancel(self) -> None:
         """Make none."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._quiet, self._urgent):
+            if timer is not None:
+                timer.cancel()
 
     def _make(self, kem: KEMProvider) -> None:
+        self._urgent = None
         pair = kem.generate()
         with self._database.transaction() as tx:
             kem_spares.add(tx, *pair)

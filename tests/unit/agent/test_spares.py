@@ -80,16 +80,20 @@ class TestMaking:
 
         run_jumping(main)
 
-    def test_at_once_for_a_joiner_that_has_none(self, tmp_path: Path) -> None:
+    def test_for_a_joiner_that_has_none_while_its_first_commands_are_on_their_way(self, tmp_path: Path) -> None:
         async def main() -> None:
             alice, bob, kem = Agent("alice", tmp_path), Agent("bob", tmp_path), HashKEM()
             link = alice.invite()
             bob.join(link)
             spares = SpareKeys(bob.database, kem)
             spares.plan()
+            await asyncio.sleep(QUIET * 0.9)
+            assert kem_spares.count(bob.tx) == 0, "while it connects, it would only be later"
+            for _ in range(2):
+                spares.commands_sent()
             await asyncio.sleep(ON_ITS_WAY * 1.5)
             assert kem_spares.count(bob.tx) == 1
-            spares.plan()
+            spares.commands_sent()
             await asyncio.sleep(ON_ITS_WAY * 1.5)
             assert kem_spares.count(bob.tx) == 1, "one is enough for now"
             spares.cancel()
@@ -102,6 +106,7 @@ class TestMaking:
             alice.do(lambda tx, context: connection.invite(tx, context, INSTANT))
             spares = SpareKeys(alice.database, kem)
             spares.plan()
+            spares.commands_sent()
             await asyncio.sleep(QUIET * 0.9)
             assert kem.generated == 0
             spares.cancel()
