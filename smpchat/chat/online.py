@@ -83,7 +83,7 @@ async def follow(service: ChatService, after: int) -> AsyncIterator[ChatEvent]:
 
 def is_online(service: ChatService) -> bool:
     """Whether some process is online for the profile at this moment."""
-    lock = FileLock(service.folder / "online.lock", mode=0o600)
+    lock = _lock(service)
     try:
         lock.acquire(blocking=False)
     except Timeout:
