@@ -23,7 +23,7 @@ from smpchat.agent.sending import (
     send,
     submit,
 )
-from smpchat.agent.store import connections, outgoing, ratchets
+from smpchat.agent.store import connections, outgoing, ratchets, sent_requests
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
 from smpchat.crypto.agreement import E2EParams, X3DHKeys, agree_joiner
@@ -42,6 +42,7 @@ __all__ = [
     "invite",
     "join",
     "max_body",
+    "perform",
     "pq_active",
     "resync",
     "submit",
@@ -70,7 +71,7 @@ def invite(tx: sqlite3.Connection, context: Context, terms: Terms) -> int:
         pq_support=context.wants_pq(AGENT_VERSIONS.maximum, E2E_VERSIONS.maximum),
         now=context.now(),
     )
-    _queue_effects(tx, context, connection_id, effects)
+    perform(tx, context, connection_id, effects)
     return connection_id
 
 
@@ -113,7 +114,7 @@ def join(tx: sqlite3.Connection, context: Context, link: InvitationLink) -> int:
     ratchets.save(tx, connection_id, ratchet)
     send_queue = new_send_queue(connection_id, entropy, queue.at(versions.client), Ed25519PrivateKey.generate(entropy))
     connections.save_send_queue(tx, send_queue)
-    _queue_effects(tx, context, connection_id, effects)
+    perform(tx, context, connection_id, effects)
     return connection_id
 
 
@@ -158,20 +159,27 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: h
                 _drop_outgoing(tx, context, connection_id, "The contact was deleted.")
             case handshake.Connected() | handshake.AwaitingReady():
                 outgoing.forget_first_message(tx, connection_id)
-    _queue_effects(tx, context, connection_id, effects)
+            case handshake.Requested() | handshake.Answering() if isinstance(before, handshake.Requesting):
+                outgoing.drop_request(tx, connection_id)  # an answer tells as much as OK
+                text = sent_requests.take_reference(tx, connection_id)
+                if text is not None:
+                    context.application.message_sent(tx, text)
+    perform(tx, context, connection_id, effects)
     release(tx, context, connection_id)
     if state != before:
         context.application.state_changed(tx, connections.load(tx, connection_id))
 
 
 def _drop_outgoing(tx: sqlite3.Connection, context: Context, connection_id: int, reason: str) -> None:
-    for reference in outgoing.clear(tx, connection_id):
+    in_request = sent_requests.take_reference(tx, connection_id)
+    for reference in [*outgoing.clear(tx, connection_id), *([] if in_request is None else [in_request])]:
         context.application.message_failed(tx, reference, reason)
 
 
-def _queue_effects(
+def perform(
     tx: sqlite3.Connection, context: Context, connection_id: int, effects: tuple[handshake.Effect, ...]
 ) -> None:
+    """Put what a step asks for into the outbox, sealed where it is to be sealed."""
     for effect in effects:
         _queue_effect(tx, context, connections.load(tx, connection_id), effect)
 
@@ -181,6 +189,13 @@ def _queue_effect(tx: sqlite3.Connection, context: Context, connection: Connecti
         case handshake.CreateReceiveQueue(messaging, keyed):
             body = create_parameters.encode((messaging, keyed))
             outgoing.enqueue(tx, connection.id, Lane.RECEIVE, Kind.CREATE, Priority.SECURE, body=body)
+        case handshake.CreateAddressQueue():
+            body = create_parameters.encode((False, False))
+            outgoing.enqueue(tx, connection.id, Lane.RECEIVE, Kind.CREATE, Priority.SECURE, body=body)
+        case handshake.ReadAddress():
+            outgoing.enqueue(tx, connection.id, Lane.SEND, Kind.READ_ADDRESS, Priority.SECURE)
+        case handshake.SendRequest():
+            _send_request(tx, context, connection)
         case handshake.SecureReceiveQueue(choice, before_sending):
             lane = Lane.SEND if before_sending else Lane.RECEIVE
             key = _receive_key(tx, connection, choice)
@@ -221,6 +236,18 @@ def reply_key_of(connection: Connection) -> Ed25519PublicKey:
     if not isinstance(link, InvitationLink) or link.reply_key is None:
         raise MissingRecord("The joined link has no reply key.")
     return link.reply_key
+
+
+def _send_request(tx: sqlite3.Connection, context: Context, connection: Connection) -> None:
+    address, own = required_send_queue(tx, connection.id), connections.receive_queue(tx, connection.id)
+    asked = sent_requests.load(tx, connection.id)
+    if own is None or asked is None:
+        raise MissingRecord("What the request is made of is missing.")
+    link = format_link(_invitation_link(connection, own))
+    body = sealing.seal_request(context.entropy, connection, address, link, asked.info)
+    outgoing.save_first_message(tx, connection.id, body)
+    sent_requests.sealed(tx, connection.id)
+    _send_first(tx, connection.id, Kind.REQUEST, signed=False)
 
 
 def _send_confirmation(

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from smpchat.agent.delivery import Integrity
 from smpchat.agent.store import kem_spares
+from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection
 from smpchat.crypto.agreement import E2E_VERSION_KEM
 from smpchat.crypto.entropy import Entropy
@@ -56,6 +57,18 @@ class Application(Protocol):
 
     def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
         """Something about the connection that a person should read."""
+        ...
+
+    def request_id(self, info: bytes) -> str | None:
+        """What every copy of a contact request has in common, if it says so. Raises `EnvelopeRefused` if it is none."""
+        ...
+
+    def request_received(self, tx: sqlite3.Connection, request: ReceivedRequest) -> None:
+        """Somebody asks through our address to be connected, and waits for an answer."""
+        ...
+
+    def request_accepted(self, tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest) -> None:
+        """The request became a connection at once."""
         ...
 
 

@@ -5,6 +5,10 @@ receives on its queue; the **joiner** used it and receives on the reply queue. A
 side's queue, its *receive queue* its own. Repeats are legal wherever a lost answer can cause them; a pair without a
 line is `UnexpectedEvent` and changes nothing.
 
+A contact address (agent-wire 5.5) turns the roles around: whoever uses it sends its owner an invitation made for that
+purpose, and so is the initiator. Until the owner answers, the requester's send queue is the address. The address itself
+is a queue of the **owner** that no sender ever has for itself; each request becomes a connection of its own.
+
 Effects are done after the state is committed, each may be done twice, and effects on the send queue run in the order
 given (see `smpchat.agent.outbox`).
 """
@@ -22,6 +26,8 @@ class Role(StrEnum):
 
     INITIATOR = "initiator"
     JOINER = "joiner"
+    OWNER = "owner"
+    """Of a contact address: no side of any connection."""
 
 
 class Variant(StrEnum):
@@ -46,6 +52,9 @@ class Failure(StrEnum):
     LINK_USED = "link-used"
     REPLY_REFUSED = "reply-refused"
     QUEUE_REFUSED = "queue-refused"
+    ADDRESS_GONE = "address-gone"
+    ADDRESS_UNUSABLE = "address-unusable"
+    ADDRESS_USED = "address-used"
 
 
 class Repeat(StrEnum):
@@ -163,6 +172,48 @@ class Invited:
 
 
 @dataclass(frozen=True, slots=True)
+class Preparing:
+    """Initiator, by an address: reading what is behind its short link and creating the own queue, side by side.
+
+    Attributes:
+        address_known: The address's queue is known.
+        queue_made: The own queue exists.
+    """
+
+    terms: Terms
+    address_known: bool
+    queue_made: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Requesting:
+    """Initiator, by an address: the request with our invitation is sealed and on its way to the address."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """Initiator, by an address: its relay has the request; the owner has not answered. Known to people as *ready*."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """Owner: the queue of the contact address is being created."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Owner: the address exists and takes requests."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
 class Answering:
     """Initiator: the confirmation is processed, the hello with our profile stored and on its way.
 
@@ -211,6 +262,11 @@ State = (
     | AwaitingReady
     | Inviting
     | Invited
+    | Preparing
+    | Requesting
+    | Requested
+    | Publishing
+    | Published
     | Answering
     | Connected
     | Failed
@@ -310,8 +366,25 @@ class ReadyRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressRead:
+    """The short link of a contact address was opened: its queue is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRefused:
+    """The contact address cannot be used."""
+
+    reason: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAccepted:
+    """The address's relay has the request."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteRequested:
-    """The user deletes the connection or cancels the invitation."""
+    """The user deletes the connection or address, or cancels the invitation."""
 
 
 Event = (
@@ -328,6 +401,9 @@ Event = (
     | HelloReceived
     | PeerReady
     | ReadyRefused
+    | AddressRead
+    | AddressRefused
+    | RequestAccepted
     | DeleteRequested
 )
 
@@ -341,6 +417,21 @@ class CreateReceiveQueue:
 
     messaging: bool
     keyed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CreateAddressQueue:
+    """NEW of a queue for requests, with the data of its short link where the relay keeps such data."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAddress:
+    """LGET: what is behind the short link of an address."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendRequest:
+    """Seal and send our invitation and profile to the address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +489,9 @@ class DeleteReceiveQueue:
 
 Effect = (
     CreateReceiveQueue
+    | CreateAddressQueue
+    | ReadAddress
+    | SendRequest
     | SecureReceiveQueue
     | SecureSendQueue
     | SendConfirmation
@@ -426,6 +520,18 @@ def invite(terms: Terms) -> Step:
     return Inviting(terms), (CreateReceiveQueue(messaging=terms.sender_securable, keyed=False),)
 
 
+def request(terms: Terms, *, address_known: bool) -> Step:
+    """The first step of whoever uses a contact address: LGET, if its link is short, and NEW go out together."""
+    read: tuple[Effect, ...] = () if address_known else (ReadAddress(),)
+    create = CreateReceiveQueue(messaging=terms.sender_securable, keyed=False)
+    return Preparing(terms, address_known), (*read, create)
+
+
+def publish() -> Step:
+    """The first step of a contact address."""
+    return Publishing(Terms(sender_securable=False, reply_key=False)), (CreateAddressQueue(),)
+
+
 def step(state: State, event: Event) -> Step:
     """The next state and what to do about it.
 
@@ -439,12 +545,16 @@ def step(state: State, event: Event) -> Step:
             return state, ()
         case _, DeleteRequested():
             return Deleted(role(state), state.terms), (DeleteReceiveQueue(),)
-        case Failed(role=Role.JOINER), ReceiveQueueCreated():
+        case Failed(), ReceiveQueueCreated():
             return state, (DeleteReceiveQueue(),)
         case Failed(), _:
             return state, ()
+        case Publishing(), ReceiveQueueCreated():
+            return Published(state.terms), ()
         case ((Inviting() | Invited() | Answering()), _):
             return _initiator(state, event)
+        case ((Preparing() | Requesting() | Requested()), _):
+            return _requester(state, event)
         case ((Joining() | Confirming() | AwaitingHello() | SecuringReply()), _):
             return _joiner(state, event)
         case AwaitingReady(), PeerReady():
@@ -541,12 +651,8 @@ def _initiator(state: Inviting | Invited | Answering, event: Event) -> Step:
     match state, event:
         case Inviting(), ReceiveQueueCreated(messaging=messaging):
             return Invited(replace(state.terms, sender_securable=messaging)), ()
-        case Invited(), ConfirmationReceived(answer=Answer.SECURED, reply_key_ours=False):
-            return Failed(Role.INITIATOR, state.terms, Failure.REPLY_REFUSED), (DeleteReceiveQueue(),)
-        case Invited(), ConfirmationReceived(answer=answer, securable=securable):
-            # software that does not know the reply key takes the older path (handshake.md 3.1)
-            terms = replace(state.terms, reply_key=answer is Answer.SECURED)
-            return Answering(terms, answer, securable), _answer(event)
+        case Invited(), ConfirmationReceived():
+            return _confirmed(state, event)
         case Answering(), HelloAccepted():
             if state.answer is Answer.SECURED or state.securable:
                 return Connected(Role.INITIATOR, state.terms, state.answer), ()
@@ -563,6 +669,36 @@ def _initiator(state: Inviting | Invited | Answering, event: Event) -> Step:
         case Answering(), (SendQueueSecured() | ReceiveQueueSecured() | PeerReady()):
             return state, ()
     raise UnexpectedEvent(state, event)
+
+
+def _requester(state: Preparing | Requesting | Requested, event: Event) -> Step:
+    match state, event:
+        case Preparing(address_known=False), AddressRead():
+            return _request_when_ready(replace(state, address_known=True))
+        case Preparing(queue_made=False), ReceiveQueueCreated(messaging=messaging):
+            terms = replace(state.terms, sender_securable=messaging)
+            return _request_when_ready(replace(state, terms=terms, queue_made=True))
+        case ((Preparing(address_known=False) | Requesting()), AddressRefused(reason)):
+            return Failed(Role.INITIATOR, state.terms, reason), (DeleteReceiveQueue(),)
+        case Requesting(), RequestAccepted():
+            return Requested(state.terms), ()
+        case ((Requesting() | Requested()), ConfirmationReceived()):  # it tells that the request arrived, if OK did not
+            return _confirmed(state, event)
+    raise UnexpectedEvent(state, event)
+
+
+def _request_when_ready(state: Preparing) -> Step:
+    if not (state.address_known and state.queue_made):
+        return state, ()
+    return Requesting(state.terms), (SendRequest(),)
+
+
+def _confirmed(state: Invited | Requesting | Requested, event: ConfirmationReceived) -> Step:
+    if event.reply_key_ours is False:
+        return Failed(Role.INITIATOR, state.terms, Failure.REPLY_REFUSED), (DeleteReceiveQueue(),)
+    # software that does not know the reply key takes the older path (handshake.md 3.1)
+    terms = replace(state.terms, reply_key=event.answer is Answer.SECURED)
+    return Answering(terms, event.answer, event.securable), _answer(event)
 
 
 def _answer(event: ConfirmationReceived) -> tuple[Effect, ...]:
@@ -585,9 +721,22 @@ def role(state: State) -> Role:
     match state:
         case AwaitingReady() | Connected() | Failed() | Deleted():
             return state.role
-        case Inviting() | Invited() | Answering():
+        case Inviting() | Invited() | Answering() | Preparing() | Requesting() | Requested():
             return Role.INITIATOR
+        case Publishing() | Published():
+            return Role.OWNER
     return Role.JOINER
+
+
+def awaits_confirmation(state: State) -> bool:
+    """Whether our invitation is out, and nobody has answered it."""
+    return isinstance(state, Invited | Requesting | Requested)
+
+
+def variant(state: State) -> Variant | None:
+    """The handshake's name; None while it depends on who answers our invitation, and how."""
+    undecided = Inviting | Invited | Preparing | Requesting | Requested | Publishing | Published
+    return None if isinstance(state, undecided) else state.terms.variant
 
 
 def may_send(state: State) -> bool:
@@ -629,11 +778,11 @@ class ConnectionState(StrEnum):
 def connection_state(state: State) -> ConnectionState:
     """The state that people and scripts see."""
     match state:
-        case Inviting() | Invited():
+        case Inviting() | Invited() | Publishing() | Published():
             return ConnectionState.INVITED
-        case Joining() | Confirming():
+        case Joining() | Confirming() | Preparing() | Requesting():
             return ConnectionState.JOINING
-        case AwaitingHello() | SecuringReply() | AwaitingReady() | Answering():
+        case AwaitingHello() | SecuringReply() | AwaitingReady() | Answering() | Requested():
             return ConnectionState.READY
         case Connected():
             return ConnectionState.CONNECTED

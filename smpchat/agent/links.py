@@ -87,18 +87,25 @@ class AgreedVersions:
 
 def agree_versions(link: InvitationLink) -> AgreedVersions:
     """Versions for joining ``link`` (agent-wire 1.5). Raises `IncompatibleVersion` naming the layer."""
-
-    def agree(layer: str, theirs: VersionRange, ours: VersionRange) -> int:
-        version = theirs.agree(ours)
-        if version is None:
-            raise IncompatibleVersion(layer, theirs, ours)
-        return version
-
+    agent, client = agree_address_versions(link)
     return AgreedVersions(
-        agent=agree("agent protocol", link.agent_versions, AGENT_VERSIONS),
-        client=agree("SMP client", link.queues[0].versions, CLIENT_VERSIONS),
-        e2e=agree("end-to-end encryption", VersionRange(*link.e2e.versions), E2E_VERSIONS),
+        agent, client, _agree("end-to-end encryption", VersionRange(*link.e2e.versions), E2E_VERSIONS)
     )
+
+
+def agree_address_versions(link: ConnectionLink) -> tuple[int, int]:
+    """Agent and SMP client version for a request to an address. Raises `IncompatibleVersion` naming the layer."""
+    return (
+        _agree("agent protocol", link.agent_versions, AGENT_VERSIONS),
+        _agree("SMP client", link.queues[0].versions, CLIENT_VERSIONS),
+    )
+
+
+def _agree(layer: str, theirs: VersionRange, ours: VersionRange) -> int:
+    version = theirs.agree(ours)
+    if version is None:
+        raise IncompatibleVersion(layer, theirs, ours)
+    return version
 
 
 def format_link(link: ConnectionLink, scheme: LinkScheme = LinkScheme.SIMPLEX) -> str:

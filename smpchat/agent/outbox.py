@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from smpchat.agent import connection as connection_steps
-from smpchat.agent import handshake, rotation, sending
+from smpchat.agent import contact_address, handshake, requesting, rotation, sending
 from smpchat.agent.context import Context
 from smpchat.agent.errors import MissingRecord
 from smpchat.agent.store import connections, outgoing, rotations
 from smpchat.agent.store.connections import ReceiveQueue
 from smpchat.agent.store.outgoing import NUMBERED, SENDS, Kind, Lane, OutboxItem
 from smpchat.client.request import Request
-from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey, X25519PrivateKey, auth_public_key
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import (
+    BrokerMessage,
     Command,
     Del,
     Ids,
@@ -55,6 +55,8 @@ def target(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer:
         return sending.required_send_queue(tx, item.connection_id).server
     if item.kind is Kind.REACH:
         return _moving_queue(tx, item).queue.server
+    if item.kind is Kind.READ_ADDRESS:
+        return requesting.address_server(tx, item.connection_id)
     return _receive_queue(tx, item).server
 
 
@@ -74,6 +76,10 @@ def _moving_queue(tx: sqlite3.Connection, item: OutboxItem) -> rotations.Rotatio
 
 def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
     """The command of an item other than `CREATE` and `REACH`."""
+    if item.kind is Kind.READ_ADDRESS:
+        return requesting.reading(tx, item.connection_id)
+    if item.kind is Kind.UPDATE_ADDRESS:
+        return contact_address.updating(tx, _receive_queue(tx, item), item.body)
     if item.kind in (Kind.SECURE_RECEIVE, Kind.DELETE):
         own = _receive_queue(tx, item)
         command: Command = Del() if item.kind is Kind.DELETE else Key(auth_public_key(item.body))
@@ -113,11 +119,14 @@ class Creation:
     auth_key: Ed25519PrivateKey
     dh_key: X25519PrivateKey
     e2e_key: X25519PrivateKey
+    publication: contact_address.Publication | None = None
 
     def request(self, version: int, *, keyed: bool, password: bytes | None) -> Request:
         """The NEW command at a relay's SMP version; ``keyed``: with the reply key, where the relay offers that."""
         # queue modes exist since SMP 9; a queue without sender securing has none (handshake.md 4)
         queue = QueueRequest(QueueMode.MESSAGING) if self.messaging and version >= SND_AUTH_KEY else None
+        if self.publication is not None:
+            queue = self.publication.queue
         new = New(
             self.auth_key.public(),
             self.dh_key.public(),
@@ -125,20 +134,31 @@ class Creation:
             queue=queue,
             sender_key=self.reply_key if keyed else None,
         )
-        return Request(new, b"", self.auth_key)
+        return Request(new, b"", self.auth_key, self.publication.corr_id if self.publication else None)
 
 
-def prepare_creation(tx: sqlite3.Connection, entropy: Entropy, item: OutboxItem) -> Creation:
-    """Keys and parameters for a `CREATE` item."""
+def peer_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
+    """The relay of the peer's queue, where there is a peer: a queue of ours had better be elsewhere."""
+    queue = connections.send_queue(tx, item.connection_id)
+    return queue.server if queue else requesting.short_link_server(tx, item.connection_id)
+
+
+def prepare_creation(
+    tx: sqlite3.Connection, context: Context, item: OutboxItem, server: SMPServer, version: int
+) -> Creation:
+    """Keys and parameters for a `CREATE` item at a relay and its SMP version."""
+    entropy = context.entropy
     messaging, keyed = connection_steps.create_parameters.decode(item.body)
     connection = connections.load(tx, item.connection_id)
+    e2e_key = X25519PrivateKey.generate(entropy)
     return Creation(
         connection_id=item.connection_id,
         messaging=messaging,
         reply_key=connection_steps.reply_key_of(connection) if keyed else None,
         auth_key=Ed25519PrivateKey.generate(entropy),
         dh_key=X25519PrivateKey.generate(entropy),
-        e2e_key=X25519PrivateKey.generate(entropy),
+        e2e_key=e2e_key,
+        publication=contact_address.prepare(tx, entropy, item.connection_id, server, version, e2e_key.public()),
     )
 
 
@@ -167,6 +187,8 @@ def created(
         e2e_key=creation.e2e_key,
         peer_key=creation.reply_key.der if creation.reply_key else None,
     )
+    if creation.publication is not None:
+        contact_address.queue_created(tx, context, queue, creation.publication, ids)
     event = handshake.ReceiveQueueCreated(
         messaging=ids.queue_mode is QueueMode.MESSAGING, keyed=keyed, key_beside=version >= SND_AUTH_KEY
     )
@@ -180,6 +202,7 @@ _ACCEPTED: dict[Kind, handshake.Event] = {
     Kind.SECURE_RECEIVE: handshake.ReceiveQueueSecured(),
     Kind.CONFIRMATION: handshake.ConfirmationAccepted(),
     Kind.HELLO: handshake.HelloAccepted(),
+    Kind.REQUEST: handshake.RequestAccepted(),
 }
 _REFUSED: dict[Kind, handshake.Event] = {
     Kind.SECURE_SEND: handshake.SendQueueRefused(),
@@ -187,10 +210,14 @@ _REFUSED: dict[Kind, handshake.Event] = {
     Kind.CONFIRMATION: handshake.ConfirmationRefused(),
     Kind.HELLO: handshake.HelloRefused(),
     Kind.READY: handshake.ReadyRefused(),
+    Kind.REQUEST: handshake.AddressRefused(handshake.Failure.ADDRESS_GONE),
+    Kind.READ_ADDRESS: handshake.AddressRefused(handshake.Failure.ADDRESS_GONE),
 }
 
 
-def accepted(tx: sqlite3.Connection, context: Context, item: OutboxItem, sent_to: bytes) -> None:
+def accepted(
+    tx: sqlite3.Connection, context: Context, item: OutboxItem, sent_to: bytes, answer: BrokerMessage | None = None
+) -> None:
     """The relay did what the item asked of the queue ``sent_to``; nothing happens for an item that is done already."""
     if item.kind in NUMBERED:
         rotation.sent(tx, context, item.connection_id, sent_to)
@@ -202,6 +229,8 @@ def accepted(tx: sqlite3.Connection, context: Context, item: OutboxItem, sent_to
         _queue_deleted(tx, item)
     elif item.kind is Kind.FAREWELL:
         connection_steps.farewell_done(tx, item.connection_id)
+    elif item.kind is Kind.READ_ADDRESS:
+        requesting.address_read(tx, context, item.connection_id, answer)
     elif item.reference is not None:
         context.application.message_sent(tx, item.reference)
 
@@ -216,7 +245,8 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
     """The relay answered with an error: final for the item, or a reason to repeat it."""
     if code == ErrorCode.QUOTA:
         return Verdict.FULL
-    if code != ErrorCode.AUTH:
+    unread = item.kind is Kind.READ_ADDRESS and code.words[0] == "CMD"  # a relay from before short links
+    if code != ErrorCode.AUTH and not unread:
         if item.kind is Kind.MESSAGE and code == ErrorCode.LARGE_MSG:
             return _message_failed(tx, context, item, "The relay refuses messages of this size.")
         return Verdict.RETRY
@@ -230,6 +260,8 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
         _queue_deleted(tx, item)
     elif item.kind is Kind.FAREWELL:  # the peer deleted us first
         connection_steps.farewell_done(tx, item.connection_id)
+    elif item.kind is Kind.UPDATE_ADDRESS:
+        pass  # the queue is gone, which its subscription tells too
     else:
         connection_steps.apply(tx, context, item.connection_id, _REFUSED[item.kind])
     return Verdict.DONE

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from smpchat.agent import connection as connection_steps
-from smpchat.agent import handshake, renegotiation, rotation, sending
+from smpchat.agent import contact_address, handshake, renegotiation, rotation, sending
 from smpchat.agent.context import Context
 from smpchat.agent.delivery import Chain, Integrity
 from smpchat.agent.envelope import (
@@ -26,6 +26,7 @@ from smpchat.agent.envelope import (
     ConnInfoReply,
     ConnInfoSecured,
     Hello,
+    InvitationEnvelope,
     MessageEnvelope,
     NumberedMessage,
     QueueAdd,
@@ -120,8 +121,11 @@ def _receive(
         return Received(connection.id)
     with _refusing("the message is malformed"):
         envelope = client_msg_envelope.decode(message.body)
-        if not CLIENT_VERSIONS.contains(envelope.version):
-            raise VersionRefused("SMP client", envelope.version, CLIENT_VERSIONS)
+    if isinstance(connection.state, handshake.Published):
+        contact_address.request_received(tx, context, connection.id, _open_request(queue, envelope), message.timestamp)
+        return Received(connection.id)
+    if not CLIENT_VERSIONS.contains(envelope.version):
+        raise VersionRefused("SMP client", envelope.version, CLIENT_VERSIONS)
     if queue.e2e_secret is None:
         _receive_first(tx, context, connection, queue, envelope)
         return Received(connection.id)
@@ -156,6 +160,21 @@ def _open(secret: bytes, envelope: ClientMsgEnvelope) -> tuple[ClientMessage, Ag
         return message, agent_envelope.decode(message.body)
 
 
+# -- requests ---------------------------------------------------------------------------------------------------------
+
+
+def _open_request(queue: ReceiveQueue, envelope: ClientMsgEnvelope) -> InvitationEnvelope:
+    """What came through a contact address: each message has a key of its own, and none is kept (agent-wire 3.2)."""
+    if envelope.sender_key is None or not CLIENT_VERSIONS.contains(envelope.version):
+        raise EnvelopeRefused("a contact request must carry its sender's key, and a version that is known")
+    with _refusing("the sender's key is bad"):
+        secret = queue.e2e_key.exchange(envelope.sender_key)
+    message, inner = _open(secret, envelope)
+    if isinstance(message.header, PHConfirmation) or not isinstance(inner, InvitationEnvelope):
+        raise EnvelopeRefused("something else than a contact request came to the address")
+    return inner
+
+
 # -- first messages: the confirmation, the hello ----------------------------------------------------------------------
 
 
@@ -188,7 +207,7 @@ def _receive_confirmation(
     sender_key: AuthPublicKey | None,
 ) -> None:
     params = envelope.e2e_params
-    if not isinstance(connection.state, handshake.Invited) or params is None:
+    if not handshake.awaits_confirmation(connection.state) or params is None:
         raise EnvelopeRefused("no confirmation is awaited")
     if not E2E_VERSIONS.contains(params.version):
         raise VersionRefused("end-to-end encryption", params.version, E2E_VERSIONS)

@@ -20,7 +20,7 @@ from smpchat.agent.errors import AgentError, EnvelopeRefused, StoreError
 from smpchat.agent.outbox import Verdict
 from smpchat.agent.retry import QUOTA, UNANSWERED
 from smpchat.agent.spares import SpareKeys
-from smpchat.agent.store import connections, outgoing
+from smpchat.agent.store import addresses, connections, outgoing
 from smpchat.agent.store.connections import ReceiveQueue, UnknownConnection
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.outgoing import Kind, Lane, OutboxItem, RelayTrouble
@@ -49,6 +49,9 @@ NOT_PROCESSED = (
     "A message from your contact could not be processed because of a fault in this program. It stays at the relay;"
     " other contacts are not affected. Run with -v for details, and look for a newer version."
 )
+
+LOST_QUEUE = "The relay {host} no longer has your queue for this contact."
+LOST_ADDRESS = "The relay {host} no longer has the queue of your address: delete the address and create another."
 
 LaneKey = tuple[int, Lane]
 
@@ -206,7 +209,7 @@ class AgentRunner:
         self._spares.commands_sent()
         for item, request, answer in zip(items, requests, answers, strict=True):
             try:
-                await answer
+                answered = await answer
             except SMPError as error:
                 with self._database.transaction() as tx:
                     verdict = outbox.refused(tx, self._context, item, error.code, request.entity_id)
@@ -215,16 +218,18 @@ class AgentRunner:
                     continue
                 return verdict
             with self._database.transaction() as tx:
-                outbox.accepted(tx, self._context, item, request.entity_id)
+                outbox.accepted(tx, self._context, item, request.entity_id, answered)
         return Verdict.DONE
 
     async def _create(self, item: OutboxItem) -> Verdict:
-        peer_queue = connections.send_queue(self._database.connection, item.connection_id)
-        address = await self._choose_server(peer_queue.server if peer_queue else None)
+        address = await self._choose_server(outbox.peer_server(self._database.connection, item))
         server = address.server
-        creation = outbox.prepare_creation(self._database.connection, self._context.entropy, item)
         self._pool.watch(server)
         session = await self._pool.get(server, timeout=CONNECT_TIMEOUT)
+        try:
+            creation = outbox.prepare_creation(self._database.connection, self._context, item, server, session.version)
+        except UnknownConnection:  # deleted while the session was made
+            return Verdict.DONE
         password = address.password.encode() if address.password else None
         keyed = creation.reply_key is not None and session.keyed_new and server not in self._plain_new
         try:
@@ -362,8 +367,8 @@ class AgentRunner:
         if isinstance(error, SMPError) and error.code == ErrorCode.AUTH:
             self._plan.forget(queue.connection_id)
             with self._database.transaction() as tx:
-                sentence = f"The relay {server.hosts[0]} no longer has your queue for this contact."
-                self._context.application.notice(tx, queue.connection_id, sentence)
+                lost = LOST_ADDRESS if addresses.load(tx, queue.connection_id) else LOST_QUEUE
+                self._context.application.notice(tx, queue.connection_id, lost.format(host=server.hosts[0]))
         elif error is None:
             self._pushed(session, queue.rcv_id, answer.result())
 

@@ -11,6 +11,7 @@ from smpchat.agent.envelope import (
     AgentMessage,
     AMessage,
     Confirmation,
+    InvitationEnvelope,
     MessageEnvelope,
     RatchetInfo,
     RatchetKeyEnvelope,
@@ -60,6 +61,19 @@ def seal_first_message(
         queue.e2e_secret,
         entropy.random(24),
         ClientMessage(header, agent_envelope.encode(envelope)),
+        CONFIRMATION_PADDING,
+    )
+
+
+def seal_request(entropy: Entropy, connection: Connection, address: SendQueue, link: str, info: bytes) -> bytes:
+    """Body of a contact request: our invitation and connection info, which only the address's box protects."""
+    envelope = InvitationEnvelope(connection.agent_version, link.encode(), info)
+    return seal_client_message(
+        address.client_version,
+        address.e2e_key.public(),
+        address.e2e_secret,
+        entropy.random(24),
+        ClientMessage(PHEmpty(), agent_envelope.encode(envelope)),
         CONFIRMATION_PADDING,
     )
 

@@ -30,6 +30,16 @@ FAILURE_SENTENCES = {
         "The relay no longer has your own receiving queue for this contact. Delete the contact and connect again"
         " with a new link."
     ),
+    Failure.ADDRESS_GONE: (
+        "This address leads nowhere: it was deleted, or its link was changed on its way. Ask for a new link."
+    ),
+    Failure.ADDRESS_UNUSABLE: (
+        "This address cannot be used: what its relay keeps for it does not belong to the link, or is of a kind or"
+        " version that this program does not know. Ask for a one-time invitation instead."
+    ),
+    Failure.ADDRESS_USED: (
+        "You used this address before, under its long link. Write to that contact, or delete it to ask again."
+    ),
 }
 """What the user reads (handshake.md 6)."""
 

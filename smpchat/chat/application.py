@@ -9,6 +9,9 @@ from collections.abc import Callable
 from smpchat.agent import handshake
 from smpchat.agent.connection import FAILURE_SENTENCES
 from smpchat.agent.delivery import Integrity
+from smpchat.agent.errors import EnvelopeRefused
+from smpchat.agent.handshake import Role
+from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection
 from smpchat.chat import changes, events, store
 from smpchat.chat.changes import SentChange
@@ -24,6 +27,7 @@ from smpchat.chat.message import (
     ReactionChange,
     TextMessage,
     UnsupportedEvent,
+    decode_contact_request,
     decode_messages,
     encode_profile,
 )
@@ -58,7 +62,9 @@ class ChatApplication:
         return encode_profile(self._own_profile(tx))
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
-        """Publish the step."""
+        """Publish the step; an address has none that people would follow."""
+        if handshake.role(connection.state) is Role.OWNER:
+            return
         contact = store.contact_of(tx, connection.id)
         publish(tx, describe_state(connection, contact, self._now()))
 
@@ -75,13 +81,9 @@ class ChatApplication:
             store.delete_invitation(tx, connection_id)
             contact = store.contact(tx, alias)
         for message in said:
-            _note_version(tx, contact, message)
-        if profile is not None:
-            self._save_profile(tx, contact, profile)
-
-    def _save_profile(self, tx: sqlite3.Connection, contact: Contact, profile: Profile) -> None:
-        store.save_profile(tx, contact.id, profile)
-        publish(tx, events.ContactChanged(contact.alias))
+            _note_version(tx, contact, message.versions)
+        if profile is not None and profile != contact.profile:
+            _save_profile(tx, contact, profile)
 
     def message_received(
         self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
@@ -96,7 +98,7 @@ class ChatApplication:
 
     def _receive(self, tx: sqlite3.Connection, contact: Contact, message: ChatMessage, sent_at: int) -> bool:
         """Store one event; whether its sender is to get a receipt."""
-        _note_version(tx, contact, message)
+        _note_version(tx, contact, message.versions)
         match message.event:
             case TextMessage() as text:
                 _add_message(tx, contact, text, sent_at)
@@ -108,7 +110,7 @@ class ChatApplication:
             case ReactionChange() as reaction:
                 _react(tx, contact, reaction)
             case ProfileInfo(Profile() as profile) if profile != contact.profile:
-                self._save_profile(tx, contact, profile)
+                _save_profile(tx, contact, profile)
             case ContactDeleted():
                 store.mark_gone(tx, contact.id)
                 publish(tx, events.Notice(contact.alias, f"{contact.alias} deleted the contact with you."))
@@ -136,16 +138,53 @@ class ChatApplication:
         contact = store.contact_of(tx, connection_id)
         publish(tx, events.Notice(contact.alias if contact else None, sentence))
 
+    def request_id(self, info: bytes) -> str | None:
+        """The id that apps give a request."""
+        try:
+            request, _ = decode_contact_request(info)
+        except DecodeError as error:
+            raise EnvelopeRefused(error.what) from error
+        return request.request_id
+
+    def request_received(self, tx: sqlite3.Connection, request: ReceivedRequest) -> None:
+        """Tell whoever follows."""
+        publish(tx, events.RequestReceived(request.id))
+
+    def request_accepted(self, tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest) -> None:
+        """The contact takes its name from the request."""
+        contact_from_request(tx, connection_id, request)
+
 
 def publish(tx: sqlite3.Connection, event: events.ChatEvent) -> None:
     """Put an event into the feed."""
     store.publish(tx, *events.to_row(event))
 
 
+def contact_from_request(
+    tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest, alias: str | None = None
+) -> Contact:
+    """The contact of a request that was accepted; the text in it is its first message.
+
+    Args:
+        alias: Made from the name in the request if None.
+    """
+    asked, versions = decode_contact_request(request.info)
+    assert asked.profile is not None
+    if alias is None:
+        name = asked.profile.display_name
+        alias = alias_from_name(name, lambda candidate: store.find_contact(tx, candidate) is not None)
+    store.insert_contact(tx, connection_id, alias)
+    contact = store.contact(tx, alias)
+    _note_version(tx, contact, versions)
+    _save_profile(tx, contact, asked.profile)
+    if asked.text:
+        _add_message(tx, contact, TextMessage(asked.text, asked.shared_id), round(request.received_at))
+    return store.contact(tx, alias)
+
+
 def describe_state(connection: Connection, contact: Contact | None, now: float) -> events.StateChanged:
     """A connection's handshake as people and scripts see it."""
     state = connection.state
-    undecided = isinstance(state, handshake.Inviting | handshake.Invited)
     reached = handshake.connection_state(state)
     began = connection.created_at
     until = now
@@ -157,7 +196,7 @@ def describe_state(connection: Connection, contact: Contact | None, now: float) 
         connection=connection.id,
         alias=contact.alias if contact else None,
         role=handshake.role(state),
-        variant=None if undecided else state.terms.variant,
+        variant=handshake.variant(state),
         step=handshake.reached_step(state),
         state=reached,
         elapsed_ms=max(0, round((until - connection.created_at) * 1000)),
@@ -177,9 +216,14 @@ def _decoded(body: bytes) -> list[ChatMessage]:
 # -- what the contact sent --------------------------------------------------------------------------------------------
 
 
-def _note_version(tx: sqlite3.Connection, contact: Contact, message: ChatMessage) -> None:
+def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile) -> None:
+    store.save_profile(tx, contact.id, profile)
+    publish(tx, events.ContactChanged(contact.alias))
+
+
+def _note_version(tx: sqlite3.Connection, contact: Contact, versions: VersionRange | None) -> None:
     """Every message says what its sender speaks; one that does not is of an app from before versions."""
-    agreed = CHAT_VERSIONS.agree(message.versions or VersionRange(1, 1))
+    agreed = CHAT_VERSIONS.agree(versions or VersionRange(1, 1))
     if agreed is not None:
         store.raise_chat_version(tx, contact.id, agreed)
 

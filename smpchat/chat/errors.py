@@ -31,6 +31,25 @@ class UnknownContact(InputError):
         super().__init__(f"There is no contact {name!r}.")
 
 
+class UnknownRequest(InputError):
+    """No contact request under that number or name, or several under that name."""
+
+    hint = "`smpchat requests` shows their numbers."
+
+    def __init__(self, who: str, found: int) -> None:
+        what = "There is no contact request" if not found else f"{found} contact requests are of somebody called"
+        super().__init__(f"{what} {who!r}.")
+
+
+class NoAddress(InputError):
+    """This profile has no contact address."""
+
+    hint = "Make one with `smpchat address create`."
+
+    def __init__(self) -> None:
+        super().__init__("You have no contact address.")
+
+
 class AliasInUse(InputError):
     """The alias belongs to another contact. Nothing was stored."""
 

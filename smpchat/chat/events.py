@@ -77,6 +77,13 @@ class StatusChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestReceived:
+    """Somebody asks through our address to be a contact."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A sentence that a person should read."""
 
@@ -84,13 +91,14 @@ class Notice:
     sentence: str = field(repr=False)
 
 
-ChatEvent = StateChanged | ContactChanged | MessageAdded | MessageChanged | StatusChanged | Notice
+ChatEvent = StateChanged | ContactChanged | MessageAdded | MessageChanged | StatusChanged | RequestReceived | Notice
 _KINDS: dict[str, type[ChatEvent]] = {
     "state": StateChanged,
     "contact": ContactChanged,
     "message": MessageAdded,
     "change": MessageChanged,
     "status": StatusChanged,
+    "request": RequestReceived,
     "notice": Notice,
 }
 _NAMES = {cls: name for name, cls in _KINDS.items()}

@@ -10,6 +10,7 @@ from typing import Any
 from smpchat.chat.content import describe, text_content, whole
 from smpchat.chat.profile import Profile
 from smpchat.chat.wire import CHAT_VERSIONS, Envelope, Part, Unreadable, decode_body, encode_envelope, shared_id
+from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import VersionRange
 
 REACTIONS = ("\U0001f44d", "\U0001f44e", "\U0001f600", "\U0001f602", "\U0001f622", "\u2764", "\U0001f680", "\u2705")
@@ -44,12 +45,13 @@ class ProfileInfo:
 class ContactRequest:
     """``x.contact``: the profile of somebody who used a contact address, and perhaps a text.
 
-    ``request_id`` is the same each time the request is sent.
+    ``request_id`` is the same each time the request is sent; ``shared_id`` is the text's.
     """
 
     profile: Profile | None
     request_id: str | None
     text: str | None = field(default=None, repr=False)
+    shared_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +129,17 @@ def encode_profile(profile: Profile) -> bytes:
     return _encode("x.info", {"profile": profile.to_wire()})
 
 
-def encode_contact_request(profile: Profile, request_id: str) -> bytes:
-    """``x.contact``: connection info of a contact request; ``request_id`` stays the same when it is sent again."""
-    return _encode("x.contact", {"contactReqId": request_id, "profile": profile.to_wire()})
+def encode_contact_request(
+    profile: Profile, request_id: str, text: str | None = None, shared_id: str | None = None
+) -> bytes:
+    """``x.contact``: connection info of a contact request; ``request_id`` stays the same when it is sent again.
+
+    A text, with its id, travels with it: the owner of the address reads it before deciding.
+    """
+    params: dict[str, Any] = {"contactReqId": request_id, "profile": profile.to_wire()}
+    if text is not None:
+        params |= {"content": text_content(text), "msgId": shared_id}
+    return _encode("x.contact", params)
 
 
 def encode_text(text: str, shared_id: str, quote: dict[str, Any] | None = None) -> bytes:
@@ -191,6 +201,21 @@ def decode_messages(body: bytes) -> list[ChatMessage]:
     return [_message(part) for part in decode_body(body)]
 
 
+def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | None]:
+    """Who asks to be connected, and what they speak. Apps may ask with ``x.info`` alone.
+
+    Raises:
+        DecodeError: It is no request, or of somebody without a name.
+    """
+    for message in decode_messages(info):
+        match message.event:
+            case ContactRequest(profile=Profile()) as request:
+                return request, message.versions
+            case ProfileInfo(Profile() as profile):
+                return ContactRequest(profile, None), message.versions
+    raise DecodeError("this is no contact request")
+
+
 def _message(part: Part) -> ChatMessage:
     if isinstance(part, Unreadable):
         return ChatMessage(UnsupportedEvent(f"unreadable: {part.what}"))
@@ -206,7 +231,8 @@ def _read_profile(envelope: Envelope) -> ChatEvent | None:
 def _read_contact_request(envelope: Envelope) -> ChatEvent | None:
     params = envelope.params
     profile = Profile.from_wire(params.get("profile"))
-    return ContactRequest(profile, shared_id(params.get("contactReqId")), describe(params.get("content")))
+    request_id, text_id = shared_id(params.get("contactReqId")), shared_id(params.get("msgId"))
+    return ContactRequest(profile, request_id, describe(params.get("content")), text_id)
 
 
 def _read_text(envelope: Envelope) -> ChatEvent | None:

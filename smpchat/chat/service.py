@@ -10,22 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from smpchat.agent import connection as agent
-from smpchat.agent import handshake, links
+from smpchat.agent import contact_address, handshake, links, requesting
 from smpchat.agent.connection import Context
 from smpchat.agent.errors import LinkError, LinkJoinedError
-from smpchat.agent.handshake import ConnectionState, Terms, Variant
+from smpchat.agent.handshake import ConnectionState, Role, Terms, Variant
 from smpchat.agent.short_links import ShortContact, ShortInvitation
-from smpchat.agent.store import connections, outgoing, ratchets
+from smpchat.agent.store import addresses, connections, outgoing, ratchets
 from smpchat.agent.store.connections import Connection
 from smpchat.agent.store.database import Database, Migrations
 from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
-from smpchat.chat import changes, conversation, events, store
-from smpchat.chat.application import ChatApplication, describe_state, publish
+from smpchat.chat import changes, conversation, events, requests, store
+from smpchat.chat.application import ChatApplication, contact_from_request, describe_state, publish
 from smpchat.chat.changes import SentChange
 from smpchat.chat.contact import alias_from_name, check_alias
-from smpchat.chat.errors import AliasInUse, CodeDiffers, InputError, ProfileMoved, UnknownContact
+from smpchat.chat.errors import AliasInUse, CodeDiffers, InputError, NoAddress, ProfileMoved, UnknownContact
 from smpchat.chat.profile import Profile
+from smpchat.chat.requests import AddressView, RequestView
 from smpchat.chat.schema import CHAT_MIGRATIONS
 from smpchat.chat.servers import ConfiguredServer
 from smpchat.chat.store import Contact, Message
@@ -94,12 +95,13 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What waits, for whom, and which relays cannot be reached."""
+    """What waits, for whom, which relays cannot be reached, and the contact address if there is one."""
 
     invitations: list[Invitation]
     connections: list[events.StateChanged]
     pending: dict[str, int]
     troubles: dict[str, RelayTrouble]
+    address: AddressView | None = None
 
 
 def _installed_kem() -> KEMProvider | None:
@@ -155,6 +157,7 @@ class ChatService:
         profile = Profile.own(display_name)
         with self.database.transaction() as tx:
             store.save_setting(tx, "profile", profile.to_json())
+            contact_address.update(tx, self.context, requests.user_data(profile))
         return profile
 
     def retire(self) -> None:
@@ -197,13 +200,14 @@ class ChatService:
         return [Invitation(cid, by_id[cid].link, note) for cid, note in notes.items() if cid in by_id]
 
     def connect(self, link_text: str, alias: str | None, texts: Sequence[str] = ()) -> Contact:
-        """Join an invitation: link, alias and texts are stored in one transaction, before anything is sent.
+        """Join an invitation or use an address: link, alias and texts are stored together before anything is sent.
 
         Args:
             alias: How to address the contact; made up if None.
+            texts: The first one travels with the request to an address; the others wait until its owner accepts.
         Raises:
             InputError: The alias cannot be used, or a text is too long.
-            LinkError: The text is no invitation; names the part that is wrong.
+            LinkError: The text is no link that can be used; names the part that is wrong.
             LinkJoinedError, OwnLinkError: Nothing is left to join.
         """
         link = check_link(link_text)
@@ -218,9 +222,14 @@ class ChatService:
             if alias is None:
                 alias = alias_from_name("contact", lambda name: store.find_contact(tx, name) is not None)
             self._free_alias(tx, alias)
-            connection_id = agent.join(tx, self.context, link)
+            if isinstance(link, links.InvitationLink):
+                connection_id = agent.join(tx, self.context, link)
+            else:
+                connection_id = requesting.begin(tx, self.context, link)
             store.insert_contact(tx, connection_id, alias)
             contact = store.contact(tx, alias)
+            if not isinstance(link, links.InvitationLink):
+                texts = requests.introduce(tx, self.context, contact, self.own_profile(tx), texts)
             for text in texts:
                 conversation.send_text(tx, self.context, contact, text)
             publish(tx, self._describe(tx, connections.load(tx, connection_id)))
@@ -349,6 +358,80 @@ class ChatService:
             return True
         return False
 
+    # -- contact address ----------------------------------------------------------------------------------------------
+
+    def address(self) -> AddressView | None:
+        """The contact address, if there is one."""
+        address = contact_address.current(self._tx)
+        return requests.address_view(self._tx, address) if address else None
+
+    def create_address(self, *, auto_accept: bool = False) -> None:
+        """Make a contact address; its links exist once the online process has made the queue.
+
+        Raises:
+            InputError: There is one.
+        """
+        with self.database.transaction() as tx:
+            if contact_address.current(tx) is not None:
+                raise InputError("You have a contact address already.", "`smpchat address show` prints it.")
+            data = requests.user_data(self.own_profile(tx))
+            contact_address.publish(tx, self.context, data, auto_accept=auto_accept)
+
+    def accept_automatically(self, auto_accept: bool) -> None:
+        """Whether later requests are accepted at once. Raises `NoAddress`."""
+        with self.database.transaction() as tx:
+            addresses.save_auto_accept(tx, _address(tx).connection_id, auto_accept)
+
+    def delete_address(self) -> int:
+        """Delete the contact address with its requests; contacts made through it stay. Raises `NoAddress`.
+
+        Returns:
+            Its connection record, whose queue whoever is online removes from the relay.
+        """
+        with self.database.transaction() as tx:
+            address = _address(tx)
+            contact_address.delete(tx, self.context, address)
+        return address.connection_id
+
+    def requests(self) -> list[RequestView]:
+        """Contact requests that wait for an answer, oldest first."""
+        return [requests.view(request) for request in addresses.requests(self._tx)]
+
+    def accept(self, who: str, alias: str | None = None) -> Contact:
+        """Accept a request by its number or name: it becomes a contact, and its text the first message.
+
+        Args:
+            alias: How to address the contact; made from the name in the request if None.
+        Raises:
+            InputError: There is no such request, or the alias cannot be used.
+            AgentError: The request cannot be accepted.
+        """
+        alias = check_alias(alias) if alias is not None else None
+        with self.database.transaction() as tx:
+            request = requests.find(tx, who)
+            if alias is not None:
+                self._free_alias(tx, alias)
+            connection_id = contact_address.accept(tx, self.context, request)
+            contact = contact_from_request(tx, connection_id, request, alias)
+            publish(tx, self._describe(tx, connections.load(tx, connection_id)))
+        return contact
+
+    def reject(self, who: str) -> RequestView:
+        """Forget a request by its number or name; whoever sent it is told nothing. Raises `UnknownRequest`."""
+        with self.database.transaction() as tx:
+            request = requests.find(tx, who)
+            contact_address.reject(tx, request)
+        return requests.view(request)
+
+    def unshown_requests(self) -> list[RequestView]:
+        """Contact requests that no `listen` or `chat` has shown."""
+        return [requests.view(request) for request in addresses.unshown_requests(self._tx)]
+
+    def mark_request_shown(self, number: int) -> None:
+        """A request was shown, its line flushed."""
+        with self.database.transaction() as tx:
+            addresses.mark_request_shown(tx, number)
+
     # -- messages -----------------------------------------------------------------------------------------------------
 
     def send(self, who: str, text: str, reply_to: int | None = None) -> Message:
@@ -446,6 +529,7 @@ class ChatService:
             connections=[self._describe(self._tx, c) for c in connections.load_all(self._tx) if not _hidden(c)],
             pending={view.alias: view.pending for view in views if view.pending},
             troubles=self.troubles(),
+            address=self.address(),
         )
 
     def troubles(self) -> dict[str, RelayTrouble]:
@@ -530,13 +614,13 @@ class ChatService:
             store.save_setting(tx, "socks", text if text == NO_PROXY else str(_proxy(text)))
 
 
-def check_link(text: str) -> links.InvitationLink:
-    """The invitation in a text that a person pasted. Raises `LinkError`, naming the part that is wrong."""
+def check_link(text: str) -> links.ConnectionLink | ShortContact:
+    """The invitation or address in a text that a person pasted. Raises `LinkError`, naming the part that is wrong."""
     link = links.parse_link(text)
-    if isinstance(link, ShortInvitation | ShortContact):
+    if isinstance(link, ShortInvitation):
         raise LinkError("This is a short link, which this version cannot open: ask for the full link.")
     if not isinstance(link, links.InvitationLink):
-        raise LinkError("This is a contact address, which this version cannot use: ask for a one-time invitation.")
+        requesting.check_kind(link)
     return link
 
 
@@ -545,11 +629,21 @@ def _digits(code: str) -> str:
 
 
 def _hidden(connection: Connection) -> bool:
-    return handshake.connection_state(connection.state) is ConnectionState.DELETED
+    deleted = handshake.connection_state(connection.state) is ConnectionState.DELETED
+    return deleted or handshake.role(connection.state) is Role.OWNER
 
 
-def _joined(tx: sqlite3.Connection, link: links.InvitationLink) -> int | None:
+def _address(tx: sqlite3.Connection) -> addresses.Address:
+    address = contact_address.current(tx)
+    if address is None:
+        raise NoAddress
+    return address
+
+
+def _joined(tx: sqlite3.Connection, link: links.ConnectionLink | ShortContact) -> int | None:
     """The connection that joined this link: by its text, or by its queue, which may have moved since."""
+    if not isinstance(link, links.InvitationLink):
+        return requesting.find(tx, link)
     by_text = connections.find_by_link(tx, links.format_link(link))
     if by_text and handshake.role(by_text.state) is not handshake.Role.JOINER:
         return None  # it made the link

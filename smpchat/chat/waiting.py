@@ -142,7 +142,7 @@ async def until_ready(
             return state
         if state.state not in (ConnectionState.READY, ConnectionState.CONNECTED):
             return None
-        if state.state == ConnectionState.READY and state.variant in (Variant.THREE_STEP, Variant.STANDARD):
+        if state.state == ConnectionState.READY and state.variant in (None, Variant.THREE_STEP, Variant.STANDARD):
             return state
         messages = map(service.message, message_ids)
         return None if any(m and m.status is MessageStatus.PENDING for m in messages) else state

@@ -45,6 +45,7 @@ app = _typer(
     "The options may also stand after the command."
 )
 profile_app = _typer("Your name, and your profiles.")
+address_app = _typer("Your address, for many people to use: each of them sends you a request.")
 server_app = _typer("Relays for new invitations.")
 relay_app = _typer("The relay that comes with smpchat.")
 
@@ -214,6 +215,37 @@ def connect(
     from smpchat.cli.commands import handshake as commands
 
     _run(context, lambda env: commands.connect(env, link, alias, message, wait, timeout))
+
+
+@app.command(rich_help_panel=CONNECT)
+def requests(context: typer.Context) -> None:
+    """List who asks to be a contact. Example: smpchat requests"""
+    from smpchat.cli.commands import address
+
+    _run(context, address.requests)
+
+
+_REQUEST = typer.Argument(metavar="WHO", help="Number of the request, or the name in it; `requests` shows both.")
+
+
+@app.command(rich_help_panel=CONNECT)
+def accept(
+    context: typer.Context,
+    who: str = _REQUEST,
+    alias: str | None = typer.Option(None, "--alias", help="What you call them; their own name if not given."),
+) -> None:
+    """Accept a request. Example: smpchat accept 3 --alias bob"""
+    from smpchat.cli.commands import address
+
+    _run(context, lambda env: address.accept(env, who, alias))
+
+
+@app.command(rich_help_panel=CONNECT)
+def reject(context: typer.Context, who: str = _REQUEST) -> None:
+    """Forget a request; its sender is told nothing. Example: smpchat reject 3"""
+    from smpchat.cli.commands import address
+
+    _run(context, lambda env: address.reject(env, who))
 
 
 @app.command(rich_help_panel=TALK)
@@ -446,6 +478,7 @@ def import_(
     _run(context, lambda env: profiles.import_file(env, file, passphrase_file, name))
 
 
+app.add_typer(address_app, name="address", rich_help_panel=CONNECT)
 app.add_typer(profile_app, name="profile", rich_help_panel=SETTINGS)
 app.add_typer(server_app, name="server", rich_help_panel=SETTINGS)
 app.add_typer(relay_app, name="relay", rich_help_panel=SETTINGS)
@@ -473,6 +506,40 @@ def man(context: typer.Context) -> None:
     from smpchat.cli.man import manual
 
     print(manual(context.find_root().command), end="")
+
+
+_QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes.")
+
+
+@address_app.command("create")
+def address_create(
+    context: typer.Context,
+    auto_accept: bool | None = typer.Option(
+        None, "--auto-accept/--no-auto-accept", help="Accept each request at once; of an existing address, changes it."
+    ),
+    server: str | None = typer.Option(None, "--server", help="Relay for this and later invitations."),
+    qr: bool | None = _QR,
+) -> None:
+    """Make your address. Example: smpchat address create"""
+    from smpchat.cli.commands import address
+
+    _run(context, lambda env: address.create(env, auto_accept, server, qr))
+
+
+@address_app.command("show")
+def address_show(context: typer.Context, qr: bool | None = _QR) -> None:
+    """Show your address. Example: smpchat address show"""
+    from smpchat.cli.commands import address
+
+    _run(context, lambda env: address.show(env, qr))
+
+
+@address_app.command("delete")
+def address_delete(context: typer.Context) -> None:
+    """Delete your address with its open requests; contacts stay. Example: smpchat address delete"""
+    from smpchat.cli.commands import address
+
+    _run(context, address.delete)
 
 
 @profile_app.command("show")

@@ -331,8 +331,15 @@ class Conversation:
                 self._status_changed(event)
             case events.Notice():
                 self._show(Text(f"* {printable(event.sentence)}"))
+            case events.RequestReceived():
+                self._show_requests()
             case events.StateChanged() | events.MessageAdded() | events.MessageChanged():
                 pass  # an invitation's own step; messages come from the store
+
+    def _show_requests(self) -> None:
+        for request in self._service.unshown_requests():
+            self._show(views.request_text(request).append(f"  (answer with `smpchat accept {request.id}`)", "dim"))
+            self._service.mark_request_shown(request.id)
 
     def _state_changed(self, event: events.StateChanged) -> None:
         view = next((v for v in self._views.values() if v.contact.connection_id == event.connection), None)

@@ -93,11 +93,16 @@ TYPES = (
     ObjectType(
         "state",
         "Where a connection is, or that it went on.",
-        "`invite`, `connect`, `listen`, `status`, `demo`",
+        "`invite`, `connect`, `accept`, `listen`, `status`, `demo`",
         (
             _number("connection", "as in `invitation`"),
             _text("alias", "the contact's alias; null until somebody used the invitation", nullable=True),
-            _text("role", "whether we made the link or used it", "initiator", "joiner"),
+            _text(
+                "role",
+                "whether we made the link or used it; whoever uses an address sends a link with the request",
+                "initiator",
+                "joiner",
+            ),
             _text(
                 "variant",
                 "the handshake that both ends can do; null while unknown",
@@ -117,7 +122,7 @@ TYPES = (
     ObjectType(
         "contact",
         "A person to write to.",
-        "`contacts`, `rename`, `listen`",
+        "`contacts`, `accept`, `rename`, `listen`",
         (
             _text("alias", "what commands call the contact"),
             Field(
@@ -132,6 +137,29 @@ TYPES = (
             _flag("pq", "whether post-quantum keys protect what is sent now"),
             _flag("gone", "they deleted the contact with us, so nothing reaches them", optional=True),
             _flag("verified", "the security code was compared", optional=True),
+        ),
+    ),
+    ObjectType(
+        "address",
+        "Our contact address.",
+        "`address create`, `address show`, `status`",
+        (
+            _text("link", "the full link"),
+            _text("short_link", "a shorter link that means the same", optional=True),
+            _text("command", "what other people type"),
+            _flag("auto_accept", "whether every request is accepted at once"),
+            _number("requests", "requests that wait for an answer"),
+        ),
+    ),
+    ObjectType(
+        "request",
+        "Somebody uses our address and asks to be a contact.",
+        "`listen`, `requests`",
+        (
+            _number("id", "what `accept` and `reject` take"),
+            _text("name", "what they call themselves, which proves nothing"),
+            _text("text", "what they say; null if nothing", nullable=True),
+            Field("received_at", Kind.TIME, "when the relay got it"),
         ),
     ),
     ObjectType(

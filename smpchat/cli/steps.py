@@ -35,8 +35,8 @@ _UNDER_WAY = {
 }
 _MARKS = {"done": "✓", "failed": "✗", "now": "●", "-": "·"}
 _STYLES = {"✓": "green", "done": "green", "✗": "bold red", "failed": "bold red", "●": "bold", "now": "bold"}
-HOLDING = (Variant.THREE_STEP, Variant.STANDARD)
-"""Handshakes in which a joiner's texts wait for the initiator's answer."""
+HOLDING = (None, Variant.THREE_STEP, Variant.STANDARD)
+"""Handshakes in which a joiner's texts wait for the initiator's answer, and requests to an address."""
 
 
 @dataclass(slots=True)
@@ -88,14 +88,17 @@ class Progress:
             return ""
         role = Role(state.role)
         if step <= self.finished:
+            if step == 2 and views.is_request(state):
+                return "your request is at their relay"
             held = step == 2 and role is Role.JOINER and state.variant in HOLDING
             return "your profile is at their relay: texts wait for the answer" if held else _DONE[role, step]
         if step > self.finished + 1:
             return ""
         if state.state in (ConnectionState.FAILED, ConnectionState.DELETED):
             return state.state
-        waiting = _UNDER_WAY[role, step]
-        if (role, step) == (Role.JOINER, 3) and state.since is not None:
+        asked = step == 3 and views.is_request(state)
+        waiting = "waiting for their answer" if asked else _UNDER_WAY[role, step]
+        if (asked or (role, step) == (Role.JOINER, 3)) and state.since is not None:
             waiting += f" since {since(state.since, now)}"
         return waiting
 

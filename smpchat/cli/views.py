@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from smpchat.agent.handshake import ConnectionState
 from smpchat.chat.contact import alias_from_name
 from smpchat.chat.events import Notice, StateChanged, StatusChanged
+from smpchat.chat.requests import AddressView, RequestView
 from smpchat.chat.service import ChatService, ContactView, Invitation, Verification
 from smpchat.chat.store import Contact, Direction, Message, MessageStatus
 from smpchat.cli.environment import Environment
@@ -73,6 +74,8 @@ def state_line(state: StateChanged, now: float) -> str:
 
 def waits_for(state: StateChanged) -> str:
     """Who or what a connection waits for; empty if nothing."""
+    if is_request(state):
+        return "waiting for their answer"
     match state.state, state.role:
         case ConnectionState.INVITED, _:
             return "waiting for somebody to use the link"
@@ -83,6 +86,11 @@ def waits_for(state: StateChanged) -> str:
         case ConnectionState.READY, _:
             return "waiting for the relay"
     return ""
+
+
+def is_request(state: StateChanged) -> bool:
+    """Whether a request of ours waits at an address: nothing else is *ready* before its handshake has a name."""
+    return state.state == ConnectionState.READY and state.variant is None
 
 
 def show_contact(environment: Environment, contact: Contact, state: str, *, pq: bool) -> None:
@@ -176,6 +184,45 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
     if invitation.note is not None:
         fields["note"] = invitation.note
     environment.emit("invitation", fields, f"{link}\n\nGive them the link, or this command:\n\n  {command}\n")
+
+
+def show_address(environment: Environment, address: AddressView, suggested: str) -> None:
+    """An ``address`` object, or its links, the exact command for the other person, and what waits.
+
+    Args:
+        suggested: The alias that the command gives us on the other side.
+    """
+    link = address.short_link or address.link or ""
+    command = f"smpchat connect {shlex.quote(link)} --alias {shlex.quote(suggested)}"
+    fields: dict[str, Any] = {"link": address.link}
+    if address.short_link is not None:
+        fields["short_link"] = address.short_link
+    fields |= {"command": command, "auto_accept": address.auto_accept, "requests": address.requests}
+    full = f"\n\nFor apps that do not open short links:\n\n{address.link}" if address.short_link else ""
+    waiting = plural(address.requests, "open request")
+    how = "Requests are accepted at once." if address.auto_accept else f"Requests wait for you: {waiting} now."
+    lines = f"{link}{full}\n\nGive people the link, or this command:\n\n  {command}\n\n{how}\n"
+    environment.emit("address", fields, lines)
+
+
+def show_request(environment: Environment, request: RequestView) -> None:
+    """A ``request`` object, or ``request 3: Bob asks to be a contact: hello``."""
+    fields = {
+        "id": request.id,
+        "name": request.name,
+        "text": request.text,
+        "received_at": _iso(request.received_at),
+    }
+    environment.emit("request", fields, lambda: request_text(request))
+
+
+def request_text(request: RequestView) -> Text:
+    """A request for people; continued lines are indented, so that none can pass for another request."""
+    from rich.text import Text
+
+    said = f": {printable(request.text, lines=True)}" if request.text else "."
+    line = f" {shortened(request.name)} asks to be a contact{said}"
+    return Text.assemble((f"request {request.id}:", "bold"), line.replace("\n", "\n    "))
 
 
 def verification_lines(found: Verification, *, asked: bool, command: str) -> str:

@@ -14,12 +14,20 @@ from smpchat.agent.handshake import Answer, Effect, Event, Role, State, Step, Te
 
 _BOTH = (True, False)
 
+_ADDRESS_FAILURES = (hs.Failure.ADDRESS_GONE, hs.Failure.ADDRESS_UNUSABLE, hs.Failure.ADDRESS_USED)
 VARIANTS = tuple(Terms(securable, key) for securable in _BOTH for key in _BOTH)
 
 
 def beginnings(terms: Terms) -> list[Step]:
-    """Both roles' first steps; the initiator's agent of before version 7 makes the joiner wait."""
-    return [hs.invite(terms), hs.join(terms, send_early=True), hs.join(terms, send_early=False)]
+    """Every role's first steps; the initiator's agent of before version 7 makes the joiner wait."""
+    return [
+        hs.invite(terms),
+        hs.request(terms, address_known=True),
+        hs.request(terms, address_known=False),
+        hs.join(terms, send_early=True),
+        hs.join(terms, send_early=False),
+        hs.publish(),
+    ]
 
 
 def events() -> list[Event]:
@@ -40,6 +48,9 @@ def events() -> list[Event]:
         hs.HelloReceived(sender_key=False),
         hs.PeerReady(),
         hs.ReadyRefused(),
+        hs.AddressRead(),
+        *(hs.AddressRefused(reason) for reason in _ADDRESS_FAILURES),
+        hs.RequestAccepted(),
         hs.DeleteRequested(),
     ]
 
@@ -81,7 +92,7 @@ the user can delete the connection, which removes its queue from the relay; a fa
 
 
 def markdown() -> str:
-    """The page with both roles' tables."""
+    """The page with every role's table."""
     return "\n".join([_HEADER, *(_table(role) for role in Role)])
 
 
@@ -98,10 +109,14 @@ def _table(role: Role) -> str:
             continue
         row = (_describe(state), _describe(event), _describe(after), "; ".join(map(_describe, effects)) or "none")
         rows.setdefault(row, {})[_variant(state)] = None
-    lines = [f"## The {role}\n", "| state | event | next | effects | variants |", "|---|---|---|---|---|"]
+    lines = [
+        f"## The {_TITLES.get(role, role)}\n",
+        "| state | event | next | effects | variants |",
+        "|---|---|---|---|---|",
+    ]
     ordered = sorted(rows.items(), key=lambda item: (_ORDER.index(item[0][0].split(" ")[0]), item[0]))
     lines += [f"| {' | '.join(row)} | {', '.join(sorted(variants))} |" for row, variants in ordered]
-    lines += ["", "Nothing changes:", ""]
+    lines += ["", "Nothing changes:", ""] if unchanged else []
     for name in sorted(unchanged, key=_ORDER.index):
         lines.append(f"- {name}: {', '.join(sorted(unchanged[name]))}")
     return "\n".join([*lines, ""])
@@ -112,6 +127,9 @@ _ORDER = [
     for cls in (
         hs.Inviting,
         hs.Invited,
+        hs.Preparing,
+        hs.Requesting,
+        hs.Requested,
         hs.Answering,
         hs.Joining,
         hs.Confirming,
@@ -119,11 +137,18 @@ _ORDER = [
         hs.SecuringReply,
         hs.AwaitingReady,
         hs.Connected,
+        hs.Publishing,
+        hs.Published,
     )
 ]
 
 
+_TITLES = {Role.OWNER: "owner of a contact address"}
+
+
 def _variant(state: State) -> str:
+    if hs.role(state) is Role.OWNER:
+        return "none"
     early = getattr(state, "send_early", True)
     return f"{state.terms.variant}" if early else f"{state.terms.variant} (agent below 7)"
 
@@ -137,6 +162,8 @@ _WORDS = {
     "receive_queue_made": "own queue made",
     "receive_queue_ready": "confirmation may go",
     "receive_queue_keyed": "own queue keyed",
+    "address_known": "address known",
+    "queue_made": "own queue made",
     "key_beside": "KEY beside the confirmation",
     "sender_key": "with a key",
     "reply_key_ours": "reply key ours",

@@ -16,7 +16,8 @@ from tests.cli.terminal import Terminal
 
 COMMANDS = (
     "invite", "connect", "chat", "send", "reply", "edit", "retract", "react", "listen", "history",
-    "contacts", "status", "rename", "verify", "delete",
+    "contacts", "status", "rename", "verify", "delete", "requests", "accept", "reject",
+    "address create", "address show", "address delete",
     "demo", "doctor", "man", "profile show", "profile set", "profile list", "profile switch", "export", "import",
     "server list", "server add",
     "server remove", "server use", "relay run", "relay start", "relay stop", "relay status",

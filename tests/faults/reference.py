@@ -20,6 +20,7 @@ from smpchat.agent.envelope import (
     Confirmation,
     ConnInfo,
     ConnInfoReply,
+    InvitationEnvelope,
     MessageEnvelope,
     NumberedMessage,
     QueueAdd,
@@ -33,7 +34,7 @@ from smpchat.agent.envelope import (
     agent_envelope,
     agent_message,
 )
-from smpchat.agent.links import InvitationLink, format_link, parse_link
+from smpchat.agent.links import ContactLink, InvitationLink, LinkScheme, format_link, parse_link
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueAddress, QueueInfo, QueueURI
 from smpchat.client.connect import open_session
 from smpchat.client.session import DirectSession, ServerSession
@@ -108,12 +109,14 @@ class ReferencePeer:
     Attributes:
         arrived: Everything that opened, in order; copies are dropped.
         unopened: How many messages the ratchet could not open.
+        requests: What came to its address, copies included.
         reading: While it is not set, the peer reads nothing.
     """
 
     def __init__(self, name: str, relays: list[MemoryRelay], kem: KEMProvider | None = None) -> None:
         self.entropy = SeededEntropy(f"reference {name}")
         self.arrived: list[Arrived] = []
+        self.requests: list[InvitationEnvelope] = []
         self.unopened = 0
         self.info: bytes | None = None
         self.ratchet: Ratchet | None = None
@@ -137,6 +140,7 @@ class ReferencePeer:
         self._auth = Ed25519PrivateKey.generate(self.entropy)
         self._snd_e2e = X25519PrivateKey.generate(self.entropy)
         self._link: InvitationLink | None = None
+        self._invitation: str | None = None
 
     # -- queues -------------------------------------------------------------------------------------------------------
 
@@ -166,9 +170,12 @@ class ReferencePeer:
 
     async def make_queue(self, server: SMPServer) -> OwnQueue:
         """NEW, messaging mode."""
+        return await self._make_queue(server, QueueMode.MESSAGING)
+
+    async def _make_queue(self, server: SMPServer, mode: QueueMode) -> OwnQueue:
         session = await self._session(server)
         auth, dh = Ed25519PrivateKey.generate(self.entropy), X25519PrivateKey.generate(self.entropy)
-        new = New(auth.public(), dh.public(), queue=QueueRequest(QueueMode.MESSAGING))
+        new = New(auth.public(), dh.public(), queue=QueueRequest(mode))
         ids = await session.request(new, b"", auth)
         assert isinstance(ids, Ids)
         secret = dh.exchange(ids.server_dh_key)
@@ -222,6 +229,31 @@ class ReferencePeer:
         self._own_kem = self._propose() if with_kem else None
         e2e = self._keys.params_range(kem=self._own_kem.params if self._own_kem else None)
         return format_link(InvitationLink(VersionRange(2, self.agent_version), (uri,), e2e))
+
+    async def publish(self, server: SMPServer) -> str:
+        """A contact address of the peer's; what comes there is in ``requests``."""
+        queue = await self._make_queue(server, QueueMode.CONTACT)
+        uri = QueueURI(CLIENT_VERSIONS, server, queue.ids.snd_id, queue.e2e_key.public(), QueueMode.CONTACT)
+        return format_link(ContactLink(VersionRange(2, self.agent_version), (uri,)), LinkScheme.WEB)
+
+    async def ask(self, address: str, info: bytes, *, receive_at: SMPServer) -> None:
+        """NEW, and an invitation to it as an unsigned request; each time with another key."""
+        link = parse_link(address)
+        assert isinstance(link, ContactLink)
+        if self._invitation is None:
+            self._invitation = await self.invite(receive_at)
+        target, key = link.queues[0], X25519PrivateKey.generate(self.entropy)
+        envelope = InvitationEnvelope(self.agent_version, self._invitation.encode(), info)
+        body = seal_client_message(
+            4,
+            key.public(),
+            key.exchange(target.dh_key),
+            self.entropy.random(24),
+            ClientMessage(PHEmpty(), agent_envelope.encode(envelope)),
+            CONFIRMATION_PADDING,
+        )
+        session = await self._session(target.server)
+        await session.request(Send(True, body), target.sender_id)
 
     async def answer(self, info: bytes) -> None:
         """As initiator, on a confirmation: SKEY, and the hello with our profile."""
@@ -296,6 +328,12 @@ class ReferencePeer:
             await self.send(QueueContinue(queue.address))
             return
         envelope = client_msg_envelope.decode(message.body)
+        if envelope.sender_key is not None and queue.ids.queue_mode is QueueMode.CONTACT:
+            once = queue.e2e_key.exchange(envelope.sender_key)
+            request = agent_envelope.decode(open_client_message(once, envelope).body)
+            assert isinstance(request, InvitationEnvelope)
+            self.requests.append(request)
+            return
         if envelope.sender_key is not None:
             if queue.secret is not None:
                 return  # a repeated confirmation

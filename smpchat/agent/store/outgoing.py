@@ -20,6 +20,9 @@ class Kind(StrEnum):
     """What an outbox item does."""
 
     CREATE = "create"  # NEW
+    READ_ADDRESS = "read-address"  # LGET
+    UPDATE_ADDRESS = "update-address"  # LSET
+    REQUEST = "request"  # SEND
     SECURE_RECEIVE = "secure-receive"  # KEY
     SECURE_SEND = "secure-send"  # SKEY
     CONFIRMATION = "confirmation"  # SEND
@@ -33,7 +36,7 @@ class Kind(StrEnum):
 
 NUMBERED = frozenset({Kind.READY, Kind.MESSAGE, Kind.FAREWELL})
 """SENDs of what comes after confirmation and hello; their bodies are in the outbox."""
-SENDS = frozenset({Kind.CONFIRMATION, Kind.HELLO}) | NUMBERED
+SENDS = frozenset({Kind.REQUEST, Kind.CONFIRMATION, Kind.HELLO}) | NUMBERED
 
 
 class Priority(IntEnum):
@@ -49,8 +52,8 @@ class OutboxItem:
     """One command for a relay, to be repeated until it is answered.
 
     Attributes:
-        body: Body of a message or farewell, key of a KEY, or parameters of a NEW; confirmations and hellos are in
-            `first_message`.
+        body: Body of a message or farewell, key of a KEY, data of an LSET, or parameters of a NEW; requests,
+            confirmations and hellos are in `first_message`.
         signed: Whether the SEND is authorised.
         reference: The application's number of the message; None for the agent's own.
     """
@@ -165,12 +168,12 @@ def is_joining(tx: sqlite3.Connection) -> bool:
 
 
 def save_first_message(tx: sqlite3.Connection, connection_id: int, body: bytes) -> None:
-    """The sealed confirmation or hello: every try sends these bytes."""
+    """The sealed request, confirmation or hello: every try sends these bytes."""
     tx.execute("INSERT OR REPLACE INTO first_messages VALUES (?, ?)", (connection_id, body))
 
 
 def first_message(tx: sqlite3.Connection, connection_id: int) -> bytes:
-    """The sealed confirmation or hello. Raises `LookupError` once it is forgotten."""
+    """The sealed request, confirmation or hello. Raises `LookupError` once it is forgotten."""
     row = tx.execute("SELECT body FROM first_messages WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None:
         raise LookupError("the first message was forgotten")
@@ -183,6 +186,11 @@ def forget_first_message(tx: sqlite3.Connection, connection_id: int) -> None:
     tx.execute("DELETE FROM first_messages WHERE connection_id = ?", (connection_id,))
     query = "DELETE FROM outbox WHERE connection_id = ? AND kind IN (?, ?)"
     tx.execute(query, (connection_id, Kind.CONFIRMATION, Kind.HELLO))
+
+
+def drop_request(tx: sqlite3.Connection, connection_id: int) -> None:
+    """A contact request arrived: it is not to be sent any more."""
+    tx.execute("DELETE FROM outbox WHERE connection_id = ? AND kind = ?", (connection_id, Kind.REQUEST))
 
 
 def clear(tx: sqlite3.Connection, connection_id: int) -> list[int]:

@@ -131,4 +131,31 @@ AGENT_MIGRATIONS = (
         e2e_secret BLOB NOT NULL
     )
     """,
+    """
+    CREATE TABLE addresses (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        auto_accept INTEGER NOT NULL,
+        root_key BLOB NOT NULL,
+        user_data BLOB NOT NULL,
+        short_link TEXT,
+        fixed_data BLOB
+    );
+    CREATE TABLE received_requests (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        connection_id INTEGER NOT NULL REFERENCES addresses ON DELETE CASCADE,
+        request_id TEXT,
+        snd_id BLOB NOT NULL,
+        link TEXT NOT NULL,
+        info BLOB NOT NULL,
+        received_at REAL NOT NULL,
+        shown INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX received_requests_not_shown ON received_requests (id) WHERE shown = 0;
+    CREATE TABLE sent_requests (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        address_id BLOB,
+        info BLOB NOT NULL,
+        reference INTEGER
+    )
+    """,
 )

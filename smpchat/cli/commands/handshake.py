@@ -61,7 +61,8 @@ def _gap(environment: Environment) -> str:
     return "\n" if environment.redraws else ""
 
 
-def _unreachable(error: RelayDown | None, hint: str) -> CommandFailed:
+def unreachable(error: RelayDown | None, hint: str) -> CommandFailed:
+    """What a command ends with if no relay was reached in time."""
     return CommandFailed(ExitStatus.NETWORK, sentence(str(error or "the relay cannot be reached")), hint)
 
 
@@ -88,7 +89,7 @@ async def invite(
         if server is not None:
             service.use_servers([server])
         if not service.servers():
-            await _start_relay(environment)
+            await start_relay(environment)
         after = service.last_event()
         connection = service.invite(note, Variant(variant))
         waiting = environment.attended if wait is None else wait
@@ -119,7 +120,7 @@ class _Inviting:
                 await flush(self._service)
         if invitation is None:
             self._service.delete(str(self._connection))
-            raise _unreachable(down, "Start it with `smpchat relay start`, or choose another: `smpchat server use`.")
+            raise unreachable(down, "Start it with `smpchat relay start`, or choose another: `smpchat server use`.")
         if wait:
             self._explain(ended, down)
 
@@ -153,7 +154,7 @@ class _Inviting:
         """What came of the waiting."""
         still_valid = "The invitation stays valid: run `smpchat listen` to go on waiting."
         if ended is None and down is not None:
-            raise _unreachable(down, still_valid)
+            raise unreachable(down, still_valid)
         if ended is None:
             raise CommandFailed(ExitStatus.TIMEOUT, "Nobody used the link yet.", still_valid)
         qr_image(self._environment, self._connection).unlink(missing_ok=True)
@@ -173,7 +174,8 @@ class _Inviting:
         )
 
 
-async def _start_relay(environment: Environment) -> None:
+async def start_relay(environment: Environment) -> None:
+    """Start the embedded relay. Raises `CommandFailed`."""
     try:
         await environment.relay().start()
     except TransportError as error:
@@ -266,7 +268,7 @@ async def _connect(
                 f"{contact.alias} has not answered yet.",
                 "You can write already; run `smpchat listen` to see the answer.",
             )
-        raise _unreachable(
+        raise unreachable(
             down, "The join and its texts are kept, and tried again by the next command that goes online."
         )
 

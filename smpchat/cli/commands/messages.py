@@ -134,6 +134,9 @@ async def _show_news(
     A message counts as shown once its handler is done with it and its line is flushed: what fails in between, or a
     crash, repeats it, and none is ever skipped.
     """
+    for request in service.unshown_requests():
+        views.show_request(environment, request)
+        service.mark_request_shown(request.id)
     for contact in service.unshown_contacts():
         views.show_view(environment, service.contact(contact.alias))
         service.mark_profile_shown(contact.id)
@@ -197,7 +200,7 @@ def _show_event(environment: Environment, event: events.ChatEvent) -> None:
             views.show_status(environment, event)
         case events.Notice():
             views.show_notice(environment, event)
-        case events.ContactChanged() | events.MessageAdded() | events.MessageChanged():
+        case events.ContactChanged() | events.MessageAdded() | events.MessageChanged() | events.RequestReceived():
             pass  # printed from the store, which knows what was shown before
 
 

@@ -90,6 +90,10 @@ def _show_all(environment: Environment, service: ChatService, found: Status) -> 
                 note = f" for {printable(invitation.note)}" if invitation.note else ""
                 environment.show(f"Invitation {invitation.connection}{note}, not used yet:\n")
             views.show_invitation(environment, invitation, views.own_alias(service))
+    if found.address is not None and found.address.link:
+        if not environment.json:
+            environment.show("Your address:\n")
+        views.show_address(environment, found.address, views.own_alias(service))
     for state in found.connections:
         if environment.json or state.connection not in waiting:
             views.show_state(environment, state)

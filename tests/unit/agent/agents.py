@@ -10,11 +10,13 @@ from pathlib import Path
 from smpchat.agent import connection, outbox, receiver
 from smpchat.agent.context import Context
 from smpchat.agent.delivery import Integrity
+from smpchat.agent.errors import EnvelopeRefused
 from smpchat.agent.handshake import Terms
 from smpchat.agent.links import InvitationLink, parse_link
 from smpchat.agent.outbox import Verdict
 from smpchat.agent.receiver import Received
 from smpchat.agent.store import connections, outgoing
+from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.outgoing import SENDS, Kind, OutboxItem
@@ -22,9 +24,10 @@ from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.crypto.kem import KEMProvider
 from smpchat.crypto.keys import X25519PrivateKey
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import Ids, QueueMode, Send
+from smpchat.protocol.commands import BrokerMessage, Ids, LGet, New, QueueMode, Send
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.messages import QuotaMarker, RcvMessage, seal_message
+from smpchat.protocol.version import SMP_VERSIONS
 from smpchat.testing.entropy import SeededEntropy
 
 INSTANT = Terms(sender_securable=True, reply_key=True)
@@ -39,6 +42,8 @@ class Recorder:
 
     told: list[tuple[str, object]] = field(default_factory=list)
     receipts: bool = True
+    same_as: str | None = None
+    """Id of every contact request."""
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
         return b'{"info":true}'
@@ -67,21 +72,49 @@ class Recorder:
     def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
         self.told.append(("notice", sentence))
 
+    def request_id(self, info: bytes) -> str | None:
+        if not info.startswith(b"{"):
+            raise EnvelopeRefused("no request")
+        return self.same_as
+
+    def request_received(self, tx: sqlite3.Connection, request: ReceivedRequest) -> None:
+        self.told.append(("request", request))
+
+    def request_accepted(self, tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest) -> None:
+        self.told.append(("accepted", connection_id))
+
     def all(self, kind: str) -> list[object]:
         return [what for which, what in self.told if which == kind]
 
 
 class Agent:
-    """One profile with at most one connection. ``messaging``: its relay lets senders secure queues."""
+    """One profile, looked at through one connection of it.
 
-    def __init__(self, name: str, folder: Path, kem: KEMProvider | None = None, *, messaging: bool = True) -> None:
+    Args:
+        messaging: Its relay lets senders secure queues.
+        version: SMP version that its relay speaks.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        kem: KEMProvider | None = None,
+        *,
+        messaging: bool = True,
+        version: int = SMP_VERSIONS.maximum,
+    ) -> None:
         self.messaging = messaging
+        self.version = version
         self.entropy = SeededEntropy(name)
         folder.mkdir(parents=True, exist_ok=True)
         self.database = Database(folder / f"{name}.db", {"agent": AGENT_MIGRATIONS})
         self.application = Recorder()
         self.context = Context(self.application, self.entropy, lambda: NOW, kem)
         self.id = 0
+        self.news: list[New] = []
+        self.lnk: BrokerMessage | None = None
+        """What relays answer to LGET."""
 
     @property
     def tx(self) -> sqlite3.Connection:
@@ -144,17 +177,30 @@ class Agent:
             self.do(lambda tx, context: outbox.reached(tx, context, item))
             return []
         request = outbox.request(self.tx, item)
-        self.do(lambda tx, context: outbox.accepted(tx, context, item, request.entity_id))
+        answer = self.lnk if isinstance(request.command, LGet) else None
+        self.do(lambda tx, context: outbox.accepted(tx, context, item, request.entity_id, answer))
         return [request.command.body] if isinstance(request.command, Send) else []
 
     def _create(self, item: OutboxItem) -> None:
         with self.database.transaction() as tx:
-            creation = outbox.prepare_creation(tx, self.entropy, item)
+            creation = outbox.prepare_creation(tx, self.context, item, RELAY, self.version)
             server_key = X25519PrivateKey.generate(self.entropy)
             mode = QueueMode.MESSAGING if creation.messaging and self.messaging else None
-            ids = Ids(self.entropy.random(24), self.entropy.random(24), server_key.public(), queue_mode=mode)
             keyed = creation.reply_key is not None
-            outbox.created(tx, self.context, item, creation, RELAY, 18, ids, keyed=keyed)
+            command = creation.request(self.version, keyed=keyed, password=None).command
+            assert isinstance(command, New)
+            self.news.append(command)
+            link = command.queue.link if command.queue else None
+            if command.queue is not None and command.queue.mode is QueueMode.CONTACT:
+                mode = QueueMode.CONTACT
+            ids = Ids(
+                self.entropy.random(24),
+                link.sender_id if link else self.entropy.random(24),
+                server_key.public(),
+                queue_mode=mode,
+                link_id=link.link_id if link else None,
+            )
+            outbox.created(tx, self.context, item, creation, RELAY, self.version, ids, keyed=keyed)
 
     def refuse(self, code: ErrorCode = ErrorCode.AUTH) -> Verdict:
         """The first SEND in the outbox is answered with an error."""

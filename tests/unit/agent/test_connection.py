@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent import connection, handshake
+from smpchat.agent import connection, contact_address, handshake
 from smpchat.agent.envelope import UserMessage
 from smpchat.agent.errors import AgentError, IncompatibleVersion, LinkJoinedError, OwnLinkError
 from smpchat.agent.resync import Required
-from smpchat.agent.store import connections, kem_spares, outgoing, ratchets, resyncs
+from smpchat.agent.store import addresses, connections, kem_spares, outgoing, ratchets, resyncs
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.outgoing import Kind
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
@@ -142,4 +142,5 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -
     [found] = connections.load_all(database.connection)
     assert not found.pq_support
     assert connection.max_body(database.connection, found.id) == 15_602
+    assert (contact_address.current(database.connection), addresses.requests(database.connection)) == (None, [])
     database.close()

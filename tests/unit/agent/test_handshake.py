@@ -227,6 +227,85 @@ class TestInitiator:
         assert hs.connection_state(step(state, hs.HelloAccepted())[0]) is ConnectionState.CONNECTED
 
 
+class TestRequester:
+    """Whoever uses a contact address: the initiator of a connection that the address's owner joins."""
+
+    def test_with_a_full_link(self) -> None:
+        state, effects = run(hs.request(INSTANT, address_known=True), hs.ReceiveQueueCreated(messaging=True))
+        assert effects == [hs.CreateReceiveQueue(messaging=True, keyed=False), hs.SendRequest()]
+        assert (hs.connection_state(state), hs.reached_step(state)) == (ConnectionState.JOINING, 1)
+        state, effects = run((state, ()), hs.RequestAccepted())
+        assert (hs.connection_state(state), hs.reached_step(state), effects) == (ConnectionState.READY, 2, [])
+        assert (hs.variant(state), hs.may_send(state), hs.role(state)) == (None, False, Role.INITIATOR)
+
+    @pytest.mark.parametrize("read_first", [True, False])
+    def test_a_short_link_is_read_while_the_queue_is_made(self, read_first: bool) -> None:
+        start = hs.request(INSTANT, address_known=False)
+        events: list[hs.Event] = [hs.ReceiveQueueCreated(messaging=True), hs.AddressRead()]
+        state, effects = run(start, *(reversed(events) if read_first else events))
+        assert effects == [
+            hs.ReadAddress(),
+            hs.CreateReceiveQueue(messaging=True, keyed=False),
+            hs.SendRequest(),
+        ]
+        assert state == hs.Requesting(INSTANT)
+
+    @pytest.mark.parametrize("accepted", [True, False])
+    def test_the_owners_confirmation_is_answered_like_any_other_even_before_ok(self, accepted: bool) -> None:
+        start = hs.request(INSTANT, address_known=True)
+        events: list[hs.Event] = [hs.ReceiveQueueCreated(messaging=True), *([hs.RequestAccepted()] * accepted)]
+        confirmation = hs.ConfirmationReceived(Answer.SECURED, sender_key=False, securable=True, reply_key_ours=True)
+        state, effects = run(start, *events, confirmation)
+        assert (state, effects[-1]) == (hs.Answering(INSTANT, Answer.SECURED, True), hs.SendHello(signed=True))
+        assert hs.variant(state) is Variant.INSTANT
+
+    def test_an_app_takes_the_older_path_and_an_older_relay_makes_it_three_step(self) -> None:
+        asked, _ = run(hs.request(INSTANT, address_known=True), hs.ReceiveQueueCreated(messaging=False))
+        assert asked.terms == THREE_STEP
+        answer = hs.ConfirmationReceived(Answer.REPLY, sender_key=True, securable=True)
+        state, effects = step(asked, answer)
+        assert state.terms == STANDARD
+        assert effects == (
+            hs.SecureReceiveQueue(KeyChoice.PEER, before_sending=True),
+            hs.SecureSendQueue(),
+            hs.SendHello(signed=True),
+        )
+
+    def test_a_link_changed_on_its_way_is_noticed(self) -> None:
+        state, _ = run(hs.request(INSTANT, address_known=True), hs.ReceiveQueueCreated(messaging=True))
+        answer = hs.ConfirmationReceived(Answer.SECURED, sender_key=False, securable=True, reply_key_ours=False)
+        assert step(state, answer)[0] == hs.Failed(Role.INITIATOR, INSTANT, Failure.REPLY_REFUSED)
+
+    @pytest.mark.parametrize("events", [(), (hs.ReceiveQueueCreated(messaging=True),)])
+    def test_an_address_that_cannot_be_read_ends_it(self, events: tuple[hs.Event, ...]) -> None:
+        start = hs.request(INSTANT, address_known=False)
+        state, effects = run(start, *events, hs.AddressRefused(Failure.ADDRESS_UNUSABLE))
+        assert state == hs.Failed(Role.INITIATOR, INSTANT, Failure.ADDRESS_UNUSABLE)
+        assert effects[-1] == hs.DeleteReceiveQueue()
+        assert step(state, hs.ReceiveQueueCreated(messaging=True)) == (state, (hs.DeleteReceiveQueue(),))
+
+    def test_a_refused_request_ends_it(self) -> None:
+        state, _ = run(hs.request(INSTANT, address_known=True), hs.ReceiveQueueCreated(messaging=True))
+        state, effects = step(state, hs.AddressRefused(Failure.ADDRESS_GONE))
+        assert state == hs.Failed(Role.INITIATOR, INSTANT, Failure.ADDRESS_GONE)
+        assert effects == (hs.DeleteReceiveQueue(),)
+
+    @pytest.mark.parametrize("event", [hs.RequestAccepted(), hs.AddressRefused(Failure.ADDRESS_GONE), hs.AddressRead()])
+    def test_what_cannot_happen_once_the_address_has_answered(self, event: hs.Event) -> None:
+        state, _ = run(
+            hs.request(INSTANT, address_known=True), hs.ReceiveQueueCreated(messaging=True), hs.RequestAccepted()
+        )
+        with pytest.raises(UnexpectedEvent):
+            step(state, event)
+
+
+def test_an_address_is_published_and_takes_nothing_but_requests() -> None:
+    state, effects = run(hs.publish(), hs.ReceiveQueueCreated(messaging=False))
+    assert (effects, hs.role(state), hs.variant(state)) == ([hs.CreateAddressQueue()], Role.OWNER, None)
+    with pytest.raises(UnexpectedEvent):
+        step(state, hs.ConfirmationReceived(Answer.REPLY, sender_key=True, securable=True))
+
+
 def test_every_kind_of_state_is_reached_and_survives_the_store() -> None:
     states = reachable()
     assert {type(state) for state in states} == set(typing.get_args(hs.State))

@@ -17,6 +17,7 @@ from smpchat.chat.message import (
     ReactionChange,
     TextMessage,
     UnsupportedEvent,
+    decode_contact_request,
     decode_messages,
     encode_contact_deleted,
     encode_contact_request,
@@ -28,6 +29,8 @@ from smpchat.chat.message import (
     quotation,
 )
 from smpchat.chat.profile import Profile
+from smpchat.chat.wire import CHAT_VERSIONS, compress_body
+from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import VersionRange
 
 ID, OTHER = "aWQ=", "b3RoZXI="
@@ -43,6 +46,10 @@ def event(name: str, params: dict[str, Any], **more: Any) -> ChatEvent:
     [
         (encode_profile(Profile("Alice", "Alice Liddell")), ProfileInfo(Profile("Alice", "Alice Liddell"))),
         (encode_contact_request(Profile("Bob"), OTHER), ContactRequest(Profile("Bob"), OTHER)),
+        (
+            encode_contact_request(Profile("Bob"), OTHER, "hello", ID),
+            ContactRequest(Profile("Bob"), OTHER, "hello", ID),
+        ),
         (encode_text("hello\n\x1b\u202e", ID), TextMessage("hello\n\x1b\u202e", ID)),
         (encode_update(MessageUpdate(OTHER, "bye"), ID), MessageUpdate(OTHER, "bye")),
         (encode_update(MessageUpdate(OTHER, "bye", live=True), ID), MessageUpdate(OTHER, "bye", live=True)),
@@ -127,6 +134,38 @@ def test_a_request_may_bring_a_text() -> None:
         "content": {"type": "text", "text": "please"},
     }
     assert event("x.contact", params) == ContactRequest(Profile("Bob"), "cmVx", "please")
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        (encode_contact_request(Profile("Bob"), OTHER), ContactRequest(Profile("Bob"), OTHER)),
+        (encode_profile(Profile("Bob")), ContactRequest(Profile("Bob"), None)),
+        (compress_body(encode_contact_request(Profile("Bob"), OTHER)), ContactRequest(Profile("Bob"), OTHER)),
+    ],
+    ids=["x.contact", "x.info", "compressed"],
+)
+def test_who_asks_to_be_a_contact(info: bytes, expected: ContactRequest) -> None:
+    assert decode_contact_request(info) == (expected, CHAT_VERSIONS)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        b"",
+        b"hello",
+        b"{}",
+        b"[]",
+        b"F",
+        encode_text("hello", ID),
+        b'{"event":"x.contact","params":{}}',
+        b'{"event":"x.contact","params":{"profile":{"displayName":""}}}',
+        b'{"event":"x.info","params":{"profile":{"fullName":"Bob"}}}',
+    ],
+)
+def test_what_is_no_contact_request(info: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode_contact_request(info)
 
 
 def test_halves_of_surrogate_pairs_never_get_through() -> None:

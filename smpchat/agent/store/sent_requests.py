@@ -1,0 +1,66 @@
+"""Requests of ours to the contact addresses of others."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class SentRequest:
+    """A request by which we ask to be connected.
+
+    Attributes:
+        address_id: Sender id of the address's queue; None while only its short link is known.
+        info: Connection info that goes with it; empty once the request is sealed.
+        reference: The application's number of the text in it, if there is one, until its fate is known.
+    """
+
+    connection_id: int
+    address_id: bytes | None
+    info: bytes = field(repr=False)
+    reference: int | None
+
+
+def insert(tx: sqlite3.Connection, request: SentRequest) -> None:
+    """A new request, whose connection exists."""
+    tx.execute(
+        "INSERT INTO sent_requests VALUES (?, ?, ?, ?)",
+        (request.connection_id, request.address_id, request.info, request.reference),
+    )
+
+
+def load(tx: sqlite3.Connection, connection_id: int) -> SentRequest | None:
+    """The request that this connection began with."""
+    row = tx.execute("SELECT * FROM sent_requests WHERE connection_id = ?", (connection_id,)).fetchone()
+    return SentRequest(*row) if row else None
+
+
+def find_by_address(tx: sqlite3.Connection, address_id: bytes) -> int | None:
+    """The connection that was asked for at this address."""
+    row = tx.execute("SELECT connection_id FROM sent_requests WHERE address_id = ?", (address_id,)).fetchone()
+    return row["connection_id"] if row else None
+
+
+def save_address(tx: sqlite3.Connection, connection_id: int, address_id: bytes) -> None:
+    """The short link was read: this is the address's queue."""
+    tx.execute("UPDATE sent_requests SET address_id = ? WHERE connection_id = ?", (address_id, connection_id))
+
+
+def save_info(tx: sqlite3.Connection, connection_id: int, info: bytes, reference: int | None) -> None:
+    """What the request is to say."""
+    tx.execute(
+        "UPDATE sent_requests SET info = ?, reference = ? WHERE connection_id = ?", (info, reference, connection_id)
+    )
+
+
+def sealed(tx: sqlite3.Connection, connection_id: int) -> None:
+    """The request is sealed: what it says is not needed any more."""
+    tx.execute("UPDATE sent_requests SET info = x'' WHERE connection_id = ?", (connection_id,))
+
+
+def take_reference(tx: sqlite3.Connection, connection_id: int) -> int | None:
+    """The number of the text in the request, whose fate is known now; a second time there is none."""
+    request = load(tx, connection_id)
+    tx.execute("UPDATE sent_requests SET reference = NULL WHERE connection_id = ?", (connection_id,))
+    return request.reference if request else None

@@ -1,0 +1,196 @@
+"""Meeting through a contact address, with a crash at every commit of either side and a fault at every command.
+
+The owner is away when the request is sent, and the requester is away when it is accepted; in the end there is one
+contact on each side, and the same transcript.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from smpchat.agent.handshake import ConnectionState, Variant
+from smpchat.chat.service import ChatService
+from smpchat.chat.store import MessageStatus
+from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.testing.entropy import SeededEntropy
+from smpchat.testing.kem import HashKEM
+from smpchat.testing.loop import run_jumping
+from smpchat.testing.relay import Fault, FaultKind, MemoryRelay
+from tests.faults.people import START, CrashPlan, Person
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How two people meet through an address."""
+
+    name: str
+    auto_accept: bool
+    short: bool
+    variant: Variant = Variant.INSTANT
+    versions: VersionRange = SMP_VERSIONS
+    extensions: bool = True
+    pq: bool = False
+
+
+SETTINGS = [
+    Setting("accepted-by-the-owner", auto_accept=False, short=True, pq=True),
+    Setting("accepted-at-once", auto_accept=True, short=True),
+    Setting("full-link", auto_accept=False, short=False, extensions=False),
+    Setting("before-short-links", auto_accept=True, short=False, versions=VersionRange(6, 14)),
+    Setting(
+        "before-queue-modes", auto_accept=False, short=False, variant=Variant.THREE_STEP, versions=VersionRange(6, 8)
+    ),
+]
+
+TRANSCRIPT = {
+    "alice": [
+        ("bob", "received", "one", "received"),
+        ("bob", "received", "two", "received"),
+        ("bob", "sent", "three", "delivered"),
+    ],
+    "bob": [
+        ("alice", "sent", "one", "sent"),  # with the request: the relay had it, and nothing confirms it
+        ("alice", "sent", "two", "delivered"),
+        ("alice", "received", "three", "received"),
+    ],
+}
+
+
+@dataclass
+class Outcome:
+    """What a run left behind."""
+
+    transcripts: dict[str, list[tuple[str, str, str, str]]]
+    states: tuple[str, str]
+    variants: tuple[str | None, str | None]
+    pq: tuple[bool, bool]
+    waiting: int
+    commits: dict[str, int]
+    commands: int
+
+
+def converse(
+    folder: Path, setting: Setting, *, plans: dict[str, CrashPlan] | None = None, faults: Sequence[Fault] = ()
+) -> Outcome:
+    """Alice has an address; Bob asks and writes; Alice accepts and answers: each while the other is away."""
+    plans = plans or {}
+
+    async def main() -> Outcome:
+        relay = MemoryRelay(
+            SeededEntropy("relay"), lambda: START, versions=setting.versions, extensions=setting.extensions
+        )
+        relay.faults = list(faults)
+        kem = HashKEM() if setting.pq else None
+        alice, bob = (
+            Person(name, folder / name, [relay], home=relay, plan=plans.get(name, CrashPlan()), kem=kem)
+            for name in ("alice", "bob")
+        )
+        while alice.service.address() is None:
+            await alice.do(lambda service: service.create_address(auto_accept=setting.auto_accept))
+        async with alice.online():
+            await alice.until(lambda service: link_of(service, short=setting.short) is not None)
+            await alice.until(lambda service: service.is_idle())
+        link = link_of(alice.service, short=setting.short)
+        assert link is not None
+        while not bob.service.contacts():
+            await bob.do(lambda service: service.connect(link, "alice", ["one", "two"]))
+        async with bob.online():
+            await bob.until(lambda service: service.contact("alice").state.state == ConnectionState.READY)
+            assert (bob.state_of("alice").step, bob.state_of("alice").variant) == (2, None)
+            await bob.until(lambda service: service.is_idle())
+        async with alice.online():
+            if not setting.auto_accept:
+                await alice.until(lambda service: bool(service.requests()))
+            while not alice.service.contacts():
+                if setting.auto_accept:
+                    await alice.until(lambda service: bool(service.contacts()))
+                else:
+                    await alice.do(lambda service: service.accept("bob"))
+            while not any(message.text == "three" for message in alice.service.history("bob")):
+                await alice.do(lambda service: service.send("bob", "three"))
+            await alice.until(lambda service: service.contact("bob").state.state != ConnectionState.JOINING)
+            await alice.until(lambda service: service.is_idle())
+        async with bob.online():
+            await bob.until(lambda service: service.contact("alice").contact.profile is not None)
+            await bob.until(lambda service: service.is_idle())
+            async with alice.online():
+                await bob.until(lambda service: service.contact("alice").contact.unread == 1)
+                await alice.until(lambda service: service.contact("bob").contact.unread == 2)
+                await alice.until(everything_arrived)
+                await bob.until(everything_arrived)
+                for person in (alice, bob):
+                    await person.until(lambda service: service.contacts()[0].state.state == ConnectionState.CONNECTED)
+                    await person.until(lambda service: service.is_idle())
+        await relay.stop()
+        outcome = Outcome(
+            transcripts={p.name: sorted(p.transcript(), key=_order) for p in (alice, bob)},
+            states=(alice.state_of("bob").state, bob.state_of("alice").state),
+            variants=(alice.state_of("bob").variant, bob.state_of("alice").variant),
+            pq=(alice.service.contact("bob").pq, bob.service.contact("alice").pq),
+            waiting=len(alice.service.requests()),
+            commits={p.name: p.plan.commits for p in (alice, bob)},
+            commands=len(relay.commands),
+        )
+        for person in (alice, bob):
+            person.service.close()
+        return outcome
+
+    return run_jumping(main)
+
+
+def link_of(service: ChatService, *, short: bool) -> str | None:
+    address = service.address()
+    return None if address is None else address.short_link if short else address.link
+
+
+def everything_arrived(service: ChatService) -> bool:
+    return all(
+        message.status is not MessageStatus.PENDING
+        and (message.text == "one" or message.status is not MessageStatus.SENT)
+        for view in service.contacts()
+        for message in service.history(view.alias)
+    )
+
+
+def _order(line: tuple[str, str, str, str]) -> int:
+    """Two directions may interleave either way."""
+    return 0 if line[2] in ("one", "two") else 1
+
+
+def check(outcome: Outcome, setting: Setting) -> None:
+    assert outcome.transcripts == TRANSCRIPT
+    assert outcome.states == (ConnectionState.CONNECTED, ConnectionState.CONNECTED)
+    assert outcome.variants == (setting.variant, setting.variant)
+    assert outcome.pq == (setting.pq, setting.pq)
+    assert outcome.waiting == 0
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_without_faults(tmp_path: Path, setting: Setting) -> None:
+    check(converse(tmp_path, setting), setting)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before-commit", "after-commit"])
+@pytest.mark.parametrize("name", ["alice", "bob"])
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_a_crash_at_each_commit(tmp_path: Path, setting: Setting, name: str, after: bool) -> None:
+    for at in itertools.count(1):
+        outcome = converse(tmp_path / str(at), setting, plans={name: CrashPlan((at, after))})
+        check(outcome, setting)
+        if outcome.commits[name] < at:
+            break
+
+
+@pytest.mark.parametrize("kind", FaultKind, ids=lambda kind: kind.name.lower().replace("_", "-"))
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_a_fault_at_each_command(tmp_path: Path, setting: Setting, kind: FaultKind) -> None:
+    for at in itertools.count(1):
+        outcome = converse(tmp_path / str(at), setting, faults=[Fault(at, kind)])
+        check(outcome, setting)
+        if outcome.commands < at:
+            break
