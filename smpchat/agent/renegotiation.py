@@ -28,12 +28,12 @@ log = logging.getLogger("smpchat.agent")
 
 NOTICES = {
     Notice.ALLOWED: (
-        "A message from your contact could not be decrypted and is lost. If that happens again, re-synchronise the"
-        " encryption with this contact."
+        "A message from your contact could not be decrypted and is lost. If that happens again, negotiate the"
+        " encryption with this contact anew: `smpchat resync`."
     ),
     Notice.REQUIRED: (
         "Messages from your contact can no longer be decrypted: one of you may have restored an old copy of the data."
-        " Re-synchronise the encryption with this contact; until then what you write waits."
+        " Negotiate the encryption anew with `smpchat resync`; until then what you write waits."
     ),
     Notice.NEW_CODE: (
         "The encryption with your contact was negotiated anew, so the security code has changed. Compare it again if"

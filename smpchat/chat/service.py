@@ -325,6 +325,18 @@ class ChatService:
             raise CodeDiffers(own.contact)
         return Verification(own.contact, own.code, verified=True)
 
+    def resync(self, who: str) -> Contact:
+        """Negotiate the encryption with a contact anew: what is written meanwhile waits, and the security code changes.
+
+        Raises:
+            UnknownContact: No contact under that name.
+            AgentError: The connection is not made yet, or the contact was asked already and has not answered.
+        """
+        with self.database.transaction() as tx:
+            contact = store.contact(tx, who)
+            agent.resync(tx, self.context, contact.connection_id)
+            return contact
+
     def delete(self, who: str) -> int:
         """Delete a contact with its messages, or cancel an invitation by its note, number or link.
 

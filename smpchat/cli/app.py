@@ -427,6 +427,14 @@ def verify(
 
 
 @app.command(rich_help_panel=PEOPLE)
+def resync(context: typer.Context, who: str = _WHO) -> None:
+    """Negotiate encryption anew where messages can't be read. Example: smpchat resync bob"""
+    from smpchat.cli.commands import people
+
+    _run(context, lambda env: people.resync(env, who))
+
+
+@app.command(rich_help_panel=PEOPLE)
 def delete(
     context: typer.Context,
     who: str = typer.Argument(metavar="WHO", help="An alias, or the note, number or link of an invitation."),

@@ -122,7 +122,7 @@ TYPES = (
     ObjectType(
         "contact",
         "A person to write to.",
-        "`contacts`, `accept`, `rename`, `listen`",
+        "`contacts`, `accept`, `rename`, `resync`, `listen`",
         (
             _text("alias", "what commands call the contact"),
             Field(

@@ -16,7 +16,7 @@ from tests.cli.terminal import Terminal
 
 COMMANDS = (
     "invite", "connect", "chat", "send", "reply", "edit", "retract", "react", "listen", "history",
-    "contacts", "status", "rename", "verify", "delete", "requests", "accept", "reject",
+    "contacts", "status", "rename", "verify", "resync", "delete", "requests", "accept", "reject",
     "address create", "address show", "address delete",
     "demo", "doctor", "man", "profile show", "profile set", "profile list", "profile switch", "export", "import",
     "server list", "server add",
@@ -211,6 +211,7 @@ def test_the_default_profile_has_the_users_name(smpchat: Terminal) -> None:
         (["status", "nobody"], 1),
         (["rename", "nobody", "x"], 1),
         (["verify", "nobody"], 1),
+        (["resync", "nobody"], 1),
         (["delete", "nobody"], 1),
         (["server", "add", "smp://nonsense"], 1),
         (["chat"], 1),

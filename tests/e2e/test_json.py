@@ -39,7 +39,7 @@ class Script:
 
     def __call__(self, profile: str, *arguments: str, code: int | None = 0, stdin: str | None = None) -> Result:
         """Run a command if this program has it."""
-        name = " ".join(arguments[:2]) if arguments[0] in ("profile", "server", "relay") else arguments[0]
+        name = " ".join(arguments[:2]) if arguments[0] in ("profile", "server", "relay", "address") else arguments[0]
         if name not in commands():
             return Result(0, [], "")
         result = self._run(profile, arguments, stdin)
@@ -89,12 +89,22 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path) -> 
         run("alice", "contacts")
         run("alice", "status", "bob")
         run("alice", "verify", "bob")
+        run("alice", "resync", "bob")
         run("alice", "rename", "bob", "robert")
         run("alice", "export", str(tmp_path / "file"), "--passphrase-file", str(secret))
         run("anna", "import", str(tmp_path / "file"), "--passphrase-file", str(secret))
         run("bob", "delete", "alice")
         run("alice", "listen", "--timeout", "1")
         run("alice", "contacts")
+        run("alice", "address", "create")
+        address = run("alice", "address", "show").of("address")[0]["link"]
+        for name in ("carol", "dave"):
+            run(name, "connect", address, "--alias", "alice", "-m", "hello")
+        while len(requests := run("alice", "requests").of("request")) < 2:
+            run("alice", "listen", "--timeout", "1")
+        run("alice", "accept", str(requests[0]["id"]))
+        run("alice", "reject", str(requests[1]["id"]))
+        run("alice", "address", "delete")
         run("alice", "server", "test", code=None)
         run("alice", "doctor", code=None)
 

@@ -1,4 +1,4 @@
-"""``contacts``, ``status``, ``rename``, ``verify``, ``delete`` and ``profile``.
+"""``contacts``, ``status``, ``rename``, ``verify``, ``resync``, ``delete`` and ``profile``.
 
 Most only read: what goes online, and the relay, are imported by the few that need them.
 """
@@ -129,6 +129,22 @@ def verify(environment: Environment, who: str, code: str | None) -> int:
             "verification",
             {"contact": found.contact, "code": found.code, "verified": found.verified},
             views.verification_lines(found, asked=code is None, command=f"smpchat verify {shlex.quote(who)} CODE"),
+        )
+        return ExitStatus.OK
+
+
+async def resync(environment: Environment, who: str) -> int:
+    """Negotiate the encryption with a contact anew."""
+    from smpchat.chat.online import online
+    from smpchat.cli.waiting import flush
+
+    with closing(environment.open()) as service:
+        contact = service.resync(who)
+        async with online(service, environment.relay()):
+            await flush(service)
+        views.show_view(environment, service.contact(contact.alias))
+        environment.notice(
+            "Asked for new keys. What you write waits until their app answers; then the security code is another one."
         )
         return ExitStatus.OK
 
