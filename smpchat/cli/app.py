@@ -748,6 +748,34 @@ def relay_stats(context: typer.Context) -> None:
     _run(context, relay.stats)
 
 
+@relay_app.command("rotate-certificate")
+def relay_rotate(context: typer.Context) -> None:
+    """Make a new online certificate; the address stays. Example: smpchat relay rotate-certificate"""
+    from smpchat.cli.commands import relay
+
+    _run(context, relay.rotate_certificate)
+
+
+@relay_app.command("backup")
+def relay_backup(
+    context: typer.Context, file: Path = typer.Argument(metavar="FILE", help="A tar file that does not exist yet.")
+) -> None:
+    """Copy the relay into a file, also while it runs. Example: smpchat relay backup relay.tar"""
+    from smpchat.cli.commands import relay
+
+    _run(context, lambda env: relay.back_up(env, file))
+
+
+@relay_app.command("restore")
+def relay_restore(
+    context: typer.Context, file: Path = typer.Argument(metavar="FILE", help="What `relay backup` wrote.")
+) -> None:
+    """Make the relay from a backup, where there is none yet. Example: smpchat relay restore relay.tar"""
+    from smpchat.cli.commands import relay
+
+    _run(context, lambda env: relay.restore(env, file))
+
+
 @relay_app.command("status")
 def relay_status(context: typer.Context) -> None:
     """Show whether the relay runs. Example: smpchat relay status"""

@@ -268,12 +268,27 @@ TYPES = (
     ObjectType(
         "relay",
         "The relay that comes with smpchat.",
-        "`relay run`, `relay start`, `relay stop`, `relay status`, `status`",
+        "`relay run`, `start`, `stop`, `status`, `restore` and `rotate-certificate`, and `status`",
         (
             _text("state", "whether it runs", "running", "stopped"),
             _text("address", "null before its first start", nullable=True),
             _number("pid", "its process; null if it is stopped", nullable=True),
             _number("ws_port", "port of its WebSocket; null if it has none", nullable=True),
+            Field(
+                "certificate_expires",
+                Kind.TIME,
+                "until when the new certificate is valid (`relay rotate-certificate`)",
+                optional=True,
+            ),
+        ),
+    ),
+    ObjectType(
+        "backup",
+        "A relay was copied to a file.",
+        "`relay backup`",
+        (
+            _text("file", "the whole path"),
+            _number("bytes", "size of the file"),
         ),
     ),
     ObjectType(

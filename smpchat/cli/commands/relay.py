@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from smpchat.chat.errors import InputError
@@ -112,6 +113,42 @@ def _lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield label.removesuffix(" seconds"), str(timedelta(seconds=value))
             case int():
                 yield label, f"{value:,}"
+
+
+def rotate_certificate(environment: Environment) -> int:
+    """Make a new online certificate under the same authority."""
+    folder = environment.relay_folder
+    before = relay_status(folder)
+    expires = daemon.rotate_certificate(folder)
+    fields = {"state": before.state, "address": before.address, "pid": before.pid, "ws_port": before.ws_port}
+    environment.emit(
+        "relay",
+        {**fields, "certificate_expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}"},
+        f"New online certificate, valid until {expires:%Y-%m-%d}. The address stays.",
+    )
+    if before.state == "running":
+        environment.notice("It takes effect at the next start: `smpchat relay stop`, then `smpchat relay start`.")
+    return ExitStatus.OK
+
+
+def back_up(environment: Environment, file: Path) -> int:
+    """Copy the relay into a file."""
+    from smpchat.relay.backup import back_up as write
+
+    size = write(environment.relay_folder, file)
+    environment.emit("backup", {"file": str(file.absolute()), "bytes": size}, f"{file}: {size:,} bytes")
+    environment.notice("Whoever has this file can take the relay's place: keep it as safe as the relay.")
+    return ExitStatus.OK
+
+
+def restore(environment: Environment, file: Path) -> int:
+    """Make the relay from a backup."""
+    from smpchat.relay.backup import restore as read
+
+    environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    read(file, environment.relay_folder)
+    show_relay(environment)
+    return ExitStatus.OK
 
 
 async def run(
