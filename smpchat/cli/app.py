@@ -27,6 +27,7 @@ from smpchat.cli.command_line import (
 from smpchat.cli.environment import Environment, make_environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.streams import argument_text, read_text, tolerate_any_text
+from smpchat.relay.options import BY_NAME
 
 
 def _typer(help_text: str) -> typer.Typer:
@@ -663,33 +664,80 @@ def server_private_routing(
     _run(context, lambda env: server.private_routing(env, setting))
 
 
-_WS_PORT_HELP = "Serve WebSocket on this port too; 0 for any, off for none. It is remembered."
+def _relay_option(name: str, envvar: str | None = None) -> Any:
+    option = BY_NAME[name]
+    return typer.Option(None, option.flag, metavar=option.metavar, envvar=envvar, help=option.help)
+
+
+_RELAY_HOST = _relay_option("host")
+_RELAY_PORT = typer.Option(0, "--port", min=0, max=65535, help="Port; 0 for the one used before, or any.")
+_RELAY_WS_PORT = typer.Option(
+    None, "--ws-port", help="Serve WebSocket on this port too; 0 for any, off for none. It is remembered."
+)
+_RELAY_PASSWORD = _relay_option("password", "SMPCHAT_RELAY_PASSWORD")
+_RELAY_PROXY = _relay_option("proxy")
+_RELAY_NEW_QUEUES = _relay_option("new_queues")
+_RELAY_QUOTA = _relay_option("quota")
+_RELAY_KEEP_DAYS = _relay_option("keep_days")
+_RELAY_MAX_CONNECTIONS = _relay_option("max_connections")
+_RELAY_MAX_PER_ADDRESS = _relay_option("max_connections_per_address")
+_RELAY_MAX_NEW_QUEUES = _relay_option("max_new_queues")
+_RELAY_METRICS_PORT = _relay_option("metrics_port")
 
 
 @relay_app.command("run")
 def relay_run(
     context: typer.Context,
-    host: str = typer.Option("127.0.0.1", "--host", help="Address to listen on; 0.0.0.0 for your network."),
-    port: int = typer.Option(0, "--port", min=0, max=65535, help="Port; 0 for the one used before, or any."),
-    ws_port: str | None = typer.Option(None, "--ws-port", help=_WS_PORT_HELP),
+    host: str | None = _RELAY_HOST,
+    port: int = _RELAY_PORT,
+    ws_port: str | None = _RELAY_WS_PORT,
     versions: str | None = typer.Option(None, "--smp-versions", help="SMP versions to offer, such as 7-14."),
     extensions: bool = typer.Option(True, " /--no-extensions", help="Offer nothing beyond standard SMP."),
-    password: str | None = typer.Option(None, "--password", envvar="SMPCHAT_RELAY_PASSWORD", help="For new queues."),
+    password: str | None = _RELAY_PASSWORD,
+    proxy: str | None = _RELAY_PROXY,
+    new_queues: str | None = _RELAY_NEW_QUEUES,
+    quota: str | None = _RELAY_QUOTA,
+    keep_days: str | None = _RELAY_KEEP_DAYS,
+    max_connections: str | None = _RELAY_MAX_CONNECTIONS,
+    max_connections_per_address: str | None = _RELAY_MAX_PER_ADDRESS,
+    max_new_queues: str | None = _RELAY_MAX_NEW_QUEUES,
+    metrics_port: str | None = _RELAY_METRICS_PORT,
+    reset: bool = typer.Option(False, "--reset", help="Go by the defaults, not by what `relay start` kept."),
 ) -> None:
-    """Run the relay in this terminal. Example: smpchat relay run --host 0.0.0.0"""
+    """Run the relay in this terminal, and log there. Example: smpchat relay run --host 0.0.0.0"""
     from smpchat.cli.commands import relay
 
-    _run(context, lambda env: relay.run(env, host, port, ws_port, versions, extensions, password))
+    typed = _typed_options(context)
+    _run(context, lambda env: relay.run(env, typed, port, ws_port, versions, extensions, reset))
 
 
 @relay_app.command("start")
 def relay_start(
-    context: typer.Context, ws_port: str | None = typer.Option(None, "--ws-port", help=_WS_PORT_HELP)
+    context: typer.Context,
+    host: str | None = _RELAY_HOST,
+    port: int = _RELAY_PORT,
+    ws_port: str | None = _RELAY_WS_PORT,
+    password: str | None = _RELAY_PASSWORD,
+    proxy: str | None = _RELAY_PROXY,
+    new_queues: str | None = _RELAY_NEW_QUEUES,
+    quota: str | None = _RELAY_QUOTA,
+    keep_days: str | None = _RELAY_KEEP_DAYS,
+    max_connections: str | None = _RELAY_MAX_CONNECTIONS,
+    max_connections_per_address: str | None = _RELAY_MAX_PER_ADDRESS,
+    max_new_queues: str | None = _RELAY_MAX_NEW_QUEUES,
+    metrics_port: str | None = _RELAY_METRICS_PORT,
+    reset: bool = typer.Option(False, "--reset", help="Forget what earlier starts kept."),
 ) -> None:
-    """Start the relay in the background. Example: smpchat relay start"""
+    """Start the relay in the background; its options are kept. Example: smpchat relay start --quota 500"""
     from smpchat.cli.commands import relay
 
-    _run(context, lambda env: relay.start(env, ws_port))
+    typed = _typed_options(context)
+    _run(context, lambda env: relay.start(env, typed, port, ws_port, reset))
+
+
+def _typed_options(context: typer.Context) -> dict[str, str | None]:
+    """Those of the table, by name."""
+    return {name: context.params[name] for name in BY_NAME}
 
 
 @relay_app.command("stop")
@@ -698,6 +746,42 @@ def relay_stop(context: typer.Context) -> None:
     from smpchat.cli.commands import relay
 
     _run(context, relay.stop)
+
+
+@relay_app.command("stats")
+def relay_stats(context: typer.Context) -> None:
+    """Show what the running relay counts. Example: smpchat --json relay stats"""
+    from smpchat.cli.commands import relay
+
+    _run(context, relay.stats)
+
+
+@relay_app.command("rotate-certificate")
+def relay_rotate(context: typer.Context) -> None:
+    """Make a new online certificate; the address stays. Example: smpchat relay rotate-certificate"""
+    from smpchat.cli.commands import relay
+
+    _run(context, relay.rotate_certificate)
+
+
+@relay_app.command("backup")
+def relay_backup(
+    context: typer.Context, file: Path = typer.Argument(metavar="FILE", help="A tar file that does not exist yet.")
+) -> None:
+    """Copy the relay into a file, also while it runs. Example: smpchat relay backup relay.tar"""
+    from smpchat.cli.commands import relay
+
+    _run(context, lambda env: relay.back_up(env, file))
+
+
+@relay_app.command("restore")
+def relay_restore(
+    context: typer.Context, file: Path = typer.Argument(metavar="FILE", help="What `relay backup` wrote.")
+) -> None:
+    """Make the relay from a backup, where there is none yet. Example: smpchat relay restore relay.tar"""
+    from smpchat.cli.commands import relay
+
+    _run(context, lambda env: relay.restore(env, file))
 
 
 @relay_app.command("status")

@@ -30,7 +30,7 @@ from smpchat.protocol.errors import (
     SMPError,
     VersionError,
 )
-from smpchat.relay.errors import RelayError
+from smpchat.relay.errors import BackupRefused, RelayError, RelayOptionRefused
 from smpchat.transport.base import ListenFailed, TransportError
 from smpchat.transport.chain import ChainRefused
 from smpchat.transport.identity import IdentityError as IdentityFileError
@@ -60,6 +60,8 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     (RelayDown, ExitStatus.NETWORK, _TRY_AGAIN),
     (ChatError, ExitStatus.INPUT, None),
     (AgentError, ExitStatus.INPUT, None),
+    (RelayOptionRefused, ExitStatus.INPUT, None),
+    (BackupRefused, ExitStatus.INPUT, None),
     (RelayError, ExitStatus.NETWORK, None),
     (UnknownConnection, ExitStatus.INPUT, "`smpchat status` shows what there is."),
     (ChainRefused, ExitStatus.VERIFICATION, _WRONG_RELAY),

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from smpchat.relay.statistics import Kind as FigureKind
+from smpchat.relay.statistics import figures
+
 VERSION = 1
 """The ``v`` of every object: a larger one means that a field was renamed, removed or given another meaning."""
 
@@ -23,6 +26,7 @@ class Kind(Enum):
     FLAG = "true or false"
     TIME = "time"
     OBJECT = "object"
+    COUNTS = "object of numbers"
     LIST = "list of objects"
 
 
@@ -70,6 +74,15 @@ def _number(name: str, meaning: str, *, optional: bool = False, nullable: bool =
 
 def _flag(name: str, meaning: str, *, optional: bool = False) -> Field:
     return Field(name, Kind.FLAG, meaning, optional)
+
+
+def _figures() -> tuple[Field, ...]:
+    """Those of the relay; what it counts by kind is an object."""
+    by_kind = {"refused"} | {name for name, kind, _ in figures() if kind is FigureKind.HISTOGRAM}
+    return tuple(
+        Field(name, Kind.COUNTS if name in by_kind else Kind.NUMBER, meaning[0].lower() + meaning[1:])
+        for name, _, meaning in figures()
+    )
 
 
 _CONNECTION_STATES = ("invited", "joining", "ready", "connected", "failed", "deleted")
@@ -255,13 +268,34 @@ TYPES = (
     ObjectType(
         "relay",
         "The relay that comes with smpchat.",
-        "`relay run`, `relay start`, `relay stop`, `relay status`, `status`",
+        "`relay run`, `start`, `stop`, `status`, `restore` and `rotate-certificate`, and `status`",
         (
             _text("state", "whether it runs", "running", "stopped"),
             _text("address", "null before its first start", nullable=True),
             _number("pid", "its process; null if it is stopped", nullable=True),
             _number("ws_port", "port of its WebSocket; null if it has none", nullable=True),
+            Field(
+                "certificate_expires",
+                Kind.TIME,
+                "until when the new certificate is valid (`relay rotate-certificate`)",
+                optional=True,
+            ),
         ),
+    ),
+    ObjectType(
+        "backup",
+        "A relay was copied to a file.",
+        "`relay backup`",
+        (
+            _text("file", "the whole path"),
+            _number("bytes", "size of the file"),
+        ),
+    ),
+    ObjectType(
+        "stats",
+        "What the relay that runs counts, without anything that tells one client from another (relay.md).",
+        "`relay stats`",
+        _figures(),
     ),
     ObjectType(
         "verification",
@@ -340,6 +374,8 @@ def _field_problems(where: str, field: Field, value: Any) -> list[str]:
             if not isinstance(value, list):
                 return [f"{where}: no list"]
             return [problem for item in value for problem in _problems(where, field.fields, item)]
+        case Kind.COUNTS:
+            fits = isinstance(value, dict) and all(type(count) is int for count in value.values())
         case Kind.NUMBER:
             fits = isinstance(value, int) and not isinstance(value, bool)
         case Kind.FLAG:

@@ -3,7 +3,8 @@
 `queues` holds what each command means, with `notifications`, `information` and `forwarding` for parts of it; `store`
 keeps it, `subscriptions` knows who listens, `server` joins them to connections, `daemon` runs one relay per folder.
 Commands that are ready together run in one transaction, and every answer leaves after its commit. `proxy` sends to
-other relays for clients, through a `relay_session` with each, as far as `destinations` lets it.
+other relays for clients, through a `relay_session` with each, as far as `destinations` lets it. `options` is what its
+operator may choose, `statistics` and `local_http` what the running relay tells, `backup` how it is copied.
 
 Errors::
 
@@ -12,11 +13,17 @@ Errors::
     ├── RelayRunning       another relay runs on this folder
     ├── RelayPortTaken     the port that links contain is in use
     ├── RelayStartFailed   the background process did not come up
-    └── RelayTurnedOff     stopped on purpose, so not started on demand
+    ├── RelayTurnedOff     stopped on purpose, so not started on demand
+    ├── RelayNotRunning    asked for what only a running relay can tell
+    ├── RelayOptionRefused an option has a value that it cannot have
+    └── BackupRefused      a backup cannot be written or restored
 """
 
 from smpchat.relay.errors import (
+    BackupRefused,
     RelayError,
+    RelayNotRunning,
+    RelayOptionRefused,
     RelayPortTaken,
     RelayRunning,
     RelayStartFailed,
@@ -25,7 +32,10 @@ from smpchat.relay.errors import (
 )
 
 __all__ = [
+    "BackupRefused",
     "RelayError",
+    "RelayNotRunning",
+    "RelayOptionRefused",
     "RelayPortTaken",
     "RelayRunning",
     "RelayStartFailed",

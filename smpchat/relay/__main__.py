@@ -13,9 +13,10 @@ from pathlib import Path
 
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
-from smpchat.relay.daemon import EXIT_RUNNING, LOCAL, NO_WEBSOCKET, PASSWORD_VARIABLE, run_relay
-from smpchat.relay.destinations import Destinations
-from smpchat.relay.errors import RelayError, RelayRunning
+from smpchat.relay.daemon import EXIT_RUNNING, NO_WEBSOCKET, PASSWORD_VARIABLE, run_relay
+from smpchat.relay.errors import RelayError, RelayOptionRefused, RelayRunning
+from smpchat.relay.log import start_log
+from smpchat.relay.options import OPTIONS, Options, parse_options
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -44,26 +45,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a relay; returns the exit status: 0, 1 after an error, `EXIT_RUNNING`."""
     parser = argparse.ArgumentParser(prog="python -m smpchat.relay", description="Run the smpchat relay.")
     parser.add_argument("folder", type=Path, help="where the relay keeps certificates, queues and messages")
-    parser.add_argument("--host", default=LOCAL, help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=0, help="default: the one used before, or any free one")
     parser.add_argument(
         "--ws-port", type=_ws_port, help="serve WebSocket there too; 0 for any free port, off; default: as before"
     )
+    for option in OPTIONS:
+        if option.name != "password":
+            parser.add_argument(option.flag, metavar=option.metavar, help=option.help)
+    parser.add_argument("--keep", action="store_true", help="keep these options for every start to come")
+    parser.add_argument("--reset", action="store_true", help="go by the defaults and not by the options kept")
     parser.add_argument("--versions", type=_versions, default=SMP_VERSIONS, help="SMP versions offered, such as 7-14")
     parser.add_argument("--no-extensions", action="store_true", help="offer nothing beyond standard SMP")
-    parser.add_argument(
-        "--proxy",
-        type=Destinations,
-        choices=list(Destinations),
-        metavar="{none,public,all}",
-        help="relays that it forwards to (default: all if it listens on loopback, else those with public addresses)",
-    )
-    options = parser.parse_args(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what helps to find a fault")
+    arguments_read = parser.parse_args(arguments)
+    typed = {option.name: getattr(arguments_read, option.name, None) for option in OPTIONS}
+    typed["password"] = os.environ.get(PASSWORD_VARIABLE)
+    try:
+        options = parse_options(typed)
+    except RelayOptionRefused as error:
+        parser.error(str(error))
+    start_log(verbose=arguments_read.verbose)
     if sys.platform != "win32":
         os.umask(0o077)
     try:
-        asyncio.run(_run(options))
+        asyncio.run(_run(arguments_read, options))
     except RelayRunning as error:
         _log.error("%s", error)
         return EXIT_RUNNING
@@ -73,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _run(options: argparse.Namespace) -> None:
+async def _run(arguments: argparse.Namespace, options: Options) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -82,15 +87,15 @@ async def _run(options: argparse.Namespace) -> None:
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     await run_relay(
-        options.folder,
-        options.host,
-        options.port,
+        arguments.folder,
+        options,
         stop=stop,
-        ws_port=options.ws_port,
-        versions=options.versions,
-        extensions=not options.no_extensions,
-        password=os.environ.get(PASSWORD_VARIABLE) or None,
-        destinations=options.proxy,
+        port=arguments.port,
+        ws_port=arguments.ws_port,
+        keep=arguments.keep,
+        reset=arguments.reset,
+        versions=arguments.versions,
+        extensions=not arguments.no_extensions,
     )
 
 

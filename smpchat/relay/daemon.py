@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import json
 import logging
 import os
 import signal
@@ -13,14 +14,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from smpchat.crypto.entropy import Entropy, SystemEntropy
-from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
+from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.relay.control import STATISTICS_PATH, Control
 from smpchat.relay.destinations import Destinations
 from smpchat.relay.errors import RelayError, RelayPortTaken, RelayRunning, RelayStartFailed, RelayTurnedOff
 from smpchat.relay.folder import (
@@ -37,16 +40,20 @@ from smpchat.relay.folder import (
     turn_on,
     write_state,
 )
-from smpchat.relay.server import RelayServer
+from smpchat.relay.local_http import LOOPBACK, LocalHTTP, Page
+from smpchat.relay.options import NOTHING_CHOSEN, OFF, Options
+from smpchat.relay.server import Limits, RelayServer
+from smpchat.relay.statistics import prometheus_text
 from smpchat.relay.store import SQLiteStore
 from smpchat.transport.base import ListenFailed, TransportError
-from smpchat.transport.identity import Identity, load_or_create_identity
+from smpchat.transport.identity import Identity, load_identity, load_or_create_identity
+from smpchat.transport.identity import rotate_certificate as renew_certificate
 
 EXIT_RUNNING = 3
 """Exit status of ``python -m smpchat.relay`` when another relay has the folder."""
 PASSWORD_VARIABLE = "SMPCHAT_RELAY_PASSWORD"
 """Carries the password to the background process: other users can read a command line, but no environment."""
-LOCAL = "127.0.0.1"
+LOCAL = LOOPBACK
 NO_WEBSOCKET = -1
 """In place of a port: do not serve WebSocket, and forget the port that was used for it."""
 
@@ -59,15 +66,15 @@ _log = logging.getLogger("smpchat.relay")
 
 async def run_relay(
     folder: Path,
-    host: str = LOCAL,
-    port: int = 0,
+    options: Options = NOTHING_CHOSEN,
     *,
     stop: asyncio.Event,
+    port: int = 0,
     ws_port: int | None = None,
+    keep: bool = False,
+    reset: bool = False,
     versions: VersionRange = SMP_VERSIONS,
     extensions: bool = True,
-    password: str | None = None,
-    destinations: Destinations | None = None,
     ready: Callable[[str, int], None] | None = None,
     entropy: Entropy | None = None,
     clock: Callable[[], float] = time.time,
@@ -76,12 +83,13 @@ async def run_relay(
 
     Args:
         folder: Made at the first start, with certificates, database and port.
-        host: Address to listen on; a wildcard is printed as this machine's own address.
+        options: What was chosen; what is not comes from those kept in the folder. If it listens on a wildcard, the
+            address tells this machine's own.
         port: 0 for the port of the start before, at the first start for any free one.
         ws_port: Where to serve WebSocket as well; None for whatever the start before did, 0 for its port or any free
             one, `NO_WEBSOCKET` for not at all.
-        password: What clients must give to create queues; it becomes part of the address.
-        destinations: Relays that it forwards to as a proxy; None for all if it listens on loopback, else public ones.
+        keep: Keeps the options, once it accepts connections, for every start to come.
+        reset: Goes by the defaults and not by the options kept; with ``keep`` those are forgotten.
         ready: Called with address and port once connections are accepted.
         clock: Unix time in seconds.
     Raises:
@@ -93,71 +101,85 @@ async def run_relay(
     lock = FolderLock(folder)
     await _acquire(lock)
     try:
-        await _run_locked(
-            folder,
-            host,
-            port,
-            ws_port,
-            stop,
-            versions,
-            extensions,
-            password,
-            destinations,
-            ready,
-            entropy or SystemEntropy(),
-            clock,
-        )
+        known = read_state(folder)
+        if known.pid is not None and known.port is not None:  # of a relay that was killed
+            write_state(folder, replace(known, state="stopped", pid=None))
+        chosen = options.over(NOTHING_CHOSEN if reset else known.options)
+        kept = chosen if keep else known.options
+        entropy = entropy or SystemEntropy()
+        host, password = chosen.host or LOCAL, chosen.password or None
+        identity = _identity(folder, entropy, clock, host)
+        with closing(SQLiteStore(folder / DATABASE)) as store:
+            server = RelayServer(
+                store,
+                identity,
+                entropy=entropy,
+                clock=clock,
+                versions=versions,
+                extensions=extensions,
+                password=password,
+                new_queues=chosen.new_queues is not False,
+                limits=limits_of(chosen),
+                destinations=None if chosen.proxy is None else Destinations(chosen.proxy),
+            )
+            async with _told(folder, server, chosen.metrics_port or OFF):
+                serve_ws = known.ws_port if ws_port is None else ws_port or known.ws_port or 0
+                await _listen(server, host, port or known.port or 0, serve_ws)
+                address = _address(identity, host, server.port, password)
+                running = RelayInfo("running", address, os.getpid(), server.port, server.ws_port, kept)
+                try:
+                    write_state(folder, running)
+                    _log.info("the relay is ready with %d queues, versions %s", store.queue_count, versions)
+                    if ready is not None:
+                        ready(address, server.port)
+                    await server.wait(stop)
+                finally:
+                    await server.close()
+                    write_state(folder, replace(running, state="stopped", pid=None))
+                    _log.info("the relay has stopped")
     finally:
         lock.release()
 
 
-async def _run_locked(
-    folder: Path,
-    host: str,
-    port: int,
-    ws_port: int | None,
-    stop: asyncio.Event,
-    versions: VersionRange,
-    extensions: bool,
-    password: str | None,
-    destinations: Destinations | None,
-    ready: Callable[[str, int], None] | None,
-    entropy: Entropy,
-    clock: Callable[[], float],
-) -> None:
-    known = read_state(folder)
-    if known.pid is not None and known.port is not None:  # of a relay that was killed
-        write_state(folder, replace(known, state="stopped", pid=None))
-    identity = _identity(folder, entropy, clock, host)
-    store = SQLiteStore(folder / DATABASE)
+def limits_of(options: Options) -> Limits:
+    """The bounds that the options ask for."""
+    chosen = {
+        "quota": options.quota,
+        "keep": None if options.keep_days is None else options.keep_days * 86_400,
+        "connections": options.max_connections,
+        "connections_per_address": options.max_connections_per_address,
+        "new_queues": options.max_new_queues,
+    }
+    return Limits(**{name: value for name, value in chosen.items() if value is not None})
+
+
+@asynccontextmanager
+async def _told(folder: Path, server: RelayServer, metrics_port: int) -> AsyncIterator[None]:
+    """Has the relay tell its figures while the block runs. Raises `RelayPortTaken`, or `RelayError`."""
+
+    async def statistics() -> Page:
+        return Page("application/json", json.dumps((await server.statistics()).to_json()).encode())
+
+    async def metrics() -> Page:
+        return Page("text/plain; version=0.0.4; charset=utf-8", prometheus_text(await server.statistics()).encode())
+
+    control = Control(folder, {STATISTICS_PATH: statistics})
+    exporter = LocalHTTP({"/metrics": metrics})
     try:
-        server = RelayServer(
-            store,
-            identity,
-            entropy=entropy,
-            clock=clock,
-            versions=versions,
-            extensions=extensions,
-            password=password,
-            destinations=destinations,
-        )
-        await _listen(
-            server, host, port or known.port or 0, known.ws_port if ws_port is None else ws_port or known.ws_port or 0
-        )
-        address = _address(identity, host, server.port, password)
-        running = RelayInfo("running", address, os.getpid(), server.port, server.ws_port)
         try:
-            write_state(folder, running)
-            _log.info("the relay is ready with %d queues, versions %s", store.queue_count, versions)
-            if ready is not None:
-                ready(address, server.port)
-            await server.wait(stop)
-        finally:
-            await server.close()
-            write_state(folder, replace(running, state="stopped", pid=None))
-            _log.info("the relay has stopped")
+            await control.open()
+        except OSError as error:
+            raise RelayError(f"The relay cannot listen for `relay stats`: {error}.") from error
+        if metrics_port != OFF:
+            try:
+                await exporter.start(metrics_port)
+            except OSError as error:
+                raise RelayPortTaken(f"Port {metrics_port} is used by another program.") from error
+            _log.info("figures for Prometheus are at http://%s:%d/metrics", LOCAL, metrics_port)
+        yield
     finally:
-        store.close()
+        await exporter.close()
+        await control.close()
 
 
 def _prepare_folder(folder: Path) -> Path:
@@ -183,7 +205,34 @@ def _identity(folder: Path, entropy: Entropy, clock: Callable[[], float], host: 
     try:
         return load_or_create_identity(folder / IDENTITY, entropy, now, [_public_host(host)])[0]
     except TransportError as error:
-        raise RelayError(f"The relay's certificates cannot be used: {error}.") from error
+        left = certificate_left(folder, clock=clock)
+        what_to_do = "; smpchat relay rotate-certificate makes another" if left is not None and left.days < 0 else ""
+        raise RelayError(f"The relay's certificates cannot be used: {error}{what_to_do}.") from error
+
+
+def rotate_certificate(
+    folder: Path, *, entropy: Entropy | None = None, clock: Callable[[], float] = time.time
+) -> datetime:
+    """Makes another online certificate, which the next start uses; the fingerprint stays. Blocks.
+
+    Returns:
+        Until when it is valid.
+    Raises:
+        RelayError: There are no certificates yet, or they cannot be used or written.
+    """
+    now = datetime.fromtimestamp(clock(), UTC)
+    try:
+        return renew_certificate(folder / IDENTITY, entropy or SystemEntropy(), now).expires
+    except TransportError as error:
+        raise RelayError(f"The certificate cannot be replaced: {error}.") from error
+
+
+def certificate_left(folder: Path, *, clock: Callable[[], float] = time.time) -> timedelta | None:
+    """How long the online certificate is still valid; None where there is none that could be used."""
+    try:
+        return load_identity(folder / IDENTITY).expires - datetime.fromtimestamp(clock(), UTC)
+    except TransportError:
+        return None
 
 
 async def _listen(server: RelayServer, host: str, port: int, ws_port: int | None) -> None:
@@ -223,23 +272,24 @@ def _public_host(host: str) -> str:
 
 def start_background(
     folder: Path,
-    host: str = LOCAL,
-    port: int = 0,
+    options: Options = NOTHING_CHOSEN,
     *,
+    port: int = 0,
     ws_port: int | None = None,
+    keep: bool = False,
+    reset: bool = False,
     versions: VersionRange = SMP_VERSIONS,
     extensions: bool = True,
-    password: str | None = None,
     on_demand: bool = False,
     timeout: float = 20.0,
 ) -> RelayInfo:
-    """Starts the relay of ``folder`` in a process of its own and waits until it accepts connections.
+    """Starts the relay of ``folder`` in a process of its own; returns when it accepts connections.
 
-    The process is in its own session, inherits no descriptors and outlives this one. A relay that runs already is
+    The process has a session of its own, inherits no descriptors and outlives this one. A relay that runs already is
     left as it is. Blocks; call it on a thread in asyncio programs.
 
     Args:
-        ws_port: See `run_relay`.
+        options, port, ws_port, keep, reset: See `run_relay`.
         on_demand: Not because somebody asked for the relay: refuse if it was stopped on purpose.
         timeout: Seconds until it must accept connections.
     Raises:
@@ -252,18 +302,17 @@ def start_background(
         raise RelayTurnedOff("The relay of this computer was stopped.")
     turn_on(folder)
     info = status(folder)
-    if info.state == "running" and _accepts(info, host):
+    if info.state == "running" and _accepts(info):
         return info
-    arguments = [str(folder), "--host", host, "--port", str(port), "--versions", str(versions)]
+    arguments = [str(folder), "--port", str(port), "--versions", str(versions), *options.arguments()]
     if ws_port is not None:
         arguments += ["--ws-port", "off" if ws_port == NO_WEBSOCKET else str(ws_port)]
-    if not extensions:
-        arguments.append("--no-extensions")
+    arguments += ["--keep"] * keep + ["--reset"] * reset + ["--no-extensions"] * (not extensions)
     deadline = time.monotonic() + timeout
-    log_start, process = _spawn(folder, arguments, password)
+    log_start, process = _spawn(folder, arguments, options.password)
     while time.monotonic() < deadline:
         info = status(folder)
-        if info.state == "running" and _accepts(info, host):
+        if info.state == "running" and _accepts(info):
             return info
         if process.poll() not in (None, EXIT_RUNNING):
             raise RelayStartFailed(f"The relay did not start: {_last_words(folder, log_start)}")
@@ -311,19 +360,18 @@ def _spawn(folder: Path, arguments: list[str], password: str | None) -> tuple[in
     return start, process
 
 
-def _accepts(info: RelayInfo, host: str) -> bool:
-    """Whether something accepts connections on the relay's port."""
-    if info.port is None:
+def _accepts(info: RelayInfo) -> bool:
+    """Whether something accepts connections where the relay's address says."""
+    if info.address is None or info.port is None:
         return False
-    try:
-        wildcard = ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        wildcard = not host
-    try:
-        with socket.create_connection((LOCAL if wildcard else host, info.port), timeout=1):
-            return True
-    except OSError:
-        return False
+    hosts = parse_server(info.address).server.hosts
+    for host in (*hosts, LOCAL):  # on a wildcard it is reached either way
+        try:
+            with socket.create_connection((host, info.port), timeout=1):
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def _last_words(folder: Path, start: int) -> str:

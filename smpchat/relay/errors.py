@@ -39,3 +39,21 @@ class RelayTurnedOff(RelayError):
     """The relay was stopped on purpose, so it is not started on demand."""
 
     hint = "Start it with: smpchat relay start"
+
+
+class RelayOptionRefused(RelayError):
+    """An option of the relay has a value that it cannot have. Nothing changed."""
+
+    hint = "`smpchat relay run --help` lists the options and their values."
+
+
+class RelayNotRunning(RelayError):
+    """What only a running relay can tell was asked of one that does not run."""
+
+    hint = "Start it with: smpchat relay start"
+
+
+class BackupRefused(RelayError):
+    """A backup cannot be written there, or cannot be restored. Nothing changed."""
+
+    hint = "Choose another file or an empty folder; docs/relay.md describes both commands."

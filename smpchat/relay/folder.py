@@ -4,7 +4,8 @@
 
     identity/     certificates and keys (`smpchat.transport.identity`)
     relay.db      queues and messages
-    relay.json    ports, address, and the process id while it runs; readable by the owner only
+    relay.json    ports, address, options kept, and the process id while it runs; readable by the owner only
+    relay.control where the relay that runs can be asked for its figures (`smpchat.relay.control`)
     relay.lock    locked by the relay that runs
     relay.log     what a relay in the background says
     stopped       present after ``relay stop``, until ``relay start``
@@ -16,21 +17,23 @@ import contextlib
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from smpchat.relay.errors import RelayError
+from smpchat.relay.errors import RelayError, RelayOptionRefused
+from smpchat.relay.options import NOTHING_CHOSEN, Options, options_from_json
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
 
-IDENTITY, DATABASE, STATE, LOCK, LOG, STOPPED = (
+IDENTITY, DATABASE, STATE, CONTROL, LOCK, LOG, STOPPED = (
     "identity",
     "relay.db",
     "relay.json",
+    "relay.control",
     "relay.lock",
     "relay.log",
     "stopped",
@@ -47,6 +50,7 @@ class RelayInfo:
         pid: Process id; None unless it runs.
         port: Remembered from the first start on, since links contain it.
         ws_port: Where WebSocket is served, remembered as well; None where it is not.
+        options: What ``relay start`` was given, which holds until it is given something else.
     """
 
     state: Literal["running", "stopped"] = "stopped"
@@ -54,6 +58,7 @@ class RelayInfo:
     pid: int | None = None
     port: int | None = None
     ws_port: int | None = None
+    options: Options = NOTHING_CHOSEN
 
 
 class FolderLock:
@@ -125,20 +130,35 @@ def read_state(folder: Path) -> RelayInfo:
             0 < port < 65536
         ):
             ws_port = content.get("ws_port")
+            try:
+                options = options_from_json(content.get("options", {}))
+            except RelayOptionRefused as error:
+                raise RelayError(f"{path} holds options that cannot be: {error}") from error
             if ws_port is None or (isinstance(ws_port, int) and 0 < ws_port < 65536):
-                return RelayInfo("stopped" if pid is None else "running", address, pid, port, ws_port)
+                return RelayInfo("stopped" if pid is None else "running", address, pid, port, ws_port, options)
     raise RelayError(f"{path} is damaged: write the port that your links contain into it, or delete it.")
+
+
+def state_json(info: RelayInfo) -> bytes:
+    """The state file of a relay."""
+    content = {
+        "address": info.address,
+        "pid": info.pid,
+        "port": info.port,
+        "ws_port": info.ws_port,
+        "options": info.options.chosen(),
+    }
+    return json.dumps(content).encode()
 
 
 def write_state(folder: Path, info: RelayInfo) -> None:
     """Replaces the state file at once. Raises `RelayError`."""
-    content = {name: value for name, value in asdict(info).items() if name != "state"}
     path, new = folder / STATE, folder / f"{STATE}.{os.getpid()}"
     try:
         with contextlib.suppress(FileNotFoundError):
             new.unlink()
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(content, file)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(state_json(info))
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)

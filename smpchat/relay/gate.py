@@ -28,13 +28,18 @@ class Gate:
     def __len__(self) -> int:
         return self._open
 
+    @property
+    def refused(self) -> int:
+        """Connections refused so far."""
+        return self._refused
+
     def enter(self, host: str | None) -> bool:
         """Counts a connection from an address; False, and it is not counted, if there are too many."""
         origin = _origin(host)
         if self._open >= self._total or (origin is not None and self._by_origin[origin] >= self._per_address):
             self._refused += 1
             if str(self._refused).strip("0") == "1":  # 1, 10, 100: whoever floods must not fill the log either
-                _log.warning("too many connections: %d refused, the last from %s", self._refused, host)
+                _log.warning("too many connections: %d refused so far", self._refused)
             return False
         self._open += 1
         if origin is not None:

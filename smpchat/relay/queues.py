@@ -71,6 +71,7 @@ class QueueService:
         entropy: Entropy,
         clock: Callable[[], float],
         password: str | None = None,
+        new_queues: bool = True,
         quota: int = QUOTA,
         forward: Forward = forward_nothing,
     ) -> None:
@@ -79,6 +80,7 @@ class QueueService:
             store: Where queues and messages are; the caller commits.
             clock: Unix time in seconds.
             password: What NEW must carry, or None if anyone may create queues.
+            new_queues: Whether queues are created at all.
             quota: Messages a queue holds.
             forward: What PRXY and PFWD do.
         """
@@ -88,6 +90,7 @@ class QueueService:
         self._entropy = entropy
         self._clock = clock
         self._password = None if password is None else password.encode()
+        self._new_queues = new_queues
         self._quota = quota
         self._forward = forward
         self._handlers: dict[type[Command], Callable[[Client, Transmission, Command], list[Outgoing]]] = {
@@ -184,6 +187,8 @@ class QueueService:
 
     def _new(self, client: Client, t: Transmission, command: commands.New) -> list[Outgoing]:
         if not authorised(client, t, (command.rcv_auth_key,)):
+            return [error(client, t, ErrorCode.AUTH)]
+        if not self._new_queues:
             return [error(client, t, ErrorCode.AUTH)]
         if self._password is not None and not hmac.compare_digest(self._password, command.basic_auth or b""):
             return [error(client, t, ErrorCode.AUTH)]

@@ -17,11 +17,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import Err, PFwd, Prxy, encode_broker
+from smpchat.protocol.commands import Err, Msg, PFwd, Prxy, encode_broker
 from smpchat.protocol.errors import ErrorCode, ProtocolError
 from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, encode_transmission
@@ -34,6 +35,7 @@ from smpchat.relay.outgoing import Outgoing, error
 from smpchat.relay.proxy import Proxy, ProxyLimits
 from smpchat.relay.queues import QUOTA, QueueService, forward_nothing
 from smpchat.relay.recovery import take_back
+from smpchat.relay.statistics import GROUP_SIZES, Counters, Statistics
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import Client
 from smpchat.transport import tls
@@ -42,6 +44,15 @@ from smpchat.transport.identity import Identity
 
 GROUP_COMMANDS = 256
 """Commands after which a group takes no more blocks: about 30 ms of work."""
+
+CERTIFICATE_WARNING = timedelta(days=30)
+"""Before the online certificate runs out."""
+GIVE_BACK_PAGES = 64
+"""Free pages of the database returned in one step: 1 MB, some milliseconds."""
+KEPT_PAGES = 256
+"""Free pages that stay for new messages: 4 MB."""
+_GIVE_BACK_PAUSE = 0.05
+"""Seconds between two steps."""
 
 _OTHER_DESCRIPTORS = 64
 """Files that are open beside connections, with room to spare."""
@@ -106,6 +117,11 @@ class _Expire:
 
 
 @dataclass(frozen=True, slots=True)
+class _GiveBack:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class _Notify:
     pass
 
@@ -115,7 +131,7 @@ class _Stop:
     pass
 
 
-_Work = _Arrived | _Room | _Ended | _Expire | _Notify | _Stop
+_Work = _Arrived | _Room | _Ended | _Expire | _GiveBack | _Notify | _Stop
 
 
 class RelayServer:
@@ -125,6 +141,7 @@ class RelayServer:
         identity: Certificates that the relay proves to be.
         clock: Unix time in seconds.
         password: What NEW and PRXY must carry, if anything.
+        new_queues: Whether NEW creates queues; ERR AUTH otherwise (smp-wire 8.1).
         destinations: Relays that it forwards to as a proxy; None for what is safe where it listens, see there.
         dial: How it connects to them.
         committer: Runs commits, one at a time; a thread of the relay's own unless given. `close` shuts it down.
@@ -140,6 +157,7 @@ class RelayServer:
         versions: VersionRange = SMP_VERSIONS,
         extensions: bool = True,
         password: str | None = None,
+        new_queues: bool = True,
         limits: Limits | None = None,
         destinations: Destinations | None = None,
         dial: Callable[[SMPServer, Destinations, float], Awaitable[BlockConnection]] = dial,
@@ -154,7 +172,13 @@ class RelayServer:
         self._extensions = extensions
         self._limits = limits or Limits()
         self._service = QueueService(
-            store, entropy=entropy, clock=clock, password=password, quota=self._limits.quota, forward=self._forward
+            store,
+            entropy=entropy,
+            clock=clock,
+            password=password,
+            new_queues=new_queues,
+            quota=self._limits.quota,
+            forward=self._forward,
         )
         self._destinations = destinations
         self._proxy = Proxy(
@@ -165,6 +189,8 @@ class RelayServer:
             password=password,
             limits=proxy_limits,
         )
+        self._counters = Counters()
+        self._started_at = 0.0
         self._connections: dict[Client, Connection] = {}
         self._writers: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
@@ -175,6 +201,8 @@ class RelayServer:
         self._worker: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._notifying: asyncio.TimerHandle | None = None
+        self._giving_back: asyncio.TimerHandle | None = None
+        self._has_more_room = False  # whether the database has pages to return after those of this group
         self._sweeper: asyncio.TimerHandle | None = None
         self._listener: Listener | None = None
         self._ws_listener: Listener | None = None
@@ -196,6 +224,7 @@ class RelayServer:
             self._listener = await tls.serve(
                 self._identity, host, port, self.serve, handshake_timeout=limits.handshake, gate=self._gate
             )
+        self._started_at = asyncio.get_running_loop().time()
         self._worker = asyncio.get_running_loop().create_task(self._run())
         self._expire()
         self._sweep()
@@ -224,6 +253,37 @@ class RelayServer:
             raise RuntimeError("the relay does not listen")
         return self._listener.port
 
+    async def statistics(self) -> Statistics:
+        """The figures of this moment. Raises `RelayStoreError` if the messages cannot be counted."""
+        size = await asyncio.to_thread(self._store.measure)
+        counters, done = self._counters, self._store.counts
+        return Statistics(
+            uptime_seconds=int(asyncio.get_running_loop().time() - self._started_at),
+            connections=len(self._connections),
+            subscriptions=len(self._service.subscriptions),
+            queues=self._store.queue_count,
+            messages=size.messages,
+            database_bytes=size.database_bytes,
+            database_free_bytes=size.free_bytes,
+            certificate_seconds=int(self._certificate_left().total_seconds()),
+            accepted=counters.connections,
+            turned_away=0 if self._gate is None else self._gate.refused,
+            handshakes_failed=counters.handshakes_failed,
+            queues_created=done.queues_created,
+            queues_deleted=done.queues_deleted,
+            sends=done.sends,
+            deliveries=counters.deliveries,
+            acks=done.acks,
+            expired=done.expired,
+            refused=dict(counters.refused),
+            commits_failed=counters.commits_failed,
+            commands=counters.commands,
+            group_sizes=dict(zip(GROUP_SIZES, counters.groups, strict=True)),
+        )
+
+    def _certificate_left(self) -> timedelta:
+        return self._identity.expires - datetime.fromtimestamp(self._clock(), UTC)
+
     async def wait(self, stop: asyncio.Event) -> None:
         """Returns when ``stop`` is set. Raises `RelayStoreError` if the relay cannot go on before that."""
         if self._worker is None:
@@ -242,7 +302,7 @@ class RelayServer:
             self._put(_Stop())
             await asyncio.wait([self._worker])
         await self._proxy.close()
-        for timer in (self._timer, self._sweeper, self._notifying):
+        for timer in (self._timer, self._sweeper, self._notifying, self._giving_back):
             if timer is not None:
                 timer.cancel()
         for connection in self._connections.values():
@@ -277,11 +337,14 @@ class RelayServer:
         try:
             async with asyncio.timeout(self._limits.handshake):
                 await blocks.send([handshake.hello()])
-                return handshake.receive_hello(await blocks.receive())
+                session = handshake.receive_hello(await blocks.receive())
+                self._counters.connections += 1
+                return session
         except TimeoutError:
             _log.debug("a client sent no hello in time")
         except (ProtocolError, CryptoError, TransportError) as failure:
             _log.debug("the handshake with a client failed: %s", failure)
+        self._counters.handshakes_failed += 1
         return None
 
     async def _serve(self, blocks: BlockConnection, session: SMPSession) -> None:
@@ -372,6 +435,7 @@ class RelayServer:
             if self._store.changed:
                 await asyncio.get_running_loop().run_in_executor(self._committer, self._store.commit)
                 self._succeeded()
+                self._counters.committed(sum(len(work.received) for work in group if isinstance(work, _Arrived)))
         except RelayStoreError as failure:
             outgoing = self._undo(group, outgoing, failure)
         self._send(outgoing)
@@ -392,17 +456,24 @@ class RelayServer:
             case _Expire(after):
                 now = int(self._clock())
                 if not after:
+                    self._warn_of_certificate()
                     self._store.expire_notifications(now - self._limits.keep_notifications)
                 removed, next_after = self._store.expire(now - self._limits.keep, after=after)
                 if removed:
                     _log.info("%d old messages were removed", removed)
-                if next_after is not None:
-                    self._put(_Expire(next_after))
+                self._put(_GiveBack() if next_after is None else _Expire(next_after))
+            case _GiveBack():
+                self._has_more_room = self._store.give_back(GIVE_BACK_PAGES, keep=KEPT_PAGES)
             case _Notify():
                 self._notifying = None
                 outgoing += self._service.notify()
             case _Stop():
                 pass
+
+    def _warn_of_certificate(self) -> None:
+        left = self._certificate_left()
+        if left < CERTIFICATE_WARNING:
+            _log.warning("the certificate runs out in %d days: smpchat relay rotate-certificate", left.days)
 
     def _execute(self, connection: Connection, received: Received) -> list[Outgoing]:
         client = connection.client
@@ -421,12 +492,17 @@ class RelayServer:
     def _send(self, outgoing: list[Outgoing]) -> None:
         """Hands everything to its connections, and first wakes those that get messages: somebody waits for them, while
         the sender of a message has it off its hands already."""
+        counters = self._counters
         messages: dict[Connection, None] = {}
         others: dict[Connection, None] = {}
         for one in outgoing:
             connection = self._connections.get(one.client)
             if connection is None:
                 continue  # it ended meanwhile; messages stay in their queues
+            if type(one.message) is Msg:
+                counters.deliveries += 1
+            elif type(one.message) is Err:
+                counters.refused[one.message.error.words[0]] += 1
             data = _encoded(one)
             if len(data) > connection.largest:  # only with a correlation id much longer than anyone's
                 data = _encoded(one._replace(message=Err(ErrorCode.BLOCK)))
@@ -456,6 +532,9 @@ class RelayServer:
         if self._failing:
             self._failing = False
             _log.info("the relay can store again")
+        if self._has_more_room:
+            self._has_more_room = False
+            self._giving_back = asyncio.get_running_loop().call_later(_GIVE_BACK_PAUSE, self._put, _GiveBack())
 
     def _undo(self, group: list[_Work], outgoing: list[Outgoing], failure: RelayStoreError) -> list[Outgoing]:
         """Rolls a group back; what to send in place of its answers.
@@ -463,6 +542,7 @@ class RelayServer:
         Raises:
             RelayStoreError: The store cannot be rolled back, so the relay cannot go on.
         """
+        self._counters.commits_failed += 1
         if not self._failing:
             self._failing = True
             _log.error("%s Nothing is lost that was acknowledged; the relay goes on trying.", failure)
@@ -475,6 +555,8 @@ class RelayServer:
                     commands += [(connection.client, one) for one in received]
                 case _Room(connection):
                     resumed.append(connection.client)
+                case _GiveBack():
+                    self._has_more_room = False  # it needs room in the log; the next attempt is in a while
                 case _Expire():
                     _log.warning("old messages were not removed; the next attempt is in a while")
         undone = take_back(self._service, self._store, commands, resumed, outgoing)

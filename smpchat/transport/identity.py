@@ -20,6 +20,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
+from cryptography.x509.oid import NameOID
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import Ed448PrivateKey, Ed25519PrivateKey, SignaturePrivateKey
@@ -31,8 +32,12 @@ from smpchat.transport.chain import ChainRefused, IdentityError, verify_chain
 CA_CERTIFICATE, CA_KEY = "ca.crt", "ca.key"
 CERTIFICATE, KEY = "server.crt", "server.key"
 FINGERPRINT = "fingerprint"
+NEEDED_FILES = (CA_CERTIFICATE, CERTIFICATE, KEY)
+FILES = (*NEEDED_FILES, CA_KEY, FINGERPRINT)
 
 _MAX_FILE = 64 * 1024
+_NEW = ".new"
+"""Ends the names of files that are about to replace others."""
 
 
 class IdentityMissing(IdentityError):
@@ -64,6 +69,11 @@ class Identity:
     def fingerprint(self) -> bytes:
         """SHA-256 of the CA certificate's DER, 32 bytes: the key hash of addresses (smp-wire trap 1)."""
         return hashlib.sha256(self.ca_certificate).digest()
+
+    @property
+    def expires(self) -> datetime:
+        """Until when the online certificate is valid, in UTC."""
+        return x509.load_der_x509_certificate(self.certificate).not_valid_after_utc
 
     def sign(self, message: bytes) -> bytes:
         """Signature by the online key: 64 bytes (Ed25519) or 114 (Ed448)."""
@@ -144,18 +154,20 @@ def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
         IdentityMissing: There is no such folder, or nothing of an identity in it.
         IdentityError: A file is missing, malformed or readable by others, or they do not belong together.
     """
-    present = [name for name in (CA_CERTIFICATE, CERTIFICATE, KEY) if (folder / name).exists()]
+    present = [name for name in NEEDED_FILES if (folder / name).exists()]
     if not present:
         raise IdentityMissing(f"there is no relay identity in {folder}")
     for name in (KEY, CA_KEY):
         _check_private(folder / name)
-    identity = Identity(
-        _load_certificate(folder / CA_CERTIFICATE), _load_certificate(folder / CERTIFICATE), _load_key(folder / KEY)
-    )
-    stored = _read(folder / FINGERPRINT).strip() if (folder / FINGERPRINT).exists() else None
-    if stored is not None and not hmac.compare_digest(stored, to_base64url(identity.fingerprint).encode()):
-        raise IdentityError(f"{folder / FINGERPRINT} is not that of {CA_CERTIFICATE}: restore the files from a backup")
-    if x509.load_der_x509_certificate(identity.certificate).public_key() != signing_key(identity.key).public_key():
+    ca = _load_certificate(folder / CA_CERTIFICATE)
+    certificate, key = _load_certificate(folder / CERTIFICATE), _load_key(folder / KEY)
+    if not _belong_together(certificate, key):
+        # Somebody replaces them at this moment, or was interrupted between the two.
+        _finish_rotation(folder)
+        certificate, key = _load_certificate(folder / CERTIFICATE), _load_key(folder / KEY)
+    identity = Identity(ca, certificate, key)
+    _check_fingerprint(folder, identity.fingerprint)
+    if not _belong_together(certificate, key):
         raise IdentityError(f"{folder / KEY} is not the key of {CERTIFICATE}")
     try:
         verify_chain(identity.chain, identity.fingerprint, now)
@@ -174,6 +186,91 @@ def load_or_create_identity(
         identity = create_identity(entropy, now, host_names)
         save_identity(identity, folder)
         return identity, True
+
+
+def rotate_certificate(folder: Path, entropy: Entropy, now: datetime) -> Identity:
+    """Replaces the online certificate in ``folder`` by a new one with a new key, for the same names.
+
+    The CA stays, and with it the fingerprint. However this ends, the folder holds a certificate with its key: either
+    the old ones or the new ones.
+
+    Args:
+        now: Aware time; the certificate holds from a day earlier for 999,999 days.
+    Raises:
+        IdentityMissing: There is no identity to go on with.
+        IdentityError: The CA's key is not there or not its own, the CA has run out, or nothing can be written.
+    """
+    if not (folder / CA_CERTIFICATE).exists():
+        raise IdentityMissing(f"there is no relay identity in {folder}")
+    if not (folder / CA_KEY).exists():
+        raise IdentityError(f"{folder / CA_KEY} is needed to sign the certificate: put it back for the moment")
+    _check_private(folder / CA_KEY)
+    ca, ca_key = x509.load_der_x509_certificate(_load_certificate(folder / CA_CERTIFICATE)), _load_key(folder / CA_KEY)
+    if ca.public_key() != signing_key(ca_key).public_key():
+        raise IdentityError(f"{folder / CA_KEY} is not the key of {CA_CERTIFICATE}")
+    names = _host_names(x509.load_der_x509_certificate(_load_certificate(folder / CERTIFICATE)))
+    key = type(ca_key).generate(entropy)
+    try:
+        online = online_certificate(entropy, now, names, key, ca, ca_key)
+    except ValueError as error:
+        raise IdentityError(f"no certificate can be made for {names[0]!r}: {error}") from error
+    identity = Identity(_der(ca), _der(online), key)
+    _check_fingerprint(folder, identity.fingerprint)
+    try:
+        verify_chain(identity.chain, identity.fingerprint, now)
+    except ChainRefused as error:
+        raise IdentityError(f"the new certificate could not be used: {error}") from error
+    files = {CERTIFICATE: _certificate_pem(identity.certificate), KEY: _key_pem(key, None)}
+    try:
+        for name, content in files.items():
+            (folder / (name + _NEW)).unlink(missing_ok=True)
+            _write(folder / (name + _NEW), content)
+        _sync_folder(folder)
+        (folder / (KEY + _NEW)).replace(folder / KEY)  # from here on `load_identity` takes the new certificate
+        (folder / (CERTIFICATE + _NEW)).replace(folder / CERTIFICATE)
+        _sync_folder(folder)
+    except OSError as error:
+        raise IdentityError(f"cannot write the certificate to {folder}: {error.strerror}") from error
+    return identity
+
+
+def _finish_rotation(folder: Path) -> None:
+    """Takes the certificate that was written beside the new key, if the key has taken its place already."""
+    new = folder / (CERTIFICATE + _NEW)
+    try:
+        if _belong_together(_load_certificate(new), _load_key(folder / KEY)):
+            new.replace(folder / CERTIFICATE)
+            _sync_folder(folder)
+    except (IdentityError, OSError) as error:
+        if new.exists():  # else whoever replaces them has just done it
+            raise IdentityError(f"the new certificate in {folder} cannot take its place: {error}") from error
+
+
+def _host_names(certificate: x509.Certificate) -> list[str]:
+    """What `create_identity` was given."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return [str(name.value) for name in names]
+    except x509.ExtensionNotFound:
+        return [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+
+
+def identity_files(folder: Path) -> dict[str, bytes]:
+    """The content of all files of the identity in ``folder``, for a copy. Raises `IdentityError`."""
+    identity = load_identity(folder)
+    files = {name: _read(folder / name) for name in FILES if (folder / name).exists()}
+    files[CERTIFICATE], files[KEY] = _certificate_pem(identity.certificate), identity.key_pem()
+    return files
+
+
+def _belong_together(certificate: bytes, key: SignaturePrivateKey) -> bool:
+    return x509.load_der_x509_certificate(certificate).public_key() == signing_key(key).public_key()
+
+
+def _check_fingerprint(folder: Path, fingerprint: bytes) -> None:
+    stored = _read(folder / FINGERPRINT).strip() if (folder / FINGERPRINT).exists() else None
+    if stored is not None and not hmac.compare_digest(stored, to_base64url(fingerprint).encode()):
+        raise IdentityError(f"{folder / FINGERPRINT} is not that of {CA_CERTIFICATE}: restore the files from a backup")
 
 
 def _der(certificate: x509.Certificate) -> bytes:
@@ -254,8 +351,10 @@ __all__ = [
     "IdentityMissing",
     "TransportError",
     "create_identity",
+    "identity_files",
     "load_identity",
     "load_or_create_identity",
+    "rotate_certificate",
     "save_identity",
     "verify_chain",
 ]

@@ -21,6 +21,7 @@ COMMANDS = (
     "demo", "doctor", "man", "profile show", "profile set", "profile list", "profile switch", "export", "import",
     "server list", "server add",
     "server remove", "server use", "relay run", "relay start", "relay stop", "relay status",
+    "relay stats", "relay rotate-certificate", "relay backup", "relay restore",
 )  # fmt: skip
 
 

@@ -69,6 +69,13 @@ def test_what_does_not_fit_is_found(change: dict[str, Any], problem: str) -> Non
     assert problems(MESSAGE | change) == [problem]
 
 
+@pytest.mark.parametrize("refused", [["AUTH"], {"AUTH": "1"}, {"AUTH": True}, 1])
+def test_counts_are_numbers_by_name(refused: object) -> None:
+    found = problems({"v": 1, "type": "stats", "refused": refused})
+    assert f"stats.refused: {refused!r} is no object of numbers" in found
+    assert not any("stats.refused" in one for one in problems({"v": 1, "type": "stats", "refused": {"AUTH": 1}}))
+
+
 @pytest.mark.parametrize("name", [name for name in MESSAGE if name not in ("v", "type")])
 def test_a_missing_field_is_found(name: str) -> None:
     assert problems({key: value for key, value in MESSAGE.items() if key != name}) == [f"message.{name}: missing"]

@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 from smpchat.chat.errors import InputError
-from smpchat.cli.environment import Environment
+from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
-from smpchat.relay import daemon
+from smpchat.relay import control, daemon
 from smpchat.relay.folder import status as relay_status
+from smpchat.relay.log import start_log
+from smpchat.relay.options import parse_options
+from smpchat.relay.server import CERTIFICATE_WARNING
 
 
 def show_relay(environment: Environment) -> None:
@@ -25,17 +32,29 @@ def show_relay(environment: Environment) -> None:
     environment.emit("relay", fields, line)
 
 
-def start(environment: Environment, ws_port: str | None) -> int:
-    """Start the relay in the background."""
-    wanted = _ws_port(ws_port)
+def _warn_of_certificate(environment: Environment) -> None:
+    left = daemon.certificate_left(environment.relay_folder)
+    if left is not None and left < CERTIFICATE_WARNING:
+        environment.notice(
+            f"The relay's certificate runs out in {left.days} days: `smpchat relay rotate-certificate` makes another."
+        )
+
+
+def start(
+    environment: Environment, typed: Mapping[str, str | None], port: int, ws_port: str | None, reset: bool
+) -> int:
+    """Start the relay in the background; what was typed is kept."""
+    wanted, options = _ws_port(ws_port), parse_options(typed)
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    served = daemon.start_background(environment.relay_folder, ws_port=wanted).ws_port
+    info = daemon.start_background(environment.relay_folder, options, port=port, ws_port=wanted, keep=True, reset=reset)
     show_relay(environment)
-    if not _is_as_wanted(wanted, served):
+    _warn_of_certificate(environment)
+    as_kept = options if reset else options.over(info.options)
+    if not _is_as_wanted(wanted, info.ws_port) or port not in (0, info.port) or info.options != as_kept:
         raise CommandFailed(
             ExitStatus.INPUT,
             "The relay was running already, and goes on as it was.",
-            "To change its WebSocket port: `smpchat relay stop`, then this command again.",
+            "To change its options: `smpchat relay stop`, then this command again.",
         )
     return ExitStatus.OK
 
@@ -73,20 +92,76 @@ def stop(environment: Environment) -> int:
 def status(environment: Environment) -> int:
     """Print whether the relay runs."""
     show_relay(environment)
+    _warn_of_certificate(environment)
+    return ExitStatus.OK
+
+
+def stats(environment: Environment) -> int:
+    """Print what the running relay counts."""
+    figures = control.ask(environment.relay_folder, control.STATISTICS_PATH)
+    environment.emit("stats", figures, "\n".join(f"{name:<28}{printable(value)}" for name, value in _lines(figures)))
+    return ExitStatus.OK
+
+
+def _lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in figures.items():
+        label = name.replace("_", " ")
+        match value:
+            case dict():
+                yield label, ", ".join(f"{key}: {count:,}" for key, count in value.items() if count) or "none"
+            case int() if name.endswith("_seconds"):
+                yield label.removesuffix(" seconds"), str(timedelta(seconds=value))
+            case int():
+                yield label, f"{value:,}"
+
+
+def rotate_certificate(environment: Environment) -> int:
+    """Make a new online certificate under the same authority."""
+    folder = environment.relay_folder
+    before = relay_status(folder)
+    expires = daemon.rotate_certificate(folder)
+    fields = {"state": before.state, "address": before.address, "pid": before.pid, "ws_port": before.ws_port}
+    environment.emit(
+        "relay",
+        {**fields, "certificate_expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}"},
+        f"New online certificate, valid until {expires:%Y-%m-%d}. The address stays.",
+    )
+    if before.state == "running":
+        environment.notice("It takes effect at the next start: `smpchat relay stop`, then `smpchat relay start`.")
+    return ExitStatus.OK
+
+
+def back_up(environment: Environment, file: Path) -> int:
+    """Copy the relay into a file."""
+    from smpchat.relay.backup import back_up as write
+
+    size = write(environment.relay_folder, file)
+    environment.emit("backup", {"file": str(file.absolute()), "bytes": size}, f"{file}: {size:,} bytes")
+    environment.notice("Whoever has this file can take the relay's place: keep it as safe as the relay.")
+    return ExitStatus.OK
+
+
+def restore(environment: Environment, file: Path) -> int:
+    """Make the relay from a backup."""
+    from smpchat.relay.backup import restore as read
+
+    environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    read(file, environment.relay_folder)
+    show_relay(environment)
     return ExitStatus.OK
 
 
 async def run(
     environment: Environment,
-    host: str,
+    typed: Mapping[str, str | None],
     port: int,
     ws_port: str | None,
     versions: str | None,
     extensions: bool,
-    password: str | None,
+    reset: bool,
 ) -> int:
     """Run the relay here until interrupted."""
-    serve_ws = _ws_port(ws_port)
+    serve_ws, options = _ws_port(ws_port), parse_options(typed)
     offered = SMP_VERSIONS
     if versions is not None:
         try:
@@ -96,6 +171,7 @@ async def run(
         if not (SMP_VERSIONS.contains(offered.minimum) and SMP_VERSIONS.contains(offered.maximum)):
             raise InputError(f"This relay speaks SMP versions {SMP_VERSIONS}.", "Choose a range within them.")
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    start_log(verbose=environment.verbose, quiet=environment.quiet)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,13 +187,13 @@ async def run(
 
     await daemon.run_relay(
         environment.relay_folder,
-        host,
-        port,
+        options,
         stop=stopping,
+        port=port,
         ws_port=serve_ws,
+        reset=reset,
         versions=offered,
         extensions=extensions,
-        password=password,
         ready=ready,
     )
     return ExitStatus.OK

@@ -184,3 +184,15 @@ def test_new_with_a_key_of_low_order() -> None:
         assert await peer.is_quiet()
 
     on(Kind(18), check)
+
+
+@every_version
+def test_no_new_queues(kind: Kind) -> None:
+    """``new_queues=off`` (smp-wire 8.1): NEW gives AUTH, and all else goes on."""
+
+    async def check(stage: Stage) -> None:
+        peer = await stage.peer()
+        assert await peer.ask(New(SOME_KEY.public(), DH.public(), subscribe=True), b"", SOME_KEY) == AUTH
+        assert await peer.ask(Ping()) == Pong()
+
+    on(kind, check, new_queues=False)

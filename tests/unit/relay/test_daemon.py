@@ -10,30 +10,65 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
+from smpchat.crypto.entropy import SystemEntropy
+from smpchat.crypto.keys import Ed25519PrivateKey
 from smpchat.protocol.address import parse_server
 from smpchat.protocol.commands import Ok, Send
 from smpchat.protocol.version import VersionRange
 from smpchat.relay import daemon
 from smpchat.relay.__main__ import main
-from smpchat.relay.daemon import EXIT_RUNNING, NO_WEBSOCKET, run_relay, start_background, stop
-from smpchat.relay.errors import RelayError, RelayPortTaken, RelayRunning, RelayStartFailed, RelayTurnedOff
-from smpchat.relay.folder import DATABASE, LOCK, LOG, STATE, FolderLock, RelayInfo, is_locked, read_state, status
-from smpchat.transport import tls
+from smpchat.relay.control import STATISTICS_PATH, ask
+from smpchat.relay.daemon import (
+    EXIT_RUNNING,
+    NO_WEBSOCKET,
+    certificate_left,
+    rotate_certificate,
+    run_relay,
+    start_background,
+    stop,
+)
+from smpchat.relay.errors import (
+    RelayError,
+    RelayNotRunning,
+    RelayPortTaken,
+    RelayRunning,
+    RelayStartFailed,
+    RelayTurnedOff,
+)
+from smpchat.relay.folder import (
+    CONTROL,
+    DATABASE,
+    LOCK,
+    LOG,
+    STATE,
+    FolderLock,
+    RelayInfo,
+    is_locked,
+    read_state,
+    status,
+)
+from smpchat.relay.options import NOTHING_CHOSEN, Options
+from smpchat.transport import certificates, tls
 
 
-async def run_until_ready(folder: Path, **options: object) -> tuple[asyncio.Task[None], asyncio.Event, str, int]:
+async def run_until_ready(
+    folder: Path, chosen: Options = NOTHING_CHOSEN, **how: object
+) -> tuple[asyncio.Task[None], asyncio.Event, str, int]:
     stopping = asyncio.Event()
     ready: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
     relay = asyncio.create_task(
         run_relay(
             folder,
+            chosen,
             stop=stopping,
             ready=lambda address, port: ready.set_result((address, port)),
-            **options,  # type: ignore[arg-type]
+            **how,  # type: ignore[arg-type]
         )
     )
     waiting: set[asyncio.Future[object]] = {relay, ready}  # type: ignore[arg-type]
@@ -44,11 +79,11 @@ async def run_until_ready(folder: Path, **options: object) -> tuple[asyncio.Task
     return relay, stopping, address, port
 
 
-def in_foreground(folder: Path, **options: object) -> tuple[str, int, RelayInfo]:
+def in_foreground(folder: Path, chosen: Options = NOTHING_CHOSEN, **how: object) -> tuple[str, int, RelayInfo]:
     """Runs a relay until it is ready, stops it; address, port and what its status was meanwhile."""
 
     async def within() -> tuple[str, int, RelayInfo]:
-        relay, stopping, address, port = await run_until_ready(folder, **options)
+        relay, stopping, address, port = await run_until_ready(folder, chosen, **how)
         info = status(folder)
         stopping.set()
         await relay
@@ -108,12 +143,12 @@ def test_only_the_owner_can_read_the_files(folder: Path) -> None:
 
 
 def test_the_password_is_part_of_the_address(folder: Path) -> None:
-    address, _, _ = in_foreground(folder, password="secret")
+    address, _, _ = in_foreground(folder, Options(password="secret"))
     assert parse_server(address).password == "secret"
 
 
 def test_a_wildcard_is_printed_as_an_address_of_this_machine(folder: Path) -> None:
-    address, _, _ = in_foreground(folder, host="0.0.0.0")
+    address, _, _ = in_foreground(folder, Options(host="0.0.0.0"))
     assert parse_server(address).server.hosts[0] not in ("0.0.0.0", "")
 
 
@@ -141,7 +176,7 @@ def test_a_port_in_use_is_not_replaced_by_another(folder: Path) -> None:
 
 def test_an_address_of_another_machine_is_refused_in_words(folder: Path) -> None:
     with pytest.raises(RelayError, match=r"cannot listen on 192\.0\.2\.1"):
-        in_foreground(folder, host="192.0.2.1")
+        in_foreground(folder, Options(host="192.0.2.1"))
 
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
@@ -196,6 +231,119 @@ def test_a_starting_relay_bears_with_somebody_who_looks_at_the_lock(
     monkeypatch.setattr(FolderLock, "acquire", busy_at_first)
     in_foreground(folder)
     assert len(tries) == 3
+
+
+# --- options kept --------------------------------------------------------------------------------------------------
+
+
+def test_options_hold_for_one_run_unless_they_are_kept(folder: Path) -> None:
+    kept = Options(password="secret", quota=7)
+    assert parse_server(in_foreground(folder, Options(password="once"))[0]).password == "once"
+    assert parse_server(in_foreground(folder)[0]).password is None
+    assert in_foreground(folder, kept, keep=True)[2].options == kept
+    address, _, info = in_foreground(folder, Options(password="once"))
+    assert (parse_server(address).password, info.options) == ("once", kept)
+    address, _, info = in_foreground(folder, Options(quota=8), keep=True)
+    assert (parse_server(address).password, info.options) == ("secret", Options(password="secret", quota=8))
+    assert status(folder).options == info.options  # also once it is stopped
+
+
+def test_reset_goes_by_the_defaults_and_forgets_only_if_it_keeps(folder: Path) -> None:
+    kept = Options(password="secret")
+    in_foreground(folder, kept, keep=True)
+    address, _, info = in_foreground(folder, reset=True)
+    assert (parse_server(address).password, info.options) == (None, kept)
+    assert in_foreground(folder, reset=True, keep=True)[2].options == NOTHING_CHOSEN
+    assert parse_server(in_foreground(folder)[0]).password is None
+
+
+def test_options_with_which_it_does_not_start_are_not_kept(folder: Path) -> None:
+    in_foreground(folder)
+    with pytest.raises(RelayError):
+        in_foreground(folder, Options(host="192.0.2.1"), keep=True)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(RelayPortTaken):
+        in_foreground(folder, Options(metrics_port=taken.getsockname()[1]), keep=True)
+    assert in_foreground(folder)[2].options == NOTHING_CHOSEN
+
+
+def test_options_kept_hold_for_a_start_on_demand(folder: Path) -> None:
+    info = start_background(folder, Options(password="secret", quota=7), keep=True)
+    stop(folder)
+    later = start_background(folder)
+    assert (later.address, later.options) == (info.address, info.options)
+    assert later.pid is not None
+    os.kill(later.pid, signal.SIGTERM)  # so that it was not stopped on purpose
+    deadline = time.monotonic() + 10
+    while is_locked(folder) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    again = start_background(folder, on_demand=True)
+    assert (again.address, again.options) == (info.address, Options(password="secret", quota=7))
+
+
+@pytest.mark.parametrize("options", ['{"quota": 0}', '{"unknown": 1}', "[]"])
+def test_options_that_cannot_have_been_kept_are_told(folder: Path, options: str) -> None:
+    in_foreground(folder)
+    state = (folder / STATE).read_text()
+    (folder / STATE).write_text(state.replace('"options": {}', f'"options": {options}'))
+    with pytest.raises(RelayError, match=r"relay\.json"):
+        status(folder)
+    (folder / STATE).unlink()
+
+
+# --- figures -------------------------------------------------------------------------------------------------------
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_it_tells_its_figures_while_it_runs(folder: Path) -> None:
+    port = unused_port()
+
+    async def within() -> tuple[dict[str, object], str]:
+        relay, stopping, _, _ = await run_until_ready(folder, Options(metrics_port=port))
+        figures = await asyncio.to_thread(ask, folder, STATISTICS_PATH)
+        with await asyncio.to_thread(urlopen, f"http://127.0.0.1:{port}/metrics") as page:
+            text = page.read().decode()
+            assert page.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        stopping.set()
+        await relay
+        return figures, text
+
+    figures, text = asyncio.run(within())
+    assert (figures["queues"], figures["accepted"]) == (0, 0)
+    assert "\nsmpchat_relay_queues 0\n" in text
+    assert not (folder / CONTROL).exists()
+    with pytest.raises(RelayNotRunning):
+        ask(folder, STATISTICS_PATH)
+
+
+# --- certificates --------------------------------------------------------------------------------------------------
+
+
+def test_a_certificate_that_ran_out_is_told_and_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address, _, _ = in_foreground(folder)
+    left = certificate_left(folder)
+    assert left is not None and left.days > 900_000
+    with monkeypatch.context() as patch:
+        patch.setattr(certificates, "_LIFETIME", timedelta(days=1.5))
+        rotate_certificate(folder, clock=lambda: time.time() - 86_400 * 0.9)  # it begins a day earlier
+    left = certificate_left(folder)
+    assert left is not None and left.days == -1
+    with pytest.raises(RelayError, match="rotate-certificate makes another"):
+        in_foreground(folder)
+    expires = rotate_certificate(folder)
+    assert expires > datetime.now(UTC)
+    assert in_foreground(folder)[0] == address
+
+
+def test_where_there_are_no_certificates_none_is_replaced(folder: Path) -> None:
+    folder.mkdir()
+    assert certificate_left(folder) is None
+    with pytest.raises(RelayError, match="no relay identity"):
+        rotate_certificate(folder)
 
 
 # --- in the background ---------------------------------------------------------------------------------------------
@@ -260,7 +408,7 @@ def test_a_killed_relay_is_started_again_at_the_same_port(folder: Path) -> None:
 def test_options_reach_the_background_process(folder: Path) -> None:
     from tests.unit.relay.support import PATIENCE
 
-    info = start_background(folder, password="secret", versions=VersionRange(7, 14), extensions=False)
+    info = start_background(folder, Options(password="secret"), versions=VersionRange(7, 14), extensions=False)
     assert parse_server(info.address or "").password == "secret"
     assert b"secret" not in Path(f"/proc/{info.pid}/cmdline").read_bytes()
 
@@ -289,7 +437,7 @@ def test_why_it_did_not_start(folder: Path) -> None:
 
 
 def test_one_that_never_becomes_ready_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemon, "_accepts", lambda info, host: False)
+    monkeypatch.setattr(daemon, "_accepts", lambda info: False)
     with pytest.raises(RelayStartFailed, match=r"no connections after 1\.5 seconds"):
         start_background(folder, timeout=1.5)
     deadline = time.monotonic() + 10
@@ -300,8 +448,7 @@ def test_one_that_never_becomes_ready_is_given_up(folder: Path, monkeypatch: pyt
 def test_what_was_stored_is_there_after_a_restart(folder: Path) -> None:
     """Queue, key and message outlive the process; the test of crashes does it under load."""
     from smpchat.client.connect import connect
-    from smpchat.crypto.entropy import SystemEntropy
-    from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
+    from smpchat.crypto.keys import X25519PrivateKey
     from smpchat.protocol.commands import Ids, Key, Msg, New, Sok, Sub
 
     key, sender_key = Ed25519PrivateKey(b"\x01" * 32), Ed25519PrivateKey(b"\x02" * 32)
@@ -340,7 +487,8 @@ def test_what_was_stored_is_there_after_a_restart(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--port", "65536"], ["--port", "x"], ["--versions", "5-18"], ["--versions", "a"]]
+    "arguments",
+    [["--port", "65536"], ["--port", "x"], ["--versions", "5-18"], ["--versions", "a"], ["--quota", "0"]],
 )
 def test_wrong_arguments_are_usage_errors(
     tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]

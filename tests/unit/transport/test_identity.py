@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -17,12 +20,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from smpchat.crypto.keys import Ed448PrivateKey, Ed25519PublicKey
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.transport.identity import (
+    FILES,
     Identity,
     IdentityError,
     IdentityMissing,
     create_identity,
+    identity_files,
     load_identity,
     load_or_create_identity,
+    rotate_certificate,
     save_identity,
 )
 from tests.unit.transport.support import NOW, an_identity, certificate, sha256
@@ -223,3 +229,119 @@ def test_keys_stay_out_of_repr() -> None:
     for secret in (identity.key.raw, identity.ca_key.raw):
         assert repr(secret)[2:-1] not in text and secret.hex() not in text
     assert "key=" not in text.replace("ca_certificate", "")
+
+
+# --- another online certificate ------------------------------------------------------------------------------------
+
+
+def saved(folder: Path, identity: Identity | None = None) -> Path:
+    save_identity(identity or an_identity(), folder)
+    return folder
+
+
+def test_a_new_online_certificate_keeps_the_fingerprint_and_the_names(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "id", create_identity(SeededEntropy("names"), NOW, ["a.example", "10.0.0.1"]))
+    before = load_identity(folder, now=NOW)
+    later = NOW + timedelta(days=500)
+    after = rotate_certificate(folder, SeededEntropy("new"), later)
+    assert after == load_identity(folder, now=later)
+    assert after.fingerprint == before.fingerprint
+    assert after.ca_certificate == before.ca_certificate
+    assert after.key.raw != before.key.raw
+    assert after.expires == before.expires + timedelta(days=500)
+    old, new = (x509.load_der_x509_certificate(one.certificate) for one in (before, after))
+    assert old.subject == new.subject
+    assert old.serial_number != new.serial_number
+    names = [one.extensions.get_extension_for_class(x509.SubjectAlternativeName).value for one in (old, new)]
+    assert names[0] == names[1]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    if sys.platform != "win32":
+        assert all(path.stat().st_mode & 0o777 == 0o600 for path in folder.iterdir())
+
+
+def test_one_that_ran_out_or_lost_its_key_is_replaced(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "id")
+    (folder / "server.key").unlink()
+    long_after = an_identity().expires + timedelta(days=1)
+    with pytest.raises(IdentityError, match="could not be used"):
+        rotate_certificate(folder, SeededEntropy("new"), long_after)  # the CA has run out as well
+    rotate_certificate(folder, SeededEntropy("new"), NOW)
+    assert load_identity(folder, now=NOW).fingerprint == an_identity().fingerprint
+
+
+class Killed(BaseException):
+    """What nothing catches, as kill -9."""
+
+
+@pytest.mark.parametrize("changes", range(8))
+def test_interrupted_anywhere_there_is_a_certificate_with_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: int
+) -> None:
+    """It ends after so many changes to the folder, of eight; the next rotation goes through."""
+    folder = saved(tmp_path / "id")
+    done = 0
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def change(*arguments: Any, **options: Any) -> Any:
+            nonlocal done
+            if done == changes:
+                raise Killed
+            done += 1
+            return real(*arguments, **options)
+
+        return change
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Path, "replace", counted(Path.replace))
+        patch.setattr(Path, "unlink", counted(Path.unlink))
+        patch.setattr(os, "fsync", counted(os.fsync))
+        rotate_certificate(folder, SeededEntropy("new"), NOW)
+    assert load_identity(folder, now=NOW).fingerprint == an_identity().fingerprint
+    again = rotate_certificate(folder, SeededEntropy("newer"), NOW)
+    assert load_identity(folder, now=NOW) == again
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+
+
+def test_the_certificate_of_an_interrupted_rotation_is_taken(tmp_path: Path) -> None:
+    folder, other = saved(tmp_path / "id"), saved(tmp_path / "other")
+    new = rotate_certificate(other, SeededEntropy("new"), NOW)
+    shutil.copy(other / "server.crt", folder / "server.crt.new")
+    assert load_identity(folder).certificate == an_identity().certificate  # the old key is still there
+    shutil.copy(other / "server.key", folder / "server.key")
+    assert load_identity(folder, now=NOW) == new
+    assert not (folder / "server.crt.new").exists()
+
+
+def test_a_certificate_left_over_that_does_not_fit_is_not_taken(tmp_path: Path) -> None:
+    folder, other = saved(tmp_path / "id"), saved(tmp_path / "other", an_identity("other"))
+    shutil.copy(other / "server.key", folder / "server.key")
+    with pytest.raises(IdentityError, match="not the key of"):
+        load_identity(folder)
+    (folder / "server.crt.new").write_text("nothing")
+    with pytest.raises(IdentityError, match="cannot take its place"):
+        load_identity(folder)
+
+
+def test_what_a_new_certificate_needs(tmp_path: Path) -> None:
+    with pytest.raises(IdentityMissing):
+        rotate_certificate(tmp_path, SeededEntropy("new"), NOW)
+    folder, other = saved(tmp_path / "id"), saved(tmp_path / "other", an_identity("other"))
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "ca.key").rename(tmp_path / "elsewhere")
+    with pytest.raises(IdentityError, match="put it back"):
+        rotate_certificate(folder, SeededEntropy("new"), NOW)
+    shutil.copy(other / "ca.key", folder / "ca.key")
+    with pytest.raises(IdentityError, match="not the key of"):
+        rotate_certificate(folder, SeededEntropy("new"), NOW)
+    (tmp_path / "elsewhere").replace(folder / "ca.key")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
+    (folder / "fingerprint").write_text("another")
+    with pytest.raises(IdentityError, match="fingerprint"):
+        rotate_certificate(folder, SeededEntropy("new"), NOW)
+
+
+def test_files_for_a_copy(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "id")
+    assert identity_files(folder) == {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "ca.key").unlink()
+    assert set(identity_files(folder)) == set(FILES) - {"ca.key"}

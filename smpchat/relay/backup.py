@@ -1,0 +1,157 @@
+"""A relay in one file: its database as of one moment, its identity and its state, and a folder made of them again.
+
+The file is a plain tar of what the folder holds (`smpchat.relay.folder`), without what belongs to one process.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import shutil
+import tarfile
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from smpchat.relay.errors import BackupRefused, RelayError, RelayRunning
+from smpchat.relay.folder import (
+    DATABASE,
+    IDENTITY,
+    LOCK,
+    LOG,
+    STATE,
+    STOPPED,
+    is_locked,
+    read_state,
+    state_json,
+)
+from smpchat.relay.store import check_database, copy_database
+from smpchat.transport.base import TransportError
+from smpchat.transport.identity import FILES, NEEDED_FILES, identity_files, load_identity
+
+_SMALL = 64 * 1024
+"""Bytes of any file but the database."""
+_MAY_STAY = frozenset({LOCK, LOG, f"{LOG}.1", STOPPED})
+"""What a folder may hold in which there is no relay yet."""
+_SMALL_MEMBERS = frozenset({STATE, *(f"{IDENTITY}/{name}" for name in FILES)})
+_NEEDED = frozenset({DATABASE, STATE, *(f"{IDENTITY}/{name}" for name in NEEDED_FILES)})
+
+
+def back_up(folder: Path, target: Path) -> int:
+    """Writes a new file, readable by its owner only, with everything of the relay; it may run meanwhile. Blocks.
+
+    Returns:
+        Its size in bytes.
+    Raises:
+        BackupRefused: There is no relay, or the file exists already.
+        RelayError: Something cannot be read or written. There is no file then.
+    """
+    info = read_state(folder)
+    if info.port is None:
+        raise BackupRefused(f"There is no relay in {folder}: it was never started.")
+    if target.exists():
+        raise BackupRefused(f"{target} exists already, and is not overwritten.")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".smpchat-", dir=target.absolute().parent) as name:
+            database, archive = Path(name, DATABASE), Path(name, "tar")
+            copy_database(folder / DATABASE, database)
+            with os.fdopen(os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                    for path, content in identity_files(folder / IDENTITY).items():
+                        _add(tar, f"{IDENTITY}/{path}", io.BytesIO(content), len(content))
+                    state = state_json(replace(info, pid=None))
+                    _add(tar, STATE, io.BytesIO(state), len(state))
+                    with database.open("rb") as copy:
+                        _add(tar, DATABASE, copy, database.stat().st_size)
+                file.flush()
+                os.fsync(file.fileno())
+            size = archive.stat().st_size
+            archive.replace(target)
+            return size
+    except OSError as error:
+        raise RelayError(f"The backup cannot be written: {error}.") from error
+    except TransportError as error:
+        raise RelayError(f"The relay's certificates cannot be copied: {error}.") from error
+
+
+def _add(tar: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = size, 0o600
+    tar.addfile(member, content)
+
+
+def restore(source: Path, folder: Path) -> None:
+    """Makes the folder of a relay from a backup. All of it appears at once, or nothing does. Blocks.
+
+    Raises:
+        BackupRefused: The folder holds a relay already, or the file is no backup. Nothing changed.
+        RelayRunning: A relay has the folder.
+        RelayError: Something cannot be read or written.
+    """
+    folder = folder.absolute()
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+    try:
+        _check_empty(folder)
+        temporary.mkdir(mode=0o700)
+        (temporary / IDENTITY).mkdir(mode=0o700)
+        _unpack(source, temporary)
+        _check(source, temporary)
+        _check_empty(folder)
+        if folder.exists():
+            for name in (LOG, f"{LOG}.1", STOPPED):
+                if (folder / name).exists():
+                    (folder / name).rename(temporary / name)
+            (folder / LOCK).unlink(missing_ok=True)
+            folder.rmdir()
+        temporary.rename(folder)
+    except OSError as error:
+        raise RelayError(f"The backup cannot be restored: {error}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_empty(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if is_locked(folder):
+        raise RelayRunning("A relay runs on this folder.")
+    if {path.name for path in folder.iterdir()} - _MAY_STAY:
+        raise BackupRefused(f"There is a relay in {folder} already; a backup is restored where there is none.")
+
+
+def _unpack(source: Path, folder: Path) -> None:
+    seen: set[str] = set()
+    try:
+        with source.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                fits = member.name == DATABASE or (member.name in _SMALL_MEMBERS and member.size <= _SMALL)
+                content = tar.extractfile(member) if fits and member.isfile() and member.name not in seen else None
+                if content is None:
+                    raise BackupRefused(f"{source} is no backup of a relay: it holds {member.name!r}.")
+                seen.add(member.name)
+                _write(folder / member.name, content)
+    except (tarfile.TarError, EOFError) as error:
+        raise BackupRefused(f"{source} is no backup of a relay, or not a whole one: {error}.") from error
+    if missing := _NEEDED - seen:
+        raise BackupRefused(f"{source} is no whole backup of a relay: {min(missing)} is missing.")
+
+
+def _write(path: Path, content: IO[bytes]) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        shutil.copyfileobj(content, file, 1024 * 1024)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _check(source: Path, folder: Path) -> None:
+    """Whether a relay could start on what was unpacked. Raises `BackupRefused`."""
+    try:
+        port = read_state(folder).port
+        load_identity(folder / IDENTITY)
+        check_database(folder / DATABASE)
+    except (RelayError, TransportError) as error:
+        raise BackupRefused(f"{source} cannot be used: {error}") from error
+    if port is None:
+        raise BackupRefused(f"{source} names no port.")

@@ -1,0 +1,127 @@
+"""A few pages over HTTP for programs on this computer: what `relay stats` asks for, and what Prometheus collects.
+
+Loopback only, GET only, one request a connection. Where a token is set, only who can read the relay's folder gets
+anything; where none is, any user of this computer does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from smpchat.relay.errors import RelayError
+
+LOOPBACK = "127.0.0.1"
+MAX_HEAD = 8_192
+"""Bytes of a request."""
+MAX_OPEN = 16
+"""Requests at a time; more are closed at once."""
+PATIENCE = 10.0
+"""Seconds for one request."""
+_REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 503: "Service Unavailable"}
+
+_log = logging.getLogger("smpchat.relay")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a path answers with."""
+
+    content_type: str
+    body: bytes
+
+
+Pages = Mapping[str, Callable[[], Awaitable[Page]]]
+
+
+class LocalHTTP:
+    """Serves pages on loopback.
+
+    Args:
+        pages: By path. One that raises `RelayError` is answered with 503 and its sentence.
+        token: What ``Authorization: Bearer`` must carry, if anything.
+    """
+
+    def __init__(self, pages: Pages, *, token: str | None = None) -> None:
+        self._pages = pages
+        self._token = token
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.Task[None]] = set()
+
+    async def start(self, port: int = 0) -> int:
+        """Listens; the port in use. Raises `OSError` if it is taken."""
+        self._server = await asyncio.start_server(self._accept, LOOPBACK, port, limit=MAX_HEAD)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Ends all requests. May be repeated."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._open:
+            task.cancel()
+        if self._open:
+            await asyncio.wait(self._open)
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._open) >= MAX_OPEN:
+            writer.transport.abort()
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                try:
+                    status, page = await self._answer(await reader.readuntil(b"\r\n\r\n"))
+                except asyncio.LimitOverrunError:
+                    status, page = _plain(400, "the request is too long")
+                writer.write(_encoded(status, page))
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+        except (OSError, EOFError) as error:  # a timeout is an OSError, a request cut short an EOFError
+            _log.debug("a local request failed: %s", error)
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, head: bytes) -> tuple[int, Page]:
+        request, *lines = head.decode("latin-1").split("\r\n")
+        match request.split(" "):
+            case ["GET", path, "HTTP/1.0" | "HTTP/1.1"]:
+                pass
+            case _:
+                return _plain(400, "only GET is understood")
+        fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        # A web site can make a browser ask here under the site's own name; nobody else uses another name.
+        if fields.get("host", LOOPBACK).partition(":")[0] not in (LOOPBACK, "localhost"):
+            return _plain(403, "ask for 127.0.0.1")
+        if self._token is not None and not hmac.compare_digest(
+            fields.get("authorization", "").encode(), f"Bearer {self._token}".encode()
+        ):
+            return _plain(403, "the token is missing or wrong")
+        page = self._pages.get(path)
+        if page is None:
+            return _plain(404, "there is no such page")
+        try:
+            return 200, await page()
+        except RelayError as error:
+            return _plain(503, str(error))
+
+
+def _plain(status: int, sentence: str) -> tuple[int, Page]:
+    return status, Page("text/plain; charset=utf-8", sentence.encode() + b"\n")
+
+
+def _encoded(status: int, page: Page) -> bytes:
+    head = (
+        f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {page.content_type}\r\n"
+        f"Content-Length: {len(page.body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + page.body

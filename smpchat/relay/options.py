@@ -1,0 +1,160 @@
+"""What whoever runs a relay may choose: one table for the command lines, the state file and the documents.
+
+Light on purpose: the command line reads the table for its help.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
+
+from smpchat.relay.errors import RelayOptionRefused
+
+OFF = 0
+"""In place of a port: not served."""
+PROXY = ("none", "public", "all")
+"""See `smpchat.relay.destinations.Destinations`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """An option in words.
+
+    Attributes:
+        name: Of the field in `Options`; the option is ``--name`` with hyphens.
+        metavar: What its value looks like.
+        meaning: One sentence, without its stop.
+        default: What holds if nothing was chosen, as it would be typed; None where no value stands for it.
+        bounds: Smallest and largest number, where it is one.
+        words: The values there are, where they are words.
+    """
+
+    name: str
+    metavar: str
+    meaning: str
+    default: str | None
+    bounds: tuple[int, int] | None = None
+    words: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """As it is typed."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def help(self) -> str:
+        """The meaning with the default."""
+        return f"{self.meaning}." if self.default is None else f"{self.meaning} ({self.default})."
+
+
+OPTIONS: Final = (
+    Explained("host", "ADDRESS", "Address to listen on; 0.0.0.0 for your network", "127.0.0.1"),
+    Explained("password", "TEXT", "What new queues need; '' for none", None),
+    Explained("proxy", "|".join(PROXY), "Relays to forward to: all on loopback, else public", None, words=PROXY),
+    Explained("new_queues", "on|off", "Whether anybody may create queues", "on", words=("on", "off")),
+    Explained("quota", "N", "Messages that a queue holds", "128", (1, 100_000)),
+    Explained("keep_days", "DAYS", "Days after which a message that nobody fetched is removed", "21", (1, 3_650)),
+    Explained("max_connections", "N", "Connections at a time", "10000", (1, 1_000_000)),
+    Explained("max_connections_per_address", "N", "The same for one address", "1000", (1, 1_000_000)),
+    Explained("max_new_queues", "N", "Queues that one connection creates in a minute", "3000", (1, 1_000_000)),
+    Explained("metrics_port", "PORT|off", "Port of loopback with figures for Prometheus", "off", (1, 65_535), ("off",)),
+)  # fmt: skip
+_PASSWORD = re.compile(r"[!-.0-9;-?A-~]{1,200}")  # as an address can hold it
+BY_NAME: Final = {option.name: option for option in OPTIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was chosen; None where nothing was. The fields are those of `OPTIONS`.
+
+    Attributes:
+        password: Empty for none, which differs from nothing chosen where another was kept.
+        metrics_port: `OFF` for none.
+    Raises:
+        RelayOptionRefused: A value is out of bounds.
+    """
+
+    host: str | None = None
+    password: str | None = field(default=None, repr=False)
+    proxy: str | None = None
+    new_queues: bool | None = None
+    quota: int | None = None
+    keep_days: int | None = None
+    max_connections: int | None = None
+    max_connections_per_address: int | None = None
+    max_new_queues: int | None = None
+    metrics_port: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.password and not _PASSWORD.fullmatch(self.password):
+            raise RelayOptionRefused("A password is up to 200 printable ASCII characters without blanks, @, : and /.")
+        for option in OPTIONS:
+            value = getattr(self, option.name)
+            if type(value) is str and option.words and value not in option.words:
+                raise RelayOptionRefused(f"{option.flag} is one of {', '.join(option.words)}.")
+            if type(value) is int and option.bounds is not None and (value != OFF or "off" not in option.words):
+                low, high = option.bounds
+                if not low <= value <= high:
+                    raise RelayOptionRefused(f"{option.flag} is a number from {low} to {high}, not {value}.")
+
+    def over(self, kept: Options) -> Options:
+        """These, and what ``kept`` says where nothing was chosen."""
+        return replace(kept, **self.chosen())
+
+    def chosen(self) -> dict[str, Any]:
+        """What was chosen, as JSON takes it."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def arguments(self) -> list[str]:
+        """What was chosen, as ``python -m smpchat.relay`` takes it; without the password, which others could read."""
+        return [
+            argument
+            for name, value in self.chosen().items()
+            if name != "password"
+            for argument in (BY_NAME[name].flag, _typed(name, value))
+        ]
+
+
+NOTHING_CHOSEN: Final = Options()
+
+
+def _typed(name: str, value: str | int | bool) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "off" if name == "metrics_port" and value == OFF else str(value)
+
+
+def parse_options(typed: Mapping[str, str | None]) -> Options:
+    """Options as they were typed, by the names of the fields; None where one was not. Raises `RelayOptionRefused`."""
+    values: dict[str, Any] = {name: _parsed(BY_NAME[name], text) for name, text in typed.items() if text is not None}
+    return Options(**values)
+
+
+def _parsed(option: Explained, text: str) -> str | int | bool:
+    match option.name:
+        case "new_queues":
+            if text not in option.words:
+                raise RelayOptionRefused(f"{option.flag} is on or off, not {text!r}.")
+            return text == "on"
+        case "metrics_port" if text == "off":
+            return OFF
+    if option.bounds is None:
+        return text
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text)):
+        low, high = option.bounds
+        raise RelayOptionRefused(f"{option.flag} is a number from {low} to {high}, not {text!r}.")
+    return int(text)
+
+
+def options_from_json(content: object) -> Options:
+    """What `Options.chosen` gave. Raises `RelayOptionRefused` for anything else."""
+    if not isinstance(content, dict):
+        raise RelayOptionRefused("The options kept are no object.")
+    for name, value in content.items():
+        kind = bool if name == "new_queues" else int if name in BY_NAME and BY_NAME[name].bounds else str
+        if name not in BY_NAME or type(value) is not kind:
+            raise RelayOptionRefused(f"{name!r} is no option, or its value is none of its values.")
+    return Options(**content)

@@ -1,0 +1,152 @@
+"""What a running relay counts: plain numbers, none of which tells one client from another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import Enum
+from typing import Any, Final
+
+GROUP_SIZES: Final = (0, 1, 3, 7, 15, 31, 63, 127, 255, 511)
+"""Commands that share one commit, at most, in each class of the histogram."""
+_PREFIX = "smpchat_relay_"
+
+
+@dataclass(slots=True)
+class StoreCounts:
+    """What the store did since it was opened and committed.
+
+    Attributes:
+        sends: Messages taken; quota markers are none.
+        acks: Messages that their recipients acknowledged, so that they were removed.
+        expired: Messages removed because nobody fetched them.
+    """
+
+    queues_created: int = 0
+    queues_deleted: int = 0
+    sends: int = 0
+    acks: int = 0
+    expired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSize:
+    """What the store holds on the disk.
+
+    Attributes:
+        messages: Messages and quota markers.
+        database_bytes: Database and write-ahead log.
+        free_bytes: Of these, what deleted messages left and new ones will use.
+    """
+
+    messages: int
+    database_bytes: int
+    free_bytes: int
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the server did since its start.
+
+    Attributes:
+        connections: Clients that completed the handshake.
+        handshakes_failed: Connections that did not, after TLS.
+        deliveries: MSG written, repetitions included.
+        refused: Answers ERR by the first word of the error.
+        commands: Commands of all groups that were committed.
+        groups: Commits by `GROUP_SIZES`.
+        commits_failed: Groups that could not be stored.
+    """
+
+    connections: int = 0
+    handshakes_failed: int = 0
+    deliveries: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    commands: int = 0
+    groups: list[int] = field(default_factory=lambda: [0] * len(GROUP_SIZES))
+    commits_failed: int = 0
+
+    def committed(self, commands: int) -> None:
+        """Counts a commit of so many commands."""
+        self.commands += commands
+        self.groups[min(commands.bit_length(), len(GROUP_SIZES) - 1)] += 1
+
+
+class Kind(Enum):
+    """How a figure behaves: a counter only grows until the next start."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+
+
+def _figure(kind: Kind, meaning: str) -> Any:
+    return field(metadata={"kind": kind, "meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The figures of one moment; each field's metadata says what it is."""
+
+    uptime_seconds: int = _figure(Kind.GAUGE, "Seconds since the relay was started")
+    connections: int = _figure(Kind.GAUGE, "Clients connected now")
+    subscriptions: int = _figure(Kind.GAUGE, "Queues that a client listens to now")
+    queues: int = _figure(Kind.GAUGE, "Queues held")
+    messages: int = _figure(Kind.GAUGE, "Messages held")
+    database_bytes: int = _figure(Kind.GAUGE, "Bytes of the database with its write-ahead log")
+    database_free_bytes: int = _figure(Kind.GAUGE, "Bytes of these that new messages will use")
+    certificate_seconds: int = _figure(Kind.GAUGE, "Seconds until the online certificate runs out")
+    accepted: int = _figure(Kind.COUNTER, "Connections that completed the handshake")
+    turned_away: int = _figure(Kind.COUNTER, "Connections closed at once because there were too many")
+    handshakes_failed: int = _figure(Kind.COUNTER, "Connections that ended in the SMP handshake")
+    queues_created: int = _figure(Kind.COUNTER, "Queues created")
+    queues_deleted: int = _figure(Kind.COUNTER, "Queues deleted by their recipients")
+    sends: int = _figure(Kind.COUNTER, "Messages taken from senders")
+    deliveries: int = _figure(Kind.COUNTER, "Messages written to recipients, repetitions included")
+    acks: int = _figure(Kind.COUNTER, "Messages acknowledged, so that they were removed")
+    expired: int = _figure(Kind.COUNTER, "Messages removed because nobody fetched them")
+    refused: Mapping[str, int] = _figure(Kind.COUNTER, "Commands refused, by the error they were answered with")
+    commits_failed: int = _figure(Kind.COUNTER, "Groups of commands that could not be stored")
+    commands: int = _figure(Kind.COUNTER, "Commands in all commits")
+    group_sizes: Mapping[int, int] = _figure(Kind.HISTOGRAM, "Commits by how many commands they made durable")
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of the JSON type ``stats``; sizes of groups by the most that a class holds."""
+        content = asdict(self)
+        content["group_sizes"] = {str(size): count for size, count in self.group_sizes.items()}
+        return content
+
+
+def figures() -> Iterator[tuple[str, Kind, str]]:
+    """Name, kind and meaning of every figure."""
+    for one in fields(Statistics):
+        yield one.name, one.metadata["kind"], one.metadata["meaning"]
+
+
+def prometheus_name(name: str, kind: Kind) -> str:
+    """What Prometheus calls a figure."""
+    return f"{_PREFIX}{name}_total" if kind is Kind.COUNTER else f"{_PREFIX}{name}"
+
+
+def prometheus_text(statistics: Statistics) -> str:
+    """The text exposition format, version 0.0.4."""
+    lines: list[str] = []
+    for name, kind, meaning in figures():
+        exposed, value = prometheus_name(name, kind), getattr(statistics, name)
+        lines += [f"# HELP {exposed} {meaning}.", f"# TYPE {exposed} {kind.value}"]
+        if kind is Kind.HISTOGRAM:
+            running = 0
+            for size, count in value.items():
+                running += count
+                lines.append(f'{exposed}_bucket{{le="{size}"}} {running}')
+            lines += [
+                f'{exposed}_bucket{{le="+Inf"}} {running}',
+                f"{exposed}_sum {statistics.commands}",
+                f"{exposed}_count {running}",
+            ]
+        elif isinstance(value, Mapping):
+            lines += [f'{exposed}{{reason="{reason}"}} {count}' for reason, count in sorted(value.items())]
+        else:
+            lines.append(f"{exposed} {value}")
+    return "\n".join(lines) + "\n"

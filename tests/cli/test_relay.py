@@ -1,0 +1,139 @@
+"""``smpchat relay …`` as operators and their scripts see it."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smpchat.cli.schema import problems
+from smpchat.protocol.address import parse_server
+from smpchat.relay import daemon
+from smpchat.relay.options import OPTIONS
+from smpchat.relay.statistics import figures
+from tests.cli.test_server import Outcome, Terminal
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    yield Terminal(tmp_path / "home")
+    if (tmp_path / "home" / "relay").exists():
+        daemon.stop(tmp_path / "home" / "relay")
+
+
+def fitting(outcome: Outcome) -> list[dict[str, Any]]:
+    """The objects, which are as the table of JSON objects says."""
+    assert [problem for item in outcome.objects for problem in problems(item)] == []
+    return outcome.objects
+
+
+def password_of(outcome: Outcome) -> str | None:
+    return parse_server(fitting(outcome)[0]["address"]).password
+
+
+def test_options_of_start_are_kept_until_changed(terminal: Terminal) -> None:
+    first = terminal.run("--json", "relay", "start", "--password", "secret", "--quota", "7")
+    assert (first.status, password_of(first)) == (0, "secret")
+    again = terminal.run("--json", "relay", "start", "--quota", "7")
+    assert (again.status, again.stderr) == (0, "")
+
+    changed = terminal.run("--json", "relay", "start", "--quota", "8")
+    assert changed.status == 1
+    assert changed.stderr.splitlines() == [
+        "The relay was running already, and goes on as it was.",
+        "To change its options: `smpchat relay stop`, then this command again.",
+    ]
+    assert password_of(terminal.run("--json", "relay", "stop")) == "secret"
+    assert password_of(terminal.run("--json", "relay", "start", "--quota", "8")) == "secret"
+    terminal.run("relay", "stop")
+    assert password_of(terminal.run("--json", "relay", "start", "--reset")) is None
+    assert terminal.run("--json", "relay", "start", "--quota", "8").status == 1  # forgotten
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--quota", "0"), "--quota is a number from 1 to 100000, not '0'."),
+        (("--new-queues", "perhaps"), "--new-queues is on or off, not 'perhaps'."),
+        (("--proxy", "some"), "--proxy is one of none, public, all."),
+        (("--password", "a b"), "A password is up to 200 printable ASCII characters without blanks, @, : and /."),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "start"])
+def test_options_that_cannot_be(terminal: Terminal, command: str, arguments: tuple[str, str], sentence: str) -> None:
+    outcome = terminal.run("relay", command, *arguments)
+    assert (outcome.status, outcome.stderr.splitlines()[0]) == (1, sentence)
+    assert not (terminal.home / "relay").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "start"])
+def test_help_names_every_option_with_its_default(terminal: Terminal, command: str) -> None:
+    words = " ".join(terminal.run("relay", command, "--help").stdout.split())
+    for option in OPTIONS:
+        assert option.flag in words
+        assert option.help in words
+
+
+def test_figures_of_a_running_relay(terminal: Terminal) -> None:
+    stopped = terminal.run("relay", "stats")
+    assert (stopped.status, stopped.stderr) == (3, "The relay does not run.\nStart it with: smpchat relay start.\n")
+    terminal.run("relay", "start")
+    [content] = fitting(terminal.run("--json", "relay", "stats"))
+    assert (content.pop("v"), content.pop("type")) == (1, "stats")
+    assert list(content) == [name for name, _, _ in figures()]
+    lines = terminal.run("relay", "stats").stdout.splitlines()
+    assert len(lines) == len(content)
+    assert "queues                      0" in lines
+    assert "refused                     none" in lines
+
+
+def test_another_certificate(terminal: Terminal) -> None:
+    missing = terminal.run("relay", "rotate-certificate")
+    assert missing.status == 3
+    assert "no relay identity" in missing.stderr
+    address = terminal.run("--json", "relay", "start").objects[0]["address"]
+    rotated = terminal.run("--json", "relay", "rotate-certificate")
+    assert fitting(rotated)[0]["address"] == address
+    assert fitting(rotated)[0]["certificate_expires"] > "2100"
+    assert "next start" in rotated.stderr
+    terminal.run("relay", "stop")
+    assert "next start" not in terminal.run("relay", "rotate-certificate").stderr
+    assert terminal.run("--json", "relay", "start").objects[0]["address"] == address
+
+
+def test_one_that_runs_out_soon_is_told(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal.run("relay", "start")
+    assert terminal.run("relay", "status").stderr == ""
+    monkeypatch.setattr("smpchat.transport.certificates._LIFETIME", timedelta(days=20))
+    terminal.run("relay", "rotate-certificate")
+    assert terminal.run("relay", "status").stderr == (
+        "The relay's certificate runs out in 18 days: `smpchat relay rotate-certificate` makes another.\n"
+    )
+
+
+def test_a_backup_and_what_it_is_good_for(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "relay.tar"
+    assert terminal.run("relay", "backup", str(file)).status == 1  # there is none
+    started = terminal.run("--json", "relay", "start").objects[0]
+    written = terminal.run("--json", "relay", "backup", str(file))
+    assert fitting(written) == [{"v": 1, "type": "backup", "file": str(file), "bytes": file.stat().st_size}]
+    assert "keep it as safe" in written.stderr
+    if sys.platform != "win32":
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert terminal.run("relay", "backup", str(file)).status == 1  # the file exists
+
+    assert terminal.run("relay", "restore", str(file)).status == 3  # it runs
+    terminal.run("relay", "stop")
+    refused = terminal.run("--json", "relay", "restore", str(file))
+    assert refused.status == json.loads(refused.stdout)["code"] == 1
+    other = Terminal(tmp_path / "other")
+    restored = other.run("--json", "relay", "restore", str(file))
+    assert fitting(restored) == [
+        {"v": 1, "type": "relay", "state": "stopped", "address": started["address"], "pid": None, "ws_port": None}
+    ]

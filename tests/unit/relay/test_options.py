@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from smpchat.relay.daemon import limits_of
+from smpchat.relay.destinations import Destinations
+from smpchat.relay.errors import RelayOptionRefused
+from smpchat.relay.options import (
+    BY_NAME,
+    NOTHING_CHOSEN,
+    OFF,
+    OPTIONS,
+    PROXY,
+    Options,
+    options_from_json,
+    parse_options,
+)
+from smpchat.relay.server import Limits
+
+ALL = Options("0.0.0.0", "secret", "public", False, 500, 7, 20, 10, 30, 9100)
+
+
+def test_the_table_and_the_fields_are_the_same() -> None:
+    assert [option.name for option in OPTIONS] == [one.name for one in fields(Options)]
+    assert {one.value for one in Destinations} == set(PROXY)
+
+
+def test_the_defaults_that_are_told_are_those_that_hold() -> None:
+    told = parse_options({option.name: option.default for option in OPTIONS})
+    assert limits_of(told) == limits_of(NOTHING_CHOSEN) == Limits()
+    assert (told.new_queues, told.metrics_port) == (True, OFF)
+
+
+def test_options_become_limits() -> None:
+    assert limits_of(ALL) == Limits(
+        quota=500, keep=7 * 86_400, connections=20, connections_per_address=10, new_queues=30
+    )
+
+
+def test_what_was_chosen_goes_over_what_was_kept() -> None:
+    assert NOTHING_CHOSEN.over(ALL) == ALL == ALL.over(NOTHING_CHOSEN)
+    assert Options(quota=1, password="").over(ALL) == Options("0.0.0.0", "", "public", False, 1, 7, 20, 10, 30, 9100)
+
+
+def test_there_and_back_again() -> None:
+    assert options_from_json(ALL.chosen()) == ALL
+    assert NOTHING_CHOSEN.chosen() == {}
+    for options in (ALL, Options(metrics_port=OFF, new_queues=True), NOTHING_CHOSEN):
+        arguments = options.arguments()
+        names = {option.flag: option.name for option in OPTIONS}
+        typed: dict[str, str | None] = {
+            names[flag]: value for flag, value in zip(arguments[::2], arguments[1::2], strict=True)
+        }
+        assert parse_options(typed | {"password": options.password}) == options
+
+
+def test_a_password_is_in_no_argument_and_no_repr() -> None:
+    assert "secret" not in " ".join(ALL.arguments())
+    assert "secret" not in repr(ALL)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("quota", "0"),
+        ("quota", "100001"),
+        ("quota", "-1"),
+        ("quota", "many"),
+        ("quota", "1.5"),
+        ("quota", "٣"),
+        ("quota", "9" * 5_000),
+        ("quota", ""),
+        ("keep_days", "3651"),
+        ("new_queues", "yes"),
+        ("proxy", "some"),
+        ("metrics_port", "0"),
+        ("metrics_port", "65536"),
+        ("metrics_port", "none"),
+    ],
+)
+def test_values_that_cannot_be(name: str, text: str) -> None:
+    with pytest.raises(RelayOptionRefused, match=BY_NAME[name].flag):
+        parse_options({name: text})
+
+
+@pytest.mark.parametrize("password", ["a b", "a@b", "a:b", "a/b", "é", "a\nb", "a" * 201])
+def test_passwords_that_fit_no_address(password: str) -> None:
+    with pytest.raises(RelayOptionRefused, match="password"):
+        Options(password=password)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, [], {"quota": "5"}, {"quota": True}, {"quota": 0}, {"new_queues": 1}, {"port": 1}, {"host": None}],
+)
+def test_what_cannot_have_been_kept(content: object) -> None:
+    with pytest.raises(RelayOptionRefused):
+        options_from_json(content)
