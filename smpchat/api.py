@@ -197,7 +197,8 @@ class Client:
         if state is None:
             raise RelayUnavailable(_unreachable(""))
         _check(state)
-        return service.contact(contact.alias)
+        named = service.contact_of(contact.connection_id) or contact  # a short link has told a name meanwhile
+        return service.contact(named.alias)
 
     async def wait_connected(self, alias: str, timeout: float | None = None) -> StateChanged:
         """Wait until a contact has answered; with the note of an invitation, until somebody has used it.

@@ -5,33 +5,33 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 
-from smpchat.agent import handshake, renegotiation, sealing
+from smpchat.agent import handshake, linking, renegotiation, sealing
 from smpchat.agent.context import Application, Context
 from smpchat.agent.envelope import AGENT_VERSIONS, ConnInfo, ConnInfoReply, ConnInfoSecured, Hello, UserMessage
 from smpchat.agent.errors import LinkJoinedError, MissingRecord, OwnLinkError
 from smpchat.agent.handshake import Answer, KeyChoice, Terms
-from smpchat.agent.links import E2E_VERSIONS, InvitationLink, agree_versions, format_link, parse_link
-from smpchat.agent.queue import CLIENT_VERSIONS, QueueInfo, QueueURI
+from smpchat.agent.links import E2E_VERSIONS, InvitationLink, format_link, parse_link
+from smpchat.agent.queue import CLIENT_VERSIONS, QueueInfo
 from smpchat.agent.retry import REPEAT_CONFIRMATION
 from smpchat.agent.sending import (
     FAILURE_SENTENCES,
+    failure_sentence,
     max_body,
     may_send,
-    new_send_queue,
     release,
     required_send_queue,
     send,
     submit,
 )
-from smpchat.agent.store import connections, outgoing, ratchets, sent_requests
+from smpchat.agent.short_links import ShortInvitation, format_short_link, resolve
+from smpchat.agent.store import connections, links, outgoing, ratchets, sent_requests
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
-from smpchat.crypto.agreement import E2EParams, X3DHKeys, agree_joiner
-from smpchat.crypto.kem import KEMProposed
-from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey, X448PrivateKey
-from smpchat.crypto.ratchet import KEMState, Ratchet
+from smpchat.crypto.agreement import E2EParams, X3DHKeys
+from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey
+from smpchat.crypto.ratchet import KEMState
 from smpchat.encoding.codec import boolean, pair
-from smpchat.protocol.commands import QueueMode
+from smpchat.protocol.commands import BrokerMessage
 
 __all__ = [
     "FAILURE_SENTENCES",
@@ -39,8 +39,10 @@ __all__ = [
     "Context",
     "apply",
     "delete",
+    "failure_sentence",
     "invite",
     "join",
+    "join_short",
     "max_body",
     "perform",
     "pq_active",
@@ -56,21 +58,12 @@ create_parameters = pair(boolean, boolean)
 
 
 def invite(tx: sqlite3.Connection, context: Context, terms: Terms) -> int:
-    """A new invitation: keys are stored, the queue is in the outbox. The link exists once the queue does."""
-    entropy = context.entropy
+    """A new invitation: keys are stored, the queue is in the outbox. The links exist once the queue does."""
     state, effects = handshake.invite(terms)
-    connection_id = connections.insert(
-        tx,
-        state=state,
-        link=None,
-        agent_version=AGENT_VERSIONS.maximum,
-        client_version=CLIENT_VERSIONS.maximum,
-        e2e_version=E2E_VERSIONS.maximum,
-        x3dh_keys=X3DHKeys.generate(entropy),
-        reply_key=Ed25519PrivateKey.generate(entropy) if terms.reply_key else None,
-        pq_support=context.wants_pq(AGENT_VERSIONS.maximum, E2E_VERSIONS.maximum),
-        now=context.now(),
-    )
+    reply_key = Ed25519PrivateKey.generate(context.entropy) if terms.reply_key else None
+    connection_id = _insert(tx, context, state, None, reply_key)
+    if terms.sender_securable and connections.load(tx, connection_id).pq_support:
+        links.save_kem(tx, connection_id, KEMState.propose(context.kem_in(tx)))
     perform(tx, context, connection_id, effects)
     return connection_id
 
@@ -83,62 +76,87 @@ def join(tx: sqlite3.Connection, context: Context, link: InvitationLink) -> int:
         LinkJoinedError: It was joined before.
         IncompatibleVersion: A layer's versions do not overlap.
     """
-    queue, entropy = link.queues[0], context.entropy
-    if connections.find_receive_queue_by_sender_id(tx, queue.sender_id):
+    if connections.find_receive_queue_by_sender_id(tx, link.queues[0].sender_id):
         raise OwnLinkError("This is an invitation of your own.")
     text = format_link(link)
     if connections.find_by_link(tx, text):
         raise LinkJoinedError("You used this link already.")
-    versions = agree_versions(link)
     terms = Terms(link.sender_securable, link.reply_key is not None)
-    state, effects = handshake.join(terms, send_early=link.agent_versions.maximum >= 7)
-    keys, pq = X3DHKeys.generate(entropy), context.wants_pq(versions.agent, versions.e2e)
-    connection_id = connections.insert(
-        tx,
-        state=state,
-        link=text,
-        agent_version=versions.agent,
-        client_version=versions.client,
-        e2e_version=versions.e2e,
-        x3dh_keys=keys,
-        reply_key=None,
-        pq_support=pq,
-        now=context.now(),
-    )
-    offered = link.e2e.kem if pq else None
-    kem = KEMState.accept(offered.key, context.kem_in(tx)) if isinstance(offered, KEMProposed) else None
-    kem_secret = kem.answer.secret if kem and kem.answer else b""
-    secret = agree_joiner(keys, link.e2e.key1, link.e2e.key2, kem_secret)
-    first_key = X448PrivateKey.generate(entropy)
-    ratchet = Ratchet.joiner(secret, link.e2e.key2, first_key, versions.e2e, kem_enabled=pq, kem=kem)
-    ratchets.save(tx, connection_id, ratchet)
-    send_queue = new_send_queue(connection_id, entropy, queue.at(versions.client), Ed25519PrivateKey.generate(entropy))
-    connections.save_send_queue(tx, send_queue)
+    state, effects = handshake.join(terms, send_early=linking.may_send_early(link))
+    connection_id = _insert(tx, context, state, text, None)
+    linking.take_up(tx, context, connection_id, link, Ed25519PrivateKey.generate(context.entropy))
     perform(tx, context, connection_id, effects)
     return connection_id
+
+
+def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, *, held: bool = False) -> int:
+    """A new connection through the short link of an invitation: the key that reads it is stored first.
+
+    Args:
+        held: Our profile does not go out before `handshake.JoinReleased`.
+    Raises:
+        OwnLinkError: The link is ours.
+        LinkJoinedError: It was joined before.
+        LinkError: It leaves out the address of a relay that this program does not know.
+    """
+    link = resolve(link)
+    known = links.find(tx, link)
+    if known is not None:
+        if handshake.role(connections.load(tx, known).state) is handshake.Role.INITIATOR:
+            raise OwnLinkError("This is an invitation of your own.")
+        raise LinkJoinedError("You used this link already.")
+    state, effects = handshake.join_short(held=held)
+    connection_id = _insert(tx, context, state, None, None)
+    auth_key = Ed25519PrivateKey.generate(context.entropy)
+    links.save_joined(tx, connection_id, format_short_link(replace(link, web=False)), link.link_id, auth_key)
+    perform(tx, context, connection_id, effects)
+    return connection_id
+
+
+def _insert(
+    tx: sqlite3.Connection,
+    context: Context,
+    state: handshake.State,
+    link: str | None,
+    reply_key: Ed25519PrivateKey | None,
+) -> int:
+    """With our highest versions, until others are agreed."""
+    return connections.insert(
+        tx,
+        state=state,
+        link=link,
+        agent_version=AGENT_VERSIONS.maximum,
+        client_version=CLIENT_VERSIONS.maximum,
+        e2e_version=E2E_VERSIONS.maximum,
+        x3dh_keys=X3DHKeys.generate(context.entropy),
+        reply_key=reply_key,
+        pq_support=context.wants_pq(AGENT_VERSIONS.maximum, E2E_VERSIONS.maximum),
+        now=context.now(),
+    )
+
+
+def link_read(tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None) -> None:
+    """The relay answered LKEY: the queue holds our key."""
+    event, link = linking.read_link(tx, context, connection_id, answer)
+    if link is not None:
+        other = connections.find_by_link(tx, link)
+        if other is not None:  # joined by its full form too, which our key has shut out by now
+            connections.save_link(tx, other.id, None)
+            if isinstance(other.state, handshake.Joining):
+                apply(tx, context, other.id, handshake.SendQueueRefused())
+        connections.save_link(tx, connection_id, link)
+    apply(tx, context, connection_id, event)
 
 
 def receive_queue_created(
     tx: sqlite3.Connection, context: Context, queue: ReceiveQueue, event: handshake.ReceiveQueueCreated
 ) -> None:
-    """IDS arrived: store the queue; an invitation now has its link."""
+    """IDS arrived: store the queue; an invitation now has its full link."""
     connection = connections.load(tx, queue.connection_id)
     connections.save_receive_queue(tx, queue)
     if isinstance(connection.state, handshake.Inviting):
-        connections.save_link(tx, connection.id, format_link(_invitation_link(connection, queue)))
+        connections.save_link(tx, connection.id, linking.full_link(connection, queue))
     apply(tx, context, connection.id, event)
-
-
-def _invitation_link(connection: Connection, queue: ReceiveQueue) -> InvitationLink:
-    # only a queue that may be secured has its mode in the link: never q=c in an invitation (handshake.md 4)
-    mode = queue.mode if queue.mode is QueueMode.MESSAGING else None
-    uri = QueueURI(CLIENT_VERSIONS, queue.server, queue.snd_id, queue.e2e_key.public(), mode)
-    return InvitationLink(
-        agent_versions=AGENT_VERSIONS,
-        queues=(uri,),
-        e2e=connection.x3dh_keys.params_range(),
-        reply_key=connection.reply_key.public() if connection.reply_key else None,
-    )
 
 
 # -- events -----------------------------------------------------------------------------------------------------------
@@ -153,8 +171,8 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: h
     if type(state) is not type(before):
         outgoing.drop(tx, connection_id, Lane.REPEAT)
         match state:
-            case handshake.Failed(reason=reason):
-                _drop_outgoing(tx, context, connection_id, FAILURE_SENTENCES[reason])
+            case handshake.Failed():
+                _drop_outgoing(tx, context, connection_id, failure_sentence(state))
             case handshake.Deleted():
                 _drop_outgoing(tx, context, connection_id, "The contact was deleted.")
             case handshake.Connected() | handshake.AwaitingReady():
@@ -202,6 +220,8 @@ def _queue_effect(tx: sqlite3.Connection, context: Context, connection: Connecti
             outgoing.enqueue(tx, connection.id, lane, Kind.SECURE_RECEIVE, Priority.SECURE, body=key)
         case handshake.SecureSendQueue():
             outgoing.enqueue(tx, connection.id, Lane.SEND, Kind.SECURE_SEND, Priority.SECURE)
+        case handshake.ReadLink():
+            outgoing.enqueue(tx, connection.id, Lane.SEND, Kind.READ_LINK, Priority.SECURE)
         case handshake.SendConfirmation(answer, signed):
             _send_confirmation(tx, context, connection, answer, signed=signed)
         case handshake.ResendConfirmationSigned():
@@ -243,7 +263,7 @@ def _send_request(tx: sqlite3.Connection, context: Context, connection: Connecti
     asked = sent_requests.load(tx, connection.id)
     if own is None or asked is None:
         raise MissingRecord("What the request is made of is missing.")
-    link = format_link(_invitation_link(connection, own))
+    link = linking.full_link(connection, own)
     body = sealing.seal_request(context.entropy, connection, address, link, asked.info)
     outgoing.save_first_message(tx, connection.id, body)
     sent_requests.sealed(tx, connection.id)

@@ -8,7 +8,7 @@ invitation in it.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from smpchat.agent import connection, handshake
 from smpchat.agent.context import Context
@@ -30,6 +30,7 @@ from smpchat.agent.link_data import (
     seal_user_data,
     sender_id_for,
 )
+from smpchat.agent.linking import Publication
 from smpchat.agent.links import E2E_VERSIONS, ContactLink, InvitationLink, agree_versions, format_link, parse_link
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueURI
 from smpchat.agent.short_links import ShortContact, format_short_link, shorten
@@ -106,23 +107,6 @@ def delete(tx: sqlite3.Connection, context: Context, address: Address) -> None:
 
 
 # -- the queue and its links ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """What goes with one try of an address's NEW.
-
-    Attributes:
-        corr_id: Of the command; the sender id of a queue with a short link follows from it.
-        queue: Mode and link data, as far as the relay knows them.
-        sealed: What is behind the short link; None where there is none.
-        user_data: The part of it that may change.
-    """
-
-    corr_id: bytes
-    queue: QueueRequest | None
-    sealed: SealedLink | None
-    user_data: bytes
 
 
 def prepare(

@@ -29,6 +29,14 @@ class Application(Protocol):
         """Our profile, for the confirmation or hello that is sealed now."""
         ...
 
+    def link_info(self, tx: sqlite3.Connection) -> bytes:
+        """What people see behind a short link of ours before they connect."""
+        ...
+
+    def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
+        """What whoever made the short link says there; anything may stand in it."""
+        ...
+
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
         """The connection has a new handshake state."""
         ...

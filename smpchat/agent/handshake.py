@@ -55,6 +55,12 @@ class Failure(StrEnum):
     ADDRESS_GONE = "address-gone"
     ADDRESS_UNUSABLE = "address-unusable"
     ADDRESS_USED = "address-used"
+    LINK_DATA = "link-data"
+    """What the relay keeps behind a short link is not what the link was made for."""
+    LINK_VERSIONS = "link-versions"
+    """A short link leads to software that has no version in common with ours."""
+    NO_SHORT_LINKS = "no-short-links"
+    """The relay of a short link does not know such links."""
 
 
 class Repeat(StrEnum):
@@ -101,6 +107,28 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingLink:
+    """Joiner with a short link: reading it, which secures the initiator's queue, and creating the reply queue.
+
+    What the link allows is not known before it is read, so the reply queue is made without a key.
+
+    Attributes:
+        held: See `Joining`.
+        receive_queue_made: The reply queue exists.
+        key_beside: See `ReceiveQueueCreated`.
+    """
+
+    held: bool = False
+    receive_queue_made: bool = False
+    key_beside: bool = False
+
+    @property
+    def terms(self) -> None:
+        """Not known yet."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Joining:
     """Joiner: securing the initiator's queue and creating the reply queue, side by side.
 
@@ -110,6 +138,7 @@ class Joining:
         receive_queue_made: The reply queue exists.
         receive_queue_ready: The confirmation need not wait for the reply queue's KEY.
         receive_queue_keyed: The reply queue holds the reply key.
+        held: Our profile may not go out yet: the user is asked something first.
     """
 
     terms: Terms
@@ -118,6 +147,7 @@ class Joining:
     receive_queue_made: bool = False
     receive_queue_ready: bool = False
     receive_queue_keyed: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,11 +269,17 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The connection can never be made."""
+    """The connection can never be made.
+
+    Attributes:
+        terms: None if a short link was never read.
+        detail: A sentence that says more about the reason, where there is more to say.
+    """
 
     role: Role
-    terms: Terms
+    terms: Terms | None
     reason: Failure
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,11 +287,12 @@ class Deleted:
     """Deleted by the user; only the queue at the relay is still to be removed."""
 
     role: Role
-    terms: Terms
+    terms: Terms | None
 
 
 State = (
-    Joining
+    ReadingLink
+    | Joining
     | Confirming
     | AwaitingHello
     | SecuringReply
@@ -284,7 +321,28 @@ class SendQueueSecured:
 
 @dataclass(frozen=True, slots=True)
 class SendQueueRefused:
-    """SKEY: AUTH. The queue is gone, or holds another key."""
+    """SKEY or LKEY: AUTH. The queue is gone, or holds another key."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRead:
+    """LKEY: the short link leads to these terms; the send queue holds our key. ``send_early``: see `Joining`."""
+
+    reply_key: bool
+    send_early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUnusable:
+    """The short link leads nowhere. ``detail``: see `Failed`."""
+
+    reason: Failure
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinReleased:
+    """The user has answered: our profile may go out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +448,9 @@ class DeleteRequested:
 Event = (
     SendQueueSecured
     | SendQueueRefused
+    | LinkRead
+    | LinkUnusable
+    | JoinReleased
     | ReceiveQueueCreated
     | ReceiveQueueSecured
     | ReceiveQueueRefused
@@ -448,6 +509,11 @@ class SecureSendQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadLink:
+    """LKEY: read what a short link leads to, and secure the send queue; what is to be sent there waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class SendConfirmation:
     """Seal and send our profile and reply queue."""
 
@@ -494,6 +560,7 @@ Effect = (
     | SendRequest
     | SecureReceiveQueue
     | SecureSendQueue
+    | ReadLink
     | SendConfirmation
     | ResendConfirmationSigned
     | RepeatConfirmation
@@ -513,6 +580,11 @@ def join(terms: Terms, *, send_early: bool) -> Step:
     secure: tuple[Effect, ...] = (SecureSendQueue(),) if terms.sender_securable else ()
     create = CreateReceiveQueue(messaging=True, keyed=terms.reply_key)
     return Joining(terms, send_early, send_queue_ready=not terms.sender_securable), (*secure, create)
+
+
+def join_short(*, held: bool) -> Step:
+    """The first step with a short link: LKEY and NEW go out together. ``held``: see `Joining`."""
+    return ReadingLink(held), (ReadLink(), CreateReceiveQueue(messaging=True, keyed=False))
 
 
 def invite(terms: Terms) -> Step:
@@ -555,6 +627,8 @@ def step(state: State, event: Event) -> Step:
             return _initiator(state, event)
         case ((Preparing() | Requesting() | Requested()), _):
             return _requester(state, event)
+        case ReadingLink(), _:
+            return _reader(state, event)
         case ((Joining() | Confirming() | AwaitingHello() | SecuringReply()), _):
             return _joiner(state, event)
         case AwaitingReady(), PeerReady():
@@ -583,6 +657,25 @@ def step(state: State, event: Event) -> Step:
     raise UnexpectedEvent(state, event)
 
 
+def _reader(state: ReadingLink, event: Event) -> Step:
+    match event:
+        case LinkRead(reply_key, send_early):
+            terms = Terms(sender_securable=True, reply_key=reply_key)
+            joining = Joining(terms, send_early, send_queue_ready=True, held=state.held)
+            if not state.receive_queue_made:
+                return joining, ()
+            return _joiner(joining, ReceiveQueueCreated(messaging=True, key_beside=state.key_beside))
+        case SendQueueRefused():
+            return _link_used(state)
+        case LinkUnusable(reason, detail):
+            return Failed(Role.JOINER, state.terms, reason, detail), (DeleteReceiveQueue(),)
+        case ReceiveQueueCreated(key_beside=beside):
+            return replace(state, receive_queue_made=True, key_beside=beside), ()
+        case JoinReleased() if state.held:
+            return replace(state, held=False), ()
+    raise UnexpectedEvent(state, event)
+
+
 def _joiner(state: Joining | Confirming | AwaitingHello | SecuringReply, event: Event) -> Step:
     match state, event:
         case Joining(), SendQueueSecured():
@@ -596,6 +689,8 @@ def _joiner(state: Joining | Confirming | AwaitingHello | SecuringReply, event: 
             return made, (SecureReceiveQueue(KeyChoice.REPLY, before_sending=True),)
         case Joining(), ReceiveQueueSecured():
             return _confirm_when_ready(replace(state, receive_queue_ready=True, receive_queue_keyed=True))
+        case Joining(held=True), JoinReleased():
+            return _confirm_when_ready(replace(state, held=False))
         case Confirming(signed=True), ConfirmationAccepted():
             return AwaitingHello(state.terms, state.send_early, state.answer), ()
         case Confirming(), ConfirmationAccepted():
@@ -633,7 +728,7 @@ def _joiner(state: Joining | Confirming | AwaitingHello | SecuringReply, event: 
 
 
 def _confirm_when_ready(state: Joining) -> Step:
-    if not (state.send_queue_ready and state.receive_queue_made and state.receive_queue_ready):
+    if state.held or not (state.send_queue_ready and state.receive_queue_made and state.receive_queue_ready):
         return state, ()
     terms = state.terms
     answer = Answer.SECURED if terms.reply_key else Answer.REPLY
@@ -643,7 +738,7 @@ def _confirm_when_ready(state: Joining) -> Step:
     return Confirming(terms, state.send_early, answer, signed=terms.sender_securable), effects
 
 
-def _link_used(state: Joining | Confirming | AwaitingHello) -> Step:
+def _link_used(state: ReadingLink | Joining | Confirming | AwaitingHello) -> Step:
     return Failed(Role.JOINER, state.terms, Failure.LINK_USED), (DeleteReceiveQueue(),)
 
 
@@ -736,7 +831,12 @@ def awaits_confirmation(state: State) -> bool:
 def variant(state: State) -> Variant | None:
     """The handshake's name; None while it depends on who answers our invitation, and how."""
     undecided = Inviting | Invited | Preparing | Requesting | Requested | Publishing | Published
-    return None if isinstance(state, undecided) else state.terms.variant
+    return None if isinstance(state, undecided) or state.terms is None else state.terms.variant
+
+
+def is_held(state: State) -> bool:
+    """Whether the user is to be asked before our profile goes out."""
+    return isinstance(state, ReadingLink | Joining) and state.held
 
 
 def may_send(state: State) -> bool:
@@ -780,7 +880,7 @@ def connection_state(state: State) -> ConnectionState:
     match state:
         case Inviting() | Invited() | Publishing() | Published():
             return ConnectionState.INVITED
-        case Joining() | Confirming() | Preparing() | Requesting():
+        case ReadingLink() | Joining() | Confirming() | Preparing() | Requesting():
             return ConnectionState.JOINING
         case AwaitingHello() | SecuringReply() | AwaitingReady() | Answering() | Requested():
             return ConnectionState.READY

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from smpchat.agent import connection as connection_steps
-from smpchat.agent import contact_address, handshake, requesting, rotation, sending
+from smpchat.agent import contact_address, handshake, linking, requesting, rotation, sending
 from smpchat.agent.context import Context
 from smpchat.agent.errors import MissingRecord
-from smpchat.agent.store import connections, outgoing, rotations
+from smpchat.agent.store import connections, links, outgoing, rotations
 from smpchat.agent.store.connections import ReceiveQueue
 from smpchat.agent.store.outgoing import NUMBERED, SENDS, Kind, Lane, OutboxItem
 from smpchat.client.request import Request
@@ -26,6 +26,7 @@ from smpchat.protocol.commands import (
     Del,
     Ids,
     Key,
+    LKey,
     New,
     QueueMode,
     QueueRequest,
@@ -33,7 +34,7 @@ from smpchat.protocol.commands import (
     SKey,
 )
 from smpchat.protocol.errors import ErrorCode
-from smpchat.protocol.version import SND_AUTH_KEY
+from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
 PIPELINE = 16
 """SENDs that may be under way at once on one lane."""
@@ -53,6 +54,8 @@ def target(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer:
     """The relay that an item goes to; `CREATE` items have none of their own. Raises `MissingRecord`."""
     if item.kind in SENDS or item.kind is Kind.SECURE_SEND:
         return sending.required_send_queue(tx, item.connection_id).server
+    if item.kind is Kind.READ_LINK:
+        return links.joined(tx, item.connection_id).link.server
     if item.kind is Kind.REACH:
         return _moving_queue(tx, item).queue.server
     if item.kind is Kind.READ_ADDRESS:
@@ -84,6 +87,9 @@ def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
         own = _receive_queue(tx, item)
         command: Command = Del() if item.kind is Kind.DELETE else Key(auth_public_key(item.body))
         return Request(command, own.rcv_id, own.auth_key)
+    if item.kind is Kind.READ_LINK:
+        joined = links.joined(tx, item.connection_id)
+        return Request(LKey(joined.auth_key.public()), joined.link.link_id, joined.auth_key)
     queue = sending.required_send_queue(tx, item.connection_id)
     if item.kind is Kind.SECURE_SEND:
         return Request(SKey(queue.auth_key.public()), queue.snd_id, queue.auth_key)
@@ -119,7 +125,7 @@ class Creation:
     auth_key: Ed25519PrivateKey
     dh_key: X25519PrivateKey
     e2e_key: X25519PrivateKey
-    publication: contact_address.Publication | None = None
+    publication: linking.Publication | None = None
 
     def request(self, version: int, *, keyed: bool, password: bytes | None) -> Request:
         """The NEW command at a relay's SMP version; ``keyed``: with the reply key, where the relay offers that."""
@@ -140,7 +146,11 @@ class Creation:
 def peer_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
     """The relay of the peer's queue, where there is a peer: a queue of ours had better be elsewhere."""
     queue = connections.send_queue(tx, item.connection_id)
-    return queue.server if queue else requesting.short_link_server(tx, item.connection_id)
+    if queue is not None:
+        return queue.server
+    if isinstance(connections.load(tx, item.connection_id).state, handshake.ReadingLink):
+        return links.joined(tx, item.connection_id).link.server
+    return requesting.short_link_server(tx, item.connection_id)
 
 
 def prepare_creation(
@@ -151,6 +161,9 @@ def prepare_creation(
     messaging, keyed = connection_steps.create_parameters.decode(item.body)
     connection = connections.load(tx, item.connection_id)
     e2e_key = X25519PrivateKey.generate(entropy)
+    publication = contact_address.prepare(tx, entropy, item.connection_id, server, version, e2e_key.public())
+    if publication is None:
+        publication = linking.prepare(tx, context, connection, server, version, e2e_key.public())
     return Creation(
         connection_id=item.connection_id,
         messaging=messaging,
@@ -158,7 +171,7 @@ def prepare_creation(
         auth_key=Ed25519PrivateKey.generate(entropy),
         dh_key=X25519PrivateKey.generate(entropy),
         e2e_key=e2e_key,
-        publication=contact_address.prepare(tx, entropy, item.connection_id, server, version, e2e_key.public()),
+        publication=publication,
     )
 
 
@@ -174,7 +187,7 @@ def created(
     keyed: bool,
 ) -> None:
     """Commit the answer to NEW. Raises `UnknownConnection` if the connection was deleted meanwhile."""
-    connections.load(tx, item.connection_id)
+    connection = connections.load(tx, item.connection_id)
     outgoing.done(tx, item.id)
     queue = ReceiveQueue(
         connection_id=item.connection_id,
@@ -187,7 +200,9 @@ def created(
         e2e_key=creation.e2e_key,
         peer_key=creation.reply_key.der if creation.reply_key else None,
     )
-    if creation.publication is not None:
+    if isinstance(connection.state, handshake.Inviting):
+        linking.queue_created(tx, queue, creation.publication, ids)
+    elif creation.publication is not None:
         contact_address.queue_created(tx, context, queue, creation.publication, ids)
     event = handshake.ReceiveQueueCreated(
         messaging=ids.queue_mode is QueueMode.MESSAGING, keyed=keyed, key_beside=version >= SND_AUTH_KEY
@@ -206,6 +221,7 @@ _ACCEPTED: dict[Kind, handshake.Event] = {
 }
 _REFUSED: dict[Kind, handshake.Event] = {
     Kind.SECURE_SEND: handshake.SendQueueRefused(),
+    Kind.READ_LINK: handshake.SendQueueRefused(),
     Kind.SECURE_RECEIVE: handshake.ReceiveQueueRefused(),
     Kind.CONFIRMATION: handshake.ConfirmationRefused(),
     Kind.HELLO: handshake.HelloRefused(),
@@ -225,6 +241,8 @@ def accepted(
         return
     if item.kind in _ACCEPTED:
         connection_steps.apply(tx, context, item.connection_id, _ACCEPTED[item.kind])
+    elif item.kind is Kind.READ_LINK:
+        connection_steps.link_read(tx, context, item.connection_id, answer)
     elif item.kind is Kind.DELETE:
         _queue_deleted(tx, item)
     elif item.kind is Kind.FAREWELL:
@@ -233,6 +251,18 @@ def accepted(
         requesting.address_read(tx, context, item.connection_id, answer)
     elif item.reference is not None:
         context.application.message_sent(tx, item.reference)
+
+
+def is_offered(item: OutboxItem, version: int) -> bool:
+    """Whether a relay at this SMP version knows the item's command."""
+    return item.kind is not Kind.READ_LINK or version >= SHORT_LINKS
+
+
+def not_offered(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
+    """The relay of a short link does not know such links."""
+    if outgoing.done(tx, item.id):
+        event = handshake.LinkUnusable(handshake.Failure.NO_SHORT_LINKS)
+        connection_steps.apply(tx, context, item.connection_id, event)
 
 
 def reached(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:

@@ -45,7 +45,7 @@ from smpchat.agent.errors import EnvelopeRefused, UnexpectedEvent, VersionRefuse
 from smpchat.agent.handshake import Answer
 from smpchat.agent.links import E2E_VERSIONS
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueAddress
-from smpchat.agent.store import connections, outgoing, ratchets
+from smpchat.agent.store import connections, links, outgoing, ratchets
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.crypto import ratchet
 from smpchat.crypto.agreement import agree_initiator
@@ -213,14 +213,19 @@ def _receive_confirmation(
         raise VersionRefused("end-to-end encryption", params.version, E2E_VERSIONS)
     if sender_key is None and queue.mode is not QueueMode.MESSAGING:
         raise EnvelopeRefused("the confirmation lacks the key for its queue")
-    if isinstance(params.kem, KEMAccepted):
+    offered = links.kem(tx, connection.id)
+    if isinstance(params.kem, KEMAccepted) and offered is None:
         raise EnvelopeRefused("the confirmation answers a KEM key, but the link has none")
     with _refusing("the confirmation does not open"):
         # The joiner shows its wish for post-quantum keys: it proposes one, or leaves room for it in its header.
         wished = params.kem is not None or has_large_header(envelope.ratchet_message)
         pq = wished and context.wants_pq(envelope.agent_version, params.version)
-        secret = agree_initiator(connection.x3dh_keys, params.key1, params.key2)
-        fresh = Ratchet.initiator(secret, connection.x3dh_keys.key2, params.version, kem_enabled=pq)
+        kem = None
+        if isinstance(params.kem, KEMAccepted) and offered is not None:
+            kem = offered.accepted(params.kem, context.kem_in(tx))
+        kem_secret = kem.answer.secret if kem and kem.answer else b""
+        secret = agree_initiator(connection.x3dh_keys, params.key1, params.key2, kem_secret)
+        fresh = Ratchet.initiator(secret, connection.x3dh_keys.key2, params.version, kem_enabled=pq, kem=kem)
         opened = ratchet.decrypt(
             fresh, SkippedKeys({}), envelope.ratchet_message, context.entropy, kem=context.kem_in(tx)
         )
@@ -242,6 +247,7 @@ def _receive_confirmation(
     connections.save_versions(tx, connection.id, envelope.agent_version, params.version)
     connections.save_pq_support(tx, connection.id, pq)
     connections.save_send_queue(tx, send_queue)
+    links.forget_kem(tx, connection.id)
     context.application.peer_info_received(tx, connection.id, message.conn_info)
     event = handshake.ConfirmationReceived(
         answer=Answer.SECURED if isinstance(message, ConnInfoSecured) else Answer.REPLY,

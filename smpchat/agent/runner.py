@@ -203,6 +203,10 @@ class AgentRunner:
             with self._database.transaction() as tx:
                 outbox.reached(tx, self._context, items[0])
             return Verdict.DONE
+        if not outbox.is_offered(items[0], session.version):
+            with self._database.transaction() as tx:
+                outbox.not_offered(tx, self._context, items[0])
+            return Verdict.DONE
         items = outbox.together(self._database.connection, items)
         requests = [outbox.request(self._database.connection, item) for item in items]
         answers = session.post(requests)

@@ -40,8 +40,21 @@ FAILURE_SENTENCES = {
     Failure.ADDRESS_USED: (
         "You used this address before, under its long link. Write to that contact, or delete it to ask again."
     ),
+    Failure.LINK_DATA: (
+        "The link is damaged, or somebody changed what it leads to. Ask for a new link, and another way than this one"
+        " came."
+    ),
+    Failure.LINK_VERSIONS: "Nothing was sent, but the link is used up: ask for a new one after that.",
+    Failure.NO_SHORT_LINKS: (
+        "The relay of this link is too old for short links: it speaks a version of SMP below 15. Ask for the full link."
+    ),
 }
 """What the user reads (handshake.md 6)."""
+
+
+def failure_sentence(failed: handshake.Failed) -> str:
+    """What the user reads about a connection that can never be made."""
+    return f"{failed.detail} {FAILURE_SENTENCES[failed.reason]}".lstrip()
 
 
 def required_send_queue(tx: sqlite3.Connection, connection_id: int) -> SendQueue:
@@ -100,7 +113,7 @@ def submit(
     if isinstance(message, UserMessage) and len(message.body) > limit:
         raise MessageTooLarge(len(message.body), limit)
     if isinstance(connection.state, handshake.Failed):
-        raise AgentError(FAILURE_SENTENCES[connection.state.reason])
+        raise AgentError(failure_sentence(connection.state))
     if isinstance(connection.state, handshake.Deleted):
         raise AgentError("The contact was deleted.")
     outgoing.wait(tx, connection_id, a_message.encode(message), notify=notify, reference=reference)

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 
 from smpchat.agent import handshake
-from smpchat.agent.connection import FAILURE_SENTENCES
+from smpchat.agent.connection import failure_sentence
 from smpchat.agent.delivery import Integrity
 from smpchat.agent.errors import EnvelopeRefused
 from smpchat.agent.handshake import Role
@@ -28,7 +28,9 @@ from smpchat.chat.message import (
     TextMessage,
     UnsupportedEvent,
     decode_contact_request,
+    decode_link_info,
     decode_messages,
+    encode_link_info,
     encode_profile,
 )
 from smpchat.chat.profile import Profile
@@ -60,6 +62,22 @@ class ChatApplication:
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
         """Our profile as ``x.info``."""
         return encode_profile(self._own_profile(tx))
+
+    def link_info(self, tx: sqlite3.Connection) -> bytes:
+        """Our profile, for a short link."""
+        return encode_link_info(self._own_profile(tx))
+
+    def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
+        """The name in the link becomes the alias, if nobody has chosen one."""
+        contact, profile = store.contact_of(tx, connection_id), decode_link_info(info)
+        if contact is None or profile is None:
+            return
+        store.save_link_name(tx, contact.id, profile.display_name)
+        if contact.provisional:
+            others = {other.alias.casefold() for other in store.contacts(tx) if other.id != contact.id}
+            alias = alias_from_name(profile.display_name, lambda name: name.casefold() in others)
+            store.rename_contact(tx, contact.id, alias)
+            publish(tx, events.ContactChanged(alias))
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
         """Publish the step; an address has none that people would follow."""
@@ -200,7 +218,8 @@ def describe_state(connection: Connection, contact: Contact | None, now: float) 
         step=handshake.reached_step(state),
         state=reached,
         elapsed_ms=max(0, round((until - connection.created_at) * 1000)),
-        reason=FAILURE_SENTENCES[state.reason] if isinstance(state, handshake.Failed) else None,
+        reason=failure_sentence(state) if isinstance(state, handshake.Failed) else None,
+        failure=state.reason if isinstance(state, handshake.Failed) else None,
         since=began,
     )
 

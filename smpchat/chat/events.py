@@ -16,6 +16,8 @@ class StateChanged:
     Attributes:
         elapsed_ms: From the moment the link was made or used to this state, or to now while the state goes on.
         since: When this state began; POSIX seconds. None in feeds written before it was kept.
+        reason: Why it failed, for people.
+        failure: The same for programs: a `Failure`.
     """
 
     connection: int
@@ -27,6 +29,7 @@ class StateChanged:
     elapsed_ms: int
     reason: str | None = None
     since: float | None = None
+    failure: str | None = None
 
     @property
     def is_final(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from smpchat.agent.link_data import read_user_json, write_user_json
 from smpchat.chat.content import describe, text_content, whole
 from smpchat.chat.profile import Profile
 from smpchat.chat.wire import CHAT_VERSIONS, Envelope, Part, Unreadable, decode_body, encode_envelope, shared_id
@@ -140,6 +141,17 @@ def encode_contact_request(
     if text is not None:
         params |= {"content": text_content(text), "msgId": shared_id}
     return _encode("x.contact", params)
+
+
+def encode_link_info(profile: Profile) -> bytes:
+    """What people see behind a short link of ours (agent-wire 2.9)."""
+    return write_user_json({"profile": profile.to_wire(), "business": False})
+
+
+def decode_link_info(info: bytes) -> Profile | None:
+    """The profile behind a short link; None if it says none that can be read."""
+    value = read_user_json(info)
+    return Profile.from_wire(value.get("profile")) if value is not None else None
 
 
 def encode_text(text: str, shared_id: str, quote: dict[str, Any] | None = None) -> bytes:

@@ -75,4 +75,8 @@ CHAT_MIGRATIONS = (
     """
     ALTER TABLE contacts ADD COLUMN verified_code TEXT
     """,
+    """
+    ALTER TABLE contacts ADD COLUMN link_name TEXT;
+    ALTER TABLE contacts ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0
+    """,
 )

@@ -12,10 +12,11 @@ from pathlib import Path
 from smpchat.agent import connection as agent
 from smpchat.agent import contact_address, handshake, links, requesting
 from smpchat.agent.connection import Context
-from smpchat.agent.errors import LinkError, LinkJoinedError
+from smpchat.agent.errors import LinkJoinedError
 from smpchat.agent.handshake import ConnectionState, Role, Terms, Variant
-from smpchat.agent.short_links import ShortContact, ShortInvitation
+from smpchat.agent.short_links import ShortInvitation, ShortLink, resolve
 from smpchat.agent.store import addresses, connections, outgoing, ratchets
+from smpchat.agent.store import links as short_links
 from smpchat.agent.store.connections import Connection
 from smpchat.agent.store.database import Database, Migrations
 from smpchat.agent.store.outgoing import RelayTrouble
@@ -45,6 +46,7 @@ NO_PROXY = "off"
 MOVED = "moved"
 """Setting: the profile was moved elsewhere, at this POSIX time."""
 
+_NO_LIMIT = -1
 _TERMS = {
     Variant.INSTANT: Terms(sender_securable=True, reply_key=True),
     Variant.THREE_STEP: Terms(sender_securable=False, reply_key=True),
@@ -55,11 +57,17 @@ _TERMS = {
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """An invitation that nobody has answered. ``link`` is None until its queue exists."""
+    """An invitation that nobody has answered.
+
+    Attributes:
+        link: The full link; None until its queue exists.
+        short_link: Leads to the same; None where the relay or the handshake has none.
+    """
 
     connection: int
     link: str | None
     note: str | None
+    short_link: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +205,19 @@ class ChatService:
         """Invitations that nobody has answered yet, oldest first."""
         notes = store.invitation_notes(self._tx)
         by_id = {c.id: c for c in connections.load_all(self._tx)}
-        return [Invitation(cid, by_id[cid].link, note) for cid, note in notes.items() if cid in by_id]
+        short = short_links.texts(self._tx)
+        return [Invitation(cid, by_id[cid].link, note, short.get(cid)) for cid, note in notes.items() if cid in by_id]
 
-    def connect(self, link_text: str, alias: str | None, texts: Sequence[str] = ()) -> Contact:
+    def connect(self, link_text: str, alias: str | None, texts: Sequence[str] = (), *, hold: bool = False) -> Contact:
         """Join an invitation or use an address: link, alias and texts are stored together before anything is sent.
 
+        A join that is held is taken up again by the same link; texts that it has already are not sent twice.
+
         Args:
-            alias: How to address the contact; made up if None.
+            alias: How to address the contact. If None it is made up, and once a short link was read made from the name
+                in it.
             texts: The first one travels with the request to an address; the others wait until its owner accepts.
+            hold: With a short link and no alias, our profile does not go out before `name_contact`.
         Raises:
             InputError: The alias cannot be used, or a text is too long.
             LinkError: The text is no link that can be used; names the part that is wrong.
@@ -217,18 +230,23 @@ class ChatService:
             joined = _joined(tx, link)
             if joined is not None:
                 contact = store.contact_of(tx, joined)
+                if contact is not None and handshake.is_held(connections.load(tx, joined).state):
+                    return self._take_up(tx, contact, alias, texts, hold=hold)
                 whom = f"your contact {contact.alias!r}" if contact else "a contact that you deleted"
                 raise LinkJoinedError(f"You used this link already, for {whom}.")
+            made_up = alias is None
             if alias is None:
                 alias = alias_from_name("contact", lambda name: store.find_contact(tx, name) is not None)
             self._free_alias(tx, alias)
-            if isinstance(link, links.InvitationLink):
+            if isinstance(link, ShortInvitation):
+                connection_id = agent.join_short(tx, self.context, link, held=hold and made_up)
+            elif isinstance(link, links.InvitationLink):
                 connection_id = agent.join(tx, self.context, link)
             else:
                 connection_id = requesting.begin(tx, self.context, link)
-            store.insert_contact(tx, connection_id, alias)
+            store.insert_contact(tx, connection_id, alias, provisional=made_up)
             contact = store.contact(tx, alias)
-            if not isinstance(link, links.InvitationLink):
+            if not isinstance(link, links.InvitationLink | ShortInvitation):
                 texts = requests.introduce(tx, self.context, contact, self.own_profile(tx), texts)
             for text in texts:
                 conversation.send_text(tx, self.context, contact, text)
@@ -245,6 +263,58 @@ class ChatService:
 
     def _has_failed(self, tx: sqlite3.Connection, contact: Contact) -> bool:
         return isinstance(connections.load(tx, contact.connection_id).state, handshake.Failed)
+
+    def _take_up(
+        self, tx: sqlite3.Connection, contact: Contact, alias: str | None, texts: Sequence[str], *, hold: bool
+    ) -> Contact:
+        """Go on with a join that is held."""
+        stored = {message.text for message in store.history(tx, contact.id, _NO_LIMIT, None)}
+        for text in texts:
+            if text not in stored:
+                conversation.send_text(tx, self.context, contact, text)
+        if alias is None and hold:
+            return contact
+        return self._name(tx, contact, alias or contact.alias)
+
+    def name_contact(self, connection_id: int, alias: str) -> Contact:
+        """Choose the alias of a contact just joined; if the join is held, our profile may go out now.
+
+        Raises:
+            InputError: The alias cannot be used.
+            UnknownContact: It was deleted meanwhile.
+        """
+        alias = check_alias(alias)
+        with self.database.transaction() as tx:
+            contact = store.contact_of(tx, connection_id)
+            if contact is None:
+                raise UnknownContact(alias)
+            return self._name(tx, contact, alias)
+
+    def _name(self, tx: sqlite3.Connection, contact: Contact, alias: str) -> Contact:
+        if alias != contact.alias:
+            holder = store.find_contact(tx, alias)
+            if holder is None or holder.id != contact.id:
+                self._free_alias(tx, alias)
+            publish(tx, events.ContactChanged(alias))
+        store.rename_contact(tx, contact.id, alias)
+        self._release(tx, contact)
+        return store.contact(tx, alias)
+
+    def _release(self, tx: sqlite3.Connection, contact: Contact) -> None:
+        if handshake.is_held(connections.load(tx, contact.connection_id).state):
+            agent.apply(tx, self.context, contact.connection_id, handshake.JoinReleased())
+
+    def is_held(self, connection_id: int) -> bool:
+        """Whether a join waits for `name_contact`."""
+        return handshake.is_held(connections.load(self._tx, connection_id).state)
+
+    def is_link_read(self, connection_id: int) -> bool:
+        """Whether all is known that a short link leads to, or never will be."""
+        return not isinstance(connections.load(self._tx, connection_id).state, handshake.ReadingLink)
+
+    def contact_of(self, connection_id: int) -> Contact | None:
+        """The contact of a connection, whatever it is called now."""
+        return store.contact_of(self._tx, connection_id)
 
     def _free_alias(self, tx: sqlite3.Connection, alias: str) -> None:
         """The alias of a failed contact may be used again; that contact goes."""
@@ -292,6 +362,7 @@ class ChatService:
             if holder and holder.id != contact.id:
                 raise AliasInUse(alias)
             store.rename_contact(tx, contact.id, alias)
+            self._release(tx, contact)  # its name is what a held join waits for
             publish(tx, events.ContactChanged(alias))
             return store.contact(tx, alias)
 
@@ -351,7 +422,7 @@ class ChatService:
                 self._delete(tx, contact)
                 return contact.connection_id
             for invitation in self.invitations():
-                if who in (invitation.note, str(invitation.connection), invitation.link):
+                if who in (invitation.note, str(invitation.connection), invitation.link, invitation.short_link):
                     store.delete_invitation(tx, invitation.connection)
                     agent.delete(tx, self.context, invitation.connection)
                     return invitation.connection
@@ -626,11 +697,11 @@ class ChatService:
             store.save_setting(tx, "socks", text if text == NO_PROXY else str(_proxy(text)))
 
 
-def check_link(text: str) -> links.ConnectionLink | ShortContact:
+def check_link(text: str) -> links.ConnectionLink | ShortLink:
     """The invitation or address in a text that a person pasted. Raises `LinkError`, naming the part that is wrong."""
     link = links.parse_link(text)
     if isinstance(link, ShortInvitation):
-        raise LinkError("This is a short link, which this version cannot open: ask for the full link.")
+        return resolve(link)
     if not isinstance(link, links.InvitationLink):
         requesting.check_kind(link)
     return link
@@ -652,8 +723,12 @@ def _address(tx: sqlite3.Connection) -> addresses.Address:
     return address
 
 
-def _joined(tx: sqlite3.Connection, link: links.ConnectionLink | ShortContact) -> int | None:
-    """The connection that joined this link: by its text, or by its queue, which may have moved since."""
+def _joined(tx: sqlite3.Connection, link: links.ConnectionLink | ShortLink) -> int | None:
+    """The connection that joined this link: by its text or id, or by its queue, which may have moved since."""
+    if isinstance(link, ShortInvitation):
+        found = short_links.find(tx, link)
+        joined = found is not None and handshake.role(connections.load(tx, found).state) is Role.JOINER
+        return found if joined else None
     if not isinstance(link, links.InvitationLink):
         return requesting.find(tx, link)
     by_text = connections.find_by_link(tx, links.format_link(link))

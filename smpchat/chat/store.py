@@ -38,6 +38,8 @@ class Contact:
         chat_version: The chat version agreed with its app; None before it said what it speaks.
         gone: It deleted us, so nothing reaches it any more.
         verified_code: The security code that the user compared; only as good as it is still the connection's.
+        link_name: What whoever made the link called themselves there, where the link says so.
+        provisional: Nobody chose the alias: the link's name replaces it once it is read.
     """
 
     id: int
@@ -48,6 +50,8 @@ class Contact:
     chat_version: int | None = None
     gone: bool = False
     verified_code: str | None = None
+    link_name: str | None = None
+    provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +131,15 @@ def _contact(row: sqlite3.Row) -> Contact:
         chat_version=row["chat_version"],
         gone=bool(row["gone"]),
         verified_code=row["verified_code"],
+        link_name=row["link_name"],
+        provisional=bool(row["provisional"]),
     )
 
 
-def insert_contact(tx: sqlite3.Connection, connection_id: int, alias: str) -> None:
+def insert_contact(tx: sqlite3.Connection, connection_id: int, alias: str, *, provisional: bool = False) -> None:
     """A new contact for a connection."""
-    tx.execute("INSERT INTO contacts (connection_id, alias) VALUES (?, ?)", (connection_id, alias))
+    query = "INSERT INTO contacts (connection_id, alias, provisional) VALUES (?, ?, ?)"
+    tx.execute(query, (connection_id, alias, provisional))
 
 
 def contacts(tx: sqlite3.Connection) -> list[Contact]:
@@ -161,8 +168,13 @@ def contact_of(tx: sqlite3.Connection, connection_id: int) -> Contact | None:
 
 
 def rename_contact(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
-    """Give a contact another alias."""
-    tx.execute("UPDATE contacts SET alias = ? WHERE id = ?", (alias, contact_id))
+    """Give a contact another alias, which stays."""
+    tx.execute("UPDATE contacts SET alias = ?, provisional = 0 WHERE id = ?", (alias, contact_id))
+
+
+def save_link_name(tx: sqlite3.Connection, contact_id: int, name: str) -> None:
+    """The name in the link by which we joined."""
+    tx.execute("UPDATE contacts SET link_name = ? WHERE id = ?", (name, contact_id))
 
 
 def save_profile(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> None:

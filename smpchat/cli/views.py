@@ -173,17 +173,23 @@ def own_alias(service: ChatService) -> str:
 
 
 def show_invitation(environment: Environment, invitation: Invitation, suggested: str) -> None:
-    """An ``invitation`` object, or the link and the exact command for the other person.
+    """An ``invitation`` object, or the link and the exact command for the other person: the short link if there is one.
 
     Args:
         suggested: The alias that the command gives us on the other side.
     """
-    link = invitation.link or ""
+    full = invitation.link or ""
+    link = invitation.short_link or full
     command = f"smpchat connect {shlex.quote(link)} --alias {shlex.quote(suggested)}"
-    fields: dict[str, Any] = {"connection": invitation.connection, "link": link, "command": command}
+    fields: dict[str, Any] = {"connection": invitation.connection, "link": full}
+    lines = f"{link}\n\nGive them the link, or this command:\n\n  {command}\n"
+    if invitation.short_link is not None:
+        fields["short_link"] = link
+        lines += f"\nIf their program does not know short links, this one is the same in full:\n\n{full}\n"
+    fields["command"] = command
     if invitation.note is not None:
         fields["note"] = invitation.note
-    environment.emit("invitation", fields, f"{link}\n\nGive them the link, or this command:\n\n  {command}\n")
+    environment.emit("invitation", fields, lines)
 
 
 def show_address(environment: Environment, address: AddressView, suggested: str) -> None:

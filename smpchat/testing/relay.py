@@ -13,7 +13,7 @@ from typing import Any
 from smpchat.crypto.entropy import Entropy
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import decode_batch, encode_batches
-from smpchat.protocol.commands import Command, Msg, decode_command, encode_broker
+from smpchat.protocol.commands import BrokerMessage, Command, Msg, decode_command, encode_broker
 from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, decode_transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
@@ -75,6 +75,7 @@ class MemoryRelay:
         commands: Every command executed, in order.
         arrivals: When each of them arrived, in the loop's time.
         faults: What is to go wrong; each is removed once it happened.
+        rewrite: What it says in place of each answer and push; a dishonest relay says something else.
         running: Whether it takes connections.
     """
 
@@ -104,7 +105,12 @@ class MemoryRelay:
         self.commands: list[Command] = []
         self.arrivals: list[float] = []
         self.faults: list[Fault] = []
+        self.rewrite: Callable[[BrokerMessage], BrokerMessage] = lambda message: message
         self.running = True
+
+    def restrict(self, versions: VersionRange) -> None:
+        """Offer these SMP versions to whoever connects from now on."""
+        self._versions = versions
 
     def connect(self) -> MemoryConnection:
         """A new connection's client end. Raises `ConnectFailed` while the relay is stopped."""
@@ -210,7 +216,7 @@ class MemoryRelay:
         if served is None:
             return
         session = served.session
-        body = encode_broker(outgoing.message, session.version)
+        body = encode_broker(self.rewrite(outgoing.message), session.version)
         transmission = Transmission(outgoing.corr_id, outgoing.entity_id, body)
         data = encode_transmission(transmission, session.version, session.session_id)
         [content] = encode_batches([data], encrypted=session.encrypts)

@@ -27,6 +27,7 @@ def beginnings(terms: Terms) -> list[Step]:
         hs.join(terms, send_early=True),
         hs.join(terms, send_early=False),
         hs.publish(),
+        *(hs.join_short(held=held) for held in _BOTH),
     ]
 
 
@@ -35,6 +36,9 @@ def events() -> list[Event]:
     return [
         hs.SendQueueSecured(),
         hs.SendQueueRefused(),
+        *(hs.LinkRead(*said) for said in itertools.product(_BOTH, _BOTH)),
+        hs.LinkUnusable(hs.Failure.LINK_DATA),
+        hs.JoinReleased(),
         *(hs.ReceiveQueueCreated(*said) for said in itertools.product(_BOTH, _BOTH, _BOTH)),
         hs.ReceiveQueueSecured(),
         hs.ReceiveQueueRefused(),
@@ -84,7 +88,8 @@ _HEADER = """# The states of a connection
 
 Printed by `python -m smpchat.testing.transitions` from the machine in `smpchat/agent/handshake.py`; a test checks that
 this page is current. A row holds for the variants it names; an event that is not listed for a state is an error that
-changes nothing. *Securable*: the queue's sender may secure it (SKEY). *Keyed*: made with the reply key.
+changes nothing. *Securable*: the queue's sender may secure it (SKEY). *Keyed*: made with the reply key. *Held*: the
+user is asked something first; such a state goes on like the one without, but keeps the confirmation until JoinReleased.
 
 Events that change nothing, because an answer or a flight was repeated, are listed below each table. From every state
 the user can delete the connection, which removes its queue from the relay; a failed or deleted connection stays so.
@@ -102,7 +107,7 @@ def _table(role: Role) -> str:
     for state, event, after, effects in sorted(transitions(), key=repr):
         if hs.role(state) is not role or isinstance(event, hs.DeleteRequested):
             continue
-        if isinstance(state, hs.Failed | hs.Deleted):
+        if isinstance(state, hs.Failed | hs.Deleted) or (hs.is_held(state) and not isinstance(event, hs.JoinReleased)):
             continue
         if after == state and not effects:
             unchanged.setdefault(_name(state), {})[_name(event)] = None
@@ -131,6 +136,7 @@ _ORDER = [
         hs.Requesting,
         hs.Requested,
         hs.Answering,
+        hs.ReadingLink,
         hs.Joining,
         hs.Confirming,
         hs.AwaitingHello,
@@ -149,6 +155,8 @@ _TITLES = {Role.OWNER: "owner of a contact address"}
 def _variant(state: State) -> str:
     if hs.role(state) is Role.OWNER:
         return "none"
+    if state.terms is None:
+        return "short link"
     early = getattr(state, "send_early", True)
     return f"{state.terms.variant}" if early else f"{state.terms.variant} (agent below 7)"
 
@@ -165,6 +173,7 @@ _WORDS = {
     "address_known": "address known",
     "queue_made": "own queue made",
     "key_beside": "KEY beside the confirmation",
+    "reply_key": "with a reply key",
     "sender_key": "with a key",
     "reply_key_ours": "reply key ours",
     "before_sending": "before sending",
@@ -182,7 +191,7 @@ def _describe(value: object) -> str:
             said.append(_WORDS.get(name, name))
         elif field is False and name == "reply_key_ours":
             said.append("reply key of somebody else")
-        elif isinstance(field, str):
+        elif isinstance(field, str) and field:
             said.append(str(field))
     return f"{_name(value)} ({', '.join(said)})" if said else _name(value)
 

@@ -60,7 +60,7 @@ class Result:
 
 def normal(text: str) -> str:
     """Links, codes, folders and short times replaced, and no blanks at the end of a line."""
-    text = re.sub(r"simplex:/invitation#/\?[^\s'\"]+", "LINK", text)
+    text = re.sub(r"simplex:/(invitation#/\?|i#)[^\s'\"]+", "LINK", text)
     text = re.sub(r"\d{5}( \d{1,5}){3,}", "CODE", text)
     text = re.sub(r"/[^\s'\"]*/profiles/", "HOME/profiles/", text)
     text = re.sub(r'("elapsed_ms": )\d+|( *)\d+ ms', lambda found: f"{found[1]}0" if found[1] else "  N ms", text)
@@ -85,6 +85,8 @@ class Terminal:
         self._monkeypatch = monkeypatch
         self._passed = 0.0
         self.relay = MemoryRelay(SeededEntropy("relay"), self.now, delay=DELAY)
+        self.stdin: type[FakeTerminal] = FakeTerminal
+        """What a terminal's standard input is; commands for scripts read a stream."""
         self._meanwhile: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
         async def connect(server: SMPServer, *, entropy: Entropy, on_event: OnEvent, **_: object) -> ServerSession:
@@ -149,7 +151,7 @@ class Terminal:
         """
         self._meanwhile = [] if meanwhile is None else [meanwhile]
         kind = FakeTerminal if tty else io.StringIO
-        out, err, source = kind(), kind(), kind(stdin)
+        out, err, source = kind(), kind(), (self.stdin if tty else io.StringIO)(stdin)
         with self._monkeypatch.context() as patched:
             patched.setattr(sys, "stdin", source)
             patched.setattr(sys, "stdout", out)

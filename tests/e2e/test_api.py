@@ -98,6 +98,19 @@ def test_the_bot_of_the_documentation(tmp_path: Path, monkeypatch: pytest.Monkey
     run(scenario, tmp_path)
 
 
+def test_a_short_link_names_the_contact_and_can_be_used_like_a_full_one(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with relay(home), Client("alice", home) as alice, Client("bob", home) as bob, asyncio.timeout(30):
+            invitation = await alice.invite()
+            assert invitation.short_link is not None
+            view = await bob.connect(invitation.short_link, texts=["hi"])
+            assert view.alias == "alice"
+            await asyncio.gather(alice.wait_connected("bob", 20), bob.wait_connected("alice", 20))
+            assert [message.text for message in alice.history("bob")] == ["hi"]
+
+    run(scenario, tmp_path)
+
+
 def test_two_programs_talk_and_change_what_they_said(tmp_path: Path) -> None:
     async def scenario(home: Path) -> None:
         async with two(home) as (alice, bob), asyncio.timeout(30):

@@ -74,8 +74,8 @@ async def until(look: Callable[[], T | None]) -> T:
     return found
 
 
-async def converse(alice: ChatService, bob: ChatService) -> InvitationLink:
-    """Connect and exchange a message each way; the link that was used."""
+async def converse(alice: ChatService, bob: ChatService, *, by_short_link: bool = False) -> InvitationLink:
+    """Connect and exchange a message each way; the link that was used, or the full form of a short one."""
     async with (
         asyncio.timeout(60),
         online(alice, NoEmbeddedRelay()),
@@ -83,7 +83,9 @@ async def converse(alice: ChatService, bob: ChatService) -> InvitationLink:
     ):
         number = alice.invite("bob")
         text = await until(lambda: _link(alice, number))
-        bob.connect(text, "alice", ["hello Alice"])
+        invitation = alice.invitation(number)
+        short = invitation.short_link if invitation is not None else None
+        bob.connect((short or "") if by_short_link else text, "alice", ["hello Alice"])
         await until(lambda: any(view.state.state == "connected" for view in alice.contacts()))
         alice.send("bob", "hello Bob")
         for service, who in ((alice, "bob"), (bob, "alice")):
@@ -159,8 +161,10 @@ def test_the_joiners_queue_is_at_another_relay_than_the_initiators(tmp_path: Pat
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("forwards", [True, False])
-def test_with_private_routing_a_strangers_relay_never_sees_the_client(tmp_path: Path, forwards: bool) -> None:
+@pytest.mark.parametrize(("forwards", "by_short_link"), [(True, False), (True, True), (False, False)])
+def test_with_private_routing_a_strangers_relay_never_sees_the_client(
+    tmp_path: Path, forwards: bool, by_short_link: bool
+) -> None:
     """Each sends to the other's relay through an own one; where that does not forward, nothing is sent directly."""
 
     async def check() -> None:
@@ -177,7 +181,7 @@ def test_with_private_routing_a_strangers_relay_never_sees_the_client(tmp_path: 
                 service.add_server(own.address)
                 service.set_private_routing(True)
             if forwards:
-                await converse(alice, bob)
+                await converse(alice, bob, by_short_link=by_short_link)
             else:
                 await _in_vain(alice, bob, hers.server)
             assert set(her_way.asked) == {("127.0.0.1", hers.server.port_number)}

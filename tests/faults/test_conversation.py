@@ -36,9 +36,11 @@ class Setting:
     versions: VersionRange = SMP_VERSIONS
     extensions: bool = True
     pq: bool = False
+    short_link: bool = False
 
 
 SETTINGS = [
+    Setting("short-link", Variant.INSTANT, pq=True, short_link=True),
     Setting("instant-keyed-new", Variant.INSTANT, pq=True),
     Setting("instant-plain-relay", Variant.INSTANT, extensions=False),
     Setting("instant-at-version-9", Variant.INSTANT, versions=VersionRange(6, 9)),
@@ -111,7 +113,8 @@ def converse(
             await alice.do(lambda service: service.invite(variant=setting.variant))
         async with alice.online():
             await alice.until(lambda service: service.invitations()[0].link is not None)
-        link = alice.service.invitations()[0].link
+        invitation = alice.service.invitations()[0]
+        link = invitation.short_link if setting.short_link else invitation.link
         assert link is not None
         if setting.strip_reply_key:
             link = re.sub("&rk=.*", "", link)

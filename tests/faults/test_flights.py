@@ -20,7 +20,7 @@ from smpchat.agent.handshake import Variant
 from smpchat.agent.store.connections import Connection
 from smpchat.chat.application import ChatApplication
 from smpchat.chat.service import ChatService
-from smpchat.protocol.commands import Ack, Command, Key, New, Send, SKey
+from smpchat.protocol.commands import Ack, Command, Key, LKey, New, Send, SKey
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping
@@ -65,6 +65,7 @@ def shake_hands(
     variant: Variant,
     *,
     strip_reply_key: bool = False,
+    short_link: bool = False,
     versions: VersionRange = SMP_VERSIONS,
     extensions: bool = True,
     text: str | None = None,
@@ -86,7 +87,8 @@ def shake_hands(
         async with alice.online(), bob.online():
             for person in (alice, bob):
                 await person.until(lambda service: service.invitations()[0].link is not None)
-            link = service.invitations()[0].link
+            invitation = service.invitations()[0]
+            link = invitation.short_link if short_link else invitation.link
             assert link is not None
             await asyncio.sleep(20 * ROUND_TRIP)  # the repeated SUBs of a new queue pass, at no cost in fake time
             began, before = loop.time(), len(relay.commands)
@@ -116,6 +118,8 @@ Shake = Callable[[Path], Flights]
         (Variant.INSTANT, PLAIN, 2),
         (Variant.INSTANT, {"versions": VersionRange(6, 9), **PLAIN}, 2),
         (Variant.INSTANT, {"strip_reply_key": True}, 2),
+        (Variant.INSTANT, {"short_link": True}, 2),
+        (Variant.INSTANT, {"short_link": True, **PLAIN}, 2),
         (Variant.THREE_STEP, {}, 2),
         (Variant.THREE_STEP, PLAIN, 2),
         (Variant.THREE_STEP, OLD, 3),
@@ -139,6 +143,20 @@ def test_key_goes_out_with_the_confirmation_where_new_takes_none(tmp_path: Path)
     flights = shake_hands(tmp_path, Variant.INSTANT, extensions=False)
     assert flights.times(Key) == pytest.approx([1.5])
     assert flights.times(Send)[0] == pytest.approx(1.5)
+
+
+def test_a_short_link_is_read_while_the_reply_queue_is_created(tmp_path: Path) -> None:
+    flights = shake_hands(tmp_path, Variant.INSTANT, short_link=True)
+    assert flights.times(LKey, New) == pytest.approx([0.5, 0.5])
+    assert flights.times(SKey) == [], "reading secured the queue"
+    assert flights.times(Key) == pytest.approx([1.5])
+    assert flights.times(Send)[0] == pytest.approx(1.5)
+
+
+def test_a_short_link_costs_the_initiator_nothing(tmp_path: Path) -> None:
+    flights = shake_hands(tmp_path, Variant.INSTANT, short_link=True, text="hello")
+    confirmation, hello, text = flights.times(Send)[:3]
+    assert (hello, text) == pytest.approx((confirmation + 1, confirmation + 1))
 
 
 def test_below_version_nine_key_is_answered_before_the_confirmation_leaves(tmp_path: Path) -> None:
@@ -175,6 +193,7 @@ def test_three_step_lets_the_initiator_write_after_key(tmp_path: Path) -> None:
         (Variant.INSTANT, {}, 2),
         (Variant.INSTANT, PLAIN, 2),
         (Variant.INSTANT, {"strip_reply_key": True}, 2),
+        (Variant.INSTANT, {"short_link": True}, 2),
         (Variant.THREE_STEP, {}, 3),
         (Variant.STANDARD, OLD, 4),
     ],

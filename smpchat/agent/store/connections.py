@@ -23,7 +23,7 @@ class Connection:
     """One duplex connection.
 
     Attributes:
-        link: Our invitation, or the one we joined.
+        link: Our invitation, or the one we joined, in full; None while it is not known.
         x3dh_keys: Own keys of the key agreement.
         reply_key: Initiator: private half of the reply key in the link.
         sent: Chain of what we sent.
@@ -176,14 +176,23 @@ def save_state(tx: sqlite3.Connection, connection_id: int, state: State, now: fl
     )
 
 
-def save_link(tx: sqlite3.Connection, connection_id: int, link: str) -> None:
-    """The link, once its queue exists."""
+def save_link(tx: sqlite3.Connection, connection_id: int, link: str | None) -> None:
+    """The full link, once it is known: our own when its queue exists, another's when its short link was read."""
     tx.execute("UPDATE connections SET link = ? WHERE id = ?", (link, connection_id))
 
 
 def save_versions(tx: sqlite3.Connection, connection_id: int, agent: int, e2e: int) -> None:
     """Versions that the peer's confirmation, or its new ratchet keys, settled."""
     tx.execute("UPDATE connections SET agent_version = ?, e2e_version = ? WHERE id = ?", (agent, e2e, connection_id))
+
+
+def save_agreed(
+    tx: sqlite3.Connection, connection_id: int, agent: int, client: int, e2e: int, *, pq_support: bool
+) -> None:
+    """What a joiner settles from the link."""
+    save_versions(tx, connection_id, agent, e2e)
+    save_pq_support(tx, connection_id, pq_support)
+    tx.execute("UPDATE connections SET client_version = ? WHERE id = ?", (client, connection_id))
 
 
 def save_pq_support(tx: sqlite3.Connection, connection_id: int, supported: bool) -> None:

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     REQUEST = "request"  # SEND
     SECURE_RECEIVE = "secure-receive"  # KEY
     SECURE_SEND = "secure-send"  # SKEY
+    READ_LINK = "read-link"  # LKEY
     CONFIRMATION = "confirmation"  # SEND
     HELLO = "hello"  # SEND
     READY = "ready"  # SEND, of HELLO
@@ -162,9 +163,12 @@ def replace_body(tx: sqlite3.Connection, item_id: int, body: bytes) -> None:
 
 
 def is_joining(tx: sqlite3.Connection) -> bool:
-    """Whether any joiner's reply queue is still to be made: its confirmation comes next."""
-    query = "SELECT 1 FROM outbox JOIN send_queues USING (connection_id) WHERE kind = ? LIMIT 1"
-    return tx.execute(query, (Kind.CREATE,)).fetchone() is not None
+    """Whether any joiner's link is still to be read or reply queue to be made: its confirmation comes next."""
+    query = (
+        "SELECT 1 FROM outbox LEFT JOIN send_queues USING (connection_id)"
+        " WHERE kind = ? OR (kind = ? AND snd_id IS NOT NULL) LIMIT 1"
+    )
+    return tx.execute(query, (Kind.READ_LINK, Kind.CREATE)).fetchone() is not None
 
 
 def save_first_message(tx: sqlite3.Connection, connection_id: int, body: bytes) -> None:

@@ -158,4 +158,15 @@ AGENT_MIGRATIONS = (
         reference INTEGER
     )
     """,
+    """
+    CREATE TABLE short_links (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        link TEXT,
+        link_id BLOB,
+        auth_key BLOB,
+        kem_public BLOB,
+        kem_private BLOB
+    );
+    CREATE INDEX short_links_by_id ON short_links (link_id)
+    """,
 )

@@ -7,14 +7,17 @@ import shlex
 import sys
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
 
-from smpchat.agent.handshake import ConnectionState, Variant
+from smpchat.agent.handshake import ConnectionState, Failure, Variant
+from smpchat.agent.short_links import ShortInvitation
 from smpchat.chat import events
 from smpchat.chat.errors import ChatError
 from smpchat.chat.online import online
 from smpchat.chat.service import ChatService, Invitation, check_link
-from smpchat.chat.store import MessageStatus
+from smpchat.chat.store import Contact, MessageStatus
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -26,6 +29,7 @@ from smpchat.cli.waiting import RELAY_TIMEOUT, RelayDown, flush, until
 from smpchat.transport.base import TransportError
 
 _FOR_EVER = float("inf")
+T = TypeVar("T")
 
 
 class _Feed:
@@ -36,13 +40,20 @@ class _Feed:
         self._connection, self._after = connection, after
         self.state: events.StateChanged | None = None
 
-    def look(self) -> events.StateChanged | None:
-        """The state now, once anything is known of the connection; what is new was shown."""
+    def look(self, *, unnamed: bool = False) -> events.StateChanged | None:
+        """The state now, once anything is known of the connection; what is new was shown.
+
+        While a contact waits for the name in its short link it is not shown, unless ``unnamed`` ones are.
+        """
+        contact = self._service.contact_of(self._connection)
+        if contact is not None and contact.provisional and not unnamed:
+            if not self._service.is_link_read(self._connection):
+                return None
         for number, event in self._service.events_after(self._after):
             self._after = number
             if isinstance(event, events.StateChanged) and event.connection == self._connection:
-                self._view.observe(event)
-                self.state = event
+                self.state = replace(event, alias=contact.alias) if contact is not None else event
+                self._view.observe(self.state)
         self._view.tick()
         return self.state
 
@@ -69,7 +80,8 @@ def unreachable(error: RelayDown | None, hint: str) -> CommandFailed:
 def _failed(state: events.StateChanged, hint: str) -> CommandFailed:
     """The sentences of a failed handshake: what happened, and what to do about it."""
     happened, _, advice = (state.reason or "The connection failed.").partition(". ")
-    return CommandFailed(ExitStatus.REFUSED, sentence(happened), sentence(advice) or hint)
+    status = ExitStatus.VERIFICATION if state.failure == Failure.LINK_DATA else ExitStatus.REFUSED
+    return CommandFailed(status, sentence(happened), sentence(advice) or hint)
 
 
 # -- invite -----------------------------------------------------------------------------------------------------------
@@ -93,16 +105,18 @@ async def invite(
         after = service.last_event()
         connection = service.invite(note, Variant(variant))
         waiting = environment.attended if wait is None else wait
-        await _Inviting(environment, service, connection, after).run(waiting, patience, qr)
+        await _Inviting(environment, service, connection, Variant(variant), after).run(waiting, patience, qr)
         return ExitStatus.OK
 
 
 class _Inviting:
     """One run of `invite`, from the queue at the relay to the end of the waiting."""
 
-    def __init__(self, environment: Environment, service: ChatService, connection: int, after: int) -> None:
+    def __init__(
+        self, environment: Environment, service: ChatService, connection: int, variant: Variant, after: int
+    ) -> None:
         self._environment, self._service = environment, service
-        self._connection, self._after = connection, after
+        self._connection, self._variant, self._after = connection, variant, after
 
     async def run(self, wait: bool, patience: float | None, qr: bool | None) -> None:
         down, ended = None, None
@@ -131,12 +145,20 @@ class _Inviting:
     def _show(self, invitation: Invitation, qr: bool | None) -> None:
         environment = self._environment
         views.show_invitation(environment, invitation, views.own_alias(self._service))
+        if invitation.short_link is None:
+            environment.notice(self._why_full())
         if environment.attended if qr is None else qr:
-            show_qr(environment, invitation.link or "", qr_image(environment, invitation.connection))
+            link = invitation.short_link or invitation.link or ""
+            show_qr(environment, link, qr_image(environment, invitation.connection))
         if not self._service.servers():
             environment.notice(
                 "Only this computer can reach the relay of this link; to reach others: `smpchat server use simplex`."
             )
+
+    def _why_full(self) -> str:
+        if self._variant is not Variant.INSTANT:
+            return f"This is the full link: the handshake {self._variant} has no short ones."
+        return "This is the full link: its relay has no short ones."
 
     async def _wait(self, invitation: Invitation, patience: float) -> events.StateChanged | None:
         self._environment.notice(f"Ctrl-C stops waiting; the link stays valid.{_gap(self._environment)}")
@@ -191,28 +213,35 @@ async def start_relay(environment: Environment) -> None:
 
 def connect(
     environment: Environment, link: str, alias: str | None, texts: Sequence[str], wait: bool, patience: float
-) -> Coroutine[Any, Any, int]:
-    """Join a link; ends when texts may be sent, or with ``wait`` when the other side has answered."""
+) -> int | Coroutine[Any, Any, int]:
+    """Join a link; ends when texts may be sent, or with ``wait`` when the other side has answered.
+
+    On a terminal the alias is asked for if none is given. With a short link that is after it was read, so that the name
+    in it can be offered, and before our profile goes out.
+    """
     text = read_text() if link == "-" else link
     texts = [argument_text(each) for each in texts]
-    check_link(text)  # before anything is made or asked for
+    checked = check_link(text)  # before anything is made or asked for
     if alias is None and link != "-" and environment.attended and sys.stdin.isatty():
-        alias = _ask_alias(environment)
+        if isinstance(checked, ShortInvitation):
+            return _connect_asking(environment, text, texts, wait, patience)
+        with contextlib.closing(environment.open()) as service:
+            alias = _ask_alias(None, service.free_alias)
     return _connect(environment, text, alias, texts, wait, patience)
 
 
-def _ask_alias(environment: Environment) -> str | None:
-    """Ask until the answer can be an alias; None at the end of input."""
-    with contextlib.closing(environment.open()) as service:
-        while True:
-            print("What do you call them? ", end="", file=sys.stderr, flush=True)
-            answer = sys.stdin.readline()
-            if not answer:
-                return None
-            try:
-                return service.free_alias(answer)
-            except ChatError as error:
-                print(f"{printable(str(error))} {error.hint}", file=sys.stderr)
+def _ask_alias(offered: str | None, accept: Callable[[str], T]) -> T | None:
+    """Ask until an answer is accepted; None at the end of input. An empty line takes what is offered."""
+    shown = f" [{offered}]" if offered else ""
+    while True:
+        print(f"What do you call them?{shown} ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            return None
+        try:
+            return accept(answer.strip() or offered or "")
+        except ChatError as error:
+            print(f"{printable(str(error))} {error.hint}", file=sys.stderr)
 
 
 async def _connect(
@@ -221,38 +250,94 @@ async def _connect(
     with contextlib.closing(environment.open()) as service:
         after = service.last_event()
         contact = service.connect(link, alias, texts)
-        if alias is None:
-            environment.notice(f"The contact is called {contact.alias}; `smpchat rename` changes that.")
-        unsent = [m.id for m in service.history(contact.alias, max(len(texts), 1))][-len(texts) :] if texts else []
+        return await _Joining(environment, service, contact, len(texts), after).run(wait, patience)
+
+
+def _connect_asking(environment: Environment, link: str, texts: Sequence[str], wait: bool, patience: float) -> int:
+    from smpchat.cli.app import run_loop  # two loops: Ctrl-C could not end a question asked inside of one
+
+    with contextlib.closing(environment.open()) as service:
+        after = service.last_event()
+        contact = service.connect(link, None, texts, hold=True)
+        run_loop(_read(environment, service, contact, patience))
+        if service.is_held(contact.connection_id):
+            contact = _name(environment, service, contact)
+        return run_loop(_Joining(environment, service, contact, len(texts), after).run(wait, patience))
+
+
+_ONCE_MORE = "The join and its texts are kept: run the same command again to go on with them."
+
+
+async def _read(environment: Environment, service: ChatService, contact: Contact, patience: float) -> int:
+    """Read a short link. Raises `CommandFailed` if its relay is not reached in time."""
+    down, read = None, service.is_link_read(contact.connection_id)
+    if not read:
+        with _interrupted("Interrupted.", lambda: _ONCE_MORE):
+            async with online(service, environment.relay()):
+                try:
+                    look = partial(service.is_link_read, contact.connection_id)
+                    read = bool(await until(service, lambda: look() or None, patience))
+                except RelayDown as error:
+                    down = error
+    if not read:
+        raise unreachable(down, _ONCE_MORE)
+    return ExitStatus.OK
+
+
+def _name(environment: Environment, service: ChatService, contact: Contact) -> Contact:
+    """Let the person choose the alias; at the end of input it is the name in the link."""
+    contact = service.contact_of(contact.connection_id) or contact
+    _introduce(environment, contact)
+    environment.notice("The link is yours now: nobody else can use it. They get your profile once they have a name.")
+    offered = contact.alias if contact.link_name is not None else None
+    accept = partial(service.name_contact, contact.connection_id)
+    try:
+        return _ask_alias(offered, accept) or accept(contact.alias)
+    except KeyboardInterrupt:
+        raise CommandFailed(ExitStatus.INTERRUPTED, "Interrupted.", _ONCE_MORE) from None
+
+
+def _introduce(environment: Environment, contact: Contact) -> None:
+    if contact.link_name is not None:
+        environment.notice(f"Whoever made this link calls themselves {shortened(contact.link_name)}.")
+
+
+class _Joining:
+    """One run of `connect`, from the stored join to the end of the waiting."""
+
+    def __init__(
+        self, environment: Environment, service: ChatService, contact: Contact, texts: int, after: int
+    ) -> None:
+        self._environment, self._service, self._contact, self._after = environment, service, contact, after
+        self._unsent = [m.id for m in service.history(contact.alias, max(texts, 1))][-texts:] if texts else []
+
+    async def run(self, wait: bool, patience: float) -> int:
+        environment, service, connection = self._environment, self._service, self._contact.connection_id
+        reads = not service.is_link_read(connection)
+        if self._contact.provisional and not reads:
+            self._tell_alias()
         ended, down = None, None
-
-        def enough(state: events.StateChanged) -> bool:
-            if state.state not in (ConnectionState.READY, ConnectionState.CONNECTED):
-                return False
-            if wait:
-                return state.state == ConnectionState.CONNECTED
-            if state.variant in HOLDING and state.state == ConnectionState.READY:
-                return True
-            return all(m is None or m.status is not MessageStatus.PENDING for m in map(service.message, unsent))
-
         with _interrupted(
             "Interrupted.", lambda: "The join and its texts are kept: `smpchat listen` goes on with them."
         ):
             async with online(service, environment.relay()):
-                with StepView(environment, contact.alias) as view:
-                    feed = _Feed(service, view, contact.connection_id, after)
+                with StepView(environment, self._contact.alias) as view:
+                    feed = _Feed(service, view, connection, self._after)
 
                     def look() -> events.StateChanged | None:
                         state = feed.look()
-                        return state if state is not None and (state.is_final or enough(state)) else None
+                        return state if state is not None and (state.is_final or self._enough(state, wait)) else None
 
                     try:
                         ended = await until(service, look, patience)
                     except RelayDown as error:
                         down = error
+                    feed.look(unnamed=True)
                 if ended is not None:
                     await flush(service)
-        for number in unsent:
+        if reads:
+            self._tell_who()
+        for number in self._unsent:
             message = service.message(number)
             if message is not None:
                 views.show_message(environment, message)
@@ -260,17 +345,38 @@ async def _connect(
         if reached is not None and reached.state in (ConnectionState.FAILED, ConnectionState.DELETED):
             raise _failed(reached, "Ask for a new link.")
         if ended is not None:
-            _what_next(environment, contact.alias, ended)
+            _what_next(environment, self._contact.alias, ended)
             return ExitStatus.OK
         if wait and down is None and reached is not None and reached.state == ConnectionState.READY:
             raise CommandFailed(
                 ExitStatus.TIMEOUT,
-                f"{contact.alias} has not answered yet.",
+                f"{self._contact.alias} has not answered yet.",
                 "You can write already; run `smpchat listen` to see the answer.",
             )
         raise unreachable(
             down, "The join and its texts are kept, and tried again by the next command that goes online."
         )
+
+    def _enough(self, state: events.StateChanged, wait: bool) -> bool:
+        if state.state not in (ConnectionState.READY, ConnectionState.CONNECTED):
+            return False
+        if wait:
+            return state.state == ConnectionState.CONNECTED
+        if state.variant in HOLDING and state.state == ConnectionState.READY:
+            return True
+        return all(m is None or m.status is not MessageStatus.PENDING for m in map(self._service.message, self._unsent))
+
+    def _tell_who(self) -> None:
+        """The short link was read, unless its relay was not reached: who made it, and what they are called here."""
+        provisional = self._contact.provisional
+        self._contact = self._service.contact_of(self._contact.connection_id) or self._contact
+        if provisional:
+            self._tell_alias()
+        else:
+            _introduce(self._environment, self._contact)
+
+    def _tell_alias(self) -> None:
+        self._environment.notice(f"The contact is called {self._contact.alias}; `smpchat rename` changes that.")
 
 
 def _what_next(environment: Environment, alias: str, state: events.StateChanged) -> None:

@@ -97,6 +97,9 @@ def _show_all(environment: Environment, service: ChatService, found: Status) -> 
     for state in found.connections:
         if environment.json or state.connection not in waiting:
             views.show_state(environment, state)
+        if service.is_held(state.connection):
+            name = shortened(state.alias or "")
+            environment.notice(f"{name} waits for a name of your choice: `smpchat rename`, or `connect` once more.")
     for alias, pending in found.pending.items():
         environment.notice(views.pending_line(alias, pending))
     for trouble in found.troubles.values():

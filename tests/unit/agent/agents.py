@@ -15,7 +15,8 @@ from smpchat.agent.handshake import Terms
 from smpchat.agent.links import InvitationLink, parse_link
 from smpchat.agent.outbox import Verdict
 from smpchat.agent.receiver import Received
-from smpchat.agent.store import connections, outgoing
+from smpchat.agent.short_links import ShortInvitation
+from smpchat.agent.store import connections, links, outgoing
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.store.database import Database
@@ -24,7 +25,7 @@ from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.crypto.kem import KEMProvider
 from smpchat.crypto.keys import X25519PrivateKey
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import BrokerMessage, Ids, LGet, New, QueueMode, Send
+from smpchat.protocol.commands import BrokerMessage, Ids, LGet, LKey, Lnk, New, QueueMode, Send
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.messages import QuotaMarker, RcvMessage, seal_message
 from smpchat.protocol.version import SMP_VERSIONS
@@ -47,6 +48,12 @@ class Recorder:
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
         return b'{"info":true}'
+
+    def link_info(self, tx: sqlite3.Connection) -> bytes:
+        return b'{"link":true}'
+
+    def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
+        self.told.append(("link info", info))
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
         self.told.append(("state", type(connection.state).__name__))
@@ -150,11 +157,23 @@ class Agent:
         assert link is not None
         return link
 
-    def join(self, text: str) -> None:
+    @property
+    def short_link(self) -> str | None:
+        return links.texts(self.tx).get(self.id)
+
+    def join(self, text: str, *, held: bool = False) -> None:
         link = parse_link(text)
-        assert isinstance(link, InvitationLink)
         with self.database.transaction() as tx:
-            self.id = connection.join(tx, self.context, link)
+            if isinstance(link, ShortInvitation):
+                self.id = connection.join_short(tx, self.context, link, held=held)
+            else:
+                assert isinstance(link, InvitationLink)
+                self.id = connection.join(tx, self.context, link)
+
+    def join_short_link_of(self, other: Agent, *, held: bool = False) -> None:
+        assert other.short_link is not None
+        self.lnk = other.lnk
+        self.join(other.short_link, held=held)
 
     def next(self) -> list[OutboxItem]:
         """The first item of each lane."""
@@ -177,7 +196,7 @@ class Agent:
             self.do(lambda tx, context: outbox.reached(tx, context, item))
             return []
         request = outbox.request(self.tx, item)
-        answer = self.lnk if isinstance(request.command, LGet) else None
+        answer = self.lnk if isinstance(request.command, LGet | LKey) else None
         self.do(lambda tx, context: outbox.accepted(tx, context, item, request.entity_id, answer))
         return [request.command.body] if isinstance(request.command, Send) else []
 
@@ -198,13 +217,15 @@ class Agent:
                 link.sender_id if link else self.entropy.random(24),
                 server_key.public(),
                 queue_mode=mode,
-                link_id=link.link_id if link else None,
+                link_id=(link.link_id or self.entropy.random(24)) if link else None,
             )
+            if link is not None and command.queue is not None and command.queue.mode is QueueMode.MESSAGING:
+                self.lnk = Lnk(link.sender_id, link.fixed, link.user)
             outbox.created(tx, self.context, item, creation, RELAY, self.version, ids, keyed=keyed)
 
     def refuse(self, code: ErrorCode = ErrorCode.AUTH) -> Verdict:
-        """The first SEND in the outbox is answered with an error."""
-        item = next(item for item in self.next() if item.kind in SENDS)
+        """The first SEND, or LKEY, in the outbox is answered with an error."""
+        item = next(item for item in self.next() if item.kind in SENDS | {Kind.READ_LINK})
         request = outbox.request(self.tx, item)
         with self.database.transaction() as tx:
             return outbox.refused(tx, self.context, item, code, request.entity_id)

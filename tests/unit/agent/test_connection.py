@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent import connection, contact_address, handshake
+from smpchat.agent import connection, contact_address, handshake, linking
 from smpchat.agent.envelope import UserMessage
 from smpchat.agent.errors import AgentError, IncompatibleVersion, LinkJoinedError, OwnLinkError
 from smpchat.agent.resync import Required
@@ -33,14 +33,14 @@ class TestJoining:
 
     def test_no_kem_key_is_made_before_the_network_is_asked(self, tmp_path: Path) -> None:
         kem = HashKEM()
-        alice, bob = Agent("alice", tmp_path, kem), Agent("bob", tmp_path, kem)
+        alice, bob = Agent("alice", tmp_path, HashKEM("alice")), Agent("bob", tmp_path, kem)
         bob.join(alice.invite())
         assert kem.generated == 0
         bob.do(lambda tx, _: kem_spares.add(tx, *kem.generate()))
         [body] = bob.carry_out()
         assert kem.generated == 1 and kem_spares.count(bob.tx) == 0, "the confirmation took the spare one"
         alice.receive(body)
-        assert kem.generated == 2, "there was none at the other side"
+        assert ratchets.load(alice.tx, alice.id).kem_sending
 
     def test_own_links_and_used_links_are_refused(self, tmp_path: Path) -> None:
         alice, bob = connected(tmp_path)
@@ -74,7 +74,7 @@ class TestJoining:
         def refuse(*_: object) -> None:
             raise CryptoError("low order")
 
-        monkeypatch.setattr(connection, "agree_joiner", refuse)
+        monkeypatch.setattr(linking, "agree_joiner", refuse)
         with pytest.raises(CryptoError):
             bob.join(link)
         assert connections.load_all(bob.tx) == [] and not outgoing.lanes(bob.tx, 0)

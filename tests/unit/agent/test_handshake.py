@@ -158,6 +158,76 @@ class TestJoiner:
         assert step(state, hs.ConfirmationAccepted()) == (state, ())
 
 
+def read(*, held: bool = False) -> hs.Step:
+    return hs.join_short(held=held)
+
+
+class TestShortLink:
+    def test_reading_and_creating_go_out_together(self) -> None:
+        state, effects = read()
+        assert effects == (hs.ReadLink(), hs.CreateReceiveQueue(messaging=True, keyed=False))
+        assert hs.role(state) is Role.JOINER and hs.connection_state(state) is ConnectionState.JOINING
+        assert not hs.may_send(state) and state.terms is None
+
+    @pytest.mark.parametrize("created_first", [True, False])
+    def test_key_travels_beside_the_confirmation(self, created_first: bool) -> None:
+        events: list[hs.Event] = [hs.ReceiveQueueCreated(messaging=True), hs.LinkRead(True, send_early=True)]
+        state, effects = run(read(), *(events if created_first else reversed(events)))
+        assert effects == [
+            hs.ReadLink(),
+            hs.CreateReceiveQueue(messaging=True, keyed=False),
+            hs.SecureReceiveQueue(KeyChoice.REPLY, before_sending=False),
+            hs.SendConfirmation(Answer.SECURED, signed=True),
+        ]
+        assert state == hs.Confirming(INSTANT, send_early=True, answer=Answer.SECURED, signed=True)
+
+    @pytest.mark.parametrize("created_first", [True, False])
+    def test_key_goes_first_where_the_reply_relay_is_below_version_9(self, created_first: bool) -> None:
+        created = hs.ReceiveQueueCreated(messaging=False, key_beside=False)
+        events: list[hs.Event] = [created, hs.LinkRead(True, send_early=True)]
+        state, effects = run(read(), *(events if created_first else reversed(events)))
+        assert effects[2:] == [hs.SecureReceiveQueue(KeyChoice.REPLY, before_sending=True)]
+        assert step(state, hs.ReceiveQueueSecured())[1] == (hs.SendConfirmation(Answer.SECURED, signed=True),)
+
+    @pytest.mark.parametrize("send_early", [True, False])
+    def test_links_of_other_software_have_no_reply_key(self, send_early: bool) -> None:
+        state, effects = run(read(), hs.ReceiveQueueCreated(messaging=True), hs.LinkRead(False, send_early))
+        assert effects[2:] == [hs.SendConfirmation(Answer.REPLY, signed=True)]
+        assert state.terms == SENDER_SECURED and hs.may_send(state) is send_early
+
+    def test_a_used_link_fails_and_removes_the_reply_queue(self) -> None:
+        failed = hs.Failed(Role.JOINER, None, Failure.LINK_USED)
+        assert step(read()[0], hs.SendQueueRefused()) == (failed, (hs.DeleteReceiveQueue(),))
+        assert step(failed, hs.ReceiveQueueCreated(messaging=True)) == (failed, (hs.DeleteReceiveQueue(),))
+
+    @pytest.mark.parametrize("reason", [Failure.LINK_DATA, Failure.LINK_VERSIONS, Failure.NO_SHORT_LINKS])
+    def test_so_does_one_that_leads_nowhere(self, reason: Failure) -> None:
+        state, _ = run(read(held=True), hs.ReceiveQueueCreated(messaging=True))
+        failed, effects = step(state, hs.LinkUnusable(reason, "It is not signed."))
+        assert failed == hs.Failed(Role.JOINER, None, reason, "It is not signed.")
+        assert effects == (hs.DeleteReceiveQueue(),)
+
+    def test_a_held_join_does_everything_but_confirm(self) -> None:
+        begun = read(held=True)
+        state, effects = run(begun, hs.ReceiveQueueCreated(messaging=True), hs.LinkRead(True, send_early=True))
+        assert (tuple(effects), hs.is_held(state)) == (begun[1], True)
+        released, effects = run((state, ()), hs.JoinReleased())
+        assert effects == [
+            hs.SecureReceiveQueue(KeyChoice.REPLY, before_sending=False),
+            hs.SendConfirmation(Answer.SECURED, signed=True),
+        ]
+        assert not hs.is_held(released)
+
+    def test_it_may_be_released_before_the_link_is_read(self) -> None:
+        state, effects = run(read(held=True), hs.JoinReleased())
+        assert (state, effects) == (read()[0], list(read()[1]))
+
+    def test_a_join_is_released_once(self) -> None:
+        for state in (read()[0], join(INSTANT)[0]):
+            with pytest.raises(UnexpectedEvent):
+                step(state, hs.JoinReleased())
+
+
 class TestInitiator:
     def invited(self, terms: Terms = INSTANT, *, messaging: bool = True) -> State:
         return step(hs.invite(terms)[0], hs.ReceiveQueueCreated(messaging=messaging))[0]
@@ -172,7 +242,7 @@ class TestInitiator:
 
     def test_a_relay_without_sender_securing_makes_it_three_step(self) -> None:
         state = self.invited(messaging=False)
-        assert state.terms.variant is Variant.THREE_STEP
+        assert state.terms is not None and state.terms.variant is Variant.THREE_STEP
         received = hs.ConfirmationReceived(Answer.SECURED, sender_key=True, securable=True, reply_key_ours=True)
         _, effects = step(state, received)
         assert effects == (
@@ -202,7 +272,7 @@ class TestInitiator:
         received = hs.ConfirmationReceived(Answer.REPLY, sender_key=False, securable=True)
         state, effects = step(self.invited(), received)
         assert effects == (hs.SecureSendQueue(), hs.SendHello(signed=True))
-        assert state.terms.variant is Variant.SENDER_SECURED
+        assert state.terms is not None and state.terms.variant is Variant.SENDER_SECURED
         assert hs.may_send(state) and not hs.pipelines(state)
         assert hs.connection_state(step(state, hs.SendQueueRefused())[0]) is ConnectionState.FAILED
 

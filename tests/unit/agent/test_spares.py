@@ -80,11 +80,14 @@ class TestMaking:
 
         run_jumping(main)
 
-    def test_for_a_joiner_that_has_none_while_its_first_commands_are_on_their_way(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("short_link", [False, True])
+    def test_for_a_joiner_that_has_none_while_its_first_commands_are_on_their_way(
+        self, tmp_path: Path, short_link: bool
+    ) -> None:
         async def main() -> None:
             alice, bob, kem = Agent("alice", tmp_path), Agent("bob", tmp_path), HashKEM()
             link = alice.invite()
-            bob.join(link)
+            bob.join((alice.short_link or "") if short_link else link)
             spares = SpareKeys(bob.database, kem)
             spares.plan()
             await asyncio.sleep(QUIET * 0.9)

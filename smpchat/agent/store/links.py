@@ -1,0 +1,91 @@
+"""Short links that we made or joined, and the keys that go with them."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from smpchat.agent.errors import MissingRecord
+from smpchat.agent.short_links import ShortInvitation, parse_short_link, resolve
+from smpchat.crypto.kem import KEMPrivateKey, KEMPublicKey
+from smpchat.crypto.keys import Ed25519PrivateKey
+from smpchat.crypto.ratchet import KEMState
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedLink:
+    """A short link of somebody else.
+
+    Attributes:
+        link: With the relay's whole address.
+        auth_key: The key that reading the link gives the initiator's queue.
+    """
+
+    link: ShortInvitation
+    auth_key: Ed25519PrivateKey = field(repr=False)
+
+
+def save_kem(tx: sqlite3.Connection, connection_id: int, kem: KEMState) -> None:
+    """The KEM key that an invitation's short link will offer."""
+    values = (connection_id, kem.public.raw, kem.private.raw)
+    tx.execute("INSERT INTO short_links (connection_id, kem_public, kem_private) VALUES (?, ?, ?)", values)
+
+
+def kem(tx: sqlite3.Connection, connection_id: int) -> KEMState | None:
+    """The KEM key of an invitation that nobody has answered, where it has one."""
+    row = tx.execute("SELECT * FROM short_links WHERE connection_id = ?", (connection_id,)).fetchone()
+    if row is None or row["kem_public"] is None:
+        return None
+    return KEMState(KEMPublicKey(row["kem_public"]), KEMPrivateKey(row["kem_private"]))
+
+
+def forget_kem(tx: sqlite3.Connection, connection_id: int) -> None:
+    """The invitation was answered, or has no short link."""
+    tx.execute("UPDATE short_links SET kem_public = NULL, kem_private = NULL WHERE connection_id = ?", (connection_id,))
+
+
+def save_made(tx: sqlite3.Connection, connection_id: int, text: str, link_id: bytes) -> None:
+    """The short link of an invitation of ours, as people see it."""
+    tx.execute(
+        "INSERT INTO short_links (connection_id, link, link_id) VALUES (?, ?, ?)"
+        " ON CONFLICT (connection_id) DO UPDATE SET link = excluded.link, link_id = excluded.link_id",
+        (connection_id, text, link_id),
+    )
+
+
+def save_joined(
+    tx: sqlite3.Connection, connection_id: int, text: str, link_id: bytes, auth_key: Ed25519PrivateKey
+) -> None:
+    """A short link that is to be read, with the key for it."""
+    tx.execute(
+        "INSERT INTO short_links (connection_id, link, link_id, auth_key) VALUES (?, ?, ?, ?)",
+        (connection_id, text, link_id, auth_key.raw),
+    )
+
+
+def joined(tx: sqlite3.Connection, connection_id: int) -> JoinedLink:
+    """The short link that a connection was joined by. Raises `MissingRecord` if there is none."""
+    row = tx.execute("SELECT * FROM short_links WHERE connection_id = ?", (connection_id,)).fetchone()
+    if row is None or row["auth_key"] is None:
+        raise MissingRecord("The short link is missing.")
+    return JoinedLink(_parsed(row["link"]), Ed25519PrivateKey(row["auth_key"]))
+
+
+def texts(tx: sqlite3.Connection) -> dict[int, str]:
+    """Every short link, by its connection."""
+    rows = tx.execute("SELECT connection_id, link FROM short_links WHERE link IS NOT NULL")
+    return {row["connection_id"]: row["link"] for row in rows}
+
+
+def find(tx: sqlite3.Connection, link: ShortInvitation) -> int | None:
+    """The connection that made or joined a short link, in whatever form: by the relay's fingerprint and its id."""
+    for row in tx.execute("SELECT connection_id, link FROM short_links WHERE link_id = ?", (link.link_id,)):
+        if _parsed(row["link"]).server.key_hash == resolve(link).server.key_hash:
+            return int(row["connection_id"])
+    return None
+
+
+def _parsed(text: str) -> ShortInvitation:
+    link = parse_short_link(text)
+    assert isinstance(link, ShortInvitation)
+    return resolve(link)
