@@ -268,7 +268,8 @@ TYPES = (
     ObjectType(
         "relay",
         "The relay that comes with smpchat.",
-        "`relay run`, `start`, `stop`, `status`, `restore` and `rotate-certificate`, and `status`",
+        "`relay run`, `relay start`, `relay stop`, `relay status`, `relay restore`, `relay rotate-certificate`,"
+        " `status`",
         (
             _text("state", "whether it runs", "running", "stopped"),
             _text("address", "null before its first start", nullable=True),

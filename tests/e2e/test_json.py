@@ -109,7 +109,11 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path) -> 
         run("alice", "doctor", code=None)
 
     run("alice", "relay", "start")
+    run("alice", "relay", "stats")
+    run("alice", "relay", "backup", str(tmp_path / "relay.tar"))
     run("alice", "relay", "stop")
+    run("alice", "relay", "rotate-certificate")
+    run("alice", "relay", "restore", str(tmp_path / "relay.tar"), code=None)  # there is a relay already
     run("alice", "invite", "--no-wait", code=3)
     run("alice", "demo")
     for change in ("add", "use", "remove"):
