@@ -84,6 +84,7 @@ class AgentRunner:
         self._pool = make_pool(on_event=self._pushed, on_up=self._up, on_down=self._down)
         self._incoming: asyncio.Queue[_Pushed] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._running = False
         self._busy: set[LaneKey] = set()
         self._resting: dict[LaneKey, asyncio.TimerHandle] = {}
         self._blocked: dict[LaneKey, SMPServer | None] = {}
@@ -99,6 +100,7 @@ class AgentRunner:
         """Work until cancelled. An unexpected exception in any task ends it."""
         loop = asyncio.get_running_loop()
         self._database.on_commit = lambda: loop.call_soon(self.kick)
+        self._running = True
         try:
             async with asyncio.TaskGroup() as group:
                 self._watch_relays()
@@ -107,6 +109,7 @@ class AgentRunner:
                 group.create_task(self._subscribe_again())
                 self.kick()
         finally:
+            self._running = False
             self._database.on_commit = None
             self._spares.cancel()
             for timer in (*self._resting.values(), *([self._alarm] if self._alarm else [])):
@@ -120,6 +123,8 @@ class AgentRunner:
 
     def kick(self) -> None:
         """Start every lane that has work and is neither running, resting nor waiting for its relay."""
+        if not self._running:  # called for a commit, or by a lane, while the runner ended
+            return
         now = self._context.now()
         for key in outgoing.lanes(self._database.connection, now):
             if key not in self._busy and key not in self._resting and key not in self._blocked:
@@ -226,7 +231,10 @@ class AgentRunner:
         return Verdict.DONE
 
     async def _create(self, item: OutboxItem) -> Verdict:
-        address = await self._choose_server(outbox.peer_server(self._database.connection, item))
+        tx = self._database.connection
+        address = connections.wanted_relay(tx, item.connection_id)
+        if address is None:
+            address = await self._choose_server(outbox.peer_server(tx, item))
         server = address.server
         self._pool.watch(server)
         session = await self._pool.get(server, timeout=CONNECT_TIMEOUT)

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class Crash(BaseException):
 class CrashingDatabase(Database):
     """Dies right before or right after the commits of its plan."""
 
+    SYNCHRONOUS = "OFF"  # the machine does not lose power in these tests
+
     def __init__(self, path: Path, components: Mapping[str, Migrations], plan: CrashPlan) -> None:
         self._plan = plan
         try:
@@ -43,7 +45,6 @@ class CrashingDatabase(Database):
         except Crash:
             self.close()
             raise
-        self.connection.execute("PRAGMA synchronous = OFF")  # the machine does not lose power in these tests
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -57,6 +58,7 @@ class CrashingDatabase(Database):
         self._plan.check(after=False)
 
     def _after_commit(self) -> None:
+        self._plan.on_commit()
         self._plan.check(after=True)
 
 
@@ -73,6 +75,7 @@ class CrashPlan:
         self.commits = 0
         self.dead = False
         self.on_crash: Callable[[], object] = lambda: None
+        self.on_commit: Callable[[], object] = lambda: None
         self._points = set(points)
 
     def check(self, *, after: bool) -> None:
@@ -109,6 +112,8 @@ class Person:
         self._runner_task: asyncio.Task[None] | None = None
         self._may_return = asyncio.Event()
         self._may_return.set()
+        self._changed = asyncio.Event()
+        self.plan.on_commit = self._changed.set
         self.service = self._open()
 
     def _open(self) -> ChatService:
@@ -134,6 +139,7 @@ class Person:
         self.plan.dead = False
         self.service.close()
         self.service = self._open()
+        self._changed.set()
 
     def _runner(self) -> AgentRunner:
         async def connect(server: SMPServer) -> ServerSession:
@@ -158,6 +164,8 @@ class Person:
             finally:
                 self._online = False
                 task.cancel()
+        if self.plan.dead:  # in its last moment
+            self.restart()
 
     async def _stay_online(self) -> None:
         while True:
@@ -203,10 +211,12 @@ class Person:
                 self.restart()
 
     async def until(self, condition: Callable[[ChatService], bool], seconds: float = 900.0) -> None:
-        """Wait for the store to say so."""
+        """Wait for the store to say so; what is elsewhere is looked at once a second."""
         async with asyncio.timeout(seconds):
-            while not condition(self.service):  # noqa: ASYNC110 - other processes change the store too
-                await asyncio.sleep(0.05)
+            while not condition(self.service):
+                self._changed.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), 1.0)
 
     def state_of(self, alias: str) -> events.StateChanged:
         return self.service.contact(alias).state

@@ -24,6 +24,8 @@ Migrations = Sequence[str]
 class Database:
     """One connection to the profile's file."""
 
+    SYNCHRONOUS = "FULL"
+
     def __init__(self, path: Path, components: Mapping[str, Migrations]) -> None:
         """Open or create the file, readable by its owner only, and bring every component's schema up to date.
 
@@ -38,7 +40,7 @@ class Database:
             self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(f"PRAGMA synchronous = {self.SYNCHRONOUS}")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.execute("PRAGMA secure_delete = ON")
             self._migrate(components)
