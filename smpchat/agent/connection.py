@@ -31,6 +31,7 @@ from smpchat.crypto.agreement import E2EParams, X3DHKeys
 from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey
 from smpchat.crypto.ratchet import KEMState
 from smpchat.encoding.codec import boolean, pair
+from smpchat.protocol.address import SMPServerAddress
 from smpchat.protocol.commands import BrokerMessage
 
 __all__ = [
@@ -57,11 +58,17 @@ create_parameters = pair(boolean, boolean)
 # -- beginnings -------------------------------------------------------------------------------------------------------
 
 
-def invite(tx: sqlite3.Connection, context: Context, terms: Terms) -> int:
-    """A new invitation: keys are stored, the queue is in the outbox. The links exist once the queue does."""
+def invite(tx: sqlite3.Connection, context: Context, terms: Terms, relay: SMPServerAddress | None = None) -> int:
+    """A new invitation: keys are stored, the queue is in the outbox. The links exist once the queue does.
+
+    Args:
+        relay: Where its queue is made; None leaves that to whoever is online.
+    """
     state, effects = handshake.invite(terms)
     reply_key = Ed25519PrivateKey.generate(context.entropy) if terms.reply_key else None
     connection_id = _insert(tx, context, state, None, reply_key)
+    if relay is not None:
+        connections.save_wanted_relay(tx, connection_id, relay)
     if terms.sender_securable and connections.load(tx, connection_id).pq_support:
         links.save_kem(tx, connection_id, KEMState.propose(context.kem_in(tx)))
     perform(tx, context, connection_id, effects)

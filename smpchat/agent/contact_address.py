@@ -33,7 +33,7 @@ from smpchat.agent.link_data import (
 from smpchat.agent.linking import Publication
 from smpchat.agent.links import E2E_VERSIONS, ContactLink, InvitationLink, agree_versions, format_link, parse_link
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueURI
-from smpchat.agent.short_links import ShortContact, format_short_link, shorten
+from smpchat.agent.short_links import ShortContact, published
 from smpchat.agent.store import addresses, connections, outgoing
 from smpchat.agent.store.addresses import Address, ReceivedRequest
 from smpchat.agent.store.connections import ReceiveQueue
@@ -43,7 +43,7 @@ from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PublicKey
-from smpchat.protocol.address import SMPServer
+from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.commands import Ids, LinkData, LSet, QueueMode, QueueRequest
 from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
@@ -57,11 +57,19 @@ TOO_MANY_REQUESTS = (
 # -- beginning and end ------------------------------------------------------------------------------------------------
 
 
-def publish(tx: sqlite3.Connection, context: Context, user_data: bytes, *, auto_accept: bool) -> int:
+def publish(
+    tx: sqlite3.Connection,
+    context: Context,
+    user_data: bytes,
+    relay: SMPServerAddress | None = None,
+    *,
+    auto_accept: bool,
+) -> int:
     """A new address's connection record: its queue is in the outbox, and the links exist once the queue does.
 
     Args:
         user_data: What people see behind its short link before they ask.
+        relay: Where its queue is made; None leaves that to whoever is online.
         auto_accept: Accept every request at once.
     """
     state, effects = handshake.publish()
@@ -79,6 +87,8 @@ def publish(tx: sqlite3.Connection, context: Context, user_data: bytes, *, auto_
     )
     root_key = Ed25519PrivateKey.generate(context.entropy)
     addresses.insert(tx, Address(connection_id, auto_accept, root_key, user_data))
+    if relay is not None:
+        connections.save_wanted_relay(tx, connection_id, relay)
     connection.perform(tx, context, connection_id, effects)
     return connection_id
 
@@ -152,8 +162,8 @@ def queue_created(
         return
     if (ids.snd_id, ids.link_id) != (sender_id_for(publication.corr_id), publication.sealed.link_id):
         return  # it leads elsewhere: only the full link can be given away
-    short = shorten(ShortContact(queue.server, publication.sealed.link_key))
-    addresses.save_short_link(tx, queue.connection_id, format_short_link(short), publication.sealed.fixed)
+    short = published(ShortContact(queue.server, publication.sealed.link_key))
+    addresses.save_short_link(tx, queue.connection_id, short, publication.sealed.fixed)
     address = addresses.load(tx, queue.connection_id)
     if address is not None and address.user_data != publication.user_data:  # changed while NEW was under way
         _enqueue_update(tx, context.entropy, address)

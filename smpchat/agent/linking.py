@@ -15,13 +15,7 @@ from smpchat.agent.link_data import OpenedLink, SealedLink, open_link, seal_link
 from smpchat.agent.links import InvitationLink, agree_versions, format_link
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueURI
 from smpchat.agent.sending import new_send_queue
-from smpchat.agent.short_links import (
-    LINK_ID_SIZE,
-    ShortInvitation,
-    format_short_link,
-    is_shortened,
-    shorten,
-)
+from smpchat.agent.short_links import LINK_ID_SIZE, ShortInvitation, published
 from smpchat.agent.store import connections, links, ratchets
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.client.request import CORR_ID_SIZE
@@ -116,19 +110,13 @@ def queue_created(tx: sqlite3.Connection, queue: ReceiveQueue, publication: Publ
     if publication is None or publication.sealed is None or not _leads_here(publication, ids):
         links.forget_kem(tx, queue.connection_id)
     elif ids.link_id is not None:
-        text = _short_link_text(queue.server, ids.link_id, publication.sealed.link_key)
+        text = published(ShortInvitation(queue.server, ids.link_id, publication.sealed.link_key))
         links.save_made(tx, queue.connection_id, text, ids.link_id)
 
 
 def _leads_here(publication: Publication, ids: Ids) -> bool:
     known = ids.link_id is not None and len(ids.link_id) == LINK_ID_SIZE
     return known and ids.snd_id == sender_id_for(publication.corr_id) and ids.queue_mode is QueueMode.MESSAGING
-
-
-def _short_link_text(server: SMPServer, link_id: bytes, link_key: bytes) -> str:
-    """``https:`` only for relays whose host serves a page for such links: those that apps know."""
-    link = shorten(ShortInvitation(server, link_id, link_key))
-    return format_short_link(replace(link, web=is_shortened(link)))
 
 
 # -- using ------------------------------------------------------------------------------------------------------------

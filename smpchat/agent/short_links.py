@@ -180,6 +180,15 @@ def shorten(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
     return link
 
 
+def published(link: ShortLink) -> str:
+    """A short link of our own as it is given away: shortened where apps know the relay.
+
+    ``https:`` only there, for only the hosts of such relays serve a page for it.
+    """
+    link = shorten(link)
+    return format_short_link(replace(link, web=is_shortened(link)))
+
+
 def resolve(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
     """The link with its relay's whole address, found in ``presets`` if the link was shortened.
 

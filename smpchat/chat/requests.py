@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from smpchat.agent import requesting
 from smpchat.agent.connection import Context
-from smpchat.agent.link_data import write_user_json
 from smpchat.agent.store import addresses, connections
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.chat import events, store
@@ -27,12 +26,14 @@ class AddressView:
     """Our contact address.
 
     Attributes:
+        connection: Id of the connection record that holds its queue.
         link: The full link; None until its queue exists.
         short_link: None where the relay keeps no link data.
         auto_accept: Every request is accepted at once.
         requests: Number of requests that wait for an answer.
     """
 
+    connection: int
     link: str | None
     short_link: str | None
     auto_accept: bool
@@ -58,12 +59,8 @@ class RequestView:
 def address_view(tx: sqlite3.Connection, address: addresses.Address) -> AddressView:
     """An address with its links."""
     link = connections.load(tx, address.connection_id).link
-    return AddressView(link, address.short_link, address.auto_accept, addresses.count_requests(tx))
-
-
-def user_data(profile: Profile) -> bytes:
-    """What people see behind an address's short link."""
-    return write_user_json({"profile": profile.to_wire()})
+    waiting = addresses.count_requests(tx)
+    return AddressView(address.connection_id, link, address.short_link, address.auto_accept, waiting)
 
 
 def view(request: ReceivedRequest) -> RequestView:

@@ -26,6 +26,7 @@ from smpchat.chat.application import ChatApplication, contact_from_request, desc
 from smpchat.chat.changes import SentChange
 from smpchat.chat.contact import alias_from_name, check_alias
 from smpchat.chat.errors import AliasInUse, CodeDiffers, InputError, NoAddress, ProfileMoved, UnknownContact
+from smpchat.chat.message import encode_link_info
 from smpchat.chat.profile import Profile
 from smpchat.chat.requests import AddressView, RequestView
 from smpchat.chat.schema import CHAT_MIGRATIONS
@@ -165,7 +166,7 @@ class ChatService:
         profile = Profile.own(display_name)
         with self.database.transaction() as tx:
             store.save_setting(tx, "profile", profile.to_json())
-            contact_address.update(tx, self.context, requests.user_data(profile))
+            contact_address.update(tx, self.context, encode_link_info(profile))
         return profile
 
     def retire(self) -> None:
@@ -180,20 +181,23 @@ class ChatService:
 
     # -- connections --------------------------------------------------------------------------------------------------
 
-    def invite(self, note: str | None = None, variant: Variant = Variant.INSTANT) -> int:
+    def invite(self, note: str | None = None, variant: Variant = Variant.INSTANT, *, server: str | None = None) -> int:
         """A new invitation's connection id; its link exists once the online process has made the queue.
 
+        Args:
+            server: The relay of this invitation alone; one of the configured ones if None.
         Raises:
-            InputError: The note cannot be an alias, or belongs to a contact.
+            InputError: The note cannot be an alias, or belongs to a contact; or ``server`` is no relay's address.
         """
         terms = _TERMS[variant]
+        relay = None if server is None else _server(server)
         if note is not None:
             note = check_alias(note)
         with self.database.transaction() as tx:
             self.check_not_moved(tx)
             if note is not None and store.find_contact(tx, note):
                 raise AliasInUse(note)
-            connection_id = agent.invite(tx, self.context, terms)
+            connection_id = agent.invite(tx, self.context, terms, relay)
             store.insert_invitation(tx, connection_id, note)
         return connection_id
 
@@ -448,17 +452,20 @@ class ChatService:
         address = contact_address.current(self._tx)
         return requests.address_view(self._tx, address) if address else None
 
-    def create_address(self, *, auto_accept: bool = False) -> None:
+    def create_address(self, *, auto_accept: bool = False, server: str | None = None) -> None:
         """Make a contact address; its links exist once the online process has made the queue.
 
+        Args:
+            server: The relay of the address alone; one of the configured ones if None.
         Raises:
-            InputError: There is one.
+            InputError: There is one; or ``server`` is no relay's address.
         """
+        relay = None if server is None else _server(server)
         with self.database.transaction() as tx:
             if contact_address.current(tx) is not None:
                 raise InputError("You have a contact address already.", "`smpchat address show` prints it.")
-            data = requests.user_data(self.own_profile(tx))
-            contact_address.publish(tx, self.context, data, auto_accept=auto_accept)
+            data = encode_link_info(self.own_profile(tx))
+            contact_address.publish(tx, self.context, data, relay, auto_accept=auto_accept)
 
     def accept_automatically(self, auto_accept: bool) -> None:
         """Whether later requests are accepted at once. Raises `NoAddress`."""
@@ -680,9 +687,15 @@ class ChatService:
         with self.database.transaction() as tx:
             store.save_setting(tx, "private_routing", "on" if on else "off")
 
+    def is_local(self, connection_id: int) -> bool:
+        """Whether only this computer reaches the relay of a connection's queue."""
+        queue = connections.receive_queue(self._tx, connection_id)
+        return queue is not None and queue.server.is_on_loopback
+
     def is_own_relay(self, server: SMPServer) -> bool:
         """Whether the profile has queues of its own there, or may come to have some."""
         own = [entry.address.server for entry in self.servers()]
+        own += connections.wanted_relays(self._tx)
         own += [queue.server for queue in connections.receive_queues(self._tx)]
         return any(known.key_hash == server.key_hash for known in own)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 
 from smpchat.encoding.codec import Codec, mapped, non_empty, record, short_bytes
 from smpchat.encoding.reader import DecodeError
@@ -32,6 +32,11 @@ class SMPServer:
         """The port to connect to."""
         return int(self.port) if self.port else DEFAULT_PORT
 
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether only the computer it runs on reaches it."""
+        return all(map(is_loopback, self.hosts))
+
     def __str__(self) -> str:
         return format_server(self)
 
@@ -42,6 +47,14 @@ class SMPServerAddress:
 
     server: SMPServer
     password: str | None = None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this computer's own name or address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def format_server(address: SMPServer | SMPServerAddress) -> str:

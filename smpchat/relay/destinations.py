@@ -13,7 +13,7 @@ import socket
 import ssl
 from enum import Enum
 
-from smpchat.protocol.address import SMPServer
+from smpchat.protocol.address import SMPServer, is_loopback
 from smpchat.transport import tls
 from smpchat.transport.base import BlockConnection, ConnectFailed
 from smpchat.transport.tcp import describe
@@ -34,11 +34,7 @@ class Destinations(Enum):
     @staticmethod
     def for_host(host: str | None) -> Destinations:
         """The default of a relay that listens on ``host``."""
-        try:
-            loopback = ipaddress.ip_address(host or "").is_loopback
-        except ValueError:
-            loopback = host == "localhost"
-        return Destinations.ALL if loopback else Destinations.PUBLIC
+        return Destinations.ALL if host and is_loopback(host) else Destinations.PUBLIC
 
 
 class DestinationRefused(Exception):

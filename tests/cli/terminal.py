@@ -84,7 +84,7 @@ class Terminal:
         self.home = home
         self._monkeypatch = monkeypatch
         self._passed = 0.0
-        self.relay = MemoryRelay(SeededEntropy("relay"), self.now, delay=DELAY)
+        self.relay = MemoryRelay(SeededEntropy("relay"), self.now, host="127.0.0.1", delay=DELAY)
         self.stdin: type[FakeTerminal] = FakeTerminal
         """What a terminal's standard input is; commands for scripts read a stream."""
         self._meanwhile: list[Callable[[], Coroutine[Any, Any, None]]] = []

@@ -75,7 +75,7 @@ def test_relays_are_asked_and_their_silence_is_no_failure(smpchat: Terminal, mon
 
     monkeypatch.setattr(doctor, "connect", connect)
     assert smpchat("-p", "alice", "server", "add", str(smpchat.relay.server)).code == 0
-    assert "relay.test answers within" in checks(smpchat("--json", "-p", "alice", "doctor"))["relay"][1]
+    assert "127.0.0.1 answers within" in checks(smpchat("--json", "-p", "alice", "doctor"))["relay"][1]
     smpchat.relay.running = False
     result = smpchat("--json", "-p", "alice", "doctor")
     assert (result.code, checks(result)["relay"][0]) == (0, False)

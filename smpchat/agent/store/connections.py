@@ -10,7 +10,7 @@ from smpchat.agent.handshake import ConnectionState, State, connection_state
 from smpchat.agent.store.states import state_from_json, state_to_json
 from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.keys import Ed25519PrivateKey, X448PrivateKey, X25519PrivateKey
-from smpchat.protocol.address import SMPServer, parse_server
+from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
 from smpchat.protocol.commands import QueueMode
 
 
@@ -174,6 +174,23 @@ def save_state(tx: sqlite3.Connection, connection_id: int, state: State, now: fl
         " WHERE id = ?",
         (state_to_json(state), now if ready else None, now if connected else None, connection_id),
     )
+
+
+def save_wanted_relay(tx: sqlite3.Connection, connection_id: int, address: SMPServerAddress) -> None:
+    """The relay that the connection's queue is to be made at, whatever relays are configured."""
+    tx.execute("UPDATE connections SET wanted_relay = ? WHERE id = ?", (format_server(address), connection_id))
+
+
+def wanted_relay(tx: sqlite3.Connection, connection_id: int) -> SMPServerAddress | None:
+    """That relay; None if any will do."""
+    row = tx.execute("SELECT wanted_relay FROM connections WHERE id = ?", (connection_id,)).fetchone()
+    return parse_server(row["wanted_relay"]) if row and row["wanted_relay"] else None
+
+
+def wanted_relays(tx: sqlite3.Connection) -> list[SMPServer]:
+    """Every relay that was asked for in this way."""
+    rows = tx.execute("SELECT DISTINCT wanted_relay FROM connections WHERE wanted_relay IS NOT NULL")
+    return [parse_server(row["wanted_relay"]).server for row in rows]
 
 
 def save_link(tx: sqlite3.Connection, connection_id: int, link: str | None) -> None:

@@ -169,4 +169,7 @@ AGENT_MIGRATIONS = (
     );
     CREATE INDEX short_links_by_id ON short_links (link_id)
     """,
+    """
+    ALTER TABLE connections ADD COLUMN wanted_relay TEXT
+    """,
 )

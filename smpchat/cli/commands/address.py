@@ -12,7 +12,7 @@ from smpchat.chat.online import online
 from smpchat.chat.requests import AddressView
 from smpchat.chat.service import ChatService
 from smpchat.cli import views
-from smpchat.cli.commands.handshake import start_relay, unreachable
+from smpchat.cli.commands.handshake import start_relay, unreachable, warn_if_local
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.qr import show_qr
@@ -33,11 +33,9 @@ async def create(environment: Environment, auto_accept: bool | None, server: str
         if auto_accept is not None and service.address() is not None:
             service.accept_automatically(auto_accept)
         else:
-            if server is not None:
-                service.use_servers([server])
-            if not service.servers():
+            if server is None and not service.servers():
                 await start_relay(environment)
-            service.create_address(auto_accept=bool(auto_accept))
+            service.create_address(auto_accept=bool(auto_accept), server=server)
         await _show_once_made(environment, service, qr)
         return ExitStatus.OK
 
@@ -67,10 +65,7 @@ async def _show_once_made(environment: Environment, service: ChatService, qr: bo
     views.show_address(environment, address, views.own_alias(service))
     if environment.attended if qr is None else qr:
         show_qr(environment, address.short_link or address.link or "", _image(environment))
-    if not service.servers():
-        environment.notice(
-            "Only this computer can reach the relay of this address; to reach others: `smpchat server use simplex`."
-        )
+    warn_if_local(environment, service, address.connection, "address")
 
 
 def _made(service: ChatService) -> AddressView | None:

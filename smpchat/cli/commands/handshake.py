@@ -98,12 +98,10 @@ async def invite(
 ) -> int:
     """Make a link, print it, and perhaps wait until it was used."""
     with contextlib.closing(environment.open()) as service:
-        if server is not None:
-            service.use_servers([server])
-        if not service.servers():
+        if server is None and not service.servers():
             await start_relay(environment)
         after = service.last_event()
-        connection = service.invite(note, Variant(variant))
+        connection = service.invite(note, Variant(variant), server=server)
         waiting = environment.attended if wait is None else wait
         await _Inviting(environment, service, connection, Variant(variant), after).run(waiting, patience, qr)
         return ExitStatus.OK
@@ -150,10 +148,7 @@ class _Inviting:
         if environment.attended if qr is None else qr:
             link = invitation.short_link or invitation.link or ""
             show_qr(environment, link, qr_image(environment, invitation.connection))
-        if not self._service.servers():
-            environment.notice(
-                "Only this computer can reach the relay of this link; to reach others: `smpchat server use simplex`."
-            )
+        warn_if_local(environment, self._service, invitation.connection, "link")
 
     def _why_full(self) -> str:
         if self._variant is not Variant.INSTANT:
@@ -206,6 +201,14 @@ async def start_relay(environment: Environment) -> None:
             str(error),
             "Start it with `smpchat relay start`, or choose another: `smpchat server use simplex`.",
         ) from error
+
+
+def warn_if_local(environment: Environment, service: ChatService, connection: int, what: str) -> None:
+    """Say so if a link that is given away leads to a relay on this computer."""
+    if service.is_local(connection):
+        environment.notice(
+            f"Only this computer can reach the relay of this {what}; to reach others: `smpchat server use simplex`."
+        )
 
 
 # -- connect ----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,10 @@ from smpchat.client.routes import DEFAULT_WS_PORT, Route, Transport
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
 from smpchat.testing.entropy import SeededEntropy
+from smpchat.testing.loop import run_jumping
+from smpchat.testing.relay import MemoryRelay
 from smpchat.transport.socks import SocksProxy
+from tests.faults.people import START, Person
 
 WEBSOCKET = Route(Transport.WEBSOCKET, 8443)
 
@@ -185,4 +188,49 @@ def test_private_routing_is_off_until_turned_on(service: ChatService) -> None:
     assert service.private_routing()
     service.set_private_routing(False)
     assert not service.private_routing()
+    service.close()
+
+
+@pytest.mark.parametrize("what", ["invitation", "address"])
+def test_a_relay_asked_for_once_serves_that_link_alone(tmp_path: Path, what: str) -> None:
+    """The process ends before the queue is made; the next one still knows where."""
+    usual, asked = (MemoryRelay(SeededEntropy(name), lambda: START, host=f"{name}.test") for name in ("usual", "asked"))
+    alice = Person("alice", tmp_path, [usual, asked], home=usual)
+
+    async def made(server: str | None) -> SMPServer:
+        service = alice.service
+        if what == "invitation":
+            number = service.invite(server=server)
+        else:
+            service.create_address(server=server)
+            number = next(c.id for c in connections.load_all(service.database.connection))
+        if server is not None:
+            assert service.is_own_relay(asked.server), "its NEW may not go through another relay"
+        alice.restart()
+        async with alice.online():
+            await alice.until(lambda s: connections.receive_queue(s.database.connection, number) is not None)
+        queue = connections.receive_queue(alice.service.database.connection, number)
+        assert queue is not None
+        if what == "address":
+            alice.service.delete_address()
+            async with alice.online():
+                await alice.until(lambda s: s.is_forgotten(number))
+        return queue.server
+
+    async def check() -> None:
+        assert not alice.service.is_own_relay(asked.server)
+        assert await made(format_server(asked.server)) == asked.server
+        assert await made(None) == usual.server
+        assert alice.service.servers() == []
+
+    run_jumping(check)
+    alice.service.close()
+
+
+def test_what_is_no_relay_makes_no_invitation(service: ChatService) -> None:
+    with pytest.raises(InputError, match="not the address of a relay"):
+        service.invite(server="https://relay.example")
+    with pytest.raises(InputError, match="not the address of a relay"):
+        service.create_address(server="relay.example")
+    assert connections.load_all(service.database.connection) == []
     service.close()
