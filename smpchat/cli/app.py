@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -792,6 +792,7 @@ def relay_status(context: typer.Context) -> None:
     _run(context, relay.status)
 
 
+@cache
 def program() -> GroupWithPanels:
     """All commands as the parser sees them."""
     commands = typer.main.get_command(app)

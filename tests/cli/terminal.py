@@ -21,9 +21,11 @@ from smpchat.cli import app
 from smpchat.cli.environment import Environment
 from smpchat.client.connect import open_session
 from smpchat.client.session import OnEvent, ServerSession
+from smpchat.crypto import kem
 from smpchat.crypto.entropy import Entropy
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.testing.entropy import SeededEntropy
+from smpchat.testing.kem import HashKEM
 from smpchat.testing.loop import run_jumping
 from smpchat.testing.relay import MemoryRelay
 
@@ -92,6 +94,9 @@ class Terminal:
         async def connect(server: SMPServer, *, entropy: Entropy, on_event: OnEvent, **_: object) -> ServerSession:
             return await open_session(self.relay.connect(), server, entropy=entropy, on_event=on_event)
 
+        quick = HashKEM()
+        for name in ("generate", "encapsulate", "decapsulate"):
+            monkeypatch.setattr(kem, name, getattr(quick, name))
         monkeypatch.setattr(connectivity, "connect", connect)
         monkeypatch.setattr(Environment, "relay", lambda _: self)
         monkeypatch.setattr(app, "run_loop", self._run_loop)
