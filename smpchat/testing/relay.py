@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -101,6 +101,7 @@ class MemoryRelay:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections = 0
         self._received = 0
+        self._subscribing: list[int] = []
         self.server = SMPServer((host,), "", self._identity.fingerprint)
         self.commands: list[Command] = []
         self.arrivals: list[float] = []
@@ -171,6 +172,10 @@ class MemoryRelay:
                 self._queues.disconnect(client)
             await connection.close()
 
+    def points(self, kind: FaultKind) -> Sequence[int]:
+        """Numbers of the commands so far at which such a fault would have changed something."""
+        return self._subscribing if kind is FaultKind.SUBSCRIPTION_MISSED else range(1, self._received + 1)
+
     async def _execute(self, client: Client, transmission: Transmission) -> None:
         self._received += 1
         kinds = {fault.kind for fault in self.faults if fault.at == self._received}
@@ -183,8 +188,11 @@ class MemoryRelay:
         answers = self._carry_out(client, transmission)
         if FaultKind.REPEATED in kinds:
             answers += self._carry_out(client, transmission)
+        anew = set(client.subscribed) - subscribed
+        if anew:
+            self._subscribing.append(self._received)
         if FaultKind.SUBSCRIPTION_MISSED in kinds:
-            for rcv_id in set(client.subscribed) - subscribed:
+            for rcv_id in anew:
                 self._queues.subscriptions.end(rcv_id)
         if FaultKind.ANSWER_LOST in kinds:
             for outgoing in answers:

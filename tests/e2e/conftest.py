@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from smpchat.relay.daemon import stop
 from tests.e2e.smpchat import Home
 
 
@@ -24,4 +25,4 @@ def home(tmp_path: Path) -> Iterator[Home]:
     """An empty home folder."""
     home = Home(tmp_path / "home")
     yield home
-    home.run("default", "relay", "stop")
+    stop(home.folder / "relay")

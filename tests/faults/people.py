@@ -7,8 +7,9 @@ import itertools
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from smpchat.agent.runner import AgentRunner
 from smpchat.agent.store.database import Database, Migrations
@@ -40,6 +41,9 @@ class CrashingDatabase(Database):
 
     def __init__(self, path: Path, components: Mapping[str, Migrations], plan: CrashPlan) -> None:
         self._plan = plan
+        if not path.exists() and not plan.is_near():
+            path.write_bytes(_new_file(tuple(components.items())))
+            plan.commits += 1  # of the schema
         try:
             super().__init__(path, components)
         except Crash:
@@ -62,6 +66,15 @@ class CrashingDatabase(Database):
         self._plan.check(after=True)
 
 
+@cache
+def _new_file(components: tuple[tuple[str, Migrations], ...]) -> bytes:
+    """A profile's database with its schema and nothing else, which takes some milliseconds to make."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "new.db"
+        Database(path, dict(components)).close()
+        return path.read_bytes()
+
+
 class CrashPlan:
     """Where a person's process dies: before or after commits, counted from 1 over all its lives.
 
@@ -77,6 +90,10 @@ class CrashPlan:
         self.on_crash: Callable[[], object] = lambda: None
         self.on_commit: Callable[[], object] = lambda: None
         self._points = set(points)
+
+    def is_near(self) -> bool:
+        """Whether the process dies at the next commit."""
+        return any(at == self.commits + 1 for at, _ in self._points)
 
     def check(self, *, after: bool) -> None:
         """Dies here if that is the plan."""
