@@ -50,6 +50,8 @@ class Failure(StrEnum):
     """Why a connection can never be made."""
 
     LINK_USED = "link-used"
+    REQUEST_GONE = "request-gone"
+    """The same of the link in a request to our address."""
     REPLY_REFUSED = "reply-refused"
     QUEUE_REFUSED = "queue-refused"
     ADDRESS_GONE = "address-gone"
@@ -90,10 +92,12 @@ class Terms:
     Attributes:
         sender_securable: The joiner may secure the initiator's queue itself (SKEY).
         reply_key: The link offers a key for the reply queue.
+        requested: The link came in a request to our address, whose sender gave it to nobody else.
     """
 
     sender_securable: bool
     reply_key: bool
+    requested: bool = False
 
     @property
     def variant(self) -> Variant:
@@ -636,7 +640,7 @@ def step(state: State, event: Event) -> Step:
             return Connected(state.role, state.terms, Answer.REPLY), ready
         case AwaitingReady(), ReadyRefused():
             # the peer's queue took our key, so nobody else has used it: it is gone (agent-wire 5.2)
-            return Failed(state.role, state.terms, Failure.LINK_USED), (DeleteReceiveQueue(),)
+            return Failed(state.role, state.terms, _used(state.terms)), (DeleteReceiveQueue(),)
         # the answers of a flight that was repeated, and the joiner's HELLO where nobody waits for it
         case (
             (AwaitingReady() | Connected()),
@@ -739,7 +743,11 @@ def _confirm_when_ready(state: Joining) -> Step:
 
 
 def _link_used(state: ReadingLink | Joining | Confirming | AwaitingHello) -> Step:
-    return Failed(Role.JOINER, state.terms, Failure.LINK_USED), (DeleteReceiveQueue(),)
+    return Failed(Role.JOINER, state.terms, _used(state.terms)), (DeleteReceiveQueue(),)
+
+
+def _used(terms: Terms | None) -> Failure:
+    return Failure.REQUEST_GONE if terms is not None and terms.requested else Failure.LINK_USED
 
 
 def _initiator(state: Inviting | Invited | Answering, event: Event) -> Step:

@@ -169,7 +169,11 @@ def test_a_requester_who_is_gone_ends_the_acceptance_with_4(smpchat: Terminal, l
     smpchat("-p", "bob", "delete", "alice")
     result = smpchat("-p", "alice", "accept", "bob")
     assert result.code == 4
-    assert "cannot be reached" in result.stderr and "smpchat delete bob" in result.stderr
+    happened, advice = result.stderr.splitlines()[-2:]
+    assert happened.startswith("Whoever sent this request cannot be reached: they have given it up")
+    assert advice == "Delete the contact; they can ask again."
+    [state] = smpchat("--json", "-p", "alice", "status", "bob").objects("state")
+    assert state["reason"] == f"{happened} {advice}"
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)

@@ -300,7 +300,7 @@ def test_an_acceptance_that_comes_too_late_says_so(tmp_path: Path) -> None:
                 await bob.connect(address.short_link or "", "alice")
                 await next_request(alice.events())
                 assert await bob.delete("alice", timeout=20)
-            with pytest.raises(ConnectionFailed):
+            with pytest.raises(ConnectionFailed, match="Whoever sent this request cannot be reached"):
                 await alice.accept("bob")
 
     run(scenario, tmp_path)

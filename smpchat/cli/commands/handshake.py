@@ -77,7 +77,7 @@ def unreachable(error: RelayDown | None, hint: str) -> CommandFailed:
     return CommandFailed(ExitStatus.NETWORK, sentence(str(error or "the relay cannot be reached")), hint)
 
 
-def _failed(state: events.StateChanged, hint: str) -> CommandFailed:
+def failed(state: events.StateChanged, hint: str) -> CommandFailed:
     """The sentences of a failed handshake: what happened, and what to do about it."""
     happened, _, advice = (state.reason or "The connection failed.").partition(". ")
     status = ExitStatus.VERIFICATION if state.failure == Failure.LINK_DATA else ExitStatus.REFUSED
@@ -176,7 +176,7 @@ class _Inviting:
             raise CommandFailed(ExitStatus.TIMEOUT, "Nobody used the link yet.", still_valid)
         qr_image(self._environment, self._connection).unlink(missing_ok=True)
         if ended.state != ConnectionState.CONNECTED:
-            raise _failed(ended, "Make a new invitation with `smpchat invite`.")
+            raise failed(ended, "Make a new invitation with `smpchat invite`.")
         alias = ended.alias or ""
         unread = self._service.contact(alias).contact.unread
         came = f" {plural(unread, 'message')} came with it." if unread else ""
@@ -346,7 +346,7 @@ class _Joining:
                 views.show_message(environment, message)
         reached = ended or feed.state
         if reached is not None and reached.state in (ConnectionState.FAILED, ConnectionState.DELETED):
-            raise _failed(reached, "Ask for a new link.")
+            raise failed(reached, "Ask for a new link.")
         if ended is not None:
             _what_next(environment, self._contact.alias, ended)
             return ExitStatus.OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from smpchat.agent import handshake as hs
 from smpchat.agent.errors import UnexpectedEvent
 from smpchat.agent.handshake import Answer, ConnectionState, Failure, KeyChoice, Role, State, Terms, Variant, step
 from smpchat.agent.store.states import state_from_json, state_to_json
-from smpchat.testing.transitions import markdown, reachable
+from smpchat.testing.transitions import VARIANTS, markdown, reachable, transitions
 
 INSTANT = Terms(sender_securable=True, reply_key=True)
 THREE_STEP = Terms(sender_securable=False, reply_key=True)
@@ -226,6 +227,17 @@ class TestShortLink:
         for state in (read()[0], join(INSTANT)[0]):
             with pytest.raises(UnexpectedEvent):
                 step(state, hs.JoinReleased())
+
+
+@pytest.mark.parametrize("requested", [True, False])
+def test_the_link_in_a_request_is_gone_where_another_one_is_used(requested: bool) -> None:
+    terms = [replace(variant, requested=requested) for variant in VARIANTS]
+    reasons = {
+        after.reason
+        for before, _, after, _ in transitions(terms)
+        if isinstance(after, hs.Failed) and after != before and before.terms in terms and after.role is Role.JOINER
+    }
+    assert reasons == {Failure.REQUEST_GONE if requested else Failure.LINK_USED, Failure.QUEUE_REFUSED}
 
 
 class TestInitiator:
