@@ -212,11 +212,13 @@ class Preparing:
     Attributes:
         address_known: The address's queue is known.
         queue_made: The own queue exists.
+        held: See `Joining`.
     """
 
     terms: Terms
     address_known: bool
     queue_made: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -596,11 +598,14 @@ def invite(terms: Terms) -> Step:
     return Inviting(terms), (CreateReceiveQueue(messaging=terms.sender_securable, keyed=False),)
 
 
-def request(terms: Terms, *, address_known: bool) -> Step:
-    """The first step of whoever uses a contact address: LGET, if its link is short, and NEW go out together."""
+def request(terms: Terms, *, address_known: bool, held: bool = False) -> Step:
+    """The first step of whoever uses a contact address: LGET, if its link is short, and NEW go out together.
+
+    ``held``: see `Joining`.
+    """
     read: tuple[Effect, ...] = () if address_known else (ReadAddress(),)
     create = CreateReceiveQueue(messaging=terms.sender_securable, keyed=False)
-    return Preparing(terms, address_known), (*read, create)
+    return Preparing(terms, address_known, held=held), (*read, create)
 
 
 def publish() -> Step:
@@ -781,6 +786,8 @@ def _requester(state: Preparing | Requesting | Requested, event: Event) -> Step:
         case Preparing(queue_made=False), ReceiveQueueCreated(messaging=messaging):
             terms = replace(state.terms, sender_securable=messaging)
             return _request_when_ready(replace(state, terms=terms, queue_made=True))
+        case Preparing(held=True), JoinReleased():
+            return _request_when_ready(replace(state, held=False))
         case ((Preparing(address_known=False) | Requesting()), AddressRefused(reason)):
             return Failed(Role.INITIATOR, state.terms, reason), (DeleteReceiveQueue(),)
         case Requesting(), RequestAccepted():
@@ -791,7 +798,7 @@ def _requester(state: Preparing | Requesting | Requested, event: Event) -> Step:
 
 
 def _request_when_ready(state: Preparing) -> Step:
-    if not (state.address_known and state.queue_made):
+    if state.held or not (state.address_known and state.queue_made):
         return state, ()
     return Requesting(state.terms), (SendRequest(),)
 
@@ -844,7 +851,12 @@ def variant(state: State) -> Variant | None:
 
 def is_held(state: State) -> bool:
     """Whether the user is to be asked before our profile goes out."""
-    return isinstance(state, ReadingLink | Joining) and state.held
+    return isinstance(state, ReadingLink | Joining | Preparing) and state.held
+
+
+def reads_link(state: State) -> bool:
+    """Whether a short link is still to be read."""
+    return isinstance(state, ReadingLink) or (isinstance(state, Preparing) and not state.address_known)
 
 
 def may_send(state: State) -> bool:

@@ -240,7 +240,7 @@ def test_people_ask_through_an_address_and_are_accepted_or_not(tmp_path: Path) -
             assert address.short_link is not None and alice.address() == address
             with pytest.raises(InputError, match="already"):
                 await alice.create_address()
-            asked = await bob.connect(address.short_link, "alice", ["hello", "more"])
+            asked = await bob.connect(address.short_link, texts=["hello", "more"])
             assert (asked.alias, asked.state.state) == ("alice", "ready")
             async with Client("carol", home) as carol:
                 await carol.connect(address.link or "", "alice")

@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from smpchat.agent.handshake import ConnectionState, Failure, Variant
-from smpchat.agent.short_links import ShortInvitation
+from smpchat.agent.handshake import ConnectionState, Failure, Role, Variant
+from smpchat.agent.short_links import ShortContact, ShortInvitation
 from smpchat.chat import events
 from smpchat.chat.errors import ChatError
 from smpchat.chat.online import online
@@ -226,7 +226,7 @@ def connect(
     texts = [argument_text(each) for each in texts]
     checked = check_link(text)  # before anything is made or asked for
     if alias is None and link != "-" and environment.attended and sys.stdin.isatty():
-        if isinstance(checked, ShortInvitation):
+        if isinstance(checked, ShortInvitation | ShortContact):
             return _connect_asking(environment, text, texts, wait, patience)
         with contextlib.closing(environment.open()) as service:
             alias = _ask_alias(None, service.free_alias)
@@ -291,7 +291,12 @@ def _name(environment: Environment, service: ChatService, contact: Contact) -> C
     """Let the person choose the alias; at the end of input it is the name in the link."""
     contact = service.contact_of(contact.connection_id) or contact
     _introduce(environment, contact)
-    environment.notice("The link is yours now: nobody else can use it. They get your profile once they have a name.")
+    if service.state(contact.connection_id).role == Role.INITIATOR:
+        environment.notice("They get your request, with your profile, once they have a name.")
+    else:
+        environment.notice(
+            "The link is yours now: nobody else can use it. They get your profile once they have a name."
+        )
     offered = contact.alias if contact.link_name is not None else None
     accept = partial(service.name_contact, contact.connection_id)
     try:

@@ -332,6 +332,22 @@ class TestRequester:
         ]
         assert state == hs.Requesting(INSTANT)
 
+    @pytest.mark.parametrize("released_at", range(3))
+    @pytest.mark.parametrize("read_first", [True, False])
+    def test_a_held_request_waits_for_the_answer(self, read_first: bool, released_at: int) -> None:
+        events: list[hs.Event] = [hs.ReceiveQueueCreated(messaging=True), hs.AddressRead()]
+        if read_first:
+            events.reverse()
+        state, effects = run(hs.request(INSTANT, address_known=False, held=True), *events)
+        assert effects == [hs.ReadAddress(), hs.CreateReceiveQueue(messaging=True, keyed=False)]
+        assert hs.is_held(state) and not hs.reads_link(state)
+        assert step(state, hs.JoinReleased()) == (hs.Requesting(INSTANT), (hs.SendRequest(),))
+        events.insert(released_at, hs.JoinReleased())
+        state, effects = run(hs.request(INSTANT, address_known=False, held=True), *events)
+        assert (state, effects[2:]) == (hs.Requesting(INSTANT), [hs.SendRequest()])
+        with pytest.raises(UnexpectedEvent):
+            step(state, hs.JoinReleased())
+
     @pytest.mark.parametrize("accepted", [True, False])
     def test_the_owners_confirmation_is_answered_like_any_other_even_before_ok(self, accepted: bool) -> None:
         start = hs.request(INSTANT, address_known=True)
