@@ -50,8 +50,10 @@ class Failure(StrEnum):
     """Why a connection can never be made."""
 
     LINK_USED = "link-used"
+    LINK_USED_OR_JOINED = "link-used-or-joined"
+    """The same of a short link that may be the other form of a full one that was joined here."""
     REQUEST_GONE = "request-gone"
-    """The same of the link in a request to our address."""
+    """`LINK_USED` of the link in a request to our address."""
     REPLY_REFUSED = "reply-refused"
     QUEUE_REFUSED = "queue-refused"
     ADDRESS_GONE = "address-gone"
