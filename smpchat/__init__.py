@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from smpchat.api import (
+        AddressView,
         ChatError,
         Client,
         ContactChanged,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
         MessageChanged,
         MessageReceived,
         Notice,
+        RequestReceived,
+        RequestView,
         StateChanged,
         StatusChanged,
         Wait,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddressView",
     "ChatError",
     "Client",
     "ContactChanged",
@@ -42,6 +46,8 @@ __all__ = [
     "MessageChanged",
     "MessageReceived",
     "Notice",
+    "RequestReceived",
+    "RequestView",
     "StateChanged",
     "StatusChanged",
     "Wait",

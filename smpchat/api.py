@@ -40,13 +40,15 @@ from smpchat.chat.embedded import EmbeddedRelay
 from smpchat.chat.errors import ChatError, ConnectionFailed, DeliveryFailed, RelayUnavailable
 from smpchat.chat.events import ContactChanged, Notice, StateChanged, StatusChanged
 from smpchat.chat.online import FOLLOW_INTERVAL, online
+from smpchat.chat.requests import AddressView, RequestView
 from smpchat.chat.service import DEFAULT_PROFILE, ChatService, ContactView, Invitation
-from smpchat.chat.store import Message, MessageStatus
+from smpchat.chat.store import Contact, Message, MessageStatus
 from smpchat.chat.waiting import RELAY_TIMEOUT, RelayDown, Wait, settle, until, until_ready
 from smpchat.home import Home
 from smpchat.transport.base import TransportError
 
 __all__ = [
+    "AddressView",
     "AgentError",
     "ChatError",
     "Client",
@@ -58,6 +60,8 @@ __all__ = [
     "MessageChanged",
     "MessageReceived",
     "Notice",
+    "RequestReceived",
+    "RequestView",
     "StateChanged",
     "StatusChanged",
     "Variant",
@@ -82,7 +86,14 @@ class MessageChanged:
     message: Message
 
 
-Event = MessageReceived | MessageChanged | StateChanged | StatusChanged | ContactChanged | Notice
+@dataclass(frozen=True, slots=True)
+class RequestReceived:
+    """Somebody asks through our address to be a contact, and waits for `Client.accept` or `Client.reject`."""
+
+    request: RequestView
+
+
+Event = MessageReceived | MessageChanged | RequestReceived | StateChanged | StatusChanged | ContactChanged | Notice
 """What `Client.events` yields."""
 
 
@@ -142,20 +153,27 @@ class Client:
     # -- connections --------------------------------------------------------------------------------------------------
 
     async def invite(
-        self, note: str | None = None, *, variant: Variant = Variant.INSTANT, timeout: float = RELAY_TIMEOUT
+        self,
+        note: str | None = None,
+        *,
+        variant: Variant = Variant.INSTANT,
+        server: str | None = None,
+        timeout: float = RELAY_TIMEOUT,
     ) -> Invitation:
         """A new one-time link.
 
         Args:
             note: Alias of whoever uses it; the name that they choose, made unique, if None.
+            server: Address of the relay for this link alone; one of the configured ones if None.
             timeout: Seconds in which the relay must answer.
         Raises:
-            InputError: The note cannot be an alias, or is in use.
+            InputError: The note cannot be an alias, or is in use; or ``server`` is no relay's address.
             RelayUnavailable: There is no link; nothing is kept.
         """
         service = self._service
-        await self._start_relay()
-        connection = service.invite(note, variant)
+        if server is None:
+            await self._start_relay()
+        connection = service.invite(note, variant, server=server)
 
         def link() -> Invitation | None:
             invitation = service.invitation(connection)
@@ -190,8 +208,13 @@ class Client:
         service = self._service
         contact = service.connect(link, alias, texts)
         own = [message.id for message in service.history(contact.alias, len(texts))] if texts else []
+        return await self._ready(contact, own, timeout)
+
+    async def _ready(self, contact: Contact, own: Sequence[int], seconds: float) -> ContactView:
+        """A new contact once it can be written to, and messages ``own`` have left."""
+        service = self._service
         try:
-            state = await until_ready(service, contact.connection_id, own, timeout)
+            state = await until_ready(service, contact.connection_id, own, seconds)
         except RelayDown as error:
             raise RelayUnavailable(_unreachable(str(error))) from error
         if state is None:
@@ -243,6 +266,83 @@ class Client:
         connection = service.delete(alias)
         gone, _ = await self._until(lambda: service.is_forgotten(connection) or None, timeout)
         return bool(gone)
+
+    # -- contact address ----------------------------------------------------------------------------------------------
+
+    async def create_address(
+        self, *, auto_accept: bool = False, server: str | None = None, timeout: float = RELAY_TIMEOUT
+    ) -> AddressView:
+        """Make the profile's contact address: a link that any number of people may use, each of whom then asks.
+
+        Args:
+            auto_accept: Accept every request at once.
+            server: Address of the relay for it alone; one of the configured ones if None.
+            timeout: Seconds in which the relay must answer.
+        Returns:
+            The address with its links.
+        Raises:
+            InputError: There is one already; or ``server`` is no relay's address.
+            RelayUnavailable: There is no link yet: the address is kept, and made as soon as its relay is reached.
+        """
+        service = self._service
+        if server is None:
+            await self._start_relay()
+        service.create_address(auto_accept=auto_accept, server=server)
+
+        def link() -> AddressView | None:
+            address = service.address()
+            return address if address is not None and address.link else None
+
+        made, because = await self._until(link, timeout)
+        if made is None:
+            raise RelayUnavailable(because, "The address is kept, and made as soon as its relay is reached.")
+        return made
+
+    def address(self) -> AddressView | None:
+        """The contact address, if there is one; its links are None until its relay was reached."""
+        return self._service.address()
+
+    def accept_automatically(self, auto_accept: bool = True) -> None:
+        """Whether later requests are accepted at once. Raises `NoAddress`."""
+        self._service.accept_automatically(auto_accept)
+
+    async def delete_address(self, *, timeout: float = 5.0) -> bool:
+        """Delete the contact address with the requests that wait; contacts made through it stay.
+
+        Returns:
+            Whether its relay knows already; if not within ``timeout`` seconds, it is told later.
+        Raises:
+            NoAddress: There is none.
+        """
+        service = self._service
+        connection = service.delete_address()
+        gone, _ = await self._until(lambda: service.is_forgotten(connection) or None, timeout)
+        return bool(gone)
+
+    def requests(self) -> list[RequestView]:
+        """Contact requests that wait for an answer, oldest first."""
+        return self._service.requests()
+
+    async def accept(
+        self, request: int | str, alias: str | None = None, *, timeout: float = RELAY_TIMEOUT
+    ) -> ContactView:
+        """Accept a request: whoever sent it becomes a contact, and the text in it the first message.
+
+        Args:
+            request: Its number, or the name in it.
+            alias: How to address the contact; made from the name in the request if None.
+        Returns:
+            The contact, ready to be written to; `wait_connected` waits until it knows.
+        Raises:
+            InputError, AgentError: There is no such request, or the alias cannot be used; nothing changed.
+            ConnectionFailed: Whoever sent it has given it up.
+            RelayUnavailable: No relay was reached within ``timeout`` seconds; the answer goes out by itself.
+        """
+        return await self._ready(self._service.accept(str(request), alias), [], timeout)
+
+    def reject(self, request: int | str) -> RequestView:
+        """Forget a request, by its number or the name in it; its sender is told nothing. Raises `UnknownRequest`."""
+        return self._service.reject(str(request))
 
     async def _until(self, look: Callable[[], T | None], seconds: float) -> tuple[T | None, str]:
         """What ``look`` finds, or why it found nothing in time."""
@@ -333,13 +433,19 @@ class Client:
             await asyncio.sleep(FOLLOW_INTERVAL)
 
     async def events(self) -> AsyncIterator[Event]:
-        """Everything that happens, from when the client went online; messages are shown as `messages` does it."""
+        """Everything that happens, from when the client went online; messages are shown as `messages` does it.
+
+        Contact requests come likewise: those that nobody was shown yet, then what arrives.
+        """
         while True:
             service = self._service
             for number, event in service.events_after(self._after):
                 if isinstance(event, StateChanged | StatusChanged | ContactChanged | Notice):
                     yield event
                 self._after = number
+            for request in service.unshown_requests():
+                yield RequestReceived(request)
+                service.mark_request_shown(request.id)
             for message in service.unshown_messages():
                 yield MessageReceived(message)
                 service.mark_shown(message.id, message.changes)

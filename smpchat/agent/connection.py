@@ -75,9 +75,11 @@ def invite(tx: sqlite3.Connection, context: Context, terms: Terms, relay: SMPSer
     return connection_id
 
 
-def join(tx: sqlite3.Connection, context: Context, link: InvitationLink) -> int:
+def join(tx: sqlite3.Connection, context: Context, link: InvitationLink, *, requested: bool = False) -> int:
     """A new connection through somebody's invitation: keys and ratchet are stored before anything is sent.
 
+    Args:
+        requested: The link came in a request to our address.
     Raises:
         OwnLinkError: The link is ours.
         LinkJoinedError: It was joined before.
@@ -88,7 +90,7 @@ def join(tx: sqlite3.Connection, context: Context, link: InvitationLink) -> int:
     text = format_link(link)
     if connections.find_by_link(tx, text):
         raise LinkJoinedError("You used this link already.")
-    terms = Terms(link.sender_securable, link.reply_key is not None)
+    terms = Terms(link.sender_securable, link.reply_key is not None, requested)
     state, effects = handshake.join(terms, send_early=linking.may_send_early(link))
     connection_id = _insert(tx, context, state, text, None)
     linking.take_up(tx, context, connection_id, link, Ed25519PrivateKey.generate(context.entropy))

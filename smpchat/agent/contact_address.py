@@ -268,7 +268,7 @@ def accept(tx: sqlite3.Connection, context: Context, request: ReceivedRequest) -
         raise MissingRecord("The request's invitation is missing.")
     addresses.delete_request(tx, request.id)
     try:
-        return connection.join(tx, context, link)
+        return connection.join(tx, context, link, requested=True)
     except CryptoError as error:
         raise LinkError("The keys in this request cannot be used.") from error
 

@@ -50,6 +50,10 @@ class Failure(StrEnum):
     """Why a connection can never be made."""
 
     LINK_USED = "link-used"
+    LINK_USED_OR_JOINED = "link-used-or-joined"
+    """The same of a short link that may be the other form of a full one that was joined here."""
+    REQUEST_GONE = "request-gone"
+    """`LINK_USED` of the link in a request to our address."""
     REPLY_REFUSED = "reply-refused"
     QUEUE_REFUSED = "queue-refused"
     ADDRESS_GONE = "address-gone"
@@ -90,10 +94,12 @@ class Terms:
     Attributes:
         sender_securable: The joiner may secure the initiator's queue itself (SKEY).
         reply_key: The link offers a key for the reply queue.
+        requested: The link came in a request to our address, whose sender gave it to nobody else.
     """
 
     sender_securable: bool
     reply_key: bool
+    requested: bool = False
 
     @property
     def variant(self) -> Variant:
@@ -208,11 +214,13 @@ class Preparing:
     Attributes:
         address_known: The address's queue is known.
         queue_made: The own queue exists.
+        held: See `Joining`.
     """
 
     terms: Terms
     address_known: bool
     queue_made: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -592,11 +600,14 @@ def invite(terms: Terms) -> Step:
     return Inviting(terms), (CreateReceiveQueue(messaging=terms.sender_securable, keyed=False),)
 
 
-def request(terms: Terms, *, address_known: bool) -> Step:
-    """The first step of whoever uses a contact address: LGET, if its link is short, and NEW go out together."""
+def request(terms: Terms, *, address_known: bool, held: bool = False) -> Step:
+    """The first step of whoever uses a contact address: LGET, if its link is short, and NEW go out together.
+
+    ``held``: see `Joining`.
+    """
     read: tuple[Effect, ...] = () if address_known else (ReadAddress(),)
     create = CreateReceiveQueue(messaging=terms.sender_securable, keyed=False)
-    return Preparing(terms, address_known), (*read, create)
+    return Preparing(terms, address_known, held=held), (*read, create)
 
 
 def publish() -> Step:
@@ -636,7 +647,7 @@ def step(state: State, event: Event) -> Step:
             return Connected(state.role, state.terms, Answer.REPLY), ready
         case AwaitingReady(), ReadyRefused():
             # the peer's queue took our key, so nobody else has used it: it is gone (agent-wire 5.2)
-            return Failed(state.role, state.terms, Failure.LINK_USED), (DeleteReceiveQueue(),)
+            return Failed(state.role, state.terms, _used(state.terms)), (DeleteReceiveQueue(),)
         # the answers of a flight that was repeated, and the joiner's HELLO where nobody waits for it
         case (
             (AwaitingReady() | Connected()),
@@ -739,7 +750,11 @@ def _confirm_when_ready(state: Joining) -> Step:
 
 
 def _link_used(state: ReadingLink | Joining | Confirming | AwaitingHello) -> Step:
-    return Failed(Role.JOINER, state.terms, Failure.LINK_USED), (DeleteReceiveQueue(),)
+    return Failed(Role.JOINER, state.terms, _used(state.terms)), (DeleteReceiveQueue(),)
+
+
+def _used(terms: Terms | None) -> Failure:
+    return Failure.REQUEST_GONE if terms is not None and terms.requested else Failure.LINK_USED
 
 
 def _initiator(state: Inviting | Invited | Answering, event: Event) -> Step:
@@ -773,6 +788,8 @@ def _requester(state: Preparing | Requesting | Requested, event: Event) -> Step:
         case Preparing(queue_made=False), ReceiveQueueCreated(messaging=messaging):
             terms = replace(state.terms, sender_securable=messaging)
             return _request_when_ready(replace(state, terms=terms, queue_made=True))
+        case Preparing(held=True), JoinReleased():
+            return _request_when_ready(replace(state, held=False))
         case ((Preparing(address_known=False) | Requesting()), AddressRefused(reason)):
             return Failed(Role.INITIATOR, state.terms, reason), (DeleteReceiveQueue(),)
         case Requesting(), RequestAccepted():
@@ -783,7 +800,7 @@ def _requester(state: Preparing | Requesting | Requested, event: Event) -> Step:
 
 
 def _request_when_ready(state: Preparing) -> Step:
-    if not (state.address_known and state.queue_made):
+    if state.held or not (state.address_known and state.queue_made):
         return state, ()
     return Requesting(state.terms), (SendRequest(),)
 
@@ -836,7 +853,12 @@ def variant(state: State) -> Variant | None:
 
 def is_held(state: State) -> bool:
     """Whether the user is to be asked before our profile goes out."""
-    return isinstance(state, ReadingLink | Joining) and state.held
+    return isinstance(state, ReadingLink | Joining | Preparing) and state.held
+
+
+def reads_link(state: State) -> bool:
+    """Whether a short link is still to be read."""
+    return isinstance(state, ReadingLink) or (isinstance(state, Preparing) and not state.address_known)
 
 
 def may_send(state: State) -> bool:

@@ -12,7 +12,7 @@ from smpchat.agent.envelope import AGENT_VERSIONS
 from smpchat.agent.errors import IncompatibleVersion, LinkDataError
 from smpchat.agent.handshake import Failure
 from smpchat.agent.link_data import OpenedLink, SealedLink, open_link, seal_link, sender_id_for
-from smpchat.agent.links import InvitationLink, agree_versions, format_link
+from smpchat.agent.links import InvitationLink, agree_versions, format_link, parse_link
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueURI
 from smpchat.agent.sending import new_send_queue
 from smpchat.agent.short_links import LINK_ID_SIZE, ShortInvitation, published
@@ -173,6 +173,28 @@ def read_link(
     context.application.link_info_received(tx, connection_id, opened.user_data)
     event = handshake.LinkRead(reply_key=request.reply_key is not None, send_early=may_send_early(request))
     return event, _full_link(opened)
+
+
+def link_refused(tx: sqlite3.Connection, connection_id: int) -> handshake.SendQueueRefused | handshake.LinkUnusable:
+    """What the relay's AUTH to LKEY means. A full link does not tell its short form: it may have been joined before."""
+    relay = links.joined(tx, connection_id).link.server.key_hash
+    short = links.texts(tx)
+    in_full = (c.link for c in connections.load_all(tx) if c.id not in short and _was_joined(c.state))
+    if any(_is_at(relay, link) for link in in_full if link is not None):
+        return handshake.LinkUnusable(Failure.LINK_USED_OR_JOINED)
+    return handshake.SendQueueRefused()
+
+
+def _was_joined(state: handshake.State) -> bool:
+    over = isinstance(state, handshake.Failed | handshake.Deleted)
+    asked = state.terms is not None and state.terms.requested
+    return handshake.role(state) is handshake.Role.JOINER and not over and not asked
+
+
+def _is_at(relay: bytes, text: str) -> bool:
+    """Whether a full link leads to a relay, and may have a short form."""
+    link = parse_link(text)
+    return isinstance(link, InvitationLink) and link.sender_securable and link.queues[0].server.key_hash == relay
 
 
 def _full_link(opened: OpenedLink) -> str:

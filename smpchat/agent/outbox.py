@@ -221,7 +221,6 @@ _ACCEPTED: dict[Kind, handshake.Event] = {
 }
 _REFUSED: dict[Kind, handshake.Event] = {
     Kind.SECURE_SEND: handshake.SendQueueRefused(),
-    Kind.READ_LINK: handshake.SendQueueRefused(),
     Kind.SECURE_RECEIVE: handshake.ReceiveQueueRefused(),
     Kind.CONFIRMATION: handshake.ConfirmationRefused(),
     Kind.HELLO: handshake.HelloRefused(),
@@ -290,6 +289,8 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
         _queue_deleted(tx, item)
     elif item.kind is Kind.FAREWELL:  # the peer deleted us first
         connection_steps.farewell_done(tx, item.connection_id)
+    elif item.kind is Kind.READ_LINK:
+        connection_steps.apply(tx, context, item.connection_id, linking.link_refused(tx, item.connection_id))
     elif item.kind is Kind.UPDATE_ADDRESS:
         pass  # the queue is gone, which its subscription tells too
     else:

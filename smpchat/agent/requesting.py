@@ -45,11 +45,13 @@ MAX_INFO = 12_000
 ContactAddress = ContactLink | ShortContact
 
 
-def begin(tx: sqlite3.Connection, context: Context, address: ContactAddress) -> int:
+def begin(tx: sqlite3.Connection, context: Context, address: ContactAddress, *, held: bool = False) -> int:
     """A new connection through somebody's address: keys are stored before anything is sent.
 
     `introduce` is to follow in the same transaction.
 
+    Args:
+        held: The request does not go out before `handshake.JoinReleased`.
     Raises:
         OwnLinkError: The address is ours.
         LinkJoinedError: It was used before.
@@ -58,7 +60,7 @@ def begin(tx: sqlite3.Connection, context: Context, address: ContactAddress) -> 
     """
     _check(tx, address)
     terms = Terms(sender_securable=True, reply_key=True)
-    state, effects = handshake.request(terms, address_known=isinstance(address, ContactLink))
+    state, effects = handshake.request(terms, address_known=isinstance(address, ContactLink), held=held)
     connection_id = connections.insert(
         tx,
         state=state,
@@ -174,15 +176,16 @@ def reading(tx: sqlite3.Connection, connection_id: int) -> Request:
 
 
 def address_read(tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None) -> None:
-    """What is behind the short link arrived; it may be anything."""
+    """What is behind the short link arrived, and may be anything; an address tells who made it."""
     link = _short_link(tx, connection_id)
     try:
         if not isinstance(answer, Lnk):
             raise LinkDataError("The relay answered with something else.")
-        address = _opened(link, answer)
+        address, user_data = _opened(link, answer)
         used = sent_requests.find_by_address(tx, address.queues[0].sender_id) is not None
         if not used:
             _save_queue(tx, context, connection_id, address)
+            context.application.link_info_received(tx, connection_id, user_data)
     except (LinkError, LinkDataError, IncompatibleVersion, CryptoError):
         connection.apply(tx, context, connection_id, handshake.AddressRefused(Failure.ADDRESS_UNUSABLE))
         return
@@ -190,10 +193,11 @@ def address_read(tx: sqlite3.Connection, context: Context, connection_id: int, a
     connection.apply(tx, context, connection_id, event)
 
 
-def _opened(link: ShortContact, answer: Lnk) -> ContactLink:
+def _opened(link: ShortContact, answer: Lnk) -> tuple[ContactLink, bytes]:
+    """The address, and what its owner says about themselves."""
     opened = open_link(link, answer)
     if not isinstance(opened.request, ContactLink) or not isinstance(opened.data, ContactLinkData):
         raise LinkDataError("The link leads to something else than an address.")
     if not opened.data.direct or _is_group(opened.request):
         raise LinkDataError("The link leads to a group or channel.")
-    return opened.request
+    return opened.request, opened.user_data

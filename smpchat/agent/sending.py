@@ -22,6 +22,15 @@ FAILURE_SENTENCES = {
         "This invitation was already used or was deleted. Ask for a new link. If it was meant only for you, someone"
         " else may have opened it: ask another way and compare security codes."
     ),
+    Failure.LINK_USED_OR_JOINED: (
+        "This invitation was already used or was deleted. You have used full links at its relay: if this is the short"
+        " form of one of them, write to that contact. Otherwise ask for a new link; if it was meant only for you,"
+        " someone else may have opened it: ask another way and compare security codes."
+    ),
+    Failure.REQUEST_GONE: (
+        "Whoever sent this request cannot be reached: they have given it up, or somebody else answered it. Delete the"
+        " contact; they can ask again."
+    ),
     Failure.REPLY_REFUSED: (
         "Your contact's reply address does not accept your key: the link was changed on its way, or their side is"
         " faulty. Delete this contact and give a new link another way."

@@ -8,10 +8,14 @@ for its confirmation and there is none, while its first commands are on their wa
 from __future__ import annotations
 
 import asyncio
+import logging
 
+from smpchat.agent.errors import StoreError
 from smpchat.agent.store import kem_spares, outgoing
 from smpchat.agent.store.database import Database
 from smpchat.crypto.kem import KEMProvider
+
+log = logging.getLogger("smpchat.agent")
 
 SPARES = 2
 """Pairs kept in the store: one for a handshake, and one for the turn of a conversation right after it."""
@@ -51,7 +55,11 @@ class SpareKeys:
                 timer.cancel()
 
     def _make(self, kem: KEMProvider) -> None:
+        """Make one pair. Where it cannot be stored whoever needs one makes it then, so that only a log hears of it."""
         self._urgent = None
         pair = kem.generate()
-        with self._database.transaction() as tx:
-            kem_spares.add(tx, *pair)
+        try:
+            with self._database.transaction() as tx:
+                kem_spares.add(tx, *pair)
+        except StoreError as error:
+            log.warning("no key pair was made ahead of time: %s", error)

@@ -14,7 +14,7 @@ from smpchat.agent import contact_address, handshake, links, requesting
 from smpchat.agent.connection import Context
 from smpchat.agent.errors import LinkJoinedError
 from smpchat.agent.handshake import ConnectionState, Role, Terms, Variant
-from smpchat.agent.short_links import ShortInvitation, ShortLink, resolve
+from smpchat.agent.short_links import ShortContact, ShortInvitation, ShortLink, resolve
 from smpchat.agent.store import addresses, connections, outgoing, ratchets
 from smpchat.agent.store import links as short_links
 from smpchat.agent.store.connections import Connection
@@ -247,7 +247,8 @@ class ChatService:
             elif isinstance(link, links.InvitationLink):
                 connection_id = agent.join(tx, self.context, link)
             else:
-                connection_id = requesting.begin(tx, self.context, link)
+                held = hold and made_up and isinstance(link, ShortContact)
+                connection_id = requesting.begin(tx, self.context, link, held=held)
             store.insert_contact(tx, connection_id, alias, provisional=made_up)
             contact = store.contact(tx, alias)
             if not isinstance(link, links.InvitationLink | ShortInvitation):
@@ -314,7 +315,7 @@ class ChatService:
 
     def is_link_read(self, connection_id: int) -> bool:
         """Whether all is known that a short link leads to, or never will be."""
-        return not isinstance(connections.load(self._tx, connection_id).state, handshake.ReadingLink)
+        return not handshake.reads_link(connections.load(self._tx, connection_id).state)
 
     def contact_of(self, connection_id: int) -> Contact | None:
         """The contact of a connection, whatever it is called now."""

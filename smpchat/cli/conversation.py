@@ -16,7 +16,8 @@ from smpchat.agent.errors import AgentError
 from smpchat.agent.handshake import ConnectionState
 from smpchat.chat import events
 from smpchat.chat.changes import SentChange
-from smpchat.chat.errors import ChatError, InputError, UnknownContact
+from smpchat.chat.errors import ChatError, InputError, UnknownContact, UnknownRequest
+from smpchat.chat.requests import RequestView
 from smpchat.chat.service import ChatService, ContactView
 from smpchat.chat.store import Direction, Message, MessageStatus
 from smpchat.cli import views
@@ -52,6 +53,9 @@ COMMANDS = {
     "/edit": Command("/edit N TEXT", "give your message N another text; /edit alone: write in $EDITOR (Ctrl-X Ctrl-E)"),
     "/delete": Command("/delete N", "take your message N back, within 78 hours"),
     "/react": Command("/react N EMOJI", "react to message N; -EMOJI takes it away"),
+    "/requests": Command("/requests", "who asks through your address to be a contact"),
+    "/accept": Command("/accept [WHO] [ALIAS]", "accept a request, by its number or the name in it"),
+    "/reject": Command("/reject WHO", "forget a request; its sender is told nothing"),
     "/help": Command("/help", "this list"),
     "/quit": Command("/quit", "leave (Ctrl-D)"),
 }
@@ -60,6 +64,13 @@ _ELSEWHERE = (
     Command("//TEXT", "a text that begins with /"),
     Command("Alt-Enter", "a new line in the message"),
 )
+
+
+_HINTS: dict[type[Exception], str] = {
+    UnknownContact: "/contacts lists who there is.",
+    UnknownRequest: "/requests shows their numbers.",
+}
+"""What to do about an error, where the command line's own hint would lead out of the conversation."""
 
 
 class Leave(Exception):
@@ -104,6 +115,10 @@ class Conversation:
         """For completion."""
         return [view.alias for view in self._views.values()]
 
+    def requests(self) -> list[RequestView]:
+        """Who waits for an answer: for completion."""
+        return self._service.requests()
+
     def unread(self) -> dict[str, int]:
         """Unread messages of the other contacts, by alias."""
         return {v.alias: v.contact.unread for n, v in self._views.items() if n != self._contact_id and v.contact.unread}
@@ -122,9 +137,9 @@ class Conversation:
         view = self.current
         self._last, self._mine = None, None
         if view is None:
-            self._show(
-                Text("Nobody to write to yet: your invitation waits for its answer. /help lists what there is.", "dim")
-            )
+            waits = "invitation waits for its answer" if self._service.invitations() else "address waits for requests"
+            self._show(Text(f"Nobody to write to yet: your {waits}. /help lists what there is.", "dim"))
+            self._show_requests()
             return
         messages = self._service.history(view.alias, max(HISTORY, view.contact.unread))
         self._mine = next((m for m in reversed(messages) if m.direction is Direction.SENT), None)
@@ -133,6 +148,7 @@ class Conversation:
             self._service.mark_shown(message.id, message.changes)
         if view.state.state != ConnectionState.CONNECTED:
             self._show(Text(f"* {self._connection(view)}", "dim"))
+        self._show_requests()
         self._refresh()
 
     # -- the user's lines ---------------------------------------------------------------------------------------------
@@ -147,7 +163,7 @@ class Conversation:
         try:
             self._enter(line)
         except (ChatError, AgentError) as error:
-            hint = "/contacts lists who there is." if isinstance(error, UnknownContact) else error.hint
+            hint = _HINTS.get(type(error), error.hint)
             self._show(Text.assemble(("! ", "bold red"), printable(str(error), lines=True), " ", (hint, "dim")))
             return False
         finally:
@@ -203,6 +219,12 @@ class Conversation:
                 self._status()
             case "/verify":
                 self._verify(argument)
+            case "/requests":
+                self._requests()
+            case "/accept":
+                self._accept(argument)
+            case "/reject":
+                self._reject(argument)
             case "/help":
                 self._help()
             case _:
@@ -286,6 +308,41 @@ class Conversation:
         found = self._service.verify(who, code) if code else self._service.verification(who)
         self._show(Text(views.verification_lines(found, asked=not code, command="/verify CODE")))
 
+    def _requests(self) -> None:
+        waiting = self._service.requests()
+        if not waiting:
+            self._show(Text("Nobody asks to be a contact.", "dim"))
+        for request in waiting:
+            self._show_request(request)
+
+    def _accept(self, argument: str) -> None:
+        """Who is written to stays the same."""
+        who, alias = self._asking(argument)
+        name = shortened(self._service.accept(who, alias or None).alias)
+        self._show(Text(f"* {name} is a contact now. Write to them with /to {name}.", "dim"))
+
+    def _asking(self, argument: str) -> tuple[str, str]:
+        """Whose request is meant, and the alias behind it; names may have blanks."""
+        waiting = self._service.requests()
+        if not argument:
+            if not waiting:
+                raise InputError("Nobody asks to be a contact.", "Requests come through your address.")
+            if len(waiting) > 1:
+                raise InputError(f"{len(waiting)} requests wait.", "Write /accept N; /requests shows their numbers.")
+            return str(waiting[0].id), ""
+        number, _, rest = argument.removeprefix("#").partition(" ")
+        if number.isascii() and number.isdigit():
+            return number, rest.strip()
+        begun = [request.name for request in waiting if f"{argument} ".startswith(f"{request.name} ")]
+        who = max(begun, key=len, default=argument.partition(" ")[0])
+        return who, argument[len(who) :].strip()
+
+    def _reject(self, argument: str) -> None:
+        if not argument:
+            raise InputError("Whose request to reject is missing.", "Write /reject N; /requests shows their numbers.")
+        request = self._service.reject(argument.removeprefix("#"))
+        self._show(Text(f"* The request of {shortened(request.name)} is rejected; they are told nothing.", "dim"))
+
     def _help(self) -> None:
         commands = [*COMMANDS.values(), *_ELSEWHERE]
         width = max(len(command.usage) for command in commands)
@@ -338,8 +395,11 @@ class Conversation:
 
     def _show_requests(self) -> None:
         for request in self._service.unshown_requests():
-            self._show(views.request_text(request).append(f"  (answer with `smpchat accept {request.id}`)", "dim"))
-            self._service.mark_request_shown(request.id)
+            self._show_request(request)
+
+    def _show_request(self, request: RequestView) -> None:
+        self._show(views.request_text(request).append(f"  (/accept {request.id} or /reject {request.id})", "dim"))
+        self._service.mark_request_shown(request.id)
 
     def _state_changed(self, event: events.StateChanged) -> None:
         view = next((v for v in self._views.values() if v.contact.connection_id == event.connection), None)

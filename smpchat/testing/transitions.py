@@ -23,7 +23,7 @@ def beginnings(terms: Terms) -> list[Step]:
     return [
         hs.invite(terms),
         hs.request(terms, address_known=True),
-        hs.request(terms, address_known=False),
+        *(hs.request(terms, address_known=False, held=held) for held in _BOTH),
         hs.join(terms, send_early=True),
         hs.join(terms, send_early=False),
         hs.publish(),
@@ -89,7 +89,8 @@ _HEADER = """# The states of a connection
 Printed by `python -m smpchat.testing.transitions` from the machine in `smpchat/agent/handshake.py`; a test checks that
 this page is current. A row holds for the variants it names; an event that is not listed for a state is an error that
 changes nothing. *Securable*: the queue's sender may secure it (SKEY). *Keyed*: made with the reply key. *Held*: the
-user is asked something first; such a state goes on like the one without, but keeps the confirmation until JoinReleased.
+user is asked something first; such a state goes on like the one without, but keeps the confirmation or request until
+JoinReleased.
 
 Events that change nothing, because an answer or a flight was repeated, are listed below each table. From every state
 the user can delete the connection, which removes its queue from the relay; a failed or deleted connection stays so.

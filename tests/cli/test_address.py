@@ -9,7 +9,8 @@ import pytest
 
 from smpchat.chat.profile import Profile
 from smpchat.chat.store import save_setting
-from tests.cli.terminal import Terminal
+from smpchat.protocol.commands import Send
+from tests.cli.terminal import FakeTerminal, Terminal
 from tests.cli.test_hostile_text import ATTACKS, _without_styles, harmless, stored
 
 
@@ -169,7 +170,11 @@ def test_a_requester_who_is_gone_ends_the_acceptance_with_4(smpchat: Terminal, l
     smpchat("-p", "bob", "delete", "alice")
     result = smpchat("-p", "alice", "accept", "bob")
     assert result.code == 4
-    assert "cannot be reached" in result.stderr and "smpchat delete bob" in result.stderr
+    happened, advice = result.stderr.splitlines()[-2:]
+    assert happened.startswith("Whoever sent this request cannot be reached: they have given it up")
+    assert advice == "Delete the contact; they can ask again."
+    [state] = smpchat("--json", "-p", "alice", "status", "bob").objects("state")
+    assert state["reason"] == f"{happened} {advice}"
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
@@ -194,3 +199,76 @@ def test_a_text_cannot_pass_for_another_request(smpchat: Terminal, link: str) ->
     shown = smpchat("-p", "alice", "requests").stdout.splitlines()
     assert [line for line in shown if line.startswith("request ")] == ["request 1: bob asks to be a contact: hi"]
     assert json.loads(smpchat("--json", "-p", "alice", "requests").stdout)["text"].startswith("hi\n")
+
+
+# -- the name behind a short link -------------------------------------------------------------------------------------
+
+
+def sent(smpchat: Terminal) -> int:
+    return sum(isinstance(command, Send) for command in smpchat.relay.commands)
+
+
+def test_off_a_terminal_the_name_in_the_link_becomes_the_alias(smpchat: Terminal, link: str) -> None:
+    result = smpchat("--json", "-p", "bob", "connect", link, "-m", "hi")
+    assert result.code == 0
+    assert {state["alias"] for state in result.objects("state")} == {"alice"}
+    assert [message["contact"] for message in result.objects("message")] == ["alice"]
+    assert "The contact is called alice; `smpchat rename` changes that." in result.stderr
+    named = smpchat("-p", "carol", "connect", link, "--alias", "friend")
+    assert named.code == 0 and "Whoever made this link calls themselves alice." in named.stderr
+
+
+def test_on_a_terminal_the_name_is_offered_before_the_request_goes_out(smpchat: Terminal, link: str) -> None:
+    before: list[int] = []
+
+    class Typing(FakeTerminal):
+        def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+            before.append(sent(smpchat))
+            return "\n"
+
+    smpchat.stdin = Typing
+    result = smpchat("-p", "bob", "connect", link, "-m", "hi", tty=True)
+    assert (result.code, before, sent(smpchat)) == (0, [0], 1)
+    told = re.sub(r"\s+", " ", result.stderr)
+    assert (
+        "Whoever made this link calls themselves alice. They get your request, with your profile, once they have a"
+        " name. What do you call them? [alice]"
+    ) in told
+    assert "yours now" not in told, "others may use an address too"
+    smpchat("-p", "alice", "listen", "--timeout", "1")
+    assert smpchat("-p", "alice", "requests").stdout == "request 1: bob asks to be a contact: hi\n"
+
+
+def test_a_question_left_open_is_asked_again_by_the_same_command(smpchat: Terminal, link: str) -> None:
+    class Interrupting(FakeTerminal):
+        def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+            raise KeyboardInterrupt
+
+    smpchat.stdin = Interrupting
+    result = smpchat("-p", "bob", "connect", link, "-m", "hi", tty=True)
+    assert result.code == 130 and "run the same command again" in re.sub(r"\s+", " ", result.stderr)
+    assert "alice waits for a name of your choice" in smpchat("-p", "bob", "status").stderr
+    assert sent(smpchat) == 0
+    smpchat.stdin = FakeTerminal
+    result = smpchat("-p", "bob", "connect", link, "-m", "hi", stdin="friend\n", tty=True)
+    assert result.code == 0 and "[alice]" in result.stderr
+    assert smpchat("--json", "-p", "bob", "history", "friend").stdout.count('"hi"') == 1
+
+
+def test_a_link_that_leads_nowhere_asks_nothing(smpchat: Terminal, link: str) -> None:
+    smpchat("-p", "alice", "address", "delete")
+    result = smpchat("-p", "bob", "connect", link, tty=True)
+    assert result.code == 4 and "What do you call them?" not in result.stderr
+    assert "This address leads nowhere" in result.stderr
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_a_hostile_name_in_a_link_is_shown_harmless(smpchat: Terminal, attack: str) -> None:
+    with smpchat.service("alice") as service, service.database.transaction() as tx:
+        save_setting(tx, "profile", Profile(attack).to_json())
+    [address] = smpchat("--json", "-p", "alice", "address", "create").objects()
+    for profile, tty in (("bob", False), ("carol", True)):
+        result = smpchat("-p", profile, "connect", address["short_link"], tty=tty)
+        assert result.code == 0
+        harmless(_without_styles(result.stdout))
+        harmless(_without_styles(result.stderr))

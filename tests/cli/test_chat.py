@@ -19,7 +19,9 @@ from rich.console import Console, RenderableType
 
 from smpchat.chat.errors import InputError, UnknownContact
 from smpchat.chat.message import REACTIONS
+from smpchat.chat.profile import Profile
 from smpchat.chat.service import ChatService
+from smpchat.chat.store import save_setting
 from smpchat.cli.commands import chat
 from smpchat.cli.conversation import COMMANDS, Conversation, Edit, Leave
 from smpchat.cli.environment import Environment
@@ -309,6 +311,102 @@ def test_a_failed_connection_is_announced(smpchat: Terminal, monkeypatch: pytest
         assert bob.enter("more")[0].startswith("! This invitation was already used")
 
 
+# -- contact requests -------------------------------------------------------------------------------------------------
+
+
+def ask(smpchat: Terminal, *names: str) -> None:
+    """Requests to bob's address, at bob's: the first asks with a text."""
+    if not smpchat("--json", "-p", "bob", "status").objects("address"):
+        assert smpchat("-p", "bob", "address", "create").code == 0
+    [address] = smpchat("--json", "-p", "bob", "address", "show").objects()
+    for number, name in enumerate(names):
+        profile = f"asking{number}"
+        with smpchat.service(profile) as service, service.database.transaction() as tx:
+            save_setting(tx, "profile", Profile(name).to_json())
+        text = ["-m", "hello bob"] if number == 0 else []
+        assert smpchat("-p", profile, "connect", address["short_link"], "--alias", "bob", *text).code == 0
+    smpchat("-p", "bob", "send", "alice", "(online for a moment)", "--wait", "delivered", "--timeout", "2")
+
+
+def test_a_request_is_shown_and_accepted_while_one_writes_to_somebody_else(
+    people: Terminal, talk: Callable[..., Talk]
+) -> None:
+    bob = talk("alice")
+    assert bob.enter("/accept") == ["! Nobody asks to be a contact. Requests come through your address."]
+    assert bob.enter("/requests") == ["Nobody asks to be a contact."]
+    ask(people, "Dave")
+    line = "request 1: Dave asks to be a contact: hello bob  (/accept 1 or /reject 1)"
+    assert bob.news().count(line) == 1
+    assert not bob.service.unshown_requests()
+    assert bob.enter("/requests") == [line]
+    assert "* Dave is a contact now. Write to them with /to Dave." in bob.enter("/accept")
+    assert bob.who == "alice" and bob.conversation.prompt() == "alice> "
+    assert "unread: Dave 1" in bob.toolbar()
+    assert bob.service.requests() == []
+    bob.enter("still for alice")
+    assert [m.text for m in bob.service.history("alice", 1)] == ["still for alice"]
+    bob.enter("/to Dave")
+    assert [m.text for m in bob.service.history("Dave")] == ["hello bob"]
+
+
+def test_a_request_that_came_before_is_shown_at_the_beginning(people: Terminal, talk: Callable[..., Talk]) -> None:
+    ask(people, "Dave")
+    assert "request 1: Dave asks to be a contact: hello bob  (/accept 1 or /reject 1)" in talk("alice").news()
+    assert not [line for line in talk("alice").news() if "request" in line]
+
+
+@pytest.mark.parametrize(
+    ("line", "alias"),
+    [
+        ("/accept Dave Miller", "Dave_Miller"),
+        ("/accept Dave Miller dave", "dave"),
+        ("/accept Dave dave", "dave"),
+        ("/accept 1", "Dave"),
+        ("/accept #2 my friend", "my_friend"),
+    ],
+)
+def test_whose_request_is_accepted_under_which_alias(
+    people: Terminal, talk: Callable[..., Talk], line: str, alias: str
+) -> None:
+    ask(people, "Dave", "Dave Miller")
+    bob = talk("alice")
+    bob.news()
+    assert bob.enter("/accept") == ["! 2 requests wait. Write /accept N; /requests shows their numbers."]
+    assert f"* {alias} is a contact now. Write to them with /to {alias}." in bob.enter(line)
+    assert bob.service.contact(alias).contact.profile is not None
+    [left] = bob.service.requests()
+    assert left.name == ("Dave" if "Miller" in line or "2" in line else "Dave Miller")
+
+
+def test_a_request_is_rejected_or_the_reason_why_not_shown(people: Terminal, talk: Callable[..., Talk]) -> None:
+    ask(people, "Dave", "Eve")
+    bob = talk("alice")
+    bob.news()
+    assert bob.enter("/reject Dave") == ["* The request of Dave is rejected; they are told nothing."]
+    assert [request.name for request in bob.service.requests()] == ["Eve"]
+    assert bob.enter("/reject")[0].startswith("! Whose request to reject is missing.")
+    for line in ("/reject Dave", "/accept Dave", "/accept 1"):
+        [shown] = bob.enter(line)
+        assert shown.startswith("! There is no contact request") and shown.endswith("/requests shows their numbers.")
+    assert bob.enter("/accept Eve alice")[0].startswith("! You already have a contact 'alice'.")
+    assert [request.name for request in bob.service.requests()] == ["Eve"]
+    assert bob.enter("/reject 2") == ["* The request of Eve is rejected; they are told nothing."]
+
+
+def test_one_can_wait_for_the_first_request(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", FakeTerminal())
+    assert smpchat("-p", "bob", "address", "create").code == 0
+    with smpchat.service("bob") as service:
+        bob = Talk(smpchat, service, None)
+        assert bob.news()[0] == "Nobody to write to yet: your address waits for requests. /help lists what there is."
+        [address] = smpchat("--json", "-p", "bob", "address", "show").objects()
+        smpchat("-p", "alice", "connect", address["short_link"], "--alias", "bob")
+        smpchat("-p", "bob", "listen", "--timeout", "1")
+        bob.news()
+        bob.enter("/accept alice")
+        assert bob.who is None
+
+
 # -- changes of messages ----------------------------------------------------------------------------------------------
 
 
@@ -373,7 +471,8 @@ def test_every_command_answers(people: Terminal, talk: Callable[..., Talk], scre
     bob.news()
     lines = [
         "/help", "/contacts", "/status", "/verify", "/verify 12345", "/history", "/history 1", "/history x",
-        "/search online", "/search nothing", "/search", "/next", "/to", "/nonsense", "//nonsense", "/to alice",
+        "/search online", "/search nothing", "/search", "/requests", "/accept", "/reject x",
+        "/next", "/to", "/nonsense", "//nonsense", "/to alice",
     ]  # fmt: skip
     said = [text for line in lines for text in (f"{bob.conversation.prompt()}{line}", *bob.enter(line), "")]
     screen("chat", normal("\n".join([*said, *bob.tail(), bob.toolbar()])) + "\n")
@@ -411,6 +510,21 @@ def test_completion(talk: Callable[..., Talk]) -> None:
     assert complete("hello") == []
     assert complete("/react 12 ") == list(REACTIONS)
     assert complete("/react 12 -👍") == ["👍"]
+    assert complete("/accept ") == []
+
+
+def test_requests_are_completed_by_their_numbers(people: Terminal, talk: Callable[..., Talk]) -> None:
+    ask(people, "Dave", "/to\u202e")
+    completer = chat._Completer(talk("alice").conversation)
+
+    def complete(text: str) -> list[tuple[str, str]]:
+        found = completer.get_completions(Document(text), CompleteEvent(completion_requested=True))
+        return [(completion.text, completion.display_meta_text) for completion in found]
+
+    assert complete("/accept ") == [("1", "Dave"), ("2", "/to\\u{202e}")]
+    assert complete("/reject 2") == complete("/reject /t") == [("2", "/to\\u{202e}")]
+    assert complete("/accept da") == [("1", "Dave")]
+    assert complete("/accept 1 da") == []
 
 
 # -- the terminal around it -------------------------------------------------------------------------------------------

@@ -173,6 +173,14 @@ class TestConnect:
         result = smpchat("-p", "carol", "connect", link, "--alias", "alice")
         assert result.code == 4 and "This invitation was already used or was deleted." in result.stderr
 
+    def test_the_short_form_of_a_link_used_in_full_is_not_called_somebody_elses_doing(self, smpchat: Terminal) -> None:
+        [made] = smpchat("--json", "-p", "alice", "invite", "--no-wait").objects("invitation")
+        assert smpchat("-p", "bob", "connect", made["link"], "--alias", "alice").code == 0
+        result = smpchat("-p", "bob", "connect", made["short_link"], "--alias", "again")
+        assert result.code == 4
+        said = re.sub(r"\s+", " ", result.stderr)
+        assert "if this is the short form of one of them, write to that contact." in said
+
 
 # -- the QR code ------------------------------------------------------------------------------------------------------
 

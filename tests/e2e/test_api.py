@@ -20,19 +20,26 @@ from smpchat import (
     MessageChanged,
     MessageReceived,
     Notice,
+    RequestReceived,
+    RequestView,
     StateChanged,
     StatusChanged,
     api,
 )
+from smpchat.agent.links import ContactLink, InvitationLink, parse_link
 from smpchat.chat.errors import (
     AliasInUse,
     ConnectionFailed,
     ContactGone,
     InputError,
+    NoAddress,
     RelayUnavailable,
     UnknownContact,
+    UnknownRequest,
 )
+from smpchat.protocol.address import parse_server
 from smpchat.relay.daemon import run_relay
+from smpchat.relay.folder import status
 
 Scenario = Callable[[Path], Coroutine[Any, Any, None]]
 
@@ -59,6 +66,13 @@ async def two(home: Path) -> AsyncIterator[tuple[Client, Client]]:
         await bob.connect(invitation.link, "alice")
         await asyncio.gather(alice.wait_connected("bob", 20), bob.wait_connected("alice", 20))
         yield alice, bob
+
+
+async def next_request(events: AsyncIterator[Event]) -> RequestView:
+    async for event in events:
+        if isinstance(event, RequestReceived):
+            return event.request
+    raise AssertionError("the events end")
 
 
 def run(scenario: Scenario, home: Path) -> None:
@@ -214,6 +228,99 @@ def test_a_link_works_once(tmp_path: Path) -> None:
                 await carol.wait_connected("alice", 5)
             with pytest.raises(AliasInUse):
                 await alice.invite("bob")
+
+    run(scenario, tmp_path)
+
+
+def test_people_ask_through_an_address_and_are_accepted_or_not(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with relay(home), Client("alice", home) as alice, Client("bob", home) as bob, asyncio.timeout(30):
+            assert alice.address() is None
+            address = await alice.create_address()
+            assert address.short_link is not None and alice.address() == address
+            with pytest.raises(InputError, match="already"):
+                await alice.create_address()
+            asked = await bob.connect(address.short_link, texts=["hello", "more"])
+            assert (asked.alias, asked.state.state) == ("alice", "ready")
+            async with Client("carol", home) as carol:
+                await carol.connect(address.link or "", "alice")
+            events = alice.events()
+            first, second = await next_request(events), await next_request(events)
+            assert [(asking.name, asking.text) for asking in (first, second)] == [("bob", "hello"), ("carol", None)]
+            assert alice.requests() == [first, second]
+            assert alice.reject("carol") == second
+            view = await alice.accept(first.id, "robert")
+            assert (view.alias, view.state.state) == ("robert", "ready")
+            await asyncio.gather(alice.wait_connected("robert", 20), bob.wait_connected("alice", 20))
+            assert alice.requests() == []
+            async for message in alice.messages():
+                if message.text == "more":
+                    break
+            assert [message.text for message in alice.history("robert")] == ["hello", "more"]
+            with pytest.raises(UnknownRequest):
+                await alice.accept("carol")
+            assert await alice.delete_address(timeout=20) and alice.address() is None
+            with pytest.raises(NoAddress):
+                await alice.delete_address()
+            with pytest.raises(NoAddress):
+                alice.accept_automatically()
+            assert [contact.alias for contact in alice.contacts()] == ["robert"]
+
+    run(scenario, tmp_path)
+
+
+def test_a_request_counts_as_shown_only_when_more_is_asked_for(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with relay(home), Client("alice", home) as alice, Client("bob", home) as bob, asyncio.timeout(30):
+            address = await alice.create_address()
+            await bob.connect(address.short_link or "", "alice")
+            shown = [await next_request(alice.events()) for _ in range(2)]
+            assert [request.name for request in shown] == ["bob", "bob"]
+
+    run(scenario, tmp_path)
+
+
+def test_an_address_can_accept_at_once(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with relay(home), Client("alice", home) as alice, Client("bob", home) as bob, asyncio.timeout(30):
+            address = await alice.create_address()
+            alice.accept_automatically()
+            await bob.connect(address.short_link or "", "alice")
+            await bob.wait_connected("alice", 20)
+            assert [contact.alias for contact in alice.contacts()] == ["bob"]
+
+    run(scenario, tmp_path)
+
+
+def test_an_acceptance_that_comes_too_late_says_so(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with relay(home), Client("alice", home) as alice, asyncio.timeout(30):
+            address = await alice.create_address()
+            async with Client("bob", home) as bob:
+                await bob.connect(address.short_link or "", "alice")
+                await next_request(alice.events())
+                assert await bob.delete("alice", timeout=20)
+            with pytest.raises(ConnectionFailed, match="Whoever sent this request cannot be reached"):
+                await alice.accept("bob")
+
+    run(scenario, tmp_path)
+
+
+def test_a_link_and_an_address_can_have_a_relay_of_their_own(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with relay(home / "elsewhere"), Client("alice", home) as alice, asyncio.timeout(30):
+            (home / "relay").mkdir()
+            (home / "relay" / "stopped").touch()
+            server = status(home / "elsewhere" / "relay").address
+            invitation, address = await alice.invite(server=server), await alice.create_address(server=server)
+            for made in (invitation, address):
+                link = parse_link(made.link or "")
+                assert isinstance(link, InvitationLink | ContactLink)
+                assert link.queues[0].server == parse_server(server or "").server
+            with pytest.raises(InputError, match="address of a relay"):
+                await alice.invite(server="nowhere")
+            with pytest.raises(RelayUnavailable):
+                await alice.invite()
 
     run(scenario, tmp_path)
 

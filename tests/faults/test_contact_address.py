@@ -7,7 +7,7 @@ contact on each side, and the same transcript.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 from smpchat.agent.handshake import ConnectionState, Variant
 from smpchat.chat.service import ChatService
 from smpchat.chat.store import MessageStatus
+from smpchat.protocol.commands import Send
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.kem import HashKEM
@@ -191,3 +192,61 @@ def test_a_crash_at_each_commit(tmp_path: Path, setting: Setting, name: str, aft
 def test_a_fault_at_each_command(tmp_path: Path, setting: Setting, kind: FaultKind) -> None:
     for at in converse(tmp_path / "none", setting).points[kind]:
         check(converse(tmp_path / str(at), setting, faults=[Fault(at, kind)]), setting)
+
+
+# -- a request that waits for a name ----------------------------------------------------------------------------------
+
+
+def ask_with_a_question(folder: Path, plan: CrashPlan) -> tuple[str, list[tuple[str, str | None]], list[str], int]:
+    """Bob runs `connect` until somebody has answered its question.
+
+    Returns:
+        What Alice is called, what she is asked, Bob's texts, and his commits.
+    """
+
+    async def main() -> tuple[str, list[tuple[str, str | None]], list[str], int]:
+        relay = MemoryRelay(SeededEntropy("relay"), lambda: START)
+        alice = Person("alice", folder / "alice", [relay], home=relay)
+        bob = Person("bob", folder / "bob", [relay], home=relay, plan=plan)
+        alice.service.create_address()
+        async with alice.online():
+            await alice.until(lambda service: link_of(service, short=True) is not None)
+        link = link_of(alice.service, short=True) or ""
+
+        def command(*, answer: bool) -> Callable[[ChatService], object]:
+            def run(service: ChatService) -> None:
+                number = service.connect(link, None, ["one", "two"], hold=True).connection_id
+                if answer and service.is_link_read(number):
+                    service.name_contact(number, "friend")
+
+            return run
+
+        while not bob.service.contacts():
+            await bob.do(command(answer=False))
+        number = bob.service.contacts()[0].contact.connection_id
+        async with bob.online():
+            await bob.until(lambda service: service.is_link_read(number) and service.is_idle())
+            assert not any(isinstance(sent, Send) for sent in relay.commands), "nobody has answered yet"
+            while bob.service.is_held(number):
+                await bob.do(command(answer=True))
+            await bob.until(lambda service: service.is_idle() and service.state(number).state == "ready")
+        async with alice.online():
+            await alice.until(lambda service: bool(service.requests()))
+        await relay.stop()
+        asked = [(request.name, request.text) for request in alice.service.requests()]
+        [view] = bob.service.contacts()
+        texts = [message.text for message in bob.service.history(view.alias)]
+        for person in (alice, bob):
+            person.service.close()
+        return view.alias, asked, texts, bob.plan.commits
+
+    return run_jumping(main)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before-commit", "after-commit"])
+def test_a_question_survives_a_crash_at_each_commit(tmp_path: Path, after: bool) -> None:
+    for at in itertools.count(1):
+        alias, asked, texts, commits = ask_with_a_question(tmp_path / str(at), CrashPlan((at, after)))
+        assert (alias, asked, texts) == ("friend", [("bob", "one")], ["one", "two"])
+        if commits < at:
+            break

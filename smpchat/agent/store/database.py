@@ -80,25 +80,39 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit when the block ends, roll back when it raises. Does not nest."""
+        """Commit when the block ends, roll back when it raises. Does not nest.
+
+        Raises:
+            StoreError: The file cannot be written: another process holds it, or the disk is full. Nothing changed.
+        """
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise StoreError(f"The profile's database {self.path} cannot be written: {error}.") from error
+            raise self._cannot_be_written(error) from error
         try:
             yield self._connection
             self._before_commit()
+        except sqlite3.OperationalError as error:  # of any statement that found the disk full
+            self._roll_back()
+            raise self._cannot_be_written(error) from error
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            self._connection.execute("ROLLBACK")
-            raise StoreError(f"The profile's database {self.path} cannot be written: {error}.") from error
+            self._roll_back()
+            raise self._cannot_be_written(error) from error
         self._after_commit()
         if self.on_commit is not None:
             self.on_commit()
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:  # SQLite rolls back by itself where the disk is full
+            self._connection.execute("ROLLBACK")
+
+    def _cannot_be_written(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(f"The profile's database {self.path} cannot be written: {error}.")
 
     def _before_commit(self) -> None:
         """For fault injection: called with the transaction complete but not committed."""

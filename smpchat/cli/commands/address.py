@@ -12,9 +12,9 @@ from smpchat.chat.online import online
 from smpchat.chat.requests import AddressView
 from smpchat.chat.service import ChatService
 from smpchat.cli import views
-from smpchat.cli.commands.handshake import start_relay, unreachable, warn_if_local
+from smpchat.cli.commands.handshake import failed, start_relay, unreachable, warn_if_local
 from smpchat.cli.environment import Environment
-from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.qr import show_qr
 from smpchat.cli.waiting import RELAY_TIMEOUT, RelayDown, flush, until
 
@@ -116,11 +116,7 @@ async def accept(environment: Environment, who: str, alias: str | None) -> int:
             raise unreachable(down, "The request is accepted; the next command that goes online tells its sender.")
         views.show_state(environment, state)
         if state.state == ConnectionState.FAILED:
-            raise CommandFailed(
-                ExitStatus.REFUSED,
-                "Whoever sent this request cannot be reached: they have given it up, or somebody else answered it.",
-                f"Delete the contact with `smpchat delete {contact.alias}`; they can ask again.",
-            )
+            raise failed(state, "Delete the contact with `smpchat delete`.")
         return ExitStatus.OK
 
 

@@ -28,6 +28,7 @@ from smpchat.chat.service import ChatService
 from smpchat.cli.conversation import COMMANDS, Conversation, Edit, Leave
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.text import shortened
 from smpchat.cli.waiting import flush
 
 
@@ -47,7 +48,7 @@ def choose(service: ChatService, who: str | None) -> int | None:
     """The contact to begin with: the one named, else whoever wrote something unread, else whoever spoke last.
 
     Returns:
-        None while only unanswered invitations exist.
+        None while only unanswered invitations or a contact address exist.
     Raises:
         InputError: There is nobody, or not yet under that name.
     """
@@ -63,7 +64,7 @@ def choose(service: ChatService, who: str | None) -> int | None:
     found = service.contacts()
     if found:
         return max(found, key=lambda view: (view.contact.unread > 0, _last_spoken(service, view.alias))).contact.id
-    if service.invitations():
+    if service.invitations() or service.address() is not None:
         return None
     raise InputError("There is nobody to write to yet.", "Make a link with `smpchat invite`.")
 
@@ -176,7 +177,11 @@ class Screen:
 
 
 class _Completer(Completer):
-    """Slash commands at the beginning, aliases after ``@`` and ``/to``, the emoji that apps know after ``/react N``."""
+    """Slash commands at the beginning, and what follows some of them.
+
+    Aliases after ``@`` and ``/to``, the emoji that apps know after ``/react N``, and numbers of requests, found by
+    number or name, after ``/accept`` and ``/reject``: a name somebody else chose is not put into the line.
+    """
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
@@ -191,6 +196,8 @@ class _Completer(Completer):
         elif (reaction := re.fullmatch(r"/react +\d+ +(-?)(\S*)", text)) is not None:
             begun = reaction[2]
             yield from (Completion(emoji, -len(begun)) for emoji in REACTIONS if emoji.startswith(begun))
+        elif (answer := re.fullmatch(r"/(?:accept|reject) +(.*)", text)) is not None:
+            yield from self._requests(answer[1])
         elif text.startswith("/") and " " not in text:
             for name, command in COMMANDS.items():
                 if name.startswith(text):
@@ -200,6 +207,12 @@ class _Completer(Completer):
         for alias in self._conversation.aliases():
             if alias.casefold().startswith(begun.casefold()):
                 yield Completion(alias + after, -len(begun))
+
+    def _requests(self, begun: str) -> Iterable[Completion]:
+        for request in self._conversation.requests():
+            number = str(request.id)
+            if number.startswith(begun) or request.name.casefold().startswith(begun.casefold()):
+                yield Completion(number, -len(begun), display_meta=shortened(request.name))
 
 
 def input_history(path: Path) -> FileHistory:

@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from smpchat.agent.handshake import ConnectionState, Failure, Variant
-from smpchat.agent.short_links import ShortInvitation
+from smpchat.agent.handshake import ConnectionState, Failure, Role, Variant
+from smpchat.agent.short_links import ShortContact, ShortInvitation
 from smpchat.chat import events
 from smpchat.chat.errors import ChatError
 from smpchat.chat.online import online
@@ -77,7 +77,7 @@ def unreachable(error: RelayDown | None, hint: str) -> CommandFailed:
     return CommandFailed(ExitStatus.NETWORK, sentence(str(error or "the relay cannot be reached")), hint)
 
 
-def _failed(state: events.StateChanged, hint: str) -> CommandFailed:
+def failed(state: events.StateChanged, hint: str) -> CommandFailed:
     """The sentences of a failed handshake: what happened, and what to do about it."""
     happened, _, advice = (state.reason or "The connection failed.").partition(". ")
     status = ExitStatus.VERIFICATION if state.failure == Failure.LINK_DATA else ExitStatus.REFUSED
@@ -176,7 +176,7 @@ class _Inviting:
             raise CommandFailed(ExitStatus.TIMEOUT, "Nobody used the link yet.", still_valid)
         qr_image(self._environment, self._connection).unlink(missing_ok=True)
         if ended.state != ConnectionState.CONNECTED:
-            raise _failed(ended, "Make a new invitation with `smpchat invite`.")
+            raise failed(ended, "Make a new invitation with `smpchat invite`.")
         alias = ended.alias or ""
         unread = self._service.contact(alias).contact.unread
         came = f" {plural(unread, 'message')} came with it." if unread else ""
@@ -226,7 +226,7 @@ def connect(
     texts = [argument_text(each) for each in texts]
     checked = check_link(text)  # before anything is made or asked for
     if alias is None and link != "-" and environment.attended and sys.stdin.isatty():
-        if isinstance(checked, ShortInvitation):
+        if isinstance(checked, ShortInvitation | ShortContact):
             return _connect_asking(environment, text, texts, wait, patience)
         with contextlib.closing(environment.open()) as service:
             alias = _ask_alias(None, service.free_alias)
@@ -291,7 +291,12 @@ def _name(environment: Environment, service: ChatService, contact: Contact) -> C
     """Let the person choose the alias; at the end of input it is the name in the link."""
     contact = service.contact_of(contact.connection_id) or contact
     _introduce(environment, contact)
-    environment.notice("The link is yours now: nobody else can use it. They get your profile once they have a name.")
+    if service.state(contact.connection_id).role == Role.INITIATOR:
+        environment.notice("They get your request, with your profile, once they have a name.")
+    else:
+        environment.notice(
+            "The link is yours now: nobody else can use it. They get your profile once they have a name."
+        )
     offered = contact.alias if contact.link_name is not None else None
     accept = partial(service.name_contact, contact.connection_id)
     try:
@@ -346,7 +351,7 @@ class _Joining:
                 views.show_message(environment, message)
         reached = ended or feed.state
         if reached is not None and reached.state in (ConnectionState.FAILED, ConnectionState.DELETED):
-            raise _failed(reached, "Ask for a new link.")
+            raise failed(reached, "Ask for a new link.")
         if ended is not None:
             _what_next(environment, self._contact.alias, ended)
             return ExitStatus.OK

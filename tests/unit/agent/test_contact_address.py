@@ -75,9 +75,16 @@ def link_data(agent: Agent) -> LinkData:
     return new.queue.link
 
 
-def ask(agent: Agent, address: ContactLink | ShortContact, info: bytes = INFO, reference: int | None = None) -> None:
+def ask(
+    agent: Agent,
+    address: ContactLink | ShortContact,
+    info: bytes = INFO,
+    reference: int | None = None,
+    *,
+    held: bool = False,
+) -> None:
     with agent.database.transaction() as tx:
-        agent.id = requesting.begin(tx, agent.context, address)
+        agent.id = requesting.begin(tx, agent.context, address, held=held)
         requesting.introduce(tx, agent.id, info, reference)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from smpchat.agent import handshake as hs
 from smpchat.agent.errors import UnexpectedEvent
 from smpchat.agent.handshake import Answer, ConnectionState, Failure, KeyChoice, Role, State, Terms, Variant, step
 from smpchat.agent.store.states import state_from_json, state_to_json
-from smpchat.testing.transitions import markdown, reachable
+from smpchat.testing.transitions import VARIANTS, markdown, reachable, transitions
 
 INSTANT = Terms(sender_securable=True, reply_key=True)
 THREE_STEP = Terms(sender_securable=False, reply_key=True)
@@ -228,6 +229,17 @@ class TestShortLink:
                 step(state, hs.JoinReleased())
 
 
+@pytest.mark.parametrize("requested", [True, False])
+def test_the_link_in_a_request_is_gone_where_another_one_is_used(requested: bool) -> None:
+    terms = [replace(variant, requested=requested) for variant in VARIANTS]
+    reasons = {
+        after.reason
+        for before, _, after, _ in transitions(terms)
+        if isinstance(after, hs.Failed) and after != before and before.terms in terms and after.role is Role.JOINER
+    }
+    assert reasons == {Failure.REQUEST_GONE if requested else Failure.LINK_USED, Failure.QUEUE_REFUSED}
+
+
 class TestInitiator:
     def invited(self, terms: Terms = INSTANT, *, messaging: bool = True) -> State:
         return step(hs.invite(terms)[0], hs.ReceiveQueueCreated(messaging=messaging))[0]
@@ -319,6 +331,22 @@ class TestRequester:
             hs.SendRequest(),
         ]
         assert state == hs.Requesting(INSTANT)
+
+    @pytest.mark.parametrize("released_at", range(3))
+    @pytest.mark.parametrize("read_first", [True, False])
+    def test_a_held_request_waits_for_the_answer(self, read_first: bool, released_at: int) -> None:
+        events: list[hs.Event] = [hs.ReceiveQueueCreated(messaging=True), hs.AddressRead()]
+        if read_first:
+            events.reverse()
+        state, effects = run(hs.request(INSTANT, address_known=False, held=True), *events)
+        assert effects == [hs.ReadAddress(), hs.CreateReceiveQueue(messaging=True, keyed=False)]
+        assert hs.is_held(state) and not hs.reads_link(state)
+        assert step(state, hs.JoinReleased()) == (hs.Requesting(INSTANT), (hs.SendRequest(),))
+        events.insert(released_at, hs.JoinReleased())
+        state, effects = run(hs.request(INSTANT, address_known=False, held=True), *events)
+        assert (state, effects[2:]) == (hs.Requesting(INSTANT), [hs.SendRequest()])
+        with pytest.raises(UnexpectedEvent):
+            step(state, hs.JoinReleased())
 
     @pytest.mark.parametrize("accepted", [True, False])
     def test_the_owners_confirmation_is_answered_like_any_other_even_before_ok(self, accepted: bool) -> None:

@@ -24,6 +24,7 @@ from smpchat.crypto.kem import KEMProposed
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import Ids, LKey, Lnk, New, Ok, QueueMode, SKey
+from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.version import VersionRange
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.kem import HashKEM
@@ -357,6 +358,42 @@ class TestRefusing:
         assert bob.refuse() is Verdict.DONE
         assert failed(bob) == Failed(Role.JOINER, None, Failure.LINK_USED)
         assert [item.kind for item in bob.next()] == [Kind.DELETE]
+
+    def test_a_used_link_may_be_the_other_form_of_one_that_was_joined_in_full(self, tmp_path: Path) -> None:
+        alice, bob = pair(tmp_path)
+        bob.join(alice.connection.link or "")
+        bob.carry_out()
+        in_full = bob.id
+        bob.join_short_link_of(alice)
+        bob.refuse()
+        assert failed(bob) == Failed(Role.JOINER, None, Failure.LINK_USED_OR_JOINED)
+        sentence = connection.failure_sentence(failed(bob))
+        assert "You have used full links at its relay" in sentence and "compare security codes" in sentence
+        assert isinstance(connections.load(bob.tx, in_full).state, handshake.AwaitingHello)
+
+    @pytest.mark.parametrize("before", ["short", "three-step", "failed", "requested", "made", "elsewhere"])
+    def test_it_is_not_where_no_full_link_can_have_been_this_one(self, tmp_path: Path, before: str) -> None:
+        alice, bob = pair(tmp_path)
+        carol = Agent("carol", tmp_path)
+        link = parse_link(carol.invite(THREE_STEP) if before == "three-step" else carol.invite())
+        assert isinstance(link, InvitationLink)
+        if before == "made":
+            bob.invite()
+        elif before == "short":
+            bob.join_short_link_of(carol)
+            bob.carry_out()
+        else:
+            if before == "elsewhere":
+                server = SMPServer(("other.test",), "", b"o" * 32)
+                link = replace(link, queues=(replace(link.queues[0], server=server),))
+            requested = before == "requested"
+            with bob.database.transaction() as tx:
+                bob.id = connection.join(tx, bob.context, link, requested=requested)
+            if before == "failed":
+                bob.do(lambda tx, context: connection.apply(tx, context, bob.id, handshake.SendQueueRefused()))
+        bob.join_short_link_of(alice)
+        bob.do(lambda tx, context: outbox.refused(tx, context, reading(bob), ErrorCode.AUTH, b""))
+        assert failed(bob).reason is Failure.LINK_USED
 
     def test_a_relay_below_version_15_is_told_by_name(self, tmp_path: Path) -> None:
         alice, bob = pair(tmp_path)

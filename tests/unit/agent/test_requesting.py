@@ -24,6 +24,7 @@ from smpchat.protocol.envelope import CONFIRMATION_PADDING, PHEmpty, client_msg_
 from smpchat.protocol.errors import ErrorCode
 from tests.unit.agent.agents import RELAY, Agent, exchange
 from tests.unit.agent.test_contact_address import (
+    DATA,
     INFO,
     address_of,
     ask,
@@ -182,6 +183,18 @@ class TestShortLink:
         [body] = bob.carry_out()
         alice.receive(body)
         assert (len(requests_of(alice)), bob.application.all("sent")) == (1, [1])
+        assert bob.application.all("link info") == [DATA]
+
+    def test_a_held_request_leaves_once_it_is_released(self, tmp_path: Path) -> None:
+        alice, bob = owner(tmp_path), Agent("bob", tmp_path)
+        bob.lnk = behind(alice)
+        ask(bob, short_link(alice), reference=1, held=True)
+        assert (bob.carry_out(), bob.next()) == ([], [])
+        assert bob.application.all("link info") == [DATA]
+        bob.do(lambda tx, context: connection.apply(tx, context, bob.id, handshake.JoinReleased()))
+        [body] = bob.carry_out()
+        alice.receive(body)
+        assert (len(requests_of(alice)), bob.application.all("sent")) == (1, [1])
 
     @pytest.mark.parametrize("code", [ErrorCode.AUTH, ErrorCode.cmd("UNKNOWN"), ErrorCode.cmd("SYNTAX")])
     def test_a_link_that_leads_nowhere_fails_it_and_deletes_the_queue(self, tmp_path: Path, code: ErrorCode) -> None:
@@ -231,6 +244,7 @@ class TestShortLink:
         ask(bob, link, reference=1)
         bob.carry_out()
         assert (reason(bob), failed(bob)) == (Failure.ADDRESS_UNUSABLE, [1])
+        assert bob.application.all("link info") == []
 
     def test_an_address_used_under_its_long_link_is_known_once_the_short_one_is_read(self, tmp_path: Path) -> None:
         alice, bob = owner(tmp_path), Agent("bob", tmp_path)
@@ -238,7 +252,7 @@ class TestShortLink:
         bob.lnk = behind(alice)
         ask(bob, short_link(alice))
         bob.carry_out()
-        assert reason(bob) is Failure.ADDRESS_USED
+        assert reason(bob) is Failure.ADDRESS_USED and bob.application.all("link info") == []
 
 
 class TestRefused:

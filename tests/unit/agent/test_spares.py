@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,39 @@ class TestMaking:
             spares.cancel()
 
         run_jumping(main)
+
+    @pytest.mark.parametrize("trouble", ["full", "locked"])
+    def test_a_store_that_takes_none_is_only_logged(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, trouble: str
+    ) -> None:
+        faults: list[object] = []
+
+        async def main() -> None:
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+            alice, kem = Agent("alice", tmp_path), HashKEM()
+            alice.do(lambda tx, _: kem_spares.add(tx, *kem.generate()))
+            with closing(sqlite3.connect(alice.database.path, isolation_level=None)) as other:
+                if trouble == "full":
+                    [pages] = alice.tx.execute("PRAGMA page_count").fetchone()
+                    alice.tx.execute(f"PRAGMA max_page_count = {pages}")
+                else:
+                    alice.tx.execute("PRAGMA busy_timeout = 0")
+                    other.execute("BEGIN IMMEDIATE")
+                spares = SpareKeys(alice.database, kem)
+                spares.plan()
+                await asyncio.sleep(2 * QUIET)
+                assert (kem.generated, kem_spares.count(alice.tx)) == (2, 1)
+            alice.tx.execute("PRAGMA max_page_count = 10000")
+            spares.plan()
+            await asyncio.sleep(2 * QUIET)
+            assert kem_spares.count(alice.tx) == SPARES, "it goes on once there is room again"
+            spares.cancel()
+
+        run_jumping(main)
+        assert faults == []
+        [record] = caplog.records
+        assert (record.name, record.levelname) == ("smpchat.agent", "WARNING")
+        assert trouble in record.getMessage()
 
     def test_none_without_a_kem(self, tmp_path: Path) -> None:
         async def main() -> None:

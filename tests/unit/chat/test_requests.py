@@ -107,6 +107,79 @@ def test_a_request_is_accepted_and_both_talk(tmp_path: Path) -> None:
     run(scenario, Owner(tmp_path, "bob"))
 
 
+def test_a_short_link_names_the_contact_before_the_owner_answers(tmp_path: Path) -> None:
+    async def scenario(owner: Owner, link: str) -> None:
+        bob = owner["bob"]
+        number = bob.service.connect(link, None, ["hello"]).connection_id
+        await bob.until(lambda service: service.state(number).state == "ready")
+        [view] = bob.service.contacts()
+        assert (view.alias, view.contact.link_name) == ("alice", "alice")
+        carol = owner["carol"].service.connect(link, "al").connection_id
+        await owner["carol"].until(lambda service: service.state(carol).state == "ready")
+        [view] = owner["carol"].service.contacts()
+        assert (view.alias, view.contact.link_name) == ("al", "alice")
+
+    run(scenario, Owner(tmp_path, "bob", "carol"))
+
+
+class TestHolding:
+    async def held(self, bob: Person, link: str) -> int:
+        """Bob's connection: the link is read, the request waits for a name."""
+        number = bob.service.connect(link, None, ["hello"], hold=True).connection_id
+        assert not bob.service.is_link_read(number)
+        await bob.until(lambda service: service.is_link_read(number) and service.is_idle())
+        assert bob.service.is_held(number) and [view.alias for view in bob.service.contacts()] == ["alice"]
+        return number
+
+    def test_the_request_goes_out_with_the_answer(self, tmp_path: Path) -> None:
+        async def scenario(owner: Owner, link: str) -> None:
+            bob = owner["bob"]
+            number = await self.held(bob, link)
+            assert not any(isinstance(command, Send) for command in owner.relays["alice"].commands)
+            assert bob.service.name_contact(number, "my friend").alias == "my_friend"
+            await owner.alice.until(lambda service: [request.text for request in service.requests()] == ["hello"])
+
+        run(scenario, Owner(tmp_path, "bob"))
+
+    @pytest.mark.parametrize(("alias", "name"), [(None, "alice"), ("friend", "friend")])
+    def test_the_same_link_takes_it_up(self, tmp_path: Path, alias: str | None, name: str) -> None:
+        async def scenario(owner: Owner, link: str) -> None:
+            bob = owner["bob"]
+            number = await self.held(bob, link)
+            again = bob.service.connect(link, None, ["hello", "more"], hold=True)
+            assert again.connection_id == number and bob.service.is_held(number)
+            assert bob.service.connect(link, alias, ["hello", "more"]).alias == name
+            assert [message.text for message in bob.service.history(name)] == ["hello", "more"]
+            await owner.alice.until(lambda service: [request.text for request in service.requests()] == ["hello"])
+            with pytest.raises(LinkJoinedError, match=name):
+                bob.service.connect(link, None, hold=True)
+
+        run(scenario, Owner(tmp_path, "bob"))
+
+    def test_an_address_deleted_meanwhile_ends_it(self, tmp_path: Path) -> None:
+        async def scenario(owner: Owner, link: str) -> None:
+            bob = owner["bob"]
+            number = await self.held(bob, link)
+            deleted = owner.alice.service.delete_address()
+            await owner.alice.until(lambda service: service.is_forgotten(deleted))
+            bob.service.rename("alice", "friend")
+            await bob.until(lambda service: service.state(number).state == "failed")
+            assert [message.status for message in bob.service.history("friend")] == ["failed"]
+
+        run(scenario, Owner(tmp_path, "bob"))
+
+    def test_an_alias_or_a_full_link_holds_nothing(self, tmp_path: Path) -> None:
+        async def scenario(owner: Owner, link: str) -> None:
+            address = owner.alice.service.address()
+            assert address is not None and address.link is not None
+            full = owner["bob"].service.connect(address.link, None, hold=True)
+            named = owner["carol"].service.connect(link, "alice", hold=True)
+            assert not owner["bob"].service.is_held(full.connection_id)
+            assert not owner["carol"].service.is_held(named.connection_id)
+
+        run(scenario, Owner(tmp_path, "bob", "carol"))
+
+
 def test_each_request_is_accepted_at_once_where_the_owner_wants_that(tmp_path: Path) -> None:
     async def scenario(owner: Owner, link: str) -> None:
         for name in ("bob", "carol"):
