@@ -143,13 +143,22 @@ class Conversation:
             return
         messages = self._service.history(view.alias, max(HISTORY, view.contact.unread))
         self._mine = next((m for m in reversed(messages) if m.direction is Direction.SENT), None)
-        self._say(messages)
+        changing = self._unsettled_end(messages)
+        self._say(messages[: len(messages) - len(changing)])
         for message in messages:
             self._service.mark_shown(message.id, message.changes)
         if view.state.state != ConnectionState.CONNECTED:
             self._show(Text(f"* {self._connection(view)}", "dim"))
         self._show_requests()
+        self._tail = changing
         self._refresh()
+
+    def _unsettled_end(self, messages: list[Message]) -> list[Message]:
+        """Own messages at the end whose ticks will change, where they can be drawn again."""
+        end = messages[-_TAIL:] if self._environment.redraws else []
+        while end and any(m.direction is not Direction.SENT or m.status in _SETTLED for m in end):
+            end = end[1:]
+        return end
 
     # -- the user's lines ---------------------------------------------------------------------------------------------
 

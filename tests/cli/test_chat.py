@@ -236,6 +236,16 @@ def test_ticks_change_beside_the_prompt(people: Terminal, talk: Callable[..., Ta
     assert "last message delivered ✓✓" in bob.toolbar()
 
 
+def test_ticks_of_what_was_written_before_change_too(people: Terminal, talk: Callable[..., Talk]) -> None:
+    people("-p", "bob", "send", "alice", "earlier")
+    bob = talk("alice")
+    assert bob.tail()[-1] == "22:13  you: earlier  ✓"
+    people("-p", "alice", "listen", "--timeout", "3")
+    people("-p", "bob", "listen", "--timeout", "3")
+    assert bob.news()[-1] == "22:13  you: earlier  ✓✓"
+    assert bob.tail() == []
+
+
 def test_own_messages_leave_the_prompt_before_an_incoming_one(people: Terminal, talk: Callable[..., Talk]) -> None:
     bob = talk("alice")
     bob.enter("mine")
@@ -325,7 +335,7 @@ def ask(smpchat: Terminal, *names: str) -> None:
             save_setting(tx, "profile", Profile(name).to_json())
         text = ["-m", "hello bob"] if number == 0 else []
         assert smpchat("-p", profile, "connect", address["short_link"], "--alias", "bob", *text).code == 0
-    smpchat("-p", "bob", "send", "alice", "(online for a moment)", "--wait", "delivered", "--timeout", "2")
+    smpchat("-p", "bob", "send", "carol", "(online for a moment)", "--wait", "delivered", "--timeout", "2")
 
 
 def test_a_request_is_shown_and_accepted_while_one_writes_to_somebody_else(
