@@ -147,10 +147,10 @@ class Connection:
         self._under_way -= 1
         self._may_read.set()
 
-    def answered(self, count: int) -> None:
-        """Notes that the ``count`` commands of one block are done."""
+    def answered(self, count: int, *, block: bool) -> None:
+        """Notes that ``count`` commands are done, and with them all of a ``block``."""
         self._under_way -= count
-        self._blocks_under_way -= 1
+        self._blocks_under_way -= block
         self._may_read.set()
 
     def put(self, data: bytes, *, push: bool) -> None:

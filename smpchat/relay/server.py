@@ -1,7 +1,8 @@
 """Joins connections and commands: one worker runs what has arrived on all connections as one transaction.
 
 Commands that arrive while a group is being committed make up the next group, so one wait for the disk serves all of
-them. Nothing is answered and nothing is pushed before the commit that it rests on has returned.
+them. Nothing is answered and nothing is pushed before the commit that it rests on has returned. Groups are short and
+connections have their turns in them, so that a client who keeps the relay busy delays the others by a few milliseconds.
 
 A group that cannot be committed, because the disk is full say, is undone and each of its commands is answered with
 ERR INTERNAL; after that each block is a group of its own until something can be stored again, so that those who only
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -38,12 +40,17 @@ from smpchat.relay.recovery import take_back
 from smpchat.relay.statistics import GROUP_SIZES, Counters, Statistics
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import Client
+from smpchat.relay.turns import Turns
 from smpchat.transport import tls
 from smpchat.transport.base import BlockConnection, Listener, TransportError
 from smpchat.transport.identity import Identity
 
-GROUP_COMMANDS = 256
-"""Commands after which a group takes no more blocks: about 30 ms of work."""
+GROUP_COMMANDS = 64
+"""Commands after which a group takes no more."""
+GROUP_SECONDS = 0.002
+"""The same for time: with the commit, another client's command waits for twice as long at most."""
+TURN_COMMANDS = 16
+"""Commands of one connection that are done in its turn, which is mostly one block with one command."""
 
 CERTIFICATE_WARNING = timedelta(days=30)
 """Before the online certificate runs out."""
@@ -99,6 +106,7 @@ class Limits:
 class _Arrived:
     connection: Connection
     received: list[Received]
+    ends_block: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +134,9 @@ class _Notify:
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class _Stop:
-    pass
-
-
-_Work = _Arrived | _Room | _Ended | _Expire | _GiveBack | _Notify | _Stop
+_ClientWork = _Arrived | _Room | _Ended
+_Upkeep = _Expire | _GiveBack | _Notify
+_Work = _ClientWork | _Upkeep
 
 
 class RelayServer:
@@ -194,8 +199,12 @@ class RelayServer:
         self._connections: dict[Client, Connection] = {}
         self._writers: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
-        self._work: deque[_Work] = deque()
+        self._work: Turns[Connection, _ClientWork] = Turns()
+        self._upkeep: deque[_Upkeep] = deque()
         self._arrival = asyncio.Event()
+        self._keeps_up = False  # whether the last group was upkeep
+        self._quick = False  # whether the last group of commands was of newcomers
+        self._stopping = False
         self._committer = committer or ThreadPoolExecutor(1, "relay-commit")
         self._failing = False  # whether the last attempt to store something failed
         self._worker: asyncio.Task[None] | None = None
@@ -298,8 +307,9 @@ class RelayServer:
 
     async def close(self) -> None:
         """Finishes and answers the commands that had arrived, then ends all connections. May be repeated."""
+        self._stopping = True
+        self._arrival.set()
         if self._worker is not None:
-            self._put(_Stop())
             await asyncio.wait([self._worker])
         await self._proxy.close()
         for timer in (self._timer, self._sweeper, self._notifying, self._giving_back):
@@ -357,7 +367,7 @@ class RelayServer:
         self._writers.add(writer)
         try:
             while True:
-                self._put(_Arrived(connection, await connection.read()))
+                self._arrived(connection, await connection.read())
         except TransportError as failure:
             _log.debug("a client disconnected: %s", failure)
         finally:
@@ -393,8 +403,18 @@ class RelayServer:
 
     # --- work --------------------------------------------------------------------------------------------------
 
+    def _arrived(self, connection: Connection, received: list[Received]) -> None:
+        if self._stopping:
+            return  # it came too late, and is not answered
+        for at in range(0, len(received) or 1, TURN_COMMANDS):
+            part = received[at : at + TURN_COMMANDS]
+            self._put(_Arrived(connection, part, at + len(part) == len(received)))
+
     def _put(self, work: _Work) -> None:
-        self._work.append(work)
+        if not isinstance(work, _Upkeep):
+            self._work.put(work.connection, work)
+        elif not self._stopping:
+            self._upkeep.append(work)
         self._arrival.set()
 
     def _expire(self) -> None:
@@ -410,28 +430,18 @@ class RelayServer:
         while True:
             await self._arrival.wait()
             self._arrival.clear()
-            while self._work:
-                group = self._take()
-                await self._run_group(group)
-                if any(isinstance(work, _Stop) for work in group):
-                    return
+            while self._work or self._upkeep:
+                await self._run_group()
                 await asyncio.sleep(0)  # a group without a commit waits for nothing, and others have work too
+            self._quick = self._keeps_up = False
+            if self._stopping:
+                return
 
-    def _take(self) -> list[_Work]:
+    async def _run_group(self) -> None:
         group: list[_Work] = []
-        commands = 0
-        while self._work and commands < GROUP_COMMANDS:
-            work = self._work.popleft()
-            group.append(work)
-            if isinstance(work, _Arrived):
-                commands += GROUP_COMMANDS if self._failing else len(work.received)
-        return group
-
-    async def _run_group(self, group: list[_Work]) -> None:
         outgoing: list[Outgoing] = []
         try:
-            for work in group:
-                self._perform(work, outgoing)
+            self._perform_some(group, outgoing)
             if self._store.changed:
                 await asyncio.get_running_loop().run_in_executor(self._committer, self._store.commit)
                 self._succeeded()
@@ -442,7 +452,33 @@ class RelayServer:
         self._notify_later()
         for work in group:
             if isinstance(work, _Arrived):
-                work.connection.answered(len(work.received))
+                work.connection.answered(len(work.received), block=work.ends_block)
+
+    def _perform_some(self, group: list[_Work], outgoing: list[Outgoing]) -> None:
+        """Does as much as belongs together, and lists it in ``group``.
+
+        Upkeep comes between groups of commands, piece by piece, so that it never costs a client an answer. Every other
+        group of commands, if there are newcomers, is theirs alone: a single command waits for little, and those who
+        brought many are not kept waiting either.
+
+        Raises:
+            RelayStoreError: See `SQLiteStore`; the group is not complete.
+        """
+        self._keeps_up = bool(self._upkeep) and not (self._keeps_up and self._work)
+        if self._keeps_up:
+            group.append(self._upkeep.popleft())
+            self._perform(group[0], outgoing)
+            return
+        self._quick = self._work.newcomers > 0 and not self._quick
+        commands, end = 0, time.perf_counter() + GROUP_SECONDS
+        while self._work and commands < GROUP_COMMANDS and time.perf_counter() < end:
+            if self._quick and not self._work.newcomers:
+                break
+            work = self._work.take(newcomers_first=self._quick)
+            group.append(work)
+            self._perform(work, outgoing)
+            if isinstance(work, _Arrived):
+                commands += GROUP_COMMANDS if self._failing else len(work.received)
 
     def _perform(self, work: _Work, outgoing: list[Outgoing]) -> None:
         match work:
@@ -467,8 +503,6 @@ class RelayServer:
             case _Notify():
                 self._notifying = None
                 outgoing += self._service.notify()
-            case _Stop():
-                pass
 
     def _warn_of_certificate(self) -> None:
         left = self._certificate_left()
@@ -565,8 +599,8 @@ class RelayServer:
                 self._service.disconnect(work.connection.client)
         for client in undone.waiting:
             if client in self._connections:
-                room = _Room(self._connections[client])
-                asyncio.get_running_loop().call_later(self._limits.notify_every, self._put, room)
+                later = self._limits.notify_every
+                asyncio.get_running_loop().call_later(later, self._has_room, self._connections[client])
         for client in undone.afresh:
             if client in self._connections:
                 self._connections[client].finish()

@@ -161,7 +161,7 @@ def test_no_more_blocks_are_read_than_may_be_under_way() -> None:
         await sides.send(b"PING")
         reading = asyncio.create_task(sides.relay.read())
         assert await is_waiting(reading)
-        sides.relay.answered(1)
+        sides.relay.answered(1, block=True)
         assert len(await reading) == 1
 
     run(check)
@@ -175,7 +175,7 @@ def test_no_more_commands_are_read_than_may_be_under_way() -> None:
         await sides.send(b"PING")
         reading = asyncio.create_task(sides.relay.read())
         assert await is_waiting(reading)
-        sides.relay.answered(MAX_UNDER_WAY)
+        sides.relay.answered(MAX_UNDER_WAY, block=True)
         assert len(await reading) == 1
 
     run(check)

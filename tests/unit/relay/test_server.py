@@ -35,12 +35,15 @@ from smpchat.protocol.commands import (
     NMsg,
     NSub,
     Ok,
+    Ping,
+    Pong,
     Prxy,
     Send,
     Sok,
     Sub,
 )
 from smpchat.protocol.messages import RcvMessage
+from smpchat.relay import server
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.server import Limits, RelayServer, descriptors_for
 from smpchat.relay.store import SQLiteStore
@@ -175,6 +178,67 @@ def test_nothing_is_answered_or_pushed_before_its_commit_and_what_comes_meanwhil
             assert store.commits == before + 2
 
     asyncio.run(check())
+
+
+def test_a_single_command_does_not_wait_for_the_many_of_another_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The groups of this test are of one command, so that each is a commit, and the commits tell whose turn it was."""
+    monkeypatch.setattr(server, "GROUP_COMMANDS", 1)
+
+    async def check() -> None:
+        store = HeldStore()
+        store.let.set()
+        async with a_relay(store, committer=ThreadPoolExecutor(1)) as relay:
+            busy, other = await relay.connect(), await relay.connect()
+            queue, elsewhere = await busy.create(subscribe=False), await other.create(subscribe=False)
+            store.let.clear()
+            store.committing.clear()
+            many = [busy.transmission(Send(False, BODY), queue.snd_id) for _ in range(10)]
+            await busy.send(many[0])
+            await asyncio.to_thread(store.committing.wait)
+            for one in many[1:]:
+                await busy.send(one)
+            single = other.transmission(Send(False, BODY), elsewhere.snd_id)
+            await other.send(single)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            commits: list[str] = []
+
+            async def answers(who: str, peer: Peer, count: int) -> None:
+                for _ in range(count):
+                    await peer.receive()
+                    commits.append(who)
+
+            store.let.set()
+            await asyncio.gather(answers("busy", busy, len(many)), answers("other", other, 1))
+            assert commits.index("other") <= 2
+
+    asyncio.run(check())
+
+
+def test_the_upkeep_of_the_relay_costs_no_client_an_answer() -> None:
+    async def check() -> None:
+        store = HeldStore()
+        async with a_relay(store, committer=ThreadPoolExecutor(1)) as relay:
+            store.let.set()
+            peer = await relay.connect()
+            queue = await peer.create(subscribe=False)
+            store.let.clear()
+            store.committing.clear()
+            await peer.send(peer.transmission(Send(False, BODY), queue.snd_id))
+            await asyncio.to_thread(store.committing.wait)
+            store.expire = _fails  # type: ignore[method-assign]
+            relay.server._expire()
+            await peer.send(peer.transmission(Ping()))
+            for _ in range(100):
+                await asyncio.sleep(0)
+            store.let.set()
+            assert [(await peer.receive())[2] for _ in range(2)] == [Ok(), Pong()]
+
+    asyncio.run(check())
+
+
+def _fails(before: int, *, after: int = 0, limit: int = 0) -> tuple[int, int | None]:
+    raise RelayStoreError("the disk is full")
 
 
 def test_commands_of_one_connection_run_and_are_answered_in_order() -> None:
