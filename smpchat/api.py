@@ -34,7 +34,7 @@ from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from smpchat.agent.errors import AgentError
-from smpchat.agent.handshake import ConnectionState, Variant
+from smpchat.agent.handshake_states import ConnectionState, Variant
 from smpchat.chat.changes import SentChange
 from smpchat.chat.embedded import EmbeddedRelay
 from smpchat.chat.errors import ChatError, ConnectionFailed, DeliveryFailed, RelayUnavailable

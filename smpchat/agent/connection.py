@@ -6,10 +6,12 @@ import sqlite3
 from dataclasses import replace
 
 from smpchat.agent import handshake, linking, renegotiation, sealing
+from smpchat.agent import handshake_states as states
 from smpchat.agent.context import Application, Context
 from smpchat.agent.envelope import AGENT_VERSIONS, ConnInfo, ConnInfoReply, ConnInfoSecured, Hello, UserMessage
 from smpchat.agent.errors import LinkJoinedError, MissingRecord, OwnLinkError
-from smpchat.agent.handshake import Answer, KeyChoice, Terms
+from smpchat.agent.handshake import KeyChoice
+from smpchat.agent.handshake_states import Answer, Terms
 from smpchat.agent.links import E2E_VERSIONS, InvitationLink, format_link, parse_link
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueInfo
 from smpchat.agent.retry import REPEAT_CONFIRMATION
@@ -111,7 +113,7 @@ def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, 
     link = resolve(link)
     known = links.find(tx, link)
     if known is not None:
-        if handshake.role(connections.load(tx, known).state) is handshake.Role.INITIATOR:
+        if states.role(connections.load(tx, known).state) is states.Role.INITIATOR:
             raise OwnLinkError("This is an invitation of your own.")
         raise LinkJoinedError("You used this link already.")
     state, effects = handshake.join_short(held=held)
@@ -125,7 +127,7 @@ def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, 
 def _insert(
     tx: sqlite3.Connection,
     context: Context,
-    state: handshake.State,
+    state: states.State,
     link: str | None,
     reply_key: Ed25519PrivateKey | None,
 ) -> int:
@@ -151,7 +153,7 @@ def link_read(tx: sqlite3.Connection, context: Context, connection_id: int, answ
         other = connections.find_by_link(tx, link)
         if other is not None:  # joined by its full form too, which our key has shut out by now
             connections.save_link(tx, other.id, None)
-            if isinstance(other.state, handshake.Joining):
+            if isinstance(other.state, states.Joining):
                 apply(tx, context, other.id, handshake.SendQueueRefused())
         connections.save_link(tx, connection_id, link)
     apply(tx, context, connection_id, event)
@@ -163,7 +165,7 @@ def receive_queue_created(
     """IDS arrived: store the queue; an invitation now has its full link."""
     connection = connections.load(tx, queue.connection_id)
     connections.save_receive_queue(tx, queue)
-    if isinstance(connection.state, handshake.Inviting):
+    if isinstance(connection.state, states.Inviting):
         connections.save_link(tx, connection.id, linking.full_link(connection, queue))
     apply(tx, context, connection.id, event)
 
@@ -180,13 +182,13 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: h
     if type(state) is not type(before):
         outgoing.drop(tx, connection_id, Lane.REPEAT)
         match state:
-            case handshake.Failed():
+            case states.Failed():
                 _drop_outgoing(tx, context, connection_id, failure_sentence(state))
-            case handshake.Deleted():
+            case states.Deleted():
                 _drop_outgoing(tx, context, connection_id, "The contact was deleted.")
-            case handshake.Connected() | handshake.AwaitingReady():
+            case states.Connected() | states.AwaitingReady():
                 outgoing.forget_first_message(tx, connection_id)
-            case handshake.Requested() | handshake.Answering() if isinstance(before, handshake.Requesting):
+            case states.Requested() | states.Answering() if isinstance(before, states.Requesting):
                 outgoing.drop_request(tx, connection_id)  # an answer tells as much as OK
                 text = sent_requests.take_reference(tx, connection_id)
                 if text is not None:
@@ -360,7 +362,7 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewel
             queue is removed once the farewell left or was refused, or after `FAREWELL_PATIENCE`.
     """
     before = connections.load(tx, connection_id)
-    writable = handshake.reached_peer(before.state) and may_send(tx, before)
+    writable = states.reached_peer(before.state) and may_send(tx, before)
     apply(tx, context, connection_id, handshake.DeleteRequested())
     if farewell is not None and writable:
         connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
@@ -379,5 +381,5 @@ def farewell_done(tx: sqlite3.Connection, connection_id: int) -> None:
 def forget_if_deleted(tx: sqlite3.Connection, connection_id: int) -> None:
     """Remove the last traces of a deleted connection once nothing is left to do for it."""
     connection = connections.load(tx, connection_id)
-    if isinstance(connection.state, handshake.Deleted) and outgoing.is_empty(tx, connection_id):
+    if isinstance(connection.state, states.Deleted) and outgoing.is_empty(tx, connection_id):
         connections.delete(tx, connection_id)

@@ -11,6 +11,7 @@ import sqlite3
 from dataclasses import replace
 
 from smpchat.agent import connection, handshake
+from smpchat.agent import handshake_states as states
 from smpchat.agent.context import Context
 from smpchat.agent.envelope import AGENT_VERSIONS, InvitationEnvelope
 from smpchat.agent.errors import (
@@ -44,7 +45,8 @@ from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PublicKey
 from smpchat.protocol.address import SMPServer, SMPServerAddress
-from smpchat.protocol.commands import Ids, LinkData, LSet, QueueMode, QueueRequest
+from smpchat.protocol.commands import Ids, LinkData, LSet, QueueRequest
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
 MAX_REQUESTS = 1_000
@@ -96,7 +98,7 @@ def publish(
 def current(tx: sqlite3.Connection) -> Address | None:
     """The address, unless it is being deleted."""
     for address in addresses.load_all(tx):
-        if not isinstance(connections.load(tx, address.connection_id).state, handshake.Deleted):
+        if not isinstance(connections.load(tx, address.connection_id).state, states.Deleted):
             return address
     return None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -45,16 +44,13 @@ from smpchat.encoding.codec import (
     tagged,
     within,
 )
-from smpchat.encoding.json_text import parse_json
 from smpchat.encoding.reader import DecodeError, EncodeError, Reader
-from smpchat.encoding.zstd import compress, decompress
-from smpchat.protocol.commands import Lnk, QueueMode
+from smpchat.protocol.commands import Lnk
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange, version_range
 
 FIXED_PADDING, USER_PADDING = 2008, 13784
 """Padded lengths in bytes; nonce and tag add 40."""
-COMPRESS_ABOVE = 10_240
-"""JSON of more bytes than this is compressed (agent-wire 2.9)."""
 
 _REPLY_KEY_NAME = short_bytes.write(b"rk")
 _LONG = 0xFF
@@ -376,7 +372,7 @@ class OpenedLink:
 
     Attributes:
         request: The full link, with the short link's relay, and with the reply key if there is one.
-        user_data: As the link's maker wrote it; see `read_user_json`.
+        user_data: As the link's maker wrote it; see `smpchat.agent.user_data.read_user_json`.
     """
 
     request: ConnectionLink
@@ -466,25 +462,3 @@ def _checked_request(link: ShortLink, answer: Lnk, request: ConnectionLink, data
         reply_key = data.reply_key if isinstance(data, InvitationLinkData) else None
         return replace(request, queues=queues, reply_key=reply_key)
     return replace(request, queues=queues)
-
-
-# -- user data --------------------------------------------------------------------------------------------------------
-
-
-def write_user_json(value: dict[str, Any]) -> bytes:
-    """User data as apps write it: JSON, and above 10,240 bytes ``X`` and a zstd frame.
-
-    Raises:
-        EncodeError: More JSON than peers take.
-    """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    return text if len(text) <= COMPRESS_ABOVE else b"X" + compress(text)
-
-
-def read_user_json(user_data: bytes) -> dict[str, Any] | None:
-    """The JSON object in user data, or None for anything else: then one connects without it (agent-wire 2.9)."""
-    try:
-        value = parse_json(decompress(user_data[1:]) if user_data.startswith(b"X") else user_data)
-    except DecodeError:
-        return None
-    return value if isinstance(value, dict) else None

@@ -7,10 +7,11 @@ import sqlite3
 from dataclasses import dataclass, replace
 
 from smpchat.agent import handshake
+from smpchat.agent import handshake_states as states
 from smpchat.agent.context import Context
 from smpchat.agent.envelope import AGENT_VERSIONS
 from smpchat.agent.errors import IncompatibleVersion, LinkDataError
-from smpchat.agent.handshake import Failure
+from smpchat.agent.handshake_states import Failure
 from smpchat.agent.link_data import OpenedLink, SealedLink, open_link, seal_link, sender_id_for
 from smpchat.agent.links import InvitationLink, agree_versions, format_link, parse_link
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueURI
@@ -25,7 +26,8 @@ from smpchat.crypto.kem import KEMParams, KEMProposed
 from smpchat.crypto.keys import Ed25519PrivateKey, X448PrivateKey, X25519PublicKey
 from smpchat.crypto.ratchet import KEMState, Ratchet
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import BrokerMessage, Ids, LinkData, Lnk, QueueMode, QueueRequest
+from smpchat.protocol.commands import BrokerMessage, Ids, LinkData, Lnk, QueueRequest
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SHORT_LINKS
 
 log = logging.getLogger("smpchat.agent")
@@ -89,7 +91,7 @@ def prepare(
 ) -> Publication | None:
     """What goes with the NEW of an invitation at a relay and its SMP version; None where it has no short link."""
     state = connection.state
-    if not isinstance(state, handshake.Inviting) or not state.terms.sender_securable or version < SHORT_LINKS:
+    if not isinstance(state, states.Inviting) or not state.terms.sender_securable or version < SHORT_LINKS:
         return None
     kem = links.kem(tx, connection.id) if context.kem is not None else None
     proposed = KEMProposed(kem.public) if kem else None
@@ -185,10 +187,10 @@ def link_refused(tx: sqlite3.Connection, connection_id: int) -> handshake.SendQu
     return handshake.SendQueueRefused()
 
 
-def _was_joined(state: handshake.State) -> bool:
-    over = isinstance(state, handshake.Failed | handshake.Deleted)
+def _was_joined(state: states.State) -> bool:
+    over = isinstance(state, states.Failed | states.Deleted)
     asked = state.terms is not None and state.terms.requested
-    return handshake.role(state) is handshake.Role.JOINER and not over and not asked
+    return states.role(state) is states.Role.JOINER and not over and not asked
 
 
 def _is_at(relay: bytes, text: str) -> bool:

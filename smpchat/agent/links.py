@@ -21,7 +21,7 @@ from smpchat.crypto.errors import KeyFormatError
 from smpchat.crypto.keys import Ed25519PublicKey
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.text import from_base64url, read_query, to_base64url, write_query
-from smpchat.protocol.commands import QueueMode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 
 E2E_VERSIONS = VersionRange(2, 3)

@@ -12,6 +12,7 @@ from enum import Enum, auto
 
 from smpchat.agent import connection as connection_steps
 from smpchat.agent import contact_address, handshake, linking, requesting, rotation, sending
+from smpchat.agent import handshake_states as states
 from smpchat.agent.context import Context
 from smpchat.agent.errors import MissingRecord
 from smpchat.agent.store import connections, links, outgoing, rotations
@@ -20,20 +21,9 @@ from smpchat.agent.store.outgoing import NUMBERED, SENDS, Kind, Lane, OutboxItem
 from smpchat.client.request import Request
 from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey, X25519PrivateKey, auth_public_key
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import (
-    BrokerMessage,
-    Command,
-    Del,
-    Ids,
-    Key,
-    LKey,
-    New,
-    QueueMode,
-    QueueRequest,
-    Send,
-    SKey,
-)
+from smpchat.protocol.commands import BrokerMessage, Command, Del, Ids, Key, LKey, New, QueueRequest, Send, SKey
 from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
 PIPELINE = 16
@@ -102,7 +92,7 @@ def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem
     first = items[0]
     if first.kind not in SENDS:
         return items[:1]
-    if first.kind not in NUMBERED and not handshake.pipelines(connections.load(tx, first.connection_id).state):
+    if first.kind not in NUMBERED and not states.pipelines(connections.load(tx, first.connection_id).state):
         return items[:1]
     run = []
     for item in items:
@@ -148,7 +138,7 @@ def peer_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
     queue = connections.send_queue(tx, item.connection_id)
     if queue is not None:
         return queue.server
-    if isinstance(connections.load(tx, item.connection_id).state, handshake.ReadingLink):
+    if isinstance(connections.load(tx, item.connection_id).state, states.ReadingLink):
         return links.joined(tx, item.connection_id).link.server
     return requesting.short_link_server(tx, item.connection_id)
 
@@ -200,7 +190,7 @@ def created(
         e2e_key=creation.e2e_key,
         peer_key=creation.reply_key.der if creation.reply_key else None,
     )
-    if isinstance(connection.state, handshake.Inviting):
+    if isinstance(connection.state, states.Inviting):
         linking.queue_created(tx, queue, creation.publication, ids)
     elif creation.publication is not None:
         contact_address.queue_created(tx, context, queue, creation.publication, ids)
@@ -225,8 +215,8 @@ _REFUSED: dict[Kind, handshake.Event] = {
     Kind.CONFIRMATION: handshake.ConfirmationRefused(),
     Kind.HELLO: handshake.HelloRefused(),
     Kind.READY: handshake.ReadyRefused(),
-    Kind.REQUEST: handshake.AddressRefused(handshake.Failure.ADDRESS_GONE),
-    Kind.READ_ADDRESS: handshake.AddressRefused(handshake.Failure.ADDRESS_GONE),
+    Kind.REQUEST: handshake.AddressRefused(states.Failure.ADDRESS_GONE),
+    Kind.READ_ADDRESS: handshake.AddressRefused(states.Failure.ADDRESS_GONE),
 }
 
 
@@ -260,7 +250,7 @@ def is_offered(item: OutboxItem, version: int) -> bool:
 def not_offered(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
     """The relay of a short link does not know such links."""
     if outgoing.done(tx, item.id):
-        event = handshake.LinkUnusable(handshake.Failure.NO_SHORT_LINKS)
+        event = handshake.LinkUnusable(states.Failure.NO_SHORT_LINKS)
         connection_steps.apply(tx, context, item.connection_id, event)
 
 

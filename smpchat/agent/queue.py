@@ -12,7 +12,7 @@ from smpchat.encoding.codec import Codec, non_empty, record, short_bytes, word16
 from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.encoding.text import from_base64url, read_query, to_base64url, write_query
 from smpchat.protocol.address import SMPServer, checked_server, format_server, parse_server, smp_server
-from smpchat.protocol.commands import QueueMode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange, version_range
 
 CLIENT_VERSIONS = VersionRange(1, 4)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from smpchat.agent import connection as connection_steps
 from smpchat.agent import contact_address, handshake, renegotiation, rotation, sending
+from smpchat.agent import handshake_states as states
 from smpchat.agent.context import Context
 from smpchat.agent.delivery import Chain, Integrity
 from smpchat.agent.envelope import (
@@ -42,7 +43,7 @@ from smpchat.agent.envelope import (
     sizes,
 )
 from smpchat.agent.errors import EnvelopeRefused, UnexpectedEvent, VersionRefused
-from smpchat.agent.handshake import Answer
+from smpchat.agent.handshake_states import Answer
 from smpchat.agent.links import E2E_VERSIONS
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueAddress
 from smpchat.agent.store import connections, links, outgoing, ratchets
@@ -56,7 +57,6 @@ from smpchat.crypto.ratchet import Ratchet, RatchetError, SkippedKeys
 from smpchat.crypto.ratchet_wire import has_large_header
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import QueueMode
 from smpchat.protocol.envelope import (
     ClientMessage,
     ClientMsgEnvelope,
@@ -65,6 +65,7 @@ from smpchat.protocol.envelope import (
     open_client_message,
 )
 from smpchat.protocol.messages import QuotaMarker, open_message
+from smpchat.protocol.queue_mode import QueueMode
 
 log = logging.getLogger("smpchat.agent")
 
@@ -112,16 +113,16 @@ def _receive(
     with _refusing("the message does not open"):
         message = open_message(queue.dh_secret, msg_id, sealed)
     connection = connections.load(tx, queue.connection_id)
-    if isinstance(connection.state, handshake.Failed | handshake.Deleted):
+    if isinstance(connection.state, states.Failed | states.Deleted):
         return Received(connection.id)
     if isinstance(message, QuotaMarker):
-        if handshake.may_send(connection.state):
+        if states.may_send(connection.state):
             address = QueueAddress(queue.server, queue.snd_id)
             sending.submit(tx, context, connection.id, QueueContinue(address))
         return Received(connection.id)
     with _refusing("the message is malformed"):
         envelope = client_msg_envelope.decode(message.body)
-    if isinstance(connection.state, handshake.Published):
+    if isinstance(connection.state, states.Published):
         contact_address.request_received(tx, context, connection.id, _open_request(queue, envelope), message.timestamp)
         return Received(connection.id)
     if not CLIENT_VERSIONS.contains(envelope.version):
@@ -192,7 +193,7 @@ def _receive_first(
         raise VersionRefused("agent protocol", inner.agent_version, AGENT_VERSIONS)
     sender_key = message.header.sender_key if isinstance(message.header, PHConfirmation) else None
     opened = replace(queue, e2e_secret=secret, peer_key=sender_key.der if sender_key else None)
-    if handshake.role(connection.state) is handshake.Role.INITIATOR:
+    if states.role(connection.state) is states.Role.INITIATOR:
         _receive_confirmation(tx, context, connection, opened, inner, sender_key)
     else:
         _receive_hello(tx, context, connection, opened, inner, sender_key)
@@ -207,7 +208,7 @@ def _receive_confirmation(
     sender_key: AuthPublicKey | None,
 ) -> None:
     params = envelope.e2e_params
-    if not handshake.awaits_confirmation(connection.state) or params is None:
+    if not states.awaits_confirmation(connection.state) or params is None:
         raise EnvelopeRefused("no confirmation is awaited")
     if not E2E_VERSIONS.contains(params.version):
         raise VersionRefused("end-to-end encryption", params.version, E2E_VERSIONS)
@@ -267,7 +268,7 @@ def _receive_hello(
     sender_key: AuthPublicKey | None,
 ) -> None:
     state = connection.state
-    if not isinstance(state, handshake.Confirming | handshake.AwaitingHello) or envelope.e2e_params is not None:
+    if not isinstance(state, states.Confirming | states.AwaitingHello) or envelope.e2e_params is not None:
         raise EnvelopeRefused("no hello is awaited")
     secured = state.answer is Answer.SECURED
     if secured and sender_key is not None:

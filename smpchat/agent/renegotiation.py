@@ -9,7 +9,8 @@ import hashlib
 import logging
 import sqlite3
 
-from smpchat.agent import handshake, resync, sending
+from smpchat.agent import handshake_states as states
+from smpchat.agent import resync, sending
 from smpchat.agent.context import Context
 from smpchat.agent.envelope import RatchetKeyEnvelope, RatchetReady, sizes
 from smpchat.agent.errors import AgentError, EnvelopeRefused, UnexpectedEvent
@@ -107,7 +108,7 @@ def _hash(keys: OwnKeys) -> bytes:
 
 
 def _is_made(connection: Connection) -> bool:
-    return isinstance(connection.state, handshake.Connected | handshake.AwaitingReady)
+    return isinstance(connection.state, states.Connected | states.AwaitingReady)
 
 
 def _fresh_keys(tx: sqlite3.Connection, context: Context, connection: Connection, e2e_version: int) -> OwnKeys:

@@ -12,6 +12,7 @@ import sqlite3
 from dataclasses import replace
 
 from smpchat.agent import connection, handshake
+from smpchat.agent import handshake_states as states
 from smpchat.agent.context import Context
 from smpchat.agent.envelope import AGENT_VERSIONS
 from smpchat.agent.errors import (
@@ -22,7 +23,7 @@ from smpchat.agent.errors import (
     MissingRecord,
     OwnLinkError,
 )
-from smpchat.agent.handshake import Failure, Role, Terms
+from smpchat.agent.handshake_states import Failure, Role, Terms
 from smpchat.agent.link_data import ContactLinkData, contact_keys, open_link
 from smpchat.agent.links import E2E_VERSIONS, ContactLink, agree_address_versions, format_link, parse_link
 from smpchat.agent.queue import CLIENT_VERSIONS
@@ -91,7 +92,7 @@ def introduce(tx: sqlite3.Connection, connection_id: int, info: bytes, reference
 def find(tx: sqlite3.Connection, address: ContactAddress) -> int | None:
     """The connection that was asked for through this address. Raises `LinkError`."""
     by_text = connections.find_by_link(tx, _text(address))
-    if by_text is not None and handshake.role(by_text.state) is not Role.OWNER:
+    if by_text is not None and states.role(by_text.state) is not Role.OWNER:
         return by_text.id
     if isinstance(address, ContactLink):
         return sent_requests.find_by_address(tx, address.queues[0].sender_id)

@@ -15,43 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from smpchat.agent.errors import UnexpectedEvent
-
-# -- states -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class InSync:
-    """Nothing is wrong that we know of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """A message did not open; others may. The user can re-synchronise, but need not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Required:
-    """What the peer sends does not open any more. Texts wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """Our keys are on their way, the peer's have not come. Texts wait.
-
-    Attributes:
-        own: Hash of our keys.
-    """
-
-    own: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Agreed:
-    """The new ratchet is made from both sides' keys; nothing has opened with it yet. Texts wait."""
-
-
-State = InSync | Allowed | Required | Started | Agreed
-
+from smpchat.agent.resync_states import Agreed, Allowed, InSync, Required, Started, State
 
 # -- events -----------------------------------------------------------------------------------------------------------
 
@@ -181,8 +145,3 @@ def _start(own: bytes, theirs: bytes) -> tuple[Effect, ...]:
     """The side with the smaller hash receives first."""
     told = Tell(Notice.NEW_CODE)
     return (StartReceiving(), told) if own <= theirs else (StartSending(), SendReady(), told)
-
-
-def holds_texts(state: State) -> bool:
-    """Whether what the user sends must wait."""
-    return isinstance(state, Required | Started | Agreed)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from smpchat.agent import handshake, outbox, receiver, rotation
+from smpchat.agent import handshake_states as states
+from smpchat.agent import outbox, receiver, rotation
 from smpchat.agent.context import Context
 from smpchat.agent.errors import AgentError, EnvelopeRefused, StoreError
 from smpchat.agent.outbox import Verdict
@@ -342,7 +343,7 @@ class AgentRunner:
 
     def _live_queues(self) -> list[ReceiveQueue]:
         tx = self._database.connection
-        over = {c.id for c in connections.load_all(tx) if isinstance(c.state, handshake.Failed | handshake.Deleted)}
+        over = {c.id for c in connections.load_all(tx) if isinstance(c.state, states.Failed | states.Deleted)}
         return [queue for queue in connections.receive_queues(tx) if queue.connection_id not in over]
 
     def _up(self, server: SMPServer, session: ServerSession) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 
-from smpchat.agent import handshake, resync, sealing
+from smpchat.agent import handshake_states as states
+from smpchat.agent import resync_states, sealing
 from smpchat.agent.context import Context
 from smpchat.agent.envelope import AMessage, UserMessage, a_message, sizes
 from smpchat.agent.errors import AgentError, MessageTooLarge, MissingRecord
-from smpchat.agent.handshake import Failure
+from smpchat.agent.handshake_states import Failure
 from smpchat.agent.queue import QueueInfo
 from smpchat.agent.store import connections, outgoing, resyncs
 from smpchat.agent.store.connections import Connection, SendQueue
@@ -61,7 +62,7 @@ FAILURE_SENTENCES = {
 """What the user reads (handshake.md 6)."""
 
 
-def failure_sentence(failed: handshake.Failed) -> str:
+def failure_sentence(failed: states.Failed) -> str:
     """What the user reads about a connection that can never be made."""
     return f"{failed.detail} {FAILURE_SENTENCES[failed.reason]}".lstrip()
 
@@ -99,7 +100,7 @@ def max_body(tx: sqlite3.Connection, connection_id: int) -> int:
 
 def may_send(tx: sqlite3.Connection, connection: Connection) -> bool:
     """Whether the handshake and the ratchet let messages out."""
-    return handshake.may_send(connection.state) and not resync.holds_texts(resyncs.load(tx, connection.id))
+    return states.may_send(connection.state) and not resync_states.holds_texts(resyncs.load(tx, connection.id))
 
 
 def submit(
@@ -121,9 +122,9 @@ def submit(
     limit = sizes(connection.pq_support).user_message
     if isinstance(message, UserMessage) and len(message.body) > limit:
         raise MessageTooLarge(len(message.body), limit)
-    if isinstance(connection.state, handshake.Failed):
+    if isinstance(connection.state, states.Failed):
         raise AgentError(failure_sentence(connection.state))
-    if isinstance(connection.state, handshake.Deleted):
+    if isinstance(connection.state, states.Deleted):
         raise AgentError("The contact was deleted.")
     outgoing.wait(tx, connection_id, a_message.encode(message), notify=notify, reference=reference)
     release(tx, context, connection_id)

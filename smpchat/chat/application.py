@@ -6,11 +6,11 @@ import logging
 import sqlite3
 from collections.abc import Callable
 
-from smpchat.agent import handshake
+from smpchat.agent import handshake_states as states
 from smpchat.agent.connection import failure_sentence
 from smpchat.agent.delivery import Integrity
 from smpchat.agent.errors import EnvelopeRefused
-from smpchat.agent.handshake import Role
+from smpchat.agent.handshake_states import Role
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection
 from smpchat.chat import changes, events, store
@@ -81,7 +81,7 @@ class ChatApplication:
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
         """Publish the step; an address has none that people would follow."""
-        if handshake.role(connection.state) is Role.OWNER:
+        if states.role(connection.state) is Role.OWNER:
             return
         contact = store.contact_of(tx, connection.id)
         publish(tx, describe_state(connection, contact, self._now()))
@@ -203,23 +203,23 @@ def contact_from_request(
 def describe_state(connection: Connection, contact: Contact | None, now: float) -> events.StateChanged:
     """A connection's handshake as people and scripts see it."""
     state = connection.state
-    reached = handshake.connection_state(state)
+    reached = states.connection_state(state)
     began = connection.created_at
     until = now
-    if reached is handshake.ConnectionState.CONNECTED and connection.connected_at is not None:
+    if reached is states.ConnectionState.CONNECTED and connection.connected_at is not None:
         began = until = connection.connected_at
-    elif reached is handshake.ConnectionState.READY and connection.ready_at is not None:
+    elif reached is states.ConnectionState.READY and connection.ready_at is not None:
         began = until = connection.ready_at
     return events.StateChanged(
         connection=connection.id,
         alias=contact.alias if contact else None,
-        role=handshake.role(state),
-        variant=handshake.variant(state),
-        step=handshake.reached_step(state),
+        role=states.role(state),
+        variant=states.variant(state),
+        step=states.reached_step(state),
         state=reached,
         elapsed_ms=max(0, round((until - connection.created_at) * 1000)),
-        reason=failure_sentence(state) if isinstance(state, handshake.Failed) else None,
-        failure=state.reason if isinstance(state, handshake.Failed) else None,
+        reason=failure_sentence(state) if isinstance(state, states.Failed) else None,
+        failure=state.reason if isinstance(state, states.Failed) else None,
         since=began,
     )
 

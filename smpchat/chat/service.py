@@ -11,9 +11,10 @@ from pathlib import Path
 
 from smpchat.agent import connection as agent
 from smpchat.agent import contact_address, handshake, links, requesting
+from smpchat.agent import handshake_states as states
 from smpchat.agent.connection import Context
 from smpchat.agent.errors import LinkJoinedError
-from smpchat.agent.handshake import ConnectionState, Role, Terms, Variant
+from smpchat.agent.handshake_states import ConnectionState, Role, Terms, Variant
 from smpchat.agent.short_links import ShortContact, ShortInvitation, ShortLink, resolve
 from smpchat.agent.store import addresses, connections, outgoing, ratchets
 from smpchat.agent.store import links as short_links
@@ -39,7 +40,7 @@ from smpchat.crypto.entropy import Entropy, SystemEntropy
 from smpchat.crypto.kem import KEMProvider
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
-from smpchat.transport.socks import SocksProxy, parse_proxy
+from smpchat.transport.socks_address import SocksProxy, parse_proxy
 
 DATABASE_NAME = "smpchat.db"
 DEFAULT_PROFILE = "default"
@@ -234,7 +235,7 @@ class ChatService:
             joined = _joined(tx, link)
             if joined is not None:
                 contact = store.contact_of(tx, joined)
-                if contact is not None and handshake.is_held(connections.load(tx, joined).state):
+                if contact is not None and states.is_held(connections.load(tx, joined).state):
                     return self._take_up(tx, contact, alias, texts, hold=hold)
                 whom = f"your contact {contact.alias!r}" if contact else "a contact that you deleted"
                 raise LinkJoinedError(f"You used this link already, for {whom}.")
@@ -267,7 +268,7 @@ class ChatService:
         return alias
 
     def _has_failed(self, tx: sqlite3.Connection, contact: Contact) -> bool:
-        return isinstance(connections.load(tx, contact.connection_id).state, handshake.Failed)
+        return isinstance(connections.load(tx, contact.connection_id).state, states.Failed)
 
     def _take_up(
         self, tx: sqlite3.Connection, contact: Contact, alias: str | None, texts: Sequence[str], *, hold: bool
@@ -306,16 +307,16 @@ class ChatService:
         return store.contact(tx, alias)
 
     def _release(self, tx: sqlite3.Connection, contact: Contact) -> None:
-        if handshake.is_held(connections.load(tx, contact.connection_id).state):
+        if states.is_held(connections.load(tx, contact.connection_id).state):
             agent.apply(tx, self.context, contact.connection_id, handshake.JoinReleased())
 
     def is_held(self, connection_id: int) -> bool:
         """Whether a join waits for `name_contact`."""
-        return handshake.is_held(connections.load(self._tx, connection_id).state)
+        return states.is_held(connections.load(self._tx, connection_id).state)
 
     def is_link_read(self, connection_id: int) -> bool:
         """Whether all is known that a short link leads to, or never will be."""
-        return not handshake.reads_link(connections.load(self._tx, connection_id).state)
+        return not states.reads_link(connections.load(self._tx, connection_id).state)
 
     def contact_of(self, connection_id: int) -> Contact | None:
         """The contact of a connection, whatever it is called now."""
@@ -726,8 +727,8 @@ def _digits(code: str) -> str:
 
 
 def _hidden(connection: Connection) -> bool:
-    deleted = handshake.connection_state(connection.state) is ConnectionState.DELETED
-    return deleted or handshake.role(connection.state) is Role.OWNER
+    deleted = states.connection_state(connection.state) is ConnectionState.DELETED
+    return deleted or states.role(connection.state) is Role.OWNER
 
 
 def _address(tx: sqlite3.Connection) -> addresses.Address:
@@ -741,12 +742,12 @@ def _joined(tx: sqlite3.Connection, link: links.ConnectionLink | ShortLink) -> i
     """The connection that joined this link: by its text or id, or by its queue, which may have moved since."""
     if isinstance(link, ShortInvitation):
         found = short_links.find(tx, link)
-        joined = found is not None and handshake.role(connections.load(tx, found).state) is Role.JOINER
+        joined = found is not None and states.role(connections.load(tx, found).state) is Role.JOINER
         return found if joined else None
     if not isinstance(link, links.InvitationLink):
         return requesting.find(tx, link)
     by_text = connections.find_by_link(tx, links.format_link(link))
-    if by_text and handshake.role(by_text.state) is not handshake.Role.JOINER:
+    if by_text and states.role(by_text.state) is not states.Role.JOINER:
         return None  # it made the link
     by_queue = connections.find_send_queue(tx, link.queues[0].server, link.queues[0].sender_id)
     return by_text.id if by_text else by_queue.connection_id if by_queue else None

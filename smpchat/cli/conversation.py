@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from smpchat.agent.errors import AgentError
-from smpchat.agent.handshake import ConnectionState
+from smpchat.agent.handshake_states import ConnectionState
 from smpchat.chat import events
 from smpchat.chat.changes import SentChange
 from smpchat.chat.errors import ChatError, InputError, UnknownContact, UnknownRequest

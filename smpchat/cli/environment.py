@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smpchat.cli.schema import VERSION
 from smpchat.cli.selection import selected
 from smpchat.cli.text import printable as printable
 
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from smpchat.chat.embedded import EmbeddedRelay
     from smpchat.chat.service import ChatService
     from smpchat.home import Home
+
+JSON_VERSION = 1
+"""The ``v`` of every object: a larger one means that a field was renamed, removed or given another meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class Environment:
 
 def json_line(kind: str, fields: dict[str, Any]) -> str:
     """An object for scripts, in ASCII (`smpchat.cli.schema`)."""
-    return json.dumps({"v": VERSION, "type": kind, **fields}, ensure_ascii=True)
+    return json.dumps({"v": JSON_VERSION, "type": kind, **fields}, ensure_ascii=True)
 
 
 def _print_sentences(text: str) -> None:

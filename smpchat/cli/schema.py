@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from smpchat.cli.environment import JSON_VERSION
 from smpchat.relay.statistics import Kind as FigureKind
 from smpchat.relay.statistics import figures
-
-VERSION = 1
-"""The ``v`` of every object: a larger one means that a field was renamed, removed or given another meaning."""
 
 
 class Kind(Enum):
@@ -343,7 +341,7 @@ def problems(value: object) -> list[str]:
     """What is wrong with an object that a command printed: unknown and missing fields, wrong types and values."""
     if not isinstance(value, dict):
         return ["no object"]
-    if value.get("v") != VERSION:
+    if value.get("v") != JSON_VERSION:
         return [f"v is {value.get('v')!r}"]
     kind = _BY_NAME.get(value.get("type", ""))
     if kind is None:
@@ -425,7 +423,7 @@ _EXIT_CODES = """## Exit codes
 
 def markdown() -> str:
     """The page."""
-    return "\n".join([_HEADER.format(version=VERSION), *map(_section, TYPES), _EXIT_CODES])
+    return "\n".join([_HEADER.format(version=JSON_VERSION), *map(_section, TYPES), _EXIT_CODES])
 
 
 def _section(kind: ObjectType) -> str:

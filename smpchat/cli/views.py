@@ -9,7 +9,7 @@ import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from smpchat.agent.handshake import ConnectionState
+from smpchat.agent.handshake_states import ConnectionState
 from smpchat.chat.contact import alias_from_name
 from smpchat.chat.events import Notice, StateChanged, StatusChanged
 from smpchat.chat.requests import AddressView, RequestView

@@ -13,7 +13,8 @@ from smpchat.protocol.address import SMPServer
 from smpchat.transport import tls
 from smpchat.transport.base import BlockConnection, ConnectFailed
 from smpchat.transport.hosts import DIRECT, Dialer
-from smpchat.transport.socks import SocksDialer, SocksProxy
+from smpchat.transport.socks import SocksDialer
+from smpchat.transport.socks_address import SocksProxy
 
 T = TypeVar("T")
 

@@ -28,7 +28,6 @@ from smpchat.protocol.commands import (
     Msg,
     New,
     Ok,
-    QueueMode,
     QueueRequest,
     Send,
     SKey,
@@ -37,6 +36,7 @@ from smpchat.protocol.commands import (
 )
 from smpchat.protocol.errors import ErrorCode, ProtocolError, SMPError
 from smpchat.protocol.messages import RcvMessage, open_message
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SMP_CLIENT_VERSIONS, SND_AUTH_KEY, VersionRange
 from smpchat.transport.base import BlockConnection, TransportError
 

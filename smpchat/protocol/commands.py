@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, TypeVar
 
 from smpchat.crypto.keys import AuthPublicKey, X25519PublicKey, auth_key, x25519_key
@@ -30,6 +29,7 @@ from smpchat.encoding.json_text import parse_json
 from smpchat.encoding.reader import DecodeError, EncodeError, Reader
 from smpchat.protocol.address import SMPServer, smp_server
 from smpchat.protocol.errors import ErrorCode, error_code
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import (
     BLOCKED_ENTITY,
     CLIENT_NOTICES,
@@ -43,13 +43,6 @@ from smpchat.protocol.version import (
 )
 
 T = TypeVar("T")
-
-
-class QueueMode(Enum):
-    """What a queue is for: one sender who may secure it, or requests from many."""
-
-    MESSAGING = b"M"
-    CONTACT = b"C"
 
 
 @dataclass(frozen=True, slots=True)

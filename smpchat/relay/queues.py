@@ -17,9 +17,10 @@ from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import AuthPublicKey, X25519PrivateKey
 from smpchat.protocol import commands
-from smpchat.protocol.commands import BrokerMessage, Command, CommandDecodeError, QueueMode, decode_command
+from smpchat.protocol.commands import BrokerMessage, Command, CommandDecodeError, decode_command
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.messages import QuotaMarker, RcvMessage, seal_message
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.transmission import Transmission, derived_sender_id
 from smpchat.protocol.version import ENCRYPTED_BLOCK
 from smpchat.relay.authorisation import authorised, refusal

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from smpchat.crypto.keys import AuthPublicKey
-from smpchat.protocol.commands import QueueMode
+from smpchat.protocol.queue_mode import QueueMode
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Any
 from smpchat.crypto.keys import AuthPublicKey, auth_key
 from smpchat.encoding.codec import non_empty
 from smpchat.encoding.reader import DecodeError
-from smpchat.protocol.commands import QueueMode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.records import Backlog, Link, NewQueue, Notifier, Queue, StoredMessage
 from smpchat.relay.statistics import StoreCounts, StoreSize

@@ -9,12 +9,14 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 from smpchat.agent import handshake as hs
+from smpchat.agent import handshake_states as states
 from smpchat.agent.errors import UnexpectedEvent
-from smpchat.agent.handshake import Answer, Effect, Event, Role, State, Step, Terms
+from smpchat.agent.handshake import Effect, Event, Step
+from smpchat.agent.handshake_states import Answer, Role, State, Terms
 
 _BOTH = (True, False)
 
-_ADDRESS_FAILURES = (hs.Failure.ADDRESS_GONE, hs.Failure.ADDRESS_UNUSABLE, hs.Failure.ADDRESS_USED)
+_ADDRESS_FAILURES = (states.Failure.ADDRESS_GONE, states.Failure.ADDRESS_UNUSABLE, states.Failure.ADDRESS_USED)
 VARIANTS = tuple(Terms(securable, key) for securable in _BOTH for key in _BOTH)
 
 
@@ -37,7 +39,7 @@ def events() -> list[Event]:
         hs.SendQueueSecured(),
         hs.SendQueueRefused(),
         *(hs.LinkRead(*said) for said in itertools.product(_BOTH, _BOTH)),
-        hs.LinkUnusable(hs.Failure.LINK_DATA),
+        hs.LinkUnusable(states.Failure.LINK_DATA),
         hs.JoinReleased(),
         *(hs.ReceiveQueueCreated(*said) for said in itertools.product(_BOTH, _BOTH, _BOTH)),
         hs.ReceiveQueueSecured(),
@@ -106,9 +108,11 @@ def _table(role: Role) -> str:
     rows: dict[tuple[str, str, str, str], dict[str, None]] = {}
     unchanged: dict[str, dict[str, None]] = {}
     for state, event, after, effects in sorted(transitions(), key=repr):
-        if hs.role(state) is not role or isinstance(event, hs.DeleteRequested):
+        if states.role(state) is not role or isinstance(event, hs.DeleteRequested):
             continue
-        if isinstance(state, hs.Failed | hs.Deleted) or (hs.is_held(state) and not isinstance(event, hs.JoinReleased)):
+        if isinstance(state, states.Failed | states.Deleted) or (
+            states.is_held(state) and not isinstance(event, hs.JoinReleased)
+        ):
             continue
         if after == state and not effects:
             unchanged.setdefault(_name(state), {})[_name(event)] = None
@@ -131,21 +135,21 @@ def _table(role: Role) -> str:
 _ORDER = [
     cls.__name__
     for cls in (
-        hs.Inviting,
-        hs.Invited,
-        hs.Preparing,
-        hs.Requesting,
-        hs.Requested,
-        hs.Answering,
-        hs.ReadingLink,
-        hs.Joining,
-        hs.Confirming,
-        hs.AwaitingHello,
-        hs.SecuringReply,
-        hs.AwaitingReady,
-        hs.Connected,
-        hs.Publishing,
-        hs.Published,
+        states.Inviting,
+        states.Invited,
+        states.Preparing,
+        states.Requesting,
+        states.Requested,
+        states.Answering,
+        states.ReadingLink,
+        states.Joining,
+        states.Confirming,
+        states.AwaitingHello,
+        states.SecuringReply,
+        states.AwaitingReady,
+        states.Connected,
+        states.Publishing,
+        states.Published,
     )
 ]
 
@@ -154,7 +158,7 @@ _TITLES = {Role.OWNER: "owner of a contact address"}
 
 
 def _variant(state: State) -> str:
-    if hs.role(state) is Role.OWNER:
+    if states.role(state) is Role.OWNER:
         return "none"
     if state.terms is None:
         return "short link"

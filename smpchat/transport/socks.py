@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from dataclasses import dataclass, field
 
-from smpchat.encoding.reader import DecodeError
 from smpchat.transport.base import ConnectFailed
+from smpchat.transport.socks_address import SocksProxy
 from smpchat.transport.tcp import describe
 
-_PROXY = re.compile(r"(?:socks5h?://)?(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s\[\]:/@]+)):(?P<port>[0-9]{1,5})/?")
 _PATIENCE = 300.0
 """Seconds; far more than any caller waits, each of which has a limit of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class SocksProxy:
-    """Where a SOCKS5 proxy listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_proxy(text: str) -> SocksProxy:
-    """Reads ``HOST:PORT``, with or without ``socks5://`` before it. Raises `DecodeError`."""
-    match = _PROXY.fullmatch(text.strip())
-    if not match or not 0 < int(match["port"]) < 65536:
-        raise DecodeError("HOST:PORT of a SOCKS5 proxy expected")
-    return SocksProxy(match["v6"] or match["host"], int(match["port"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 
 from smpchat.crypto.keys import Ed25519PrivateKey
-from smpchat.protocol.commands import QueueMode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.relay.queues import QUOTA
 from smpchat.relay.records import NewQueue, StoredMessage
 from smpchat.relay.server import GIVE_BACK_PAGES, GROUP_COMMANDS, KEPT_PAGES

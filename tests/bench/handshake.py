@@ -23,9 +23,9 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from smpchat.agent import handshake
+from smpchat.agent import handshake_states as states
 from smpchat.agent.delivery import Integrity
-from smpchat.agent.handshake import Variant
+from smpchat.agent.handshake_states import Variant
 from smpchat.agent.runner import AgentRunner
 from smpchat.agent.store.connections import Connection
 from smpchat.chat.application import ChatApplication
@@ -107,9 +107,9 @@ class Watched(ChatApplication):
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
         super().state_changed(tx, connection)
-        if handshake.may_send(connection.state):
+        if states.may_send(connection.state):
             self._note("may write")
-        self._note(str(handshake.connection_state(connection.state)))
+        self._note(str(states.connection_state(connection.state)))
 
     def message_received(
         self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity

@@ -27,7 +27,6 @@ from smpchat.protocol.commands import (
     Ok,
     Ping,
     Pong,
-    QueueMode,
     QueueRequest,
     Send,
     Sub,
@@ -35,6 +34,7 @@ from smpchat.protocol.commands import (
     encode_command,
 )
 from smpchat.protocol.messages import RcvMessage, open_message
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.session import ClientHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, decode_transmission, encode_transmission, signed_bytes
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange

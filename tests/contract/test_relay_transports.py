@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from smpchat.crypto.keys import Ed25519PrivateKey
-from smpchat.protocol.commands import Ack, Del, Msg, Ok, QueueMode, Send, SKey, Sub
+from smpchat.protocol.commands import Ack, Del, Msg, Ok, Send, SKey, Sub
 from smpchat.protocol.messages import RcvMessage
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.relay.server import RelayServer
 from smpchat.relay.store import SQLiteStore
 from smpchat.testing.entropy import SeededEntropy

@@ -44,20 +44,7 @@ from smpchat.crypto.kem import KEMAccepted, KEMProposed, KEMProvider
 from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey, X448PrivateKey, X25519PrivateKey, X25519PublicKey
 from smpchat.crypto.ratchet import KEMState, Ratchet, RatchetError, SkippedKeys
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import (
-    Ack,
-    BrokerMessage,
-    Del,
-    Ids,
-    Key,
-    Msg,
-    New,
-    QueueMode,
-    QueueRequest,
-    Send,
-    SKey,
-    Sub,
-)
+from smpchat.protocol.commands import Ack, BrokerMessage, Del, Ids, Key, Msg, New, QueueRequest, Send, SKey, Sub
 from smpchat.protocol.envelope import (
     CONFIRMATION_PADDING,
     MESSAGE_PADDING,
@@ -68,6 +55,7 @@ from smpchat.protocol.envelope import (
     seal_client_message,
 )
 from smpchat.protocol.messages import QuotaMarker, open_message
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.relay import MemoryRelay

@@ -14,7 +14,7 @@ import pytest
 from smpchat.agent import connection as agent
 from smpchat.agent.connection import FAILURE_SENTENCES
 from smpchat.agent.envelope import AgentMessage, ConnInfoReply, ConnInfoSecured
-from smpchat.agent.handshake import ConnectionState, Failure, Terms, Variant
+from smpchat.agent.handshake_states import ConnectionState, Failure, Terms, Variant
 from smpchat.agent.links import InvitationLink, parse_link
 from smpchat.agent.queue import QueueInfo
 from smpchat.agent.receiver import SECOND_PERSON
@@ -23,8 +23,9 @@ from smpchat.client.connect import open_session
 from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey
 from smpchat.encoding.text import to_base64url
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import Key, QueueMode, Send, SKey
+from smpchat.protocol.commands import Key, Send, SKey
 from smpchat.protocol.errors import SMPError
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping
 from smpchat.testing.relay import MemoryRelay

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent import handshake
+from smpchat.agent import handshake_states as states
 from smpchat.agent.connection import Context
-from smpchat.agent.handshake import Variant
+from smpchat.agent.handshake_states import Variant
 from smpchat.agent.store.connections import Connection
 from smpchat.chat.application import ChatApplication
 from smpchat.chat.service import ChatService
@@ -39,7 +39,7 @@ class Writer(ChatApplication):
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
         super().state_changed(tx, connection)
-        if isinstance(connection.state, handshake.Answering) and handshake.may_send(connection.state):
+        if isinstance(connection.state, states.Answering) and states.may_send(connection.state):
             asyncio.get_running_loop().call_soon(lambda: self._service.send("bob", self._text))
 
 

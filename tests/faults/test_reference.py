@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from smpchat.agent import connection as agent
-from smpchat.agent import resync
+from smpchat.agent import resync_states
 from smpchat.agent.envelope import QueueAdd, QueueContinue, QueueKey, QueueUse, RatchetReady, UserMessage
 from smpchat.agent.errors import MessageTooLarge
 from smpchat.agent.queue import QueueAddress, QueueURI
@@ -23,8 +23,9 @@ from smpchat.chat.application import ChatApplication
 from smpchat.chat.service import ChatService
 from smpchat.crypto.kem import KEMProvider
 from smpchat.crypto.keys import X25519PrivateKey
-from smpchat.protocol.commands import QueueMode, Send
+from smpchat.protocol.commands import Send
 from smpchat.protocol.errors import SMPError
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 from smpchat.relay.queues import QUOTA
 from smpchat.testing.entropy import SeededEntropy
@@ -72,7 +73,7 @@ class Meeting:
     def code(self, service: ChatService) -> bytes:
         return ratchets.load(service.database.connection, self.connection_id).associated_data
 
-    def resync_state(self, service: ChatService) -> resync.State:
+    def resync_state(self, service: ChatService) -> resync_states.State:
         return resyncs.load(service.database.connection, self.connection_id)
 
     def codes_told(self) -> int:
@@ -171,7 +172,7 @@ async def moving(folder: Path, plan: CrashPlan) -> None:
 async def _renegotiated(met: Meeting, old_code: bytes, *, lost: int = 0) -> None:
     """Both ends use a new ratchet, and texts go both ways; Alice was told of ``lost`` gaps."""
     await met.peer.until(lambda: bool(met.peer.of(RatchetReady)))
-    await met.alice.until(lambda service: isinstance(met.resync_state(service), resync.InSync))
+    await met.alice.until(lambda service: isinstance(met.resync_state(service), resync_states.InSync))
     await met.peer.say("again")
     await met.alice_read("again")
     await met.alice_says("last")
@@ -189,7 +190,9 @@ async def peer_renegotiates(folder: Path, plan: CrashPlan) -> None:
         met.peer.break_ratchet()
         await met.peer.start_resync()
         await met.alice.until(
-            lambda service: not isinstance(met.resync_state(service), resync.InSync) or bool(met.peer.of(RatchetReady))
+            lambda service: (
+                not isinstance(met.resync_state(service), resync_states.InSync) or bool(met.peer.of(RatchetReady))
+            )
         )
         await met.alice_says("meanwhile")
         await _renegotiated(met, old_code)
@@ -204,11 +207,11 @@ async def alice_renegotiates(folder: Path, plan: CrashPlan) -> None:
         old_code = met.code(met.alice.service)
         met.peer.break_ratchet()
         await met.peer.say("lost")
-        await met.alice.until(lambda service: isinstance(met.resync_state(service), resync.Required))
+        await met.alice.until(lambda service: isinstance(met.resync_state(service), resync_states.Required))
         await met.alice_says("waits")
         await met.alice_idle()
         assert met.alice.service.contact("ref").pending == 1
-        while isinstance(met.resync_state(met.alice.service), resync.Required):
+        while isinstance(met.resync_state(met.alice.service), resync_states.Required):
             await met.alice.do(met.renegotiate)
         await _renegotiated(met, old_code, lost=1)
         assert met.codes_told() == 1
@@ -223,7 +226,7 @@ async def both_renegotiate(folder: Path, plan: CrashPlan) -> None:
         old_code = met.code(met.alice.service)
         met.peer.break_ratchet()
         asked = asyncio.get_running_loop().create_task(met.peer.start_resync())
-        while isinstance(met.resync_state(met.alice.service), resync.InSync):
+        while isinstance(met.resync_state(met.alice.service), resync_states.InSync):
             await met.alice.do(met.renegotiate)
         await met.alice_says("waits")
         await asked

@@ -20,9 +20,7 @@ from smpchat.agent.link_data import (
     connection_request,
     fixed_link_data,
     open_link,
-    read_user_json,
     seal_link,
-    write_user_json,
 )
 from smpchat.agent.links import ConnectionLink, InvitationLink, LinkScheme, format_link, parse_link
 from smpchat.agent.queue import (
@@ -46,6 +44,7 @@ from smpchat.agent.short_links import (
     shorten,
 )
 from smpchat.agent.subscriptions import SubscriptionPlan
+from smpchat.agent.user_data import read_user_json, write_user_json
 from smpchat.crypto.agreement import (
     E2EParams,
     E2EParamsRange,
@@ -58,7 +57,8 @@ from smpchat.crypto.keys import Ed25519PrivateKey
 from smpchat.encoding.codec import Codec
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.zstd import compress
-from smpchat.protocol.commands import Lnk, QueueMode
+from smpchat.protocol.commands import Lnk
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.testing.entropy import SeededEntropy
 from tests.properties import wire
 

@@ -18,6 +18,7 @@ from smpchat.crypto.keys import Ed448PublicKey, Ed25519PublicKey, X448PublicKey,
 from smpchat.protocol import commands as c
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 
 
@@ -41,7 +42,7 @@ hosts = st.one_of(
 )
 ports = st.one_of(st.just(""), st.integers(0, 65535).map(str))
 servers = st.builds(SMPServer, st.lists(hosts, min_size=1, max_size=3).map(tuple), ports, sized(32))
-modes = st.sampled_from([c.QueueMode.MESSAGING, c.QueueMode.CONTACT])
+modes = st.sampled_from([QueueMode.MESSAGING, QueueMode.CONTACT])
 version_ranges = st.lists(st.integers(0, 0xFFFF), min_size=2, max_size=2).map(sorted).map(lambda v: VersionRange(*v))
 
 # -- relay protocol ---------------------------------------------------------------------------------------------------
@@ -49,8 +50,8 @@ version_ranges = st.lists(st.integers(0, 0xFFFF), min_size=2, max_size=2).map(so
 messaging_links = st.builds(c.LinkData, short, large, large)
 contact_links = st.builds(c.LinkData, short, large, large, short)
 queue_requests = st.one_of(
-    st.builds(c.QueueRequest, st.just(c.QueueMode.MESSAGING), st.none() | messaging_links),
-    st.builds(c.QueueRequest, st.just(c.QueueMode.CONTACT), st.none() | contact_links),
+    st.builds(c.QueueRequest, st.just(QueueMode.MESSAGING), st.none() | messaging_links),
+    st.builds(c.QueueRequest, st.just(QueueMode.CONTACT), st.none() | contact_links),
 )
 new = st.builds(
     c.New,
@@ -154,7 +155,7 @@ sender_ids = st.binary(min_size=1, max_size=40)
 queue_uris = st.builds(QueueURI, client_ranges, servers, sender_ids, x25519, modes)
 
 _exact_uris = st.one_of(
-    st.builds(QueueURI, client_ranges, servers, short, x25519, st.just(c.QueueMode.MESSAGING)),
+    st.builds(QueueURI, client_ranges, servers, short, x25519, st.just(QueueMode.MESSAGING)),
     st.builds(QueueURI, st.just(VersionRange(4, 4)), servers, short, x25519, modes),
 )
 """Those whose binary form tells the mode."""

@@ -38,13 +38,17 @@ PURE_AGENT_MODULES = (
     "envelope",
     "errors",
     "handshake",
+    "handshake_states",
     "link_data",
     "links",
     "presets",
     "queue",
+    "resync",
+    "resync_states",
     "retry",
     "short_links",
     "subscriptions",
+    "user_data",
 )
 ENTROPY = ROOT / "crypto" / "entropy.py"
 """The one pure module that may ask the operating system for randomness."""

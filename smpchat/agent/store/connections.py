@@ -6,12 +6,12 @@ import sqlite3
 from dataclasses import dataclass, field
 
 from smpchat.agent.delivery import Chain
-from smpchat.agent.handshake import ConnectionState, State, connection_state
+from smpchat.agent.handshake_states import ConnectionState, State, connection_state
 from smpchat.agent.store.states import state_from_json, state_to_json
 from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.keys import Ed25519PrivateKey, X448PrivateKey, X25519PrivateKey
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
-from smpchat.protocol.commands import QueueMode
+from smpchat.protocol.queue_mode import QueueMode
 
 
 class UnknownConnection(LookupError):

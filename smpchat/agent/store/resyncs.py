@@ -6,14 +6,17 @@ import json
 import sqlite3
 from dataclasses import dataclass, field
 
-from smpchat.agent import resync
+from smpchat.agent import resync_states
 from smpchat.agent.errors import StoreError
 from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.kem import KEMPrivateKey, KEMPublicKey
 from smpchat.crypto.keys import X448PrivateKey
 from smpchat.crypto.ratchet import KEMState
 
-_STATES = {state.__name__: state for state in (resync.InSync, resync.Allowed, resync.Required, resync.Agreed)}
+_STATES = {
+    state.__name__: state
+    for state in (resync_states.InSync, resync_states.Allowed, resync_states.Required, resync_states.Agreed)
+}
 """All but `Started`, which has a field."""
 
 
@@ -25,15 +28,15 @@ class OwnKeys:
     kem: KEMState | None = field(repr=False)
 
 
-def load(tx: sqlite3.Connection, connection_id: int) -> resync.State:
+def load(tx: sqlite3.Connection, connection_id: int) -> resync_states.State:
     """The connection's state; most never had another than in sync."""
     row = tx.execute("SELECT state FROM resyncs WHERE connection_id = ?", (connection_id,)).fetchone()
-    return _from_json(row["state"]) if row else resync.InSync()
+    return _from_json(row["state"]) if row else resync_states.InSync()
 
 
-def save(tx: sqlite3.Connection, connection_id: int, state: resync.State, keys: OwnKeys | None) -> None:
+def save(tx: sqlite3.Connection, connection_id: int, state: resync_states.State, keys: OwnKeys | None) -> None:
     """The state, with our keys as long as the peer's are awaited."""
-    kept = keys if isinstance(state, resync.Started) else None
+    kept = keys if isinstance(state, resync_states.Started) else None
     tx.execute(
         "INSERT OR REPLACE INTO resyncs VALUES (?, ?, ?, ?, ?, ?)",
         (
@@ -69,16 +72,16 @@ def mark_seen(tx: sqlite3.Connection, connection_id: int, keys_hash: bytes) -> N
     tx.execute("INSERT OR IGNORE INTO ratchet_keys_seen VALUES (?, ?)", (connection_id, keys_hash))
 
 
-def _to_json(state: resync.State) -> str:
-    fields = {"own": state.own.hex()} if isinstance(state, resync.Started) else {}
+def _to_json(state: resync_states.State) -> str:
+    fields = {"own": state.own.hex()} if isinstance(state, resync_states.Started) else {}
     return json.dumps({"state": type(state).__name__, **fields})
 
 
-def _from_json(text: str) -> resync.State:
+def _from_json(text: str) -> resync_states.State:
     try:
         fields = json.loads(text)
         name = fields.pop("state")
-        return resync.Started(bytes.fromhex(fields["own"])) if name == "Started" else _STATES[name]()
+        return resync_states.Started(bytes.fromhex(fields["own"])) if name == "Started" else _STATES[name]()
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             "The profile's database holds a re-synchronisation that this version does not know."

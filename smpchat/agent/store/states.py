@@ -9,22 +9,22 @@ import typing
 from enum import StrEnum
 from typing import Any
 
-from smpchat.agent import handshake
+from smpchat.agent import handshake_states as states
 from smpchat.agent.errors import StoreError
 
-_STATES = {cls.__name__: cls for cls in typing.get_args(handshake.State)}
+_STATES = {cls.__name__: cls for cls in typing.get_args(states.State)}
 
 
-def state_to_json(state: handshake.State) -> str:
+def state_to_json(state: states.State) -> str:
     """``{"state": NAME, …fields}``."""
     return json.dumps({"state": type(state).__name__, **dataclasses.asdict(state)})
 
 
-def state_from_json(text: str) -> handshake.State:
+def state_from_json(text: str) -> states.State:
     """The state written by `state_to_json`. Raises `StoreError` for anything else."""
     try:
         fields = json.loads(text)
-        state: handshake.State = _build(_STATES[fields.pop("state")], fields)
+        state: states.State = _build(_STATES[fields.pop("state")], fields)
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError("The profile's database holds a handshake state that this version does not know.") from error
     return state

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from smpchat.agent.handshake import ConnectionState, Failure, Role, Variant
+from smpchat.agent.handshake_states import ConnectionState, Failure, Role, Variant
 from smpchat.agent.short_links import ShortContact, ShortInvitation
 from smpchat.chat import events
 from smpchat.chat.errors import ChatError

@@ -20,7 +20,6 @@ from smpchat.protocol.commands import (
     NSub,
     Ok,
     Ping,
-    QueueMode,
     RFwd,
     RRes,
     Send,
@@ -29,6 +28,7 @@ from smpchat.protocol.commands import (
 )
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.forwarding import Forwarded, open_at_proxy, seal_for_relay
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.transmission import Transmission, encode_transmission
 from smpchat.testing.entropy import SeededEntropy
 from tests.contract.relay.stage import DH, OTHER_KEY, SOME_KEY, UNKNOWN_ID, Kind, Stage, ack, body, on

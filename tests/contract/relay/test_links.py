@@ -5,22 +5,8 @@ from __future__ import annotations
 import pytest
 
 from smpchat.crypto.keys import AuthPrivateKey, Ed448PrivateKey, Ed25519PrivateKey, X25519PrivateKey
-from smpchat.protocol.commands import (
-    Del,
-    Key,
-    LDel,
-    LGet,
-    LinkData,
-    LKey,
-    Lnk,
-    LSet,
-    New,
-    Ok,
-    QueueMode,
-    QueueRequest,
-    Send,
-    SKey,
-)
+from smpchat.protocol.commands import Del, Key, LDel, LGet, LinkData, LKey, Lnk, LSet, New, Ok, QueueRequest, Send, SKey
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.transmission import derived_sender_id
 from smpchat.relay.server import Limits
 from smpchat.testing.entropy import SeededEntropy

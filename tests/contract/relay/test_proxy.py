@@ -22,12 +22,12 @@ from smpchat.protocol.commands import (
     PKey,
     PRes,
     Prxy,
-    QueueMode,
     Send,
     SKey,
     Sub,
 )
 from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.session import open_signed_key
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay.destinations import DestinationRefused, Destinations

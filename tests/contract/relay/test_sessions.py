@@ -8,7 +8,8 @@ import pytest
 
 from smpchat.crypto.keys import X25519PublicKey
 from smpchat.protocol.block import pad_block, unpad_block
-from smpchat.protocol.commands import End, Ids, Ok, Ping, Pong, QueueMode, Send, SKey, Sok, Sub
+from smpchat.protocol.commands import End, Ids, Ok, Ping, Pong, Send, SKey, Sok, Sub
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.session import ClientHello
 from smpchat.protocol.transmission import Transmission
 from smpchat.relay.server import RelayServer

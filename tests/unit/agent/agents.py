@@ -11,7 +11,7 @@ from smpchat.agent import connection, outbox, receiver
 from smpchat.agent.context import Context
 from smpchat.agent.delivery import Integrity
 from smpchat.agent.errors import EnvelopeRefused
-from smpchat.agent.handshake import Terms
+from smpchat.agent.handshake_states import Terms
 from smpchat.agent.links import InvitationLink, parse_link
 from smpchat.agent.outbox import Verdict
 from smpchat.agent.receiver import Received
@@ -25,9 +25,10 @@ from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.crypto.kem import KEMProvider
 from smpchat.crypto.keys import X25519PrivateKey
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import BrokerMessage, Ids, LGet, LKey, Lnk, New, QueueMode, Send
+from smpchat.protocol.commands import BrokerMessage, Ids, LGet, LKey, Lnk, New, Send
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.messages import QuotaMarker, RcvMessage, seal_message
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SMP_VERSIONS
 from smpchat.testing.entropy import SeededEntropy
 

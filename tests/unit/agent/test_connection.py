@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent import connection, contact_address, handshake, linking
+from smpchat.agent import connection, contact_address, linking
+from smpchat.agent import handshake_states as states
 from smpchat.agent.envelope import UserMessage
 from smpchat.agent.errors import AgentError, IncompatibleVersion, LinkJoinedError, OwnLinkError
-from smpchat.agent.resync import Required
+from smpchat.agent.resync_states import Required
 from smpchat.agent.store import addresses, connections, kem_spares, outgoing, ratchets, resyncs
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.outgoing import Kind
@@ -89,7 +90,7 @@ class TestJoining:
         assert connection.max_body(alice.tx, alice.id) == 13_380, "until the answer comes it might be wanted"
         exchange(bob, alice)
         for agent in (alice, bob):
-            assert isinstance(agent.connection.state, handshake.Connected)
+            assert isinstance(agent.connection.state, states.Connected)
             assert connection.max_body(agent.tx, agent.id) == 15_602
             assert not connection.pq_active(agent.tx, agent.id)
         assert kem.generated == 0
@@ -118,7 +119,7 @@ class TestWaiting:
     def test_nothing_is_taken_for_a_connection_that_is_over(self, tmp_path: Path, state: str) -> None:
         _, bob = connected(tmp_path)
         if state == "failed":
-            failed = handshake.Failed(handshake.Role.JOINER, INSTANT, handshake.Failure.LINK_USED)
+            failed = states.Failed(states.Role.JOINER, INSTANT, states.Failure.LINK_USED)
             bob.do(lambda tx, _: connections.save_state(tx, bob.id, failed, 0))
         else:
             bob.do(lambda tx, context: connection.delete(tx, context, bob.id))

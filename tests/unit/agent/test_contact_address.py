@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent import contact_address, handshake, outbox, requesting
+from smpchat.agent import contact_address, outbox, requesting
+from smpchat.agent import handshake_states as states
 from smpchat.agent.contact_address import MAX_REQUESTS, TOO_MANY_REQUESTS
 from smpchat.agent.envelope import (
     AgentEnvelope,
@@ -25,7 +26,7 @@ from smpchat.agent.store import addresses, connections, outgoing
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.outgoing import Kind
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
-from smpchat.protocol.commands import Ids, LinkData, Lnk, LSet, New, QueueMode, QueueRequest
+from smpchat.protocol.commands import Ids, LinkData, Lnk, LSet, New, QueueRequest
 from smpchat.protocol.envelope import (
     CONFIRMATION_PADDING,
     ClientMessage,
@@ -35,6 +36,7 @@ from smpchat.protocol.envelope import (
     seal_client_message,
 )
 from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.testing.entropy import SeededEntropy
 from tests.unit.agent.agents import NOW, RELAY, STANDARD, Agent, exchange
 
@@ -109,7 +111,7 @@ class TestLinks:
         assert opened.user_data == DATA
         assert full_link(alice).queues[0].mode is QueueMode.CONTACT
         assert alice.queue.snd_id == full_link(alice).queues[0].sender_id == data.sender_id
-        assert isinstance(alice.connection.state, handshake.Published)
+        assert isinstance(alice.connection.state, states.Published)
 
     @pytest.mark.parametrize(
         ("version", "queue"), [(14, QueueRequest(QueueMode.CONTACT)), (9, QueueRequest(QueueMode.CONTACT)), (8, None)]
@@ -248,8 +250,8 @@ class TestRequests:
         with alice.database.transaction() as tx:
             address, alice.id = alice.id, contact_address.accept(tx, alice.context, request)
         exchange(alice, bob)
-        for agent, role in ((alice, handshake.Role.JOINER), (bob, handshake.Role.INITIATOR)):
-            assert isinstance(agent.connection.state, handshake.Connected)
+        for agent, role in ((alice, states.Role.JOINER), (bob, states.Role.INITIATOR)):
+            assert isinstance(agent.connection.state, states.Connected)
             assert (agent.connection.state.role, agent.connection.state.terms.variant) == (role, "instant")
         assert requests_of(alice) == []
         alice.id = address
@@ -266,7 +268,7 @@ class TestRequests:
         assert isinstance(connection_id, int)
         alice.id = connection_id
         exchange(alice, bob)
-        assert isinstance(bob.connection.state, handshake.Connected)
+        assert isinstance(bob.connection.state, states.Connected)
 
     def test_a_rejected_request_leaves_nothing_and_sends_nothing(self, tmp_path: Path) -> None:
         alice = owner(tmp_path)

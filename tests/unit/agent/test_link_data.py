@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,7 +7,6 @@ import pytest
 
 from smpchat.agent.errors import LinkDataError, LinkError
 from smpchat.agent.link_data import (
-    COMPRESS_ABOVE,
     FIXED_PADDING,
     USER_PADDING,
     ConnLinkData,
@@ -25,13 +23,11 @@ from smpchat.agent.link_data import (
     link_key_of,
     open_blob,
     open_link,
-    read_user_json,
     seal_blob,
     seal_link,
     seal_user_data,
     sender_id_for,
     signed,
-    write_user_json,
 )
 from smpchat.agent.links import ConnectionLink, ContactLink, InvitationLink
 from smpchat.agent.queue import QueueURI
@@ -41,9 +37,9 @@ from smpchat.crypto.kem import KEMAccepted, KEMCiphertext, KEMPublicKey
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
 from smpchat.encoding.codec import short_bytes
 from smpchat.encoding.reader import DecodeError, EncodeError
-from smpchat.encoding.zstd import MAX_DECOMPRESSED, compress
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import Lnk, QueueMode
+from smpchat.protocol.commands import Lnk
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 from smpchat.testing.entropy import SeededEntropy
 
@@ -296,44 +292,3 @@ class TestForms:
 
     def test_blob_round_trip(self) -> None:
         assert open_blob(bytes(32), seal_blob(bytes(32), bytes(24), b"content", 64)) == b"content"
-
-
-class TestUserJSON:
-    def test_small(self) -> None:
-        value = {"profile": {"displayName": "é"}}
-        data = write_user_json(value)
-        assert data == '{"profile":{"displayName":"é"}}'.encode()
-        assert read_user_json(data) == value
-
-    def test_compressed_only_above_the_limit(self) -> None:
-        frame = len(b'{"a":""}')
-        longest = write_user_json({"a": "x" * (COMPRESS_ABOVE - frame)})
-        assert len(longest) == COMPRESS_ABOVE
-        value = {"a": "x" * (COMPRESS_ABOVE - frame + 1)}
-        data = write_user_json(value)
-        assert data[:5] == b"X\x28\xb5\x2f\xfd"
-        assert read_user_json(data) == value
-
-    def test_too_much(self) -> None:
-        with pytest.raises(EncodeError):
-            write_user_json({"a": "x" * MAX_DECOMPRESSED})
-
-    @pytest.mark.parametrize(
-        "data",
-        [
-            b"",
-            b"text",
-            b"[]",
-            b'"x"',
-            b"{",
-            b"\xff",
-            b"X",
-            b"Xx",
-            b"X" + compress(b"[]"),
-            b"X" + compress(b"\xff"),
-            b"[" * 60_000,
-            json.dumps({"a": 1}).encode("utf-16"),
-        ],
-    )
-    def test_anything_else_is_ignored(self, data: bytes) -> None:
-        assert read_user_json(data) is None

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from smpchat.agent import connection, handshake, linking, outbox
+from smpchat.agent import handshake_states as states
 from smpchat.agent.envelope import AGENT_VERSIONS, UserMessage
 from smpchat.agent.errors import LinkError, LinkJoinedError, MissingRecord, OwnLinkError
-from smpchat.agent.handshake import Failed, Failure, Role
+from smpchat.agent.handshake_states import Failed, Failure, Role
 from smpchat.agent.link_data import open_link, seal_link, sender_id_for
 from smpchat.agent.links import InvitationLink, parse_link
 from smpchat.agent.outbox import Verdict
@@ -23,14 +24,15 @@ from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.kem import KEMProposed
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import Ids, LKey, Lnk, New, Ok, QueueMode, SKey
+from smpchat.protocol.commands import Ids, LKey, Lnk, New, Ok, SKey
 from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.kem import HashKEM
 from tests.unit.agent.agents import INSTANT, RELAY, STANDARD, Agent, exchange
 
-THREE_STEP = handshake.Terms(sender_securable=False, reply_key=True)
+THREE_STEP = states.Terms(sender_securable=False, reply_key=True)
 
 
 def pair(folder: Path, *, kem: bool = False) -> tuple[Agent, Agent]:
@@ -125,9 +127,7 @@ class TestMaking:
         assert links.kem(alice.tx, alice.id) is None, "nobody is offered it"
 
     @pytest.mark.parametrize("terms", [THREE_STEP, STANDARD], ids=lambda terms: terms.variant)
-    def test_so_have_handshakes_in_which_the_joiner_secures_nothing(
-        self, tmp_path: Path, terms: handshake.Terms
-    ) -> None:
+    def test_so_have_handshakes_in_which_the_joiner_secures_nothing(self, tmp_path: Path, terms: states.Terms) -> None:
         kem = HashKEM()
         alice = Agent("alice", tmp_path, kem)
         assert alice.invite(terms)
@@ -211,7 +211,7 @@ class TestPostQuantum:
         bob.join_short_link_of(alice)
         exchange(bob, alice)
         for agent in (alice, bob):
-            assert isinstance(agent.connection.state, handshake.Connected)
+            assert isinstance(agent.connection.state, states.Connected)
             assert not connection.pq_active(agent.tx, agent.id)
 
     def test_texts_taken_before_the_link_was_read_still_fit(self, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ class TestReading:
         bob.join_short_link_of(alice)
         exchange(bob, alice)
         for agent, role in ((alice, Role.INITIATOR), (bob, Role.JOINER)):
-            assert agent.connection.state == handshake.Connected(role, INSTANT, handshake.Answer.SECURED)
+            assert agent.connection.state == states.Connected(role, INSTANT, states.Answer.SECURED)
         assert bob.application.all("link info") == [b'{"link":true}']
         assert bob.connection.link == alice.connection.link
 
@@ -276,16 +276,16 @@ class TestReading:
             alice, bob = pair(tmp_path / first)
             bob.join_short_link_of(alice)
             bob.carry_out(stop_at=frozenset({Kind.READ_LINK, Kind.CREATE} - {first}))
-            assert not isinstance(bob.connection.state, handshake.Confirming)
+            assert not isinstance(bob.connection.state, states.Confirming)
             exchange(bob, alice)
-            assert isinstance(bob.connection.state, handshake.Connected)
+            assert isinstance(bob.connection.state, states.Connected)
 
     def test_a_held_join_keeps_the_confirmation_until_it_is_released(self, tmp_path: Path) -> None:
         alice, bob = pair(tmp_path)
         bob.join_short_link_of(alice, held=True)
         bob.do(lambda tx, context: connection.submit(tx, context, bob.id, UserMessage(b"text")))
         assert bob.carry_out() == [] and outgoing.is_empty(bob.tx, bob.id)
-        assert handshake.is_held(bob.connection.state)
+        assert states.is_held(bob.connection.state)
         bob.do(lambda tx, context: connection.apply(tx, context, bob.id, handshake.JoinReleased()))
         exchange(bob, alice)
         assert [what[0] for what in alice.messages if isinstance(what, tuple)] == [b"text"]
@@ -369,7 +369,7 @@ class TestRefusing:
         assert failed(bob) == Failed(Role.JOINER, None, Failure.LINK_USED_OR_JOINED)
         sentence = connection.failure_sentence(failed(bob))
         assert "You have used full links at its relay" in sentence and "compare security codes" in sentence
-        assert isinstance(connections.load(bob.tx, in_full).state, handshake.AwaitingHello)
+        assert isinstance(connections.load(bob.tx, in_full).state, states.AwaitingHello)
 
     @pytest.mark.parametrize("before", ["short", "three-step", "failed", "requested", "made", "elsewhere"])
     def test_it_is_not_where_no_full_link_can_have_been_this_one(self, tmp_path: Path, before: str) -> None:
@@ -412,7 +412,7 @@ class TestRefusing:
         bob.carry_out(stop_at=frozenset({Kind.READ_LINK}))
         bob.do(lambda tx, context: connection.delete(tx, context, bob.id))
         bob.do(lambda tx, context: outbox.accepted(tx, context, item, b"", alice.lnk))
-        assert isinstance(bob.connection.state, handshake.Deleted)
+        assert isinstance(bob.connection.state, states.Deleted)
         assert [item.kind for item in bob.next()] == [Kind.DELETE]
 
 
@@ -436,7 +436,7 @@ def test_whatever_stands_beside_the_request_the_connection_goes_on(tmp_path: Pat
     bob.join(format_short_link(link))
     assert len(bob.carry_out()) == 1
     assert bob.application.all("link info") == [user_data]
-    assert isinstance(bob.connection.state, handshake.AwaitingHello)
+    assert isinstance(bob.connection.state, states.AwaitingHello)
     assert bob.connection.state.terms.variant == "sender-secured"
 
 
@@ -476,7 +476,7 @@ class TestRecognising:
         read(bob, alice.lnk)
         lost = connections.load(bob.tx, by_full)
         assert isinstance(lost.state, Failed) and lost.state.reason is Failure.LINK_USED and lost.link is None
-        assert isinstance(bob.connection.state, handshake.Joining)
+        assert isinstance(bob.connection.state, states.Joining)
         assert bob.connection.link == alice.connection.link
 
     def test_another_relay_may_use_the_same_id(self, tmp_path: Path) -> None:

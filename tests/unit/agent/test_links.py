@@ -20,7 +20,7 @@ from smpchat.crypto.agreement import E2EParamsRange, E2EVersions
 from smpchat.crypto.keys import Ed25519PublicKey, X448PublicKey, X25519PublicKey
 from smpchat.encoding.text import percent_encode
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import QueueMode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 
 # agent-wire 2.4

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent import connection, handshake, outbox
+from smpchat.agent import connection, outbox
+from smpchat.agent import handshake_states as states
 from smpchat.agent.envelope import UserMessage
 from smpchat.agent.errors import MissingRecord
-from smpchat.agent.handshake import Failure
+from smpchat.agent.handshake_states import Failure
 from smpchat.agent.outbox import Verdict
 from smpchat.agent.store import connections, outgoing
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
@@ -71,16 +72,14 @@ class TestAnswers:
         bob.join(alice.invite())
         bob.carry_out(stop_at=frozenset({Kind.CONFIRMATION}))
         assert bob.refuse(ErrorCode.QUOTA) is Verdict.FULL
-        assert isinstance(bob.connection.state, handshake.Confirming)
+        assert isinstance(bob.connection.state, states.Confirming)
 
     def test_auth_on_a_signed_first_send_is_final(self, tmp_path: Path) -> None:
         alice, bob = Agent("alice", tmp_path), Agent("bob", tmp_path)
         bob.join(alice.invite())
         bob.carry_out(stop_at=frozenset({Kind.CONFIRMATION}))
         assert bob.refuse() is Verdict.DONE
-        assert bob.connection.state == handshake.Failed(
-            handshake.Role.JOINER, bob.connection.state.terms, Failure.LINK_USED
-        )
+        assert bob.connection.state == states.Failed(states.Role.JOINER, bob.connection.state.terms, Failure.LINK_USED)
 
     def test_auth_on_an_unsigned_one_is_asked_again_signed(self, tmp_path: Path) -> None:
         alice, bob = Agent("alice", tmp_path), Agent("bob", tmp_path)
@@ -92,7 +91,7 @@ class TestAnswers:
         [again] = bob.next()
         assert again.signed and outbox.request(bob.tx, again).command == body, "the same bytes"
         assert bob.refuse() is Verdict.DONE
-        assert isinstance(bob.connection.state, handshake.Failed)
+        assert isinstance(bob.connection.state, states.Failed)
 
     def test_auth_on_the_hello_message_is_final(self, tmp_path: Path) -> None:
         """Without it the connection would be ready for ever, and its texts pending."""
@@ -107,7 +106,7 @@ class TestAnswers:
         assert [item.kind for item in bob.next()] == [Kind.READY]
         assert bob.refuse() is Verdict.DONE
         state = bob.connection.state
-        assert isinstance(state, handshake.Failed) and state.reason is Failure.LINK_USED
+        assert isinstance(state, states.Failed) and state.reason is Failure.LINK_USED
         assert failed(bob) == [5]
 
     def test_a_hello_from_the_peer_proves_that_it_has_the_confirmation(self, tmp_path: Path) -> None:
@@ -121,7 +120,7 @@ class TestAnswers:
         alice.receive(command.body)  # the relay has it, but its answer was lost
         [hello] = alice.carry_out()
         bob.receive(hello)
-        assert isinstance(bob.connection.state, handshake.Connected)
+        assert isinstance(bob.connection.state, states.Connected)
         assert [item.kind for item in bob.next()] == [Kind.MESSAGE]
         exchange(bob, alice)
         assert bob.application.all("delivered") == [1]

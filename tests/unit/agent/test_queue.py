@@ -19,7 +19,7 @@ from smpchat.agent.queue import (
 from smpchat.crypto.keys import X25519PublicKey, key_to_text
 from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import QueueMode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 
 SERVER = SMPServer(("smp.example.org",), "5223", b"\xaa" * 32)

@@ -23,7 +23,7 @@ from smpchat.agent.envelope import (
     agent_envelope,
 )
 from smpchat.agent.errors import EnvelopeRefused
-from smpchat.agent.handshake import Answer, Connected, Role, Terms
+from smpchat.agent.handshake_states import Answer, Connected, Role, Terms
 from smpchat.agent.queue import QueueAddress, QueueInfo
 from smpchat.agent.receiver import SECOND_PERSON
 from smpchat.agent.sending import required_send_queue
@@ -31,7 +31,6 @@ from smpchat.agent.store import connections, outgoing, ratchets
 from smpchat.agent.store.outgoing import Kind
 from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
-from smpchat.protocol.commands import QueueMode
 from smpchat.protocol.envelope import (
     CONFIRMATION_PADDING,
     MESSAGE_PADDING,
@@ -43,6 +42,7 @@ from smpchat.protocol.envelope import (
     open_client_message,
     seal_client_message,
 )
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.testing.entropy import SeededEntropy
 from tests.unit.agent.agents import INSTANT, RELAY, STANDARD, Agent, connected, exchange
 

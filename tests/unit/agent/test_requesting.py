@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from smpchat.agent import connection, handshake, outbox, requesting
+from smpchat.agent import handshake_states as states
 from smpchat.agent.envelope import InvitationEnvelope, UserMessage, agent_envelope
 from smpchat.agent.errors import LinkError, LinkJoinedError, MissingRecord
-from smpchat.agent.handshake import Failure
+from smpchat.agent.handshake_states import Failure
 from smpchat.agent.link_data import ContactLinkData, contact_keys, seal_link, seal_user_data
 from smpchat.agent.links import ContactLink, InvitationLink, parse_link
 from smpchat.agent.outbox import Verdict
@@ -19,9 +20,10 @@ from smpchat.agent.store import connections, outgoing, sent_requests
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
 from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import BrokerMessage, Ids, LGet, Lnk, Ok, QueueMode, Send
+from smpchat.protocol.commands import BrokerMessage, Ids, LGet, Lnk, Ok, Send
 from smpchat.protocol.envelope import CONFIRMATION_PADDING, PHEmpty, client_msg_envelope, open_client_message
 from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.queue_mode import QueueMode
 from tests.unit.agent.agents import RELAY, Agent, exchange
 from tests.unit.agent.test_contact_address import (
     DATA,
@@ -57,7 +59,7 @@ def accepted(agent: Agent) -> int:
 
 def reason(agent: Agent) -> Failure:
     state = agent.connection.state
-    assert isinstance(state, handshake.Failed)
+    assert isinstance(state, states.Failed)
     return state.reason
 
 
@@ -92,7 +94,7 @@ class TestRequest:
         alice, bob = owner(tmp_path), Agent("bob", tmp_path)
         request_of(bob, full_link(alice))
         assert bob.application.all("state") == ["Requesting", "Requested"]
-        assert not handshake.may_send(bob.connection.state)
+        assert not states.may_send(bob.connection.state)
 
     def test_texts_wait_until_the_owner_has_answered(self, tmp_path: Path) -> None:
         alice, bob = owner(tmp_path, auto_accept=True), Agent("bob", tmp_path)
@@ -118,11 +120,11 @@ class TestRequest:
         for body in alice.carry_out():
             bob.receive(body)
         assert bob.application.all("sent") == [1]
-        assert isinstance(bob.connection.state, handshake.Answering)
+        assert isinstance(bob.connection.state, states.Answering)
         assert Kind.REQUEST not in [waiting.kind for waiting in bob.next()]
         bob.do(lambda tx, context: outbox.accepted(tx, context, item, b""))  # OK after all
         exchange(alice, bob)
-        assert isinstance(bob.connection.state, handshake.Connected)
+        assert isinstance(bob.connection.state, states.Connected)
         assert bob.application.all("sent") == [1]
 
     def test_a_deleted_address_fails_the_request_and_its_texts(self, tmp_path: Path) -> None:
@@ -139,7 +141,7 @@ class TestRequest:
         ask(bob, full_link(alice))
         bob.carry_out(stop_at=frozenset({Kind.REQUEST}))
         assert bob.refuse(ErrorCode.QUOTA) is Verdict.FULL
-        assert isinstance(bob.connection.state, handshake.Requesting)
+        assert isinstance(bob.connection.state, states.Requesting)
 
     def test_it_cannot_be_deleted_for_the_owner(self, tmp_path: Path) -> None:
         """A farewell needs a ratchet: the queue goes, and nothing is sent."""
@@ -160,7 +162,7 @@ class TestRequest:
         server = SMPServer(("some-relay.example.org", *(f"{n}{onion}" for n in range(4))), "5223", bytes(32))
         creation = outbox.prepare_creation(bob.tx, bob.context, item, server, 18)
         bob.do(lambda tx, context: outbox.created(tx, context, item, creation, server, 18, ids(), keyed=False))
-        assert isinstance(bob.connection.state, handshake.Requesting)
+        assert isinstance(bob.connection.state, states.Requesting)
 
 
 def ids() -> Ids:
@@ -214,7 +216,7 @@ class TestShortLink:
         [_, item] = bob.next()
         with bob.database.transaction() as tx:
             assert outbox.refused(tx, bob.context, item, ErrorCode.INTERNAL, b"") is Verdict.RETRY
-        assert isinstance(bob.connection.state, handshake.Preparing)
+        assert isinstance(bob.connection.state, states.Preparing)
 
     @pytest.mark.parametrize("what", ["nothing", "ok", "noise", "other queue", "invitation", "indirect", "group"])
     def test_what_is_not_behind_an_address_fails_it(self, tmp_path: Path, what: str) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent import connection, resync
+from smpchat.agent import connection, resync, resync_states
 from smpchat.agent.delivery import Integrity
 from smpchat.agent.envelope import RatchetKeyEnvelope, UserMessage
 from smpchat.agent.errors import AgentError, EnvelopeRefused, UnexpectedEvent
 from smpchat.agent.receiver import BROKEN_CHAIN
 from smpchat.agent.renegotiation import NOTICES
-from smpchat.agent.resync import Agreed, Allowed, InSync, Notice, Required, Started, Tell, step
+from smpchat.agent.resync import Notice, Tell, step
+from smpchat.agent.resync_states import Agreed, Allowed, InSync, Required, Started
 from smpchat.agent.sealing import seal_envelope
 from smpchat.agent.sending import required_send_queue
 from smpchat.agent.store import ratchets, resyncs
@@ -43,20 +44,20 @@ class TestMachine:
         ],
     )
     def test_the_user_is_told_once(
-        self, state: resync.State, required: bool, after: resync.State, effects: tuple[resync.Effect, ...]
+        self, state: resync_states.State, required: bool, after: resync_states.State, effects: tuple[resync.Effect, ...]
     ) -> None:
         assert step(state, resync.MessageFailed(required)) == (after, effects)
 
     @pytest.mark.parametrize("state", [Allowed(), Required(), Agreed()])
-    def test_a_message_that_opens_ends_it(self, state: resync.State) -> None:
+    def test_a_message_that_opens_ends_it(self, state: resync_states.State) -> None:
         assert step(state, resync.MessageOpened()) == (InSync(), (resync.Release(),))
 
     @pytest.mark.parametrize("state", [InSync(), Started(SMALL)])
-    def test_a_message_that_opens_changes_nothing_else(self, state: resync.State) -> None:
+    def test_a_message_that_opens_changes_nothing_else(self, state: resync_states.State) -> None:
         assert step(state, resync.MessageOpened()) == (state, ())
 
     @pytest.mark.parametrize("state", [InSync(), Allowed(), Required(), Agreed()])
-    def test_the_user_may_ask(self, state: resync.State) -> None:
+    def test_the_user_may_ask(self, state: resync_states.State) -> None:
         assert step(state, resync.Requested(SMALL)) == (Started(SMALL), (resync.SendKeys(),))
 
     def test_the_user_may_not_ask_twice(self) -> None:
@@ -69,7 +70,7 @@ class TestMachine:
         assert step(Started(LARGE), resync.KeysReceived(SMALL, b"")) == (Agreed(), effects)
 
     @pytest.mark.parametrize("state", [InSync(), Allowed(), Required(), Agreed()])
-    def test_a_peer_that_asks_is_answered(self, state: resync.State) -> None:
+    def test_a_peer_that_asks_is_answered(self, state: resync_states.State) -> None:
         effects = (resync.SendKeys(), resync.StartSending(), resync.SendReady(), CODE)
         assert step(state, resync.KeysReceived(SMALL, LARGE)) == (Agreed(), effects)
         assert step(state, resync.KeysReceived(LARGE, SMALL))[1] == (resync.SendKeys(), resync.StartReceiving(), CODE)
@@ -83,7 +84,7 @@ class TestMachine:
         assert step(InSync(), resync.ReadyReceived(False)) == (InSync(), ())
 
     def test_texts_wait_while_they_could_not_be_read(self) -> None:
-        assert [resync.holds_texts(s) for s in (InSync(), Allowed(), Required(), Started(b""), Agreed())] == [
+        assert [resync_states.holds_texts(s) for s in (InSync(), Allowed(), Required(), Started(b""), Agreed())] == [
             False,
             False,
             True,
@@ -94,7 +95,7 @@ class TestMachine:
 
 class TestStore:
     @pytest.mark.parametrize("state", [InSync(), Allowed(), Required(), Started(SMALL), Agreed()])
-    def test_states_survive(self, tmp_path: Path, state: resync.State) -> None:
+    def test_states_survive(self, tmp_path: Path, state: resync_states.State) -> None:
         alice, _ = connected(tmp_path)
         keys = OwnKeys(X3DHKeys.generate(SeededEntropy("keys")), KEMState.propose(HashKEM()))
         alice.do(lambda tx, _: resyncs.save(tx, alice.id, state, keys))

@@ -30,9 +30,9 @@ from smpchat.agent.store.rotations import Stage
 from smpchat.crypto import ratchet
 from smpchat.crypto.keys import X25519PrivateKey
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import QueueMode
 from smpchat.protocol.envelope import client_msg_envelope, open_client_message
 from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 from smpchat.testing.entropy import SeededEntropy
 from tests.unit.agent.agents import RELAY, Agent, connected

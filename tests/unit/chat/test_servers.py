@@ -19,7 +19,7 @@ from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping
 from smpchat.testing.relay import MemoryRelay
-from smpchat.transport.socks import SocksProxy
+from smpchat.transport.socks_address import SocksProxy
 from tests.faults.people import START, Person
 
 WEBSOCKET = Route(Transport.WEBSOCKET, 8443)

@@ -16,7 +16,7 @@ from smpchat.protocol.errors import IdentityError
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.transport import tls, websocket
 from smpchat.transport.base import BLOCK_SIZE, BlockConnection, ConnectFailed, Listener
-from smpchat.transport.socks import SocksProxy
+from smpchat.transport.socks_address import SocksProxy
 from smpchat.transport.websocket import WebSocketConnection
 from tests.unit.transport.socks_server import a_socks_server
 from tests.unit.transport.support import an_identity

@@ -24,7 +24,6 @@ from smpchat.protocol.commands import (
     NtfRequest,
     Ok,
     Ping,
-    QueueMode,
     QueueRequest,
     RKey,
     Send,
@@ -37,6 +36,7 @@ from smpchat.protocol.commands import (
     encode_command,
 )
 from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.queue_mode import QueueMode
 from tests.unit.protocol.numbers import SIGNER, A, B
 
 KEY, DH = SIGNER.public(), A.public()

@@ -24,13 +24,13 @@ from smpchat.protocol.commands import (
     New,
     Ping,
     Pong,
-    QueueMode,
     QueueRequest,
     decode_broker,
     encode_command,
 )
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.messages import QuotaMarker, RcvMessage, open_message
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.session import ClientHello, ServerHello, SMPSession, open_signed_key
 from smpchat.protocol.transmission import (
     Transmission,

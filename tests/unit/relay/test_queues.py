@@ -27,7 +27,6 @@ from smpchat.protocol.commands import (
     Ok,
     PFwd,
     Prxy,
-    QueueMode,
     QueueRequest,
     Send,
     SKey,
@@ -36,6 +35,7 @@ from smpchat.protocol.commands import (
     encode_command,
 )
 from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.transmission import Transmission, authorise, signed_bytes
 from smpchat.relay import notifications, queues
 from smpchat.relay.authorisation import authorised

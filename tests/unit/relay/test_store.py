@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from smpchat.crypto.keys import Ed25519PrivateKey
-from smpchat.protocol.commands import QueueMode
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.records import Link, NewQueue, Notifier, Queue, StoredMessage
 from smpchat.relay.store import SCHEMA_VERSION, SQLiteStore

@@ -64,7 +64,7 @@ from smpchat.crypto.box import NONCE_SIZE
 from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey, X25519PrivateKey, X25519PublicKey
 from smpchat.encoding.codec import Codec, short_bytes
 from smpchat.protocol.address import SMPServer, parse_server
-from smpchat.protocol.commands import Lnk, QueueMode
+from smpchat.protocol.commands import Lnk
 from smpchat.protocol.envelope import (
     CONFIRMATION_PADDING,
     MESSAGE_PADDING,
@@ -73,6 +73,7 @@ from smpchat.protocol.envelope import (
     client_message,
     client_msg_envelope,
 )
+from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 from tests.vectors.check import Check, Document, Mismatch, equals, hexadecimal, same
 from tests.vectors.formats import x3dh

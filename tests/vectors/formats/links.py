@@ -9,7 +9,7 @@ from functools import partial
 from smpchat.agent.link_data import connection_request
 from smpchat.agent.links import ConnectionLink, InvitationLink, LinkScheme, format_link, parse_link
 from smpchat.agent.short_links import ShortContact, ShortInvitation, ShortLink, format_short_link, short_link
-from smpchat.protocol.commands import QueueMode
+from smpchat.protocol.queue_mode import QueueMode
 from tests.vectors.check import Check, Document, Mismatch, same
 from tests.vectors.documents import LinkText
 

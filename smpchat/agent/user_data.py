@@ -1,0 +1,32 @@
+"""What the maker of a short link says about itself behind it, as apps write it (agent-wire 2.9)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from smpchat.encoding.json_text import parse_json
+from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.zstd import compress, decompress
+
+COMPRESS_ABOVE = 10_240
+"""JSON of more bytes than this is compressed (agent-wire 2.9)."""
+
+
+def write_user_json(value: dict[str, Any]) -> bytes:
+    """User data as apps write it: JSON, and above 10,240 bytes ``X`` and a zstd frame.
+
+    Raises:
+        EncodeError: More JSON than peers take.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return text if len(text) <= COMPRESS_ABOVE else b"X" + compress(text)
+
+
+def read_user_json(user_data: bytes) -> dict[str, Any] | None:
+    """The JSON object in user data, or None for anything else: then one connects without it (agent-wire 2.9)."""
+    try:
+        value = parse_json(decompress(user_data[1:]) if user_data.startswith(b"X") else user_data)
+    except DecodeError:
+        return None
+    return value if isinstance(value, dict) else None

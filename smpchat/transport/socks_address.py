@@ -1,0 +1,29 @@
+"""Where a SOCKS5 proxy is: the address that people give, apart from what connects through it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from smpchat.encoding.reader import DecodeError
+
+_PROXY = re.compile(r"(?:socks5h?://)?(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s\[\]:/@]+)):(?P<port>[0-9]{1,5})/?")
+
+
+@dataclass(frozen=True, slots=True)
+class SocksProxy:
+    """Where a SOCKS5 proxy listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_proxy(text: str) -> SocksProxy:
+    """Reads ``HOST:PORT``, with or without ``socks5://`` before it. Raises `DecodeError`."""
+    match = _PROXY.fullmatch(text.strip())
+    if not match or not 0 < int(match["port"]) < 65536:
+        raise DecodeError("HOST:PORT of a SOCKS5 proxy expected")
+    return SocksProxy(match["v6"] or match["host"], int(match["port"]))
