@@ -35,14 +35,15 @@ from typing import Literal, Self, TypeVar
 
 from smpchat.agent.errors import AgentError
 from smpchat.agent.handshake_states import ConnectionState, Variant
+from smpchat.chat.address import AddressView, RequestView
 from smpchat.chat.changes import SentChange
 from smpchat.chat.embedded import EmbeddedRelay
 from smpchat.chat.errors import ChatError, ConnectionFailed, DeliveryFailed, RelayUnavailable
 from smpchat.chat.events import ContactChanged, Notice, StateChanged, StatusChanged
 from smpchat.chat.online import FOLLOW_INTERVAL, online
-from smpchat.chat.requests import AddressView, RequestView
-from smpchat.chat.service import DEFAULT_PROFILE, ChatService, ContactView, Invitation
+from smpchat.chat.service import ChatService
 from smpchat.chat.store import Contact, Message, MessageStatus
+from smpchat.chat.stored import DEFAULT_PROFILE, ContactView, Invitation
 from smpchat.chat.waiting import RELAY_TIMEOUT, RelayDown, Wait, settle, until, until_ready
 from smpchat.home import Home
 from smpchat.transport.base import TransportError

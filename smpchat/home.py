@@ -5,22 +5,23 @@ Above `chat` and `relay`, which do not know each other; below the command line a
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-from platformdirs import user_data_path
+from typing import TYPE_CHECKING
 
 from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import InputError
-from smpchat.chat.service import DATABASE_NAME, DEFAULT_PROFILE, ChatService
+from smpchat.chat.stored import DATABASE_NAME, DEFAULT_PROFILE, P
 from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status
 from smpchat.transport.base import TransportError
+
+if TYPE_CHECKING:
+    from smpchat.chat.service import ChatService
 
 MAX_PROFILE_NAME = 40
 
@@ -35,7 +36,7 @@ class Home:
     def default() -> Home:
         """Where ``SMPCHAT_HOME`` says, or else where the platform keeps a user's data."""
         chosen = os.environ.get("SMPCHAT_HOME")
-        return Home((Path(chosen) if chosen else user_data_path("smpchat", appauthor=False)).absolute())
+        return Home((Path(chosen) if chosen else platform_home()).absolute())
 
     @property
     def relay_folder(self) -> Path:
@@ -61,11 +62,19 @@ class Home:
             InputError: The profile's name is no folder name, or ``socks`` no proxy.
             StoreError: The folder or the database in it cannot be used.
         """
+        from smpchat.chat.service import ChatService  # with all handshakes: `open_as` is for those that need none
+
+        return self.open_as(ChatService, profile, socks=socks, now=now)
+
+    def open_as(
+        self, kind: type[P], profile: str, *, socks: str | None = None, now: Callable[[], float] = time.time
+    ) -> P:
+        """As `open`, with no more than ``kind`` can do."""
         folder = self.profile_folder(profile)
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self.path / "profiles").mkdir(mode=0o700, exist_ok=True)
-            return ChatService(folder, profile, socks, now=now)
+            return kind(folder, profile, socks, now=now)
         except OSError as error:
             raise StoreError(f"The folder {folder} cannot be used: {error.strerror}.") from error
 
@@ -76,6 +85,13 @@ class Home:
     def relay(self) -> BackgroundRelay:
         """The embedded relay of this home."""
         return BackgroundRelay(self.relay_folder)
+
+
+def platform_home() -> Path:
+    """Where the platform keeps a user's data for this program."""
+    from platformdirs import user_data_path  # only where nobody has said where
+
+    return user_data_path("smpchat", appauthor=False)
 
 
 class BackgroundRelay:
@@ -91,6 +107,8 @@ class BackgroundRelay:
 
     async def start(self) -> SMPServerAddress:
         """Its address, once it accepts connections. Raises `TransportError`."""
+        import asyncio
+
         from smpchat.relay.daemon import start_background  # with all of the relay: most commands never start it
 
         try:

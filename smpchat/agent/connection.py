@@ -10,21 +10,13 @@ from smpchat.agent import handshake_states as states
 from smpchat.agent.context import Application, Context
 from smpchat.agent.envelope import AGENT_VERSIONS, ConnInfo, ConnInfoReply, ConnInfoSecured, Hello, UserMessage
 from smpchat.agent.errors import LinkJoinedError, MissingRecord, OwnLinkError
+from smpchat.agent.failures import FAILURE_SENTENCES, failure_sentence
 from smpchat.agent.handshake import KeyChoice
 from smpchat.agent.handshake_states import Answer, Terms
 from smpchat.agent.links import E2E_VERSIONS, InvitationLink, format_link, parse_link
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueInfo
 from smpchat.agent.retry import REPEAT_CONFIRMATION
-from smpchat.agent.sending import (
-    FAILURE_SENTENCES,
-    failure_sentence,
-    max_body,
-    may_send,
-    release,
-    required_send_queue,
-    send,
-    submit,
-)
+from smpchat.agent.sending import max_body, may_send, release, required_send_queue, send, submit
 from smpchat.agent.short_links import ShortInvitation, format_short_link, resolve
 from smpchat.agent.store import connections, links, outgoing, ratchets, sent_requests
 from smpchat.agent.store.connections import Connection, ReceiveQueue
@@ -48,7 +40,6 @@ __all__ = [
     "join_short",
     "max_body",
     "perform",
-    "pq_active",
     "resync",
     "submit",
 ]
@@ -330,12 +321,6 @@ def _send_first(tx: sqlite3.Connection, connection_id: int, kind: Kind, *, signe
 
 
 # -- the ratchet ------------------------------------------------------------------------------------------------------
-
-
-def pq_active(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether post-quantum secrets protect what is sent and what arrives now."""
-    ratchet = ratchets.find(tx, connection_id)
-    return ratchet is not None and ratchet.kem_sending and ratchet.kem_receiving
 
 
 def resync(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:

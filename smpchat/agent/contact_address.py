@@ -11,7 +11,6 @@ import sqlite3
 from dataclasses import replace
 
 from smpchat.agent import connection, handshake
-from smpchat.agent import handshake_states as states
 from smpchat.agent.context import Context
 from smpchat.agent.envelope import AGENT_VERSIONS, InvitationEnvelope
 from smpchat.agent.errors import (
@@ -95,17 +94,9 @@ def publish(
     return connection_id
 
 
-def current(tx: sqlite3.Connection) -> Address | None:
-    """The address, unless it is being deleted."""
-    for address in addresses.load_all(tx):
-        if not isinstance(connections.load(tx, address.connection_id).state, states.Deleted):
-            return address
-    return None
-
-
 def update(tx: sqlite3.Connection, context: Context, user_data: bytes) -> None:
     """Show other user data behind the short link from now on, if there is an address."""
-    address = current(tx)
+    address = addresses.current(tx)
     if address is not None and address.user_data != user_data:
         addresses.save_user_data(tx, address.connection_id, user_data)
         if address.short_link is not None:

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from smpchat.agent import connection as connection_steps
-from smpchat.agent import contact_address, handshake, renegotiation, rotation, sending
+from smpchat.agent import contact_address, delivery, handshake, renegotiation, rotation, sending
 from smpchat.agent import handshake_states as states
+from smpchat.agent.chain import Chain
 from smpchat.agent.context import Context
-from smpchat.agent.delivery import Chain, Integrity
+from smpchat.agent.delivery import Integrity
 from smpchat.agent.envelope import (
     AGENT_VERSIONS,
     AgentEnvelope,
@@ -357,7 +358,7 @@ def _receive_message(
     if not isinstance(message, NumberedMessage):
         raise EnvelopeRefused("a message of the handshake came after it")
     _save_opened(tx, connection.id, envelope.ratchet_message, opened)
-    chain, integrity = connection.received.receive(message, opened.plaintext)
+    chain, integrity = delivery.receive(connection.received, message, opened.plaintext)
     connections.save_received(tx, connection.id, chain)
     connections.raise_agent_version(tx, connection.id, min(envelope.agent_version, AGENT_VERSIONS.maximum))
     connections.save_pq_support(tx, connection.id, opened.ratchet.large_headers)

@@ -9,8 +9,8 @@ import hashlib
 import logging
 import sqlite3
 
+from smpchat.agent import delivery, resync, sending
 from smpchat.agent import handshake_states as states
-from smpchat.agent import resync, sending
 from smpchat.agent.context import Context
 from smpchat.agent.envelope import RatchetKeyEnvelope, RatchetReady, sizes
 from smpchat.agent.errors import AgentError, EnvelopeRefused, UnexpectedEvent
@@ -70,7 +70,7 @@ def keys_received(
     if resyncs.seen(tx, connection.id, theirs):
         return
     # the R took an id at its sender; counted here, the message after it shows no gap
-    connections.save_received(tx, connection.id, connection.received.renegotiated())
+    connections.save_received(tx, connection.id, delivery.renegotiated(connection.received))
     keys = resyncs.own_keys(tx, connection.id) or _fresh_keys(tx, context, connection, params.version)
     try:
         _step(tx, context, connection, resync.KeysReceived(theirs, _hash(keys)), keys, params.version, params)

@@ -40,9 +40,6 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import BrokerMessage, LGet, Lnk
 
-MAX_INFO = 12_000
-"""Longest connection info of a request in bytes: what its envelope holds, less the longest link of ours."""
-
 ContactAddress = ContactLink | ShortContact
 
 
@@ -82,11 +79,6 @@ def begin(tx: sqlite3.Connection, context: Context, address: ContactAddress, *, 
             raise LinkError("The link is damaged: the key of its queue cannot be used.") from None
     connection.perform(tx, context, connection_id, effects)
     return connection_id
-
-
-def introduce(tx: sqlite3.Connection, connection_id: int, info: bytes, reference: int | None) -> None:
-    """What the request says about us: at most `MAX_INFO` bytes, and the application's number of the text in it."""
-    sent_requests.save_info(tx, connection_id, info, reference)
 
 
 def find(tx: sqlite3.Connection, address: ContactAddress) -> int | None:

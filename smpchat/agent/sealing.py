@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from smpchat.agent.delivery import Chain
+from smpchat.agent import delivery
+from smpchat.agent.chain import Chain
 from smpchat.agent.envelope import (
     AGENT_VERSIONS,
     AgentEnvelope,
@@ -82,7 +83,7 @@ def seal_message(
     tx: sqlite3.Connection, entropy: Entropy, connection: Connection, queue: SendQueue, message: AMessage
 ) -> tuple[bytes, Chain]:
     """Body of the next numbered message and the chain that ends with it; both, and the ratchet, are saved."""
-    chain, plaintext = connection.sent.append(message)
+    chain, plaintext = delivery.append(connection.sent, message)
     ciphertext = _encrypt(tx, connection.id, plaintext, first=False)
     connections.save_sent(tx, connection.id, chain)
     return seal_envelope(entropy, queue, MessageEnvelope(AGENT_VERSIONS.maximum, ciphertext)), chain
@@ -92,7 +93,7 @@ def seal_ratchet_keys(
     tx: sqlite3.Connection, entropy: Entropy, connection: Connection, queue: SendQueue, params: E2EParams
 ) -> bytes:
     """Body of an R envelope. No ratchet protects it, but it takes an id in the chain, which is saved."""
-    connections.save_sent(tx, connection.id, connection.sent.renegotiated())
+    connections.save_sent(tx, connection.id, delivery.renegotiated(connection.sent))
     info = agent_message.encode(RatchetInfo())
     return seal_envelope(entropy, queue, RatchetKeyEnvelope(AGENT_VERSIONS.maximum, params, info))
 

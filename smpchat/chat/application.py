@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Callable
 
 from smpchat.agent import handshake_states as states
-from smpchat.agent.connection import failure_sentence
 from smpchat.agent.delivery import Integrity
 from smpchat.agent.errors import EnvelopeRefused
 from smpchat.agent.handshake_states import Role
@@ -16,6 +15,7 @@ from smpchat.agent.store.connections import Connection
 from smpchat.chat import changes, events, store
 from smpchat.chat.changes import SentChange
 from smpchat.chat.contact import alias_from_name
+from smpchat.chat.feed import describe_state, publish
 from smpchat.chat.message import (
     ChatMessage,
     ContactDeleted,
@@ -173,11 +173,6 @@ class ChatApplication:
         contact_from_request(tx, connection_id, request)
 
 
-def publish(tx: sqlite3.Connection, event: events.ChatEvent) -> None:
-    """Put an event into the feed."""
-    store.publish(tx, *events.to_row(event))
-
-
 def contact_from_request(
     tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest, alias: str | None = None
 ) -> Contact:
@@ -198,30 +193,6 @@ def contact_from_request(
     if asked.text:
         _add_message(tx, contact, TextMessage(asked.text, asked.shared_id), round(request.received_at))
     return store.contact(tx, alias)
-
-
-def describe_state(connection: Connection, contact: Contact | None, now: float) -> events.StateChanged:
-    """A connection's handshake as people and scripts see it."""
-    state = connection.state
-    reached = states.connection_state(state)
-    began = connection.created_at
-    until = now
-    if reached is states.ConnectionState.CONNECTED and connection.connected_at is not None:
-        began = until = connection.connected_at
-    elif reached is states.ConnectionState.READY and connection.ready_at is not None:
-        began = until = connection.ready_at
-    return events.StateChanged(
-        connection=connection.id,
-        alias=contact.alias if contact else None,
-        role=states.role(state),
-        variant=states.variant(state),
-        step=states.reached_step(state),
-        state=reached,
-        elapsed_ms=max(0, round((until - connection.created_at) * 1000)),
-        reason=failure_sentence(state) if isinstance(state, states.Failed) else None,
-        failure=state.reason if isinstance(state, states.Failed) else None,
-        since=began,
-    )
 
 
 def _decoded(body: bytes) -> list[ChatMessage]:

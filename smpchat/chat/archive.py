@@ -20,7 +20,8 @@ from pathlib import Path
 from smpchat.agent.errors import StoreError
 from smpchat.chat import store
 from smpchat.chat.errors import ArchiveDamaged, ArchiveNewer, InputError, NoArchive
-from smpchat.chat.service import DATABASE_NAME, MOVED, ChatService
+from smpchat.chat.service import ChatService
+from smpchat.chat.stored import DATABASE_NAME, MOVED
 from smpchat.crypto import passphrase as sealing
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import VerificationError

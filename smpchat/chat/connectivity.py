@@ -12,7 +12,7 @@ from functools import partial
 from smpchat.agent.runner import AgentRunner
 from smpchat.chat.embedded import EmbeddedRelay
 from smpchat.chat.servers import choose_server, route_to
-from smpchat.chat.service import ChatService
+from smpchat.chat.writing import WritingProfile
 from smpchat.client.connect import connect
 from smpchat.client.network import Network
 from smpchat.client.pool import SessionPool
@@ -25,7 +25,7 @@ CONNECT_TIMEOUT = 15.0
 """Seconds for a connection to a relay and the hellos."""
 
 
-def network_of(service: ChatService, relay: EmbeddedRelay) -> Network:
+def network_of(service: WritingProfile, relay: EmbeddedRelay) -> Network:
     """By what way the profile's settings, as they are at each connection, reach relays."""
 
     def route(server: SMPServer) -> Route:
@@ -37,7 +37,7 @@ def network_of(service: ChatService, relay: EmbeddedRelay) -> Network:
 class _Sessions:
     """Opens the sessions of one process that is online, by the way that the profile's settings say."""
 
-    def __init__(self, service: ChatService, relay: EmbeddedRelay) -> None:
+    def __init__(self, service: WritingProfile, relay: EmbeddedRelay) -> None:
         self._service = service
         self._relay = relay
         self._network = network_of(service, relay)
@@ -67,7 +67,7 @@ class _Sessions:
         await self._router.close()
 
 
-async def run_agent(service: ChatService, relay: EmbeddedRelay) -> None:
+async def run_agent(service: WritingProfile, relay: EmbeddedRelay) -> None:
     """Deliver and receive until cancelled."""
 
     async def choose(peer: SMPServer | None) -> SMPServerAddress:

@@ -9,15 +9,15 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from smpchat.agent import connection as agent
-from smpchat.agent.connection import Context
+from smpchat.agent import sending
+from smpchat.agent.context import Context
 from smpchat.agent.envelope import UserMessage
 from smpchat.agent.store import connections
 from smpchat.chat import changes, events, store
-from smpchat.chat.application import publish
 from smpchat.chat.changes import SentChange
 from smpchat.chat.content import whole
 from smpchat.chat.errors import ContactGone, InputError, TextTooLong, UnknownMessage
+from smpchat.chat.feed import publish
 from smpchat.chat.message import (
     REACTIONS,
     MessageDeletion,
@@ -161,7 +161,7 @@ def _room(tx: sqlite3.Connection, contact: Contact) -> Room:
     if version is None:
         connection = connections.load(tx, contact.connection_id)
         version = COMPRESSION_SINCE if connection.agent_version >= _PQ_SINCE else 1
-    return Room.of(agent.max_body(tx, contact.connection_id), version)
+    return Room.of(sending.max_body(tx, contact.connection_id), version)
 
 
 def _submit(
@@ -169,7 +169,7 @@ def _submit(
 ) -> None:
     if contact.gone:
         raise ContactGone(contact.alias)
-    agent.submit(tx, context, contact.connection_id, UserMessage(body), notify=notify, reference=reference)
+    sending.submit(tx, context, contact.connection_id, UserMessage(body), notify=notify, reference=reference)
 
 
 def _submit_change(

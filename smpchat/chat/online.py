@@ -12,7 +12,8 @@ from filelock import FileLock, Timeout
 from smpchat.chat.embedded import EmbeddedRelay
 from smpchat.chat.errors import ProfileLocked
 from smpchat.chat.events import ChatEvent
-from smpchat.chat.service import ChatService
+from smpchat.chat.stored import StoredProfile
+from smpchat.chat.writing import WritingProfile
 
 log = logging.getLogger("smpchat.chat")
 
@@ -23,7 +24,7 @@ TAKE_OVER_INTERVAL = 0.2
 
 
 @contextlib.asynccontextmanager
-async def online(service: ChatService, relay: EmbeddedRelay) -> AsyncIterator[None]:
+async def online(service: WritingProfile, relay: EmbeddedRelay) -> AsyncIterator[None]:
     """While the block runs, this process or another one is online for the profile.
 
     If another process is online, this one only watches, and takes over when the other ends. If the agent fails for a
@@ -38,7 +39,7 @@ async def online(service: ChatService, relay: EmbeddedRelay) -> AsyncIterator[No
 
 
 @contextlib.contextmanager
-def kept_offline(service: ChatService) -> Iterator[None]:
+def kept_offline(service: StoredProfile) -> Iterator[None]:
     """While the block runs, no process is online for the profile. Raises `ProfileLocked` if one is already."""
     lock = _lock(service)
     try:
@@ -51,11 +52,11 @@ def kept_offline(service: ChatService) -> Iterator[None]:
         lock.release()
 
 
-def _lock(service: ChatService) -> FileLock:
+def _lock(service: StoredProfile) -> FileLock:
     return FileLock(service.folder / "online.lock", mode=0o600)
 
 
-async def _take_turns(service: ChatService, relay: EmbeddedRelay) -> None:
+async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
     lock = _lock(service)
     while True:
         try:
@@ -72,7 +73,7 @@ async def _take_turns(service: ChatService, relay: EmbeddedRelay) -> None:
             lock.release()
 
 
-async def follow(service: ChatService, after: int) -> AsyncIterator[ChatEvent]:
+async def follow(service: StoredProfile, after: int) -> AsyncIterator[ChatEvent]:
     """Events of the profile newer than number ``after``, whichever process causes them; never ends by itself."""
     while True:
         for number, event in service.events_after(after):
@@ -81,7 +82,7 @@ async def follow(service: ChatService, after: int) -> AsyncIterator[ChatEvent]:
         await asyncio.sleep(FOLLOW_INTERVAL)
 
 
-def is_online(service: ChatService) -> bool:
+def is_online(service: StoredProfile) -> bool:
     """Whether some process is online for the profile at this moment."""
     lock = _lock(service)
     try:

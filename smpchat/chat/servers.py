@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from smpchat.chat.errors import InputError
 from smpchat.client.routes import Route
 from smpchat.crypto.entropy import Entropy
-from smpchat.protocol.address import SMPServer, SMPServerAddress
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,17 @@ class ConfiguredServer:
     address: SMPServerAddress
     preferred: bool
     route: Route
+
+
+def relay_address(address: str) -> SMPServerAddress:
+    """The address of a relay in a text that a person gave. Raises `InputError`."""
+    try:
+        return parse_server(address)
+    except DecodeError as error:
+        raise InputError(
+            f"This is not the address of a relay: {error.what}.",
+            "It looks like smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT.",
+        ) from None
 
 
 def route_to(configured: Sequence[ConfiguredServer], server: SMPServer) -> Route:

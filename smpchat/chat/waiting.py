@@ -11,8 +11,8 @@ from typing import TypeVar
 from smpchat.agent.handshake_states import ConnectionState, Variant
 from smpchat.chat.events import StateChanged
 from smpchat.chat.online import FOLLOW_INTERVAL
-from smpchat.chat.service import ChatService
 from smpchat.chat.store import MessageStatus
+from smpchat.chat.stored import StoredProfile
 
 RELAY_TIMEOUT = 20.0
 """Seconds in which a relay must be reached, unless somebody says otherwise."""
@@ -26,7 +26,7 @@ class RelayDown(Exception):
     """No relay was reached in time; the text says why if it is known."""
 
 
-async def until(service: ChatService, look: Callable[[], T | None], seconds: float) -> T | None:
+async def until(service: StoredProfile, look: Callable[[], T | None], seconds: float) -> T | None:
     """What ``look`` finds; None after ``seconds``.
 
     Raises:
@@ -45,7 +45,7 @@ async def until(service: ChatService, look: Callable[[], T | None], seconds: flo
     return found
 
 
-def trouble_now(service: ChatService) -> str | None:
+def trouble_now(service: StoredProfile) -> str | None:
     """A relay that the online process is waiting to try again, and why; old records do not count."""
     now = service.now()
     for trouble in service.troubles().values():
@@ -54,7 +54,7 @@ def trouble_now(service: ChatService) -> str | None:
     return None
 
 
-async def flush(service: ChatService) -> None:
+async def flush(service: StoredProfile) -> None:
     """Let acknowledgements and receipts leave; what does not leave in time is kept for whoever is online next."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _FLUSH
@@ -96,7 +96,7 @@ class Waited:
 
 
 async def settle(
-    service: ChatService, status: Callable[[], MessageStatus], wait: Wait, seconds: float, *, held_is_enough: bool
+    service: StoredProfile, status: Callable[[], MessageStatus], wait: Wait, seconds: float, *, held_is_enough: bool
 ) -> Waited:
     """Wait until a message or change is as far as ``wait`` says, or failed.
 
@@ -126,7 +126,7 @@ async def settle(
 
 
 async def until_ready(
-    service: ChatService, connection_id: int, message_ids: Sequence[int], seconds: float
+    service: StoredProfile, connection_id: int, message_ids: Sequence[int], seconds: float
 ) -> StateChanged | None:
     """Wait until a joined connection is ready and these texts have left, or it failed; None after ``seconds``.
 

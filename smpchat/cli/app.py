@@ -379,9 +379,9 @@ def history(
     search: str | None = typer.Option(None, "--search", help="Only those that contain this."),
 ) -> None:
     """Print a conversation. Example: smpchat history bob -n 10"""
-    from smpchat.cli.commands import messages
+    from smpchat.cli.commands import history as commands
 
-    _run(context, lambda env: messages.history(env, who, number, search))
+    _run(context, lambda env: commands.history(env, who, number, search))
 
 
 @app.command(rich_help_panel=PEOPLE)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from smpchat.chat.embedded import EmbeddedRelay
     from smpchat.chat.service import ChatService
+    from smpchat.chat.stored import P
     from smpchat.home import Home
 
 JSON_VERSION = 1
@@ -68,9 +69,13 @@ class Environment:
 
     def is_used(self) -> bool:
         """Whether the profile has a store already."""
-        from smpchat.chat.service import DATABASE_NAME
+        from smpchat.chat.stored import DATABASE_NAME
 
         return (self.profile_folder() / DATABASE_NAME).exists()
+
+    def open_as(self, kind: type[P]) -> P:
+        """The profile, with what ``kind`` can do; made at first use. Raises as `open` does."""
+        return self._home.open_as(kind, self.profile, socks=self.socks, now=self.now)
 
     def open(self) -> ChatService:
         """The profile's service; made at first use. Raises `InputError` and `StoreError`."""

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from smpchat.agent.handshake_states import ConnectionState
+from smpchat.chat.address import AddressView, RequestView
 from smpchat.chat.contact import alias_from_name
 from smpchat.chat.events import Notice, StateChanged, StatusChanged
-from smpchat.chat.requests import AddressView, RequestView
-from smpchat.chat.service import ChatService, ContactView, Invitation, Verification
 from smpchat.chat.store import Contact, Direction, Message, MessageStatus
+from smpchat.chat.stored import ContactView, Invitation, StoredProfile, Verification
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import plural, printable, shortened
 from smpchat.cli.times import clock, day, since
@@ -167,7 +167,7 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def own_alias(service: ChatService) -> str:
+def own_alias(service: StoredProfile) -> str:
     """What the other person may call us: our name as an alias."""
     return alias_from_name(service.own_profile().display_name, lambda _: False)
 

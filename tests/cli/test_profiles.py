@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from smpchat.chat.online import kept_offline
-from smpchat.chat.service import DATABASE_NAME
+from smpchat.chat.stored import DATABASE_NAME
 from smpchat.cli.app import app
 from smpchat.cli.schema import problems
 from smpchat.cli.selection import FILE

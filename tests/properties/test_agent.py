@@ -10,8 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from smpchat.agent import delivery
 from smpchat.agent import envelope as e
-from smpchat.agent.delivery import Chain, Integrity
+from smpchat.agent.chain import Chain
+from smpchat.agent.delivery import Integrity
 from smpchat.agent.errors import LinkDataError, LinkError
 from smpchat.agent.link_data import (
     ConnLinkData,
@@ -280,16 +282,16 @@ class TestDelivery:
         sent, received = Chain(), Chain()
         last_lost = False
         for message in messages:
-            sent, plaintext = sent.append(message)
+            sent, plaintext = delivery.append(sent, message)
             if data.draw(st.booleans(), "lost"):
                 last_lost = True
                 continue
             numbered = e.agent_message.decode(plaintext)
             assert isinstance(numbered, e.NumberedMessage)
-            received, verdict = received.receive(numbered, plaintext)
+            received, verdict = delivery.receive(received, numbered, plaintext)
             assert verdict is (Integrity.SKIPPED if last_lost else Integrity.OK)
             assert received == sent
-            assert received.receive(numbered, plaintext) == (received, Integrity.DUPLICATE)
+            assert delivery.receive(received, numbered, plaintext) == (received, Integrity.DUPLICATE)
             last_lost = False
 
 

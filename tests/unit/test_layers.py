@@ -34,9 +34,11 @@ for _layer, _directly in (
 IMPURE = {"asyncio", "os", "random", "secrets", "select", "socket", "sqlite3", "ssl", "subprocess", "threading", "time"}
 PURE_PACKAGES = ("encoding", "crypto", "protocol")
 PURE_AGENT_MODULES = (
+    "chain",
     "delivery",
     "envelope",
     "errors",
+    "failures",
     "handshake",
     "handshake_states",
     "link_data",

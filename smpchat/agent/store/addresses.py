@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
+from smpchat.agent.handshake_states import Deleted
+from smpchat.agent.store import connections
 from smpchat.crypto.keys import Ed25519PrivateKey
 
 
@@ -46,6 +48,14 @@ def insert(tx: sqlite3.Connection, address: Address) -> None:
 def load_all(tx: sqlite3.Connection) -> list[Address]:
     """Every address, oldest first, those that are being deleted included."""
     return [_address(row) for row in tx.execute("SELECT * FROM addresses ORDER BY connection_id")]
+
+
+def current(tx: sqlite3.Connection) -> Address | None:
+    """The address, unless it is being deleted."""
+    for address in load_all(tx):
+        if not isinstance(connections.load(tx, address.connection_id).state, Deleted):
+            return address
+    return None
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Address | None:

@@ -9,7 +9,7 @@ from smpchat.agent.errors import MissingRecord
 from smpchat.agent.short_links import ShortInvitation, parse_short_link, resolve
 from smpchat.crypto.kem import KEMPrivateKey, KEMPublicKey
 from smpchat.crypto.keys import Ed25519PrivateKey
-from smpchat.crypto.ratchet import KEMState
+from smpchat.crypto.ratchet_kem import KEMState
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from smpchat.agent.errors import MissingRecord
-from smpchat.crypto.ratchet import Ratchet, SkippedDiff, SkippedId, SkippedKey, SkippedKeys
+from smpchat.crypto.ratchet_skipped import SkippedDiff, SkippedId, SkippedKey, SkippedKeys
+from smpchat.crypto.ratchet_state import Ratchet
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Ratchet:
@@ -31,6 +32,12 @@ def find(tx: sqlite3.Connection, connection_id: int) -> Ratchet | None:
     """The connection's ratchet, once there is one."""
     row = tx.execute("SELECT state FROM ratchets WHERE connection_id = ?", (connection_id,)).fetchone()
     return Ratchet.from_bytes(row["state"]) if row else None
+
+
+def pq_active(tx: sqlite3.Connection, connection_id: int) -> bool:
+    """Whether post-quantum secrets protect what is sent and what arrives now."""
+    ratchet = find(tx, connection_id)
+    return ratchet is not None and ratchet.kem_sending and ratchet.kem_receiving
 
 
 def load_skipped(tx: sqlite3.Connection, connection_id: int) -> SkippedKeys:

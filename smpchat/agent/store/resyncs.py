@@ -11,7 +11,7 @@ from smpchat.agent.errors import StoreError
 from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.kem import KEMPrivateKey, KEMPublicKey
 from smpchat.crypto.keys import X448PrivateKey
-from smpchat.crypto.ratchet import KEMState
+from smpchat.crypto.ratchet_kem import KEMState
 
 _STATES = {
     state.__name__: state

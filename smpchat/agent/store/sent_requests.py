@@ -5,6 +5,9 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
+MAX_INFO = 12_000
+"""Longest connection info of a request in bytes: what its envelope holds, less the longest link of ours."""
+
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
@@ -48,7 +51,7 @@ def save_address(tx: sqlite3.Connection, connection_id: int, address_id: bytes) 
 
 
 def save_info(tx: sqlite3.Connection, connection_id: int, info: bytes, reference: int | None) -> None:
-    """What the request is to say."""
+    """What the request says about us: at most `MAX_INFO` bytes, and the application's number of the text in it."""
     tx.execute(
         "UPDATE sent_requests SET info = ?, reference = ? WHERE connection_id = ?", (info, reference, connection_id)
     )

@@ -6,10 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 from smpchat.agent.handshake_states import ConnectionState
+from smpchat.chat.address import AddressView
 from smpchat.chat.errors import NoAddress
 from smpchat.chat.events import StateChanged
 from smpchat.chat.online import online
-from smpchat.chat.requests import AddressView
 from smpchat.chat.service import ChatService
 from smpchat.cli import views
 from smpchat.cli.commands.handshake import failed, start_relay, unreachable, warn_if_local

@@ -16,8 +16,9 @@ from smpchat.agent.short_links import ShortContact, ShortInvitation
 from smpchat.chat import events
 from smpchat.chat.errors import ChatError
 from smpchat.chat.online import online
-from smpchat.chat.service import ChatService, Invitation, check_link
+from smpchat.chat.service import ChatService, check_link
 from smpchat.chat.store import Contact, MessageStatus
+from smpchat.chat.stored import Invitation
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus

@@ -1,4 +1,4 @@
-"""``send``, ``reply``, ``edit``, ``retract``, ``react``, ``listen`` and ``history``."""
+"""``send``, ``reply``, ``edit``, ``retract``, ``react`` and ``listen``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from smpchat.chat import events
 from smpchat.chat.changes import SentChange
 from smpchat.chat.errors import InputError
 from smpchat.chat.online import FOLLOW_INTERVAL, online
-from smpchat.chat.service import ChatService
 from smpchat.chat.store import MessageStatus
+from smpchat.chat.writing import WritingProfile
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -30,7 +30,7 @@ async def send(
 ) -> int:
     """Store a message and send it; a reply without ``who`` goes where the message that it answers came from."""
     kind = _wait(wait, list(Wait))
-    service = environment.open()
+    service = environment.open_as(WritingProfile)
     try:
         if who is None:
             assert reply_to is not None
@@ -62,13 +62,13 @@ async def send(
 
 async def change(
     environment: Environment,
-    make: Callable[[ChatService], SentChange],
+    make: Callable[[WritingProfile], SentChange],
     wait: str | None,
     patience: float | None,
 ) -> int:
     """Change a message here, and wait until the change is on its way; apps send no receipts for changes."""
     kind = _wait(wait, [Wait.NONE, Wait.SENT])
-    service = environment.open()
+    service = environment.open_as(WritingProfile)
     try:
         made = make(service)
         views.show_message(environment, service.required_message(made.message_id))
@@ -97,7 +97,7 @@ def _wait(text: str | None, known: list[Wait]) -> Wait:
 
 async def _deliver(
     environment: Environment,
-    service: ChatService,
+    service: WritingProfile,
     status: Callable[[], MessageStatus],
     reason: Callable[[], str | None],
     wait: Wait,
@@ -127,7 +127,7 @@ async def _deliver(
 
 
 async def _show_news(
-    environment: Environment, service: ChatService, handler: MessageHandler | None, limit: int | None
+    environment: Environment, service: WritingProfile, handler: MessageHandler | None, limit: int | None
 ) -> int:
     """Print what nobody was shown, but at most ``limit`` new messages; how many those were.
 
@@ -164,7 +164,7 @@ async def listen(
 ) -> int:
     """Print what nobody was shown, then what comes, each message after a program has handled it if one is given."""
     handler = None if command_line is None else MessageHandler.parse(command_line, environment)
-    service = environment.open()
+    service = environment.open_as(WritingProfile)
     try:
         after = service.last_event()
         seen = 0
@@ -202,15 +202,3 @@ def _show_event(environment: Environment, event: events.ChatEvent) -> None:
             views.show_notice(environment, event)
         case events.ContactChanged() | events.MessageAdded() | events.MessageChanged() | events.RequestReceived():
             pass  # printed from the store, which knows what was shown before
-
-
-def history(environment: Environment, who: str, limit: int, search: str | None) -> int:
-    """Print the last messages of a conversation; nothing for a profile that was never used."""
-    if not environment.is_used():
-        return ExitStatus.OK
-    service = environment.open()
-    try:
-        views.show_history(environment, service.history(who, limit, search))
-        return ExitStatus.OK
-    finally:
-        service.close()

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from smpchat.agent.errors import AgentError
 from smpchat.chat.errors import ChatError
-from smpchat.chat.service import ChatService, ContactView, Status
+from smpchat.chat.stored import ContactView, Status, StoredProfile
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
@@ -27,7 +27,7 @@ _FIRST_STEPS = "Nothing here yet: `smpchat invite` makes a link for somebody, `s
 def contacts(environment: Environment) -> int:
     """Print all contacts."""
     if environment.is_used():
-        with closing(environment.open()) as service:
+        with closing(environment.open_as(StoredProfile)) as service:
             found = service.contacts()
             views.show_contacts(environment, found)
             if found:
@@ -42,7 +42,7 @@ def aliases(environment: Environment) -> list[str]:
     try:
         if not environment.is_used():
             return []
-        with closing(environment.open()) as service:
+        with closing(environment.open_as(StoredProfile)) as service:
             return [view.alias for view in service.contacts()]
     except (AgentError, ChatError):
         return []
@@ -57,7 +57,7 @@ def status(environment: Environment, who: str | None) -> int:
         if environment.attended:
             environment.notice(_FIRST_STEPS)
         return ExitStatus.OK
-    with closing(environment.open()) as service:
+    with closing(environment.open_as(StoredProfile)) as service:
         if who is not None:
             _show_one(environment, service, service.contact(who))
         else:
@@ -65,7 +65,7 @@ def status(environment: Environment, who: str | None) -> int:
         return ExitStatus.OK
 
 
-def _show_one(environment: Environment, service: ChatService, view: ContactView) -> None:
+def _show_one(environment: Environment, service: StoredProfile, view: ContactView) -> None:
     if environment.json:
         views.show_state(environment, view.state)
     else:
@@ -80,7 +80,7 @@ def _show_one(environment: Environment, service: ChatService, view: ContactView)
         environment.notice(_trouble_line(environment, trouble.server, trouble.error, trouble.next_try_at))
 
 
-def _show_all(environment: Environment, service: ChatService, found: Status) -> None:
+def _show_all(environment: Environment, service: StoredProfile, found: Status) -> None:
     from smpchat.cli.commands.relay import show_relay
 
     waiting = {invitation.connection for invitation in found.invitations}
@@ -126,7 +126,7 @@ def rename(environment: Environment, who: str, alias: str) -> int:
 
 def verify(environment: Environment, who: str, code: str | None) -> int:
     """Print the security code, or compare it with the one that the contact sees."""
-    with closing(environment.open()) as service:
+    with closing(environment.open_as(StoredProfile)) as service:
         found = service.verification(who) if code is None else service.verify(who, code)
         environment.emit(
             "verification",
@@ -189,7 +189,7 @@ def profile_list(environment: Environment) -> int:
     for path in sorted(folder.iterdir()) if folder.exists() else []:
         other = replace(environment, profile=path.name)
         if other.is_used():
-            with closing(other.open()) as service:
+            with closing(other.open_as(StoredProfile)) as service:
                 show_profile(environment, path.name, service.own_profile().display_name)
     return ExitStatus.OK
 

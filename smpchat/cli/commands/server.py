@@ -7,7 +7,8 @@ from typing import Any
 from smpchat.agent.presets import SIMPLEX_SERVERS
 from smpchat.chat.connectivity import network_of
 from smpchat.chat.errors import InputError
-from smpchat.chat.service import ChatService
+from smpchat.chat.stored import StoredProfile
+from smpchat.chat.writing import WritingProfile
 from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.client.network import Network
@@ -29,7 +30,7 @@ _HINTS = {
 
 def show_all(environment: Environment) -> int:
     """Print the relays; the embedded one when none is configured."""
-    service = environment.open()
+    service = environment.open_as(StoredProfile)
     try:
         configured = service.servers()
         for entry in configured:
@@ -73,7 +74,7 @@ def _transport(text: str | None) -> Transport | None:
 def add(environment: Environment, address: str, transport: str | None, ws_port: int | None) -> int:
     """Add a relay, or change by what way it is reached."""
     way = _transport(transport)
-    service = environment.open()
+    service = environment.open_as(StoredProfile)
     try:
         service.add_server(address, way, ws_port)
     finally:
@@ -83,7 +84,7 @@ def add(environment: Environment, address: str, transport: str | None, ws_port: 
 
 def remove(environment: Environment, address: str) -> int:
     """Remove a relay."""
-    service = environment.open()
+    service = environment.open_as(StoredProfile)
     try:
         service.remove_server(address)
     finally:
@@ -93,7 +94,7 @@ def remove(environment: Environment, address: str) -> int:
 
 def use(environment: Environment, address: str) -> int:
     """Use a relay and no other; ``simplex`` and ``embedded`` are names for some."""
-    service = environment.open()
+    service = environment.open_as(StoredProfile)
     try:
         if address == "simplex":
             service.use_servers(list(map(format_server, SIMPLEX_SERVERS)))
@@ -106,7 +107,7 @@ def use(environment: Environment, address: str) -> int:
 
 def socks(environment: Environment, proxy: str | None) -> int:
     """Set the SOCKS proxy, or turn it off; print what is in force."""
-    service = environment.open()
+    service = environment.open_as(StoredProfile)
     try:
         if proxy is not None:
             service.set_proxy(proxy)
@@ -125,7 +126,7 @@ def private_routing(environment: Environment, setting: str | None) -> int:
     """Turn private routing on or off; print what is in force."""
     if setting not in (None, "on", "off"):
         raise InputError(f"Private routing cannot be {setting!r}.", "Say on or off.")
-    service = environment.open()
+    service = environment.open_as(StoredProfile)
     try:
         if setting == "on" and not service.servers():
             raise InputError(
@@ -145,7 +146,7 @@ def private_routing(environment: Environment, setting: str | None) -> int:
 async def test(environment: Environment, address: str | None, transport: str | None, ws_port: int | None) -> int:
     """Send a message through a queue of each relay, and print how every step went."""
     way = _transport(transport)
-    service = environment.open()
+    service = environment.open_as(WritingProfile)
     try:
         network = network_of(service, environment.relay())
         if way is not None or ws_port is not None:
@@ -169,7 +170,7 @@ async def test(environment: Environment, address: str | None, transport: str | N
     )
 
 
-async def _targets(environment: Environment, service: ChatService, address: str | None) -> list[SMPServerAddress]:
+async def _targets(environment: Environment, service: StoredProfile, address: str | None) -> list[SMPServerAddress]:
     """What to test: the relay named, as it is configured if it is; else those that take new queues."""
     configured = [entry.address for entry in service.servers()]
     if address is not None:
@@ -192,7 +193,7 @@ async def _targets(environment: Environment, service: ChatService, address: str 
 
 
 async def _test_one(
-    environment: Environment, service: ChatService, network: Network, target: SMPServerAddress
+    environment: Environment, service: WritingProfile, network: Network, target: SMPServerAddress
 ) -> Check:
     """The last step that was tried."""
     checks: list[Check] = []

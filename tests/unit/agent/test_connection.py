@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent import connection, contact_address, linking
+from smpchat.agent import connection, linking
 from smpchat.agent import handshake_states as states
 from smpchat.agent.envelope import UserMessage
 from smpchat.agent.errors import AgentError, IncompatibleVersion, LinkJoinedError, OwnLinkError
@@ -92,7 +92,7 @@ class TestJoining:
         for agent in (alice, bob):
             assert isinstance(agent.connection.state, states.Connected)
             assert connection.max_body(agent.tx, agent.id) == 15_602
-            assert not connection.pq_active(agent.tx, agent.id)
+            assert not ratchets.pq_active(agent.tx, agent.id)
         assert kem.generated == 0
 
 
@@ -143,5 +143,5 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -
     [found] = connections.load_all(database.connection)
     assert not found.pq_support
     assert connection.max_body(database.connection, found.id) == 15_602
-    assert (contact_address.current(database.connection), addresses.requests(database.connection)) == (None, [])
+    assert (addresses.current(database.connection), addresses.requests(database.connection)) == (None, [])
     database.close()

@@ -22,7 +22,7 @@ from smpchat.agent.errors import EnvelopeRefused, LinkError, OwnLinkError
 from smpchat.agent.link_data import open_link
 from smpchat.agent.links import ContactLink, InvitationLink, format_link, parse_link
 from smpchat.agent.short_links import ShortContact
-from smpchat.agent.store import addresses, connections, outgoing
+from smpchat.agent.store import addresses, connections, outgoing, sent_requests
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.outgoing import Kind
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
@@ -54,7 +54,7 @@ def owner(folder: Path, *, auto_accept: bool = False, version: int = 18) -> Agen
 
 
 def address_of(agent: Agent) -> addresses.Address:
-    address = contact_address.current(agent.tx)
+    address = addresses.current(agent.tx)
     assert address is not None
     return address
 
@@ -87,7 +87,7 @@ def ask(
 ) -> None:
     with agent.database.transaction() as tx:
         agent.id = requesting.begin(tx, agent.context, address, held=held)
-        requesting.introduce(tx, agent.id, info, reference)
+        sent_requests.save_info(tx, agent.id, info, reference)
 
 
 def request_of(agent: Agent, address: ContactLink, info: bytes = INFO) -> bytes:
@@ -189,7 +189,7 @@ class TestLinks:
         alice.receive(request_of(Agent("bob", tmp_path), full_link(alice)))
         old = address_of(alice)
         alice.do(lambda tx, context: contact_address.delete(tx, context, old))
-        assert (requests_of(alice), contact_address.current(alice.tx)) == ([], None)
+        assert (requests_of(alice), addresses.current(alice.tx)) == ([], None)
         assert [item.kind for item in alice.next()] == [Kind.DELETE]
         with alice.database.transaction() as tx:
             contact_address.publish(tx, alice.context, DATA, auto_accept=False)

@@ -4,7 +4,9 @@ import hashlib
 
 import pytest
 
-from smpchat.agent.delivery import Chain, Integrity, message_hash
+from smpchat.agent import delivery
+from smpchat.agent.chain import Chain, message_hash
+from smpchat.agent.delivery import Integrity
 from smpchat.agent.envelope import Hello, NumberedMessage, UserMessage, agent_message
 
 CONFIRMATION = b"D..."
@@ -26,13 +28,13 @@ def test_confirmation_is_message_1_however_often_it_was_made() -> None:
 
 
 def test_next_message_follows_the_confirmation() -> None:
-    chain, plaintext = Chain().confirmed(CONFIRMATION).append(Hello())
+    chain, plaintext = delivery.append(Chain().confirmed(CONFIRMATION), Hello())
     assert agent_message.decode(plaintext) == NumberedMessage(2, message_hash(CONFIRMATION), Hello())
     assert chain == Chain(2, message_hash(plaintext))
 
 
 def test_first_message_of_all_has_no_previous_one() -> None:
-    _, plaintext = Chain().append(Hello())
+    _, plaintext = delivery.append(Chain(), Hello())
     assert agent_message.decode(plaintext) == NumberedMessage(1, b"", Hello())
 
 
@@ -51,7 +53,7 @@ def test_first_message_of_all_has_no_previous_one() -> None:
 )
 def test_verdict(message_id: int, previous: bytes, verdict: Integrity) -> None:
     message, plaintext = numbered(message_id, previous)
-    after, found = Chain(5, b"hash").receive(message, plaintext)
+    after, found = delivery.receive(Chain(5, b"hash"), message, plaintext)
     assert found is verdict
     # the received message is the last one in every case, so one fault is told once
     assert after == Chain(message_id, message_hash(plaintext))
@@ -59,15 +61,15 @@ def test_verdict(message_id: int, previous: bytes, verdict: Integrity) -> None:
 
 def test_forged_middle_is_noticed_by_the_next_message() -> None:
     sender = receiver = Chain().confirmed(CONFIRMATION)
-    sender, _ = sender.append(UserMessage(b"true"))
+    sender, _ = delivery.append(sender, UserMessage(b"true"))
     forged, forged_bytes = numbered(2, receiver.last_hash, b"forged")
-    receiver, verdict = receiver.receive(forged, forged_bytes)
+    receiver, verdict = delivery.receive(receiver, forged, forged_bytes)
     assert verdict is Integrity.OK
-    _, plaintext = sender.append(UserMessage(b"next"))
+    _, plaintext = delivery.append(sender, UserMessage(b"next"))
     message = agent_message.decode(plaintext)
     assert isinstance(message, NumberedMessage)
-    assert receiver.receive(message, plaintext)[1] is Integrity.BAD_HASH
+    assert delivery.receive(receiver, message, plaintext)[1] is Integrity.BAD_HASH
 
 
 def test_keys_for_a_new_ratchet_take_a_number() -> None:
-    assert Chain(1, b"hash").renegotiated() == Chain(2, hashlib.sha256(b"R").digest())
+    assert delivery.renegotiated(Chain(1, b"hash")) == Chain(2, hashlib.sha256(b"R").digest())

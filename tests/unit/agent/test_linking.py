@@ -193,7 +193,7 @@ class TestPostQuantum:
         assert ratchets.load(alice.tx, alice.id).kem_receiving
         assert links.kem(alice.tx, alice.id) is None, "it has served"
         exchange(alice, bob)
-        assert connection.pq_active(alice.tx, alice.id) and connection.pq_active(bob.tx, bob.id)
+        assert ratchets.pq_active(alice.tx, alice.id) and ratchets.pq_active(bob.tx, bob.id)
 
     def test_who_has_the_full_link_proposes_one(self, tmp_path: Path) -> None:
         alice, bob = pair(tmp_path, kem=True)
@@ -201,7 +201,7 @@ class TestPostQuantum:
         exchange(bob, alice)
         bob.do(lambda tx, context: connection.submit(tx, context, bob.id, UserMessage(b"text")))
         exchange(bob, alice)
-        assert connection.pq_active(alice.tx, alice.id)
+        assert ratchets.pq_active(alice.tx, alice.id)
         assert links.kem(alice.tx, alice.id) is None
 
     @pytest.mark.parametrize("without", ["alice", "bob"])
@@ -212,7 +212,7 @@ class TestPostQuantum:
         exchange(bob, alice)
         for agent in (alice, bob):
             assert isinstance(agent.connection.state, states.Connected)
-            assert not connection.pq_active(agent.tx, agent.id)
+            assert not ratchets.pq_active(agent.tx, agent.id)
 
     def test_texts_taken_before_the_link_was_read_still_fit(self, tmp_path: Path) -> None:
         """Bob had no KEM when he wrote; one that is there by now must not take the room away."""

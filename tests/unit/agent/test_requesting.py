@@ -156,7 +156,7 @@ class TestRequest:
 
     def test_the_longest_introduction_fits_with_a_long_link(self, tmp_path: Path) -> None:
         alice, bob = owner(tmp_path), Agent("bob", tmp_path)
-        ask(bob, full_link(alice), b"{" + bytes(requesting.MAX_INFO - 1))
+        ask(bob, full_link(alice), b"{" + bytes(sent_requests.MAX_INFO - 1))
         [item] = bob.next()
         onion = "a" * 56 + ".onion"
         server = SMPServer(("some-relay.example.org", *(f"{n}{onion}" for n in range(4))), "5223", bytes(32))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from smpchat.agent import connection, sealing
-from smpchat.agent.delivery import Chain
+from smpchat.agent.chain import Chain
+from smpchat.agent.delivery import renegotiated
 from smpchat.agent.envelope import (
     PLAIN_SIZES,
     PQ_SIZES,
@@ -76,7 +77,7 @@ def test_keys_for_a_new_ratchet_take_an_id_and_show_no_other_size(tmp_path: Path
     with alice.database.transaction() as tx:
         body = sealing.seal_ratchet_keys(tx, alice.entropy, before, queue, params)
     assert len(body) == 16043
-    assert alice.connection.sent == before.sent.renegotiated() == Chain(before.sent.last_id + 1, R_HASH)
+    assert alice.connection.sent == renegotiated(before.sent) == Chain(before.sent.last_id + 1, R_HASH)
     assert ratchets.load(alice.tx, alice.id) == ratchet
     opened = open_client_message(queue.e2e_secret, client_msg_envelope.decode(body))
     assert agent_envelope.decode(opened.body) == RatchetKeyEnvelope(7, params, b"R")

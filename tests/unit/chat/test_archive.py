@@ -12,7 +12,8 @@ import pytest
 from smpchat.chat import archive, store
 from smpchat.chat.archive import MAGIC, Archive, pack, unfold, unpack
 from smpchat.chat.errors import ArchiveDamaged, ArchiveNewer, InputError, NoArchive, ProfileMoved
-from smpchat.chat.service import MOVED, ChatService
+from smpchat.chat.service import ChatService
+from smpchat.chat.stored import MOVED
 from smpchat.crypto.errors import WrongPassphrase
 from smpchat.crypto.passphrase import Cost
 from smpchat.testing.entropy import SeededEntropy

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from smpchat.agent import connection as agent
+from smpchat.agent import sending
 from smpchat.agent.connection import FAREWELL_PATIENCE
 from smpchat.agent.errors import LinkJoinedError
 from smpchat.chat import store
@@ -190,7 +190,7 @@ def test_a_message_of_another_conversation_is_no_answer_here(tmp_path: Path) -> 
 class TestRoom:
     def scenario(self, monkeypatch: pytest.MonkeyPatch, text: str) -> Callable[[Two], Coroutine[Any, Any, None]]:
         async def scenario(two: Two) -> None:
-            monkeypatch.setattr(agent, "max_body", lambda tx, connection_id: 13_573)
+            monkeypatch.setattr(sending, "max_body", lambda tx, connection_id: 13_573)
             _, theirs = await two.said(text)
             assert one(two.bob.service, theirs).text == text
             with pytest.raises(TextTooLong, match="one message holds about 13,2"):

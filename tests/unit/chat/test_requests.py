@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from smpchat.agent import requesting
 from smpchat.agent.errors import LinkError, LinkJoinedError, OwnLinkError
 from smpchat.agent.link_data import contact_keys, open_link
 from smpchat.agent.links import ContactLink, parse_link
 from smpchat.agent.short_links import ShortContact
-from smpchat.agent.store import connections
+from smpchat.agent.store import connections, sent_requests
 from smpchat.agent.user_data import read_user_json
 from smpchat.chat import events
 from smpchat.chat.errors import AliasInUse, InputError, NoAddress, UnknownRequest
@@ -301,7 +300,7 @@ def test_links_that_cannot_be_used(tmp_path: Path) -> None:
 
 def test_a_first_text_that_is_too_long_for_a_request_waits(tmp_path: Path) -> None:
     async def scenario(owner: Owner, link: str) -> None:
-        text = "x" * requesting.MAX_INFO
+        text = "x" * sent_requests.MAX_INFO
         owner["bob"].service.connect(link, "alice", [text])
         await owner.alice.until(lambda service: bool(service.requests()))
         assert owner.alice.service.requests()[0].text is None

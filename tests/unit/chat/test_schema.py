@@ -7,7 +7,8 @@ import pytest
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.chat.schema import CHAT_MIGRATIONS
-from smpchat.chat.service import DATABASE_NAME, ChatService
+from smpchat.chat.service import ChatService
+from smpchat.chat.stored import DATABASE_NAME
 
 
 @pytest.mark.parametrize("version", range(1, len(CHAT_MIGRATIONS) + 1))

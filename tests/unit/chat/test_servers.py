@@ -12,7 +12,8 @@ from smpchat.agent.store.database import Database
 from smpchat.chat.errors import InputError
 from smpchat.chat.schema import CHAT_MIGRATIONS
 from smpchat.chat.servers import ConfiguredServer, choose_server, route_to
-from smpchat.chat.service import DATABASE_NAME, ChatService
+from smpchat.chat.service import ChatService
+from smpchat.chat.stored import DATABASE_NAME
 from smpchat.client.routes import DEFAULT_WS_PORT, Route, Transport
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server

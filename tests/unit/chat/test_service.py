@@ -17,7 +17,7 @@ from smpchat.chat.application import ChatApplication
 from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
 from smpchat.chat.message import decode_link_info, encode_link_info
 from smpchat.chat.profile import Profile
-from smpchat.chat.service import Invitation
+from smpchat.chat.stored import Invitation
 from smpchat.protocol.commands import Del, LKey, New, Send
 from smpchat.protocol.version import VersionRange
 from smpchat.testing.entropy import SeededEntropy

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from smpchat.agent.delivery import message_hash
+from smpchat.agent.chain import message_hash
 from smpchat.agent.envelope import Confirmation, MessageEnvelope, agent_envelope, agent_message
 from smpchat.agent.links import InvitationLink
 from smpchat.agent.queue import CLIENT_VERSIONS

@@ -1,0 +1,27 @@
+"""The hash chain of one direction of a connection: a value, stored with the connection (agent-wire 3.6)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Id and hash of the last message; 0 and empty before the first."""
+
+    last_id: int = 0
+    last_hash: bytes = b""
+
+    def confirmed(self, plaintext: bytes) -> Chain:
+        """After the confirmation or hello, which counts as message 1 however often it was made."""
+        return self.ending(1, plaintext)
+
+    def ending(self, message_id: int, plaintext: bytes) -> Chain:
+        """With this message as its last."""
+        return Chain(message_id, message_hash(plaintext))
+
+
+def message_hash(plaintext: bytes) -> bytes:
+    """SHA-256 of the complete agent message, without padding or envelope."""
+    return hashlib.sha256(plaintext).digest()

@@ -1,0 +1,20 @@
+"""``history``: apart from the other commands for messages, since it only reads."""
+
+from __future__ import annotations
+
+from smpchat.chat.stored import StoredProfile
+from smpchat.cli import views
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import ExitStatus
+
+
+def history(environment: Environment, who: str, limit: int, search: str | None) -> int:
+    """Print the last messages of a conversation; nothing for a profile that was never used."""
+    if not environment.is_used():
+        return ExitStatus.OK
+    service = environment.open_as(StoredProfile)
+    try:
+        views.show_history(environment, service.history(who, limit, search))
+        return ExitStatus.OK
+    finally:
+        service.close()
