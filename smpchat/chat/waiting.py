@@ -18,6 +18,8 @@ RELAY_TIMEOUT = 20.0
 """Seconds in which a relay must be reached, unless somebody says otherwise."""
 _GRACE = 2.0  # a relay just started refuses connections for a moment
 _FLUSH = 2.0
+_FIRST_LOOKS = 0.005
+"""Seconds between the first looks: most waiting is for one message, which the online process sends at once."""
 
 T = TypeVar("T")
 
@@ -41,7 +43,7 @@ async def until(service: StoredProfile, look: Callable[[], T | None], seconds: f
             raise RelayDown(trouble)
         if waited >= seconds:
             return None
-        await asyncio.sleep(FOLLOW_INTERVAL)
+        await asyncio.sleep(min(_FIRST_LOOKS + waited / 4, FOLLOW_INTERVAL))
     return found
 
 
