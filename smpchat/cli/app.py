@@ -366,9 +366,9 @@ def listen(
     otherwise listening ends with 1. CMD gets the message as a JSON object on its standard input, and as SMPCHAT_TYPE,
     SMPCHAT_CONTACT, SMPCHAT_ID and SMPCHAT_TEXT. What it prints is not sent: it may run `smpchat send`.
     """
-    from smpchat.cli.commands import messages
+    from smpchat.cli.commands import listen as commands
 
-    _run(context, lambda env: messages.listen(env, timeout, count, command))
+    _run(context, lambda env: commands.listen(env, timeout, count, command))
 
 
 @app.command(rich_help_panel=TALK)

@@ -93,6 +93,11 @@ class Environment:
         return not self.json and sys.stdout.isatty()
 
     @property
+    def styled(self) -> bool:
+        """Whether standard output may have styles, as `rich` decides it: scripts do not wait for its import."""
+        return sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR"))
+
+    @property
     def redraws(self) -> bool:
         """Whether what was printed may be drawn again in its place."""
         return self.attended and not self.plain and os.environ.get("TERM", "dumb") not in ("dumb", "")

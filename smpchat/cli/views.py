@@ -18,6 +18,7 @@ from smpchat.chat.stored import ContactView, Invitation, StoredProfile, Verifica
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import plural, printable, shortened
 from smpchat.cli.times import clock, day, since
+from smpchat.relay.folder import status as relay_status
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -245,6 +246,19 @@ def verification_lines(found: Verification, *, asked: bool, command: str) -> str
     )
 
 
+# -- the embedded relay ------------------------------------------------------------------------------------------------
+
+
+def show_relay(environment: Environment) -> None:
+    """Print the embedded relay."""
+    info = relay_status(environment.relay_folder)
+    line = f"relay: {info.state}" + (f", {info.address}" if info.address else "")
+    if info.ws_port is not None:
+        line += f", WebSocket on port {info.ws_port}"
+    fields = {"state": info.state, "address": info.address, "pid": info.pid, "ws_port": info.ws_port}
+    environment.emit("relay", fields, line)
+
+
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 
@@ -282,14 +296,20 @@ def change_fields(message: Message) -> dict[str, Any]:
 
 def show_message(environment: Environment, message: Message) -> None:
     """A ``message`` object, or ``to alice: text  (sent)``."""
-    environment.emit("message", message_fields(message), lambda: message_text(environment, message))
+    line = (lambda: message_text(environment, message)) if environment.styled else message_line(message)
+    environment.emit("message", message_fields(message), line)
 
 
 def message_line(message: Message) -> str:
     """A message in words, without colours."""
-    return f"{_heading(message)}: {_said(message, 4)}" + (
-        "" if message.direction is Direction.RECEIVED else f"  ({message.status})"
-    )
+    line = f"{_heading(message)}: {_said(message, 4)}"
+    if message.direction is Direction.SENT:
+        line += f"  ({message.status}){_why_failed(message)}"
+    return line
+
+
+def _why_failed(message: Message) -> str:
+    return f" {printable(message.reason)}" if message.status is MessageStatus.FAILED and message.reason else ""
 
 
 def _heading(message: Message) -> str:
@@ -339,10 +359,7 @@ def tick(environment: Environment, message: Message) -> Text:
     from rich.text import Text
 
     mark = TICKS.get(message.status, "") if environment.symbols else f"({message.status})"
-    text = Text(mark, _STYLES.get(message.status, ""))
-    if message.status is MessageStatus.FAILED and message.reason:
-        text.append(f" {printable(message.reason)}")
-    return text
+    return Text(mark, _STYLES.get(message.status, "")).append(_why_failed(message))
 
 
 def conversation(environment: Environment, messages: list[Message], previous: Message | None = None) -> list[Text]:

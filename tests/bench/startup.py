@@ -2,7 +2,7 @@
 
     python -m tests.bench.startup [--rounds N]
 
-Prints, as ratios of ``python -c pass``: ``smpchat --help``, a command that only reads, and ``send`` handed to an online
+Prints, as ratios of ``python -c pass``: ``smpchat --help``, commands that only read, and ``send`` handed to an online
 process (`listen` runs meanwhile, as it would in another terminal).
 """
 
@@ -51,7 +51,9 @@ def main() -> None:
             smpchat("-p", "bob", "connect", invited["link"], "--alias", "alice")
             listening = subprocess.Popen([*PROGRAM, "-p", "bob", "listen"], env=environment, stdout=subprocess.PIPE)
             try:
-                figures["smpchat contacts"] = measure([*PROGRAM, "-p", "bob", "contacts"], environment, rounds)
+                for command in ("contacts", "status", "history alice"):
+                    reading = [*PROGRAM, "-p", "bob", *command.split()]
+                    figures[f"smpchat {command}"] = measure(reading, environment, rounds)
                 send = [*PROGRAM, "-p", "bob", "send", "alice", "hello"]
                 figures["smpchat send (an online process delivers)"] = measure(send, environment, rounds)
             finally:

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+from tests.cli.terminal import Terminal
 
 HEAVY = (
     "asyncio",
@@ -21,6 +24,42 @@ HEAVY = (
     "sqlite3",
     "pydantic",
 )
+ONLINE = (
+    "prompt_toolkit",
+    "python_socks",
+    "smpchat.agent.connection",
+    "smpchat.agent.handshake",
+    "smpchat.agent.link_data",
+    "smpchat.agent.links",
+    "smpchat.agent.resync",
+    "smpchat.agent.runner",
+    "smpchat.chat.connectivity",
+    "smpchat.chat.service",
+    "smpchat.cli.schema",
+    "smpchat.client.session",
+    "smpchat.protocol.commands",
+    "smpchat.protocol.session",
+    "smpchat.relay.daemon",
+    "smpchat.relay.server",
+    "smpchat.relay.statistics",
+    "smpchat.relay.store",
+    "smpchat.transport.tls",
+    "websockets",
+)
+"""What only making connections and being online take."""
+WRITING = (
+    "asyncio",
+    "cryptography.x509",
+    "filelock",
+    "pqcrypto",
+    "smpchat.agent.envelope",
+    "smpchat.agent.sealing",
+    "smpchat.chat.message",
+    "smpchat.chat.writing",
+    "smpchat.crypto.ratchet",
+    "ssl",
+)
+"""What writing to a contact takes besides a look into the store; certificates only to tell what went wrong."""
 
 
 def _run(home: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -64,12 +103,42 @@ def test_the_demonstration_shows_three_steps_of_two_people(tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
-def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+def _imported(home: Path, *arguments: str) -> tuple[int, list[str]]:
+    """Exit status of a command, and all modules that its process has imported at its end."""
     program = (
-        "import sys; from smpchat.cli.app import main\n"
-        "try: main(['--help'])\n"
-        "finally: print(*sys.modules, file=sys.stderr)"
+        f"import sys; from smpchat.cli.app import main\n"
+        f"try: main({arguments!r})\n"
+        "finally: print('modules', *sys.modules, file=sys.stderr)"
     )
-    imported = _run(tmp_path, "-c", program).stderr.split()
+    done = _run(home, "-c", program)
+    marked = [line for line in done.stderr.splitlines() if line.startswith("modules ")]
+    return done.returncode, marked[-1].split()
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    _, imported = _imported(tmp_path, "--help")
     assert "typer" in imported
     assert not [name for name in HEAVY if name in imported]
+
+
+@pytest.fixture
+def connected(smpchat: Terminal) -> Path:
+    """A home with Bob, whose contact is Alice."""
+    smpchat.connected()
+    return smpchat.home
+
+
+@pytest.mark.parametrize("command", [["contacts"], ["status"], ["status", "alice"], ["history", "alice"]])
+def test_commands_that_read_import_what_reads(connected: Path, command: list[str]) -> None:
+    status, imported = _imported(connected, "-p", "bob", "--json", *command)
+    assert status == 0 and "smpchat.chat.stored" in imported
+    assert not [name for name in (*WRITING, *ONLINE, "rich.console") if name in imported]
+
+
+def test_send_beside_an_online_process_imports_nothing_of_what_that_one_does(connected: Path) -> None:
+    with FileLock(connected / "profiles" / "bob" / "online.lock"):  # nobody delivers: the command waits in vain
+        status, imported = _imported(
+            connected, "-p", "bob", "send", "alice", "hello", "--wait", "sent", "--timeout", "0"
+        )
+    assert status != 0 and "smpchat.agent.sealing" in imported
+    assert not [name for name in (*ONLINE, "rich.console") if name in imported]

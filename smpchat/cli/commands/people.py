@@ -81,8 +81,6 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
 
 
 def _show_all(environment: Environment, service: StoredProfile, found: Status) -> None:
-    from smpchat.cli.commands.relay import show_relay
-
     waiting = {invitation.connection for invitation in found.invitations}
     for invitation in found.invitations:
         if invitation.link:
@@ -104,7 +102,7 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
         environment.notice(views.pending_line(alias, pending))
     for trouble in found.troubles.values():
         environment.notice(_trouble_line(environment, trouble.server, trouble.error, trouble.next_try_at))
-    show_relay(environment)
+    views.show_relay(environment)
 
 
 def _trouble_line(environment: Environment, server: str, error: str, next_try_at: float | None) -> str:

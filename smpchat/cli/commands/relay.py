@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from smpchat.chat.errors import InputError
+from smpchat.cli import views
 from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.encoding.reader import DecodeError
@@ -20,16 +21,6 @@ from smpchat.relay.folder import status as relay_status
 from smpchat.relay.log import start_log
 from smpchat.relay.options import parse_options
 from smpchat.relay.server import CERTIFICATE_WARNING
-
-
-def show_relay(environment: Environment) -> None:
-    """Print the embedded relay."""
-    info = relay_status(environment.relay_folder)
-    line = f"relay: {info.state}" + (f", {info.address}" if info.address else "")
-    if info.ws_port is not None:
-        line += f", WebSocket on port {info.ws_port}"
-    fields = {"state": info.state, "address": info.address, "pid": info.pid, "ws_port": info.ws_port}
-    environment.emit("relay", fields, line)
 
 
 def _warn_of_certificate(environment: Environment) -> None:
@@ -47,7 +38,7 @@ def start(
     wanted, options = _ws_port(ws_port), parse_options(typed)
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     info = daemon.start_background(environment.relay_folder, options, port=port, ws_port=wanted, keep=True, reset=reset)
-    show_relay(environment)
+    views.show_relay(environment)
     _warn_of_certificate(environment)
     as_kept = options if reset else options.over(info.options)
     if not _is_as_wanted(wanted, info.ws_port) or port not in (0, info.port) or info.options != as_kept:
@@ -85,13 +76,13 @@ def stop(environment: Environment) -> int:
     """Stop the relay, and its starting on demand."""
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     daemon.stop(environment.relay_folder)
-    show_relay(environment)
+    views.show_relay(environment)
     return ExitStatus.OK
 
 
 def status(environment: Environment) -> int:
     """Print whether the relay runs."""
-    show_relay(environment)
+    views.show_relay(environment)
     _warn_of_certificate(environment)
     return ExitStatus.OK
 
@@ -147,7 +138,7 @@ def restore(environment: Environment, file: Path) -> int:
 
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     read(file, environment.relay_folder)
-    show_relay(environment)
+    views.show_relay(environment)
     return ExitStatus.OK
 
 

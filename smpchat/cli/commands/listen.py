@@ -1,0 +1,93 @@
+"""``listen``: what nobody was shown, then what comes."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from smpchat.chat import events
+from smpchat.chat.online import FOLLOW_INTERVAL, online
+from smpchat.chat.writing import WritingProfile
+from smpchat.cli import views
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.handler import MessageHandler
+from smpchat.cli.waiting import flush
+
+
+async def _show_news(
+    environment: Environment, service: WritingProfile, handler: MessageHandler | None, limit: int | None
+) -> int:
+    """Print what nobody was shown, but at most ``limit`` new messages; how many those were.
+
+    A message counts as shown once its handler is done with it and its line is flushed: what fails in between, or a
+    crash, repeats it, and none is ever skipped.
+    """
+    for request in service.unshown_requests():
+        views.show_request(environment, request)
+        service.mark_request_shown(request.id)
+    for contact in service.unshown_contacts():
+        views.show_view(environment, service.contact(contact.alias))
+        service.mark_profile_shown(contact.id)
+    shown = 0
+    for message in service.unshown_messages():
+        if handler is not None:
+            now = service.message(message.id)
+            if now is None or now.shown:
+                continue  # while the handler was busy, another process showed it, or its contact was deleted
+            message = now
+            await handler.handle(message)
+        views.show_message(environment, message)
+        service.mark_shown(message.id, message.changes)
+        shown += 1
+        if shown == limit:
+            return shown
+    for message in service.unshown_changes():
+        views.show_message(environment, message)
+        service.mark_shown(message.id, message.changes)
+    return shown
+
+
+async def listen(
+    environment: Environment, patience: float | None, count: int | None, command_line: str | None = None
+) -> int:
+    """Print what nobody was shown, then what comes, each message after a program has handled it if one is given."""
+    handler = None if command_line is None else MessageHandler.parse(command_line, environment)
+    service = environment.open_as(WritingProfile)
+    try:
+        after = service.last_event()
+        seen = 0
+        loop = asyncio.get_running_loop()
+        deadline = None if patience is None else loop.time() + patience
+        async with AsyncExitStack() as stack:
+            if handler is not None:
+                stack.enter_context(handler.alone())
+            await stack.enter_async_context(online(service, environment.relay()))
+            while True:
+                for number, event in service.events_after(after):
+                    after = number
+                    _show_event(environment, event)
+                seen += await _show_news(environment, service, handler, None if count is None else count - seen)
+                if seen == count or (deadline is not None and loop.time() >= deadline):
+                    break
+                await asyncio.sleep(FOLLOW_INTERVAL)
+            await flush(service)
+        if count is not None and seen < count:
+            raise CommandFailed(
+                ExitStatus.TIMEOUT, f"{seen} of {count} messages came.", "Listen longer, or without --timeout."
+            )
+        return ExitStatus.OK
+    finally:
+        service.close()
+
+
+def _show_event(environment: Environment, event: events.ChatEvent) -> None:
+    match event:
+        case events.StateChanged():
+            views.show_state(environment, event)
+        case events.StatusChanged():
+            views.show_status(environment, event)
+        case events.Notice():
+            views.show_notice(environment, event)
+        case events.ContactChanged() | events.MessageAdded() | events.MessageChanged() | events.RequestReceived():
+            pass  # printed from the store, which knows what was shown before
