@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import InputError
-from smpchat.chat.stored import DATABASE_NAME, DEFAULT_PROFILE, P
+from smpchat.chat.stored import DATABASE_NAME, DEFAULT_PROFILE, Opened
 from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status
@@ -56,7 +56,7 @@ class Home:
         """A profile's service; made at first use.
 
         Args:
-            socks: See `ChatService`.
+            socks: See `StoredProfile`.
             now: POSIX seconds.
         Raises:
             InputError: The profile's name is no folder name, or ``socks`` no proxy.
@@ -67,8 +67,8 @@ class Home:
         return self.open_as(ChatService, profile, socks=socks, now=now)
 
     def open_as(
-        self, kind: type[P], profile: str, *, socks: str | None = None, now: Callable[[], float] = time.time
-    ) -> P:
+        self, kind: type[Opened], profile: str, *, socks: str | None = None, now: Callable[[], float] = time.time
+    ) -> Opened:
         """As `open`, with no more than ``kind`` can do."""
         folder = self.profile_folder(profile)
         try:

@@ -7,16 +7,16 @@ from dataclasses import replace
 
 from smpchat.agent import handshake, linking, renegotiation, sealing
 from smpchat.agent import handshake_states as states
-from smpchat.agent.context import Application, Context
+from smpchat.agent.context import Context
 from smpchat.agent.envelope import AGENT_VERSIONS, ConnInfo, ConnInfoReply, ConnInfoSecured, Hello, UserMessage
 from smpchat.agent.errors import LinkJoinedError, MissingRecord, OwnLinkError
-from smpchat.agent.failures import FAILURE_SENTENCES, failure_sentence
+from smpchat.agent.failures import failure_sentence
 from smpchat.agent.handshake import KeyChoice
 from smpchat.agent.handshake_states import Answer, Terms
 from smpchat.agent.links import E2E_VERSIONS, InvitationLink, format_link, parse_link
 from smpchat.agent.queue import CLIENT_VERSIONS, QueueInfo
 from smpchat.agent.retry import REPEAT_CONFIRMATION
-from smpchat.agent.sending import max_body, may_send, release, required_send_queue, send, submit
+from smpchat.agent.sending import may_send, release, required_send_queue, send, submit
 from smpchat.agent.short_links import ShortInvitation, format_short_link, resolve
 from smpchat.agent.store import connections, links, outgoing, ratchets, sent_requests
 from smpchat.agent.store.connections import Connection, ReceiveQueue
@@ -29,16 +29,11 @@ from smpchat.protocol.address import SMPServerAddress
 from smpchat.protocol.commands import BrokerMessage
 
 __all__ = [
-    "FAILURE_SENTENCES",
-    "Application",
-    "Context",
     "apply",
     "delete",
-    "failure_sentence",
     "invite",
     "join",
     "join_short",
-    "max_body",
     "perform",
     "resync",
     "submit",

@@ -401,7 +401,7 @@ class StoredProfile:
             store.save_setting(tx, "socks", text if text == NO_PROXY else str(_proxy(text)))
 
 
-P = TypeVar("P", bound=StoredProfile)
+Opened = TypeVar("Opened", bound=StoredProfile)
 """How much of a profile is opened."""
 
 

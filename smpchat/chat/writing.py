@@ -39,6 +39,8 @@ class WritingProfile(StoredProfile):
         StoredProfile.__post_init__(self)  # a class with slots is made twice: `super()` would mean the first one
         self.context = Context(ChatApplication(self.own_profile, self.now), self.entropy, self.now, self.kem)
 
+    # -- messages -----------------------------------------------------------------------------------------------------
+
     def required_message(self, message_id: int) -> Message:
         """One message. Raises `UnknownMessage`."""
         return conversation.message(self._tx, message_id)
@@ -77,6 +79,8 @@ class WritingProfile(StoredProfile):
         """React to a message with one of eight emoji, or take that back. Raises `InputError`, `AgentError`."""
         with self.database.transaction() as tx:
             return conversation.react(tx, self.context, message_id, emoji, add=add)
+
+    # -- contact requests ---------------------------------------------------------------------------------------------
 
     def requests(self) -> list[RequestView]:
         """Contact requests that wait for an answer, oldest first."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from smpchat.chat.embedded import EmbeddedRelay
     from smpchat.chat.service import ChatService
-    from smpchat.chat.stored import P
+    from smpchat.chat.stored import Opened
     from smpchat.home import Home
 
 JSON_VERSION = 1
@@ -34,7 +34,7 @@ class Environment:
     """The global options of one run, its clock, and what its streams can show.
 
     Attributes:
-        socks: A SOCKS proxy for this run; see `ChatService`.
+        socks: A SOCKS proxy for this run; see `StoredProfile`.
         trace: Whether every protocol frame is named on standard error.
         plain: Words in place of symbols, and nothing redrawn: for screen readers and simple terminals.
         color: Whether colours are wanted; they never carry a meaning alone.
@@ -73,7 +73,7 @@ class Environment:
 
         return (self.profile_folder() / DATABASE_NAME).exists()
 
-    def open_as(self, kind: type[P]) -> P:
+    def open_as(self, kind: type[Opened]) -> Opened:
         """The profile, with what ``kind`` can do; made at first use. Raises as `open` does."""
         return self._home.open_as(kind, self.profile, socks=self.socks, now=self.now)
 

@@ -142,6 +142,14 @@ def test_any_value_of_no_color_counts(smpchat: Terminal, monkeypatch: pytest.Mon
     assert "\x1b[3" not in shown
 
 
+def test_a_pipe_gets_styles_only_where_they_are_forced(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    smpchat.connected()
+    assert smpchat("-p", "alice", "send", "bob", "hi", "--wait", "none").stdout == "to bob: hi  (pending)\n"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    forced = smpchat("-p", "alice", "send", "bob", "hi", "--wait", "none").stdout
+    assert re.sub("\x1b\\[[0-9;]*m", "", forced) == "to bob: hi  (pending)\n" != forced
+
+
 def test_files_belong_to_the_user_alone(smpchat: Terminal) -> None:
     smpchat("-p", "anna", "invite", "--no-wait", "--qr")
     for path in (smpchat.home / "profiles").rglob("*"):

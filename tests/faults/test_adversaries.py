@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from smpchat.agent import connection as agent
-from smpchat.agent.connection import FAILURE_SENTENCES
 from smpchat.agent.envelope import AgentMessage, ConnInfoReply, ConnInfoSecured
+from smpchat.agent.failures import FAILURE_SENTENCES
 from smpchat.agent.handshake_states import ConnectionState, Failure, Terms, Variant
 from smpchat.agent.links import InvitationLink, parse_link
 from smpchat.agent.queue import QueueInfo

@@ -17,6 +17,7 @@ from smpchat.agent import resync_states
 from smpchat.agent.envelope import QueueAdd, QueueContinue, QueueKey, QueueUse, RatchetReady, UserMessage
 from smpchat.agent.errors import MessageTooLarge
 from smpchat.agent.queue import QueueAddress, QueueURI
+from smpchat.agent.sending import max_body
 from smpchat.agent.store import ratchets, resyncs, rotations
 from smpchat.chat import events
 from smpchat.chat.application import ChatApplication
@@ -306,7 +307,7 @@ def test_post_quantum_keys_need_both_sides(tmp_path: Path, peer_joins: bool, our
             database = met.alice.service.database.connection
             # a joiner cannot know the initiator's wish and leaves room; an initiator has seen the joiner's
             makes_room = ours and (theirs or not peer_joins)
-            assert agent.max_body(database, met.connection_id) == (13_380 if makes_room else 15_602)
+            assert max_body(database, met.connection_id) == (13_380 if makes_room else 15_602)
             with pytest.raises(MessageTooLarge) as refused, met.alice.service.database.transaction() as tx:
                 agent.submit(tx, met.alice.service.context, met.connection_id, UserMessage(bytes(15_796)))
             limit = refused.value.limit
@@ -338,10 +339,10 @@ def test_room_for_a_kem_is_made_once_the_peer_makes_it(tmp_path: Path) -> None:
         kem = HashKEM()
         async with meeting(tmp_path, CrashPlan(), kem=kem) as met:
             database = met.alice.service.database.connection
-            assert agent.max_body(database, met.connection_id) == 15_602
+            assert max_body(database, met.connection_id) == 15_602
             met.peer.turn_on(kem)
             await _take_turns(met, 5)
-            assert agent.max_body(database, met.connection_id) == 13_380
+            assert max_body(database, met.connection_id) == 13_380
             assert met.alice.service.contact("ref").pq
 
     run_jumping(main)

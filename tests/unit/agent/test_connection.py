@@ -12,6 +12,7 @@ from smpchat.agent import handshake_states as states
 from smpchat.agent.envelope import UserMessage
 from smpchat.agent.errors import AgentError, IncompatibleVersion, LinkJoinedError, OwnLinkError
 from smpchat.agent.resync_states import Required
+from smpchat.agent.sending import max_body
 from smpchat.agent.store import addresses, connections, kem_spares, outgoing, ratchets, resyncs
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.outgoing import Kind
@@ -87,11 +88,11 @@ class TestJoining:
         kem = HashKEM()
         alice, bob = Agent("alice", tmp_path, kem), Agent("bob", tmp_path, kem)
         bob.join(alice.invite(STANDARD).replace(part, other))
-        assert connection.max_body(alice.tx, alice.id) == 13_380, "until the answer comes it might be wanted"
+        assert max_body(alice.tx, alice.id) == 13_380, "until the answer comes it might be wanted"
         exchange(bob, alice)
         for agent in (alice, bob):
             assert isinstance(agent.connection.state, states.Connected)
-            assert connection.max_body(agent.tx, agent.id) == 15_602
+            assert max_body(agent.tx, agent.id) == 15_602
             assert not ratchets.pq_active(agent.tx, agent.id)
         assert kem.generated == 0
 
@@ -142,6 +143,6 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -
     database = Database(path, {"agent": AGENT_MIGRATIONS})
     [found] = connections.load_all(database.connection)
     assert not found.pq_support
-    assert connection.max_body(database.connection, found.id) == 15_602
+    assert max_body(database.connection, found.id) == 15_602
     assert (addresses.current(database.connection), addresses.requests(database.connection)) == (None, [])
     database.close()

@@ -12,11 +12,13 @@ from smpchat.agent import connection, handshake, linking, outbox
 from smpchat.agent import handshake_states as states
 from smpchat.agent.envelope import AGENT_VERSIONS, UserMessage
 from smpchat.agent.errors import LinkError, LinkJoinedError, MissingRecord, OwnLinkError
+from smpchat.agent.failures import failure_sentence
 from smpchat.agent.handshake_states import Failed, Failure, Role
 from smpchat.agent.link_data import open_link, seal_link, sender_id_for
 from smpchat.agent.links import InvitationLink, parse_link
 from smpchat.agent.outbox import Verdict
 from smpchat.agent.presets import SIMPLEX_SERVERS
+from smpchat.agent.sending import max_body
 from smpchat.agent.short_links import ShortInvitation, format_short_link, parse_short_link
 from smpchat.agent.store import connections, links, outgoing, ratchets
 from smpchat.agent.store.outgoing import Kind
@@ -219,7 +221,7 @@ class TestPostQuantum:
         alice, bob = Agent("alice", tmp_path, HashKEM("alice")), Agent("bob", tmp_path)
         alice.invite()
         bob.join_short_link_of(alice)
-        longest = UserMessage(bytes(connection.max_body(bob.tx, bob.id)))
+        longest = UserMessage(bytes(max_body(bob.tx, bob.id)))
         bob.do(lambda tx, context: connection.submit(tx, context, bob.id, longest))
         bob.context = replace(bob.context, kem=HashKEM("bob"))
         exchange(bob, alice)
@@ -313,7 +315,7 @@ class TestRefusing:
         read(bob, replace(lnk(alice), **{part: changed}))
         state = failed(bob)
         assert (state.role, state.terms, state.reason) == (Role.JOINER, None, Failure.LINK_DATA)
-        sentence = connection.failure_sentence(state)
+        sentence = failure_sentence(state)
         assert sentence.startswith(state.detail) and state.detail and "Ask for a new link" in sentence
         assert bob.application.all("failed") == [(7, sentence)]
         assert [item.kind for item in bob.next()] == [Kind.DELETE], "the reply queue is not needed"
@@ -349,7 +351,7 @@ class TestRefusing:
         read(bob, answer)
         state = failed(bob)
         assert state.reason is Failure.LINK_VERSIONS
-        assert "8-9" in connection.failure_sentence(state) and "you must upgrade" in connection.failure_sentence(state)
+        assert "8-9" in failure_sentence(state) and "you must upgrade" in failure_sentence(state)
 
     def test_a_used_link(self, tmp_path: Path) -> None:
         alice, bob = pair(tmp_path)
@@ -367,7 +369,7 @@ class TestRefusing:
         bob.join_short_link_of(alice)
         bob.refuse()
         assert failed(bob) == Failed(Role.JOINER, None, Failure.LINK_USED_OR_JOINED)
-        sentence = connection.failure_sentence(failed(bob))
+        sentence = failure_sentence(failed(bob))
         assert "You have used full links at its relay" in sentence and "compare security codes" in sentence
         assert isinstance(connections.load(bob.tx, in_full).state, states.AwaitingHello)
 
@@ -403,7 +405,7 @@ class TestRefusing:
         for _ in range(2):
             bob.do(lambda tx, context: outbox.not_offered(tx, context, item))
         assert failed(bob).reason is Failure.NO_SHORT_LINKS
-        assert "15" in connection.failure_sentence(failed(bob))
+        assert "15" in failure_sentence(failed(bob))
 
     def test_an_answer_after_the_user_deleted_the_contact_changes_nothing(self, tmp_path: Path) -> None:
         alice, bob = pair(tmp_path)
