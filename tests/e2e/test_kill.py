@@ -14,8 +14,8 @@ import pytest
 
 from tests.e2e.smpchat import Home
 
-MOMENTS = (0.35, 0.42, 0.5, 0.65)
-"""Seconds after the start of a command; Python itself takes the first third of a second."""
+MOMENTS = (0.25, 0.35, 0.5)
+"""Seconds after the start of a command; Python itself takes the first quarter of a second."""
 
 
 def _killed(home: Home, moment: float, profile: str, *command: str) -> None:
