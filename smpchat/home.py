@@ -109,7 +109,7 @@ class BackgroundRelay:
         """Its address, once it accepts connections. Raises `TransportError`."""
         import asyncio
 
-        from smpchat.relay.daemon import start_background  # with all of the relay: most commands never start it
+        from smpchat.relay.background import start_background  # most commands never start it
 
         try:
             info = await asyncio.to_thread(start_background, self._folder, on_demand=True)

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
-from smpchat.relay.daemon import EXIT_RUNNING, NO_WEBSOCKET, PASSWORD_VARIABLE, run_relay
+from smpchat.relay.background import EXIT_RUNNING, PASSWORD_VARIABLE
+from smpchat.relay.daemon import run_relay
 from smpchat.relay.errors import RelayError, RelayOptionRefused, RelayRunning
 from smpchat.relay.log import start_log
-from smpchat.relay.options import OPTIONS, Options, parse_options
+from smpchat.relay.options import NO_WEBSOCKET, OPTIONS, Options, parse_options
 
 _log = logging.getLogger("smpchat.relay")
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from smpchat.relay.errors import RelayError, RelayNotRunning
 from smpchat.relay.folder import CONTROL, status
-from smpchat.relay.local_http import LOOPBACK, LocalHTTP, Pages
+from smpchat.relay.local_http import LocalHTTP, Pages
+from smpchat.relay.options import LOOPBACK
 
 STATISTICS_PATH = "/stats"
 _MAX_ANSWER = 1024 * 1024

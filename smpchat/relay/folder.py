@@ -61,6 +61,16 @@ class RelayInfo:
     options: Options = NOTHING_CHOSEN
 
 
+def prepare_folder(folder: Path) -> Path:
+    """The folder, made if it was not there. Raises `RelayError`."""
+    folder = folder.absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise RelayError(f"The relay's folder cannot be made: {error}.") from error
+    return folder
+
+
 class FolderLock:
     """An operating system lock on the folder, which ends with the process that holds it, however that ends."""
 

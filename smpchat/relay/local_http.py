@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from smpchat.relay.errors import RelayError
+from smpchat.relay.options import LOOPBACK
 
-LOOPBACK = "127.0.0.1"
 MAX_HEAD = 8_192
 """Bytes of a request."""
 MAX_OPEN = 16

@@ -12,8 +12,12 @@ from typing import Any, Final
 
 from smpchat.relay.errors import RelayOptionRefused
 
+LOOPBACK = "127.0.0.1"
+"""Where the relay listens unless told otherwise, and serves its figures."""
 OFF = 0
 """In place of a port: not served."""
+NO_WEBSOCKET = -1
+"""In place of a port: do not serve WebSocket, and forget the port that was used for it."""
 PROXY = ("none", "public", "all")
 """See `smpchat.relay.destinations.Destinations`."""
 

@@ -14,7 +14,7 @@ import pytest
 
 from smpchat.cli.schema import problems
 from smpchat.protocol.address import parse_server
-from smpchat.relay import daemon
+from smpchat.relay import background
 from smpchat.relay.options import OPTIONS
 from smpchat.relay.statistics import figures
 from tests.cli.test_server import Outcome, Terminal
@@ -24,7 +24,7 @@ from tests.cli.test_server import Outcome, Terminal
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
     yield Terminal(tmp_path / "home")
     if (tmp_path / "home" / "relay").exists():
-        daemon.stop(tmp_path / "home" / "relay")
+        background.stop(tmp_path / "home" / "relay")
 
 
 def fitting(outcome: Outcome) -> list[dict[str, Any]]:

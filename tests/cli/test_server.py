@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from smpchat.cli.app import app, program
 from smpchat.cli.command_line import globals_first
-from smpchat.relay.daemon import start_background, stop
+from smpchat.relay.background import start_background, stop
 
 ELSEWHERE = "smp://h--vW7ZSkXPeOUpfxlFGgauQmXNFOzGoizak7Ult7cw=@relay.invalid"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.relay.daemon import stop
+from smpchat.relay.background import stop
 from tests.e2e.smpchat import Home
 
 

@@ -34,12 +34,17 @@ def checks_of(document: Document) -> list[Check]:
     Raises:
         UnknownFormat: No format recognises it, or it holds no known answer.
     """
+    found = list(each_check(document))
+    if not found:
+        raise UnknownFormat("no known answers in it")
+    return found
+
+
+def each_check(document: Document) -> Iterator[Check]:
+    """Every check in ``document``, one after the other. Raises `UnknownFormat` if no format recognises it."""
     for known in FORMATS:
         if known.recognises(document):
-            found = list(_all_checks(known, document))
-            if found:
-                return found
-            raise UnknownFormat("no known answers in it")
+            return _all_checks(known, document)
     raise UnknownFormat("unknown format")
 
 

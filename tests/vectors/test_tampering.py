@@ -19,7 +19,7 @@ from smpchat.protocol.session import ServerHello
 from smpchat.protocol.transmission import decode_transmission
 from tests.vectors.check import Document
 from tests.vectors.documents import LinkText, Trace, parse_document, read_document
-from tests.vectors.registry import checks_of
+from tests.vectors.registry import checks_of, each_check
 
 DATA = Path(__file__).parent / "data"
 TRACES = sorted((DATA / "traces").glob("*.jsonl"))
@@ -32,7 +32,7 @@ _HEX = re.compile(r"(?:[0-9a-f]{2}){4,}")
 def fails(document: Document) -> bool:
     """Whether at least one check fails, or the document is not even recognised."""
     try:
-        for check in checks_of(document):
+        for check in each_check(document):
             check.run()
     except Exception:  # any error at all counts as a failure, as in the runner
         return True

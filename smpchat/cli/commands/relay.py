@@ -16,10 +16,10 @@ from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
-from smpchat.relay import control, daemon
+from smpchat.relay import background, control, daemon
 from smpchat.relay.folder import status as relay_status
 from smpchat.relay.log import start_log
-from smpchat.relay.options import parse_options
+from smpchat.relay.options import NO_WEBSOCKET, parse_options
 from smpchat.relay.server import CERTIFICATE_WARNING
 
 
@@ -37,7 +37,9 @@ def start(
     """Start the relay in the background; what was typed is kept."""
     wanted, options = _ws_port(ws_port), parse_options(typed)
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    info = daemon.start_background(environment.relay_folder, options, port=port, ws_port=wanted, keep=True, reset=reset)
+    info = background.start_background(
+        environment.relay_folder, options, port=port, ws_port=wanted, keep=True, reset=reset
+    )
     views.show_relay(environment)
     _warn_of_certificate(environment)
     as_kept = options if reset else options.over(info.options)
@@ -55,7 +57,7 @@ def _ws_port(text: str | None) -> int | None:
     if text is None:
         return None
     if text == "off":
-        return daemon.NO_WEBSOCKET
+        return NO_WEBSOCKET
     if not text.isdecimal() or int(text) > 65535:
         raise InputError(f"{text!r} is no port.", "Give a number up to 65535, 0 for any free port, or off.")
     return int(text)
@@ -65,7 +67,7 @@ def _is_as_wanted(wanted: int | None, served: int | None) -> bool:
     match wanted:
         case None:
             return True
-        case daemon.NO_WEBSOCKET:
+        case _ if wanted == NO_WEBSOCKET:
             return served is None
         case 0:
             return served is not None
@@ -75,7 +77,7 @@ def _is_as_wanted(wanted: int | None, served: int | None) -> bool:
 def stop(environment: Environment) -> int:
     """Stop the relay, and its starting on demand."""
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    daemon.stop(environment.relay_folder)
+    background.stop(environment.relay_folder)
     views.show_relay(environment)
     return ExitStatus.OK
 

@@ -21,18 +21,11 @@ from smpchat.crypto.keys import Ed25519PrivateKey
 from smpchat.protocol.address import parse_server
 from smpchat.protocol.commands import Ok, Send
 from smpchat.protocol.version import VersionRange
-from smpchat.relay import daemon
+from smpchat.relay import background
 from smpchat.relay.__main__ import main
+from smpchat.relay.background import EXIT_RUNNING, start_background, stop
 from smpchat.relay.control import STATISTICS_PATH, ask
-from smpchat.relay.daemon import (
-    EXIT_RUNNING,
-    NO_WEBSOCKET,
-    certificate_left,
-    rotate_certificate,
-    run_relay,
-    start_background,
-    stop,
-)
+from smpchat.relay.daemon import certificate_left, rotate_certificate, run_relay
 from smpchat.relay.errors import (
     RelayError,
     RelayNotRunning,
@@ -53,7 +46,7 @@ from smpchat.relay.folder import (
     read_state,
     status,
 )
-from smpchat.relay.options import NOTHING_CHOSEN, Options
+from smpchat.relay.options import NO_WEBSOCKET, NOTHING_CHOSEN, Options
 from smpchat.transport import certificates, tls
 
 
@@ -437,7 +430,7 @@ def test_why_it_did_not_start(folder: Path) -> None:
 
 
 def test_one_that_never_becomes_ready_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemon, "_accepts", lambda info: False)
+    monkeypatch.setattr(background, "_accepts", lambda info: False)
     with pytest.raises(RelayStartFailed, match=r"no connections after 1\.5 seconds"):
         start_background(folder, timeout=1.5)
     deadline = time.monotonic() + 10

@@ -1,0 +1,185 @@
+"""The relay of a folder in a process of its own: starting and stopping it, without importing the relay itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from smpchat.protocol.address import parse_server
+from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.relay.errors import RelayError, RelayStartFailed, RelayTurnedOff
+from smpchat.relay.folder import (
+    LOG,
+    RelayInfo,
+    is_locked,
+    is_turned_off,
+    prepare_folder,
+    read_state,
+    status,
+    turn_off,
+    turn_on,
+)
+from smpchat.relay.options import LOOPBACK, NO_WEBSOCKET, NOTHING_CHOSEN, Options
+
+EXIT_RUNNING = 3
+"""Exit status of ``python -m smpchat.relay`` when another relay has the folder."""
+PASSWORD_VARIABLE = "SMPCHAT_RELAY_PASSWORD"
+"""Carries the password to the background process: other users can read a command line, but no environment."""
+
+_POLL = 0.02
+_LOG_LIMIT = 1_000_000  # bytes after which a start puts the log aside
+
+
+def start_background(
+    folder: Path,
+    options: Options = NOTHING_CHOSEN,
+    *,
+    port: int = 0,
+    ws_port: int | None = None,
+    keep: bool = False,
+    reset: bool = False,
+    versions: VersionRange = SMP_VERSIONS,
+    extensions: bool = True,
+    on_demand: bool = False,
+    timeout: float = 20.0,
+) -> RelayInfo:
+    """Starts the relay of ``folder`` in a process of its own; returns when it accepts connections.
+
+    The process has a session of its own, inherits no descriptors and outlives this one. A relay that runs already is
+    left as it is. Blocks; call it on a thread in asyncio programs.
+
+    Args:
+        options, port, ws_port, keep, reset: See `run_relay`.
+        on_demand: Not because somebody asked for the relay: refuse if it was stopped on purpose.
+        timeout: Seconds until it must accept connections.
+    Raises:
+        RelayTurnedOff: On demand, but ``relay stop`` was the last word.
+        RelayStartFailed: It ended at once, with the reason it gave, or is not ready in time.
+        RelayError: The folder cannot be used.
+    """
+    folder = prepare_folder(folder)
+    if on_demand and is_turned_off(folder):
+        raise RelayTurnedOff("The relay of this computer was stopped.")
+    turn_on(folder)
+    info = status(folder)
+    if info.state == "running" and _accepts(info):
+        return info
+    arguments = [str(folder), "--port", str(port), "--versions", str(versions), *options.arguments()]
+    if ws_port is not None:
+        arguments += ["--ws-port", "off" if ws_port == NO_WEBSOCKET else str(ws_port)]
+    arguments += ["--keep"] * keep + ["--reset"] * reset + ["--no-extensions"] * (not extensions)
+    deadline = time.monotonic() + timeout
+    log_start, process = _spawn(folder, arguments, options.password)
+    while time.monotonic() < deadline:
+        info = status(folder)
+        if info.state == "running" and _accepts(info):
+            return info
+        if process.poll() not in (None, EXIT_RUNNING):
+            raise RelayStartFailed(f"The relay did not start: {_last_words(folder, log_start)}")
+        time.sleep(_POLL)
+    raise RelayStartFailed(f"The relay accepts no connections after {timeout:g} seconds.")
+
+
+def _spawn(folder: Path, arguments: list[str], password: str | None) -> tuple[int, subprocess.Popen[bytes]]:
+    """The process, and where in the log its words begin."""
+    path = folder / LOG
+    environment = {name: value for name, value in os.environ.items() if name != PASSWORD_VARIABLE}
+    if password is not None:
+        environment[PASSWORD_VARIABLE] = password
+    # -P: whatever lies in the current directory must not be imported.
+    command = [sys.executable, "-P", "-m", "smpchat.relay", *arguments]
+    try:
+        if path.exists() and path.stat().st_size > _LOG_LIMIT:
+            path.replace(folder / f"{LOG}.1")
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
+            start = log.seek(0, os.SEEK_END)
+            if sys.platform == "win32":
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    env=environment,
+                    cwd=folder,
+                    creationflags=subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP,
+                )
+            else:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    env=environment,
+                    cwd=folder,
+                    start_new_session=True,
+                )
+    except OSError as error:
+        raise RelayStartFailed(f"The relay's process cannot be started: {error}.") from error
+    # Waited for, so that it leaves no zombie if this process outlives it.
+    threading.Thread(target=process.wait, name="relay-process", daemon=True).start()
+    return start, process
+
+
+def _accepts(info: RelayInfo) -> bool:
+    """Whether something accepts connections where the relay's address says."""
+    if info.address is None or info.port is None:
+        return False
+    hosts = parse_server(info.address).server.hosts
+    for host in (*hosts, LOOPBACK):  # on a wildcard it is reached either way
+        try:
+            with socket.create_connection((host, info.port), timeout=1):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _last_words(folder: Path, start: int) -> str:
+    try:
+        with (folder / LOG).open("rb") as log:
+            log.seek(start)
+            lines = log.read(65_536).decode("utf-8", "replace").split("\n")
+    except OSError as error:
+        return f"its log cannot be read: {error}."
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it gave no reason.")
+
+
+def stop(folder: Path, *, timeout: float = 10.0) -> RelayInfo:
+    """Stops the relay of ``folder``, wherever it was started, and turns off starting on demand. Blocks.
+
+    Args:
+        timeout: Seconds after which it is killed; what it answered is kept all the same.
+    Raises:
+        RelayError: It runs on nevertheless, or belongs to another user.
+    """
+    turn_off(folder)
+    asked: int | None = None
+    deadline = time.monotonic() + timeout
+    while is_locked(folder):
+        late = time.monotonic() > deadline
+        pid = read_state(folder).pid  # a relay that is only starting has written none yet
+        if pid is not None and (late or pid != asked):
+            _signal(pid, kill=late)
+            asked = pid
+        if time.monotonic() > deadline + 5:
+            raise RelayError("The relay does not stop.")
+        time.sleep(_POLL)
+    return status(folder)
+
+
+def _signal(pid: int, *, kill: bool) -> None:
+    number = signal.SIGTERM
+    if kill and sys.platform != "win32":
+        number = signal.SIGKILL
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return  # it ended between the look and the signal
+    except OSError as error:
+        raise RelayError(f"The relay cannot be stopped: {error}.") from error
