@@ -52,11 +52,12 @@ SETTINGS = [
     Setting("standard-at-new-relays", Variant.STANDARD),
 ]
 
-SAME_COMMANDS = {
+SAME_STEPS = {
     "instant-at-version-9": "instant-keyed-new",
     "instant-becomes-three-step-at-version-8": "three-step-plain-relay",
 }
-"""Settings whose commands are one for one those of another: faults at each are tried with that one."""
+"""Settings with the commands and commits of another, one for one: each is hit with that one."""
+DISTINCT = [setting for setting in SETTINGS if setting.name not in SAME_STEPS]
 
 TRANSCRIPT = {
     "alice": [
@@ -204,7 +205,7 @@ def test_with_the_true_kem(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before-commit", "after-commit"])
 @pytest.mark.parametrize("name", ["alice", "bob"])
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+@pytest.mark.parametrize("setting", DISTINCT, ids=lambda setting: setting.name)
 def test_a_crash_at_each_commit(tmp_path: Path, setting: Setting, name: str, after: bool) -> None:
     for at in itertools.count(1):
         outcome = converse(tmp_path / str(at), setting, plans={name: CrashPlan((at, after))})
@@ -213,14 +214,16 @@ def test_a_crash_at_each_commit(tmp_path: Path, setting: Setting, name: str, aft
             break
 
 
-@pytest.mark.parametrize(("one", "other"), SAME_COMMANDS.items())
-def test_settings_that_exchange_the_same_commands(tmp_path: Path, one: str, other: str) -> None:
+@pytest.mark.parametrize(("one", "other"), SAME_STEPS.items())
+def test_settings_that_take_the_same_steps(tmp_path: Path, one: str, other: str) -> None:
     named = {setting.name: setting for setting in SETTINGS}
-    assert converse(tmp_path / "one", named[one]).commands == converse(tmp_path / "other", named[other]).commands
+    outcome, another = converse(tmp_path / "one", named[one]), converse(tmp_path / "other", named[other])
+    assert outcome.commands == another.commands
+    assert outcome.commits == another.commits
 
 
 @pytest.mark.parametrize("kind", FaultKind, ids=lambda kind: kind.name.lower().replace("_", "-"))
-@pytest.mark.parametrize("setting", [s for s in SETTINGS if s.name not in SAME_COMMANDS], ids=lambda s: s.name)
+@pytest.mark.parametrize("setting", DISTINCT, ids=lambda setting: setting.name)
 def test_a_fault_at_each_command(tmp_path: Path, setting: Setting, kind: FaultKind) -> None:
     for at in converse(tmp_path / "none", setting).points[kind]:
         check(converse(tmp_path / str(at), setting, faults=[Fault(at, kind)]), setting)
