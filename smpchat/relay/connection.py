@@ -18,8 +18,8 @@ from smpchat.transport.base import BlockConnection, TransportError
 
 MAX_UNDER_WAY = 128
 """Commands of one connection that may wait for their answers before its next block is read."""
-MAX_BLOCKS_UNDER_WAY = 16
-"""Blocks that those commands may have come in: 256 KiB."""
+MAX_BLOCKS_UNDER_WAY = 8
+"""Blocks that those commands may have come in: 128 KiB."""
 _WRITE_AT_ONCE = 32
 """Transmissions handed over in one write: the transport may hold a block for each."""
 
