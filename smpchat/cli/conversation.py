@@ -103,6 +103,8 @@ class Conversation:
         self._last: Message | None = None  # shown last: decides about day separators
         self._mine: Message | None = None  # written last: its status is in the toolbar
         self._tail: list[Message] = []
+        self._open: set[int] = set()  # printed with ticks that were not the last ones
+        self._confirmed: list[int] = []  # of those, delivered since the last look
         self._refresh()
 
     # -- who ----------------------------------------------------------------------------------------------------------
@@ -371,6 +373,10 @@ class Conversation:
             self._take(event)
         self._receive()
         self._drain(_TAIL)
+        if self._confirmed:
+            numbers = ", ".join(map(str, self._confirmed))
+            self._show_above(Text(f"* delivered: {numbers}", "dim"))
+            self._confirmed = []
         return True
 
     def _receive(self) -> None:
@@ -451,6 +457,9 @@ class Conversation:
             self._mine = message
         if message.status is MessageStatus.FAILED and not beside_prompt:
             self._show(views.spoken(self._environment, message))
+        elif message.status is MessageStatus.DELIVERED and message.id in self._open and self._environment.redraws:
+            self._open.discard(message.id)
+            self._confirmed.append(message.id)
         elif latest and not self._environment.redraws and message.status is MessageStatus.DELIVERED:
             self._show(Text("(delivered)", "dim"))
 
@@ -468,6 +477,7 @@ class Conversation:
     def _print(self, messages: list[Message]) -> None:
         for line in views.conversation(self._environment, messages, self._last):
             self._show_above(line)
+        self._open |= {m.id for m in messages if m.direction is Direction.SENT and m.status not in _SETTLED}
         self._last = messages[-1]
 
     def _drain(self, keep: int) -> None:

@@ -173,11 +173,12 @@ def own_alias(service: StoredProfile) -> str:
     return alias_from_name(service.own_profile().display_name, lambda _: False)
 
 
-def show_invitation(environment: Environment, invitation: Invitation, suggested: str) -> None:
+def show_invitation(environment: Environment, invitation: Invitation, suggested: str, *, in_full: bool = True) -> None:
     """An ``invitation`` object, or the link and the exact command for the other person: the short link if there is one.
 
     Args:
         suggested: The alias that the command gives us on the other side.
+        in_full: The long link stands below a short one as well.
     """
     full = invitation.link or ""
     link = invitation.short_link or full
@@ -186,7 +187,10 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
     lines = f"{link}\n\nGive them the link, or this command:\n\n  {command}\n"
     if invitation.short_link is not None:
         fields["short_link"] = link
-        lines += f"\nIf their program does not know short links, this one is the same in full:\n\n{full}\n"
+        if in_full:
+            lines += f"\nIf their program does not know short links, this one is the same in full:\n\n{full}\n"
+        else:
+            lines += "\nIf their program does not know short links: `smpchat status` shows the link in full.\n"
     fields["command"] = command
     if invitation.note is not None:
         fields["note"] = invitation.note

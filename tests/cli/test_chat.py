@@ -246,6 +246,21 @@ def test_ticks_of_what_was_written_before_change_too(people: Terminal, talk: Cal
     assert bob.tail() == []
 
 
+def test_what_was_printed_with_one_tick_is_said_to_be_delivered_later(
+    people: Terminal, talk: Callable[..., Talk]
+) -> None:
+    bob = talk("alice")
+    for number in range(5):
+        bob.enter(f"message {number}")
+    people("-p", "bob", "send", "carol", "(online)")
+    assert not [line for line in bob.news() if "delivered" in line]
+    people("-p", "alice", "listen", "--timeout", "3")
+    people("-p", "bob", "listen", "--timeout", "3")
+    first, second = [message.id for message in bob.service.history("alice") if "message" in message.text][:2]
+    assert f"* delivered: {first}, {second}" in bob.news()
+    assert not [line for line in bob.news() if "delivered" in line]
+
+
 def test_own_messages_leave_the_prompt_before_an_incoming_one(people: Terminal, talk: Callable[..., Talk]) -> None:
     bob = talk("alice")
     bob.enter("mine")

@@ -36,6 +36,12 @@ class TestInvite:
         assert f"  smpchat connect '{lines[0]}' --alias alice" in lines
         assert lines[-2].startswith("simplex:/invitation#") and "in full" in lines[-4]
 
+    def test_on_a_terminal_the_long_one_is_left_to_status(self, smpchat: Terminal) -> None:
+        shown = smpchat("-p", "alice", "invite", "--no-wait", tty=True).stdout
+        assert shown.startswith("simplex:/i#")
+        assert "simplex:/invitation#" not in shown and "`smpchat status` shows the link in full" in shown
+        assert "\nsimplex:/invitation#" in smpchat("-p", "alice", "status", tty=True).stdout
+
     def test_scripts_get_both_and_status_shows_both_again(self, smpchat: Terminal) -> None:
         [made] = smpchat("--json", "-p", "alice", "invite", "--no-wait").objects("invitation")
         assert made["link"].startswith("simplex:/invitation#") and made["short_link"] in made["command"]

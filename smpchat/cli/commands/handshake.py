@@ -143,7 +143,8 @@ class _Inviting:
 
     def _show(self, invitation: Invitation, qr: bool | None) -> None:
         environment = self._environment
-        views.show_invitation(environment, invitation, views.own_alias(self._service))
+        suggested = views.own_alias(self._service)  # a screen has no room for both links and a QR code
+        views.show_invitation(environment, invitation, suggested, in_full=not environment.attended)
         if invitation.short_link is None:
             environment.notice(self._why_full())
         if environment.attended if qr is None else qr:
