@@ -190,7 +190,7 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
         if in_full:
             lines += f"\nIf their program does not know short links, this one is the same in full:\n\n{full}\n"
         else:
-            lines += "\nIf their program does not know short links: `smpchat status` shows the link in full.\n"
+            lines += "\nFor programs without short links, `smpchat status` shows the link in full.\n"
     fields["command"] = command
     if invitation.note is not None:
         fields["note"] = invitation.note
