@@ -139,6 +139,7 @@ class Conversation:
         """Show the end of the conversation, and what this contact wrote since."""
         view = self.current
         self._last, self._mine = None, None
+        self._open, self._confirmed = set(), []
         if view is None:
             waits = "invitation waits for its answer" if self._service.invitations() else "address waits for requests"
             self._show(Text(f"Nobody to write to yet: your {waits}. /help lists what there is.", "dim"))

@@ -261,6 +261,18 @@ def test_what_was_printed_with_one_tick_is_said_to_be_delivered_later(
     assert not [line for line in bob.news() if "delivered" in line]
 
 
+def test_what_is_delivered_in_another_conversation_is_not_said(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    for number in range(5):
+        bob.enter(f"message {number}")
+    bob.enter("/to carol")
+    people("-p", "alice", "listen", "--timeout", "3")
+    people("-p", "bob", "listen", "--timeout", "3")
+    people("-p", "alice", "listen", "--timeout", "3")
+    people("-p", "bob", "listen", "--timeout", "3")
+    assert not [line for line in bob.news() if "delivered" in line]
+
+
 def test_own_messages_leave_the_prompt_before_an_incoming_one(people: Terminal, talk: Callable[..., Talk]) -> None:
     bob = talk("alice")
     bob.enter("mine")
