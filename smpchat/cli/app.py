@@ -189,7 +189,7 @@ def run_loop(command: Coroutine[Any, Any, int]) -> int:
 def invite(
     context: typer.Context,
     note: str | None = typer.Option(None, "--note", help="Alias of whoever uses the link."),
-    server: str | None = typer.Option(None, "--server", help="Relay for this and later invitations."),
+    server: str | None = typer.Option(None, "--server", help="Relay for this invitation alone."),
     handshake: Handshake = typer.Option(Handshake.INSTANT.value, "--handshake", help="How to connect."),
     wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected; on a terminal: yes."),
     timeout: float | None = typer.Option(None, "--timeout", min=0, help="Seconds to wait; for ever if not given."),
@@ -526,7 +526,7 @@ def address_create(
     auto_accept: bool | None = typer.Option(
         None, "--auto-accept/--no-auto-accept", help="Accept each request at once; of an existing address, changes it."
     ),
-    server: str | None = typer.Option(None, "--server", help="Relay for this and later invitations."),
+    server: str | None = typer.Option(None, "--server", help="Relay for this address alone."),
     qr: bool | None = _QR,
 ) -> None:
     """Make your address. Example: smpchat address create"""
@@ -620,11 +620,17 @@ def server_remove(context: typer.Context, address: str = _ADDRESS) -> None:
 
 
 @server_app.command("use")
-def server_use(context: typer.Context, address: str = _ADDRESS) -> None:
+def server_use(
+    context: typer.Context,
+    address: str = _ADDRESS,
+    private_routing: bool | None = typer.Option(
+        None, "--private-routing/--no-private-routing", help="Send to other people's relays through yours."
+    ),
+) -> None:
     """Use only this relay: an address, simplex or embedded. Example: smpchat server use simplex"""
     from smpchat.cli.commands import server
 
-    _run(context, lambda env: server.use(env, address))
+    _run(context, lambda env: server.use(env, address, private_routing))
 
 
 @server_app.command("test")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.relay import loop
 from smpchat.relay.background import EXIT_RUNNING, PASSWORD_VARIABLE
 from smpchat.relay.daemon import run_relay
 from smpchat.relay.errors import RelayError, RelayOptionRefused, RelayRunning
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.platform != "win32":
         os.umask(0o077)
     try:
-        asyncio.run(_run(arguments_read, options))
+        loop.run(_run(arguments_read, options))
     except RelayRunning as error:
         _log.error("%s", error)
         return EXIT_RUNNING
@@ -81,12 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _run(arguments: argparse.Namespace, options: Options) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    running = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         try:
-            loop.add_signal_handler(number, stop.set)
+            running.add_signal_handler(number, stop.set)
         except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+            signal.signal(number, lambda *_: running.call_soon_threadsafe(stop.set))
     await run_relay(
         arguments.folder,
         options,

@@ -177,3 +177,12 @@ def test_private_routing_needs_a_relay_of_ones_own(terminal: Terminal) -> None:
         assert (shown["type"], shown["name"], shown["value"]) == ("setting", "private-routing", setting)
         assert terminal.run("--json", "server", "private-routing").objects == [shown]
     assert terminal.run("server", "private-routing", "perhaps").status == 1
+
+
+def test_private_routing_is_chosen_with_the_relay(terminal: Terminal) -> None:
+    assert terminal.run("server", "use", "embedded", "--private-routing").status == 1
+    for option, value in (("--private-routing", "on"), ("--no-private-routing", "off")):
+        assert terminal.run("server", "use", ELSEWHERE, option).status == 0
+        assert terminal.run("server", "use", ELSEWHERE).status == 0
+        [shown] = terminal.run("--json", "server", "private-routing").objects
+        assert shown["value"] == value

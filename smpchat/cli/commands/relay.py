@@ -16,7 +16,7 @@ from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
-from smpchat.relay import background, control, daemon
+from smpchat.relay import background, control, daemon, loop
 from smpchat.relay.folder import status as relay_status
 from smpchat.relay.log import start_log
 from smpchat.relay.options import NO_WEBSOCKET, parse_options
@@ -144,7 +144,7 @@ def restore(environment: Environment, file: Path) -> int:
     return ExitStatus.OK
 
 
-async def run(
+def run(
     environment: Environment,
     typed: Mapping[str, str | None],
     port: int,
@@ -154,6 +154,18 @@ async def run(
     reset: bool,
 ) -> int:
     """Run the relay here until interrupted."""
+    return loop.run(_run(environment, typed, port, ws_port, versions, extensions, reset))
+
+
+async def _run(
+    environment: Environment,
+    typed: Mapping[str, str | None],
+    port: int,
+    ws_port: str | None,
+    versions: str | None,
+    extensions: bool,
+    reset: bool,
+) -> int:
     serve_ws, options = _ws_port(ws_port), parse_options(typed)
     offered = SMP_VERSIONS
     if versions is not None:
@@ -166,12 +178,12 @@ async def run(
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     start_log(verbose=environment.verbose, quiet=environment.quiet)
     stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    running = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         try:
-            loop.add_signal_handler(number, stopping.set)
+            running.add_signal_handler(number, stopping.set)
         except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
+            signal.signal(number, lambda *_: running.call_soon_threadsafe(stopping.set))
 
     def ready(address: str, _: int) -> None:
         served = relay_status(environment.relay_folder).ws_port

@@ -92,14 +92,25 @@ def remove(environment: Environment, address: str) -> int:
     return show_all(environment)
 
 
-def use(environment: Environment, address: str) -> int:
+def _no_relay_of_yours() -> InputError:
+    return InputError(
+        "Private routing goes through a relay of yours, and you have configured none.",
+        "Add one with `smpchat server add` or `smpchat server use`; the one on this computer hides nothing.",
+    )
+
+
+def use(environment: Environment, address: str, private_routing: bool | None) -> int:
     """Use a relay and no other; ``simplex`` and ``embedded`` are names for some."""
     service = environment.open_as(StoredProfile)
     try:
+        if private_routing and address == "embedded":
+            raise _no_relay_of_yours()
         if address == "simplex":
             service.use_servers(list(map(format_server, SIMPLEX_SERVERS)))
         else:
             service.use_servers([] if address == "embedded" else [address])
+        if private_routing is not None:
+            service.set_private_routing(private_routing)
     finally:
         service.close()
     return show_all(environment)
@@ -129,10 +140,7 @@ def private_routing(environment: Environment, setting: str | None) -> int:
     service = environment.open_as(StoredProfile)
     try:
         if setting == "on" and not service.servers():
-            raise InputError(
-                "Private routing goes through a relay of yours, and you have configured none.",
-                "Add one with `smpchat server add` or `smpchat server use`; the one on this computer hides nothing.",
-            )
+            raise _no_relay_of_yours()
         if setting is not None:
             service.set_private_routing(setting == "on")
         on = service.private_routing()
