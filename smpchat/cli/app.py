@@ -688,6 +688,10 @@ _RELAY_KEEP_DAYS = _relay_option("keep_days")
 _RELAY_MAX_CONNECTIONS = _relay_option("max_connections")
 _RELAY_MAX_PER_ADDRESS = _relay_option("max_connections_per_address")
 _RELAY_MAX_NEW_QUEUES = _relay_option("max_new_queues")
+_RELAY_MAX_UNSENT = _relay_option("max_unsent")
+_RELAY_HANDSHAKE_TIME = _relay_option("handshake_time")
+_RELAY_WRITE_TIME = _relay_option("write_time")
+_RELAY_IDLE_TIME = _relay_option("idle_time")
 _RELAY_METRICS_PORT = _relay_option("metrics_port")
 
 
@@ -707,6 +711,10 @@ def relay_run(
     max_connections: str | None = _RELAY_MAX_CONNECTIONS,
     max_connections_per_address: str | None = _RELAY_MAX_PER_ADDRESS,
     max_new_queues: str | None = _RELAY_MAX_NEW_QUEUES,
+    max_unsent: str | None = _RELAY_MAX_UNSENT,
+    handshake_time: str | None = _RELAY_HANDSHAKE_TIME,
+    write_time: str | None = _RELAY_WRITE_TIME,
+    idle_time: str | None = _RELAY_IDLE_TIME,
     metrics_port: str | None = _RELAY_METRICS_PORT,
     reset: bool = typer.Option(False, "--reset", help="Go by the defaults, not by what `relay start` kept."),
 ) -> None:
@@ -731,6 +739,10 @@ def relay_start(
     max_connections: str | None = _RELAY_MAX_CONNECTIONS,
     max_connections_per_address: str | None = _RELAY_MAX_PER_ADDRESS,
     max_new_queues: str | None = _RELAY_MAX_NEW_QUEUES,
+    max_unsent: str | None = _RELAY_MAX_UNSENT,
+    handshake_time: str | None = _RELAY_HANDSHAKE_TIME,
+    write_time: str | None = _RELAY_WRITE_TIME,
+    idle_time: str | None = _RELAY_IDLE_TIME,
     metrics_port: str | None = _RELAY_METRICS_PORT,
     reset: bool = typer.Option(False, "--reset", help="Forget what earlier starts kept."),
 ) -> None:

@@ -131,6 +131,10 @@ def limits_of(options: Options) -> Limits:
         "connections": options.max_connections,
         "connections_per_address": options.max_connections_per_address,
         "new_queues": options.max_new_queues,
+        "unsent_bytes": None if options.max_unsent is None else options.max_unsent * 1024,
+        "handshake": options.handshake_time,
+        "write": options.write_time,
+        "idle": options.idle_time,
     }
     return Limits(**{name: value for name, value in chosen.items() if value is not None})
 

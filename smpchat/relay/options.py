@@ -63,6 +63,10 @@ OPTIONS: Final = (
     Explained("max_connections", "N", "Connections at a time", "10000", (1, 1_000_000)),
     Explained("max_connections_per_address", "N", "The same for one address", "1000", (1, 1_000_000)),
     Explained("max_new_queues", "N", "Queues that one connection creates in a minute", "3000", (1, 1_000_000)),
+    Explained("max_unsent", "KIB", "KiB of answers that may wait for one client", "1024", (64, 1_048_576)),
+    Explained("handshake_time", "SECONDS", "Seconds for TLS, and again for the hellos", "60", (1, 3_600)),
+    Explained("write_time", "SECONDS", "Seconds that a client may take nothing", "120", (1, 86_400)),
+    Explained("idle_time", "SECONDS", "Seconds that a client without queues may be silent", "21600", (60, 31_536_000)),
     Explained("metrics_port", "PORT|off", "Port of loopback with figures for Prometheus", "off", (1, 65_535), ("off",)),
 )  # fmt: skip
 _PASSWORD = re.compile(r"[!-.0-9;-?A-~]{1,200}")  # as an address can hold it
@@ -89,6 +93,10 @@ class Options:
     max_connections: int | None = None
     max_connections_per_address: int | None = None
     max_new_queues: int | None = None
+    max_unsent: int | None = None
+    handshake_time: int | None = None
+    write_time: int | None = None
+    idle_time: int | None = None
     metrics_port: int | None = None
 
     def __post_init__(self) -> None:

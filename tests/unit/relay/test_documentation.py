@@ -55,7 +55,17 @@ def test_every_limit_with_its_value() -> None:
 def test_limits_that_have_an_option_name_it() -> None:
     named = {name: meaning for name, _, meaning in table("Limits") if meaning.startswith("`--")}
     flags = {option.flag for option in OPTIONS}
-    assert set(named) == {"connections", "connections_per_address", "new_queues", "quota", "keep"}
+    assert set(named) == {
+        "handshake",
+        "write",
+        "idle",
+        "connections",
+        "connections_per_address",
+        "new_queues",
+        "unsent_bytes",
+        "quota",
+        "keep",
+    }
     assert {meaning.split("`")[1] for meaning in named.values()} <= flags
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -19,7 +19,7 @@ from smpchat.relay.options import (
 )
 from smpchat.relay.server import Limits
 
-ALL = Options("0.0.0.0", "secret", "public", False, 500, 7, 20, 10, 30, 9100)
+ALL = Options("0.0.0.0", "secret", "public", False, 500, 7, 20, 10, 30, 2048, 5, 6, 70, 9100)
 
 
 def test_the_table_and_the_fields_are_the_same() -> None:
@@ -35,13 +35,21 @@ def test_the_defaults_that_are_told_are_those_that_hold() -> None:
 
 def test_options_become_limits() -> None:
     assert limits_of(ALL) == Limits(
-        quota=500, keep=7 * 86_400, connections=20, connections_per_address=10, new_queues=30
+        handshake=5,
+        write=6,
+        idle=70,
+        connections=20,
+        connections_per_address=10,
+        new_queues=30,
+        unsent_bytes=2048 * 1024,
+        quota=500,
+        keep=7 * 86_400,
     )
 
 
 def test_what_was_chosen_goes_over_what_was_kept() -> None:
     assert NOTHING_CHOSEN.over(ALL) == ALL == ALL.over(NOTHING_CHOSEN)
-    assert Options(quota=1, password="").over(ALL) == Options("0.0.0.0", "", "public", False, 1, 7, 20, 10, 30, 9100)
+    assert Options(quota=1, password="").over(ALL) == replace(ALL, quota=1, password="")
 
 
 def test_there_and_back_again() -> None:
