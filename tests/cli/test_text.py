@@ -60,9 +60,11 @@ def test_an_argument_is_utf_8(copy: Path, locale: str) -> None:
     assert texts(copy) == ["café 😀"]
 
 
-@pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("command", ["send", "reply", "edit", "connect"])
-def test_other_bytes_on_standard_input_are_one_sentence(copy: Path, locale: str, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "locale"),
+    [*(("send", locale) for locale in LOCALES), ("reply", "ASCII"), ("edit", "ASCII"), ("connect", "ASCII")],
+)
+def test_other_bytes_on_standard_input_are_one_sentence(copy: Path, command: str, locale: str) -> None:
     whom = {"send": ["bob", "-"], "reply": ["1", "-"], "edit": ["1", "-"], "connect": ["-", "--alias", "x"]}[command]
     result = run(copy, "--json", command, *whom, stdin=b"caf\xe9\n", environment=LOCALES[locale])
     assert result.returncode == 1

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.smpchat import Home
 
-MOMENTS = (0.25, 0.35, 0.5)
+MOMENTS = (0.3, 0.45)
 """Seconds after the start of a command; Python itself takes the first quarter of a second."""
 
 

@@ -51,6 +51,11 @@ SETTINGS = [
 SAME_COMMANDS = {"accepted-at-once": "accepted-by-the-owner"}
 """Settings whose commands are one for one those of another: faults at each are tried with that one."""
 
+FULL_LINKS = ("full-link", "before-short-links")
+"""Settings that are those before them without LGET, and what follows the request is joining an invitation: every crash
+and fault there is tried in `tests.faults.test_conversation`, with and without the KEY that is the other difference."""
+DISTINCT = [setting for setting in SETTINGS if setting.name not in FULL_LINKS]
+
 TRANSCRIPT = {
     "alice": [
         ("bob", "received", "one", "received"),
@@ -183,13 +188,20 @@ def test_without_faults(tmp_path: Path, setting: Setting) -> None:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before-commit", "after-commit"])
 @pytest.mark.parametrize("name", ["alice", "bob"])
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+@pytest.mark.parametrize("setting", DISTINCT, ids=lambda setting: setting.name)
 def test_a_crash_at_each_commit(tmp_path: Path, setting: Setting, name: str, after: bool) -> None:
     for at in itertools.count(1):
         outcome = converse(tmp_path / str(at), setting, plans={name: CrashPlan((at, after))})
         check(outcome, setting)
         if outcome.commits[name] < at:
             break
+
+
+def test_full_links_leave_out_the_reading_of_the_link(tmp_path: Path) -> None:
+    commands = {setting.name: converse(tmp_path / setting.name, setting).commands for setting in SETTINGS}
+    short = [name for name in commands["accepted-at-once"] if name != "LGet"]
+    assert commands["before-short-links"] == short
+    assert [name for name in commands["full-link"] if name != "Key"] == short
 
 
 @pytest.mark.parametrize(("one", "other"), SAME_COMMANDS.items())
@@ -199,7 +211,7 @@ def test_settings_that_exchange_the_same_commands(tmp_path: Path, one: str, othe
 
 
 @pytest.mark.parametrize("kind", FaultKind, ids=lambda kind: kind.name.lower().replace("_", "-"))
-@pytest.mark.parametrize("setting", [s for s in SETTINGS if s.name not in SAME_COMMANDS], ids=lambda s: s.name)
+@pytest.mark.parametrize("setting", [s for s in DISTINCT if s.name not in SAME_COMMANDS], ids=lambda s: s.name)
 def test_a_fault_at_each_command(tmp_path: Path, setting: Setting, kind: FaultKind) -> None:
     for at in converse(tmp_path / "none", setting).points[kind]:
         check(converse(tmp_path / str(at), setting, faults=[Fault(at, kind)]), setting)
