@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,17 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(arguments: argparse.Namespace, options: Options) -> None:
-    stop = asyncio.Event()
-    running = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            running.add_signal_handler(number, stop.set)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: running.call_soon_threadsafe(stop.set))
     await run_relay(
         arguments.folder,
         options,
-        stop=stop,
+        stop=loop.stop_on_signals(),
         port=arguments.port,
         ws_port=arguments.ws_port,
         keep=arguments.keep,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -154,51 +152,39 @@ def run(
     reset: bool,
 ) -> int:
     """Run the relay here until interrupted."""
-    return loop.run(_run(environment, typed, port, ws_port, versions, extensions, reset))
-
-
-async def _run(
-    environment: Environment,
-    typed: Mapping[str, str | None],
-    port: int,
-    ws_port: str | None,
-    versions: str | None,
-    extensions: bool,
-    reset: bool,
-) -> int:
     serve_ws, options = _ws_port(ws_port), parse_options(typed)
-    offered = SMP_VERSIONS
-    if versions is not None:
-        try:
-            offered = VersionRange.parse(versions)
-        except DecodeError as error:
-            raise InputError(f"{versions!r} is no range of versions: {error.what}.", "Write it as 7-14.") from None
-        if not (SMP_VERSIONS.contains(offered.minimum) and SMP_VERSIONS.contains(offered.maximum)):
-            raise InputError(f"This relay speaks SMP versions {SMP_VERSIONS}.", "Choose a range within them.")
+    offered = SMP_VERSIONS if versions is None else _offered(versions)
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     start_log(verbose=environment.verbose, quiet=environment.quiet)
-    stopping = asyncio.Event()
-    running = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            running.add_signal_handler(number, stopping.set)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: running.call_soon_threadsafe(stopping.set))
 
     def ready(address: str, _: int) -> None:
         served = relay_status(environment.relay_folder).ws_port
         fields = {"state": "running", "address": address, "pid": os.getpid(), "ws_port": served}
         environment.emit("relay", fields, address + (f"\nWebSocket on port {served}" if served else ""))
 
-    await daemon.run_relay(
-        environment.relay_folder,
-        options,
-        stop=stopping,
-        port=port,
-        ws_port=serve_ws,
-        reset=reset,
-        versions=offered,
-        extensions=extensions,
-        ready=ready,
-    )
+    async def until_stopped() -> None:
+        await daemon.run_relay(
+            environment.relay_folder,
+            options,
+            stop=loop.stop_on_signals(),
+            port=port,
+            ws_port=serve_ws,
+            reset=reset,
+            versions=offered,
+            extensions=extensions,
+            ready=ready,
+        )
+
+    loop.run(until_stopped())
     return ExitStatus.OK
+
+
+def _offered(versions: str) -> VersionRange:
+    """SMP versions as they were typed. Raises `InputError`."""
+    try:
+        offered = VersionRange.parse(versions)
+    except DecodeError as error:
+        raise InputError(f"{versions!r} is no range of versions: {error.what}.", "Write it as 7-14.") from None
+    if not (SMP_VERSIONS.contains(offered.minimum) and SMP_VERSIONS.contains(offered.maximum)):
+        raise InputError(f"This relay speaks SMP versions {SMP_VERSIONS}.", "Choose a range within them.")
+    return offered
