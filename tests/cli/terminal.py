@@ -79,6 +79,13 @@ class FakeTerminal(io.StringIO):
         return True
 
 
+class InterruptedTerminal(FakeTerminal):
+    """One where the person presses Ctrl-C at a question."""
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+        raise KeyboardInterrupt
+
+
 class Terminal:
     """Runs command lines of several profiles of one home, which share a relay in memory."""
 

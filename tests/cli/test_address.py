@@ -10,7 +10,7 @@ import pytest
 from smpchat.chat.profile import Profile
 from smpchat.chat.store import save_setting
 from smpchat.protocol.commands import Send
-from tests.cli.terminal import FakeTerminal, Terminal
+from tests.cli.terminal import FakeTerminal, InterruptedTerminal, Terminal
 from tests.cli.test_hostile_text import ATTACKS, _without_styles, harmless, stored
 
 
@@ -240,11 +240,7 @@ def test_on_a_terminal_the_name_is_offered_before_the_request_goes_out(smpchat: 
 
 
 def test_a_question_left_open_is_asked_again_by_the_same_command(smpchat: Terminal, link: str) -> None:
-    class Interrupting(FakeTerminal):
-        def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
-            raise KeyboardInterrupt
-
-    smpchat.stdin = Interrupting
+    smpchat.stdin = InterruptedTerminal
     result = smpchat("-p", "bob", "connect", link, "-m", "hi", tty=True)
     assert result.code == 130 and "run the same command again" in re.sub(r"\s+", " ", result.stderr)
     assert "alice waits for a name of your choice" in smpchat("-p", "bob", "status").stderr

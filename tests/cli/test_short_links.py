@@ -15,7 +15,7 @@ from smpchat.cli.environment import Environment
 from smpchat.cli.qr import show_qr
 from smpchat.protocol.commands import BrokerMessage, Lnk, Send
 from smpchat.protocol.version import VersionRange
-from tests.cli.terminal import FakeTerminal, Terminal
+from tests.cli.terminal import FakeTerminal, InterruptedTerminal, Terminal
 
 
 def short_link(smpchat: Terminal, *options: str) -> str:
@@ -116,12 +116,7 @@ class TestConnect:
 
     def test_a_question_left_open_is_asked_again_by_the_same_command(self, smpchat: Terminal) -> None:
         link = short_link(smpchat)
-
-        class Interrupting(FakeTerminal):
-            def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
-                raise KeyboardInterrupt
-
-        smpchat.stdin = Interrupting
+        smpchat.stdin = InterruptedTerminal
         result = smpchat("-p", "bob", "connect", link, "-m", "hi", tty=True)
         assert result.code == 130 and "run the same command again" in re.sub(r"\s+", " ", result.stderr)
         assert "waits for a name of your choice" in smpchat("-p", "bob", "status").stderr

@@ -34,6 +34,17 @@ class Crash(BaseException):
     """
 
 
+def connecting(link: str, *, answer: bool) -> Callable[[ChatService], object]:
+    """What `connect` does with a link and two texts, and with ``answer`` once the link's name was shown."""
+
+    def run(service: ChatService) -> None:
+        number = service.connect(link, None, ["one", "two"], hold=True).connection_id
+        if answer and service.is_link_read(number):
+            service.name_contact(number, "friend")
+
+    return run
+
+
 class CrashingDatabase(Database):
     """Dies right before or right after the commits of its plan."""
 

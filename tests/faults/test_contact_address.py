@@ -7,7 +7,7 @@ contact on each side, and the same transcript.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.kem import HashKEM
 from smpchat.testing.loop import run_jumping
 from smpchat.testing.relay import Fault, FaultKind, MemoryRelay
-from tests.faults.people import START, CrashPlan, Person
+from tests.faults.people import START, CrashPlan, Person, connecting
 
 
 @dataclass(frozen=True)
@@ -236,22 +236,14 @@ def ask_with_a_question(folder: Path, plan: CrashPlan) -> tuple[str, list[tuple[
             await alice.until(lambda service: link_of(service, short=True) is not None)
         link = link_of(alice.service, short=True) or ""
 
-        def command(*, answer: bool) -> Callable[[ChatService], object]:
-            def run(service: ChatService) -> None:
-                number = service.connect(link, None, ["one", "two"], hold=True).connection_id
-                if answer and service.is_link_read(number):
-                    service.name_contact(number, "friend")
-
-            return run
-
         while not bob.service.contacts():
-            await bob.do(command(answer=False))
+            await bob.do(connecting(link, answer=False))
         number = bob.service.contacts()[0].contact.connection_id
         async with bob.online():
             await bob.until(lambda service: service.is_link_read(number) and service.is_idle())
             assert not any(isinstance(sent, Send) for sent in relay.commands), "nobody has answered yet"
             while bob.service.is_held(number):
-                await bob.do(command(answer=True))
+                await bob.do(connecting(link, answer=True))
             await bob.until(lambda service: service.is_idle() and service.state(number).state == "ready")
         async with alice.online():
             await alice.until(lambda service: bool(service.requests()))

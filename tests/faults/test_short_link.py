@@ -6,7 +6,7 @@ Whatever happens on the way, the end is the same: the sentence, the texts marked
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,12 +14,11 @@ import pytest
 
 from smpchat.agent.handshake_states import ConnectionState, Failure
 from smpchat.agent.store import connections
-from smpchat.chat.service import ChatService
 from smpchat.protocol.commands import BrokerMessage, Lnk
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping
 from smpchat.testing.relay import Fault, FaultKind, MemoryRelay
-from tests.faults.people import START, CrashPlan, Person
+from tests.faults.people import START, CrashPlan, Person, connecting
 
 
 @dataclass
@@ -126,20 +125,12 @@ def join_asking(folder: Path, plan: CrashPlan | None = None) -> tuple[str, list[
         bob = Person("bob", folder / "bob", [relay], home=relay, plan=plan)
         link = await invitation(alice)
 
-        def command(answer: bool) -> Callable[[ChatService], object]:
-            def run(service: ChatService) -> None:
-                number = service.connect(link, None, ["one", "two"], hold=True).connection_id
-                if answer and service.is_link_read(number):
-                    service.name_contact(number, "friend")
-
-            return run
-
         while not bob.service.contacts():
-            await bob.do(command(answer=False))
+            await bob.do(connecting(link, answer=False))
         async with bob.online():
             await bob.until(lambda service: service.is_link_read(service.contacts()[0].contact.connection_id))
             while bob.service.is_held(bob.service.contacts()[0].contact.connection_id):
-                await bob.do(command(answer=True))
+                await bob.do(connecting(link, answer=True))
             await bob.until(lambda service: service.is_idle() and service.contacts()[0].state.state == "ready")
         async with alice.online():
             await alice.until(lambda service: bool(service.contacts()) and service.contacts()[0].contact.unread == 2)
