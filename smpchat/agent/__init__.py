@@ -14,4 +14,7 @@ Errors::
     │   └── VersionRefused     in a version of a layer that this program does not speak; people are told
     ├── MissingRecord          a connection lacks something that it must have by now; the others go on
     └── StoreError             the profile's database cannot be used
+        ├── StoreReplaced      it was encrypted, decrypted or deleted while it was open here
+        ├── StoreInUse         another process has it open, so its passphrase cannot be changed
+        └── PassphraseRefused  it is encrypted with another passphrase
 """

@@ -98,5 +98,32 @@ class StoreError(AgentError):
     hint = "Check that the disk has room and that the folder belongs to you."
 
 
+class StoreReplaced(StoreError):
+    """The profile was encrypted, decrypted or deleted while it was open here. Nothing was stored."""
+
+    hint = "Run the command again."
+
+    def __init__(self) -> None:
+        super().__init__("The profile's database was replaced or deleted while this command ran.")
+
+
+class StoreInUse(StoreError):
+    """Another process has the profile's database open, so its passphrase cannot be changed."""
+
+    hint = "Let the other smpchat commands of this profile end, then try again."
+
+    def __init__(self) -> None:
+        super().__init__("Another smpchat command is using the profile.")
+
+
+class PassphraseRefused(StoreError):
+    """The profile's database is encrypted, and this passphrase does not open it."""
+
+    hint = "Try again; if it is certainly right, the file is damaged: restore it from a copy."
+
+    def __init__(self) -> None:
+        super().__init__("This passphrase does not open the profile.")
+
+
 class MissingRecord(AgentError):
     """A connection lacks something that it must have by now. Only that connection suffers from it."""

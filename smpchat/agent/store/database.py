@@ -9,16 +9,22 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from smpchat.agent.errors import StoreError
+from smpchat.agent.errors import StoreError, StoreReplaced
 
 BUSY_TIMEOUT = 30.0
 """Seconds a writer waits for another process; a transaction here takes milliseconds."""
+_WAL_TRIES = 1000
 
 Migrations = Sequence[str]
 """SQL scripts; number N brings a component's schema from version N to N + 1. Never edited once released."""
+
+
+def encrypted_path(path: Path) -> Path:
+    """Where the encrypted file stands that replaces the plain one at ``path``; while there is one, it alone counts."""
+    return path.with_name(f"{path.name}.encrypted")
 
 
 class Database:
@@ -35,17 +41,46 @@ class Database:
         self.path = path
         self.on_commit: Callable[[], object] | None = None
         """Called after each commit of this connection: the online process looks for work."""
+        self._inode = 0
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
-            self._connection.row_factory = sqlite3.Row
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._create()
+            self._inode = path.stat().st_ino
+            self._connection = self._connect()
+        except (OSError, sqlite3.Error) as error:
+            raise self._cannot_be("used", error) from error
+        try:
+            self._use_wal()
             self._connection.execute(f"PRAGMA synchronous = {self.SYNCHRONOUS}")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.execute("PRAGMA secure_delete = ON")
+            self._check_current()
             self._migrate(components)
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"The profile's database {path} cannot be used: {error}.") from error
+        except BaseException as error:
+            self._connection.close()
+            if isinstance(error, OSError | sqlite3.Error):
+                raise self._cannot_be("used", error) from error
+            raise
+
+    def _create(self) -> None:
+        """Make the file if there is none. One that exists is not opened: to close it would give up SQLite's locks."""
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+    def _connect(self) -> sqlite3.Connection:
+        """The file opened, statements outside any transaction; raises `sqlite3.Error`."""
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        return connection
+
+    def _use_wal(self) -> None:
+        """The file remembers it. Where it must be changed, SQLite fails at once while another process is at work."""
+        for _ in range(_WAL_TRIES):
+            with suppress(sqlite3.OperationalError):
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            self._connection.execute("BEGIN EXCLUSIVE")  # this waits
+            self._connection.execute("ROLLBACK")
+        self._connection.execute("PRAGMA journal_mode = WAL")
 
     def _migrate(self, components: Mapping[str, Migrations]) -> None:
         versions = self._versions()
@@ -83,18 +118,20 @@ class Database:
         """Commit when the block ends, roll back when it raises. Does not nest.
 
         Raises:
-            StoreError: The file cannot be written: another process holds it, or the disk is full. Nothing changed.
+            StoreError: The file cannot be written: another process holds it, or the disk is full; or it is the
+                profile's no more. Nothing changed.
         """
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise self._cannot_be_written(error) from error
+            raise self._cannot_be("written", error) from error
         try:
+            self._check_current()
             yield self._connection
             self._before_commit()
         except sqlite3.OperationalError as error:  # of any statement that found the disk full
             self._roll_back()
-            raise self._cannot_be_written(error) from error
+            raise self._cannot_be("written", error) from error
         except BaseException:
             self._roll_back()
             raise
@@ -102,23 +139,44 @@ class Database:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise self._cannot_be_written(error) from error
+            raise self._cannot_be("written", error) from error
         self._after_commit()
         if self.on_commit is not None:
             self.on_commit()
+
+    def _is_current(self) -> bool:
+        """Whether the file is the profile's: what is written to one that was encrypted or decrypted is lost with it.
+
+        The answer is good for as long as the write lock is held: `smpchat.agent.store.encryption` holds it while it
+        replaces the file.
+        """
+        try:
+            return self.path.stat().st_ino == self._inode and not encrypted_path(self.path).exists()
+        except FileNotFoundError:
+            return False
+
+    def _check_current(self) -> None:
+        if not self._is_current():
+            raise StoreReplaced
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:  # SQLite rolls back by itself where the disk is full
             self._connection.execute("ROLLBACK")
 
-    def _cannot_be_written(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"The profile's database {self.path} cannot be written: {error}.")
+    def _cannot_be(self, what: str, error: OSError | sqlite3.Error) -> StoreError:
+        if self._inode and not self._is_current():  # SQLite notices as well, and says that it is read-only
+            return StoreReplaced()
+        return StoreError(f"The profile's database {self.path} cannot be {what}: {error}.")
 
     def _before_commit(self) -> None:
         """For fault injection: called with the transaction complete but not committed."""
 
     def _after_commit(self) -> None:
         """For fault injection: called right after a commit."""
+
+    def copy_to(self, target: sqlite3.Connection) -> None:
+        """Copy all there is, as it is at one moment, to an empty plain database."""
+        self._connection.backup(target)
 
     def foreign_version(self) -> int:
         """A number that changes when another process (or connection) commits; costs microseconds to ask."""

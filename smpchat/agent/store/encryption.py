@@ -1,0 +1,215 @@
+"""A profile's database encrypted with a passphrase, and how it becomes so.
+
+The format is that of SQLCipher 4, which other tools read: each page is encrypted with AES-256-CBC and authenticated
+with HMAC-SHA-512; PBKDF2-HMAC-SHA-512 with 256,000 rounds makes the key of the passphrase and a salt of the file.
+
+A plain file cannot be encrypted in its place. The encrypted one stands beside it (`encrypted_path`); from the moment
+that it is there, whole, it is the profile's; to decrypt is the same backwards. Meanwhile nobody else may have the
+database open, and whoever opens it waits for the write lock, then finds the file replaced and stores nothing there.
+`kill -9` leaves either the one or the other, and perhaps a file that is deleted the next time.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from smpchat.agent.errors import PassphraseRefused, StoreError, StoreInUse, StoreReplaced
+from smpchat.agent.store import sqlcipher
+from smpchat.agent.store.database import BUSY_TIMEOUT, Database, Migrations, encrypted_path
+
+IN_USE_TIMEOUT = 5.0
+"""Seconds in which other commands of the profile must end; most take milliseconds."""
+_BESIDE = ("-wal", "-shm", "-journal")
+
+
+class EncryptedDatabase(Database):
+    """As `Database`, of an encrypted file, which is never made anew: any passphrase would open an empty one."""
+
+    def __init__(self, path: Path, components: Mapping[str, Migrations], passphrase: str) -> None:
+        """Open the file that stands for the plain one at ``path``.
+
+        Raises:
+            PassphraseRefused: It is another passphrase, or the file is damaged.
+            StoreReplaced: It was decrypted just now.
+            StoreError: As for `Database`.
+        """
+        self._passphrase = passphrase
+        super().__init__(encrypted_path(path), components)
+        del self._passphrase
+        if path.exists():  # somebody was interrupted in `encrypt` or `decrypt`
+            with self.transaction():
+                _remove(path)
+
+    def _create(self) -> None:
+        if not self.path.exists():
+            raise StoreReplaced
+
+    def _connect(self) -> sqlite3.Connection:
+        return _open(self.path, self._passphrase, BUSY_TIMEOUT)
+
+    def copy_to(self, target: sqlite3.Connection) -> None:
+        """As of `Database`; SQLCipher itself copies to files only."""
+        target.execute("PRAGMA foreign_keys = OFF")
+        self._connection.execute("BEGIN")
+        try:
+            objects = self.read("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
+            tables = [row for row in objects if row["type"] == "table"]
+            for table in tables:
+                if table["name"] != "sqlite_sequence":  # which AUTOINCREMENT makes
+                    target.execute(table["sql"])
+            for table in tables:
+                rows = self._connection.execute(f"SELECT * FROM {table['name']}")
+                marks = ", ".join("?" for _ in rows.description)
+                target.executemany(f"INSERT INTO {table['name']} VALUES ({marks})", rows)
+            for row in objects:
+                if row["type"] != "table":
+                    target.execute(row["sql"])
+        finally:
+            self._connection.execute("ROLLBACK")
+
+
+def encrypt(path: Path, passphrase: str) -> None:
+    """Encrypt the plain database at ``path``, which is deleted.
+
+    Raises:
+        StoreInUse: Another process has it open. Nothing changed.
+        StoreError: The disk is full, or the file cannot be used. Nothing changed.
+    """
+    encrypted = encrypted_path(path)
+    with _alone(path, None), _replacement(path, None, encrypted, passphrase) as replacement:
+        replacement.replace(encrypted)
+    _sync(path.parent)
+    _remove(path)
+
+
+def decrypt(path: Path, passphrase: str) -> None:
+    """Make a plain database at ``path`` of the encrypted one, which is deleted.
+
+    Raises:
+        PassphraseRefused: It is another passphrase. Nothing changed.
+        StoreInUse: Another process has it open. Nothing changed.
+        StoreError: The disk is full, or the file cannot be used. Nothing changed.
+    """
+    encrypted = encrypted_path(path)
+    with _alone(encrypted, passphrase) as held, _replacement(encrypted, passphrase, path, None) as replacement:
+        replacement.replace(path)
+        _sync(path.parent)
+        if sys.platform == "win32":  # where a file that is open cannot be deleted
+            held.close()
+        encrypted.unlink()
+    _sync(path.parent)
+    _remove(encrypted)
+
+
+def change_passphrase(path: Path, old: str, new: str) -> None:
+    """Encrypt the database that stands for ``path`` with another passphrase.
+
+    Raises:
+        PassphraseRefused: ``old`` is another passphrase. Nothing changed.
+        StoreInUse: Another process has it open. Nothing changed.
+        StoreError: The disk is full, or the file cannot be used. Nothing changed.
+    """
+    encrypted = encrypted_path(path)
+    with _errors(encrypted), closing(_open(encrypted, old, IN_USE_TIMEOUT)) as connection:
+        _leave_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        sqlcipher.change_key(connection, _normal(new))
+
+
+def _open(path: Path, passphrase: str | None, timeout: float) -> sqlite3.Connection:
+    """Raises `PassphraseRefused` or `sqlite3.Error`."""
+    connection = sqlcipher.connect(path, None if passphrase is None else _normal(passphrase), timeout)
+    try:
+        if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
+            raise sqlite3.OperationalError("it is empty")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if passphrase is None or isinstance(error, sqlite3.OperationalError):
+            raise
+        raise PassphraseRefused from None
+    return connection
+
+
+def _normal(passphrase: str) -> str:
+    """The same letters typed on another keyboard may be other code points: NFC, as RFC 8265 says."""
+    return unicodedata.normalize("NFC", passphrase)
+
+
+def _leave_wal(connection: sqlite3.Connection) -> None:
+    """All is in one file afterwards, which is possible only while nobody else has it open. Raises `StoreInUse`."""
+    try:
+        [mode] = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
+        raise StoreInUse from None
+    if mode != "delete":
+        raise StoreInUse
+
+
+@contextmanager
+def _alone(path: Path, passphrase: str | None) -> Iterator[sqlite3.Connection]:
+    """While the block runs, nobody else writes to the database."""
+    with _errors(path), closing(_open(path, passphrase, IN_USE_TIMEOUT)) as connection:
+        _leave_wal(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+
+
+@contextmanager
+def _replacement(source: Path, old: str | None, target: Path, new: str | None) -> Iterator[Path]:
+    """A whole copy of ``source`` on the disk, to be renamed to ``target`` in the block."""
+    under_way = target.with_name(f"{target.name}.new")
+    _remove(under_way)
+    try:
+        os.close(os.open(under_way, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        with closing(_open(source, old, IN_USE_TIMEOUT)) as connection:
+            connection.execute("ATTACH DATABASE ? AS copy KEY ?", (str(under_way), "" if new is None else _normal(new)))
+            connection.execute("SELECT sqlcipher_export('copy')").fetchall()
+            connection.execute("DETACH DATABASE copy")
+        with closing(_open(under_way, new, IN_USE_TIMEOUT)) as copy:
+            [state] = copy.execute("PRAGMA quick_check").fetchone()
+            if state != "ok":
+                raise StoreError(f"The profile's database {source} is damaged.")
+        _sync(under_way)
+        for suffix in _BESIDE:  # of a file of that name that was interrupted: it would be taken for the new one's
+            _remove_file(target, suffix)
+        yield under_way
+    finally:
+        _remove(under_way)
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"The profile's database {path} cannot be used: {error}.") from error
+
+
+def _remove(path: Path) -> None:
+    """A database that is nobody's, with what SQLite keeps beside it."""
+    for suffix in (*_BESIDE, ""):
+        _remove_file(path, suffix)
+
+
+def _remove_file(path: Path, suffix: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(f"{path}{suffix}")
+
+
+def _sync(path: Path) -> None:
+    """What was written is on the disk; of a folder, the names in it."""
+    if sys.platform == "win32" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

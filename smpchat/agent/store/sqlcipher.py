@@ -1,0 +1,68 @@
+"""SQLCipher as if it were `sqlite3`: the same calls, and the same exceptions.
+
+Its Python binding has classes of its own, which are no subclasses of those of `sqlite3`. All that reads and writes a
+profile knows `sqlite3` only, so that most commands never load this one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, cast
+
+from sqlcipher3 import dbapi2  # type: ignore[import-untyped]
+
+
+def _translated(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(*arguments: Any) -> Any:
+        try:
+            return method(*arguments)
+        except dbapi2.Error as error:
+            raise getattr(sqlite3, type(error).__name__)(*error.args) from None
+
+    return call
+
+
+class _Cursor(dbapi2.Cursor):  # type: ignore[misc]
+    execute = _translated(dbapi2.Cursor.execute)
+    executemany = _translated(dbapi2.Cursor.executemany)
+    fetchone = _translated(dbapi2.Cursor.fetchone)
+    fetchmany = _translated(dbapi2.Cursor.fetchmany)
+    fetchall = _translated(dbapi2.Cursor.fetchall)
+    __next__ = _translated(dbapi2.Cursor.__next__)
+
+
+class _Connection(dbapi2.Connection):  # type: ignore[misc]
+    def cursor(self, factory: type[Any] = _Cursor) -> Any:
+        return super().cursor(factory)
+
+    set_key = _translated(dbapi2.Connection.set_key)
+    reset_key = _translated(dbapi2.Connection.reset_key)
+
+
+def connect(path: Path, passphrase: str | None, timeout: float) -> sqlite3.Connection:
+    """A file that exists opened, statements outside any transaction. A wrong passphrase shows when it is first read.
+
+    Args:
+        passphrase: It is no encrypted database if None.
+        timeout: Seconds to wait for another process.
+    Raises:
+        sqlite3.Error: The file cannot be opened.
+    """
+    try:
+        connection = _Connection(f"{path.absolute().as_uri()}?mode=rw", timeout=timeout, isolation_level=None, uri=True)
+    except dbapi2.Error as error:
+        raise sqlite3.OperationalError(*error.args) from None
+    connection.execute("PRAGMA cipher_log_level = NONE")  # or it writes to standard error what we say ourselves
+    if passphrase is not None:
+        connection.set_key(passphrase)
+    connection.row_factory = dbapi2.Row
+    return cast(sqlite3.Connection, connection)
+
+
+def change_key(connection: sqlite3.Connection, passphrase: str) -> None:
+    """Encrypt every page anew, in one transaction; ``connection`` is one of `connect`. Raises `sqlite3.Error`."""
+    cast(_Connection, connection).reset_key(passphrase)
