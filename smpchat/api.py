@@ -43,7 +43,7 @@ from smpchat.chat.events import ContactChanged, Notice, StateChanged, StatusChan
 from smpchat.chat.online import FOLLOW_INTERVAL, online
 from smpchat.chat.service import ChatService
 from smpchat.chat.store import Contact, Message, MessageStatus
-from smpchat.chat.stored import DEFAULT_PROFILE, ContactView, Invitation
+from smpchat.chat.stored import DEFAULT_PROFILE, ContactView, Invitation, no_passphrase
 from smpchat.chat.waiting import RELAY_TIMEOUT, RelayDown, Wait, settle, until, until_ready
 from smpchat.home import Home
 from smpchat.transport.base import TransportError
@@ -108,6 +108,7 @@ class Client:
         home: Folder of all profiles; where the command line has it if None.
         relay: The relay for new links where no server is configured; the one that comes with smpchat if None, started
             on demand in a process of its own.
+        passphrase: The profile's, if it is encrypted (`smpchat key set`).
     """
 
     def __init__(
@@ -116,17 +117,19 @@ class Client:
         home: Path | str | None = None,
         *,
         relay: EmbeddedRelay | None = None,
+        passphrase: str | None = None,
     ) -> None:
         self._profile = profile
         self._home = Home.default() if home is None else Home(Path(home).absolute())
         self._relay = relay or self._home.relay()
+        self._passphrase = no_passphrase if passphrase is None else lambda: passphrase
         self._stack = AsyncExitStack()
         self._opened: ChatService | None = None
         self._after = 0
 
     async def __aenter__(self) -> Self:
-        """Go online. Raises `ChatError` if the profile's name or store cannot be used."""
-        service = self._home.open(self._profile)
+        """Go online. Raises `ChatError` or `AgentError` if the profile's name, store or passphrase cannot be used."""
+        service = self._home.open(self._profile, passphrase=self._passphrase)
         self._stack.callback(service.close)
         self._opened, self._after = service, service.last_event()
         await self._stack.enter_async_context(online(service, self._relay))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import InputError
-from smpchat.chat.stored import DATABASE_NAME, DEFAULT_PROFILE, Opened
+from smpchat.chat.stored import DEFAULT_PROFILE, Opened, is_used, no_passphrase
 from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status
@@ -51,36 +51,48 @@ class Home:
         return self.path / "profiles" / profile
 
     def open(
-        self, profile: str = DEFAULT_PROFILE, *, socks: str | None = None, now: Callable[[], float] = time.time
+        self,
+        profile: str = DEFAULT_PROFILE,
+        *,
+        socks: str | None = None,
+        now: Callable[[], float] = time.time,
+        passphrase: Callable[[], str] = no_passphrase,
     ) -> ChatService:
         """A profile's service; made at first use.
 
         Args:
-            socks: See `StoredProfile`.
+            socks, passphrase: See `StoredProfile`.
             now: POSIX seconds.
         Raises:
             InputError: The profile's name is no folder name, or ``socks`` no proxy.
-            StoreError: The folder or the database in it cannot be used.
+            PassphraseNeeded: The profile is encrypted; also what else ``passphrase`` raises.
+            StoreError: The folder or the database in it cannot be used, or it is another passphrase.
         """
         from smpchat.chat.service import ChatService  # with all handshakes: `open_as` is for those that need none
 
-        return self.open_as(ChatService, profile, socks=socks, now=now)
+        return self.open_as(ChatService, profile, socks=socks, now=now, passphrase=passphrase)
 
     def open_as(
-        self, kind: type[Opened], profile: str, *, socks: str | None = None, now: Callable[[], float] = time.time
+        self,
+        kind: type[Opened],
+        profile: str,
+        *,
+        socks: str | None = None,
+        now: Callable[[], float] = time.time,
+        passphrase: Callable[[], str] = no_passphrase,
     ) -> Opened:
         """As `open`, with no more than ``kind`` can do."""
         folder = self.profile_folder(profile)
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self.path / "profiles").mkdir(mode=0o700, exist_ok=True)
-            return kind(folder, profile, socks, now=now)
+            return kind(folder, profile, socks, now=now, passphrase=passphrase)
         except OSError as error:
             raise StoreError(f"The folder {folder} cannot be used: {error.strerror}.") from error
 
     def has(self, profile: str) -> bool:
         """Whether a profile was ever used. Raises `InputError` for a name that is no folder name."""
-        return (self.profile_folder(profile) / DATABASE_NAME).exists()
+        return is_used(self.profile_folder(profile))
 
     def relay(self) -> BackgroundRelay:
         """The embedded relay of this home."""

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from smpchat.chat import archive
 from smpchat.chat.errors import InputError
 from smpchat.chat.online import kept_offline
+from smpchat.chat.stored import no_passphrase
 from smpchat.crypto.entropy import SystemEntropy
 from smpchat.home import Home
 
 
-def export_profile(home: Home, profile: str, file: Path, passphrase: str, *, move: bool = False) -> int:
+def export_profile(
+    home: Home,
+    profile: str,
+    file: Path,
+    passphrase: str,
+    *,
+    move: bool = False,
+    own_passphrase: Callable[[], str] = no_passphrase,
+) -> int:
     """Write a whole profile to a new file, encrypted.
 
     Args:
+        own_passphrase: Called for that of the profile if it is encrypted; the file has its own.
         move: The profile never goes online here again; without it, it is the user who must not use both.
     Returns:
         Size of the file in bytes.
@@ -27,7 +38,7 @@ def export_profile(home: Home, profile: str, file: Path, passphrase: str, *, mov
         raise InputError(f"There is no profile {profile!r}.", "`smpchat profile list` shows your profiles.")
     if file.exists():
         raise InputError(f"There is a file {str(file)!r} already.", "Choose another name, or delete it first.")
-    with closing(home.open(profile)) as service, kept_offline(service):
+    with closing(home.open(profile, passphrase=own_passphrase)) as service, kept_offline(service.folder, profile):
         data = archive.pack(service, passphrase)
         under_way = file.with_name(f".{file.name}.{service.entropy.random(8).hex()}")
         archive.write_new(under_way, data)

@@ -19,5 +19,6 @@ Errors::
     ├── CodeDiffers           a security code that is not ours; the contact counts as not verified
     ├── RelayUnavailable      no relay could be reached; what was asked for is kept
     └── ProfileLocked         another process is online for this profile
-        └── ProfileMoved      the profile was exported to be used elsewhere
+        ├── ProfileMoved      the profile was exported to be used elsewhere
+        └── PassphraseNeeded  it is encrypted, and there is nobody to ask
 """

@@ -92,7 +92,7 @@ def unpack(data: bytes, passphrase: str) -> Archive:
 def _snapshot(service: ChatService) -> bytes:
     """The database in memory, on no disk, and with the name that contacts are told, which the home may imply."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
-        service.database.connection.backup(copy)
+        service.database.copy_to(copy)
         store.save_setting(copy, "profile", service.own_profile().to_json())
         store.delete_setting(copy, MOVED)
         return copy.serialize()

@@ -122,6 +122,15 @@ class ProfileLocked(ChatError):
     hint = "Let it deliver, or end it first."
 
 
+class PassphraseNeeded(ProfileLocked):
+    """A profile, or the exported file of one, is encrypted, and nobody can be asked for its passphrase."""
+
+    hint = "Pass the passphrase to what opens the profile."
+
+    def __init__(self, hint: str | None = None) -> None:
+        super().__init__("There is nobody to ask for the passphrase.", hint)
+
+
 class ProfileMoved(ProfileLocked):
     """The profile was exported to be used elsewhere, and never goes online here again. Nothing was stored."""
 

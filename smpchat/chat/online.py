@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
@@ -39,25 +40,25 @@ async def online(service: WritingProfile, relay: EmbeddedRelay) -> AsyncIterator
 
 
 @contextlib.contextmanager
-def kept_offline(service: StoredProfile) -> Iterator[None]:
+def kept_offline(folder: Path, name: str) -> Iterator[None]:
     """While the block runs, no process is online for the profile. Raises `ProfileLocked` if one is already."""
-    lock = _lock(service)
+    lock = _lock(folder)
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        raise ProfileLocked(f"Another process is online for the profile {service.name!r}.", "End it first.") from None
+        raise ProfileLocked(f"Another process is online for the profile {name!r}.", "End it first.") from None
     try:
         yield
     finally:
         lock.release()
 
 
-def _lock(service: StoredProfile) -> FileLock:
-    return FileLock(service.folder / "online.lock", mode=0o600)
+def _lock(folder: Path) -> FileLock:
+    return FileLock(folder / "online.lock", mode=0o600)
 
 
 async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
-    lock = _lock(service)
+    lock = _lock(service.folder)
     while True:
         try:
             lock.acquire(blocking=False)
@@ -84,7 +85,7 @@ async def follow(service: StoredProfile, after: int) -> AsyncIterator[ChatEvent]
 
 def is_online(service: StoredProfile) -> bool:
     """Whether some process is online for the profile at this moment."""
-    lock = _lock(service)
+    lock = _lock(service.folder)
     try:
         lock.acquire(blocking=False)
     except Timeout:

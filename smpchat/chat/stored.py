@@ -20,13 +20,13 @@ from smpchat.agent.handshake_states import ConnectionState, Role
 from smpchat.agent.store import addresses, connections, outgoing, ratchets
 from smpchat.agent.store import links as short_links
 from smpchat.agent.store.connections import Connection
-from smpchat.agent.store.database import Database, Migrations
+from smpchat.agent.store.database import Database, Migrations, encrypted_path
 from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.chat import changes, events, store
 from smpchat.chat.address import AddressView, address_view
 from smpchat.chat.changes import SentChange
-from smpchat.chat.errors import CodeDiffers, InputError, ProfileMoved
+from smpchat.chat.errors import CodeDiffers, InputError, PassphraseNeeded, ProfileMoved
 from smpchat.chat.feed import describe_state
 from smpchat.chat.profile import Profile
 from smpchat.chat.schema import CHAT_MIGRATIONS
@@ -102,12 +102,28 @@ class Status:
     address: AddressView | None = None
 
 
+def is_used(folder: Path) -> bool:
+    """Whether a profile's folder has a store already."""
+    return (folder / DATABASE_NAME).exists() or is_encrypted(folder)
+
+
+def is_encrypted(folder: Path) -> bool:
+    """Whether it takes a passphrase to open a profile."""
+    return encrypted_path(folder / DATABASE_NAME).exists()
+
+
+def no_passphrase() -> str:
+    """Where nobody can give one. Raises `PassphraseNeeded`."""
+    raise PassphraseNeeded
+
+
 @dataclass(slots=True)
 class StoredProfile:
     """One profile's store, opened. Any number of processes may have it open; one at a time is online.
 
     Args:
         socks: A SOCKS proxy in place of the profile's setting: ``HOST:PORT``, or ``off``. Raises `InputError`.
+        passphrase: Called for the passphrase if the store is encrypted.
     """
 
     folder: Path
@@ -115,6 +131,7 @@ class StoredProfile:
     socks: str | None = None
     now: Callable[[], float] = time.time
     open_database: Callable[[Path, Mapping[str, Migrations]], Database] = Database
+    passphrase: Callable[[], str] = no_passphrase
     database: Database = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,7 +139,13 @@ class StoredProfile:
             _proxy(self.socks)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         components = {"agent": AGENT_MIGRATIONS, "chat": CHAT_MIGRATIONS}
-        self.database = self.open_database(self.folder / DATABASE_NAME, components)
+        path = self.folder / DATABASE_NAME
+        if not is_encrypted(self.folder):
+            self.database = self.open_database(path, components)
+            return
+        from smpchat.agent.store.encryption import EncryptedDatabase  # most profiles are not
+
+        self.database = EncryptedDatabase(path, components, self.passphrase())
 
     def close(self) -> None:
         """Close the store."""

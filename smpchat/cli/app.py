@@ -47,6 +47,7 @@ app = _typer(
 )
 profile_app = _typer("Your name, and your profiles.")
 address_app = _typer("Your address, for many people to use: each of them sends you a request.")
+key_app = _typer("The passphrase that your profile is encrypted with.")
 server_app = _typer("Relays for new invitations.")
 relay_app = _typer("The relay that comes with smpchat.")
 
@@ -116,6 +117,12 @@ def options(
     trace: bool = typer.Option(False, "--trace", help="Name every protocol frame on standard error, with its time."),
     no_color: bool = typer.Option(False, "--no-color", help="No colours; the variable NO_COLOR does the same."),
     plain: bool = typer.Option(False, "--plain", help="Words for symbols, nothing redrawn: for screen readers."),
+    key_file: Path | None = typer.Option(
+        None, "--key-file", envvar="SMPCHAT_KEY_FILE", help="File whose first line is the profile's passphrase."
+    ),
+    key_command: str | None = typer.Option(
+        None, "--key-command", envvar="SMPCHAT_KEY_COMMAND", help="Command that prints the profile's passphrase."
+    ),
 ) -> None:
     """The options of every command."""
     now = context.obj if callable(context.obj) else time.time
@@ -130,6 +137,8 @@ def options(
         plain=plain,
         color=not no_color,
         now=now,
+        key_file=key_file,
+        key_command=key_command,
     )
     try:
         context.obj = make(profile)
@@ -489,6 +498,7 @@ def import_(
 
 app.add_typer(address_app, name="address", rich_help_panel=CONNECT)
 app.add_typer(profile_app, name="profile", rich_help_panel=SETTINGS)
+app.add_typer(key_app, name="key", rich_help_panel=SETTINGS)
 app.add_typer(server_app, name="server", rich_help_panel=SETTINGS)
 app.add_typer(relay_app, name="relay", rich_help_panel=SETTINGS)
 
@@ -583,6 +593,46 @@ def profile_switch(
     from smpchat.cli.commands import profiles
 
     _run(context, lambda env: profiles.switch(env, name))
+
+
+@key_app.command("set", epilog=_examples("smpchat key set", "smpchat -p work --key-command 'pass smpchat' key set"))
+def key_set(context: typer.Context) -> None:
+    """Encrypt the profile with a passphrase.
+
+    It is asked for, or comes from --key-file, --key-command or the variable SMPCHAT_KEY, as in every command from then
+    on. It cannot be recovered. Other commands of the profile must have ended.
+    """
+    from smpchat.cli.commands import key
+
+    _run(context, key.set_)
+
+
+@key_app.command("change")
+def key_change(
+    context: typer.Context,
+    file: Path | None = typer.Option(None, "--new-key-file", help="File whose first line is the new passphrase."),
+    command: str | None = typer.Option(None, "--new-key-command", help="Command that prints the new passphrase."),
+) -> None:
+    """Change the passphrase; SMPCHAT_NEW_KEY may hold the new one. Example: smpchat key change"""
+    from smpchat.cli.commands import key
+
+    _run(context, lambda env: key.change(env, file, command))
+
+
+@key_app.command("remove")
+def key_remove(context: typer.Context) -> None:
+    """Decrypt the profile: whoever reads the disk reads it. Example: smpchat key remove"""
+    from smpchat.cli.commands import key
+
+    _run(context, key.remove)
+
+
+@key_app.command("test")
+def key_test(context: typer.Context) -> None:
+    """Tell whether the passphrase is right. Example: smpchat key test --key-file secret.txt"""
+    from smpchat.cli.commands import key
+
+    _run(context, key.test)
 
 
 @server_app.command("list")

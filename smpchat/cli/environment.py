@@ -9,11 +9,12 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smpchat.cli.passphrases import ProfileKey
 from smpchat.cli.selection import selected
 from smpchat.cli.text import printable as printable
 
@@ -39,6 +40,7 @@ class Environment:
         plain: Words in place of symbols, and nothing redrawn: for screen readers and simple terminals.
         color: Whether colours are wanted; they never carry a meaning alone.
         now: POSIX seconds.
+        key: Where the profile's passphrase comes from, if it is encrypted.
     """
 
     home: Path
@@ -51,6 +53,7 @@ class Environment:
     plain: bool = False
     color: bool = True
     now: Callable[[], float] = time.time
+    key: ProfileKey = field(default_factory=ProfileKey)
 
     @property
     def relay_folder(self) -> Path:
@@ -69,17 +72,23 @@ class Environment:
 
     def is_used(self) -> bool:
         """Whether the profile has a store already."""
-        from smpchat.chat.stored import DATABASE_NAME
+        from smpchat.chat.stored import is_used
 
-        return (self.profile_folder() / DATABASE_NAME).exists()
+        return is_used(self.profile_folder())
+
+    def is_encrypted(self) -> bool:
+        """Whether it takes a passphrase to open the profile."""
+        from smpchat.chat.stored import is_encrypted
+
+        return is_encrypted(self.profile_folder())
 
     def open_as(self, kind: type[Opened]) -> Opened:
         """The profile, with what ``kind`` can do; made at first use. Raises as `open` does."""
-        return self._home.open_as(kind, self.profile, socks=self.socks, now=self.now)
+        return self._home.open_as(kind, self.profile, socks=self.socks, now=self.now, passphrase=self.key)
 
     def open(self) -> ChatService:
         """The profile's service; made at first use. Raises `InputError` and `StoreError`."""
-        return self._home.open(self.profile, socks=self.socks, now=self.now)
+        return self._home.open(self.profile, socks=self.socks, now=self.now, passphrase=self.key)
 
     def relay(self) -> EmbeddedRelay:
         """The embedded relay of this home."""
@@ -179,12 +188,15 @@ def make_environment(
     plain: bool = False,
     color: bool = True,
     now: Callable[[], float] = time.time,
+    key_file: Path | None = None,
+    key_command: str | None = None,
 ) -> Environment:
     """The environment; ``NO_COLOR`` with any value counts.
 
     Args:
         home: The platform's place for data if None.
         profile: The one chosen with ``profile switch`` if None.
+        key_file, key_command: See `ProfileKey`.
     Raises:
         CommandFailed: The file that says which was chosen is damaged.
     """
@@ -194,4 +206,5 @@ def make_environment(
         home = user_data_path("smpchat", appauthor=False)
     color = color and not os.environ.get("NO_COLOR")
     profile = selected(home) if profile is None else profile
-    return Environment(home.absolute(), profile, json, quiet, verbose, socks, trace, plain, color, now)
+    key = ProfileKey(profile, key_file, key_command)
+    return Environment(home.absolute(), profile, json, quiet, verbose, socks, trace, plain, color, now, key)

@@ -6,7 +6,7 @@ import errno
 import sqlite3
 from dataclasses import dataclass
 
-from smpchat.agent.errors import AgentError
+from smpchat.agent.errors import AgentError, PassphraseRefused, StoreInUse
 from smpchat.agent.store.connections import UnknownConnection
 from smpchat.chat.errors import (
     ArchiveDamaged,
@@ -52,6 +52,8 @@ class Explanation:
 _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     # the first line that fits counts; a hint of None is the error's own
     (ProfileLocked, ExitStatus.LOCKED, None),
+    (PassphraseRefused, ExitStatus.LOCKED, None),
+    (StoreInUse, ExitStatus.LOCKED, None),
     (CodeDiffers, ExitStatus.VERIFICATION, None),
     (ArchiveDamaged, ExitStatus.VERIFICATION, None),
     (ConnectionFailed, ExitStatus.REFUSED, None),

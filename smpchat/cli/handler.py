@@ -22,6 +22,7 @@ from smpchat.chat.store import Message
 from smpchat.cli import views
 from smpchat.cli.environment import Environment, json_line
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.passphrases import ProfileKey
 
 _STANDARD_ERROR = 2
 _AGAIN = "The message counts as not shown, and is the first that the next `smpchat listen` gets."
@@ -33,13 +34,14 @@ class MessageHandler:
 
     Attributes:
         arguments: The program and its arguments.
-        home, profile: So that a `smpchat` that the program runs speaks for the same profile.
+        home, profile, key: So that a `smpchat` that the program runs speaks for the same profile.
     """
 
     arguments: tuple[str, ...]
     home: Path
     profile: str
     lock: Path
+    key: ProfileKey
 
     @staticmethod
     def parse(command_line: str, environment: Environment) -> MessageHandler:
@@ -52,7 +54,7 @@ class MessageHandler:
             name = arguments[0] if arguments else ""
             raise InputError(f"There is no program {name!r}.", "Give --exec a program that is on your PATH, or a path.")
         lock = environment.profile_folder() / "exec.lock"
-        return MessageHandler(tuple(arguments), environment.home, environment.profile, lock)
+        return MessageHandler(tuple(arguments), environment.home, environment.profile, lock, environment.key)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -99,14 +101,18 @@ class MessageHandler:
 
     def _variables(self, message: Message) -> Mapping[str, str]:
         """The environment of the program: ours, and the message's main fields."""
-        return os.environ | {
-            "SMPCHAT_HOME": str(self.home),
-            "SMPCHAT_PROFILE": self.profile,
-            "SMPCHAT_TYPE": "message",
-            "SMPCHAT_CONTACT": _variable(message.contact),
-            "SMPCHAT_TEXT": _variable(message.text),
-            "SMPCHAT_ID": str(message.id),
-        }
+        return (
+            os.environ
+            | self.key.variables()
+            | {
+                "SMPCHAT_HOME": str(self.home),
+                "SMPCHAT_PROFILE": self.profile,
+                "SMPCHAT_TYPE": "message",
+                "SMPCHAT_CONTACT": _variable(message.contact),
+                "SMPCHAT_TEXT": _variable(message.text),
+                "SMPCHAT_ID": str(message.id),
+            }
+        )
 
 
 def _variable(text: str) -> str:

@@ -16,12 +16,18 @@ _STATUS = {
     ExitStatus.REFUSED: "The link was used, deleted or refused.",
     ExitStatus.VERIFICATION: "Something cryptographic, or a security code, does not fit.",
     ExitStatus.TIMEOUT: "What was waited for did not happen in time.",
-    ExitStatus.LOCKED: "Another process has the profile, or the passphrase is wrong.",
+    ExitStatus.LOCKED: "Another process has the profile, or its passphrase is wrong or missing.",
     ExitStatus.INTERRUPTED: "Interrupted by the user.",
 }
 _ENVIRONMENT = {
     "SMPCHAT_HOME": "Where all data is kept, unless --home says otherwise.",
     "SMPCHAT_PROFILE": "The profile, unless -p names one.",
+    "SMPCHAT_KEY": "The profile's passphrase, if it is encrypted.",
+    "SMPCHAT_KEY_FILE, SMPCHAT_KEY_COMMAND": "As --key-file and --key-command.",
+    "SMPCHAT_NEW_KEY": "The passphrase that `key change` sets.",
+    "SMPCHAT_PASSPHRASE": "The passphrase of an exported file.",
+    "SMPCHAT_SOCKS": "As --socks.",
+    "SMPCHAT_RELAY_PASSWORD": "As --password of `relay run` and `relay start`.",
     "NO_COLOR": "With any value: no colours.",
     "VISUAL, EDITOR": "What /edit and Ctrl-X Ctrl-E open in chat.",
 }

@@ -1,33 +1,74 @@
-"""Where a passphrase comes from: a file, the environment or a prompt; never the command line, which others can see."""
+"""Where passphrases come from: a file, a command, the environment or a prompt; never the command line: others see it.
+
+There are two: that of a profile whose database is encrypted, and that of an exported file.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from smpchat.chat.errors import InputError
-
 VARIABLE = "SMPCHAT_PASSPHRASE"
+"""The exported file's."""
+KEY_VARIABLE = "SMPCHAT_KEY"
+"""The profile's."""
+NEW_KEY_VARIABLE = "SMPCHAT_NEW_KEY"
+"""The one that the profile is to get instead."""
 _MAX_BYTES = 1024
 
 
-def passphrase(file: Path | None, *, new: bool) -> str:
-    """The passphrase in the first line of ``file``, else in the environment, else asked for.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where to look for a passphrase: the first of file, command and environment that there is, else a person.
+
+    Attributes:
+        file: Its first line counts.
+        command: A command line, split as a shell does; the first line that it prints counts.
+        variable: Of the environment.
+        question: What a person is asked.
+        options: Where a script may put it, for the sentence that says that nobody can be asked.
+    """
+
+    variable: str
+    question: str
+    options: str
+    file: Path | None = None
+    command: str | None = None
+
+
+def exported_file(file: Path | None) -> Source:
+    """For the passphrase of `smpchat export` and `import`."""
+    return Source(VARIABLE, "Passphrase for the file", "--passphrase-file", file)
+
+
+def new_key(profile: str, file: Path | None, command: str | None) -> Source:
+    """For the passphrase that a profile gets in place of another."""
+    question = f"New passphrase for the profile {profile}"
+    return Source(NEW_KEY_VARIABLE, question, "--new-key-file, --new-key-command", file, command)
+
+
+def passphrase(source: Source, *, new: bool) -> str:
+    """A passphrase.
 
     Args:
         new: It is being chosen: it must be long enough, and is asked for twice.
     Raises:
         InputError: There is none, or it cannot be used.
+        PassphraseNeeded: There is nobody to ask.
     """
     from smpchat.chat.archive import MIN_PASSPHRASE
+    from smpchat.chat.errors import InputError
 
-    if file is not None:
-        found = _first_line(file)
-    elif VARIABLE in os.environ:
-        found = _text(os.fsencode(os.environ[VARIABLE]))
+    if source.file is not None:
+        found = _first_line(source.file)
+    elif source.command is not None:
+        found = _output(source.command)
+    elif source.variable in os.environ:
+        found = _text(os.fsencode(os.environ[source.variable]))
     else:
-        found = _ask(new)
+        found = _ask(source, new)
     if not found:
         raise InputError("The passphrase is empty.", "Give one.")
     if new and len(found) < MIN_PASSPHRASE:
@@ -38,33 +79,96 @@ def passphrase(file: Path | None, *, new: bool) -> str:
     return found
 
 
+@dataclass(slots=True)
+class ProfileKey:
+    """The passphrase of a profile, looked for when it is first needed, and once."""
+
+    profile: str = ""
+    file: Path | None = None
+    command: str | None = None
+    _found: str | None = field(default=None, repr=False)
+
+    def __call__(self) -> str:
+        """The passphrase. Raises `InputError` and `PassphraseNeeded`."""
+        return self._get(new=False)
+
+    def choose(self) -> str:
+        """The same, of a profile that is to be encrypted with it. Raises `InputError` and `PassphraseNeeded`."""
+        return self._get(new=True)
+
+    def _get(self, *, new: bool) -> str:
+        if self._found is None:
+            question = f"Passphrase {'for' if new else 'of'} the profile {self.profile}"
+            source = Source(KEY_VARIABLE, question, "--key-file, --key-command", self.file, self.command)
+            self._found = passphrase(source, new=new)
+        return self._found
+
+    def variables(self) -> dict[str, str]:
+        """For the environment of a program that runs smpchat for the same profile."""
+        file = {} if self.file is None else {"SMPCHAT_KEY_FILE": str(self.file.absolute())}
+        return file if self.command is None else file | {"SMPCHAT_KEY_COMMAND": self.command}
+
+
 def _first_line(file: Path) -> str:
+    from smpchat.chat.errors import InputError
+
     try:
         with open(file, "rb") as opened:
             data = opened.read(_MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"The file {str(file)!r} cannot be read: {error.strerror}.", "Give another one.") from None
+    return _line(data, f"The first line of {str(file)!r}", "Give another file.")
+
+
+def _output(command: str) -> str:
+    """What a command prints first; on a terminal it may ask the person for what it needs."""
+    import shlex
+    import subprocess
+
+    from smpchat.chat.errors import InputError
+
+    hint = f"Give a command that prints the passphrase, and needs no shell: {command!r} does not."
+    try:
+        arguments = shlex.split(command)
+        run = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+    except (OSError, ValueError, IndexError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"The command for the passphrase cannot be run: {why}.", hint) from None
+    if run.returncode:
+        raise InputError(f"The command for the passphrase ended with {run.returncode}.", hint)
+    return _line(run.stdout, "What the command for the passphrase printed", hint)
+
+
+def _line(data: bytes, what: str, hint: str) -> str:
+    from smpchat.chat.errors import InputError
+
     line = data.split(b"\n", 1)[0].removesuffix(b"\r")
     if len(line) > _MAX_BYTES:
-        raise InputError(f"The first line of {str(file)!r} is too long for a passphrase.", "Give another file.")
+        raise InputError(f"{what} is too long for a passphrase.", hint)
     return _text(line)
 
 
 def _text(data: bytes) -> str:
+    from smpchat.chat.errors import InputError
+
     try:
-        return data.decode()
+        found = data.decode()
     except UnicodeDecodeError:
         raise InputError("The passphrase is no UTF-8 text.", "Give it in UTF-8.") from None
+    if "\0" in found:
+        raise InputError("The passphrase has a NUL character in it.", "Give another one.")
+    return found
 
 
-def _ask(new: bool) -> str:
+def _ask(source: Source, new: bool) -> str:
     import getpass
 
-    if not sys.stdin.isatty():
-        raise InputError(
-            "There is nobody to ask for the passphrase.", f"Use --passphrase-file or the variable {VARIABLE}."
-        )
-    found = getpass.getpass("Passphrase for the file: ")
+    from smpchat.chat.errors import InputError, PassphraseNeeded
+    from smpchat.cli.text import printable
+
+    if not (sys.stdin.isatty() or sys.stderr.isatty()):  # standard input may be a link or a message
+        raise PassphraseNeeded(f"Use {source.options} or the variable {source.variable}.")
+    found = getpass.getpass(f"{printable(source.question)}: ")
     if new and found != getpass.getpass("Once more: "):
         raise InputError("The two passphrases differ.", "Run the command again.")
     return found

@@ -225,8 +225,17 @@ TYPES = (
         "`profile show`, `profile set`, `profile list`, `profile switch`, `import`",
         (
             _text("name", "what `-p` takes"),
-            _text("display_name", "what new contacts are told"),
+            _text("display_name", "what new contacts are told; null in a list if it is encrypted", nullable=True),
             _flag("active", "the one that this command used, or that later ones will"),
+        ),
+    ),
+    ObjectType(
+        "key",
+        "Whether a profile is encrypted with a passphrase.",
+        "`key set`, `key change`, `key remove`, `key test`",
+        (
+            _text("profile", "its name"),
+            _flag("encrypted", "with `key test`, the passphrase given is the right one as well"),
         ),
     ),
     ObjectType(
@@ -416,7 +425,7 @@ _EXIT_CODES = """## Exit codes
 | 4 | the link was used or deleted, or the other side refuses |
 | 5 | something does not verify: a security code, a relay's certificate, a damaged file |
 | 6 | the time given was not enough |
-| 7 | the profile is locked or was moved, or the passphrase is wrong |
+| 7 | the profile is locked or was moved, or its passphrase is wrong or missing |
 | 130 | interrupted |
 """
 

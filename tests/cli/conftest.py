@@ -18,7 +18,7 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
     for name, value in {"COLUMNS": "80", "LINES": "24", "TERM": "xterm", "LC_ALL": "C"}.items():
         monkeypatch.setenv(name, value)
-    for name in ("NO_COLOR", "FORCE_COLOR", "SMPCHAT_PROFILE", "SMPCHAT_HOME"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "SMPCHAT_PROFILE", "SMPCHAT_HOME", "SMPCHAT_KEY", "SMPCHAT_NEW_KEY"):
         monkeypatch.delenv(name, raising=False)
     yield
     monkeypatch.undo()

@@ -177,7 +177,7 @@ def test_export_of_no_profile(call: Call, tmp_path: Path) -> None:
 
 
 def test_no_export_while_a_process_is_online(call: Call, tmp_path: Path) -> None:
-    with closing(Home(tmp_path / "home").open("alice")) as service, kept_offline(service):
+    with closing(Home(tmp_path / "home").open("alice")) as service, kept_offline(service.folder, "alice"):
         result = export(call, tmp_path / "file")
     assert (result.exit_code, result.stderr.splitlines()[0]) == (
         7,
@@ -246,7 +246,7 @@ def test_a_passphrase_that_cannot_be_used(call: Call, tmp_path: Path, content: b
 
 def test_without_a_terminal_nothing_is_asked(call: Call, tmp_path: Path) -> None:
     result = call("-p", "alice", "export", str(tmp_path / "file"), text=f"{SECRET}\n{SECRET}\n")
-    assert (result.exit_code, result.stderr.splitlines()[0]) == (1, "There is nobody to ask for the passphrase.")
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (7, "There is nobody to ask for the passphrase.")
 
 
 @pytest.mark.parametrize(("answers", "code"), [([SECRET, SECRET], 0), ([SECRET, "correct hors"], 1)])

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -16,6 +17,7 @@ from smpchat.cli.app import app
 from smpchat.cli.schema import TYPES
 from tests.e2e.smpchat import Home, Result, parse
 
+GROUPS = ("profile", "server", "relay", "address", "key")
 ADDRESS = "smp://AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=@127.0.0.1:1"
 INTERACTIVE = {"chat", "man", "completion"}
 """Commands for people, which print no objects."""
@@ -39,7 +41,7 @@ class Script:
 
     def __call__(self, profile: str, *arguments: str, code: int | None = 0, stdin: str | None = None) -> Result:
         """Run a command if this program has it."""
-        name = " ".join(arguments[:2]) if arguments[0] in ("profile", "server", "relay", "address") else arguments[0]
+        name = " ".join(arguments[:2]) if arguments[0] in GROUPS else arguments[0]
         if name not in commands():
             return Result(0, [], "")
         result = self._run(profile, arguments, stdin)
@@ -58,7 +60,7 @@ class Script:
         self.ran.setdefault(name, set()).update(item["type"] for item in objects)
 
 
-def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path) -> None:
+def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Script(home)
     secret = tmp_path / "secret"
     secret.write_text("correct horse\n")
@@ -93,6 +95,10 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path) -> 
         run("alice", "rename", "bob", "robert")
         run("alice", "export", str(tmp_path / "file"), "--passphrase-file", str(secret))
         run("anna", "import", str(tmp_path / "file"), "--passphrase-file", str(secret))
+        monkeypatch.setenv("SMPCHAT_KEY", "correct horse")
+        monkeypatch.setenv("SMPCHAT_NEW_KEY", "correct horse")
+        for command in ("set", "test", "change", "remove"):
+            run("anna", "key", command)
         run("bob", "delete", "alice")
         run("alice", "listen", "--timeout", "1")
         run("alice", "contacts")

@@ -38,9 +38,9 @@ def contacts(environment: Environment) -> int:
 
 
 def aliases(environment: Environment) -> list[str]:
-    """Every alias of the profile, for completion; none if its store cannot be read."""
+    """Every alias of the profile, for completion; none if its store cannot be read, or asks for a passphrase."""
     try:
-        if not environment.is_used():
+        if not environment.is_used() or environment.is_encrypted():
             return []
         with closing(environment.open_as(StoredProfile)) as service:
             return [view.alias for view in service.contacts()]
@@ -187,16 +187,23 @@ def profile_list(environment: Environment) -> int:
     for path in sorted(folder.iterdir()) if folder.exists() else []:
         other = replace(environment, profile=path.name)
         if other.is_used():
-            with closing(other.open_as(StoredProfile)) as service:
-                show_profile(environment, path.name, service.own_profile().display_name)
+            show_profile(environment, path.name, display_name(other))
     return ExitStatus.OK
 
 
-def show_profile(environment: Environment, name: str, display_name: str) -> None:
+def display_name(environment: Environment) -> str | None:
+    """What contacts of the profile are told; None if it takes a passphrase to know."""
+    if environment.is_encrypted():
+        return None
+    with closing(environment.open_as(StoredProfile)) as service:
+        return service.own_profile().display_name
+
+
+def show_profile(environment: Environment, name: str, told: str | None) -> None:
     """A ``profile`` object, or ``* alice: Alice``; the star marks the one that is used."""
     active = name == environment.profile
     environment.emit(
         "profile",
-        {"name": name, "display_name": display_name, "active": active},
-        f"{'*' if active else ' '} {printable(name)}: {printable(display_name)}",
+        {"name": name, "display_name": told, "active": active},
+        f"{'*' if active else ' '} {printable(name)}: {'(encrypted)' if told is None else printable(told)}",
     )

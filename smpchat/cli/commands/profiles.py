@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from smpchat.chat.errors import InputError
-from smpchat.cli.commands.people import show_profile
+from smpchat.chat.stored import StoredProfile
+from smpchat.cli.commands.people import display_name, show_profile
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
-from smpchat.cli.passphrases import passphrase
+from smpchat.cli.passphrases import exported_file, passphrase
 from smpchat.cli.selection import DEFAULT, select
 from smpchat.cli.text import printable
 from smpchat.home import Home
@@ -33,8 +34,7 @@ def switch(environment: Environment, name: str) -> int:
 
 def _show(environment: Environment, name: str, *, active: bool = True) -> int:
     using = replace(environment, profile=name) if active else environment
-    with closing(Home(environment.home).open(name)) as service:
-        show_profile(using, name, service.own_profile().display_name)
+    show_profile(using, name, display_name(replace(environment, profile=name)))
     return ExitStatus.OK
 
 
@@ -43,9 +43,9 @@ def export(environment: Environment, file: Path, passphrase_file: Path | None, *
     home, file = Home(environment.home), file.absolute()
     if not home.has(environment.profile):
         raise InputError(f"There is no profile {environment.profile!r}.", "`smpchat profile list` shows your profiles.")
-    secret = passphrase(passphrase_file, new=True)
+    secret = passphrase(exported_file(passphrase_file), new=True)
     try:
-        size = export_profile(home, environment.profile, file, secret, move=move)
+        size = export_profile(home, environment.profile, file, secret, move=move, own_passphrase=environment.key)
     except OSError as error:
         raise InputError(f"{str(file)!r} cannot be written: {error.strerror}.", "Choose another place.") from None
     environment.emit(
@@ -57,7 +57,7 @@ def export(environment: Environment, file: Path, passphrase_file: Path | None, *
         environment.notice("It stays offline here from now on: import the file where you want to use it.")
     else:
         environment.notice(f"From now on use this profile or the file, never both: {_ONE_ONLY}.")
-    with closing(home.open(environment.profile)) as service:
+    with closing(environment.open_as(StoredProfile)) as service:
         if any(environment.relay().owns(queue) for queue in service.own_relays()):
             environment.notice(
                 "Some contacts write to the relay of this computer, which the file does not hold: on another computer"
@@ -72,9 +72,10 @@ def import_file(environment: Environment, file: Path, passphrase_file: Path | No
     if not file.exists():
         raise InputError(f"There is no file {str(file)!r}.", "Give the file that `smpchat export` made.")
     try:
-        imported = import_profile(home, file, passphrase(passphrase_file, new=False), name)
+        imported = import_profile(home, file, passphrase(exported_file(passphrase_file), new=False), name)
     except OSError as error:
         raise InputError(f"{str(file)!r} cannot be imported: {error.strerror}.", "Check the file and disk.") from None
     _show(environment, imported, active=imported == environment.profile)
     environment.notice(f"Use this profile here only from now on, not where it was exported: {_ONE_ONLY}.")
+    environment.notice("It is not encrypted here: `smpchat key set` does that.")
     return ExitStatus.OK
