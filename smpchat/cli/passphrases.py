@@ -168,7 +168,12 @@ def _ask(source: Source, new: bool) -> str:
 
     if not (sys.stdin.isatty() or sys.stderr.isatty()):  # standard input may be a link or a message
         raise PassphraseNeeded(f"Use {source.options} or the variable {source.variable}.")
-    found = getpass.getpass(f"{printable(source.question)}: ")
-    if new and found != getpass.getpass("Once more: "):
+    try:
+        found = getpass.getpass(f"{printable(source.question)}: ")
+        again = getpass.getpass("Once more: ") if new else found
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # the line of the question ends here
+        raise
+    if again != found:
         raise InputError("The two passphrases differ.", "Run the command again.")
     return found
