@@ -55,11 +55,7 @@ class CrashingDatabase(Database):
         if not path.exists() and not plan.is_near():
             path.write_bytes(_new_file(tuple(components.items())))
             plan.commits += 1  # of the schema
-        try:
-            super().__init__(path, components)
-        except Crash:
-            self.close()
-            raise
+        super().__init__(path, components)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
