@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from smpchat.crypto import passphrase as sealing
+from smpchat.crypto.entropy import Entropy
 from tests.cli.terminal import SCREENS, Terminal
 
 
@@ -23,6 +25,17 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def cheap_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The passphrase of an exported file as it is, with less work."""
+    seal, cheap = sealing.seal, sealing.Cost(cost=4, block=8, parallel=1)
+
+    def quick(passphrase: str, prefix: bytes, plaintext: bytes, entropy: Entropy, _: sealing.Cost) -> bytes:
+        return seal(passphrase, prefix, plaintext, entropy, cheap)
+
+    monkeypatch.setattr(sealing, "seal", quick)
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ def test_completion_never_asks(alice: Terminal, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_encrypted_profile_moves_and_is_plain_where_it_is_imported(
-    alice: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    alice: Terminal, cheap_scrypt: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMPCHAT_KEY", SECRET)
     monkeypatch.setenv("SMPCHAT_PASSPHRASE", OTHER)

@@ -20,8 +20,6 @@ from smpchat.chat.stored import DATABASE_NAME
 from smpchat.cli.app import app
 from smpchat.cli.schema import problems
 from smpchat.cli.selection import FILE
-from smpchat.crypto import passphrase as sealing
-from smpchat.crypto.entropy import Entropy
 from smpchat.home import Home
 
 SECRET = "correct horse"
@@ -29,14 +27,7 @@ Call = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """scrypt as it is, with less work."""
-    seal, cheap = sealing.seal, sealing.Cost(cost=4, block=8, parallel=1)
-
-    def quick(passphrase: str, prefix: bytes, plaintext: bytes, entropy: Entropy, _: sealing.Cost) -> bytes:
-        return seal(passphrase, prefix, plaintext, entropy, cheap)
-
-    monkeypatch.setattr(sealing, "seal", quick)
+def _cheap(cheap_scrypt: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SMPCHAT_HOME", "SMPCHAT_PROFILE", "SMPCHAT_PASSPHRASE"):
         monkeypatch.delenv(name, raising=False)
 
