@@ -12,9 +12,9 @@ from pathlib import Path
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay import loop
-from smpchat.relay.background import EXIT_RUNNING, PASSWORD_VARIABLE
+from smpchat.relay.background import EXIT_RUNNING, EXIT_TURNED_OFF, PASSWORD_VARIABLE
 from smpchat.relay.daemon import run_relay
-from smpchat.relay.errors import RelayError, RelayOptionRefused, RelayRunning
+from smpchat.relay.errors import RelayError, RelayOptionRefused, RelayRunning, RelayTurnedOff
 from smpchat.relay.log import start_log
 from smpchat.relay.options import NO_WEBSOCKET, OPTIONS, Options, parse_options
 
@@ -42,7 +42,7 @@ def _ws_port(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a relay; returns the exit status: 0, 1 after an error, `EXIT_RUNNING`."""
+    """Runs a relay; returns the exit status: 0, 1 after an error, `EXIT_RUNNING`, `EXIT_TURNED_OFF`."""
     parser = argparse.ArgumentParser(prog="python -m smpchat.relay", description="Run the smpchat relay.")
     parser.add_argument("folder", type=Path, help="where the relay keeps certificates, queues and messages")
     parser.add_argument("--port", type=_port, default=0, help="default: the one used before, or any free one")
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.add_argument(option.flag, metavar=option.metavar, help=option.help)
     parser.add_argument("--keep", action="store_true", help="keep these options for every start to come")
     parser.add_argument("--reset", action="store_true", help="go by the defaults and not by the options kept")
+    parser.add_argument("--unless-stopped", action="store_true", help="not after `smpchat relay stop`")
     parser.add_argument("--versions", type=_versions, default=SMP_VERSIONS, help="SMP versions offered, such as 7-14")
     parser.add_argument("--no-extensions", action="store_true", help="offer nothing beyond standard SMP")
     parser.add_argument("-v", "--verbose", action="store_true", help="log what helps to find a fault")
@@ -72,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RelayRunning as error:
         _log.error("%s", error)
         return EXIT_RUNNING
+    except RelayTurnedOff as error:
+        _log.info("%s", error)
+        return EXIT_TURNED_OFF
     except RelayError as error:
         _log.error("%s", error)
         return 1
@@ -87,6 +91,7 @@ async def _run(arguments: argparse.Namespace, options: Options) -> None:
         ws_port=arguments.ws_port,
         keep=arguments.keep,
         reset=arguments.reset,
+        unless_stopped=arguments.unless_stopped,
         versions=arguments.versions,
         extensions=not arguments.no_extensions,
     )

@@ -1,4 +1,16 @@
-"""The relay of a folder in a process of its own: starting and stopping it, without importing the relay itself."""
+"""The relay of a folder in a process of its own: starting and stopping it, without importing the relay itself.
+
+Starting and stopping may meet at any point, and each may be killed at any point. The order that decides who wins::
+
+    stop                              the process that is to be the relay
+      1 leaves the mark                 1 takes the lock
+      2 looks at the lock               2 looks at the mark
+
+One of them sees the other: a process that takes the lock after ``stop`` found it free finds the mark, and ends; one
+that had it is told to end. ``relay start`` takes the mark away before it does anything else. Where ``stop`` finds the
+mark gone at its end it begins again, so that no relay is stopped without the mark; a ``start`` that comes later is
+the last word.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +28,7 @@ from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay.errors import RelayError, RelayStartFailed, RelayTurnedOff
 from smpchat.relay.folder import (
     LOG,
+    TURNED_OFF,
     RelayInfo,
     is_locked,
     is_turned_off,
@@ -29,6 +42,8 @@ from smpchat.relay.options import LOOPBACK, NO_WEBSOCKET, NOTHING_CHOSEN, Option
 
 EXIT_RUNNING = 3
 """Exit status of ``python -m smpchat.relay`` when another relay has the folder."""
+EXIT_TURNED_OFF = 4
+"""Exit status of ``python -m smpchat.relay --unless-stopped`` after ``relay stop``."""
 PASSWORD_VARIABLE = "SMPCHAT_RELAY_PASSWORD"
 """Carries the password to the background process: other users can read a command line, but no environment."""
 
@@ -59,28 +74,35 @@ def start_background(
         on_demand: Not because somebody asked for the relay: refuse if it was stopped on purpose.
         timeout: Seconds until it must accept connections.
     Raises:
-        RelayTurnedOff: On demand, but ``relay stop`` was the last word.
+        RelayTurnedOff: ``relay stop`` was the last word: earlier, if on demand; in any case while this waits.
         RelayStartFailed: It ended at once, with the reason it gave, or is not ready in time.
         RelayError: The folder cannot be used.
     """
     folder = prepare_folder(folder)
     if on_demand and is_turned_off(folder):
-        raise RelayTurnedOff("The relay of this computer was stopped.")
-    turn_on(folder)
+        raise RelayTurnedOff(TURNED_OFF)
+    if not on_demand:
+        turn_on(folder)
     info = status(folder)
     if info.state == "running" and _accepts(info):
         return info
-    arguments = [str(folder), "--port", str(port), "--versions", str(versions), *options.arguments()]
+    arguments = [str(folder), "--unless-stopped", "--port", str(port), "--versions", str(versions)]
+    arguments += options.arguments()
     if ws_port is not None:
         arguments += ["--ws-port", "off" if ws_port == NO_WEBSOCKET else str(ws_port)]
     arguments += ["--keep"] * keep + ["--reset"] * reset + ["--no-extensions"] * (not extensions)
     deadline = time.monotonic() + timeout
     log_start, process = _spawn(folder, arguments, options.password)
     while time.monotonic() < deadline:
+        ended = process.poll()  # before the look at the mark: where `stop` ended it, that is there already
         info = status(folder)
         if info.state == "running" and _accepts(info):
             return info
-        if process.poll() not in (None, EXIT_RUNNING):
+        if ended in (0, EXIT_TURNED_OFF) or is_turned_off(folder):  # 0: it ran, and was told to end
+            raise RelayTurnedOff(TURNED_OFF)
+        if ended == EXIT_RUNNING and not is_locked(folder):  # the other one has ended meanwhile
+            log_start, process = _spawn(folder, arguments, options.password)
+        elif ended not in (None, EXIT_RUNNING):
             raise RelayStartFailed(f"The relay did not start: {_last_words(folder, log_start)}")
         time.sleep(_POLL)
     raise RelayStartFailed(f"The relay accepts no connections after {timeout:g} seconds.")
@@ -158,10 +180,9 @@ def stop(folder: Path, *, timeout: float = 10.0) -> RelayInfo:
     Raises:
         RelayError: It runs on nevertheless, or belongs to another user.
     """
-    turn_off(folder)
     asked: int | None = None
     deadline = time.monotonic() + timeout
-    while is_locked(folder):
+    while not _is_stopped(folder):
         late = time.monotonic() > deadline
         pid = read_state(folder).pid  # a relay that is only starting has written none yet
         if pid is not None and (late or pid != asked):
@@ -171,6 +192,12 @@ def stop(folder: Path, *, timeout: float = 10.0) -> RelayInfo:
             raise RelayError("The relay does not stop.")
         time.sleep(_POLL)
     return status(folder)
+
+
+def _is_stopped(folder: Path) -> bool:
+    """Leaves the mark, and tells whether no relay has the folder, nor can one get it unless ``relay start`` comes."""
+    turn_off(folder)
+    return not is_locked(folder) and is_turned_off(folder)
 
 
 def _signal(pid: int, *, kill: bool) -> None:

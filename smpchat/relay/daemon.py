@@ -21,12 +21,14 @@ from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay.control import STATISTICS_PATH, Control
 from smpchat.relay.destinations import Destinations
-from smpchat.relay.errors import RelayError, RelayPortTaken, RelayRunning
+from smpchat.relay.errors import RelayError, RelayPortTaken, RelayRunning, RelayTurnedOff
 from smpchat.relay.folder import (
     DATABASE,
     IDENTITY,
+    TURNED_OFF,
     FolderLock,
     RelayInfo,
+    is_turned_off,
     prepare_folder,
     read_state,
     write_state,
@@ -55,6 +57,7 @@ async def run_relay(
     ws_port: int | None = None,
     keep: bool = False,
     reset: bool = False,
+    unless_stopped: bool = False,
     versions: VersionRange = SMP_VERSIONS,
     extensions: bool = True,
     ready: Callable[[str, int], None] | None = None,
@@ -72,10 +75,12 @@ async def run_relay(
             one, `NO_WEBSOCKET` for not at all.
         keep: Keeps the options, once it accepts connections, for every start to come.
         reset: Goes by the defaults and not by the options kept; with ``keep`` those are forgotten.
+        unless_stopped: Not after ``relay stop``, also where that comes only now (`smpchat.relay.background`).
         ready: Called with address and port once connections are accepted.
         clock: Unix time in seconds.
     Raises:
         RelayRunning: Another relay has the folder.
+        RelayTurnedOff: ``unless_stopped``, and it was stopped on purpose.
         RelayPortTaken: A port is in use.
         RelayError: The folder, its certificates or its database cannot be used, or another host failure.
     """
@@ -83,6 +88,8 @@ async def run_relay(
     lock = FolderLock(folder)
     await _acquire(lock)
     try:
+        if unless_stopped and is_turned_off(folder):  # under the lock, which `relay stop` looks at after its mark
+            raise RelayTurnedOff(TURNED_OFF)
         known = read_state(folder)
         if known.pid is not None and known.port is not None:  # of a relay that was killed
             write_state(folder, replace(known, state="stopped", pid=None))

@@ -39,6 +39,9 @@ IDENTITY, DATABASE, STATE, CONTROL, LOCK, LOG, STOPPED = (
     "stopped",
 )
 
+TURNED_OFF = "The relay of this computer was stopped."
+"""What they are told who wanted it on demand."""
+
 
 @dataclass(frozen=True, slots=True)
 class RelayInfo:

@@ -6,12 +6,14 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -23,7 +25,7 @@ from smpchat.protocol.commands import Ok, Send
 from smpchat.protocol.version import VersionRange
 from smpchat.relay import background
 from smpchat.relay.__main__ import main
-from smpchat.relay.background import EXIT_RUNNING, start_background, stop
+from smpchat.relay.background import EXIT_RUNNING, EXIT_TURNED_OFF, start_background, stop
 from smpchat.relay.control import STATISTICS_PATH, ask
 from smpchat.relay.daemon import certificate_left, rotate_certificate, run_relay
 from smpchat.relay.errors import (
@@ -40,11 +42,14 @@ from smpchat.relay.folder import (
     LOCK,
     LOG,
     STATE,
+    STOPPED,
     FolderLock,
     RelayInfo,
     is_locked,
+    is_turned_off,
     read_state,
     status,
+    turn_off,
 )
 from smpchat.relay.options import NO_WEBSOCKET, NOTHING_CHOSEN, Options
 from smpchat.transport import certificates, tls
@@ -226,6 +231,15 @@ def test_a_starting_relay_bears_with_somebody_who_looks_at_the_lock(
     assert len(tries) == 3
 
 
+def test_one_that_was_wanted_on_demand_looks_at_the_mark_once_it_has_the_lock(folder: Path) -> None:
+    turn_off(folder)
+    with pytest.raises(RelayTurnedOff):
+        in_foreground(folder, unless_stopped=True)
+    assert {path.name for path in folder.iterdir()} == {LOCK, STOPPED}
+    assert not is_locked(folder)
+    in_foreground(folder)  # as `relay run` does, which nobody does unasked
+
+
 # --- options kept --------------------------------------------------------------------------------------------------
 
 
@@ -371,6 +385,26 @@ def test_started_stopped_and_started_again(folder: Path) -> None:
     while alive(again.pid or 0) and time.monotonic() < deadline:
         time.sleep(0.01)  # the lock is given back a moment before the process ends
     assert not alive(again.pid or 0)
+
+
+@pytest.mark.parametrize("on_demand", [True, False])
+def test_one_that_is_stopped_before_it_has_the_lock_does_not_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, on_demand: bool
+) -> None:
+    spawn, processes = background._spawn, []
+
+    def stopped_before(*how: Any) -> tuple[int, subprocess.Popen[bytes]]:
+        assert stop(folder).state == "stopped"
+        start, process = spawn(*how)
+        processes.append(process)
+        assert process.wait(20) == EXIT_TURNED_OFF
+        return start, process
+
+    monkeypatch.setattr(background, "_spawn", stopped_before)
+    with pytest.raises(RelayTurnedOff):
+        start_background(folder, on_demand=on_demand)
+    assert len(processes) == 1
+    assert is_turned_off(folder) and not is_locked(folder)
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
