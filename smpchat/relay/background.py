@@ -71,21 +71,21 @@ def start_background(
 
     Args:
         options, port, ws_port, keep, reset: See `run_relay`.
-        on_demand: Not because somebody asked for the relay: refuse if it was stopped on purpose.
+        on_demand: Not because somebody asked for the relay: use one that runs, but start none after ``relay stop``.
         timeout: Seconds until it must accept connections.
     Raises:
-        RelayTurnedOff: ``relay stop`` was the last word: earlier, if on demand; in any case while this waits.
+        RelayTurnedOff: It does not run, and ``relay stop`` was the last word.
         RelayStartFailed: It ended at once, with the reason it gave, or is not ready in time.
         RelayError: The folder cannot be used.
     """
     folder = prepare_folder(folder)
-    if on_demand and is_turned_off(folder):
-        raise RelayTurnedOff(TURNED_OFF)
     if not on_demand:
         turn_on(folder)
     info = status(folder)
     if info.state == "running" and _accepts(info):
         return info
+    if is_turned_off(folder):
+        raise RelayTurnedOff(TURNED_OFF)
     arguments = [str(folder), "--unless-stopped", "--port", str(port), "--versions", str(versions)]
     arguments += options.arguments()
     if ws_port is not None:

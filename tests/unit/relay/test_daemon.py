@@ -240,6 +240,21 @@ def test_one_that_was_wanted_on_demand_looks_at_the_mark_once_it_has_the_lock(fo
     in_foreground(folder)  # as `relay run` does, which nobody does unasked
 
 
+def test_one_that_runs_after_stop_is_used_by_who_wants_it_on_demand(folder: Path) -> None:
+    """`relay stop`, then `relay run`; or `relay stop` was killed after it left the mark."""
+
+    async def within() -> RelayInfo:
+        relay, stopping, _, _ = await run_until_ready(folder)
+        turn_off(folder)
+        used = await asyncio.to_thread(start_background, folder, on_demand=True)
+        stopping.set()
+        await relay
+        return used
+
+    assert asyncio.run(within()).pid == os.getpid()
+    assert is_turned_off(folder)
+
+
 # --- options kept --------------------------------------------------------------------------------------------------
 
 
