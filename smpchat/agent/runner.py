@@ -82,10 +82,13 @@ class AgentRunner:
         self._database = database
         self._context = context
         self._choose_server = choose_server
-        self._pool = make_pool(on_event=self._pushed, on_up=self._up, on_down=self._down)
+        self._pool = make_pool(
+            on_event=self._pushed, on_up=self._up, on_down=self._down, on_fault=self._fault_of_callback
+        )
         self._incoming: asyncio.Queue[_Pushed] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = False
+        self._failure: asyncio.Future[None] | None = None
         self._busy: set[LaneKey] = set()
         self._resting: dict[LaneKey, asyncio.TimerHandle] = {}
         self._blocked: dict[LaneKey, SMPServer | None] = {}
@@ -98,17 +101,23 @@ class AgentRunner:
         self._told: set[tuple[int, str]] = set()
 
     async def run(self) -> None:
-        """Work until cancelled. An unexpected exception in any task ends it."""
+        """Work until cancelled. An unexpected exception in any task ends it, and in any callback one of the store.
+
+        Raises:
+            StoreError: The database cannot be read or written. What was committed stays; the rest was not sent.
+        """
         loop = asyncio.get_running_loop()
+        self._failure = loop.create_future()
         self._database.on_commit = lambda: loop.call_soon(self.kick)
         self._running = True
         try:
-            async with asyncio.TaskGroup() as group:
-                self._watch_relays()
-                group.create_task(self._receive())
-                group.create_task(self._watch_store())
-                group.create_task(self._subscribe_again())
-                self.kick()
+            self._watch_relays()
+            for work in (self._receive(), self._watch_store(), self._subscribe_again()):
+                self._spawn(work)
+            self.kick()
+            await self._failure
+        except sqlite3.Error as error:
+            raise StoreError(f"The profile's database {self._database.path} cannot be read: {error}.") from error
         finally:
             self._running = False
             self._database.on_commit = None
@@ -120,12 +129,43 @@ class AgentRunner:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await self._pool.close()
 
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """End `run` with the first error; those that come while it ends are its consequences."""
+        if self._running and self._failure is not None and not self._failure.done():
+            self._failure.set_exception(error)
+            self._failure.exception()  # asking marks it as seen, where `run` is cancelled in the same moment
+        else:
+            log.info("while the agent ended: %s", type(error).__name__, exc_info=error)
+
+    def _fault_of_callback(self, message: str, error: Exception) -> None:
+        """What asyncio or the pool would only report. With other faults than the store's the rest can go on."""
+        if _is_of_store(error):
+            self._fail(error)
+        else:
+            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+
     # -- lanes of the outbox ------------------------------------------------------------------------------------------
 
     def kick(self) -> None:
         """Start every lane that has work and is neither running, resting nor waiting for its relay."""
         if not self._running:  # called for a commit, or by a lane, while the runner ended
             return
+        try:
+            self._start_lanes()
+        except Exception as error:  # nobody would be told: most calls come from timers
+            self._fail(error)
+
+    def _start_lanes(self) -> None:
         now = self._context.now()
         for key in outgoing.lanes(self._database.connection, now):
             if key not in self._busy and key not in self._resting and key not in self._blocked:
@@ -137,12 +177,6 @@ class AgentRunner:
         loop = asyncio.get_running_loop()
         self._alarm = None if deadline is None else loop.call_later(deadline - now, self.kick)
         self._spares.plan()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(_log_failure)
 
     async def _run_lane(self, key: LaneKey) -> None:
         server: SMPServer | None = None
@@ -164,6 +198,8 @@ class AgentRunner:
                 self._tell(key[0], rotation.NOT_REACHED.format(error=error))
             self._relay_lost(key, server)
         except Exception as error:  # a fault of one connection must not cost the others theirs
+            if _is_of_store(error):
+                raise
             log.log(_severity(error), "a lane of connection %d stopped", key[0], exc_info=error)
             self._rest(key, Verdict.RETRY)
         finally:
@@ -288,13 +324,13 @@ class AgentRunner:
                 continue
             try:
                 resume = self._store(pushed, queue.connection_id)
-            except (StoreError, sqlite3.OperationalError):
-                raise
             except KEMUnavailable as error:
                 log.warning("message not opened: %s", error)
                 self._tell(queue.connection_id, NO_KEM)
                 continue  # not acknowledged: the relay keeps it
             except Exception as error:  # a fault that one message brings out must not stop the other connections
+                if _is_of_store(error):
+                    raise
                 log.error("message not processed", exc_info=error)
                 self._tell(queue.connection_id, NOT_PROCESSED)
                 continue
@@ -379,11 +415,17 @@ class AgentRunner:
         error = answer.exception()
         if isinstance(error, SMPError) and error.code == ErrorCode.AUTH:
             self._plan.forget(queue.connection_id)
-            with self._database.transaction() as tx:
-                lost = LOST_ADDRESS if addresses.load(tx, queue.connection_id) else LOST_QUEUE
-                self._context.application.notice(tx, queue.connection_id, lost.format(host=server.hosts[0]))
+            try:
+                self._tell_lost(server, queue.connection_id)
+            except Exception as fault:
+                self._fault_of_callback("telling that a queue is lost failed", fault)
         elif error is None:
             self._pushed(session, queue.rcv_id, answer.result())
+
+    def _tell_lost(self, server: SMPServer, connection_id: int) -> None:
+        with self._database.transaction() as tx:
+            lost = LOST_ADDRESS if addresses.load(tx, connection_id) else LOST_QUEUE
+            self._context.application.notice(tx, connection_id, lost.format(host=server.hosts[0]))
 
     def _plan_for(self, connection_id: int) -> None:
         self._plan.subscribed(connection_id, asyncio.get_running_loop().time())
@@ -423,9 +465,11 @@ class AgentRunner:
                 self.kick()
 
 
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
-        log.log(_severity(error), "a task of the agent failed: %s", type(error).__name__, exc_info=error)
+def _is_of_store(error: BaseException) -> bool:
+    """Whether the database itself failed, and not something that one connection or message wants of it."""
+    if isinstance(error, StoreError | sqlite3.OperationalError | sqlite3.InternalError):
+        return True
+    return type(error) is sqlite3.DatabaseError  # of a file that is damaged
 
 
 def _severity(error: BaseException) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 
 from smpchat.agent.errors import StoreError
 from smpchat.agent.store import kem_spares, outgoing
@@ -61,5 +62,5 @@ class SpareKeys:
         try:
             with self._database.transaction() as tx:
                 kem_spares.add(tx, *pair)
-        except StoreError as error:
+        except (StoreError, sqlite3.Error) as error:
             log.warning("no key pair was made ahead of time: %s", error)

@@ -24,6 +24,8 @@ OnUp = Callable[[SMPServer, ServerSession], None]
 OnDown = Callable[[SMPServer, Exception, float], None]
 """Receives the relay, what went wrong, and the time of the next attempt on the pool's clock."""
 
+OnFault = Callable[[str, Exception], None]
+
 
 @dataclass(slots=True)
 class _Relay:
@@ -49,6 +51,8 @@ class SessionPool:
         on_event: Given to each session in place of the one it came with.
         on_up: Called each time a watched relay has a new session, before anybody can use it: subscribe there.
         on_down: Called each time a watched relay's session is lost or an attempt fails.
+        on_fault: Called with words and the exception where ``connect``, ``on_up`` or ``on_down`` fails otherwise than
+            it may; the pool goes on. By default the loop's exception handler gets it.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class SessionPool:
         on_event: OnEvent | None = None,
         on_up: OnUp | None = None,
         on_down: OnDown | None = None,
+        on_fault: OnFault | None = None,
     ) -> None:
         self._connect = connect
         self._entropy = entropy
@@ -67,6 +72,7 @@ class SessionPool:
         self._on_event = on_event
         self._on_up = on_up
         self._on_down = on_down
+        self._on_fault = on_fault or _report
         self._relays: dict[SMPServer, _Relay] = {}
         self._closed = False
 
@@ -173,7 +179,7 @@ class SessionPool:
             retry_at = self._clock.now() + delay
             relay.wake.clear()
             if self._on_down is not None:
-                _tell("on_down", self._on_down, server, error, retry_at)
+                self._tell("on_down", self._on_down, server, error, retry_at)
             woken = asyncio.get_running_loop().create_task(relay.wake.wait())
             try:
                 await wait_until(woken, self._clock, retry_at)
@@ -187,7 +193,7 @@ class SessionPool:
         except (TransportError, ProtocolError) as error:
             return error
         except Exception as error:  # a fault of ours must not cost this relay its keeper
-            _report("connecting to a relay failed", error)
+            self._on_fault("connecting to a relay failed", error)
             return error
         self._announce(server, relay, session)
         since = self._clock.now()
@@ -200,14 +206,13 @@ class SessionPool:
         if relay.announced is not session:
             relay.announced = session
             if self._on_up is not None:
-                _tell("on_up", self._on_up, server, session)
+                self._tell("on_up", self._on_up, server, session)
 
-
-def _tell(name: str, call: Callable[..., None], *arguments: Any) -> None:
-    try:
-        call(*arguments)
-    except Exception as error:  # a fault above must not cost anybody their sessions
-        _report(f"{name} of a session pool failed", error)
+    def _tell(self, name: str, call: Callable[..., None], *arguments: Any) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:  # a fault above must not cost anybody their sessions
+            self._on_fault(f"{name} of a session pool failed", error)
 
 
 def _report(message: str, error: Exception) -> None:

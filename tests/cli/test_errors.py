@@ -8,12 +8,15 @@ import inspect
 import pkgutil
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 
 import smpchat
+from smpchat.agent.store import outgoing
 from smpchat.chat.errors import CodeDiffers, InputError, ProfileLocked, UnknownContact
+from smpchat.chat.stored import DATABASE_NAME
 from smpchat.cli.conversation import Edit, Leave
 from smpchat.cli.errors import explain
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -25,6 +28,7 @@ from smpchat.relay.forwarding import ForwardRefused
 from smpchat.relay.relay_session import ProxyFailure
 from smpchat.transport.base import ConnectFailed
 from smpchat.transport.chain import ChainRefused
+from tests.cli.test_server import Terminal
 
 NEVER_SHOWN = {Leave, Edit, CommandFailed, DestinationRefused, ForwardRefused, ProxyFailure}
 """What `chat` and the relay say to themselves, and what carries the sentences of whoever raises it."""
@@ -116,3 +120,19 @@ def test_a_file_that_cannot_be_used_is_named() -> None:
     explained = explain(PermissionError(errno.EACCES, "Permission denied", "/srv/x"))
     assert explained.message == "/srv/x cannot be used: Permission denied."
     assert "--home" in explained.hint
+
+
+def test_a_store_that_fails_while_a_command_is_online_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> float:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(outgoing, "next_deadline", broken)
+    outcome = Terminal(tmp_path).run("listen", "--timeout", "20")
+    assert outcome.status == ExitStatus.INPUT
+    assert outcome.stderr.splitlines() == [
+        f"The profile's database {tmp_path / 'profiles' / 'default' / DATABASE_NAME} cannot be read: disk I/O error.",
+        "Check that the disk has room and that the folder belongs to you.",
+    ]
+    assert "Exception in callback" not in caplog.text

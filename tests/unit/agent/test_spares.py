@@ -118,21 +118,26 @@ class TestMaking:
 
         run_jumping(main)
 
-    @pytest.mark.parametrize("trouble", ["full", "locked"])
+    @pytest.mark.parametrize("trouble", ["full", "locked", "malformed"])
     def test_a_store_that_takes_none_is_only_logged(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, trouble: str
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trouble: str
     ) -> None:
         faults: list[object] = []
+
+        def damaged(*_: object) -> None:
+            raise sqlite3.DatabaseError("database disk image is malformed")
 
         async def main() -> None:
             asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
             alice, kem = Agent("alice", tmp_path), HashKEM()
             alice.do(lambda tx, _: kem_spares.add(tx, *kem.generate()))
+            if trouble == "malformed":
+                monkeypatch.setattr(kem_spares, "add", damaged)
             with closing(sqlite3.connect(alice.database.path, isolation_level=None)) as other:
                 if trouble == "full":
                     [pages] = alice.tx.execute("PRAGMA page_count").fetchone()
                     alice.tx.execute(f"PRAGMA max_page_count = {pages}")
-                else:
+                elif trouble == "locked":
                     alice.tx.execute("PRAGMA busy_timeout = 0")
                     other.execute("BEGIN IMMEDIATE")
                 spares = SpareKeys(alice.database, kem)
@@ -140,6 +145,7 @@ class TestMaking:
                 await asyncio.sleep(2 * QUIET)
                 assert (kem.generated, kem_spares.count(alice.tx)) == (2, 1)
             alice.tx.execute("PRAGMA max_page_count = 10000")
+            monkeypatch.undo()
             spares.plan()
             await asyncio.sleep(2 * QUIET)
             assert kem_spares.count(alice.tx) == SPARES, "it goes on once there is room again"
