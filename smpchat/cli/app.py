@@ -519,6 +519,26 @@ def doctor(context: typer.Context) -> None:
     _run(context, commands.doctor)
 
 
+def _topics(incomplete: str) -> list[str]:
+    """For completion in the shell: the names of what can be explained."""
+    from smpchat.cli.explanations import topics
+
+    return sorted({topic.name for topic in topics() if topic.name.startswith(incomplete)})
+
+
+@app.command(rich_help_panel=INSIDE, epilog=_examples("smpchat explain 4", "smpchat explain ready"))
+def explain(
+    context: typer.Context,
+    code: str | None = typer.Argument(
+        None, metavar="[CODE]", help="An exit code or a state; all if left out.", autocompletion=_topics
+    ),
+) -> None:
+    """Say what an exit code or a state means, and whose move is next."""
+    from smpchat.cli.commands import explain as commands
+
+    _run(context, lambda env: commands.explain(env, code))
+
+
 @app.command(rich_help_panel=INSIDE, epilog=_examples("smpchat man | man -l -"))
 def man(context: typer.Context) -> None:
     """Print the manual page."""

@@ -6,17 +6,46 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """What a script learns from the end of a command."""
+    """What a script learns from the end of a command.
 
-    OK = 0
-    INPUT = 1
-    USAGE = 2
-    NETWORK = 3
-    REFUSED = 4
-    VERIFICATION = 5
-    TIMEOUT = 6
-    LOCKED = 7
-    INTERRUPTED = 130
+    The README, the manual page, docs/json.md and `smpchat explain` have their words from here; tests compare them.
+
+    Attributes:
+        title: A few words.
+        meaning: What is the case, without a capital letter and an end.
+    """
+
+    title: str
+    meaning: str
+
+    def __new__(cls, code: int, title: str, meaning: str) -> ExitStatus:
+        """A status whose value is the code alone."""
+        status = int.__new__(cls, code)
+        status._value_ = code
+        status.title, status.meaning = title, meaning
+        return status
+
+    OK = 0, "ok", "it is done"
+    INPUT = 1, "input", "something given to the command cannot be used, or failed on this computer"
+    USAGE = 2, "usage", "the command line cannot be understood"
+    NETWORK = (
+        3,
+        "relay not reached (nothing is lost)",
+        "a relay was not reached; what was to be sent is kept, and sent by whatever goes online next",
+    )
+    REFUSED = 4, "link used or refused", "the link was used or deleted, or the other side refuses"
+    VERIFICATION = (
+        5,
+        "verification",
+        "something does not verify: a security code, a relay's certificate, a damaged file",
+    )
+    TIMEOUT = 6, "timed out", "the time given was not enough"
+    LOCKED = (
+        7,
+        "profile locked or wrong passphrase",
+        "the profile is locked or was moved, or its passphrase is wrong or missing",
+    )
+    INTERRUPTED = 130, "interrupted", "interrupted"
 
 
 class CommandFailed(Exception):

@@ -7,18 +7,8 @@ from typing import Any
 
 from smpchat import __version__
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.text import sentence
 
-_STATUS = {
-    ExitStatus.OK: "Done.",
-    ExitStatus.INPUT: "Something that was given cannot be used.",
-    ExitStatus.USAGE: "The command line cannot be understood.",
-    ExitStatus.NETWORK: "A relay was not reached; what was to be sent is kept.",
-    ExitStatus.REFUSED: "The link was used, deleted or refused.",
-    ExitStatus.VERIFICATION: "Something cryptographic, or a security code, does not fit.",
-    ExitStatus.TIMEOUT: "What was waited for did not happen in time.",
-    ExitStatus.LOCKED: "Another process has the profile, or its passphrase is wrong or missing.",
-    ExitStatus.INTERRUPTED: "Interrupted by the user.",
-}
 _ENVIRONMENT = {
     "SMPCHAT_HOME": "Where all data is kept, unless --home says otherwise.",
     "SMPCHAT_PROFILE": "The profile, unless -p names one.",
@@ -49,7 +39,7 @@ def manual(program: Any) -> str:
         ".SH COMMANDS",
         *(line for name, command in _commands(program) for line in _command(name, command)),
         ".SH EXIT STATUS",
-        *(line for status, text in _STATUS.items() for line in (".TP", str(int(status)), _roff(text))),
+        *(line for status in ExitStatus for line in (".TP", str(int(status)), _roff(sentence(status.meaning)))),
         ".SH ENVIRONMENT",
         *(line for name, text in _ENVIRONMENT.items() for line in (".TP", f".B {name}", _roff(text))),
         ".SH EXAMPLES",

@@ -12,6 +12,9 @@ from enum import Enum
 from typing import Any
 
 from smpchat.cli.environment import JSON_VERSION
+from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.explanations import Kind as Explained
+from smpchat.cli.explanations import Mover
 from smpchat.relay.statistics import Kind as FigureKind
 from smpchat.relay.statistics import figures
 
@@ -26,6 +29,7 @@ class Kind(Enum):
     OBJECT = "object"
     COUNTS = "object of numbers"
     LIST = "list of objects"
+    TEXTS = "list of texts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +333,31 @@ TYPES = (
         ),
     ),
     ObjectType(
+        "explanation",
+        "What an exit code or a state means.",
+        "`explain`",
+        (
+            _text("kind", "what is explained", *Explained),
+            _text("name", "what `explain` takes"),
+            _number("code", "of an exit code: the number", optional=True),
+            _text("meaning", "one line"),
+            _text("text", "the same in sentences"),
+            Field(
+                "moves",
+                Kind.LIST,
+                "whose move is next; several where it depends on the cause",
+                fields=(_text("who", "whose", *Mover), _text("what", "what they do")),
+            ),
+            Field(
+                "commands",
+                Kind.LIST,
+                "what to type",
+                fields=(_text("command", "with words in capitals to be replaced"), _text("what", "what for")),
+            ),
+            Field("causes", Kind.TEXTS, "what usually led here"),
+        ),
+    ),
+    ObjectType(
         "error",
         "The command failed. The same sentences are on standard error.",
         "every command",
@@ -382,6 +411,8 @@ def _field_problems(where: str, field: Field, value: Any) -> list[str]:
             if not isinstance(value, list):
                 return [f"{where}: no list"]
             return [problem for item in value for problem in _problems(where, field.fields, item)]
+        case Kind.TEXTS:
+            fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
         case Kind.COUNTS:
             fits = isinstance(value, dict) and all(type(count) is int for count in value.values())
         case Kind.NUMBER:
@@ -416,23 +447,17 @@ A message's status goes from `pending` to `sent` (a relay has it) and `delivered
 
 _EXIT_CODES = """## Exit codes
 
+`smpchat explain CODE` says more about each: whose move is next, and what to type.
+
 | code | means |
 |---|---|
-| 0 | it is done |
-| 1 | something given to the command cannot be used, or failed on this computer |
-| 2 | the command line cannot be understood |
-| 3 | a relay was not reached; what was to be sent is kept, and sent by whatever goes online next |
-| 4 | the link was used or deleted, or the other side refuses |
-| 5 | something does not verify: a security code, a relay's certificate, a damaged file |
-| 6 | the time given was not enough |
-| 7 | the profile is locked or was moved, or its passphrase is wrong or missing |
-| 130 | interrupted |
 """
 
 
 def markdown() -> str:
     """The page."""
-    return "\n".join([_HEADER.format(version=JSON_VERSION), *map(_section, TYPES), _EXIT_CODES])
+    codes = "".join(f"| {int(status)} | {status.meaning} |\n" for status in ExitStatus)
+    return "\n".join([_HEADER.format(version=JSON_VERSION), *map(_section, TYPES), _EXIT_CODES + codes])
 
 
 def _section(kind: ObjectType) -> str:

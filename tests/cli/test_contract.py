@@ -18,9 +18,8 @@ COMMANDS = (
     "invite", "connect", "chat", "send", "reply", "edit", "retract", "react", "listen", "history",
     "contacts", "status", "rename", "verify", "resync", "delete", "requests", "accept", "reject",
     "address create", "address show", "address delete",
-    "demo", "doctor", "man", "profile show", "profile set", "profile list", "profile switch", "export", "import",
-    "key set", "key change", "key remove", "key test",
-    "server list", "server add",
+    "demo", "doctor", "explain", "man", "profile show", "profile set", "profile list", "profile switch",
+    "export", "import", "key set", "key change", "key remove", "key test", "server list", "server add",
     "server remove", "server use", "relay run", "relay start", "relay stop", "relay status",
     "relay stats", "relay rotate-certificate", "relay backup", "relay restore",
 )  # fmt: skip

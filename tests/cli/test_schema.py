@@ -76,6 +76,12 @@ def test_counts_are_numbers_by_name(refused: object) -> None:
     assert not any("stats.refused" in one for one in problems({"v": 1, "type": "stats", "refused": {"AUTH": 1}}))
 
 
+@pytest.mark.parametrize(("causes", "wrong"), [([], False), (["a"], False), ("a", True), ([1], True)])
+def test_a_list_of_texts_holds_texts(causes: object, wrong: bool) -> None:
+    found = problems({"v": 1, "type": "explanation", "causes": causes})
+    assert (f"explanation.causes: {causes!r} is no list of texts" in found) is wrong
+
+
 @pytest.mark.parametrize("name", [name for name in MESSAGE if name not in ("v", "type")])
 def test_a_missing_field_is_found(name: str) -> None:
     assert problems({key: value for key, value in MESSAGE.items() if key != name}) == [f"message.{name}: missing"]

@@ -21,6 +21,7 @@ HEAVY = (
     "rich.console",
     "segno",
     "smpchat.chat",
+    "smpchat.cli.explanations",
     "sqlite3",
     "pydantic",
 )
@@ -35,6 +36,7 @@ ONLINE = (
     "smpchat.agent.runner",
     "smpchat.chat.connectivity",
     "smpchat.chat.service",
+    "smpchat.cli.explanations",
     "smpchat.cli.schema",
     "smpchat.client.session",
     "smpchat.protocol.commands",

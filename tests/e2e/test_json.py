@@ -120,7 +120,7 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
     run("alice", "relay", "stop")
     run("alice", "relay", "rotate-certificate")
     run("alice", "relay", "restore", str(tmp_path / "relay.tar"), code=None)  # there is a relay already
-    run("alice", "invite", "--no-wait", code=3)
+    run("alice", "explain", str(run("alice", "invite", "--no-wait", code=3).of("error")[0]["code"]))
     run("alice", "demo")
     for change in ("add", "use", "remove"):
         run("alice", "server", change, ADDRESS)
