@@ -24,7 +24,7 @@ class LinkError(AgentError):
 class LinkDataError(AgentError):
     """What a relay keeps behind a short link does not belong to the link, or does not fit there."""
 
-    hint = "Ask for a new link, or for the full one."
+    hint = "Ask whoever made the link for a new one, or for the full one."
 
 
 class OwnLinkError(AgentError):
@@ -40,13 +40,17 @@ class LinkJoinedError(AgentError):
 
 
 class IncompatibleVersion(AgentError):
-    """Version ranges of one layer do not overlap."""
-
-    hint = "The side with the lower versions must upgrade."
+    """Version ranges of one layer do not overlap. Nothing was stored."""
 
     def __init__(self, layer: str, theirs: VersionRange, ours: VersionRange) -> None:
-        older = "your contact" if theirs.maximum < ours.minimum else "you"
+        theirs_is_older = theirs.maximum < ours.minimum
+        older = "your contact" if theirs_is_older else "you"
         super().__init__(f"This link needs {layer} version {theirs}; this program has {ours}: {older} must upgrade.")
+        self.hint = (
+            "Ask your contact to upgrade their app and to make a new link."
+            if theirs_is_older
+            else "Upgrade smpchat, then use the link again."
+        )
 
 
 class MessageTooLarge(AgentError):
@@ -127,3 +131,5 @@ class PassphraseRefused(StoreError):
 
 class MissingRecord(AgentError):
     """A connection lacks something that it must have by now. Only that connection suffers from it."""
+
+    hint = "Delete the contact, and connect with a new link; your other contacts are not touched by it."

@@ -27,22 +27,23 @@ FAILURE_SENTENCES = {
         " with a new link."
     ),
     Failure.ADDRESS_GONE: (
-        "This address leads nowhere: it was deleted, or its link was changed on its way. Ask for a new link."
+        "This address leads nowhere: it was deleted, or its link was changed on its way. Ask its owner for a new link."
     ),
     Failure.ADDRESS_UNUSABLE: (
         "This address cannot be used: what its relay keeps for it does not belong to the link, or is of a kind or"
-        " version that this program does not know. Ask for a one-time invitation instead."
+        " version that this program does not know. Ask its owner for a one-time invitation instead."
     ),
     Failure.ADDRESS_USED: (
         "You used this address before, under its long link. Write to that contact, or delete it to ask again."
     ),
     Failure.LINK_DATA: (
-        "The link is damaged, or somebody changed what it leads to. Ask for a new link, and another way than this one"
-        " came."
+        "The link is damaged, or somebody changed what it leads to. Ask for a new link from whoever made it, by"
+        " another way than this one came."
     ),
     Failure.LINK_VERSIONS: "Nothing was sent, but the link is used up: ask for a new one after that.",
     Failure.NO_SHORT_LINKS: (
-        "The relay of this link is too old for short links: it speaks a version of SMP below 15. Ask for the full link."
+        "The relay of this link is too old for short links: it speaks a version of SMP below 15. Ask whoever"
+        " made it for the full one."
     ),
 }
 """What the user reads (handshake.md 6)."""

@@ -47,12 +47,17 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
     """The user asks for it. Raises `AgentError` if the connection is not made or the peer was asked already."""
     connection = connections.load(tx, connection_id)
     if not _is_made(connection):
-        raise AgentError("Only the encryption of a finished connection can be re-synchronised.")
+        raise AgentError(
+            "Only the encryption of a finished connection can be re-synchronised. Wait until `smpchat status` says"
+            " connected."
+        )
     keys = _fresh_keys(tx, context, connection, E2E_VERSIONS.maximum)
     try:
         _step(tx, context, connection, resync.Requested(_hash(keys)), keys, E2E_VERSIONS.maximum)
     except UnexpectedEvent:
-        raise AgentError("Your contact was asked already and has not answered yet.") from None
+        raise AgentError(
+            "Your contact was asked already and has not answered yet. Their app does so by itself once they are online."
+        ) from None
 
 
 def keys_received(

@@ -77,7 +77,7 @@ def submit(
     if isinstance(connection.state, states.Failed):
         raise AgentError(failure_sentence(connection.state))
     if isinstance(connection.state, states.Deleted):
-        raise AgentError("The contact was deleted.")
+        raise AgentError("The contact was deleted. To write to them again, connect with a new link.")
     outgoing.wait(tx, connection_id, a_message.encode(message), notify=notify, reference=reference)
     release(tx, context, connection_id)
 

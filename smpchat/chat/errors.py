@@ -80,7 +80,7 @@ class UnknownMessage(InputError):
 class ContactGone(InputError):
     """The contact deleted us. Nothing was stored."""
 
-    hint = "To write to them again, connect with a new link."
+    hint = "Only they can change that: ask them, another way, for a new link."
 
     def __init__(self, alias: str) -> None:
         super().__init__(f"{alias!r} deleted the contact with you, so nothing reaches them any more.")
@@ -89,13 +89,13 @@ class ContactGone(InputError):
 class ConnectionFailed(ChatError):
     """The handshake with a contact failed for good; the message says why."""
 
-    hint = "Delete the contact, and ask for a new link."
+    hint = "Ask them for a new link: the alias of a failed contact may be used again."
 
 
 class DeliveryFailed(ChatError):
     """A message or change of ours will never arrive; the message says why."""
 
-    hint = "`smpchat status` shows the contact's connection."
+    hint = "It is not tried again: once `smpchat status` shows the connection in order, write it anew."
 
 
 class CodeDiffers(ChatError):
@@ -113,7 +113,7 @@ class CodeDiffers(ChatError):
 class RelayUnavailable(ChatError):
     """No relay could be reached. What was asked for is kept and tried again by whatever goes online next."""
 
-    hint = "It is kept and sent by the next command that goes online; `smpchat status` shows the relay."
+    hint = "Nothing is up to you: the next command that goes online sends it; `smpchat status` shows the relay."
 
 
 class ProfileLocked(ChatError):

@@ -18,7 +18,7 @@ from smpchat.chat.errors import (
     RelayUnavailable,
 )
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
-from smpchat.cli.text import sentence
+from smpchat.cli.text import happened_and_advice, sentence
 from smpchat.cli.waiting import RelayDown
 from smpchat.crypto.errors import CryptoError, WrongPassphrase
 from smpchat.encoding.reader import DecodeError, EncodeError
@@ -35,7 +35,7 @@ from smpchat.transport.base import ListenFailed, TransportError
 from smpchat.transport.chain import ChainRefused
 from smpchat.transport.identity import IdentityError as IdentityFileError
 
-_TRY_AGAIN = "Try again in a moment; `smpchat status` shows the relay."
+_TRY_AGAIN = "Try again in a moment; if it stays so, whoever runs the relay has to mend it. `smpchat status` shows it."
 _WRONG_RELAY = "Check the relay's address with whoever runs it: somebody else may be answering in its place."
 _REPORT = "Run the command again with -v, and report what it prints."
 
@@ -69,11 +69,23 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     (ChainRefused, ExitStatus.VERIFICATION, _WRONG_RELAY),
     (IdentityFileError, ExitStatus.INPUT, "Restore the certificate files of the relay's folder from a copy."),
     (ListenFailed, ExitStatus.NETWORK, "Choose another port with --port, or stop the program that uses this one."),
-    (TransportError, ExitStatus.NETWORK, "Check that this computer is online, then try again."),
+    (
+        TransportError,
+        ExitStatus.NETWORK,
+        "Check that this computer is online; if it is, only whoever runs the relay can mend it.",
+    ),
     (IdentityError, ExitStatus.VERIFICATION, _WRONG_RELAY),
-    (VersionError, ExitStatus.NETWORK, "The side with the lower versions must upgrade; or choose another relay."),
+    (
+        VersionError,
+        ExitStatus.NETWORK,
+        "Whichever of you and the relay has the lower versions must upgrade; or choose another relay.",
+    ),
     (SMPError, ExitStatus.NETWORK, _TRY_AGAIN),
-    (RemoteProtocolError, ExitStatus.NETWORK, "The relay is faulty: choose another with `smpchat server use`."),
+    (
+        RemoteProtocolError,
+        ExitStatus.NETWORK,
+        "The relay is faulty: tell whoever runs it, or choose another with `smpchat server use`.",
+    ),
     (LocalProtocolError, ExitStatus.INPUT, _REPORT),
     (ProtocolError, ExitStatus.NETWORK, _TRY_AGAIN),
     (WrongPassphrase, ExitStatus.LOCKED, "Try again with the one that the file was exported with."),
@@ -108,8 +120,8 @@ def explain(error: BaseException) -> Explanation:
             "Ask your contact for a new link.",
         )
     if type(error) is AgentError:  # of a connection that failed for good: what happened, then what to do
-        happened, _, advice = str(error).partition(". ")
-        return Explanation(ExitStatus.REFUSED, sentence(happened), sentence(advice or error.hint))
+        happened, advice = happened_and_advice(str(error))
+        return Explanation(ExitStatus.REFUSED, happened, advice or sentence(error.hint))
     for kind, status, hint in _TABLE:
         if isinstance(error, kind):
             return Explanation(status, _message(error), sentence(hint or str(getattr(error, "hint", _REPORT))))

@@ -57,6 +57,12 @@ def sentence(text: str) -> str:
     return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
 
 
+def happened_and_advice(text: str) -> tuple[str, str]:
+    """What happened and what to do about it, as two texts; the second is empty if ``text`` is one sentence."""
+    happened, _, advice = text.partition(". ")
+    return sentence(happened), sentence(advice)
+
+
 def plural(count: int, noun: str) -> str:
     """``1 message``, ``2 messages``."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -22,7 +22,7 @@ class RelayStoreError(RelayError):
 class RelayRunning(RelayError):
     """Another relay already runs on this folder. Nothing changed."""
 
-    hint = "Stop it with: smpchat relay stop"
+    hint = "Stop it with `smpchat relay stop`."
 
 
 class RelayPortTaken(RelayError):
@@ -38,7 +38,7 @@ class RelayStartFailed(RelayError):
 class RelayTurnedOff(RelayError):
     """The relay was stopped on purpose, so it is not started on demand."""
 
-    hint = "Start it with: smpchat relay start"
+    hint = "Start it with `smpchat relay start`."
 
 
 class RelayOptionRefused(RelayError):
@@ -50,7 +50,7 @@ class RelayOptionRefused(RelayError):
 class RelayNotRunning(RelayError):
     """What only a running relay can tell was asked of one that does not run."""
 
-    hint = "Start it with: smpchat relay start"
+    hint = "Start it with `smpchat relay start`."
 
 
 class BackupRefused(RelayError):

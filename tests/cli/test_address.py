@@ -120,7 +120,7 @@ def test_a_deleted_address_ends_with_4(smpchat: Terminal, link: str) -> None:
     assert result.code == 4
     [error] = result.objects("error")
     assert error["message"] == "This address leads nowhere: it was deleted, or its link was changed on its way."
-    assert error["hint"] == "Ask for a new link."
+    assert error["hint"] == "Ask its owner for a new link."
     assert result.objects("message")[0]["status"] == "failed"
 
 

@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 import pytest
 
 import smpchat
+from smpchat.agent.errors import AgentError, IncompatibleVersion
 from smpchat.agent.store import outgoing
 from smpchat.chat.errors import CodeDiffers, InputError, ProfileLocked, UnknownContact
 from smpchat.chat.stored import DATABASE_NAME
@@ -136,3 +137,20 @@ def test_a_store_that_fails_while_a_command_is_online_is_told_in_a_sentence(
         "Check that the disk has room and that the folder belongs to you.",
     ]
     assert "Exception in callback" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "hint"),
+    [
+        (VersionRange(1, 2), VersionRange(3, 4), "Ask your contact to upgrade their app and to make a new link."),
+        (VersionRange(5, 6), VersionRange(3, 4), "Upgrade smpchat, then use the link again."),
+    ],
+)
+def test_whoever_is_older_has_to_upgrade(theirs: VersionRange, ours: VersionRange, hint: str) -> None:
+    assert explain(IncompatibleVersion("agent protocol", theirs, ours)).hint == hint
+
+
+def test_a_failed_connection_says_what_happened_and_then_what_to_do() -> None:
+    explained = explain(AgentError("It was used. Ask for a new link. Compare codes"))
+    assert (explained.message, explained.hint) == ("It was used.", "Ask for a new link. Compare codes.")
+    assert explain(AgentError("It was used.")).hint == AgentError.hint

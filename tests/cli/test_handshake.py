@@ -231,3 +231,10 @@ def test_a_qr_code_that_does_not_fit_becomes_an_image(
     assert shown.getvalue() == ""
     assert (tmp_path / "code.png").read_bytes().startswith(b"\x89PNG")
     assert "does not fit this terminal: it is in" in capsys.readouterr().err
+
+
+def test_an_invitation_at_a_relay_of_somebody_else_says_who_must_start_it(smpchat: Terminal) -> None:
+    smpchat.relay.running = False
+    result = smpchat("invite", "--no-wait", "--server", f"smp://{'A' * 43}=@127.0.0.1")
+    assert result.code == 3
+    assert result.stderr.splitlines()[-1].startswith("Only whoever runs that relay can start it; or choose another:")

@@ -25,7 +25,7 @@ from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.qr import qr_image, show_qr
 from smpchat.cli.steps import HOLDING, StepView
 from smpchat.cli.streams import argument_text, read_text
-from smpchat.cli.text import plural, printable, sentence, shortened
+from smpchat.cli.text import happened_and_advice, plural, printable, sentence, shortened
 from smpchat.cli.waiting import RELAY_TIMEOUT, RelayDown, flush, until
 from smpchat.transport.base import TransportError
 
@@ -80,9 +80,9 @@ def unreachable(error: RelayDown | None, hint: str) -> CommandFailed:
 
 def failed(state: events.StateChanged, hint: str) -> CommandFailed:
     """The sentences of a failed handshake: what happened, and what to do about it."""
-    happened, _, advice = (state.reason or "The connection failed.").partition(". ")
+    happened, advice = happened_and_advice(state.reason or "The connection failed.")
     status = ExitStatus.VERIFICATION if state.failure == Failure.LINK_DATA else ExitStatus.REFUSED
-    return CommandFailed(status, sentence(happened), sentence(advice) or hint)
+    return CommandFailed(status, happened, advice or hint)
 
 
 # -- invite -----------------------------------------------------------------------------------------------------------
@@ -99,12 +99,14 @@ async def invite(
 ) -> int:
     """Make a link, print it, and perhaps wait until it was used."""
     with contextlib.closing(environment.open()) as service:
-        if server is None and not service.servers():
+        embedded = server is None and not service.servers()
+        if embedded:
             await start_relay(environment)
         after = service.last_event()
         connection = service.invite(note, Variant(variant), server=server)
         waiting = environment.attended if wait is None else wait
-        await _Inviting(environment, service, connection, Variant(variant), after).run(waiting, patience, qr)
+        inviting = _Inviting(environment, service, connection, Variant(variant), after, embedded=embedded)
+        await inviting.run(waiting, patience, qr)
         return ExitStatus.OK
 
 
@@ -112,10 +114,17 @@ class _Inviting:
     """One run of `invite`, from the queue at the relay to the end of the waiting."""
 
     def __init__(
-        self, environment: Environment, service: ChatService, connection: int, variant: Variant, after: int
+        self,
+        environment: Environment,
+        service: ChatService,
+        connection: int,
+        variant: Variant,
+        after: int,
+        *,
+        embedded: bool,
     ) -> None:
         self._environment, self._service = environment, service
-        self._connection, self._variant, self._after = connection, variant, after
+        self._connection, self._variant, self._after, self._embedded = connection, variant, after, embedded
 
     async def run(self, wait: bool, patience: float | None, qr: bool | None) -> None:
         down, ended = None, None
@@ -133,9 +142,13 @@ class _Inviting:
                 await flush(self._service)
         if invitation is None:
             self._service.delete(str(self._connection))
-            raise unreachable(down, "Start it with `smpchat relay start`, or choose another: `smpchat server use`.")
+            raise unreachable(down, self._how_to_reach_one())
         if wait:
             self._explain(ended, down)
+
+    def _how_to_reach_one(self) -> str:
+        who = "Start it with `smpchat relay start`" if self._embedded else "Only whoever runs that relay can start it"
+        return f"{who}; or choose another: `smpchat server use simplex`."
 
     def _made(self) -> Invitation | None:
         invitation = self._service.invitation(self._connection)
@@ -361,7 +374,7 @@ class _Joining:
             raise CommandFailed(
                 ExitStatus.TIMEOUT,
                 f"{self._contact.alias} has not answered yet.",
-                "You can write already; run `smpchat listen` to see the answer.",
+                "They have to come online. You can write already; `smpchat listen` shows the answer.",
             )
         raise unreachable(
             down, "The join and its texts are kept, and tried again by the next command that goes online."

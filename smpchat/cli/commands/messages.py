@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from smpchat.chat import events
 from smpchat.chat.changes import SentChange
-from smpchat.chat.errors import InputError
+from smpchat.chat.errors import DeliveryFailed, InputError
 from smpchat.chat.online import online
 from smpchat.chat.store import MessageStatus
 from smpchat.chat.writing import WritingProfile
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
-from smpchat.cli.text import sentence
+from smpchat.cli.text import happened_and_advice, sentence
 from smpchat.cli.waiting import RELAY_TIMEOUT, Wait, settle
 
 
@@ -109,8 +109,8 @@ async def _deliver(
     async with online(service, environment.relay()):
         waited = await settle(service, status, wait, seconds, held_is_enough=not explicit)
     if waited.status is MessageStatus.FAILED:
-        because = reason() or "The contact was deleted."
-        raise CommandFailed(ExitStatus.REFUSED, because, "`smpchat status` shows the contact's connection.")
+        because, advice = happened_and_advice(reason() or "The contact was deleted.")
+        raise CommandFailed(ExitStatus.REFUSED, because, advice or DeliveryFailed.hint)
     if waited.trouble is not None:
         raise CommandFailed(
             ExitStatus.NETWORK,
@@ -118,6 +118,15 @@ async def _deliver(
             "The message is kept, and sent by the next command that goes online.",
         )
     if not waited.enough:
-        raise CommandFailed(
-            ExitStatus.TIMEOUT, f"The message is {waited.status}.", "It goes on by itself; `smpchat history` shows it."
-        )
+        raise _not_yet(waited.status)
+
+
+def _not_yet(status: MessageStatus) -> CommandFailed:
+    """The time was not enough: whose move is next."""
+    if status is MessageStatus.SENT:
+        said = "The message is sent, but not delivered yet."
+        hint = "It is at their relay: they have to come online. `smpchat listen` shows when they have it."
+    else:
+        said = "The message is still pending."
+        hint = "It goes on by itself: `smpchat status` shows what it waits for."
+    return CommandFailed(ExitStatus.TIMEOUT, said, hint)

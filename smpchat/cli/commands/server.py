@@ -174,7 +174,7 @@ async def test(environment: Environment, address: str | None, transport: str | N
     raise CommandFailed(
         ExitStatus.NETWORK,
         f"The relay {target.server.hosts[0]} failed at {check.name}: {check.detail.rstrip('.')}{more}.",
-        _HINTS.get(check.name, "Try again later, or choose another relay with `smpchat server use`."),
+        _HINTS.get(check.name, "Tell whoever runs the relay, or choose another with `smpchat server use`."),
     )
 
 
