@@ -6,16 +6,15 @@ import json
 import os
 import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpchat.cli.passphrases import ProfileKey
-from smpchat.cli.selection import selected
+from smpchat.cli.selection import for_profile, selected
+from smpchat.cli.text import filled
 from smpchat.cli.text import printable as printable
 
 if TYPE_CHECKING:
@@ -143,10 +142,11 @@ class Environment:
     def notice(self, sentence: str) -> None:
         """A sentence on standard error, unless ``--quiet``."""
         if not self.quiet:
-            _print_sentences(sentence)
+            _print_sentences(for_profile(sentence, self.home, self.profile))
 
     def error(self, status: int, message: str, hint: str) -> None:
         """What happened and what to do: on standard error, and as an object for scripts."""
+        hint = for_profile(hint, self.home, self.profile)
         if self.json:
             self.emit("error", {"code": status, "message": message, "hint": hint}, None)
         _print_sentences(f"{message}\n{hint}" if hint else message)
@@ -161,9 +161,7 @@ def _print_sentences(text: str) -> None:
     """On standard error; on a terminal, lines end between words."""
     lines = printable(text, lines=True).split("\n")
     if sys.stderr.isatty():
-        width = max(20, shutil.get_terminal_size().columns)
-        wrap = partial(textwrap.fill, width=width, break_long_words=False, break_on_hyphens=False)
-        lines = [wrap(line) for line in lines]
+        lines = [filled(line, shutil.get_terminal_size().columns) for line in lines]
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 

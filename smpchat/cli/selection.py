@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from pathlib import Path
 
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -37,3 +39,25 @@ def select(home: Path, name: str) -> None:
     with open(os.open(under_way, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
         file.write(f"{name}\n")
     under_way.replace(home / FILE)
+
+
+_COMMAND = re.compile(r"`smpchat (?!relay\b|demo\b|explain\b|man\b|import\b|COMMAND\b|-)(?=[a-z])")
+"""A command in a sentence, unless it concerns no profile or names one."""
+
+
+def for_profile(text: str, home: Path, profile: str) -> str:
+    """``text`` with ``-p`` in every command between backticks, where without it another profile would be used.
+
+    What a sentence tells to type works as it stands: who tries two profiles in two terminals needs it most.
+    """
+    if "`smpchat " not in text or not profile or profile == _used_without_option(home):
+        return text
+    name = shlex.quote(profile)
+    return _COMMAND.sub(lambda _: f"`smpchat -p {name} ", text)
+
+
+def _used_without_option(home: Path) -> str | None:
+    try:
+        return os.environ.get("SMPCHAT_PROFILE") or selected(home)
+    except CommandFailed:
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 
 MAX_MARKS = 4
@@ -61,6 +62,13 @@ def happened_and_advice(text: str) -> tuple[str, str]:
     """What happened and what to do about it, as two texts; the second is empty if ``text`` is one sentence."""
     happened, _, advice = text.partition(". ")
     return sentence(happened), sentence(advice)
+
+
+def filled(text: str, width: int) -> str:
+    """Harmless text in lines that end between words; what stands between backticks can be copied from one line."""
+    in_one_piece = re.sub("`[^`]*`", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+    lines = textwrap.fill(in_one_piece, max(20, width), break_long_words=False, break_on_hyphens=False)
+    return lines.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def plural(count: int, noun: str) -> str:

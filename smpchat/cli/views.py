@@ -246,7 +246,7 @@ def verification_lines(found: Verification, *, asked: bool, command: str) -> str
     state = "verified" if found.verified else "not verified yet"
     return (
         f"Security code with {name} ({state}):\n\n{rows}\n\n"
-        f"Compare it with what {name} sees, over a call or face to face; then: {command}"
+        f"Compare it with what {name} sees, over a call or face to face. If it is the same:\n\n  {command}"
     )
 
 

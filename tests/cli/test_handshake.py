@@ -100,7 +100,7 @@ def test_ctrl_c_leaves_the_invitation_valid(smpchat: Terminal) -> None:
     result = smpchat("-p", "alice", "invite", "--wait", meanwhile=interrupt)
     assert result.code == 130
     assert "The invitation stays valid." in result.stderr
-    assert "smpchat delete 1" in result.stderr
+    assert "`smpchat -p alice delete 1`" in result.stderr
     assert len(smpchat("-p", "alice", "--json", "status").objects("invitation")) == 1
 
 

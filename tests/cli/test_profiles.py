@@ -19,7 +19,7 @@ from smpchat.chat.online import kept_offline
 from smpchat.chat.stored import DATABASE_NAME
 from smpchat.cli.app import app
 from smpchat.cli.schema import problems
-from smpchat.cli.selection import FILE
+from smpchat.cli.selection import FILE, for_profile, select
 from smpchat.home import Home
 
 SECRET = "correct horse"
@@ -104,6 +104,41 @@ def test_a_damaged_choice_is_an_error_and_no_other_profile(call: Call, tmp_path:
     assert result.stderr.startswith(error["message"])
     assert call("-p", "alice", "profile", "switch", "alice").exit_code == 0
     assert active(call) == "alice"
+
+
+# -- what sentences tell to type --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Run `smpchat status`, or `smpchat delete 1`.", "Run `smpchat -p bob status`, or `smpchat -p bob delete 1`."),
+        ("`smpchat relay start`, then `smpchat listen`.", "`smpchat relay start`, then `smpchat -p bob listen`."),
+        ("`smpchat -p NAME profile show` makes it.", "`smpchat -p NAME profile show` makes it."),
+        ("smpchat failed.", "smpchat failed."),
+    ],
+)
+def test_commands_in_sentences_name_the_profile_where_they_must(tmp_path: Path, text: str, shown: str) -> None:
+    assert for_profile(text, tmp_path, "bob") == shown
+    assert for_profile(text, tmp_path, "default") == text
+    select(tmp_path, "bob")
+    assert for_profile(text, tmp_path, "bob") == text
+    (tmp_path / FILE).write_bytes(b"\xff")
+    assert for_profile(text, tmp_path, "bob") == shown
+
+
+def test_the_profile_of_the_environment_needs_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMPCHAT_PROFILE", "my work")
+    assert for_profile("`smpchat status`", tmp_path, "my work") == "`smpchat status`"
+    assert for_profile("`smpchat status`", tmp_path, "default") == "`smpchat -p default status`"
+    monkeypatch.delenv("SMPCHAT_PROFILE")
+    assert for_profile("`smpchat status`", tmp_path, "my work") == "`smpchat -p 'my work' status`"
+
+
+def test_the_hint_of_an_error_can_be_typed_as_it_stands(call: Call) -> None:
+    result = call("--json", "-p", "bob", "send", "carol", "hi")
+    assert objects(result)[0]["hint"].startswith("`smpchat -p bob contacts` lists your contacts")
+    assert "`smpchat -p bob contacts`" in result.stderr
 
 
 # -- export and import ------------------------------------------------------------------------------------------------

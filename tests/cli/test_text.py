@@ -13,6 +13,7 @@ import pytest
 
 from smpchat.chat import store
 from smpchat.cli.streams import MAX_INPUT
+from smpchat.cli.text import filled
 from smpchat.home import Home
 from tests.cli.test_changes import home as home  # a fixture: Alice knows Bob
 
@@ -94,6 +95,14 @@ def test_too_much_on_standard_input_is_not_read_to_its_end(copy: Path) -> None:
     result = run(copy, "send", "bob", "-", stdin=b"x" * (MAX_INPUT + 1))
     assert result.returncode == 1
     assert result.stderr.startswith(b"Standard input holds more than 1,048,576 bytes")
+
+
+def test_what_is_to_be_typed_stays_on_one_line() -> None:
+    shown = filled("Only this computer can reach it; to reach others: `smpchat server use simplex`. Then go on.", 60)
+    assert shown.split("\n") == [
+        "Only this computer can reach it; to reach others:",
+        "`smpchat server use simplex`. Then go on.",
+    ]
 
 
 def test_a_link_from_standard_input(copy: Path) -> None:

@@ -195,7 +195,7 @@ class _Inviting:
         alias = ended.alias or ""
         unread = self._service.contact(alias).contact.unread
         came = f" {plural(unread, 'message')} came with it." if unread else ""
-        talk = f"Talk: smpchat chat {shlex.quote(alias)}"
+        talk = f"Talk: `smpchat chat {shlex.quote(alias)}`"
         self._environment.notice(f"{_gap(self._environment)}Connected with {shortened(alias)}.{came} {talk}")
 
     def _how_to_go_on(self) -> str:
@@ -411,4 +411,4 @@ def _what_next(environment: Environment, alias: str, state: events.StateChanged)
         then = f"Ready: what you write to {name} is kept, and sent as soon as they have answered."
     else:
         then = f"Ready: you can write to {name} now. Their name and answers come once they are online."
-    environment.notice(f"{_gap(environment)}{then} Talk: smpchat chat {shlex.quote(alias)}")
+    environment.notice(f"{_gap(environment)}{then} Talk: `smpchat chat {shlex.quote(alias)}`")
