@@ -20,8 +20,13 @@ from smpchat.cli.command_line import (
     SETTINGS,
     TALK,
     GroupWithPanels,
+    Program,
     UsageError,
+    examples,
     globals_first,
+    number,
+    port,
+    seconds,
     wants_json,
 )
 from smpchat.cli.environment import Environment, make_environment
@@ -30,10 +35,11 @@ from smpchat.cli.streams import argument_text, read_text, tolerate_any_text
 from smpchat.relay.options import BY_NAME
 
 
-def _typer(help_text: str) -> typer.Typer:
-    return typer.Typer(
+def _typer(help_text: str, *lines: str) -> Program:
+    return Program(
         cls=GroupWithPanels,
         help=help_text,
+        epilog=examples(*lines) if lines else None,
         rich_markup_mode=None,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -45,11 +51,11 @@ app = _typer(
     "Terminal chat over the SimpleX Messaging Protocol: use a link and you can write at once.\n\n"
     "The options may also stand after the command."
 )
-profile_app = _typer("Your name, and your profiles.")
-address_app = _typer("Your address, for many people to use: each of them sends you a request.")
-key_app = _typer("The passphrase that your profile is encrypted with.")
-server_app = _typer("Relays for new invitations.")
-relay_app = _typer("The relay that comes with smpchat.")
+profile_app = _typer("Your name, and your profiles.", "smpchat profile list")
+address_app = _typer("Your address, for many people to use: each sends a request.", "smpchat address create")
+key_app = _typer("The passphrase that your profile is encrypted with.", "smpchat key set")
+server_app = _typer("Relays for new invitations.", "smpchat server use simplex")
+relay_app = _typer("The relay that comes with smpchat.", "smpchat relay status")
 
 
 class Handshake(Enum):
@@ -93,26 +99,40 @@ _MESSAGE = typer.Argument(metavar="MESSAGE", help="Number of the message; `histo
 _WAIT_HELP = "What to wait for: sent if not given; none only stores it."
 _WAIT = typer.Option(None, "--wait", help=_WAIT_HELP)
 _WAIT_CHANGE = typer.Option(None, "--wait", help=_WAIT_HELP)
-_TIMEOUT = typer.Option(None, "--timeout", min=0, help="Seconds to wait (20).")
+_TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (20).")
 
 
-def _examples(*lines: str) -> str:
-    """Help's last paragraph, lines kept as they are."""
-    return "\b\n" + "\n".join(f"{'Example:' if n == 0 else '        '} {line}" for n, line in enumerate(lines))
+_ALONE = (
+    "To try it alone, in two terminals: `smpchat -p alice invite` in one, and in the other the command that it prints,"
+    " with -p bob added."
+)
 
 
-@app.callback(epilog=_examples("smpchat invite", "smpchat connect LINK --alias bob -m hello", "smpchat chat bob"))
+@app.callback(
+    epilog=examples("smpchat invite", "smpchat connect LINK --alias bob -m hello", "smpchat chat bob") + f"\n\n{_ALONE}"
+)
 def options(
     context: typer.Context,
-    home: Path | None = typer.Option(None, "--home", envvar="SMPCHAT_HOME", help="Where all data is kept."),
+    home: Path | None = typer.Option(
+        None, "--home", metavar="FOLDER", envvar="SMPCHAT_HOME", help="Where all data is kept."
+    ),
     profile: str | None = typer.Option(
-        None, "-p", "--profile", envvar="SMPCHAT_PROFILE", help="Whose data to use; else that of `profile switch`."
+        None,
+        "-p",
+        "--profile",
+        metavar="NAME",
+        envvar="SMPCHAT_PROFILE",
+        help="Whose data to use; else that of `profile switch`.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per line."),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No notices."),
     verbose: bool = typer.Option(False, "-v", "--verbose", help="Log what happens to standard error."),
     socks: str | None = typer.Option(
-        None, "--socks", envvar="SMPCHAT_SOCKS", help="HOST:PORT of a SOCKS5 proxy for this run, or off."
+        None,
+        "--socks",
+        metavar="HOST:PORT|off",
+        envvar="SMPCHAT_SOCKS",
+        help="A SOCKS5 proxy for this run, or off.",
     ),
     trace: bool = typer.Option(False, "--trace", help="Name every protocol frame on standard error, with its time."),
     no_color: bool = typer.Option(False, "--no-color", help="No colours; the variable NO_COLOR does the same."),
@@ -194,34 +214,49 @@ def run_loop(command: Coroutine[Any, Any, int]) -> int:
     return asyncio.run(command)
 
 
-@app.command(rich_help_panel=CONNECT, epilog=_examples("smpchat invite --note bob"))
+@app.command(rich_help_panel=CONNECT, epilog=examples("smpchat invite --note bob"))
 def invite(
     context: typer.Context,
-    note: str | None = typer.Option(None, "--note", help="Alias of whoever uses the link."),
-    server: str | None = typer.Option(None, "--server", help="Relay for this invitation alone."),
-    handshake: Handshake = typer.Option(Handshake.INSTANT.value, "--handshake", help="How to connect."),
+    note: str | None = typer.Option(None, "--note", metavar="ALIAS", help="Alias of whoever uses the link."),
+    server: str | None = typer.Option(None, "--server", metavar="ADDRESS", help="Relay for this invitation alone."),
+    handshake: Handshake = typer.Option(
+        Handshake.INSTANT.value, "--handshake", show_default=False, help="How to connect (instant)."
+    ),
     wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected; on a terminal: yes."),
-    timeout: float | None = typer.Option(None, "--timeout", min=0, help="Seconds to wait; for ever if not given."),
+    timeout: float | None = typer.Option(
+        None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait; for ever if not given."
+    ),
     qr: bool | None = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes."),
 ) -> None:
-    """Make a one-time link, and watch the three steps until somebody has used it."""
+    """Make a one-time link, and watch it being used.
+
+    It is for one person. On a terminal the three steps are shown until both are connected; Ctrl-C ends the waiting,
+    and the link stays valid.
+    """
     from smpchat.cli.commands import handshake as commands
 
     _run(context, lambda env: commands.invite(env, note, server, handshake.value, wait, timeout, qr))
 
 
 @app.command(
-    rich_help_panel=CONNECT, epilog=_examples("smpchat connect LINK --alias bob -m hello", "xsel | smpchat connect -")
+    rich_help_panel=CONNECT, epilog=examples("smpchat connect LINK --alias bob -m hello", "xsel | smpchat connect -")
 )
 def connect(
     context: typer.Context,
     link: str = typer.Argument(metavar="LINK", help="The link; - reads it from standard input."),
-    alias: str | None = typer.Option(None, "--alias", help="What you call them; asked for on a terminal."),
-    message: list[str] = typer.Option([], "-m", help="A text to send at once; may be repeated."),
-    wait: bool = typer.Option(False, "--wait/--no-wait", help="Wait until they have answered."),
-    timeout: float = typer.Option(20.0, "--timeout", min=0, help="Seconds to wait."),
+    alias: str | None = typer.Option(
+        None, "--alias", metavar="ALIAS", help="What you call them; asked for on a terminal."
+    ),
+    message: list[str] = typer.Option([], "-m", metavar="TEXT", help="A text to send at once; may be repeated."),
+    wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they have answered."),
+    timeout: float = typer.Option(
+        20.0, "--timeout", parser=seconds, metavar="SECONDS", show_default=False, help="How long to wait (20)."
+    ),
 ) -> None:
-    """Use a link; you can write at once, whether they are online or not."""
+    """Use a link; you can write at once.
+
+    Whoever made it need not be online. On a terminal you are asked what to call them unless --alias says so.
+    """
     from smpchat.cli.commands import handshake as commands
 
     _run(context, lambda env: commands.connect(env, link, alias, message, wait, timeout))
@@ -242,7 +277,9 @@ _REQUEST = typer.Argument(metavar="WHO", help="Number of the request, or the nam
 def accept(
     context: typer.Context,
     who: str = _REQUEST,
-    alias: str | None = typer.Option(None, "--alias", help="What you call them; their own name if not given."),
+    alias: str | None = typer.Option(
+        None, "--alias", metavar="ALIAS", help="What you call them; their own name if not given."
+    ),
 ) -> None:
     """Accept a request. Example: smpchat accept 3 --alias bob"""
     from smpchat.cli.commands import address
@@ -273,7 +310,7 @@ def chat(
 
 @app.command(
     rich_help_panel=TALK,
-    epilog=_examples("smpchat send bob see you at noon", "date | smpchat send bob - --wait delivered"),
+    epilog=examples("smpchat send bob see you at noon", "date | smpchat send bob - --wait delivered"),
 )
 def send(
     context: typer.Context,
@@ -359,12 +396,16 @@ def react(
 
 @app.command(
     rich_help_panel=TALK,
-    epilog=_examples("smpchat --json listen --count 1", "smpchat listen --exec ./bot.sh"),
+    epilog=examples("smpchat --json listen --count 1", "smpchat listen --exec ./bot.sh"),
 )
 def listen(
     context: typer.Context,
-    timeout: float | None = typer.Option(None, "--timeout", min=0, help="End after so many seconds."),
-    count: int | None = typer.Option(None, "--count", min=1, help="End after so many messages."),
+    timeout: float | None = typer.Option(
+        None, "--timeout", parser=seconds, metavar="SECONDS", help="End after so long."
+    ),
+    count: int | None = typer.Option(
+        None, "--count", parser=number(1), metavar="N", help="End after so many messages."
+    ),
     command: str | None = typer.Option(
         None, "--exec", metavar="CMD", help="Run this for each message: an object on its input, SMPCHAT_TEXT and so on."
     ),
@@ -384,13 +425,15 @@ def listen(
 def history(
     context: typer.Context,
     who: str = _WHO,
-    number: int = typer.Option(50, "-n", min=1, help="At most so many messages."),
-    search: str | None = typer.Option(None, "--search", help="Only those that contain this."),
+    last: int = typer.Option(
+        50, "-n", parser=number(1), metavar="N", show_default=False, help="At most so many messages (50)."
+    ),
+    search: str | None = typer.Option(None, "--search", metavar="TEXT", help="Only those that contain this."),
 ) -> None:
     """Print a conversation. Example: smpchat history bob -n 10"""
     from smpchat.cli.commands import history as commands
 
-    _run(context, lambda env: commands.history(env, who, number, search))
+    _run(context, lambda env: commands.history(env, who, last, search))
 
 
 @app.command(rich_help_panel=PEOPLE)
@@ -424,13 +467,13 @@ def rename(
     _run(context, lambda env: people.rename(env, who, alias))
 
 
-@app.command(rich_help_panel=PEOPLE, epilog=_examples("smpchat verify bob", "smpchat verify bob 10305 73042 21841 ..."))
+@app.command(rich_help_panel=PEOPLE, epilog=examples("smpchat verify bob", "smpchat verify bob 10305 73042 21841 ..."))
 def verify(
     context: typer.Context,
     who: str = _WHO,
     code: list[str] = typer.Argument(None, metavar="[CODE]", help="The code they see; only its digits count."),
 ) -> None:
-    """Show the security code, or compare it with the one your contact sees."""
+    """Show the security code, or compare it with theirs."""
     from smpchat.cli.commands import people
 
     _run(context, lambda env: people.verify(env, who, " ".join(code) if code else None))
@@ -455,12 +498,14 @@ def delete(
     _run(context, lambda env: people.delete(env, who))
 
 
-_PASSPHRASE_FILE = typer.Option(None, "--passphrase-file", help="File whose first line is the passphrase.")
+_PASSPHRASE_FILE = typer.Option(
+    None, "--passphrase-file", metavar="FILE", help="File whose first line is the passphrase."
+)
 
 
 @app.command(
     rich_help_panel=SETTINGS,
-    epilog=_examples("smpchat export alice.smpchat", "smpchat -p alice export --move alice.smpchat"),
+    epilog=examples("smpchat export alice.smpchat", "smpchat -p alice export --move alice.smpchat"),
 )
 def export(
     context: typer.Context,
@@ -479,16 +524,17 @@ def export(
     _run(context, lambda env: profiles.export(env, file, passphrase_file, move=move))
 
 
-@app.command("import", rich_help_panel=SETTINGS, epilog=_examples("smpchat import alice.smpchat"))
+@app.command("import", rich_help_panel=SETTINGS, epilog=examples("smpchat import alice.smpchat"))
 def import_(
     context: typer.Context,
     file: Path = typer.Argument(metavar="FILE", help="What `smpchat export` made."),
     passphrase_file: Path | None = _PASSPHRASE_FILE,
 ) -> None:
-    """Make a profile of an exported file, under its own name or the one of -p.
+    """Make a profile of an exported file.
 
-    Import a file once, and use the profile nowhere else: two copies in use break each other's encryption, and messages
-    are lost. The passphrase is asked for, or read from --passphrase-file or the variable SMPCHAT_PASSPHRASE.
+    It gets its own name, or the one of -p. Import a file once, and use the profile nowhere else: two copies in use
+    break each other's encryption, and messages are lost. The passphrase is asked for, or read from --passphrase-file or
+    the variable SMPCHAT_PASSPHRASE.
     """
     from smpchat.cli.commands import profiles
 
@@ -526,7 +572,7 @@ def _topics(incomplete: str) -> list[str]:
     return sorted({topic.name for topic in topics() if topic.name.startswith(incomplete)})
 
 
-@app.command(rich_help_panel=INSIDE, epilog=_examples("smpchat explain 4", "smpchat explain ready"))
+@app.command(rich_help_panel=INSIDE, epilog=examples("smpchat explain 4", "smpchat explain ready"))
 def explain(
     context: typer.Context,
     code: str | None = typer.Argument(
@@ -539,7 +585,7 @@ def explain(
     _run(context, lambda env: commands.explain(env, code))
 
 
-@app.command(rich_help_panel=INSIDE, epilog=_examples("smpchat man | man -l -"))
+@app.command(rich_help_panel=INSIDE, epilog=examples("smpchat man | man -l -"))
 def man(context: typer.Context) -> None:
     """Print the manual page."""
     from smpchat.cli.man import manual
@@ -556,7 +602,7 @@ def address_create(
     auto_accept: bool | None = typer.Option(
         None, "--auto-accept/--no-auto-accept", help="Accept each request at once; of an existing address, changes it."
     ),
-    server: str | None = typer.Option(None, "--server", help="Relay for this address alone."),
+    server: str | None = typer.Option(None, "--server", metavar="ADDRESS", help="Relay for this address alone."),
     qr: bool | None = _QR,
 ) -> None:
     """Make your address. Example: smpchat address create"""
@@ -615,7 +661,7 @@ def profile_switch(
     _run(context, lambda env: profiles.switch(env, name))
 
 
-@key_app.command("set", epilog=_examples("smpchat key set", "smpchat -p work --key-command 'pass smpchat' key set"))
+@key_app.command("set", epilog=examples("smpchat key set", "smpchat -p work --key-command 'pass smpchat' key set"))
 def key_set(context: typer.Context) -> None:
     """Encrypt the profile with a passphrase.
 
@@ -664,8 +710,10 @@ def server_list(context: typer.Context) -> None:
 
 
 _ADDRESS = typer.Argument(metavar="ADDRESS", help="smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT.")
-_TRANSPORT_OPTION = typer.Option(None, "--transport", help="tls, websocket or auto: TLS, else WebSocket.")
-_ITS_WS_PORT_OPTION = typer.Option(None, "--ws-port", min=1, max=65535, help="Where its WebSocket is (443).")
+_TRANSPORT_OPTION = typer.Option(
+    None, "--transport", metavar="tls|websocket|auto", help="How to reach it; auto: TLS, else WebSocket."
+)
+_ITS_WS_PORT_OPTION = typer.Option(None, "--ws-port", parser=port, metavar="PORT", help="Where its WebSocket is (443).")
 
 
 @server_app.command("add")
@@ -746,9 +794,19 @@ def _relay_option(name: str, envvar: str | None = None) -> Any:
 
 
 _RELAY_HOST = _relay_option("host")
-_RELAY_PORT = typer.Option(0, "--port", min=0, max=65535, help="Port; 0 for the one used before, or any.")
+_RELAY_PORT = typer.Option(
+    0,
+    "--port",
+    parser=number(0, 65535),
+    metavar="PORT",
+    show_default=False,
+    help="Port; if not given, the one used before, or any.",
+)
 _RELAY_WS_PORT = typer.Option(
-    None, "--ws-port", help="Serve WebSocket on this port too; 0 for any, off for none. It is remembered."
+    None,
+    "--ws-port",
+    metavar="PORT|off",
+    help="Serve WebSocket on this port too; 0 for any, off for none. It is remembered.",
 )
 _RELAY_PASSWORD = _relay_option("password", "SMPCHAT_RELAY_PASSWORD")
 _RELAY_PROXY = _relay_option("proxy")
@@ -771,8 +829,10 @@ def relay_run(
     host: str | None = _RELAY_HOST,
     port: int = _RELAY_PORT,
     ws_port: str | None = _RELAY_WS_PORT,
-    versions: str | None = typer.Option(None, "--smp-versions", help="SMP versions to offer, such as 7-14."),
-    extensions: bool = typer.Option(True, " /--no-extensions", help="Offer nothing beyond standard SMP."),
+    versions: str | None = typer.Option(
+        None, "--smp-versions", metavar="FIRST-LAST", help="SMP versions to offer, such as 7-14."
+    ),
+    no_extensions: bool = typer.Option(False, "--no-extensions", help="Offer nothing beyond standard SMP."),
     password: str | None = _RELAY_PASSWORD,
     proxy: str | None = _RELAY_PROXY,
     new_queues: str | None = _RELAY_NEW_QUEUES,
@@ -792,7 +852,7 @@ def relay_run(
     from smpchat.cli.commands import relay
 
     typed = _typed_options(context)
-    _run(context, lambda env: relay.run(env, typed, port, ws_port, versions, extensions, reset))
+    _run(context, lambda env: relay.run(env, typed, port, ws_port, versions, not no_extensions, reset))
 
 
 @relay_app.command("start")
@@ -816,7 +876,7 @@ def relay_start(
     metrics_port: str | None = _RELAY_METRICS_PORT,
     reset: bool = typer.Option(False, "--reset", help="Forget what earlier starts kept."),
 ) -> None:
-    """Start the relay in the background; its options are kept. Example: smpchat relay start --quota 500"""
+    """Start the relay in the background. Its options are kept. Example: smpchat relay start --quota 500"""
     from smpchat.cli.commands import relay
 
     typed = _typed_options(context)

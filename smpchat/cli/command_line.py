@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -24,6 +25,55 @@ PANELS = ("Connect", "Talk", "People", "Settings and relays", "Look inside")
 CONNECT, TALK, PEOPLE, SETTINGS, INSIDE = PANELS
 """Panels of the help, in this order; a command without one comes last."""
 _OTHER = "More"
+
+
+class Program(typer.Typer):
+    """A group of commands, each a `CommandWithExample`."""
+
+    def command(self, *args: Any, **settings: Any) -> Callable[[Any], Any]:
+        """As typer's."""
+        return super().command(*args, **{"cls": CommandWithExample, **settings})
+
+
+class CommandWithExample(TyperCommand):
+    """Help ends with the lines of its docstring from ``Example:`` on, each as it is typed."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        text, found, example = (settings.get("help") or "").partition("Example:")
+        if found:
+            settings |= {"help": text.rstrip(), "epilog": examples(" ".join(example.split()))}
+        super().__init__(*args, **settings)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """``WHO`` for what must be given, as everywhere; typer writes ``{WHO}``."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+
+def examples(*lines: str) -> str:
+    """Help's last paragraph, lines kept as they are."""
+    return "\b\n" + "\n".join(f"{'Example:' if n == 0 else '        '} {line}" for n, line in enumerate(lines))
+
+
+def number(
+    least: int, most: float = math.inf, *, kind: Callable[[str], float] = int, called: str = "a whole number"
+) -> Callable[[str], float]:
+    """What reads the value of an option; ranges are told when they are missed, rather than in the help."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is not {called}.") from None
+        if not least <= value <= most:
+            limits = f"{least} or more" if most == math.inf else f"from {least} to {most}"
+            raise typer.BadParameter(f"{text} is not {limits}.")
+        return value
+
+    return parse
+
+
+seconds = number(0, kind=float, called="a number of seconds")
+port = number(1, 65535)
 
 
 class GroupWithPanels(TyperGroup):

@@ -60,12 +60,11 @@ def _commands(group: Any, before: str = "") -> list[tuple[str, Any]]:
 
 def _command(name: str, command: Any) -> list[str]:
     arguments = [p.metavar or p.name.upper() for p in command.params if p.param_type_name == "argument"]
-    text, _, example = (command.help or "").partition("Example:")
     return [
         f".SS {_roff(' '.join([name, *arguments]))}",
-        *_paragraphs(text),
+        *_paragraphs(command.help),
         *_options(command),
-        *(_examples(example) if example else _examples(command.epilog)),
+        *_examples(command.epilog),
     ]
 
 
@@ -82,9 +81,11 @@ def _options(command: Any) -> list[str]:
 
 
 def _examples(text: str | None) -> list[str]:
-    """Lines of an epilog ``Example: …``, as they are typed."""
-    lines = [line.strip().removeprefix("Example:").strip() for line in (text or "").replace("\b", "").splitlines()]
-    return [".PP", ".nf", *(f".B {_roff(line)}" for line in lines if line), ".fi"] if any(lines) else []
+    """An epilog: lines ``Example: …`` as they are typed, and perhaps a paragraph."""
+    typed, _, more = (text or "").replace("\b", "").partition("\n\n")
+    lines = [line.strip().removeprefix("Example:").strip() for line in typed.splitlines()]
+    shown = [".PP", ".nf", *(f".B {_roff(line)}" for line in lines if line), ".fi"] if any(lines) else []
+    return shown + (_paragraphs(more) if more else [])
 
 
 def _paragraphs(text: str | None) -> list[str]:

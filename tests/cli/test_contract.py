@@ -35,6 +35,28 @@ def test_help_has_an_example(smpchat: Terminal, command: str) -> None:
     assert f"Example: smpchat {command}".rstrip() in " ".join(result.stdout.split()).replace("--json ", "")
 
 
+@pytest.mark.parametrize("command", ["", "address", "profile", "server", "relay", *COMMANDS])
+def test_help_is_whole_sentences_that_fit_the_terminal(smpchat: Terminal, command: str) -> None:
+    shown = smpchat(*command.split(), "--help").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    assert not re.search(r"[a-z]\.\.\.$|range>|<str>|<path>|{|x>=", shown, re.MULTILINE)
+    assert "\n  Example: smpchat " in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("listen --timeout soon", "Invalid value for '--timeout': 'soon' is not a number of seconds."),
+        ("listen --timeout nan", "Invalid value for '--timeout': nan is not 0 or more."),
+        ("listen --count 0", "Invalid value for '--count': 0 is not 1 or more."),
+        ("history bob -n 1.5", "Invalid value for '-n': '1.5' is not a whole number."),
+        ("server test --ws-port 65536", "Invalid value for '--ws-port': 65536 is not from 1 to 65535."),
+    ],
+)
+def test_a_number_that_cannot_be_one_is_explained(smpchat: Terminal, arguments: str, sentence: str) -> None:
+    assert smpchat(*arguments.split()).stderr.splitlines()[0] == sentence
+
+
 def test_help_groups_the_commands(smpchat: Terminal) -> None:
     headings = [line for line in smpchat("--help").stdout.splitlines() if line.endswith(":") and line[0] != " "]
     assert headings == ["Connect:", "Talk:", "People:", "Settings and relays:", "Look inside:", "Options:"]
