@@ -91,7 +91,16 @@ def _aliases(context: typer.Context, incomplete: str) -> list[str]:
         environment = make_environment(Path(home) if home else None, named.get("profile"))
     except CommandFailed:
         return []
-    return [alias for alias in aliases(environment) if alias.startswith(incomplete)]
+    return [alias for alias in aliases(environment) if alias.startswith(incomplete) and _is_inert(alias)]
+
+
+def _is_inert(alias: str) -> bool:
+    """Whether no shell takes any of it for more than a letter.
+
+    Shells put what is completed into the line without quotes, zsh evaluates it even before, and an alias may be a name
+    that somebody else chose: ``bob;reboot`` must not be offered.
+    """
+    return all(c > "\x7f" or c.isalnum() or c in "@+:,./_-" for c in alias)
 
 
 _WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=_aliases)

@@ -140,6 +140,27 @@ def test_a_hostile_name_becomes_a_harmless_alias_for_the_initiator(smpchat: Term
     assert smpchat("-p", "bob", "send", contact["alias"], "hi").code == 0
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_command_in_a_name_is_not_completed(
+    smpchat: Terminal, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    hostile = ["b;reboot", "b$(reboot)", "b`reboot`", "b'&reboot", 'b"|reboot', "b>reboot", "b*reboot", "b\\"]
+    with smpchat.service("alice") as service:
+        for alias in (*hostile, "bänk"):
+            service.connect(smpchat.invite("bob"), alias, [])
+    for variable, value in {
+        "_SMPCHAT_COMPLETE": f"complete_{shell}",
+        "_TYPER_COMPLETE_ARGS": "smpchat -p alice send b",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "COMP_WORDS": "smpchat -p alice send b",
+        "COMP_CWORD": "4",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    shown = smpchat().stdout
+    assert "bänk" in shown
+    assert "reboot" not in shown and "b\\" not in shown
+
+
 def test_json_carries_hostile_text_as_ascii_escapes(smpchat: Terminal, attack: str) -> None:
     smpchat.connected()
     with smpchat.service("alice") as service:
