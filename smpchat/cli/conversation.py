@@ -415,7 +415,11 @@ class Conversation:
             self._show_request(request)
 
     def _show_request(self, request: RequestView) -> None:
-        self._show(views.request_text(request).append(f"  (/accept {request.id} or /reject {request.id})", "dim"))
+        self._show(
+            views.request_text(self._environment, request).append(
+                f"  (/accept {request.id} or /reject {request.id})", "dim"
+            )
+        )
         self._service.mark_request_shown(request.id)
 
     def _state_changed(self, event: events.StateChanged) -> None:

@@ -6,6 +6,7 @@ Colours only repeat what words or symbols say. `rich` is imported where somethin
 from __future__ import annotations
 
 import shlex
+import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -224,16 +225,17 @@ def show_request(environment: Environment, request: RequestView) -> None:
         "text": request.text,
         "received_at": _iso(request.received_at),
     }
-    environment.emit("request", fields, lambda: request_text(request))
+    environment.emit("request", fields, lambda: request_text(environment, request))
 
 
-def request_text(request: RequestView) -> Text:
+def request_text(environment: Environment, request: RequestView) -> Text:
     """A request for people; continued lines are indented, so that none can pass for another request."""
     from rich.text import Text
 
     said = f": {printable(request.text, lines=True)}" if request.text else "."
-    line = f" {shortened(request.name)} asks to be a contact{said}"
-    return Text.assemble((f"request {request.id}:", "bold"), line.replace("\n", "\n    "))
+    heading = f"request {request.id}: "
+    line = f"{shortened(request.name)} asks to be a contact{said}"
+    return Text.assemble((heading, "bold"), _indented(environment, line, len(heading), 4))
 
 
 def verification_lines(found: Verification, *, asked: bool, command: str) -> str:
@@ -305,8 +307,8 @@ def show_message(environment: Environment, message: Message) -> None:
 
 
 def message_line(message: Message) -> str:
-    """A message in words, without colours."""
-    line = f"{_heading(message)}: {_said(message, 4)}"
+    """A message in words, without colours, for a pipe."""
+    line = f"{_heading(message)}: " + _said(message).replace("\n", "\n    ")
     if message.direction is Direction.SENT:
         line += f"  ({message.status}){_why_failed(message)}"
     return line
@@ -321,14 +323,20 @@ def _heading(message: Message) -> str:
     return alias if message.direction is Direction.RECEIVED else f"to {alias}"
 
 
-def _said(message: Message, columns: int) -> str:
-    """What a message says, what it answers and what became of it.
-
-    Continued lines are indented by so many columns, so that none of them can pass for another message.
-    """
+def _said(message: Message) -> str:
+    """What a message says, what it answers and what became of it."""
     text = _quote_line(message) + (_DELETED if message.deleted else printable(message.text, lines=True))
     marks = _change_marks(message)
-    return (f"{text}  ({marks})" if marks else text).replace("\n", "\n" + " " * columns)
+    return f"{text}  ({marks})" if marks else text
+
+
+def _indented(environment: Environment, text: str, start: int, indent: int) -> str:
+    """Harmless text behind ``start`` columns, its further lines indented, so that none can pass for another message."""
+    if not environment.attended:
+        return text.replace("\n", "\n" + " " * indent)
+    from smpchat.cli.wrapping import hanging
+
+    return hanging(text, start, indent, shutil.get_terminal_size().columns)
 
 
 def _quote_line(message: Message) -> str:
@@ -353,17 +361,20 @@ def message_text(environment: Environment, message: Message) -> Text:
     """A message of `listen`, `send` and `connect`."""
     from rich.text import Text
 
-    received = message.direction is Direction.RECEIVED
-    text = Text.assemble((_heading(message), "bold" if received else "dim"), ": ", _said(message, 4))
-    return text if received else text.append("  ").append_text(tick(environment, message))
+    heading = Text(_heading(message), "bold" if message.direction is Direction.RECEIVED else "dim")
+    return _append_said(environment, Text.assemble(heading, ": "), message, 4)
 
 
-def tick(environment: Environment, message: Message) -> Text:
-    """The status of a message of ours: ``✓✓`` where the terminal has it, else ``(delivered)``; why it failed."""
-    from rich.text import Text
-
+def _append_said(environment: Environment, heading: Text, message: Message, indent: int) -> Text:
+    """What a message says behind its heading, and the status of one of ours."""
+    said = _said(message)
+    if message.direction is Direction.RECEIVED:
+        return heading.append(_indented(environment, said, heading.cell_len, indent))
     mark = TICKS.get(message.status, "") if environment.symbols else f"({message.status})"
-    return Text(mark, _STYLES.get(message.status, "")).append(_why_failed(message))
+    said = _indented(environment, f"{said}  {mark}{_why_failed(message)}", heading.cell_len, indent)
+    at = len(heading) + said.rfind(mark)
+    heading.append(said).stylize(_STYLES.get(message.status, ""), at)
+    return heading
 
 
 def conversation(environment: Environment, messages: list[Message], previous: Message | None = None) -> list[Text]:
@@ -399,11 +410,9 @@ def spoken(environment: Environment, message: Message) -> Text:
     """``  12  09:14  bob: hello``, or ``  13  09:15  you: hello back  ✓✓``: number first."""
     from rich.text import Text
 
-    received = message.direction is Direction.RECEIVED
-    who = (shortened(message.contact), "bold") if received else ("you", "dim")
+    who = (shortened(message.contact), "bold") if message.direction is Direction.RECEIVED else ("you", "dim")
     when = f"{message.id:>4}  {clock(message.sent_at)}"
-    text = Text.assemble((when, "dim"), "  ", who, ": ", _said(message, _NUMBERED))
-    return text if received else text.append("  ").append_text(tick(environment, message))
+    return _append_said(environment, Text.assemble((when, "dim"), "  ", who, ": "), message, _NUMBERED)
 
 
 def show_status(environment: Environment, event: StatusChanged) -> None:

@@ -8,11 +8,12 @@ import unicodedata
 from collections.abc import Iterator
 
 import pytest
+from rich.cells import cell_len
 
 from smpchat.chat.profile import Profile
-from smpchat.chat.store import save_setting
+from smpchat.chat.store import Direction, insert_message, save_setting
 from smpchat.cli.text import printable, shortened
-from tests.cli.terminal import Result, Terminal
+from tests.cli.terminal import START, Result, Terminal
 
 ATTACKS = {
     "terminal_escape": "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[8mhidden",
@@ -179,6 +180,34 @@ def test_a_text_cannot_pass_for_another_message(smpchat: Terminal) -> None:
     for command in (["listen", "--timeout", "3"], ["history", "alice"]):
         lines = smpchat("-p", "bob", *command).stdout.splitlines()
         assert [line[0] for line in lines if "pay me" in line or "really" in line] == [" ", " "]
+
+
+def rows(shown: str, columns: int) -> Iterator[str]:
+    """What stands in each row of a terminal, which goes on at its left edge where a line is too long."""
+    for line in shown.splitlines():
+        row = ""
+        for character in line:
+            if cell_len(row + character) > columns:
+                yield row
+                row = ""
+            row += character
+        yield row
+
+
+FORGED = "  13  22:14  carol: pay me"
+
+
+def test_blanks_up_to_the_edge_of_the_terminal_cannot_forge_a_message(smpchat: Terminal) -> None:
+    smpchat.connected()
+    before = ["x" + " " * blanks for blanks in range(40, 80)]
+    before += ["文" * n + " " * (70 - 2 * n) for n in (3, 10, 20)] + ["👩‍👩‍👧" * 20, "x" * 100 + " " * 30]
+    with smpchat.service("alice") as service, service.database.transaction() as tx:
+        for text in before:
+            insert_message(tx, service.contact("bob").contact.id, Direction.RECEIVED, text + FORGED, START, None)
+    shown = list(rows(_without_styles(smpchat("-p", "alice", "history", "bob", tty=True).stdout), 80))
+    forged = [row for row in shown if row.lstrip().startswith("13  22:14")]
+    assert len([row for row in shown if "pay me" in row]) == len(before)
+    assert [row for row in forged if not row.startswith(" " * 13)] == []
 
 
 def test_a_text_of_10_000_characters_is_shown_whole(smpchat: Terminal) -> None:

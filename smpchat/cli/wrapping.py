@@ -1,0 +1,72 @@
+"""Texts in lines for a terminal, as wide as they are at most."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from rich.cells import get_character_cell_size
+
+_JOINER = "\u200d"
+_SELECTOR = "\ufe0f"
+_MODIFIERS = range(0x1F3FB, 0x1F400)
+
+
+def hanging(text: str, start: int, indent: int, columns: int) -> str:
+    """Harmless text in lines of at most ``columns``; all but the first are indented.
+
+    Left alone, a terminal goes on at its left edge: with the right number of blanks, a text of one contact would look
+    like a message of another there. Words that fit no line, such as links, are still left to the terminal, so that they
+    can be copied in one piece; there are no blanks in them.
+
+    Args:
+        start: Columns that are taken in front of the first line.
+        indent: Columns in front of the other lines; at most a quarter of the terminal.
+    """
+    indent = min(indent, columns // 4)
+    first, *rest = text.split("\n")
+    lines = list(_lines(first, start, indent, columns))
+    lines += [line for paragraph in rest for line in _lines(paragraph, indent, indent, columns)]
+    return f"\n{' ' * indent}".join(lines)
+
+
+def _lines(paragraph: str, start: int, indent: int, columns: int) -> Iterator[str]:
+    line, used, room, whole = "", 0, columns - start, columns - indent
+    for blanks, word in re.findall("( *)([^ ]+)", paragraph):
+        gap = blanks
+        for piece in _pieces(word) if _width(word) > whole else [word]:
+            width = _width(piece)
+            if not used and len(gap) + width > room:
+                gap = ""
+            if used + len(gap) + width > room and (used or width <= whole):
+                yield line
+                line, used, room, gap = "", 0, whole, ""
+            line += gap + piece
+            used += len(gap) + width
+            gap = ""
+    yield line
+
+
+def _pieces(word: str) -> Iterator[str]:
+    """What a word may be broken into: wide characters, as in Chinese, with all that belongs to each; runs of others."""
+    piece, before = "", 0
+    for character in word:
+        width = get_character_cell_size(character)
+        belongs = width == 0 or piece.endswith(_JOINER) or ord(character) in _MODIFIERS or width == before == 1
+        if piece and not belongs:
+            yield piece
+            piece = ""
+        piece += character
+        before = width or before
+    yield piece
+
+
+def _width(text: str) -> int:
+    """Columns of a text where the terminal knows of no emoji that are made of several: it is never wider than that."""
+    return sum(map(_width_alone, text))
+
+
+def _width_alone(character: str) -> int:
+    if character == _SELECTOR:
+        return 1
+    return 2 if ord(character) in _MODIFIERS else get_character_cell_size(character)
