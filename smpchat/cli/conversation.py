@@ -23,8 +23,9 @@ from smpchat.chat.store import Direction, Message, MessageStatus
 from smpchat.chat.stored import ContactView
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
+from smpchat.cli.selection import for_profile
 from smpchat.cli.steps import Progress, draw, steps_table
-from smpchat.cli.text import printable, shortened
+from smpchat.cli.text import plural, printable, shortened
 from smpchat.cli.times import since
 
 HISTORY = 20
@@ -105,6 +106,7 @@ class Conversation:
         self._tail: list[Message] = []
         self._open: set[int] = set()  # printed with ticks that were not the last ones
         self._confirmed: list[int] = []  # of those, delivered since the last look
+        self._counted: dict[str, int] = {}  # unread messages that were told of
         self._refresh()
 
     # -- who ----------------------------------------------------------------------------------------------------------
@@ -142,7 +144,7 @@ class Conversation:
         self._open, self._confirmed = set(), []
         if view is None:
             waits = "invitation waits for its answer" if self._service.invitations() else "address waits for requests"
-            self._show(Text(f"Nobody to write to yet: your {waits}. /help lists what there is.", "dim"))
+            self._tell(f"Nobody to write to yet: your {waits}. /help lists what there is.")
             self._show_requests()
             return
         messages = self._service.history(view.alias, max(HISTORY, view.contact.unread))
@@ -152,10 +154,11 @@ class Conversation:
         for message in messages:
             self._service.mark_shown(message.id, message.changes)
         if view.state.state != ConnectionState.CONNECTED:
-            self._show(Text(f"* {self._connection(view)}", "dim"))
+            self._tell(f"* {self._connection(view)}")
         self._show_requests()
         self._tail = changing
         self._refresh()
+        self._count_unread()
 
     def _unsettled_end(self, messages: list[Message]) -> list[Message]:
         """Own messages at the end whose ticks will change, where they can be drawn again."""
@@ -176,8 +179,8 @@ class Conversation:
         try:
             self._enter(line)
         except (ChatError, AgentError) as error:
-            hint = _HINTS.get(type(error), error.hint)
-            self._show(Text.assemble(("! ", "bold red"), printable(str(error), lines=True), " ", (hint, "dim")))
+            hint = _HINTS.get(type(error)) or for_profile(error.hint, self._environment.home, self._environment.profile)
+            self._tell(Text.assemble(("! ", "bold red"), printable(str(error), lines=True), " ", (hint, "dim")))
             return False
         finally:
             self._refresh()
@@ -221,7 +224,7 @@ class Conversation:
                 self._go_to(self._service.contact(argument.removeprefix("@")))
             case "/next":
                 if not self.next_unread():
-                    self._show(Text("Nothing unread.", "dim"))
+                    self._tell("Nothing unread.")
             case "/contacts":
                 self._show(views.contacts_table(self._environment, self._service.contacts()))
             case "/history":
@@ -275,7 +278,7 @@ class Conversation:
             else:
                 self._say([message])
         else:
-            self._show(Text(f"to {shortened(message.contact)}: sent separately", "dim"))
+            self._tell(f"to {shortened(message.contact)}: sent separately")
 
     def _go_to(self, view: ContactView) -> None:
         self._contact_id = view.contact.id
@@ -298,7 +301,7 @@ class Conversation:
             raise InputError(f"{argument!r} is no number of messages.", "Write /history 50.")
         messages = self._service.history(self._need_contact().alias, int(argument or 50))
         if not messages:
-            self._show(Text("No messages yet.", "dim"))
+            self._tell("No messages yet.")
         self._last = None
         self._say(messages)
 
@@ -306,8 +309,11 @@ class Conversation:
         if not argument:
             raise InputError("What to search for is missing.", "Write /search TEXT.")
         found = self._service.history(self._need_contact().alias, 50, argument)
-        lines = views.conversation(self._environment, found)
-        for line in lines or [Text("Nothing found.", "dim")]:
+        if not found:
+            self._tell(f"No message contains {argument!r}.")
+            return
+        self._tell(f"{plural(len(found), 'message')} with {argument!r}:")
+        for line in views.conversation(self._environment, found):
             self._show(line)
 
     def _status(self) -> None:
@@ -324,7 +330,7 @@ class Conversation:
     def _requests(self) -> None:
         waiting = self._service.requests()
         if not waiting:
-            self._show(Text("Nobody asks to be a contact.", "dim"))
+            self._tell("Nobody asks to be a contact.")
         for request in waiting:
             self._show_request(request)
 
@@ -332,7 +338,7 @@ class Conversation:
         """Who is written to stays the same."""
         who, alias = self._asking(argument)
         name = shortened(self._service.accept(who, alias or None).alias)
-        self._show(Text(f"* {name} is a contact now. Write to them with /to {name}.", "dim"))
+        self._tell(f"* {name} is a contact now. Write to them with /to {name}.")
 
     def _asking(self, argument: str) -> tuple[str, str]:
         """Whose request is meant, and the alias behind it; names may have blanks."""
@@ -354,12 +360,14 @@ class Conversation:
         if not argument:
             raise InputError("Whose request to reject is missing.", "Write /reject N; /requests shows their numbers.")
         request = self._service.reject(argument.removeprefix("#"))
-        self._show(Text(f"* The request of {shortened(request.name)} is rejected; they are told nothing.", "dim"))
+        self._tell(f"* The request of {shortened(request.name)} is rejected; they are told nothing.")
 
     def _help(self) -> None:
         commands = [*COMMANDS.values(), *_ELSEWHERE]
-        width = max(len(command.usage) for command in commands)
-        self._show(Text("\n".join(f"{command.usage:{width}}  {command.does}" for command in commands)))
+        width = max(len(command.usage) for command in commands) + 2
+        for command in commands:
+            does = views.indented(self._environment, command.does, width, width)
+            self._show(Text(f"{command.usage:{width}}{does}"))
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
@@ -378,7 +386,16 @@ class Conversation:
             numbers = ", ".join(map(str, self._confirmed))
             self._show_above(Text(f"* delivered: {numbers}", "dim"))
             self._confirmed = []
+        self._count_unread()
         return True
+
+    def _count_unread(self) -> None:
+        """Say who wrote meanwhile, where no toolbar does."""
+        unread = self.unread()
+        more = any(count > self._counted.get(alias, 0) for alias, count in unread.items())
+        if more and not self._environment.redraws:
+            self._tell(f"* unread: {views.unread_summary(unread)} (/next goes there)")
+        self._counted = unread
 
     def _receive(self) -> None:
         view = self.current
@@ -390,7 +407,7 @@ class Conversation:
                 self._service.mark_shown(message.id, message.changes)
         for message in self._service.unshown_changes():
             if message.contact == view.alias:
-                self._show(Text(f"* {shortened(view.alias)} changed or reacted to message {message.id}:", "dim"))
+                self._tell(f"* {shortened(view.alias)} changed or reacted to message {message.id}:")
                 self._show_above(views.spoken(self._environment, message))
                 self._service.mark_shown(message.id, message.changes)
         self._refresh()
@@ -404,7 +421,7 @@ class Conversation:
             case events.StatusChanged():
                 self._status_changed(event)
             case events.Notice():
-                self._show(Text(f"* {printable(event.sentence)}"))
+                self._tell(Text(f"* {printable(event.sentence)}"))
             case events.RequestReceived():
                 self._show_requests()
             case events.StateChanged() | events.MessageAdded() | events.MessageChanged():
@@ -429,7 +446,7 @@ class Conversation:
         if view.contact.id == self._contact_id or event.state in (ConnectionState.CONNECTED, ConnectionState.FAILED):
             where = "" if self.current else f" Write to them with /to {shortened(view.alias)}."
             style = "bold red" if event.state == ConnectionState.FAILED else "dim"
-            self._show(Text(f"* {self._connection(view)}{where}", style))
+            self._tell(Text(f"* {self._connection(view)}{where}", style))
 
     def _connection(self, view: ContactView) -> str:
         """Where a connection is, in a sentence."""
@@ -448,31 +465,33 @@ class Conversation:
         view = next((view for view in self._views.values() if view.alias == alias), None)
         if view is not None and view.contact.profile is not None:
             name = shortened(view.contact.profile.display_name)
-            self._show(Text(f"* {shortened(alias)} calls themselves {name}.", "dim"))
+            self._tell(f"* {shortened(alias)} calls themselves {name}.")
 
     def _status_changed(self, event: events.StatusChanged) -> None:
         """New ticks are drawn beside the prompt; only what went wrong gets a line of its own."""
         message = self._service.message(event.id)
-        if message is None:
-            return
+        if message is None or message.status != event.status:
+            return  # deleted, or overtaken by a later event
         beside_prompt = any(own.id == message.id for own in self._tail)
         self._tail = [message if own.id == message.id else own for own in self._tail]
-        latest = self._mine is not None and self._mine.id == message.id
-        if latest:
+        if self._mine is not None and self._mine.id == message.id:
             self._mine = message
         if message.status is MessageStatus.FAILED and not beside_prompt:
             self._show(views.spoken(self._environment, message))
-        elif message.status is MessageStatus.DELIVERED and message.id in self._open and self._environment.redraws:
+        elif message.status is MessageStatus.DELIVERED and message.id in self._open:
             self._open.discard(message.id)
             self._confirmed.append(message.id)
-        elif latest and not self._environment.redraws and message.status is MessageStatus.DELIVERED:
-            self._show(Text("(delivered)", "dim"))
 
     # -- the screen ---------------------------------------------------------------------------------------------------
 
     def _show(self, renderable: RenderableType) -> None:
         self._drain(0)
         self._show_above(renderable)
+
+    def _tell(self, sentence: str | Text) -> None:
+        """A sentence of ours, in lines that end between words."""
+        text = Text(sentence, "dim") if isinstance(sentence, str) else sentence
+        self._show(views.in_words(self._environment, text))
 
     def _say(self, messages: list[Message]) -> None:
         if messages:

@@ -235,7 +235,7 @@ def request_text(environment: Environment, request: RequestView) -> Text:
     said = f": {printable(request.text, lines=True)}" if request.text else "."
     heading = f"request {request.id}: "
     line = f"{shortened(request.name)} asks to be a contact{said}"
-    return Text.assemble((heading, "bold"), _indented(environment, line, len(heading), 4))
+    return Text.assemble((heading, "bold"), indented(environment, line, len(heading), 4))
 
 
 def verification_lines(found: Verification, *, asked: bool, command: str) -> str:
@@ -330,13 +330,23 @@ def _said(message: Message) -> str:
     return f"{text}  ({marks})" if marks else text
 
 
-def _indented(environment: Environment, text: str, start: int, indent: int) -> str:
+def indented(environment: Environment, text: str, start: int, indent: int) -> str:
     """Harmless text behind ``start`` columns, its further lines indented, so that none can pass for another message."""
     if not environment.attended:
         return text.replace("\n", "\n" + " " * indent)
     from smpchat.cli.wrapping import hanging
 
     return hanging(text, start, indent, shutil.get_terminal_size().columns)
+
+
+def in_words(environment: Environment, sentence: Text) -> Text:
+    """A sentence of ours in lines that end between words, on a terminal."""
+    from rich.text import Text
+
+    if not environment.attended:
+        return sentence
+    lines = sentence.wrap(environment.console(), max(20, shutil.get_terminal_size().columns - 2))
+    return Text("\n  ").join(lines)
 
 
 def _quote_line(message: Message) -> str:
@@ -369,9 +379,9 @@ def _append_said(environment: Environment, heading: Text, message: Message, inde
     """What a message says behind its heading, and the status of one of ours."""
     said = _said(message)
     if message.direction is Direction.RECEIVED:
-        return heading.append(_indented(environment, said, heading.cell_len, indent))
+        return heading.append(indented(environment, said, heading.cell_len, indent))
     mark = TICKS.get(message.status, "") if environment.symbols else f"({message.status})"
-    said = _indented(environment, f"{said}  {mark}{_why_failed(message)}", heading.cell_len, indent)
+    said = indented(environment, f"{said}  {mark}{_why_failed(message)}", heading.cell_len, indent)
     at = len(heading) + said.rfind(mark)
     heading.append(said).stylize(_STYLES.get(message.status, ""), at)
     return heading

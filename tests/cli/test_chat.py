@@ -299,8 +299,28 @@ def test_plain_says_it_in_words(people: Terminal, talk: Callable[..., Talk]) -> 
     assert bob.news() == []
     people("-p", "alice", "listen", "--timeout", "3")
     people("-p", "bob", "listen", "--timeout", "3")
-    assert bob.news() == ["(delivered)"]
+    assert bob.news() == ["* delivered: 1"]
     assert "✓" not in bob.toolbar()
+
+
+def test_plain_says_who_wrote_meanwhile(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice", plain=True)
+    hear(people, "carol", "psst")
+    assert bob.news() == ["* unread: carol 1 (/next goes there)"]
+    people("-p", "alice", "send", "bob", "hello")
+    hear(people, "alice", "hello again")
+    assert not [line for line in bob.news() if "unread" in line]
+    assert "* unread: carol 1 (/next goes there)" in talk("alice", plain=True).news()
+
+
+def test_a_message_that_was_delivered_before_we_looked_is_confirmed_once(
+    people: Terminal, talk: Callable[..., Talk]
+) -> None:
+    bob = talk("alice", plain=True)
+    bob.enter("hello")
+    for profile in ("bob", "alice", "bob"):  # sent and delivered are both in the feed
+        people("-p", profile, "listen", "--timeout", "3")
+    assert bob.news() == ["* delivered: 1"]
 
 
 def test_a_new_day_gets_a_separator(people: Terminal, talk: Callable[..., Talk]) -> None:
@@ -435,7 +455,7 @@ def test_one_can_wait_for_the_first_request(smpchat: Terminal, monkeypatch: pyte
     assert smpchat("-p", "bob", "address", "create").code == 0
     with smpchat.service("bob") as service:
         bob = Talk(smpchat, service, None)
-        assert bob.news()[0] == "Nobody to write to yet: your address waits for requests. /help lists what there is."
+        assert " ".join(bob.news()).startswith("Nobody to write to yet: your address waits for requests. /help lists")
         [address] = smpchat("--json", "-p", "bob", "address", "show").objects()
         smpchat("-p", "alice", "connect", address["short_link"], "--alias", "bob")
         smpchat("-p", "bob", "listen", "--timeout", "1")
