@@ -11,17 +11,22 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
+from prompt_toolkit.output.plain_text import PlainTextOutput
 from rich.console import Console, RenderableType
 
 from smpchat.chat.errors import InputError, UnknownContact
+from smpchat.chat.events import MessageAdded
+from smpchat.chat.feed import publish
 from smpchat.chat.message import REACTIONS
 from smpchat.chat.profile import Profile
 from smpchat.chat.service import ChatService
-from smpchat.chat.store import save_setting
+from smpchat.chat.store import Direction, insert_message, save_setting
 from smpchat.cli.commands import chat
 from smpchat.cli.conversation import COMMANDS, Conversation, Edit, Leave
 from smpchat.cli.environment import Environment
@@ -42,6 +47,7 @@ class Talk:
         self.environment = Environment(smpchat.home, "bob", plain=plain, color=False, now=smpchat.now)
         self.service = service
         self.numbers = False
+        self.editors: list[object] = []
         self._shown: list[str] = []
         self.conversation = Conversation(self.environment, service, chat.choose(service, who), self._show)
         self.conversation.begin()
@@ -655,3 +661,68 @@ def test_the_editor_fills_the_line(talk: Callable[..., Talk], monkeypatch: pytes
 
     asyncio.run(run())
     assert [m.text for m in bob.service.history("alice", 1)] == ["from the\neditor"]
+
+
+def test_leaving_the_editor_by_its_key_sends_nothing(
+    talk: Callable[..., Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = talk("alice")
+    before = bob.service.history("alice")
+    monkeypatch.setenv("EDITOR", "true")  # left without a change
+    monkeypatch.delenv("VISUAL", raising=False)
+
+    async def run() -> None:
+        with create_pipe_input() as source:
+            screen = chat.Screen(bob.environment, bob.conversation, source=source, sink=DummyOutput())
+            running = asyncio.create_task(screen.run())
+            source.send_text("a draft\x18\x05")
+            async with asyncio.timeout(30):
+                while not bob.editors:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            source.send_text("\x03\x03")
+            await running
+
+    opened = Buffer.open_in_editor
+
+    def open_in_editor(buffer: Buffer, validate_and_handle: bool = False) -> asyncio.Task[None]:
+        editing = opened(buffer, validate_and_handle)
+        editing.add_done_callback(bob.editors.append)
+        return editing
+
+    monkeypatch.setattr(Buffer, "open_in_editor", open_in_editor)
+    asyncio.run(run())
+    assert bob.service.history("alice") == before
+
+
+def test_a_terminal_that_moves_no_cursor_gets_the_prompt_again_below_what_came(
+    people: Terminal, talk: Callable[..., Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    bob = talk("alice")
+    hear(people, "alice", "before")
+    written = FakeTerminal()
+    monkeypatch.setattr(sys, "stdout", written)
+    lines = chat.Lines(bob.environment)
+    conversation = Conversation(bob.environment, bob.service, chat.choose(bob.service, "alice"), lines.show)
+
+    async def run() -> None:
+        with create_pipe_input() as source, create_app_session(input=source, output=PlainTextOutput(written)):
+            running = asyncio.create_task(chat.Screen(bob.environment, conversation, lines=lines).run())
+            source.send_text("half")
+            async with asyncio.timeout(30):
+                while "half" not in written.getvalue():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                with bob.service.database.transaction() as tx:
+                    alice = bob.service.contact("alice").contact
+                    number = insert_message(tx, alice.id, Direction.RECEIVED, "meanwhile", people.now(), None)
+                    publish(tx, MessageAdded(number))
+                while not written.getvalue().endswith("meanwhile\nalice> half"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            source.send_text(" a line\r\x04")
+            await running
+
+    asyncio.run(run())
+    shown = written.getvalue().replace("\r", "").splitlines()
+    at = shown.index("alice> half")
+    assert shown[at - 1].endswith("alice: before")
+    assert shown[at + 1].endswith("alice: meanwhile") and shown[at + 2] == "alice> half a line"

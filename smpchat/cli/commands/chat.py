@@ -6,8 +6,8 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -20,6 +20,8 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.utils import is_dumb_terminal
+from rich.console import RenderableType
 
 from smpchat.chat.errors import InputError, UnknownContact
 from smpchat.chat.message import REACTIONS
@@ -37,9 +39,11 @@ async def chat(environment: Environment, who: str | None) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or environment.json:
         raise InputError("`chat` needs a terminal.", "In scripts use `smpchat send` and `smpchat listen`.")
     with closing(environment.open()) as service:
-        conversation = Conversation(environment, service, choose(service, who), environment.show)
+        lines = Lines(environment) if is_dumb_terminal() else None
+        show = lines.show if lines else environment.show
+        conversation = Conversation(environment, service, choose(service, who), show)
         async with online(service, environment.relay()):
-            await Screen(environment, conversation).run()
+            await Screen(environment, conversation, lines=lines).run()
             await flush(service)
         return ExitStatus.OK
 
@@ -73,10 +77,42 @@ def _last_spoken(service: ChatService, alias: str) -> int:
     return max((message.id for message in service.history(alias, 1)), default=0)
 
 
+class Lines:
+    """A terminal that moves no cursor: what comes while a prompt stands there goes below it, then the prompt again."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._prompt: Callable[[], str] | None = None
+        self._stands = False
+
+    def show(self, renderable: RenderableType) -> None:
+        """Print something on lines of its own."""
+        if self._stands:
+            print()
+            self._stands = False
+        self._environment.show(renderable)
+
+    @contextmanager
+    def asking(self, prompt: Callable[[], str]) -> Iterator[None]:
+        """While the block runs, a prompt stands there, and what is typed behind it; the block writes it at first."""
+        self._prompt, self._stands = prompt, True
+        try:
+            yield
+        finally:
+            self._prompt, self._stands = None, False
+
+    def ask_again(self) -> None:
+        """Write the prompt once more if something was printed below it."""
+        if self._prompt is not None and not self._stands:
+            print(self._prompt(), end="", flush=True)
+            self._stands = True
+
+
 class Screen:
     """A line to write on, with history, completion and keys; what is printed meanwhile appears above it.
 
     Args:
+        lines: Of a terminal that moves no cursor.
         source, sink: The terminal's, unless a test brings its own.
     """
 
@@ -85,17 +121,18 @@ class Screen:
         environment: Environment,
         conversation: Conversation,
         *,
+        lines: Lines | None = None,
         source: Input | None = None,
         sink: Output | None = None,
     ) -> None:
-        self._environment, self._conversation = environment, conversation
+        self._environment, self._conversation, self._lines = environment, conversation, lines
         self._session: PromptSession[str] = PromptSession(
             message=self._prompt,
             completer=_Completer(conversation),
             complete_while_typing=False,
             history=input_history(environment.profile_folder() / "input-history"),
             key_bindings=self._keys(),
-            enable_open_in_editor=True,
+            prompt_continuation=lambda width, _line, _wrapped: " " * width,
             tempfile_suffix=".txt",
             erase_when_done=environment.redraws,
             bottom_toolbar=self._toolbar if environment.redraws else None,
@@ -111,8 +148,8 @@ class Screen:
 
     async def run(self) -> None:
         """Talk until the user leaves."""
-        with patch_stdout(raw=True):
-            self._conversation.begin()
+        self._conversation.begin()
+        with patch_stdout(raw=True) if self._lines is None else nullcontext():
             async with asyncio.TaskGroup() as group:
                 following = group.create_task(self._follow())
                 try:
@@ -126,7 +163,8 @@ class Screen:
         before: Callable[[], None] | None = None
         while True:
             try:
-                line = await self._session.prompt_async(default=text, pre_run=before)
+                with self._lines.asking(self._typed) if self._lines else nullcontext():
+                    line = await self._session.prompt_async(default=text, pre_run=before)
                 text, before = "", None
                 if not self._conversation.enter(line):
                     text = line  # what was typed is not lost
@@ -135,6 +173,9 @@ class Screen:
             except (EOFError, KeyboardInterrupt, Leave):
                 return
 
+    def _typed(self) -> str:
+        return self._conversation.prompt() + self.text
+
     def _open_editor(self) -> None:
         self._session.default_buffer.open_in_editor()
 
@@ -142,6 +183,8 @@ class Screen:
         while True:
             if self._conversation.follow() and (app := get_app_or_none()) is not None:
                 app.invalidate()
+            if self._lines is not None:
+                self._lines.ask_again()
             await asyncio.sleep(FOLLOW_INTERVAL)
 
     def _prompt(self) -> AnyFormattedText:
@@ -160,6 +203,10 @@ class Screen:
         @keys.add("escape", "enter")
         def new_line(event: KeyPressEvent) -> None:
             event.current_buffer.insert_text("\n")
+
+        @keys.add("c-x", "c-e")
+        def edit(event: KeyPressEvent) -> None:
+            self._open_editor()  # not prompt_toolkit's own, which sends what was typed even if the editor is left
 
         @keys.add("escape", "a")
         def next_unread(event: KeyPressEvent) -> None:
