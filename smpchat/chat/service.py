@@ -27,6 +27,7 @@ from smpchat.chat.store import Contact
 from smpchat.chat.writing import WritingProfile
 
 _NO_LIMIT = -1
+_BELL = "bell"
 _TERMS = {
     Variant.INSTANT: Terms(sender_securable=True, reply_key=True),
     Variant.THREE_STEP: Terms(sender_securable=False, reply_key=True),
@@ -48,6 +49,15 @@ class ChatService(WritingProfile):
             store.save_setting(tx, "profile", profile.to_json())
             contact_address.update(tx, self.context, encode_link_info(profile))
         return profile
+
+    def rings(self) -> bool:
+        """Whether `chat` rings the terminal's bell when somebody writes."""
+        return store.setting(self.database.connection, _BELL) == "on"
+
+    def set_rings(self, on: bool) -> None:
+        """Change that, for later runs too."""
+        with self.database.transaction() as tx:
+            store.save_setting(tx, _BELL, "on" if on else "off")
 
     # -- connections --------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ from smpchat.cli.times import since
 
 HISTORY = 20
 """Messages shown when a conversation begins."""
+_QUIET = 3.0
+"""Seconds in which the bell rings once, whatever comes."""
 _TAIL = 3
 """Own messages at most that stay next to the prompt until they are delivered."""
 _SETTLED = (MessageStatus.DELIVERED, MessageStatus.FAILED)
@@ -58,6 +60,7 @@ COMMANDS = {
     "/requests": Command("/requests", "who asks through your address to be a contact"),
     "/accept": Command("/accept [WHO] [ALIAS]", "accept a request, by its number or the name in it"),
     "/reject": Command("/reject WHO", "forget a request; its sender is told nothing"),
+    "/bell": Command("/bell [on|off]", "ring when somebody writes; it is remembered, and off at first"),
     "/help": Command("/help", "this list"),
     "/quit": Command("/quit", "leave (Ctrl-D)"),
 }
@@ -107,6 +110,8 @@ class Conversation:
         self._open: set[int] = set()  # printed with ticks that were not the last ones
         self._confirmed: list[int] = []  # of those, delivered since the last look
         self._counted: dict[str, int] = {}  # unread messages that were told of
+        self._rings = service.rings()
+        self._bell, self._rang = False, float("-inf")
         self._refresh()
 
     # -- who ----------------------------------------------------------------------------------------------------------
@@ -241,6 +246,8 @@ class Conversation:
                 self._accept(argument)
             case "/reject":
                 self._reject(argument)
+            case "/bell":
+                self._set_bell(argument)
             case "/help":
                 self._help()
             case _:
@@ -362,6 +369,14 @@ class Conversation:
         request = self._service.reject(argument.removeprefix("#"))
         self._tell(f"* The request of {shortened(request.name)} is rejected; they are told nothing.")
 
+    def _set_bell(self, argument: str) -> None:
+        if argument not in ("", "on", "off"):
+            raise InputError(f"The bell cannot be {argument!r}.", "Write /bell on or /bell off.")
+        if argument:
+            self._rings = argument == "on"
+            self._service.set_rings(self._rings)
+        self._tell(f"The bell is {'on: it rings when somebody writes' if self._rings else 'off'}.")
+
     def _help(self) -> None:
         commands = [*COMMANDS.values(), *_ELSEWHERE]
         width = max(len(command.usage) for command in commands) + 2
@@ -423,9 +438,22 @@ class Conversation:
             case events.Notice():
                 self._tell(Text(f"* {printable(event.sentence)}"))
             case events.RequestReceived():
+                self._bell = True
                 self._show_requests()
-            case events.StateChanged() | events.MessageAdded() | events.MessageChanged():
-                pass  # an invitation's own step; messages come from the store
+            case events.MessageAdded(number):  # shown from the store
+                message = self._service.message(number)
+                self._bell |= message is not None and message.direction is Direction.RECEIVED
+            case events.StateChanged() | events.MessageChanged():
+                pass  # an invitation's own step; changes come from the store
+
+    def take_bell(self) -> bool:
+        """Whether the bell is to ring now: once for all that came since the last call, and not too often."""
+        due, self._bell = self._bell and self._rings, False
+        now = self._environment.now()
+        if not due or now - self._rang < _QUIET:
+            return False
+        self._rang = now
+        return True
 
     def _show_requests(self) -> None:
         for request in self._service.unshown_requests():

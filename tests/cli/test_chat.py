@@ -574,6 +574,7 @@ def test_completion(talk: Callable[..., Talk]) -> None:
     assert complete("/react 12 ") == list(REACTIONS)
     assert complete("/react 12 -👍") == ["👍"]
     assert complete("/accept ") == []
+    assert complete("/bell o") == ["on", "off"]
 
 
 def test_requests_are_completed_by_their_numbers(people: Terminal, talk: Callable[..., Talk]) -> None:
@@ -726,3 +727,86 @@ def test_a_terminal_that_moves_no_cursor_gets_the_prompt_again_below_what_came(
     at = shown.index("alice> half")
     assert shown[at - 1].endswith("alice: before")
     assert shown[at + 1].endswith("alice: meanwhile") and shown[at + 2] == "alice> half a line"
+
+
+# -- the bell ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_bell_is_off_at_first_and_remembered(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    hear(people, "alice", "hello")
+    bob.news()
+    assert not bob.conversation.take_bell()
+    assert bob.enter("/bell") == ["The bell is off."]
+    assert bob.enter("/bell on") == ["The bell is on: it rings when somebody writes."]
+    assert talk("carol").enter("/bell") == ["The bell is on: it rings when somebody writes."]
+    assert bob.enter("/bell loud") == ["! The bell cannot be 'loud'. Write /bell on or /bell off."]
+    bob.enter("/bell off")
+    assert not bob.service.rings()
+
+
+@pytest.mark.parametrize("sender", ["alice", "carol"])
+def test_the_bell_rings_once_for_a_burst_of_whoever_writes(
+    people: Terminal, talk: Callable[..., Talk], sender: str
+) -> None:
+    bob = talk("alice")
+    bob.enter("/bell on")
+    for number in range(3):
+        people("-p", sender, "send", "bob", f"message {number}")
+    hear(people, sender, "one more")
+    bob.news()
+    assert [bob.conversation.take_bell() for _ in range(3)] == [True, False, False]
+    publish_message(bob, sender)
+    bob.news()
+    assert not bob.conversation.take_bell()  # too soon
+    people.wait(5)
+    publish_message(bob, sender)
+    bob.news()
+    assert bob.conversation.take_bell()
+
+
+def publish_message(bob: Talk, sender: str) -> None:
+    with bob.service.database.transaction() as tx:
+        contact = bob.service.contact(sender).contact
+        text = insert_message(tx, contact.id, Direction.RECEIVED, "text", bob.environment.now(), None)
+        publish(tx, MessageAdded(text))
+
+
+def test_what_we_write_ourselves_does_not_ring(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    bob.enter("/bell on")
+    bob.enter("hello")
+    people("-p", "bob", "send", "carol", "from another terminal")
+    bob.news()
+    assert not bob.conversation.take_bell()
+
+
+def test_a_request_rings(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    bob.enter("/bell on")
+    ask(people, "Dave")
+    bob.news()
+    assert bob.conversation.take_bell()
+
+
+def test_the_terminal_gets_the_bell(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    bob.enter("/bell on")
+
+    async def run() -> None:
+        rang = asyncio.Event()
+
+        class Bell(DummyOutput):
+            def bell(self) -> None:
+                rang.set()
+
+        with create_pipe_input() as source:
+            running = asyncio.create_task(
+                chat.Screen(bob.environment, bob.conversation, source=source, sink=Bell()).run()
+            )
+            publish_message(bob, "alice")
+            await asyncio.wait_for(rang.wait(), 30)
+            source.send_text("/quit\r")
+            await running
+
+    asyncio.run(run())

@@ -183,6 +183,8 @@ class Screen:
         while True:
             if self._conversation.follow() and (app := get_app_or_none()) is not None:
                 app.invalidate()
+            if self._conversation.take_bell():
+                self._session.output.bell()
             if self._lines is not None:
                 self._lines.ask_again()
             await asyncio.sleep(FOLLOW_INTERVAL)
@@ -243,6 +245,9 @@ class _Completer(Completer):
         elif (reaction := re.fullmatch(r"/react +\d+ +(-?)(\S*)", text)) is not None:
             begun = reaction[2]
             yield from (Completion(emoji, -len(begun)) for emoji in REACTIONS if emoji.startswith(begun))
+        elif text.startswith("/bell "):
+            begun = text.removeprefix("/bell ")
+            yield from (Completion(word, -len(begun)) for word in ("on", "off") if word.startswith(begun))
         elif (answer := re.fullmatch(r"/(?:accept|reject) +(.*)", text)) is not None:
             yield from self._requests(answer[1])
         elif text.startswith("/") and " " not in text:
