@@ -236,6 +236,7 @@ def invite(
         None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait; for ever if not given."
     ),
     qr: bool | None = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes."),
+    copy: bool = typer.Option(False, "--copy", help="Put the command for them on the terminal's clipboard."),
 ) -> None:
     """Make a one-time link, and watch it being used.
 
@@ -244,7 +245,7 @@ def invite(
     """
     from smpchat.cli.commands import handshake as commands
 
-    _run(context, lambda env: commands.invite(env, note, server, handshake.value, wait, timeout, qr))
+    _run(context, lambda env: commands.invite(env, note, server, handshake.value, wait, timeout, qr, copy))
 
 
 @app.command(
@@ -603,6 +604,7 @@ def man(context: typer.Context) -> None:
 
 
 _QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes.")
+_COPY = typer.Option(False, "--copy", help="Put the link on the terminal's clipboard.")
 
 
 @address_app.command("create")
@@ -613,19 +615,20 @@ def address_create(
     ),
     server: str | None = typer.Option(None, "--server", metavar="ADDRESS", help="Relay for this address alone."),
     qr: bool | None = _QR,
+    copy: bool = _COPY,
 ) -> None:
     """Make your address. Example: smpchat address create"""
     from smpchat.cli.commands import address
 
-    _run(context, lambda env: address.create(env, auto_accept, server, qr))
+    _run(context, lambda env: address.create(env, auto_accept, server, qr, copy))
 
 
 @address_app.command("show")
-def address_show(context: typer.Context, qr: bool | None = _QR) -> None:
+def address_show(context: typer.Context, qr: bool | None = _QR, copy: bool = _COPY) -> None:
     """Show your address. Example: smpchat address show"""
     from smpchat.cli.commands import address
 
-    _run(context, lambda env: address.show(env, qr))
+    _run(context, lambda env: address.show(env, qr, copy))
 
 
 @address_app.command("delete")

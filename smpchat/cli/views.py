@@ -17,6 +17,7 @@ from smpchat.chat.events import Notice, StateChanged, StatusChanged
 from smpchat.chat.store import Contact, Direction, Message, MessageStatus
 from smpchat.chat.stored import ContactView, Invitation, StoredProfile, Verification
 from smpchat.cli.environment import Environment
+from smpchat.cli.selection import for_profile
 from smpchat.cli.text import plural, printable, shortened
 from smpchat.cli.times import clock, day, since
 from smpchat.relay.folder import status as relay_status
@@ -174,6 +175,15 @@ def own_alias(service: StoredProfile) -> str:
     return alias_from_name(service.own_profile().display_name, lambda _: False)
 
 
+def command_for_them(made: Invitation | AddressView, suggested: str) -> str:
+    """What the other person types to use a link of ours.
+
+    Args:
+        suggested: The alias that it gives us on the other side.
+    """
+    return f"smpchat connect {shlex.quote(made.short_link or made.link or '')} --alias {shlex.quote(suggested)}"
+
+
 def show_invitation(environment: Environment, invitation: Invitation, suggested: str, *, in_full: bool = True) -> None:
     """An ``invitation`` object, or the link and the exact command for the other person: the short link if there is one.
 
@@ -183,7 +193,7 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
     """
     full = invitation.link or ""
     link = invitation.short_link or full
-    command = f"smpchat connect {shlex.quote(link)} --alias {shlex.quote(suggested)}"
+    command = command_for_them(invitation, suggested)
     fields: dict[str, Any] = {"connection": invitation.connection, "link": full}
     lines = f"{link}\n\nGive them the link, or this command:\n\n  {command}\n"
     if invitation.short_link is not None:
@@ -191,7 +201,8 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
         if in_full:
             lines += f"\nIf their program does not know short links, this one is the same in full:\n\n{full}\n"
         else:
-            lines += "\nFor programs without short links, `smpchat status` shows the link in full.\n"
+            full_link = "\nFor programs without short links, `smpchat status` shows the link in full.\n"
+            lines += for_profile(full_link, environment.home, environment.profile)
     fields["command"] = command
     if invitation.note is not None:
         fields["note"] = invitation.note
@@ -205,7 +216,7 @@ def show_address(environment: Environment, address: AddressView, suggested: str)
         suggested: The alias that the command gives us on the other side.
     """
     link = address.short_link or address.link or ""
-    command = f"smpchat connect {shlex.quote(link)} --alias {shlex.quote(suggested)}"
+    command = command_for_them(address, suggested)
     fields: dict[str, Any] = {"link": address.link}
     if address.short_link is not None:
         fields["short_link"] = address.short_link

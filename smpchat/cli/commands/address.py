@@ -12,6 +12,7 @@ from smpchat.chat.events import StateChanged
 from smpchat.chat.online import online
 from smpchat.chat.service import ChatService
 from smpchat.cli import views
+from smpchat.cli.clipboard import copy
 from smpchat.cli.commands.handshake import failed, start_relay, unreachable, warn_if_local
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
@@ -27,7 +28,9 @@ def _image(environment: Environment) -> Path:
     return environment.profile_folder() / "address.png"
 
 
-async def create(environment: Environment, auto_accept: bool | None, server: str | None, qr: bool | None) -> int:
+async def create(
+    environment: Environment, auto_accept: bool | None, server: str | None, qr: bool | None, to_clipboard: bool
+) -> int:
     """Make the profile's address and print it; of one that exists, change whether requests are accepted at once."""
     with closing(environment.open()) as service:
         if auto_accept is not None and service.address() is not None:
@@ -36,20 +39,20 @@ async def create(environment: Environment, auto_accept: bool | None, server: str
             if server is None and not service.servers():
                 await start_relay(environment)
             service.create_address(auto_accept=bool(auto_accept), server=server)
-        await _show_once_made(environment, service, qr)
+        await _show_once_made(environment, service, qr, to_clipboard)
         return ExitStatus.OK
 
 
-async def show(environment: Environment, qr: bool | None) -> int:
+async def show(environment: Environment, qr: bool | None, to_clipboard: bool) -> int:
     """Print the profile's address."""
     with closing(environment.open()) as service:
         if service.address() is None:
             raise NoAddress
-        await _show_once_made(environment, service, qr)
+        await _show_once_made(environment, service, qr, to_clipboard)
         return ExitStatus.OK
 
 
-async def _show_once_made(environment: Environment, service: ChatService, qr: bool | None) -> None:
+async def _show_once_made(environment: Environment, service: ChatService, qr: bool | None, to_clipboard: bool) -> None:
     """Print the address, after making its queue if that was not possible before. Raises `CommandFailed`."""
     address = _made(service)
     if address is None:
@@ -65,6 +68,8 @@ async def _show_once_made(environment: Environment, service: ChatService, qr: bo
     views.show_address(environment, address, views.own_alias(service))
     if environment.attended if qr is None else qr:
         show_qr(environment, address.short_link or address.link or "", _image(environment))
+    if to_clipboard:
+        copy(environment, address.short_link or address.link or "", "link")
     warn_if_local(environment, service, address.connection, "address")
 
 

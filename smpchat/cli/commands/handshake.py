@@ -20,6 +20,7 @@ from smpchat.chat.service import ChatService, check_link
 from smpchat.chat.store import Contact, MessageStatus
 from smpchat.chat.stored import Invitation
 from smpchat.cli import views
+from smpchat.cli.clipboard import copy
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.qr import qr_image, show_qr
@@ -96,6 +97,7 @@ async def invite(
     wait: bool | None,
     patience: float | None,
     qr: bool | None,
+    to_clipboard: bool,
 ) -> int:
     """Make a link, print it, and perhaps wait until it was used."""
     with contextlib.closing(environment.open()) as service:
@@ -106,7 +108,7 @@ async def invite(
         connection = service.invite(note, Variant(variant), server=server)
         waiting = environment.attended if wait is None else wait
         inviting = _Inviting(environment, service, connection, Variant(variant), after, embedded=embedded)
-        await inviting.run(waiting, patience, qr)
+        await inviting.run(waiting, patience, qr, to_clipboard)
         return ExitStatus.OK
 
 
@@ -126,7 +128,7 @@ class _Inviting:
         self._environment, self._service = environment, service
         self._connection, self._variant, self._after, self._embedded = connection, variant, after, embedded
 
-    async def run(self, wait: bool, patience: float | None, qr: bool | None) -> None:
+    async def run(self, wait: bool, patience: float | None, qr: bool | None, to_clipboard: bool) -> None:
         down, ended = None, None
         invitation: Invitation | None = None
         with _interrupted("Interrupted.", self._how_to_go_on):
@@ -134,7 +136,7 @@ class _Inviting:
                 try:
                     invitation = await until(self._service, self._made, RELAY_TIMEOUT)
                     if invitation is not None:
-                        self._show(invitation, qr)
+                        self._show(invitation, qr, to_clipboard)
                         if wait:
                             ended = await self._wait(invitation, _FOR_EVER if patience is None else patience)
                 except RelayDown as error:
@@ -154,7 +156,7 @@ class _Inviting:
         invitation = self._service.invitation(self._connection)
         return invitation if invitation is not None and invitation.link else None
 
-    def _show(self, invitation: Invitation, qr: bool | None) -> None:
+    def _show(self, invitation: Invitation, qr: bool | None, to_clipboard: bool) -> None:
         environment = self._environment
         suggested = views.own_alias(self._service)  # a screen has no room for both links and a QR code
         views.show_invitation(environment, invitation, suggested, in_full=not environment.attended)
@@ -163,6 +165,8 @@ class _Inviting:
         if environment.attended if qr is None else qr:
             link = invitation.short_link or invitation.link or ""
             show_qr(environment, link, qr_image(environment, invitation.connection))
+        if to_clipboard:
+            copy(environment, views.command_for_them(invitation, suggested), "command for them")
         warn_if_local(environment, self._service, invitation.connection, "link")
 
     def _why_full(self) -> str:

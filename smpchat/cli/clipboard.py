@@ -1,0 +1,33 @@
+"""The terminal's clipboard, set by an escape sequence (OSC 52), which works over SSH as well."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+
+from smpchat.cli.environment import Environment
+
+_SCREEN_LIMIT = 200
+"""Bytes that GNU screen passes on of one sequence, with room to spare."""
+
+
+def copy(environment: Environment, text: str, what: str) -> None:
+    """Put ``text`` on the clipboard, and say so; whether the terminal obeys, it does not tell.
+
+    Args:
+        what: What the text is, for the notice: ``command for them``.
+    """
+    if not environment.redraws:
+        environment.notice("Nothing was copied: --copy needs a terminal, and neither --plain nor --json.")
+        return
+    print(_sequence(text), end="", flush=True)
+    condition = " (tmux: set-clipboard on)" if os.environ.get("TMUX") else ""
+    environment.notice(f"The {what} is on the clipboard, if your terminal lets programs set it{condition}.")
+
+
+def _sequence(text: str) -> str:
+    sequence = f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07"
+    if os.environ.get("STY") and not os.environ.get("TMUX"):  # screen knows of no clipboard, but passes strings on
+        return "".join(f"\x1bP{part}\x1b\\" for part in re.findall(f".{{1,{_SCREEN_LIMIT}}}", sequence, re.DOTALL))
+    return sequence
