@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+FIRST_STEPS = "Nothing here yet: `smpchat invite` makes a link for somebody, `smpchat connect` uses one."
 STEPS = {1: "invitation", 2: "confirmation", 3: "hello"}
 TICKS = {
     MessageStatus.PENDING: "·",

@@ -225,6 +225,22 @@ def test_reading_a_profile_never_used_prints_and_makes_nothing(
     assert not list(smpchat.home.iterdir())
 
 
+def test_a_person_reads_why_there_is_nothing(smpchat: Terminal) -> None:
+    for command in (["contacts"], ["status"], ["history", "bob"]):
+        assert smpchat("-p", "fresh", *command, tty=True).stderr.startswith(
+            "Nothing here yet: `smpchat -p fresh invite"
+        )
+    assert "`smpchat -p fresh address create` makes yours." in " ".join(
+        smpchat("-p", "fresh", "requests", tty=True).stderr.split()
+    )
+    smpchat.connected()
+    assert smpchat("-p", "alice", "history", "bob", tty=True).stderr == "No messages yet.\n"
+    assert smpchat("-p", "alice", "history", "bob", "--search", "x", tty=True).stderr == "No message contains 'x'.\n"
+    smpchat("-p", "alice", "address", "create")
+    assert smpchat("-p", "alice", "requests", tty=True).stderr == "Nobody asks to be a contact.\n"
+    assert smpchat("-p", "alice", "requests").stderr == ""
+
+
 def test_the_default_profile_has_the_users_name(smpchat: Terminal) -> None:
     assert smpchat("--json", "profile", "show").objects() == [
         {"v": 1, "type": "profile", "name": "default", "display_name": "ola", "active": True}

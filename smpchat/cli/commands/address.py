@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from smpchat.agent.handshake_states import ConnectionState
-from smpchat.chat.address import AddressView
+from smpchat.chat.address import AddressView, RequestView
 from smpchat.chat.errors import NoAddress
 from smpchat.chat.events import StateChanged
 from smpchat.chat.online import online
@@ -97,10 +97,16 @@ async def delete(environment: Environment) -> int:
 
 def requests(environment: Environment) -> int:
     """Print the requests that wait for an answer."""
+    waiting: list[RequestView] = []
+    has_address = False
     if environment.is_used():
         with closing(environment.open()) as service:
-            for request in service.requests():
-                views.show_request(environment, request)
+            waiting, has_address = service.requests(), service.address() is not None
+    for request in waiting:
+        views.show_request(environment, request)
+    if not waiting and environment.attended:
+        how = "" if has_address else " People ask through an address: `smpchat address create` makes yours."
+        environment.notice(f"Nobody asks to be a contact.{how}")
     return ExitStatus.OK
 
 

@@ -23,6 +23,7 @@ from smpchat.chat.connectivity import network_of
 from smpchat.chat.errors import ChatError
 from smpchat.chat.online import is_online
 from smpchat.chat.service import ChatService
+from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.text import plural, printable, shortened
@@ -92,8 +93,8 @@ def _line(environment: Environment, check: Check) -> Text:
 
     word, style = ("ok", "green") if check.ok else ("failed", "bold red") if check.required else ("note", "bold")
     marks = {"ok": "✓", "failed": "✗", "note": "!"}
-    mark = marks[word] if environment.symbols else f"{word:6}"
-    return Text.assemble((mark, style), f"  {check.name:13} {printable(check.detail)}")
+    line = Text.assemble((marks[word] if environment.symbols else f"{word:6}", style), f"  {check.name:13} ")
+    return line.append(views.indented(environment, printable(check.detail), len(line), len(line)))
 
 
 # -- this installation ------------------------------------------------------------------------------------------------

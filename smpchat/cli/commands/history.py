@@ -11,10 +11,15 @@ from smpchat.cli.exit_status import ExitStatus
 def history(environment: Environment, who: str, limit: int, search: str | None) -> int:
     """Print the last messages of a conversation; nothing for a profile that was never used."""
     if not environment.is_used():
+        if environment.attended:
+            environment.notice(views.FIRST_STEPS)
         return ExitStatus.OK
     service = environment.open_as(StoredProfile)
     try:
-        views.show_history(environment, service.history(who, limit, search))
+        found = service.history(who, limit, search)
+        views.show_history(environment, found)
+        if not found and environment.attended:
+            environment.notice("No messages yet." if search is None else f"No message contains {search!r}.")
         return ExitStatus.OK
     finally:
         service.close()

@@ -22,7 +22,6 @@ from smpchat.cli.text import printable, shortened
 from smpchat.cli.times import since
 
 _DELETE_TIMEOUT = 5.0
-_FIRST_STEPS = "Nothing here yet: `smpchat invite` makes a link for somebody, `smpchat connect` uses one."
 
 
 def contacts(environment: Environment) -> int:
@@ -34,7 +33,7 @@ def contacts(environment: Environment) -> int:
             if found:
                 return ExitStatus.OK
     if environment.attended:
-        environment.notice(_FIRST_STEPS)
+        environment.notice(views.FIRST_STEPS)
     return ExitStatus.OK
 
 
@@ -56,7 +55,7 @@ def status(environment: Environment, who: str | None) -> int:
     """Print invitations, handshakes and relays, or all about one contact."""
     if not environment.is_used():
         if environment.attended:
-            environment.notice(_FIRST_STEPS)
+            environment.notice(views.FIRST_STEPS)
         return ExitStatus.OK
     with closing(environment.open_as(StoredProfile)) as service:
         if who is not None:
