@@ -147,10 +147,18 @@ def options(
     no_color: bool = typer.Option(False, "--no-color", help="No colours; the variable NO_COLOR does the same."),
     plain: bool = typer.Option(False, "--plain", help="Words for symbols, nothing redrawn: for screen readers."),
     key_file: Path | None = typer.Option(
-        None, "--key-file", envvar="SMPCHAT_KEY_FILE", help="File whose first line is the profile's passphrase."
+        None,
+        "--key-file",
+        metavar="FILE",
+        envvar="SMPCHAT_KEY_FILE",
+        help="File whose first line is the profile's passphrase.",
     ),
     key_command: str | None = typer.Option(
-        None, "--key-command", envvar="SMPCHAT_KEY_COMMAND", help="Command that prints the profile's passphrase."
+        None,
+        "--key-command",
+        metavar="CMD",
+        envvar="SMPCHAT_KEY_COMMAND",
+        help="Command that prints the profile's passphrase.",
     ),
 ) -> None:
     """The options of every command."""
@@ -688,8 +696,12 @@ def key_set(context: typer.Context) -> None:
 @key_app.command("change")
 def key_change(
     context: typer.Context,
-    file: Path | None = typer.Option(None, "--new-key-file", help="File whose first line is the new passphrase."),
-    command: str | None = typer.Option(None, "--new-key-command", help="Command that prints the new passphrase."),
+    file: Path | None = typer.Option(
+        None, "--new-key-file", metavar="FILE", help="File whose first line is the new passphrase."
+    ),
+    command: str | None = typer.Option(
+        None, "--new-key-command", metavar="CMD", help="Command that prints the new passphrase."
+    ),
 ) -> None:
     """Change the passphrase; SMPCHAT_NEW_KEY may hold the new one. Example: smpchat key change"""
     from smpchat.cli.commands import key

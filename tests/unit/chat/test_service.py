@@ -254,7 +254,7 @@ class TestRefused:
             async with meeting.bob.online():
                 await meeting.bob.until(lambda s: s.contact("alice").state.state == "failed" and s.is_idle())
             state = meeting.bob.service.contact("alice").state
-            assert state.failure == Failure.NO_SHORT_LINKS and "full link" in (state.reason or "")
+            assert state.failure == Failure.NO_SHORT_LINKS and "the full one" in (state.reason or "")
             with pytest.raises(AgentError, match="too old for short links"):
                 meeting.bob.service.send("alice", "hi")
 
