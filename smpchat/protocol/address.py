@@ -15,7 +15,7 @@ DEFAULT_PORT = 5223
 
 _HOST = re.compile(r"[^:#,;/@\[\]\s]+")
 _ADDRESS = re.compile(
-    r"smp://(?P<key>[A-Za-z0-9_-]+=*)(?::(?P<password>[^@\s:/]+))?@(?P<hosts>(?:\[[^\]]*\]|[^/#?:\s])+)(?::(?P<port>[0-9]{1,5}))?/?"
+    r"smp://(?P<key>[A-Za-z0-9_-]+=*)(?::(?P<password>[^@\s:/]+))?@(?P<hosts>(?:\[[^\]]*\]|[^\[\]/#?:\s])+)(?::(?P<port>[0-9]{1,5}))?/?"
 )
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from smpchat.encoding.reader import DecodeError, EncodeError
@@ -66,6 +68,14 @@ def test_tolerated_text(text: str) -> None:
 def test_other_text(text: str) -> None:
     with pytest.raises(DecodeError):
         parse_server(text)
+
+
+def test_a_hostile_text_takes_no_longer_than_another() -> None:
+    """A stranger's link comes with an address; one with two readings of each bracket would never be done."""
+    began = time.process_time()
+    with pytest.raises(DecodeError):
+        parse_server(f"smp://{FIXTURE}@" + "[]" * 24 + "?")
+    assert time.process_time() - began < 0.5
 
 
 def test_port() -> None:
