@@ -74,6 +74,8 @@ RECEIPTS_SINCE = 4
 """First agent version that knows delivery receipts."""
 BROKEN_CHAIN = "Messages from your contact were lost or came out of order."
 SECOND_PERSON = "Two people used this link; the first was accepted. Compare security codes."
+LAST_MOMENT = 32_503_680_000
+"""POSIX seconds of the year 3000: the end of what every platform can show as a date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,11 @@ def _receive(
         return Received(connection.id)
     with _refusing("the message is malformed"):
         envelope = client_msg_envelope.decode(message.body)
+    sent_at = message.timestamp
+    if not 0 <= sent_at < LAST_MOMENT:  # the relay may say anything, but no calendar can show it
+        sent_at = int(context.now())
     if isinstance(connection.state, states.Published):
-        contact_address.request_received(tx, context, connection.id, _open_request(queue, envelope), message.timestamp)
+        contact_address.request_received(tx, context, connection.id, _open_request(queue, envelope), sent_at)
         return Received(connection.id)
     if not CLIENT_VERSIONS.contains(envelope.version):
         raise VersionRefused("SMP client", envelope.version, CLIENT_VERSIONS)
@@ -137,7 +142,7 @@ def _receive(
     opened, inner = _open(queue.e2e_secret, envelope)
     if not isinstance(opened.header, PHConfirmation):
         if isinstance(inner, MessageEnvelope):
-            return _receive_message(tx, context, connection, inner, message.timestamp)
+            return _receive_message(tx, context, connection, inner, sent_at)
         if isinstance(inner, RatchetKeyEnvelope):
             renegotiation.keys_received(tx, context, connection, inner)
             connections.raise_agent_version(tx, connection.id, min(inner.agent_version, AGENT_VERSIONS.maximum))
@@ -334,7 +339,7 @@ def _receive_repeated(
 
 
 def _receive_message(
-    tx: sqlite3.Connection, context: Context, connection: Connection, envelope: MessageEnvelope, timestamp: int
+    tx: sqlite3.Connection, context: Context, connection: Connection, envelope: MessageEnvelope, sent_at: int
 ) -> Received:
     copy_of = hashlib.sha256(envelope.ratchet_message).digest()
     if ratchets.was_seen(tx, connection.id, copy_of):
@@ -368,7 +373,7 @@ def _receive_message(
     if isinstance(message.message, RatchetReady):
         renegotiation.ready_received(tx, context, connection, receiving_only=before.sending is None)
         return Received(connection.id)
-    return _dispatch(tx, context, connection, message.message_id, message.message, chain, timestamp, integrity)
+    return _dispatch(tx, context, connection, message.message_id, message.message, chain, sent_at, integrity)
 
 
 def _load_ratchet(tx: sqlite3.Connection, context: Context, connection_id: int) -> Ratchet:
@@ -391,12 +396,12 @@ def _dispatch(
     message_id: int,
     message: AMessage,
     chain: Chain,
-    timestamp: int,
+    sent_at: int,
     integrity: Integrity,
 ) -> Received:
     match message:
         case UserMessage(body):
-            wants_receipt = context.application.message_received(tx, connection.id, body, timestamp, integrity)
+            wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
             if wants_receipt and connections.load(tx, connection.id).agent_version >= RECEIPTS_SINCE:
                 receipt = Receipts((Receipt(message_id, chain.last_hash),))
                 sending.submit(tx, context, connection.id, receipt)

@@ -43,6 +43,8 @@ class Recorder:
     """An application that notes what it is told."""
 
     told: list[tuple[str, object]] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    """When the relay got each message, as it was told."""
     receipts: bool = True
     same_as: str | None = None
     """Id of every contact request."""
@@ -66,6 +68,7 @@ class Recorder:
         self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
     ) -> bool:
         self.told.append(("message", (body, integrity)))
+        self.times.append(sent_at)
         return self.receipts
 
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
@@ -231,10 +234,10 @@ class Agent:
         with self.database.transaction() as tx:
             return outbox.refused(tx, self.context, item, code, request.entity_id)
 
-    def receive(self, body: bytes | None, msg_id: bytes | None = None) -> Received | None:
-        """What a relay pushes: the body of a SEND, or the quota marker for None."""
+    def receive(self, body: bytes | None, msg_id: bytes | None = None, at: int = int(NOW)) -> Received | None:
+        """What a relay pushes: the body of a SEND, or the quota marker for None; ``at``: when it says it got it."""
         msg_id = msg_id or self.entropy.random(24)
-        content = QuotaMarker(int(NOW)) if body is None else RcvMessage(int(NOW), True, body)
+        content = QuotaMarker(at) if body is None else RcvMessage(at, True, body)
         sealed = seal_message(self.queue.dh_secret, msg_id, content)
         with self.database.transaction() as tx:
             return receiver.receive(tx, self.context, RELAY, self.queue.rcv_id, msg_id, sealed)

@@ -44,7 +44,7 @@ from smpchat.protocol.envelope import (
 )
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.testing.entropy import SeededEntropy
-from tests.unit.agent.agents import INSTANT, RELAY, STANDARD, Agent, connected, exchange
+from tests.unit.agent.agents import INSTANT, NOW, RELAY, STANDARD, Agent, connected, exchange
 
 OTHER = SeededEntropy("somebody else")
 
@@ -162,6 +162,13 @@ class TestMessages:
         for _ in range(2):
             alice.receive(body, msg_id=bytes(24))
         assert alice.messages == [(b"once", Integrity.OK)]
+
+    @pytest.mark.parametrize("at", [-(2**63), -1, 32_503_680_000, 2**63 - 1])
+    def test_a_time_that_no_calendar_shows_becomes_the_time_of_arrival(self, tmp_path: Path, at: int) -> None:
+        alice, bob = connected(tmp_path)
+        alice.receive(submit(bob, b"when?"), at=at)
+        alice.receive(submit(bob, b"in 2999"), at=32_503_679_999)
+        assert alice.application.times == [NOW, 32_503_679_999]
 
     def test_late_messages_open_and_gaps_are_told(self, tmp_path: Path) -> None:
         alice, bob = connected(tmp_path)
