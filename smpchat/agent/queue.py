@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smpchat.crypto.keys import X25519PublicKey, key_from_text, key_to_text, x25519_key
-from smpchat.encoding.codec import Codec, non_empty, record, short_bytes, word16
+from smpchat.encoding.codec import Codec, mapped, non_empty, record, short_bytes, word16
 from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.encoding.text import from_base64url, read_query, to_base64url, write_query
 from smpchat.protocol.address import SMPServer, checked_server, format_server, parse_server, smp_server
@@ -94,6 +94,23 @@ def _write_info(info: QueueInfo) -> bytes:
     )
 
 
+def _named(server: SMPServer) -> SMPServer:
+    """Elsewhere a relay may go without its fingerprint; a queue is stored with it, and read back."""
+    if not server.key_hash:
+        raise DecodeError("queue at a relay without a fingerprint")
+    return server
+
+
+def _identified(sender_id: bytes) -> bytes:
+    if not sender_id:
+        raise DecodeError("queue without a sender id")
+    return sender_id
+
+
+_server: Codec[SMPServer] = mapped(smp_server, _named, lambda server: server)
+_sender_id: Codec[bytes] = mapped(short_bytes, _identified, lambda sender_id: sender_id)
+
+
 def _read_info(reader: Reader) -> QueueInfo:
     offset = reader.offset
     version = word16.read(reader)
@@ -101,10 +118,10 @@ def _read_info(reader: Reader) -> QueueInfo:
         raise DecodeError("queue information with version 0", offset)
     if version == 1:
         host, port, key_hash = (short_bytes.read(reader) for _ in range(3))
-        server = smp_server.decode(b"\x01" + b"".join(map(short_bytes.write, (host, port, key_hash))), "server")
+        server = _server.decode(b"\x01" + b"".join(map(short_bytes.write, (host, port, key_hash))), "server")
     else:
-        server = smp_server.read(reader)
-    sender_id, dh_key = short_bytes.read(reader), x25519_key.read(reader)
+        server = _server.read(reader)
+    sender_id, dh_key = _sender_id.read(reader), x25519_key.read(reader)
     return QueueInfo(version, server, sender_id, dh_key, _read_mode(reader) if version >= 3 else None)
 
 
@@ -120,12 +137,12 @@ def _write_uri_binary(uri: QueueURI) -> bytes:
 
 
 def _read_uri_binary(reader: Reader) -> QueueURI:
-    versions, server = version_range.read(reader), smp_server.read(reader)
-    sender_id, dh_key = short_bytes.read(reader), x25519_key.read(reader)
+    versions, server = version_range.read(reader), _server.read(reader)
+    sender_id, dh_key = _sender_id.read(reader), x25519_key.read(reader)
     return QueueURI(versions, server, sender_id, dh_key, _read_mode(reader))
 
 
-queue_address: Codec[QueueAddress] = record(QueueAddress, server=smp_server, sender_id=short_bytes)
+queue_address: Codec[QueueAddress] = record(QueueAddress, server=_server, sender_id=_sender_id)
 queue_info = Codec(_write_info, _read_info)
 queue_uri = Codec(_write_uri_binary, _read_uri_binary)
 queue_infos = non_empty(queue_info)

@@ -13,7 +13,7 @@ from smpchat.encoding.text import from_base64url, to_base64url
 
 DEFAULT_PORT = 5223
 
-_HOST = re.compile(r"[^:#,;/@\[\]\s]+")
+_HOST = re.compile(r"[^:#?,;/@\[\]\s]+")
 _ADDRESS = re.compile(
     r"smp://(?P<key>[A-Za-z0-9_-]+=*)(?::(?P<password>[^@\s:/]+))?@(?P<hosts>(?:\[[^\]]*\]|[^\[\]/#?:\s])+)(?::(?P<port>[0-9]{1,5}))?/?"
 )
@@ -88,7 +88,7 @@ def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _host(text: str) -> str:
     """A name or an address; an IPv6 address may come in brackets, and goes without."""
-    if _HOST.fullmatch(text):
+    if _HOST.fullmatch(text) and text.isprintable():
         return text
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:

@@ -148,15 +148,15 @@ e2e_ranges = st.builds(
     st.none(),
 ) | st.builds(E2EParamsRange, st.just(E2EVersions(2, 3)), x448, x448, st.builds(KEMProposed, kem_keys))
 
-queue_addresses = st.builds(QueueAddress, servers, short)
-queue_infos = st.builds(QueueInfo, st.just(4), servers, short, x25519, modes)
-client_ranges = st.sampled_from([VersionRange(1, 4), VersionRange(2, 4), VersionRange(3, 4), VersionRange(4, 4)])
 sender_ids = st.binary(min_size=1, max_size=40)
+queue_addresses = st.builds(QueueAddress, servers, sender_ids)
+queue_infos = st.builds(QueueInfo, st.just(4), servers, sender_ids, x25519, modes)
+client_ranges = st.sampled_from([VersionRange(1, 4), VersionRange(2, 4), VersionRange(3, 4), VersionRange(4, 4)])
 queue_uris = st.builds(QueueURI, client_ranges, servers, sender_ids, x25519, modes)
 
 _exact_uris = st.one_of(
-    st.builds(QueueURI, client_ranges, servers, short, x25519, st.just(QueueMode.MESSAGING)),
-    st.builds(QueueURI, st.just(VersionRange(4, 4)), servers, short, x25519, modes),
+    st.builds(QueueURI, client_ranges, servers, sender_ids, x25519, st.just(QueueMode.MESSAGING)),
+    st.builds(QueueURI, st.just(VersionRange(4, 4)), servers, sender_ids, x25519, modes),
 )
 """Those whose binary form tells the mode."""
 receipts = st.builds(e.Receipt, int64, short, large)

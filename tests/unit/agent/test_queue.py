@@ -9,6 +9,7 @@ import pytest
 from smpchat.agent.queue import (
     QueueAddress,
     QueueInfo,
+    QueueURI,
     queue_address,
     queue_info,
     queue_infos,
@@ -111,6 +112,28 @@ def test_key_in_its_old_places(end: str) -> None:
 def test_other_text(text: str) -> None:
     with pytest.raises(DecodeError):
         queue_uri_from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("server", "sender_id"),
+    [
+        (replace(SERVER, key_hash=b""), b"id"),
+        (replace(SERVER, hosts=("a?b",)), b"id"),
+        (replace(SERVER, hosts=("a\0b",)), b"id"),
+        (SERVER, b""),
+    ],
+)
+def test_bytes_that_the_store_could_not_keep_are_not_read(server: SMPServer, sender_id: bytes) -> None:
+    """The store and links keep queues as text; a contact's queue that cannot be read back would stop its lanes."""
+    info = replace(INFO, server=server, sender_id=sender_id)
+    uri = QueueURI(VersionRange(1, 4), server, sender_id, DH, QueueMode.MESSAGING)
+    for info_at in (info, replace(info, version=1)):
+        with pytest.raises(DecodeError):
+            queue_info.decode(queue_info.encode(info_at))
+    with pytest.raises(DecodeError):
+        queue_uri.decode(queue_uri.encode(uri))
+    with pytest.raises(DecodeError):
+        queue_address.decode(queue_address.encode(QueueAddress(server, sender_id)))
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_other_bytes(data: bytes) -> None:
 
 
 def test_host_that_is_no_host_is_not_read() -> None:
-    for host in ("a b", "a/b", "a#b", "a,b", "a;b", "a\nb", "a@b", "a:b", "[a]", "[::1", "::1%lo", ""):
+    for host in ("a b", "a/b", "a#b", "a,b", "a;b", "a\nb", "a@b", "a:b", "a?b", "a\0b", "a\x1bb", "[a]", "[::1", "::1%lo", ""):
         with pytest.raises(DecodeError):
             checked_server([host], "", HASH)
     with pytest.raises(DecodeError):
