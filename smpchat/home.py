@@ -113,9 +113,12 @@ class BackgroundRelay:
         self._folder = folder
 
     def owns(self, server: SMPServer) -> bool:
-        """Whether ``server`` is this relay, by its certificate."""
+        """Whether ``server`` is this relay and leads to no other host: it is connected to by no proxy."""
         address = status(self._folder).address
-        return address is not None and parse_server(address).server.key_hash == server.key_hash
+        if address is None:
+            return False
+        own = parse_server(address).server
+        return server.is_within(own) or (server.is_on_loopback and server.key_hash == own.key_hash)
 
     async def start(self) -> SMPServerAddress:
         """Its address, once it accepts connections. Raises `TransportError`."""

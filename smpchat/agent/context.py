@@ -48,7 +48,7 @@ class Application(Protocol):
     def message_received(
         self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
     ) -> bool:
-        """A user message arrived; True asks for a receipt. ``sent_at``: by the relay's clock, POSIX seconds before 3000."""
+        """A user message arrived; True asks for a receipt. ``sent_at``: POSIX seconds, by the relay's clock."""
         ...
 
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:

@@ -411,7 +411,7 @@ class StoredProfile:
         own = [entry.address.server for entry in self.servers()]
         own += connections.wanted_relays(self._tx)
         own += [queue.server for queue in connections.receive_queues(self._tx)]
-        return any(known.key_hash == server.key_hash for known in own)
+        return any(map(server.is_within, own))
 
     def proxy(self) -> SocksProxy | None:
         """The SOCKS proxy for all connections but those to the embedded relay; `socks` wins over the setting."""

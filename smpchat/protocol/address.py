@@ -37,6 +37,10 @@ class SMPServer:
         """Whether only the computer it runs on reaches it."""
         return all(map(is_loopback, self.hosts))
 
+    def is_within(self, known: SMPServer) -> bool:
+        """Whether it is the relay ``known``, and leads to no other host: a fingerprint alone is no secret."""
+        return self.key_hash == known.key_hash and set(self.hosts) <= set(known.hosts)
+
     def __str__(self) -> str:
         return format_server(self)
 

@@ -10,7 +10,9 @@ from smpchat import Client
 from smpchat.agent.errors import PassphraseRefused
 from smpchat.chat.encryption import set_passphrase
 from smpchat.chat.errors import InputError, PassphraseNeeded
-from smpchat.home import Home
+from smpchat.home import BackgroundRelay, Home
+from smpchat.protocol.address import SMPServer
+from smpchat.relay.folder import RelayInfo, prepare_folder, write_state
 from tests.unit.agent.encryption_crashes import quick_keys
 
 
@@ -57,3 +59,17 @@ def test_the_default_home_may_be_chosen(tmp_path: Path, monkeypatch: pytest.Monk
     assert Home.default() == Home(tmp_path)
     monkeypatch.delenv("SMPCHAT_HOME")
     assert Home.default().path.name == "smpchat"
+
+
+def test_whoever_knows_the_relays_fingerprint_cannot_pass_for_it(tmp_path: Path) -> None:
+    """The relay of this computer is connected to by no proxy: a contact's address must not be taken for it."""
+    folder, key_hash = prepare_folder(tmp_path / "relay"), b"k" * 32
+    relay = BackgroundRelay(folder)
+    at_home = SMPServer(("127.0.0.1",), "5223", key_hash)
+    assert not relay.owns(at_home), "it was never started"
+    write_state(folder, RelayInfo("running", f"{SMPServer(('me.example',), '5223', key_hash)}", None, 5223))
+    assert relay.owns(SMPServer(("me.example",), "5223", key_hash))
+    assert relay.owns(at_home), "it was started for this computer only before"
+    for hosts in (("elsewhere.example",), ("elsewhere.example", "me.example"), ("127.0.0.1", "elsewhere.example")):
+        assert not relay.owns(SMPServer(hosts, "5223", key_hash))
+    assert not relay.owns(SMPServer(("me.example",), "5223", b"x" * 32))

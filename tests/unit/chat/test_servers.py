@@ -158,7 +158,10 @@ def test_own_relays_are_those_configured_whatever_they_are_used_for(service: Cha
     service.add_server(address("a"))
     service.use_servers([])
     assert service.is_own_relay(own)
-    assert service.is_own_relay(SMPServer(("another-name.example",), "443", b"a" * 32))
+    assert service.is_own_relay(SMPServer(("a.example",), "443", b"a" * 32))
+    # a contact knows the fingerprint: nobody's address may lead past private routing to a host of theirs
+    assert not service.is_own_relay(SMPServer(("elsewhere.example",), "443", b"a" * 32))
+    assert not service.is_own_relay(SMPServer(("elsewhere.example", "a.example"), "", b"a" * 32))
     assert not service.is_own_relay(SMPServer(("a.example",), "", b"b" * 32))
     service.close()
 

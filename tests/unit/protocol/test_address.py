@@ -78,6 +78,21 @@ def test_a_hostile_text_takes_no_longer_than_another() -> None:
     assert time.process_time() - began < 0.5
 
 
+@pytest.mark.parametrize(
+    ("hosts", "key_hash", "within"),
+    [
+        (("a.example", "b.example"), HASH, True),
+        (("b.example",), HASH, True),
+        (("elsewhere.example",), HASH, False),
+        (("elsewhere.example", "a.example"), HASH, False),
+        (("a.example",), b"x" * 32, False),
+    ],
+)
+def test_another_address_of_a_relay_leads_nowhere_else(hosts: tuple[str, ...], key_hash: bytes, within: bool) -> None:
+    known = SMPServer(("a.example", "b.example"), "", HASH)
+    assert SMPServer(hosts, "443", key_hash).is_within(known) is within
+
+
 def test_port() -> None:
     assert SMPServer(("h",), "", HASH).port_number == 5223
     assert SMPServer(("h",), "443", HASH).port_number == 443
@@ -110,7 +125,8 @@ def test_other_bytes(data: bytes) -> None:
 
 
 def test_host_that_is_no_host_is_not_read() -> None:
-    for host in ("a b", "a/b", "a#b", "a,b", "a;b", "a\nb", "a@b", "a:b", "a?b", "a\0b", "a\x1bb", "[a]", "[::1", "::1%lo", ""):
+    letters = " /#,;\n@:?\0\x1b"
+    for host in (*(f"a{letter}b" for letter in letters), "[a]", "[::1", "::1%lo", ""):
         with pytest.raises(DecodeError):
             checked_server([host], "", HASH)
     with pytest.raises(DecodeError):
