@@ -364,12 +364,23 @@ class AgentRunner:
         if pushed.session.closed.is_set():
             return
         [answer] = pushed.session.post([Request(Ack(pushed.message.msg_id), pushed.rcv_id, queue.auth_key)])
-        answer.add_done_callback(partial(self._acknowledged, pushed))
+        answer.add_done_callback(partial(self._acknowledged, pushed, queue.connection_id))
 
-    def _acknowledged(self, pushed: _Pushed, answer: asyncio.Future[BrokerMessage]) -> None:
-        if answer.cancelled() or answer.exception() is not None:
-            return  # NO_MSG after a repeated SUB, or the session ended: the next SUB brings what was not acknowledged
-        self._pushed(pushed.session, pushed.rcv_id, answer.result())
+    def _acknowledged(self, pushed: _Pushed, connection_id: int, answer: asyncio.Future[BrokerMessage]) -> None:
+        if answer.cancelled():
+            return
+        error = answer.exception()
+        if error is None:
+            self._plan.succeeded(connection_id)
+            self._pushed(pushed.session, pushed.rcv_id, answer.result())
+        elif not (isinstance(error, SMPError) and error.code == ErrorCode.NO_MSG):  # which follows a repeated SUB
+            self._not_carried_out(pushed.session, connection_id)
+
+    def _not_carried_out(self, session: ServerSession, connection_id: int) -> None:
+        """SUB or ACK failed: another SUB brings what waits at the relay; a new session begins with one anyway."""
+        if not session.closed.is_set():
+            self._plan.failed(connection_id, asyncio.get_running_loop().time())
+            self._plan_changed.set()
 
     # -- subscriptions ------------------------------------------------------------------------------------------------
 
@@ -420,7 +431,10 @@ class AgentRunner:
             except Exception as fault:
                 self._fault_of_callback("telling that a queue is lost failed", fault)
         elif error is None:
+            self._plan.succeeded(queue.connection_id)
             self._pushed(session, queue.rcv_id, answer.result())
+        else:
+            self._not_carried_out(session, queue.connection_id)
 
     def _tell_lost(self, server: SMPServer, connection_id: int) -> None:
         with self._database.transaction() as tx:

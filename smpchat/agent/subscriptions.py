@@ -1,4 +1,4 @@
-"""When to subscribe again: relays can miss the push of a first message, and then the queue stays stuck.
+"""When to subscribe again: a queue stays stuck where its relay missed a push, or did not carry SUB or ACK out.
 
 Source: handshake.md 5, smp-wire 7.3. Pure: time comes in as an argument.
 """
@@ -21,6 +21,7 @@ class SubscriptionPlan:
 
     def __init__(self) -> None:
         self._due: dict[int, _Due] = {}
+        self._failures: dict[int, int] = {}
 
     def subscribed(self, connection_id: int, now: float) -> None:
         """A queue was created or subscribed on a new connection to its relay: repeat once, soon."""
@@ -29,6 +30,17 @@ class SubscriptionPlan:
     def forget(self, connection_id: int) -> None:
         """The queue needs no more attention: deleted, or its relay is away."""
         self._due.pop(connection_id, None)
+        self._failures.pop(connection_id, None)
+
+    def failed(self, connection_id: int, now: float) -> None:
+        """The relay did not carry out SUB or ACK, and tells nothing more of the queue: each time a longer pause."""
+        failures = self._failures[connection_id] = self._failures.get(connection_id, 0) + 1
+        delay = FIRST_MESSAGE[min(failures, len(FIRST_MESSAGE)) - 1]
+        self._due[connection_id] = _Due(now + delay, failures)
+
+    def succeeded(self, connection_id: int) -> None:
+        """The relay carried out SUB or ACK."""
+        self._failures.pop(connection_id, None)
 
     def take_due(self, now: float) -> list[int]:
         """Connections whose queue is to be subscribed again now."""

@@ -59,3 +59,20 @@ def test_queues_do_not_wait_for_each_other() -> None:
     assert plan.next_deadline() == AFTER_SUBSCRIBING
     assert plan.take_due(5) == [1]
     assert sorted(plan.take_due(20)) == [1, 2]
+
+
+def test_after_failures_it_is_tried_again_with_growing_pauses() -> None:
+    plan, now, pauses = SubscriptionPlan(), 0.0, []
+    plan.subscribed(7, now)
+    for _ in range(5):
+        plan.failed(7, now)
+        deadline = plan.next_deadline()
+        assert deadline is not None
+        pauses.append(deadline - now)
+        now = deadline
+        plan.repeated(7, now, awaits_first_message=False)
+    assert pauses == [*FIRST_MESSAGE, FIRST_MESSAGE[-1], FIRST_MESSAGE[-1]]
+    plan.succeeded(7)
+    assert plan.next_deadline() is None
+    plan.failed(7, now)
+    assert plan.next_deadline() == now + FIRST_MESSAGE[0]
