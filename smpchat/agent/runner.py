@@ -249,6 +249,8 @@ class AgentRunner:
             with self._database.transaction() as tx:
                 outbox.not_offered(tx, self._context, items[0])
             return Verdict.DONE
+        if key in self._attempts:  # refused before; were it refused again, those behind it might not be, and pass it
+            items = items[:1]
         items = outbox.together(self._database.connection, items)
         requests = [outbox.request(self._database.connection, item) for item in items]
         answers = session.post(requests)

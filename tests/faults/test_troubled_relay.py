@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.protocol.commands import Ack, Command, Err, Sub
+from smpchat.protocol.commands import Ack, Command, Err, Send, Sub
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.transmission import Transmission
 from smpchat.relay.outgoing import Outgoing
@@ -85,5 +85,22 @@ def test_what_follows_a_message_whose_ack_was_not_carried_out_still_comes(tmp_pa
             for text in ("one", "two"):
                 bob.service.send("alice", text)
             await alice.until(lambda _: texts(alice) == ["one", "two"])
+
+    between_friends(tmp_path, check)
+
+
+def test_a_queue_that_gets_room_while_messages_are_under_way_keeps_their_order(tmp_path: Path) -> None:
+    """Five messages are refused; at the next try the first comes just too early, and those behind it would not."""
+
+    async def check(relay: TroubledRelay, alice: Person, bob: Person) -> None:
+        sent = ["one", "two", "three", "four", "five"]
+        for text in sent:
+            bob.service.send("alice", text)
+        relay.refuse(Send, len(sent) + 1, ErrorCode.QUOTA)
+        async with bob.online():
+            await bob.until(lambda s: s.is_idle())
+        async with alice.online():
+            await alice.until(lambda _: len(texts(alice)) == len(sent))
+        assert texts(alice) == sent
 
     between_friends(tmp_path, check)
