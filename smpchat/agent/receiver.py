@@ -72,6 +72,9 @@ log = logging.getLogger("smpchat.agent")
 
 RECEIPTS_SINCE = 4
 """First agent version that knows delivery receipts."""
+MAX_OWN = 512
+"""Receipts and the like that wait for a contact who does not read, 16 kB each: beyond that no more are made, so that
+neither the contact nor our own relay, which makes quota markers, can fill the disk."""
 BROKEN_CHAIN = "Messages from your contact were lost or came out of order."
 SECOND_PERSON = "Two people used this link; the first was accepted. Compare security codes."
 LAST_MOMENT = 32_503_680_000
@@ -119,7 +122,7 @@ def _receive(
     if isinstance(connection.state, states.Failed | states.Deleted):
         return Received(connection.id)
     if isinstance(message, QuotaMarker):
-        if states.may_send(connection.state):
+        if states.may_send(connection.state) and _has_room(tx, connection.id):
             address = QueueAddress(queue.server, queue.snd_id)
             sending.submit(tx, context, connection.id, QueueContinue(address))
         return Received(connection.id)
@@ -402,7 +405,8 @@ def _dispatch(
     match message:
         case UserMessage(body):
             wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
-            if wants_receipt and connections.load(tx, connection.id).agent_version >= RECEIPTS_SINCE:
+            knows_receipts = connections.load(tx, connection.id).agent_version >= RECEIPTS_SINCE
+            if wants_receipt and knows_receipts and _has_room(tx, connection.id):
                 receipt = Receipts((Receipt(message_id, chain.last_hash),))
                 sending.submit(tx, context, connection.id, receipt)
         case Receipts(receipts):
@@ -421,6 +425,10 @@ def _dispatch(
         case _:  # QKEY and QTEST answer a move of our own queue, which we do not ask for
             log.info("%s ignored", type(message).__name__)
     return Received(connection.id)
+
+
+def _has_room(tx: sqlite3.Connection, connection_id: int) -> bool:
+    return outgoing.count_own(tx, connection_id) < MAX_OWN
 
 
 def _receive_receipt(tx: sqlite3.Connection, context: Context, connection_id: int, receipt: Receipt) -> None:

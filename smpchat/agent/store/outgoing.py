@@ -171,6 +171,15 @@ def is_joining(tx: sqlite3.Connection) -> bool:
     return tx.execute(query, (Kind.READ_LINK, Kind.CREATE)).fetchone() is not None
 
 
+def count_own(tx: sqlite3.Connection, connection_id: int) -> int:
+    """Number of the agent's own messages, receipts for example, that wait to be sealed or sent."""
+    query = (
+        "SELECT (SELECT count(*) FROM outbox WHERE connection_id = :id AND kind = :kind AND reference IS NULL)"
+        " + (SELECT count(*) FROM waiting_messages WHERE connection_id = :id AND reference IS NULL)"
+    )
+    return int(tx.execute(query, {"id": connection_id, "kind": Kind.MESSAGE}).fetchone()[0])
+
+
 def save_first_message(tx: sqlite3.Connection, connection_id: int, body: bytes) -> None:
     """The sealed request, confirmation or hello: every try sends these bytes."""
     tx.execute("INSERT OR REPLACE INTO first_messages VALUES (?, ?)", (connection_id, body))
