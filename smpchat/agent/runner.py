@@ -99,6 +99,8 @@ class AgentRunner:
         self._plain_new: set[SMPServer] = set()
         self._spares = SpareKeys(database, context.kem)
         self._told: set[tuple[int, str]] = set()
+        self._sends_to: dict[int, SMPServer] = {}
+        self._left: set[SMPServer] = set()
 
     async def run(self) -> None:
         """Work until cancelled. An unexpected exception in any task ends it, and in any callback one of the store.
@@ -186,7 +188,10 @@ class AgentRunner:
                     verdict = await self._create(items[0])
                 else:
                     server = outbox.target(self._database.connection, items[0])
-                    self._pool.watch(server)
+                    if key[1] is not Lane.ROTATE:  # a contact may name any number of relays, and never move there
+                        self._pool.watch(server)
+                    if key[1] is Lane.SEND:
+                        self._leave_unused(key[0], server)
                     verdict = await self._perform(key, await self._pool.get(server, timeout=CONNECT_TIMEOUT))
                 if verdict is not Verdict.DONE:
                     self._rest(key, verdict)
@@ -194,8 +199,9 @@ class AgentRunner:
                 self._attempts.pop(key, None)
         except (TransportError, ProtocolError) as error:
             log.info("relay not reached: %s", error)
-            if key[1] is Lane.ROTATE:
+            if key[1] is Lane.ROTATE and server is not None:
                 self._tell(key[0], rotation.NOT_REACHED.format(error=error))
+                await self._pool.release(server)
             self._relay_lost(key, server)
         except Exception as error:  # a fault of one connection must not cost the others theirs
             if _is_of_store(error):
@@ -206,12 +212,25 @@ class AgentRunner:
             self._busy.discard(key)
         self.kick()
 
+    def _leave_unused(self, connection_id: int, server: SMPServer) -> None:
+        """A contact is sent to at ``server`` now: end sessions with relays where it was before, and nobody else is."""
+        before = self._sends_to.get(connection_id)
+        self._sends_to[connection_id] = server
+        if before is None or before == server:
+            return
+        self._left.add(before)
+        tx, waited_for = self._database.connection, set(self._blocked.values())
+        for left in [left for left in self._left if left not in waited_for and not connections.is_relay_used(tx, left)]:
+            self._left.remove(left)
+            self._pool.unwatch(left)
+            self._spawn(self._pool.release(left))
+
     def _head(self, key: LaneKey) -> list[OutboxItem]:
         return outgoing.head(self._database.connection, *key, outbox.PIPELINE, self._context.now())
 
     def _relay_lost(self, key: LaneKey, server: SMPServer | None) -> None:
         """Wait for the relay, or for the next try; not at all if the lane now goes elsewhere."""
-        if server is None or self._pool.live(server) is not None:
+        if server is None or key[1] is Lane.ROTATE or self._pool.live(server) is not None:
             self._rest(key, Verdict.RETRY)
         elif self._goes_to(key, server):
             self._blocked[key] = server  # `_up` ends this
@@ -244,6 +263,7 @@ class AgentRunner:
         if items[0].kind is Kind.REACH:
             with self._database.transaction() as tx:
                 outbox.reached(tx, self._context, items[0])
+            await self._pool.release(session.server)
             return Verdict.DONE
         if not outbox.is_offered(items[0], session.version):
             with self._database.transaction() as tx:

@@ -108,6 +108,15 @@ class SessionPool:
             relay.keeper.cancel()
             relay.keeper = None
 
+    async def release(self, server: SMPServer) -> None:
+        """End the session with ``server`` unless it is watched, or somebody waits for it."""
+        relay = self._relays.get(server)
+        if relay is None or relay.keeper is not None or relay.connecting is not None:
+            return
+        del self._relays[server]
+        if relay.session is not None:
+            await relay.session.close()
+
     def retry_now(self) -> None:
         """Try every watched relay that waits for its next attempt, and count its delays from the start again."""
         for relay in self._relays.values():

@@ -135,6 +135,11 @@ class MemoryRelay:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @property
+    def sessions(self) -> int:
+        """Number of clients that are connected."""
+        return len(self._served)
+
     def start(self) -> None:
         """Take connections again."""
         self.running = True

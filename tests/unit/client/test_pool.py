@@ -403,6 +403,30 @@ def test_an_unwatched_relay_stays_away() -> None:
     run(check)
 
 
+def test_a_released_session_ends_unless_somebody_needs_it() -> None:
+    async def check(world: World) -> None:
+        await world.pool.release(ONE)
+        caller = start(world.pool.get(ONE, timeout=5))
+        await settle()
+        await world.pool.release(ONE)
+        session = await world.succeed()
+        assert await caller is cast(Any, session)
+        world.pool.watch(ONE)
+        await settle()
+        await world.pool.release(ONE)
+        assert world.pool.live(ONE) is cast(Any, session)
+        world.pool.unwatch(ONE)
+        await world.pool.release(ONE)
+        assert session.closed.is_set()
+        assert world.pool.live(ONE) is None
+        assert world.told == ["up one"]
+        start(world.pool.get(ONE, timeout=5)).add_done_callback(lambda done: done.exception())
+        await settle()
+        assert len(world.attempts) == 2, "whoever needs it again gets a new one"
+
+    run(check)
+
+
 def test_closing_ends_sessions_attempts_and_waits() -> None:
     async def check(world: World) -> None:
         world.pool.watch(ONE)
