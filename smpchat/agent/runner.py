@@ -219,11 +219,13 @@ class AgentRunner:
         if before is None or before == server:
             return
         self._left.add(before)
-        tx, waited_for = self._database.connection, set(self._blocked.values())
-        for left in [left for left in self._left if left not in waited_for and not connections.is_relay_used(tx, left)]:
+        for left in [left for left in self._left if not self._is_needed(left)]:
             self._left.remove(left)
             self._pool.unwatch(left)
             self._spawn(self._pool.release(left))
+
+    def _is_needed(self, server: SMPServer) -> bool:
+        return outgoing.is_relay_needed(self._database.connection, str(server))
 
     def _head(self, key: LaneKey) -> list[OutboxItem]:
         return outgoing.head(self._database.connection, *key, outbox.PIPELINE, self._context.now())
@@ -233,6 +235,7 @@ class AgentRunner:
         if server is None or key[1] is Lane.ROTATE or self._pool.live(server) is not None:
             self._rest(key, Verdict.RETRY)
         elif self._goes_to(key, server):
+            self._pool.watch(server)
             self._blocked[key] = server  # `_up` ends this
 
     def _goes_to(self, key: LaneKey, server: SMPServer) -> bool:
@@ -407,6 +410,9 @@ class AgentRunner:
     # -- subscriptions ------------------------------------------------------------------------------------------------
 
     def _watch_relays(self) -> None:
+        if outgoing.relay_troubles(self._database.connection):
+            with self._database.transaction() as tx:
+                outgoing.forget_relay_troubles(tx)
         for queue in self._live_queues():
             self._pool.watch(queue.server)
 
@@ -429,6 +435,10 @@ class AgentRunner:
     def _down(self, server: SMPServer, error: Exception, next_try_at: float) -> None:
         wait = next_try_at - asyncio.get_running_loop().time()
         with self._database.transaction() as tx:
+            if not self._is_needed(server):
+                self._pool.unwatch(server)
+                outgoing.clear_relay_trouble(tx, str(server))
+                return
             self._note_trouble(tx, server, str(error), self._context.now() + wait)
 
     def _note_trouble(self, tx: sqlite3.Connection, server: SMPServer, error: str, next_try_at: float | None) -> None:

@@ -77,6 +77,7 @@ class MemoryRelay:
         faults: What is to go wrong; each is removed once it happened.
         rewrite: What it says in place of each answer and push; a dishonest relay says something else.
         running: Whether it takes connections.
+        refused: Number of connections that it did not take.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class MemoryRelay:
         self.faults: list[Fault] = []
         self.rewrite: Callable[[BrokerMessage], BrokerMessage] = lambda message: message
         self.running = True
+        self.refused = 0
 
     def restrict(self, versions: VersionRange) -> None:
         """Offer these SMP versions to whoever connects from now on."""
@@ -116,6 +118,7 @@ class MemoryRelay:
     def connect(self) -> MemoryConnection:
         """A new connection's client end. Raises `ConnectFailed` while the relay is stopped."""
         if not self.running:
+            self.refused += 1
             raise ConnectFailed(f"cannot reach relay {self.server.hosts[0]}: connection refused")
         self._connections += 1
         session_id = self._connections.to_bytes(32, "big")

@@ -359,11 +359,3 @@ def find_send_queue(tx: sqlite3.Connection, server: SMPServer, snd_id: bytes) ->
     """The connection that sends to this queue: tells links that were joined already."""
     row = tx.execute("SELECT * FROM send_queues WHERE server = ? AND snd_id = ?", (str(server), snd_id)).fetchone()
     return send_queue_from(row) if row else None
-
-
-def is_relay_used(tx: sqlite3.Connection, server: SMPServer) -> bool:
-    """Whether a queue of ours or of a peer is there, or one that a peer moves from or to."""
-    query = " UNION ALL ".join(
-        f"SELECT 1 FROM {table} WHERE server = :server" for table in ("receive_queues", "send_queues", "rotations")
-    )
-    return tx.execute(query, {"server": str(server)}).fetchone() is not None

@@ -293,6 +293,27 @@ def save_relay_trouble(tx: sqlite3.Connection, trouble: RelayTrouble) -> None:
     )
 
 
+def is_relay_needed(tx: sqlite3.Connection, server: str) -> bool:
+    """Whether a queue of ours or of a peer is there, or one that a peer moves from or to; or may be there soon."""
+    if tx.execute(_HAS_QUEUES.format(server=":server"), {"server": server}).fetchone():
+        return True
+    return tx.execute(_SEEKS_QUEUES, _SEEKING).fetchone() is not None
+
+
+def forget_relay_troubles(tx: sqlite3.Connection) -> None:
+    """What was wrong with relays that nobody needs any more."""
+    if tx.execute(_SEEKS_QUEUES, _SEEKING).fetchone() is None:
+        tx.execute(f"DELETE FROM relay_states WHERE NOT EXISTS ({_HAS_QUEUES.format(server='relay_states.server')})")
+
+
+_HAS_QUEUES = " UNION ALL ".join(
+    f"SELECT 1 FROM {table} WHERE server = {{server}}" for table in ("receive_queues", "send_queues", "rotations")
+)
+_SEEKING = (Kind.CREATE, Kind.READ_LINK, Kind.READ_ADDRESS)
+"""Items that go to a relay where no queue that we know of is yet."""
+_SEEKS_QUEUES = "SELECT 1 FROM outbox WHERE kind IN (?, ?, ?)"
+
+
 def clear_relay_trouble(tx: sqlite3.Connection, server: str) -> None:
     """The relay answered."""
     tx.execute("DELETE FROM relay_states WHERE server = ?", (server,))
