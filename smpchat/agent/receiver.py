@@ -137,7 +137,7 @@ def _receive(
     if not CLIENT_VERSIONS.contains(envelope.version):
         raise VersionRefused("SMP client", envelope.version, CLIENT_VERSIONS)
     if queue.e2e_secret is None:
-        _receive_first(tx, context, connection, queue, envelope)
+        _receive_first(tx, context, connection, queue, envelope, sent_at)
         return Received(connection.id)
     if envelope.sender_key is not None:
         _receive_repeated(tx, context, connection, queue, envelope)
@@ -189,7 +189,12 @@ def _open_request(queue: ReceiveQueue, envelope: ClientMsgEnvelope) -> Invitatio
 
 
 def _receive_first(
-    tx: sqlite3.Connection, context: Context, connection: Connection, queue: ReceiveQueue, envelope: ClientMsgEnvelope
+    tx: sqlite3.Connection,
+    context: Context,
+    connection: Connection,
+    queue: ReceiveQueue,
+    envelope: ClientMsgEnvelope,
+    sent_at: int,
 ) -> None:
     if envelope.sender_key is None:
         raise EnvelopeRefused("the first message of a queue must carry the sender's key")
@@ -203,9 +208,9 @@ def _receive_first(
     sender_key = message.header.sender_key if isinstance(message.header, PHConfirmation) else None
     opened = replace(queue, e2e_secret=secret, peer_key=sender_key.der if sender_key else None)
     if states.role(connection.state) is states.Role.INITIATOR:
-        _receive_confirmation(tx, context, connection, opened, inner, sender_key)
+        _receive_confirmation(tx, context, connection, opened, inner, sender_key, sent_at)
     else:
-        _receive_hello(tx, context, connection, opened, inner, sender_key)
+        _receive_hello(tx, context, connection, opened, inner, sender_key, sent_at)
 
 
 def _receive_confirmation(
@@ -215,6 +220,7 @@ def _receive_confirmation(
     queue: ReceiveQueue,
     envelope: Confirmation,
     sender_key: AuthPublicKey | None,
+    sent_at: int,
 ) -> None:
     params = envelope.e2e_params
     if not states.awaits_confirmation(connection.state) or params is None:
@@ -253,7 +259,7 @@ def _receive_confirmation(
         raise VersionRefused("SMP client", reply.version, CLIENT_VERSIONS)
     with _refusing("the reply queue's key is bad"):
         send_queue = sending.new_send_queue(connection.id, context.entropy, reply, auth_key)
-    _save_first(tx, connection, queue, envelope.ratchet_message, opened)
+    _save_first(tx, connection, queue, envelope.ratchet_message, opened, sent_at)
     connections.save_versions(tx, connection.id, envelope.agent_version, params.version)
     connections.save_pq_support(tx, connection.id, pq)
     connections.save_send_queue(tx, send_queue)
@@ -275,6 +281,7 @@ def _receive_hello(
     queue: ReceiveQueue,
     envelope: Confirmation,
     sender_key: AuthPublicKey | None,
+    sent_at: int,
 ) -> None:
     state = connection.state
     if not isinstance(state, states.Confirming | states.AwaitingHello) or envelope.e2e_params is not None:
@@ -295,7 +302,7 @@ def _receive_hello(
         message = agent_message.decode(opened.plaintext)
     if not isinstance(message, ConnInfo):
         raise EnvelopeRefused("the hello holds another message")
-    _save_first(tx, connection, queue, envelope.ratchet_message, opened)
+    _save_first(tx, connection, queue, envelope.ratchet_message, opened, sent_at)
     context.application.peer_info_received(tx, connection.id, message.conn_info)
     event = handshake.HelloReceived(sender_key=sender_key is not None)
     connection_steps.apply(tx, context, connection.id, event)
@@ -307,17 +314,20 @@ def _save_first(
     queue: ReceiveQueue,
     ratchet_message: bytes,
     opened: ratchet.Decrypted,
+    sent_at: int,
 ) -> None:
     """The queue's secret is stored together with the ratchet that opened its first message, never before."""
     connections.save_receive_queue(tx, queue)
-    _save_opened(tx, connection.id, ratchet_message, opened)
+    _save_opened(tx, connection.id, ratchet_message, opened, sent_at)
     connections.save_received(tx, connection.id, Chain().confirmed(opened.plaintext))
 
 
-def _save_opened(tx: sqlite3.Connection, connection_id: int, ratchet_message: bytes, opened: ratchet.Decrypted) -> None:
+def _save_opened(
+    tx: sqlite3.Connection, connection_id: int, ratchet_message: bytes, opened: ratchet.Decrypted, sent_at: int
+) -> None:
     ratchets.save(tx, connection_id, opened.ratchet)
     ratchets.apply_skipped(tx, connection_id, opened.diff)
-    ratchets.mark_seen(tx, connection_id, hashlib.sha256(ratchet_message).digest())
+    ratchets.mark_seen(tx, connection_id, hashlib.sha256(ratchet_message).digest(), sent_at)
 
 
 def _receive_repeated(
@@ -359,13 +369,16 @@ def _receive_message(
             kem=context.kem_in(tx),
         )
     except RatchetError as error:
+        if _may_be_forgotten(tx, context, connection.id, sent_at):
+            log.info("a message from before those that are remembered does not open: %s", error)
+            return Received(connection.id)
         renegotiation.message_failed(tx, context, connection, error)
         return Received(connection.id)
     with _refusing("the message is malformed"):
         message = agent_message.decode(opened.plaintext)
     if not isinstance(message, NumberedMessage):
         raise EnvelopeRefused("a message of the handshake came after it")
-    _save_opened(tx, connection.id, envelope.ratchet_message, opened)
+    _save_opened(tx, connection.id, envelope.ratchet_message, opened, sent_at)
     chain, integrity = delivery.receive(connection.received, message, opened.plaintext)
     connections.save_received(tx, connection.id, chain)
     connections.raise_agent_version(tx, connection.id, min(envelope.agent_version, AGENT_VERSIONS.maximum))
@@ -377,6 +390,17 @@ def _receive_message(
         renegotiation.ready_received(tx, context, connection, receiving_only=before.sending is None)
         return Received(connection.id)
     return _dispatch(tx, context, connection, message.message_id, message.message, chain, sent_at, integrity)
+
+
+def _may_be_forgotten(tx: sqlite3.Connection, context: Context, connection_id: int, sent_at: int) -> bool:
+    """Whether a message that does not open can be a copy of one whose hash is kept no longer: then it tells nothing.
+
+    A queue gives its messages in the order of their times: what is new is from after every message that was opened. A
+    relay that tells wrong times hides nothing by it that it could not keep back; a clock that was ahead for a while is
+    not believed until that time has come.
+    """
+    until = ratchets.forgotten_until(tx, connection_id)
+    return until is not None and sent_at <= until <= context.now()
 
 
 def _load_ratchet(tx: sqlite3.Connection, context: Context, connection_id: int) -> Ratchet:

@@ -1,4 +1,4 @@
-"""Ratchet states, skipped message keys, and hashes of the ratchet messages that were opened."""
+"""Ratchet states, skipped message keys, and hashes of the ratchet messages that were opened last."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ import sqlite3
 from smpchat.agent.errors import MissingRecord
 from smpchat.crypto.ratchet_skipped import SkippedDiff, SkippedId, SkippedKey, SkippedKeys
 from smpchat.crypto.ratchet_state import Ratchet
+
+KEPT_SEEN = 1000
+"""Hashes kept for a connection, of the messages opened last.
+
+A relay delivers the message again whose ACK it missed: the last one. A sender that missed answers repeats what was
+under way: up to 16 messages of this program's, one of an app's; or, where a queue is moved, what the old one holds:
+128 at most relays. What is older comes from a relay that was restored from a backup, and `forgotten_until` tells it.
+"""
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Ratchet:
@@ -64,11 +72,35 @@ def apply_skipped(tx: sqlite3.Connection, connection_id: int, diff: SkippedDiff)
 
 
 def was_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes) -> bool:
-    """Whether a message with this hash was opened before: a copy is acknowledged and dropped."""
+    """Whether one of the messages opened last had this hash: a copy is acknowledged and dropped."""
     query = "SELECT 1 FROM seen_messages WHERE connection_id = ? AND hash = ?"
     return tx.execute(query, (connection_id, ratchet_message_hash)).fetchone() is not None
 
 
-def mark_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes) -> None:
-    """Remember a message that was opened."""
-    tx.execute("INSERT OR IGNORE INTO seen_messages VALUES (?, ?)", (connection_id, ratchet_message_hash))
+def mark_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes, sent_at: int) -> None:
+    """Remember a message that was opened, and forget the one that was opened `KEPT_SEEN` messages before it.
+
+    Args:
+        sent_at: When the relay took it, by the relay's clock; POSIX seconds.
+    """
+    last = tx.execute("SELECT max(number) FROM seen_messages WHERE connection_id = ?", (connection_id,)).fetchone()[0]
+    number = (last or 0) + 1
+    row = (connection_id, ratchet_message_hash, number, sent_at)
+    tx.execute("INSERT OR IGNORE INTO seen_messages VALUES (?, ?, ?, ?)", row)
+    query = "DELETE FROM seen_messages WHERE connection_id = ? AND number <= ?"
+    tx.execute(query, (connection_id, number - KEPT_SEEN))
+
+
+def forgotten_until(tx: sqlite3.Connection, connection_id: int) -> int | None:
+    """A time in POSIX seconds, by the relay's clock: what was opened and forgotten is from before it, or from then.
+
+    It is that of a message in the middle of those kept, since a sender may have repeated a message that is forgotten
+    while some of them were under way. None if no message was forgotten.
+    """
+    query = "SELECT max(number) FROM seen_messages WHERE connection_id = ?"
+    last = tx.execute(query, (connection_id,)).fetchone()[0]
+    if last is None or last < KEPT_SEEN:
+        return None
+    query = "SELECT sent_at FROM seen_messages WHERE connection_id = ? AND number = ?"
+    row = tx.execute(query, (connection_id, last - KEPT_SEEN // 2)).fetchone()
+    return row["sent_at"] if row else None

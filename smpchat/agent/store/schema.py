@@ -172,4 +172,9 @@ AGENT_MIGRATIONS = (
     """
     ALTER TABLE connections ADD COLUMN wanted_relay TEXT
     """,
+    """
+    ALTER TABLE seen_messages ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE seen_messages ADD COLUMN sent_at INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX seen_messages_in_order ON seen_messages (connection_id, number)
+    """,
 )

@@ -234,10 +234,10 @@ class Agent:
         with self.database.transaction() as tx:
             return outbox.refused(tx, self.context, item, code, request.entity_id)
 
-    def receive(self, body: bytes | None, msg_id: bytes | None = None, at: int = int(NOW)) -> Received | None:
-        """What a relay pushes: the body of a SEND, or the quota marker for None; ``at``: when it says it got it."""
+    def receive(self, body: bytes | None, msg_id: bytes | None = None, *, at: float = NOW) -> Received | None:
+        """What a relay pushes: the body of a SEND that it took at a time, or the quota marker for None."""
         msg_id = msg_id or self.entropy.random(24)
-        content = QuotaMarker(at) if body is None else RcvMessage(at, True, body)
+        content = QuotaMarker(int(at)) if body is None else RcvMessage(int(at), True, body)
         sealed = seal_message(self.queue.dh_secret, msg_id, content)
         with self.database.transaction() as tx:
             return receiver.receive(tx, self.context, RELAY, self.queue.rcv_id, msg_id, sealed)
