@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from smpchat.chat.store import Direction, MessageStatus
 
+KEPT = 1000
+"""Changes of ours whose outcome can be looked up; who made one waits for it, and nobody asks later."""
+
 
 @dataclass(frozen=True, slots=True)
 class SentChange:
@@ -57,9 +60,11 @@ def count(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def insert_sent(tx: sqlite3.Connection, message_id: int) -> SentChange:
-    """A new change of ours, pending."""
+    """A new change of ours, pending. Of those before the last `KEPT` only what is pending is kept."""
     cursor = tx.execute("INSERT INTO changes (message_id, status) VALUES (?, ?)", (message_id, MessageStatus.PENDING))
     assert cursor.lastrowid is not None
+    query = "DELETE FROM changes WHERE id <= ? AND status <> ?"
+    tx.execute(query, (cursor.lastrowid - KEPT, MessageStatus.PENDING))
     return SentChange(cursor.lastrowid, message_id, MessageStatus.PENDING, None)
 
 

@@ -254,6 +254,9 @@ def longest_waiting(tx: sqlite3.Connection, connection_id: int) -> int:
 
 # -- messages sent ----------------------------------------------------------------------------------------------------
 
+KEPT_SENT = 1000
+"""Messages before the last one with a receipt that may still get theirs; edits and reactions never do."""
+
 
 def record_sent(
     tx: sqlite3.Connection, connection_id: int, message_id: int, message_hash: bytes, reference: int
@@ -263,12 +266,19 @@ def record_sent(
 
 
 def take_sent(tx: sqlite3.Connection, connection_id: int, message_id: int) -> tuple[bytes, int] | None:
-    """Hash and reference of a sent message whose receipt came; a second receipt finds nothing."""
+    """Hash and reference of a sent message whose receipt came; a second receipt finds nothing.
+
+    Those that were sent more than `KEPT_SENT` messages before it are forgotten: receipts come in the order of messages.
+    """
     row = tx.execute(
         "DELETE FROM sent_messages WHERE connection_id = ? AND message_id = ? RETURNING hash, reference",
         (connection_id, message_id),
     ).fetchone()
-    return (row["hash"], row["reference"]) if row else None
+    if row is None:
+        return None
+    query = "DELETE FROM sent_messages WHERE connection_id = ? AND message_id < ?"
+    tx.execute(query, (connection_id, message_id - KEPT_SENT))
+    return row["hash"], row["reference"]
 
 
 # -- relays that cannot be reached ------------------------------------------------------------------------------------

@@ -274,6 +274,22 @@ class TestReceipts:
         exchange(alice, bob)
         assert bob.application.all("failed") == [(7, "Your contact received something else.")]
 
+    def test_what_gets_none_is_forgotten_once_much_later_ones_have_come(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A receipt that was late is not: as far back as receipts may overtake each other."""
+        monkeypatch.setattr(outgoing, "KEPT_SENT", 2)
+        alice, bob = connected(tmp_path)
+        first, *others, last = [submit(bob, b"text", reference=number) for number in range(5)]
+        alice.receive(last)
+        exchange(alice, bob)
+        rows = bob.tx.execute("SELECT reference FROM sent_messages ORDER BY message_id")
+        assert [row["reference"] for row in rows] == [2, 3]
+        for body in (first, *others):
+            alice.receive(body)
+        exchange(alice, bob)
+        assert bob.application.all("delivered") == [4, 2, 3]
+
     def test_receipts_for_what_was_no_text_are_ignored(self, tmp_path: Path) -> None:
         alice, bob = connected(tmp_path)
         for number in (1, 99):

@@ -341,6 +341,16 @@ class TestProgress:
         assert found is not None
         return found.status, alice.message().status
 
+    def test_of_an_old_change_is_kept_until_it_has_one(self, alice: Alice, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(changes, "KEPT", 3)
+        first, second, *others = [self.change(alice) for _ in range(4)]
+        with alice.service.database.transaction() as tx:
+            for change in (second, *others):
+                alice.application.message_sent(tx, change.reference)
+        self.change(alice)
+        found = [alice.service.change(change.id) for change in (first, second, *others)]
+        assert [change and change.status for change in found] == ["pending", None, "sent", "sent"]
+
     def test_of_a_change_is_not_that_of_its_message(self, alice: Alice) -> None:
         change = self.change(alice)
         with alice.service.database.transaction() as tx:
