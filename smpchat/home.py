@@ -114,7 +114,10 @@ class BackgroundRelay:
 
     def owns(self, server: SMPServer) -> bool:
         """Whether ``server`` is this relay and leads to no other host: it is connected to by no proxy."""
-        address = status(self._folder).address
+        try:
+            address = status(self._folder).address
+        except RelayError:  # its state cannot be read, which whoever starts it is told
+            return False
         if address is None:
             return False
         own = parse_server(address).server

@@ -6,6 +6,7 @@ that hands its work to the online process needs none of it.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from functools import partial
 
@@ -20,6 +21,8 @@ from smpchat.client.routed_session import PrivateRouter
 from smpchat.client.routes import Route
 from smpchat.client.session import ServerSession
 from smpchat.protocol.address import SMPServer, SMPServerAddress
+
+logging.getLogger("smpchat").addHandler(logging.NullHandler())  # or Python prints warnings, tracebacks too, unasked
 
 CONNECT_TIMEOUT = 15.0
 """Seconds for a connection to a relay and the hellos."""

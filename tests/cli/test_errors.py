@@ -7,6 +7,8 @@ import importlib
 import inspect
 import pkgutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -154,3 +156,10 @@ def test_a_failed_connection_says_what_happened_and_then_what_to_do() -> None:
     explained = explain(AgentError("It was used. Ask for a new link. Compare codes"))
     assert (explained.message, explained.hint) == ("It was used.", "Ask for a new link. Compare codes.")
     assert explain(AgentError("It was used.")).hint == AgentError.hint
+
+
+def test_logs_stay_off_the_terminal_unless_they_are_asked_for() -> None:
+    """Python itself prints warnings, and tracebacks with them, where nobody says what becomes of logs."""
+    script = "import logging, smpchat.chat.connectivity; logging.getLogger('smpchat.agent').error('faulty')"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""

@@ -12,7 +12,7 @@ from smpchat.chat.encryption import set_passphrase
 from smpchat.chat.errors import InputError, PassphraseNeeded
 from smpchat.home import BackgroundRelay, Home
 from smpchat.protocol.address import SMPServer
-from smpchat.relay.folder import RelayInfo, prepare_folder, write_state
+from smpchat.relay.folder import STATE, RelayInfo, prepare_folder, write_state
 from tests.unit.agent.encryption_crashes import quick_keys
 
 
@@ -73,3 +73,5 @@ def test_whoever_knows_the_relays_fingerprint_cannot_pass_for_it(tmp_path: Path)
     for hosts in (("elsewhere.example",), ("elsewhere.example", "me.example"), ("127.0.0.1", "elsewhere.example")):
         assert not relay.owns(SMPServer(hosts, "5223", key_hash))
     assert not relay.owns(SMPServer(("me.example",), "5223", b"x" * 32))
+    (tmp_path / "relay" / STATE).write_text("damaged")
+    assert not relay.owns(at_home), "whoever starts it is told"
