@@ -344,22 +344,31 @@ class ClientHandshake:
         return session_key
 
 
+_ANY_KEY = X25519PrivateKey(bytes([1]) * 32)
+"""With a key of low order every key gives the same secret, and an error: this one tells."""
+
+
 def verify_session_key(chain: Sequence[bytes], signed_key: bytes, key_hash: bytes) -> X25519PublicKey:
     """The session key of the relay with fingerprint ``key_hash``, from its hello or from a proxy's PKEY.
 
     The path from the first certificate to the identity, and the dates, are the caller's to check.
 
     Raises:
-        IdentityError: The chain is not that relay's, or its first certificate did not sign the key.
+        IdentityError: The chain is not that relay's, or its first certificate did not sign the key, or nobody could
+            agree on a secret with it.
     """
     if not 2 <= len(chain) <= 4:
         raise IdentityError(f"The relay shows {len(chain)} certificates; 2 to 4 are possible.")
     if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), key_hash):
         raise IdentityError("The relay's fingerprint is not the one in its address.")
     try:
-        return open_signed_key(signed_key, _certificate_key(chain[0]))
+        key = open_signed_key(signed_key, _certificate_key(chain[0]))
+        _ANY_KEY.exchange(key)
     except VerificationError as error:
         raise IdentityError("The relay's session key is not signed by its certificate.") from error
+    except CryptoError as error:
+        raise IdentityError(f"The relay's session key cannot be used: {error}.") from error
+    return key
 
 
 class ServerHandshake:

@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 
 from smpchat.crypto.errors import VerificationError
-from smpchat.crypto.keys import Ed448PrivateKey
+from smpchat.crypto.keys import Ed448PrivateKey, X25519PublicKey
 from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.protocol.block import BLOCK_SIZE, ENCRYPTED_CONTENT, pad_block, unpad_block
 from smpchat.protocol.errors import BlockError, HandshakeError, IdentityError, VersionError
@@ -194,6 +194,11 @@ class TestWhatTheClientRefuses:
         forged = encode_signed_key(A.public(), identity("other").sign)
         with pytest.raises(IdentityError, match="session key"):
             client().receive_hello(changed_hello(signed_key=forged))
+
+    def test_session_key_of_low_order(self) -> None:
+        weak = encode_signed_key(X25519PublicKey(bytes(32)), identity().sign)
+        with pytest.raises(IdentityError, match="session key"):
+            client().receive_hello(changed_hello(signed_key=weak))
 
     def test_malformed_certificate(self) -> None:
         with pytest.raises(IdentityError, match="malformed"):
