@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smpchat.client.clock import Clock, Timer
 from smpchat.client.errors import NoResponse, ResponseTimeout, SessionClosed, UnexpectedResponse
@@ -25,6 +25,7 @@ class Unanswered:
         entity_id: What the answer must name too.
         block: Number of the block that carried the command.
         posted_at: Clock time, seconds.
+        timeout: Seconds that the answer may take.
         response: Raises `SMPError` or `NoResponse`.
         timer: Ends the wait.
     """
@@ -32,6 +33,7 @@ class Unanswered:
     entity_id: bytes
     block: int
     posted_at: float
+    timeout: float
     response: Response
     timer: Timer
 
@@ -42,11 +44,15 @@ class Correlation:
     Args:
         clock: For time limits.
         on_timeout: Told of each command whose time is over, after its future has failed.
+        due: When the time of a command is over, as far as can be told now; a time that has passed ends it.
     """
 
-    def __init__(self, clock: Clock, on_timeout: Callable[[Unanswered], None]) -> None:
+    def __init__(
+        self, clock: Clock, on_timeout: Callable[[Unanswered], None], due: Callable[[Unanswered], float]
+    ) -> None:
         self._clock = clock
         self._on_timeout = on_timeout
+        self._due = due
         self._waiting: dict[bytes, Unanswered] = {}
         self._late: dict[bytes, Unanswered] = {}
 
@@ -54,10 +60,10 @@ class Correlation:
         return corr_id in self._waiting or corr_id in self._late
 
     def expect(self, corr_id: bytes, entity_id: bytes, block: int, timeout: float, timeout_text: str) -> Response:
-        """A future of the answer, which fails with `ResponseTimeout` and ``timeout_text`` after ``timeout`` seconds."""
+        """A future of the answer, which fails with `ResponseTimeout` and ``timeout_text`` when it is due."""
         now = self._clock.now()
         timer = self._clock.call_at(now + timeout, lambda: self._expire(corr_id, timeout_text))
-        self._waiting[corr_id] = Unanswered(entity_id, block, now, new_response(), timer)
+        self._waiting[corr_id] = Unanswered(entity_id, block, now, timeout, new_response(), timer)
         return self._waiting[corr_id].response
 
     def answer(self, corr_id: bytes, entity_id: bytes, message: BrokerMessage | None) -> Msg | None:
@@ -105,7 +111,13 @@ class Correlation:
         self._late.clear()
 
     def _expire(self, corr_id: bytes, text: str) -> None:
-        entry = self._late[corr_id] = self._waiting.pop(corr_id)
+        entry = self._waiting.pop(corr_id)
+        due = self._due(entry)
+        if due > self._clock.now():
+            timer = self._clock.call_at(due, lambda: self._expire(corr_id, text))
+            self._waiting[corr_id] = replace(entry, timer=timer)
+            return
+        self._late[corr_id] = entry
         if len(self._late) > MAX_LATE:
             del self._late[next(iter(self._late))]
         fail(entry.response, ResponseTimeout(text))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -41,6 +42,7 @@ changes networks more often than that, and its user waits for messages that do n
 MAX_SILENCES = 3
 """Timeouts in a row, each of a command posted after the last one, with nothing received, that end the session."""
 _BLOCKS_PER_WRITE = 16
+_WRITES_KEPT = 1024
 
 OnEvent = Callable[["ServerSession", bytes, BrokerMessage], None]
 """Receives the session, the entity id, and MSG, END, DELD and the like, in the order of their arrival."""
@@ -81,7 +83,8 @@ class ServerSession(Protocol):
             requests: Each goes in a block of its own.
             batch: Let requests share blocks instead, for SUB and others whose order does not matter: only for
                 different queues, never for SEND.
-            timeout: Seconds to wait for each answer, in place of the session's.
+            timeout: Seconds to wait for each answer, from when the connection took the command, in place of the
+                session's.
         Returns:
             A future of each answer, in the order of ``requests``. It raises `SMPError` for the relay's ERR, and
             `NoResponse`, a `TransportError`, if there is no usable answer, also if the session has ended already.
@@ -133,9 +136,11 @@ class DirectSession:
         self._response_timeout = response_timeout
         self._ping_after = ping_after
         self._reason: SessionClosed | None = None
-        self._correlation = Correlation(self._clock, self._timed_out)
+        self._correlation = Correlation(self._clock, self._timed_out, self._due)
         self._outgoing: list[bytes] = []  # block contents; sealed when written, in this order
         self._blocks_posted = 0
+        self._blocks_written = 0
+        self._writes: deque[tuple[int, float]] = deque(maxlen=_WRITES_KEPT)  # first block of each, and when it was done
         self._received_at = self._silence_counted_at = self._clock.now()
         self._silences = 0
         self._flusher: asyncio.Task[None] | None = None
@@ -222,6 +227,8 @@ class DirectSession:
                 contents = self._outgoing[:_BLOCKS_PER_WRITE]
                 del self._outgoing[:_BLOCKS_PER_WRITE]
                 await self._connection.send([self._smp.seal_block(content) for content in contents])
+                self._writes.append((self._blocks_written, self._clock.now()))
+                self._blocks_written += len(contents)
         except TransportError as error:
             self._end(str(error), error)
         except Exception as error:
@@ -282,6 +289,11 @@ class DirectSession:
         except Exception as error:  # a fault above must not cost the other queues of this relay their session
             context = {"message": f"handling {type(message).__name__} failed", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
+
+    def _due(self, command: Unanswered) -> float:
+        """Its time begins when the connection has taken its block; until then, whenever it took another one."""
+        taken = next((at for first, at in reversed(self._writes) if first <= command.block), 0.0)
+        return max(command.posted_at, taken) + command.timeout
 
     def _timed_out(self, command: Unanswered) -> None:
         """Count a silence: commands posted together make one, and none if anything came since they were posted."""

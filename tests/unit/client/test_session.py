@@ -323,6 +323,30 @@ def test_an_answer_that_does_not_come_in_15_seconds_is_a_timeout_and_the_session
     run(check)
 
 
+def test_what_a_slow_connection_has_not_taken_yet_is_not_waited_for() -> None:
+    """Two blocks a second: the last of sixty commands leaves after half a minute, and is answered in time."""
+
+    async def check(world: World) -> None:
+        responses = [world.post(Send(True, b"text")) for _ in range(60)]
+        for response in responses:
+            await world.clock.advance(0.5)
+            await world.relay.answer(await world.relay.next(), Ok())
+            assert await response == Ok()
+
+    run(check)
+
+
+def test_a_connection_that_takes_nothing_is_no_slow_one() -> None:
+    async def check(world: World) -> None:
+        responses = [world.post(Send(True, b"text")) for _ in range(60)]
+        await world.clock.advance(15)
+        for response in responses:
+            with pytest.raises(ResponseTimeout):
+                await response
+
+    run(check)
+
+
 def test_a_message_in_a_late_answer_is_not_lost() -> None:
     async def check(world: World) -> None:
         response = world.post(Ack(b"m" * 24))
