@@ -265,14 +265,16 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
     if code == ErrorCode.QUOTA:
         return Verdict.FULL
     unread = item.kind is Kind.READ_ADDRESS and code.words[0] == "CMD"  # a relay from before short links
-    if code != ErrorCode.AUTH and not unread:
+    if code != ErrorCode.AUTH and not code.is_blocked and not unread:  # what is blocked says AUTH before SMP 12
         if item.kind is Kind.MESSAGE and code == ErrorCode.LARGE_MSG:
             return _message_failed(tx, context, item, "The relay refuses messages of this size.")
         return Verdict.RETRY
     if item.kind in NUMBERED and rotation.send_refused(tx, context, item.connection_id, sent_to):
         return Verdict.RETRY
     if item.kind is Kind.MESSAGE:
-        return _message_failed(tx, context, item, "Your contact's queue is gone: they may have deleted this contact.")
+        blocked = "The relay's operator has blocked your contact's queue: ask them for another link."
+        gone = "Your contact's queue is gone: they may have deleted this contact."
+        return _message_failed(tx, context, item, blocked if code.is_blocked else gone)
     if not outgoing.done(tx, item.id):
         return Verdict.DONE
     if item.kind is Kind.DELETE:  # it was deleted before

@@ -18,6 +18,9 @@ from smpchat.protocol.commands import Del, Key, Send, SKey
 from smpchat.protocol.errors import ErrorCode
 from tests.unit.agent.agents import NOW, STANDARD, Agent, connected, exchange
 
+BLOCKED = ErrorCode(("BLOCKED",), b"reason=spam")
+"""What AUTH says before SMP 12: the relay's operator has blocked the queue."""
+
 
 def texts(agent: Agent, *references: int) -> None:
     for reference in references:
@@ -49,7 +52,7 @@ class TestAnswers:
             alice.do(lambda tx, context: outbox.accepted(tx, context, item, request.entity_id))
         assert alice.application.all("sent") == [1]
 
-    @pytest.mark.parametrize("code", [ErrorCode.AUTH, ErrorCode.LARGE_MSG])
+    @pytest.mark.parametrize("code", [ErrorCode.AUTH, ErrorCode.LARGE_MSG, BLOCKED])
     def test_final_errors_fail_the_message_and_let_the_next_go(self, tmp_path: Path, code: ErrorCode) -> None:
         alice, _ = connected(tmp_path)
         texts(alice, 1, 2)
@@ -74,11 +77,12 @@ class TestAnswers:
         assert bob.refuse(ErrorCode.QUOTA) is Verdict.FULL
         assert isinstance(bob.connection.state, states.Confirming)
 
-    def test_auth_on_a_signed_first_send_is_final(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("code", [ErrorCode.AUTH, BLOCKED])
+    def test_auth_on_a_signed_first_send_is_final(self, tmp_path: Path, code: ErrorCode) -> None:
         alice, bob = Agent("alice", tmp_path), Agent("bob", tmp_path)
         bob.join(alice.invite())
         bob.carry_out(stop_at=frozenset({Kind.CONFIRMATION}))
-        assert bob.refuse() is Verdict.DONE
+        assert bob.refuse(code) is Verdict.DONE
         assert bob.connection.state == states.Failed(states.Role.JOINER, bob.connection.state.terms, Failure.LINK_USED)
 
     def test_auth_on_an_unsigned_one_is_asked_again_signed(self, tmp_path: Path) -> None:
