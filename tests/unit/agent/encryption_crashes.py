@@ -24,7 +24,7 @@ COMPONENTS = {
     ]
 }
 _DEFAULT_ROUNDS, _FEW_ROUNDS = 256_000, 10
-_STRIDE = 9
+_STRIDE = 13
 """One of so many calls is tried; all of them take half a minute."""
 
 

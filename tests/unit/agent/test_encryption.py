@@ -247,4 +247,4 @@ def test_a_crash_at_any_call_leaves_a_whole_database(tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", encryption_crashes.__name__, "crash", str(tmp_path)]
     ended = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True)
     points = [int(word) for word in ended.stdout.split()]
-    assert len(points) == 3 and min(points) >= 10
+    assert len(points) == 3 and min(points) > 5
