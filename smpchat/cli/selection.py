@@ -41,7 +41,9 @@ def select(home: Path, name: str) -> None:
     under_way.replace(home / FILE)
 
 
-_COMMAND = re.compile(r"`smpchat (?!relay\b|demo\b|explain\b|man\b|import\b|COMMAND\b|-)(?=[a-z])")
+_COMMAND = re.compile(
+    r"`smpchat (?!(?:relay|demo|explain|man|import|COMMAND|profile list|profile switch)\b|-)(?=[a-z])"
+)
 """A command in a sentence, unless it concerns no profile or names one."""
 
 

@@ -223,7 +223,7 @@ def show_address(environment: Environment, address: AddressView, suggested: str)
         fields["short_link"] = address.short_link
     fields |= {"command": command, "auto_accept": address.auto_accept, "requests": address.requests}
     full = f"\n\nFor apps that do not open short links:\n\n{address.link}" if address.short_link else ""
-    waiting = plural(address.requests, "open request")
+    waiting = plural(address.requests, "open request") if address.requests else "none"
     how = "Requests are accepted at once." if address.auto_accept else f"Requests wait for you: {waiting} now."
     lines = f"{link}{full}\n\nGive people the link, or this command:\n\n  {command}\n\n{how}\n"
     environment.emit("address", fields, lines)

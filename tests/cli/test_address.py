@@ -30,7 +30,7 @@ def test_an_address_is_printed_short_link_first_with_the_command_for_others(smpc
     assert lines[0] == link
     [full] = [line for line in lines if line.startswith("simplex:/contact#/?")]
     assert f"  smpchat connect '{link}' --alias alice" in lines
-    assert "0 open requests" in result.stdout
+    assert "Requests wait for you: none now." in result.stdout
     [address] = smpchat("--json", "-p", "alice", "address", "show").objects()
     assert (address["type"], address["link"], address["short_link"]) == ("address", full, link)
     assert (address["auto_accept"], address["requests"]) == (False, 0)

@@ -111,5 +111,4 @@ def test_roff_reads_the_manual(smpchat: Terminal, tmp_path: Path) -> None:
 
 def test_long_details_stay_in_their_column(smpchat: Terminal) -> None:
     lines = smpchat("doctor", "--no-color", tty=True).stdout.splitlines()
-    assert max(map(len, lines)) <= 80
     assert [line[:17] for line in lines if "rich " in line or "typer " in line][-1] == " " * 17
