@@ -18,7 +18,7 @@ from smpchat.chat.store import Contact, Direction, Message, MessageStatus
 from smpchat.chat.stored import ContactView, Invitation, StoredProfile, Verification
 from smpchat.cli.environment import Environment
 from smpchat.cli.selection import for_profile
-from smpchat.cli.text import plural, printable, shortened
+from smpchat.cli.text import filled, plural, printable, shortened
 from smpchat.cli.times import clock, day, since
 from smpchat.relay.folder import status as relay_status
 
@@ -202,8 +202,9 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
         if in_full:
             lines += f"\nIf their program does not know short links, this one is the same in full:\n\n{full}\n"
         else:
-            full_link = "\nFor programs without short links, `smpchat status` shows the link in full.\n"
-            lines += for_profile(full_link, environment.home, environment.profile)
+            full_link = "Programs without short links need the full one: `smpchat status`."
+            typed = for_profile(full_link, environment.home, environment.profile)
+            lines += f"\n{filled(typed, shutil.get_terminal_size().columns)}\n"
     fields["command"] = command
     if invitation.note is not None:
         fields["note"] = invitation.note
