@@ -25,7 +25,7 @@ from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.selection import for_profile
 from smpchat.cli.steps import Progress, draw, steps_table
-from smpchat.cli.text import plural, printable, shortened
+from smpchat.cli.text import narrowed, plural, printable, shortened
 from smpchat.cli.times import since
 
 HISTORY = 20
@@ -548,7 +548,7 @@ class Conversation:
     def prompt(self) -> str:
         """What stands before the line to write on."""
         view = self.current
-        return f"{shortened(view.alias, 24)}> " if view else "> "
+        return f"{narrowed(view.alias, 24)}> " if view else "> "
 
     def toolbar(self, columns: int) -> str:
         """One line: the connection if it is not made yet, the last message's status, and who wrote meanwhile."""

@@ -10,12 +10,12 @@ from smpchat.agent.handshake_states import ConnectionState, Role, Variant
 from smpchat.chat.events import StateChanged
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
-from smpchat.cli.text import shortened
+from smpchat.cli.text import narrowed, shortened
 from smpchat.cli.times import counting, since, span
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.live import Live
-    from rich.table import Table
 
 NAMES = {1: "invitation", 2: "confirmation", 3: "hello"}
 _DONE = {
@@ -33,6 +33,9 @@ _UNDER_WAY = {
     (Role.JOINER, 1): "using the link",
     (Role.JOINER, 3): "waiting for their first message",
 }
+_STEP = 14
+"""Columns of the longest step's number and name."""
+_HEADING = 50
 _MARKS = {"done": "✓", "failed": "✗", "now": "●", "-": "·"}
 _STYLES = {"✓": "green", "done": "green", "✗": "bold red", "failed": "bold red", "●": "bold", "now": "bold"}
 HOLDING = (None, Variant.THREE_STEP, Variant.STANDARD)
@@ -110,7 +113,7 @@ def draw(progress: Progress, title: str, environment: Environment) -> list[Row]:
     """A heading, then mark, name, description and time of each step. ``title`` stands where no alias is known."""
     now, symbols = environment.now(), environment.symbols
     state = progress.state
-    alias = shortened(state.alias, 40) if state and state.alias else title
+    alias = narrowed(state.alias, _HEADING) if state and state.alias else title
     rows = [("", alias, f"{state.variant} handshake" if state and state.variant else "", "")]
     for step, name in NAMES.items():
         done, active = step <= progress.finished, step == progress.finished + 1
@@ -123,20 +126,25 @@ def draw(progress: Progress, title: str, environment: Environment) -> list[Row]:
     return rows
 
 
-def steps_table(rows: list[Row]) -> Table:
-    """What `draw` made, in columns."""
+def steps_table(rows: list[Row]) -> Group:
+    """What `draw` made, in columns; the heading, whose name somebody else may have chosen, has a line of its own."""
+    from rich.cells import cell_len, set_cell_size
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
+    (_, name, variant, _), *steps = rows
+    margin = " " * (4 + max(cell_len(mark) for mark, *_ in steps))
+    name = set_cell_size(name, max(_STEP, cell_len(name)))
+    heading = Text.assemble(margin, (name, "bold"), "  ", variant, no_wrap=True, overflow="ellipsis")
     table = Table.grid(padding=(0, 2), collapse_padding=True, pad_edge=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column()
     table.add_column(justify="right", no_wrap=True)
-    for number, (mark, name, what, took) in enumerate(rows):
-        heading = "bold" if number == 0 else ""
-        table.add_row(Text(mark, _STYLES.get(mark, "dim")), Text(name, heading), Text(what), Text(took, "dim"))
-    return table
+    for mark, name, what, took in steps:
+        table.add_row(Text(mark, _STYLES.get(mark, "dim")), Text(name), Text(what), Text(took, "dim"))
+    return Group(heading, table)
 
 
 class StepView:

@@ -50,6 +50,21 @@ def shortened(name: str, limit: int = MAX_SHOWN_NAME) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def narrowed(name: str, columns: int) -> str:
+    """A name, harmless and cut to what fits so many columns of a terminal."""
+    shown = printable(name[: columns + 1])
+    if _columns(shown) <= columns:
+        return shown
+    while _columns(shown) >= columns:
+        shown = shown[:-1]
+    return f"{shown}…"
+
+
+def _columns(text: str) -> int:
+    """Columns of a text; more than it takes where letters carry marks."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
 def sentence(text: str) -> str:
     """``text`` with a capital first letter and an end, so that it can stand beside other sentences."""
     text = text.strip()

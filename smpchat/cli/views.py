@@ -18,7 +18,7 @@ from smpchat.chat.store import Contact, Direction, Message, MessageStatus
 from smpchat.chat.stored import ContactView, Invitation, StoredProfile, Verification
 from smpchat.cli.environment import Environment
 from smpchat.cli.selection import for_profile
-from smpchat.cli.text import filled, plural, printable, shortened
+from smpchat.cli.text import filled, narrowed, plural, printable, shortened
 from smpchat.cli.times import clock, day, since
 from smpchat.relay.folder import status as relay_status
 
@@ -166,8 +166,9 @@ def _table(*headings: str) -> Table:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    for heading in headings:
-        table.add_column(Text(heading, "dim"), no_wrap=heading != headings[-1], justify="left", overflow="fold")
+    for heading in headings:  # the first and the last are what other people may have chosen: they break, if any does
+        outer = heading in (headings[0], headings[-1])
+        table.add_column(Text(heading, "dim"), no_wrap=not outer, justify="left", overflow="fold")
     return table
 
 
@@ -454,7 +455,7 @@ def show_notice(environment: Environment, event: Notice) -> None:
 
 def unread_summary(counts: dict[str, int]) -> str:
     """``bob 2, carol 1``; empty if nothing is unread."""
-    return ", ".join(f"{shortened(alias, 20)} {count}" for alias, count in counts.items())
+    return ", ".join(f"{narrowed(alias, 20)} {count}" for alias, count in counts.items())
 
 
 def pending_line(alias: str, pending: int) -> str:

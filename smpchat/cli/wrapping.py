@@ -21,9 +21,9 @@ def hanging(text: str, start: int, indent: int, columns: int) -> str:
 
     Args:
         start: Columns that are taken in front of the first line.
-        indent: Columns in front of the other lines; at most a third of the terminal.
+        indent: Columns in front of the other lines; at most two fifths of the terminal.
     """
-    indent = min(indent, columns // 3)
+    indent = min(indent, columns * 2 // 5)
     first, *rest = text.split("\n")
     lines = list(_lines(first, start, indent, columns))
     lines += [line for paragraph in rest for line in _lines(paragraph, indent, indent, columns)]

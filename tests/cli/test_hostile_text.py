@@ -182,6 +182,18 @@ def test_a_text_cannot_pass_for_another_message(smpchat: Terminal) -> None:
         assert [line[0] for line in lines if "pay me" in line or "really" in line] == [" ", " "]
 
 
+@pytest.mark.parametrize("letter", ["W", "漢"])
+def test_a_name_as_wide_as_the_terminal_hides_no_state(smpchat: Terminal, letter: str) -> None:
+    _name_yourself(smpchat, letter * 40)  # alice joins, so that bob's alias for her is this name
+    assert smpchat("-p", "alice", "connect", smpchat.invite("bob"), "--alias", "bob").code == 0
+    assert smpchat("-p", "bob", "listen", "--timeout", "3").code == 0
+    contacts = smpchat("-p", "bob", "contacts", tty=True).stdout
+    assert " connected " in contacts and _without_styles(contacts).count(letter) == 80
+    steps = _without_styles(smpchat("-p", "bob", "status", letter * 40, tty=True).stdout).splitlines()
+    assert steps[0].endswith("  instant handshake") and len(steps) == 4
+    assert max(map(cell_len, steps)) <= 80
+
+
 def rows(shown: str, columns: int) -> Iterator[str]:
     """What stands in each row of a terminal, which goes on at its left edge where a line is too long."""
     for line in shown.splitlines():

@@ -13,7 +13,7 @@ import pytest
 
 from smpchat.chat import store
 from smpchat.cli.streams import MAX_INPUT
-from smpchat.cli.text import filled
+from smpchat.cli.text import filled, narrowed
 from smpchat.home import Home
 from tests.cli.test_changes import home as home  # a fixture: Alice knows Bob
 
@@ -103,6 +103,14 @@ def test_what_is_to_be_typed_stays_on_one_line() -> None:
         "Only this computer can reach it; to reach others:",
         "`smpchat server use simplex`. Then go on.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("abcdef", "abcdef"), ("abcdefg", "abcde…"), ("漢字漢", "漢字漢"), ("漢字漢字", "漢字…"), ("a\u200b", "a\\u{2…")],
+)
+def test_a_name_is_cut_by_the_columns_that_it_takes(name: str, shown: str) -> None:
+    assert narrowed(name, 6) == shown
 
 
 def test_a_link_from_standard_input(copy: Path) -> None:

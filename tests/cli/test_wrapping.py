@@ -38,7 +38,7 @@ def test_lines(text: str, lines: list[str]) -> None:
 
 
 def test_a_narrow_terminal_is_not_all_margin() -> None:
-    assert hanging("one two three", 18, 13, 20).split("\n") == ["", "      one two three"]
+    assert hanging("one two three", 18, 13, 20).split("\n") == ["", "        one two", "        three"]
 
 
 @given(st.text(alphabet=st.sampled_from(" ab文👍\u200d\ufe0fe\u0301\n"), max_size=200), st.integers(20, 60))

@@ -98,7 +98,8 @@ class _Stage:
         """A line for people: when, who, which step, and what happened."""
         if not self._environment.json:
             milliseconds = (time.monotonic() - self._start) * 1000
-            print(f"{milliseconds:6.0f} ms  {who:6} {step:11} {what}", flush=True)
+            start = f"{milliseconds:6.0f} ms  {who:6} {step:11} "
+            print(start + views.indented(self._environment, what, len(start), len(start)), flush=True)
 
     async def until(self, look: object) -> object:
         """Prints events until ``look()`` is true; what it returned."""
