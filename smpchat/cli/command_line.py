@@ -77,7 +77,14 @@ port = number(1, 65535)
 
 
 class GroupWithPanels(TyperGroup):
-    """Lists its commands in panels, above its options."""
+    """Lists its commands in panels, above its options; completes a line whose options stand after the command."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """For a line that a shell completes, with the options in front that say whose aliases are meant."""
+        asks_for_value = bool(args) and _options(self).get(args[-1], False)
+        if parent is None and extra.get("resilient_parsing") and not asks_for_value:
+            args = globals_first(args, self)
+        return super().make_context(info_name, args, parent, **extra)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Commands, then options."""

@@ -209,6 +209,9 @@ def test_shells_complete_commands_and_aliases(smpchat: Terminal, monkeypatch: py
     assert "connect" in complete("smpchat con")
     assert "bob" in complete("smpchat -p alice send b")
     assert "bob" not in complete("smpchat -p fresh send b")
+    assert "bob" in complete("smpchat send -p alice b")
+    assert "bob" not in complete("smpchat -p alice send -p fresh b")
+    assert "send" not in complete("smpchat send -p s")
     assert not (smpchat.home / "profiles" / "fresh").exists()
 
 
