@@ -364,15 +364,16 @@ class _Joining:
                     await flush(service)
         if reads:
             self._tell_who()
-        for number in self._unsent:
-            message = service.message(number)
-            if message is not None:
-                views.show_message(environment, message)
+        messages = [message for message in map(service.message, self._unsent) if message is not None]
+        if messages and environment.redraws:
+            environment.notice("")
+        for message in messages:
+            views.show_message(environment, message)
         reached = ended or feed.state
         if reached is not None and reached.state in (ConnectionState.FAILED, ConnectionState.DELETED):
             raise failed(reached, "Ask for a new link.")
         if ended is not None:
-            _what_next(environment, self._contact.alias, ended)
+            _what_next(environment, self._contact.alias, ended, "" if messages else _gap(environment))
             return ExitStatus.OK
         if wait and down is None and reached is not None and reached.state == ConnectionState.READY:
             raise CommandFailed(
@@ -406,7 +407,7 @@ class _Joining:
         self._environment.notice(f"The contact is called {self._contact.alias}; `smpchat rename` changes that.")
 
 
-def _what_next(environment: Environment, alias: str, state: events.StateChanged) -> None:
+def _what_next(environment: Environment, alias: str, state: events.StateChanged, gap: str) -> None:
     """The sentences after a join: *ready* comes first, then what will happen by itself."""
     name = shortened(alias)
     if state.state == ConnectionState.CONNECTED:
@@ -415,4 +416,4 @@ def _what_next(environment: Environment, alias: str, state: events.StateChanged)
         then = f"Ready: what you write to {name} is kept, and sent as soon as they have answered."
     else:
         then = f"Ready: you can write to {name} now. Their name and answers come once they are online."
-    environment.notice(f"{_gap(environment)}{then} Talk: `smpchat chat {shlex.quote(alias)}`")
+    environment.notice(f"{gap}{then} Talk: `smpchat chat {shlex.quote(alias)}`")
