@@ -429,8 +429,7 @@ def _dispatch(
     match message:
         case UserMessage(body):
             wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
-            knows_receipts = connections.load(tx, connection.id).agent_version >= RECEIPTS_SINCE
-            if wants_receipt and knows_receipts and _has_room(tx, connection.id):
+            if wants_receipt and _knows_receipts(tx, connection.id) and _has_room(tx, connection.id):
                 receipt = Receipts((Receipt(message_id, chain.last_hash),))
                 sending.submit(tx, context, connection.id, receipt)
         case Receipts(receipts):
@@ -449,6 +448,10 @@ def _dispatch(
         case _:  # QKEY and QTEST answer a move of our own queue, which we do not ask for
             log.info("%s ignored", type(message).__name__)
     return Received(connection.id)
+
+
+def _knows_receipts(tx: sqlite3.Connection, connection_id: int) -> bool:
+    return connections.load(tx, connection_id).agent_version >= RECEIPTS_SINCE
 
 
 def _has_room(tx: sqlite3.Connection, connection_id: int) -> bool:

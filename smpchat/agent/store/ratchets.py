@@ -83,8 +83,7 @@ def mark_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: 
     Args:
         sent_at: When the relay took it, by the relay's clock; POSIX seconds.
     """
-    last = tx.execute("SELECT max(number) FROM seen_messages WHERE connection_id = ?", (connection_id,)).fetchone()[0]
-    number = (last or 0) + 1
+    number = _last_seen(tx, connection_id) + 1
     row = (connection_id, ratchet_message_hash, number, sent_at)
     tx.execute("INSERT OR IGNORE INTO seen_messages VALUES (?, ?, ?, ?)", row)
     query = "DELETE FROM seen_messages WHERE connection_id = ? AND number <= ?"
@@ -97,10 +96,15 @@ def forgotten_until(tx: sqlite3.Connection, connection_id: int) -> int | None:
     It is that of a message in the middle of those kept, since a sender may have repeated a message that is forgotten
     while some of them were under way. None if no message was forgotten.
     """
-    query = "SELECT max(number) FROM seen_messages WHERE connection_id = ?"
-    last = tx.execute(query, (connection_id,)).fetchone()[0]
-    if last is None or last < KEPT_SEEN:
+    last = _last_seen(tx, connection_id)
+    if last < KEPT_SEEN:
         return None
     query = "SELECT sent_at FROM seen_messages WHERE connection_id = ? AND number = ?"
     row = tx.execute(query, (connection_id, last - KEPT_SEEN // 2)).fetchone()
     return row["sent_at"] if row else None
+
+
+def _last_seen(tx: sqlite3.Connection, connection_id: int) -> int:
+    """Number of the message that was opened last; 0 if none was."""
+    query = "SELECT coalesce(max(number), 0) FROM seen_messages WHERE connection_id = ?"
+    return int(tx.execute(query, (connection_id,)).fetchone()[0])
