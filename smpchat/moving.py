@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from smpchat.chat import archive
-from smpchat.chat.errors import InputError
+from smpchat.chat.errors import InputError, UnknownProfile
 from smpchat.chat.online import kept_offline
 from smpchat.chat.stored import no_passphrase
 from smpchat.crypto.entropy import SystemEntropy
@@ -35,7 +35,7 @@ def export_profile(
         ProfileLocked: A process is online for the profile.
     """
     if not home.has(profile):
-        raise InputError(f"There is no profile {profile!r}.", "`smpchat profile list` shows your profiles.")
+        raise UnknownProfile(profile)
     if file.exists():
         raise InputError(f"There is a file {str(file)!r} already.", "Choose another name, or delete it first.")
     with closing(home.open(profile, passphrase=own_passphrase)) as service, kept_offline(service.folder, profile):

@@ -5,6 +5,7 @@ Errors::
     ChatError                 root; the message is one sentence for people, ``hint`` says what to do
     ├── InputError            something the user gave cannot be used; nothing was stored
     │   ├── UnknownContact    no contact or invitation under that name
+    │   ├── UnknownProfile    no profile was ever used under that name
     │   ├── UnknownRequest    no contact request under that number or name
     │   ├── NoAddress         this profile has no contact address
     │   ├── AliasInUse        the alias belongs to another contact

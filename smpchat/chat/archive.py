@@ -32,8 +32,6 @@ MAGIC = b"smpchat profile\0"
 VERSION = 1
 MAX_SIZE = 1 << 30
 """Bytes of a file; everything is in memory at once."""
-MIN_PASSPHRASE = 8
-"""Characters: whoever has the file may guess for as long as they like."""
 _SQLITE = b"SQLite format 3\0"
 
 

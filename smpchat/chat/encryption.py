@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from smpchat.agent.store import encryption
@@ -20,12 +19,11 @@ def set_passphrase(folder: Path, passphrase: str) -> None:
         StoreError: Another process has it open, or the disk is full. Nothing changed.
     """
     with kept_offline(folder, folder.name):
-        if is_encrypted(folder):
-            raise InputError(f"The profile {folder.name!r} is encrypted already.", "`smpchat key change` changes it.")
+        check_encrypted(folder, False)
         encryption.encrypt(folder / DATABASE_NAME, passphrase)
 
 
-def change_passphrase(folder: Path, old: Callable[[], str], new: Callable[[], str]) -> None:
+def change_passphrase(folder: Path, old: str, new: str) -> None:
     """Encrypt a profile with another passphrase.
 
     Raises:
@@ -34,17 +32,21 @@ def change_passphrase(folder: Path, old: Callable[[], str], new: Callable[[], st
         PassphraseRefused: ``old`` is another passphrase. Nothing changed.
     """
     with kept_offline(folder, folder.name):
-        _check_encrypted(folder)
-        encryption.change_passphrase(folder / DATABASE_NAME, old(), new())
+        check_encrypted(folder, True)
+        encryption.change_passphrase(folder / DATABASE_NAME, old, new)
 
 
-def remove_passphrase(folder: Path, old: Callable[[], str]) -> None:
+def remove_passphrase(folder: Path, old: str) -> None:
     """Decrypt a profile. Raises as `change_passphrase` does."""
     with kept_offline(folder, folder.name):
-        _check_encrypted(folder)
-        encryption.decrypt(folder / DATABASE_NAME, old())
+        check_encrypted(folder, True)
+        encryption.decrypt(folder / DATABASE_NAME, old)
 
 
-def _check_encrypted(folder: Path) -> None:
-    if not is_encrypted(folder):
+def check_encrypted(folder: Path, wanted: bool) -> None:
+    """Raises `InputError` unless a profile is encrypted, or not, as wanted: nobody is asked for nothing."""
+    if is_encrypted(folder) == wanted:
+        return
+    if wanted:
         raise InputError(f"The profile {folder.name!r} is not encrypted.", "`smpchat key set` encrypts it.")
+    raise InputError(f"The profile {folder.name!r} is encrypted already.", "`smpchat key change` changes it.")

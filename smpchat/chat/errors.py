@@ -31,6 +31,15 @@ class UnknownContact(InputError):
         super().__init__(f"There is no contact {name!r}.")
 
 
+class UnknownProfile(InputError):
+    """No profile was ever used under that name."""
+
+    hint = "`smpchat profile list` shows your profiles."
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no profile {name!r}.")
+
+
 class UnknownRequest(InputError):
     """No contact request under that number or name, or several under that name."""
 

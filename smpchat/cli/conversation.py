@@ -23,7 +23,6 @@ from smpchat.chat.store import Direction, Message, MessageStatus
 from smpchat.chat.stored import ContactView
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
-from smpchat.cli.selection import for_profile
 from smpchat.cli.steps import Progress, draw, steps_table
 from smpchat.cli.text import narrowed, plural, printable, shortened
 from smpchat.cli.times import since
@@ -184,7 +183,7 @@ class Conversation:
         try:
             self._enter(line)
         except (ChatError, AgentError) as error:
-            hint = _HINTS.get(type(error)) or for_profile(error.hint, self._environment.home, self._environment.profile)
+            hint = _HINTS.get(type(error)) or self._environment.as_typed(error.hint)
             self._tell(Text.assemble(("! ", "bold red"), printable(str(error), lines=True), " ", (hint, "dim")))
             return False
         finally:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smpchat.cli.passphrases import ProfileKey
+from smpchat.cli.profile_key import ProfileKey
 from smpchat.cli.selection import for_profile, selected
 from smpchat.cli.text import filled
 from smpchat.cli.text import printable as printable
@@ -121,6 +121,10 @@ class Environment:
 
         return Console(no_color=not self.color, highlight=False, markup=False, emoji=False)
 
+    def as_typed(self, text: str) -> str:
+        """A sentence whose commands, between backticks, are for the profile of this run (`for_profile`)."""
+        return for_profile(text, self.home, self.profile)
+
     # -- output -------------------------------------------------------------------------------------------------------
 
     def emit(self, kind: str, fields: dict[str, Any], line: str | Callable[[], RenderableType] | None) -> None:
@@ -142,11 +146,11 @@ class Environment:
     def notice(self, sentence: str) -> None:
         """A sentence on standard error, unless ``--quiet``."""
         if not self.quiet:
-            _print_sentences(for_profile(sentence, self.home, self.profile))
+            _print_sentences(self.as_typed(sentence))
 
     def error(self, status: int, message: str, hint: str) -> None:
         """What happened and what to do: on standard error, and as an object for scripts."""
-        hint = for_profile(hint, self.home, self.profile)
+        hint = self.as_typed(hint)
         if self.json:
             self.emit("error", {"code": status, "message": message, "hint": hint}, None)
         _print_sentences(f"{message}\n{hint}" if hint else message)

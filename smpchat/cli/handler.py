@@ -22,7 +22,7 @@ from smpchat.chat.store import Message
 from smpchat.cli import views
 from smpchat.cli.environment import Environment, json_line
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
-from smpchat.cli.passphrases import ProfileKey
+from smpchat.cli.profile_key import ProfileKey
 
 _STANDARD_ERROR = 2
 _AGAIN = "The message counts as not shown, and is the first that the next `smpchat listen` gets."

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+from smpchat.chat.errors import InputError, PassphraseNeeded
+from smpchat.cli.text import printable
 
 VARIABLE = "SMPCHAT_PASSPHRASE"
 """The exported file's."""
@@ -16,6 +19,8 @@ KEY_VARIABLE = "SMPCHAT_KEY"
 """The profile's."""
 NEW_KEY_VARIABLE = "SMPCHAT_NEW_KEY"
 """The one that the profile is to get instead."""
+MIN_LENGTH = 8
+"""Characters of a passphrase that is chosen: whoever has the file may guess for as long as they like."""
 _MAX_BYTES = 1024
 
 
@@ -43,6 +48,12 @@ def exported_file(file: Path | None) -> Source:
     return Source(VARIABLE, "Passphrase for the file", "--passphrase-file", file)
 
 
+def profile_key(profile: str, file: Path | None, command: str | None, *, new: bool) -> Source:
+    """For the passphrase of a profile (`smpchat.cli.profile_key`)."""
+    question = f"Passphrase {'for' if new else 'of'} the profile {profile}"
+    return Source(KEY_VARIABLE, question, "--key-file, --key-command", file, command)
+
+
 def new_key(profile: str, file: Path | None, command: str | None) -> Source:
     """For the passphrase that a profile gets in place of another."""
     question = f"New passphrase for the profile {profile}"
@@ -58,9 +69,6 @@ def passphrase(source: Source, *, new: bool) -> str:
         InputError: There is none, or it cannot be used.
         PassphraseNeeded: There is nobody to ask.
     """
-    from smpchat.chat.archive import MIN_PASSPHRASE
-    from smpchat.chat.errors import InputError
-
     if source.file is not None:
         found = _first_line(source.file)
     elif source.command is not None:
@@ -71,47 +79,15 @@ def passphrase(source: Source, *, new: bool) -> str:
         found = _ask(source, new)
     if not found:
         raise InputError("The passphrase is empty.", "Give one.")
-    if new and len(found) < MIN_PASSPHRASE:
+    if new and len(found) < MIN_LENGTH:
         raise InputError(
-            f"The passphrase is too short: it needs {MIN_PASSPHRASE} characters or more.",
+            f"The passphrase is too short: it needs {MIN_LENGTH} characters or more.",
             "Whoever gets hold of the file may guess for years: several random words are good.",
         )
     return found
 
 
-@dataclass(slots=True)
-class ProfileKey:
-    """The passphrase of a profile, looked for when it is first needed, and once."""
-
-    profile: str = ""
-    file: Path | None = None
-    command: str | None = None
-    _found: str | None = field(default=None, repr=False)
-
-    def __call__(self) -> str:
-        """The passphrase. Raises `InputError` and `PassphraseNeeded`."""
-        return self._get(new=False)
-
-    def choose(self) -> str:
-        """The same, of a profile that is to be encrypted with it. Raises `InputError` and `PassphraseNeeded`."""
-        return self._get(new=True)
-
-    def _get(self, *, new: bool) -> str:
-        if self._found is None:
-            question = f"Passphrase {'for' if new else 'of'} the profile {self.profile}"
-            source = Source(KEY_VARIABLE, question, "--key-file, --key-command", self.file, self.command)
-            self._found = passphrase(source, new=new)
-        return self._found
-
-    def variables(self) -> dict[str, str]:
-        """For the environment of a program that runs smpchat for the same profile."""
-        file = {} if self.file is None else {"SMPCHAT_KEY_FILE": str(self.file.absolute())}
-        return file if self.command is None else file | {"SMPCHAT_KEY_COMMAND": self.command}
-
-
 def _first_line(file: Path) -> str:
-    from smpchat.chat.errors import InputError
-
     try:
         with open(file, "rb") as opened:
             data = opened.read(_MAX_BYTES + 1)
@@ -125,9 +101,7 @@ def _output(command: str) -> str:
     import shlex
     import subprocess
 
-    from smpchat.chat.errors import InputError
-
-    hint = f"Give a command that prints the passphrase, and needs no shell: {command!r} does not."
+    hint = "Give a command that prints the passphrase, and needs no shell."  # not shown: a secret may be in it
     try:
         arguments = shlex.split(command)
         run = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
@@ -140,8 +114,6 @@ def _output(command: str) -> str:
 
 
 def _line(data: bytes, what: str, hint: str) -> str:
-    from smpchat.chat.errors import InputError
-
     line = data.split(b"\n", 1)[0].removesuffix(b"\r")
     if len(line) > _MAX_BYTES:
         raise InputError(f"{what} is too long for a passphrase.", hint)
@@ -149,8 +121,6 @@ def _line(data: bytes, what: str, hint: str) -> str:
 
 
 def _text(data: bytes) -> str:
-    from smpchat.chat.errors import InputError
-
     try:
         found = data.decode()
     except UnicodeDecodeError:
@@ -162,9 +132,6 @@ def _text(data: bytes) -> str:
 
 def _ask(source: Source, new: bool) -> str:
     import getpass
-
-    from smpchat.chat.errors import InputError, PassphraseNeeded
-    from smpchat.cli.text import printable
 
     if not (sys.stdin.isatty() or sys.stderr.isatty()):  # standard input may be a link or a message
         raise PassphraseNeeded(f"Use {source.options} or the variable {source.variable}.")

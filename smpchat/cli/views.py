@@ -17,7 +17,6 @@ from smpchat.chat.events import Notice, StateChanged, StatusChanged
 from smpchat.chat.store import Contact, Direction, Message, MessageStatus
 from smpchat.chat.stored import ContactView, Invitation, StoredProfile, Verification
 from smpchat.cli.environment import Environment
-from smpchat.cli.selection import for_profile
 from smpchat.cli.text import filled, narrowed, plural, printable, shortened
 from smpchat.cli.times import clock, day, since
 from smpchat.relay.folder import status as relay_status
@@ -204,7 +203,7 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
             lines += f"\nIf their program does not know short links, this one is the same in full:\n\n{full}\n"
         else:
             full_link = "Programs without short links need the full one: `smpchat status`."
-            typed = for_profile(full_link, environment.home, environment.profile)
+            typed = environment.as_typed(full_link)
             lines += f"\n{filled(typed, shutil.get_terminal_size().columns)}\n"
     fields["command"] = command
     if invitation.note is not None:

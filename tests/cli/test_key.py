@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -216,3 +218,16 @@ def test_the_manual_names_every_variable() -> None:
         used |= set(re.findall(r'"(SMPCHAT_[A-Z_]+)"', source.read_text(encoding="utf-8")))
     of_handlers = {f"SMPCHAT_{name}" for name in ("TYPE", "CONTACT", "ID", "TEXT")}
     assert used - of_handlers == {name for names in _ENVIRONMENT for name in names.split(", ") if "SMPCHAT" in name}
+
+
+def test_to_open_a_profile_imports_no_more_than_for_a_plain_one(alone: Terminal) -> None:
+    """Whoever only reads waits for no handshake, whether the profile is encrypted or not."""
+    script = (
+        "import sys; from smpchat.cli.app import main\n"
+        "try: main()\n"
+        "finally: print('smpchat.chat.service' in sys.modules)"
+    )
+    arguments = [sys.executable, "-c", script, "--home", str(alone.home), "-p", "alice", "contacts"]
+    with_secret = os.environ | {"SMPCHAT_KEY": "another passphrase"}  # this process made the key with less work
+    ended = subprocess.run(arguments, env=with_secret, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (7, "False\n")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smpchat.chat.encryption import change_passphrase, remove_passphrase, set_passphrase
-from smpchat.chat.errors import InputError
+from smpchat.chat.encryption import change_passphrase, check_encrypted, remove_passphrase, set_passphrase
+from smpchat.chat.errors import UnknownProfile
 from smpchat.chat.stored import StoredProfile
 from smpchat.cli import passphrases
 from smpchat.cli.environment import Environment
@@ -16,10 +16,9 @@ from smpchat.cli.text import printable
 def set_(environment: Environment) -> int:
     """Encrypt the profile, which is made if it was never used."""
     folder = environment.profile_folder()
-    if not environment.is_encrypted():
-        environment.open_as(StoredProfile).close()
-        environment.key.choose()
-    set_passphrase(folder, environment.key())
+    check_encrypted(folder, False)
+    environment.open_as(StoredProfile).close()
+    set_passphrase(folder, environment.key.choose())
     _show(environment, "is encrypted from now on")
     environment.notice(
         "Every command asks for the passphrase now, unless it gets it from --key-file, --key-command or SMPCHAT_KEY."
@@ -32,16 +31,18 @@ def change(environment: Environment, file: Path | None, command: str | None) -> 
     """Encrypt the profile with another passphrase."""
     source = passphrases.new_key(environment.profile, file, command)
     folder = _used(environment)
-    if environment.is_encrypted():
-        environment.open_as(StoredProfile).close()  # nobody chooses a new one before the old one was found right
-    change_passphrase(folder, environment.key, lambda: passphrases.passphrase(source, new=True))
+    check_encrypted(folder, True)
+    environment.open_as(StoredProfile).close()  # nobody chooses a new one before the old one was found right
+    change_passphrase(folder, environment.key(), passphrases.passphrase(source, new=True))
     _show(environment, "has another passphrase from now on")
     return ExitStatus.OK
 
 
 def remove(environment: Environment) -> int:
     """Decrypt the profile."""
-    remove_passphrase(_used(environment), environment.key)
+    folder = _used(environment)
+    check_encrypted(folder, True)
+    remove_passphrase(folder, environment.key())
     _show(environment, "is not encrypted any more")
     return ExitStatus.OK
 
@@ -56,7 +57,7 @@ def test(environment: Environment) -> int:
 
 def _used(environment: Environment) -> Path:
     if not environment.is_used():
-        raise InputError(f"There is no profile {environment.profile!r}.", "`smpchat profile list` shows your profiles.")
+        raise UnknownProfile(environment.profile)
     return environment.profile_folder()
 
 

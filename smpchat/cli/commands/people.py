@@ -16,7 +16,6 @@ from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.qr import qr_image
-from smpchat.cli.selection import for_profile
 from smpchat.cli.steps import Progress, draw, steps_table
 from smpchat.cli.text import printable, shortened
 from smpchat.cli.times import since
@@ -126,7 +125,7 @@ def verify(environment: Environment, who: str, code: str | None) -> int:
     """Print the security code, or compare it with the one that the contact sees."""
     with closing(environment.open_as(StoredProfile)) as service:
         found = service.verification(who) if code is None else service.verify(who, code)
-        typed = for_profile(f"`smpchat verify {shlex.quote(who)} CODE`", environment.home, environment.profile)
+        typed = environment.as_typed(f"`smpchat verify {shlex.quote(who)} CODE`")
         environment.emit(
             "verification",
             {"contact": found.contact, "code": found.code, "verified": found.verified},

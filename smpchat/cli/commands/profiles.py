@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from smpchat.chat.errors import InputError
+from smpchat.chat.errors import InputError, UnknownProfile
 from smpchat.chat.stored import StoredProfile
 from smpchat.cli.commands.people import display_name, show_profile
 from smpchat.cli.environment import Environment
@@ -33,8 +33,8 @@ def switch(environment: Environment, name: str) -> int:
 
 
 def _show(environment: Environment, name: str, *, active: bool = True) -> int:
-    using = replace(environment, profile=name) if active else environment
-    show_profile(using, name, display_name(replace(environment, profile=name)))
+    named = replace(environment, profile=name)
+    show_profile(named if active else environment, name, display_name(named))
     return ExitStatus.OK
 
 
@@ -42,7 +42,7 @@ def export(environment: Environment, file: Path, passphrase_file: Path | None, *
     """Write the profile to an encrypted file."""
     home, file = Home(environment.home), file.absolute()
     if not home.has(environment.profile):
-        raise InputError(f"There is no profile {environment.profile!r}.", "`smpchat profile list` shows your profiles.")
+        raise UnknownProfile(environment.profile)
     secret = passphrase(exported_file(passphrase_file), new=True)
     try:
         size = export_profile(home, environment.profile, file, secret, move=move, own_passphrase=environment.key)

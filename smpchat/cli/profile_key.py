@@ -1,0 +1,40 @@
+"""The passphrase of the profile that a command opens. Apart from `passphrases`, which only encrypted profiles need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(slots=True)
+class ProfileKey:
+    """A profile's passphrase, looked for when it is first needed, and once.
+
+    Attributes:
+        file, command: See `smpchat.cli.passphrases.Source`.
+    """
+
+    profile: str = ""
+    file: Path | None = None
+    command: str | None = None
+    _found: str | None = field(default=None, repr=False)
+
+    def __call__(self) -> str:
+        """The passphrase. Raises `InputError` and `PassphraseNeeded`."""
+        return self._get(new=False)
+
+    def choose(self) -> str:
+        """The same, of a profile that is to be encrypted with it. Raises `InputError` and `PassphraseNeeded`."""
+        return self._get(new=True)
+
+    def _get(self, *, new: bool) -> str:
+        if self._found is None:
+            from smpchat.cli.passphrases import passphrase, profile_key
+
+            self._found = passphrase(profile_key(self.profile, self.file, self.command, new=new), new=new)
+        return self._found
+
+    def variables(self) -> dict[str, str]:
+        """For the environment of a program that runs smpchat for the same profile."""
+        file = {} if self.file is None else {"SMPCHAT_KEY_FILE": str(self.file.absolute())}
+        return file if self.command is None else file | {"SMPCHAT_KEY_COMMAND": self.command}
