@@ -34,7 +34,7 @@ from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from smpchat.agent.errors import AgentError
-from smpchat.agent.handshake_states import ConnectionState, Variant
+from smpchat.agent.machines.handshake_states import ConnectionState, Variant
 from smpchat.chat.address import AddressView, RequestView
 from smpchat.chat.changes import SentChange
 from smpchat.chat.embedded import EmbeddedRelay

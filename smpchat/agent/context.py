@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from smpchat.agent.delivery import Integrity
+from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.store import kem_spares
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection

@@ -6,10 +6,10 @@ import logging
 import sqlite3
 from collections.abc import Callable
 
-from smpchat.agent import handshake_states as states
-from smpchat.agent.delivery import Integrity
 from smpchat.agent.errors import EnvelopeRefused
-from smpchat.agent.handshake_states import Role
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.delivery import Integrity
+from smpchat.agent.machines.handshake_states import Role
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection
 from smpchat.chat import changes, events, store
@@ -53,7 +53,7 @@ _INTEGRITY_NOTICES = {
 
 
 class ChatApplication:
-    """The chat layer's side of `smpchat.agent.connection.Application`."""
+    """The chat layer's side of `smpchat.agent.transactions.connection.Application`."""
 
     def __init__(self, own_profile: Callable[[sqlite3.Connection], Profile], now: Callable[[], float]) -> None:
         self._own_profile = own_profile

@@ -10,7 +10,7 @@ import logging
 from dataclasses import replace
 from functools import partial
 
-from smpchat.agent.runner import AgentRunner
+from smpchat.agent.online.runner import AgentRunner
 from smpchat.chat.embedded import EmbeddedRelay
 from smpchat.chat.servers import choose_server, route_to
 from smpchat.chat.writing import WritingProfile

@@ -9,10 +9,10 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from smpchat.agent import sending
 from smpchat.agent.context import Context
-from smpchat.agent.envelope import UserMessage
 from smpchat.agent.store import connections
+from smpchat.agent.transactions import sending
+from smpchat.agent.wire.envelope import UserMessage
 from smpchat.chat import changes, events, store
 from smpchat.chat.changes import SentChange
 from smpchat.chat.content import whole

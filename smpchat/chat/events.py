@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from smpchat.agent.handshake_states import ConnectionState
+from smpchat.agent.machines.handshake_states import ConnectionState
 
 
 @dataclass(frozen=True, slots=True)

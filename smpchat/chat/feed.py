@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from smpchat.agent import handshake_states as states
-from smpchat.agent.failures import failure_sentence
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.failures import failure_sentence
 from smpchat.agent.store.connections import Connection
 from smpchat.chat import events, store
 from smpchat.chat.store import Contact

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from smpchat.agent.user_data import read_user_json, write_user_json
+from smpchat.agent.wire.user_data import read_user_json, write_user_json
 from smpchat.chat.content import describe, text_content, whole
 from smpchat.chat.profile import Profile
 from smpchat.chat.wire import CHAT_VERSIONS, Envelope, Part, Unreadable, decode_body, encode_envelope, shared_id

@@ -6,14 +6,16 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smpchat.agent import connection as agent
-from smpchat.agent import contact_address, handshake, links, requesting
-from smpchat.agent import handshake_states as states
 from smpchat.agent.errors import LinkJoinedError
-from smpchat.agent.handshake_states import Role, Terms, Variant
-from smpchat.agent.short_links import ShortContact, ShortInvitation, ShortLink, resolve
+from smpchat.agent.machines import handshake
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_states import Role, Terms, Variant
 from smpchat.agent.store import addresses, connections
 from smpchat.agent.store import links as short_links
+from smpchat.agent.transactions import connection as agent
+from smpchat.agent.transactions import contact_address, requesting
+from smpchat.agent.wire import links
+from smpchat.agent.wire.short_links import ShortContact, ShortInvitation, ShortLink, resolve
 from smpchat.chat import conversation, events, requests, store
 from smpchat.chat.address import RequestView
 from smpchat.chat.application import contact_from_request

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from smpchat.agent import handshake_states as states
-from smpchat.agent.handshake_states import ConnectionState, Role
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_states import ConnectionState, Role
 from smpchat.agent.store import addresses, connections, outgoing, ratchets
 from smpchat.agent.store import links as short_links
 from smpchat.agent.store.connections import Connection

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from smpchat.agent.handshake_states import ConnectionState, Variant
+from smpchat.agent.machines.handshake_states import ConnectionState, Variant
 from smpchat.chat.events import StateChanged
 from smpchat.chat.online import FOLLOW_INTERVAL
 from smpchat.chat.store import MessageStatus

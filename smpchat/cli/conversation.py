@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from smpchat.agent.errors import AgentError
-from smpchat.agent.handshake_states import ConnectionState
+from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat import events
 from smpchat.chat.address import RequestView
 from smpchat.chat.changes import SentChange

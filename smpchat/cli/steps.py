@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from smpchat.agent.handshake_states import ConnectionState, Role, Variant
+from smpchat.agent.machines.handshake_states import ConnectionState, Role, Variant
 from smpchat.chat.events import StateChanged
 from smpchat.cli import views
 from smpchat.cli.environment import Environment

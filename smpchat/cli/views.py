@@ -10,7 +10,7 @@ import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from smpchat.agent.handshake_states import ConnectionState
+from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.address import AddressView, RequestView
 from smpchat.chat.contact import alias_from_name
 from smpchat.chat.events import Notice, StateChanged, StatusChanged

@@ -8,11 +8,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 
-from smpchat.agent import handshake as hs
-from smpchat.agent import handshake_states as states
 from smpchat.agent.errors import UnexpectedEvent
-from smpchat.agent.handshake import Effect, Event, Step
-from smpchat.agent.handshake_states import Answer, Role, State, Terms
+from smpchat.agent.machines import handshake as hs
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake import Effect, Event, Step
+from smpchat.agent.machines.handshake_states import Answer, Role, State, Terms
 
 _BOTH = (True, False)
 
@@ -88,11 +88,11 @@ def reachable() -> set[State]:
 
 _HEADER = """# The states of a connection
 
-Printed by `python -m smpchat.testing.transitions` from the machine in `smpchat/agent/handshake.py`; a test checks that
-this page is current. A row holds for the variants it names; an event that is not listed for a state is an error that
-changes nothing. *Securable*: the queue's sender may secure it (SKEY). *Keyed*: made with the reply key. *Held*: the
-user is asked something first; such a state goes on like the one without, but keeps the confirmation or request until
-JoinReleased.
+Printed by `python -m smpchat.testing.transitions` from the machine in `smpchat/agent/machines/handshake.py`; a test
+checks that this page is current. A row holds for the variants it names; an event that is not listed for a state is an
+error that changes nothing. *Securable*: the queue's sender may secure it (SKEY). *Keyed*: made with the reply key.
+*Held*: the user is asked something first; such a state goes on like the one without, but keeps the confirmation or
+request until JoinReleased.
 
 Events that change nothing, because an answer or a flight was repeated, are listed below each table. From every state
 the user can delete the connection, which removes its queue from the relay; a failed or deleted connection stays so.

@@ -23,10 +23,10 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from smpchat.agent import handshake_states as states
-from smpchat.agent.delivery import Integrity
-from smpchat.agent.handshake_states import Variant
-from smpchat.agent.runner import AgentRunner
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.delivery import Integrity
+from smpchat.agent.machines.handshake_states import Variant
+from smpchat.agent.online.runner import AgentRunner
 from smpchat.agent.store.connections import Connection
 from smpchat.chat.application import ChatApplication
 from smpchat.chat.service import ChatService

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from smpchat.agent.handshake_states import ConnectionState
+from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.store import MessageStatus
 from smpchat.cli import views
 from smpchat.cli.app import program

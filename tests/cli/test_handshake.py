@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import segno
 
-from smpchat.agent.handshake_states import ConnectionState, Role, Variant
+from smpchat.agent.machines.handshake_states import ConnectionState, Role, Variant
 from smpchat.chat.events import StateChanged
 from smpchat.chat.online import online
 from smpchat.cli.environment import Environment

@@ -17,7 +17,7 @@ from smpchat.chat.online import kept_offline
 from smpchat.chat.stored import DATABASE_NAME
 from smpchat.cli.man import _ENVIRONMENT
 from tests.cli.terminal import Result, Terminal
-from tests.unit.agent.encryption_crashes import quick_keys
+from tests.unit.agent.store.encryption_crashes import quick_keys
 
 SECRET, OTHER = "correct horse", "battery staple"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent.presets import PRESET_SERVERS
-from smpchat.agent.short_links import ShortInvitation, format_short_link, shorten
+from smpchat.agent.wire.presets import PRESET_SERVERS
+from smpchat.agent.wire.short_links import ShortInvitation, format_short_link, shorten
 from smpchat.cli.environment import Environment
 from smpchat.cli.qr import show_qr
 from smpchat.protocol.commands import BrokerMessage, Lnk, Send

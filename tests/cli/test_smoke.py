@@ -28,12 +28,12 @@ HEAVY = (
 ONLINE = (
     "prompt_toolkit",
     "python_socks",
-    "smpchat.agent.connection",
-    "smpchat.agent.handshake",
-    "smpchat.agent.link_data",
-    "smpchat.agent.links",
-    "smpchat.agent.resync",
-    "smpchat.agent.runner",
+    "smpchat.agent.transactions.connection",
+    "smpchat.agent.machines.handshake",
+    "smpchat.agent.wire.link_data",
+    "smpchat.agent.wire.links",
+    "smpchat.agent.machines.resync",
+    "smpchat.agent.online.runner",
     "smpchat.chat.connectivity",
     "smpchat.chat.service",
     "smpchat.cli.explanations",
@@ -54,8 +54,8 @@ WRITING = (
     "cryptography.x509",
     "filelock",
     "pqcrypto",
-    "smpchat.agent.envelope",
-    "smpchat.agent.sealing",
+    "smpchat.agent.wire.envelope",
+    "smpchat.agent.transactions.sealing",
     "smpchat.chat.message",
     "smpchat.chat.writing",
     "smpchat.crypto.ratchet",
@@ -142,5 +142,5 @@ def test_send_beside_an_online_process_imports_nothing_of_what_that_one_does(con
         status, imported = _imported(
             connected, "-p", "bob", "send", "alice", "hello", "--wait", "sent", "--timeout", "0"
         )
-    assert status != 0 and "smpchat.agent.sealing" in imported
+    assert status != 0 and "smpchat.agent.transactions.sealing" in imported
     assert not [name for name in (*ONLINE, "rich.console") if name in imported]

@@ -26,7 +26,7 @@ from smpchat import (
     StatusChanged,
     api,
 )
-from smpchat.agent.links import ContactLink, InvitationLink, parse_link
+from smpchat.agent.wire.links import ContactLink, InvitationLink, parse_link
 from smpchat.chat.errors import (
     AliasInUse,
     ConnectionFailed,

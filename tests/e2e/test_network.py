@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import pytest
 
-from smpchat.agent.links import InvitationLink, parse_link
 from smpchat.agent.store import connections
+from smpchat.agent.wire.links import InvitationLink, parse_link
 from smpchat.chat.online import online
 from smpchat.chat.service import ChatService
 from smpchat.chat.store import MessageStatus

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from smpchat.agent.short_links import ShortInvitation, format_short_link
+from smpchat.agent.wire.short_links import ShortInvitation, format_short_link
 from smpchat.protocol.address import parse_server
 from tests.e2e.smpchat import PATIENCE, Home, Object
 

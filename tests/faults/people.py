@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from smpchat.agent.runner import AgentRunner
+from smpchat.agent.online.runner import AgentRunner
 from smpchat.agent.store.database import Database, Migrations
 from smpchat.chat import events
 from smpchat.chat.service import ChatService

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from smpchat.agent.envelope import (
+from smpchat.agent.wire.envelope import (
     PLAIN_SIZES,
     PQ_SIZES,
     AgentMessage,
@@ -34,8 +34,8 @@ from smpchat.agent.envelope import (
     agent_envelope,
     agent_message,
 )
-from smpchat.agent.links import ContactLink, InvitationLink, LinkScheme, format_link, parse_link
-from smpchat.agent.queue import CLIENT_VERSIONS, QueueAddress, QueueInfo, QueueURI
+from smpchat.agent.wire.links import ContactLink, InvitationLink, LinkScheme, format_link, parse_link
+from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueAddress, QueueInfo, QueueURI
 from smpchat.client.connect import open_session
 from smpchat.client.session import DirectSession, ServerSession
 from smpchat.crypto import ratchet

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent import connection as agent
-from smpchat.agent.envelope import AgentMessage, ConnInfoReply, ConnInfoSecured
-from smpchat.agent.failures import FAILURE_SENTENCES
-from smpchat.agent.handshake_states import ConnectionState, Failure, Terms, Variant
-from smpchat.agent.links import InvitationLink, parse_link
-from smpchat.agent.queue import QueueInfo
-from smpchat.agent.receiver import SECOND_PERSON
+from smpchat.agent.machines.failures import FAILURE_SENTENCES
+from smpchat.agent.machines.handshake_states import ConnectionState, Failure, Terms, Variant
+from smpchat.agent.transactions import connection as agent
+from smpchat.agent.transactions.receiving import SECOND_PERSON
+from smpchat.agent.wire.envelope import AgentMessage, ConnInfoReply, ConnInfoSecured
+from smpchat.agent.wire.links import InvitationLink, parse_link
+from smpchat.agent.wire.queue import QueueInfo
 from smpchat.chat import events, store
 from smpchat.client.connect import open_session
 from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent.handshake_states import ConnectionState, Variant
+from smpchat.agent.machines.handshake_states import ConnectionState, Variant
 from smpchat.chat.service import ChatService
 from smpchat.chat.store import MessageStatus
 from smpchat.protocol.commands import Send

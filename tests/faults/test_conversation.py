@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent.handshake_states import ConnectionState, Variant
+from smpchat.agent.machines.handshake_states import ConnectionState, Variant
 from smpchat.chat.store import MessageStatus
 from smpchat.crypto.kem import KEMProvider
 from smpchat.crypto.ratchet_kem import SNTRUP761

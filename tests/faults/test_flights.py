@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent import handshake_states as states
 from smpchat.agent.context import Context
-from smpchat.agent.handshake_states import Variant
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_states import Variant
 from smpchat.agent.store.connections import Connection
 from smpchat.chat.application import ChatApplication
 from smpchat.chat.service import ChatService

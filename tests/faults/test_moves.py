@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from smpchat.agent.envelope import QueueKey
 from smpchat.agent.store import rotations
 from smpchat.agent.store.rotations import Stage
+from smpchat.agent.wire.envelope import QueueKey
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping
 from smpchat.testing.relay import MemoryRelay

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent import connection as agent
-from smpchat.agent import resync_states
-from smpchat.agent.envelope import QueueAdd, QueueContinue, QueueKey, QueueUse, RatchetReady, UserMessage
 from smpchat.agent.errors import MessageTooLarge
-from smpchat.agent.queue import QueueAddress, QueueURI
-from smpchat.agent.sending import max_body
+from smpchat.agent.machines import resync_states
 from smpchat.agent.store import ratchets, resyncs, rotations
+from smpchat.agent.transactions import connection as agent
+from smpchat.agent.transactions.sending import max_body
+from smpchat.agent.wire.envelope import QueueAdd, QueueContinue, QueueKey, QueueUse, RatchetReady, UserMessage
+from smpchat.agent.wire.queue import QueueAddress, QueueURI
 from smpchat.chat import events
 from smpchat.chat.application import ChatApplication
 from smpchat.chat.service import ChatService

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent.handshake_states import ConnectionState, Failure
+from smpchat.agent.machines.handshake_states import ConnectionState, Failure
 from smpchat.agent.store import connections
 from smpchat.protocol.commands import BrokerMessage, Lnk
 from smpchat.testing.entropy import SeededEntropy

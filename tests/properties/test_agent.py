@@ -10,12 +10,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from smpchat.agent import delivery
-from smpchat.agent import envelope as e
-from smpchat.agent.chain import Chain
-from smpchat.agent.delivery import Integrity
 from smpchat.agent.errors import LinkDataError, LinkError
-from smpchat.agent.link_data import (
+from smpchat.agent.machines import delivery
+from smpchat.agent.machines.chain import Chain
+from smpchat.agent.machines.delivery import Integrity
+from smpchat.agent.machines.retry import Delays
+from smpchat.agent.machines.subscriptions import SubscriptionPlan
+from smpchat.agent.wire import envelope as e
+from smpchat.agent.wire.link_data import (
     ConnLinkData,
     FixedLinkData,
     conn_link_data,
@@ -24,8 +26,8 @@ from smpchat.agent.link_data import (
     open_link,
     seal_link,
 )
-from smpchat.agent.links import ConnectionLink, InvitationLink, LinkScheme, format_link, parse_link
-from smpchat.agent.queue import (
+from smpchat.agent.wire.links import ConnectionLink, InvitationLink, LinkScheme, format_link, parse_link
+from smpchat.agent.wire.queue import (
     QueueAddress,
     QueueInfo,
     QueueURI,
@@ -35,8 +37,7 @@ from smpchat.agent.queue import (
     queue_uri_from_text,
     queue_uri_to_text,
 )
-from smpchat.agent.retry import Delays
-from smpchat.agent.short_links import (
+from smpchat.agent.wire.short_links import (
     ShortContact,
     ShortInvitation,
     ShortLink,
@@ -45,8 +46,7 @@ from smpchat.agent.short_links import (
     short_link,
     shorten,
 )
-from smpchat.agent.subscriptions import SubscriptionPlan
-from smpchat.agent.user_data import read_user_json, write_user_json
+from smpchat.agent.wire.user_data import read_user_json, write_user_json
 from smpchat.crypto.agreement import (
     E2EParams,
     E2EParamsRange,

@@ -10,13 +10,13 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from smpchat.agent import contact_address
 from smpchat.agent.context import Context
-from smpchat.agent.envelope import InvitationEnvelope
 from smpchat.agent.errors import EnvelopeRefused
 from smpchat.agent.store import addresses
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
+from smpchat.agent.transactions import contact_address
+from smpchat.agent.wire.envelope import InvitationEnvelope
 from smpchat.chat.application import ChatApplication
 from smpchat.chat.message import encode_contact_request
 from smpchat.chat.profile import Profile
@@ -24,7 +24,7 @@ from smpchat.chat.requests import view
 from smpchat.chat.schema import CHAT_MIGRATIONS
 from smpchat.chat.wire import compress_body
 from tests.unit.agent.agents import NOW, Agent
-from tests.unit.agent.test_contact_address import DATA, full_link, invitation, request_of, sealed
+from tests.unit.agent.transactions.test_contact_address import DATA, full_link, invitation, request_of, sealed
 
 INFO = encode_contact_request(Profile("Bob"), "b25l", "hello", "dHdv")
 infos = st.one_of(

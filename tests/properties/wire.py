@@ -7,11 +7,11 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from smpchat.agent import envelope as e
-from smpchat.agent.link_data import ConnLinkData, ContactLinkData, FixedLinkData, InvitationLinkData, OwnerAuth
-from smpchat.agent.links import ConnectionLink, ContactLink, InvitationLink
-from smpchat.agent.queue import QueueAddress, QueueInfo, QueueURI
-from smpchat.agent.short_links import ContactType, ShortContact, ShortInvitation, ShortLink
+from smpchat.agent.wire import envelope as e
+from smpchat.agent.wire.link_data import ConnLinkData, ContactLinkData, FixedLinkData, InvitationLinkData, OwnerAuth
+from smpchat.agent.wire.links import ConnectionLink, ContactLink, InvitationLink
+from smpchat.agent.wire.queue import QueueAddress, QueueInfo, QueueURI
+from smpchat.agent.wire.short_links import ContactType, ShortContact, ShortInvitation, ShortLink
 from smpchat.crypto.agreement import E2EParams, E2EParamsRange, E2EVersions
 from smpchat.crypto.kem import KEMAccepted, KEMCiphertext, KEMParams, KEMProposed, KEMPublicKey
 from smpchat.crypto.keys import Ed448PublicKey, Ed25519PublicKey, X448PublicKey, X25519PublicKey

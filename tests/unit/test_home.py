@@ -13,7 +13,7 @@ from smpchat.chat.errors import InputError, PassphraseNeeded
 from smpchat.home import BackgroundRelay, Home
 from smpchat.protocol.address import SMPServer
 from smpchat.relay.folder import STATE, RelayInfo, prepare_folder, write_state
-from tests.unit.agent.encryption_crashes import quick_keys
+from tests.unit.agent.store.encryption_crashes import quick_keys
 
 
 def test_a_home_keeps_each_profile_in_a_folder_of_its_own(tmp_path: Path) -> None:

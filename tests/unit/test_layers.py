@@ -37,7 +37,6 @@ PURE_AGENT_MODULES = (
     "chain",
     "delivery",
     "envelope",
-    "errors",
     "failures",
     "handshake",
     "handshake_states",
@@ -103,7 +102,7 @@ PURE = [
     if path != ENTROPY
     and (
         path.relative_to(ROOT).parts[0] in PURE_PACKAGES
-        or (path.parent == ROOT / "agent" and path.stem in PURE_AGENT_MODULES)
+        or (path.parent.parent == ROOT / "agent" and path.stem in PURE_AGENT_MODULES)
     )
 ]
 
@@ -114,7 +113,7 @@ def test_pure_modules_do_no_io(path: Path) -> None:
 
 
 def test_the_pure_agent_modules_exist() -> None:
-    assert {path.stem for path in PURE if path.parent.name == "agent"} == set(PURE_AGENT_MODULES)
+    assert {path.stem for path in PURE if path.parent.parent.name == "agent"} == set(PURE_AGENT_MODULES)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +130,7 @@ def test_the_pure_agent_modules_exist() -> None:
         ("chat/x.py", "from smpchat.relay.store import Store", {"relay"}),
         ("relay/x.py", "from smpchat.client.pool import Pool", {"client"}),
         ("cli/x.py", "from smpchat.testing import loop", {"testing"}),
-        ("relay/x.py", "from smpchat.agent.links import parse_link", {"agent"}),
+        ("relay/x.py", "from smpchat.agent.wire.links import parse_link", {"agent"}),
         ("home.py", "from smpchat.cli import app", {"cli"}),
         ("api.py", "from smpchat.cli.app import main", {"cli"}),
         ("cli/x.py", "from smpchat.api import Client", {"api"}),

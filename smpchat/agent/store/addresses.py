@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
-from smpchat.agent.handshake_states import Deleted
+from smpchat.agent.machines.handshake_states import Deleted
 from smpchat.agent.store import connections
 from smpchat.crypto.keys import Ed25519PrivateKey
 

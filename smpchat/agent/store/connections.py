@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
-from smpchat.agent.chain import Chain
-from smpchat.agent.handshake_states import ConnectionState, State, connection_state
+from smpchat.agent.machines.chain import Chain
+from smpchat.agent.machines.handshake_states import ConnectionState, State, connection_state
 from smpchat.agent.store.states import state_from_json, state_to_json
 from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.keys import Ed25519PrivateKey, X448PrivateKey, X25519PrivateKey

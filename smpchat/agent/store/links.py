@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass, field
 
 from smpchat.agent.errors import MissingRecord
-from smpchat.agent.short_links import ShortInvitation, parse_short_link, resolve
+from smpchat.agent.wire.short_links import ShortInvitation, parse_short_link, resolve
 from smpchat.crypto.kem import KEMPrivateKey, KEMPublicKey
 from smpchat.crypto.keys import Ed25519PrivateKey
 from smpchat.crypto.ratchet_kem import KEMState

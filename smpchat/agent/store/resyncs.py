@@ -6,8 +6,8 @@ import json
 import sqlite3
 from dataclasses import dataclass, field
 
-from smpchat.agent import resync_states
 from smpchat.agent.errors import StoreError
+from smpchat.agent.machines import resync_states
 from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.kem import KEMPrivateKey, KEMPublicKey
 from smpchat.crypto.keys import X448PrivateKey

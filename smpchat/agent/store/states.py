@@ -9,8 +9,8 @@ import typing
 from enum import StrEnum
 from typing import Any
 
-from smpchat.agent import handshake_states as states
 from smpchat.agent.errors import StoreError
+from smpchat.agent.machines import handshake_states as states
 
 _STATES = {cls.__name__: cls for cls in typing.get_args(states.State)}
 

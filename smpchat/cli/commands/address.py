@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from smpchat.agent.handshake_states import ConnectionState
+from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.address import AddressView, RequestView
 from smpchat.chat.errors import NoAddress
 from smpchat.chat.events import StateChanged

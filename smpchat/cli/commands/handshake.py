@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from smpchat.agent.handshake_states import ConnectionState, Failure, Role, Variant
-from smpchat.agent.short_links import ShortContact, ShortInvitation
+from smpchat.agent.machines.handshake_states import ConnectionState, Failure, Role, Variant
+from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
 from smpchat.chat import events
 from smpchat.chat.errors import ChatError
 from smpchat.chat.online import online

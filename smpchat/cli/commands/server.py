@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from smpchat.agent.presets import SIMPLEX_SERVERS
+from smpchat.agent.wire.presets import SIMPLEX_SERVERS
 from smpchat.chat.connectivity import network_of
 from smpchat.chat.errors import InputError
 from smpchat.chat.stored import StoredProfile

@@ -7,21 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from smpchat.agent import connection, outbox, receiver
 from smpchat.agent.context import Context
-from smpchat.agent.delivery import Integrity
 from smpchat.agent.errors import EnvelopeRefused
-from smpchat.agent.handshake_states import Terms
-from smpchat.agent.links import InvitationLink, parse_link
-from smpchat.agent.outbox import Verdict
-from smpchat.agent.receiver import Received
-from smpchat.agent.short_links import ShortInvitation
+from smpchat.agent.machines.delivery import Integrity
+from smpchat.agent.machines.handshake_states import Terms
 from smpchat.agent.store import connections, links, outgoing
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.outgoing import SENDS, Kind, OutboxItem
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
+from smpchat.agent.transactions import connection, outbox, receiving
+from smpchat.agent.transactions.outbox import Verdict
+from smpchat.agent.transactions.receiving import Received
+from smpchat.agent.wire.links import InvitationLink, parse_link
+from smpchat.agent.wire.short_links import ShortInvitation
 from smpchat.crypto.kem import KEMProvider
 from smpchat.crypto.keys import X25519PrivateKey
 from smpchat.protocol.address import SMPServer
@@ -240,7 +240,7 @@ class Agent:
         content = QuotaMarker(int(at)) if body is None else RcvMessage(int(at), True, body)
         sealed = seal_message(self.queue.dh_secret, msg_id, content)
         with self.database.transaction() as tx:
-            return receiver.receive(tx, self.context, RELAY, self.queue.rcv_id, msg_id, sealed)
+            return receiving.receive(tx, self.context, RELAY, self.queue.rcv_id, msg_id, sealed)
 
 
 def exchange(*agents: Agent) -> None:

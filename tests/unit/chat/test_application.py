@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from smpchat.agent.delivery import Integrity
+from smpchat.agent.machines.delivery import Integrity
 from smpchat.chat import changes, events, store
 from smpchat.chat.application import DELETABLE, ChatApplication
 from smpchat.chat.message import (

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from smpchat.agent import sending
-from smpchat.agent.connection import FAREWELL_PATIENCE
 from smpchat.agent.errors import LinkJoinedError
+from smpchat.agent.transactions import sending
+from smpchat.agent.transactions.connection import FAREWELL_PATIENCE
 from smpchat.chat import store
 from smpchat.chat.errors import ContactGone, InputError, TextTooLong, UnknownMessage
 from smpchat.chat.message import REACTIONS

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from smpchat.agent.errors import LinkError, LinkJoinedError, OwnLinkError
-from smpchat.agent.link_data import contact_keys, open_link
-from smpchat.agent.links import ContactLink, parse_link
-from smpchat.agent.short_links import ShortContact
 from smpchat.agent.store import connections, sent_requests
-from smpchat.agent.user_data import read_user_json
+from smpchat.agent.wire.link_data import contact_keys, open_link
+from smpchat.agent.wire.links import ContactLink, parse_link
+from smpchat.agent.wire.short_links import ShortContact
+from smpchat.agent.wire.user_data import read_user_json
 from smpchat.chat import events
 from smpchat.chat.errors import AliasInUse, InputError, NoAddress, UnknownRequest
 from smpchat.chat.message import REACTIONS

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from smpchat.agent.errors import AgentError, LinkError, LinkJoinedError, OwnLinkError
-from smpchat.agent.handshake_states import Failure, Variant
-from smpchat.agent.user_data import write_user_json
+from smpchat.agent.machines.handshake_states import Failure, Variant
+from smpchat.agent.wire.user_data import write_user_json
 from smpchat.chat import events
 from smpchat.chat.application import ChatApplication
 from smpchat.chat.errors import AliasInUse, InputError, UnknownContact

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from smpchat.agent.handshake_states import Variant
+from smpchat.agent.machines.handshake_states import Variant
 from smpchat.chat.store import MessageStatus
 from smpchat.chat.waiting import RelayDown, Wait, Waited, settle, until, until_ready
 from smpchat.testing.loop import run_jumping

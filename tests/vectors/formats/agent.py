@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from smpchat.agent.envelope import (
+from smpchat.agent.wire.envelope import (
     PLAIN_SIZES,
     PQ_SIZES,
     Confirmation,
@@ -31,7 +31,7 @@ from smpchat.agent.envelope import (
     agent_envelope,
     agent_message,
 )
-from smpchat.agent.link_data import (
+from smpchat.agent.wire.link_data import (
     FIXED_PADDING,
     USER_PADDING,
     conn_link_data,
@@ -45,7 +45,7 @@ from smpchat.agent.link_data import (
     seal_blob,
     signed,
 )
-from smpchat.agent.queue import (
+from smpchat.agent.wire.queue import (
     QueueInfo,
     QueueURI,
     queue_info,
@@ -53,7 +53,7 @@ from smpchat.agent.queue import (
     queue_uri_from_text,
     queue_uri_to_text,
 )
-from smpchat.agent.short_links import (
+from smpchat.agent.wire.short_links import (
     ShortContact,
     ShortInvitation,
     ShortLink,

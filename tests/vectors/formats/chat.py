@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from smpchat.agent.envelope import (
+from smpchat.agent.wire.envelope import (
     ConnInfo,
     ConnInfoReply,
     Hello,

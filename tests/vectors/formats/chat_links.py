@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from smpchat.agent.presets import PRESET_SERVERS
-from smpchat.agent.short_links import format_short_link, is_shortened, resolve, shorten
+from smpchat.agent.wire.presets import PRESET_SERVERS
+from smpchat.agent.wire.short_links import format_short_link, is_shortened, resolve, shorten
 from smpchat.chat.wire import MAX_JSON
 from smpchat.crypto.agreement import grouped_digits
 from smpchat.protocol.address import format_server, parse_server

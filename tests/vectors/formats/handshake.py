@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from smpchat.agent.chain import message_hash
-from smpchat.agent.envelope import Confirmation, MessageEnvelope, agent_envelope, agent_message
-from smpchat.agent.links import InvitationLink
-from smpchat.agent.queue import CLIENT_VERSIONS
+from smpchat.agent.machines.chain import message_hash
+from smpchat.agent.wire.envelope import Confirmation, MessageEnvelope, agent_envelope, agent_message
+from smpchat.agent.wire.links import InvitationLink
+from smpchat.agent.wire.queue import CLIENT_VERSIONS
 from smpchat.crypto.agreement import e2e_params
 from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
 from smpchat.protocol.envelope import (

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from smpchat.agent.link_data import contact_keys, open_link
-from smpchat.agent.links import InvitationLink, parse_link
-from smpchat.agent.short_links import ShortContact, ShortInvitation, ShortLink
+from smpchat.agent.wire.link_data import contact_keys, open_link
+from smpchat.agent.wire.links import InvitationLink, parse_link
+from smpchat.agent.wire.short_links import ShortContact, ShortInvitation, ShortLink
 from smpchat.crypto.errors import VerificationError
 from smpchat.crypto.keys import AuthPublicKey, X25519PublicKey
 from smpchat.protocol.block import decode_batch, encode_batches, pad_block

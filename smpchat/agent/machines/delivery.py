@@ -1,0 +1,44 @@
+"""Agent message ids and the hash chain: what makes a gap, a repeat or a forged order visible (agent-wire 3.6)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from smpchat.agent.machines.chain import Chain
+from smpchat.agent.wire.envelope import AMessage, NumberedMessage, RatchetInfo, agent_message
+
+
+class Integrity(StrEnum):
+    """Verdict of the chain. None of them blocks delivery; people are told."""
+
+    OK = "ok"
+    SKIPPED = "skipped"
+    BAD_ID = "bad-id"
+    DUPLICATE = "duplicate"
+    BAD_HASH = "bad-hash"
+
+
+def renegotiated(chain: Chain) -> Chain:
+    """After an R envelope, which takes an id although the ratchet does not carry it (agent-wire 3.6)."""
+    return chain.ending(chain.last_id + 1, agent_message.encode(RatchetInfo()))
+
+
+def append(chain: Chain, message: AMessage) -> tuple[Chain, bytes]:
+    """The chain that ends with the next message, and that message's plaintext for the ratchet."""
+    numbered = NumberedMessage(chain.last_id + 1, chain.last_hash, message)
+    plaintext = agent_message.encode(numbered)
+    return chain.ending(numbered.message_id, plaintext), plaintext
+
+
+def receive(chain: Chain, message: NumberedMessage, plaintext: bytes) -> tuple[Chain, Integrity]:
+    """What a message that arrived says about those before it; it becomes the last in every case."""
+    after = chain.ending(message.message_id, plaintext)
+    if message.message_id < chain.last_id:
+        return after, Integrity.BAD_ID
+    if message.message_id == chain.last_id:
+        return after, Integrity.DUPLICATE
+    if message.message_id > chain.last_id + 1:
+        return after, Integrity.SKIPPED
+    if message.previous_hash != chain.last_hash:
+        return after, Integrity.BAD_HASH
+    return after, Integrity.OK

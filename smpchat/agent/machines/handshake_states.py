@@ -1,0 +1,399 @@
+"""The states of the connection handshake, and what they mean to others: what is stored, and shown to people.
+
+`smpchat.agent.machines.handshake` is the machine that goes from one to the next, and says which side is the
+*initiator* and which the *joiner*. Apart from it, because whoever only reads a store,
+or writes to a contact, needs no transitions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Which side of the connection this is."""
+
+    INITIATOR = "initiator"
+    JOINER = "joiner"
+    OWNER = "owner"
+    """Of a contact address: no side of any connection."""
+
+
+class Variant(StrEnum):
+    """A handshake, named by the initiator's queue and link alone (handshake.md 2)."""
+
+    INSTANT = "instant"
+    THREE_STEP = "three-step"
+    SENDER_SECURED = "sender-secured"
+    STANDARD = "standard"
+
+
+class Answer(StrEnum):
+    """Tag of the confirmation: with the reply queue secured by the link's reply key, or not."""
+
+    SECURED = "S"
+    REPLY = "D"
+
+
+class Failure(StrEnum):
+    """Why a connection can never be made."""
+
+    LINK_USED = "link-used"
+    LINK_USED_OR_JOINED = "link-used-or-joined"
+    """The same of a short link that may be the other form of a full one that was joined here."""
+    REQUEST_GONE = "request-gone"
+    """`LINK_USED` of the link in a request to our address."""
+    REPLY_REFUSED = "reply-refused"
+    QUEUE_REFUSED = "queue-refused"
+    ADDRESS_GONE = "address-gone"
+    ADDRESS_UNUSABLE = "address-unusable"
+    ADDRESS_USED = "address-used"
+    LINK_DATA = "link-data"
+    """What the relay keeps behind a short link is not what the link was made for."""
+    LINK_VERSIONS = "link-versions"
+    """A short link leads to software that has no version in common with ours."""
+    NO_SHORT_LINKS = "no-short-links"
+    """The relay of a short link does not know such links."""
+
+
+class Repeat(StrEnum):
+    """What becomes of a confirmation that the relay has, while no hello comes (handshake.md 5)."""
+
+    NONE = "none"
+    """Nothing: it was signed, so the relay's OK says that our key is the queue's."""
+    UNSIGNED = "unsigned"
+    """The same bytes again, now and then: is the queue still unsecured?"""
+    SIGNED = "signed"
+    """It is secured: the same bytes once signed tell whether with our key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the link and the initiator's relay allow.
+
+    Attributes:
+        sender_securable: The joiner may secure the initiator's queue itself (SKEY).
+        reply_key: The link offers a key for the reply queue.
+        requested: The link came in a request to our address, whose sender gave it to nobody else.
+    """
+
+    sender_securable: bool
+    reply_key: bool
+    requested: bool = False
+
+    @property
+    def variant(self) -> Variant:
+        """The name of these terms."""
+        if self.sender_securable:
+            return Variant.INSTANT if self.reply_key else Variant.SENDER_SECURED
+        return Variant.THREE_STEP if self.reply_key else Variant.STANDARD
+
+
+# -- states -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingLink:
+    """Joiner with a short link: reading it, which secures the initiator's queue, and creating the reply queue.
+
+    What the link allows is not known before it is read, so the reply queue is made without a key.
+
+    Attributes:
+        held: See `Joining`.
+        receive_queue_made: The reply queue exists.
+        key_beside: See `ReceiveQueueCreated`.
+    """
+
+    held: bool = False
+    receive_queue_made: bool = False
+    key_beside: bool = False
+
+    @property
+    def terms(self) -> None:
+        """Not known yet."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """Joiner: securing the initiator's queue and creating the reply queue, side by side.
+
+    Attributes:
+        send_early: The initiator's agent reads messages that follow the confirmation (agent version 7).
+        send_queue_ready: Secured, or not ours to secure.
+        receive_queue_made: The reply queue exists.
+        receive_queue_ready: The confirmation need not wait for the reply queue's KEY.
+        receive_queue_keyed: The reply queue holds the reply key.
+        held: Our profile may not go out yet: the user is asked something first.
+    """
+
+    terms: Terms
+    send_early: bool
+    send_queue_ready: bool
+    receive_queue_made: bool = False
+    receive_queue_ready: bool = False
+    receive_queue_keyed: bool = False
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Confirming:
+    """Joiner: the confirmation is stored and on its way."""
+
+    terms: Terms
+    send_early: bool
+    answer: Answer
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingHello:
+    """Joiner: the relay has the confirmation; the initiator has not answered yet. Known to people as *ready*."""
+
+    terms: Terms
+    send_early: bool
+    answer: Answer
+    repeat: Repeat = Repeat.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class SecuringReply:
+    """Joiner: the initiator asked for KEY on the reply queue; HELLO follows it."""
+
+    terms: Terms
+    send_early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingReady:
+    """Either side of the older handshakes: our part is done; the peer's HELLO is still to come."""
+
+    role: Role
+    terms: Terms
+    send_early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inviting:
+    """Initiator: the queue of the invitation is being created."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """Initiator: the link exists; nobody has answered it yet."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """Initiator, by an address: reading what is behind its short link and creating the own queue, side by side.
+
+    Attributes:
+        address_known: The address's queue is known.
+        queue_made: The own queue exists.
+        held: See `Joining`.
+    """
+
+    terms: Terms
+    address_known: bool
+    queue_made: bool = False
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Requesting:
+    """Initiator, by an address: the request with our invitation is sealed and on its way to the address."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """Initiator, by an address: its relay has the request; the owner has not answered. Known to people as *ready*."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """Owner: the queue of the contact address is being created."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Owner: the address exists and takes requests."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Initiator: the confirmation is processed, the hello with our profile stored and on its way.
+
+    Attributes:
+        securable: The reply queue may be secured by its sender.
+        repaired: The reply queue was secured by us after it refused the hello (an overtaken KEY).
+    """
+
+    terms: Terms
+    answer: Answer
+    securable: bool
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Both sides have each other's profile and queues."""
+
+    role: Role
+    terms: Terms
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The connection can never be made.
+
+    Attributes:
+        terms: None if a short link was never read.
+        detail: A sentence that says more about the reason, where there is more to say.
+    """
+
+    role: Role
+    terms: Terms | None
+    reason: Failure
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """Deleted by the user; only the queue at the relay is still to be removed."""
+
+    role: Role
+    terms: Terms | None
+
+
+State = (
+    ReadingLink
+    | Joining
+    | Confirming
+    | AwaitingHello
+    | SecuringReply
+    | AwaitingReady
+    | Inviting
+    | Invited
+    | Preparing
+    | Requesting
+    | Requested
+    | Publishing
+    | Published
+    | Answering
+    | Connected
+    | Failed
+    | Deleted
+)
+
+
+# -- what states mean -------------------------------------------------------------------------------------------------
+
+
+def role(state: State) -> Role:
+    """Which side this is."""
+    match state:
+        case AwaitingReady() | Connected() | Failed() | Deleted():
+            return state.role
+        case Inviting() | Invited() | Answering() | Preparing() | Requesting() | Requested():
+            return Role.INITIATOR
+        case Publishing() | Published():
+            return Role.OWNER
+    return Role.JOINER
+
+
+def awaits_confirmation(state: State) -> bool:
+    """Whether our invitation is out, and nobody has answered it."""
+    return isinstance(state, Invited | Requesting | Requested)
+
+
+def variant(state: State) -> Variant | None:
+    """The handshake's name; None while it depends on who answers our invitation, and how."""
+    undecided = Inviting | Invited | Preparing | Requesting | Requested | Publishing | Published
+    return None if isinstance(state, undecided) or state.terms is None else state.terms.variant
+
+
+def is_held(state: State) -> bool:
+    """Whether the user is to be asked before our profile goes out."""
+    return isinstance(state, ReadingLink | Joining | Preparing) and state.held
+
+
+def reads_link(state: State) -> bool:
+    """Whether a short link is still to be read."""
+    return isinstance(state, ReadingLink) or (isinstance(state, Preparing) and not state.address_known)
+
+
+def may_send(state: State) -> bool:
+    """Whether texts may be sealed and put behind what the handshake sends itself."""
+    match state:
+        case Connected():
+            return True
+        case Confirming() | AwaitingHello() | SecuringReply() | AwaitingReady():
+            return state.terms.sender_securable and state.send_early
+        case Answering():
+            return state.answer is Answer.SECURED or state.securable
+    return False
+
+
+def reached_peer(state: State) -> bool:
+    """Whether the peer's relay has our first message, and texts may follow it."""
+    return isinstance(state, AwaitingHello | SecuringReply | AwaitingReady | Connected) and may_send(state)
+
+
+def pipelines(state: State) -> bool:
+    """Whether texts may leave before the relay has answered the confirmation or hello (handshake.md 4)."""
+    match state:
+        case Confirming() | AwaitingHello() | Answering() | Connected():
+            return state.answer is Answer.SECURED
+    return False
+
+
+class ConnectionState(StrEnum):
+    """A connection as people see it (cli.md)."""
+
+    INVITED = "invited"
+    JOINING = "joining"
+    READY = "ready"
+    CONNECTED = "connected"
+    FAILED = "failed"
+    DELETED = "deleted"
+
+
+def connection_state(state: State) -> ConnectionState:
+    """The state that people and scripts see."""
+    match state:
+        case Inviting() | Invited() | Publishing() | Published():
+            return ConnectionState.INVITED
+        case ReadingLink() | Joining() | Confirming() | Preparing() | Requesting():
+            return ConnectionState.JOINING
+        case AwaitingHello() | SecuringReply() | AwaitingReady() | Answering() | Requested():
+            return ConnectionState.READY
+        case Connected():
+            return ConnectionState.CONNECTED
+        case Failed():
+            return ConnectionState.FAILED
+        case Deleted():
+            return ConnectionState.DELETED
+
+
+def reached_step(state: State) -> int:
+    """The last of the three steps that is done or under way: invitation, confirmation, hello."""
+    match connection_state(state):
+        case ConnectionState.READY:
+            return 2
+        case ConnectionState.CONNECTED:
+            return 3
+    return 1

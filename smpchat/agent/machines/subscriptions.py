@@ -1,0 +1,62 @@
+"""When to subscribe again: a queue stays stuck where its relay missed a push, or did not carry SUB or ACK out.
+
+Source: handshake.md 5, smp-wire 7.3. Pure: time comes in as an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smpchat.agent.machines.retry import AFTER_SUBSCRIBING, FIRST_MESSAGE
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    at: float
+    repeats: int
+
+
+class SubscriptionPlan:
+    """The next time each queue is to be subscribed again, in seconds of a monotonic clock."""
+
+    def __init__(self) -> None:
+        self._due: dict[int, _Due] = {}
+        self._failures: dict[int, int] = {}
+
+    def subscribed(self, connection_id: int, now: float) -> None:
+        """A queue was created or subscribed on a new connection to its relay: repeat once, soon."""
+        self._due[connection_id] = _Due(now + AFTER_SUBSCRIBING, 0)
+
+    def forget(self, connection_id: int) -> None:
+        """The queue needs no more attention: deleted, or its relay is away."""
+        self._due.pop(connection_id, None)
+        self._failures.pop(connection_id, None)
+
+    def failed(self, connection_id: int, now: float) -> None:
+        """The relay did not carry out SUB or ACK, and tells nothing more of the queue: each time a longer pause."""
+        failures = self._failures[connection_id] = self._failures.get(connection_id, 0) + 1
+        delay = FIRST_MESSAGE[min(failures, len(FIRST_MESSAGE)) - 1]
+        self._due[connection_id] = _Due(now + delay, failures)
+
+    def succeeded(self, connection_id: int) -> None:
+        """The relay carried out SUB or ACK."""
+        self._failures.pop(connection_id, None)
+
+    def take_due(self, now: float) -> list[int]:
+        """Connections whose queue is to be subscribed again now."""
+        return [connection_id for connection_id, due in self._due.items() if due.at <= now]
+
+    def repeated(self, connection_id: int, now: float, *, awaits_first_message: bool) -> None:
+        """A repeated SUB was sent: plan the next one while a first message is awaited, else none."""
+        due = self._due.get(connection_id)
+        if due is None:
+            return
+        if not awaits_first_message:
+            del self._due[connection_id]
+            return
+        delay = FIRST_MESSAGE[min(due.repeats, len(FIRST_MESSAGE) - 1)]
+        self._due[connection_id] = _Due(now + delay, due.repeats + 1)
+
+    def next_deadline(self) -> float | None:
+        """The earliest time at which something is due."""
+        return min((due.at for due in self._due.values()), default=None)

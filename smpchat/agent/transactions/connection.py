@@ -1,0 +1,366 @@
+"""One connection inside one transaction: load its state, step, save, and put the effects into the outbox."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import LinkJoinedError, MissingRecord, OwnLinkError
+from smpchat.agent.machines import handshake
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.failures import failure_sentence
+from smpchat.agent.machines.handshake import KeyChoice
+from smpchat.agent.machines.handshake_states import Answer, Terms
+from smpchat.agent.machines.retry import REPEAT_CONFIRMATION
+from smpchat.agent.store import connections, links, outgoing, ratchets, sent_requests
+from smpchat.agent.store.connections import Connection, ReceiveQueue
+from smpchat.agent.store.outgoing import Kind, Lane, Priority
+from smpchat.agent.transactions import linking, renegotiation, sealing
+from smpchat.agent.transactions.sending import may_send, release, required_send_queue, send, submit
+from smpchat.agent.wire.envelope import AGENT_VERSIONS, ConnInfo, ConnInfoReply, ConnInfoSecured, Hello, UserMessage
+from smpchat.agent.wire.links import E2E_VERSIONS, InvitationLink, format_link, parse_link
+from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueInfo
+from smpchat.agent.wire.short_links import ShortInvitation, format_short_link, resolve
+from smpchat.crypto.agreement import E2EParams, X3DHKeys
+from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey
+from smpchat.crypto.ratchet import KEMState
+from smpchat.encoding.codec import boolean, pair
+from smpchat.protocol.address import SMPServerAddress
+from smpchat.protocol.commands import BrokerMessage
+
+__all__ = [
+    "apply",
+    "delete",
+    "invite",
+    "join",
+    "join_short",
+    "perform",
+    "resync",
+    "submit",
+]
+
+create_parameters = pair(boolean, boolean)
+"""Body of a CREATE item: whether the sender may secure the queue, and whether it is made with the reply key."""
+
+
+# -- beginnings -------------------------------------------------------------------------------------------------------
+
+
+def invite(tx: sqlite3.Connection, context: Context, terms: Terms, relay: SMPServerAddress | None = None) -> int:
+    """A new invitation: keys are stored, the queue is in the outbox. The links exist once the queue does.
+
+    Args:
+        relay: Where its queue is made; None leaves that to whoever is online.
+    """
+    state, effects = handshake.invite(terms)
+    reply_key = Ed25519PrivateKey.generate(context.entropy) if terms.reply_key else None
+    connection_id = _insert(tx, context, state, None, reply_key)
+    if relay is not None:
+        connections.save_wanted_relay(tx, connection_id, relay)
+    if terms.sender_securable and connections.load(tx, connection_id).pq_support:
+        links.save_kem(tx, connection_id, KEMState.propose(context.kem_in(tx)))
+    perform(tx, context, connection_id, effects)
+    return connection_id
+
+
+def join(tx: sqlite3.Connection, context: Context, link: InvitationLink, *, requested: bool = False) -> int:
+    """A new connection through somebody's invitation: keys and ratchet are stored before anything is sent.
+
+    Args:
+        requested: The link came in a request to our address.
+    Raises:
+        OwnLinkError: The link is ours.
+        LinkJoinedError: It was joined before.
+        IncompatibleVersion: A layer's versions do not overlap.
+    """
+    if connections.find_receive_queue_by_sender_id(tx, link.queues[0].sender_id):
+        raise OwnLinkError("This is an invitation of your own.")
+    text = format_link(link)
+    if connections.find_by_link(tx, text):
+        raise LinkJoinedError("You used this link already.")
+    terms = Terms(link.sender_securable, link.reply_key is not None, requested)
+    state, effects = handshake.join(terms, send_early=linking.may_send_early(link))
+    connection_id = _insert(tx, context, state, text, None)
+    linking.take_up(tx, context, connection_id, link, Ed25519PrivateKey.generate(context.entropy))
+    perform(tx, context, connection_id, effects)
+    return connection_id
+
+
+def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, *, held: bool = False) -> int:
+    """A new connection through the short link of an invitation: the key that reads it is stored first.
+
+    Args:
+        held: Our profile does not go out before `handshake.JoinReleased`.
+    Raises:
+        OwnLinkError: The link is ours.
+        LinkJoinedError: It was joined before.
+        LinkError: It leaves out the address of a relay that this program does not know.
+    """
+    link = resolve(link)
+    known = links.find(tx, link)
+    if known is not None:
+        if states.role(connections.load(tx, known).state) is states.Role.INITIATOR:
+            raise OwnLinkError("This is an invitation of your own.")
+        raise LinkJoinedError("You used this link already.")
+    state, effects = handshake.join_short(held=held)
+    connection_id = _insert(tx, context, state, None, None)
+    auth_key = Ed25519PrivateKey.generate(context.entropy)
+    links.save_joined(tx, connection_id, format_short_link(replace(link, web=False)), link.link_id, auth_key)
+    perform(tx, context, connection_id, effects)
+    return connection_id
+
+
+def _insert(
+    tx: sqlite3.Connection,
+    context: Context,
+    state: states.State,
+    link: str | None,
+    reply_key: Ed25519PrivateKey | None,
+) -> int:
+    """With our highest versions, until others are agreed."""
+    return connections.insert(
+        tx,
+        state=state,
+        link=link,
+        agent_version=AGENT_VERSIONS.maximum,
+        client_version=CLIENT_VERSIONS.maximum,
+        e2e_version=E2E_VERSIONS.maximum,
+        x3dh_keys=X3DHKeys.generate(context.entropy),
+        reply_key=reply_key,
+        pq_support=context.wants_pq(AGENT_VERSIONS.maximum, E2E_VERSIONS.maximum),
+        now=context.now(),
+    )
+
+
+def link_read(tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None) -> None:
+    """The relay answered LKEY: the queue holds our key."""
+    event, link = linking.read_link(tx, context, connection_id, answer)
+    if link is not None:
+        other = connections.find_by_link(tx, link)
+        if other is not None:  # joined by its full form too, which our key has shut out by now
+            connections.save_link(tx, other.id, None)
+            if isinstance(other.state, states.Joining):
+                apply(tx, context, other.id, handshake.SendQueueRefused())
+        connections.save_link(tx, connection_id, link)
+    apply(tx, context, connection_id, event)
+
+
+def receive_queue_created(
+    tx: sqlite3.Connection, context: Context, queue: ReceiveQueue, event: handshake.ReceiveQueueCreated
+) -> None:
+    """IDS arrived: store the queue; an invitation now has its full link."""
+    connection = connections.load(tx, queue.connection_id)
+    connections.save_receive_queue(tx, queue)
+    if isinstance(connection.state, states.Inviting):
+        connections.save_link(tx, connection.id, linking.full_link(connection, queue))
+    apply(tx, context, connection.id, event)
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: handshake.Event) -> None:
+    """Step the connection, save the state, queue the effects, and let out what may be sent now."""
+    before = connections.load(tx, connection_id).state
+    state, effects = handshake.step(before, event)
+    if state != before:
+        connections.save_state(tx, connection_id, state, context.now())
+    if type(state) is not type(before):
+        outgoing.drop(tx, connection_id, Lane.REPEAT)
+        match state:
+            case states.Failed():
+                _drop_outgoing(tx, context, connection_id, failure_sentence(state))
+            case states.Deleted():
+                _drop_outgoing(tx, context, connection_id, "The contact was deleted.")
+            case states.Connected() | states.AwaitingReady():
+                outgoing.forget_first_message(tx, connection_id)
+            case states.Requested() | states.Answering() if isinstance(before, states.Requesting):
+                outgoing.drop_request(tx, connection_id)  # an answer tells as much as OK
+                text = sent_requests.take_reference(tx, connection_id)
+                if text is not None:
+                    context.application.message_sent(tx, text)
+    perform(tx, context, connection_id, effects)
+    release(tx, context, connection_id)
+    if state != before:
+        context.application.state_changed(tx, connections.load(tx, connection_id))
+
+
+def _drop_outgoing(tx: sqlite3.Connection, context: Context, connection_id: int, reason: str) -> None:
+    in_request = sent_requests.take_reference(tx, connection_id)
+    for reference in [*outgoing.clear(tx, connection_id), *([] if in_request is None else [in_request])]:
+        context.application.message_failed(tx, reference, reason)
+
+
+def perform(
+    tx: sqlite3.Connection, context: Context, connection_id: int, effects: tuple[handshake.Effect, ...]
+) -> None:
+    """Put what a step asks for into the outbox, sealed where it is to be sealed."""
+    for effect in effects:
+        _queue_effect(tx, context, connections.load(tx, connection_id), effect)
+
+
+def _queue_effect(tx: sqlite3.Connection, context: Context, connection: Connection, effect: handshake.Effect) -> None:
+    match effect:
+        case handshake.CreateReceiveQueue(messaging, keyed):
+            body = create_parameters.encode((messaging, keyed))
+            outgoing.enqueue(tx, connection.id, Lane.RECEIVE, Kind.CREATE, Priority.SECURE, body=body)
+        case handshake.CreateAddressQueue():
+            body = create_parameters.encode((False, False))
+            outgoing.enqueue(tx, connection.id, Lane.RECEIVE, Kind.CREATE, Priority.SECURE, body=body)
+        case handshake.ReadAddress():
+            outgoing.enqueue(tx, connection.id, Lane.SEND, Kind.READ_ADDRESS, Priority.SECURE)
+        case handshake.SendRequest():
+            _send_request(tx, context, connection)
+        case handshake.SecureReceiveQueue(choice, before_sending):
+            lane = Lane.SEND if before_sending else Lane.RECEIVE
+            key = _receive_key(tx, connection, choice)
+            outgoing.enqueue(tx, connection.id, lane, Kind.SECURE_RECEIVE, Priority.SECURE, body=key)
+        case handshake.SecureSendQueue():
+            outgoing.enqueue(tx, connection.id, Lane.SEND, Kind.SECURE_SEND, Priority.SECURE)
+        case handshake.ReadLink():
+            outgoing.enqueue(tx, connection.id, Lane.SEND, Kind.READ_LINK, Priority.SECURE)
+        case handshake.SendConfirmation(answer, signed):
+            _send_confirmation(tx, context, connection, answer, signed=signed)
+        case handshake.ResendConfirmationSigned():
+            _send_first(tx, connection.id, Kind.CONFIRMATION, signed=True)
+        case handshake.RepeatConfirmation():
+            waited = context.now() - (connection.ready_at or context.now())
+            pause = min(max(waited, REPEAT_CONFIRMATION.first), REPEAT_CONFIRMATION.longest)
+            _send_first(tx, connection.id, Kind.CONFIRMATION, signed=False, not_before=context.now() + pause)
+        case handshake.SendHello(signed):
+            _send_hello(tx, context, connection, signed=signed)
+        case handshake.ResendHello():
+            _send_first(tx, connection.id, Kind.HELLO, signed=True)
+        case handshake.SendReady():
+            send(tx, context, connection.id, Hello(), kind=Kind.READY, notify=True)
+        case handshake.DeleteReceiveQueue():
+            if connections.receive_queue(tx, connection.id):
+                outgoing.enqueue(tx, connection.id, Lane.RECEIVE, Kind.DELETE, Priority.MESSAGE)
+
+
+def _receive_key(tx: sqlite3.Connection, connection: Connection, choice: KeyChoice) -> bytes:
+    if choice is KeyChoice.REPLY:
+        return reply_key_of(connection).der
+    queue = connections.receive_queue(tx, connection.id)
+    if queue is None or queue.peer_key is None:
+        raise MissingRecord("The peer's key is missing.")
+    return queue.peer_key
+
+
+def reply_key_of(connection: Connection) -> Ed25519PublicKey:
+    """The reply key offered by the link that this connection joined."""
+    link = parse_link(connection.link or "")
+    if not isinstance(link, InvitationLink) or link.reply_key is None:
+        raise MissingRecord("The joined link has no reply key.")
+    return link.reply_key
+
+
+def _send_request(tx: sqlite3.Connection, context: Context, connection: Connection) -> None:
+    address, own = required_send_queue(tx, connection.id), connections.receive_queue(tx, connection.id)
+    asked = sent_requests.load(tx, connection.id)
+    if own is None or asked is None:
+        raise MissingRecord("What the request is made of is missing.")
+    link = linking.full_link(connection, own)
+    body = sealing.seal_request(context.entropy, connection, address, link, asked.info)
+    outgoing.save_first_message(tx, connection.id, body)
+    sent_requests.sealed(tx, connection.id)
+    _send_first(tx, connection.id, Kind.REQUEST, signed=False)
+
+
+def _send_confirmation(
+    tx: sqlite3.Connection, context: Context, connection: Connection, answer: Answer, *, signed: bool
+) -> None:
+    send_queue, own = required_send_queue(tx, connection.id), connections.receive_queue(tx, connection.id)
+    if own is None:
+        raise MissingRecord("The reply queue is missing.")
+    info = context.application.connection_info(tx, connection.id)
+    reply = QueueInfo(connection.client_version, own.server, own.snd_id, own.e2e_key.public(), own.mode)
+    message: ConnInfoSecured | ConnInfoReply
+    if answer is Answer.SECURED:
+        message = ConnInfoSecured(reply_key_of(connection), (reply,), info)
+    else:
+        message = ConnInfoReply((reply,), info)
+    params = _confirmation_params(tx, context, connection)
+    body = sealing.seal_first_message(
+        tx, context.entropy, connection, send_queue, message, params=params, signed=signed
+    )
+    outgoing.save_first_message(tx, connection.id, body)
+    _send_first(tx, connection.id, Kind.CONFIRMATION, signed=signed)
+
+
+def _confirmation_params(tx: sqlite3.Connection, context: Context, connection: Connection) -> E2EParams:
+    """Our X3DH keys, with a KEM key where the link had none to answer.
+
+    That key is not made before the network is asked for anything, so that a spare one can be made meanwhile.
+    """
+    ratchet = ratchets.load(tx, connection.id)
+    if ratchet.kem_enabled and ratchet.kem is None and context.kem is not None:
+        ratchet = replace(ratchet, kem=KEMState.propose(context.kem_in(tx)))
+        ratchets.save(tx, connection.id, ratchet)
+    return connection.x3dh_keys.params(connection.e2e_version, ratchet.kem.params if ratchet.kem else None)
+
+
+def _send_hello(tx: sqlite3.Connection, context: Context, connection: Connection, *, signed: bool) -> None:
+    queue = required_send_queue(tx, connection.id)
+    message = ConnInfo(context.application.connection_info(tx, connection.id))
+    body = sealing.seal_first_message(tx, context.entropy, connection, queue, message, params=None, signed=signed)
+    outgoing.save_first_message(tx, connection.id, body)
+    _send_first(tx, connection.id, Kind.HELLO, signed=signed)
+
+
+def _send_first(tx: sqlite3.Connection, connection_id: int, kind: Kind, *, signed: bool, not_before: float = 0) -> None:
+    lane = Lane.REPEAT if not_before else Lane.SEND
+    outgoing.enqueue(
+        tx, connection_id, lane, kind, Priority.HANDSHAKE, signed=signed, notify=True, not_before=not_before
+    )
+
+
+# -- the ratchet ------------------------------------------------------------------------------------------------------
+
+
+def resync(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """The user re-synchronises the ratchets of a connection, whether or not a message failed to open.
+
+    Raises:
+        AgentError: The connection is not made yet, or no more, or its peer was asked already.
+    """
+    renegotiation.request(tx, context, connection_id)
+
+
+# -- the end ----------------------------------------------------------------------------------------------------------
+
+
+FAREWELL_PATIENCE = 2 * 86_400.0
+"""Seconds for which the queue of a deleted connection stays, so that the farewell to the peer is tried again."""
+
+
+def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewell: bytes | None = None) -> None:
+    """Delete a connection: its queue is removed from the relay when that can be reached, then the rest is forgotten.
+
+    Args:
+        farewell: A last user message, where the peer can read one. Everything else that waits is dropped, and the
+            queue is removed once the farewell left or was refused, or after `FAREWELL_PATIENCE`.
+    """
+    before = connections.load(tx, connection_id)
+    writable = states.reached_peer(before.state) and may_send(tx, before)
+    apply(tx, context, connection_id, handshake.DeleteRequested())
+    if farewell is not None and writable:
+        connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
+        body, _ = sealing.seal_message(tx, context.entropy, connection, queue, UserMessage(farewell))
+        outgoing.enqueue(tx, connection_id, Lane.SEND, Kind.FAREWELL, Priority.MESSAGE, body=body)
+        outgoing.postpone(tx, connection_id, Lane.RECEIVE, context.now() + FAREWELL_PATIENCE)
+    forget_if_deleted(tx, connection_id)
+
+
+def farewell_done(tx: sqlite3.Connection, connection_id: int) -> None:
+    """The farewell left, or never will: nothing holds the deletion back any more."""
+    outgoing.postpone(tx, connection_id, Lane.RECEIVE, 0)
+    forget_if_deleted(tx, connection_id)
+
+
+def forget_if_deleted(tx: sqlite3.Connection, connection_id: int) -> None:
+    """Remove the last traces of a deleted connection once nothing is left to do for it."""
+    connection = connections.load(tx, connection_id)
+    if isinstance(connection.state, states.Deleted) and outgoing.is_empty(tx, connection_id):
+        connections.delete(tx, connection_id)

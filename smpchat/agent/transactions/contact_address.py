@@ -1,0 +1,272 @@
+"""A contact address of our own, and the requests that come through it (agent-wire 5.5).
+
+The address is a connection record in a state of its own, so that its queue is created, subscribed and deleted as any
+other. Its queue is never secured and has no fixed secret: each request brings a key. Accepting a request is joining the
+invitation in it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import (
+    EnvelopeRefused,
+    IncompatibleVersion,
+    LinkDataError,
+    LinkError,
+    LinkJoinedError,
+    MissingRecord,
+    OwnLinkError,
+)
+from smpchat.agent.machines import handshake
+from smpchat.agent.store import addresses, connections, outgoing
+from smpchat.agent.store.addresses import Address, ReceivedRequest
+from smpchat.agent.store.connections import ReceiveQueue
+from smpchat.agent.store.outgoing import Kind, Lane, Priority
+from smpchat.agent.transactions import connection
+from smpchat.agent.transactions.linking import Publication
+from smpchat.agent.wire.envelope import AGENT_VERSIONS, InvitationEnvelope
+from smpchat.agent.wire.link_data import (
+    ContactLinkData,
+    SealedLink,
+    contact_keys,
+    seal_link,
+    seal_user_data,
+    sender_id_for,
+)
+from smpchat.agent.wire.links import E2E_VERSIONS, ContactLink, InvitationLink, agree_versions, format_link, parse_link
+from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueURI
+from smpchat.agent.wire.short_links import ShortContact, published
+from smpchat.client.request import CORR_ID_SIZE, Request
+from smpchat.crypto.agreement import X3DHKeys
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.keys import Ed25519PrivateKey, X25519PublicKey
+from smpchat.protocol.address import SMPServer, SMPServerAddress
+from smpchat.protocol.commands import Ids, LinkData, LSet, QueueRequest
+from smpchat.protocol.queue_mode import QueueMode
+from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
+
+MAX_REQUESTS = 1_000
+"""Requests that wait for an answer; more are refused, so that nobody can fill the disk."""
+TOO_MANY_REQUESTS = (
+    f"{MAX_REQUESTS:,} contact requests wait for your answer: no more are taken until you accept or reject some."
+)
+
+
+# -- beginning and end ------------------------------------------------------------------------------------------------
+
+
+def publish(
+    tx: sqlite3.Connection,
+    context: Context,
+    user_data: bytes,
+    relay: SMPServerAddress | None = None,
+    *,
+    auto_accept: bool,
+) -> int:
+    """A new address's connection record: its queue is in the outbox, and the links exist once the queue does.
+
+    Args:
+        user_data: What people see behind its short link before they ask.
+        relay: Where its queue is made; None leaves that to whoever is online.
+        auto_accept: Accept every request at once.
+    """
+    state, effects = handshake.publish()
+    connection_id = connections.insert(
+        tx,
+        state=state,
+        link=None,
+        agent_version=AGENT_VERSIONS.maximum,
+        client_version=CLIENT_VERSIONS.maximum,
+        e2e_version=E2E_VERSIONS.maximum,
+        x3dh_keys=X3DHKeys.generate(context.entropy),  # of no use here, but every record has some
+        reply_key=None,
+        pq_support=False,
+        now=context.now(),
+    )
+    root_key = Ed25519PrivateKey.generate(context.entropy)
+    addresses.insert(tx, Address(connection_id, auto_accept, root_key, user_data))
+    if relay is not None:
+        connections.save_wanted_relay(tx, connection_id, relay)
+    connection.perform(tx, context, connection_id, effects)
+    return connection_id
+
+
+def update(tx: sqlite3.Connection, context: Context, user_data: bytes) -> None:
+    """Show other user data behind the short link from now on, if there is an address."""
+    address = addresses.current(tx)
+    if address is not None and address.user_data != user_data:
+        addresses.save_user_data(tx, address.connection_id, user_data)
+        if address.short_link is not None:
+            _enqueue_update(tx, context.entropy, replace(address, user_data=user_data))
+
+
+def delete(tx: sqlite3.Connection, context: Context, address: Address) -> None:
+    """Delete the address with the requests that wait; contacts made through it stay."""
+    addresses.delete_requests(tx, address.connection_id)
+    connection.delete(tx, context, address.connection_id)
+
+
+# -- the queue and its links ------------------------------------------------------------------------------------------
+
+
+def prepare(
+    tx: sqlite3.Connection,
+    entropy: Entropy,
+    connection_id: int,
+    server: SMPServer,
+    version: int,
+    dh_key: X25519PublicKey,
+) -> Publication | None:
+    """What goes with the NEW of an address at a relay and its SMP version; None for any other connection."""
+    address = addresses.load(tx, connection_id)
+    if address is None:
+        return None
+    corr_id = entropy.random(CORR_ID_SIZE)
+    sealed = _seal(entropy, address, server, sender_id_for(corr_id), dh_key) if version >= SHORT_LINKS else None
+    link = LinkData(sender_id_for(corr_id), sealed.fixed, sealed.user, sealed.link_id) if sealed else None
+    queue = QueueRequest(QueueMode.CONTACT, link) if version >= SND_AUTH_KEY else None
+    return Publication(corr_id, queue, sealed, address.user_data)
+
+
+def _seal(
+    entropy: Entropy, address: Address, server: SMPServer, sender_id: bytes, dh_key: X25519PublicKey
+) -> SealedLink | None:
+    try:
+        link = _full_link(server, sender_id, dh_key, QueueMode.CONTACT)
+        return seal_link(address.root_key, link, address.user_data, entropy)
+    except LinkDataError:  # a relay with a great many hosts: the full link has to do
+        return None
+
+
+def _full_link(server: SMPServer, sender_id: bytes, dh_key: X25519PublicKey, mode: QueueMode | None) -> ContactLink:
+    return ContactLink(AGENT_VERSIONS, (QueueURI(CLIENT_VERSIONS, server, sender_id, dh_key, mode),))
+
+
+def queue_created(
+    tx: sqlite3.Connection, context: Context, queue: ReceiveQueue, publication: Publication, ids: Ids
+) -> None:
+    """IDS arrived: the address has its links."""
+    full = _full_link(queue.server, queue.snd_id, queue.e2e_key.public(), queue.mode)
+    connections.save_link(tx, queue.connection_id, format_link(full))
+    if publication.sealed is None:
+        return
+    if (ids.snd_id, ids.link_id) != (sender_id_for(publication.corr_id), publication.sealed.link_id):
+        return  # it leads elsewhere: only the full link can be given away
+    short = published(ShortContact(queue.server, publication.sealed.link_key))
+    addresses.save_short_link(tx, queue.connection_id, short, publication.sealed.fixed)
+    address = addresses.load(tx, queue.connection_id)
+    if address is not None and address.user_data != publication.user_data:  # changed while NEW was under way
+        _enqueue_update(tx, context.entropy, address)
+
+
+def _enqueue_update(tx: sqlite3.Connection, entropy: Entropy, address: Address) -> None:
+    _, box_key = contact_keys(_link_key(address))
+    body = seal_user_data(address.root_key, box_key, ContactLinkData(AGENT_VERSIONS, address.user_data), entropy)
+    outgoing.enqueue(tx, address.connection_id, Lane.RECEIVE, Kind.UPDATE_ADDRESS, Priority.MESSAGE, body=body)
+
+
+def updating(tx: sqlite3.Connection, queue: ReceiveQueue, user_data: bytes) -> Request:
+    """The command that puts other, sealed user data behind the short link. Raises `MissingRecord`."""
+    address = addresses.load(tx, queue.connection_id)
+    if address is None or address.fixed_data is None:
+        raise MissingRecord("The address's link data is missing.")
+    link_id, _ = contact_keys(_link_key(address))
+    return Request(LSet(link_id, address.fixed_data, user_data), queue.rcv_id, queue.auth_key)
+
+
+def _link_key(address: Address) -> bytes:
+    link = parse_link(address.short_link or "")
+    if not isinstance(link, ShortContact):
+        raise MissingRecord("The address's short link is missing.")
+    return link.link_key
+
+
+# -- requests ---------------------------------------------------------------------------------------------------------
+
+
+def request_received(
+    tx: sqlite3.Connection, context: Context, connection_id: int, envelope: InvitationEnvelope, received_at: float
+) -> None:
+    """Keep a request, or accept it at once if the address says so.
+
+    A request that is sent again replaces the first one; one that was accepted is known by its queue.
+
+    Raises:
+        EnvelopeRefused: It is no request, or one that could not be accepted.
+    """
+    address = addresses.load(tx, connection_id)
+    if address is None:
+        raise MissingRecord("The address is missing.")
+    if not AGENT_VERSIONS.contains(envelope.agent_version):
+        raise EnvelopeRefused(f"agent version {envelope.agent_version} is not supported")
+    link = _invitation(envelope.link)
+    request_id = context.application.request_id(envelope.conn_info)
+    snd_id = link.queues[0].sender_id
+    if connections.find_receive_queue_by_sender_id(tx, snd_id):
+        raise EnvelopeRefused("the request offers a queue of ours")
+    if _is_joined(tx, link):
+        return
+    same = addresses.same_requests(tx, connection_id, request_id, snd_id)
+    request = ReceivedRequest(0, connection_id, request_id, snd_id, format_link(link), envelope.conn_info, received_at)
+    for earlier in same[1:]:
+        addresses.delete_request(tx, earlier.id)
+    if same:
+        request = replace(request, id=same[0].id, shown=same[0].shown and same[0].info == request.info)
+        addresses.replace_request(tx, request)
+    else:
+        waiting = addresses.count_requests(tx)
+        if waiting >= MAX_REQUESTS and not address.auto_accept:
+            raise EnvelopeRefused("too many requests wait for an answer")
+        request = replace(request, id=addresses.insert_request(tx, request))
+        if waiting + 1 == MAX_REQUESTS:
+            context.application.notice(tx, connection_id, TOO_MANY_REQUESTS)
+    if address.auto_accept:
+        try:
+            context.application.request_accepted(tx, accept(tx, context, request), request)
+        except (OwnLinkError, LinkJoinedError, IncompatibleVersion, LinkError) as error:
+            raise EnvelopeRefused(str(error)) from error
+    elif not request.shown:
+        context.application.request_received(tx, request)
+
+
+def _invitation(text: bytes) -> InvitationLink:
+    try:
+        link = parse_link(text.decode())
+        if not isinstance(link, InvitationLink):
+            raise EnvelopeRefused("the request holds another link than a one-time invitation")
+        agree_versions(link)
+    except (UnicodeDecodeError, LinkError, IncompatibleVersion) as error:
+        raise EnvelopeRefused("the request's invitation cannot be used") from error
+    return link
+
+
+def _is_joined(tx: sqlite3.Connection, link: InvitationLink) -> bool:
+    """Whether a request with this invitation was accepted; its queue may have moved since."""
+    queue = link.queues[0]
+    by_text = connections.find_by_link(tx, format_link(link))
+    return by_text is not None or connections.find_send_queue(tx, queue.server, queue.sender_id) is not None
+
+
+def accept(tx: sqlite3.Connection, context: Context, request: ReceivedRequest) -> int:
+    """The connection made from a request, which waits no longer.
+
+    Raises:
+        AgentError: Its invitation cannot be joined; nothing changed if the transaction is rolled back.
+    """
+    link = parse_link(request.link)
+    if not isinstance(link, InvitationLink):
+        raise MissingRecord("The request's invitation is missing.")
+    addresses.delete_request(tx, request.id)
+    try:
+        return connection.join(tx, context, link, requested=True)
+    except CryptoError as error:
+        raise LinkError("The keys in this request cannot be used.") from error
+
+
+def reject(tx: sqlite3.Connection, request: ReceivedRequest) -> None:
+    """Forget a request; its sender is told nothing."""
+    addresses.delete_request(tx, request.id)

@@ -1,0 +1,206 @@
+"""Links made, and links used: from an invitation's keys to its links, from a link to the joiner's ratchet and queue."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from dataclasses import dataclass, replace
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import IncompatibleVersion, LinkDataError
+from smpchat.agent.machines import handshake
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_states import Failure
+from smpchat.agent.store import connections, links, ratchets
+from smpchat.agent.store.connections import Connection, ReceiveQueue
+from smpchat.agent.transactions.sending import new_send_queue
+from smpchat.agent.wire.envelope import AGENT_VERSIONS
+from smpchat.agent.wire.link_data import OpenedLink, SealedLink, open_link, seal_link, sender_id_for
+from smpchat.agent.wire.links import InvitationLink, agree_versions, format_link, parse_link
+from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueURI
+from smpchat.agent.wire.short_links import LINK_ID_SIZE, ShortInvitation, published
+from smpchat.client.request import CORR_ID_SIZE
+from smpchat.crypto.agreement import agree_joiner
+from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.kem import KEMParams, KEMProposed
+from smpchat.crypto.keys import Ed25519PrivateKey, X448PrivateKey, X25519PublicKey
+from smpchat.crypto.ratchet import KEMState, Ratchet
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.commands import BrokerMessage, Ids, LinkData, Lnk, QueueRequest
+from smpchat.protocol.queue_mode import QueueMode
+from smpchat.protocol.version import SHORT_LINKS
+
+log = logging.getLogger("smpchat.agent")
+
+SEND_EARLY_SINCE = 7
+"""First agent version that reads messages right behind the confirmation."""
+
+
+# -- making -----------------------------------------------------------------------------------------------------------
+
+
+def full_link(connection: Connection, queue: ReceiveQueue) -> str:
+    """The full link to an invitation's queue."""
+    return format_link(_request(connection, queue.server, queue.snd_id, queue.e2e_key.public(), queue.mode))
+
+
+def _request(
+    connection: Connection,
+    server: SMPServer,
+    sender_id: bytes,
+    e2e_key: X25519PublicKey,
+    mode: QueueMode | None,
+    kem: KEMParams | None = None,
+) -> InvitationLink:
+    """What both links lead to; the KEM key is for short ones only (agent-wire 2.9)."""
+    # only a queue that may be secured has its mode in the link: never q=c in an invitation (handshake.md 4)
+    shown = mode if mode is QueueMode.MESSAGING else None
+    uri = QueueURI(CLIENT_VERSIONS, server, sender_id, e2e_key, shown)
+    return InvitationLink(
+        agent_versions=AGENT_VERSIONS,
+        queues=(uri,),
+        e2e=connection.x3dh_keys.params_range(kem=kem),
+        reply_key=connection.reply_key.public() if connection.reply_key else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What goes with one try of a NEW that makes a short link, or an address.
+
+    Attributes:
+        corr_id: Of the command; the sender id of a queue with a short link follows from it.
+        queue: Mode and link data, as far as the relay knows them.
+        sealed: What is behind the short link; None where there is none.
+        user_data: The part of it that may change.
+    """
+
+    corr_id: bytes
+    queue: QueueRequest | None
+    sealed: SealedLink | None
+    user_data: bytes
+
+
+def prepare(
+    tx: sqlite3.Connection,
+    context: Context,
+    connection: Connection,
+    server: SMPServer,
+    version: int,
+    e2e_key: X25519PublicKey,
+) -> Publication | None:
+    """What goes with the NEW of an invitation at a relay and its SMP version; None where it has no short link."""
+    state = connection.state
+    if not isinstance(state, states.Inviting) or not state.terms.sender_securable or version < SHORT_LINKS:
+        return None
+    kem = links.kem(tx, connection.id) if context.kem is not None else None
+    proposed = KEMProposed(kem.public) if kem else None
+    corr_id = context.entropy.random(CORR_ID_SIZE)
+    sender_id, user_data = sender_id_for(corr_id), context.application.link_info(tx)
+    request = _request(connection, server, sender_id, e2e_key, QueueMode.MESSAGING, proposed)
+    try:
+        sealed = seal_link(Ed25519PrivateKey.generate(context.entropy), request, user_data, context.entropy)
+    except LinkDataError as error:  # many or long host names; the full link has room for them
+        log.warning("no short link: %s", error)
+        return None
+    queue = QueueRequest(QueueMode.MESSAGING, LinkData(sender_id, sealed.fixed, sealed.user))
+    return Publication(corr_id, queue, sealed, user_data)
+
+
+def queue_created(tx: sqlite3.Connection, queue: ReceiveQueue, publication: Publication | None, ids: Ids) -> None:
+    """IDS arrived: the invitation has a short link, or nobody can answer the KEM key that it would have offered."""
+    if publication is None or publication.sealed is None or not _leads_here(publication, ids):
+        links.forget_kem(tx, queue.connection_id)
+    elif ids.link_id is not None:
+        text = published(ShortInvitation(queue.server, ids.link_id, publication.sealed.link_key))
+        links.save_made(tx, queue.connection_id, text, ids.link_id)
+
+
+def _leads_here(publication: Publication, ids: Ids) -> bool:
+    known = ids.link_id is not None and len(ids.link_id) == LINK_ID_SIZE
+    return known and ids.snd_id == sender_id_for(publication.corr_id) and ids.queue_mode is QueueMode.MESSAGING
+
+
+# -- using ------------------------------------------------------------------------------------------------------------
+
+
+def may_send_early(link: InvitationLink) -> bool:
+    """Whether the initiator's agent reads messages that follow the confirmation."""
+    return link.agent_versions.maximum >= SEND_EARLY_SINCE
+
+
+def take_up(
+    tx: sqlite3.Connection, context: Context, connection_id: int, link: InvitationLink, auth_key: Ed25519PrivateKey
+) -> None:
+    """The joiner's side of the agreement: versions, ratchet and send queue are stored.
+
+    Raises:
+        IncompatibleVersion: A layer's versions do not overlap.
+        CryptoError: A key in the link is bad. In both cases the connection is as it was.
+    """
+    connection, entropy, queue = connections.load(tx, connection_id), context.entropy, link.queues[0]
+    versions, keys = agree_versions(link), connection.x3dh_keys
+    # never on after texts were taken that would not fit then
+    pq = connection.pq_support and context.wants_pq(versions.agent, versions.e2e)
+    offered = link.e2e.kem if pq else None
+    kem = KEMState.accept(offered.key, context.kem_in(tx)) if isinstance(offered, KEMProposed) else None
+    kem_secret = kem.answer.secret if kem and kem.answer else b""
+    secret = agree_joiner(keys, link.e2e.key1, link.e2e.key2, kem_secret)
+    first_key = X448PrivateKey.generate(entropy)
+    ratchet = Ratchet.joiner(secret, link.e2e.key2, first_key, versions.e2e, kem_enabled=pq, kem=kem)
+    send_queue = new_send_queue(connection_id, entropy, queue.at(versions.client), auth_key)
+    connections.save_agreed(tx, connection_id, versions.agent, versions.client, versions.e2e, pq_support=pq)
+    ratchets.save(tx, connection_id, ratchet)
+    connections.save_send_queue(tx, send_queue)
+
+
+def read_link(
+    tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None
+) -> tuple[handshake.LinkRead | handshake.LinkUnusable, str | None]:
+    """What the relay's answer to LKEY means, and the full link that it leads to if it can be used."""
+    stored = links.joined(tx, connection_id)
+    try:
+        if not isinstance(answer, Lnk):
+            raise LinkDataError("The relay answered with something else than the link's data.")
+        opened = open_link(stored.link, answer)
+        request = opened.request
+        assert isinstance(request, InvitationLink)  # `open_link` checks that it is of the link's kind
+        take_up(tx, context, connection_id, request, stored.auth_key)
+    except LinkDataError as error:
+        return handshake.LinkUnusable(Failure.LINK_DATA, str(error)), None
+    except IncompatibleVersion as error:
+        return handshake.LinkUnusable(Failure.LINK_VERSIONS, str(error)), None
+    except CryptoError:
+        return handshake.LinkUnusable(Failure.LINK_DATA, "The link's request holds a key that cannot be used."), None
+    context.application.link_info_received(tx, connection_id, opened.user_data)
+    event = handshake.LinkRead(reply_key=request.reply_key is not None, send_early=may_send_early(request))
+    return event, _full_link(opened)
+
+
+def link_refused(tx: sqlite3.Connection, connection_id: int) -> handshake.SendQueueRefused | handshake.LinkUnusable:
+    """What the relay's AUTH to LKEY means. A full link does not tell its short form: it may have been joined before."""
+    relay = links.joined(tx, connection_id).link.server.key_hash
+    short = links.texts(tx)
+    in_full = (c.link for c in connections.load_all(tx) if c.id not in short and _was_joined(c.state))
+    if any(_is_at(relay, link) for link in in_full if link is not None):
+        return handshake.LinkUnusable(Failure.LINK_USED_OR_JOINED)
+    return handshake.SendQueueRefused()
+
+
+def _was_joined(state: states.State) -> bool:
+    over = isinstance(state, states.Failed | states.Deleted)
+    asked = state.terms is not None and state.terms.requested
+    return states.role(state) is states.Role.JOINER and not over and not asked
+
+
+def _is_at(relay: bytes, text: str) -> bool:
+    """Whether a full link leads to a relay, and may have a short form."""
+    link = parse_link(text)
+    return isinstance(link, InvitationLink) and link.sender_securable and link.queues[0].server.key_hash == relay
+
+
+def _full_link(opened: OpenedLink) -> str:
+    """The text that the link's maker gives to those who cannot use the short one: it has no KEM key."""
+    request, made = opened.request, opened.fixed.request
+    assert isinstance(request, InvitationLink) and isinstance(made, InvitationLink)
+    return format_link(replace(made, e2e=replace(made.e2e, kem=None), reply_key=request.reply_key))

@@ -1,0 +1,303 @@
+"""What each outbox item asks of a relay, and what the relay's answer changes.
+
+An item is done once its outcome is committed; until then it is repeated with the same body. Items of a lane run one
+after the other, except SENDs to a peer that may be pipelined.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import MissingRecord
+from smpchat.agent.machines import handshake
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.store import connections, links, outgoing, rotations
+from smpchat.agent.store.connections import ReceiveQueue
+from smpchat.agent.store.outgoing import NUMBERED, SENDS, Kind, Lane, OutboxItem
+from smpchat.agent.transactions import connection as connection_steps
+from smpchat.agent.transactions import contact_address, linking, requesting, rotation, sending
+from smpchat.client.request import Request
+from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey, X25519PrivateKey, auth_public_key
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.commands import BrokerMessage, Command, Del, Ids, Key, LKey, New, QueueRequest, Send, SKey
+from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.queue_mode import QueueMode
+from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
+
+PIPELINE = 16
+"""SENDs that may be under way at once on one lane."""
+
+
+class Verdict(Enum):
+    """What an answer means for its lane."""
+
+    DONE = auto()
+    RETRY = auto()
+    """The relay has a problem of its own: repeat after a delay."""
+    FULL = auto()
+    """The peer's queue is full: repeat when it reads."""
+
+
+def target(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer:
+    """The relay that an item goes to; `CREATE` items have none of their own. Raises `MissingRecord`."""
+    if item.kind in SENDS or item.kind is Kind.SECURE_SEND:
+        return sending.required_send_queue(tx, item.connection_id).server
+    if item.kind is Kind.READ_LINK:
+        return links.joined(tx, item.connection_id).link.server
+    if item.kind is Kind.REACH:
+        return _moving_queue(tx, item).queue.server
+    if item.kind is Kind.READ_ADDRESS:
+        return requesting.address_server(tx, item.connection_id)
+    return _receive_queue(tx, item).server
+
+
+def _receive_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
+    queue = connections.receive_queue(tx, item.connection_id)
+    if queue is None:
+        raise MissingRecord("The receive queue is missing.")
+    return queue
+
+
+def _moving_queue(tx: sqlite3.Connection, item: OutboxItem) -> rotations.Rotation:
+    found = rotations.load(tx, item.connection_id)
+    if found is None:
+        raise MissingRecord("The queue that is to be moved is missing.")
+    return found
+
+
+def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
+    """The command of an item other than `CREATE` and `REACH`."""
+    if item.kind is Kind.READ_ADDRESS:
+        return requesting.reading(tx, item.connection_id)
+    if item.kind is Kind.UPDATE_ADDRESS:
+        return contact_address.updating(tx, _receive_queue(tx, item), item.body)
+    if item.kind in (Kind.SECURE_RECEIVE, Kind.DELETE):
+        own = _receive_queue(tx, item)
+        command: Command = Del() if item.kind is Kind.DELETE else Key(auth_public_key(item.body))
+        return Request(command, own.rcv_id, own.auth_key)
+    if item.kind is Kind.READ_LINK:
+        joined = links.joined(tx, item.connection_id)
+        return Request(LKey(joined.auth_key.public()), joined.link.link_id, joined.auth_key)
+    queue = sending.required_send_queue(tx, item.connection_id)
+    if item.kind is Kind.SECURE_SEND:
+        return Request(SKey(queue.auth_key.public()), queue.snd_id, queue.auth_key)
+    body = item.body if item.kind in NUMBERED else outgoing.first_message(tx, item.connection_id)
+    return Request(Send(item.notify, body), queue.snd_id, queue.auth_key if item.signed else None)
+
+
+def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem]:
+    """How many of a lane's next items may be under way at once: one, or a run of SENDs (handshake.md 4)."""
+    first = items[0]
+    if first.kind not in SENDS:
+        return items[:1]
+    if first.kind not in NUMBERED and not states.pipelines(connections.load(tx, first.connection_id).state):
+        return items[:1]
+    run = []
+    for item in items:
+        if item.kind not in SENDS:
+            break
+        run.append(item)
+    return run
+
+
+# -- NEW --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """A NEW under way: fresh keys for each try, so that an orphan shares no key with the queue that is used."""
+
+    connection_id: int
+    messaging: bool
+    reply_key: AuthPublicKey | None
+    auth_key: Ed25519PrivateKey
+    dh_key: X25519PrivateKey
+    e2e_key: X25519PrivateKey
+    publication: linking.Publication | None = None
+
+    def request(self, version: int, *, keyed: bool, password: bytes | None) -> Request:
+        """The NEW command at a relay's SMP version; ``keyed``: with the reply key, where the relay offers that."""
+        # queue modes exist since SMP 9; a queue without sender securing has none (handshake.md 4)
+        queue = QueueRequest(QueueMode.MESSAGING) if self.messaging and version >= SND_AUTH_KEY else None
+        if self.publication is not None:
+            queue = self.publication.queue
+        new = New(
+            self.auth_key.public(),
+            self.dh_key.public(),
+            basic_auth=password,
+            queue=queue,
+            sender_key=self.reply_key if keyed else None,
+        )
+        return Request(new, b"", self.auth_key, self.publication.corr_id if self.publication else None)
+
+
+def peer_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
+    """The relay of the peer's queue, where there is a peer: a queue of ours had better be elsewhere."""
+    queue = connections.send_queue(tx, item.connection_id)
+    if queue is not None:
+        return queue.server
+    if isinstance(connections.load(tx, item.connection_id).state, states.ReadingLink):
+        return links.joined(tx, item.connection_id).link.server
+    return requesting.short_link_server(tx, item.connection_id)
+
+
+def prepare_creation(
+    tx: sqlite3.Connection, context: Context, item: OutboxItem, server: SMPServer, version: int
+) -> Creation:
+    """Keys and parameters for a `CREATE` item at a relay and its SMP version."""
+    entropy = context.entropy
+    messaging, keyed = connection_steps.create_parameters.decode(item.body)
+    connection = connections.load(tx, item.connection_id)
+    e2e_key = X25519PrivateKey.generate(entropy)
+    publication = contact_address.prepare(tx, entropy, item.connection_id, server, version, e2e_key.public())
+    if publication is None:
+        publication = linking.prepare(tx, context, connection, server, version, e2e_key.public())
+    return Creation(
+        connection_id=item.connection_id,
+        messaging=messaging,
+        reply_key=connection_steps.reply_key_of(connection) if keyed else None,
+        auth_key=Ed25519PrivateKey.generate(entropy),
+        dh_key=X25519PrivateKey.generate(entropy),
+        e2e_key=e2e_key,
+        publication=publication,
+    )
+
+
+def created(
+    tx: sqlite3.Connection,
+    context: Context,
+    item: OutboxItem,
+    creation: Creation,
+    server: SMPServer,
+    version: int,
+    ids: Ids,
+    *,
+    keyed: bool,
+) -> None:
+    """Commit the answer to NEW. Raises `UnknownConnection` if the connection was deleted meanwhile."""
+    connection = connections.load(tx, item.connection_id)
+    outgoing.done(tx, item.id)
+    queue = ReceiveQueue(
+        connection_id=item.connection_id,
+        server=server,
+        rcv_id=ids.rcv_id,
+        snd_id=ids.snd_id,
+        mode=ids.queue_mode,
+        auth_key=creation.auth_key,
+        dh_secret=creation.dh_key.exchange(ids.server_dh_key),
+        e2e_key=creation.e2e_key,
+        peer_key=creation.reply_key.der if creation.reply_key else None,
+    )
+    if isinstance(connection.state, states.Inviting):
+        linking.queue_created(tx, queue, creation.publication, ids)
+    elif creation.publication is not None:
+        contact_address.queue_created(tx, context, queue, creation.publication, ids)
+    event = handshake.ReceiveQueueCreated(
+        messaging=ids.queue_mode is QueueMode.MESSAGING, keyed=keyed, key_beside=version >= SND_AUTH_KEY
+    )
+    connection_steps.receive_queue_created(tx, context, queue, event)
+
+
+# -- answers ----------------------------------------------------------------------------------------------------------
+
+_ACCEPTED: dict[Kind, handshake.Event] = {
+    Kind.SECURE_SEND: handshake.SendQueueSecured(),
+    Kind.SECURE_RECEIVE: handshake.ReceiveQueueSecured(),
+    Kind.CONFIRMATION: handshake.ConfirmationAccepted(),
+    Kind.HELLO: handshake.HelloAccepted(),
+    Kind.REQUEST: handshake.RequestAccepted(),
+}
+_REFUSED: dict[Kind, handshake.Event] = {
+    Kind.SECURE_SEND: handshake.SendQueueRefused(),
+    Kind.SECURE_RECEIVE: handshake.ReceiveQueueRefused(),
+    Kind.CONFIRMATION: handshake.ConfirmationRefused(),
+    Kind.HELLO: handshake.HelloRefused(),
+    Kind.READY: handshake.ReadyRefused(),
+    Kind.REQUEST: handshake.AddressRefused(states.Failure.ADDRESS_GONE),
+    Kind.READ_ADDRESS: handshake.AddressRefused(states.Failure.ADDRESS_GONE),
+}
+
+
+def accepted(
+    tx: sqlite3.Connection, context: Context, item: OutboxItem, sent_to: bytes, answer: BrokerMessage | None = None
+) -> None:
+    """The relay did what the item asked of the queue ``sent_to``; nothing happens for an item that is done already."""
+    if item.kind in NUMBERED:
+        rotation.sent(tx, context, item.connection_id, sent_to)
+    if not outgoing.done(tx, item.id):
+        return
+    if item.kind in _ACCEPTED:
+        connection_steps.apply(tx, context, item.connection_id, _ACCEPTED[item.kind])
+    elif item.kind is Kind.READ_LINK:
+        connection_steps.link_read(tx, context, item.connection_id, answer)
+    elif item.kind is Kind.DELETE:
+        _queue_deleted(tx, item)
+    elif item.kind is Kind.FAREWELL:
+        connection_steps.farewell_done(tx, item.connection_id)
+    elif item.kind is Kind.READ_ADDRESS:
+        requesting.address_read(tx, context, item.connection_id, answer)
+    elif item.reference is not None:
+        context.application.message_sent(tx, item.reference)
+
+
+def is_offered(item: OutboxItem, version: int) -> bool:
+    """Whether a relay at this SMP version knows the item's command."""
+    return item.kind is not Kind.READ_LINK or version >= SHORT_LINKS
+
+
+def not_offered(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
+    """The relay of a short link does not know such links."""
+    if outgoing.done(tx, item.id):
+        event = handshake.LinkUnusable(states.Failure.NO_SHORT_LINKS)
+        connection_steps.apply(tx, context, item.connection_id, event)
+
+
+def reached(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
+    """There is a session with the relay of a `REACH` item."""
+    if outgoing.done(tx, item.id):
+        rotation.relay_reached(tx, context, item.connection_id)
+
+
+def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: ErrorCode, sent_to: bytes) -> Verdict:
+    """The relay answered with an error: final for the item, or a reason to repeat it."""
+    if code == ErrorCode.QUOTA:
+        return Verdict.FULL
+    unread = item.kind is Kind.READ_ADDRESS and code.words[0] == "CMD"  # a relay from before short links
+    if code != ErrorCode.AUTH and not code.is_blocked and not unread:  # what is blocked says AUTH before SMP 12
+        if item.kind is Kind.MESSAGE and code == ErrorCode.LARGE_MSG:
+            return _message_failed(tx, context, item, "The relay refuses messages of this size.")
+        return Verdict.RETRY
+    if item.kind in NUMBERED and rotation.send_refused(tx, context, item.connection_id, sent_to):
+        return Verdict.RETRY
+    if item.kind is Kind.MESSAGE:
+        blocked = "The relay's operator has blocked your contact's queue: ask them for another link."
+        gone = "Your contact's queue is gone: they may have deleted this contact."
+        return _message_failed(tx, context, item, blocked if code.is_blocked else gone)
+    if not outgoing.done(tx, item.id):
+        return Verdict.DONE
+    if item.kind is Kind.DELETE:  # it was deleted before
+        _queue_deleted(tx, item)
+    elif item.kind is Kind.FAREWELL:  # the peer deleted us first
+        connection_steps.farewell_done(tx, item.connection_id)
+    elif item.kind is Kind.READ_LINK:
+        connection_steps.apply(tx, context, item.connection_id, linking.link_refused(tx, item.connection_id))
+    elif item.kind is Kind.UPDATE_ADDRESS:
+        pass  # the queue is gone, which its subscription tells too
+    else:
+        connection_steps.apply(tx, context, item.connection_id, _REFUSED[item.kind])
+    return Verdict.DONE
+
+
+def _message_failed(tx: sqlite3.Connection, context: Context, item: OutboxItem, reason: str) -> Verdict:
+    if outgoing.done(tx, item.id) and item.reference is not None:
+        context.application.message_failed(tx, item.reference, reason)
+    return Verdict.DONE
+
+
+def _queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
+    outgoing.drop(tx, item.connection_id, Lane.SEND)  # a farewell that was given up
+    connections.delete_receive_queue(tx, item.connection_id)
+    connection_steps.forget_if_deleted(tx, item.connection_id)

@@ -1,0 +1,470 @@
+"""One message from a relay inside one transaction: open its layers, check it, step the connection, store it.
+
+Source: agent-wire 3.1 to 3.6 and 5; repetition: handshake.md 5. What does not open, or must not come at this point, is
+`EnvelopeRefused`: the caller rolls back, acknowledges the message and forgets it, so it never blocks the queue.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import EnvelopeRefused, UnexpectedEvent, VersionRefused
+from smpchat.agent.machines import delivery, handshake
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.chain import Chain
+from smpchat.agent.machines.delivery import Integrity
+from smpchat.agent.machines.handshake_states import Answer
+from smpchat.agent.store import connections, links, outgoing, ratchets
+from smpchat.agent.store.connections import Connection, ReceiveQueue
+from smpchat.agent.transactions import connection as connection_steps
+from smpchat.agent.transactions import contact_address, renegotiation, rotation, sending
+from smpchat.agent.wire.envelope import (
+    AGENT_VERSIONS,
+    AgentEnvelope,
+    AMessage,
+    Confirmation,
+    ConnInfo,
+    ConnInfoReply,
+    ConnInfoSecured,
+    Hello,
+    InvitationEnvelope,
+    MessageEnvelope,
+    NumberedMessage,
+    QueueAdd,
+    QueueContinue,
+    QueueUse,
+    RatchetKeyEnvelope,
+    RatchetReady,
+    Receipt,
+    Receipts,
+    UserMessage,
+    agent_envelope,
+    agent_message,
+    sizes,
+)
+from smpchat.agent.wire.links import E2E_VERSIONS
+from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueAddress
+from smpchat.crypto import ratchet
+from smpchat.crypto.agreement import agree_initiator
+from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.kem import KEMAccepted, KEMUnavailable
+from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey
+from smpchat.crypto.ratchet import Ratchet, RatchetError, SkippedKeys
+from smpchat.crypto.ratchet_wire import has_large_header
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.envelope import (
+    ClientMessage,
+    ClientMsgEnvelope,
+    PHConfirmation,
+    client_msg_envelope,
+    open_client_message,
+)
+from smpchat.protocol.messages import QuotaMarker, open_message
+from smpchat.protocol.queue_mode import QueueMode
+
+log = logging.getLogger("smpchat.agent")
+
+RECEIPTS_SINCE = 4
+"""First agent version that knows delivery receipts."""
+MAX_OWN = 512
+"""Receipts and the like that wait for a contact who does not read, 16 kB each: beyond that no more are made, so that
+neither the contact nor our own relay, which makes quota markers, can fill the disk."""
+BROKEN_CHAIN = "Messages from your contact were lost or came out of order."
+SECOND_PERSON = "Two people used this link; the first was accepted. Compare security codes."
+LAST_MOMENT = 32_503_680_000
+"""POSIX seconds of the year 3000: the end of what every platform can show as a date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of a message.
+
+    Attributes:
+        resume: The peer has room again, or another queue: sending to it need not wait any longer.
+    """
+
+    connection_id: int
+    resume: bool = False
+
+
+def receive(
+    tx: sqlite3.Connection, context: Context, server: SMPServer, rcv_id: bytes, msg_id: bytes, sealed: bytes
+) -> Received | None:
+    """Process one MSG.
+
+    Returns:
+        None for a queue that is not ours (any more).
+    Raises:
+        EnvelopeRefused: Nothing may be stored; the message is to be acknowledged.
+        KEMUnavailable: It cannot be opened here for now; it must not be acknowledged.
+    """
+    try:
+        return _receive(tx, context, server, rcv_id, msg_id, sealed)
+    except UnexpectedEvent as error:
+        raise EnvelopeRefused(str(error)) from error
+
+
+def _receive(
+    tx: sqlite3.Connection, context: Context, server: SMPServer, rcv_id: bytes, msg_id: bytes, sealed: bytes
+) -> Received | None:
+    queue = connections.find_receive_queue(tx, server, rcv_id)
+    if queue is None:
+        return None
+    with _refusing("the message does not open"):
+        message = open_message(queue.dh_secret, msg_id, sealed)
+    connection = connections.load(tx, queue.connection_id)
+    if isinstance(connection.state, states.Failed | states.Deleted):
+        return Received(connection.id)
+    if isinstance(message, QuotaMarker):
+        if states.may_send(connection.state) and _has_room(tx, connection.id):
+            address = QueueAddress(queue.server, queue.snd_id)
+            sending.submit(tx, context, connection.id, QueueContinue(address))
+        return Received(connection.id)
+    with _refusing("the message is malformed"):
+        envelope = client_msg_envelope.decode(message.body)
+    sent_at = message.timestamp
+    if not 0 <= sent_at < LAST_MOMENT:  # the relay may say anything, but no calendar can show it
+        sent_at = int(context.now())
+    if isinstance(connection.state, states.Published):
+        contact_address.request_received(tx, context, connection.id, _open_request(queue, envelope), sent_at)
+        return Received(connection.id)
+    if not CLIENT_VERSIONS.contains(envelope.version):
+        raise VersionRefused("SMP client", envelope.version, CLIENT_VERSIONS)
+    if queue.e2e_secret is None:
+        _receive_first(tx, context, connection, queue, envelope, sent_at)
+        return Received(connection.id)
+    if envelope.sender_key is not None:
+        _receive_repeated(tx, context, connection, queue, envelope)
+        return Received(connection.id)
+    opened, inner = _open(queue.e2e_secret, envelope)
+    if not isinstance(opened.header, PHConfirmation):
+        if isinstance(inner, MessageEnvelope):
+            return _receive_message(tx, context, connection, inner, sent_at)
+        if isinstance(inner, RatchetKeyEnvelope):
+            renegotiation.keys_received(tx, context, connection, inner)
+            connections.raise_agent_version(tx, connection.id, min(inner.agent_version, AGENT_VERSIONS.maximum))
+            return Received(connection.id)
+    raise EnvelopeRefused("a message of the handshake came after it")
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Turn the errors of decoding and opening into `EnvelopeRefused`."""
+    try:
+        yield
+    except KEMUnavailable:
+        raise
+    except (DecodeError, CryptoError) as error:
+        raise EnvelopeRefused(f"{what}: {error}") from error
+
+
+def _open(secret: bytes, envelope: ClientMsgEnvelope) -> tuple[ClientMessage, AgentEnvelope]:
+    with _refusing("the message does not open"):
+        message = open_client_message(secret, envelope)
+        return message, agent_envelope.decode(message.body)
+
+
+# -- requests ---------------------------------------------------------------------------------------------------------
+
+
+def _open_request(queue: ReceiveQueue, envelope: ClientMsgEnvelope) -> InvitationEnvelope:
+    """What came through a contact address: each message has a key of its own, and none is kept (agent-wire 3.2)."""
+    if envelope.sender_key is None or not CLIENT_VERSIONS.contains(envelope.version):
+        raise EnvelopeRefused("a contact request must carry its sender's key, and a version that is known")
+    with _refusing("the sender's key is bad"):
+        secret = queue.e2e_key.exchange(envelope.sender_key)
+    message, inner = _open(secret, envelope)
+    if isinstance(message.header, PHConfirmation) or not isinstance(inner, InvitationEnvelope):
+        raise EnvelopeRefused("something else than a contact request came to the address")
+    return inner
+
+
+# -- first messages: the confirmation, the hello ----------------------------------------------------------------------
+
+
+def _receive_first(
+    tx: sqlite3.Connection,
+    context: Context,
+    connection: Connection,
+    queue: ReceiveQueue,
+    envelope: ClientMsgEnvelope,
+    sent_at: int,
+) -> None:
+    if envelope.sender_key is None:
+        raise EnvelopeRefused("the first message of a queue must carry the sender's key")
+    with _refusing("the sender's key is bad"):
+        secret = queue.e2e_key.exchange(envelope.sender_key)
+    message, inner = _open(secret, envelope)
+    if not isinstance(inner, Confirmation):
+        raise EnvelopeRefused("the first message of a queue is no confirmation")
+    if not AGENT_VERSIONS.contains(inner.agent_version):
+        raise VersionRefused("agent protocol", inner.agent_version, AGENT_VERSIONS)
+    sender_key = message.header.sender_key if isinstance(message.header, PHConfirmation) else None
+    opened = replace(queue, e2e_secret=secret, peer_key=sender_key.der if sender_key else None)
+    if states.role(connection.state) is states.Role.INITIATOR:
+        _receive_confirmation(tx, context, connection, opened, inner, sender_key, sent_at)
+    else:
+        _receive_hello(tx, context, connection, opened, inner, sender_key, sent_at)
+
+
+def _receive_confirmation(
+    tx: sqlite3.Connection,
+    context: Context,
+    connection: Connection,
+    queue: ReceiveQueue,
+    envelope: Confirmation,
+    sender_key: AuthPublicKey | None,
+    sent_at: int,
+) -> None:
+    params = envelope.e2e_params
+    if not states.awaits_confirmation(connection.state) or params is None:
+        raise EnvelopeRefused("no confirmation is awaited")
+    if not E2E_VERSIONS.contains(params.version):
+        raise VersionRefused("end-to-end encryption", params.version, E2E_VERSIONS)
+    if sender_key is None and queue.mode is not QueueMode.MESSAGING:
+        raise EnvelopeRefused("the confirmation lacks the key for its queue")
+    offered = links.kem(tx, connection.id)
+    if isinstance(params.kem, KEMAccepted) and offered is None:
+        raise EnvelopeRefused("the confirmation answers a KEM key, but the link has none")
+    with _refusing("the confirmation does not open"):
+        # The joiner shows its wish for post-quantum keys: it proposes one, or leaves room for it in its header.
+        wished = params.kem is not None or has_large_header(envelope.ratchet_message)
+        pq = wished and context.wants_pq(envelope.agent_version, params.version)
+        kem = None
+        if isinstance(params.kem, KEMAccepted) and offered is not None:
+            kem = offered.accepted(params.kem, context.kem_in(tx))
+        kem_secret = kem.answer.secret if kem and kem.answer else b""
+        secret = agree_initiator(connection.x3dh_keys, params.key1, params.key2, kem_secret)
+        fresh = Ratchet.initiator(secret, connection.x3dh_keys.key2, params.version, kem_enabled=pq, kem=kem)
+        opened = ratchet.decrypt(
+            fresh, SkippedKeys({}), envelope.ratchet_message, context.entropy, kem=context.kem_in(tx)
+        )
+        message = agent_message.decode(opened.plaintext)
+    if not isinstance(message, ConnInfoReply | ConnInfoSecured):
+        raise EnvelopeRefused("the confirmation holds another message")
+    reply = message.queues[0]
+    auth_key, reply_key_ours = Ed25519PrivateKey.generate(context.entropy), None
+    if isinstance(message, ConnInfoSecured):
+        if connection.reply_key is None:
+            raise EnvelopeRefused("the confirmation names a reply key, but the link has none")
+        reply_key_ours = message.reply_key == connection.reply_key.public()
+        auth_key = connection.reply_key
+    if not CLIENT_VERSIONS.contains(reply.version):
+        raise VersionRefused("SMP client", reply.version, CLIENT_VERSIONS)
+    with _refusing("the reply queue's key is bad"):
+        send_queue = sending.new_send_queue(connection.id, context.entropy, reply, auth_key)
+    _save_first(tx, connection, queue, envelope.ratchet_message, opened, sent_at)
+    connections.save_versions(tx, connection.id, envelope.agent_version, params.version)
+    connections.save_pq_support(tx, connection.id, pq)
+    connections.save_send_queue(tx, send_queue)
+    links.forget_kem(tx, connection.id)
+    context.application.peer_info_received(tx, connection.id, message.conn_info)
+    event = handshake.ConfirmationReceived(
+        answer=Answer.SECURED if isinstance(message, ConnInfoSecured) else Answer.REPLY,
+        sender_key=sender_key is not None,
+        securable=reply.mode is QueueMode.MESSAGING,
+        reply_key_ours=reply_key_ours,
+    )
+    connection_steps.apply(tx, context, connection.id, event)
+
+
+def _receive_hello(
+    tx: sqlite3.Connection,
+    context: Context,
+    connection: Connection,
+    queue: ReceiveQueue,
+    envelope: Confirmation,
+    sender_key: AuthPublicKey | None,
+    sent_at: int,
+) -> None:
+    state = connection.state
+    if not isinstance(state, states.Confirming | states.AwaitingHello) or envelope.e2e_params is not None:
+        raise EnvelopeRefused("no hello is awaited")
+    secured = state.answer is Answer.SECURED
+    if secured and sender_key is not None:
+        raise EnvelopeRefused("the hello carries a key for a queue that is secured")
+    if not secured and sender_key is None and queue.mode is not QueueMode.MESSAGING:
+        raise EnvelopeRefused("the hello lacks the key for its queue")
+    with _refusing("the hello does not open"):
+        opened = ratchet.decrypt(
+            _load_ratchet(tx, context, connection.id),
+            SkippedKeys({}),
+            envelope.ratchet_message,
+            context.entropy,
+            kem=context.kem_in(tx),
+        )
+        message = agent_message.decode(opened.plaintext)
+    if not isinstance(message, ConnInfo):
+        raise EnvelopeRefused("the hello holds another message")
+    _save_first(tx, connection, queue, envelope.ratchet_message, opened, sent_at)
+    context.application.peer_info_received(tx, connection.id, message.conn_info)
+    event = handshake.HelloReceived(sender_key=sender_key is not None)
+    connection_steps.apply(tx, context, connection.id, event)
+
+
+def _save_first(
+    tx: sqlite3.Connection,
+    connection: Connection,
+    queue: ReceiveQueue,
+    ratchet_message: bytes,
+    opened: ratchet.Decrypted,
+    sent_at: int,
+) -> None:
+    """The queue's secret is stored together with the ratchet that opened its first message, never before."""
+    connections.save_receive_queue(tx, queue)
+    _save_opened(tx, connection.id, ratchet_message, opened, sent_at)
+    connections.save_received(tx, connection.id, Chain().confirmed(opened.plaintext))
+
+
+def _save_opened(
+    tx: sqlite3.Connection, connection_id: int, ratchet_message: bytes, opened: ratchet.Decrypted, sent_at: int
+) -> None:
+    ratchets.save(tx, connection_id, opened.ratchet)
+    ratchets.apply_skipped(tx, connection_id, opened.diff)
+    ratchets.mark_seen(tx, connection_id, hashlib.sha256(ratchet_message).digest(), sent_at)
+
+
+def _receive_repeated(
+    tx: sqlite3.Connection, context: Context, connection: Connection, queue: ReceiveQueue, envelope: ClientMsgEnvelope
+) -> None:
+    """A first message on a queue that has had one: a copy, or a second person with the same link."""
+    assert queue.e2e_secret is not None and envelope.sender_key is not None
+    try:
+        _, inner = _open(queue.e2e_secret, envelope)
+    except EnvelopeRefused:
+        with _refusing("the sender's key is bad"):
+            secret = queue.e2e_key.exchange(envelope.sender_key)
+        _, inner = _open(secret, envelope)
+        if isinstance(inner, Confirmation) and inner.e2e_params is not None:
+            context.application.notice(tx, connection.id, SECOND_PERSON)
+            return
+    if not isinstance(inner, Confirmation):
+        raise EnvelopeRefused("a message of the handshake came after it") from None
+
+
+# -- numbered messages ------------------------------------------------------------------------------------------------
+
+
+def _receive_message(
+    tx: sqlite3.Connection, context: Context, connection: Connection, envelope: MessageEnvelope, sent_at: int
+) -> Received:
+    copy_of = hashlib.sha256(envelope.ratchet_message).digest()
+    if ratchets.was_seen(tx, connection.id, copy_of):
+        return Received(connection.id)
+    before = _load_ratchet(tx, context, connection.id)
+    if not before.large_headers and has_large_header(envelope.ratchet_message):
+        before = _support_pq(tx, context, connection, before)
+    try:
+        opened = ratchet.decrypt(
+            before,
+            ratchets.load_skipped(tx, connection.id),
+            envelope.ratchet_message,
+            context.entropy,
+            kem=context.kem_in(tx),
+        )
+    except RatchetError as error:
+        if _may_be_forgotten(tx, context, connection.id, sent_at):
+            log.info("a message from before those that are remembered does not open: %s", error)
+            return Received(connection.id)
+        renegotiation.message_failed(tx, context, connection, error)
+        return Received(connection.id)
+    with _refusing("the message is malformed"):
+        message = agent_message.decode(opened.plaintext)
+    if not isinstance(message, NumberedMessage):
+        raise EnvelopeRefused("a message of the handshake came after it")
+    _save_opened(tx, connection.id, envelope.ratchet_message, opened, sent_at)
+    chain, integrity = delivery.receive(connection.received, message, opened.plaintext)
+    connections.save_received(tx, connection.id, chain)
+    connections.raise_agent_version(tx, connection.id, min(envelope.agent_version, AGENT_VERSIONS.maximum))
+    connections.save_pq_support(tx, connection.id, opened.ratchet.large_headers)
+    if integrity is not Integrity.OK and not isinstance(message.message, UserMessage):
+        context.application.notice(tx, connection.id, BROKEN_CHAIN)  # a text brings its own verdict
+    renegotiation.message_opened(tx, context, connection)
+    if isinstance(message.message, RatchetReady):
+        renegotiation.ready_received(tx, context, connection, receiving_only=before.sending is None)
+        return Received(connection.id)
+    return _dispatch(tx, context, connection, message.message_id, message.message, chain, sent_at, integrity)
+
+
+def _may_be_forgotten(tx: sqlite3.Connection, context: Context, connection_id: int, sent_at: int) -> bool:
+    """Whether a message that does not open can be a copy of one whose hash is kept no longer: then it tells nothing.
+
+    A queue gives its messages in the order of their times: what is new is from after every message that was opened. A
+    relay that tells wrong times hides nothing by it that it could not keep back; a clock that was ahead for a while is
+    not believed until that time has come.
+    """
+    until = ratchets.forgotten_until(tx, connection_id)
+    return until is not None and sent_at <= until <= context.now()
+
+
+def _load_ratchet(tx: sqlite3.Connection, context: Context, connection_id: int) -> Ratchet:
+    """The ratchet; without a KEM here it takes no further part in one, instead of failing at the next step."""
+    loaded = ratchets.load(tx, connection_id)
+    return loaded if context.kem is not None or not loaded.kem_enabled else loaded.with_kem(False)
+
+
+def _support_pq(tx: sqlite3.Connection, context: Context, connection: Connection, before: Ratchet) -> Ratchet:
+    """The peer now leaves room for a KEM: so do we, as soon as what waits fits (agent-wire 3.5: only off to on)."""
+    fits = outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
+    wanted = context.wants_pq(connection.agent_version, before.version)
+    return before.with_kem(True) if wanted and fits else before
+
+
+def _dispatch(
+    tx: sqlite3.Connection,
+    context: Context,
+    connection: Connection,
+    message_id: int,
+    message: AMessage,
+    chain: Chain,
+    sent_at: int,
+    integrity: Integrity,
+) -> Received:
+    match message:
+        case UserMessage(body):
+            wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
+            if wants_receipt and _knows_receipts(tx, connection.id) and _has_room(tx, connection.id):
+                receipt = Receipts((Receipt(message_id, chain.last_hash),))
+                sending.submit(tx, context, connection.id, receipt)
+        case Receipts(receipts):
+            for receipt_ in receipts:
+                _receive_receipt(tx, context, connection.id, receipt_)
+        case Hello():
+            connection_steps.apply(tx, context, connection.id, handshake.PeerReady())
+        case QueueContinue(address):
+            # only for the queue in use: the other one of a move says nothing about it
+            current = sending.required_send_queue(tx, connection.id)
+            return Received(connection.id, resume=rotation.same_address(address, current))
+        case QueueAdd():
+            rotation.queue_added(tx, context, connection, message)
+        case QueueUse():
+            return Received(connection.id, resume=rotation.queues_to_use(tx, context, connection, message))
+        case _:  # QKEY and QTEST answer a move of our own queue, which we do not ask for
+            log.info("%s ignored", type(message).__name__)
+    return Received(connection.id)
+
+
+def _knows_receipts(tx: sqlite3.Connection, connection_id: int) -> bool:
+    return connections.load(tx, connection_id).agent_version >= RECEIPTS_SINCE
+
+
+def _has_room(tx: sqlite3.Connection, connection_id: int) -> bool:
+    return outgoing.count_own(tx, connection_id) < MAX_OWN
+
+
+def _receive_receipt(tx: sqlite3.Connection, context: Context, connection_id: int, receipt: Receipt) -> None:
+    sent = outgoing.take_sent(tx, connection_id, receipt.message_id)
+    if sent is None:
+        return  # a repeated receipt, or one for something that was no user message
+    message_hash, reference = sent
+    if message_hash == receipt.message_hash:
+        context.application.message_delivered(tx, reference)
+    else:
+        context.application.message_failed(tx, reference, "Your contact received something else.")

@@ -1,0 +1,197 @@
+"""Asking to be connected through somebody's contact address (agent-wire 5.5).
+
+The request carries an invitation made for this purpose, with a reply key where ours have one, and our connection info.
+Until the owner answers, the connection's send queue is the address; its answer, a confirmation like any other, replaces
+that queue by the owner's own. A request whose OK is lost is sent again byte for byte: the owner tells copies by the
+queue that they offer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import (
+    IncompatibleVersion,
+    LinkDataError,
+    LinkError,
+    LinkJoinedError,
+    MissingRecord,
+    OwnLinkError,
+)
+from smpchat.agent.machines import handshake
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_states import Failure, Role, Terms
+from smpchat.agent.store import addresses, connections, sent_requests
+from smpchat.agent.store.sent_requests import SentRequest
+from smpchat.agent.transactions import connection
+from smpchat.agent.transactions.sending import new_send_queue
+from smpchat.agent.wire.envelope import AGENT_VERSIONS
+from smpchat.agent.wire.link_data import ContactLinkData, contact_keys, open_link
+from smpchat.agent.wire.links import E2E_VERSIONS, ContactLink, agree_address_versions, format_link, parse_link
+from smpchat.agent.wire.queue import CLIENT_VERSIONS
+from smpchat.agent.wire.short_links import ContactType, ShortContact, format_short_link, is_short_link, resolve
+from smpchat.client.request import Request
+from smpchat.crypto.agreement import X3DHKeys
+from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.keys import Ed25519PrivateKey
+from smpchat.encoding.json_text import parse_json
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.commands import BrokerMessage, LGet, Lnk
+
+ContactAddress = ContactLink | ShortContact
+
+
+def begin(tx: sqlite3.Connection, context: Context, address: ContactAddress, *, held: bool = False) -> int:
+    """A new connection through somebody's address: keys are stored before anything is sent.
+
+    `introduce` is to follow in the same transaction.
+
+    Args:
+        held: The request does not go out before `handshake.JoinReleased`.
+    Raises:
+        OwnLinkError: The address is ours.
+        LinkJoinedError: It was used before.
+        LinkError: It leads to a group or channel, or its relay is not known.
+        IncompatibleVersion: A layer's versions do not overlap.
+    """
+    _check(tx, address)
+    terms = Terms(sender_securable=True, reply_key=True)
+    state, effects = handshake.request(terms, address_known=isinstance(address, ContactLink), held=held)
+    connection_id = connections.insert(
+        tx,
+        state=state,
+        link=_text(address),
+        agent_version=AGENT_VERSIONS.maximum,
+        client_version=CLIENT_VERSIONS.maximum,
+        e2e_version=E2E_VERSIONS.maximum,
+        x3dh_keys=X3DHKeys.generate(context.entropy),
+        reply_key=Ed25519PrivateKey.generate(context.entropy),
+        pq_support=context.wants_pq(AGENT_VERSIONS.maximum, E2E_VERSIONS.maximum),
+        now=context.now(),
+    )
+    sent_requests.insert(tx, SentRequest(connection_id, None, b"", None))
+    if isinstance(address, ContactLink):
+        try:
+            _save_queue(tx, context, connection_id, address)
+        except CryptoError:
+            raise LinkError("The link is damaged: the key of its queue cannot be used.") from None
+    connection.perform(tx, context, connection_id, effects)
+    return connection_id
+
+
+def find(tx: sqlite3.Connection, address: ContactAddress) -> int | None:
+    """The connection that was asked for through this address. Raises `LinkError`."""
+    by_text = connections.find_by_link(tx, _text(address))
+    if by_text is not None and states.role(by_text.state) is not Role.OWNER:
+        return by_text.id
+    if isinstance(address, ContactLink):
+        return sent_requests.find_by_address(tx, address.queues[0].sender_id)
+    return None
+
+
+def check_kind(address: ContactAddress) -> None:
+    """Raises `LinkError` for the link of a group or channel."""
+    group = _is_group(address) if isinstance(address, ContactLink) else address.kind is not ContactType.CONTACT
+    if group:
+        raise LinkError("This link leads to a group or channel, which this program does not support.")
+
+
+def _check(tx: sqlite3.Connection, address: ContactAddress) -> None:
+    check_kind(address)
+    if isinstance(address, ShortContact):
+        own = any(_is_short_link_of(one, address) for one in addresses.load_all(tx))
+    else:
+        own = connections.find_receive_queue_by_sender_id(tx, address.queues[0].sender_id) is not None
+    if own:
+        raise OwnLinkError("This is your own address.")
+    if find(tx, address) is not None:
+        raise LinkJoinedError("You used this address already.")
+
+
+def _is_short_link_of(own: addresses.Address, link: ShortContact) -> bool:
+    short = parse_link(own.short_link) if own.short_link else None
+    return isinstance(short, ShortContact) and short.link_key == link.link_key
+
+
+def _is_group(address: ContactLink) -> bool:
+    """Apps mark the links of groups in their client data (agent-wire 2.1)."""
+    try:
+        data = parse_json((address.client_data or "null").encode())
+    except DecodeError:
+        return False
+    return isinstance(data, dict) and data.get("type") == "group"
+
+
+def _text(address: ContactAddress) -> str:
+    """One spelling of an address, whatever scheme it came with. Raises `LinkError` for an unknown relay."""
+    if isinstance(address, ContactLink):
+        return format_link(address)
+    return format_short_link(replace(resolve(address), web=False))
+
+
+def _save_queue(tx: sqlite3.Connection, context: Context, connection_id: int, address: ContactLink) -> None:
+    """The address's queue is where we send. Raises `IncompatibleVersion`, or `CryptoError` for a bad key."""
+    agent, client = agree_address_versions(address)
+    queue = address.queues[0]
+    unused = Ed25519PrivateKey.generate(context.entropy)  # nothing that goes to an address is signed
+    connections.save_send_queue(tx, new_send_queue(connection_id, context.entropy, queue.at(client), unused))
+    connections.save_versions(tx, connection_id, agent, E2E_VERSIONS.maximum)
+    sent_requests.save_address(tx, connection_id, queue.sender_id)
+
+
+# -- short links ------------------------------------------------------------------------------------------------------
+
+
+def _short_link(tx: sqlite3.Connection, connection_id: int) -> ShortContact:
+    link = parse_link(connections.load(tx, connection_id).link or "")
+    if not isinstance(link, ShortContact):
+        raise MissingRecord("The address's short link is missing.")
+    return link
+
+
+def address_server(tx: sqlite3.Connection, connection_id: int) -> SMPServer:
+    """The relay that the short link leads to. Raises `MissingRecord`."""
+    return _short_link(tx, connection_id).server
+
+
+def short_link_server(tx: sqlite3.Connection, connection_id: int) -> SMPServer | None:
+    """The relay that a connection's short link leads to, if it began with one."""
+    link = connections.load(tx, connection_id).link
+    return address_server(tx, connection_id) if link is not None and is_short_link(link) else None
+
+
+def reading(tx: sqlite3.Connection, connection_id: int) -> Request:
+    """The command that reads what is behind the short link. Raises `MissingRecord`."""
+    link_id, _ = contact_keys(_short_link(tx, connection_id).link_key)
+    return Request(LGet(), link_id)
+
+
+def address_read(tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None) -> None:
+    """What is behind the short link arrived, and may be anything; an address tells who made it."""
+    link = _short_link(tx, connection_id)
+    try:
+        if not isinstance(answer, Lnk):
+            raise LinkDataError("The relay answered with something else.")
+        address, user_data = _opened(link, answer)
+        used = sent_requests.find_by_address(tx, address.queues[0].sender_id) is not None
+        if not used:
+            _save_queue(tx, context, connection_id, address)
+            context.application.link_info_received(tx, connection_id, user_data)
+    except (LinkError, LinkDataError, IncompatibleVersion, CryptoError):
+        connection.apply(tx, context, connection_id, handshake.AddressRefused(Failure.ADDRESS_UNUSABLE))
+        return
+    event = handshake.AddressRefused(Failure.ADDRESS_USED) if used else handshake.AddressRead()
+    connection.apply(tx, context, connection_id, event)
+
+
+def _opened(link: ShortContact, answer: Lnk) -> tuple[ContactLink, bytes]:
+    """The address, and what its owner says about themselves."""
+    opened = open_link(link, answer)
+    if not isinstance(opened.request, ContactLink) or not isinstance(opened.data, ContactLinkData):
+        raise LinkDataError("The link leads to something else than an address.")
+    if not opened.data.direct or _is_group(opened.request):
+        raise LinkDataError("The link leads to a group or channel.")
+    return opened.request, opened.user_data

@@ -1,0 +1,148 @@
+"""The peer moves its queue to another relay, and we follow (agent-wire 5.7).
+
+::
+
+    peer                                      we
+    QADD new queue, old address       →       can its relay be reached?
+                                      ←       QKEY our keys for it
+    KEY at the new relay; QUSE        →       what is not sent yet goes to the new queue, in order, then QTEST
+    first message there: drops the old one    first OK there: drop the old one
+
+Until the new queue has taken a message the old one is kept: if the new one refuses, everything goes back. Addresses are
+the same if their hosts, port and id are, letter by letter. Each step is one transaction with what caused it, so a
+process that dies goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import EnvelopeRefused
+from smpchat.agent.store import connections, outgoing, rotations
+from smpchat.agent.store.connections import Connection, SendQueue
+from smpchat.agent.store.outgoing import Kind, Lane, Priority
+from smpchat.agent.store.rotations import Rotation, Stage
+from smpchat.agent.transactions import sealing, sending
+from smpchat.agent.wire.envelope import QueueAdd, QueueKey, QueueTest, QueueUse
+from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueAddress, QueueInfo, QueueURI
+from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.keys import Ed25519PrivateKey
+
+NOT_MOVED = "Your contact wants to receive at another relay, but {why}. Messages go on through the old one."
+NOT_REACHED = (
+    "Your contact wants to receive at another relay, which cannot be reached yet: {error}. Until then messages go on"
+    " through the old one."
+)
+MOVED = "Your contact now receives at the relay {host}."
+
+
+def same_address(address: QueueAddress, queue: SendQueue) -> bool:
+    """Whether both name the same queue: exact hosts, port text and id; the fingerprint does not count."""
+    return (address.server.hosts, address.server.port, address.sender_id) == (
+        queue.server.hosts,
+        queue.server.port,
+        queue.snd_id,
+    )
+
+
+def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection, message: QueueAdd) -> None:
+    """QADD. What cannot be followed is told to the user; a later QADD replaces an earlier one that was not used."""
+    current = sending.required_send_queue(tx, connection.id)
+    uri = next((uri for uri, old in message.queues if old is not None and same_address(old, current)), None)
+    if uri is None:
+        _refuse(tx, context, connection, "it names an old address that is not in use")
+        return
+    under_way = rotations.load(tx, connection.id)
+    if under_way is not None and under_way.stage is Stage.TESTING:
+        rotations.delete(tx, connection.id)  # a QADD that replaces the new queue: it is in use on the other side too
+    why = _unusable(uri, current)
+    version = uri.versions.agree(CLIENT_VERSIONS)
+    if why is None and version is None:
+        why = f"speaks versions {uri.versions} there, which this program does not"
+    if why is not None or version is None:
+        _refuse(tx, context, connection, why or "")
+        return
+    try:
+        auth_key = Ed25519PrivateKey.generate(context.entropy)
+        queue = sending.new_send_queue(connection.id, context.entropy, uri.at(version), auth_key)
+    except CryptoError as error:
+        raise EnvelopeRefused(f"the key of the new queue is bad: {error}") from error
+    rotations.save(tx, Rotation(Stage.REACHING, queue))
+    outgoing.drop(tx, connection.id, Lane.ROTATE)
+    outgoing.enqueue(tx, connection.id, Lane.ROTATE, Kind.REACH, Priority.MESSAGE)
+
+
+def _unusable(uri: QueueURI, current: SendQueue) -> str | None:
+    if same_address(QueueAddress(uri.server, uri.sender_id), current):
+        return "the new queue is the old one"
+    return None
+
+
+def _refuse(tx: sqlite3.Connection, context: Context, connection: Connection, why: str) -> None:
+    context.application.notice(tx, connection.id, NOT_MOVED.format(why=why))
+
+
+def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """There is a session with the new queue's relay: agree to the move."""
+    rotation = rotations.load(tx, connection_id)
+    if rotation is None or rotation.stage is not Stage.REACHING:
+        return
+    queue = rotation.queue
+    rotations.save(tx, Rotation(Stage.KEYED, queue))
+    # the queue's own address, with our key for the per-queue box in place of the recipient's
+    info = QueueInfo(queue.client_version, queue.server, queue.snd_id, queue.e2e_key.public(), queue.mode)
+    key = QueueKey(((info, queue.auth_key.public()),))
+    sending.submit(tx, context, connection_id, key)
+
+
+def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connection, message: QueueUse) -> bool:
+    """QUSE. True if messages go to another queue from now on."""
+    current, rotation = sending.required_send_queue(tx, connection.id), rotations.load(tx, connection.id)
+    for address, _ in message.queues:
+        if rotation is not None and rotation.stage is Stage.KEYED and same_address(address, rotation.queue):
+            _switch(tx, context, current, rotation.queue)
+            rotations.save(tx, Rotation(Stage.TESTING, current))
+            sending.submit(tx, context, connection.id, QueueTest((_address(rotation.queue),)))
+            return True
+        if same_address(address, current):
+            sending.submit(tx, context, connection.id, QueueTest((_address(current),)))
+            return False
+    _refuse(tx, context, connection, "it names a new queue that was not agreed on")
+    return False
+
+
+def sent(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: bytes) -> None:
+    """A relay took a message for the queue ``snd_id``: if that is the new one, the old one is forgotten."""
+    rotation = rotations.load(tx, connection_id)
+    if rotation is None or rotation.stage is not Stage.TESTING:
+        return
+    current = sending.required_send_queue(tx, connection_id)
+    if current.snd_id == snd_id:
+        rotations.delete(tx, connection_id)
+        context.application.notice(tx, connection_id, MOVED.format(host=current.server.hosts[0]))
+
+
+def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: bytes) -> bool:
+    """A relay answered AUTH for the queue ``snd_id``. True if the message is to be sent again, to another queue."""
+    current, rotation = sending.required_send_queue(tx, connection_id), rotations.load(tx, connection_id)
+    if snd_id != current.snd_id:
+        return True  # it went out before the move
+    if rotation is None or rotation.stage is not Stage.TESTING:
+        return False
+    _switch(tx, context, current, rotation.queue)
+    rotations.delete(tx, connection_id)
+    why = f"{current.server.hosts[0]} does not accept our messages"
+    context.application.notice(tx, connection_id, NOT_MOVED.format(why=why))
+    return True
+
+
+def _switch(tx: sqlite3.Connection, context: Context, old: SendQueue, new: SendQueue) -> None:
+    """Everything that is sealed and not sent goes to another queue: the same ratchet messages in another box."""
+    for item in outgoing.numbered(tx, old.connection_id):
+        outgoing.replace_body(tx, item.id, sealing.seal_again(context.entropy, item.body, old, new))
+    connections.save_send_queue(tx, new)
+
+
+def _address(queue: SendQueue) -> QueueAddress:
+    return QueueAddress(queue.server, queue.snd_id)

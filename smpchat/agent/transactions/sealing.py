@@ -1,0 +1,125 @@
+"""From agent messages to bodies of SEND: ratchet, agent envelope, per-queue box (agent-wire 3.2 to 3.5)."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.machines import delivery
+from smpchat.agent.machines.chain import Chain
+from smpchat.agent.store import connections, ratchets
+from smpchat.agent.store.connections import Connection, SendQueue
+from smpchat.agent.wire.envelope import (
+    AGENT_VERSIONS,
+    AgentEnvelope,
+    AgentMessage,
+    AMessage,
+    Confirmation,
+    InvitationEnvelope,
+    MessageEnvelope,
+    RatchetInfo,
+    RatchetKeyEnvelope,
+    agent_envelope,
+    agent_message,
+    sizes,
+)
+from smpchat.crypto import ratchet
+from smpchat.crypto.agreement import E2EParams
+from smpchat.crypto.entropy import Entropy
+from smpchat.protocol.envelope import (
+    CONFIRMATION_PADDING,
+    MESSAGE_PADDING,
+    ClientMessage,
+    PHConfirmation,
+    PHEmpty,
+    client_msg_envelope,
+    open_client_message,
+    seal_client_message,
+)
+
+
+def seal_first_message(
+    tx: sqlite3.Connection,
+    entropy: Entropy,
+    connection: Connection,
+    queue: SendQueue,
+    message: AgentMessage,
+    *,
+    params: E2EParams | None,
+    signed: bool,
+) -> bytes:
+    """Body of the confirmation (with X3DH parameters) or hello; the ratchet and chain that made it are saved.
+
+    Unsigned, it carries the key with which the peer must secure its queue.
+    """
+    plaintext = agent_message.encode(message)
+    ciphertext = _encrypt(tx, connection.id, plaintext, first=True)
+    connections.save_sent(tx, connection.id, Chain().confirmed(plaintext))
+    envelope = Confirmation(connection.agent_version, params, ciphertext)
+    header = PHEmpty() if signed else PHConfirmation(queue.auth_key.public())
+    return seal_client_message(
+        queue.client_version,
+        queue.e2e_key.public(),
+        queue.e2e_secret,
+        entropy.random(24),
+        ClientMessage(header, agent_envelope.encode(envelope)),
+        CONFIRMATION_PADDING,
+    )
+
+
+def seal_request(entropy: Entropy, connection: Connection, address: SendQueue, link: str, info: bytes) -> bytes:
+    """Body of a contact request: our invitation and connection info, which only the address's box protects."""
+    envelope = InvitationEnvelope(connection.agent_version, link.encode(), info)
+    return seal_client_message(
+        address.client_version,
+        address.e2e_key.public(),
+        address.e2e_secret,
+        entropy.random(24),
+        ClientMessage(PHEmpty(), agent_envelope.encode(envelope)),
+        CONFIRMATION_PADDING,
+    )
+
+
+def seal_message(
+    tx: sqlite3.Connection, entropy: Entropy, connection: Connection, queue: SendQueue, message: AMessage
+) -> tuple[bytes, Chain]:
+    """Body of the next numbered message and the chain that ends with it; both, and the ratchet, are saved."""
+    chain, plaintext = delivery.append(connection.sent, message)
+    ciphertext = _encrypt(tx, connection.id, plaintext, first=False)
+    connections.save_sent(tx, connection.id, chain)
+    return seal_envelope(entropy, queue, MessageEnvelope(AGENT_VERSIONS.maximum, ciphertext)), chain
+
+
+def seal_ratchet_keys(
+    tx: sqlite3.Connection, entropy: Entropy, connection: Connection, queue: SendQueue, params: E2EParams
+) -> bytes:
+    """Body of an R envelope. No ratchet protects it, but it takes an id in the chain, which is saved."""
+    connections.save_sent(tx, connection.id, delivery.renegotiated(connection.sent))
+    info = agent_message.encode(RatchetInfo())
+    return seal_envelope(entropy, queue, RatchetKeyEnvelope(AGENT_VERSIONS.maximum, params, info))
+
+
+def seal_again(entropy: Entropy, body: bytes, old: SendQueue, new: SendQueue) -> bytes:
+    """A body made for one queue of the peer, in the box of another: the ratchet message inside stays the same."""
+    message = open_client_message(old.e2e_secret, client_msg_envelope.decode(body))
+    return _seal_client_message(entropy, new, message)
+
+
+def seal_envelope(entropy: Entropy, queue: SendQueue, envelope: AgentEnvelope) -> bytes:
+    """Body of SEND that needs no keys in its header: everything after the handshake."""
+    return _seal_client_message(entropy, queue, ClientMessage(PHEmpty(), agent_envelope.encode(envelope)))
+
+
+def _seal_client_message(entropy: Entropy, queue: SendQueue, message: ClientMessage) -> bytes:
+    return seal_client_message(
+        queue.client_version, None, queue.e2e_secret, entropy.random(24), message, MESSAGE_PADDING
+    )
+
+
+def _encrypt(tx: sqlite3.Connection, connection_id: int, plaintext: bytes, *, first: bool) -> bytes:
+    before = ratchets.load(tx, connection_id)
+    # by what the ratchet's headers take, so that a body always fits its SEND whatever the connection's flag says
+    lengths = sizes(before.large_headers)
+    padded_length = lengths.confirmation if first else lengths.message
+    advanced, ciphertext = ratchet.encrypt(before, plaintext, padded_length)
+    ratchets.save(tx, connection_id, advanced)
+    return ciphertext

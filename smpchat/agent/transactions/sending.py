@@ -1,0 +1,119 @@
+"""Messages on their way out: they wait until they may be sealed, then go into the outbox in order, exactly once."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import AgentError, MessageTooLarge, MissingRecord
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines import resync_states
+from smpchat.agent.machines.failures import failure_sentence
+from smpchat.agent.store import connections, outgoing, resyncs
+from smpchat.agent.store.connections import Connection, SendQueue
+from smpchat.agent.store.outgoing import Kind, Lane, Priority
+from smpchat.agent.transactions import sealing
+from smpchat.agent.wire.envelope import AMessage, UserMessage, a_message, sizes
+from smpchat.agent.wire.queue import QueueInfo
+from smpchat.crypto.agreement import E2EParams
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
+
+
+def required_send_queue(tx: sqlite3.Connection, connection_id: int) -> SendQueue:
+    """The connection's send queue, which must exist at this point. Raises `MissingRecord`."""
+    queue = connections.send_queue(tx, connection_id)
+    if queue is None:
+        raise MissingRecord("The peer's queue is missing.")
+    return queue
+
+
+def new_send_queue(connection_id: int, entropy: Entropy, queue: QueueInfo, auth_key: Ed25519PrivateKey) -> SendQueue:
+    """The peer's queue with our keys for it. Raises `CryptoError` for a bad key of the peer."""
+    e2e_key = X25519PrivateKey.generate(entropy)
+    return SendQueue(
+        connection_id=connection_id,
+        server=queue.server,
+        snd_id=queue.sender_id,
+        mode=queue.mode,
+        client_version=queue.version,
+        auth_key=auth_key,
+        e2e_key=e2e_key,
+        e2e_secret=e2e_key.exchange(queue.dh_key),
+    )
+
+
+def max_body(tx: sqlite3.Connection, connection_id: int) -> int:
+    """Longest chat message of a connection in bytes, as apps count (agent-wire 6.5): of JSON, or compressed.
+
+    It shrinks once at most, when the connection begins to leave room for a KEM.
+    """
+    return sizes(connections.load(tx, connection_id).pq_support).chat_body
+
+
+def may_send(tx: sqlite3.Connection, connection: Connection) -> bool:
+    """Whether the handshake and the ratchet let messages out."""
+    return states.may_send(connection.state) and not resync_states.holds_texts(resyncs.load(tx, connection.id))
+
+
+def submit(
+    tx: sqlite3.Connection,
+    context: Context,
+    connection_id: int,
+    message: AMessage,
+    *,
+    notify: bool = False,
+    reference: int | None = None,
+) -> None:
+    """Take a message over: it is sealed and sent as soon as handshake and ratchet let it, in order, exactly once.
+
+    Raises:
+        MessageTooLarge: A user message that does not fit this connection's envelopes.
+        AgentError: The connection failed or was deleted.
+    """
+    connection = connections.load(tx, connection_id)
+    limit = sizes(connection.pq_support).user_message
+    if isinstance(message, UserMessage) and len(message.body) > limit:
+        raise MessageTooLarge(len(message.body), limit)
+    if isinstance(connection.state, states.Failed):
+        raise AgentError(failure_sentence(connection.state))
+    if isinstance(connection.state, states.Deleted):
+        raise AgentError("The contact was deleted. To write to them again, connect with a new link.")
+    outgoing.wait(tx, connection_id, a_message.encode(message), notify=notify, reference=reference)
+    release(tx, context, connection_id)
+
+
+def release(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """Seal everything that waits, in order, if it may go."""
+    if not may_send(tx, connections.load(tx, connection_id)):
+        return
+    for waiting in outgoing.take_waiting(tx, connection_id):
+        message = a_message.decode(waiting.message)
+        send(tx, context, connection_id, message, notify=waiting.notify, reference=waiting.reference)
+
+
+def send(
+    tx: sqlite3.Connection,
+    context: Context,
+    connection_id: int,
+    message: AMessage,
+    *,
+    kind: Kind = Kind.MESSAGE,
+    notify: bool = False,
+    reference: int | None = None,
+) -> None:
+    """Seal a message now, before what waits, and put it into the outbox."""
+    connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
+    body, chain = sealing.seal_message(tx, context.entropy, connection, queue, message)
+    if reference is not None:
+        outgoing.record_sent(tx, connection_id, chain.last_id, chain.last_hash, reference)
+    outgoing.enqueue(
+        tx, connection_id, Lane.SEND, kind, Priority.MESSAGE, body=body, notify=notify, reference=reference
+    )
+
+
+def send_ratchet_keys(tx: sqlite3.Connection, context: Context, connection_id: int, params: E2EParams) -> None:
+    """Put an R envelope into the outbox, behind what is sealed already."""
+    connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
+    body = sealing.seal_ratchet_keys(tx, context.entropy, connection, queue, params)
+    outgoing.enqueue(tx, connection_id, Lane.SEND, Kind.MESSAGE, Priority.MESSAGE, body=body, notify=True)

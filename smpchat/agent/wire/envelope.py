@@ -1,0 +1,300 @@
+"""Agent envelopes (what a queue carries inside its box) and agent messages (what the ratchet protects).
+
+Source: agent-wire 3.3 and 3.4; the ``S`` message is handshake.md 3.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from smpchat.agent.wire.queue import (
+    QueueAddress,
+    QueueInfo,
+    QueueURI,
+    queue_address,
+    queue_info,
+    queue_infos,
+    queue_uri,
+)
+from smpchat.crypto.agreement import E2EParams, e2e_params
+from smpchat.crypto.keys import AuthPublicKey, Ed25519PublicKey, auth_key, ed25519_key
+from smpchat.encoding.codec import (
+    Codec,
+    boolean,
+    int64,
+    large_bytes,
+    maybe,
+    non_empty,
+    pair,
+    record,
+    short_bytes,
+    tagged,
+    tail,
+    word16,
+)
+from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.protocol.version import VersionRange
+
+AGENT_VERSIONS = VersionRange(2, 7)
+"""Agent protocol versions (agent-wire 1.1): 4 receipts, 6 sender-secured queues, 7 joiner may send after joining."""
+
+
+# -- agent messages ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ConnInfo:
+    """``I``: connection info (a profile) with nothing else; the initiator's hello."""
+
+    conn_info: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnInfoReply:
+    """``D``: connection info and the reply queue; the joiner's confirmation."""
+
+    queues: tuple[QueueInfo, ...]
+    conn_info: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnInfoSecured:
+    """``S``: like ``D``, and the reply queue is secured with ``reply_key``, which the link offered."""
+
+    reply_key: Ed25519PublicKey
+    queues: tuple[QueueInfo, ...]
+    conn_info: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RatchetInfo:
+    """``R``: inside an ``R`` envelope only."""
+
+    info: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """HELLO: the sender may send to this queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserMessage:
+    """A_MSG: a body of the chat layer."""
+
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One message that arrived: its id and hash at its sender."""
+
+    message_id: int
+    message_hash: bytes
+    info: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """A_RCVD."""
+
+    receipts: tuple[Receipt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueContinue:
+    """A_QCONT: the reader has room again in this queue."""
+
+    address: QueueAddress
+
+
+@dataclass(frozen=True, slots=True)
+class QueueAdd:
+    """QADD: new queues, each with the address it replaces."""
+
+    queues: tuple[tuple[QueueURI, QueueAddress | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueKey:
+    """QKEY: keys with which the new queues will be used."""
+
+    queues: tuple[tuple[QueueInfo, AuthPublicKey], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueUse:
+    """QUSE: use these queues from now on."""
+
+    queues: tuple[tuple[QueueAddress, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTest:
+    """QTEST: first message through the new queues."""
+
+    queues: tuple[QueueAddress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RatchetReady:
+    """EREADY: the re-negotiated ratchet is in use; the last message id received with the old one."""
+
+    last_received_id: int
+
+
+AMessage = Hello | UserMessage | Receipts | QueueContinue | QueueAdd | QueueKey | QueueUse | QueueTest | RatchetReady
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedMessage:
+    """``M``: everything after the handshake; numbered, and chained by the hash of the sender's previous message."""
+
+    message_id: int
+    previous_hash: bytes
+    message: AMessage
+
+
+AgentMessage = ConnInfo | ConnInfoReply | ConnInfoSecured | RatchetInfo | NumberedMessage
+
+_receipt = record(Receipt, message_id=int64, message_hash=short_bytes, info=large_bytes)
+a_message: Codec[AMessage] = tagged(
+    "agent message body",
+    [
+        (b"H", Hello, record(Hello)),
+        (b"M", UserMessage, record(UserMessage, body=tail)),
+        (b"V", Receipts, record(Receipts, receipts=non_empty(_receipt))),
+        (b"QC", QueueContinue, record(QueueContinue, address=queue_address)),
+        (b"QA", QueueAdd, record(QueueAdd, queues=non_empty(pair(queue_uri, maybe(queue_address))))),
+        (b"QK", QueueKey, record(QueueKey, queues=non_empty(pair(queue_info, auth_key)))),
+        (b"QU", QueueUse, record(QueueUse, queues=non_empty(pair(queue_address, boolean)))),
+        (b"QT", QueueTest, record(QueueTest, queues=non_empty(queue_address))),
+        (b"E", RatchetReady, record(RatchetReady, last_received_id=int64)),
+    ],
+)
+agent_message: Codec[AgentMessage] = tagged(
+    "agent message",
+    [
+        (b"I", ConnInfo, record(ConnInfo, conn_info=tail)),
+        (b"D", ConnInfoReply, record(ConnInfoReply, queues=queue_infos, conn_info=tail)),
+        (b"S", ConnInfoSecured, record(ConnInfoSecured, reply_key=ed25519_key, queues=queue_infos, conn_info=tail)),
+        (b"R", RatchetInfo, record(RatchetInfo, info=tail)),
+        (
+            b"M",
+            NumberedMessage,
+            record(NumberedMessage, message_id=int64, previous_hash=short_bytes, message=a_message),
+        ),
+    ],
+)
+
+
+# -- agent envelopes --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """``C``: the joiner's confirmation (with its X3DH keys) or the initiator's hello (without)."""
+
+    agent_version: int
+    e2e_params: E2EParams | None
+    ratchet_message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEnvelope:
+    """``M``: any message after the handshake; carries the sender's highest agent version."""
+
+    agent_version: int
+    ratchet_message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationEnvelope:
+    """``I``: a contact request: the requester's own invitation link and profile."""
+
+    agent_version: int
+    link: bytes
+    conn_info: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RatchetKeyEnvelope:
+    """``R``: ratchet re-synchronisation; not encrypted by the ratchet.
+
+    Attributes:
+        info: Opaque here; apps send the agent message `RatchetInfo`.
+    """
+
+    agent_version: int
+    e2e_params: E2EParams
+    info: bytes
+
+
+AgentEnvelope = Confirmation | MessageEnvelope | InvitationEnvelope | RatchetKeyEnvelope
+
+
+def _read_envelope(reader: Reader) -> AgentEnvelope:
+    version, offset = word16.read(reader), reader.offset
+    match reader.take(1, "envelope tag"):
+        case b"C":
+            return Confirmation(version, maybe(e2e_params).read(reader), reader.rest())
+        case b"M":
+            return MessageEnvelope(version, reader.rest())
+        case b"I":
+            return InvitationEnvelope(version, large_bytes.read(reader), reader.rest())
+        case b"R":
+            return RatchetKeyEnvelope(version, e2e_params.read(reader), reader.rest())
+    raise DecodeError("agent envelope: unknown tag", offset)
+
+
+def _write_envelope(envelope: AgentEnvelope) -> bytes:
+    version = word16.write(envelope.agent_version)
+    match envelope:
+        case Confirmation(_, params, message):
+            return version + b"C" + maybe(e2e_params).write(params) + message
+        case MessageEnvelope(_, message):
+            return version + b"M" + message
+        case InvitationEnvelope(_, link, conn_info):
+            return version + b"I" + large_bytes.write(link) + conn_info
+        case RatchetKeyEnvelope(_, params, info):
+            return version + b"R" + e2e_params.write(params) + info
+
+
+agent_envelope: Codec[AgentEnvelope] = Codec(_write_envelope, _read_envelope)
+
+
+# -- sizes ------------------------------------------------------------------------------------------------------------
+
+MESSAGE_OVERHEAD = 43
+"""Bytes of `NumberedMessage` around a user message: two tags, id, and a 32-byte hash behind its length."""
+_LENGTH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Padded lengths of the ratchet plaintext in bytes: with its header, each fills the same SEND (agent-wire 3.5).
+
+    Attributes:
+        confirmation: Of confirmation and hello.
+        message: Of numbered messages.
+        chat_body: Longest body that apps put into a user message (agent-wire 6.5); their own room is a little larger.
+    """
+
+    confirmation: int
+    message: int
+    chat_body: int
+
+    @property
+    def user_message(self) -> int:
+        """Longest body of a user message, in bytes."""
+        return self.message - _LENGTH - MESSAGE_OVERHEAD
+
+
+PLAIN_SIZES = Sizes(confirmation=14832, message=15840, chat_body=15602)
+PQ_SIZES = Sizes(confirmation=11106, message=13618, chat_body=13380)
+"""Headers are 2,222 bytes longer, with room for a KEM's keys."""
+
+
+def sizes(pq_support: bool) -> Sizes:
+    """The sizes of a connection with or without support for post-quantum ratchets."""
+    return PQ_SIZES if pq_support else PLAIN_SIZES

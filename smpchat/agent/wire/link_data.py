@@ -1,0 +1,464 @@
+"""What a relay keeps behind a short link: two signed and sealed blobs (agent-wire 2.6 to 2.9).
+
+The fixed blob holds the connection request; its hash is the link's key, so nobody can change it. The user blob holds
+what people see before they connect, and can be replaced by whoever has the root key. Our reply key travels behind
+everything else in the user blob (handshake.md 3.1); software that does not know it ignores it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from smpchat.agent.errors import LinkDataError
+from smpchat.agent.wire.links import ConnectionLink, ContactLink, InvitationLink
+from smpchat.agent.wire.queue import QueueURI, queue_uri
+from smpchat.agent.wire.short_links import (
+    LINK_ID_SIZE,
+    ShortInvitation,
+    ShortLink,
+    resolve,
+    short_link,
+)
+from smpchat.crypto.agreement import e2e_params_range
+from smpchat.crypto.box import KEY_SIZE, NONCE_SIZE, cb_decrypt, cb_encrypt
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import CryptoError, PaddingError, VerificationError
+from smpchat.crypto.kdf import hkdf_sha512
+from smpchat.crypto.kem import KEMAccepted
+from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey, ed25519_key
+from smpchat.encoding.codec import (
+    Codec,
+    boolean,
+    fixed,
+    large_bytes,
+    many,
+    mapped,
+    maybe,
+    non_empty,
+    record,
+    short_bytes,
+    tagged,
+    within,
+)
+from smpchat.encoding.reader import DecodeError, EncodeError, Reader
+from smpchat.protocol.commands import Lnk
+from smpchat.protocol.queue_mode import QueueMode
+from smpchat.protocol.version import VersionRange, version_range
+
+FIXED_PADDING, USER_PADDING = 2008, 13784
+"""Padded lengths in bytes; nonce and tag add 40."""
+
+_REPLY_KEY_NAME = short_bytes.write(b"rk")
+_LONG = 0xFF
+"""First byte of user data with a two-byte length; lengths up to 254 are that byte itself."""
+
+
+# -- connection request -----------------------------------------------------------------------------------------------
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise DecodeError("client data is not UTF-8") from None
+
+
+def _with_mode(queues: tuple[QueueURI, ...]) -> tuple[QueueURI, ...]:
+    """The binary form of older ranges has no letter for contact queues."""
+    return tuple(replace(queue, mode=queue.mode or QueueMode.CONTACT) for queue in queues)
+
+
+_request_fields: dict[str, Codec[Any]] = {
+    "agent_versions": version_range,
+    "queues": mapped(non_empty(queue_uri), _with_mode, lambda queues: queues),
+    "client_data": maybe(mapped(large_bytes, _text, lambda text: text.encode())),
+}
+_invitation_request = record(InvitationLink, **_request_fields, e2e=e2e_params_range)
+
+
+def _read_invitation_request(reader: Reader) -> InvitationLink:
+    link = _invitation_request.read(reader)
+    if isinstance(link.e2e.kem, KEMAccepted):
+        raise DecodeError("a connection request proposes a KEM key; it cannot accept one")
+    return link
+
+
+def _write_invitation_request(link: InvitationLink) -> bytes:
+    if link.reply_key is not None:
+        raise EncodeError("a connection request has no room for a reply key")
+    return _invitation_request.write(link)
+
+
+connection_request: Codec[ConnectionLink] = tagged(
+    "connection request",
+    [
+        (b"I", InvitationLink, Codec(_write_invitation_request, _read_invitation_request)),
+        (b"C", ContactLink, record(ContactLink, **_request_fields)),
+    ],
+)
+"""Binary form of a full link (``ConnectionRequestUri``); the reply key is no part of it."""
+
+
+# -- the two parts ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FixedLinkData:
+    """What never changes behind a link.
+
+    Attributes:
+        root_key: Signs both parts; it authenticates whoever made the link.
+        entity_id: Given by apps for some kinds of contact links.
+    """
+
+    agent_versions: VersionRange
+    root_key: Ed25519PublicKey
+    request: ConnectionLink
+    entity_id: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerAuth:
+    """Somebody else who may sign a contact link's user data.
+
+    Attributes:
+        signature: Of owner id and key (DER), by the root key or by an owner listed before.
+    """
+
+    owner_id: bytes
+    key: Ed25519PublicKey
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationLinkData:
+    """User data of an invitation, and our reply key."""
+
+    agent_versions: VersionRange
+    user_data: bytes = field(repr=False)
+    reply_key: Ed25519PublicKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactLinkData:
+    """User data of a contact link.
+
+    Attributes:
+        direct: Whether one connects to the link's queue itself, not through ``relays``.
+    """
+
+    agent_versions: VersionRange
+    user_data: bytes = field(repr=False)
+    direct: bool = True
+    owners: tuple[OwnerAuth, ...] = ()
+    relays: tuple[ShortLink, ...] = ()
+
+
+ConnLinkData = InvitationLinkData | ContactLinkData
+
+
+def _read_entity_id(reader: Reader) -> bytes | None:
+    """The optional id; any other tail is of a version to come, and ignored."""
+    tail = Reader(reader.rest())
+    try:
+        return short_bytes.read(tail)
+    except DecodeError:
+        return None
+
+
+_entity_id: Codec[bytes | None] = Codec(
+    lambda value: b"" if value is None else short_bytes.write(value), _read_entity_id
+)
+fixed_link_data: Codec[FixedLinkData] = record(
+    FixedLinkData,
+    agent_versions=version_range,
+    root_key=ed25519_key,
+    request=connection_request,
+    entity_id=_entity_id,
+)
+
+
+def _write_user_data(data: bytes) -> bytes:
+    return short_bytes.write(data) if len(data) < _LONG else bytes([_LONG]) + large_bytes.write(data)
+
+
+def _read_user_data(reader: Reader) -> bytes:
+    if reader.peek() == _LONG:
+        reader.take(1)
+        return large_bytes.read(reader)
+    return short_bytes.read(reader)
+
+
+def _read_reply_key(reader: Reader) -> Ed25519PublicKey | None:
+    """Our tail. Another tail is somebody else's; another thing under our name is a malformed link."""
+    if not reader.starts_with(_REPLY_KEY_NAME):
+        reader.rest()
+        return None
+    reader.take(len(_REPLY_KEY_NAME))
+    key = ed25519_key.read(reader)
+    reader.rest()
+    return key
+
+
+def _read_owner(reader: Reader) -> OwnerAuth:
+    inner = Reader(short_bytes.read(reader))  # its trailing bytes are ignored, as by the reference
+    return _owner_fields.read(inner)
+
+
+_user_data: Codec[bytes] = Codec(_write_user_data, _read_user_data)
+_reply_key: Codec[Ed25519PublicKey | None] = Codec(
+    lambda key: b"" if key is None else _REPLY_KEY_NAME + ed25519_key.write(key), _read_reply_key
+)
+_owner_fields = record(
+    OwnerAuth, owner_id=short_bytes, key=ed25519_key, signature=within(short_bytes, fixed(64, "signature"))
+)
+_owner: Codec[OwnerAuth] = Codec(lambda owner: short_bytes.write(_owner_fields.write(owner)), _read_owner)
+_contact_data = record(
+    ContactLinkData,
+    agent_versions=version_range,
+    direct=boolean,
+    owners=many(_owner),
+    relays=many(short_link),
+    user_data=_user_data,
+)
+
+
+def _read_contact_data(reader: Reader) -> ContactLinkData:
+    data = _contact_data.read(reader)
+    reader.rest()
+    return data
+
+
+conn_link_data: Codec[ConnLinkData] = tagged(
+    "link data",
+    [
+        (
+            b"I",
+            InvitationLinkData,
+            record(InvitationLinkData, agent_versions=version_range, user_data=_user_data, reply_key=_reply_key),
+        ),
+        (b"C", ContactLinkData, Codec(_contact_data.write, _read_contact_data)),
+    ],
+)
+
+
+# -- keys, signatures, boxes ------------------------------------------------------------------------------------------
+
+
+def sender_id_for(corr_id: bytes) -> bytes:
+    """The sender id that NEW with link data must ask for: it follows from the command's correlation id.
+
+    It is SHA3-384, whatever the reference's comment says (trap 10).
+    """
+    return hashlib.sha3_384(corr_id).digest()[:24]
+
+
+def link_key_of(fixed_data: bytes) -> bytes:
+    """The link's key: SHA3-256 of the unsigned fixed data."""
+    return hashlib.sha3_256(fixed_data).digest()
+
+
+def invitation_box_key(link_key: bytes) -> bytes:
+    """Key of both boxes behind an invitation."""
+    return hkdf_sha512(b"", link_key, b"SimpleXInvLink", KEY_SIZE)
+
+
+def contact_keys(link_key: bytes) -> tuple[bytes, bytes]:
+    """Link id, and key of both boxes, of a contact link."""
+    output = hkdf_sha512(b"", link_key, b"SimpleXContactLink", LINK_ID_SIZE + KEY_SIZE)
+    return output[:LINK_ID_SIZE], output[LINK_ID_SIZE:]
+
+
+def signed(root_key: Ed25519PrivateKey, data: bytes) -> bytes:
+    """``data`` behind its signature."""
+    return short_bytes.write(root_key.sign(data)) + data
+
+
+def _unsigned(blob: bytes, what: str) -> tuple[bytes, bytes]:
+    reader = Reader(blob)
+    try:
+        return short_bytes.read(reader), reader.rest()
+    except DecodeError:
+        raise LinkDataError(f"The link's {what} is malformed.") from None
+
+
+def seal_blob(box_key: bytes, nonce: bytes, content: bytes, padded_length: int) -> bytes:
+    """Nonce and box. Raises `LinkDataError` for content that does not fit."""
+    try:
+        return nonce + cb_encrypt(box_key, nonce, content, padded_length)
+    except PaddingError:
+        raise LinkDataError(
+            f"The link's data takes {len(content):,} bytes; at most {padded_length - 2:,} fit."
+        ) from None
+
+
+def open_blob(box_key: bytes, blob: bytes) -> bytes:
+    """Content of a blob. Raises `LinkDataError`."""
+    try:
+        return cb_decrypt(box_key, blob[:NONCE_SIZE], blob[NONCE_SIZE:])
+    except CryptoError:
+        raise LinkDataError("What the relay keeps for this link does not open with the link's key.") from None
+
+
+# -- making -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SealedLink:
+    """A link's key and the blobs for NEW or LSET.
+
+    Attributes:
+        link_id: Of a contact link; an invitation's comes from the relay, in IDS.
+        fixed: 2,048 bytes.
+        user: 13,824 bytes.
+    """
+
+    link_key: bytes = field(repr=False)
+    link_id: bytes | None
+    fixed: bytes
+    user: bytes
+
+
+def seal_link(
+    root_key: Ed25519PrivateKey,
+    request: ConnectionLink,
+    user_data: bytes,
+    entropy: Entropy,
+) -> SealedLink:
+    """Everything for a new short link to ``request``, whose reply key, if any, goes with the user data.
+
+    For NEW the sender id in the request's first queue must be `sender_id_for` its correlation id.
+
+    Raises:
+        LinkDataError: Request or user data are too long.
+    """
+    data: ConnLinkData
+    if isinstance(request, InvitationLink):
+        data = InvitationLinkData(request.agent_versions, user_data, request.reply_key)
+        request = replace(request, reply_key=None)
+    else:
+        data = ContactLinkData(request.agent_versions, user_data)
+    fixed_bytes = fixed_link_data.encode(FixedLinkData(request.agent_versions, root_key.public(), request))
+    link_key = link_key_of(fixed_bytes)
+    link_id, box_key = _keys(isinstance(request, InvitationLink), link_key)
+    return SealedLink(
+        link_key,
+        link_id,
+        seal_blob(box_key, entropy.random(NONCE_SIZE), signed(root_key, fixed_bytes), FIXED_PADDING),
+        seal_user_data(root_key, box_key, data, entropy),
+    )
+
+
+def seal_user_data(root_key: Ed25519PrivateKey, box_key: bytes, data: ConnLinkData, entropy: Entropy) -> bytes:
+    """The user blob, for LSET behind an existing link. Raises `LinkDataError` for data that is too long."""
+    content = signed(root_key, conn_link_data.encode(data))
+    return seal_blob(box_key, entropy.random(NONCE_SIZE), content, USER_PADDING)
+
+
+def _keys(is_invitation: bool, link_key: bytes) -> tuple[bytes | None, bytes]:
+    return (None, invitation_box_key(link_key)) if is_invitation else contact_keys(link_key)
+
+
+# -- opening ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedLink:
+    """What a short link leads to, all checks passed.
+
+    Attributes:
+        request: The full link, with the short link's relay, and with the reply key if there is one.
+        user_data: As the link's maker wrote it; see `smpchat.agent.wire.user_data.read_user_json`.
+    """
+
+    request: ConnectionLink
+    fixed: FixedLinkData
+    data: ConnLinkData
+
+    @property
+    def user_data(self) -> bytes:
+        """What people see before they connect."""
+        return self.data.user_data
+
+
+def open_link(link: ShortLink, answer: Lnk) -> OpenedLink:
+    """Open and check what a relay answered to LKEY or LGET (agent-wire 2.7, checks in that order).
+
+    Raises:
+        LinkError: A shortened link to a relay that this program does not know.
+        LinkDataError: The data does not belong to this link; says which check failed.
+    """
+    link = resolve(link)
+    _, box_key = _keys(isinstance(link, ShortInvitation), link.link_key)
+    fixed_blob, user_blob = open_blob(box_key, answer.fixed), open_blob(box_key, answer.user)
+    fixed_signature, fixed_bytes = _unsigned(fixed_blob, "request")
+    if not hmac.compare_digest(link_key_of(fixed_bytes), link.link_key):
+        raise LinkDataError("The relay gives another connection request than the one the link was made for.")
+    fixed_part = _decode(fixed_link_data, fixed_bytes, "request")
+    _verify(fixed_part.root_key, fixed_signature, fixed_bytes, "request")
+    user_signature, user_bytes = _unsigned(user_blob, "user data")
+    data = _decode(conn_link_data, user_bytes, "user data")
+    if not isinstance(data, InvitationLinkData if isinstance(link, ShortInvitation) else ContactLinkData):
+        raise LinkDataError("The link's user data is of another kind than the link.")
+    _verify_user_data(fixed_part.root_key, data, user_signature, user_bytes)
+    request = fixed_part.request
+    if not isinstance(request, InvitationLink if isinstance(link, ShortInvitation) else ContactLink):
+        raise LinkDataError("The link's request is of another kind than the link.")
+    return OpenedLink(_checked_request(link, answer, request, data), fixed_part, data)
+
+
+def _decode(codec: Codec[Any], data: bytes, what: str) -> Any:
+    try:
+        return codec.decode(data, what)
+    except DecodeError:
+        raise LinkDataError(f"The link's {what} is malformed.") from None
+
+
+def _verify(key: Ed25519PublicKey, signature: bytes, data: bytes, what: str) -> None:
+    try:
+        key.verify(signature, data)
+    except VerificationError:
+        raise LinkDataError(f"The link's {what} is not signed by whoever made the link.") from None
+
+
+def _verify_user_data(root_key: Ed25519PublicKey, data: ConnLinkData, signature: bytes, signed_bytes: bytes) -> None:
+    keys = [root_key]
+    if isinstance(data, ContactLinkData):
+        keys += _owner_keys(root_key, data.owners)
+    if not any(_verifies(key, signature, signed_bytes) for key in keys):
+        raise LinkDataError("The link's user data is not signed by whoever made the link.")
+
+
+def _owner_keys(root_key: Ed25519PublicKey, owners: Iterable[OwnerAuth]) -> list[Ed25519PublicKey]:
+    """Keys of the owners, each authorised by the root key or by one before. Raises `LinkDataError`."""
+    keys = [root_key]
+    for owner in owners:
+        if not any(_verifies(key, owner.signature, owner.owner_id + owner.key.der) for key in keys):
+            raise LinkDataError("The link names an owner whom nobody authorised.")
+        keys.append(owner.key)
+    return keys[1:]
+
+
+def _verifies(key: Ed25519PublicKey, signature: bytes, data: bytes) -> bool:
+    try:
+        key.verify(signature, data)
+    except VerificationError:
+        return False
+    return True
+
+
+def _checked_request(link: ShortLink, answer: Lnk, request: ConnectionLink, data: ConnLinkData) -> ConnectionLink:
+    first = request.queues[0]
+    if link.server.hosts[0] not in first.server.hosts:
+        raise LinkDataError("The link's request names another relay than the link.")
+    if answer.sender_id != first.sender_id:
+        raise LinkDataError("The link's request names another queue than the one the relay keeps it with.")
+    queues = (replace(first, server=link.server), *request.queues[1:])
+    if isinstance(request, InvitationLink):
+        reply_key = data.reply_key if isinstance(data, InvitationLinkData) else None
+        return replace(request, queues=queues, reply_key=reply_key)
+    return replace(request, queues=queues)

@@ -1,0 +1,200 @@
+"""Connection links: the invitation and contact-address texts that people pass on (agent-wire 2.1 to 2.5).
+
+An invitation may carry our reply key ``rk`` after all standard parameters (handshake.md 3.1); software that does not
+know it ignores it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from smpchat.agent.errors import IncompatibleVersion, LinkError
+from smpchat.agent.wire.envelope import AGENT_VERSIONS
+from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueURI, queue_uri_from_text, queue_uri_to_text
+from smpchat.agent.wire.short_links import ShortLink, is_short_link, parse_short_link
+from smpchat.crypto.agreement import E2EParamsRange, e2e_params_from_text, e2e_params_to_text
+from smpchat.crypto.errors import KeyFormatError
+from smpchat.crypto.keys import Ed25519PublicKey
+from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.text import from_base64url, read_query, to_base64url, write_query
+from smpchat.protocol.queue_mode import QueueMode
+from smpchat.protocol.version import VersionRange
+
+E2E_VERSIONS = VersionRange(2, 3)
+"""End-to-end encryption versions (agent-wire 1.3): 3 brings the optional KEM and two-byte lengths."""
+MAX_LINK_LENGTH = 16_384
+"""Longest text looked at; the longest real link, two queues and a KEM key, is under 5,000 characters."""
+
+_LINK = re.compile(r"(simplex:|https://[^/#?\s]+)/(invitation|contact)/?#/?\??(.*)", re.DOTALL)
+_REPLY_KEY_LENGTH = 59
+"""Characters of base64url, without padding, of the 44-byte DER of an Ed25519 key."""
+
+
+class LinkScheme(StrEnum):
+    """What a link starts with; apps show the web form."""
+
+    SIMPLEX = "simplex:"
+    WEB = "https://simplex.chat"
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationLink:
+    """A one-time invitation.
+
+    Attributes:
+        queues: Queues to reach the initiator; the first is used.
+        e2e: The initiator's X3DH keys.
+        reply_key: Key that the joiner gives its reply queue, when the initiator offers one.
+    """
+
+    agent_versions: VersionRange
+    queues: tuple[QueueURI, ...]
+    e2e: E2EParamsRange
+    reply_key: Ed25519PublicKey | None = None
+    client_data: str | None = None
+
+    @property
+    def sender_securable(self) -> bool:
+        """Whether the joiner may secure the queue itself (SKEY)."""
+        return self.queues[0].mode is QueueMode.MESSAGING
+
+
+@dataclass(frozen=True, slots=True)
+class ContactLink:
+    """A contact address: many people may use it, each with a request."""
+
+    agent_versions: VersionRange
+    queues: tuple[QueueURI, ...]
+    client_data: str | None = None
+
+
+ConnectionLink = InvitationLink | ContactLink
+"""A full link: everything needed to connect."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgreedVersions:
+    """What both ends can do: the highest common version of each layer."""
+
+    agent: int
+    client: int
+    e2e: int
+
+
+def agree_versions(link: InvitationLink) -> AgreedVersions:
+    """Versions for joining ``link`` (agent-wire 1.5). Raises `IncompatibleVersion` naming the layer."""
+    agent, client = agree_address_versions(link)
+    return AgreedVersions(
+        agent, client, _agree("end-to-end encryption", VersionRange(*link.e2e.versions), E2E_VERSIONS)
+    )
+
+
+def agree_address_versions(link: ConnectionLink) -> tuple[int, int]:
+    """Agent and SMP client version for a request to an address. Raises `IncompatibleVersion` naming the layer."""
+    return (
+        _agree("agent protocol", link.agent_versions, AGENT_VERSIONS),
+        _agree("SMP client", link.queues[0].versions, CLIENT_VERSIONS),
+    )
+
+
+def _agree(layer: str, theirs: VersionRange, ours: VersionRange) -> int:
+    version = theirs.agree(ours)
+    if version is None:
+        raise IncompatibleVersion(layer, theirs, ours)
+    return version
+
+
+def format_link(link: ConnectionLink, scheme: LinkScheme = LinkScheme.SIMPLEX) -> str:
+    """The text of a link, parameters in the reference's order, ``rk`` last."""
+    mode = "invitation" if isinstance(link, InvitationLink) else "contact"
+    parameters = [
+        ("v", str(link.agent_versions)),
+        ("smp", ";".join(map(queue_uri_to_text, link.queues))),
+    ]
+    if isinstance(link, InvitationLink):
+        parameters.append(("e2e", e2e_params_to_text(link.e2e)))
+    if link.client_data is not None:
+        parameters.append(("data", link.client_data))
+    if isinstance(link, InvitationLink) and link.reply_key:
+        parameters.append(("rk", _reply_key_text(link.reply_key)))
+    return f"{scheme}/{mode}#/?{write_query(parameters)}"
+
+
+def parse_link(text: str) -> ConnectionLink | ShortLink:
+    """Reads a link, full or short, as people paste it: blanks around it are dropped, unknown parameters ignored.
+
+    Raises:
+        LinkError: One sentence naming the part that is wrong.
+    """
+    text = text.strip()
+    if not text:
+        raise LinkError("The link is empty.")
+    if len(text) > MAX_LINK_LENGTH:
+        raise LinkError(f"This is {len(text):,} characters long; no connection link is that long.")
+    if is_short_link(text):
+        return parse_short_link(text)
+    match = _LINK.match(text)
+    if not match:
+        raise LinkError("This is not a SimpleX connection link.")
+    _, mode, query = match.groups()
+    if re.search(r"\s", query):
+        raise LinkError("The link is broken by a blank or a line end: copy it in one piece.")
+    try:
+        parameters = read_query(query)
+    except DecodeError as error:
+        raise LinkError(f"The link is damaged: {error.what}.") from None
+    versions = _part("v", parameters, _lenient_agent_versions)
+    queues = _part("smp", parameters, lambda value: tuple(map(queue_uri_from_text, value.split(";"))))
+    data = parameters.get("data")
+    if mode == "contact":
+        return ContactLink(versions, queues, data)
+    e2e = _part("e2e", parameters, e2e_params_from_text)
+    reply_key = _part("rk", parameters, _reply_key) if "rk" in parameters else None
+    return InvitationLink(versions, queues, e2e, reply_key, data)
+
+
+_T = TypeVar("_T")
+_PARTS = {
+    "v": "version range",
+    "smp": "queue address",
+    "e2e": "encryption keys",
+    "rk": "reply key",
+}
+
+
+def _part(name: str, parameters: dict[str, str], read: Callable[[str], _T]) -> _T:
+    value = parameters.get(name)
+    if value is None:
+        raise LinkError(f"The link is cut off or damaged: its {_PARTS[name]} ({name}) is missing.")
+    try:
+        return read(value)
+    except ValueError:
+        raise LinkError(f"The link is cut off or damaged: its {_PARTS[name]} ({name}) is malformed.") from None
+
+
+def _lenient_agent_versions(text: str) -> VersionRange:
+    """The reference lifts ranges from before version 2 (agent-wire 1.5)."""
+    versions = VersionRange.parse(text)
+    minimum = max(versions.minimum, AGENT_VERSIONS.minimum)
+    return VersionRange(minimum, max(versions.maximum, minimum))
+
+
+def _reply_key(text: str) -> Ed25519PublicKey:
+    """Only the exact form we write: anything else under this name is a malformed link (handshake.md 3.1)."""
+    if len(text) != _REPLY_KEY_LENGTH:
+        raise DecodeError("reply key of a wrong length")
+    try:
+        key = Ed25519PublicKey.from_der(from_base64url(text, "reply key"))
+    except KeyFormatError:
+        raise DecodeError("reply key of another kind") from None
+    if _reply_key_text(key) != text:  # the last character has two bits to spare
+        raise DecodeError("reply key in another form")
+    return key
+
+
+def _reply_key_text(key: Ed25519PublicKey) -> str:
+    return to_base64url(key.der, padding=False)

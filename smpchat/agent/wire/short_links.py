@@ -1,0 +1,235 @@
+"""Short links: a few dozen characters that lead to the full connection request, stored sealed at a relay.
+
+An invitation names the data's id and key; a contact link's id is derived from its key (`smpchat.agent.wire.link_data`).
+Source: agent-wire 2.7 for the text; 2.10 for links to preset relays, which leave out all but the host.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import TypeVar
+
+from smpchat.agent.errors import LinkError
+from smpchat.agent.wire.presets import PRESET_SERVERS
+from smpchat.encoding.codec import Codec, fixed, record, short_bytes, tagged, within
+from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.encoding.text import from_base64url, read_query, to_base64url, write_query
+from smpchat.protocol.address import SMPServer, checked_server, smp_server
+
+LINK_ID_SIZE, LINK_KEY_SIZE = 24, 32
+"""Bytes."""
+
+_SHORT_LINK = re.compile(
+    r"(?:simplex:|https://(?P<host>[^/#?\s]+))/(?P<letter>[A-Za-z])/?#(?P<ids>[^?\s]*)(?:\?(?P<query>\S*))?"
+)
+_START = re.compile(r"(?:simplex:|https://[^/#?\s]+)/[A-Za-z]/?#")
+_WEB_PORTS = frozenset({"", "443", "5223"})
+"""Ports at which a preset relay is the same relay."""
+
+
+class ContactType(Enum):
+    """What a contact link leads to; the letter is part of the text."""
+
+    CONTACT = "a"
+    GROUP = "g"
+    CHANNEL = "c"
+    RELAY = "r"
+
+
+@dataclass(frozen=True, slots=True)
+class ShortInvitation:
+    """A one-time invitation. Reading its data (LKEY) secures the queue.
+
+    Attributes:
+        server: Where the data is; without a fingerprint if the link was shortened, see `resolve`.
+        link_id: 24 bytes, chosen by the relay.
+        link_key: 32 bytes; whoever has it can open the data.
+        web: Whether it is written ``https://HOST/…`` or ``simplex:/…``.
+    """
+
+    server: SMPServer
+    link_id: bytes
+    link_key: bytes = field(repr=False)
+    web: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ShortContact:
+    """A contact address, group, channel or relay. Its data may be read by anybody who has the link (LGET)."""
+
+    server: SMPServer
+    link_key: bytes = field(repr=False)
+    kind: ContactType = ContactType.CONTACT
+    web: bool = True
+
+
+ShortLink = ShortInvitation | ShortContact
+_L = TypeVar("_L", bound=ShortLink)
+
+
+# -- text -------------------------------------------------------------------------------------------------------------
+
+
+def format_short_link(link: ShortLink) -> str:
+    """The text of a link, parameters in the reference's order."""
+    server = link.server
+    hosts = server.hosts[1:] if link.web else server.hosts
+    parameters = [
+        ("h", ",".join(hosts)),
+        ("p", server.port),
+        ("c", to_base64url(server.key_hash, padding=False)),
+    ]
+    query = write_query((name, value) for name, value in parameters if value)
+    start = f"https://{_bracketed(server.hosts[0])}" if link.web else "simplex:"
+    key = to_base64url(link.link_key, padding=False)
+    if isinstance(link, ShortInvitation):
+        letter, ids = "i", f"{to_base64url(link.link_id, padding=False)}/{key}"
+    else:
+        letter, ids = link.kind.value, key
+    return f"{start}/{letter}#{ids}" + (f"?{query}" if query else "")
+
+
+def is_short_link(text: str) -> bool:
+    """Whether the text begins like a short link; it may still be damaged."""
+    return _START.match(text) is not None
+
+
+def parse_short_link(text: str) -> ShortLink:
+    """Reads the text of a short link; unknown parameters are ignored.
+
+    Raises:
+        LinkError: One sentence naming the part that is wrong.
+    """
+    match = _SHORT_LINK.fullmatch(text)
+    if not match:
+        raise LinkError("The link is broken by a blank or a line end: copy it in one piece.")
+    letter = match["letter"]
+    kind = None if letter == "i" else _contact_type(letter)
+    try:
+        parameters = read_query(match["query"] or "")
+    except DecodeError as error:
+        raise LinkError(f"The link is damaged: {error.what}.") from None
+    server = _server(match["host"], parameters)
+    web = match["host"] is not None
+    link_id, slash, link_key = match["ids"].rpartition("/")
+    if kind is None:
+        if not slash:
+            raise LinkError("The link is cut off or damaged: one of its two keys is missing.")
+        return ShortInvitation(server, _sized(link_id, LINK_ID_SIZE), _sized(link_key, LINK_KEY_SIZE), web)
+    if slash:
+        raise LinkError("The link is damaged: it has one key too many.")
+    return ShortContact(server, _sized(link_key, LINK_KEY_SIZE), kind, web)
+
+
+def _contact_type(letter: str) -> ContactType:
+    try:
+        return ContactType(letter.lower())
+    except ValueError:
+        raise LinkError("This is a short link of an unknown kind.") from None
+
+
+def _sized(text: str, size: int) -> bytes:
+    try:
+        data = from_base64url(text, "key")
+    except DecodeError:
+        data = b""
+    if len(data) != size:
+        raise LinkError("The link is cut off or damaged: its key is malformed.")
+    return data
+
+
+def _server(host: str | None, parameters: dict[str, str]) -> SMPServer:
+    listed = parameters.get("h", "")
+    hosts = [*([] if host is None else [host]), *(listed.split(",") if listed else [])]
+    if not hosts:
+        raise LinkError("The link is cut off or damaged: it does not name its relay (h).")
+    if host is not None and ":" in host and not host.startswith("["):
+        raise LinkError("The link is damaged: a port stands where only a host can.")
+    try:
+        key_hash = from_base64url(parameters["c"], "fingerprint") if "c" in parameters else b""
+        return checked_server(hosts, parameters.get("p", ""), key_hash)
+    except DecodeError:
+        raise LinkError("The link is cut off or damaged: the address of its relay is malformed.") from None
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+# -- preset relays ----------------------------------------------------------------------------------------------------
+
+
+def is_shortened(link: ShortLink) -> bool:
+    """Whether the link leaves out its relay's fingerprint."""
+    return not link.server.key_hash
+
+
+def shorten(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
+    """The link with its host alone, if its relay is one of ``presets``; else as it is."""
+    server = link.server
+    for preset in presets:
+        if (
+            server.key_hash == preset.key_hash
+            and set(server.hosts) <= set(preset.hosts)
+            and (server.port == preset.port or (not preset.port and server.port in _WEB_PORTS))
+        ):
+            return replace(link, server=SMPServer(server.hosts[:1], "", b""))
+    return link
+
+
+def published(link: ShortLink) -> str:
+    """A short link of our own as it is given away: shortened where apps know the relay.
+
+    ``https:`` only there, for only the hosts of such relays serve a page for it.
+    """
+    link = shorten(link)
+    return format_short_link(replace(link, web=is_shortened(link)))
+
+
+def resolve(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
+    """The link with its relay's whole address, found in ``presets`` if the link was shortened.
+
+    Raises:
+        LinkError: A shortened link to a relay that is not in the table.
+    """
+    if not is_shortened(link):
+        return link
+    host = link.server.hosts[0]
+    for preset in presets:
+        if host in preset.hosts:
+            return replace(link, server=preset)
+    raise LinkError(f"The link names the relay {host} without its fingerprint, and this program does not know it.")
+
+
+# -- bytes ------------------------------------------------------------------------------------------------------------
+
+_id: Codec[bytes] = within(short_bytes, fixed(LINK_ID_SIZE, "link id"))
+_key: Codec[bytes] = within(short_bytes, fixed(LINK_KEY_SIZE, "link key"))
+_contact = record(ShortContact, server=smp_server, link_key=_key)
+
+
+def _read_contact(reader: Reader) -> ShortContact:
+    offset = reader.offset
+    letter = reader.take(1, "contact type")
+    link = _contact.read(reader)
+    for kind in ContactType:
+        if letter == kind.value.upper().encode():
+            return replace(link, kind=kind)
+    raise DecodeError("unknown contact type", offset)
+
+
+def _write_contact(link: ShortContact) -> bytes:
+    return link.kind.value.upper().encode() + _contact.write(link)
+
+
+short_link: Codec[ShortLink] = tagged(
+    "short link",
+    [
+        (b"I", ShortInvitation, record(ShortInvitation, server=smp_server, link_id=_id, link_key=_key)),
+        (b"C", ShortContact, Codec(_write_contact, _read_contact)),
+    ],
+)
+"""The form inside link data; it does not tell the scheme."""

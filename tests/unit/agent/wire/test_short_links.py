@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from smpchat.agent.errors import LinkError
+from smpchat.agent.wire.links import parse_link
+from smpchat.agent.wire.presets import PRESET_SERVERS, SIMPLEX_SERVERS
+from smpchat.agent.wire.short_links import (
+    ContactType,
+    ShortContact,
+    ShortInvitation,
+    ShortLink,
+    format_short_link,
+    is_shortened,
+    parse_short_link,
+    resolve,
+    short_link,
+    shorten,
+)
+from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.protocol.address import SMPServer
+
+HASH = bytes(range(32))
+ID, KEY = bytes(24), bytes([0xFF] * 32)
+ID_TEXT, KEY_TEXT, HASH_TEXT = "A" * 32, "_" * 42 + "8", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+SERVER = SMPServer(("smp.example.org",), "", HASH)
+ONION = "abcdefghij234567abcdefghij234567abcdefghij234567abcdefgh.onion"
+
+LINKS: list[tuple[str, ShortLink]] = [
+    (f"https://smp.example.org/i#{ID_TEXT}/{KEY_TEXT}?c={HASH_TEXT}", ShortInvitation(SERVER, ID, KEY)),
+    (
+        f"simplex:/i#{ID_TEXT}/{KEY_TEXT}?h=smp.example.org&c={HASH_TEXT}",
+        ShortInvitation(SERVER, ID, KEY, web=False),
+    ),
+    (
+        f"https://smp.example.org/i#{ID_TEXT}/{KEY_TEXT}?h={ONION}&p=443&c={HASH_TEXT}",
+        ShortInvitation(SMPServer(("smp.example.org", ONION), "443", HASH), ID, KEY),
+    ),
+    (
+        f"simplex:/a#{KEY_TEXT}?h=smp.example.org%2C{ONION}&c={HASH_TEXT}",
+        ShortContact(SMPServer(("smp.example.org", ONION), "", HASH), KEY, web=False),
+    ),
+    (
+        f"https://[::1]/c#{KEY_TEXT}?p=5223&c={HASH_TEXT}",
+        ShortContact(SMPServer(("::1",), "5223", HASH), KEY, ContactType.CHANNEL),
+    ),
+    (
+        f"https://smp8.simplex.im/r#{KEY_TEXT}",
+        ShortContact(SMPServer(("smp8.simplex.im",), "", b""), KEY, ContactType.RELAY),
+    ),
+    (f"https://smp.example.org/g#{KEY_TEXT}?c={HASH_TEXT}", ShortContact(SERVER, KEY, ContactType.GROUP)),
+]
+
+
+@pytest.mark.parametrize(("text", "link"), LINKS)
+def test_text_form(text: str, link: ShortLink) -> None:
+    assert parse_short_link(text) == link
+    assert format_short_link(link) == text
+    assert parse_link(f"  {text}\n") == link
+
+
+@pytest.mark.parametrize(("text", "link"), LINKS)
+def test_binary_form_is_without_scheme(text: str, link: ShortLink) -> None:
+    assert short_link.decode(short_link.encode(link)) == replace(link, web=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://smp.example.org/A#{KEY_TEXT}?c={HASH_TEXT}",
+        f"https://smp.example.org/a/#{KEY_TEXT}?c={HASH_TEXT}",
+        f"https://smp.example.org/a#{KEY_TEXT}?c={HASH_TEXT}=",
+        f"https://smp.example.org/a#{KEY_TEXT}=?c={HASH_TEXT}",
+        f"https://smp.example.org/a#{KEY_TEXT}?x=1&c={HASH_TEXT}&y=%FF%20&c=again".replace("%FF", "%C3%BF"),
+    ],
+)
+def test_tolerated_forms(text: str) -> None:
+    assert parse_link(text) == ShortContact(SERVER, KEY)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (f"https://smp.example.org/I#{ID_TEXT}/{KEY_TEXT}", "unknown kind"),
+        (f"https://smp.example.org/x#{KEY_TEXT}", "unknown kind"),
+        (f"https://smp.example.org/i#{KEY_TEXT}", "two keys"),
+        (f"https://smp.example.org/i#{ID_TEXT}/{KEY_TEXT[:-1]}", "key is malformed"),
+        (f"https://smp.example.org/i#{ID_TEXT}A/{KEY_TEXT}", "key is malformed"),
+        (f"https://smp.example.org/i#/{KEY_TEXT}", "key is malformed"),
+        (f"https://smp.example.org/a#{ID_TEXT}/{KEY_TEXT}", "one key too many"),
+        (f"https://smp.example.org/a#{KEY_TEXT[:-1]}!", "key is malformed"),
+        ("https://smp.example.org/a#", "key is malformed"),
+        (f"simplex:/a#{KEY_TEXT}", "does not name its relay"),
+        (f"simplex:/a#{KEY_TEXT}?h=", "does not name its relay"),
+        (f"simplex:/a#{KEY_TEXT}?h=a,,b", "address of its relay"),
+        (f"simplex:/a#{KEY_TEXT}?h=a%20b", "address of its relay"),
+        (f"simplex:/a#{KEY_TEXT}?h=a&p=65536", "address of its relay"),
+        (f"simplex:/a#{KEY_TEXT}?h=a&p=x", "address of its relay"),
+        (f"simplex:/a#{KEY_TEXT}?h=a&c=!", "address of its relay"),
+        (f"simplex:/a#{KEY_TEXT}?h=%FF", "not UTF-8"),
+        (f"https://smp.example.org:443/a#{KEY_TEXT}", "a port stands"),
+        (f"https://smp.example.org/a#{KEY_TEXT}?c= {HASH_TEXT}", "blank"),
+        (f"https://smp.example.org/a#{KEY_TEXT[:20]}\n{KEY_TEXT[20:]}", "blank"),
+    ],
+)
+def test_malformed_part_is_named(text: str, part: str) -> None:
+    with pytest.raises(LinkError, match=part):
+        parse_link(text)
+
+
+@pytest.mark.parametrize("data", [b"", b"I", b"X", b"CX", b"CA", short_link.encode(LINKS[0][1]) + b"x"])
+def test_malformed_binary_form(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        short_link.decode(data)
+
+
+def test_unknown_contact_letter_in_binary_form() -> None:
+    data = short_link.encode(ShortContact(SERVER, KEY))
+    with pytest.raises(DecodeError, match="contact type"):
+        short_link.decode(b"CZ" + data[2:])
+
+
+def test_key_of_a_wrong_size_is_not_written() -> None:
+    with pytest.raises(EncodeError):
+        short_link.encode(ShortContact(SERVER, KEY[1:]))
+
+
+def test_key_stays_out_of_repr() -> None:
+    for _, link in LINKS:
+        assert re.search("link_key|ff", repr(link)) is None
+
+
+class TestPresets:
+    preset = PRESET_SERVERS[3]
+
+    @pytest.mark.parametrize("port", ["", "443", "5223"])
+    def test_link_to_a_preset_relay_is_shortened_and_resolved(self, port: str) -> None:
+        link = ShortInvitation(replace(self.preset, port=port), ID, KEY)
+        short = shorten(link)
+        assert format_short_link(short) == f"https://smp8.simplex.im/i#{ID_TEXT}/{KEY_TEXT}"
+        assert is_shortened(short)
+        assert resolve(parse_short_link(format_short_link(short))) == replace(link, server=self.preset)
+
+    @pytest.mark.parametrize(
+        "server",
+        [
+            SERVER,
+            SMPServer(("smp8.simplex.im",), "", HASH),
+            SMPServer(("smp8.simplex.im",), "5224", PRESET_SERVERS[3].key_hash),
+            SMPServer(("smp8.simplex.im", ONION), "", PRESET_SERVERS[3].key_hash),
+            SMPServer(("smp9.simplex.im",), "", PRESET_SERVERS[3].key_hash),
+        ],
+    )
+    def test_other_links_stay_whole(self, server: SMPServer) -> None:
+        link = ShortContact(server, KEY)
+        assert shorten(link) == link
+        assert resolve(link) == link
+
+    def test_scheme_with_hosts_keeps_the_first(self) -> None:
+        full = SMPServer(("smp8.simplex.im", ONION), "", self.preset.key_hash)
+        short = shorten(ShortContact(full, KEY, web=False), [full])
+        assert format_short_link(short) == f"simplex:/a#{KEY_TEXT}?h=smp8.simplex.im"
+        assert resolve(short, [full]).server == full
+
+    def test_unknown_relay_without_fingerprint(self) -> None:
+        with pytest.raises(LinkError, match=r"smp\.example\.org without its fingerprint"):
+            resolve(ShortContact(SMPServer(("smp.example.org",), "", b""), KEY))
+
+    def test_table(self) -> None:
+        assert len(PRESET_SERVERS) == len(set(PRESET_SERVERS)) == 21
+        assert len({server.hosts for server in PRESET_SERVERS}) == 21
+        assert all(len(server.key_hash) == 32 and server.port == "" for server in PRESET_SERVERS)
+        assert set(SIMPLEX_SERVERS) < set(PRESET_SERVERS)
