@@ -35,16 +35,16 @@ from typing import Literal, Self, TypeVar
 
 from smpchat.agent.errors import AgentError
 from smpchat.agent.machines.handshake_states import ConnectionState, Variant
-from smpchat.chat.address import AddressView, RequestView
-from smpchat.chat.changes import SentChange
-from smpchat.chat.embedded import EmbeddedRelay
 from smpchat.chat.errors import ChatError, ConnectionFailed, DeliveryFailed, RelayUnavailable
-from smpchat.chat.events import ContactChanged, Notice, StateChanged, StatusChanged
-from smpchat.chat.online import FOLLOW_INTERVAL, online
-from smpchat.chat.service import ChatService
-from smpchat.chat.store import Contact, Message, MessageStatus
-from smpchat.chat.stored import DEFAULT_PROFILE, ContactView, Invitation, no_passphrase
-from smpchat.chat.waiting import RELAY_TIMEOUT, RelayDown, Wait, settle, until, until_ready
+from smpchat.chat.online.embedded import EmbeddedRelay
+from smpchat.chat.online.presence import FOLLOW_INTERVAL, online
+from smpchat.chat.online.waiting import RELAY_TIMEOUT, RelayDown, Wait, settle, until, until_ready
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.service.reading import DEFAULT_PROFILE, ContactView, Invitation, no_passphrase
+from smpchat.chat.store.address import AddressView, RequestView
+from smpchat.chat.store.events import ContactChanged, Notice, StateChanged, StatusChanged
+from smpchat.chat.store.records import Contact, Message, MessageStatus
+from smpchat.chat.transactions.changes import SentChange
 from smpchat.home import Home
 from smpchat.transport.base import TransportError
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import InputError
-from smpchat.chat.stored import DEFAULT_PROFILE, Opened, is_used, no_passphrase
+from smpchat.chat.service.reading import DEFAULT_PROFILE, Opened, is_used, no_passphrase
 from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status
 from smpchat.transport.base import TransportError
 
 if TYPE_CHECKING:
-    from smpchat.chat.service import ChatService
+    from smpchat.chat.service.connecting import ChatService
 
 MAX_PROFILE_NAME = 40
 
@@ -68,7 +68,8 @@ class Home:
             PassphraseNeeded: The profile is encrypted; also what else ``passphrase`` raises.
             StoreError: The folder or the database in it cannot be used, or it is another passphrase.
         """
-        from smpchat.chat.service import ChatService  # with all handshakes: `open_as` is for those that need none
+        # with all handshakes: `open_as` is for those that need none
+        from smpchat.chat.service.connecting import ChatService
 
         return self.open_as(ChatService, profile, socks=socks, now=now, passphrase=passphrase)
 

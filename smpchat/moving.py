@@ -1,4 +1,4 @@
-"""A profile moved from home to home, in one encrypted file (`smpchat.chat.archive`). Above `smpchat.home`."""
+"""A profile moved from home to home, in one encrypted file (`smpchat.chat.service.archive`). Above `smpchat.home`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from smpchat.chat import archive
 from smpchat.chat.errors import InputError, UnknownProfile
-from smpchat.chat.online import kept_offline
-from smpchat.chat.stored import no_passphrase
+from smpchat.chat.online.presence import kept_offline
+from smpchat.chat.service import archive
+from smpchat.chat.service.reading import no_passphrase
 from smpchat.crypto.entropy import SystemEntropy
 from smpchat.home import Home
 

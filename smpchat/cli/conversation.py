@@ -14,13 +14,13 @@ from rich.text import Text
 
 from smpchat.agent.errors import AgentError
 from smpchat.agent.machines.handshake_states import ConnectionState
-from smpchat.chat import events
-from smpchat.chat.address import RequestView
-from smpchat.chat.changes import SentChange
 from smpchat.chat.errors import ChatError, InputError, UnknownContact, UnknownRequest
-from smpchat.chat.service import ChatService
-from smpchat.chat.store import Direction, Message, MessageStatus
-from smpchat.chat.stored import ContactView
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.service.reading import ContactView
+from smpchat.chat.store import events
+from smpchat.chat.store.address import RequestView
+from smpchat.chat.store.records import Direction, Message, MessageStatus
+from smpchat.chat.transactions.changes import SentChange
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.steps import Progress, draw, steps_table

@@ -20,9 +20,9 @@ from smpchat.cli.text import printable as printable
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from smpchat.chat.embedded import EmbeddedRelay
-    from smpchat.chat.service import ChatService
-    from smpchat.chat.stored import Opened
+    from smpchat.chat.online.embedded import EmbeddedRelay
+    from smpchat.chat.service.connecting import ChatService
+    from smpchat.chat.service.reading import Opened
     from smpchat.home import Home
 
 JSON_VERSION = 1
@@ -71,13 +71,13 @@ class Environment:
 
     def is_used(self) -> bool:
         """Whether the profile has a store already."""
-        from smpchat.chat.stored import is_used
+        from smpchat.chat.service.reading import is_used
 
         return is_used(self.profile_folder())
 
     def is_encrypted(self) -> bool:
         """Whether it takes a passphrase to open the profile."""
-        from smpchat.chat.stored import is_encrypted
+        from smpchat.chat.service.reading import is_encrypted
 
         return is_encrypted(self.profile_folder())
 

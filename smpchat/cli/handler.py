@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from smpchat.chat.errors import InputError
-from smpchat.chat.store import Message
+from smpchat.chat.store.records import Message
 from smpchat.cli import views
 from smpchat.cli.environment import Environment, json_line
 from smpchat.cli.exit_status import CommandFailed, ExitStatus

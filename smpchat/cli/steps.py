@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from smpchat.agent.machines.handshake_states import ConnectionState, Role, Variant
-from smpchat.chat.events import StateChanged
+from smpchat.chat.store.events import StateChanged
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import narrowed, shortened

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from smpchat.agent.machines.handshake_states import ConnectionState
-from smpchat.chat.address import AddressView, RequestView
-from smpchat.chat.contact import alias_from_name
-from smpchat.chat.events import Notice, StateChanged, StatusChanged
-from smpchat.chat.store import Contact, Direction, Message, MessageStatus
-from smpchat.chat.stored import ContactView, Invitation, StoredProfile, Verification
+from smpchat.chat.service.reading import ContactView, Invitation, StoredProfile, Verification
+from smpchat.chat.store.address import AddressView, RequestView
+from smpchat.chat.store.events import Notice, StateChanged, StatusChanged
+from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus
+from smpchat.chat.wire.alias import alias_from_name
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import filled, narrowed, plural, printable, shortened
 from smpchat.cli.times import clock, day, since

@@ -1,5 +1,5 @@
-"""Being online while a command waits: what `smpchat.chat.waiting` offers to commands."""
+"""Being online while a command waits: what `smpchat.chat.online.waiting` offers to commands."""
 
-from smpchat.chat.waiting import RELAY_TIMEOUT, RelayDown, Wait, Waited, flush, settle, until
+from smpchat.chat.online.waiting import RELAY_TIMEOUT, RelayDown, Wait, Waited, flush, settle, until
 
 __all__ = ["RELAY_TIMEOUT", "RelayDown", "Wait", "Waited", "flush", "settle", "until"]

@@ -28,8 +28,8 @@ from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.machines.handshake_states import Variant
 from smpchat.agent.online.runner import AgentRunner
 from smpchat.agent.store.connections import Connection
-from smpchat.chat.application import ChatApplication
-from smpchat.chat.service import ChatService
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.transactions.incoming import ChatApplication
 from smpchat.client.connect import connect
 from smpchat.client.pool import SessionPool
 from smpchat.client.session import ServerSession

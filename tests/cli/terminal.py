@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from smpchat.chat import connectivity
-from smpchat.chat.service import ChatService
+from smpchat.chat.online import connectivity
+from smpchat.chat.service.connecting import ChatService
 from smpchat.cli import app
 from smpchat.cli.environment import Environment
 from smpchat.client.connect import open_session

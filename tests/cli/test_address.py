@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from smpchat.chat.profile import Profile
-from smpchat.chat.store import save_setting
+from smpchat.chat.store.records import save_setting
+from smpchat.chat.wire.profile import Profile
 from smpchat.protocol.commands import Send
 from tests.cli.terminal import FakeTerminal, InterruptedTerminal, Terminal
 from tests.cli.test_hostile_text import ATTACKS, _without_styles, harmless, stored

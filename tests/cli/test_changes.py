@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from smpchat.chat import changes, store
-from smpchat.chat.message import REACTIONS
-from smpchat.chat.service import ChatService
-from smpchat.chat.store import Direction, MessageStatus, Quoted
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.store import records
+from smpchat.chat.store.records import Direction, MessageStatus, Quoted
+from smpchat.chat.transactions import changes
+from smpchat.chat.wire.message import REACTIONS
 from smpchat.cli.app import app
 from smpchat.home import Home
 from smpchat.testing.loop import run_jumping
-from tests.unit.chat.test_conversation import Two
+from tests.unit.chat.transactions.test_conversation import Two
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +126,9 @@ def test_what_is_refused_says_why_and_stores_nothing(home: Path, arguments: list
 
 def test_text_of_a_contact_is_escaped_wherever_it_stands(copy: Path) -> None:
     with opened(copy) as service, service.database.transaction() as tx:
-        bob = store.contact(tx, "bob")
+        bob = records.contact(tx, "bob")
         for quoted in (Quoted(2, Direction.RECEIVED, ""), Quoted(None, Direction.SENT, "\x1b[31mred\u202e\nyou: yes")):
-            store.insert_message(tx, bob.id, Direction.RECEIVED, "a\x07\nb", 0, None, reply_to=quoted)
+            records.insert_message(tx, bob.id, Direction.RECEIVED, "a\x07\nb", 0, None, reply_to=quoted)
     result = call(copy, "history", "bob")
     assert result.exit_code == 0
     assert not any(c in result.stdout for c in "\x1b\x07\u202e")
@@ -138,7 +139,7 @@ def test_text_of_a_contact_is_escaped_wherever_it_stands(copy: Path) -> None:
 
 def test_a_contact_that_deleted_us_is_marked(copy: Path) -> None:
     with opened(copy) as service, service.database.transaction() as tx:
-        store.mark_gone(tx, store.contact(tx, "bob").id)
+        records.mark_gone(tx, records.contact(tx, "bob").id)
     [contact] = objects(call(copy, "--json", "contacts"))
     assert contact["gone"] is True
     assert call(copy, "send", "bob", "hello").exit_code == 1

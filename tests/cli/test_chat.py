@@ -21,12 +21,12 @@ from prompt_toolkit.output.plain_text import PlainTextOutput
 from rich.console import Console, RenderableType
 
 from smpchat.chat.errors import InputError, UnknownContact
-from smpchat.chat.events import MessageAdded
-from smpchat.chat.feed import publish
-from smpchat.chat.message import REACTIONS
-from smpchat.chat.profile import Profile
-from smpchat.chat.service import ChatService
-from smpchat.chat.store import Direction, insert_message, save_setting
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.store.events import MessageAdded
+from smpchat.chat.store.feed import publish
+from smpchat.chat.store.records import Direction, insert_message, save_setting
+from smpchat.chat.wire.message import REACTIONS
+from smpchat.chat.wire.profile import Profile
 from smpchat.cli.commands import chat
 from smpchat.cli.conversation import COMMANDS, Conversation, Edit, Leave
 from smpchat.cli.environment import Environment

@@ -19,7 +19,7 @@ import smpchat
 from smpchat.agent.errors import AgentError, IncompatibleVersion
 from smpchat.agent.store import outgoing
 from smpchat.chat.errors import CodeDiffers, InputError, ProfileLocked, UnknownContact
-from smpchat.chat.stored import DATABASE_NAME
+from smpchat.chat.service.reading import DATABASE_NAME
 from smpchat.cli.conversation import Edit, Leave
 from smpchat.cli.errors import explain
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -160,6 +160,6 @@ def test_a_failed_connection_says_what_happened_and_then_what_to_do() -> None:
 
 def test_logs_stay_off_the_terminal_unless_they_are_asked_for() -> None:
     """Python itself prints warnings, and tracebacks with them, where nobody says what becomes of logs."""
-    script = "import logging, smpchat.chat.connectivity; logging.getLogger('smpchat.agent').error('faulty')"
+    script = "import logging, smpchat.chat.online.connectivity; logging.getLogger('smpchat.agent').error('faulty')"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ended.stderr == ""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from smpchat.agent.machines.handshake_states import ConnectionState
-from smpchat.chat.store import MessageStatus
+from smpchat.chat.store.records import MessageStatus
 from smpchat.cli import views
 from smpchat.cli.app import program
 from smpchat.cli.exit_status import ExitStatus

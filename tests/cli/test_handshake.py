@@ -14,8 +14,8 @@ import pytest
 import segno
 
 from smpchat.agent.machines.handshake_states import ConnectionState, Role, Variant
-from smpchat.chat.events import StateChanged
-from smpchat.chat.online import online
+from smpchat.chat.online.presence import online
+from smpchat.chat.store.events import StateChanged
 from smpchat.cli.environment import Environment
 from smpchat.cli.qr import show_qr
 from smpchat.cli.steps import Progress, draw

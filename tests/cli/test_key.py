@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from smpchat.agent.store.database import encrypted_path
-from smpchat.chat.online import kept_offline
-from smpchat.chat.stored import DATABASE_NAME
+from smpchat.chat.online.presence import kept_offline
+from smpchat.chat.service.reading import DATABASE_NAME
 from smpchat.cli.man import _ENVIRONMENT
 from tests.cli.terminal import Result, Terminal
 from tests.unit.agent.store.encryption_crashes import quick_keys
@@ -225,7 +225,7 @@ def test_to_open_a_profile_imports_no_more_than_for_a_plain_one(alone: Terminal)
     script = (
         "import sys; from smpchat.cli.app import main\n"
         "try: main()\n"
-        "finally: print('smpchat.chat.service' in sys.modules)"
+        "finally: print('smpchat.chat.service.connecting' in sys.modules)"
     )
     arguments = [sys.executable, "-c", script, "--home", str(alone.home), "-p", "alice", "contacts"]
     with_secret = os.environ | {"SMPCHAT_KEY": "another passphrase"}  # this process made the key with less work

@@ -34,8 +34,8 @@ ONLINE = (
     "smpchat.agent.wire.links",
     "smpchat.agent.machines.resync",
     "smpchat.agent.online.runner",
-    "smpchat.chat.connectivity",
-    "smpchat.chat.service",
+    "smpchat.chat.online.connectivity",
+    "smpchat.chat.service.connecting",
     "smpchat.cli.explanations",
     "smpchat.cli.schema",
     "smpchat.client.session",
@@ -56,8 +56,8 @@ WRITING = (
     "pqcrypto",
     "smpchat.agent.wire.envelope",
     "smpchat.agent.transactions.sealing",
-    "smpchat.chat.message",
-    "smpchat.chat.writing",
+    "smpchat.chat.wire.message",
+    "smpchat.chat.service.writing",
     "smpchat.crypto.ratchet",
     "ssl",
 )
@@ -133,7 +133,7 @@ def connected(smpchat: Terminal) -> Path:
 @pytest.mark.parametrize("command", [["contacts"], ["status"], ["status", "alice"], ["history", "alice"]])
 def test_commands_that_read_import_what_reads(connected: Path, command: list[str]) -> None:
     status, imported = _imported(connected, "-p", "bob", "--json", *command)
-    assert status == 0 and "smpchat.chat.stored" in imported
+    assert status == 0 and "smpchat.chat.service.reading" in imported
     assert not [name for name in (*WRITING, *ONLINE, "rich.console") if name in imported]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.chat import store
+from smpchat.chat.store import records
 from smpchat.cli.streams import MAX_INPUT
 from smpchat.cli.text import filled, narrowed
 from smpchat.home import Home
@@ -122,8 +122,8 @@ def test_a_link_from_standard_input(copy: Path) -> None:
 @pytest.mark.parametrize("locale", LOCALES)
 def test_whatever_a_contact_writes_can_be_printed(copy: Path, locale: str) -> None:
     with closing(Home(copy).open("alice")) as service, service.database.transaction() as tx:
-        bob = store.contact(tx, "bob")
-        store.insert_message(tx, bob.id, store.Direction.RECEIVED, "€ 😀", 0, None)
+        bob = records.contact(tx, "bob")
+        records.insert_message(tx, bob.id, records.Direction.RECEIVED, "€ 😀", 0, None)
     result = run(copy, "history", "bob", environment=LOCALES[locale])
     assert result.returncode == 0, result.stderr
     shown = "€ 😀".encode() if locale in ("utf-8", "C") else rb"\u20ac \U0001f600"

@@ -14,9 +14,9 @@ import pytest
 
 from smpchat.agent.store import connections
 from smpchat.agent.wire.links import InvitationLink, parse_link
-from smpchat.chat.online import online
-from smpchat.chat.service import ChatService
-from smpchat.chat.store import MessageStatus
+from smpchat.chat.online.presence import online
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.store.records import MessageStatus
 from smpchat.client.routes import Transport
 from smpchat.crypto.entropy import SystemEntropy
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 
 from smpchat.agent.online.runner import AgentRunner
 from smpchat.agent.store.database import Database, Migrations
-from smpchat.chat import events
-from smpchat.chat.service import ChatService
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.store import events
 from smpchat.client.connect import open_session
 from smpchat.client.pool import SessionPool
 from smpchat.client.session import ServerSession

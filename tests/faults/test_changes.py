@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.chat.message import REACTIONS
-from smpchat.chat.service import ChatService
-from smpchat.chat.store import Direction, Message, MessageStatus, Reaction
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.store.records import Direction, Message, MessageStatus, Reaction
+from smpchat.chat.wire.message import REACTIONS
 from smpchat.protocol.commands import Del
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from smpchat.agent.machines.handshake_states import ConnectionState, Variant
-from smpchat.chat.service import ChatService
-from smpchat.chat.store import MessageStatus
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.store.records import MessageStatus
 from smpchat.protocol.commands import Send
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.testing.entropy import SeededEntropy

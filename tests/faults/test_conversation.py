@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from smpchat.agent.machines.handshake_states import ConnectionState, Variant
-from smpchat.chat.store import MessageStatus
+from smpchat.chat.store.records import MessageStatus
 from smpchat.crypto.kem import KEMProvider
 from smpchat.crypto.ratchet_kem import SNTRUP761
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
@@ -176,7 +176,7 @@ def _order(line: tuple[str, str, str, str]) -> int:
 
 
 def _everything_delivered(service: object) -> bool:
-    from smpchat.chat.service import ChatService
+    from smpchat.chat.service.connecting import ChatService
 
     assert isinstance(service, ChatService)
     return all(

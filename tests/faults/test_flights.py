@@ -18,8 +18,8 @@ from smpchat.agent.context import Context
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_states import Variant
 from smpchat.agent.store.connections import Connection
-from smpchat.chat.application import ChatApplication
-from smpchat.chat.service import ChatService
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.transactions.incoming import ChatApplication
 from smpchat.protocol.commands import Ack, Command, Key, LKey, New, Send, SKey
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.testing.entropy import SeededEntropy

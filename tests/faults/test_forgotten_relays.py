@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.chat.waiting import trouble_now
+from smpchat.chat.online.waiting import trouble_now
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping
 from smpchat.testing.relay import MemoryRelay

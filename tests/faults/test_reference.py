@@ -19,9 +19,9 @@ from smpchat.agent.transactions import connection as agent
 from smpchat.agent.transactions.sending import max_body
 from smpchat.agent.wire.envelope import QueueAdd, QueueContinue, QueueKey, QueueUse, RatchetReady, UserMessage
 from smpchat.agent.wire.queue import QueueAddress, QueueURI
-from smpchat.chat import events
-from smpchat.chat.application import ChatApplication
-from smpchat.chat.service import ChatService
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.store import events
+from smpchat.chat.transactions.incoming import ChatApplication
 from smpchat.crypto.kem import KEMProvider
 from smpchat.crypto.keys import X25519PrivateKey
 from smpchat.protocol.commands import Send

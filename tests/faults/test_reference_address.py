@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.chat.store import MessageStatus
+from smpchat.chat.store.records import MessageStatus
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping
 from smpchat.testing.relay import MemoryRelay

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpchat.chat.archive import MAGIC, unpack
 from smpchat.chat.errors import ArchiveDamaged, ArchiveNewer, NoArchive
+from smpchat.chat.service.archive import MAGIC, unpack
 from smpchat.crypto import passphrase as sealing
 from smpchat.crypto.errors import WrongPassphrase
 from smpchat.testing.entropy import SeededEntropy

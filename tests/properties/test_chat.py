@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpchat.chat.message import (
+from smpchat.chat.wire.bodies import MAX_EXPANDED, Room, compress_body, decode_body, shared_id
+from smpchat.chat.wire.message import (
     REACTIONS,
     MessageDeletion,
     MessageUpdate,
@@ -22,7 +23,6 @@ from smpchat.chat.message import (
     encode_update,
     quotation,
 )
-from smpchat.chat.wire import MAX_EXPANDED, Room, compress_body, decode_body, shared_id
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.zstd import compress, decompress
 

@@ -17,12 +17,12 @@ from smpchat.agent.store.database import Database
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.agent.transactions import contact_address
 from smpchat.agent.wire.envelope import InvitationEnvelope
-from smpchat.chat.application import ChatApplication
-from smpchat.chat.message import encode_contact_request
-from smpchat.chat.profile import Profile
-from smpchat.chat.requests import view
-from smpchat.chat.schema import CHAT_MIGRATIONS
-from smpchat.chat.wire import compress_body
+from smpchat.chat.store.schema import CHAT_MIGRATIONS
+from smpchat.chat.transactions.incoming import ChatApplication
+from smpchat.chat.transactions.requests import view
+from smpchat.chat.wire.bodies import compress_body
+from smpchat.chat.wire.message import encode_contact_request
+from smpchat.chat.wire.profile import Profile
 from tests.unit.agent.agents import NOW, Agent
 from tests.unit.agent.transactions.test_contact_address import DATA, full_link, invitation, request_of, sealed
 

@@ -8,8 +8,8 @@ import pytest
 
 from smpchat import Client
 from smpchat.agent.errors import PassphraseRefused
-from smpchat.chat.encryption import set_passphrase
 from smpchat.chat.errors import InputError, PassphraseNeeded
+from smpchat.chat.service.encryption import set_passphrase
 from smpchat.home import BackgroundRelay, Home
 from smpchat.protocol.address import SMPServer
 from smpchat.relay.folder import STATE, RelayInfo, prepare_folder, write_state

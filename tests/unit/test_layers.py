@@ -120,7 +120,7 @@ def test_the_pure_agent_modules_exist() -> None:
     ("module", "source", "layers"),
     [
         ("crypto/x.py", "from smpchat.protocol import block", {"protocol"}),
-        ("crypto/x.py", "import smpchat.chat.service", {"chat"}),
+        ("crypto/x.py", "import smpchat.chat.service.connecting", {"chat"}),
         ("crypto/x.py", "from smpchat import agent", {"agent"}),
         ("crypto/x.py", "from ..relay import store", {"relay"}),
         ("crypto/x.py", "from .. import transport", {"transport"}),

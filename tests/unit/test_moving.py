@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.chat import archive
 from smpchat.chat.errors import ArchiveDamaged, InputError
+from smpchat.chat.service import archive
 from smpchat.home import Home
 from smpchat.moving import export_profile, import_profile
 

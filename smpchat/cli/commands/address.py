@@ -6,11 +6,11 @@ from contextlib import closing
 from pathlib import Path
 
 from smpchat.agent.machines.handshake_states import ConnectionState
-from smpchat.chat.address import AddressView, RequestView
 from smpchat.chat.errors import NoAddress
-from smpchat.chat.events import StateChanged
-from smpchat.chat.online import online
-from smpchat.chat.service import ChatService
+from smpchat.chat.online.presence import online
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.store.address import AddressView, RequestView
+from smpchat.chat.store.events import StateChanged
 from smpchat.cli import views
 from smpchat.cli.clipboard import copy
 from smpchat.cli.commands.handshake import failed, start_relay, unreachable, warn_if_local

@@ -24,9 +24,9 @@ from prompt_toolkit.utils import is_dumb_terminal
 from rich.console import RenderableType
 
 from smpchat.chat.errors import InputError, UnknownContact
-from smpchat.chat.message import REACTIONS
-from smpchat.chat.online import FOLLOW_INTERVAL, online
-from smpchat.chat.service import ChatService
+from smpchat.chat.online.presence import FOLLOW_INTERVAL, online
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.wire.message import REACTIONS
 from smpchat.cli.conversation import COMMANDS, Conversation, Edit, Leave
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus

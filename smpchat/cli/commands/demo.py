@@ -7,10 +7,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from smpchat.chat.events import MessageAdded, StateChanged, StatusChanged
-from smpchat.chat.online import FOLLOW_INTERVAL, online
-from smpchat.chat.service import ChatService
-from smpchat.chat.store import MessageStatus
+from smpchat.chat.online.presence import FOLLOW_INTERVAL, online
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.store.events import MessageAdded, StateChanged, StatusChanged
+from smpchat.chat.store.records import MessageStatus
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus

@@ -19,10 +19,10 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from smpchat.agent.errors import AgentError
-from smpchat.chat.connectivity import network_of
 from smpchat.chat.errors import ChatError
-from smpchat.chat.online import is_online
-from smpchat.chat.service import ChatService
+from smpchat.chat.online.connectivity import network_of
+from smpchat.chat.online.presence import is_online
+from smpchat.chat.service.connecting import ChatService
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 from smpchat.agent.machines.handshake_states import ConnectionState, Failure, Role, Variant
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
-from smpchat.chat import events
 from smpchat.chat.errors import ChatError
-from smpchat.chat.online import online
-from smpchat.chat.service import ChatService, check_link
-from smpchat.chat.store import Contact, MessageStatus
-from smpchat.chat.stored import Invitation
+from smpchat.chat.online.presence import online
+from smpchat.chat.service.connecting import ChatService, check_link
+from smpchat.chat.service.reading import Invitation
+from smpchat.chat.store import events
+from smpchat.chat.store.records import Contact, MessageStatus
 from smpchat.cli import views
 from smpchat.cli.clipboard import copy
 from smpchat.cli.environment import Environment

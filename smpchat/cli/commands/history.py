@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smpchat.chat.stored import StoredProfile
+from smpchat.chat.service.reading import StoredProfile
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus

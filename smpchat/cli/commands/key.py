@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smpchat.chat.encryption import change_passphrase, check_encrypted, remove_passphrase, set_passphrase
 from smpchat.chat.errors import UnknownProfile
-from smpchat.chat.stored import StoredProfile
+from smpchat.chat.service.encryption import change_passphrase, check_encrypted, remove_passphrase, set_passphrase
+from smpchat.chat.service.reading import StoredProfile
 from smpchat.cli import passphrases
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from smpchat.chat import events
-from smpchat.chat.online import FOLLOW_INTERVAL, online
-from smpchat.chat.writing import WritingProfile
+from smpchat.chat.online.presence import FOLLOW_INTERVAL, online
+from smpchat.chat.service.writing import WritingProfile
+from smpchat.chat.store import events
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus

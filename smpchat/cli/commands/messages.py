@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from smpchat.chat import events
-from smpchat.chat.changes import SentChange
 from smpchat.chat.errors import DeliveryFailed, InputError
-from smpchat.chat.online import online
-from smpchat.chat.store import MessageStatus
-from smpchat.chat.writing import WritingProfile
+from smpchat.chat.online.presence import online
+from smpchat.chat.service.writing import WritingProfile
+from smpchat.chat.store import events
+from smpchat.chat.store.records import MessageStatus
+from smpchat.chat.transactions.changes import SentChange
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from smpchat.agent.errors import AgentError
 from smpchat.chat.errors import ChatError
-from smpchat.chat.stored import ContactView, Status, StoredProfile
+from smpchat.chat.service.reading import ContactView, Status, StoredProfile
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
@@ -136,7 +136,7 @@ def verify(environment: Environment, who: str, code: str | None) -> int:
 
 async def resync(environment: Environment, who: str) -> int:
     """Negotiate the encryption with a contact anew."""
-    from smpchat.chat.online import online
+    from smpchat.chat.online.presence import online
     from smpchat.cli.waiting import flush
 
     with closing(environment.open()) as service:
@@ -152,7 +152,7 @@ async def resync(environment: Environment, who: str) -> int:
 
 async def delete(environment: Environment, who: str) -> int:
     """Delete a contact or cancel an invitation, here and at its relay."""
-    from smpchat.chat.online import online
+    from smpchat.chat.online.presence import online
     from smpchat.cli.waiting import RelayDown, until
 
     with closing(environment.open()) as service:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from smpchat.chat.errors import InputError, UnknownProfile
-from smpchat.chat.stored import StoredProfile
+from smpchat.chat.service.reading import StoredProfile
 from smpchat.cli.commands.people import display_name, show_profile
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from smpchat.agent.wire.presets import SIMPLEX_SERVERS
-from smpchat.chat.connectivity import network_of
 from smpchat.chat.errors import InputError
-from smpchat.chat.stored import StoredProfile
-from smpchat.chat.writing import WritingProfile
+from smpchat.chat.online.connectivity import network_of
+from smpchat.chat.service.reading import StoredProfile
+from smpchat.chat.service.writing import WritingProfile
 from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.client.network import Network

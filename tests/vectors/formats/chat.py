@@ -22,8 +22,8 @@ from smpchat.agent.wire.envelope import (
     UserMessage,
     agent_message,
 )
-from smpchat.chat import message as chat
-from smpchat.chat.wire import (
+from smpchat.chat.wire import message as chat
+from smpchat.chat.wire.bodies import (
     CHAT_VERSIONS,
     MAX_COMPRESSED,
     MAX_COMPRESSED_INFO,

@@ -10,7 +10,7 @@ from typing import Any
 
 from smpchat.agent.wire.presets import PRESET_SERVERS
 from smpchat.agent.wire.short_links import format_short_link, is_shortened, resolve, shorten
-from smpchat.chat.wire import MAX_JSON
+from smpchat.chat.wire.bodies import MAX_JSON
 from smpchat.crypto.agreement import grouped_digits
 from smpchat.protocol.address import format_server, parse_server
 from tests.vectors.check import Check, Document, Mismatch, equals, same

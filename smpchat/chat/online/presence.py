@@ -1,0 +1,94 @@
+"""Being online for a profile: one process at a time runs the agent, any other hands it work through the store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from smpchat.chat.errors import ProfileLocked
+from smpchat.chat.online.embedded import EmbeddedRelay
+from smpchat.chat.service.reading import StoredProfile
+from smpchat.chat.service.writing import WritingProfile
+from smpchat.chat.store.events import ChatEvent
+
+log = logging.getLogger("smpchat.chat")
+
+FOLLOW_INTERVAL = 0.03
+"""Seconds between looks at the feed; a look is one indexed query."""
+TAKE_OVER_INTERVAL = 0.2
+"""Seconds between tries to become online while another process is."""
+
+
+@contextlib.asynccontextmanager
+async def online(service: WritingProfile, relay: EmbeddedRelay) -> AsyncIterator[None]:
+    """While the block runs, this process or another one is online for the profile.
+
+    If another process is online, this one only watches, and takes over when the other ends. If the agent fails for a
+    reason of its own (a store that cannot be used), the block is cancelled with that error.
+    """
+    async with asyncio.TaskGroup() as group:
+        agent = group.create_task(_take_turns(service, relay))
+        try:
+            yield
+        finally:
+            agent.cancel()
+
+
+@contextlib.contextmanager
+def kept_offline(folder: Path, name: str) -> Iterator[None]:
+    """While the block runs, no process is online for the profile. Raises `ProfileLocked` if one is already."""
+    lock = _lock(folder)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ProfileLocked(f"Another process is online for the profile {name!r}.", "End it first.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock(folder: Path) -> FileLock:
+    return FileLock(folder / "online.lock", mode=0o600)
+
+
+async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
+    lock = _lock(service.folder)
+    while True:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            await asyncio.sleep(TAKE_OVER_INTERVAL)
+            continue
+        try:
+            from smpchat.chat.online.connectivity import run_agent  # costs 100 ms: only who is online pays for it
+
+            service.check_not_moved()
+            await run_agent(service, relay)
+        finally:
+            lock.release()
+
+
+async def follow(service: StoredProfile, after: int) -> AsyncIterator[ChatEvent]:
+    """Events of the profile newer than number ``after``, whichever process causes them; never ends by itself."""
+    while True:
+        for number, event in service.events_after(after):
+            after = number
+            yield event
+        await asyncio.sleep(FOLLOW_INTERVAL)
+
+
+def is_online(service: StoredProfile) -> bool:
+    """Whether some process is online for the profile at this moment."""
+    lock = _lock(service.folder)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False

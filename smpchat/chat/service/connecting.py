@@ -1,0 +1,332 @@
+"""What a person can do with a profile: each command is one transaction; whoever is online carries it out."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smpchat.agent.errors import LinkJoinedError
+from smpchat.agent.machines import handshake
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_states import Role, Terms, Variant
+from smpchat.agent.store import addresses, connections
+from smpchat.agent.store import links as short_links
+from smpchat.agent.transactions import connection as agent
+from smpchat.agent.transactions import contact_address, requesting
+from smpchat.agent.wire import links
+from smpchat.agent.wire.short_links import ShortContact, ShortInvitation, ShortLink, resolve
+from smpchat.chat.errors import AliasInUse, InputError, NoAddress, UnknownContact
+from smpchat.chat.service.writing import WritingProfile
+from smpchat.chat.store import events, records
+from smpchat.chat.store.address import RequestView
+from smpchat.chat.store.feed import publish
+from smpchat.chat.store.records import Contact
+from smpchat.chat.store.servers import relay_address
+from smpchat.chat.transactions import conversation, requests
+from smpchat.chat.transactions.incoming import contact_from_request
+from smpchat.chat.wire.alias import alias_from_name, check_alias
+from smpchat.chat.wire.message import encode_link_info
+from smpchat.chat.wire.profile import Profile
+
+_NO_LIMIT = -1
+_BELL = "bell"
+_TERMS = {
+    Variant.INSTANT: Terms(sender_securable=True, reply_key=True),
+    Variant.THREE_STEP: Terms(sender_securable=False, reply_key=True),
+    Variant.STANDARD: Terms(sender_securable=False, reply_key=False),
+}
+"""What `invite --handshake` may ask for; the fourth variant is what other software makes of *instant*."""
+
+
+@dataclass(slots=True)
+class ChatService(WritingProfile):
+    """An opened profile with all that a person can do: connections are made, answered, changed and ended as well."""
+
+    # -- profile ------------------------------------------------------------------------------------------------------
+
+    def set_profile(self, display_name: str) -> Profile:
+        """Change the name that new contacts are told. Raises `InputError`."""
+        profile = Profile.own(display_name)
+        with self.database.transaction() as tx:
+            records.save_setting(tx, "profile", profile.to_json())
+            contact_address.update(tx, self.context, encode_link_info(profile))
+        return profile
+
+    def rings(self) -> bool:
+        """Whether `chat` rings the terminal's bell when somebody writes."""
+        return records.setting(self.database.connection, _BELL) == "on"
+
+    def set_rings(self, on: bool) -> None:
+        """Change that, for later runs too."""
+        with self.database.transaction() as tx:
+            records.save_setting(tx, _BELL, "on" if on else "off")
+
+    # -- connections --------------------------------------------------------------------------------------------------
+
+    def invite(self, note: str | None = None, variant: Variant = Variant.INSTANT, *, server: str | None = None) -> int:
+        """A new invitation's connection id; its link exists once the online process has made the queue.
+
+        Args:
+            server: The relay of this invitation alone; one of the configured ones if None.
+        Raises:
+            InputError: The note cannot be an alias, or belongs to a contact; or ``server`` is no relay's address.
+        """
+        terms = _TERMS[variant]
+        relay = None if server is None else relay_address(server)
+        if note is not None:
+            note = check_alias(note)
+        with self.database.transaction() as tx:
+            self.check_not_moved(tx)
+            if note is not None and records.find_contact(tx, note):
+                raise AliasInUse(note)
+            connection_id = agent.invite(tx, self.context, terms, relay)
+            records.insert_invitation(tx, connection_id, note)
+        return connection_id
+
+    def connect(self, link_text: str, alias: str | None, texts: Sequence[str] = (), *, hold: bool = False) -> Contact:
+        """Join an invitation or use an address: link, alias and texts are stored together before anything is sent.
+
+        A join that is held is taken up again by the same link; texts that it has already are not sent twice.
+
+        Args:
+            alias: How to address the contact. If None it is made up, and once a short link was read made from the name
+                in it.
+            texts: The first one travels with the request to an address; the others wait until its owner accepts.
+            hold: With a short link and no alias, our profile does not go out before `name_contact`.
+        Raises:
+            InputError: The alias cannot be used, or a text is too long.
+            LinkError: The text is no link that can be used; names the part that is wrong.
+            LinkJoinedError, OwnLinkError: Nothing is left to join.
+        """
+        link = check_link(link_text)
+        alias = check_alias(alias) if alias is not None else None
+        with self.database.transaction() as tx:
+            self.check_not_moved(tx)
+            joined = _joined(tx, link)
+            if joined is not None:
+                contact = records.contact_of(tx, joined)
+                if contact is not None and states.is_held(connections.load(tx, joined).state):
+                    return self._take_up(tx, contact, alias, texts, hold=hold)
+                whom = f"your contact {contact.alias!r}" if contact else "a contact that you deleted"
+                raise LinkJoinedError(f"You used this link already, for {whom}.")
+            made_up = alias is None
+            if alias is None:
+                alias = alias_from_name("contact", lambda name: records.find_contact(tx, name) is not None)
+            self._free_alias(tx, alias)
+            if isinstance(link, ShortInvitation):
+                connection_id = agent.join_short(tx, self.context, link, held=hold and made_up)
+            elif isinstance(link, links.InvitationLink):
+                connection_id = agent.join(tx, self.context, link)
+            else:
+                held = hold and made_up and isinstance(link, ShortContact)
+                connection_id = requesting.begin(tx, self.context, link, held=held)
+            records.insert_contact(tx, connection_id, alias, provisional=made_up)
+            contact = records.contact(tx, alias)
+            if not isinstance(link, links.InvitationLink | ShortInvitation):
+                texts = requests.introduce(tx, self.context, contact, self.own_profile(tx), texts)
+            for text in texts:
+                conversation.send_text(tx, self.context, contact, text)
+            publish(tx, self._describe(tx, connections.load(tx, connection_id)))
+        return contact
+
+    def free_alias(self, text: str) -> str:
+        """``text`` as an alias that a new contact may have. Raises `InputError`; changes nothing."""
+        alias = check_alias(text)
+        holder = records.find_contact(self._tx, alias)
+        if holder and not self._has_failed(self._tx, holder):
+            raise AliasInUse(alias)
+        return alias
+
+    def _has_failed(self, tx: sqlite3.Connection, contact: Contact) -> bool:
+        return isinstance(connections.load(tx, contact.connection_id).state, states.Failed)
+
+    def _take_up(
+        self, tx: sqlite3.Connection, contact: Contact, alias: str | None, texts: Sequence[str], *, hold: bool
+    ) -> Contact:
+        """Go on with a join that is held."""
+        stored = {message.text for message in records.history(tx, contact.id, _NO_LIMIT, None)}
+        for text in texts:
+            if text not in stored:
+                conversation.send_text(tx, self.context, contact, text)
+        if alias is None and hold:
+            return contact
+        return self._name(tx, contact, alias or contact.alias)
+
+    def name_contact(self, connection_id: int, alias: str) -> Contact:
+        """Choose the alias of a contact just joined; if the join is held, our profile may go out now.
+
+        Raises:
+            InputError: The alias cannot be used.
+            UnknownContact: It was deleted meanwhile.
+        """
+        alias = check_alias(alias)
+        with self.database.transaction() as tx:
+            contact = records.contact_of(tx, connection_id)
+            if contact is None:
+                raise UnknownContact(alias)
+            return self._name(tx, contact, alias)
+
+    def _name(self, tx: sqlite3.Connection, contact: Contact, alias: str) -> Contact:
+        if alias != contact.alias:
+            holder = records.find_contact(tx, alias)
+            if holder is None or holder.id != contact.id:
+                self._free_alias(tx, alias)
+            publish(tx, events.ContactChanged(alias))
+        records.rename_contact(tx, contact.id, alias)
+        self._release(tx, contact)
+        return records.contact(tx, alias)
+
+    def _release(self, tx: sqlite3.Connection, contact: Contact) -> None:
+        if states.is_held(connections.load(tx, contact.connection_id).state):
+            agent.apply(tx, self.context, contact.connection_id, handshake.JoinReleased())
+
+    def _free_alias(self, tx: sqlite3.Connection, alias: str) -> None:
+        """The alias of a failed contact may be used again; that contact goes."""
+        holder = records.find_contact(tx, alias)
+        if holder is None:
+            return
+        if not self._has_failed(tx, holder):
+            raise AliasInUse(alias)
+        self._delete(tx, holder)
+
+    def rename(self, who: str, alias: str) -> Contact:
+        """Give a contact another alias; only this profile knows it. Raises `InputError`."""
+        alias = check_alias(alias)
+        with self.database.transaction() as tx:
+            contact = records.contact(tx, who)
+            holder = records.find_contact(tx, alias)
+            if holder and holder.id != contact.id:
+                raise AliasInUse(alias)
+            records.rename_contact(tx, contact.id, alias)
+            self._release(tx, contact)  # its name is what a held join waits for
+            publish(tx, events.ContactChanged(alias))
+            return records.contact(tx, alias)
+
+    def resync(self, who: str) -> Contact:
+        """Negotiate the encryption with a contact anew: what is written meanwhile waits, and the security code changes.
+
+        Raises:
+            UnknownContact: No contact under that name.
+            AgentError: The connection is not made yet, or the contact was asked already and has not answered.
+        """
+        with self.database.transaction() as tx:
+            contact = records.contact(tx, who)
+            agent.resync(tx, self.context, contact.connection_id)
+            return contact
+
+    def delete(self, who: str) -> int:
+        """Delete a contact with its messages, or cancel an invitation by its note, number or link.
+
+        Returns:
+            The connection, whose queue whoever is online removes from the relay.
+        Raises:
+            UnknownContact: Neither exists.
+        """
+        with self.database.transaction() as tx:
+            contact = records.find_contact(tx, who)
+            if contact is not None:
+                self._delete(tx, contact)
+                return contact.connection_id
+            for invitation in self.invitations():
+                if who in (invitation.note, str(invitation.connection), invitation.link, invitation.short_link):
+                    records.delete_invitation(tx, invitation.connection)
+                    agent.delete(tx, self.context, invitation.connection)
+                    return invitation.connection
+        raise UnknownContact(who)
+
+    def _delete(self, tx: sqlite3.Connection, contact: Contact) -> None:
+        """Tell the contact, if it can be told, and forget it."""
+        agent.delete(tx, self.context, contact.connection_id, conversation.farewell(self.context, contact))
+        records.delete_contact(tx, contact.id)
+
+    # -- contact address ----------------------------------------------------------------------------------------------
+
+    def create_address(self, *, auto_accept: bool = False, server: str | None = None) -> None:
+        """Make a contact address; its links exist once the online process has made the queue.
+
+        Args:
+            server: The relay of the address alone; one of the configured ones if None.
+        Raises:
+            InputError: There is one; or ``server`` is no relay's address.
+        """
+        relay = None if server is None else relay_address(server)
+        with self.database.transaction() as tx:
+            if addresses.current(tx) is not None:
+                raise InputError("You have a contact address already.", "`smpchat address show` prints it.")
+            data = encode_link_info(self.own_profile(tx))
+            contact_address.publish(tx, self.context, data, relay, auto_accept=auto_accept)
+
+    def accept_automatically(self, auto_accept: bool) -> None:
+        """Whether later requests are accepted at once. Raises `NoAddress`."""
+        with self.database.transaction() as tx:
+            addresses.save_auto_accept(tx, _address(tx).connection_id, auto_accept)
+
+    def delete_address(self) -> int:
+        """Delete the contact address with its requests; contacts made through it stay. Raises `NoAddress`.
+
+        Returns:
+            Its connection record, whose queue whoever is online removes from the relay.
+        """
+        with self.database.transaction() as tx:
+            address = _address(tx)
+            contact_address.delete(tx, self.context, address)
+        return address.connection_id
+
+    def accept(self, who: str, alias: str | None = None) -> Contact:
+        """Accept a request by its number or name: it becomes a contact, and its text the first message.
+
+        Args:
+            alias: How to address the contact; made from the name in the request if None.
+        Raises:
+            InputError: There is no such request, or the alias cannot be used.
+            AgentError: The request cannot be accepted.
+        """
+        alias = check_alias(alias) if alias is not None else None
+        with self.database.transaction() as tx:
+            request = requests.find(tx, who)
+            if alias is not None:
+                self._free_alias(tx, alias)
+            connection_id = contact_address.accept(tx, self.context, request)
+            contact = contact_from_request(tx, connection_id, request, alias)
+            publish(tx, self._describe(tx, connections.load(tx, connection_id)))
+        return contact
+
+    def reject(self, who: str) -> RequestView:
+        """Forget a request by its number or name; whoever sent it is told nothing. Raises `UnknownRequest`."""
+        with self.database.transaction() as tx:
+            request = requests.find(tx, who)
+            contact_address.reject(tx, request)
+        return requests.view(request)
+
+
+def check_link(text: str) -> links.ConnectionLink | ShortLink:
+    """The invitation or address in a text that a person pasted. Raises `LinkError`, naming the part that is wrong."""
+    link = links.parse_link(text)
+    if isinstance(link, ShortInvitation):
+        return resolve(link)
+    if not isinstance(link, links.InvitationLink):
+        requesting.check_kind(link)
+    return link
+
+
+def _address(tx: sqlite3.Connection) -> addresses.Address:
+    address = addresses.current(tx)
+    if address is None:
+        raise NoAddress
+    return address
+
+
+def _joined(tx: sqlite3.Connection, link: links.ConnectionLink | ShortLink) -> int | None:
+    """The connection that joined this link: by its text or id, or by its queue, which may have moved since."""
+    if isinstance(link, ShortInvitation):
+        found = short_links.find(tx, link)
+        joined = found is not None and states.role(connections.load(tx, found).state) is Role.JOINER
+        return found if joined else None
+    if not isinstance(link, links.InvitationLink):
+        return requesting.find(tx, link)
+    by_text = connections.find_by_link(tx, links.format_link(link))
+    if by_text and states.role(by_text.state) is not states.Role.JOINER:
+        return None  # it made the link
+    by_queue = connections.find_send_queue(tx, link.queues[0].server, link.queues[0].sender_id)
+    return by_text.id if by_text else by_queue.connection_id if by_queue else None

@@ -1,0 +1,52 @@
+"""The passphrase of a profile: set, changed and removed, while no process is online for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from smpchat.agent.store import encryption
+from smpchat.chat.errors import InputError
+from smpchat.chat.online.presence import kept_offline
+from smpchat.chat.service.reading import DATABASE_NAME, is_encrypted
+
+
+def set_passphrase(folder: Path, passphrase: str) -> None:
+    """Encrypt a profile that is not.
+
+    Raises:
+        InputError: It is encrypted already.
+        ProfileLocked: A process is online for the profile. Nothing changed.
+        StoreError: Another process has it open, or the disk is full. Nothing changed.
+    """
+    with kept_offline(folder, folder.name):
+        check_encrypted(folder, False)
+        encryption.encrypt(folder / DATABASE_NAME, passphrase)
+
+
+def change_passphrase(folder: Path, old: str, new: str) -> None:
+    """Encrypt a profile with another passphrase.
+
+    Raises:
+        InputError: It is not encrypted.
+        ProfileLocked, StoreError: As for `set_passphrase`.
+        PassphraseRefused: ``old`` is another passphrase. Nothing changed.
+    """
+    with kept_offline(folder, folder.name):
+        check_encrypted(folder, True)
+        encryption.change_passphrase(folder / DATABASE_NAME, old, new)
+
+
+def remove_passphrase(folder: Path, old: str) -> None:
+    """Decrypt a profile. Raises as `change_passphrase` does."""
+    with kept_offline(folder, folder.name):
+        check_encrypted(folder, True)
+        encryption.decrypt(folder / DATABASE_NAME, old)
+
+
+def check_encrypted(folder: Path, wanted: bool) -> None:
+    """Raises `InputError` unless a profile is encrypted, or not, as wanted: nobody is asked for nothing."""
+    if is_encrypted(folder) == wanted:
+        return
+    if wanted:
+        raise InputError(f"The profile {folder.name!r} is not encrypted.", "`smpchat key set` encrypts it.")
+    raise InputError(f"The profile {folder.name!r} is encrypted already.", "`smpchat key change` changes it.")

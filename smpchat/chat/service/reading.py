@@ -1,0 +1,460 @@
+"""A profile as it is stored: what is in it, and its settings.
+
+Whatever is changed is one transaction; whoever is online carries it out. `smpchat.chat.service.writing` adds what is
+written to contacts, and `smpchat.chat.service.connecting` how connections begin and end. Each stands apart, because a
+command waits for the import of all that it is based on, and many only read.
+"""
+
+from __future__ import annotations
+
+import getpass
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_states import ConnectionState, Role
+from smpchat.agent.store import addresses, connections, outgoing, ratchets
+from smpchat.agent.store import links as short_links
+from smpchat.agent.store.connections import Connection
+from smpchat.agent.store.database import Database, Migrations, encrypted_path
+from smpchat.agent.store.outgoing import RelayTrouble
+from smpchat.agent.store.schema import AGENT_MIGRATIONS
+from smpchat.chat.errors import CodeDiffers, InputError, PassphraseNeeded, ProfileMoved
+from smpchat.chat.store import events, records
+from smpchat.chat.store.address import AddressView, address_view
+from smpchat.chat.store.feed import describe_state
+from smpchat.chat.store.records import Contact, Message
+from smpchat.chat.store.schema import CHAT_MIGRATIONS
+from smpchat.chat.store.servers import ConfiguredServer, relay_address
+from smpchat.chat.transactions import changes
+from smpchat.chat.transactions.changes import SentChange
+from smpchat.chat.wire.profile import Profile
+from smpchat.client.routes import Route, Transport
+from smpchat.crypto.agreement import security_code
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
+from smpchat.transport.socks_address import SocksProxy, parse_proxy
+
+DATABASE_NAME = "smpchat.db"
+DEFAULT_PROFILE = "default"
+NO_PROXY = "off"
+MOVED = "moved"
+"""Setting: the profile was moved elsewhere, at this POSIX time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An invitation that nobody has answered.
+
+    Attributes:
+        link: The full link; None until its queue exists.
+        short_link: Leads to the same; None where the relay or the handshake has none.
+    """
+
+    connection: int
+    link: str | None
+    note: str | None
+    short_link: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactView:
+    """A contact with its connection: what lists and prompts show.
+
+    Attributes:
+        pending: Number of pending messages.
+        pq: Post-quantum keys protect both directions now.
+        verified: The security code was compared and is still the same.
+    """
+
+    contact: Contact
+    state: events.StateChanged
+    pending: int
+    pq: bool = False
+    verified: bool = False
+
+    @property
+    def alias(self) -> str:
+        """The name it is addressed by."""
+        return self.contact.alias
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A contact's security code, and whether it was compared and found equal."""
+
+    contact: str
+    code: str
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What waits, for whom, which relays cannot be reached, and the contact address if there is one."""
+
+    invitations: list[Invitation]
+    connections: list[events.StateChanged]
+    pending: dict[str, int]
+    troubles: dict[str, RelayTrouble]
+    address: AddressView | None = None
+
+
+def is_used(folder: Path) -> bool:
+    """Whether a profile's folder has a store already."""
+    return (folder / DATABASE_NAME).exists() or is_encrypted(folder)
+
+
+def is_encrypted(folder: Path) -> bool:
+    """Whether it takes a passphrase to open a profile."""
+    return encrypted_path(folder / DATABASE_NAME).exists()
+
+
+def no_passphrase() -> str:
+    """Where nobody can give one. Raises `PassphraseNeeded`."""
+    raise PassphraseNeeded
+
+
+@dataclass(slots=True)
+class StoredProfile:
+    """One profile's store, opened. Any number of processes may have it open; one at a time is online.
+
+    Args:
+        socks: A SOCKS proxy in place of the profile's setting: ``HOST:PORT``, or ``off``. Raises `InputError`.
+        passphrase: Called for the passphrase if the store is encrypted.
+    """
+
+    folder: Path
+    name: str
+    socks: str | None = None
+    now: Callable[[], float] = time.time
+    open_database: Callable[[Path, Mapping[str, Migrations]], Database] = Database
+    passphrase: Callable[[], str] = no_passphrase
+    database: Database = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.socks is not None and self.socks != NO_PROXY:
+            _proxy(self.socks)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        components = {"agent": AGENT_MIGRATIONS, "chat": CHAT_MIGRATIONS}
+        path = self.folder / DATABASE_NAME
+        if not is_encrypted(self.folder):
+            self.database = self.open_database(path, components)
+            return
+        from smpchat.agent.store.encryption import EncryptedDatabase  # most profiles are not
+
+        self.database = EncryptedDatabase(path, components, self.passphrase())
+
+    def close(self) -> None:
+        """Close the store."""
+        self.database.close()
+
+    @property
+    def _tx(self) -> sqlite3.Connection:
+        return self.database.connection
+
+    # -- profile ------------------------------------------------------------------------------------------------------
+
+    def own_profile(self, tx: sqlite3.Connection | None = None) -> Profile:
+        """What contacts are told: the name set, else the profile's own, else the user's at the operating system."""
+        saved = Profile.from_json(records.setting(tx or self._tx, "profile"))
+        return saved or Profile(_os_user() if self.name == DEFAULT_PROFILE else self.name)
+
+    def retire(self) -> None:
+        """The profile was moved elsewhere: it never goes online here again, since two copies would break each other."""
+        with self.database.transaction() as tx:
+            records.save_setting(tx, MOVED, str(self.now()))
+
+    def check_not_moved(self, tx: sqlite3.Connection | None = None) -> None:
+        """Raises `ProfileMoved` if the profile was moved elsewhere."""
+        if records.setting(tx or self._tx, MOVED) is not None:
+            raise ProfileMoved
+
+    # -- connections --------------------------------------------------------------------------------------------------
+
+    def invitation(self, connection_id: int) -> Invitation | None:
+        """An invitation that nobody has answered yet."""
+        return next((i for i in self.invitations() if i.connection == connection_id), None)
+
+    def invitations(self) -> list[Invitation]:
+        """Invitations that nobody has answered yet, oldest first."""
+        notes = records.invitation_notes(self._tx)
+        by_id = {c.id: c for c in connections.load_all(self._tx)}
+        short = short_links.texts(self._tx)
+        return [Invitation(cid, by_id[cid].link, note, short.get(cid)) for cid, note in notes.items() if cid in by_id]
+
+    def is_held(self, connection_id: int) -> bool:
+        """Whether a join waits for `name_contact`."""
+        return states.is_held(connections.load(self._tx, connection_id).state)
+
+    def is_link_read(self, connection_id: int) -> bool:
+        """Whether all is known that a short link leads to, or never will be."""
+        return not states.reads_link(connections.load(self._tx, connection_id).state)
+
+    def contact_of(self, connection_id: int) -> Contact | None:
+        """The contact of a connection, whatever it is called now."""
+        return records.contact_of(self._tx, connection_id)
+
+    def _describe(self, tx: sqlite3.Connection, connection: Connection) -> events.StateChanged:
+        return describe_state(connection, records.contact_of(tx, connection.id), self.now())
+
+    def state(self, connection_id: int) -> events.StateChanged:
+        """Where a connection's handshake is. Raises `UnknownConnection`."""
+        return self._describe(self._tx, connections.load(self._tx, connection_id))
+
+    def contacts(self) -> list[ContactView]:
+        """All contacts, by alias."""
+        pending = records.pending_counts(self._tx)
+        by_id = {c.id: c for c in connections.load_all(self._tx)}
+        return [
+            ContactView(
+                contact=contact,
+                state=describe_state(by_id[contact.connection_id], contact, self.now()),
+                pending=pending.get(contact.id, 0),
+                pq=ratchets.pq_active(self._tx, contact.connection_id),
+                verified=contact.verified_code is not None
+                and contact.verified_code == self._security_code(contact.connection_id),
+            )
+            for contact in records.contacts(self._tx)
+        ]
+
+    def contact(self, alias: str) -> ContactView:
+        """One contact. Raises `UnknownContact`."""
+        contact = records.contact(self._tx, alias)
+        return next(view for view in self.contacts() if view.contact.id == contact.id)
+
+    def _security_code(self, connection_id: int) -> str:
+        return security_code(ratchets.load(self._tx, connection_id).associated_data)
+
+    def verification(self, who: str) -> Verification:
+        """A contact's security code: the same on both sides, unless somebody sits between them.
+
+        Raises:
+            UnknownContact: No contact under that name.
+            AgentError: The connection has no keys yet.
+        """
+        contact = records.contact(self._tx, who)
+        code = self._security_code(contact.connection_id)
+        return Verification(contact.alias, code, contact.verified_code == code)
+
+    def verify(self, who: str, code: str) -> Verification:
+        """Compare the code that the contact sees, by its digits, and remember that it is ours.
+
+        It is the code that is remembered: should the keys change, the contact counts as not verified again.
+
+        Raises:
+            CodeDiffers: What was remembered is forgotten.
+        """
+        own = self.verification(who)
+        equal = _digits(code) == _digits(own.code)
+        with self.database.transaction() as tx:
+            records.save_verified_code(tx, records.contact(tx, who).id, own.code if equal else None)
+        if not equal:
+            raise CodeDiffers(own.contact)
+        return Verification(own.contact, own.code, verified=True)
+
+    def is_forgotten(self, connection_id: int) -> bool:
+        """Whether a deleted connection's queue is gone from the relay, and with it the last trace."""
+        try:
+            connections.load(self._tx, connection_id)
+        except connections.UnknownConnection:
+            return True
+        return False
+
+    # -- contact address ----------------------------------------------------------------------------------------------
+
+    def address(self) -> AddressView | None:
+        """The contact address, if there is one."""
+        address = addresses.current(self._tx)
+        return address_view(self._tx, address) if address else None
+
+    def mark_request_shown(self, number: int) -> None:
+        """A request was shown, its line flushed."""
+        with self.database.transaction() as tx:
+            addresses.mark_request_shown(tx, number)
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    def change(self, change_id: int) -> SentChange | None:
+        """An edit, deletion or reaction of ours; None once its contact was deleted."""
+        return changes.sent(self._tx, change_id)
+
+    def message(self, message_id: int) -> Message | None:
+        """One message; None once its contact was deleted."""
+        return records.message(self._tx, message_id)
+
+    def history(self, who: str, limit: int = 50, search: str | None = None) -> list[Message]:
+        """The last messages of a conversation, oldest first. Raises `UnknownContact`."""
+        return records.history(self._tx, records.contact(self._tx, who).id, limit, search)
+
+    def unshown_messages(self) -> list[Message]:
+        """Received messages that no `listen` or `chat` has shown."""
+        return records.messages_to_show(self._tx)
+
+    def unshown_changes(self) -> list[Message]:
+        """Messages that were shown, and that the contact has edited, deleted or reacted to since."""
+        return records.changes_to_show(self._tx)
+
+    def mark_shown(self, message_id: int, changes: int | None = None) -> None:
+        """A message was shown, its line flushed: as it is now, or with its first ``changes`` changes."""
+        with self.database.transaction() as tx:
+            records.mark_shown(tx, message_id, changes)
+
+    def unshown_contacts(self) -> list[Contact]:
+        """Contacts whose profile nobody was shown yet."""
+        return records.contacts_to_show(self._tx)
+
+    def mark_profile_shown(self, contact_id: int) -> None:
+        """A contact's profile was shown."""
+        with self.database.transaction() as tx:
+            records.mark_profile_shown(tx, contact_id)
+
+    # -- following ----------------------------------------------------------------------------------------------------
+
+    def last_event(self) -> int:
+        """Number of the newest event of the feed."""
+        return records.last_event(self._tx)
+
+    def events_after(self, seq: int) -> list[tuple[int, events.ChatEvent]]:
+        """What happened since event number ``seq``, in this process or another."""
+        return [
+            (number, events.from_row(kind, payload)) for number, kind, payload in records.events_after(self._tx, seq)
+        ]
+
+    def is_idle(self) -> bool:
+        """Whether nothing is left to be sent to a relay; messages held back by a handshake do not count."""
+        return not outgoing.lanes(self._tx, self.now())
+
+    def status(self) -> Status:
+        """Invitations, handshakes, pending messages and relays."""
+        views = self.contacts()
+        return Status(
+            invitations=self.invitations(),
+            connections=[self._describe(self._tx, c) for c in connections.load_all(self._tx) if not _hidden(c)],
+            pending={view.alias: view.pending for view in views if view.pending},
+            troubles=self.troubles(),
+            address=self.address(),
+        )
+
+    def troubles(self) -> dict[str, RelayTrouble]:
+        """Relays that cannot be reached, by address."""
+        return outgoing.relay_troubles(self._tx)
+
+    def relay_of(self, connection_id: int) -> str | None:
+        """Address of the relay that a connection sends through, or that holds its own queue."""
+        queue = connections.send_queue(self._tx, connection_id) or connections.receive_queue(self._tx, connection_id)
+        return str(queue.server) if queue else None
+
+    def own_relays(self) -> list[SMPServer]:
+        """Relays that hold queues of ours: where contacts write to."""
+        found = (connections.receive_queue(self._tx, connection.id) for connection in connections.load_all(self._tx))
+        return [queue.server for queue in found if queue is not None]
+
+    # -- servers ------------------------------------------------------------------------------------------------------
+
+    def servers(self) -> list[ConfiguredServer]:
+        """Configured relays. None preferred: the embedded relay takes new queues."""
+        return [
+            ConfiguredServer(parse_server(row.address), row.preferred, Route(Transport(row.transport), row.ws_port))
+            for row in records.servers(self._tx)
+        ]
+
+    def add_server(
+        self, address: str, transport: Transport | None = None, ws_port: int | None = None
+    ) -> SMPServerAddress:
+        """Add a relay, or change by what way it is reached; it takes new queues from now on.
+
+        Args:
+            transport: TLS, unless it was added with another one before.
+            ws_port: Port of its WebSocket; that of before, else `smpchat.client.network.DEFAULT_WS_PORT`.
+        Raises:
+            InputError: The address or the port is none.
+        """
+        server = relay_address(address)
+        if ws_port is not None and not 0 < ws_port < 65536:
+            raise InputError(f"{ws_port} is no port.", "Give a number from 1 to 65535.")
+        with self.database.transaction() as tx:
+            records.add_server(tx, _text(server), preferred=True)
+            records.set_route(tx, _text(server), transport, ws_port)
+        return server
+
+    def remove_server(self, address: str) -> None:
+        """Remove a relay from the list; contacts whose queues are there keep them. Raises `InputError`."""
+        with self.database.transaction() as tx:
+            if not records.remove_server(tx, _text(relay_address(address))):
+                raise InputError("This relay is not in your list.", "`smpchat server list` shows it.")
+
+    def use_servers(self, addresses: Sequence[str]) -> None:
+        """New queues are made at these relays only; at the embedded one if none is given. Raises `InputError`."""
+        servers = [relay_address(address) for address in addresses]
+        with self.database.transaction() as tx:
+            records.prefer_no_server(tx)
+            for server in servers:
+                records.add_server(tx, _text(server), preferred=True)
+
+    def private_routing(self) -> bool:
+        """Whether strangers' relays are sent to through the profile's own."""
+        return records.setting(self._tx, "private_routing") == "on"
+
+    def set_private_routing(self, on: bool) -> None:
+        """Change that; sessions that exist go on as they are."""
+        with self.database.transaction() as tx:
+            records.save_setting(tx, "private_routing", "on" if on else "off")
+
+    def is_local(self, connection_id: int) -> bool:
+        """Whether only this computer reaches the relay of a connection's queue."""
+        queue = connections.receive_queue(self._tx, connection_id)
+        return queue is not None and queue.server.is_on_loopback
+
+    def is_own_relay(self, server: SMPServer) -> bool:
+        """Whether the profile has queues of its own there, or may come to have some."""
+        own = [entry.address.server for entry in self.servers()]
+        own += connections.wanted_relays(self._tx)
+        own += [queue.server for queue in connections.receive_queues(self._tx)]
+        return any(map(server.is_within, own))
+
+    def proxy(self) -> SocksProxy | None:
+        """The SOCKS proxy for all connections but those to the embedded relay; `socks` wins over the setting."""
+        text = self.socks or records.setting(self._tx, "socks") or NO_PROXY
+        return None if text == NO_PROXY else _proxy(text)
+
+    def set_proxy(self, text: str) -> None:
+        """Save the SOCKS proxy, ``HOST:PORT`` or ``off``. Raises `InputError`."""
+        with self.database.transaction() as tx:
+            records.save_setting(tx, "socks", text if text == NO_PROXY else str(_proxy(text)))
+
+
+Opened = TypeVar("Opened", bound=StoredProfile)
+"""How much of a profile is opened."""
+
+
+def _digits(code: str) -> str:
+    return "".join(c for c in code if c in "0123456789")
+
+
+def _hidden(connection: Connection) -> bool:
+    deleted = states.connection_state(connection.state) is ConnectionState.DELETED
+    return deleted or states.role(connection.state) is Role.OWNER
+
+
+def _proxy(text: str) -> SocksProxy:
+    try:
+        return parse_proxy(text)
+    except DecodeError:
+        raise InputError(
+            f"{text!r} is not the address of a SOCKS proxy.", "Give HOST:PORT, such as 127.0.0.1:9050 for Tor, or off."
+        ) from None
+
+
+def _text(address: SMPServerAddress) -> str:
+    return format_server(address)
+
+
+def _os_user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no such user in a container
+        return "me"

@@ -1,0 +1,4 @@
+"""Durable state of the chat layer: records, and the statements that load and save them; schema and the feed of events.
+
+In the same file as the agent's tables. No rule is here: `smpchat.chat.transactions` decides what is stored when.
+"""

@@ -1,0 +1,40 @@
+"""The feed of a profile: how events get into it, and a connection's handshake as they tell it."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.failures import failure_sentence
+from smpchat.agent.store.connections import Connection
+from smpchat.chat.store import events, records
+from smpchat.chat.store.records import Contact
+
+
+def publish(tx: sqlite3.Connection, event: events.ChatEvent) -> None:
+    """Put an event into the feed."""
+    records.publish(tx, *events.to_row(event))
+
+
+def describe_state(connection: Connection, contact: Contact | None, now: float) -> events.StateChanged:
+    """A connection's handshake as people and scripts see it."""
+    state = connection.state
+    reached = states.connection_state(state)
+    began = connection.created_at
+    until = now
+    if reached is states.ConnectionState.CONNECTED and connection.connected_at is not None:
+        began = until = connection.connected_at
+    elif reached is states.ConnectionState.READY and connection.ready_at is not None:
+        began = until = connection.ready_at
+    return events.StateChanged(
+        connection=connection.id,
+        alias=contact.alias if contact else None,
+        role=states.role(state),
+        variant=states.variant(state),
+        step=states.reached_step(state),
+        state=reached,
+        elapsed_ms=max(0, round((until - connection.created_at) * 1000)),
+        reason=failure_sentence(state) if isinstance(state, states.Failed) else None,
+        failure=state.reason if isinstance(state, states.Failed) else None,
+        since=began,
+    )

@@ -1,0 +1,457 @@
+"""Contacts, messages, invitations, servers and settings: records and the statements that load and save them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from smpchat.chat.errors import UnknownContact
+from smpchat.chat.wire.profile import Profile
+
+
+class Direction(StrEnum):
+    """Which way a message went."""
+
+    SENT = "sent"
+    RECEIVED = "received"
+
+
+class MessageStatus(StrEnum):
+    """Where a message is (cli.md)."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    RECEIVED = "received"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person to write to, known by the alias.
+
+    Attributes:
+        unread: Received messages that nobody was shown.
+        chat_version: The chat version agreed with its app; None before it said what it speaks.
+        gone: It deleted us, so nothing reaches it any more.
+        verified_code: The security code that the user compared; only as good as it is still the connection's.
+        link_name: What whoever made the link called themselves there, where the link says so.
+        provisional: Nobody chose the alias: the link's name replaces it once it is read.
+    """
+
+    id: int
+    connection_id: int
+    alias: str
+    profile: Profile | None
+    unread: int
+    chat_version: int | None = None
+    gone: bool = False
+    verified_code: str | None = None
+    link_name: str | None = None
+    provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """The message that a reply answers.
+
+    Attributes:
+        id: Our number of it; None if we do not have it.
+        direction: Whether we sent it.
+        text: What it says now, or, if we do not have it, what the reply says that it said.
+        deleted: Its author took it back.
+    """
+
+    id: int | None
+    direction: Direction
+    text: str = field(repr=False)
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """An emoji on a message; ``direction`` tells whether it is ours."""
+
+    emoji: str
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation.
+
+    Attributes:
+        sent_at: POSIX seconds.
+        reason: Why it failed.
+        shared_id: Its id between the two clients.
+        reply_to: The message that it answers.
+        live: Its author is still writing it.
+        edited: The text is another one than at first.
+        deleted: Its author took it back; the text is empty.
+        reactions: Those of both sides.
+        shown: Whether somebody was shown it; messages of ours are.
+        changes: How often the contact has edited it, deleted it or reacted to it.
+    """
+
+    id: int
+    contact: str
+    direction: Direction
+    text: str = field(repr=False)
+    sent_at: float
+    status: MessageStatus
+    reason: str | None
+    shared_id: str | None = None
+    reply_to: Quoted | None = None
+    live: bool = False
+    edited: bool = False
+    deleted: bool = False
+    reactions: tuple[Reaction, ...] = ()
+    shown: bool = True
+    changes: int = 0
+
+
+# -- contacts ---------------------------------------------------------------------------------------------------------
+
+_CONTACTS = """
+    SELECT contacts.*, (SELECT count(*) FROM messages WHERE contact_id = contacts.id AND shown = 0) AS unread
+    FROM contacts
+"""
+
+
+def _contact(row: sqlite3.Row) -> Contact:
+    return Contact(
+        id=row["id"],
+        connection_id=row["connection_id"],
+        alias=row["alias"],
+        profile=Profile.from_json(row["profile"]),
+        unread=row["unread"],
+        chat_version=row["chat_version"],
+        gone=bool(row["gone"]),
+        verified_code=row["verified_code"],
+        link_name=row["link_name"],
+        provisional=bool(row["provisional"]),
+    )
+
+
+def insert_contact(tx: sqlite3.Connection, connection_id: int, alias: str, *, provisional: bool = False) -> None:
+    """A new contact for a connection."""
+    query = "INSERT INTO contacts (connection_id, alias, provisional) VALUES (?, ?, ?)"
+    tx.execute(query, (connection_id, alias, provisional))
+
+
+def contacts(tx: sqlite3.Connection) -> list[Contact]:
+    """All contacts, by alias."""
+    return [_contact(row) for row in tx.execute(_CONTACTS + "ORDER BY alias COLLATE NOCASE")]
+
+
+def find_contact(tx: sqlite3.Connection, alias: str) -> Contact | None:
+    """The contact with this alias; capitals do not matter."""
+    row = tx.execute(_CONTACTS + "WHERE alias = ?", (alias,)).fetchone()
+    return _contact(row) if row else None
+
+
+def contact(tx: sqlite3.Connection, alias: str) -> Contact:
+    """The contact with this alias. Raises `UnknownContact`."""
+    found = find_contact(tx, alias)
+    if found is None:
+        raise UnknownContact(alias)
+    return found
+
+
+def contact_of(tx: sqlite3.Connection, connection_id: int) -> Contact | None:
+    """The contact of a connection; an invitation that nobody used has none."""
+    row = tx.execute(_CONTACTS + "WHERE connection_id = ?", (connection_id,)).fetchone()
+    return _contact(row) if row else None
+
+
+def rename_contact(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
+    """Give a contact another alias, which stays."""
+    tx.execute("UPDATE contacts SET alias = ?, provisional = 0 WHERE id = ?", (alias, contact_id))
+
+
+def save_link_name(tx: sqlite3.Connection, contact_id: int, name: str) -> None:
+    """The name in the link by which we joined."""
+    tx.execute("UPDATE contacts SET link_name = ? WHERE id = ?", (name, contact_id))
+
+
+def save_profile(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> None:
+    """The profile that the peer sent; it is to be shown once."""
+    tx.execute("UPDATE contacts SET profile = ?, profile_shown = 0 WHERE id = ?", (profile.to_json(), contact_id))
+
+
+def contacts_to_show(tx: sqlite3.Connection) -> list[Contact]:
+    """Contacts whose profile arrived since anybody was shown it."""
+    return [_contact(row) for row in tx.execute(_CONTACTS + "WHERE profile IS NOT NULL AND profile_shown = 0")]
+
+
+def mark_profile_shown(tx: sqlite3.Connection, contact_id: int) -> None:
+    """The profile was shown."""
+    tx.execute("UPDATE contacts SET profile_shown = 1 WHERE id = ?", (contact_id,))
+
+
+def raise_chat_version(tx: sqlite3.Connection, contact_id: int, version: int) -> None:
+    """The chat version agreed with a contact's app; it is never lowered (agent-wire 1.5)."""
+    tx.execute(
+        "UPDATE contacts SET chat_version = :version WHERE id = :id AND coalesce(chat_version, 0) < :version",
+        {"id": contact_id, "version": version},
+    )
+
+
+def mark_gone(tx: sqlite3.Connection, contact_id: int) -> None:
+    """The contact deleted us."""
+    tx.execute("UPDATE contacts SET gone = 1 WHERE id = ?", (contact_id,))
+
+
+def save_verified_code(tx: sqlite3.Connection, contact_id: int, code: str | None) -> None:
+    """The security code that the user compared; None if it was another one."""
+    tx.execute("UPDATE contacts SET verified_code = ? WHERE id = ?", (code, contact_id))
+
+
+def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
+    """Forget a contact and its messages."""
+    tx.execute("DELETE FROM contacts WHERE id = ?", (contact_id,))
+
+
+# -- messages ---------------------------------------------------------------------------------------------------------
+
+_MESSAGES = """
+    SELECT messages.*, contacts.alias, original.id AS original_id, original.text AS original_text,
+        original.deleted AS original_deleted
+    FROM messages
+    JOIN contacts ON contacts.id = messages.contact_id
+    LEFT JOIN messages AS original ON original.id = messages.quoted_id
+"""
+
+
+def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
+    return Message(
+        id=row["id"],
+        contact=row["alias"],
+        direction=Direction(row["direction"]),
+        text=row["text"],
+        sent_at=row["sent_at"],
+        status=MessageStatus(row["status"]),
+        reason=row["reason"],
+        shared_id=row["shared_id"],
+        reply_to=_quoted(row),
+        live=bool(row["live"]),
+        edited=bool(row["edited"]),
+        deleted=bool(row["deleted"]),
+        reactions=_reactions(tx, row["id"]),
+        shown=bool(row["shown"]),
+        changes=row["changes"],
+    )
+
+
+def _quoted(row: sqlite3.Row) -> Quoted | None:
+    if row["quoted_direction"] is None:
+        return None
+    direction = Direction(row["quoted_direction"])
+    if row["original_id"] is None:
+        return Quoted(None, direction, row["quoted_text"] or "")
+    return Quoted(row["original_id"], direction, row["original_text"], bool(row["original_deleted"]))
+
+
+def _reactions(tx: sqlite3.Connection, message_id: int) -> tuple[Reaction, ...]:
+    rows = tx.execute("SELECT * FROM reactions WHERE message_id = ? ORDER BY direction, emoji", (message_id,))
+    return tuple(Reaction(row["emoji"], Direction(row["direction"])) for row in rows)
+
+
+def insert_message(
+    tx: sqlite3.Connection,
+    contact_id: int,
+    direction: Direction,
+    text: str,
+    sent_at: float,
+    shared_id: str | None,
+    *,
+    reply_to: Quoted | None = None,
+    live: bool = False,
+) -> int:
+    """A new message's id: pending if it is ours, received and not shown if it is theirs.
+
+    Args:
+        reply_to: What it answers; the text is kept only if we do not have the message itself.
+    """
+    ours = direction is Direction.SENT
+    status = MessageStatus.PENDING if ours else MessageStatus.RECEIVED
+    quoted: tuple[int | None, Direction | None, str | None] = (None, None, None)
+    if reply_to is not None:
+        quoted = (reply_to.id, reply_to.direction, reply_to.text if reply_to.id is None else None)
+    cursor = tx.execute(
+        "INSERT INTO messages (contact_id, direction, text, sent_at, status, shared_id, shown, live,"
+        " quoted_id, quoted_direction, quoted_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (contact_id, direction, text, sent_at, status, shared_id, ours, live, *quoted),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def message(tx: sqlite3.Connection, message_id: int) -> Message | None:
+    """One message; None once its contact was deleted."""
+    row = tx.execute(_MESSAGES + "WHERE messages.id = ?", (message_id,)).fetchone()
+    return _message(tx, row) if row else None
+
+
+def find_message(
+    tx: sqlite3.Connection, contact_id: int, shared_id: str | None, direction: Direction | None = None
+) -> Message | None:
+    """The newest message of a contact with this id between the clients, in one direction or either."""
+    row = tx.execute(
+        _MESSAGES + "WHERE messages.contact_id = ? AND messages.shared_id = ?"
+        " AND (? IS NULL OR messages.direction = ?) ORDER BY messages.id DESC",
+        (contact_id, shared_id, direction, direction),
+    ).fetchone()
+    return _message(tx, row) if row else None
+
+
+def set_status(tx: sqlite3.Connection, message_id: int, status: MessageStatus, reason: str | None = None) -> None:
+    """A message's new status."""
+    tx.execute("UPDATE messages SET status = ?, reason = ? WHERE id = ?", (status, reason, message_id))
+
+
+def history(tx: sqlite3.Connection, contact_id: int, limit: int, search: str | None) -> list[Message]:
+    """The last ``limit`` messages of a conversation, oldest first; with ``search``, those that contain it."""
+    rows = tx.execute(
+        _MESSAGES + "WHERE messages.contact_id = ? AND (? IS NULL OR instr(lower(messages.text), lower(?)) > 0)"
+        " ORDER BY messages.id DESC LIMIT ?",
+        (contact_id, search, search, limit),
+    ).fetchall()
+    return [_message(tx, row) for row in reversed(rows)]
+
+
+def messages_to_show(tx: sqlite3.Connection) -> list[Message]:
+    """Received messages that no `listen` or `chat` has shown, in the order of their arrival."""
+    rows = tx.execute(_MESSAGES + "WHERE messages.shown = 0 ORDER BY messages.id").fetchall()
+    return [_message(tx, row) for row in rows]
+
+
+def changes_to_show(tx: sqlite3.Connection) -> list[Message]:
+    """Messages that were shown, and that the contact has changed since."""
+    rows = tx.execute(
+        _MESSAGES + "WHERE messages.changes > messages.changes_shown AND messages.shown = 1 ORDER BY messages.id"
+    ).fetchall()
+    return [_message(tx, row) for row in rows]
+
+
+def mark_shown(tx: sqlite3.Connection, message_id: int, changes: int | None = None) -> None:
+    """A message was shown, with so many of its changes; None: as it is now."""
+    tx.execute(
+        "UPDATE messages SET shown = 1, changes_shown = max(changes_shown, coalesce(?, changes)) WHERE id = ?",
+        (changes, message_id),
+    )
+
+
+def pending_counts(tx: sqlite3.Connection) -> dict[int, int]:
+    """Number of pending messages by contact."""
+    rows = tx.execute("SELECT contact_id, count(*) FROM messages WHERE status = 'pending' GROUP BY contact_id")
+    return {row[0]: row[1] for row in rows}
+
+
+# -- invitations ------------------------------------------------------------------------------------------------------
+
+
+def insert_invitation(tx: sqlite3.Connection, connection_id: int, note: str | None) -> None:
+    """A new invitation and the alias that its contact will get."""
+    tx.execute("INSERT INTO invitations VALUES (?, ?)", (connection_id, note))
+
+
+def invitation_notes(tx: sqlite3.Connection) -> dict[int, str | None]:
+    """Notes of the invitations that nobody has answered, by connection."""
+    return {row["connection_id"]: row["note"] for row in tx.execute("SELECT * FROM invitations ORDER BY connection_id")}
+
+
+def delete_invitation(tx: sqlite3.Connection, connection_id: int) -> None:
+    """An invitation was answered or cancelled."""
+    tx.execute("DELETE FROM invitations WHERE connection_id = ?", (connection_id,))
+
+
+# -- servers and settings ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRow:
+    """A configured relay as it is stored; see `smpchat.chat.store.servers`."""
+
+    address: str
+    preferred: bool
+    transport: str
+    ws_port: int
+
+
+def servers(tx: sqlite3.Connection) -> list[ServerRow]:
+    """Configured relays, in the order they were added."""
+    return [
+        ServerRow(row["address"], bool(row["preferred"]), row["transport"], row["ws_port"])
+        for row in tx.execute("SELECT * FROM servers ORDER BY id")
+    ]
+
+
+def add_server(tx: sqlite3.Connection, address: str, *, preferred: bool) -> None:
+    """Add a relay, or change whether it takes new queues."""
+    tx.execute(
+        "INSERT INTO servers (address, preferred) VALUES (?, ?)"
+        " ON CONFLICT (address) DO UPDATE SET preferred = excluded.preferred",
+        (address, preferred),
+    )
+
+
+def set_route(tx: sqlite3.Connection, address: str, transport: str | None, ws_port: int | None) -> None:
+    """Change by what way a relay is reached; None leaves a part as it is."""
+    tx.execute(
+        "UPDATE servers SET transport = coalesce(?, transport), ws_port = coalesce(?, ws_port) WHERE address = ?",
+        (transport, ws_port, address),
+    )
+
+
+def remove_server(tx: sqlite3.Connection, address: str) -> bool:
+    """Remove a relay; False if it was not configured."""
+    return tx.execute("DELETE FROM servers WHERE address = ?", (address,)).rowcount > 0
+
+
+def prefer_no_server(tx: sqlite3.Connection) -> None:
+    """No configured relay takes new queues."""
+    tx.execute("UPDATE servers SET preferred = 0")
+
+
+def setting(tx: sqlite3.Connection, name: str) -> str | None:
+    """A setting's value."""
+    row = tx.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+    return row["value"] if row else None
+
+
+def save_setting(tx: sqlite3.Connection, name: str, value: str) -> None:
+    """Insert or replace a setting."""
+    tx.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+
+def delete_setting(tx: sqlite3.Connection, name: str) -> None:
+    """Forget a setting."""
+    tx.execute("DELETE FROM settings WHERE name = ?", (name,))
+
+
+# -- the feed of events -----------------------------------------------------------------------------------------------
+
+KEPT_EVENTS = 1000
+"""Events kept for processes that follow; one that falls further behind skips some."""
+
+
+def publish(tx: sqlite3.Connection, kind: str, payload: dict[str, Any]) -> None:
+    """Tell every process that follows this profile."""
+    seq = tx.execute("INSERT INTO events (kind, payload) VALUES (?, ?)", (kind, json.dumps(payload))).lastrowid
+    tx.execute("DELETE FROM events WHERE seq <= ?", ((seq or 0) - KEPT_EVENTS,))
+
+
+def last_event(tx: sqlite3.Connection) -> int:
+    """Number of the newest event."""
+    row = tx.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+    return int(row[0])
+
+
+def events_after(tx: sqlite3.Connection, seq: int) -> list[tuple[int, str, dict[str, Any]]]:
+    """Events newer than ``seq``: number, kind, payload."""
+    rows = tx.execute("SELECT * FROM events WHERE seq > ? ORDER BY seq", (seq,))
+    return [(row["seq"], row["kind"], json.loads(row["payload"])) for row in rows]

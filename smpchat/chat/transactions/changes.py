@@ -1,0 +1,79 @@
+"""What becomes of messages after they were sent: edits, deletions and reactions of either side, in the store.
+
+A change of ours is itself something to send, with a status. The agent knows messages and changes by one number, the
+reference: positive for a message, negative for a change.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from smpchat.chat.store.records import Direction, MessageStatus
+
+KEPT = 1000
+"""Changes of ours whose outcome can be looked up; who made one waits for it, and nobody asks later."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentChange:
+    """A change of ours on its way to the contact: pending, sent or failed. ``reason``: why it failed."""
+
+    id: int
+    message_id: int
+    status: MessageStatus
+    reason: str | None
+
+    @property
+    def reference(self) -> int:
+        """The number under which the agent sends it."""
+        return -self.id
+
+
+def edit(tx: sqlite3.Connection, message_id: int, text: str, *, edited: bool, live: bool) -> None:
+    """A message has another text."""
+    tx.execute(
+        "UPDATE messages SET text = ?, edited = max(edited, ?), live = ? WHERE id = ?", (text, edited, live, message_id)
+    )
+
+
+def delete(tx: sqlite3.Connection, message_id: int) -> None:
+    """A message was taken back: only the mark of it stays."""
+    tx.execute("UPDATE messages SET text = '', deleted = 1, live = 0 WHERE id = ?", (message_id,))
+    tx.execute("DELETE FROM reactions WHERE message_id = ?", (message_id,))
+
+
+def react(tx: sqlite3.Connection, message_id: int, direction: Direction, emoji: str, *, add: bool) -> bool:
+    """Add or remove a reaction; False if that changes nothing."""
+    if add:
+        cursor = tx.execute("INSERT OR IGNORE INTO reactions VALUES (?, ?, ?)", (message_id, direction, emoji))
+    else:
+        cursor = tx.execute(
+            "DELETE FROM reactions WHERE message_id = ? AND direction = ? AND emoji = ?", (message_id, direction, emoji)
+        )
+    return cursor.rowcount > 0
+
+
+def count(tx: sqlite3.Connection, message_id: int) -> None:
+    """The contact changed a message: it is to be shown again."""
+    tx.execute("UPDATE messages SET changes = changes + 1 WHERE id = ?", (message_id,))
+
+
+def insert_sent(tx: sqlite3.Connection, message_id: int) -> SentChange:
+    """A new change of ours, pending. Of those before the last `KEPT` only what is pending is kept."""
+    cursor = tx.execute("INSERT INTO changes (message_id, status) VALUES (?, ?)", (message_id, MessageStatus.PENDING))
+    assert cursor.lastrowid is not None
+    query = "DELETE FROM changes WHERE id <= ? AND status <> ?"
+    tx.execute(query, (cursor.lastrowid - KEPT, MessageStatus.PENDING))
+    return SentChange(cursor.lastrowid, message_id, MessageStatus.PENDING, None)
+
+
+def sent(tx: sqlite3.Connection, change_id: int) -> SentChange | None:
+    """A change of ours; None once its contact was deleted."""
+    row = tx.execute("SELECT * FROM changes WHERE id = ?", (change_id,)).fetchone()
+    return SentChange(row["id"], row["message_id"], MessageStatus(row["status"]), row["reason"]) if row else None
+
+
+def set_status(tx: sqlite3.Connection, change_id: int, status: MessageStatus, reason: str | None = None) -> None:
+    """What became of a change of ours."""
+    tx.execute("UPDATE changes SET status = ?, reason = ? WHERE id = ?", (status, reason, change_id))

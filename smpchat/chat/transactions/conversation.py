@@ -1,0 +1,187 @@
+"""What we say to a contact: texts, replies, edits, deletions, reactions and the farewell, inside one transaction each.
+
+An edit, a deletion or a reaction changes our own store at once and goes to the contact behind everything before it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from smpchat.agent.context import Context
+from smpchat.agent.store import connections
+from smpchat.agent.transactions import sending
+from smpchat.agent.wire.envelope import UserMessage
+from smpchat.chat.errors import ContactGone, InputError, TextTooLong, UnknownMessage
+from smpchat.chat.store import events, records
+from smpchat.chat.store.feed import publish
+from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus, Quoted
+from smpchat.chat.transactions import changes
+from smpchat.chat.transactions.changes import SentChange
+from smpchat.chat.wire.bodies import COMPRESSION_SINCE, Room, new_shared_id
+from smpchat.chat.wire.content import whole
+from smpchat.chat.wire.message import (
+    REACTIONS,
+    MessageDeletion,
+    MessageUpdate,
+    Quote,
+    ReactionChange,
+    encode_contact_deleted,
+    encode_deletion,
+    encode_reaction,
+    encode_text,
+    encode_update,
+    quotation,
+)
+
+_PQ_SINCE = 5
+"""Agent version from which a peer whose chat version is not known yet understands compression (agent-wire 1.5)."""
+_VARIATION_SELECTOR = "\ufe0f"
+
+
+def send_text(
+    tx: sqlite3.Connection, context: Context, contact: Contact, text: str, reply_to: Message | None = None
+) -> Message:
+    """A new message of ours, pending.
+
+    Raises:
+        InputError: The text is empty or too long, the contact is gone, or the message answered cannot be named.
+    """
+    text = whole(text)
+    shared_id = _new_id(context)
+    quote = quoted = None
+    if reply_to is not None:
+        quote, quoted = _quotation(reply_to), Quoted(reply_to.id, reply_to.direction, reply_to.text)
+    body = _packed(tx, contact, text, lambda text: encode_text(text, shared_id, quote))
+    message_id = records.insert_message(tx, contact.id, Direction.SENT, text, context.now(), shared_id, reply_to=quoted)
+    _submit(tx, context, contact, body, message_id, notify=True)
+    publish(tx, events.MessageAdded(message_id))
+    return message(tx, message_id)
+
+
+def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -> SentChange:
+    """Give a message of ours another text.
+
+    Raises:
+        InputError: It is no message of ours that can be changed, or the text is empty or too long.
+    """
+    text = whole(text)
+    original, contact, shared_id = _own(tx, message_id)
+    own_id = _new_id(context)
+    body = _packed(tx, contact, text, lambda text: encode_update(MessageUpdate(shared_id, text), own_id))
+    changes.edit(tx, original.id, text, edited=True, live=False)
+    return _submit_change(tx, context, contact, original, body, events.Change.EDITED)
+
+
+def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentChange:
+    """Take a message of ours back. Raises `InputError` if it is none, or was taken back before."""
+    original, contact, shared_id = _own(tx, message_id)
+    body = encode_deletion(MessageDeletion(shared_id), _new_id(context))
+    changes.delete(tx, original.id)
+    return _submit_change(tx, context, contact, original, body, events.Change.DELETED)
+
+
+def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str, *, add: bool) -> SentChange:
+    """Put a reaction on a message of either side, or take it away.
+
+    Raises:
+        InputError: Apps do not know this emoji as a reaction, or the message cannot be reacted to.
+    """
+    emoji = emoji.strip().removesuffix(_VARIATION_SELECTOR)  # the heart of most keyboards has one; apps take none
+    if emoji not in REACTIONS:
+        raise InputError("SimpleX apps do not take this as a reaction.", f"They take one of {' '.join(REACTIONS)}")
+    original, contact, shared_id = _named(tx, message_id)
+    if not changes.react(tx, original.id, Direction.SENT, emoji, add=add):
+        have = "already has a" if add else "has no"
+        raise InputError(f"Message {message_id} {have} {emoji} of yours.", "There is nothing to change.")
+    body = encode_reaction(ReactionChange(shared_id, emoji, add), _new_id(context))
+    return _submit_change(tx, context, contact, original, body, events.Change.REACTION)
+
+
+def farewell(context: Context, contact: Contact) -> bytes | None:
+    """What a contact is told when it is deleted; None if it deleted us first."""
+    return None if contact.gone else encode_contact_deleted(_new_id(context))
+
+
+def message(tx: sqlite3.Connection, message_id: int) -> Message:
+    """One message. Raises `UnknownMessage`."""
+    found = records.message(tx, message_id)
+    if found is None:
+        raise UnknownMessage(message_id)
+    return found
+
+
+def _new_id(context: Context) -> str:
+    return new_shared_id(context.entropy.random(12))
+
+
+def _quotation(original: Message) -> dict[str, Any]:
+    if original.deleted:
+        raise _was_deleted(original.id)
+    return quotation(Quote(original.shared_id, original.direction is Direction.SENT, original.text), original.sent_at)
+
+
+def _was_deleted(message_id: int) -> InputError:
+    return InputError(f"Message {message_id} was deleted.", "Nothing is left of it to answer or to change.")
+
+
+def _named(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, str]:
+    """A message that the contact knows by its id."""
+    found = message(tx, message_id)
+    if found.deleted:
+        raise _was_deleted(message_id)
+    if found.status is MessageStatus.FAILED:
+        raise InputError(f"Message {message_id} never reached {found.contact!r}.", "Send the text again instead.")
+    if found.shared_id is None:
+        raise InputError(f"Message {message_id} cannot be named to {found.contact!r}.", "Their app gave it no number.")
+    return found, records.contact(tx, found.contact), found.shared_id
+
+
+def _own(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, str]:
+    found, contact, shared_id = _named(tx, message_id)
+    if found.direction is not Direction.SENT:
+        raise InputError(f"Message {message_id} is not yours.", "Only its author can edit a message or take it back.")
+    return found, contact, shared_id
+
+
+def _packed(tx: sqlite3.Connection, contact: Contact, text: str, encode: Callable[[str], bytes]) -> bytes:
+    """What ``encode`` makes of the text, as a body for this contact. Raises `InputError`."""
+    if not text:
+        raise InputError("There is nothing to send: the text is empty.", "Give a text, or pipe one into `-`.")
+    room, data = _room(tx, contact), encode(text)
+    body = room.pack(data)
+    if body is None:
+        limit = room.compressed or room.plain  # what compression gains depends on the text: promise nothing
+        raise TextTooLong(max(1, len(data) - limit), limit - len(encode("")))
+    return body
+
+
+def _room(tx: sqlite3.Connection, contact: Contact) -> Room:
+    version = contact.chat_version
+    if version is None:
+        connection = connections.load(tx, contact.connection_id)
+        version = COMPRESSION_SINCE if connection.agent_version >= _PQ_SINCE else 1
+    return Room.of(sending.max_body(tx, contact.connection_id), version)
+
+
+def _submit(
+    tx: sqlite3.Connection, context: Context, contact: Contact, body: bytes, reference: int, *, notify: bool
+) -> None:
+    if contact.gone:
+        raise ContactGone(contact.alias)
+    sending.submit(tx, context, contact.connection_id, UserMessage(body), notify=notify, reference=reference)
+
+
+def _submit_change(
+    tx: sqlite3.Connection,
+    context: Context,
+    contact: Contact,
+    original: Message,
+    body: bytes,
+    change: events.Change,
+) -> SentChange:
+    inserted = changes.insert_sent(tx, original.id)
+    _submit(tx, context, contact, body, inserted.reference, notify=False)
+    publish(tx, events.MessageChanged(original.id, contact.alias, change, Direction.SENT))
+    return inserted

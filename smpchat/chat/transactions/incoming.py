@@ -1,0 +1,309 @@
+"""What the agent's events mean for contacts and messages, inside the agent's own transactions."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+
+from smpchat.agent.errors import EnvelopeRefused
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.delivery import Integrity
+from smpchat.agent.machines.handshake_states import Role
+from smpchat.agent.store.addresses import ReceivedRequest
+from smpchat.agent.store.connections import Connection
+from smpchat.chat.store import events, records
+from smpchat.chat.store.feed import describe_state, publish
+from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus, Quoted
+from smpchat.chat.transactions import changes
+from smpchat.chat.transactions.changes import SentChange
+from smpchat.chat.wire.alias import alias_from_name
+from smpchat.chat.wire.bodies import CHAT_VERSIONS
+from smpchat.chat.wire.message import (
+    ChatMessage,
+    ContactDeleted,
+    ContactRequest,
+    MessageDeletion,
+    MessageUpdate,
+    ProfileInfo,
+    Quote,
+    ReactionChange,
+    TextMessage,
+    UnsupportedEvent,
+    decode_contact_request,
+    decode_link_info,
+    decode_messages,
+    encode_link_info,
+    encode_profile,
+)
+from smpchat.chat.wire.profile import Profile
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.version import VersionRange
+
+log = logging.getLogger("smpchat.chat")
+
+DELETABLE = 78 * 3600
+"""Seconds after a message in which its author can take it back (agent-wire 6.2), by the relay's clock."""
+
+_INTEGRITY_NOTICES = {
+    Integrity.SKIPPED: "Some messages from {alias} before this one were lost.",
+    Integrity.BAD_ID: "A message from {alias} came out of order.",
+    Integrity.DUPLICATE: "{alias} sent two different messages with the same number.",
+    Integrity.BAD_HASH: "The messages from {alias} do not follow each other: one may have been replaced.",
+}
+
+
+class ChatApplication:
+    """The chat layer's side of `smpchat.agent.transactions.connection.Application`."""
+
+    def __init__(self, own_profile: Callable[[sqlite3.Connection], Profile], now: Callable[[], float]) -> None:
+        self._own_profile = own_profile
+        self._now = now
+
+    def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
+        """Our profile as ``x.info``."""
+        return encode_profile(self._own_profile(tx))
+
+    def link_info(self, tx: sqlite3.Connection) -> bytes:
+        """Our profile, for a short link."""
+        return encode_link_info(self._own_profile(tx))
+
+    def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
+        """The name in the link becomes the alias, if nobody has chosen one."""
+        contact, profile = records.contact_of(tx, connection_id), decode_link_info(info)
+        if contact is None or profile is None:
+            return
+        records.save_link_name(tx, contact.id, profile.display_name)
+        if contact.provisional:
+            others = {other.alias.casefold() for other in records.contacts(tx) if other.id != contact.id}
+            alias = alias_from_name(profile.display_name, lambda name: name.casefold() in others)
+            records.rename_contact(tx, contact.id, alias)
+            publish(tx, events.ContactChanged(alias))
+
+    def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
+        """Publish the step; an address has none that people would follow."""
+        if states.role(connection.state) is Role.OWNER:
+            return
+        contact = records.contact_of(tx, connection.id)
+        publish(tx, describe_state(connection, contact, self._now()))
+
+    def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
+        """The peer's profile; on the initiator's side the invitation becomes a contact."""
+        said = _decoded(info)
+        profile = next((m.event.profile for m in said if isinstance(m.event, ProfileInfo | ContactRequest)), None)
+        contact = records.contact_of(tx, connection_id)
+        if contact is None:
+            note = records.invitation_notes(tx).get(connection_id)
+            name = note or (profile.display_name if profile else "contact")
+            alias = alias_from_name(name, lambda candidate: records.find_contact(tx, candidate) is not None)
+            records.insert_contact(tx, connection_id, alias)
+            records.delete_invitation(tx, connection_id)
+            contact = records.contact(tx, alias)
+        for message in said:
+            _note_version(tx, contact, message.versions)
+        if profile is not None and profile != contact.profile:
+            _save_profile(tx, contact, profile)
+
+    def message_received(
+        self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
+    ) -> bool:
+        """Store what the message says. Only texts ask for a receipt; what is unknown is ignored."""
+        contact = records.contact_of(tx, connection_id)
+        if contact is None:
+            return False
+        if integrity is not Integrity.OK:
+            publish(tx, events.Notice(contact.alias, _INTEGRITY_NOTICES[integrity].format(alias=contact.alias)))
+        return any([self._receive(tx, contact, message, sent_at) for message in _decoded(body)])
+
+    def _receive(self, tx: sqlite3.Connection, contact: Contact, message: ChatMessage, sent_at: int) -> bool:
+        """Store one event; whether its sender is to get a receipt."""
+        _note_version(tx, contact, message.versions)
+        match message.event:
+            case TextMessage() as text:
+                _add_message(tx, contact, text, sent_at)
+                return True
+            case MessageUpdate() as update:
+                _update_message(tx, contact, update, sent_at)
+            case MessageDeletion(shared_id):
+                _delete_message(tx, contact, shared_id, sent_at)
+            case ReactionChange() as reaction:
+                _react(tx, contact, reaction)
+            case ProfileInfo(Profile() as profile) if profile != contact.profile:
+                _save_profile(tx, contact, profile)
+            case ContactDeleted():
+                records.mark_gone(tx, contact.id)
+                publish(tx, events.Notice(contact.alias, f"{contact.alias} deleted the contact with you."))
+                publish(tx, events.ContactChanged(contact.alias))
+            case UnsupportedEvent(name):
+                log.info("chat event ignored: %r", name)
+            case other:
+                log.info("chat event ignored: %s", type(other).__name__)
+        return False
+
+    def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
+        """The relay has the message; a receipt may have come before its answer."""
+        _progress(tx, reference, MessageStatus.SENT)
+
+    def message_delivered(self, tx: sqlite3.Connection, reference: int) -> None:
+        """The receipt came."""
+        _progress(tx, reference, MessageStatus.DELIVERED)
+
+    def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
+        """The message will never arrive."""
+        _progress(tx, reference, MessageStatus.FAILED, reason)
+
+    def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
+        """Tell whoever follows."""
+        contact = records.contact_of(tx, connection_id)
+        publish(tx, events.Notice(contact.alias if contact else None, sentence))
+
+    def request_id(self, info: bytes) -> str | None:
+        """The id that apps give a request."""
+        try:
+            request, _ = decode_contact_request(info)
+        except DecodeError as error:
+            raise EnvelopeRefused(error.what) from error
+        return request.request_id
+
+    def request_received(self, tx: sqlite3.Connection, request: ReceivedRequest) -> None:
+        """Tell whoever follows."""
+        publish(tx, events.RequestReceived(request.id))
+
+    def request_accepted(self, tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest) -> None:
+        """The contact takes its name from the request."""
+        contact_from_request(tx, connection_id, request)
+
+
+def contact_from_request(
+    tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest, alias: str | None = None
+) -> Contact:
+    """The contact of a request that was accepted; the text in it is its first message.
+
+    Args:
+        alias: Made from the name in the request if None.
+    """
+    asked, versions = decode_contact_request(request.info)
+    assert asked.profile is not None
+    if alias is None:
+        name = asked.profile.display_name
+        alias = alias_from_name(name, lambda candidate: records.find_contact(tx, candidate) is not None)
+    records.insert_contact(tx, connection_id, alias)
+    contact = records.contact(tx, alias)
+    _note_version(tx, contact, versions)
+    _save_profile(tx, contact, asked.profile)
+    if asked.text:
+        _add_message(tx, contact, TextMessage(asked.text, asked.shared_id), round(request.received_at))
+    return records.contact(tx, alias)
+
+
+def _decoded(body: bytes) -> list[ChatMessage]:
+    try:
+        return decode_messages(body)
+    except DecodeError as error:
+        log.warning("chat message ignored: %s", error)
+        return []
+
+
+# -- what the contact sent --------------------------------------------------------------------------------------------
+
+
+def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile) -> None:
+    records.save_profile(tx, contact.id, profile)
+    publish(tx, events.ContactChanged(contact.alias))
+
+
+def _note_version(tx: sqlite3.Connection, contact: Contact, versions: VersionRange | None) -> None:
+    """Every message says what its sender speaks; one that does not is of an app from before versions."""
+    agreed = CHAT_VERSIONS.agree(versions or VersionRange(1, 1))
+    if agreed is not None:
+        records.raise_chat_version(tx, contact.id, agreed)
+
+
+def _add_message(tx: sqlite3.Connection, contact: Contact, message: TextMessage, sent_at: int) -> int:
+    message_id = records.insert_message(
+        tx,
+        contact.id,
+        Direction.RECEIVED,
+        message.text,
+        sent_at,
+        message.shared_id,
+        reply_to=_quoted(tx, contact, message.quote),
+        live=message.live,
+    )
+    publish(tx, events.MessageAdded(message_id))
+    return message_id
+
+
+def _quoted(tx: sqlite3.Connection, contact: Contact, quote: Quote | None) -> Quoted | None:
+    """The message that a reply names; our copy of it is shown, whatever the reply says that it said."""
+    if quote is None:
+        return None
+    direction = Direction.RECEIVED if quote.by_sender else Direction.SENT
+    original = records.find_message(tx, contact.id, quote.shared_id, direction)
+    return Quoted(original.id if original else None, direction, quote.text)
+
+
+def _update_message(tx: sqlite3.Connection, contact: Contact, update: MessageUpdate, sent_at: int) -> None:
+    """A contact edits its own messages only; one that we do not have begins with the edit (agent-wire 6.2)."""
+    original = records.find_message(tx, contact.id, update.shared_id, Direction.RECEIVED)
+    if original is None:
+        message = TextMessage(update.text, update.shared_id, live=update.live)
+        changes.edit(
+            tx, _add_message(tx, contact, message, sent_at), update.text, edited=not update.live, live=update.live
+        )
+    elif not original.deleted and (original.text, original.live) != (update.text, update.live):
+        changes.edit(tx, original.id, update.text, edited=not original.live, live=update.live)
+        _changed(tx, contact, original, events.Change.EDITED)
+
+
+def _delete_message(tx: sqlite3.Connection, contact: Contact, shared_id: str, sent_at: int) -> None:
+    original = records.find_message(tx, contact.id, shared_id, Direction.RECEIVED)
+    if original is None or original.deleted:
+        return
+    if sent_at - original.sent_at > DELETABLE:
+        log.info("a message was too old to be deleted")
+        return
+    changes.delete(tx, original.id)
+    _changed(tx, contact, original, events.Change.DELETED)
+
+
+def _react(tx: sqlite3.Connection, contact: Contact, reaction: ReactionChange) -> None:
+    original = records.find_message(tx, contact.id, reaction.shared_id)
+    if original is None or original.deleted:
+        return
+    if changes.react(tx, original.id, Direction.RECEIVED, reaction.emoji, add=reaction.add):
+        _changed(tx, contact, original, events.Change.REACTION)
+
+
+def _changed(tx: sqlite3.Connection, contact: Contact, message: Message, change: events.Change) -> None:
+    changes.count(tx, message.id)
+    publish(tx, events.MessageChanged(message.id, contact.alias, change, Direction.RECEIVED))
+
+
+# -- what became of ours ----------------------------------------------------------------------------------------------
+
+
+def _progress(tx: sqlite3.Connection, reference: int, status: MessageStatus, reason: str | None = None) -> None:
+    """A message or change of ours went on; one deleted meanwhile is nobody's business."""
+    if reference < 0:
+        _progress_change(tx, changes.sent(tx, -reference), status, reason)
+        return
+    message = records.message(tx, reference)
+    if message is None or message.status is status:
+        return
+    if status is MessageStatus.SENT and message.status is not MessageStatus.PENDING:
+        return
+    records.set_status(tx, message.id, status, reason)
+    publish(tx, events.StatusChanged(message.id, message.contact, status, reason))
+
+
+def _progress_change(
+    tx: sqlite3.Connection, change: SentChange | None, status: MessageStatus, reason: str | None
+) -> None:
+    if change is None or (status is MessageStatus.SENT and change.status is not MessageStatus.PENDING):
+        return
+    changes.set_status(tx, change.id, status, reason)
+    message = records.message(tx, change.message_id)
+    if message is not None and status is MessageStatus.FAILED:
+        sentence = f"Your change to message {message.id} did not reach {message.contact}: {reason}"
+        publish(tx, events.Notice(message.contact, sentence))

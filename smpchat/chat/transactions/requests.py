@@ -1,0 +1,63 @@
+"""Requests to our contact address as people see them; and our own requests to the addresses of others."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from smpchat.agent.context import Context
+from smpchat.agent.store import addresses, sent_requests
+from smpchat.agent.store.addresses import ReceivedRequest
+from smpchat.chat.errors import UnknownRequest
+from smpchat.chat.store import events, records
+from smpchat.chat.store.address import RequestView
+from smpchat.chat.store.feed import publish
+from smpchat.chat.store.records import Contact, Direction
+from smpchat.chat.wire.bodies import new_shared_id
+from smpchat.chat.wire.content import whole
+from smpchat.chat.wire.message import decode_contact_request, encode_contact_request
+from smpchat.chat.wire.profile import Profile
+from smpchat.encoding.text import to_base64url
+
+
+def view(request: ReceivedRequest) -> RequestView:
+    """A request; it was looked at before it was kept, so that it says who asks."""
+    asked, _ = decode_contact_request(request.info)
+    assert asked.profile is not None
+    return RequestView(request.id, asked.profile.display_name, asked.text or None, request.received_at)
+
+
+def find(tx: sqlite3.Connection, who: str) -> ReceivedRequest:
+    """The request with this number, or of the only person with this name. Raises `UnknownRequest`."""
+    waiting = addresses.requests(tx)
+    by_number = [request for request in waiting if str(request.id) == who]
+    found = by_number or [request for request in waiting if view(request).name == who]
+    if len(found) != 1:
+        raise UnknownRequest(who, len(found))
+    return found[0]
+
+
+# -- ours -------------------------------------------------------------------------------------------------------------
+
+
+def introduce(
+    tx: sqlite3.Connection, context: Context, contact: Contact, profile: Profile, texts: Sequence[str]
+) -> Sequence[str]:
+    """What the request that a new contact begins with says about us.
+
+    The first text travels with the request, if it fits there: the address's owner reads it before deciding.
+
+    Returns:
+        The texts that are to wait.
+    """
+    request_id = to_base64url(context.entropy.random(16))
+    for text in map(whole, filter(None, texts[:1])):
+        shared_id = new_shared_id(context.entropy.random(12))
+        info = encode_contact_request(profile, request_id, text, shared_id)
+        if len(info) <= sent_requests.MAX_INFO:
+            message_id = records.insert_message(tx, contact.id, Direction.SENT, text, context.now(), shared_id)
+            sent_requests.save_info(tx, contact.connection_id, info, message_id)
+            publish(tx, events.MessageAdded(message_id))
+            return texts[1:]
+    sent_requests.save_info(tx, contact.connection_id, encode_contact_request(profile, request_id), None)
+    return texts

@@ -1,0 +1,296 @@
+"""What chat messages mean: typed events, to and from the envelopes of `bodies` (agent-wire 6.2 to 6.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from smpchat.agent.wire.user_data import read_user_json, write_user_json
+from smpchat.chat.wire.bodies import CHAT_VERSIONS, Envelope, Part, Unreadable, decode_body, encode_envelope, shared_id
+from smpchat.chat.wire.content import describe, text_content, whole
+from smpchat.chat.wire.profile import Profile
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.version import VersionRange
+
+REACTIONS = ("\U0001f44d", "\U0001f44e", "\U0001f600", "\U0001f602", "\U0001f622", "\u2764", "\U0001f680", "\u2705")
+"""Emoji that apps take as reactions: one code point each, the heart without a variation selector."""
+_MAX_QUOTE = 500
+"""Characters of a quoted text that a reply repeats; the app finds the original by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The message that a reply answers, in the words of whoever replies.
+
+    Attributes:
+        shared_id: Its id, if it has one.
+        by_sender: Whether the author of the reply wrote it.
+        text: What it is said to say.
+    """
+
+    shared_id: str | None
+    by_sender: bool
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileInfo:
+    """``x.info``: the peer's profile, at the handshake or later."""
+
+    profile: Profile | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRequest:
+    """``x.contact``: the profile of somebody who used a contact address, and perhaps a text.
+
+    ``request_id`` is the same each time the request is sent; ``shared_id`` is the text's.
+    """
+
+    profile: Profile | None
+    request_id: str | None
+    text: str | None = field(default=None, repr=False)
+    shared_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextMessage:
+    """``x.msg.new``; content of other types is reduced to its text. ``live``: its author is still writing it."""
+
+    text: str = field(repr=False)
+    shared_id: str | None
+    quote: Quote | None = None
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MessageUpdate:
+    """``x.msg.update``: another text for the sender's own message."""
+
+    shared_id: str
+    text: str = field(repr=False)
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDeletion:
+    """``x.msg.del``: the sender takes its own message back."""
+
+    shared_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReactionChange:
+    """``x.msg.react``: the sender adds a reaction to a message of either side, or takes it away."""
+
+    shared_id: str
+    emoji: str
+    add: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContactDeleted:
+    """``x.direct.del``: the peer deleted us."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnsupportedEvent:
+    """Any other event, or one that says nothing we could use: ignored without harm."""
+
+    name: str
+
+
+ChatEvent = (
+    ProfileInfo
+    | ContactRequest
+    | TextMessage
+    | MessageUpdate
+    | MessageDeletion
+    | ReactionChange
+    | ContactDeleted
+    | UnsupportedEvent
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """An event and the chat versions that its sender speaks, where it said so."""
+
+    event: ChatEvent
+    versions: VersionRange | None = None
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+def encode_profile(profile: Profile) -> bytes:
+    """``x.info``: connection info of a handshake."""
+    return _encode("x.info", {"profile": profile.to_wire()})
+
+
+def encode_contact_request(
+    profile: Profile, request_id: str, text: str | None = None, shared_id: str | None = None
+) -> bytes:
+    """``x.contact``: connection info of a contact request; ``request_id`` stays the same when it is sent again.
+
+    A text, with its id, travels with it: the owner of the address reads it before deciding.
+    """
+    params: dict[str, Any] = {"contactReqId": request_id, "profile": profile.to_wire()}
+    if text is not None:
+        params |= {"content": text_content(text), "msgId": shared_id}
+    return _encode("x.contact", params)
+
+
+def encode_link_info(profile: Profile) -> bytes:
+    """What people see behind a short link of ours (agent-wire 2.9)."""
+    return write_user_json({"profile": profile.to_wire(), "business": False})
+
+
+def decode_link_info(info: bytes) -> Profile | None:
+    """The profile behind a short link; None if it says none that can be read."""
+    value = read_user_json(info)
+    return Profile.from_wire(value.get("profile")) if value is not None else None
+
+
+def encode_text(text: str, shared_id: str, quote: dict[str, Any] | None = None) -> bytes:
+    """``x.msg.new`` with a text; ``quote`` is what `quotation` made."""
+    params: dict[str, Any] = {"content": text_content(text)}
+    if quote is not None:
+        params["quote"] = quote
+    return _encode("x.msg.new", params, shared_id)
+
+
+def quotation(quote: Quote, sent_at: float) -> dict[str, Any]:
+    """The ``quote`` of a reply to a message sent at ``sent_at`` (POSIX seconds)."""
+    text = quote.text if len(quote.text) <= _MAX_QUOTE else quote.text[: _MAX_QUOTE - 1] + "…"
+    moment = datetime.fromtimestamp(int(sent_at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    reference: dict[str, Any] = {"sentAt": moment, "sent": quote.by_sender}
+    if quote.shared_id is not None:
+        reference["msgId"] = quote.shared_id
+    return {"content": text_content(text), "msgRef": reference}
+
+
+def encode_update(update: MessageUpdate, shared_id: str) -> bytes:
+    """``x.msg.update``; ``shared_id`` is this message's own id."""
+    params: dict[str, Any] = {"msgId": update.shared_id, "content": text_content(update.text)}
+    if update.live:
+        params["live"] = True
+    return _encode("x.msg.update", params, shared_id)
+
+
+def encode_deletion(deletion: MessageDeletion, shared_id: str) -> bytes:
+    """``x.msg.del``."""
+    return _encode("x.msg.del", {"msgId": deletion.shared_id}, shared_id)
+
+
+def encode_reaction(change: ReactionChange, shared_id: str) -> bytes:
+    """``x.msg.react``."""
+    reaction = {"type": "emoji", "emoji": change.emoji}
+    params = {"msgId": change.shared_id, "reaction": reaction, "add": change.add}
+    return _encode("x.msg.react", params, shared_id)
+
+
+def encode_contact_deleted(shared_id: str) -> bytes:
+    """``x.direct.del``."""
+    return _encode("x.direct.del", {}, shared_id)
+
+
+def _encode(event: str, params: dict[str, Any], shared_id: str | None = None) -> bytes:
+    return encode_envelope(Envelope(event, params, shared_id, CHAT_VERSIONS))
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def decode_messages(body: bytes) -> list[ChatMessage]:
+    """The events in a message body or connection info, in order.
+
+    Raises:
+        DecodeError: The body has none of the forms of `bodies`, or is one message and that is malformed.
+    """
+    return [_message(part) for part in decode_body(body)]
+
+
+def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | None]:
+    """Who asks to be connected, and what they speak. Apps may ask with ``x.info`` alone.
+
+    Raises:
+        DecodeError: It is no request, or of somebody without a name.
+    """
+    for message in decode_messages(info):
+        match message.event:
+            case ContactRequest(profile=Profile()) as request:
+                return request, message.versions
+            case ProfileInfo(Profile() as profile):
+                return ContactRequest(profile, None), message.versions
+    raise DecodeError("this is no contact request")
+
+
+def _message(part: Part) -> ChatMessage:
+    if isinstance(part, Unreadable):
+        return ChatMessage(UnsupportedEvent(f"unreadable: {part.what}"))
+    read = _EVENTS.get(part.event)
+    event = read(part) if read else None
+    return ChatMessage(event or UnsupportedEvent(whole(part.event)), part.versions)
+
+
+def _read_profile(envelope: Envelope) -> ChatEvent | None:
+    return ProfileInfo(Profile.from_wire(envelope.params.get("profile")))
+
+
+def _read_contact_request(envelope: Envelope) -> ChatEvent | None:
+    params = envelope.params
+    profile = Profile.from_wire(params.get("profile"))
+    request_id, text_id = shared_id(params.get("contactReqId")), shared_id(params.get("msgId"))
+    return ContactRequest(profile, request_id, describe(params.get("content")), text_id)
+
+
+def _read_text(envelope: Envelope) -> ChatEvent | None:
+    params = envelope.params
+    text = describe(params.get("content"), params.get("file"))
+    if text is None:
+        return None
+    return TextMessage(text, envelope.shared_id, _read_quote(params.get("quote")), params.get("live") is True)
+
+
+def _read_quote(value: object) -> Quote | None:
+    if not isinstance(value, dict) or not isinstance(value.get("msgRef"), dict):
+        return None
+    reference = value["msgRef"]
+    text = describe(value.get("content")) or ""
+    return Quote(shared_id(reference.get("msgId")), reference.get("sent") is True, text)
+
+
+def _read_update(envelope: Envelope) -> ChatEvent | None:
+    params = envelope.params
+    original, text = shared_id(params.get("msgId")), describe(params.get("content"))
+    if original is None or text is None:
+        return None
+    return MessageUpdate(original, text, params.get("live") is True)
+
+
+def _read_deletion(envelope: Envelope) -> ChatEvent | None:
+    original = shared_id(envelope.params.get("msgId"))
+    return MessageDeletion(original) if original else None
+
+
+def _read_reaction(envelope: Envelope) -> ChatEvent | None:
+    params = envelope.params
+    original, reaction, add = shared_id(params.get("msgId")), params.get("reaction"), params.get("add")
+    emoji = reaction.get("emoji") if isinstance(reaction, dict) else None
+    if original is None or emoji not in REACTIONS or not isinstance(add, bool):
+        return None
+    return ReactionChange(original, emoji, add)
+
+
+_EVENTS: dict[str, Callable[[Envelope], ChatEvent | None]] = {
+    "x.info": _read_profile,
+    "x.contact": _read_contact_request,
+    "x.msg.new": _read_text,
+    "x.msg.update": _read_update,
+    "x.msg.del": _read_deletion,
+    "x.msg.react": _read_reaction,
+    "x.direct.del": lambda _: ContactDeleted(),
+}

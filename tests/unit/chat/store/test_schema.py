@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smpchat.agent.store.database import Database
+from smpchat.agent.store.schema import AGENT_MIGRATIONS
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.service.reading import DATABASE_NAME
+from smpchat.chat.store.schema import CHAT_MIGRATIONS
+
+
+@pytest.mark.parametrize("version", range(1, len(CHAT_MIGRATIONS) + 1))
+def test_a_profile_of_every_earlier_version_is_read_as_it_was(tmp_path: Path, version: int) -> None:
+    old = Database(tmp_path / DATABASE_NAME, {"agent": AGENT_MIGRATIONS, "chat": CHAT_MIGRATIONS[:version]})
+    with old.transaction() as tx:
+        tx.execute("INSERT INTO contacts (connection_id, alias) VALUES (7, 'bob')")
+        tx.execute(
+            "INSERT INTO messages (contact_id, direction, text, sent_at, status, shared_id, shown)"
+            " VALUES (1, 'received', 'hello', 1.5, 'received', 'b25l', 0)"
+        )
+    old.close()
+    service = ChatService(tmp_path, "alice")
+    [message] = service.unshown_messages()
+    assert (message.contact, message.text, message.shared_id) == ("bob", "hello", "b25l")
+    assert (message.edited, message.deleted, message.live, message.reactions, message.reply_to) == (
+        False,
+        False,
+        False,
+        (),
+        None,
+    )
+    assert service.unshown_changes() == []
+    service.close()

@@ -1,0 +1,384 @@
+"""What a contact's messages change in the store: each test says what arrives and looks at what people would see."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smpchat.agent.machines.delivery import Integrity
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.store import events, records
+from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus, Quoted, Reaction
+from smpchat.chat.transactions import changes
+from smpchat.chat.transactions.incoming import DELETABLE, ChatApplication
+from smpchat.chat.wire.bodies import compress_body
+from smpchat.chat.wire.message import (
+    REACTIONS,
+    MessageDeletion,
+    MessageUpdate,
+    Quote,
+    ReactionChange,
+    encode_contact_deleted,
+    encode_deletion,
+    encode_profile,
+    encode_reaction,
+    encode_text,
+    encode_update,
+    quotation,
+)
+from smpchat.chat.wire.profile import Profile
+
+BOB, CAROL = 7, 8
+ONE, TWO, OWN = "b25l", "dHdv", "b3du"
+NOW = 1_700_000_000
+
+
+class Alice:
+    """A profile with two contacts that exist in the chat layer only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.service = ChatService(folder, "alice", now=lambda: float(NOW))
+        self.application = self.service.context.application
+        assert isinstance(self.application, ChatApplication)
+        with self.service.database.transaction() as tx:
+            records.insert_contact(tx, BOB, "bob")
+            records.insert_contact(tx, CAROL, "carol")
+        self.seen = self.service.last_event()
+
+    def receive(self, body: bytes, *, of: int = BOB, at: int = NOW) -> bool:
+        """One body arrives; whether a receipt is sent."""
+        with self.service.database.transaction() as tx:
+            return self.application.message_received(tx, of, body, at, Integrity.OK)
+
+    def sent(self, text: str, shared_id: str) -> int:
+        """A message of ours to Bob."""
+        with self.service.database.transaction() as tx:
+            contact = records.contact(tx, "bob")
+            return records.insert_message(tx, contact.id, Direction.SENT, text, NOW, shared_id)
+
+    def contact(self, who: str = "bob") -> Contact:
+        return records.contact(self.service.database.connection, who)
+
+    def message(self, who: str = "bob") -> Message:
+        """The only message of a conversation."""
+        [message] = self.service.history(who)
+        return message
+
+    def news(self) -> list[events.ChatEvent]:
+        """Events of the feed since the last look."""
+        numbered = self.service.events_after(self.seen)
+        self.seen = numbered[-1][0] if numbered else self.seen
+        return [event for _, event in numbered]
+
+
+@pytest.fixture
+def alice(tmp_path: Path) -> Iterator[Alice]:
+    person = Alice(tmp_path)
+    yield person
+    person.service.close()
+
+
+def reaction(shared_id: str, emoji: str = REACTIONS[0], *, add: bool = True) -> bytes:
+    return encode_reaction(ReactionChange(shared_id, emoji, add), "cmVhY3Q=")
+
+
+def update(shared_id: str, text: str, *, live: bool = False) -> bytes:
+    return encode_update(MessageUpdate(shared_id, text, live), "dXBkYXRl")
+
+
+def deletion(shared_id: str) -> bytes:
+    return encode_deletion(MessageDeletion(shared_id), "ZGVsZXRl")
+
+
+class TestTexts:
+    def test_only_texts_ask_for_a_receipt(self, alice: Alice) -> None:
+        assert alice.receive(encode_text("hello", ONE)) is True
+        others = [update(ONE, "bye"), reaction(ONE), deletion(ONE), encode_profile(Profile("Bob"))]
+        assert [alice.receive(body) for body in others] == [False] * 4
+
+    def test_an_array_is_one_message_after_the_other(self, alice: Alice) -> None:
+        body = b"[" + b",".join([encode_text("one", ONE), b"3", update(ONE, "one!"), encode_text("two", TWO)]) + b"]"
+        assert alice.receive(compress_body(body)) is True
+        assert [message.text for message in alice.service.history("bob")] == ["one!", "two"]
+
+    @pytest.mark.parametrize("body", [b"", b"nonsense", b"X\x01", b'{"event":"x.ok"}', b"[" * 9999])
+    def test_what_cannot_be_read_changes_nothing(self, alice: Alice, body: bytes) -> None:
+        assert alice.receive(body) is False
+        assert alice.news() == []
+
+    def test_an_unknown_event_leaves_a_harmless_line_in_the_log(
+        self, alice: Alice, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        alice.receive(b'{"event":"x.\\u001b[2J\\nerror: all is lost","params":{}}')
+        assert "x.\\x1b[2J\\nerror" in caplog.text and "\x1b" not in caplog.text
+        assert alice.news() == []
+
+    def test_content_stays_out_of_the_log(self, alice: Alice, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        alice.receive(encode_text("my secret", ONE))
+        alice.receive(update(ONE, "another secret"))
+        alice.receive(deletion(ONE), at=NOW + DELETABLE + 1)
+        assert "secret" not in caplog.text
+        assert "secret" not in repr(alice.message())
+
+
+class TestEdits:
+    def test_a_contact_edits_its_message(self, alice: Alice) -> None:
+        alice.receive(encode_text("helo", ONE))
+        number = alice.message().id
+        alice.news()
+        alice.receive(update(ONE, "hello"))
+        assert (alice.message().text, alice.message().edited) == ("hello", True)
+        assert alice.news() == [events.MessageChanged(number, "bob", "edited", "received")]
+
+    def test_the_same_text_again_is_no_change(self, alice: Alice) -> None:
+        alice.receive(encode_text("hello", ONE))
+        alice.news()
+        alice.receive(update(ONE, "hello"))
+        assert not alice.message().edited
+        assert alice.news() == []
+
+    def test_an_edit_of_a_message_that_never_came_begins_with_it(self, alice: Alice) -> None:
+        assert alice.receive(update(ONE, "hello")) is False
+        message = alice.message()
+        assert (message.text, message.shared_id, message.edited, message.shown) == ("hello", ONE, True, False)
+        assert alice.news() == [events.MessageAdded(message.id)]
+        alice.receive(update(ONE, "hello again"))
+        assert alice.message().text == "hello again"
+
+    def test_a_contact_cannot_edit_our_message(self, alice: Alice) -> None:
+        ours = alice.sent("I owe you 1", OWN)
+        alice.receive(update(OWN, "I owe you 1000"))
+        found = alice.service.message(ours)
+        assert found is not None and (found.text, found.edited) == ("I owe you 1", False)
+        assert alice.service.history("bob")[-1].direction is Direction.RECEIVED
+
+    def test_a_contact_cannot_edit_the_message_of_another(self, alice: Alice) -> None:
+        alice.receive(encode_text("hello", ONE), of=CAROL)
+        alice.receive(update(ONE, "boo"), of=BOB)
+        assert (alice.message("carol").text, alice.message("carol").edited) == ("hello", False)
+
+    def test_a_live_message_is_not_edited_while_it_is_written(self, alice: Alice) -> None:
+        params = {"content": {"type": "text", "text": "h"}, "live": True}
+        alice.receive(json.dumps({"msgId": ONE, "event": "x.msg.new", "params": params}).encode())
+        assert alice.message().live
+        alice.receive(update(ONE, "he", live=True))
+        alice.receive(update(ONE, "hey"))
+        assert (alice.message().text, alice.message().live, alice.message().edited) == ("hey", False, False)
+        alice.receive(update(ONE, "hey!"))
+        assert alice.message().edited
+
+
+class TestDeletions:
+    def test_a_contact_takes_its_message_back(self, alice: Alice) -> None:
+        alice.receive(encode_text("xyzzy plugh", ONE))
+        alice.receive(reaction(ONE))
+        number = alice.message().id
+        alice.news()
+        alice.receive(deletion(ONE), at=NOW + DELETABLE)
+        message = alice.message()
+        assert (message.deleted, message.text, message.reactions) == (True, "", ())
+        assert alice.news() == [events.MessageChanged(number, "bob", "deleted", "received")]
+        alice.service.database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert not any(b"xyzzy" in path.read_bytes() for path in alice.service.folder.iterdir())
+
+    def test_after_78_hours_it_is_too_late(self, alice: Alice) -> None:
+        alice.receive(encode_text("hello", ONE))
+        alice.receive(deletion(ONE), at=NOW + DELETABLE + 1)
+        assert (alice.message().text, alice.message().deleted) == ("hello", False)
+
+    def test_a_deleted_message_stays_deleted(self, alice: Alice) -> None:
+        alice.receive(encode_text("hello", ONE))
+        alice.receive(deletion(ONE))
+        alice.news()
+        for body in (update(ONE, "back"), reaction(ONE), deletion(ONE)):
+            alice.receive(body)
+        assert (alice.message().text, alice.message().reactions) == ("", ())
+        assert alice.news() == []
+
+    def test_of_a_message_that_never_came_nothing_is_kept(self, alice: Alice) -> None:
+        alice.receive(deletion(ONE))
+        assert alice.service.history("bob") == []
+
+    def test_a_contact_cannot_delete_our_message_or_that_of_another(self, alice: Alice) -> None:
+        alice.sent("I was there", OWN)
+        alice.receive(encode_text("hello", ONE), of=CAROL)
+        alice.receive(deletion(OWN))
+        alice.receive(deletion(ONE))
+        assert alice.message("bob").text == "I was there"
+        assert alice.message("carol").text == "hello"
+
+
+class TestReactions:
+    def test_to_both_sides_messages(self, alice: Alice) -> None:
+        ours = alice.sent("hello", OWN)
+        alice.receive(encode_text("hi", ONE))
+        alice.receive(reaction(OWN, REACTIONS[0]))
+        alice.receive(reaction(ONE, REACTIONS[1]))
+        first, second = alice.service.history("bob")
+        assert first.reactions == (Reaction(REACTIONS[0], Direction.RECEIVED),)
+        assert second.reactions == (Reaction(REACTIONS[1], Direction.RECEIVED),)
+        assert events.MessageChanged(ours, "bob", "reaction", "received") in alice.news()
+
+    def test_twice_is_once_and_taking_it_away_leaves_the_others(self, alice: Alice) -> None:
+        ours = alice.sent("hello", OWN)
+        with alice.service.database.transaction() as tx:
+            changes.react(tx, ours, Direction.SENT, REACTIONS[0], add=True)
+        for body in [reaction(OWN), reaction(OWN), reaction(OWN, REACTIONS[1])]:
+            alice.receive(body)
+        assert len(alice.news()) == 2
+        alice.receive(reaction(OWN, add=False))
+        alice.receive(reaction(OWN, add=False))
+        assert alice.message().reactions == (
+            Reaction(REACTIONS[1], Direction.RECEIVED),
+            Reaction(REACTIONS[0], Direction.SENT),
+        )
+        assert len(alice.news()) == 1
+
+    def test_only_within_the_conversation(self, alice: Alice) -> None:
+        alice.sent("hello", OWN)
+        alice.receive(reaction(OWN), of=CAROL)
+        assert alice.message("bob").reactions == ()
+
+
+class TestReplies:
+    def reply(self, quote: Quote) -> bytes:
+        return encode_text("yes", TWO, quotation(quote, NOW))
+
+    def test_our_copy_of_the_original_is_shown_and_not_the_reply_s(self, alice: Alice) -> None:
+        ours = alice.sent("do you like it?", OWN)
+        alice.receive(self.reply(Quote(OWN, by_sender=False, text="do you owe me 1000?")))
+        [_, answer] = alice.service.history("bob")
+        assert answer.reply_to == Quoted(ours, Direction.SENT, "do you like it?")
+
+    def test_it_follows_an_edit_and_a_deletion_of_the_original(self, alice: Alice) -> None:
+        alice.receive(encode_text("one", ONE))
+        alice.receive(self.reply(Quote(ONE, by_sender=True, text="one")))
+        alice.receive(update(ONE, "one!"))
+        original, answer = alice.service.history("bob")
+        assert answer.reply_to == Quoted(original.id, Direction.RECEIVED, "one!")
+        alice.receive(deletion(ONE))
+        assert alice.service.history("bob")[1].reply_to == Quoted(original.id, Direction.RECEIVED, "", deleted=True)
+
+    def test_of_an_unknown_original_its_words_are_kept(self, alice: Alice) -> None:
+        alice.receive(self.reply(Quote(ONE, by_sender=True, text="long ago")))
+        assert alice.message().reply_to == Quoted(None, Direction.RECEIVED, "long ago")
+
+    def test_a_contact_cannot_reach_another_conversation_with_a_quote(self, alice: Alice) -> None:
+        alice.receive(encode_text("carol's secret", ONE), of=CAROL)
+        alice.receive(self.reply(Quote(ONE, by_sender=True, text="?")))
+        assert alice.message("bob").reply_to == Quoted(None, Direction.RECEIVED, "?")
+
+
+class TestVersions:
+    def receive(self, alice: Alice, versions: str | None) -> int | None:
+        value: dict[str, Any] = {"event": "x.ok", "params": {}}
+        if versions is not None:
+            value["v"] = versions
+        alice.receive(json.dumps(value).encode())
+        return alice.contact().chat_version
+
+    def test_the_lower_maximum_counts_and_it_is_never_lowered(self, alice: Alice) -> None:
+        assert alice.contact().chat_version is None
+        assert self.receive(alice, None) == 1
+        assert self.receive(alice, "1-7") == 7
+        assert self.receive(alice, "1-18") == 16
+        assert self.receive(alice, "1-9") == 16
+        assert self.receive(alice, "17-18") == 16
+
+    def test_versions_with_nothing_in_common_say_nothing(self, alice: Alice) -> None:
+        assert self.receive(alice, "17-18") is None
+
+
+class TestShowing:
+    def test_a_change_is_to_be_shown_once_after_the_message(self, alice: Alice) -> None:
+        alice.receive(encode_text("one", ONE))
+        alice.receive(update(ONE, "one!"))
+        [message] = alice.service.unshown_messages()
+        assert (message.text, alice.service.unshown_changes()) == ("one!", [])
+        alice.service.mark_shown(message.id, message.changes)
+        assert (alice.service.unshown_messages(), alice.service.unshown_changes()) == ([], [])
+        alice.receive(reaction(ONE))
+        [changed] = alice.service.unshown_changes()
+        alice.service.mark_shown(changed.id, changed.changes)
+        assert alice.service.unshown_changes() == []
+
+    def test_a_change_between_printing_and_noting_is_not_lost(self, alice: Alice) -> None:
+        alice.receive(encode_text("one", ONE))
+        [message] = alice.service.unshown_messages()
+        alice.receive(update(ONE, "one!"))
+        alice.service.mark_shown(message.id, message.changes)
+        assert [changed.text for changed in alice.service.unshown_changes()] == ["one!"]
+        alice.service.mark_shown(message.id)
+        assert alice.service.unshown_changes() == []
+
+
+def test_a_contact_that_deleted_us_is_marked(alice: Alice) -> None:
+    alice.receive(encode_contact_deleted("ZGVs"))
+    assert alice.contact().gone
+    assert not alice.contact("carol").gone
+    assert alice.news() == [
+        events.Notice("bob", "bob deleted the contact with you."),
+        events.ContactChanged("bob"),
+    ]
+
+
+class TestProgress:
+    def change(self, alice: Alice) -> changes.SentChange:
+        ours = alice.sent("hello", OWN)
+        with alice.service.database.transaction() as tx:
+            change = changes.insert_sent(tx, ours)
+        alice.news()
+        return change
+
+    def status(self, alice: Alice, change: changes.SentChange) -> tuple[MessageStatus, MessageStatus]:
+        found = alice.service.change(change.id)
+        assert found is not None
+        return found.status, alice.message().status
+
+    def test_of_an_old_change_is_kept_until_it_has_one(self, alice: Alice, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(changes, "KEPT", 3)
+        first, second, *others = [self.change(alice) for _ in range(4)]
+        with alice.service.database.transaction() as tx:
+            for change in (second, *others):
+                alice.application.message_sent(tx, change.reference)
+        self.change(alice)
+        found = [alice.service.change(change.id) for change in (first, second, *others)]
+        assert [change and change.status for change in found] == ["pending", None, "sent", "sent"]
+
+    def test_of_a_change_is_not_that_of_its_message(self, alice: Alice) -> None:
+        change = self.change(alice)
+        with alice.service.database.transaction() as tx:
+            alice.application.message_sent(tx, change.reference)
+        assert self.status(alice, change) == (MessageStatus.SENT, MessageStatus.PENDING)
+        assert alice.news() == []
+
+    def test_a_change_that_fails_is_told(self, alice: Alice) -> None:
+        change = self.change(alice)
+        with alice.service.database.transaction() as tx:
+            alice.application.message_failed(tx, change.reference, "Gone.")
+        assert self.status(alice, change) == (MessageStatus.FAILED, MessageStatus.PENDING)
+        assert alice.news() == [
+            events.Notice("bob", f"Your change to message {change.message_id} did not reach bob: Gone.")
+        ]
+
+    def test_of_what_was_deleted_meanwhile_is_nobodys_business(self, alice: Alice) -> None:
+        with alice.service.database.transaction() as tx:
+            for reference in (99, -99):
+                alice.application.message_sent(tx, reference)
+                alice.application.message_delivered(tx, reference)
+                alice.application.message_failed(tx, reference, "Gone.")
+        assert alice.news() == []
+
+    def test_a_receipt_may_come_before_the_relays_answer(self, alice: Alice) -> None:
+        ours = alice.sent("hello", OWN)
+        with alice.service.database.transaction() as tx:
+            alice.application.message_delivered(tx, ours)
+            alice.application.message_sent(tx, ours)
+        assert alice.message().status is MessageStatus.DELIVERED
