@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 from smpchat.chat.errors import InputError, UnknownProfile
-from smpchat.chat.online.presence import kept_offline
 from smpchat.chat.service import archive
 from smpchat.chat.service.reading import no_passphrase
+from smpchat.chat.store.lock import kept_offline
 from smpchat.crypto.entropy import SystemEntropy
 from smpchat.home import Home
 

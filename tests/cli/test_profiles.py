@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from smpchat.chat.online.presence import kept_offline
 from smpchat.chat.service.reading import DATABASE_NAME
+from smpchat.chat.store.lock import kept_offline
 from smpchat.cli.app import app
 from smpchat.cli.schema import problems
 from smpchat.cli.selection import FILE, for_profile, select

@@ -33,24 +33,12 @@ for _layer, _directly in (
 
 IMPURE = {"asyncio", "os", "random", "secrets", "select", "socket", "sqlite3", "ssl", "subprocess", "threading", "time"}
 PURE_PACKAGES = ("encoding", "crypto", "protocol")
-PURE_AGENT_MODULES = (
-    "chain",
-    "delivery",
-    "envelope",
-    "failures",
-    "handshake",
-    "handshake_states",
-    "link_data",
-    "links",
-    "presets",
-    "queue",
-    "resync",
-    "resync_states",
-    "retry",
-    "short_links",
-    "subscriptions",
-    "user_data",
-)
+PURE_ROOMS = ("agent/wire", "agent/machines", "chat/wire")
+ROOMS = {
+    "agent": ("errors", "wire", "machines", "store", "context", "transactions", "online"),
+    "chat": ("errors", "wire", "store", "transactions", "service", "online"),
+}
+"""The order of rooms inside a package: each may use those before it. Modules outside a room are listed too."""
 ENTROPY = ROOT / "crypto" / "entropy.py"
 """The one pure module that may ask the operating system for randomness."""
 
@@ -96,24 +84,43 @@ def test_imports_point_downwards(path: Path) -> None:
     assert upward(path, imports_of(path)) == set()
 
 
+def room_of(path: Path) -> str:
+    """Where in its package a module stands: a folder, or the module itself."""
+    return path.relative_to(ROOT).parts[1].removesuffix(".py")
+
+
+def into_later_rooms(path: Path, imports: set[str]) -> set[str]:
+    """Rooms of its own package that a module imports and must not."""
+    layer = layer_of(path)
+    order = ROOMS[layer]
+    used = {name.split(".")[2] for name in imports if name.startswith(f"smpchat.{layer}.")} & set(order)
+    return {room for room in used if order.index(room) > order.index(room_of(path))}
+
+
+IN_ROOMS = [path for path in MODULES if layer_of(path) in ROOMS and path.relative_to(ROOT).parts[1] != "__init__.py"]
+
+
+def test_every_module_of_a_package_with_rooms_stands_in_one() -> None:
+    assert {(layer_of(path), room_of(path)) for path in IN_ROOMS} == {
+        (layer, room) for layer, rooms in ROOMS.items() for room in rooms
+    }
+
+
+@pytest.mark.parametrize("path", IN_ROOMS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_rooms_use_only_those_before_them(path: Path) -> None:
+    assert into_later_rooms(path, imports_of(path)) == set()
+
+
 PURE = [
     path
     for path in MODULES
-    if path != ENTROPY
-    and (
-        path.relative_to(ROOT).parts[0] in PURE_PACKAGES
-        or (path.parent.parent == ROOT / "agent" and path.stem in PURE_AGENT_MODULES)
-    )
+    if path != ENTROPY and (layer_of(path) in PURE_PACKAGES or path.relative_to(ROOT).parent.as_posix() in PURE_ROOMS)
 ]
 
 
 @pytest.mark.parametrize("path", PURE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_pure_modules_do_no_io(path: Path) -> None:
     assert {name.split(".")[0] for name in imports_of(path)} & IMPURE == set()
-
-
-def test_the_pure_agent_modules_exist() -> None:
-    assert {path.stem for path in PURE if path.parent.parent.name == "agent"} == set(PURE_AGENT_MODULES)
 
 
 @pytest.mark.parametrize(
@@ -142,3 +149,20 @@ def test_the_walk_notices(module: str, source: str, layers: set[str]) -> None:
     path = ROOT / module
     package = ("smpchat", *path.relative_to(ROOT).parent.parts)
     assert upward(path, set(imported(source, package))) == layers
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "rooms"),
+    [
+        ("agent/wire/x.py", "from smpchat.agent.machines import chain", {"machines"}),
+        ("agent/machines/x.py", "from smpchat.agent.wire.envelope import Hello", set()),
+        ("agent/store/x.py", "from smpchat.agent import context", {"context"}),
+        ("agent/context.py", "from ..agent.online.runner import AgentRunner", {"online"}),
+        ("chat/store/x.py", "def f():\n    import smpchat.chat.transactions.changes", {"transactions"}),
+        ("chat/online/x.py", "from smpchat.chat.service.writing import WritingProfile", set()),
+    ],
+)
+def test_the_walk_notices_rooms(module: str, source: str, rooms: set[str]) -> None:
+    path = ROOT / module
+    package = ("smpchat", *path.relative_to(ROOT).parent.parts)
+    assert into_later_rooms(path, set(imported(source, package))) == rooms

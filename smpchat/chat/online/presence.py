@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from smpchat.chat.errors import ProfileLocked
 from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store.events import ChatEvent
+from smpchat.chat.store.lock import online_lock
 
 log = logging.getLogger("smpchat.chat")
 
@@ -39,26 +38,8 @@ async def online(service: WritingProfile, relay: EmbeddedRelay) -> AsyncIterator
             agent.cancel()
 
 
-@contextlib.contextmanager
-def kept_offline(folder: Path, name: str) -> Iterator[None]:
-    """While the block runs, no process is online for the profile. Raises `ProfileLocked` if one is already."""
-    lock = _lock(folder)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise ProfileLocked(f"Another process is online for the profile {name!r}.", "End it first.") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _lock(folder: Path) -> FileLock:
-    return FileLock(folder / "online.lock", mode=0o600)
-
-
 async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
-    lock = _lock(service.folder)
+    lock = online_lock(service.folder)
     while True:
         try:
             lock.acquire(blocking=False)
@@ -85,7 +66,7 @@ async def follow(service: StoredProfile, after: int) -> AsyncIterator[ChatEvent]
 
 def is_online(service: StoredProfile) -> bool:
     """Whether some process is online for the profile at this moment."""
-    lock = _lock(service.folder)
+    lock = online_lock(service.folder)
     try:
         lock.acquire(blocking=False)
     except Timeout:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from smpchat.agent.store import encryption
 from smpchat.chat.errors import InputError
-from smpchat.chat.online.presence import kept_offline
 from smpchat.chat.service.reading import DATABASE_NAME, is_encrypted
+from smpchat.chat.store.lock import kept_offline
 
 
 def set_passphrase(folder: Path, passphrase: str) -> None:
