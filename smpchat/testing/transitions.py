@@ -11,7 +11,31 @@ from collections.abc import Iterable, Iterator
 from smpchat.agent.errors import UnexpectedEvent
 from smpchat.agent.machines import handshake as hs
 from smpchat.agent.machines import handshake_states as states
-from smpchat.agent.machines.handshake import Effect, Event, Step
+from smpchat.agent.machines.handshake import Step
+from smpchat.agent.machines.handshake_effects import Effect
+from smpchat.agent.machines.handshake_events import (
+    AddressRead,
+    AddressRefused,
+    ConfirmationAccepted,
+    ConfirmationReceived,
+    ConfirmationRefused,
+    DeleteRequested,
+    Event,
+    HelloAccepted,
+    HelloReceived,
+    HelloRefused,
+    JoinReleased,
+    LinkRead,
+    LinkUnusable,
+    PeerReady,
+    ReadyRefused,
+    ReceiveQueueCreated,
+    ReceiveQueueRefused,
+    ReceiveQueueSecured,
+    RequestAccepted,
+    SendQueueRefused,
+    SendQueueSecured,
+)
 from smpchat.agent.machines.handshake_states import Answer, Role, State, Terms
 
 _BOTH = (True, False)
@@ -36,28 +60,28 @@ def beginnings(terms: Terms) -> list[Step]:
 def events() -> list[Event]:
     """Every event, with every combination of what it may say."""
     return [
-        hs.SendQueueSecured(),
-        hs.SendQueueRefused(),
-        *(hs.LinkRead(*said) for said in itertools.product(_BOTH, _BOTH)),
-        hs.LinkUnusable(states.Failure.LINK_DATA),
-        hs.JoinReleased(),
-        *(hs.ReceiveQueueCreated(*said) for said in itertools.product(_BOTH, _BOTH, _BOTH)),
-        hs.ReceiveQueueSecured(),
-        hs.ReceiveQueueRefused(),
-        hs.ConfirmationAccepted(),
-        hs.ConfirmationRefused(),
-        *(hs.ConfirmationReceived(Answer.SECURED, *said) for said in itertools.product(_BOTH, _BOTH, _BOTH)),
-        *(hs.ConfirmationReceived(Answer.REPLY, *said) for said in itertools.product(_BOTH, _BOTH)),
-        hs.HelloAccepted(),
-        hs.HelloRefused(),
-        hs.HelloReceived(sender_key=True),
-        hs.HelloReceived(sender_key=False),
-        hs.PeerReady(),
-        hs.ReadyRefused(),
-        hs.AddressRead(),
-        *(hs.AddressRefused(reason) for reason in _ADDRESS_FAILURES),
-        hs.RequestAccepted(),
-        hs.DeleteRequested(),
+        SendQueueSecured(),
+        SendQueueRefused(),
+        *(LinkRead(*said) for said in itertools.product(_BOTH, _BOTH)),
+        LinkUnusable(states.Failure.LINK_DATA),
+        JoinReleased(),
+        *(ReceiveQueueCreated(*said) for said in itertools.product(_BOTH, _BOTH, _BOTH)),
+        ReceiveQueueSecured(),
+        ReceiveQueueRefused(),
+        ConfirmationAccepted(),
+        ConfirmationRefused(),
+        *(ConfirmationReceived(Answer.SECURED, *said) for said in itertools.product(_BOTH, _BOTH, _BOTH)),
+        *(ConfirmationReceived(Answer.REPLY, *said) for said in itertools.product(_BOTH, _BOTH)),
+        HelloAccepted(),
+        HelloRefused(),
+        HelloReceived(sender_key=True),
+        HelloReceived(sender_key=False),
+        PeerReady(),
+        ReadyRefused(),
+        AddressRead(),
+        *(AddressRefused(reason) for reason in _ADDRESS_FAILURES),
+        RequestAccepted(),
+        DeleteRequested(),
     ]
 
 
@@ -108,10 +132,10 @@ def _table(role: Role) -> str:
     rows: dict[tuple[str, str, str, str], dict[str, None]] = {}
     unchanged: dict[str, dict[str, None]] = {}
     for state, event, after, effects in sorted(transitions(), key=repr):
-        if states.role(state) is not role or isinstance(event, hs.DeleteRequested):
+        if states.role(state) is not role or isinstance(event, DeleteRequested):
             continue
         if isinstance(state, states.Failed | states.Deleted) or (
-            states.is_held(state) and not isinstance(event, hs.JoinReleased)
+            states.is_held(state) and not isinstance(event, JoinReleased)
         ):
             continue
         if after == state and not effects:

@@ -10,7 +10,30 @@ from smpchat.agent.errors import LinkJoinedError, MissingRecord, OwnLinkError
 from smpchat.agent.machines import handshake
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.failures import failure_sentence
-from smpchat.agent.machines.handshake import KeyChoice
+from smpchat.agent.machines.handshake_effects import (
+    CreateAddressQueue,
+    CreateReceiveQueue,
+    DeleteReceiveQueue,
+    Effect,
+    KeyChoice,
+    ReadAddress,
+    ReadLink,
+    RepeatConfirmation,
+    ResendConfirmationSigned,
+    ResendHello,
+    SecureReceiveQueue,
+    SecureSendQueue,
+    SendConfirmation,
+    SendHello,
+    SendReady,
+    SendRequest,
+)
+from smpchat.agent.machines.handshake_events import (
+    DeleteRequested,
+    Event,
+    ReceiveQueueCreated,
+    SendQueueRefused,
+)
 from smpchat.agent.machines.handshake_states import Answer, Terms
 from smpchat.agent.machines.retry import REPEAT_CONFIRMATION
 from smpchat.agent.store import connections, links, outgoing, ratchets, sent_requests
@@ -91,7 +114,7 @@ def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, 
     """A new connection through the short link of an invitation: the key that reads it is stored first.
 
     Args:
-        held: Our profile does not go out before `handshake.JoinReleased`.
+        held: Our profile does not go out before `JoinReleased`.
     Raises:
         OwnLinkError: The link is ours.
         LinkJoinedError: It was joined before.
@@ -141,13 +164,13 @@ def link_read(tx: sqlite3.Connection, context: Context, connection_id: int, answ
         if other is not None:  # joined by its full form too, which our key has shut out by now
             connections.save_link(tx, other.id, None)
             if isinstance(other.state, states.Joining):
-                apply(tx, context, other.id, handshake.SendQueueRefused())
+                apply(tx, context, other.id, SendQueueRefused())
         connections.save_link(tx, connection_id, link)
     apply(tx, context, connection_id, event)
 
 
 def receive_queue_created(
-    tx: sqlite3.Connection, context: Context, queue: ReceiveQueue, event: handshake.ReceiveQueueCreated
+    tx: sqlite3.Connection, context: Context, queue: ReceiveQueue, event: ReceiveQueueCreated
 ) -> None:
     """IDS arrived: store the queue; an invitation now has its full link."""
     connection = connections.load(tx, queue.connection_id)
@@ -160,7 +183,7 @@ def receive_queue_created(
 # -- events -----------------------------------------------------------------------------------------------------------
 
 
-def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: handshake.Event) -> None:
+def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: Event) -> None:
     """Step the connection, save the state, queue the effects, and let out what may be sent now."""
     before = connections.load(tx, connection_id).state
     state, effects = handshake.step(before, event)
@@ -192,49 +215,47 @@ def _drop_outgoing(tx: sqlite3.Connection, context: Context, connection_id: int,
         context.application.message_failed(tx, reference, reason)
 
 
-def perform(
-    tx: sqlite3.Connection, context: Context, connection_id: int, effects: tuple[handshake.Effect, ...]
-) -> None:
+def perform(tx: sqlite3.Connection, context: Context, connection_id: int, effects: tuple[Effect, ...]) -> None:
     """Put what a step asks for into the outbox, sealed where it is to be sealed."""
     for effect in effects:
         _queue_effect(tx, context, connections.load(tx, connection_id), effect)
 
 
-def _queue_effect(tx: sqlite3.Connection, context: Context, connection: Connection, effect: handshake.Effect) -> None:
+def _queue_effect(tx: sqlite3.Connection, context: Context, connection: Connection, effect: Effect) -> None:
     match effect:
-        case handshake.CreateReceiveQueue(messaging, keyed):
+        case CreateReceiveQueue(messaging, keyed):
             body = create_parameters.encode((messaging, keyed))
             outgoing.enqueue(tx, connection.id, Lane.RECEIVE, Kind.CREATE, Priority.SECURE, body=body)
-        case handshake.CreateAddressQueue():
+        case CreateAddressQueue():
             body = create_parameters.encode((False, False))
             outgoing.enqueue(tx, connection.id, Lane.RECEIVE, Kind.CREATE, Priority.SECURE, body=body)
-        case handshake.ReadAddress():
+        case ReadAddress():
             outgoing.enqueue(tx, connection.id, Lane.SEND, Kind.READ_ADDRESS, Priority.SECURE)
-        case handshake.SendRequest():
+        case SendRequest():
             _send_request(tx, context, connection)
-        case handshake.SecureReceiveQueue(choice, before_sending):
+        case SecureReceiveQueue(choice, before_sending):
             lane = Lane.SEND if before_sending else Lane.RECEIVE
             key = _receive_key(tx, connection, choice)
             outgoing.enqueue(tx, connection.id, lane, Kind.SECURE_RECEIVE, Priority.SECURE, body=key)
-        case handshake.SecureSendQueue():
+        case SecureSendQueue():
             outgoing.enqueue(tx, connection.id, Lane.SEND, Kind.SECURE_SEND, Priority.SECURE)
-        case handshake.ReadLink():
+        case ReadLink():
             outgoing.enqueue(tx, connection.id, Lane.SEND, Kind.READ_LINK, Priority.SECURE)
-        case handshake.SendConfirmation(answer, signed):
+        case SendConfirmation(answer, signed):
             _send_confirmation(tx, context, connection, answer, signed=signed)
-        case handshake.ResendConfirmationSigned():
+        case ResendConfirmationSigned():
             _send_first(tx, connection.id, Kind.CONFIRMATION, signed=True)
-        case handshake.RepeatConfirmation():
+        case RepeatConfirmation():
             waited = context.now() - (connection.ready_at or context.now())
             pause = min(max(waited, REPEAT_CONFIRMATION.first), REPEAT_CONFIRMATION.longest)
             _send_first(tx, connection.id, Kind.CONFIRMATION, signed=False, not_before=context.now() + pause)
-        case handshake.SendHello(signed):
+        case SendHello(signed):
             _send_hello(tx, context, connection, signed=signed)
-        case handshake.ResendHello():
+        case ResendHello():
             _send_first(tx, connection.id, Kind.HELLO, signed=True)
-        case handshake.SendReady():
+        case SendReady():
             send(tx, context, connection.id, Hello(), kind=Kind.READY, notify=True)
-        case handshake.DeleteReceiveQueue():
+        case DeleteReceiveQueue():
             if connections.receive_queue(tx, connection.id):
                 outgoing.enqueue(tx, connection.id, Lane.RECEIVE, Kind.DELETE, Priority.MESSAGE)
 
@@ -344,7 +365,7 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewel
     """
     before = connections.load(tx, connection_id)
     writable = states.reached_peer(before.state) and may_send(tx, before)
-    apply(tx, context, connection_id, handshake.DeleteRequested())
+    apply(tx, context, connection_id, DeleteRequested())
     if farewell is not None and writable:
         connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
         body, _ = sealing.seal_message(tx, context.entropy, connection, queue, UserMessage(farewell))

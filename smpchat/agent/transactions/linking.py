@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import IncompatibleVersion, LinkDataError
-from smpchat.agent.machines import handshake
 from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_events import LinkRead, LinkUnusable, SendQueueRefused
 from smpchat.agent.machines.handshake_states import Failure
 from smpchat.agent.store import connections, links, ratchets
 from smpchat.agent.store.connections import Connection, ReceiveQueue
@@ -156,7 +156,7 @@ def take_up(
 
 def read_link(
     tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None
-) -> tuple[handshake.LinkRead | handshake.LinkUnusable, str | None]:
+) -> tuple[LinkRead | LinkUnusable, str | None]:
     """What the relay's answer to LKEY means, and the full link that it leads to if it can be used."""
     stored = links.joined(tx, connection_id)
     try:
@@ -167,24 +167,24 @@ def read_link(
         assert isinstance(request, InvitationLink)  # `open_link` checks that it is of the link's kind
         take_up(tx, context, connection_id, request, stored.auth_key)
     except LinkDataError as error:
-        return handshake.LinkUnusable(Failure.LINK_DATA, str(error)), None
+        return LinkUnusable(Failure.LINK_DATA, str(error)), None
     except IncompatibleVersion as error:
-        return handshake.LinkUnusable(Failure.LINK_VERSIONS, str(error)), None
+        return LinkUnusable(Failure.LINK_VERSIONS, str(error)), None
     except CryptoError:
-        return handshake.LinkUnusable(Failure.LINK_DATA, "The link's request holds a key that cannot be used."), None
+        return LinkUnusable(Failure.LINK_DATA, "The link's request holds a key that cannot be used."), None
     context.application.link_info_received(tx, connection_id, opened.user_data)
-    event = handshake.LinkRead(reply_key=request.reply_key is not None, send_early=may_send_early(request))
+    event = LinkRead(reply_key=request.reply_key is not None, send_early=may_send_early(request))
     return event, _full_link(opened)
 
 
-def link_refused(tx: sqlite3.Connection, connection_id: int) -> handshake.SendQueueRefused | handshake.LinkUnusable:
+def link_refused(tx: sqlite3.Connection, connection_id: int) -> SendQueueRefused | LinkUnusable:
     """What the relay's AUTH to LKEY means. A full link does not tell its short form: it may have been joined before."""
     relay = links.joined(tx, connection_id).link.server.key_hash
     short = links.texts(tx)
     in_full = (c.link for c in connections.load_all(tx) if c.id not in short and _was_joined(c.state))
     if any(_is_at(relay, link) for link in in_full if link is not None):
-        return handshake.LinkUnusable(Failure.LINK_USED_OR_JOINED)
-    return handshake.SendQueueRefused()
+        return LinkUnusable(Failure.LINK_USED_OR_JOINED)
+    return SendQueueRefused()
 
 
 def _was_joined(state: states.State) -> bool:

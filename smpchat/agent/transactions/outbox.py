@@ -12,8 +12,23 @@ from enum import Enum, auto
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import MissingRecord
-from smpchat.agent.machines import handshake
 from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_events import (
+    AddressRefused,
+    ConfirmationAccepted,
+    ConfirmationRefused,
+    Event,
+    HelloAccepted,
+    HelloRefused,
+    LinkUnusable,
+    ReadyRefused,
+    ReceiveQueueCreated,
+    ReceiveQueueRefused,
+    ReceiveQueueSecured,
+    RequestAccepted,
+    SendQueueRefused,
+    SendQueueSecured,
+)
 from smpchat.agent.store import connections, links, outgoing, rotations
 from smpchat.agent.store.connections import ReceiveQueue
 from smpchat.agent.store.outgoing import NUMBERED, SENDS, Kind, Lane, OutboxItem
@@ -195,7 +210,7 @@ def created(
         linking.queue_created(tx, queue, creation.publication, ids)
     elif creation.publication is not None:
         contact_address.queue_created(tx, context, queue, creation.publication, ids)
-    event = handshake.ReceiveQueueCreated(
+    event = ReceiveQueueCreated(
         messaging=ids.queue_mode is QueueMode.MESSAGING, keyed=keyed, key_beside=version >= SND_AUTH_KEY
     )
     connection_steps.receive_queue_created(tx, context, queue, event)
@@ -203,21 +218,21 @@ def created(
 
 # -- answers ----------------------------------------------------------------------------------------------------------
 
-_ACCEPTED: dict[Kind, handshake.Event] = {
-    Kind.SECURE_SEND: handshake.SendQueueSecured(),
-    Kind.SECURE_RECEIVE: handshake.ReceiveQueueSecured(),
-    Kind.CONFIRMATION: handshake.ConfirmationAccepted(),
-    Kind.HELLO: handshake.HelloAccepted(),
-    Kind.REQUEST: handshake.RequestAccepted(),
+_ACCEPTED: dict[Kind, Event] = {
+    Kind.SECURE_SEND: SendQueueSecured(),
+    Kind.SECURE_RECEIVE: ReceiveQueueSecured(),
+    Kind.CONFIRMATION: ConfirmationAccepted(),
+    Kind.HELLO: HelloAccepted(),
+    Kind.REQUEST: RequestAccepted(),
 }
-_REFUSED: dict[Kind, handshake.Event] = {
-    Kind.SECURE_SEND: handshake.SendQueueRefused(),
-    Kind.SECURE_RECEIVE: handshake.ReceiveQueueRefused(),
-    Kind.CONFIRMATION: handshake.ConfirmationRefused(),
-    Kind.HELLO: handshake.HelloRefused(),
-    Kind.READY: handshake.ReadyRefused(),
-    Kind.REQUEST: handshake.AddressRefused(states.Failure.ADDRESS_GONE),
-    Kind.READ_ADDRESS: handshake.AddressRefused(states.Failure.ADDRESS_GONE),
+_REFUSED: dict[Kind, Event] = {
+    Kind.SECURE_SEND: SendQueueRefused(),
+    Kind.SECURE_RECEIVE: ReceiveQueueRefused(),
+    Kind.CONFIRMATION: ConfirmationRefused(),
+    Kind.HELLO: HelloRefused(),
+    Kind.READY: ReadyRefused(),
+    Kind.REQUEST: AddressRefused(states.Failure.ADDRESS_GONE),
+    Kind.READ_ADDRESS: AddressRefused(states.Failure.ADDRESS_GONE),
 }
 
 
@@ -251,7 +266,7 @@ def is_offered(item: OutboxItem, version: int) -> bool:
 def not_offered(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
     """The relay of a short link does not know such links."""
     if outgoing.done(tx, item.id):
-        event = handshake.LinkUnusable(states.Failure.NO_SHORT_LINKS)
+        event = LinkUnusable(states.Failure.NO_SHORT_LINKS)
         connection_steps.apply(tx, context, item.connection_id, event)
 
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused, UnexpectedEvent, VersionRefused
-from smpchat.agent.machines import delivery, handshake
+from smpchat.agent.machines import delivery
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.chain import Chain
 from smpchat.agent.machines.delivery import Integrity
+from smpchat.agent.machines.handshake_events import ConfirmationReceived, HelloReceived, PeerReady
 from smpchat.agent.machines.handshake_states import Answer
 from smpchat.agent.store import connections, links, outgoing, ratchets
 from smpchat.agent.store.connections import Connection, ReceiveQueue
@@ -266,7 +267,7 @@ def _receive_confirmation(
     connections.save_send_queue(tx, send_queue)
     links.forget_kem(tx, connection.id)
     context.application.peer_info_received(tx, connection.id, message.conn_info)
-    event = handshake.ConfirmationReceived(
+    event = ConfirmationReceived(
         answer=Answer.SECURED if isinstance(message, ConnInfoSecured) else Answer.REPLY,
         sender_key=sender_key is not None,
         securable=reply.mode is QueueMode.MESSAGING,
@@ -305,7 +306,7 @@ def _receive_hello(
         raise EnvelopeRefused("the hello holds another message")
     _save_first(tx, connection, queue, envelope.ratchet_message, opened, sent_at)
     context.application.peer_info_received(tx, connection.id, message.conn_info)
-    event = handshake.HelloReceived(sender_key=sender_key is not None)
+    event = HelloReceived(sender_key=sender_key is not None)
     connection_steps.apply(tx, context, connection.id, event)
 
 
@@ -437,7 +438,7 @@ def _dispatch(
             for receipt_ in receipts:
                 _receive_receipt(tx, context, connection.id, receipt_)
         case Hello():
-            connection_steps.apply(tx, context, connection.id, handshake.PeerReady())
+            connection_steps.apply(tx, context, connection.id, PeerReady())
         case QueueContinue(address):
             # only for the queue in use: the other one of a move says nothing about it
             current = sending.required_send_queue(tx, connection.id)

@@ -22,6 +22,7 @@ from smpchat.agent.errors import (
 )
 from smpchat.agent.machines import handshake
 from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_events import AddressRead, AddressRefused
 from smpchat.agent.machines.handshake_states import Failure, Role, Terms
 from smpchat.agent.store import addresses, connections, sent_requests
 from smpchat.agent.store.sent_requests import SentRequest
@@ -50,7 +51,7 @@ def begin(tx: sqlite3.Connection, context: Context, address: ContactAddress, *, 
     `introduce` is to follow in the same transaction.
 
     Args:
-        held: The request does not go out before `handshake.JoinReleased`.
+        held: The request does not go out before `JoinReleased`.
     Raises:
         OwnLinkError: The address is ours.
         LinkJoinedError: It was used before.
@@ -181,9 +182,9 @@ def address_read(tx: sqlite3.Connection, context: Context, connection_id: int, a
             _save_queue(tx, context, connection_id, address)
             context.application.link_info_received(tx, connection_id, user_data)
     except (LinkError, LinkDataError, IncompatibleVersion, CryptoError):
-        connection.apply(tx, context, connection_id, handshake.AddressRefused(Failure.ADDRESS_UNUSABLE))
+        connection.apply(tx, context, connection_id, AddressRefused(Failure.ADDRESS_UNUSABLE))
         return
-    event = handshake.AddressRefused(Failure.ADDRESS_USED) if used else handshake.AddressRead()
+    event = AddressRefused(Failure.ADDRESS_USED) if used else AddressRead()
     connection.apply(tx, context, connection_id, event)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smpchat.agent.errors import LinkJoinedError
-from smpchat.agent.machines import handshake
 from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_events import JoinReleased
 from smpchat.agent.machines.handshake_states import Role, Terms, Variant
 from smpchat.agent.store import addresses, connections
 from smpchat.agent.store import links as short_links
@@ -179,7 +179,7 @@ class ChatService(WritingProfile):
 
     def _release(self, tx: sqlite3.Connection, contact: Contact) -> None:
         if states.is_held(connections.load(tx, contact.connection_id).state):
-            agent.apply(tx, self.context, contact.connection_id, handshake.JoinReleased())
+            agent.apply(tx, self.context, contact.connection_id, JoinReleased())
 
     def _free_alias(self, tx: sqlite3.Connection, alias: str) -> None:
         """The alias of a failed contact may be used again; that contact goes."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from smpchat.agent.errors import LinkError, LinkJoinedError, MissingRecord, OwnLinkError
-from smpchat.agent.machines import handshake
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.failures import failure_sentence
+from smpchat.agent.machines.handshake_events import JoinReleased, SendQueueRefused
 from smpchat.agent.machines.handshake_states import Failed, Failure, Role
 from smpchat.agent.store import connections, links, outgoing, ratchets
 from smpchat.agent.store.outgoing import Kind
@@ -289,7 +289,7 @@ class TestReading:
         bob.do(lambda tx, context: connection.submit(tx, context, bob.id, UserMessage(b"text")))
         assert bob.carry_out() == [] and outgoing.is_empty(bob.tx, bob.id)
         assert states.is_held(bob.connection.state)
-        bob.do(lambda tx, context: connection.apply(tx, context, bob.id, handshake.JoinReleased()))
+        bob.do(lambda tx, context: connection.apply(tx, context, bob.id, JoinReleased()))
         exchange(bob, alice)
         assert [what[0] for what in alice.messages if isinstance(what, tuple)] == [b"text"]
 
@@ -393,7 +393,7 @@ class TestRefusing:
             with bob.database.transaction() as tx:
                 bob.id = connection.join(tx, bob.context, link, requested=requested)
             if before == "failed":
-                bob.do(lambda tx, context: connection.apply(tx, context, bob.id, handshake.SendQueueRefused()))
+                bob.do(lambda tx, context: connection.apply(tx, context, bob.id, SendQueueRefused()))
         bob.join_short_link_of(alice)
         bob.do(lambda tx, context: outbox.refused(tx, context, reading(bob), ErrorCode.AUTH, b""))
         assert failed(bob).reason is Failure.LINK_USED

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from smpchat.agent.errors import LinkError, LinkJoinedError, MissingRecord
-from smpchat.agent.machines import handshake
 from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_events import JoinReleased
 from smpchat.agent.machines.handshake_states import Failure
 from smpchat.agent.store import connections, outgoing, sent_requests
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
@@ -194,7 +194,7 @@ class TestShortLink:
         ask(bob, short_link(alice), reference=1, held=True)
         assert (bob.carry_out(), bob.next()) == ([], [])
         assert bob.application.all("link info") == [DATA]
-        bob.do(lambda tx, context: connection.apply(tx, context, bob.id, handshake.JoinReleased()))
+        bob.do(lambda tx, context: connection.apply(tx, context, bob.id, JoinReleased()))
         [body] = bob.carry_out()
         alice.receive(body)
         assert (len(requests_of(alice)), bob.application.all("sent")) == (1, [1])

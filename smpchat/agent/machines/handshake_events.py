@@ -1,0 +1,180 @@
+"""What can happen to a connection while it is made: the relays' answers, the peer's messages, the user's wishes.
+
+`smpchat.agent.machines.handshake` says what follows from each. A side's *send queue* is the other side's queue, its
+*receive queue* its own. *Accepted* is the relay's OK to a SEND, *refused* its AUTH.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smpchat.agent.machines.handshake_states import Answer, Failure
+
+
+@dataclass(frozen=True, slots=True)
+class SendQueueSecured:
+    """SKEY: OK."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendQueueRefused:
+    """SKEY or LKEY: AUTH. The queue is gone, or holds another key."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRead:
+    """LKEY: the short link leads to these terms; the send queue holds our key. ``send_early``: see `Joining`."""
+
+    reply_key: bool
+    send_early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUnusable:
+    """The short link leads nowhere. ``detail``: see `Failed`."""
+
+    reason: Failure
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinReleased:
+    """The user has answered: our profile may go out."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveQueueCreated:
+    """IDS for our queue.
+
+    Attributes:
+        messaging: Its sender may secure it.
+        keyed: It holds the reply key from its first moment (keyed NEW).
+        key_beside: KEY may travel beside the confirmation (relay at SMP 9 or later), not only before it.
+    """
+
+    messaging: bool
+    keyed: bool = False
+    key_beside: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveQueueSecured:
+    """KEY: OK."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveQueueRefused:
+    """KEY: AUTH."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationAccepted:
+    """The relay has the confirmation."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationRefused:
+    """The relay refused the confirmation: AUTH."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationReceived:
+    """The joiner's confirmation opened with the keys of our link.
+
+    Attributes:
+        sender_key: Its header holds a key with which our queue must be secured.
+        securable: The reply queue may be secured by its sender.
+        reply_key_ours: The reply key it names is the one in our link; None where it names none.
+    """
+
+    answer: Answer
+    sender_key: bool
+    securable: bool
+    reply_key_ours: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HelloAccepted:
+    """The relay has the hello."""
+
+
+@dataclass(frozen=True, slots=True)
+class HelloRefused:
+    """The relay refused the hello: AUTH."""
+
+
+@dataclass(frozen=True, slots=True)
+class HelloReceived:
+    """The initiator's hello: its profile. ``sender_key``: its header holds a key for our queue."""
+
+    sender_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PeerReady:
+    """The peer's HELLO message."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyRefused:
+    """The relay refused our HELLO message: AUTH."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRead:
+    """The short link of a contact address was opened: its queue is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRefused:
+    """The contact address cannot be used."""
+
+    reason: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAccepted:
+    """The address's relay has the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRequested:
+    """The user deletes the connection or address, or cancels the invitation."""
+
+
+Event = (
+    SendQueueSecured
+    | SendQueueRefused
+    | LinkRead
+    | LinkUnusable
+    | JoinReleased
+    | ReceiveQueueCreated
+    | ReceiveQueueSecured
+    | ReceiveQueueRefused
+    | ConfirmationAccepted
+    | ConfirmationRefused
+    | ConfirmationReceived
+    | HelloAccepted
+    | HelloRefused
+    | HelloReceived
+    | PeerReady
+    | ReadyRefused
+    | AddressRead
+    | AddressRefused
+    | RequestAccepted
+    | DeleteRequested
+)
+
+Repeated = (
+    SendQueueSecured
+    | SendQueueRefused
+    | ReceiveQueueSecured
+    | ReceiveQueueRefused
+    | ConfirmationAccepted
+    | ConfirmationRefused
+    | HelloAccepted
+    | HelloRefused
+    | PeerReady
+    | ReadyRefused
+)
+"""What may come again when a flight was repeated because its answer was lost."""
