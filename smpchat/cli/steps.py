@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from smpchat.agent.machines.handshake_states import ConnectionState, Role, Variant
+from smpchat.agent.machines.handshake_states import ConnectionState, Role
 from smpchat.chat.store.events import StateChanged
 from smpchat.cli import views
 from smpchat.cli.environment import Environment
@@ -38,8 +38,6 @@ _STEP = 14
 _HEADING = 50
 _MARKS = {"done": "✓", "failed": "✗", "now": "●", "-": "·"}
 _STYLES = {"✓": "green", "done": "green", "✗": "bold red", "failed": "bold red", "●": "bold", "now": "bold"}
-HOLDING = (None, Variant.THREE_STEP, Variant.STANDARD)
-"""Handshakes in which a joiner's texts wait for the initiator's answer, and requests to an address."""
 
 
 @dataclass(slots=True)
@@ -93,7 +91,7 @@ class Progress:
         if step <= self.finished:
             if step == 2 and views.is_request(state):
                 return "your request is at their relay"
-            held = step == 2 and role is Role.JOINER and state.variant in HOLDING
+            held = step == 2 and role is Role.JOINER and state.holds_texts
             return "your profile is at their relay: texts wait for the answer" if held else _DONE[role, step]
         if step > self.finished + 1:
             return ""

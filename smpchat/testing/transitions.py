@@ -116,7 +116,7 @@ Printed by `python -m smpchat.testing.transitions` from the machine in `smpchat/
 checks that this page is current. A row holds for the variants it names; an event that is not listed for a state is an
 error that changes nothing. *Securable*: the queue's sender may secure it (SKEY). *Keyed*: made with the reply key.
 *Held*: the user is asked something first; such a state goes on like the one without, but keeps the confirmation or
-request until JoinReleased.
+request until JoinReleased. *Texts wait*: the initiator's software does not read texts before its answer.
 
 Events that change nothing, because an answer or a flight was repeated, are listed below each table. From every state
 the user can delete the connection, which removes its queue from the relay; a failed or deleted connection stays so.
@@ -187,7 +187,7 @@ def _variant(state: State) -> str:
     if state.terms is None:
         return "short link"
     early = getattr(state, "send_early", True)
-    return f"{state.terms.variant}" if early else f"{state.terms.variant} (agent below 7)"
+    return f"{state.terms.variant}" if early else f"{state.terms.variant} (texts wait)"
 
 
 def _name(value: object) -> str:
@@ -199,6 +199,7 @@ _WORDS = {
     "receive_queue_made": "own queue made",
     "receive_queue_ready": "confirmation may go",
     "receive_queue_keyed": "own queue keyed",
+    "receive_queue_messaging": "own queue messaging",
     "address_known": "address known",
     "queue_made": "own queue made",
     "key_beside": "KEY beside the confirmation",

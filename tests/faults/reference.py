@@ -20,6 +20,7 @@ from smpchat.agent.wire.envelope import (
     Confirmation,
     ConnInfo,
     ConnInfoReply,
+    Hello,
     InvitationEnvelope,
     MessageEnvelope,
     NumberedMessage,
@@ -49,6 +50,7 @@ from smpchat.protocol.envelope import (
     CONFIRMATION_PADDING,
     MESSAGE_PADDING,
     ClientMessage,
+    PHConfirmation,
     PHEmpty,
     client_msg_envelope,
     open_client_message,
@@ -61,6 +63,7 @@ from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.relay import MemoryRelay
 
 T = TypeVar("T")
+_EMPTY = PHEmpty()
 
 
 @dataclass
@@ -97,6 +100,7 @@ class ReferencePeer:
     Attributes:
         arrived: Everything that opened, in order; copies are dropped.
         unopened: How many messages the ratchet could not open.
+        hello_refused: A HELLO came behind another message: the reference then never connects.
         requests: What came to its address, copies included.
         reading: While it is not set, the peer reads nothing.
     """
@@ -106,11 +110,13 @@ class ReferencePeer:
         self.arrived: list[Arrived] = []
         self.requests: list[InvitationEnvelope] = []
         self.unopened = 0
+        self.hello_refused = False
         self.info: bytes | None = None
         self.ratchet: Ratchet | None = None
         self.send_to: QueueInfo | None = None
         self.queues: list[OwnQueue] = []
         self.agent_version = 7
+        self.client_versions = CLIENT_VERSIONS
         self.reading = asyncio.Event()
         self.reading.set()
         self._kem = kem
@@ -213,7 +219,7 @@ class ReferencePeer:
     async def invite(self, server: SMPServer, *, with_kem: bool = False) -> str:
         """A full link. Only the one inside a short link's data has a KEM key (agent-wire 2.9)."""
         queue = await self.make_queue(server)
-        uri = QueueURI(CLIENT_VERSIONS, server, queue.ids.snd_id, queue.e2e_key.public(), QueueMode.MESSAGING)
+        uri = QueueURI(self.client_versions, server, queue.ids.snd_id, queue.e2e_key.public(), QueueMode.MESSAGING)
         self._own_kem = self._propose() if with_kem else None
         e2e = self._keys.params_range(kem=self._own_kem.params if self._own_kem else None)
         return format_link(InvitationLink(VersionRange(2, self.agent_version), (uri,), e2e))
@@ -250,7 +256,14 @@ class ReferencePeer:
         await session.request(SKey(self._auth.public()), self.send_to.sender_id, self._auth)
         await self._send_first(ConnInfo(info), None)
 
-    async def _send_first(self, message: AgentMessage, params: E2EParams | None) -> None:
+    async def answer_unsecured(self, info: bytes) -> None:
+        """As initiator, where the reply queue is not messaging: the hello carries our key, and their KEY is awaited."""
+        assert self.send_to is not None and self.send_to.mode is not QueueMode.MESSAGING
+        await self._send_first(ConnInfo(info), None, PHConfirmation(self._auth.public()))
+
+    async def _send_first(
+        self, message: AgentMessage, params: E2EParams | None, header: PHEmpty | PHConfirmation = _EMPTY
+    ) -> None:
         plaintext = agent_message.encode(message)
         envelope = Confirmation(self.agent_version, params, self._encrypt(plaintext, first=True))
         self._sent = (1, hashlib.sha256(plaintext).digest())
@@ -260,10 +273,10 @@ class ReferencePeer:
             self._snd_e2e.public(),
             self._snd_e2e.exchange(self.send_to.dh_key),
             self.entropy.random(24),
-            ClientMessage(PHEmpty(), agent_envelope.encode(envelope)),
+            ClientMessage(header, agent_envelope.encode(envelope)),
             CONFIRMATION_PADDING,
         )
-        await self._send_body(body)
+        await self._send_body(body, signed=header is _EMPTY)
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
@@ -274,10 +287,10 @@ class ReferencePeer:
         self.ratchet, message = ratchet.encrypt(self.ratchet, plaintext, length)
         return message
 
-    async def _send_body(self, body: bytes) -> None:
+    async def _send_body(self, body: bytes, *, signed: bool = True) -> None:
         assert self.send_to is not None
         session = await self._session(self.send_to.server)
-        await session.request(Send(True, body), self.send_to.sender_id, self._auth)
+        await session.request(Send(True, body), self.send_to.sender_id, self._auth if signed else None)
 
     async def _send_envelope(self, envelope: MessageEnvelope | RatchetKeyEnvelope) -> None:
         assert self.send_to is not None
@@ -377,6 +390,11 @@ class ReferencePeer:
         in_order = (numbered.message_id, numbered.previous_hash) == (self._received[0] + 1, self._received[1])
         self._received = (numbered.message_id, hashlib.sha256(plaintext).digest())
         self.arrived.append(Arrived(numbered.message, numbered.message_id, queue.ids.rcv_id, in_order))
+        if isinstance(numbered.message, Hello):
+            if len(self.arrived) > 1:
+                self.hello_refused = True
+            else:
+                await self.send(Hello())
         if isinstance(numbered.message, RatchetReady) and receiving_only:
             await self.send(RatchetReady(self._received[0]))
 

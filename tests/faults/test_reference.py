@@ -17,7 +17,7 @@ from smpchat.agent.machines import resync_states
 from smpchat.agent.store import ratchets, resyncs, rotations
 from smpchat.agent.transactions import connection as agent
 from smpchat.agent.transactions.sending import max_body
-from smpchat.agent.wire.envelope import QueueAdd, QueueContinue, QueueKey, QueueUse, RatchetReady, UserMessage
+from smpchat.agent.wire.envelope import Hello, QueueAdd, QueueContinue, QueueKey, QueueUse, RatchetReady, UserMessage
 from smpchat.agent.wire.queue import QueueAddress, QueueURI
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import events
@@ -27,7 +27,7 @@ from smpchat.crypto.keys import X25519PrivateKey
 from smpchat.protocol.commands import Send
 from smpchat.protocol.errors import SMPError
 from smpchat.protocol.queue_mode import QueueMode
-from smpchat.protocol.version import VersionRange
+from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay.queues import QUOTA
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.kem import HashKEM
@@ -523,5 +523,44 @@ def test_a_hello_that_comes_before_the_answer_to_our_confirmation(tmp_path: Path
         await peer.close()
         alice.service.close()
         assert sum(isinstance(command, Send) for command in other.commands) == 2, "the confirmation went once"
+
+    run_jumping(main)
+
+
+OLD_RELAY, OLD_CLIENT = "relay without SKEY", "client below 3"
+
+
+@pytest.mark.parametrize("old", [OLD_RELAY, OLD_CLIENT])
+def test_texts_wait_for_a_peer_that_must_read_our_hello_first(tmp_path: Path, old: str) -> None:
+    """Behind a text it would refuse the HELLO and never connect; a contact on a dead relay changes nothing."""
+
+    async def main() -> None:
+        versions = VersionRange(6, 8) if old == OLD_RELAY else SMP_VERSIONS
+        own = MemoryRelay(SeededEntropy("a.test"), lambda: START, host="a.test", versions=versions)
+        other, dead = (MemoryRelay(SeededEntropy(host), lambda: START, host=host) for host in ("b.test", "c.test"))
+        alice = Person("alice", tmp_path / "alice", [own, other, dead], home=own)
+        peer, bystander = ReferencePeer("ref", [own, other]), ReferencePeer("pal", [dead])
+        if old == OLD_CLIENT:
+            peer.client_versions = VersionRange(1, 2)
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(peer.serve())
+            alice.service.connect(await bystander.invite(dead.server), "pal", ["lost for now"])
+            dead.running = False
+            alice.service.connect(await peer.invite(other.server), "ref", ["one", "two"])
+            async with alice.online():
+                await peer.until(lambda: peer.info is not None)
+                await alice.until(lambda service: service.contact("ref").state.state == "ready")
+                assert alice.service.contact("ref").state.holds_texts
+                await alice.do(lambda service: service.send("ref", "three"))
+                await peer.answer_unsecured(INFO)
+                await peer.until(lambda: said_to(peer) == ["one", "two", "three"])
+                await alice.until(lambda service: service.contact("ref").state.state == "connected")
+                await peer.say("hello")
+                await alice.until(lambda service: heard(alice) == ["hello"])
+            serving.cancel()
+        await peer.close()
+        await bystander.close()
+        alice.service.close()
+        assert not peer.hello_refused and isinstance(peer.arrived[0].message, Hello)
 
     run_jumping(main)

@@ -151,17 +151,17 @@ def step(state: State, event: Event) -> Step:
             joining = Joining(terms, send_early, send_queue_ready=True, held=state.held)
             if not state.receive_queue_made:
                 return joining, ()
-            return step(joining, ReceiveQueueCreated(messaging=True, key_beside=state.key_beside))
-        case ReadingLink(), ReceiveQueueCreated(key_beside=beside):
-            return replace(state, receive_queue_made=True, key_beside=beside), ()
+            return step(joining, ReceiveQueueCreated(messaging=state.messaging, key_beside=state.key_beside))
+        case ReadingLink(), ReceiveQueueCreated(messaging=messaging, key_beside=beside):
+            return replace(state, receive_queue_made=True, key_beside=beside, messaging=messaging), ()
         case ReadingLink(held=True), JoinReleased():
             return replace(state, held=False), ()
         case ReadingLink(), LinkUnusable(reason, detail):
             return _failed(state, reason, detail)
         case Joining(), SendQueueSecured():
             return _confirm_when_ready(replace(state, send_queue_ready=True))
-        case Joining(), ReceiveQueueCreated(keyed=keyed, key_beside=beside):
-            made = replace(state, receive_queue_made=True, receive_queue_keyed=keyed)
+        case Joining(), ReceiveQueueCreated(messaging=messaging, keyed=keyed, key_beside=beside):
+            made = replace(state, receive_queue_made=True, receive_queue_keyed=keyed, receive_queue_messaging=messaging)
             if not state.terms.reply_key or keyed or beside:
                 return _confirm_when_ready(replace(made, receive_queue_ready=True))
             return made, (SecureReceiveQueue(KeyChoice.REPLY, before_sending=True),)
@@ -269,7 +269,10 @@ def _confirm_when_ready(state: Joining) -> Step:
     effects: Effects = (SendConfirmation(answer, signed=terms.sender_securable),)
     if terms.reply_key and not state.receive_queue_keyed:
         effects = (SecureReceiveQueue(KeyChoice.REPLY, before_sending=False), *effects)
-    return Confirming(terms, state.send_early, answer, signed=terms.sender_securable), effects
+    # An initiator that must secure nothing itself waits for our HELLO. The reference takes the first message for
+    # it: behind a text it refuses HELLO for good ("hello: active"), and the connection hangs (agent-wire 5.3).
+    early = state.send_early and (answer is Answer.SECURED or state.receive_queue_messaging)
+    return Confirming(terms, early, answer, signed=terms.sender_securable), effects
 
 
 def _request_when_ready(state: Preparing) -> Step:

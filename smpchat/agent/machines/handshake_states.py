@@ -102,12 +102,13 @@ class ReadingLink:
     Attributes:
         held: See `Joining`.
         receive_queue_made: The reply queue exists.
-        key_beside: See `ReceiveQueueCreated`.
+        key_beside, messaging: See `ReceiveQueueCreated`.
     """
 
     held: bool = False
     receive_queue_made: bool = False
     key_beside: bool = False
+    messaging: bool = False
 
     @property
     def terms(self) -> None:
@@ -120,12 +121,14 @@ class Joining:
     """Joiner: securing the initiator's queue and creating the reply queue, side by side.
 
     Attributes:
-        send_early: The initiator's agent reads messages that follow the confirmation (agent version 7).
+        send_early: The initiator's software reads messages that follow the confirmation (agent version 7, and an
+            SMP client version that tells it that the reply queue is messaging).
         send_queue_ready: Secured, or not ours to secure.
         receive_queue_made: The reply queue exists.
         receive_queue_ready: The confirmation need not wait for the reply queue's KEY.
         receive_queue_keyed: The reply queue holds the reply key.
         held: Our profile may not go out yet: the user is asked something first.
+        receive_queue_messaging: The initiator may secure the reply queue itself, so no HELLO of ours is to follow.
     """
 
     terms: Terms
@@ -135,6 +138,7 @@ class Joining:
     receive_queue_ready: bool = False
     receive_queue_keyed: bool = False
     held: bool = False
+    receive_queue_messaging: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +350,11 @@ def may_send(state: State) -> bool:
         case Answering():
             return state.answer is Answer.SECURED or state.securable
     return False
+
+
+def holds_texts(state: State) -> bool:
+    """Whether the handshake is *ready* for people, and texts wait for the peer's answer all the same."""
+    return connection_state(state) is ConnectionState.READY and not may_send(state)
 
 
 def reached_peer(state: State) -> bool:

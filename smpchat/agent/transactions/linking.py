@@ -34,6 +34,8 @@ log = logging.getLogger("smpchat.agent")
 
 SEND_EARLY_SINCE = 7
 """First agent version that reads messages right behind the confirmation."""
+SND_SECURE_SINCE = 3
+"""First SMP client version that says of a queue that its sender may secure it (agent-wire 1.2)."""
 
 
 # -- making -----------------------------------------------------------------------------------------------------------
@@ -125,8 +127,12 @@ def _leads_here(publication: Publication, ids: Ids) -> bool:
 
 
 def may_send_early(link: InvitationLink) -> bool:
-    """Whether the initiator's agent reads messages that follow the confirmation."""
-    return link.agent_versions.maximum >= SEND_EARLY_SINCE
+    """Whether the initiator's software reads messages that follow the confirmation.
+
+    Below `SND_SECURE_SINCE` it cannot be told that the reply queue is messaging, and so waits for HELLO.
+    """
+    reads = link.agent_versions.maximum >= SEND_EARLY_SINCE
+    return reads and link.queues[0].versions.maximum >= SND_SECURE_SINCE
 
 
 def take_up(

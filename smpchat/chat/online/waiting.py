@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from smpchat.agent.machines.handshake_states import ConnectionState, Variant
+from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.online.presence import FOLLOW_INTERVAL
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.events import StateChanged
@@ -144,7 +144,7 @@ async def until_ready(
             return state
         if state.state not in (ConnectionState.READY, ConnectionState.CONNECTED):
             return None
-        if state.state == ConnectionState.READY and state.variant in (None, Variant.THREE_STEP, Variant.STANDARD):
+        if state.holds_texts:
             return state
         messages = map(service.message, message_ids)
         return None if any(m and m.status is MessageStatus.PENDING for m in messages) else state

@@ -18,6 +18,7 @@ class StateChanged:
         since: When this state began; POSIX seconds. None in feeds written before it was kept.
         reason: Why it failed, for people.
         failure: The same for programs: a `Failure`.
+        holds_texts: It is *ready*, and texts wait for the contact's answer all the same.
     """
 
     connection: int
@@ -30,6 +31,7 @@ class StateChanged:
     reason: str | None = None
     since: float | None = None
     failure: str | None = None
+    holds_texts: bool = False
 
     @property
     def is_final(self) -> bool:

@@ -37,4 +37,5 @@ def describe_state(connection: Connection, contact: Contact | None, now: float) 
         reason=failure_sentence(state) if isinstance(state, states.Failed) else None,
         failure=state.reason if isinstance(state, states.Failed) else None,
         since=began,
+        holds_texts=states.holds_texts(state),
     )

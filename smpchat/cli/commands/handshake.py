@@ -24,7 +24,7 @@ from smpchat.cli.clipboard import copy
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.qr import qr_image, show_qr
-from smpchat.cli.steps import HOLDING, StepView
+from smpchat.cli.steps import StepView
 from smpchat.cli.streams import argument_text, read_text
 from smpchat.cli.text import happened_and_advice, plural, printable, sentence, shortened
 from smpchat.cli.waiting import RELAY_TIMEOUT, RelayDown, flush, until
@@ -390,7 +390,7 @@ class _Joining:
             return False
         if wait:
             return state.state == ConnectionState.CONNECTED
-        if state.variant in HOLDING and state.state == ConnectionState.READY:
+        if state.holds_texts:
             return True
         return all(m is None or m.status is not MessageStatus.PENDING for m in map(self._service.message, self._unsent))
 
@@ -412,7 +412,7 @@ def _what_next(environment: Environment, alias: str, state: events.StateChanged,
     name = shortened(alias)
     if state.state == ConnectionState.CONNECTED:
         then = f"Connected: you and {name} have each other's profile."
-    elif state.variant in HOLDING:
+    elif state.holds_texts:
         then = f"Ready: what you write to {name} is kept, and sent as soon as they have answered."
     else:
         then = f"Ready: you can write to {name} now. Their name and answers come once they are online."

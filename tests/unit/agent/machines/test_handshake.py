@@ -141,6 +141,28 @@ class TestJoiner:
         state, effects = run((state, ()), ConfirmationAccepted(), HelloReceived(sender_key=False))
         assert (states.connection_state(state), effects) == (ConnectionState.CONNECTED, [])
 
+    @pytest.mark.parametrize("short", [True, False], ids=["short link", "full link"])
+    def test_texts_never_overtake_the_hello_that_an_older_relay_calls_for(self, short: bool) -> None:
+        """Our own queue is not messaging: the initiator waits for HELLO, and takes the first message for it."""
+        created = ReceiveQueueCreated(messaging=False)
+        if short:
+            state, _ = run(hs.join_short(held=False), created, LinkRead(False, send_early=True))
+        else:
+            state, _ = run(join(SENDER_SECURED), SendQueueSecured(), created)
+        assert not states.may_send(state) and not states.holds_texts(state)
+        state, _ = run((state, ()), ConfirmationAccepted())
+        assert states.connection_state(state) is ConnectionState.READY and states.holds_texts(state)
+        state, effects = run((state, ()), HelloReceived(sender_key=True), ReceiveQueueSecured())
+        assert effects[-1] == SendReady() and not states.may_send(state)
+        state, _ = run((state, ()), PeerReady())
+        assert states.may_send(state) and not states.holds_texts(state)
+
+    def test_an_initiator_that_knows_the_reply_key_reads_texts_at_once(self) -> None:
+        """It answers with a hello whatever the queue's mode: no HELLO of ours follows that texts could overtake."""
+        created = ReceiveQueueCreated(messaging=False, keyed=True)
+        state, _ = run(join(INSTANT), SendQueueSecured(), created)
+        assert states.may_send(state)
+
     def test_an_older_agent_must_answer_before_it_is_written_to(self) -> None:
         state, _ = run(
             hs.join(SENDER_SECURED, send_early=False), SendQueueSecured(), ReceiveQueueCreated(messaging=True)
