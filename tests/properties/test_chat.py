@@ -23,6 +23,7 @@ from smpchat.chat.wire.message import (
     encode_update,
     quotation,
 )
+from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.zstd import compress, decompress
 
@@ -43,9 +44,15 @@ _KEYS += [
     "preview",
     "uri",
     "reason",
+    "ttl",
+    "preferences",
+    "allow",
+    "image",
+    "shortDescr",
+    *Feature,
 ]
 objects = st.recursive(
-    scalars | st.sampled_from(["text", "image", "voice", "report", "link", *REACTIONS]),
+    scalars | st.sampled_from(["text", "image", "voice", "report", "link", *REACTIONS, *Allow]),
     lambda inner: st.dictionaries(st.sampled_from(_KEYS), inner, max_size=6),
     max_leaves=12,
 )

@@ -11,7 +11,7 @@ import getpass
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +32,7 @@ from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.chat.store.servers import ConfiguredServer, relay_address
 from smpchat.chat.transactions import changes
 from smpchat.chat.transactions.changes import SentChange
+from smpchat.chat.wire.preferences import OWN_DEFAULTS
 from smpchat.chat.wire.profile import Profile
 from smpchat.client.routes import Route, Transport
 from smpchat.crypto.agreement import security_code
@@ -161,7 +162,8 @@ class StoredProfile:
     def own_profile(self, tx: sqlite3.Connection | None = None) -> Profile:
         """What contacts are told: the name set, else the profile's own, else the user's at the operating system."""
         saved = Profile.from_json(records.setting(tx or self._tx, "profile"))
-        return saved or Profile(_os_user() if self.name == DEFAULT_PROFILE else self.name)
+        profile = saved or Profile(_os_user() if self.name == DEFAULT_PROFILE else self.name)
+        return replace(profile, preferences={**OWN_DEFAULTS, **profile.preferences})
 
     def retire(self) -> None:
         """The profile was moved elsewhere: it never goes online here again, since two copies would break each other."""

@@ -70,9 +70,10 @@ class ChatApplication:
 
     def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
         """The name in the link becomes the alias, if nobody has chosen one."""
-        contact, profile = records.contact_of(tx, connection_id), decode_link_info(info)
-        if contact is None or profile is None:
+        contact, said = records.contact_of(tx, connection_id), decode_link_info(info)
+        if contact is None or said is None:
             return
+        profile = said.profile
         records.save_link_name(tx, contact.id, profile.display_name)
         if contact.provisional:
             others = {other.alias.casefold() for other in records.contacts(tx) if other.id != contact.id}

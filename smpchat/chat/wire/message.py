@@ -10,12 +10,15 @@ from typing import Any
 from smpchat.agent.wire.user_data import read_user_json, write_user_json
 from smpchat.chat.wire.bodies import CHAT_VERSIONS, Envelope, Part, Unreadable, decode_body, encode_envelope, shared_id
 from smpchat.chat.wire.content import describe, text_content, whole
+from smpchat.chat.wire.preferences import read_ttl
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import VersionRange
 
 REACTIONS = ("\U0001f44d", "\U0001f44e", "\U0001f600", "\U0001f602", "\U0001f622", "\u2764", "\U0001f680", "\u2705")
 """Emoji that apps take as reactions: one code point each, the heart without a variation selector."""
+MAX_WELCOME = 5_000
+"""Longest welcome text, in characters: with the profile, its link's data have room for about 13,000 bytes."""
 _MAX_QUOTE = 500
 """Characters of a quoted text that a reply repeats; the app finds the original by its id."""
 
@@ -57,12 +60,18 @@ class ContactRequest:
 
 @dataclass(frozen=True, slots=True)
 class TextMessage:
-    """``x.msg.new``; content of other types is reduced to its text. ``live``: its author is still writing it."""
+    """``x.msg.new``; content of other types is reduced to its text.
+
+    Attributes:
+        live: Its author is still writing it.
+        ttl: Seconds after which it is to disappear; None if it stays.
+    """
 
     text: str = field(repr=False)
     shared_id: str | None
     quote: Quote | None = None
     live: bool = False
+    ttl: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,7 @@ class MessageUpdate:
     shared_id: str
     text: str = field(repr=False)
     live: bool = False
+    ttl: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,14 @@ class UnsupportedEvent:
     """Any other event, or one that says nothing we could use: ignored without harm."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkInfo:
+    """What the maker of a short link says behind it. ``welcome``: a text for whoever opens it; may be empty."""
+
+    profile: Profile
+    welcome: str = field(default="", repr=False)
 
 
 ChatEvent = (
@@ -143,22 +161,30 @@ def encode_contact_request(
     return _encode("x.contact", params)
 
 
-def encode_link_info(profile: Profile) -> bytes:
-    """What people see behind a short link of ours (agent-wire 2.9)."""
-    return write_user_json({"profile": profile.to_wire(), "business": False})
+def encode_link_info(profile: Profile, welcome: str = "") -> bytes:
+    """What people see behind a short link of ours (agent-wire 2.9); they read a welcome text before they ask."""
+    value: dict[str, Any] = {"profile": profile.to_wire()}
+    if welcome:
+        value["message"] = text_content(welcome)
+    return write_user_json(value | {"business": False})
 
 
-def decode_link_info(info: bytes) -> Profile | None:
-    """The profile behind a short link; None if it says none that can be read."""
+def decode_link_info(info: bytes) -> LinkInfo | None:
+    """What stands behind a short link; None if that is nobody's profile."""
     value = read_user_json(info)
-    return Profile.from_wire(value.get("profile")) if value is not None else None
+    profile = Profile.from_wire(value.get("profile")) if value is not None else None
+    if value is None or profile is None:
+        return None
+    return LinkInfo(profile, (describe(value.get("message")) or "")[:MAX_WELCOME])
 
 
-def encode_text(text: str, shared_id: str, quote: dict[str, Any] | None = None) -> bytes:
-    """``x.msg.new`` with a text; ``quote`` is what `quotation` made."""
+def encode_text(text: str, shared_id: str, quote: dict[str, Any] | None = None, ttl: int | None = None) -> bytes:
+    """``x.msg.new`` with a text; ``quote`` is what `quotation` made, ``ttl`` seconds after which it is to disappear."""
     params: dict[str, Any] = {"content": text_content(text)}
     if quote is not None:
         params["quote"] = quote
+    if ttl is not None:
+        params["ttl"] = ttl
     return _encode("x.msg.new", params, shared_id)
 
 
@@ -177,6 +203,8 @@ def encode_update(update: MessageUpdate, shared_id: str) -> bytes:
     params: dict[str, Any] = {"msgId": update.shared_id, "content": text_content(update.text)}
     if update.live:
         params["live"] = True
+    if update.ttl is not None:
+        params["ttl"] = update.ttl
     return _encode("x.msg.update", params, shared_id)
 
 
@@ -252,7 +280,8 @@ def _read_text(envelope: Envelope) -> ChatEvent | None:
     text = describe(params.get("content"), params.get("file"))
     if text is None:
         return None
-    return TextMessage(text, envelope.shared_id, _read_quote(params.get("quote")), params.get("live") is True)
+    quote, ttl = _read_quote(params.get("quote")), read_ttl(params.get("ttl"))
+    return TextMessage(text, envelope.shared_id, quote, params.get("live") is True, ttl)
 
 
 def _read_quote(value: object) -> Quote | None:
@@ -268,7 +297,7 @@ def _read_update(envelope: Envelope) -> ChatEvent | None:
     original, text = shared_id(params.get("msgId")), describe(params.get("content"))
     if original is None or text is None:
         return None
-    return MessageUpdate(original, text, params.get("live") is True)
+    return MessageUpdate(original, text, params.get("live") is True, read_ttl(params.get("ttl")))
 
 
 def _read_deletion(envelope: Envelope) -> ChatEvent | None:

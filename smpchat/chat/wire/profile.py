@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smpchat.chat.errors import InputError
 from smpchat.chat.wire.content import whole
+from smpchat.chat.wire.picture import received_uri
+from smpchat.chat.wire.preferences import Preferences, preferences_json, read_preferences
 
 MAX_NAME = 100
 """Longest display name we send, in characters; longer ones from peers are kept as they are."""
-# a text-only client: the app then hides what we could not receive
-_PREFERENCES = {name: {"allow": "no"} for name in ("voice", "files", "calls")}
+MAX_DESCRIPTION = 160
+"""Longest description, in characters: apps cut it there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A name to show, and a longer one that may be empty. Chosen by its owner: never used to address anybody."""
+    """A name to show, and more that its owner chose: none of it is ever used to address anybody.
+
+    Attributes:
+        full_name: A longer name; may be empty.
+        description: A line about its owner; may be empty.
+        picture: A data URI (`smpchat.chat.wire.picture`).
+        preferences: What its owner allows.
+    """
 
     display_name: str
     full_name: str = ""
+    description: str = ""
+    picture: str | None = field(default=None, repr=False)
+    preferences: Preferences = field(default_factory=dict)
 
     @staticmethod
     def own(display_name: str, full_name: str = "") -> Profile:
@@ -33,23 +45,45 @@ class Profile:
             )
         return Profile(name, full_name)
 
+    def described(self, description: str) -> Profile:
+        """The same with another description; an empty one is none. Raises `InputError` if it is too long."""
+        text = " ".join(description.split())
+        if not text.isprintable() or len(text) > MAX_DESCRIPTION:
+            raise InputError(
+                f"A description has at most {MAX_DESCRIPTION} printable characters; this one has {len(text):,}.",
+                "Say it in fewer words.",
+            )
+        return replace(self, description=text)
+
     def to_wire(self) -> dict[str, Any]:
         """The JSON object of ``x.info``."""
-        return {"displayName": self.display_name, "fullName": self.full_name, "preferences": _PREFERENCES}
+        value = self._named() | {"preferences": preferences_json(self.preferences)}
+        return value if self.picture is None else value | {"image": self.picture}
+
+    def _named(self) -> dict[str, Any]:
+        value: dict[str, Any] = {"displayName": self.display_name, "fullName": self.full_name}
+        return value | {"shortDescr": self.description} if self.description else value
 
     @staticmethod
     def from_wire(value: object) -> Profile | None:
         """The profile in a JSON object of a peer; None if it has no usable name. Unknown keys are ignored."""
         if not isinstance(value, dict):
             return None
-        name, full_name = value.get("displayName"), value.get("fullName", "")
+        name, full_name, description = value.get("displayName"), value.get("fullName"), value.get("shortDescr")
         if not isinstance(name, str) or not name:
             return None
-        return Profile(whole(name), whole(full_name) if isinstance(full_name, str) else "")
+        return Profile(
+            whole(name),
+            whole(full_name) if isinstance(full_name, str) else "",
+            whole(description)[:MAX_DESCRIPTION] if isinstance(description, str) else "",
+            received_uri(value.get("image")),
+            read_preferences(value.get("preferences")),
+        )
 
     def to_json(self) -> str:
-        """For the store."""
-        return json.dumps({"displayName": self.display_name, "fullName": self.full_name})
+        """For the store, which keeps pictures apart."""
+        preferences = {"preferences": preferences_json(self.preferences)} if self.preferences else {}
+        return json.dumps(self._named() | preferences)
 
     @staticmethod
     def from_json(text: str | None) -> Profile | None:

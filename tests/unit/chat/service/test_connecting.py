@@ -16,7 +16,7 @@ from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
 from smpchat.chat.service.reading import Invitation
 from smpchat.chat.store import events
 from smpchat.chat.transactions.incoming import ChatApplication
-from smpchat.chat.wire.message import decode_link_info, encode_link_info
+from smpchat.chat.wire.message import LinkInfo, decode_link_info, encode_link_info
 from smpchat.chat.wire.profile import Profile
 from smpchat.protocol.commands import Del, LKey, New, Send
 from smpchat.protocol.version import VersionRange
@@ -303,7 +303,7 @@ class TestLinkInfo:
     def test_it_is_what_apps_write(self) -> None:
         value = json.loads(encode_link_info(Profile("Alice")))
         assert value["profile"]["displayName"] == "Alice" and value["business"] is False
-        assert decode_link_info(encode_link_info(Profile("Alice"))) == Profile("Alice")
+        assert decode_link_info(encode_link_info(Profile("Alice"))) == LinkInfo(Profile("Alice"))
 
     @pytest.mark.parametrize(
         "info",

@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from smpchat.agent.wire.user_data import write_user_json
 from smpchat.chat.wire.bodies import CHAT_VERSIONS, compress_body
 from smpchat.chat.wire.message import (
+    MAX_WELCOME,
     REACTIONS,
     ChatEvent,
     ContactDeleted,
     ContactRequest,
+    LinkInfo,
     MessageDeletion,
     MessageUpdate,
     ProfileInfo,
@@ -19,16 +22,19 @@ from smpchat.chat.wire.message import (
     TextMessage,
     UnsupportedEvent,
     decode_contact_request,
+    decode_link_info,
     decode_messages,
     encode_contact_deleted,
     encode_contact_request,
     encode_deletion,
+    encode_link_info,
     encode_profile,
     encode_reaction,
     encode_text,
     encode_update,
     quotation,
 )
+from smpchat.chat.wire.preferences import MAX_TTL
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import VersionRange
@@ -51,7 +57,9 @@ def event(name: str, params: dict[str, Any], **more: Any) -> ChatEvent:
             ContactRequest(Profile("Bob"), OTHER, "hello", ID),
         ),
         (encode_text("hello\n\x1b\u202e", ID), TextMessage("hello\n\x1b\u202e", ID)),
+        (encode_text("soon gone", ID, ttl=86_400), TextMessage("soon gone", ID, ttl=86_400)),
         (encode_update(MessageUpdate(OTHER, "bye"), ID), MessageUpdate(OTHER, "bye")),
+        (encode_update(MessageUpdate(OTHER, "bye", ttl=5), ID), MessageUpdate(OTHER, "bye", ttl=5)),
         (encode_update(MessageUpdate(OTHER, "bye", live=True), ID), MessageUpdate(OTHER, "bye", live=True)),
         (encode_deletion(MessageDeletion(OTHER), ID), MessageDeletion(OTHER)),
         (encode_reaction(ReactionChange(OTHER, REACTIONS[5], True), ID), ReactionChange(OTHER, "\u2764", True)),
@@ -91,7 +99,8 @@ def test_a_quote_may_lack_the_id() -> None:
 
 def test_unknown_keys_of_a_message_are_tolerated() -> None:
     params = {
-        "content": {"type": "text", "text": "a"}, "ttl": 60, "live": True, "forward": True, "mentions": {}, "scope": 1,
+        "content": {"type": "text", "text": "a"}, "timer": 60, "live": True, "forward": True, "mentions": {},
+        "scope": 1,
     }  # fmt: skip
     assert event("x.msg.new", params, msgId=ID) == TextMessage("a", ID, live=True)
 
@@ -185,3 +194,30 @@ def test_an_unreadable_part_is_ignored_beside_the_others() -> None:
     bad, good = decode_messages(b"[3," + encode_text("a", ID) + b"]")
     assert isinstance(bad.event, UnsupportedEvent)
     assert good.event == TextMessage("a", ID)
+
+
+@pytest.mark.parametrize(
+    ("said", "ttl"), [(5, 5), (5.0, 5), (0, 0), (-3, 0), (10**30, MAX_TTL), (1.5, None), (True, None), ("5", None)]
+)
+def test_a_time_to_live_is_a_whole_number_in_bounds(said: object, ttl: int | None) -> None:
+    params = {"content": {"type": "text", "text": "a"}, "ttl": said, "msgId": OTHER}
+    assert event("x.msg.new", params, msgId=ID) == TextMessage("a", ID, ttl=ttl)
+    assert event("x.msg.update", params) == MessageUpdate(OTHER, "a", ttl=ttl)
+
+
+class TestLinks:
+    def test_a_welcome_text_stands_behind_a_link(self) -> None:
+        info = encode_link_info(Profile("Ann"), "Welcome, *dear* guest")
+        assert decode_link_info(info) == LinkInfo(Profile("Ann"), "Welcome, *dear* guest")
+        assert b'"message":{"type":"text","text":"Welcome, *dear* guest"},"business":false}' in info
+        assert b"message" not in encode_link_info(Profile("Ann"))
+
+    @pytest.mark.parametrize("message", [None, 5, [], {}, {"type": 5}, {"type": "text", "text": ["a"]}])
+    def test_what_is_no_welcome_is_none(self, message: object) -> None:
+        info = json.dumps({"profile": {"displayName": "Ann"}, "message": message}).encode()
+        assert decode_link_info(info) == LinkInfo(Profile("Ann"))
+
+    def test_a_welcome_is_bounded(self) -> None:
+        info = write_user_json({"profile": {"displayName": "Ann"}, "message": {"type": "text", "text": "a" * 50_000}})
+        found = decode_link_info(info)
+        assert found is not None and len(found.welcome) == MAX_WELCOME

@@ -1,0 +1,64 @@
+"""Pictures in profiles: data URIs with a JPEG or PNG inside. Only the first bytes of one are looked at."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+
+from smpchat.chat.errors import InputError
+
+MAX_PICTURE = 12_500
+"""Longest data URI of ours, in characters: apps shrink their pictures to it, so that a profile fits one message."""
+MAX_FILE = (MAX_PICTURE - len("data:image/jpg;base64,")) // 4 * 3
+"""Largest picture of ours, in bytes."""
+MAX_RECEIVED = 65_536
+"""Longest data URI of a peer's that is kept; a message never expands to more."""
+
+_MAGIC = {"jpg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n"}
+_DATA_URI = re.compile(r"data:image/(jpg|jpeg|png);base64,([A-Za-z0-9+/]+={0,2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as a file would hold it. ``kind``: ``jpg`` or ``png``, by its first bytes."""
+
+    kind: str
+    data: bytes = field(repr=False)
+
+
+def picture_uri(data: bytes) -> str:
+    """The content of a file as a profile's picture. Raises `InputError` if it is none, or too large."""
+    kind = _kind(data)
+    if kind is None:
+        raise InputError("This is not a JPEG or PNG picture.", "Give the file of a picture, for example me.jpg.")
+    if len(data) > MAX_FILE:
+        raise InputError(
+            f"The picture has {len(data):,} bytes; a profile holds {MAX_FILE:,}.",
+            "Save it smaller, for example as a JPEG of 192 by 192 pixels.",
+        )
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def received_uri(value: object) -> str | None:
+    """The picture in a peer's profile, if there is one worth keeping."""
+    fits = isinstance(value, str) and len(value) <= MAX_RECEIVED and _DATA_URI.fullmatch(value) is not None
+    return value if isinstance(value, str) and fits else None
+
+
+def picture_of(uri: str) -> Picture:
+    """The picture in a data URI. Raises `InputError` if it is not what it says: then nothing should open it."""
+    match = _DATA_URI.fullmatch(uri)
+    try:
+        data = base64.b64decode(match[2], validate=True) if match else b""
+    except binascii.Error:
+        data = b""
+    kind = _kind(data)
+    if kind is None:
+        raise InputError("The picture of this contact is not a JPEG or PNG.", "It was not saved.")
+    return Picture(kind, data)
+
+
+def _kind(data: bytes) -> str | None:
+    return next((kind for kind, magic in _MAGIC.items() if data.startswith(magic)), None)

@@ -1,0 +1,143 @@
+"""Preferences: what each side of a conversation allows, as its profile says, and what follows (agent-wire 6.3).
+
+Each side says *always*, *yes* or *no* to a feature. *yes* means: if you allow it too; *always* means: you may, whatever
+you allow me. `enabled` is that rule, and nothing else in this program decides it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+MAX_TTL = 100 * 366 * 86_400
+"""Longest time in seconds after which a message is to disappear; what a peer says beyond that is cut to it."""
+
+
+class Feature(StrEnum):
+    """What a conversation may have, by its name in profiles."""
+
+    TIMED_MESSAGES = "timedMessages"
+    FULL_DELETE = "fullDelete"
+    REACTIONS = "reactions"
+    VOICE = "voice"
+    FILES = "files"
+    CALLS = "calls"
+    SESSIONS = "sessions"
+
+
+class Allow(StrEnum):
+    """What one side says to a feature."""
+
+    ALWAYS = "always"
+    YES = "yes"
+    NO = "no"
+
+
+_ALLOWS = frozenset(Allow)
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """What one side says to one feature.
+
+    Attributes:
+        ttl: With disappearing messages: seconds after which they go; None if they stay.
+    """
+
+    allow: Allow
+    ttl: int | None = None
+
+
+Preferences = Mapping[Feature, Preference]
+"""What one side says; what it leaves out is as in `APP_DEFAULTS`."""
+
+APP_DEFAULTS: Preferences = {
+    Feature.TIMED_MESSAGES: Preference(Allow.YES),
+    Feature.FULL_DELETE: Preference(Allow.NO),
+    Feature.REACTIONS: Preference(Allow.YES),
+    Feature.VOICE: Preference(Allow.YES),
+    Feature.FILES: Preference(Allow.ALWAYS),
+    Feature.CALLS: Preference(Allow.YES),
+    Feature.SESSIONS: Preference(Allow.NO),
+}
+"""What apps take a profile to say where it says nothing."""
+
+OWN_DEFAULTS: Preferences = {
+    **APP_DEFAULTS,
+    # a text-only client: the app then hides what we could not receive
+    Feature.VOICE: Preference(Allow.NO),
+    Feature.FILES: Preference(Allow.NO),
+    Feature.CALLS: Preference(Allow.NO),
+}
+"""What we say where the user has not said anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enabled:
+    """Who may use a feature."""
+
+    by_us: bool
+    by_them: bool
+
+
+def allowed(preferences: Preferences, feature: Feature) -> Preference:
+    """What a side says to a feature, said or left out."""
+    return preferences.get(feature, APP_DEFAULTS[feature])
+
+
+def enabled(feature: Feature, ours: Preferences, theirs: Preferences) -> Enabled:
+    """Who may use a feature.
+
+    One side's *always* lets the other use it even against that other's own *no*: who forbids a feature is not bothered
+    with it, but may use it where the other asks for nothing in return. Messages disappear on both sides or on none.
+    """
+    we, they = allowed(ours, feature).allow, allowed(theirs, feature).allow
+    if Allow.NO not in (we, they):
+        return Enabled(by_us=True, by_them=True)
+    one_sided = feature is not Feature.TIMED_MESSAGES
+    return Enabled(
+        by_us=one_sided and (we, they) == (Allow.NO, Allow.ALWAYS),
+        by_them=one_sided and (we, they) == (Allow.ALWAYS, Allow.NO),
+    )
+
+
+def disappear_after(ours: Preferences, theirs: Preferences) -> int | None:
+    """Seconds after which what we write is to disappear; None if it stays."""
+    both = enabled(Feature.TIMED_MESSAGES, ours, theirs)
+    return allowed(ours, Feature.TIMED_MESSAGES).ttl if both.by_us else None
+
+
+# -- profiles ---------------------------------------------------------------------------------------------------------
+
+
+def preferences_json(preferences: Preferences) -> dict[str, Any]:
+    """As profiles write them."""
+    return {str(feature): _preference_json(preference) for feature, preference in preferences.items()}
+
+
+def _preference_json(preference: Preference) -> dict[str, Any]:
+    value: dict[str, Any] = {"allow": str(preference.allow)}
+    return value if preference.ttl is None else value | {"ttl": preference.ttl}
+
+
+def read_preferences(value: object) -> Preferences:
+    """Those of a peer's profile; what is unknown or malformed counts as left out."""
+    if not isinstance(value, dict):
+        return {}
+    found: dict[Feature, Preference] = {}
+    for feature in Feature:
+        said = value.get(feature)
+        allow = said.get("allow") if isinstance(said, dict) else None
+        if isinstance(said, dict) and isinstance(allow, str) and allow in _ALLOWS:
+            ttl = read_ttl(said.get("ttl")) if feature is Feature.TIMED_MESSAGES else None
+            found[feature] = Preference(Allow(allow), ttl)
+    return found
+
+
+def read_ttl(value: object) -> int | None:
+    """Seconds in JSON, between 0 and `MAX_TTL`; None if it is no whole number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        return None
+    return int(min(max(value, 0), MAX_TTL))
