@@ -21,11 +21,15 @@ from smpchat.chat.store import events
 from smpchat.chat.store.address import RequestView
 from smpchat.chat.store.records import Direction, Message, MessageStatus
 from smpchat.chat.transactions.changes import SentChange
-from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.steps import Progress, draw, steps_table
 from smpchat.cli.text import narrowed, plural, printable, shortened
 from smpchat.cli.times import since
+from smpchat.cli.views.connections import waits_for
+from smpchat.cli.views.contacts import contacts_table, verification_lines
+from smpchat.cli.views.layout import in_words, indented
+from smpchat.cli.views.links import request_text
+from smpchat.cli.views.messages import TICKS, conversation, pending_line, spoken, unread_summary
 
 HISTORY = 20
 """Messages shown when a conversation begins."""
@@ -230,7 +234,7 @@ class Conversation:
                 if not self.next_unread():
                     self._tell("Nothing unread.")
             case "/contacts":
-                self._show(views.contacts_table(self._environment, self._service.contacts()))
+                self._show(contacts_table(self._environment, self._service.contacts()))
             case "/history":
                 self._history(argument)
             case "/search":
@@ -271,7 +275,7 @@ class Conversation:
         if any(own.id == message.id for own in self._tail):
             self._tail = [message if own.id == message.id else own for own in self._tail]
         else:
-            self._show(views.spoken(self._environment, message))
+            self._show(spoken(self._environment, message))
 
     def _send(self, who: str, text: str, reply_to: int | None = None) -> None:
         message = self._service.send(who, text, reply_to)
@@ -319,19 +323,19 @@ class Conversation:
             self._tell(f"No message contains {argument!r}.")
             return
         self._tell(f"{plural(len(found), 'message')} with {argument!r}:")
-        for line in views.conversation(self._environment, found):
+        for line in conversation(self._environment, found):
             self._show(line)
 
     def _status(self) -> None:
         view = self._need_contact()
         self._show(steps_table(draw(Progress(view.state), view.alias, self._environment)))
         if view.pending:
-            self._show(Text(views.pending_line(view.alias, view.pending)))
+            self._show(Text(pending_line(view.alias, view.pending)))
 
     def _verify(self, code: str) -> None:
         who = self._need_contact().alias
         found = self._service.verify(who, code) if code else self._service.verification(who)
-        self._show(Text(views.verification_lines(found, asked=not code, command="/verify CODE")))
+        self._show(Text(verification_lines(found, asked=not code, command="/verify CODE")))
 
     def _requests(self) -> None:
         waiting = self._service.requests()
@@ -380,7 +384,7 @@ class Conversation:
         commands = [*COMMANDS.values(), *_ELSEWHERE]
         width = max(len(command.usage) for command in commands) + 2
         for command in commands:
-            does = views.indented(self._environment, command.does, width, width)
+            does = indented(self._environment, command.does, width, width)
             self._show(Text(f"{command.usage:{width}}{does}"))
 
     # -- what happens -------------------------------------------------------------------------------------------------
@@ -408,7 +412,7 @@ class Conversation:
         unread = self.unread()
         more = any(count > self._counted.get(alias, 0) for alias, count in unread.items())
         if more and not self._environment.redraws:
-            self._tell(f"* unread: {views.unread_summary(unread)} (/next goes there)")
+            self._tell(f"* unread: {unread_summary(unread)} (/next goes there)")
         self._counted = unread
 
     def _receive(self) -> None:
@@ -422,7 +426,7 @@ class Conversation:
         for message in self._service.unshown_changes():
             if message.contact == view.alias:
                 self._tell(f"* {shortened(view.alias)} changed or reacted to message {message.id}:")
-                self._show_above(views.spoken(self._environment, message))
+                self._show_above(spoken(self._environment, message))
                 self._service.mark_shown(message.id, message.changes)
         self._refresh()
 
@@ -460,9 +464,7 @@ class Conversation:
 
     def _show_request(self, request: RequestView) -> None:
         self._show(
-            views.request_text(self._environment, request).append(
-                f"  (/accept {request.id} or /reject {request.id})", "dim"
-            )
+            request_text(self._environment, request).append(f"  (/accept {request.id} or /reject {request.id})", "dim")
         )
         self._service.mark_request_shown(request.id)
 
@@ -485,8 +487,8 @@ class Conversation:
                 return printable(state.reason or f"The connection with {alias} failed.")
             case ConnectionState.READY if state.since is not None:
                 moment = since(state.since, self._environment.now())
-                return f"You can write to {alias} already; {views.waits_for(state)} since {moment}."
-        return f"You can write to {alias} already; {views.waits_for(state)}."
+                return f"You can write to {alias} already; {waits_for(state)} since {moment}."
+        return f"You can write to {alias} already; {waits_for(state)}."
 
     def _contact_changed(self, alias: str) -> None:
         view = next((view for view in self._views.values() if view.alias == alias), None)
@@ -504,7 +506,7 @@ class Conversation:
         if self._mine is not None and self._mine.id == message.id:
             self._mine = message
         if message.status is MessageStatus.FAILED and not beside_prompt:
-            self._show(views.spoken(self._environment, message))
+            self._show(spoken(self._environment, message))
         elif message.status is MessageStatus.DELIVERED and message.id in self._open:
             self._open.discard(message.id)
             self._confirmed.append(message.id)
@@ -518,7 +520,7 @@ class Conversation:
     def _tell(self, sentence: str | Text) -> None:
         """A sentence of ours, in lines that end between words."""
         text = Text(sentence, "dim") if isinstance(sentence, str) else sentence
-        self._show(views.in_words(self._environment, text))
+        self._show(in_words(self._environment, text))
 
     def _say(self, messages: list[Message]) -> None:
         if messages:
@@ -526,7 +528,7 @@ class Conversation:
             self._print(messages)
 
     def _print(self, messages: list[Message]) -> None:
-        for line in views.conversation(self._environment, messages, self._last):
+        for line in conversation(self._environment, messages, self._last):
             self._show_above(line)
         self._open |= {m.id for m in messages if m.direction is Direction.SENT and m.status not in _SETTLED}
         self._last = messages[-1]
@@ -542,7 +544,7 @@ class Conversation:
 
     def tail(self) -> list[Text]:
         """Own messages whose ticks still change: drawn between what was printed and the prompt."""
-        return views.conversation(self._environment, self._tail, self._last) if self._tail else []
+        return conversation(self._environment, self._tail, self._last) if self._tail else []
 
     def prompt(self) -> str:
         """What stands before the line to write on."""
@@ -551,14 +553,14 @@ class Conversation:
 
     def toolbar(self, columns: int) -> str:
         """One line: the connection if it is not made yet, the last message's status, and who wrote meanwhile."""
-        view, unread = self.current, views.unread_summary(self.unread())
+        view, unread = self.current, unread_summary(self.unread())
         parts = []
         if view is None:
             parts.append("nobody to write to")
         elif view.state.state != ConnectionState.CONNECTED:
-            parts.append(f"{view.state.state}: {views.waits_for(view.state)}".rstrip(": "))
+            parts.append(f"{view.state.state}: {waits_for(view.state)}".rstrip(": "))
         if self._mine is not None and view is not None:
-            mark = views.TICKS.get(self._mine.status, "") if self._environment.symbols else ""
+            mark = TICKS.get(self._mine.status, "") if self._environment.symbols else ""
             parts.append(f"last message {self._mine.status} {mark}".rstrip())
         if view is not None and view.pending > 1:
             parts.append(f"{view.pending} pending")

@@ -19,10 +19,10 @@ from filelock import FileLock, Timeout
 
 from smpchat.chat.errors import InputError
 from smpchat.chat.store.records import Message
-from smpchat.cli import views
 from smpchat.cli.environment import Environment, json_line
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.profile_key import ProfileKey
+from smpchat.cli.views.messages import message_fields
 
 _STANDARD_ERROR = 2
 _AGAIN = "The message counts as not shown, and is the first that the next `smpchat listen` gets."
@@ -77,7 +77,7 @@ class MessageHandler:
         Raises:
             CommandFailed: It did not end with 0; the message is not handled.
         """
-        line = json_line("message", views.message_fields(message)) + "\n"
+        line = json_line("message", message_fields(message)) + "\n"
         try:
             process = await asyncio.create_subprocess_exec(
                 *self.arguments, stdin=asyncio.subprocess.PIPE, stdout=_STANDARD_ERROR, env=self._variables(message)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from smpchat.agent.machines.handshake_states import ConnectionState, Role
 from smpchat.chat.store.events import StateChanged
-from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import narrowed, shortened
 from smpchat.cli.times import counting, since, span
+from smpchat.cli.views.connections import is_request, show_state
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -89,7 +89,7 @@ class Progress:
             return ""
         role = Role(state.role)
         if step <= self.finished:
-            if step == 2 and views.is_request(state):
+            if step == 2 and is_request(state):
                 return "your request is at their relay"
             held = step == 2 and role is Role.JOINER and state.holds_texts
             return "your profile is at their relay: texts wait for the answer" if held else _DONE[role, step]
@@ -97,7 +97,7 @@ class Progress:
             return ""
         if state.state in (ConnectionState.FAILED, ConnectionState.DELETED):
             return state.state
-        asked = step == 3 and views.is_request(state)
+        asked = step == 3 and is_request(state)
         waiting = "waiting for their answer" if asked else _UNDER_WAY[role, step]
         if (asked or (role, step) == (Role.JOINER, 3)) and state.since is not None:
             waiting += f" since {since(state.since, now)}"
@@ -183,7 +183,7 @@ class StepView:
         if (state.state, state.step) != self._shown:
             self._shown = (state.state, state.step)
             if self._live is None:
-                views.show_state(self._environment, state, self.line())
+                show_state(self._environment, state, self.line())
         self.tick()
 
     def tick(self) -> None:

@@ -1,8 +1,8 @@
-"""Times for people: spans, and moments in the local time zone."""
+"""Times: spans and moments in the local time zone for people, ISO 8601 for scripts."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 def span(milliseconds: float) -> str:
@@ -47,3 +47,8 @@ def since(moment: float, now: float) -> str:
         return clock(moment)
     year = "" if when.year == today.year else f" {when.year}"
     return f"{when.day} {when:%b}{year} {clock(moment)}"
+
+
+def iso(moment: float) -> str:
+    """``2026-11-25T09:14:00Z``."""
+    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")

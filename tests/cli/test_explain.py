@@ -11,12 +11,12 @@ import pytest
 
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.store.records import MessageStatus
-from smpchat.cli import views
 from smpchat.cli.app import program
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.explanations import Kind, Topic, find, topics
 from smpchat.cli.schema import problems
 from smpchat.cli.text import sentence
+from smpchat.cli.views.messages import TICKS
 from tests.cli.terminal import Terminal
 
 TOPICS = list(topics())
@@ -31,7 +31,7 @@ def test_everything_that_a_person_meets_is_explained() -> None:
     assert names(Kind.EXIT) == [status.name.lower() for status in ExitStatus]
     assert sorted(names(Kind.CONNECTION)) == sorted(ConnectionState)
     assert sorted(names(Kind.MESSAGE)) == sorted(MessageStatus)
-    assert {topic.name: topic.mark for topic in TOPICS if topic.mark} == dict(views.TICKS)
+    assert {topic.name: topic.mark for topic in TOPICS if topic.mark} == dict(TICKS)
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: f"{topic.kind}-{topic.name}")

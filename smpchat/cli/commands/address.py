@@ -11,12 +11,14 @@ from smpchat.chat.online.presence import online
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.store.events import StateChanged
-from smpchat.cli import views
 from smpchat.cli.clipboard import copy
 from smpchat.cli.commands.handshake import failed, start_relay, unreachable, warn_if_local
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.qr import show_qr
+from smpchat.cli.views.connections import show_state
+from smpchat.cli.views.contacts import show_view
+from smpchat.cli.views.links import own_alias, show_address, show_request
 from smpchat.cli.waiting import RELAY_TIMEOUT, RelayDown, flush, until
 
 _DELETE_TIMEOUT = 5.0
@@ -65,7 +67,7 @@ async def _show_once_made(environment: Environment, service: ChatService, qr: bo
             await flush(service)
         if address is None:
             raise unreachable(down, _KEPT)
-    views.show_address(environment, address, views.own_alias(service))
+    show_address(environment, address, own_alias(service))
     if environment.attended if qr is None else qr:
         show_qr(environment, address.short_link or address.link or "", _image(environment))
     if to_clipboard:
@@ -103,7 +105,7 @@ def requests(environment: Environment) -> int:
         with closing(environment.open()) as service:
             waiting, has_address = service.requests(), service.address() is not None
     for request in waiting:
-        views.show_request(environment, request)
+        show_request(environment, request)
     if not waiting and environment.attended:
         how = "" if has_address else " People ask through an address: `smpchat address create` makes yours."
         environment.notice(f"Nobody asks to be a contact.{how}")
@@ -114,7 +116,7 @@ async def accept(environment: Environment, who: str, alias: str | None) -> int:
     """Accept a request, and stay online until its sender can be written to."""
     with closing(environment.open()) as service:
         contact = service.accept(who, alias)
-        views.show_view(environment, service.contact(contact.alias))
+        show_view(environment, service.contact(contact.alias))
         state, down = None, None
         async with online(service, environment.relay()):
             try:
@@ -125,7 +127,7 @@ async def accept(environment: Environment, who: str, alias: str | None) -> int:
                 await flush(service)
         if state is None:
             raise unreachable(down, "The request is accepted; the next command that goes online tells its sender.")
-        views.show_state(environment, state)
+        show_state(environment, state)
         if state.state == ConnectionState.FAILED:
             raise failed(state, "Delete the contact with `smpchat delete`.")
         return ExitStatus.OK

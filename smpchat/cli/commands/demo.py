@@ -11,10 +11,12 @@ from smpchat.chat.online.presence import FOLLOW_INTERVAL, online
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store.events import MessageAdded, StateChanged, StatusChanged
 from smpchat.chat.store.records import MessageStatus
-from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.steps import NAMES, Progress
+from smpchat.cli.views.connections import show_state
+from smpchat.cli.views.layout import indented
+from smpchat.cli.views.messages import message_line, show_message, show_status
 from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
 from smpchat.relay.daemon import run_relay
 
@@ -99,7 +101,7 @@ class _Stage:
         if not self._environment.json:
             milliseconds = (time.monotonic() - self._start) * 1000
             start = f"{milliseconds:6.0f} ms  {who:6} {step:11} "
-            print(start + views.indented(self._environment, what, len(start), len(start)), flush=True)
+            print(start + indented(self._environment, what, len(start), len(start)), flush=True)
 
     async def until(self, look: object) -> object:
         """Prints events until ``look()`` is true; what it returned."""
@@ -121,11 +123,11 @@ class _Stage:
                 message = service.message(number)
                 if message is not None:
                     if self._environment.json:
-                        views.show_message(self._environment, message)
-                    self.say(name, views.message_line(message))
+                        show_message(self._environment, message)
+                    self.say(name, message_line(message))
             case StatusChanged(number, contact, status):
                 if self._environment.json:
-                    views.show_status(self._environment, event)
+                    show_status(self._environment, event)
                 self.say(name, f"message {number} to {contact}: {status}")
             case _:
                 pass
@@ -137,6 +139,6 @@ class _Stage:
             return  # a joiner's first step has several parts
         self._reached[name] = (state.state, state.step)
         if self._environment.json:
-            views.show_state(self._environment, state)
+            show_state(self._environment, state)
         step = progress.finished or 1
         self.say(name, f"{NAMES[step]}: {progress.describe(step, self._environment.now())}", f"step {step} of 3")

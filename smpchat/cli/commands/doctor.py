@@ -23,11 +23,11 @@ from smpchat.chat.errors import ChatError
 from smpchat.chat.online.connectivity import network_of
 from smpchat.chat.online.presence import is_online
 from smpchat.chat.service.connecting import ChatService
-from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.text import plural, printable, shortened
 from smpchat.cli.times import span
+from smpchat.cli.views.layout import indented
 from smpchat.client.connect import connect
 from smpchat.client.network import Network
 from smpchat.crypto import kem
@@ -94,7 +94,7 @@ def _line(environment: Environment, check: Check) -> Text:
     word, style = ("ok", "green") if check.ok else ("failed", "bold red") if check.required else ("note", "bold")
     marks = {"ok": "✓", "failed": "✗", "note": "!"}
     line = Text.assemble((marks[word] if environment.symbols else f"{word:6}", style), f"  {check.name:13} ")
-    return line.append(views.indented(environment, printable(check.detail), len(line), len(line)))
+    return line.append(indented(environment, printable(check.detail), len(line), len(line)))
 
 
 # -- this installation ------------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from smpchat.chat.service.connecting import ChatService, check_link
 from smpchat.chat.service.reading import Invitation
 from smpchat.chat.store import events
 from smpchat.chat.store.records import Contact, MessageStatus
-from smpchat.cli import views
 from smpchat.cli.clipboard import copy
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -27,6 +26,8 @@ from smpchat.cli.qr import qr_image, show_qr
 from smpchat.cli.steps import StepView
 from smpchat.cli.streams import argument_text, read_text
 from smpchat.cli.text import happened_and_advice, plural, printable, sentence, shortened
+from smpchat.cli.views.links import command_for_them, own_alias, show_invitation
+from smpchat.cli.views.messages import show_message
 from smpchat.cli.waiting import RELAY_TIMEOUT, RelayDown, flush, until
 from smpchat.transport.base import TransportError
 
@@ -158,15 +159,15 @@ class _Inviting:
 
     def _show(self, invitation: Invitation, qr: bool | None, to_clipboard: bool) -> None:
         environment = self._environment
-        suggested = views.own_alias(self._service)  # a screen has no room for both links and a QR code
-        views.show_invitation(environment, invitation, suggested, in_full=not environment.attended)
+        suggested = own_alias(self._service)  # a screen has no room for both links and a QR code
+        show_invitation(environment, invitation, suggested, in_full=not environment.attended)
         if invitation.short_link is None:
             environment.notice(self._why_full())
         if environment.attended if qr is None else qr:
             link = invitation.short_link or invitation.link or ""
             show_qr(environment, link, qr_image(environment, invitation.connection))
         if to_clipboard:
-            copy(environment, views.command_for_them(invitation, suggested), "command for them")
+            copy(environment, command_for_them(invitation, suggested), "command for them")
         warn_if_local(environment, self._service, invitation.connection, "link")
 
     def _why_full(self) -> str:
@@ -368,7 +369,7 @@ class _Joining:
         if messages and environment.redraws:
             environment.notice("")
         for message in messages:
-            views.show_message(environment, message)
+            show_message(environment, message)
         reached = ended or feed.state
         if reached is not None and reached.state in (ConnectionState.FAILED, ConnectionState.DELETED):
             raise failed(reached, "Ask for a new link.")

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from smpchat.chat.service.reading import StoredProfile
-from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.views.contacts import FIRST_STEPS
+from smpchat.cli.views.messages import show_history
 
 
 def history(environment: Environment, who: str, limit: int, search: str | None) -> int:
     """Print the last messages of a conversation; nothing for a profile that was never used."""
     if not environment.is_used():
         if environment.attended:
-            environment.notice(views.FIRST_STEPS)
+            environment.notice(FIRST_STEPS)
         return ExitStatus.OK
     service = environment.open_as(StoredProfile)
     try:
         found = service.history(who, limit, search)
-        views.show_history(environment, found)
+        show_history(environment, found)
         if not found and environment.attended:
             environment.notice("No messages yet." if search is None else f"No message contains {search!r}.")
         return ExitStatus.OK

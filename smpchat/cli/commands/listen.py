@@ -8,10 +8,13 @@ from contextlib import AsyncExitStack
 from smpchat.chat.online.presence import FOLLOW_INTERVAL, online
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import events
-from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.handler import MessageHandler
+from smpchat.cli.views.connections import show_state
+from smpchat.cli.views.contacts import show_view
+from smpchat.cli.views.links import show_request
+from smpchat.cli.views.messages import show_message, show_notice, show_status
 from smpchat.cli.waiting import flush
 
 
@@ -24,10 +27,10 @@ async def _show_news(
     crash, repeats it, and none is ever skipped.
     """
     for request in service.unshown_requests():
-        views.show_request(environment, request)
+        show_request(environment, request)
         service.mark_request_shown(request.id)
     for contact in service.unshown_contacts():
-        views.show_view(environment, service.contact(contact.alias))
+        show_view(environment, service.contact(contact.alias))
         service.mark_profile_shown(contact.id)
     shown = 0
     for message in service.unshown_messages():
@@ -37,13 +40,13 @@ async def _show_news(
                 continue  # while the handler was busy, another process showed it, or its contact was deleted
             message = now
             await handler.handle(message)
-        views.show_message(environment, message)
+        show_message(environment, message)
         service.mark_shown(message.id, message.changes)
         shown += 1
         if shown == limit:
             return shown
     for message in service.unshown_changes():
-        views.show_message(environment, message)
+        show_message(environment, message)
         service.mark_shown(message.id, message.changes)
     return shown
 
@@ -84,10 +87,10 @@ async def listen(
 def _show_event(environment: Environment, event: events.ChatEvent) -> None:
     match event:
         case events.StateChanged():
-            views.show_state(environment, event)
+            show_state(environment, event)
         case events.StatusChanged():
-            views.show_status(environment, event)
+            show_status(environment, event)
         case events.Notice():
-            views.show_notice(environment, event)
+            show_notice(environment, event)
         case events.ContactChanged() | events.MessageAdded() | events.MessageChanged() | events.RequestReceived():
             pass  # printed from the store, which knows what was shown before

@@ -10,10 +10,10 @@ from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import events
 from smpchat.chat.store.records import MessageStatus
 from smpchat.chat.transactions.changes import SentChange
-from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.text import happened_and_advice, sentence
+from smpchat.cli.views.messages import show_message, show_status
 from smpchat.cli.waiting import RELAY_TIMEOUT, Wait, settle
 
 
@@ -33,7 +33,7 @@ async def send(
             assert reply_to is not None
             who = service.required_message(reply_to).contact
         message = service.send(who, text, reply_to)
-        views.show_message(environment, message)
+        show_message(environment, message)
         shown = message.status
 
         def status() -> MessageStatus:
@@ -44,7 +44,7 @@ async def send(
             if current.status is not shown:
                 shown = current.status
                 changed = events.StatusChanged(current.id, current.contact, current.status, current.reason)
-                views.show_status(environment, changed)
+                show_status(environment, changed)
             return current.status
 
         def reason() -> str | None:
@@ -68,7 +68,7 @@ async def change(
     service = environment.open_as(WritingProfile)
     try:
         made = make(service)
-        views.show_message(environment, service.required_message(made.message_id))
+        show_message(environment, service.required_message(made.message_id))
 
         def status() -> MessageStatus:
             current = service.change(made.id)

@@ -12,13 +12,17 @@ from dataclasses import replace
 from smpchat.agent.errors import AgentError
 from smpchat.chat.errors import ChatError
 from smpchat.chat.service.reading import ContactView, Status, StoredProfile
-from smpchat.cli import views
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.qr import qr_image
 from smpchat.cli.steps import Progress, draw, steps_table
 from smpchat.cli.text import printable, shortened
 from smpchat.cli.times import since
+from smpchat.cli.views.connections import show_state
+from smpchat.cli.views.contacts import FIRST_STEPS, show_contacts, show_view, verification_lines
+from smpchat.cli.views.links import own_alias, show_address, show_invitation
+from smpchat.cli.views.messages import pending_line
+from smpchat.cli.views.relay import show_relay
 
 _DELETE_TIMEOUT = 5.0
 
@@ -28,11 +32,11 @@ def contacts(environment: Environment) -> int:
     if environment.is_used():
         with closing(environment.open_as(StoredProfile)) as service:
             found = service.contacts()
-            views.show_contacts(environment, found)
+            show_contacts(environment, found)
             if found:
                 return ExitStatus.OK
     if environment.attended:
-        environment.notice(views.FIRST_STEPS)
+        environment.notice(FIRST_STEPS)
     return ExitStatus.OK
 
 
@@ -54,7 +58,7 @@ def status(environment: Environment, who: str | None) -> int:
     """Print invitations, handshakes and relays, or all about one contact."""
     if not environment.is_used():
         if environment.attended:
-            environment.notice(views.FIRST_STEPS)
+            environment.notice(FIRST_STEPS)
         return ExitStatus.OK
     with closing(environment.open_as(StoredProfile)) as service:
         if who is not None:
@@ -66,13 +70,13 @@ def status(environment: Environment, who: str | None) -> int:
 
 def _show_one(environment: Environment, service: StoredProfile, view: ContactView) -> None:
     if environment.json:
-        views.show_state(environment, view.state)
+        show_state(environment, view.state)
     else:
         environment.show(steps_table(draw(Progress(view.state), view.alias, environment)))
     if view.state.reason:
         environment.notice(view.state.reason)
     if view.pending:
-        environment.notice(views.pending_line(view.alias, view.pending))
+        environment.notice(pending_line(view.alias, view.pending))
     relay = service.relay_of(view.contact.connection_id)
     trouble = service.troubles().get(relay) if relay else None
     if trouble:
@@ -86,22 +90,22 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
             if not environment.json:
                 note = f" for {printable(invitation.note)}" if invitation.note else ""
                 environment.show(f"Invitation {invitation.connection}{note}, not used yet:\n")
-            views.show_invitation(environment, invitation, views.own_alias(service))
+            show_invitation(environment, invitation, own_alias(service))
     if found.address is not None and found.address.link:
         if not environment.json:
             environment.show("Your address:\n")
-        views.show_address(environment, found.address, views.own_alias(service))
+        show_address(environment, found.address, own_alias(service))
     for state in found.connections:
         if environment.json or state.connection not in waiting:
-            views.show_state(environment, state)
+            show_state(environment, state)
         if service.is_held(state.connection):
             name = shortened(state.alias or "")
             environment.notice(f"{name} waits for a name of your choice: `smpchat rename`, or `connect` once more.")
     for alias, pending in found.pending.items():
-        environment.notice(views.pending_line(alias, pending))
+        environment.notice(pending_line(alias, pending))
     for trouble in found.troubles.values():
         environment.notice(_trouble_line(environment, trouble.server, trouble.error, trouble.next_try_at))
-    views.show_relay(environment)
+    show_relay(environment)
 
 
 def _trouble_line(environment: Environment, server: str, error: str, next_try_at: float | None) -> str:
@@ -117,7 +121,7 @@ def rename(environment: Environment, who: str, alias: str) -> int:
     """Give a contact another alias."""
     with closing(environment.open()) as service:
         contact = service.rename(who, alias)
-        views.show_view(environment, service.contact(contact.alias))
+        show_view(environment, service.contact(contact.alias))
         return ExitStatus.OK
 
 
@@ -129,7 +133,7 @@ def verify(environment: Environment, who: str, code: str | None) -> int:
         environment.emit(
             "verification",
             {"contact": found.contact, "code": found.code, "verified": found.verified},
-            views.verification_lines(found, asked=code is None, command=typed.strip("`")),
+            verification_lines(found, asked=code is None, command=typed.strip("`")),
         )
         return ExitStatus.OK
 
@@ -143,7 +147,7 @@ async def resync(environment: Environment, who: str) -> int:
         contact = service.resync(who)
         async with online(service, environment.relay()):
             await flush(service)
-        views.show_view(environment, service.contact(contact.alias))
+        show_view(environment, service.contact(contact.alias))
         environment.notice(
             "Asked for new keys. What you write waits until their app answers; then the security code is another one."
         )

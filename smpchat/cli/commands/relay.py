@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from smpchat.chat.errors import InputError
-from smpchat.cli import views
 from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.views.relay import show_relay
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay import background, control, daemon, loop
@@ -38,7 +38,7 @@ def start(
     info = background.start_background(
         environment.relay_folder, options, port=port, ws_port=wanted, keep=True, reset=reset
     )
-    views.show_relay(environment)
+    show_relay(environment)
     _warn_of_certificate(environment)
     as_kept = options if reset else options.over(info.options)
     if not _is_as_wanted(wanted, info.ws_port) or port not in (0, info.port) or info.options != as_kept:
@@ -76,13 +76,13 @@ def stop(environment: Environment) -> int:
     """Stop the relay, and its starting on demand."""
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     background.stop(environment.relay_folder)
-    views.show_relay(environment)
+    show_relay(environment)
     return ExitStatus.OK
 
 
 def status(environment: Environment) -> int:
     """Print whether the relay runs."""
-    views.show_relay(environment)
+    show_relay(environment)
     _warn_of_certificate(environment)
     return ExitStatus.OK
 
@@ -138,7 +138,7 @@ def restore(environment: Environment, file: Path) -> int:
 
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     read(file, environment.relay_folder)
-    views.show_relay(environment)
+    show_relay(environment)
     return ExitStatus.OK
 
 

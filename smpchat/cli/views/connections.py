@@ -1,0 +1,57 @@
+"""Connections: how far their handshakes are, and who or what they wait for."""
+
+from __future__ import annotations
+
+from smpchat.agent.machines.handshake_states import ConnectionState
+from smpchat.chat.store.events import StateChanged
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import shortened
+from smpchat.cli.times import iso, since
+
+STEPS = {1: "invitation", 2: "confirmation", 3: "hello"}
+
+
+def show_state(environment: Environment, state: StateChanged, line: str | None = None) -> None:
+    """A ``state`` object, or a line: `state_line` unless another is given."""
+    fields = {
+        "connection": state.connection,
+        "alias": state.alias,
+        "role": state.role,
+        "variant": state.variant,
+        "step": state.step,
+        "state": state.state,
+        "elapsed_ms": state.elapsed_ms,
+    }
+    if state.since is not None:
+        fields["since"] = iso(state.since)
+    if state.reason:
+        fields["reason"] = state.reason
+    environment.emit("state", fields, state_line(state, environment.now()) if line is None else line)
+
+
+def state_line(state: StateChanged, now: float) -> str:
+    """``alice: ready, step 2 of 3 (confirmation), since 09:14``."""
+    name = shortened(state.alias) if state.alias else f"invitation {state.connection}"
+    began = "" if state.since is None else f", since {since(state.since, now)}"
+    return f"{name}: {state.state}, step {state.step} of 3 ({STEPS.get(state.step, '')}){began}"
+
+
+def waits_for(state: StateChanged) -> str:
+    """Who or what a connection waits for; empty if nothing."""
+    if is_request(state):
+        return "waiting for their answer"
+    match state.state, state.role:
+        case ConnectionState.INVITED, _:
+            return "waiting for somebody to use the link"
+        case ConnectionState.JOINING, _:
+            return "waiting for the relay"
+        case ConnectionState.READY, "joiner":
+            return "waiting for their first message"
+        case ConnectionState.READY, _:
+            return "waiting for the relay"
+    return ""
+
+
+def is_request(state: StateChanged) -> bool:
+    """Whether a request of ours waits at an address: nothing else is *ready* before its handshake has a name."""
+    return state.state == ConnectionState.READY and state.variant is None

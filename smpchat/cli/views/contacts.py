@@ -1,0 +1,97 @@
+"""Contacts: one, the list of all, and the security code with one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from smpchat.agent.machines.handshake_states import ConnectionState
+from smpchat.chat.service.reading import ContactView, Verification
+from smpchat.chat.store.records import Contact
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import shortened
+from smpchat.cli.times import since
+from smpchat.cli.views.connections import waits_for
+from smpchat.cli.views.layout import table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FIRST_STEPS = "Nothing here yet: `smpchat invite` makes a link for somebody, `smpchat connect` uses one."
+
+
+def show_contact(environment: Environment, contact: Contact, state: str, *, pq: bool) -> None:
+    """A ``contact`` object, or ``alice: connected, calls themselves Alice, 2 unread``."""
+    profile = contact.profile
+    known = f", calls themselves {shortened(profile.display_name)}" if profile else ""
+    unread = f", {contact.unread} unread" if contact.unread else ""
+    gone = ", deleted the contact with you" if contact.gone else ""
+    line = f"{shortened(contact.alias)}: {state}{known}{unread}{gone}"
+    environment.emit("contact", _contact_fields(contact, state, pq), line)
+
+
+def _contact_fields(contact: Contact, state: str, pq: bool) -> dict[str, Any]:
+    profile = contact.profile
+    fields: dict[str, Any] = {
+        "alias": contact.alias,
+        "profile": {"name": profile.display_name, "full_name": profile.full_name} if profile else None,
+        "state": state,
+        "unread": contact.unread,
+        "pq": pq,
+    }
+    if contact.gone:
+        fields["gone"] = True
+    return fields
+
+
+def show_view(environment: Environment, view: ContactView) -> None:
+    """A contact with its connection's state."""
+    show_contact(environment, view.contact, view.state.state, pq=view.pq)
+
+
+def show_contacts(environment: Environment, views: list[ContactView]) -> None:
+    """``contact`` objects, or a table."""
+    if environment.json:
+        for view in views:
+            show_view(environment, view)
+    elif views:
+        environment.show(contacts_table(environment, views))
+
+
+def contacts_table(environment: Environment, views: list[ContactView]) -> Table:
+    """Alias, state, what is unread or pending, and the name that the contact chose, or who is waited for."""
+    from rich.text import Text
+
+    drawn = table("Alias", "State", "Unread", "Pending", "Calls themselves")
+    now = environment.now()
+    for view in views:
+        profile, state = view.contact.profile, view.state
+        waiting = waits_for(state)
+        if waiting and state.since is not None:
+            waiting += f" since {since(state.since, now)}"
+        about = Text(shortened(profile.display_name, 40)) if profile else Text(waiting, "dim")
+        if view.verified:
+            about.append(" (verified)", "green")
+        if view.contact.gone:
+            about.append(" (deleted the contact with you)", "bold")
+        drawn.add_row(
+            Text(shortened(view.alias), "bold"),
+            Text(state.state, "bold red" if state.state == ConnectionState.FAILED else ""),
+            Text(str(view.contact.unread or ""), "bold"),
+            Text(str(view.pending or "")),
+            about,
+        )
+    return drawn
+
+
+def verification_lines(found: Verification, *, asked: bool, command: str) -> str:
+    """The security code and what to do with it; or, if it was not ``asked`` for but compared, that it is right."""
+    name = shortened(found.contact)
+    if not asked:
+        return f"Verified: you and {name} see the same security code."
+    groups = found.code.split()
+    rows = "\n".join("  " + " ".join(groups[at : at + 8]) for at in range(0, len(groups), 8))
+    state = "verified" if found.verified else "not verified yet"
+    return (
+        f"Security code with {name} ({state}):\n\n{rows}\n\n"
+        f"Compare it with what {name} sees, over a call or face to face. If it is the same:\n\n  {command}"
+    )

@@ -1,0 +1,98 @@
+"""What is given away so that others can connect, and who asks: invitations, the address, requests."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from smpchat.chat.service.reading import Invitation, StoredProfile
+from smpchat.chat.store.address import AddressView, RequestView
+from smpchat.chat.wire.alias import alias_from_name
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import filled, plural, printable, shortened
+from smpchat.cli.times import iso
+from smpchat.cli.views.layout import indented
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+
+def own_alias(service: StoredProfile) -> str:
+    """What the other person may call us: our name as an alias."""
+    return alias_from_name(service.own_profile().display_name, lambda _: False)
+
+
+def command_for_them(made: Invitation | AddressView, suggested: str) -> str:
+    """What the other person types to use a link of ours.
+
+    Args:
+        suggested: The alias that it gives us on the other side.
+    """
+    return f"smpchat connect {shlex.quote(made.short_link or made.link or '')} --alias {shlex.quote(suggested)}"
+
+
+def show_invitation(environment: Environment, invitation: Invitation, suggested: str, *, in_full: bool = True) -> None:
+    """An ``invitation`` object, or the link and the exact command for the other person: the short link if there is one.
+
+    Args:
+        suggested: The alias that the command gives us on the other side.
+        in_full: The long link stands below a short one as well.
+    """
+    full = invitation.link or ""
+    link = invitation.short_link or full
+    command = command_for_them(invitation, suggested)
+    fields: dict[str, Any] = {"connection": invitation.connection, "link": full}
+    lines = f"{link}\n\nGive them the link, or this command:\n\n  {command}\n"
+    if invitation.short_link is not None:
+        fields["short_link"] = link
+        if in_full:
+            lines += f"\nIf their program does not know short links, this one is the same in full:\n\n{full}\n"
+        else:
+            full_link = "Programs without short links need the full one: `smpchat status`."
+            typed = environment.as_typed(full_link)
+            lines += f"\n{filled(typed, shutil.get_terminal_size().columns)}\n"
+    fields["command"] = command
+    if invitation.note is not None:
+        fields["note"] = invitation.note
+    environment.emit("invitation", fields, lines)
+
+
+def show_address(environment: Environment, address: AddressView, suggested: str) -> None:
+    """An ``address`` object, or its links, the exact command for the other person, and what waits.
+
+    Args:
+        suggested: The alias that the command gives us on the other side.
+    """
+    link = address.short_link or address.link or ""
+    command = command_for_them(address, suggested)
+    fields: dict[str, Any] = {"link": address.link}
+    if address.short_link is not None:
+        fields["short_link"] = address.short_link
+    fields |= {"command": command, "auto_accept": address.auto_accept, "requests": address.requests}
+    full = f"\n\nFor apps that do not open short links:\n\n{address.link}" if address.short_link else ""
+    waiting = plural(address.requests, "open request") if address.requests else "none"
+    how = "Requests are accepted at once." if address.auto_accept else f"Requests wait for you: {waiting} now."
+    lines = f"{link}{full}\n\nGive people the link, or this command:\n\n  {command}\n\n{how}\n"
+    environment.emit("address", fields, lines)
+
+
+def show_request(environment: Environment, request: RequestView) -> None:
+    """A ``request`` object, or ``request 3: Bob asks to be a contact: hello``."""
+    fields = {
+        "id": request.id,
+        "name": request.name,
+        "text": request.text,
+        "received_at": iso(request.received_at),
+    }
+    environment.emit("request", fields, lambda: request_text(environment, request))
+
+
+def request_text(environment: Environment, request: RequestView) -> Text:
+    """A request for people; continued lines are indented, so that none can pass for another request."""
+    from rich.text import Text
+
+    said = f": {printable(request.text, lines=True)}" if request.text else "."
+    heading = f"request {request.id}: "
+    line = f"{shortened(request.name)} asks to be a contact{said}"
+    return Text.assemble((heading, "bold"), indented(environment, line, len(heading), 4))

@@ -1,0 +1,192 @@
+"""Messages: one, a conversation, and what becomes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from smpchat.chat.store.events import Notice, StatusChanged
+from smpchat.chat.store.records import Direction, Message, MessageStatus
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import narrowed, plural, printable, shortened
+from smpchat.cli.times import clock, day, iso
+from smpchat.cli.views.layout import indented
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+TICKS = {
+    MessageStatus.PENDING: "·",
+    MessageStatus.SENT: "✓",
+    MessageStatus.DELIVERED: "✓✓",
+    MessageStatus.FAILED: "✗",
+}
+_DELETED = "[deleted]"
+_NUMBERED = 13  # columns in front of what is said in a conversation
+_STYLES = {
+    MessageStatus.PENDING: "dim",
+    MessageStatus.SENT: "dim",
+    MessageStatus.DELIVERED: "green",
+    MessageStatus.FAILED: "bold red",
+}
+
+
+def message_fields(message: Message) -> dict[str, Any]:
+    """Fields of a ``message`` object."""
+    fields: dict[str, Any] = {
+        "contact": message.contact,
+        "direction": message.direction,
+        "id": message.id,
+        "text": message.text,
+        "sent_at": iso(message.sent_at),
+        "status": message.status,
+    }
+    if message.reason:
+        fields["reason"] = message.reason
+    return fields | change_fields(message)
+
+
+def change_fields(message: Message) -> dict[str, Any]:
+    """What a ``message`` object says only where it is so: a reply, an edit, a deletion, reactions."""
+    fields: dict[str, Any] = {}
+    if message.reply_to is not None:
+        quoted = message.reply_to
+        fields["reply_to"] = {"id": quoted.id, "direction": quoted.direction, "text": quoted.text}
+        if quoted.deleted:
+            fields["reply_to"]["deleted"] = True
+    if message.edited:
+        fields["edited"] = True
+    if message.deleted:
+        fields["deleted"] = True
+    if message.reactions:
+        fields["reactions"] = [{"emoji": r.emoji, "direction": r.direction} for r in message.reactions]
+    return fields
+
+
+def show_message(environment: Environment, message: Message) -> None:
+    """A ``message`` object, or ``to alice: text  (sent)``."""
+    line = (lambda: message_text(environment, message)) if environment.styled else message_line(message)
+    environment.emit("message", message_fields(message), line)
+
+
+def message_line(message: Message) -> str:
+    """A message in words, without colours, for a pipe."""
+    line = f"{_heading(message)}: " + _said(message).replace("\n", "\n    ")
+    if message.direction is Direction.SENT:
+        line += f"  ({message.status}){_why_failed(message)}"
+    return line
+
+
+def _why_failed(message: Message) -> str:
+    return f" {printable(message.reason)}" if message.status is MessageStatus.FAILED and message.reason else ""
+
+
+def _heading(message: Message) -> str:
+    alias = shortened(message.contact)
+    return alias if message.direction is Direction.RECEIVED else f"to {alias}"
+
+
+def _said(message: Message) -> str:
+    """What a message says, what it answers and what became of it."""
+    text = _quote_line(message) + (_DELETED if message.deleted else printable(message.text, lines=True))
+    marks = _change_marks(message)
+    return f"{text}  ({marks})" if marks else text
+
+
+def _quote_line(message: Message) -> str:
+    """``> what it answers`` on a line of its own in front of a reply; empty for any other message."""
+    quoted = message.reply_to
+    if quoted is None:
+        return ""
+    shown = _DELETED if quoted.deleted else shortened(quoted.text.split("\n", 1)[0])
+    return f"> {'you' if quoted.direction is Direction.SENT else 'they'}: {shown}\n"
+
+
+def _change_marks(message: Message) -> str:
+    """``edited, 👍 from you``: what became of a message after it was sent."""
+    marks = ["edited"] if message.edited and not message.deleted else []
+    marks += [
+        f"{printable(r.emoji)} from {'you' if r.direction is Direction.SENT else 'them'}" for r in message.reactions
+    ]
+    return ", ".join(marks)
+
+
+def message_text(environment: Environment, message: Message) -> Text:
+    """A message of `listen`, `send` and `connect`."""
+    from rich.text import Text
+
+    heading = Text(_heading(message), "bold" if message.direction is Direction.RECEIVED else "dim")
+    return _append_said(environment, Text.assemble(heading, ": "), message, 4)
+
+
+def _append_said(environment: Environment, heading: Text, message: Message, indent: int) -> Text:
+    """What a message says behind its heading, and the status of one of ours."""
+    said = _said(message)
+    if message.direction is Direction.RECEIVED:
+        return heading.append(indented(environment, said, heading.cell_len, indent))
+    mark = TICKS.get(message.status, "") if environment.symbols else f"({message.status})"
+    said = indented(environment, f"{said}  {mark}{_why_failed(message)}", heading.cell_len, indent)
+    at = len(heading) + said.rfind(mark)
+    heading.append(said).stylize(_STYLES.get(message.status, ""), at)
+    return heading
+
+
+def conversation(environment: Environment, messages: list[Message], previous: Message | None = None) -> list[Text]:
+    """Lines of a conversation: a separator wherever a day begins, then time, who and text.
+
+    Args:
+        previous: The message shown last, which decides whether the first separator is needed.
+    """
+    from rich.text import Text
+
+    lines = []
+    today = day(previous.sent_at) if previous else None
+    for message in messages:
+        if day(message.sent_at) != today:
+            today = day(message.sent_at)
+            rule = "─── " if environment.symbols else "--- "
+            lines.append(Text(f"{rule}{today}{rule[::-1]}", "dim"))
+        lines.append(spoken(environment, message))
+    return lines
+
+
+def show_history(environment: Environment, messages: list[Message]) -> None:
+    """``message`` objects, or the lines of a `conversation`."""
+    if environment.json:
+        for message in messages:
+            show_message(environment, message)
+    else:
+        for line in conversation(environment, messages):
+            environment.show(line)
+
+
+def spoken(environment: Environment, message: Message) -> Text:
+    """``  12  09:14  bob: hello``, or ``  13  09:15  you: hello back  ✓✓``: number first."""
+    from rich.text import Text
+
+    who = (shortened(message.contact), "bold") if message.direction is Direction.RECEIVED else ("you", "dim")
+    when = f"{message.id:>4}  {clock(message.sent_at)}"
+    return _append_said(environment, Text.assemble((when, "dim"), "  ", who, ": "), message, _NUMBERED)
+
+
+def show_status(environment: Environment, event: StatusChanged) -> None:
+    """A ``status`` object, or ``message 3 to alice: delivered``."""
+    fields: dict[str, Any] = {"id": event.id, "contact": event.contact, "status": event.status}
+    if event.reason:
+        fields["reason"] = event.reason
+    why = f" ({printable(event.reason)})" if event.reason else ""
+    environment.emit("status", fields, f"message {event.id} to {shortened(event.contact)}: {event.status}{why}")
+
+
+def show_notice(environment: Environment, event: Notice) -> None:
+    """A sentence for people, on standard error."""
+    environment.notice(printable(event.sentence))
+
+
+def unread_summary(counts: dict[str, int]) -> str:
+    """``bob 2, carol 1``; empty if nothing is unread."""
+    return ", ".join(f"{narrowed(alias, 20)} {count}" for alias, count in counts.items())
+
+
+def pending_line(alias: str, pending: int) -> str:
+    """``bob: 2 messages pending``."""
+    return f"{shortened(alias)}: {plural(pending, 'message')} pending"
