@@ -27,8 +27,12 @@ from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Direction, insert_message, save_setting
 from smpchat.chat.wire.message import REACTIONS
 from smpchat.chat.wire.profile import Profile
-from smpchat.cli.commands import chat
-from smpchat.cli.conversation import COMMANDS, Conversation, Edit, Leave
+from smpchat.cli.chat.arrivals import Arrivals
+from smpchat.cli.chat.below import PromptBelow
+from smpchat.cli.chat.completion import SlashCompleter
+from smpchat.cli.chat.conversation import Conversation, choose
+from smpchat.cli.chat.screen import Screen as ChatScreen
+from smpchat.cli.chat.slash import COMMANDS, Edit, Leave, Lines
 from smpchat.cli.environment import Environment
 from tests.cli.terminal import FakeTerminal, Terminal, normal
 
@@ -49,7 +53,8 @@ class Talk:
         self.numbers = False
         self.editors: list[object] = []
         self._shown: list[str] = []
-        self.conversation = Conversation(self.environment, service, chat.choose(service, who), self._show)
+        self.conversation = Conversation(self.environment, service, choose(service, who), self._show)
+        self.lines, self.arrivals = Lines(self.conversation), Arrivals(self.conversation)
         self.conversation.begin()
 
     def _show(self, renderable: RenderableType) -> None:
@@ -59,12 +64,12 @@ class Talk:
         self._shown.append(normal(capture.get()))
 
     def enter(self, line: str) -> list[str]:
-        self.conversation.enter(line)
+        self.lines.enter(line)
         return self.news()
 
     def news(self) -> list[str]:
         """What was printed since the last call, after a look at the feed."""
-        self.conversation.follow()
+        self.arrivals.follow()
         shown, self._shown = self._shown, []
         lines = [line for text in shown for line in text.splitlines()]
         return lines if self.numbers else [_unnumbered(line) for line in lines]
@@ -75,7 +80,7 @@ class Talk:
         return view.alias if view else None
 
     def tail(self) -> list[str]:
-        return [_unnumbered(text.plain) for text in self.conversation.tail()]
+        return [_unnumbered(text.plain) for text in self.conversation.transcript.tail()]
 
     def toolbar(self) -> str:
         return self.conversation.toolbar(80)
@@ -187,23 +192,23 @@ def test_the_first_contact_is_whoever_is_unread_else_who_spoke_last(
 ) -> None:
     with people.service("bob") as service:
         service.send("carol", "hi")
-        assert chat.choose(service, None) == service.contact("carol").contact.id
+        assert choose(service, None) == service.contact("carol").contact.id
     hear(people, "alice", "hello")
     with people.service("bob") as service:
-        assert chat.choose(service, None) == service.contact("alice").contact.id
+        assert choose(service, None) == service.contact("alice").contact.id
 
 
 def test_nobody_to_write_to(smpchat: Terminal) -> None:
     with smpchat.service("bob") as service:
         with pytest.raises(InputError, match="nobody to write to"):
-            chat.choose(service, None)
+            choose(service, None)
         with pytest.raises(UnknownContact):
-            chat.choose(service, "alice")
+            choose(service, "alice")
     smpchat.invite("bob", "--note", "alice")
     with smpchat.service("bob") as service:
-        assert chat.choose(service, None) is None
+        assert choose(service, None) is None
         with pytest.raises(InputError, match="Nobody has used your invitation for 'alice' yet"):
-            chat.choose(service, "alice")
+            choose(service, "alice")
 
 
 def test_who_answers_an_invitation_is_not_written_to_by_itself(
@@ -293,7 +298,7 @@ def test_few_messages_stay_beside_the_prompt(talk: Callable[..., Talk]) -> None:
     shown = [line for number in range(6) for line in bob.enter(f"message {number}")]
     assert [line.split()[3] for line in shown if "you:" in line] == ["0", "1", "2"]
     assert [line.split()[3] for line in bob.tail() if "you:" in line] == ["3", "4", "5"]
-    bob.conversation.finish()
+    bob.conversation.transcript.finish()
     assert bob.tail() == []
 
 
@@ -545,21 +550,21 @@ def test_leaving_and_editing(talk: Callable[..., Talk]) -> None:
     bob = talk("alice")
     for line in ("/quit", "/q", " /quit".strip()):
         with pytest.raises(Leave):
-            bob.conversation.enter(line)
+            bob.lines.enter(line)
     with pytest.raises(Edit):
-        bob.conversation.enter("/edit")
+        bob.lines.enter("/edit")
 
 
 def test_a_line_that_cannot_be_used_is_given_back(talk: Callable[..., Talk]) -> None:
     bob = talk("alice")
-    assert not bob.conversation.enter("x" * 16_000)
+    assert not bob.lines.enter("x" * 16_000)
     assert bob.news()[0].startswith("! The text is ")
-    assert bob.conversation.enter("short enough")
-    assert bob.conversation.enter("   ")
+    assert bob.lines.enter("short enough")
+    assert bob.lines.enter("   ")
 
 
 def test_completion(talk: Callable[..., Talk]) -> None:
-    completer = chat._Completer(talk("alice").conversation)
+    completer = SlashCompleter(talk("alice").conversation)
 
     def complete(text: str) -> list[str]:
         return [c.text for c in completer.get_completions(Document(text), CompleteEvent(completion_requested=True))]
@@ -579,7 +584,7 @@ def test_completion(talk: Callable[..., Talk]) -> None:
 
 def test_requests_are_completed_by_their_numbers(people: Terminal, talk: Callable[..., Talk]) -> None:
     ask(people, "Dave", "/to\u202e")
-    completer = chat._Completer(talk("alice").conversation)
+    completer = SlashCompleter(talk("alice").conversation)
 
     def complete(text: str) -> list[tuple[str, str]]:
         found = completer.get_completions(Document(text), CompleteEvent(completion_requested=True))
@@ -600,7 +605,7 @@ def type_into(bob: Talk, keys: str) -> None:
     async def run() -> None:
         with create_pipe_input() as source:
             source.send_text(keys)
-            await chat.Screen(bob.environment, bob.conversation, source=source, sink=DummyOutput()).run()
+            await ChatScreen(bob.environment, bob.conversation, source=source, sink=DummyOutput()).run()
 
     asyncio.run(run())
 
@@ -651,7 +656,7 @@ def test_the_editor_fills_the_line(talk: Callable[..., Talk], monkeypatch: pytes
 
     async def run() -> None:
         with create_pipe_input() as source:
-            screen = chat.Screen(bob.environment, bob.conversation, source=source, sink=DummyOutput())
+            screen = ChatScreen(bob.environment, bob.conversation, source=source, sink=DummyOutput())
             running = asyncio.create_task(screen.run())
             source.send_text("/edit\r")
             async with asyncio.timeout(30):
@@ -674,7 +679,7 @@ def test_leaving_the_editor_by_its_key_sends_nothing(
 
     async def run() -> None:
         with create_pipe_input() as source:
-            screen = chat.Screen(bob.environment, bob.conversation, source=source, sink=DummyOutput())
+            screen = ChatScreen(bob.environment, bob.conversation, source=source, sink=DummyOutput())
             running = asyncio.create_task(screen.run())
             source.send_text("a draft\x18\x05")
             async with asyncio.timeout(30):
@@ -703,12 +708,12 @@ def test_a_terminal_that_moves_no_cursor_gets_the_prompt_again_below_what_came(
     hear(people, "alice", "before")
     written = FakeTerminal()
     monkeypatch.setattr(sys, "stdout", written)
-    lines = chat.Lines(bob.environment)
-    conversation = Conversation(bob.environment, bob.service, chat.choose(bob.service, "alice"), lines.show)
+    lines = PromptBelow(bob.environment)
+    conversation = Conversation(bob.environment, bob.service, choose(bob.service, "alice"), lines.show)
 
     async def run() -> None:
         with create_pipe_input() as source, create_app_session(input=source, output=PlainTextOutput(written)):
-            running = asyncio.create_task(chat.Screen(bob.environment, conversation, lines=lines).run())
+            running = asyncio.create_task(ChatScreen(bob.environment, conversation, below=lines).run())
             source.send_text("half")
             async with asyncio.timeout(30):
                 while "half" not in written.getvalue():  # noqa: ASYNC110
@@ -736,7 +741,7 @@ def test_the_bell_is_off_at_first_and_remembered(people: Terminal, talk: Callabl
     bob = talk("alice")
     hear(people, "alice", "hello")
     bob.news()
-    assert not bob.conversation.take_bell()
+    assert not bob.conversation.bell.take()
     assert bob.enter("/bell") == ["The bell is off."]
     assert bob.enter("/bell on") == ["The bell is on: it rings when somebody writes."]
     assert talk("carol").enter("/bell") == ["The bell is on: it rings when somebody writes."]
@@ -755,14 +760,14 @@ def test_the_bell_rings_once_for_a_burst_of_whoever_writes(
         people("-p", sender, "send", "bob", f"message {number}")
     hear(people, sender, "one more")
     bob.news()
-    assert [bob.conversation.take_bell() for _ in range(3)] == [True, False, False]
+    assert [bob.conversation.bell.take() for _ in range(3)] == [True, False, False]
     publish_message(bob, sender)
     bob.news()
-    assert not bob.conversation.take_bell()  # too soon
+    assert not bob.conversation.bell.take()  # too soon
     people.wait(5)
     publish_message(bob, sender)
     bob.news()
-    assert bob.conversation.take_bell()
+    assert bob.conversation.bell.take()
 
 
 def publish_message(bob: Talk, sender: str) -> None:
@@ -778,7 +783,7 @@ def test_what_we_write_ourselves_does_not_ring(people: Terminal, talk: Callable[
     bob.enter("hello")
     people("-p", "bob", "send", "carol", "from another terminal")
     bob.news()
-    assert not bob.conversation.take_bell()
+    assert not bob.conversation.bell.take()
 
 
 def test_a_request_rings(people: Terminal, talk: Callable[..., Talk]) -> None:
@@ -786,7 +791,7 @@ def test_a_request_rings(people: Terminal, talk: Callable[..., Talk]) -> None:
     bob.enter("/bell on")
     ask(people, "Dave")
     bob.news()
-    assert bob.conversation.take_bell()
+    assert bob.conversation.bell.take()
 
 
 def test_the_terminal_gets_the_bell(people: Terminal, talk: Callable[..., Talk]) -> None:
@@ -802,7 +807,7 @@ def test_the_terminal_gets_the_bell(people: Terminal, talk: Callable[..., Talk])
 
         with create_pipe_input() as source:
             running = asyncio.create_task(
-                chat.Screen(bob.environment, bob.conversation, source=source, sink=Bell()).run()
+                ChatScreen(bob.environment, bob.conversation, source=source, sink=Bell()).run()
             )
             publish_message(bob, "alice")
             await asyncio.wait_for(rang.wait(), 30)

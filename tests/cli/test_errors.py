@@ -20,7 +20,7 @@ from smpchat.agent.errors import AgentError, IncompatibleVersion
 from smpchat.agent.store import outgoing
 from smpchat.chat.errors import CodeDiffers, InputError, ProfileLocked, UnknownContact
 from smpchat.chat.service.reading import DATABASE_NAME
-from smpchat.cli.conversation import Edit, Leave
+from smpchat.cli.chat.slash import Edit, Leave
 from smpchat.cli.errors import explain
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.protocol.errors import ErrorCode, SMPError

@@ -1,0 +1,44 @@
+"""The bell of `chat`: off at first, remembered, and not too often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smpchat.chat.service.connecting import ChatService
+
+_QUIET = 3.0
+"""Seconds in which the bell rings once, whatever comes."""
+
+
+class Bell:
+    """Rings when somebody writes, if the user wants it.
+
+    Args:
+        now: POSIX seconds.
+
+    Attributes:
+        rings: Whether the user wants it.
+    """
+
+    def __init__(self, service: ChatService, now: Callable[[], float]) -> None:
+        self._service, self._now = service, now
+        self.rings = service.rings()
+        self._due, self._rang = False, float("-inf")
+
+    def turn(self, on: bool) -> None:
+        """Choose whether it rings, also in later runs."""
+        self.rings = on
+        self._service.set_rings(on)
+
+    def ring(self, when: bool = True) -> None:
+        """Something came that it rings for."""
+        self._due |= when
+
+    def take(self) -> bool:
+        """Whether it is to ring now: once for all that came since the last call, and not too often."""
+        due, self._due = self._due and self.rings, False
+        now = self._now()
+        if not due or now - self._rang < _QUIET:
+            return False
+        self._rang = now
+        return True

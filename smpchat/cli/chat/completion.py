@@ -1,0 +1,56 @@
+"""What Tab offers in `chat`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+
+from smpchat.chat.wire.message import REACTIONS
+from smpchat.cli.chat.conversation import Conversation
+from smpchat.cli.chat.slash import COMMANDS
+from smpchat.cli.text import shortened
+
+
+class SlashCompleter(Completer):
+    """Slash commands at the beginning, and what follows some of them.
+
+    Aliases after ``@`` and ``/to``, the emoji that apps know after ``/react N``, and numbers of requests, found by
+    number or name, after ``/accept`` and ``/reject``: a name somebody else chose is not put into the line.
+    """
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        """See `Completer`."""
+        text = document.text_before_cursor
+        if text.startswith("/to "):
+            yield from self._aliases(text.removeprefix("/to "), "")
+        elif text.startswith("@") and " " not in text:
+            yield from self._aliases(text[1:], " ")
+        elif (reaction := re.fullmatch(r"/react +\d+ +(-?)(\S*)", text)) is not None:
+            begun = reaction[2]
+            yield from (Completion(emoji, -len(begun)) for emoji in REACTIONS if emoji.startswith(begun))
+        elif text.startswith("/bell "):
+            begun = text.removeprefix("/bell ")
+            yield from (Completion(word, -len(begun)) for word in ("on", "off") if word.startswith(begun))
+        elif (answer := re.fullmatch(r"/(?:accept|reject) +(.*)", text)) is not None:
+            yield from self._requests(answer[1])
+        elif text.startswith("/") and " " not in text:
+            for name, command in COMMANDS.items():
+                if name.startswith(text):
+                    yield Completion(name, -len(text), display_meta=command.does)
+
+    def _aliases(self, begun: str, after: str) -> Iterable[Completion]:
+        for alias in self._conversation.aliases():
+            if alias.casefold().startswith(begun.casefold()):
+                yield Completion(alias + after, -len(begun))
+
+    def _requests(self, begun: str) -> Iterable[Completion]:
+        for request in self._conversation.requests():
+            number = str(request.id)
+            if number.startswith(begun) or request.name.casefold().startswith(begun.casefold()):
+                yield Completion(number, -len(begun), display_meta=shortened(request.name))

@@ -1,0 +1,223 @@
+"""Who is written to in `chat`, and what is known of the other contacts.
+
+An incoming message never changes who is written to. Only `Conversation.go_to` and `Conversation.next_unread` do, and
+both are the user's own acts. Messages of other contacts are neither shown nor marked as shown: they are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from smpchat.agent.machines.handshake_states import ConnectionState
+from smpchat.chat.errors import InputError, UnknownContact
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.service.reading import ContactView
+from smpchat.chat.store.address import RequestView
+from smpchat.cli.chat.bell import Bell
+from smpchat.cli.chat.transcript import Transcript
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import narrowed, printable, shortened
+from smpchat.cli.times import since
+from smpchat.cli.views.connections import waits_for
+from smpchat.cli.views.links import request_text
+from smpchat.cli.views.messages import TICKS, unread_summary
+
+HISTORY = 20
+"""Messages shown when a conversation begins."""
+
+
+def choose(service: ChatService, who: str | None) -> int | None:
+    """The contact to begin with: the one named, else whoever wrote something unread, else whoever spoke last.
+
+    Returns:
+        None while only unanswered invitations or a contact address exist.
+    Raises:
+        InputError: There is nobody, or not yet under that name.
+    """
+    if who is not None:
+        try:
+            return service.contact(who).contact.id
+        except UnknownContact:
+            if any(who == invitation.note for invitation in service.invitations()):
+                raise InputError(
+                    f"Nobody has used your invitation for {who!r} yet.", "`smpchat status` shows its link again."
+                ) from None
+            raise
+    found = service.contacts()
+    if found:
+        return max(found, key=lambda view: (view.contact.unread > 0, _last_spoken(service, view.alias))).contact.id
+    if service.invitations() or service.address() is not None:
+        return None
+    raise InputError("There is nobody to write to yet.", "Make a link with `smpchat invite`.")
+
+
+def _last_spoken(service: ChatService, alias: str) -> int:
+    return max((message.id for message in service.history(alias, 1)), default=0)
+
+
+class Conversation:
+    """One run of `chat`: who is written to, and the transcript of that.
+
+    Args:
+        show: Prints something above the prompt.
+
+    Attributes:
+        after: Number of the last event before this run.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        service: ChatService,
+        contact_id: int | None,
+        show: Callable[[RenderableType], object],
+    ) -> None:
+        self.environment, self.service = environment, service
+        self.after = service.last_event()  # before the first look at the contacts, or what comes in between is missed
+        self.transcript = Transcript(environment, show)
+        self.bell = Bell(service, environment.now)
+        self._contact_id = contact_id
+        self._views: dict[int, ContactView] = {}
+        self._counted: dict[str, int] = {}  # unread messages that were told of
+        self.refresh()
+
+    # -- who ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> ContactView | None:
+        """Who is written to; None if there is nobody yet, or the contact was deleted."""
+        return self._views.get(self._contact_id) if self._contact_id is not None else None
+
+    def contacts(self) -> Iterable[ContactView]:
+        """Everybody there is."""
+        return self._views.values()
+
+    def aliases(self) -> list[str]:
+        """For completion."""
+        return [view.alias for view in self._views.values()]
+
+    def requests(self) -> list[RequestView]:
+        """Who waits for an answer: for completion."""
+        return self.service.requests()
+
+    def unread(self) -> dict[str, int]:
+        """Unread messages of the other contacts, by alias."""
+        return {v.alias: v.contact.unread for n, v in self._views.items() if n != self._contact_id and v.contact.unread}
+
+    def refresh(self) -> None:
+        """Look at the contacts anew."""
+        self._views = {view.contact.id: view for view in self.service.contacts()}
+
+    def need_contact(self) -> ContactView:
+        """Who is written to. Raises `InputError` if there is nobody."""
+        view = self.current
+        if view is None:
+            raise InputError("There is nobody to write to.", "Choose somebody with /to WHO.")
+        return view
+
+    def begin(self) -> None:
+        """Show the end of the conversation, and what this contact wrote since."""
+        view = self.current
+        self.transcript.forget()
+        if view is None:
+            waits = "invitation waits for its answer" if self.service.invitations() else "address waits for requests"
+            self.transcript.tell(f"Nobody to write to yet: your {waits}. /help lists what there is.")
+            self.show_requests()
+            return
+        messages = self.service.history(view.alias, max(HISTORY, view.contact.unread))
+        changing = self.transcript.begin(messages)
+        for message in messages:
+            self.service.mark_shown(message.id, message.changes)
+        if view.state.state != ConnectionState.CONNECTED:
+            self.transcript.tell(f"* {self.describe(view)}")
+        self.show_requests()
+        self.transcript.keep_beside(changing)
+        self.refresh()
+        self.count_unread()
+
+    def go_to(self, view: ContactView) -> None:
+        """Write to another contact from now on."""
+        self._contact_id = view.contact.id
+        self.refresh()
+        self.transcript.show(Text(f"You write to {shortened(view.alias)} now.", "bold"))
+        self.begin()
+
+    def next_unread(self) -> bool:
+        """Go to the next contact that wrote something unread, in the order of the list; False if none did."""
+        order = list(self._views)
+        at = order.index(self._contact_id) + 1 if self._contact_id in self._views else 0
+        for contact_id in order[at:] + order[:at]:
+            if contact_id != self._contact_id and self._views[contact_id].contact.unread:
+                self.go_to(self._views[contact_id])
+                return True
+        return False
+
+    def send(self, who: str, text: str, reply_to: int | None = None) -> None:
+        """Send a message, also to somebody else than the one written to."""
+        message = self.service.send(who, text, reply_to)
+        view = self.current
+        if view is not None and message.contact == view.alias:
+            self.transcript.sent(message)
+        else:
+            self.transcript.tell(f"to {shortened(message.contact)}: sent separately")
+
+    # -- what is told -------------------------------------------------------------------------------------------------
+
+    def describe(self, view: ContactView) -> str:
+        """Where a connection is, in a sentence."""
+        alias, state = shortened(view.alias), view.state
+        match state.state:
+            case ConnectionState.CONNECTED:
+                return f"{alias} is connected."
+            case ConnectionState.FAILED:
+                return printable(state.reason or f"The connection with {alias} failed.")
+            case ConnectionState.READY if state.since is not None:
+                moment = since(state.since, self.environment.now())
+                return f"You can write to {alias} already; {waits_for(state)} since {moment}."
+        return f"You can write to {alias} already; {waits_for(state)}."
+
+    def show_requests(self) -> None:
+        """Print the requests that nobody was shown."""
+        for request in self.service.unshown_requests():
+            self.show_request(request)
+
+    def show_request(self, request: RequestView) -> None:
+        """Print a request, and how to answer it."""
+        how = f"  (/accept {request.id} or /reject {request.id})"
+        self.transcript.show(request_text(self.environment, request).append(how, "dim"))
+        self.service.mark_request_shown(request.id)
+
+    def count_unread(self) -> None:
+        """Say who wrote meanwhile, where no toolbar does."""
+        unread = self.unread()
+        more = any(count > self._counted.get(alias, 0) for alias, count in unread.items())
+        if more and not self.environment.redraws:
+            self.transcript.tell(f"* unread: {unread_summary(unread)} (/next goes there)")
+        self._counted = unread
+
+    # -- around the line to write on ----------------------------------------------------------------------------------
+
+    def prompt(self) -> str:
+        """What stands before the line to write on."""
+        view = self.current
+        return f"{narrowed(view.alias, 24)}> " if view else "> "
+
+    def toolbar(self, columns: int) -> str:
+        """One line: the connection if it is not made yet, the last message's status, and who wrote meanwhile."""
+        view, mine, unread = self.current, self.transcript.mine, unread_summary(self.unread())
+        parts = []
+        if view is None:
+            parts.append("nobody to write to")
+        elif view.state.state != ConnectionState.CONNECTED:
+            parts.append(f"{view.state.state}: {waits_for(view.state)}".rstrip(": "))
+        if mine is not None and view is not None:
+            mark = TICKS.get(mine.status, "") if self.environment.symbols else ""
+            parts.append(f"last message {mine.status} {mark}".rstrip())
+        if view is not None and view.pending > 1:
+            parts.append(f"{view.pending} pending")
+        parts.append(f"unread: {unread} (Alt-A)" if unread else "/help")
+        line = (" · " if self.environment.symbols else " | ").join(parts)
+        return line if len(line) <= columns else line[: max(0, columns - 1)] + "…"

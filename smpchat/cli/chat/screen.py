@@ -1,0 +1,150 @@
+"""The terminal around a `Conversation`: a line to write on with its keys, and what happens above it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app_or_none
+from prompt_toolkit.formatted_text import ANSI, AnyFormattedText
+from prompt_toolkit.history import FileHistory
+from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import ColorDepth, Output
+from prompt_toolkit.patch_stdout import patch_stdout
+
+from smpchat.chat.online.presence import FOLLOW_INTERVAL
+from smpchat.cli.chat.arrivals import Arrivals
+from smpchat.cli.chat.below import PromptBelow
+from smpchat.cli.chat.completion import SlashCompleter
+from smpchat.cli.chat.conversation import Conversation
+from smpchat.cli.chat.slash import Edit, Leave, Lines
+from smpchat.cli.environment import Environment
+
+
+class Screen:
+    """A line to write on, with history, completion and keys; what is printed meanwhile appears above it.
+
+    Args:
+        below: Of a terminal that moves no cursor.
+        source, sink: The terminal's, unless a test brings its own.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        conversation: Conversation,
+        *,
+        below: PromptBelow | None = None,
+        source: Input | None = None,
+        sink: Output | None = None,
+    ) -> None:
+        self._environment, self._conversation, self._below = environment, conversation, below
+        self._lines, self._arrivals = Lines(conversation), Arrivals(conversation)
+        self._session: PromptSession[str] = PromptSession(
+            message=self._prompt,
+            completer=SlashCompleter(conversation),
+            complete_while_typing=False,
+            history=input_history(environment.profile_folder() / "input-history"),
+            key_bindings=self._keys(),
+            prompt_continuation=lambda width, _line, _wrapped: " " * width,
+            tempfile_suffix=".txt",
+            erase_when_done=environment.redraws,
+            bottom_toolbar=self._toolbar if environment.redraws else None,
+            color_depth=None if environment.color else ColorDepth.DEPTH_1_BIT,
+            input=source,
+            output=sink,
+        )
+
+    @property
+    def text(self) -> str:
+        """What is typed and not entered yet."""
+        return self._session.default_buffer.text
+
+    async def run(self) -> None:
+        """Talk until the user leaves."""
+        self._conversation.begin()
+        with patch_stdout(raw=True) if self._below is None else nullcontext():
+            async with asyncio.TaskGroup() as group:
+                following = group.create_task(self._follow())
+                try:
+                    await self._talk()
+                finally:
+                    following.cancel()
+                    self._conversation.transcript.finish()
+
+    async def _talk(self) -> None:
+        text = ""
+        before: Callable[[], None] | None = None
+        while True:
+            try:
+                with self._below.asking(self._typed) if self._below else nullcontext():
+                    line = await self._session.prompt_async(default=text, pre_run=before)
+                text, before = "", None
+                if not self._lines.enter(line):
+                    text = line  # what was typed is not lost
+            except Edit:
+                before = self._open_editor
+            except (EOFError, KeyboardInterrupt, Leave):
+                return
+
+    def _typed(self) -> str:
+        return self._conversation.prompt() + self.text
+
+    def _open_editor(self) -> None:
+        self._session.default_buffer.open_in_editor()
+
+    async def _follow(self) -> None:
+        while True:
+            if self._arrivals.follow() and (app := get_app_or_none()) is not None:
+                app.invalidate()
+            if self._conversation.bell.take():
+                self._session.output.bell()
+            if self._below is not None:
+                self._below.ask_again()
+            await asyncio.sleep(FOLLOW_INTERVAL)
+
+    def _prompt(self) -> AnyFormattedText:
+        console = self._environment.console()
+        with console.capture() as capture:
+            for line in self._conversation.transcript.tail():
+                console.print(line, soft_wrap=True)
+        return [*ANSI(capture.get()).__pt_formatted_text__(), ("bold", self._conversation.prompt())]
+
+    def _toolbar(self) -> str:
+        return self._conversation.toolbar(self._session.app.output.get_size().columns)
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("escape", "enter")
+        def new_line(event: KeyPressEvent) -> None:
+            event.current_buffer.insert_text("\n")
+
+        @keys.add("c-x", "c-e")
+        def edit(event: KeyPressEvent) -> None:
+            self._open_editor()  # not prompt_toolkit's own, which sends what was typed even if the editor is left
+
+        @keys.add("escape", "a")
+        def next_unread(event: KeyPressEvent) -> None:
+            self._conversation.next_unread()
+            event.app.invalidate()
+
+        @keys.add("c-c")
+        def discard(event: KeyPressEvent) -> None:
+            if event.current_buffer.text:
+                event.current_buffer.reset()
+            else:
+                event.app.exit(exception=KeyboardInterrupt())
+
+        return keys
+
+
+def input_history(path: Path) -> FileHistory:
+    """What was typed in earlier runs; only the user may read it."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    return FileHistory(str(path))

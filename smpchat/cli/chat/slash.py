@@ -1,0 +1,250 @@
+"""What a line of the user's in `chat` means: a text, a message to somebody else, or a slash command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from smpchat.agent.errors import AgentError
+from smpchat.chat.errors import ChatError, InputError, UnknownContact, UnknownRequest
+from smpchat.chat.transactions.changes import SentChange
+from smpchat.cli.chat.conversation import Conversation
+from smpchat.cli.steps import Progress, draw, steps_table
+from smpchat.cli.text import plural, printable, shortened
+from smpchat.cli.views.contacts import contacts_table, verification_lines
+from smpchat.cli.views.layout import indented
+from smpchat.cli.views.messages import conversation, pending_line
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A slash command: how it is written, and what it does."""
+
+    usage: str
+    does: str
+
+
+COMMANDS = {
+    "/to": Command("/to WHO", "write to another contact"),
+    "/next": Command("/next", "go to the next contact with unread messages (Alt-A)"),
+    "/contacts": Command("/contacts", "who there is"),
+    "/history": Command("/history [N]", "the last N messages"),
+    "/search": Command("/search TEXT", "messages that contain a text"),
+    "/status": Command("/status", "where the connection is"),
+    "/verify": Command("/verify [CODE]", "the security code, or compare it"),
+    "/reply": Command("/reply N TEXT", "answer message N"),
+    "/edit": Command("/edit N TEXT", "give your message N another text; /edit alone: write in $EDITOR (Ctrl-X Ctrl-E)"),
+    "/delete": Command("/delete N", "take your message N back, within 78 hours"),
+    "/react": Command("/react N EMOJI", "react to message N; -EMOJI takes it away"),
+    "/requests": Command("/requests", "who asks through your address to be a contact"),
+    "/accept": Command("/accept [WHO] [ALIAS]", "accept a request, by its number or the name in it"),
+    "/reject": Command("/reject WHO", "forget a request; its sender is told nothing"),
+    "/bell": Command("/bell [on|off]", "ring when somebody writes; it is remembered, and off at first"),
+    "/help": Command("/help", "this list"),
+    "/quit": Command("/quit", "leave (Ctrl-D)"),
+}
+_ELSEWHERE = (
+    Command("@WHO TEXT", "one message to another contact"),
+    Command("//TEXT", "a text that begins with /"),
+    Command("Alt-Enter", "a new line in the message"),
+)
+
+
+_HINTS: dict[type[Exception], str] = {
+    UnknownContact: "/contacts lists who there is.",
+    UnknownRequest: "/requests shows their numbers.",
+}
+"""What to do about an error, where the command line's own hint would lead out of the conversation."""
+
+
+class Leave(Exception):
+    """The user wants to go."""
+
+
+class Edit(Exception):
+    """The user wants to write in an editor."""
+
+
+class Lines:
+    """The user's lines in one conversation."""
+
+    def __init__(self, talk: Conversation) -> None:
+        self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
+
+    def enter(self, line: str) -> bool:
+        """One line of the user's: a command or a text. False if it could not be used; the reason was shown.
+
+        Raises:
+            Leave, Edit: What the terminal has to do.
+        """
+        self._talk.refresh()  # who was deleted elsewhere is nobody to write to
+        try:
+            self._enter(line)
+        except (ChatError, AgentError) as error:
+            hint = _HINTS.get(type(error)) or self._talk.environment.as_typed(error.hint)
+            self._transcript.tell(
+                Text.assemble(("! ", "bold red"), printable(str(error), lines=True), " ", (hint, "dim"))
+            )
+            return False
+        finally:
+            self._talk.refresh()
+        return True
+
+    def _enter(self, line: str) -> None:
+        word, _, argument = line.strip().partition(" ")
+        argument = argument.strip()
+        if line.startswith("//"):
+            self._talk.send(self._talk.need_contact().alias, line[1:])
+        elif line.startswith("/"):
+            self._command(word, argument)
+        elif line.startswith("@"):
+            if not argument:
+                raise InputError("A text is missing.", "Write @WHO TEXT; /to WHO changes whom you write to.")
+            self._talk.send(word[1:], argument)
+        elif line.strip():
+            self._talk.send(self._talk.need_contact().alias, line)
+
+    def _command(self, word: str, argument: str) -> None:
+        match word:
+            case "/quit" | "/q":
+                raise Leave
+            case "/edit" if not argument:
+                raise Edit
+            case "/edit":
+                number, text = self._numbered(argument, "/edit N TEXT")
+                self._changed(self._service.edit(number, text))
+            case "/reply":
+                number, text = self._numbered(argument, "/reply N TEXT")
+                self._talk.send(self._talk.need_contact().alias, text, reply_to=number)
+            case "/delete":
+                self._changed(self._service.retract(self._numbered(argument, "/delete N", alone=True)[0]))
+            case "/react":
+                number, emoji = self._numbered(argument, "/react N EMOJI")
+                add = not emoji.startswith("-")
+                self._changed(self._service.react(number, emoji.removeprefix("-"), add=add))
+            case "/to":
+                if not argument:
+                    raise InputError("Whom to write to is missing.", "Write /to WHO.")
+                self._talk.go_to(self._service.contact(argument.removeprefix("@")))
+            case "/next":
+                if not self._talk.next_unread():
+                    self._transcript.tell("Nothing unread.")
+            case "/contacts":
+                self._transcript.show(contacts_table(self._talk.environment, self._service.contacts()))
+            case "/history":
+                self._history(argument)
+            case "/search":
+                self._search(argument)
+            case "/status":
+                self._status()
+            case "/verify":
+                self._verify(argument)
+            case "/requests":
+                self._requests()
+            case "/accept":
+                self._accept(argument)
+            case "/reject":
+                self._reject(argument)
+            case "/bell":
+                self._set_bell(argument)
+            case "/help":
+                self._help()
+            case _:
+                raise InputError(f"There is no command {word!r}.", "/help lists them; //TEXT sends a text with a /.")
+
+    def _numbered(self, argument: str, usage: str, *, alone: bool = False) -> tuple[int, str]:
+        """A message's number and what follows it; the message must be of this conversation."""
+        word, _, rest = argument.partition(" ")
+        number, rest = word.removeprefix("#"), rest.strip()
+        if not (number.isascii() and number.isdigit()) or bool(rest) is alone:
+            raise InputError(f"Write {usage}.", "The number stands in front of each message.")
+        message = self._service.required_message(int(number))
+        if message.contact != self._talk.need_contact().alias:
+            raise InputError(
+                f"Message {number} is of your conversation with {message.contact!r}.", "Go there with /to."
+            )
+        return message.id, rest
+
+    def _changed(self, change: SentChange) -> None:
+        """Show a message of either side as the user has just changed it."""
+        self._transcript.changed(self._service.required_message(change.message_id))
+
+    def _history(self, argument: str) -> None:
+        if argument and not (argument.isascii() and argument.isdigit() and int(argument)):
+            raise InputError(f"{argument!r} is no number of messages.", "Write /history 50.")
+        messages = self._service.history(self._talk.need_contact().alias, int(argument or 50))
+        if not messages:
+            self._transcript.tell("No messages yet.")
+        self._transcript.again(messages)
+
+    def _search(self, argument: str) -> None:
+        if not argument:
+            raise InputError("What to search for is missing.", "Write /search TEXT.")
+        found = self._service.history(self._talk.need_contact().alias, 50, argument)
+        if not found:
+            self._transcript.tell(f"No message contains {argument!r}.")
+            return
+        self._transcript.tell(f"{plural(len(found), 'message')} with {argument!r}:")
+        for line in conversation(self._talk.environment, found):
+            self._transcript.show(line)
+
+    def _status(self) -> None:
+        view = self._talk.need_contact()
+        self._transcript.show(steps_table(draw(Progress(view.state), view.alias, self._talk.environment)))
+        if view.pending:
+            self._transcript.show(Text(pending_line(view.alias, view.pending)))
+
+    def _verify(self, code: str) -> None:
+        who = self._talk.need_contact().alias
+        found = self._service.verify(who, code) if code else self._service.verification(who)
+        self._transcript.show(Text(verification_lines(found, asked=not code, command="/verify CODE")))
+
+    def _requests(self) -> None:
+        waiting = self._service.requests()
+        if not waiting:
+            self._transcript.tell("Nobody asks to be a contact.")
+        for request in waiting:
+            self._talk.show_request(request)
+
+    def _accept(self, argument: str) -> None:
+        """Who is written to stays the same."""
+        who, alias = self._asking(argument)
+        name = shortened(self._service.accept(who, alias or None).alias)
+        self._transcript.tell(f"* {name} is a contact now. Write to them with /to {name}.")
+
+    def _asking(self, argument: str) -> tuple[str, str]:
+        """Whose request is meant, and the alias behind it; names may have blanks."""
+        waiting = self._service.requests()
+        if not argument:
+            if not waiting:
+                raise InputError("Nobody asks to be a contact.", "Requests come through your address.")
+            if len(waiting) > 1:
+                raise InputError(f"{len(waiting)} requests wait.", "Write /accept N; /requests shows their numbers.")
+            return str(waiting[0].id), ""
+        number, _, rest = argument.removeprefix("#").partition(" ")
+        if number.isascii() and number.isdigit():
+            return number, rest.strip()
+        begun = [request.name for request in waiting if f"{argument} ".startswith(f"{request.name} ")]
+        who = max(begun, key=len, default=argument.partition(" ")[0])
+        return who, argument[len(who) :].strip()
+
+    def _reject(self, argument: str) -> None:
+        if not argument:
+            raise InputError("Whose request to reject is missing.", "Write /reject N; /requests shows their numbers.")
+        request = self._service.reject(argument.removeprefix("#"))
+        self._transcript.tell(f"* The request of {shortened(request.name)} is rejected; they are told nothing.")
+
+    def _set_bell(self, argument: str) -> None:
+        if argument not in ("", "on", "off"):
+            raise InputError(f"The bell cannot be {argument!r}.", "Write /bell on or /bell off.")
+        if argument:
+            self._talk.bell.turn(argument == "on")
+        self._transcript.tell(f"The bell is {'on: it rings when somebody writes' if self._talk.bell.rings else 'off'}.")
+
+    def _help(self) -> None:
+        commands = [*COMMANDS.values(), *_ELSEWHERE]
+        width = max(len(command.usage) for command in commands) + 2
+        for command in commands:
+            does = indented(self._talk.environment, command.does, width, width)
+            self._transcript.show(Text(f"{command.usage:{width}}{does}"))

@@ -1,0 +1,144 @@
+"""What stands above the prompt of `chat`: what was printed, and own messages whose ticks still change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from smpchat.chat.store.records import Direction, Message, MessageStatus
+from smpchat.cli.environment import Environment
+from smpchat.cli.views.layout import in_words
+from smpchat.cli.views.messages import conversation, spoken
+
+_TAIL = 3
+"""Own messages at most that stay next to the prompt until they are delivered."""
+_SETTLED = (MessageStatus.DELIVERED, MessageStatus.FAILED)
+
+
+class Transcript:
+    """The lines of one conversation as they come.
+
+    Args:
+        show: Prints something above the prompt.
+
+    Attributes:
+        mine: What the user wrote last: its status is in the toolbar.
+    """
+
+    def __init__(self, environment: Environment, show: Callable[[RenderableType], object]) -> None:
+        self._environment, self._show_above = environment, show
+        self.mine: Message | None = None
+        self._last: Message | None = None  # shown last: decides about day separators
+        self._tail: list[Message] = []
+        self._open: set[int] = set()  # printed with ticks that were not the last ones
+        self._confirmed: list[int] = []  # of those, delivered since the last look
+
+    # -- sentences ----------------------------------------------------------------------------------------------------
+
+    def show(self, renderable: RenderableType) -> None:
+        """Print something that belongs behind all that was written so far."""
+        self._drain(0)
+        self._show_above(renderable)
+
+    def tell(self, sentence: str | Text) -> None:
+        """A sentence of ours, in lines that end between words."""
+        text = Text(sentence, "dim") if isinstance(sentence, str) else sentence
+        self.show(in_words(self._environment, text))
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """Begin anew: another conversation is shown now."""
+        self._last, self.mine = None, None
+        self._open, self._confirmed = set(), []
+
+    def begin(self, messages: list[Message]) -> list[Message]:
+        """Print the end of a conversation, but for own messages that are under way: those are for `keep_beside`."""
+        self.mine = next((m for m in reversed(messages) if m.direction is Direction.SENT), None)
+        changing = self._unsettled_end(messages)
+        self.say(messages[: len(messages) - len(changing)])
+        return changing
+
+    def _unsettled_end(self, messages: list[Message]) -> list[Message]:
+        """Own messages at the end whose ticks will change, where they can be drawn again."""
+        end = messages[-_TAIL:] if self._environment.redraws else []
+        while end and any(m.direction is not Direction.SENT or m.status in _SETTLED for m in end):
+            end = end[1:]
+        return end
+
+    def keep_beside(self, messages: list[Message]) -> None:
+        """Draw these beside the prompt until their ticks are final."""
+        self._tail = messages
+
+    def again(self, messages: list[Message]) -> None:
+        """Messages that may have been printed before; the day of the first one is told."""
+        self._last = None
+        self.say(messages)
+
+    def say(self, messages: list[Message]) -> None:
+        """Print messages behind all that was written so far."""
+        if messages:
+            self._drain(0)
+            self._print(messages)
+
+    def sent(self, message: Message) -> None:
+        """A message that the user has just written."""
+        self.mine = message
+        if self._environment.redraws:
+            self._tail.append(message)
+            self._drain(_TAIL)
+        else:
+            self.say([message])
+
+    def changed(self, message: Message) -> None:
+        """A message of either side as the user has just changed it."""
+        if any(own.id == message.id for own in self._tail):
+            self._tail = [message if own.id == message.id else own for own in self._tail]
+        else:
+            self.show(spoken(self._environment, message))
+
+    def changed_by(self, sentence: str, message: Message) -> None:
+        """A message as its other side has changed it, under a sentence that says so."""
+        self.tell(sentence)
+        self._show_above(spoken(self._environment, message))
+
+    def status_changed(self, message: Message) -> None:
+        """New ticks are drawn beside the prompt; only what went wrong gets a line of its own."""
+        beside_prompt = any(own.id == message.id for own in self._tail)
+        self._tail = [message if own.id == message.id else own for own in self._tail]
+        if self.mine is not None and self.mine.id == message.id:
+            self.mine = message
+        if message.status is MessageStatus.FAILED and not beside_prompt:
+            self.show(spoken(self._environment, message))
+        elif message.status is MessageStatus.DELIVERED and message.id in self._open:
+            self._open.discard(message.id)
+            self._confirmed.append(message.id)
+
+    def settle(self) -> None:
+        """After a look at what happened: print what is final, and say which printed messages are delivered now."""
+        self._drain(_TAIL)
+        if self._confirmed:
+            numbers = ", ".join(map(str, self._confirmed))
+            self._show_above(Text(f"* delivered: {numbers}", "dim"))
+            self._confirmed = []
+
+    def finish(self) -> None:
+        """Leave nothing beside a prompt that goes."""
+        self._drain(0)
+
+    def tail(self) -> list[Text]:
+        """Own messages whose ticks still change: drawn between what was printed and the prompt."""
+        return conversation(self._environment, self._tail, self._last) if self._tail else []
+
+    def _print(self, messages: list[Message]) -> None:
+        for line in conversation(self._environment, messages, self._last):
+            self._show_above(line)
+        self._open |= {m.id for m in messages if m.direction is Direction.SENT and m.status not in _SETTLED}
+        self._last = messages[-1]
+
+    def _drain(self, keep: int) -> None:
+        """Let own messages leave the prompt's side: all but the last ``keep``, and those whose status is final."""
+        while self._tail and (len(self._tail) > keep or self._tail[0].status in _SETTLED):
+            self._print([self._tail.pop(0)])
