@@ -145,6 +145,12 @@ def find_by_link(tx: sqlite3.Connection, link: str) -> Connection | None:
     return _connection(row) if row else None
 
 
+def find_by_link_start(tx: sqlite3.Connection, start: str) -> Connection | None:
+    """The connection whose link begins with ``start`` and a ``?``: what follows tells only where its relay is."""
+    row = tx.execute("SELECT * FROM connections WHERE link >= ? AND link < ?", (f"{start}?", f"{start}@")).fetchone()
+    return _connection(row) if row else None
+
+
 def _connection(row: sqlite3.Row) -> Connection:
     return Connection(
         id=row["id"],

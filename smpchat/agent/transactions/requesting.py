@@ -85,7 +85,11 @@ def begin(tx: sqlite3.Connection, context: Context, address: ContactAddress, *, 
 
 def find(tx: sqlite3.Connection, address: ContactAddress) -> int | None:
     """The connection that was asked for through this address. Raises `LinkError`."""
-    by_text = connections.find_by_link(tx, _text(address))
+    text = _text(address)
+    if isinstance(address, ShortContact):  # tables of known relays change, and with them the hosts that are written out
+        by_text = connections.find_by_link_start(tx, text.partition("?")[0])
+    else:
+        by_text = connections.find_by_link(tx, text)
     if by_text is not None and states.role(by_text.state) is not Role.OWNER:
         return by_text.id
     if isinstance(address, ContactLink):

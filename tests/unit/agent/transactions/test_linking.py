@@ -183,7 +183,7 @@ class TestMaking:
             made[server] = links.texts(alice.tx)[connection_id]
         assert made[own].startswith("simplex:/i#")
         assert made[own].endswith("?h=127.0.0.1&p=5333&c=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
-        assert made[SIMPLEX_SERVERS[0]].startswith("https://smp4.simplex.im/i#") and "?" not in made[SIMPLEX_SERVERS[0]]
+        assert made[SIMPLEX_SERVERS[0]].startswith("https://smp8.simplex.im/i#") and "?" not in made[SIMPLEX_SERVERS[0]]
 
 
 class TestPostQuantum:

@@ -18,9 +18,10 @@ from smpchat.agent.transactions.outbox import Verdict
 from smpchat.agent.wire.envelope import InvitationEnvelope, UserMessage, agent_envelope
 from smpchat.agent.wire.link_data import ContactLinkData, contact_keys, seal_link, seal_user_data
 from smpchat.agent.wire.links import ContactLink, InvitationLink, parse_link
+from smpchat.agent.wire.presets import SIMPLEX_SERVERS
 from smpchat.agent.wire.short_links import ContactType, ShortContact
 from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
-from smpchat.protocol.address import SMPServer
+from smpchat.protocol.address import MAX_HOSTS, SMPServer
 from smpchat.protocol.commands import BrokerMessage, Ids, LGet, Lnk, Ok, Send
 from smpchat.protocol.envelope import CONFIRMATION_PADDING, PHEmpty, client_msg_envelope, open_client_message
 from smpchat.protocol.errors import ErrorCode
@@ -160,7 +161,9 @@ class TestRequest:
         ask(bob, full_link(alice), b"{" + bytes(sent_requests.MAX_INFO - 1))
         [item] = bob.next()
         onion = "a" * 56 + ".onion"
-        server = SMPServer(("some-relay.example.org", *(f"{n}{onion}" for n in range(4))), "5223", bytes(32))
+        server = SMPServer(
+            ("some-relay.example.org", *(f"{n}{onion}" for n in range(MAX_HOSTS - 1))), "5223", bytes(32)
+        )
         creation = outbox.prepare_creation(bob.tx, bob.context, item, server, 18)
         bob.do(lambda tx, context: outbox.created(tx, context, item, creation, server, 18, ids(), keyed=False))
         assert isinstance(bob.connection.state, states.Requesting)
@@ -289,6 +292,17 @@ class TestRefused:
     def test_a_shortened_link_to_a_relay_that_nobody_knows(self, tmp_path: Path) -> None:
         with pytest.raises(LinkError, match="fingerprint"):
             ask(Agent("bob", tmp_path), ShortContact(SMPServer(("relay.test",), "", b""), bytes(32)))
+
+    def test_one_that_was_used_is_known_again_by_its_key(self, tmp_path: Path) -> None:
+        """The table of known relays gained onion hosts; a link that was stored before has none."""
+        bob, preset = Agent("bob", tmp_path), SIMPLEX_SERVERS[0]
+        other = ShortContact(preset, bytes([1] * 32))
+        before = ShortContact(SMPServer(preset.hosts[:1], "", preset.key_hash), bytes(32))
+        ask(bob, before)
+        now = ShortContact(SMPServer(preset.hosts[:1], "", b""), bytes(32))
+        assert requesting.find(bob.tx, now) == bob.id and requesting.find(bob.tx, other) is None
+        with pytest.raises(LinkJoinedError):
+            ask(bob, now)
 
     def test_a_key_that_cannot_be_used(self, tmp_path: Path) -> None:
         alice, bob = owner(tmp_path), Agent("bob", tmp_path)

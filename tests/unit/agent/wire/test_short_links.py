@@ -7,7 +7,7 @@ import pytest
 
 from smpchat.agent.errors import LinkError
 from smpchat.agent.wire.links import parse_link
-from smpchat.agent.wire.presets import PRESET_SERVERS, SIMPLEX_SERVERS
+from smpchat.agent.wire.presets import PRESET_SERVERS, RETIRED_SERVERS, SIMPLEX_SERVERS
 from smpchat.agent.wire.short_links import (
     ContactType,
     ShortContact,
@@ -21,7 +21,8 @@ from smpchat.agent.wire.short_links import (
     shorten,
 )
 from smpchat.encoding.reader import DecodeError, EncodeError
-from smpchat.protocol.address import SMPServer
+from smpchat.protocol.address import SMPServer, format_server
+from smpchat.protocol.server_text import read_server
 
 HASH = bytes(range(32))
 ID, KEY = bytes(24), bytes([0xFF] * 32)
@@ -134,7 +135,7 @@ def test_key_stays_out_of_repr() -> None:
 
 
 class TestPresets:
-    preset = PRESET_SERVERS[3]
+    preset = SIMPLEX_SERVERS[0]
 
     @pytest.mark.parametrize("port", ["", "443", "5223"])
     def test_link_to_a_preset_relay_is_shortened_and_resolved(self, port: str) -> None:
@@ -149,9 +150,9 @@ class TestPresets:
         [
             SERVER,
             SMPServer(("smp8.simplex.im",), "", HASH),
-            SMPServer(("smp8.simplex.im",), "5224", PRESET_SERVERS[3].key_hash),
-            SMPServer(("smp8.simplex.im", ONION), "", PRESET_SERVERS[3].key_hash),
-            SMPServer(("smp9.simplex.im",), "", PRESET_SERVERS[3].key_hash),
+            SMPServer(("smp8.simplex.im",), "5224", SIMPLEX_SERVERS[0].key_hash),
+            SMPServer(("smp8.simplex.im", ONION), "", SIMPLEX_SERVERS[0].key_hash),
+            SMPServer(("smp9.simplex.im",), "", SIMPLEX_SERVERS[0].key_hash),
         ],
     )
     def test_other_links_stay_whole(self, server: SMPServer) -> None:
@@ -170,7 +171,21 @@ class TestPresets:
             resolve(ShortContact(SMPServer(("smp.example.org",), "", b""), KEY))
 
     def test_table(self) -> None:
-        assert len(PRESET_SERVERS) == len(set(PRESET_SERVERS)) == 21
-        assert len({server.hosts for server in PRESET_SERVERS}) == 21
-        assert all(len(server.key_hash) == 32 and server.port == "" for server in PRESET_SERVERS)
-        assert set(SIMPLEX_SERVERS) < set(PRESET_SERVERS)
+        assert len(PRESET_SERVERS) == len({server.key_hash for server in PRESET_SERVERS}) == 21
+        assert len({host for server in PRESET_SERVERS for host in server.hosts}) == 42
+        assert all(read_server(format_server(server)).server == server for server in PRESET_SERVERS)
+
+    def test_new_queues_are_made_where_apps_make_them_and_in_their_order(self) -> None:
+        numbers = [8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19]
+        assert [server.hosts[0] for server in SIMPLEX_SERVERS] == [f"smp{number}.simplex.im" for number in numbers]
+        assert [server.hosts[0] for server in RETIRED_SERVERS] == [f"smp{number}.simplex.im" for number in (4, 5, 6)]
+        assert PRESET_SERVERS[:14] == SIMPLEX_SERVERS + RETIRED_SERVERS
+
+    def test_each_is_an_onion_service_too(self) -> None:
+        for server in PRESET_SERVERS:
+            _, onion = server.hosts
+            assert re.fullmatch(r"[a-z2-7]{56}\.onion", onion)
+
+    def test_a_link_to_a_relay_that_takes_no_new_queues_still_leads_there(self) -> None:
+        link = resolve(parse_short_link(f"https://smp4.simplex.im/a#{KEY_TEXT}"))
+        assert link.server == RETIRED_SERVERS[0]
