@@ -105,8 +105,7 @@ async def open_session(
         )
     except ConnectionClosed as error:
         await connection.close()
-        address = f"{server.hosts[0]}:{server.port_number}"
-        raise ConnectFailed(f"cannot reach relay {address}: {error} during the handshake") from error
+        raise ConnectFailed(f"cannot reach relay {server.authority}: {error} during the handshake") from error
     except ChainRefused as error:
         await connection.close()
         raise IdentityError(str(error)) from error

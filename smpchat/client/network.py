@@ -102,8 +102,7 @@ class Network:
             async with asyncio.timeout_at(deadline):
                 return await greet(connection)
         except TimeoutError:
-            address = f"{server.hosts[0]}:{server.port_number}"
-            raise ConnectFailed(f"cannot reach relay {address}: no hello within {seconds:.3g} s") from None
+            raise ConnectFailed(f"cannot reach relay {server.authority}: no hello within {seconds:.3g} s") from None
 
     async def _open(self, server: SMPServer, route: Route, transport: Transport, seconds: float) -> BlockConnection:
         dialer = self._dialer(server, route)

@@ -153,8 +153,7 @@ class SessionPool:
             if patience is None:
                 await asyncio.wait([attempt])
             elif not await wait_until(attempt, self._clock, self._clock.now() + patience):
-                address = f"{server.hosts[0]}:{server.port_number}"
-                raise ConnectFailed(f"cannot reach relay {address}: no answer within {patience:g} s")
+                raise ConnectFailed(f"cannot reach relay {server.authority}: no answer within {patience:g} s")
         finally:
             relay.waiters -= 1
             if relay.waiters == 0 and not attempt.done():

@@ -151,7 +151,7 @@ class RoutedSession:
 
     @property
     def _names(self) -> tuple[str, str]:
-        return self._proxy.server.hosts[0], self.server.hosts[0]
+        return self._proxy.server.host, self.server.host
 
     # -- the proxy ----------------------------------------------------------------------------------------------------
 
@@ -244,7 +244,7 @@ class RoutedSession:
     def _end(self, reason: str, cause: BaseException | None) -> None:
         if self._reason is not None:
             return
-        text = f"the session with relay {self.server.hosts[0]} by way of {self._proxy.server.hosts[0]} ended: {reason}"
+        text = f"the session with relay {self.server.host} by way of {self._proxy.server.host} ended: {reason}"
         self._reason = SessionClosed(text)
         self._reason.__cause__ = cause
         for lane in self._lanes.values():

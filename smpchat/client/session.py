@@ -210,10 +210,10 @@ class DirectSession:
 
     @property
     def _name(self) -> str:
-        return f"relay {self.server.hosts[0]}"
+        return f"relay {self.server.host}"
 
     def _trace(self, direction: str, name: str) -> None:
-        trace.debug("%s %-8s %s", direction, name.upper() if name != "NoneType" else "?", self.server.hosts[0])
+        trace.debug("%s %-8s %s", direction, name.upper() if name != "NoneType" else "?", self.server.host)
 
     @staticmethod
     def _refused(reason: SessionClosed) -> Response:

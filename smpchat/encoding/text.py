@@ -33,6 +33,11 @@ def percent_encode(text: str) -> str:
     return quote(text, safe="")
 
 
+def bracketed(host: str) -> str:
+    """A host before ``:PORT``: an IPv6 address in brackets, anything else as it is."""
+    return f"[{host}]" if ":" in host else host
+
+
 def write_query(parameters: Iterable[tuple[str, str]]) -> str:
     """``name=value`` joined with ``&``, each value percent-encoded once."""
     return "&".join(f"{name}={percent_encode(value)}" for name, value in parameters)

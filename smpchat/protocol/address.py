@@ -9,9 +9,13 @@ from ipaddress import IPv6Address, ip_address
 
 from smpchat.encoding.codec import Codec, mapped, non_empty, record, short_bytes
 from smpchat.encoding.reader import DecodeError
-from smpchat.encoding.text import from_base64url, to_base64url
+from smpchat.encoding.text import bracketed, from_base64url, to_base64url
 
 DEFAULT_PORT = 5223
+FINGERPRINT_SIZE = 32
+"""Bytes: the SHA-256 of the identity certificate."""
+MAX_HOSTS = 4
+"""Hosts that one relay may have: each is dialled in turn at every try, and all stand in every message about it."""
 
 _HOST = re.compile(r"[^:#?,;/@\[\]\s]+")
 _ADDRESS = re.compile(
@@ -31,6 +35,16 @@ class SMPServer:
     def port_number(self) -> int:
         """The port to connect to."""
         return int(self.port) if self.port else DEFAULT_PORT
+
+    @property
+    def host(self) -> str:
+        """The first host as messages name it: an IPv6 address in brackets."""
+        return bracketed(self.hosts[0])
+
+    @property
+    def authority(self) -> str:
+        """``HOST:PORT``, as messages name it."""
+        return f"{self.host}:{self.port_number}"
 
     @property
     def is_on_loopback(self) -> bool:
@@ -65,33 +79,39 @@ def format_server(address: SMPServer | SMPServerAddress) -> str:
     """``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``."""
     server, password = (address, None) if isinstance(address, SMPServer) else (address.server, address.password)
     secret = f":{password}" if password else ""
-    hosts = ",".join(f"[{host}]" if ":" in host else host for host in server.hosts)
+    hosts = ",".join(map(bracketed, server.hosts))
     port = f":{server.port}" if server.port else ""
     return f"smp://{to_base64url(server.key_hash)}{secret}@{hosts}{port}"
 
 
 def parse_server(text: str) -> SMPServerAddress:
-    """Reads a relay's address. Raises `DecodeError`."""
+    """Reads a relay's address as it was written down here, or stands in a link. Raises `DecodeError`.
+
+    What a person gives is read by `smpchat.protocol.server_text`, which names the part that is wrong.
+    """
     match = _ADDRESS.fullmatch(text.strip())
     if not match:
         raise DecodeError("smp://FINGERPRINT@HOST:PORT expected")
     key_hash = from_base64url(match["key"], "fingerprint")
-    return SMPServerAddress(checked_server(match["hosts"].split(","), match["port"] or "", key_hash), match["password"])
+    hosts = tuple(map(checked_host, match["hosts"].split(",")))
+    return SMPServerAddress(SMPServer(hosts, _any_port(match["port"] or ""), key_hash), match["password"])
 
 
 def checked_server(hosts: Iterable[str], port: str, key_hash: bytes) -> SMPServer:
     """A relay from texts of others; IPv6 hosts may stand in brackets. Raises `DecodeError`."""
-    return SMPServer(_hosts(tuple(hosts)), _port(port), key_hash)
+    return SMPServer(_hosts(tuple(hosts)), checked_port(port), key_hash)
 
 
 def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
     if not hosts:
         raise DecodeError("host name expected")
-    return tuple(map(_host, hosts))
+    if len(hosts) > MAX_HOSTS:
+        raise DecodeError(f"{len(hosts)} hosts, and a relay has at most {MAX_HOSTS}")
+    return tuple(map(checked_host, hosts))
 
 
-def _host(text: str) -> str:
-    """A name or an address; an IPv6 address may come in brackets, and goes without."""
+def checked_host(text: str) -> str:
+    """A name or an address; an IPv6 address may come in brackets, and goes without. Raises `DecodeError`."""
     if _HOST.fullmatch(text) and text.isprintable():
         return text
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
@@ -104,7 +124,15 @@ def _host(text: str) -> str:
     return bare
 
 
-def _port(text: str) -> str:
+def checked_port(text: str) -> str:
+    """A port from 1 to 65535, or "" for the default one. Raises `DecodeError`."""
+    if text.startswith("0"):
+        raise DecodeError("port number from 1 to 65535 expected")
+    return _any_port(text)
+
+
+def _any_port(text: str) -> str:
+    """Port 0 and leading zeros were taken once, and stand in profiles of that time."""
     if text and (not text.isdecimal() or not text.isascii() or len(text) > 5 or int(text) > 65535):
         raise DecodeError("port number expected")
     return text
@@ -123,6 +151,6 @@ def _ascii(what: str) -> Codec[str]:
 smp_server = record(
     SMPServer,
     hosts=mapped(non_empty(_ascii("host")), _hosts, lambda hosts: hosts),
-    port=mapped(_ascii("port"), _port, lambda port: port),
+    port=mapped(_ascii("port"), checked_port, lambda port: port),
     key_hash=short_bytes,
 )

@@ -13,6 +13,7 @@ import socket
 import ssl
 from enum import Enum
 
+from smpchat.encoding.text import bracketed
 from smpchat.protocol.address import SMPServer, is_loopback
 from smpchat.transport import tls
 from smpchat.transport.base import BlockConnection, ConnectFailed
@@ -76,11 +77,13 @@ async def _public_addresses(hosts: list[str], port: int, limit: float) -> list[s
                 try:
                     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
                 except (OSError, UnicodeError) as error:
-                    reasons.append(f"{host}:{port}: {describe(error)}")
+                    reasons.append(f"{bracketed(host)}:{port}: {describe(error)}")
                 else:
                     found.update((str(address[4][0]), None) for address in addresses)
     except TimeoutError:
-        raise ConnectFailed(f"cannot reach relay {hosts[0]}:{port}: its name is not resolved in time") from None
+        raise ConnectFailed(
+            f"cannot reach relay {bracketed(hosts[0])}:{port}: its name is not resolved in time"
+        ) from None
     if not found:
         raise ConnectFailed("cannot reach relay " + "; ".join(reasons))
     public = [address for address in found if is_public(address)]

@@ -119,7 +119,7 @@ class MemoryRelay:
         """A new connection's client end. Raises `ConnectFailed` while the relay is stopped."""
         if not self.running:
             self.refused += 1
-            raise ConnectFailed(f"cannot reach relay {self.server.hosts[0]}: connection refused")
+            raise ConnectFailed(f"cannot reach relay {self.server.host}: connection refused")
         self._connections += 1
         session_id = self._connections.to_bytes(32, "big")
         ours, theirs = memory_pair(session_id, leaf=self._identity.chain[0], delay=self._delay)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
+from smpchat.encoding.text import bracketed
 from smpchat.transport.base import ConnectFailed, TransportError
 from smpchat.transport.tcp import describe, open_socket
 
@@ -65,14 +66,16 @@ async def first_answering(
         candidates = onions + candidates
     if not candidates:
         reason = "onion addresses need Tor, and its SOCKS proxy to be set"
-        raise ConnectFailed(f"cannot reach relay {scheme}{hosts[0]}:{port}: {reason}", temporary=False)
+        raise ConnectFailed(f"cannot reach relay {scheme}{bracketed(hosts[0])}:{port}: {reason}", temporary=False)
     if not 0 < port < 65536:
-        raise ConnectFailed(f"cannot reach relay {scheme}{hosts[0]}:{port}: there is no such port", temporary=False)
+        raise ConnectFailed(
+            f"cannot reach relay {scheme}{bracketed(hosts[0])}:{port}: there is no such port", temporary=False
+        )
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     reasons: list[str] = []
     for index, host in enumerate(candidates):
-        name = f"{scheme}{host}:{port}"
+        name = f"{scheme}{bracketed(host)}:{port}"
         now = loop.time()
         share = now + max(0.0, deadline - now) / (len(candidates) - index)
         try:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from smpchat.encoding.text import bracketed
 from smpchat.transport.base import (
     BLOCK_SIZE,
     BlockConnection,
@@ -229,7 +230,8 @@ class TLSListener:
             self._server = await loop.create_server(self._accept, host or None, port, backlog=1024)
         except (OSError, OverflowError) as error:
             reason = describe(error) if isinstance(error, OSError) else "there is no such port"
-            raise ListenFailed(f"cannot listen on {host or '*'}:{port}: {reason}", temporary=False) from error
+            where = f"{bracketed(host) if host else '*'}:{port}"
+            raise ListenFailed(f"cannot listen on {where}: {reason}", temporary=False) from error
 
     @property
     def port(self) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from smpchat.agent.wire.presets import SIMPLEX_SERVERS
 from smpchat.cli.app import app, program
 from smpchat.cli.command_line import globals_first
+from smpchat.protocol.address import format_server
 from smpchat.relay.background import start_background, stop
 
 ELSEWHERE = "smp://h--vW7ZSkXPeOUpfxlFGgauQmXNFOzGoizak7Ult7cw=@relay.invalid"
@@ -128,6 +132,41 @@ def test_all_relays_for_new_queues_are_tested_though_one_fails(terminal: Termina
     checks = outcome.objects[:-1]
     assert [check["ok"] for check in checks] == [False] + [True] * 8
     assert {check["server"] for check in checks if check["ok"]} == {info.address}
+
+
+def test_the_public_relays_are_those_of_the_apps_with_their_onion_hosts(terminal: Terminal) -> None:
+    listed = [server["address"] for server in terminal.run("--json", "server", "use", "simplex").objects]
+    assert listed == [format_server(server) for server in SIMPLEX_SERVERS]
+    assert all("smp4." not in address and ".onion" in address for address in listed)
+    assert "smp16.simplex.im" in terminal.run("server", "list").stdout
+
+
+@pytest.mark.parametrize("command", ["add", "use", "remove", "test"])
+def test_an_address_that_can_never_work_is_refused_by_every_command(terminal: Terminal, command: str) -> None:
+    before = terminal.run("server", "list").stdout
+    for address, part in (
+        ("smp://FINGERPRINT@HOST", "FINGERPRINT stands for"),
+        ("smp://abc@relay.example.org", "its fingerprint has 3 characters, and every one has 43"),
+        (f"{ELSEWHERE}:0", "its port is 0"),
+        (ELSEWHERE.replace("smp:", "xftp:"), "file server"),
+    ):
+        outcome = terminal.run("server", command, address)
+        assert outcome.status == 1 and outcome.stdout == ""
+        assert part in " ".join(outcome.stderr.split())
+    assert terminal.run("server", "list").stdout == before
+
+
+def test_an_address_as_it_is_found_on_a_page_is_taken(terminal: Terminal) -> None:
+    assert terminal.run("server", "add", f"<{ELSEWHERE.replace('smp:', 'SMP:')}>.").stdout == f"* {ELSEWHERE}\n"
+
+
+def test_an_address_that_was_taken_before_it_was_checked_can_be_removed(terminal: Terminal) -> None:
+    terminal.run("server", "add", ELSEWHERE)
+    database = sqlite3.connect(terminal.home / "profiles" / "default" / "smpchat.db")
+    with closing(database), database:
+        database.execute("UPDATE servers SET address = 'smp://abc0@relay.example.org'")
+    assert terminal.run("server", "list").stdout == "* smp://abc0@relay.example.org\n"
+    assert "embedded" in terminal.run("server", "remove", "smp://abc0@relay.example.org").stdout
 
 
 def test_a_text_that_is_no_address_is_not_tested(terminal: Terminal) -> None:

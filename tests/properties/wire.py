@@ -16,7 +16,7 @@ from smpchat.crypto.agreement import E2EParams, E2EParamsRange, E2EVersions
 from smpchat.crypto.kem import KEMAccepted, KEMCiphertext, KEMParams, KEMProposed, KEMPublicKey
 from smpchat.crypto.keys import Ed448PublicKey, Ed25519PublicKey, X448PublicKey, X25519PublicKey
 from smpchat.protocol import commands as c
-from smpchat.protocol.address import SMPServer
+from smpchat.protocol.address import MAX_HOSTS, SMPServer
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
@@ -40,8 +40,8 @@ hosts = st.one_of(
     st.from_regex(r"[a-z2-7]{56}\.onion", fullmatch=True),
     st.sampled_from(["::1", "2001:db8::7", "127.0.0.1"]),
 )
-ports = st.one_of(st.just(""), st.integers(0, 65535).map(str))
-servers = st.builds(SMPServer, st.lists(hosts, min_size=1, max_size=3).map(tuple), ports, sized(32))
+ports = st.one_of(st.just(""), st.integers(1, 65535).map(str))
+servers = st.builds(SMPServer, st.lists(hosts, min_size=1, max_size=MAX_HOSTS).map(tuple), ports, sized(32))
 modes = st.sampled_from([QueueMode.MESSAGING, QueueMode.CONTACT])
 version_ranges = st.lists(st.integers(0, 0xFFFF), min_size=2, max_size=2).map(sorted).map(lambda v: VersionRange(*v))
 

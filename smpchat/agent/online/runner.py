@@ -471,7 +471,7 @@ class AgentRunner:
     def _tell_lost(self, server: SMPServer, connection_id: int) -> None:
         with self._database.transaction() as tx:
             lost = LOST_ADDRESS if addresses.load(tx, connection_id) else LOST_QUEUE
-            self._context.application.notice(tx, connection_id, lost.format(host=server.hosts[0]))
+            self._context.application.notice(tx, connection_id, lost.format(host=server.host))
 
     def _plan_for(self, connection_id: int) -> None:
         self._plan.subscribed(connection_id, asyncio.get_running_loop().time())

@@ -120,7 +120,7 @@ def sent(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: b
     current = sending.required_send_queue(tx, connection_id)
     if current.snd_id == snd_id:
         rotations.delete(tx, connection_id)
-        context.application.notice(tx, connection_id, MOVED.format(host=current.server.hosts[0]))
+        context.application.notice(tx, connection_id, MOVED.format(host=current.server.host))
 
 
 def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: bytes) -> bool:
@@ -132,7 +132,7 @@ def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, s
         return False
     _switch(tx, context, current, rotation.queue)
     rotations.delete(tx, connection_id)
-    why = f"{current.server.hosts[0]} does not accept our messages"
+    why = f"{current.server.host} does not accept our messages"
     context.application.notice(tx, connection_id, NOT_MOVED.format(why=why))
     return True
 

@@ -16,7 +16,7 @@ from smpchat.agent.errors import LinkError
 from smpchat.agent.wire.presets import PRESET_SERVERS
 from smpchat.encoding.codec import Codec, fixed, record, short_bytes, tagged, within
 from smpchat.encoding.reader import DecodeError, Reader
-from smpchat.encoding.text import from_base64url, read_query, to_base64url, write_query
+from smpchat.encoding.text import bracketed, from_base64url, read_query, to_base64url, write_query
 from smpchat.protocol.address import SMPServer, checked_server, smp_server
 
 LINK_ID_SIZE, LINK_KEY_SIZE = 24, 32
@@ -83,7 +83,7 @@ def format_short_link(link: ShortLink) -> str:
         ("c", to_base64url(server.key_hash, padding=False)),
     ]
     query = write_query((name, value) for name, value in parameters if value)
-    start = f"https://{_bracketed(server.hosts[0])}" if link.web else "simplex:"
+    start = f"https://{bracketed(server.hosts[0])}" if link.web else "simplex:"
     key = to_base64url(link.link_key, padding=False)
     if isinstance(link, ShortInvitation):
         letter, ids = "i", f"{to_base64url(link.link_id, padding=False)}/{key}"
@@ -153,10 +153,6 @@ def _server(host: str | None, parameters: dict[str, str]) -> SMPServer:
         return checked_server(hosts, parameters.get("p", ""), key_hash)
     except DecodeError:
         raise LinkError("The link is cut off or damaged: the address of its relay is malformed.") from None
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 # -- preset relays ----------------------------------------------------------------------------------------------------

@@ -386,7 +386,9 @@ class StoredProfile:
     def remove_server(self, address: str) -> None:
         """Remove a relay from the list; contacts whose queues are there keep them. Raises `InputError`."""
         with self.database.transaction() as tx:
-            if not records.remove_server(tx, _text(relay_address(address))):
+            known = {row.address for row in records.servers(tx)}  # what was taken once need not be taken today
+            stored = address.strip() if address.strip() in known else _text(relay_address(address))
+            if not records.remove_server(tx, stored):
                 raise InputError("This relay is not in your list.", "`smpchat server list` shows it.")
 
     def use_servers(self, addresses: Sequence[str]) -> None:

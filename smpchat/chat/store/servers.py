@@ -9,7 +9,8 @@ from smpchat.chat.errors import InputError
 from smpchat.client.routes import Route
 from smpchat.crypto.entropy import Entropy
 from smpchat.encoding.reader import DecodeError
-from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
+from smpchat.protocol.address import SMPServer, SMPServerAddress
+from smpchat.protocol.server_text import read_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +22,15 @@ class ConfiguredServer:
     route: Route
 
 
+_ADVICE = "Copy the whole address from whoever runs the relay; for the public ones: `smpchat server use simplex`."
+
+
 def relay_address(address: str) -> SMPServerAddress:
     """The address of a relay in a text that a person gave. Raises `InputError`."""
     try:
-        return parse_server(address)
+        return read_server(address)
     except DecodeError as error:
-        raise InputError(
-            f"This is not the address of a relay: {error.what}.",
-            "It looks like smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT.",
-        ) from None
+        raise InputError(f"This is not the address of a relay: {error.what}.", _ADVICE) from None
 
 
 def route_to(configured: Sequence[ConfiguredServer], server: SMPServer) -> Route:

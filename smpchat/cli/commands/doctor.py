@@ -217,7 +217,7 @@ def _embedded(environment: Environment) -> Check:
 
 async def _reach(service: ChatService, network: Network, address: SMPServerAddress) -> Check:
     """Connect, exchange hellos, and hang up."""
-    name = shortened(str(address.server.hosts[0]))
+    name = shortened(address.server.host)
     loop = asyncio.get_running_loop()
     start = loop.time()
     ignore: Callable[..., None] = lambda *_: None  # noqa: E731

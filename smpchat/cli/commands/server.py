@@ -9,13 +9,13 @@ from smpchat.chat.errors import InputError
 from smpchat.chat.online.connectivity import network_of
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.service.writing import WritingProfile
+from smpchat.chat.store.servers import relay_address
 from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.client.network import Network
 from smpchat.client.probe import Check, probe
 from smpchat.client.routes import Route, Transport
-from smpchat.encoding.reader import DecodeError
-from smpchat.protocol.address import SMPServerAddress, format_server, parse_server
+from smpchat.protocol.address import SMPServerAddress, format_server
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status as relay_status
 from smpchat.transport.base import TransportError
@@ -173,7 +173,7 @@ async def test(environment: Environment, address: str | None, transport: str | N
     more = f" (and {len(failed) - 1} more relays failed)" if len(failed) > 1 else ""
     raise CommandFailed(
         ExitStatus.NETWORK,
-        f"The relay {target.server.hosts[0]} failed at {check.name}: {check.detail.rstrip('.')}{more}.",
+        f"The relay {target.server.host} failed at {check.name}: {check.detail.rstrip('.')}{more}.",
         _HINTS.get(check.name, "Tell whoever runs the relay, or choose another with `smpchat server use`."),
     )
 
@@ -182,12 +182,7 @@ async def _targets(environment: Environment, service: StoredProfile, address: st
     """What to test: the relay named, as it is configured if it is; else those that take new queues."""
     configured = [entry.address for entry in service.servers()]
     if address is not None:
-        try:
-            named = parse_server(address)
-        except DecodeError as error:
-            raise InputError(
-                f"This is not the address of a relay: {error.what}.", "It looks like smp://FINGERPRINT@HOST."
-            ) from None
+        named = relay_address(address)
         same = (known for known in configured if known.server == named.server)
         return [named if named.password else next(same, named)]
     preferred = [entry.address for entry in service.servers() if entry.preferred]

@@ -7,6 +7,7 @@ import pytest
 from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.encoding.text import from_base64url
 from smpchat.protocol.address import (
+    MAX_HOSTS,
     SMPServer,
     SMPServerAddress,
     checked_server,
@@ -117,7 +118,11 @@ def test_bytes() -> None:
         b"\x01\x00\x00\x00",
         b"\x01\x02\xc3\xa9\x00\x00",
     ]
-    + [b"\x01\x01h" + bytes([len(port)]) + port + b"\x00" for port in (b"x", b"-1", b"65536", b"000001")],
+    + [
+        b"\x01\x01h" + bytes([len(port)]) + port + b"\x00"
+        for port in (b"x", b"-1", b"65536", b"000001", b"0", b"05223")
+    ]
+    + [b"\x05" + b"\x01h" * 5 + b"\x00\x00"],
 )
 def test_other_bytes(data: bytes) -> None:
     with pytest.raises(DecodeError):
@@ -136,6 +141,24 @@ def test_host_that_is_no_host_is_not_read() -> None:
 def test_host_that_is_too_long_is_not_written() -> None:
     with pytest.raises(EncodeError):
         smp_server.encode(SMPServer(("h" * 256,), "", HASH))
+
+
+def test_hosts_are_bounded() -> None:
+    hosts = [f"{number}.example" for number in range(MAX_HOSTS)]
+    assert checked_server(hosts, "", HASH).hosts == tuple(hosts)
+    with pytest.raises(DecodeError, match="400 hosts"):
+        checked_server(hosts * 100, "", HASH)
+
+
+def test_what_was_written_down_by_an_earlier_version_is_read() -> None:
+    for text in (f"smp://{FIXTURE}@h:0", f"smp://{FIXTURE}@h.:05223", "smp://abc0@h", f"smp://{FIXTURE}@a,b,c,d,e"):
+        assert format_server(parse_server(text)) == text
+
+
+def test_messages_name_an_ipv6_host_in_brackets() -> None:
+    server = SMPServer(("2001:db8::1", "h"), "443", HASH)
+    assert (server.host, server.authority) == ("[2001:db8::1]", "[2001:db8::1]:443")
+    assert SMPServer(("h",), "", HASH).authority == "h:5223"
 
 
 def test_password_stays_out_of_the_servers_text() -> None:

@@ -73,3 +73,12 @@ def test_a_port_that_cannot_be_is_refused(port: int) -> None:
     with pytest.raises(ConnectFailed, match="there is no such port"):
         run(dialer, "up.example", port=port)
     assert dialer.asked == []
+
+
+def test_an_ipv6_host_is_named_in_brackets() -> None:
+    for hosts, port, reason in (
+        (("2001:db8::1", "::1"), 5223, r"\[2001:db8::1\]:5223: .*; wss://\[::1\]:5223: "),
+        (("2001:db8::1",), 0, r"\[2001:db8::1\]:0: there is no such port"),
+    ):
+        with pytest.raises(ConnectFailed, match=rf"^cannot reach relay wss://{reason}"):
+            run(FakeDialer(reaches_onions=False), *hosts, port=port)

@@ -1,0 +1,48 @@
+"""Text as programs and people carry it: invisible marks, quotes, brackets and full stops around what was meant."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)")
+"""Colours, pasting marks and link marks of terminals."""
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+"""Letters and marks without ink that Unicode does not count as format characters."""
+_AROUND = "<>()[]{}\"'`*_~|\u201a\u201e\u201c\u201d\u2018\u2019\u2039\u203a\u00ab\u00bb\u300c\u300d"
+_AFTER = ".,;:!?\u2026\u3002\uff0c\uff01\uff1f"
+
+
+def visible(text: str) -> str:
+    """``text`` without what nobody sees: zero-width, bidi and byte-order marks, soft hyphens, escape sequences.
+
+    Control characters that are no blanks go as well.
+    """
+    if "\x1b" in text:
+        text = _ESCAPE_SEQUENCE.sub("", text)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(letter for letter in text if not _is_invisible(letter))
+
+
+def _is_invisible(letter: str) -> bool:
+    match unicodedata.category(letter):
+        case "Cf":
+            return True
+        case "Cc":
+            return not letter.isspace()
+        case "Mn":
+            return "\ufe00" <= letter <= "\ufe0f" or letter in _INVISIBLE
+    return letter in _INVISIBLE
+
+
+def unwrapped(text: str) -> str:
+    """``text`` without blanks, quotes, brackets and marks of emphasis around it, and without a sentence's end.
+
+    A bracket that closes one inside of the text stays: an IPv6 address may stand last.
+    """
+    text = text.strip().lstrip(_AROUND)
+    bare = text.rstrip(_AROUND + _AFTER + " \t\r\n")
+    if bare.count("[") > bare.count("]") and text.startswith(f"{bare}]"):
+        bare += "]"
+    return bare

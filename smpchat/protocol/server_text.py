@@ -1,0 +1,210 @@
+"""A relay's address as a person gives it: each part is checked, and the error says which one is wrong and why.
+
+What can never work is refused: such an address would be stored, and every later command would fail by it.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address
+
+from smpchat.encoding.carried import unwrapped, visible
+from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.text import from_base64url, to_base64url
+from smpchat.protocol.address import FINGERPRINT_SIZE, MAX_HOSTS, SMPServer, SMPServerAddress
+
+MAX_ADDRESS_LENGTH = 2_048
+"""Longest text looked at, in characters; four host names and a password take less."""
+FINGERPRINT_LENGTH = 43
+"""Characters of base64url, without padding."""
+_MAX_PASSWORD, _MAX_NAME, _MAX_LABEL = 255, 253, 63
+_ONION_LENGTH, _OLD_ONION_LENGTH = 56, 16
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+_START = re.compile(r"smp://", re.IGNORECASE)
+_OTHER_SCHEMES = {
+    "xftp": "it is that of a file server (xftp://), and this one has to be that of a message relay (smp://)",
+    "ntf": "it is that of a notification server (ntf://), and this one has to be that of a message relay (smp://)",
+    "simplex": "it is a link to connect with, for `smpchat connect`",
+}
+_SHOWN = 40
+"""Characters of a wrong part that are quoted."""
+
+
+def read_server(text: str) -> SMPServerAddress:
+    """The relay that a person names: ``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``, scheme in any case.
+
+    Quotes, brackets and a full stop around it are dropped, invisible marks anywhere.
+
+    Raises:
+        DecodeError: Names the part that is wrong; ``what`` goes on a sentence.
+    """
+    if len(text) > MAX_ADDRESS_LENGTH:
+        raise DecodeError(f"it is {len(text):,} characters long, and none is longer than {MAX_ADDRESS_LENGTH:,}")
+    text = unwrapped(visible(text))
+    if not text:
+        raise DecodeError("it is empty")
+    if len({unwrapped(part) for part in _START.split(text)[1:]}) > 1:
+        raise DecodeError("there are several of them; give one at a time")
+    if re.search(r"\s", text):
+        raise DecodeError("there is a blank or a line end in it")
+    if not _START.match(text):
+        raise DecodeError(_without_scheme(text))
+    named, at, place = text[len("smp://") :].rpartition("@")
+    if not at:
+        missing = "host is missing: it stands after @" if _like_fingerprint(place) else "fingerprint is missing"
+        raise DecodeError(f"its {missing}, as in smp://FINGERPRINT@HOST")
+    fingerprint, colon, password = named.partition(":")
+    key_hash = _fingerprint(fingerprint)
+    _check_password(password, given=bool(colon))
+    hosts, port = _place(place)
+    return SMPServerAddress(SMPServer(hosts, port, key_hash), password if colon else None)
+
+
+def _without_scheme(text: str) -> str:
+    scheme = _SCHEME.match(text)
+    known = _OTHER_SCHEMES.get(scheme[1].lower()) if scheme else None
+    return known or "it does not begin with smp://"
+
+
+def _like_fingerprint(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_-]{40,}=*", text) is not None
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+
+
+def _fingerprint(text: str) -> bytes:
+    body = text.rstrip("=")
+    if not body:
+        raise DecodeError("its fingerprint is missing, as in smp://FINGERPRINT@HOST")
+    if body == "FINGERPRINT":
+        raise DecodeError("FINGERPRINT stands for the relay's own: 43 letters and digits that its operator publishes")
+    if "+" in body or "/" in body:
+        raise DecodeError("its fingerprint has + or / in it, where - and _ belong (base64url)")
+    if wrong := re.search(r"[^A-Za-z0-9_-]", body):
+        raise DecodeError(f"its fingerprint has the character {wrong[0]!r} in it: only letters, digits, - and _ occur")
+    if len(body) != FINGERPRINT_LENGTH:
+        raise DecodeError(f"its fingerprint has {len(body)} characters, and every one has {FINGERPRINT_LENGTH}")
+    if len(text) > FINGERPRINT_LENGTH + 1:
+        raise DecodeError("its fingerprint ends in more than one =")
+    key_hash = from_base64url(body, "fingerprint")
+    if len(key_hash) != FINGERPRINT_SIZE or to_base64url(key_hash, padding=False) != body:
+        # two bits of the last character are always zero
+        raise DecodeError(f"its fingerprint cannot end in {body[-1]!r}: a character is wrong or missing")
+    return key_hash
+
+
+def _check_password(password: str, *, given: bool) -> None:
+    if not given:
+        return
+    if not password:
+        raise DecodeError("its password is missing after the colon, as in smp://FINGERPRINT:PASSWORD@HOST")
+    if wrong := re.search(r"[@:/]|[^!-~]", password):
+        raise DecodeError(f"its password has the character {wrong[0]!r} in it, which none can have")
+    if len(password) > _MAX_PASSWORD:
+        raise DecodeError(f"its password has {len(password)} characters, and none has more than {_MAX_PASSWORD}")
+
+
+# -- hosts and port ---------------------------------------------------------------------------------------------------
+
+
+def _place(text: str) -> tuple[tuple[str, ...], str]:
+    text = text.removesuffix("/")
+    if extra := re.search(r"[/?#\\].*", text):
+        raise DecodeError(f"{_quoted(extra[0])} stands after its host, where nothing can stand but a port")
+    *others, last = text.split(",")
+    hosts = []
+    for part in others:
+        host, port = _split_port(part)
+        if port is not None:
+            raise DecodeError("its port stands inside the list of hosts; it belongs at the end, after the last one")
+        hosts.append(_host(host))
+    host, port = _split_port(last)
+    hosts.append(_host(host))
+    if len(hosts) > MAX_HOSTS:
+        raise DecodeError(f"it has {len(hosts)} hosts, and none has more than {MAX_HOSTS}")
+    return tuple(dict.fromkeys(hosts)), "" if port is None else _port(port)
+
+
+def _split_port(text: str) -> tuple[str, str | None]:
+    """A host and what stands after its colon."""
+    if text.startswith("["):
+        inside, bracket, rest = text.partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise DecodeError(f"the brackets of its host {_quoted(text)} do not match")
+        return inside + bracket, rest[1:] if rest else None
+    if text.count(":") > 1:
+        raise DecodeError(f"its host {_quoted(text)} has too many colons; an IPv6 address stands in brackets, as [::1]")
+    host, colon, port = text.partition(":")
+    return host, port if colon else None
+
+
+def _port(text: str) -> str:
+    if not text:
+        raise DecodeError("its port is missing after the colon")
+    if not (text.isascii() and text.isdecimal()):
+        raise DecodeError(f"its port {_quoted(text)} is not a number")
+    if text.startswith("0") and text.strip("0"):
+        raise DecodeError(f"its port {_quoted(text)} begins with a zero")
+    if len(text) > 5 or not 0 < int(text) < 65536:
+        raise DecodeError(f"its port is {_shortened(text)}, and ports go from 1 to 65535")
+    return text
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _host(text: str) -> str:
+    if not text:
+        raise DecodeError("its host is missing, as in smp://FINGERPRINT@HOST")
+    if text == "HOST":
+        raise DecodeError("HOST stands for the relay's own name, such as relay.example.org")
+    if text.startswith("["):
+        return _ipv6(text[1:-1])
+    host = text.lower()
+    if wrong := re.search(r"[^a-z0-9._-]", host):
+        other = ": write it as xn--…" if not wrong[0].isascii() else ""
+        raise DecodeError(f"its host {_quoted(text)} has the character {wrong[0]!r} in it, which none can have{other}")
+    if host.endswith("."):
+        raise DecodeError(f"its host {_quoted(text)} ends with a dot")
+    labels = host.split(".")
+    if len(host) > _MAX_NAME or not all(0 < len(label) <= _MAX_LABEL for label in labels):
+        raise DecodeError(f"its host {_quoted(text)} is not a name: a part between two dots is empty or too long")
+    if labels[-1] == "onion":
+        return _onion(host, labels)
+    if labels[-1].isdecimal():
+        return _ipv4(host)
+    return host
+
+
+def _ipv4(text: str) -> str:
+    try:
+        return str(IPv4Address(text))
+    except ValueError:
+        raise DecodeError(f"its host {_quoted(text)} is not an IP address") from None
+
+
+def _ipv6(text: str) -> str:
+    if "%" in text:
+        raise DecodeError(f"its host {_quoted(text)} has a zone, which means nothing to other computers")
+    try:
+        IPv6Address(text)
+    except ValueError:
+        raise DecodeError(f"its host [{_shortened(text)}] is not an IPv6 address") from None
+    return text
+
+
+def _onion(host: str, labels: list[str]) -> str:
+    name = labels[-2] if len(labels) > 1 else ""
+    if len(name) == _OLD_ONION_LENGTH:
+        raise DecodeError(f"its host {host} is an onion address of the old kind, which Tor gave up in 2021")
+    if len(name) != _ONION_LENGTH:
+        raise DecodeError(
+            f"its host {_quoted(host)} has {len(name)} characters before .onion, and every one has {_ONION_LENGTH}"
+        )
+    if wrong := re.search(r"[^a-z2-7]", name):
+        raise DecodeError(f"its host has the character {wrong[0]!r} before .onion, where only a-z and 2-7 occur")
+    return host
