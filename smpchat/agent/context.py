@@ -41,8 +41,12 @@ class Application(Protocol):
         """The connection has a new handshake state."""
         ...
 
-    def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
-        """The peer's connection info arrived."""
+    def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> str | None:
+        """The peer's connection info arrived.
+
+        Returns:
+            A sentence that says why there can be no connection with this peer; None if there can.
+        """
         ...
 
     def message_received(

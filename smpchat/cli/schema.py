@@ -151,6 +151,7 @@ TYPES = (
             _number("unread", "messages that no `listen` or `chat` has shown"),
             _flag("pq", "whether post-quantum keys protect what is sent now"),
             _flag("gone", "they deleted the contact with us, so nothing reaches them", optional=True),
+            _flag("business", "a business: several people there may read what you write", optional=True),
             _flag("verified", "the security code was compared", optional=True),
         ),
     ),

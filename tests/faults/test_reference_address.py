@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from smpchat.agent.wire.envelope import UserMessage
 from smpchat.chat.store.records import MessageStatus
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping
@@ -78,6 +79,55 @@ async def apps_are_asked(alice: Person, peer: ReferencePeer, home: MemoryRelay, 
 Scenario = Callable[[Person, ReferencePeer, MemoryRelay, MemoryRelay], Awaitable[None]]
 
 
+GROUP = (
+    b'{"v":"1-16","event":"x.grp.link.inv","params":{"groupLinkInvitation":{"accepted":"accepted","fromMember":'
+    b'{"memberId":"MndCeTRLQzNscjMzMHVlMQ==","memberRole":"owner"},"fromMemberName":"ann","groupProfile":'
+    b'{"displayName":"team\\u001b[2J","fullName":""},"groupSize":3,"invitedMember":'
+    b'{"memberId":"aUd2RllWVWh5d0dtWFhHNw==","memberRole":"member"}}}}'
+)
+BUSINESS = GROUP.replace(
+    b'"fromMember":',
+    b'"business":{"businessId":"ZmFU","chatType":"business","customerId":"Yk1i"},"fromMember":',
+)
+REJECTED = (
+    b'{"v":"1-16","event":"x.grp.link.reject","params":{"groupLinkRejection":{"fromMember":{"memberId":"QWxp",'
+    b'"memberRole":"owner"},"invitedMember":{"memberId":"Qm9i","memberRole":"observer"},"groupProfile":'
+    b'{"displayName":"hikers","fullName":""},"rejectionReason":"long_name"}}}'
+)
+
+
+def answered_by(info: bytes) -> Scenario:
+    """The link tells nothing of a group; the peer answers the request as a group's host, or a business does."""
+
+    async def scenario(alice: Person, peer: ReferencePeer, home: MemoryRelay, other: MemoryRelay) -> None:
+        link = await peer.publish(other.server)
+        while not alice.service.contacts():
+            await alice.do(lambda service: service.connect(link, "ref", ["please", "more"]))
+        async with alice.online():
+            await peer.until(lambda: bool(peer.requests))
+            invitation = peer.requests[0].link.decode().partition("&rk=")[0]
+            await peer.join(invitation, info, reply_at=other.server)
+            if info == BUSINESS:
+                await peer.until(lambda: said_to(peer) == ["more"])
+                contact = alice.service.contact("ref").contact
+                assert contact.business and contact.profile is not None
+                assert contact.profile.display_name == "team\x1b[2J"
+                while alice.service.contacts():
+                    await alice.do(lambda service: service.delete("ref"))
+                await peer.until(lambda: b"x.grp.leave" in peer.of(UserMessage)[-1].body)
+            else:
+                await alice.until(lambda service: service.contact("ref").state.state == "failed")
+                reason = alice.service.contact("ref").state.reason or ""
+                assert ("the group 'team [2J'" in reason) is (info == GROUP)
+                assert ("The group 'hikers' does not take you in ('long_name')" in reason) is (info == REJECTED)
+                pending = alice.service.history("ref")[-1]
+                assert (pending.status, pending.reason) == (MessageStatus.FAILED, reason)
+                assert peer.info is None and said_to(peer) == []
+            await alice.until(lambda service: service.is_idle())
+
+    return scenario
+
+
 def meet(folder: Path, scenario: Scenario, plan: CrashPlan) -> None:
     async def main() -> None:
         home, other = (
@@ -100,6 +150,11 @@ def meet(folder: Path, scenario: Scenario, plan: CrashPlan) -> None:
 @pytest.mark.parametrize("scenario", [apps_ask, apps_are_asked], ids=lambda scenario: scenario.__name__)
 def test_without_faults(tmp_path: Path, scenario: Scenario) -> None:
     meet(tmp_path, scenario, CrashPlan())
+
+
+@pytest.mark.parametrize("info", [GROUP, BUSINESS, REJECTED], ids=["group", "business", "rejected"])
+def test_whoever_answers_for_a_group_is_never_taken_for_a_person(tmp_path: Path, info: bytes) -> None:
+    meet(tmp_path, answered_by(info), CrashPlan())
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before-commit", "after-commit"])

@@ -36,6 +36,7 @@ FAILURE_SENTENCES = {
     Failure.ADDRESS_USED: (
         "You used this address before, under its long link. Write to that contact, or delete it to ask again."
     ),
+    Failure.NOT_A_CONTACT: "Nothing more is sent there; your messages were not sent.",
     Failure.LINK_DATA: (
         "The link is damaged, or somebody changed what it leads to. Ask for a new link from whoever made it, by"
         " another way than this one came."

@@ -50,6 +50,7 @@ from smpchat.agent.machines.handshake_events import (
     LinkRead,
     LinkUnusable,
     PeerReady,
+    PeerUnsuitable,
     ReadyRefused,
     ReceiveQueueCreated,
     ReceiveQueueRefused,
@@ -216,6 +217,8 @@ def step(state: State, event: Event) -> Step:
         # a confirmation tells a requester that the request arrived, if the relay's OK did not
         case ((Invited() | Requesting() | Requested()), ConfirmationReceived(reply_key_ours=False)):
             return _failed(state, Failure.REPLY_REFUSED)
+        case ((Invited() | Requesting() | Requested() | Confirming() | AwaitingHello()), PeerUnsuitable(detail)):
+            return _failed(state, Failure.NOT_A_CONTACT, detail)
         case ((Invited() | Requesting() | Requested()), ConfirmationReceived(answer, _, securable)):
             # software that does not know the reply key takes the older path (handshake.md 3.1)
             terms = replace(state.terms, reply_key=answer is Answer.SECURED)

@@ -94,6 +94,13 @@ class ConfirmationReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerUnsuitable:
+    """What the peer's first message says of it rules a connection out. ``detail``: see `Failed`."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class HelloAccepted:
     """The relay has the hello."""
 
@@ -154,6 +161,7 @@ Event = (
     | ConfirmationAccepted
     | ConfirmationRefused
     | ConfirmationReceived
+    | PeerUnsuitable
     | HelloAccepted
     | HelloRefused
     | HelloReceived

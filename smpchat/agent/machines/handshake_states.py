@@ -49,6 +49,8 @@ class Failure(StrEnum):
     ADDRESS_GONE = "address-gone"
     ADDRESS_UNUSABLE = "address-unusable"
     ADDRESS_USED = "address-used"
+    NOT_A_CONTACT = "not-a-contact"
+    """Whoever answered is nobody to write to: a group's host, say."""
     LINK_DATA = "link-data"
     """What the relay keeps behind a short link is not what the link was made for."""
     LINK_VERSIONS = "link-versions"

@@ -19,7 +19,7 @@ from smpchat.agent.machines import delivery
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.chain import Chain
 from smpchat.agent.machines.delivery import Integrity
-from smpchat.agent.machines.handshake_events import ConfirmationReceived, HelloReceived, PeerReady
+from smpchat.agent.machines.handshake_events import ConfirmationReceived, HelloReceived, PeerReady, PeerUnsuitable
 from smpchat.agent.machines.handshake_states import Answer
 from smpchat.agent.store import connections, links, outgoing, ratchets
 from smpchat.agent.store.connections import Connection, ReceiveQueue
@@ -266,7 +266,10 @@ def _receive_confirmation(
     connections.save_pq_support(tx, connection.id, pq)
     connections.save_send_queue(tx, send_queue)
     links.forget_kem(tx, connection.id)
-    context.application.peer_info_received(tx, connection.id, message.conn_info)
+    unsuitable = context.application.peer_info_received(tx, connection.id, message.conn_info)
+    if unsuitable is not None:
+        connection_steps.apply(tx, context, connection.id, PeerUnsuitable(unsuitable))
+        return
     event = ConfirmationReceived(
         answer=Answer.SECURED if isinstance(message, ConnInfoSecured) else Answer.REPLY,
         sender_key=sender_key is not None,
@@ -305,8 +308,8 @@ def _receive_hello(
     if not isinstance(message, ConnInfo):
         raise EnvelopeRefused("the hello holds another message")
     _save_first(tx, connection, queue, envelope.ratchet_message, opened, sent_at)
-    context.application.peer_info_received(tx, connection.id, message.conn_info)
-    event = HelloReceived(sender_key=sender_key is not None)
+    unsuitable = context.application.peer_info_received(tx, connection.id, message.conn_info)
+    event = HelloReceived(sender_key is not None) if unsuitable is None else PeerUnsuitable(unsuitable)
     connection_steps.apply(tx, context, connection.id, event)
 
 

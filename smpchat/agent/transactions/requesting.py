@@ -122,12 +122,15 @@ def _is_short_link_of(own: addresses.Address, link: ShortContact) -> bool:
 
 
 def _is_group(address: ContactLink) -> bool:
-    """Apps mark the links of groups in their client data (agent-wire 2.1)."""
+    """Apps mark the links of groups in their client data, current ones by the group's id alone (agent-wire 2.1).
+
+    Whoever takes such a link for a person's sends profile and texts to everybody in the group.
+    """
     try:
         data = parse_json((address.client_data or "null").encode())
     except DecodeError:
         return False
-    return isinstance(data, dict) and data.get("type") == "group"
+    return isinstance(data, dict) and (data.get("type") == "group" or "groupLinkId" in data)
 
 
 def _text(address: ContactAddress) -> str:

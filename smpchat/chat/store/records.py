@@ -40,6 +40,7 @@ class Contact:
         verified_code: The security code that the user compared; only as good as it is still the connection's.
         link_name: What whoever made the link called themselves there, where the link says so.
         provisional: Nobody chose the alias: the link's name replaces it once it is read.
+        business: A chat with a business: several people there read it.
     """
 
     id: int
@@ -52,6 +53,7 @@ class Contact:
     verified_code: str | None = None
     link_name: str | None = None
     provisional: bool = False
+    business: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ def _contact(row: sqlite3.Row) -> Contact:
         verified_code=row["verified_code"],
         link_name=row["link_name"],
         provisional=bool(row["provisional"]),
+        business=bool(row["business"]),
     )
 
 
@@ -175,6 +178,11 @@ def rename_contact(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
 def save_link_name(tx: sqlite3.Connection, contact_id: int, name: str) -> None:
     """The name in the link by which we joined."""
     tx.execute("UPDATE contacts SET link_name = ? WHERE id = ?", (name, contact_id))
+
+
+def mark_business(tx: sqlite3.Connection, contact_id: int) -> None:
+    """Several people of a business are behind the contact."""
+    tx.execute("UPDATE contacts SET business = 1 WHERE id = ?", (contact_id,))
 
 
 def save_profile(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> None:

@@ -79,4 +79,7 @@ CHAT_MIGRATIONS = (
     ALTER TABLE contacts ADD COLUMN link_name TEXT;
     ALTER TABLE contacts ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0
     """,
+    """
+    ALTER TABLE contacts ADD COLUMN business INTEGER NOT NULL DEFAULT 0
+    """,
 )

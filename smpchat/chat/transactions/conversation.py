@@ -29,6 +29,7 @@ from smpchat.chat.wire.message import (
     ReactionChange,
     encode_contact_deleted,
     encode_deletion,
+    encode_group_left,
     encode_reaction,
     encode_text,
     encode_update,
@@ -101,7 +102,10 @@ def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str,
 
 def farewell(context: Context, contact: Contact) -> bytes | None:
     """What a contact is told when it is deleted; None if it deleted us first."""
-    return None if contact.gone else encode_contact_deleted(_new_id(context))
+    if contact.gone:
+        return None
+    # to the app of a business its customer is the member of a group, and stays one until it leaves
+    return (encode_group_left if contact.business else encode_contact_deleted)(_new_id(context))
 
 
 def message(tx: sqlite3.Connection, message_id: int) -> Message:

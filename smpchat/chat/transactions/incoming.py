@@ -19,10 +19,14 @@ from smpchat.chat.transactions import changes
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.wire.alias import alias_from_name
 from smpchat.chat.wire.bodies import CHAT_VERSIONS
+from smpchat.chat.wire.content import in_a_sentence
 from smpchat.chat.wire.message import (
+    ChatEvent,
     ChatMessage,
     ContactDeleted,
     ContactRequest,
+    GroupJoined,
+    JoinRejected,
     MessageDeletion,
     MessageUpdate,
     ProfileInfo,
@@ -73,11 +77,13 @@ class ChatApplication:
         contact, said = records.contact_of(tx, connection_id), decode_link_info(info)
         if contact is None or said is None:
             return
-        profile = said.profile
-        records.save_link_name(tx, contact.id, profile.display_name)
+        name = said.profile.display_name
+        records.save_link_name(tx, contact.id, name)
+        if said.business:
+            records.mark_business(tx, contact.id)
         if contact.provisional:
             others = {other.alias.casefold() for other in records.contacts(tx) if other.id != contact.id}
-            alias = alias_from_name(profile.display_name, lambda name: name.casefold() in others)
+            alias = alias_from_name(name, lambda candidate: candidate.casefold() in others)
             records.rename_contact(tx, contact.id, alias)
             publish(tx, events.ContactChanged(alias))
 
@@ -88,10 +94,19 @@ class ChatApplication:
         contact = records.contact_of(tx, connection.id)
         publish(tx, describe_state(connection, contact, self._now()))
 
-    def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
-        """The peer's profile; on the initiator's side the invitation becomes a contact."""
+    def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> str | None:
+        """The peer's profile; on the initiator's side the invitation becomes a contact.
+
+        A group's host answers with the group's profile instead, whatever the link said, and so does a business: one
+        can write to a business, which takes all that comes as a customer's.
+        """
         said = _decoded(info)
-        profile = next((m.event.profile for m in said if isinstance(m.event, ProfileInfo | ContactRequest)), None)
+        for message in said:
+            unsuitable = _is_unsuitable(message.event)
+            if unsuitable is not None:
+                return unsuitable
+        told = (ProfileInfo, ContactRequest, GroupJoined)
+        profile = next((m.event.profile for m in said if isinstance(m.event, told)), None)
         contact = records.contact_of(tx, connection_id)
         if contact is None:
             note = records.invitation_notes(tx).get(connection_id)
@@ -104,6 +119,10 @@ class ChatApplication:
             _note_version(tx, contact, message.versions)
         if profile is not None and profile != contact.profile:
             _save_profile(tx, contact, profile)
+        if not contact.business and any(isinstance(m.event, GroupJoined) for m in said):
+            records.mark_business(tx, contact.id)
+            publish(tx, events.Notice(contact.alias, business_sentence(contact.alias)))
+        return None
 
     def message_received(
         self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
@@ -195,6 +214,23 @@ def contact_from_request(
     if asked.text:
         _add_message(tx, contact, TextMessage(asked.text, asked.shared_id), round(request.received_at))
     return records.contact(tx, alias)
+
+
+def business_sentence(alias: str) -> str:
+    """What a person should know before writing to a business."""
+    return f"{alias} is a business: several people there may read what you write, and answer you."
+
+
+def _is_unsuitable(event: ChatEvent) -> str | None:
+    """Why whoever says this of itself cannot be a contact of ours; None if it can."""
+    match event:
+        case GroupJoined(profile, business=False):
+            name = in_a_sentence(profile.display_name)
+            return f"This link leads to the group {name}, not to one person. smpchat cannot join groups yet."
+        case JoinRejected(profile, reason):
+            because = f" ({in_a_sentence(reason)})" if reason else ""
+            return f"The group {in_a_sentence(profile.display_name)} does not take you in{because}."
+    return None
 
 
 def _decoded(body: bytes) -> list[ChatMessage]:

@@ -83,6 +83,11 @@ def _short(text: str) -> str:
     return line if len(line) <= _MAX_NAME else line[: _MAX_NAME - 1] + "…"
 
 
+def in_a_sentence(name: str) -> str:
+    """A peer's word in quotes, on one line and cut where it gets long, for a sentence of ours."""
+    return f"'{_short(name)}'"
+
+
 def whole(text: str) -> str:
     """The text with every half of a surrogate pair, which JSON can write but nothing can store, replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -101,6 +101,27 @@ class ReactionChange:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupJoined:
+    """``x.grp.link.inv``: whoever answers our request is the host of a group, or of a business (agent-wire 6.4).
+
+    Attributes:
+        profile: The group's; a business gives its own name and picture there.
+        business: The group is a chat of one customer with the people of a business.
+    """
+
+    profile: Profile
+    business: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRejected:
+    """``x.grp.link.reject``: the host of a group does not take us in. ``reason``: a word of its app's."""
+
+    profile: Profile
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContactDeleted:
     """``x.direct.del``: the peer deleted us."""
 
@@ -114,10 +135,16 @@ class UnsupportedEvent:
 
 @dataclass(frozen=True, slots=True)
 class LinkInfo:
-    """What the maker of a short link says behind it. ``welcome``: a text for whoever opens it; may be empty."""
+    """What the maker of a short link says behind it.
+
+    Attributes:
+        welcome: A text for whoever opens it; may be empty.
+        business: Several people of a business read what is written there.
+    """
 
     profile: Profile
     welcome: str = field(default="", repr=False)
+    business: bool = False
 
 
 ChatEvent = (
@@ -127,6 +154,8 @@ ChatEvent = (
     | MessageUpdate
     | MessageDeletion
     | ReactionChange
+    | GroupJoined
+    | JoinRejected
     | ContactDeleted
     | UnsupportedEvent
 )
@@ -175,7 +204,7 @@ def decode_link_info(info: bytes) -> LinkInfo | None:
     profile = Profile.from_wire(value.get("profile")) if value is not None else None
     if value is None or profile is None:
         return None
-    return LinkInfo(profile, (describe(value.get("message")) or "")[:MAX_WELCOME])
+    return LinkInfo(profile, (describe(value.get("message")) or "")[:MAX_WELCOME], value.get("business") is True)
 
 
 def encode_text(text: str, shared_id: str, quote: dict[str, Any] | None = None, ttl: int | None = None) -> bytes:
@@ -218,6 +247,11 @@ def encode_reaction(change: ReactionChange, shared_id: str) -> bytes:
     reaction = {"type": "emoji", "emoji": change.emoji}
     params = {"msgId": change.shared_id, "reaction": reaction, "add": change.add}
     return _encode("x.msg.react", params, shared_id)
+
+
+def encode_group_left(shared_id: str) -> bytes:
+    """``x.grp.leave``: how a business is told that its customer has deleted the chat."""
+    return _encode("x.grp.leave", {}, shared_id)
 
 
 def encode_contact_deleted(shared_id: str) -> bytes:
@@ -314,6 +348,23 @@ def _read_reaction(envelope: Envelope) -> ChatEvent | None:
     return ReactionChange(original, emoji, add)
 
 
+def _read_group_joined(envelope: Envelope) -> ChatEvent | None:
+    invitation = envelope.params.get("groupLinkInvitation")
+    if not isinstance(invitation, dict):
+        return None
+    profile = Profile.from_wire(invitation.get("groupProfile")) or Profile("group")
+    return GroupJoined(profile, isinstance(invitation.get("business"), dict))
+
+
+def _read_join_rejected(envelope: Envelope) -> ChatEvent | None:
+    rejection = envelope.params.get("groupLinkRejection")
+    if not isinstance(rejection, dict):
+        return None
+    profile = Profile.from_wire(rejection.get("groupProfile")) or Profile("group")
+    reason = rejection.get("rejectionReason")
+    return JoinRejected(profile, whole(reason) if isinstance(reason, str) else "")
+
+
 _EVENTS: dict[str, Callable[[Envelope], ChatEvent | None]] = {
     "x.info": _read_profile,
     "x.contact": _read_contact_request,
@@ -321,5 +372,7 @@ _EVENTS: dict[str, Callable[[Envelope], ChatEvent | None]] = {
     "x.msg.update": _read_update,
     "x.msg.del": _read_deletion,
     "x.msg.react": _read_reaction,
+    "x.grp.link.inv": _read_group_joined,
+    "x.grp.link.reject": _read_join_rejected,
     "x.direct.del": lambda _: ContactDeleted(),
 }

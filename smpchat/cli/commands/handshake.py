@@ -19,6 +19,7 @@ from smpchat.chat.service.connecting import ChatService, check_link
 from smpchat.chat.service.reading import Invitation
 from smpchat.chat.store import events
 from smpchat.chat.store.records import Contact, MessageStatus
+from smpchat.chat.transactions.incoming import business_sentence
 from smpchat.cli.clipboard import copy
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -328,6 +329,8 @@ def _name(environment: Environment, service: ChatService, contact: Contact) -> C
 def _introduce(environment: Environment, contact: Contact) -> None:
     if contact.link_name is not None:
         environment.notice(f"Whoever made this link calls themselves {shortened(contact.link_name)}.")
+    if contact.business:
+        environment.notice(business_sentence(shortened(contact.link_name or contact.alias)))
 
 
 class _Joining:

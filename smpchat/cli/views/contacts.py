@@ -25,7 +25,8 @@ def show_contact(environment: Environment, contact: Contact, state: str, *, pq: 
     known = f", calls themselves {shortened(profile.display_name)}" if profile else ""
     unread = f", {contact.unread} unread" if contact.unread else ""
     gone = ", deleted the contact with you" if contact.gone else ""
-    line = f"{shortened(contact.alias)}: {state}{known}{unread}{gone}"
+    business = ", a business" if contact.business else ""
+    line = f"{shortened(contact.alias)}: {state}{known}{business}{unread}{gone}"
     environment.emit("contact", _contact_fields(contact, state, pq), line)
 
 
@@ -40,6 +41,8 @@ def _contact_fields(contact: Contact, state: str, pq: bool) -> dict[str, Any]:
     }
     if contact.gone:
         fields["gone"] = True
+    if contact.business:
+        fields["business"] = True
     return fields
 
 

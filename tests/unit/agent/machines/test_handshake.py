@@ -304,7 +304,8 @@ def test_the_link_in_a_request_is_gone_where_another_one_is_used(requested: bool
         for before, _, after, _ in transitions(terms)
         if isinstance(after, states.Failed) and after != before and before.terms in terms and after.role is Role.JOINER
     }
-    assert reasons == {Failure.REQUEST_GONE if requested else Failure.LINK_USED, Failure.QUEUE_REFUSED}
+    gone = Failure.REQUEST_GONE if requested else Failure.LINK_USED
+    assert reasons == {gone, Failure.QUEUE_REFUSED, Failure.NOT_A_CONTACT}
 
 
 class TestInitiator:

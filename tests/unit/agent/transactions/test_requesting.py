@@ -278,7 +278,18 @@ class TestRefused:
             ask(Agent("bob", tmp_path), ShortContact(RELAY, bytes(32), kind))
 
     @pytest.mark.parametrize(
-        ("data", "group"), [('{"type":"group"}', True), ("{}", False), ("{", False), ("[]", False)]
+        ("data", "group"),
+        [
+            ('{"type":"group"}', True),
+            ('{"groupLinkId":"hCkt5Ph057tSeJdyEI0uug=="}', True),
+            ('{"groupLinkId":null}', True),
+            ('{"type":"group","groupLinkId":"hCkt5Ph057tSeJdyEI0uug=="}', True),
+            ("{}", False),
+            ("{", False),
+            ("[]", False),
+            ('["groupLinkId"]', False),
+            ('"groupLinkId"', False),
+        ],
     )
     def test_full_links_of_groups(self, tmp_path: Path, data: str, group: bool) -> None:
         alice, bob = owner(tmp_path), Agent("bob", tmp_path)

@@ -305,6 +305,10 @@ class TestLinkInfo:
         assert value["profile"]["displayName"] == "Alice" and value["business"] is False
         assert decode_link_info(encode_link_info(Profile("Alice"))) == LinkInfo(Profile("Alice"))
 
+    def test_a_business_says_so(self) -> None:
+        info = write_user_json({"profile": {"displayName": "shop"}, "business": True})
+        assert decode_link_info(info) == LinkInfo(Profile("shop"), business=True)
+
     @pytest.mark.parametrize(
         "info",
         [b"", b"{", b"[]", b"Xnothing", b'{"profile":{}}', write_user_json({"groupProfile": {"displayName": "x"}})],
