@@ -28,7 +28,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -45,6 +44,7 @@ from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.store.events import ContactChanged, Notice, StateChanged, StatusChanged
 from smpchat.chat.store.records import Contact, Message, MessageStatus
 from smpchat.chat.transactions.changes import SentChange
+from smpchat.encoding.record import Record
 from smpchat.home import Home
 from smpchat.transport.base import TransportError
 
@@ -73,22 +73,19 @@ T = TypeVar("T")
 WaitFor = Wait | Literal["none", "sent", "delivered"]
 
 
-@dataclass(frozen=True, slots=True)
-class MessageReceived:
+class MessageReceived(Record):
     """A contact wrote."""
 
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class MessageChanged:
+class MessageChanged(Record):
     """A contact edited a message, took it back or reacted to it; ``message`` is as it is now."""
 
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class RequestReceived:
+class RequestReceived(Record):
     """Somebody asks through our address to be a contact, and waits for `Client.accept` or `Client.reject`."""
 
     request: RequestView

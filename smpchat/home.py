@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import InputError
 from smpchat.chat.service.reading import DEFAULT_PROFILE, Opened, is_used, no_passphrase
+from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 MAX_PROFILE_NAME = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
+class Home(Record):
     """A folder; made at first use, readable by its owner only."""
 
     path: Path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from smpchat.agent.machines.delivery import Integrity
@@ -14,6 +13,7 @@ from smpchat.agent.store.connections import Connection
 from smpchat.crypto.agreement import E2E_VERSION_KEM
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.kem import KEMCiphertext, KEMPrivateKey, KEMProvider, KEMPublicKey, KEMUnavailable
+from smpchat.encoding.record import Record
 
 PQ_SINCE = 5
 """First agent version that knows post-quantum ratchets (agent-wire 1.1)."""
@@ -84,8 +84,7 @@ class Application(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Record):
     """What every operation of the agent needs besides the store.
 
     Attributes:
@@ -106,8 +105,7 @@ class Context:
         return SparedKEM(tx, self.kem)
 
 
-@dataclass(frozen=True, slots=True)
-class SparedKEM:
+class SparedKEM(Record):
     """A `KEMProvider` inside one transaction. Without a KEM every call raises `KEMUnavailable`."""
 
     tx: sqlite3.Connection

@@ -8,7 +8,6 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from smpchat.cli.profile_key import ProfileKey
 from smpchat.cli.selection import for_profile, selected
 from smpchat.cli.text import filled
 from smpchat.cli.text import printable as printable
+from smpchat.encoding.record import Record, field
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -29,8 +29,7 @@ JSON_VERSION = 1
 """The ``v`` of every object: a larger one means that a field was renamed, removed or given another meaning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Record):
     """The global options of one run, its clock, and what its streams can show.
 
     Attributes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-from dataclasses import dataclass
 
 from smpchat.agent.errors import AgentError, PassphraseRefused, StoreInUse
 from smpchat.agent.store.connections import UnknownConnection
@@ -22,6 +21,7 @@ from smpchat.cli.text import happened_and_advice, sentence
 from smpchat.cli.waiting import RelayDown
 from smpchat.crypto.errors import CryptoError, WrongPassphrase
 from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.encoding.record import Record
 from smpchat.protocol.errors import (
     IdentityError,
     LocalProtocolError,
@@ -40,8 +40,7 @@ _WRONG_RELAY = "Check the relay's address with whoever runs it: somebody else ma
 _REPORT = "Run the command again with -v, and report what it prints."
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Record):
     """An error for people: what happened, what to do, and what the program ends with."""
 
     status: ExitStatus

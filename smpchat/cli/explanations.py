@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.encoding.record import Record, field
 
 
 class Kind(StrEnum):
@@ -26,8 +26,7 @@ class Mover(StrEnum):
     NOBODY = "nobody"
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(Record):
     """One thing that can be explained.
 
     Attributes:
@@ -58,8 +57,7 @@ class Topic:
         return (*code, self.name, *(() if self.mark is None else (self.mark,)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Exit:
+class _Exit(Record):
     """What a topic says of an exit code beyond the words of `ExitStatus`."""
 
     happened: str

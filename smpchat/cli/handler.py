@@ -12,7 +12,6 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -23,13 +22,13 @@ from smpchat.cli.environment import Environment, json_line
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.profile_key import ProfileKey
 from smpchat.cli.views.messages import message_fields
+from smpchat.encoding.record import Record
 
 _STANDARD_ERROR = 2
 _AGAIN = "The message counts as not shown, and is the first that the next `smpchat listen` gets."
 
 
-@dataclass(frozen=True, slots=True)
-class MessageHandler:
+class MessageHandler(Record):
     """Runs a program for one message after the other.
 
     Attributes:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from smpchat.chat.errors import InputError, PassphraseNeeded
 from smpchat.cli.text import printable
+from smpchat.encoding.record import Record
 
 VARIABLE = "SMPCHAT_PASSPHRASE"
 """The exported file's."""
@@ -24,8 +24,7 @@ MIN_LENGTH = 8
 _MAX_BYTES = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Record):
     """Where to look for a passphrase: the first of file, command and environment that there is, else a person.
 
     Attributes:

@@ -7,7 +7,6 @@ whatever any command prints is as the table says.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -15,6 +14,7 @@ from smpchat.cli.environment import JSON_VERSION
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.explanations import Kind as Explained
 from smpchat.cli.explanations import Mover
+from smpchat.encoding.record import Record
 from smpchat.relay.statistics import Kind as FigureKind
 from smpchat.relay.statistics import figures
 
@@ -32,8 +32,7 @@ class Kind(Enum):
     TEXTS = "list of texts"
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Record):
     """One field of an object.
 
     Attributes:
@@ -52,8 +51,7 @@ class Field:
     fields: tuple[Field, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectType:
+class ObjectType(Record):
     """One ``type`` of object.
 
     Attributes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from smpchat.client.clock import Clock, Timer
 from smpchat.client.errors import NoResponse, ResponseTimeout, SessionClosed, UnexpectedResponse
+from smpchat.encoding.record import Record, replace
 from smpchat.protocol.commands import BrokerMessage, Err, Msg
 from smpchat.protocol.errors import ErrorCode, SMPError
 
@@ -17,8 +17,7 @@ MAX_LATE = 1024
 Response = asyncio.Future[BrokerMessage]
 
 
-@dataclass(frozen=True, slots=True)
-class Unanswered:
+class Unanswered(Record):
     """A command without an answer yet.
 
     Attributes:

@@ -6,7 +6,6 @@ No I/O here: `smpchat.client.routed_session` moves what this module makes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from smpchat.client.errors import UnexpectedResponse
@@ -15,6 +14,7 @@ from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError, PaddingError
 from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
 from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.encoding.record import Record, field, replace
 from smpchat.protocol.block import decode_batch
 from smpchat.protocol.commands import BrokerMessage, Err, LGet, LKey, PFwd, PKey, PRes, Send, SKey, decode_broker
 from smpchat.protocol.errors import ErrorCode, IdentityError, LocalProtocolError, VersionError
@@ -42,8 +42,7 @@ class PrivateRoutingFailed(TransportError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Record):
     """A relay's session with a proxy, as far as its client needs to know it.
 
     Attributes:
@@ -57,8 +56,7 @@ class Destination:
     key: X25519PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class Forwarding:
+class Forwarding(Record):
     """A command under way through a proxy.
 
     Attributes:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hmac
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from smpchat.client.connect import open_session
@@ -17,6 +16,7 @@ from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServerAddress
 from smpchat.protocol.commands import (
     Ack,
@@ -45,8 +45,7 @@ PUSH_PATIENCE = 3.0
 _BODY_SIZE = 16043  # of every message between people, smp-wire 4.6
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Record):
     """One step, done or failed.
 
     Attributes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import AuthPrivateKey
+from smpchat.encoding.record import Record, field
 from smpchat.protocol.block import encode_batches
 from smpchat.protocol.commands import Command, Send, encode_command
 from smpchat.protocol.errors import LocalProtocolError
@@ -18,8 +18,7 @@ CORR_ID_SIZE = 24
 """Bytes; a correlation id is also the nonce of authenticators and of the relay's answer (smp-wire 4.3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Record):
     """One command for a relay.
 
     Attributes:
@@ -36,8 +35,7 @@ class Request:
     corr_id: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(Record):
     """A request ready to be sent: its correlation id, the entity its answer must name, and its block's content."""
 
     corr_id: bytes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +24,7 @@ from smpchat.client.private_routing import (
 from smpchat.client.request import Request
 from smpchat.client.session import OnEvent, ServerSession
 from smpchat.crypto.entropy import Entropy
+from smpchat.encoding.record import Record, field
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.commands import BrokerMessage, Err, PKey, PRes, Prxy
 from smpchat.protocol.errors import ErrorCode, ProtocolError, SMPError
@@ -39,8 +39,7 @@ def _today() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Record):
     request: Request
     prepared: Forwarding
     destination: Destination  # that it was prepared for

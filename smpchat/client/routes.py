@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from smpchat.encoding.record import Record
 
 DEFAULT_WS_PORT = 443
 """Where a relay's WebSocket is looked for unless its entry says otherwise: the port that restrictive networks let
@@ -19,8 +20,7 @@ class Transport(StrEnum):
     """TLS, and WebSocket where that does not come about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Record):
     """How to reach one relay.
 
     Attributes:

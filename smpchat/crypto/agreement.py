@@ -6,7 +6,6 @@ The *initiator* made the link, the *joiner* used it. Source: agent-wire 2.3, 2.6
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from smpchat.crypto.entropy import Entropy
@@ -16,6 +15,7 @@ from smpchat.crypto.kem import KEMAccepted, KEMParams, KEMProposed, KEMPublicKey
 from smpchat.crypto.keys import X448PrivateKey, X448PublicKey, key_from_text, key_to_text, x448_key
 from smpchat.encoding.codec import Codec, maybe, word16
 from smpchat.encoding.reader import DecodeError, EncodeError, Reader
+from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import from_base64url, read_query, to_base64url
 
 E2E_VERSION_MIN, E2E_VERSION_MAX = 2, 3
@@ -33,8 +33,7 @@ class E2EVersions(NamedTuple):
 E2E_VERSIONS = E2EVersions(E2E_VERSION_MIN, E2E_VERSION_MAX)
 
 
-@dataclass(frozen=True, slots=True)
-class E2EParams:
+class E2EParams(Record):
     """One party's public X3DH keys at one version, as a confirmation carries them."""
 
     version: int
@@ -43,8 +42,7 @@ class E2EParams:
     kem: KEMParams | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class E2EParamsRange:
+class E2EParamsRange(Record):
     """The initiator's public X3DH keys as a link carries them: for a range of versions."""
 
     versions: tuple[int, int]
@@ -149,8 +147,7 @@ def _kem_key_from_text(text: str) -> KEMPublicKey:
         raise DecodeError(str(error)) from None
 
 
-@dataclass(frozen=True, slots=True)
-class X3DHKeys:
+class X3DHKeys(Record):
     """One party's two private keys for one agreement."""
 
     key1: X448PrivateKey
@@ -170,8 +167,7 @@ class X3DHKeys:
         return E2EParamsRange(versions, self.key1.public(), self.key2.public(), kem)
 
 
-@dataclass(frozen=True, slots=True)
-class X3DHSecret:
+class X3DHSecret(Record):
     """What both sides have in common after the agreement.
 
     Attributes:

@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import nacl.bindings
@@ -20,6 +19,7 @@ import nacl.exceptions
 from smpchat.crypto.errors import KeyFormatError, VerificationError
 from smpchat.crypto.kdf import hkdf_sha512
 from smpchat.crypto.padding import pad, unpad
+from smpchat.encoding.record import Record, field
 
 KEY_SIZE, NONCE_SIZE, TAG_SIZE = 32, 24, 16
 AUTHENTICATOR_SIZE = TAG_SIZE + hashlib.sha512().digest_size
@@ -190,8 +190,7 @@ def verify_authenticator(secret: bytes, nonce: bytes, message: bytes, authentica
         raise VerificationError("the authenticator is of another message")
 
 
-@dataclass(frozen=True, slots=True)
-class ChainKey:
+class ChainKey(Record):
     """Where one direction of block encryption stands: 32 bytes, replaced after every block (smp-wire 3.6)."""
 
     raw: bytes = field(repr=False)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hmac
 import importlib
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import ClassVar, Protocol
 
 from smpchat.crypto.errors import CryptoError, KeyFormatError
 from smpchat.encoding.codec import Codec, large_bytes, mapped, record, tagged
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, field
 
 PUBLIC_SIZE, PRIVATE_SIZE, CIPHERTEXT_SIZE, SECRET_SIZE = 1158, 1763, 1039, 32
 
@@ -23,8 +23,7 @@ class KEMUnavailable(CryptoError):
     """The package ``pqcrypto`` is not installed: ``pip install pqcrypto``, or go on without a KEM."""
 
 
-@dataclass(frozen=True, slots=True)
-class KEMPublicKey:
+class KEMPublicKey(Record):
     """1,158-byte public key; it may travel in the clear, but is too long to show."""
 
     raw: bytes = field(repr=False)
@@ -34,8 +33,7 @@ class KEMPublicKey:
         _sized("KEM public key", self.raw, PUBLIC_SIZE)
 
 
-@dataclass(frozen=True, slots=True)
-class KEMPrivateKey:
+class KEMPrivateKey(Record):
     """1,763-byte private key, as the reference and OpenSSH store it."""
 
     raw: bytes = field(repr=False)
@@ -53,8 +51,7 @@ class KEMPrivateKey:
         return hash(self.raw)
 
 
-@dataclass(frozen=True, slots=True)
-class KEMCiphertext:
+class KEMCiphertext(Record):
     """1,039 bytes that the owner of a private key turns into the shared secret."""
 
     raw: bytes = field(repr=False)
@@ -64,15 +61,13 @@ class KEMCiphertext:
         _sized("KEM ciphertext", self.raw, CIPHERTEXT_SIZE)
 
 
-@dataclass(frozen=True, slots=True)
-class KEMProposed:
+class KEMProposed(Record):
     """A party offers its public key (``P``)."""
 
     key: KEMPublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class KEMAccepted:
+class KEMAccepted(Record):
     """A party answers with a secret for the peer's key, and its own next key (``A``)."""
 
     ciphertext: KEMCiphertext

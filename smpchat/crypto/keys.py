@@ -7,7 +7,6 @@ is the DER of its SubjectPublicKeyInfo, and its kind is told only by the DER pre
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, field
 from typing import ClassVar, Self, TypeVar
 
 import nacl.bindings
@@ -19,11 +18,11 @@ from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError, KeyFormatError, VerificationError
 from smpchat.encoding.codec import Codec, mapped, short_bytes
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import from_base64url, to_base64url
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(Record):
     """Raw key bytes of a fixed size, with the DER prefix that names their kind."""
 
     raw: bytes
@@ -47,7 +46,6 @@ class _Key:
         return cls(der[len(cls.DER_PREFIX) :])
 
 
-@dataclass(frozen=True, slots=True)
 class _PrivateKey(_Key):
     raw: bytes = field(repr=False)
 

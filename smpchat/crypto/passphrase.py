@@ -19,7 +19,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import unicodedata
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -29,6 +28,7 @@ from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import VerificationError, WrongPassphrase
 from smpchat.encoding.codec import byte, fixed, record
 from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.encoding.record import Record
 
 _KEY, _PROOF, _CHECKSUM, _SALT, _NONCE = 32, 32, 16, 16, 12
 MAX_MEMORY = 1 << 28
@@ -36,8 +36,7 @@ MAX_MEMORY = 1 << 28
 MAX_PARALLEL = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Record):
     """scrypt's parameters: 2**cost rounds over blocks of 128 * block bytes, ``parallel`` times."""
 
     cost: int
@@ -55,8 +54,7 @@ STRONG = Cost(cost=17, block=8, parallel=1)
 """128 MiB and about half a second: what OWASP recommends for scrypt."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class _Header(Record):
     cost: int
     block: int
     parallel: int

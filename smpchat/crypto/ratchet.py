@@ -10,7 +10,6 @@ Source: Double Ratchet, section 4 (header encryption); agent-wire 4.3 to 4.9.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 
 from smpchat.crypto.aead import aead_decrypt, aead_encrypt
 from smpchat.crypto.agreement import E2E_VERSION_KEM
@@ -52,6 +51,7 @@ from smpchat.crypto.ratchet_wire import (
     with_length,
 )
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, field, replace
 
 __all__ = [
     "MAX_SKIP",
@@ -85,8 +85,7 @@ MAX_SKIP = 512
 """Most messages of one chain that may be missing before the one in hand."""
 
 
-@dataclass(frozen=True, slots=True)
-class MessageKey:
+class MessageKey(Record):
     """All that is needed to encrypt one body later, when its ratchet step is already saved.
 
     Attributes:
@@ -104,8 +103,7 @@ class MessageKey:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decrypted:
+class Decrypted(Record):
     """A message that was opened, and what to save with it."""
 
     plaintext: bytes = field(repr=False)

@@ -5,7 +5,6 @@ Off unless asked for. Source: agent-wire 4.8.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from smpchat.crypto import kem
@@ -19,12 +18,12 @@ from smpchat.crypto.kem import (
     KEMPublicKey,
 )
 from smpchat.crypto.ratchet_errors import RatchetKEMError
+from smpchat.encoding.record import Record, field
 
 SNTRUP761: KEMProvider = kem
 
 
-@dataclass(frozen=True, slots=True)
-class KEMAnswer:
+class KEMAnswer(Record):
     """A secret made for a peer's key, with the ciphertext that carries it."""
 
     peer_key: KEMPublicKey
@@ -32,8 +31,7 @@ class KEMAnswer:
     secret: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class KEMState:
+class KEMState(Record):
     """Our current KEM key pair, and our answer to the peer's key if it sent one."""
 
     public: KEMPublicKey

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
+
+from smpchat.encoding.record import Record, field
 
 MAX_STORED_SKIPPED = 2048
 """Most skipped keys kept for a connection; beyond it the oldest go.
@@ -60,8 +61,7 @@ class SkippedKeys(Mapping[SkippedId, SkippedKey]):
         return dict.fromkeys(key.header_key for key in self._keys)
 
 
-@dataclass(frozen=True, slots=True)
-class SkippedDiff:
+class SkippedDiff(Record):
     """What one decrypted message changes in the skipped keys; a store deletes ``removed`` and inserts ``added``."""
 
     added: Mapping[SkippedId, SkippedKey] = field(default_factory=dict, repr=False)

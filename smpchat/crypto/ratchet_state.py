@@ -5,7 +5,6 @@ Names of the paper are in comments; agent-wire 4.4 gives the two starting states
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Self
 
 from smpchat.crypto.agreement import E2E_VERSION_MAX, E2E_VERSION_MIN, X3DHSecret
@@ -24,12 +23,12 @@ from smpchat.crypto.ratchet_errors import RatchetStateError
 from smpchat.crypto.ratchet_kem import KEMAnswer, KEMState
 from smpchat.encoding.codec import Codec, fixed, large_bytes, literal, mapped, maybe, record, uint, word16
 from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.encoding.record import Record, field, replace
 
 KEY_SIZE = 32
 
 
-@dataclass(frozen=True, slots=True)
-class SendingChain:
+class SendingChain(Record):
     """Our current sending chain; it lasts until the peer's next ratchet key arrives."""
 
     peer_key: X448PublicKey  # DHRr; only the peer's next key is used in a computation
@@ -37,16 +36,14 @@ class SendingChain:
     header_key: bytes = field(repr=False)  # HKs
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivingChain:
+class ReceivingChain(Record):
     """The peer's current sending chain, as we follow it."""
 
     chain_key: bytes = field(repr=False)  # CKr
     header_key: bytes = field(repr=False)  # HKr
 
 
-@dataclass(frozen=True, slots=True)
-class Ratchet:
+class Ratchet(Record):
     """One side of a double ratchet. A value: steps give new ones.
 
     Attributes:

@@ -9,14 +9,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from smpchat.crypto.aead import IV_SIZE, TAG_SIZE
 from smpchat.crypto.agreement import E2E_VERSION_KEM, E2E_VERSION_MAX, E2E_VERSION_MIN
 from smpchat.crypto.kem import KEMParams, kem_params
 from smpchat.crypto.keys import X448PublicKey, x448_key
 from smpchat.encoding.codec import byte, maybe, word16, word32
 from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.encoding.record import Record
 
 SMALL_HEADER, LARGE_HEADER = 88, 2310
 """Padded sizes of a header in bytes; the large one has room for a KEM's keys."""
@@ -25,8 +24,7 @@ _LARGEST_FIRST_BYTE = 32
 _maybe_kem = maybe(kem_params)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Record):
     """What a header says once it is open.
 
     Attributes:
@@ -44,8 +42,7 @@ class Header:
     kem: KEMParams | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SealedHeader:
+class SealedHeader(Record):
     """A header as it travels; ``raw`` is the whole envelope without its outer length."""
 
     version: int
@@ -55,8 +52,7 @@ class SealedHeader:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SealedMessage:
+class SealedMessage(Record):
     """A message taken apart."""
 
     header: SealedHeader

@@ -7,17 +7,16 @@ strings, ``0``/``1`` optionals, counted lists. Limits are checked in both direct
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from smpchat.encoding.reader import DecodeError, EncodeError, Reader
+from smpchat.encoding.record import Record
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 
-@dataclass(frozen=True, slots=True)
-class Codec(Generic[T]):
+class Codec(Record, Generic[T]):
     """Writes a ``T`` as bytes and reads it back.
 
     ``write`` raises `EncodeError`; ``read`` raises `DecodeError`, whatever the input.

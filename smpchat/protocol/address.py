@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
 from smpchat.encoding.codec import Codec, mapped, non_empty, record, short_bytes
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import bracketed, from_base64url, to_base64url
 
 DEFAULT_PORT = 5223
@@ -23,8 +23,7 @@ _ADDRESS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SMPServer:
+class SMPServer(Record):
     """A relay: its hosts, the port as text ("" is the default one and stays so), and its certificate's fingerprint."""
 
     hosts: tuple[str, ...]
@@ -59,12 +58,11 @@ class SMPServer:
         return format_server(self)
 
 
-@dataclass(frozen=True, slots=True)
-class SMPServerAddress:
+class SMPServerAddress(Record):
     """A relay and the password for making queues there, if it wants one."""
 
     server: SMPServer
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 def is_loopback(host: str) -> bool:

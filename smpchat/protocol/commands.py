@@ -7,7 +7,6 @@ errors. Only NEW, IDS, SOK, DELD and BLOCKED differ between versions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from smpchat.crypto.keys import AuthPublicKey, X25519PublicKey, auth_key, x25519_key
@@ -27,6 +26,7 @@ from smpchat.encoding.codec import (
 )
 from smpchat.encoding.json_text import parse_json
 from smpchat.encoding.reader import DecodeError, EncodeError, Reader
+from smpchat.encoding.record import Record, field
 from smpchat.protocol.address import SMPServer, smp_server
 from smpchat.protocol.errors import ErrorCode, error_code
 from smpchat.protocol.queue_mode import QueueMode
@@ -45,8 +45,7 @@ from smpchat.protocol.version import (
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class LinkData:
+class LinkData(Record):
     """Short-link data stored with a queue; ``link_id`` is chosen by the client for contact queues only."""
 
     sender_id: bytes
@@ -55,24 +54,21 @@ class LinkData:
     link_id: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QueueRequest:
+class QueueRequest(Record):
     """Mode of a new queue and its link data."""
 
     mode: QueueMode
     link: LinkData | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NtfRequest:
+class NtfRequest(Record):
     """Notifier keys given with NEW."""
 
     auth_key: AuthPublicKey
     dh_key: X25519PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class NtfIds:
+class NtfIds(Record):
     """Notifier id and relay's key in IDS."""
 
     notifier_id: bytes
@@ -82,8 +78,7 @@ class NtfIds:
 # -- commands ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class New:
+class New(Record):
     """Create a queue. ``sender_key`` is our negotiated extension (handshake.md 3.6): the queue is made secured."""
 
     rcv_auth_key: AuthPublicKey
@@ -95,27 +90,23 @@ class New:
     sender_key: AuthPublicKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sub:
+class Sub(Record):
     """Subscribe to a queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Record):
     """Secure a queue as its recipient."""
 
     sender_key: AuthPublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class RKey:
+class RKey(Record):
     """Replace the recipient keys of a contact queue."""
 
     keys: tuple[AuthPublicKey, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LSet:
+class LSet(Record):
     """Set a queue's link data."""
 
     link_id: bytes
@@ -123,108 +114,90 @@ class LSet:
     user: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LDel:
+class LDel(Record):
     """Delete a queue's link data."""
 
 
-@dataclass(frozen=True, slots=True)
-class NKey:
+class NKey(Record):
     """Give a queue a notifier."""
 
     auth_key: AuthPublicKey
     dh_key: X25519PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class NDel:
+class NDel(Record):
     """Remove a queue's notifier."""
 
 
-@dataclass(frozen=True, slots=True)
-class Get:
+class Get(Record):
     """Get the first message without subscribing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(Record):
     """Acknowledge a message; the relay deletes it and may answer with the next one."""
 
     msg_id: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Off:
+class Off(Record):
     """Suspend a queue: no more SENDs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Del:
+class Del(Record):
     """Delete a queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Que:
+class Que(Record):
     """Ask for a queue's information."""
 
 
-@dataclass(frozen=True, slots=True)
-class SKey:
+class SKey(Record):
     """Secure a messaging queue as its sender."""
 
     sender_key: AuthPublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Record):
     """Send a message; ``notification`` asks the relay to notify."""
 
     notification: bool
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class LKey:
+class LKey(Record):
     """Secure a messaging queue by its link and read the link data."""
 
     sender_key: AuthPublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class LGet:
+class LGet(Record):
     """Read the link data of a contact queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class NSub:
+class NSub(Record):
     """Subscribe to notifications."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subs:
+class Subs(Record):
     """Subscribe all queues of a service."""
 
 
-@dataclass(frozen=True, slots=True)
-class NSubs:
+class NSubs(Record):
     """Subscribe all notifiers of a service."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(Record):
     """Ask for a sign of life."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prxy:
+class Prxy(Record):
     """Ask a proxy for a session with another relay."""
 
     server: SMPServer
     basic_auth: bytes | None = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class PFwd:
+class PFwd(Record):
     """Client to proxy: forward an encrypted transmission."""
 
     version: int
@@ -232,8 +205,7 @@ class PFwd:
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class RFwd:
+class RFwd(Record):
     """Proxy to relay: a forwarded transmission."""
 
     body: bytes = field(repr=False)
@@ -248,8 +220,7 @@ Command = (
 # -- broker messages --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Ids:
+class Ids(Record):
     """A queue was created."""
 
     rcv_id: bytes
@@ -261,8 +232,7 @@ class Ids:
     ntf: NtfIds | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lnk:
+class Lnk(Record):
     """Link data."""
 
     sender_id: bytes
@@ -270,46 +240,40 @@ class Lnk:
     user: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Sok:
+class Sok(Record):
     """Subscribed (version 16 and later; OK before)."""
 
     service_id: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Soks:
+class Soks(Record):
     """A service subscribed this many queues."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Msg:
+class Msg(Record):
     """A message, sealed for the recipient."""
 
     msg_id: bytes
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Nid:
+class Nid(Record):
     """A notifier was made."""
 
     notifier_id: bytes
     server_dh_key: X25519PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class NMsg:
+class NMsg(Record):
     """A notification."""
 
     nonce: bytes
     meta: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class PKey:
+class PKey(Record):
     """A proxy's session with another relay: what that relay said in its hello."""
 
     session_id: bytes
@@ -318,56 +282,47 @@ class PKey:
     signed_key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RRes:
+class RRes(Record):
     """Relay to proxy: answer to a forwarded transmission."""
 
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class PRes:
+class PRes(Record):
     """Proxy to client: answer to a forwarded transmission."""
 
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Record):
     """Another connection subscribed to the queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
+class Ends(Record):
     """Another connection subscribed to a service's queues."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Deld:
+class Deld(Record):
     """The queue was deleted (version 10 and later; END before)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ok:
+class Ok(Record):
     """Done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(Record):
     """Answer to PING."""
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
+class Info(Record):
     """A queue's information, as the JSON object of smp-wire 5.2."""
 
     json: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Err:
+class Err(Record):
     """The command failed."""
 
     error: ErrorCode
@@ -389,8 +344,7 @@ class CommandDecodeError(DecodeError):
 # -- codecs -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
+class _Context(Record):
     """What the form of a command depends on."""
 
     version: int

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from smpchat.crypto.box import cb_decrypt, cb_encrypt
 from smpchat.crypto.keys import AuthPublicKey, X25519PublicKey, auth_key, x25519_key
 from smpchat.encoding.codec import Codec, fixed, maybe, record, tagged, tail, word16
+from smpchat.encoding.record import Record, field
 
 CONFIRMATION_PADDING = 15904
 """Padded length of what carries the sender's key: confirmations, hellos, contact requests."""
 MESSAGE_PADDING = 16000
 
 
-@dataclass(frozen=True, slots=True)
-class PHEmpty:
+class PHEmpty(Record):
     """The queue needs no key: its sender has secured it, or nobody will."""
 
 
-@dataclass(frozen=True, slots=True)
-class PHConfirmation:
+class PHConfirmation(Record):
     """The key with which the recipient must secure the queue."""
 
     sender_key: AuthPublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class ClientMessage:
+class ClientMessage(Record):
     """What the box holds: a header and an agent envelope."""
 
     header: PHEmpty | PHConfirmation
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientMsgEnvelope:
+class ClientMsgEnvelope(Record):
     """Body of SEND.
 
     Attributes:

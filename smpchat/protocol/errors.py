@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from smpchat.encoding.codec import Codec, short_bytes
 from smpchat.encoding.json_text import parse_json
 from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.encoding.record import Record
 
 _PLAIN = frozenset("BLOCK SESSION AUTH SERVICE CRYPTO QUOTA NO_MSG LARGE_MSG EXPIRED INTERNAL DUPLICATE_".split())
 _COMMAND = frozenset("UNKNOWN SYNTAX PROHIBITED NO_AUTH HAS_AUTH NO_ENTITY".split())
@@ -20,8 +20,7 @@ _MAX_NESTING = 4
 """Proxies nest a relay's error once; deeper ones are refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorCode:
+class ErrorCode(Record):
     """One error of the wire: its words, and the free text that some end with.
 
     ``words`` is what stands before any text, for example ``("PROXY", "BROKER", "TIMEOUT")``.

@@ -6,19 +6,17 @@ left on the wire. Answers come back the same way, with the nonces reversed: byte
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from smpchat.crypto.box import cb_decrypt, cb_encrypt, open_box, seal
 from smpchat.crypto.keys import X25519PublicKey, x25519_key
 from smpchat.encoding.codec import record, short_bytes, tail, word16
+from smpchat.encoding.record import Record, field
 from smpchat.protocol.transmission import nonce_of
 
 FORWARDED_PADDING = 16226
 """Bytes that a forwarded transmission, or its answer, is padded to before it is sealed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Forwarded:
+class Forwarded(Record):
     """What a proxy passes on.
 
     Attributes:
@@ -34,8 +32,7 @@ class Forwarded:
     sealed: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardedAnswer:
+class ForwardedAnswer(Record):
     """What a relay answers to it. ``sealed``: `seal_answer`'s result."""
 
     corr_id: bytes

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from smpchat.crypto.box import cb_decrypt, cb_encrypt
 from smpchat.encoding.codec import boolean, int64, short_bytes
 from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.encoding.record import Record, field
 
 RCV_PADDING = 16106
 """Bytes that the content is padded to before it is sealed."""
@@ -17,8 +16,7 @@ MAX_FLAGS = 8
 _QUOTA = b"QUOTA"
 
 
-@dataclass(frozen=True, slots=True)
-class RcvMessage:
+class RcvMessage(Record):
     """A message as it was sent. ``timestamp``: when the relay got it, POSIX seconds."""
 
     timestamp: int
@@ -26,8 +24,7 @@ class RcvMessage:
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaMarker:
+class QuotaMarker(Record):
     """The queue was full from here on."""
 
     timestamp: int

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from smpchat.crypto.box import ChainKey, block_chains, cb_decrypt, cb_encrypt
@@ -25,6 +24,7 @@ from smpchat.crypto.keys import (
 )
 from smpchat.encoding.codec import boolean, large_bytes, non_empty, short_bytes, word16
 from smpchat.encoding.reader import DecodeError, EncodeError, Reader
+from smpchat.encoding.record import Record
 from smpchat.protocol.block import BLOCK_SIZE, ENCRYPTED_CONTENT, pad_block, unpad_block
 from smpchat.protocol.errors import BlockError, HandshakeError, IdentityError, RemoteProtocolError, VersionError
 from smpchat.protocol.version import (
@@ -91,8 +91,7 @@ def _certificate_key(der: bytes) -> SignaturePublicKey:
 # -- hellos -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ServerHello:
+class ServerHello(Record):
     """A relay's hello; without chain and key from relays below version 7."""
 
     versions: VersionRange
@@ -121,8 +120,7 @@ class ServerHello:
         return ServerHello(versions, session_id, chain, signed_key, _read_extension(reader, version_range.read))
 
 
-@dataclass(frozen=True, slots=True)
-class ClientHello:
+class ClientHello(Record):
     """A client's hello. ``extension``: the version of our extensions, if the relay offered them."""
 
     version: int

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 
 from smpchat.crypto.box import authenticate, verify_authenticator
 from smpchat.crypto.errors import CryptoError, VerificationError
 from smpchat.crypto.keys import AuthPrivateKey, AuthPublicKey, X25519PrivateKey, X25519PublicKey
 from smpchat.encoding.codec import short_bytes
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, field
 from smpchat.protocol.errors import LocalProtocolError
 from smpchat.protocol.version import AUTH_CMDS, SERVICE_CERTS
 
@@ -22,8 +22,7 @@ class SessionMismatch(DecodeError):
     """A version 6 transmission names another session."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transmission:
+class Transmission(Record):
     """One unit of a block.
 
     Attributes:

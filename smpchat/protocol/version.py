@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Self
 
 from smpchat.encoding.codec import Codec, word16
 from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.encoding.record import Record
 
 AUTH_CMDS = 7
 """Hello with certificates and keys; the session id is implied; X25519 authenticators."""
@@ -24,8 +24,7 @@ NEW_NTF_CREDS = 17
 CLIENT_NOTICES = 18
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRange:
+class VersionRange(Record):
     """Versions from ``minimum`` to ``maximum``, both included. Raises `DecodeError` if they are in no order."""
 
     minimum: int

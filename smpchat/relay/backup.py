@@ -11,10 +11,10 @@ import secrets
 import shutil
 import tarfile
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from smpchat.encoding.record import replace
 from smpchat.relay.errors import BackupRefused, RelayError, RelayRunning
 from smpchat.relay.folder import (
     DATABASE,

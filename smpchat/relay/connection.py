@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record
 from smpchat.protocol.block import decode_batch, encode_batches, largest_transmission
 from smpchat.protocol.errors import BlockError, ErrorCode
 from smpchat.protocol.session import SMPSession
@@ -26,8 +26,7 @@ _WRITE_AT_ONCE = 32
 _log = logging.getLogger("smpchat.relay")
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
+class ConnectionLimits(Record):
     """What one connection may have.
 
     Attributes:

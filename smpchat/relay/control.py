@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from smpchat.encoding.record import Record, field
 from smpchat.relay.errors import RelayError, RelayNotRunning
 from smpchat.relay.folder import CONTROL, status
 from smpchat.relay.local_http import LocalHTTP, Pages
@@ -22,8 +22,7 @@ _MAX_ANSWER = 1024 * 1024
 _TIMEOUT = 20.0  # seconds; counting many messages takes a while
 
 
-@dataclass(frozen=True, slots=True)
-class _Door:
+class _Door(Record):
     port: int
     token: str = field(repr=False)
 

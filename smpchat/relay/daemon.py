@@ -12,11 +12,11 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from smpchat.crypto.entropy import Entropy, SystemEntropy
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay.control import STATISTICS_PATH, Control

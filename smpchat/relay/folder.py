@@ -17,10 +17,10 @@ import contextlib
 import json
 import os
 import sys
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from smpchat.encoding.record import Record, replace
 from smpchat.relay.errors import RelayError, RelayOptionRefused
 from smpchat.relay.options import NOTHING_CHOSEN, Options, options_from_json
 
@@ -43,8 +43,7 @@ TURNED_OFF = "The relay of this computer was stopped."
 """What they are told who wanted it on demand."""
 
 
-@dataclass(frozen=True, slots=True)
-class RelayInfo:
+class RelayInfo(Record):
     """What is known of the relay of a folder.
 
     Attributes:

@@ -5,10 +5,9 @@ What concerns the proxy is refused to the proxy; what concerns the client inside
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from smpchat.crypto.errors import CryptoError
 from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.encoding.record import Record, field
 from smpchat.protocol import commands
 from smpchat.protocol.block import decode_batch, encode_batches
 from smpchat.protocol.commands import BrokerMessage, encode_broker
@@ -38,8 +37,7 @@ class ForwardRefused(Exception):
         super().__init__(f"a forwarded transmission is refused: {code}")
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardedRequest:
+class ForwardedRequest(Record):
     """One opened RFWD.
 
     Attributes:

@@ -10,8 +10,8 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
+from smpchat.encoding.record import Record
 from smpchat.relay.errors import RelayError
 from smpchat.relay.options import LOOPBACK
 
@@ -26,8 +26,7 @@ _REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 5
 _log = logging.getLogger("smpchat.relay")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Record):
     """What a path answers with."""
 
     content_type: str

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
+from smpchat.encoding.record import Record, field, fields, replace
 from smpchat.relay.errors import RelayOptionRefused
 
 LOOPBACK = "127.0.0.1"
@@ -22,8 +22,7 @@ PROXY = ("none", "public", "all")
 """See `smpchat.relay.destinations.Destinations`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(Record):
     """An option in words.
 
     Attributes:
@@ -73,8 +72,7 @@ _PASSWORD = re.compile(r"[!-.0-9;-?A-~]{1,200}")  # as an address can hold it
 BY_NAME: Final = {option.name: option for option in OPTIONS}
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Record):
     """What was chosen; None where nothing was. The fields are those of `OPTIONS`.
 
     Attributes:
@@ -117,7 +115,7 @@ class Options:
 
     def chosen(self) -> dict[str, Any]:
         """What was chosen, as JSON takes it."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = {name: getattr(self, name) for name in fields(Options)}
         return {name: value for name, value in values.items() if value is not None}
 
     def arguments(self) -> list[str]:

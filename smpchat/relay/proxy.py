@@ -10,10 +10,10 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from smpchat.crypto.entropy import Entropy
+from smpchat.encoding.record import Record
 from smpchat.protocol import commands
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import BrokerMessage
@@ -33,8 +33,7 @@ Dial = Callable[[SMPServer, float], Awaitable[BlockConnection]]
 Request = commands.Prxy | commands.PFwd
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyLimits:
+class ProxyLimits(Record):
     """What clients may set going.
 
     Attributes:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from smpchat.crypto.keys import AuthPublicKey
+from smpchat.encoding.record import Record, field
 from smpchat.protocol.queue_mode import QueueMode
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Record):
     """Short-link data of a queue; both blobs are opaque here.
 
     Attributes:
@@ -24,8 +24,7 @@ class Link:
     user: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Notifier:
+class Notifier(Record):
     """Who is told that messages came, without seeing them.
 
     Attributes:
@@ -38,8 +37,7 @@ class Notifier:
     dh_secret: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class NewQueue:
+class NewQueue(Record):
     """A queue about to be created.
 
     Attributes:
@@ -61,7 +59,7 @@ class NewQueue:
     notifier: Notifier | None = None
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class Backlog:
     """What waits in a queue.
 
@@ -70,11 +68,11 @@ class Backlog:
         full: A quota marker is held, always as the last.
     """
 
-    numbers: list[int] = field(default_factory=list)
+    numbers: list[int] = dataclasses.field(default_factory=list)
     full: bool = False
 
 
-@dataclass(slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False)
 class Queue:
     """A stored queue. Read freely; only its store changes it.
 
@@ -92,15 +90,15 @@ class Queue:
     rcv_id: bytes
     snd_id: bytes
     recipient_keys: tuple[AuthPublicKey, ...]
-    dh_secret: bytes = field(repr=False)
+    dh_secret: bytes = dataclasses.field(repr=False)
     sender_key: AuthPublicKey | None
     mode: QueueMode | None
     active: bool = True
     link_id: bytes | None = None
     notifier: Notifier | None = None
     notifications: int = 0
-    read_backlog: Callable[[Queue], Backlog] = field(default=lambda queue: Backlog(), repr=False)
-    _backlog: Backlog | None = field(default=None, init=False, repr=False)
+    read_backlog: Callable[[Queue], Backlog] = dataclasses.field(default=lambda queue: Backlog(), repr=False)
+    _backlog: Backlog | None = dataclasses.field(default=None, init=False, repr=False)
 
     @property
     def backlog(self) -> Backlog:
@@ -120,8 +118,7 @@ class Queue:
         return self.backlog.full
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
+class StoredMessage(Record):
     """A message as the sender sent it, or a quota marker.
 
     Attributes:

@@ -18,11 +18,11 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
+from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import Err, Msg, PFwd, Prxy, encode_broker
 from smpchat.protocol.errors import ErrorCode, ProtocolError
@@ -69,8 +69,7 @@ _LAST_ANSWERS = 2.0
 _log = logging.getLogger("smpchat.relay")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Record):
     """What the relay grants. A client that asks for more is held back, refused or closed; others do not notice.
 
     Attributes:
@@ -102,35 +101,29 @@ class Limits:
     notify_every: float = 1.5
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrived:
+class _Arrived(Record):
     connection: Connection
     received: list[Received]
     ends_block: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Room:
+class _Room(Record):
     connection: Connection
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
+class _Ended(Record):
     connection: Connection
 
 
-@dataclass(frozen=True, slots=True)
-class _Expire:
+class _Expire(Record):
     after: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _GiveBack:
+class _GiveBack(Record):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class _Notify:
+class _Notify(Record):
     pass
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any
 
 from smpchat.crypto.entropy import Entropy
+from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import decode_batch, encode_batches
 from smpchat.protocol.commands import BrokerMessage, Command, Msg, decode_command, encode_broker
@@ -43,8 +43,7 @@ class FaultKind(Enum):
     """What it subscribed anew is forgotten, so that the next message is not pushed (smp-wire 7.3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Record):
     """Something that goes wrong once, at command number ``at``, counted from 1 over all connections."""
 
     at: int
@@ -57,8 +56,7 @@ LATE = 0.5
 """Seconds that a late answer is late."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Served:
+class _Served(Record):
     connection: MemoryConnection
     session: SMPSession
 

@@ -38,6 +38,7 @@ from smpchat.agent.machines.handshake_events import (
     SendQueueSecured,
 )
 from smpchat.agent.machines.handshake_states import Answer, Role, State, Terms
+from smpchat.encoding.record import Record, fields
 
 _BOTH = (True, False)
 
@@ -212,10 +213,10 @@ _WORDS = {
 }
 
 
-def _describe(value: object) -> str:
+def _describe(value: Record) -> str:
     """A state, event or effect: its name, and what is true of it."""
     said = []
-    for name in getattr(value, "__dataclass_fields__", {}):
+    for name in fields(type(value)):
         field = getattr(value, name)
         if name in ("terms", "role", "send_early"):
             continue

@@ -13,7 +13,6 @@ import secrets
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import Ed448PrivateKey, Ed25519PrivateKey, SignaturePrivateKey
+from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import to_base64url
 from smpchat.transport.base import TransportError
 from smpchat.transport.certificates import ca_certificate, online_certificate, signing_key
@@ -44,8 +44,7 @@ class IdentityMissing(IdentityError):
     """The folder holds no identity yet: create one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Record):
     """Certificates and online key of a relay.
 
     Attributes:

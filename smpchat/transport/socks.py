@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, field
 
+from smpchat.encoding.record import Record, field
 from smpchat.transport.base import ConnectFailed
 from smpchat.transport.socks_address import SocksProxy
 from smpchat.transport.tcp import describe
@@ -13,8 +13,7 @@ _PATIENCE = 300.0
 """Seconds; far more than any caller waits, each of which has a limit of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class SocksDialer:
+class SocksDialer(Record):
     """A `smpchat.transport.hosts.Dialer` through a proxy.
 
     Args:
@@ -23,7 +22,7 @@ class SocksDialer:
     """
 
     proxy: SocksProxy
-    user: str
+    user: str = field(repr=False)
     password: str = field(repr=False)
     reaches_onions = True
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record
 
 _PROXY = re.compile(r"(?:socks5h?://)?(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s\[\]:/@]+)):(?P<port>[0-9]{1,5})/?")
 
 
-@dataclass(frozen=True, slots=True)
-class SocksProxy:
+class SocksProxy(Record):
     """Where a SOCKS5 proxy listens."""
 
     host: str

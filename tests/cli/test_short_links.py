@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from smpchat.agent.wire.presets import PRESET_SERVERS
 from smpchat.agent.wire.short_links import ShortInvitation, format_short_link, shorten
 from smpchat.cli.environment import Environment
 from smpchat.cli.qr import show_qr
+from smpchat.encoding.record import replace
 from smpchat.protocol.commands import BrokerMessage, Lnk, Send
 from smpchat.protocol.version import VersionRange
 from tests.cli.terminal import FakeTerminal, InterruptedTerminal, Terminal

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from smpchat.agent.wire.envelope import (
@@ -44,6 +44,7 @@ from smpchat.crypto.agreement import E2EParams, X3DHKeys, agree_initiator, agree
 from smpchat.crypto.kem import KEMAccepted, KEMProposed, KEMProvider
 from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey, X448PrivateKey, X25519PrivateKey, X25519PublicKey
 from smpchat.crypto.ratchet import KEMState, Ratchet, RatchetError, SkippedKeys
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import Ack, BrokerMessage, Del, Ids, Key, Msg, New, QueueRequest, Send, SKey, Sub
 from smpchat.protocol.envelope import (

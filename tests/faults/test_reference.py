@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from smpchat.chat.store import events
 from smpchat.chat.transactions.incoming import ChatApplication
 from smpchat.crypto.kem import KEMProvider
 from smpchat.crypto.keys import X25519PrivateKey
+from smpchat.encoding.record import replace
 from smpchat.protocol.commands import Send
 from smpchat.protocol.errors import SMPError
 from smpchat.protocol.queue_mode import QueueMode

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from smpchat.agent.machines.handshake_states import ConnectionState, Failure
 from smpchat.agent.store import connections
+from smpchat.encoding.record import replace
 from smpchat.protocol.commands import BrokerMessage, Lnk
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping

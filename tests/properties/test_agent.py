@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,6 +57,7 @@ from smpchat.crypto.agreement import (
 from smpchat.crypto.keys import Ed25519PrivateKey
 from smpchat.encoding.codec import Codec
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import replace
 from smpchat.encoding.zstd import compress
 from smpchat.protocol.commands import Lnk
 from smpchat.protocol.queue_mode import QueueMode

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from smpchat.agent.wire.short_links import ContactType, ShortContact, ShortInvit
 from smpchat.crypto.agreement import E2EParams, E2EParamsRange, E2EVersions
 from smpchat.crypto.kem import KEMAccepted, KEMCiphertext, KEMParams, KEMProposed, KEMPublicKey
 from smpchat.crypto.keys import Ed448PublicKey, Ed25519PublicKey, X448PublicKey, X25519PublicKey
+from smpchat.encoding.record import replace
 from smpchat.protocol import commands as c
 from smpchat.protocol.address import MAX_HOSTS, SMPServer
 from smpchat.protocol.errors import ErrorCode

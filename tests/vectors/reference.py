@@ -26,6 +26,7 @@ from smpchat.crypto.ratchet import (
     SkippedKeys,
 )
 from smpchat.encoding.codec import fixed, pair, short_bytes, within
+from smpchat.encoding.record import fields
 from smpchat.encoding.text import from_base64url
 from tests.vectors.check import Check, Mismatch, equals, hexadecimal, same
 from tests.vectors.kem_records import kem_state
@@ -134,7 +135,7 @@ def ratchet_from_state(state: dict[str, Any]) -> Ratchet:
 
 def same_ratchet(actual: Ratchet, expected: Ratchet) -> None:
     """Raises `Mismatch` naming the first field in which the ratchets differ; its value is secret and not shown."""
-    for field in Ratchet.__dataclass_fields__:
+    for field in fields(Ratchet):
         if getattr(actual, field) != getattr(expected, field):
             raise Mismatch(f"ratchet state: {field} differs")
 

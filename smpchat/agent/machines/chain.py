@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+
+from smpchat.encoding.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Record):
     """Id and hash of the last message; 0 and empty before the first."""
 
     last_id: int = 0

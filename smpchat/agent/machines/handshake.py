@@ -14,8 +14,6 @@ The words stand beside it: `handshake_states`, `handshake_events` (what can happ
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from smpchat.agent.errors import UnexpectedEvent
 from smpchat.agent.machines.handshake_effects import (
     CreateAddressQueue,
@@ -86,6 +84,7 @@ from smpchat.agent.machines.handshake_states import (
     Terms,
     role,
 )
+from smpchat.encoding.record import replace
 
 Effects = tuple[Effect, ...]
 Step = tuple[State, Effects]

@@ -6,10 +6,10 @@ in the order given: `smpchat.agent.transactions.connection` puts them into the o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from smpchat.agent.machines.handshake_states import Answer
+from smpchat.encoding.record import Record
 
 
 class KeyChoice(StrEnum):
@@ -21,84 +21,70 @@ class KeyChoice(StrEnum):
     """The sender key in the header of the peer's confirmation."""
 
 
-@dataclass(frozen=True, slots=True)
-class CreateReceiveQueue:
+class CreateReceiveQueue(Record):
     """NEW. ``keyed``: with the reply key as sender key, where the relay offers that."""
 
     messaging: bool
     keyed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CreateAddressQueue:
+class CreateAddressQueue(Record):
     """NEW of a queue for requests, with the data of its short link where the relay keeps such data."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadAddress:
+class ReadAddress(Record):
     """LGET: what is behind the short link of an address."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendRequest:
+class SendRequest(Record):
     """Seal and send our invitation and profile to the address."""
 
 
-@dataclass(frozen=True, slots=True)
-class SecureReceiveQueue:
+class SecureReceiveQueue(Record):
     """KEY. ``before_sending``: nothing leaves for the peer until it is answered."""
 
     key: KeyChoice
     before_sending: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SecureSendQueue:
+class SecureSendQueue(Record):
     """SKEY; whatever is to be sent to the queue waits for the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadLink:
+class ReadLink(Record):
     """LKEY: read what a short link leads to, and secure the send queue; what is to be sent there waits for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendConfirmation:
+class SendConfirmation(Record):
     """Seal and send our profile and reply queue."""
 
     answer: Answer
     signed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ResendConfirmationSigned:
+class ResendConfirmationSigned(Record):
     """Send the same confirmation again at once, authorised with the key it carries."""
 
 
-@dataclass(frozen=True, slots=True)
-class RepeatConfirmation:
+class RepeatConfirmation(Record):
     """Send the same confirmation again after a pause that grows; it holds nothing up."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendHello:
+class SendHello(Record):
     """Seal and send our profile; unsigned, it carries a key for the peer's queue."""
 
     signed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ResendHello:
+class ResendHello(Record):
     """Send the same hello again."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendReady:
+class SendReady(Record):
     """Seal and send a HELLO message, before any text that waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteReceiveQueue:
+class DeleteReceiveQueue(Record):
     """DEL our queue, if it was made."""
 
 

@@ -6,44 +6,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from smpchat.agent.machines.handshake_states import Answer, Failure
+from smpchat.encoding.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class SendQueueSecured:
+class SendQueueSecured(Record):
     """SKEY: OK."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendQueueRefused:
+class SendQueueRefused(Record):
     """SKEY or LKEY: AUTH. The queue is gone, or holds another key."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkRead:
+class LinkRead(Record):
     """LKEY: the short link leads to these terms; the send queue holds our key. ``send_early``: see `Joining`."""
 
     reply_key: bool
     send_early: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LinkUnusable:
+class LinkUnusable(Record):
     """The short link leads nowhere. ``detail``: see `Failed`."""
 
     reason: Failure
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class JoinReleased:
+class JoinReleased(Record):
     """The user has answered: our profile may go out."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiveQueueCreated:
+class ReceiveQueueCreated(Record):
     """IDS for our queue.
 
     Attributes:
@@ -57,28 +50,23 @@ class ReceiveQueueCreated:
     key_beside: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiveQueueSecured:
+class ReceiveQueueSecured(Record):
     """KEY: OK."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiveQueueRefused:
+class ReceiveQueueRefused(Record):
     """KEY: AUTH."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmationAccepted:
+class ConfirmationAccepted(Record):
     """The relay has the confirmation."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmationRefused:
+class ConfirmationRefused(Record):
     """The relay refused the confirmation: AUTH."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmationReceived:
+class ConfirmationReceived(Record):
     """The joiner's confirmation opened with the keys of our link.
 
     Attributes:
@@ -93,59 +81,49 @@ class ConfirmationReceived:
     reply_key_ours: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PeerUnsuitable:
+class PeerUnsuitable(Record):
     """What the peer's first message says of it rules a connection out. ``detail``: see `Failed`."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class HelloAccepted:
+class HelloAccepted(Record):
     """The relay has the hello."""
 
 
-@dataclass(frozen=True, slots=True)
-class HelloRefused:
+class HelloRefused(Record):
     """The relay refused the hello: AUTH."""
 
 
-@dataclass(frozen=True, slots=True)
-class HelloReceived:
+class HelloReceived(Record):
     """The initiator's hello: its profile. ``sender_key``: its header holds a key for our queue."""
 
     sender_key: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PeerReady:
+class PeerReady(Record):
     """The peer's HELLO message."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyRefused:
+class ReadyRefused(Record):
     """The relay refused our HELLO message: AUTH."""
 
 
-@dataclass(frozen=True, slots=True)
-class AddressRead:
+class AddressRead(Record):
     """The short link of a contact address was opened: its queue is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class AddressRefused:
+class AddressRefused(Record):
     """The contact address cannot be used."""
 
     reason: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class RequestAccepted:
+class RequestAccepted(Record):
     """The address's relay has the request."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteRequested:
+class DeleteRequested(Record):
     """The user deletes the connection or address, or cancels the invitation."""
 
 

@@ -7,8 +7,9 @@ or writes to a contact, needs no transitions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from smpchat.encoding.record import Record
 
 
 class Role(StrEnum):
@@ -70,8 +71,7 @@ class Repeat(StrEnum):
     """It is secured: the same bytes once signed tell whether with our key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Record):
     """What the link and the initiator's relay allow.
 
     Attributes:
@@ -95,8 +95,7 @@ class Terms:
 # -- states -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingLink:
+class ReadingLink(Record):
     """Joiner with a short link: reading it, which secures the initiator's queue, and creating the reply queue.
 
     What the link allows is not known before it is read, so the reply queue is made without a key.
@@ -118,8 +117,7 @@ class ReadingLink:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Joining:
+class Joining(Record):
     """Joiner: securing the initiator's queue and creating the reply queue, side by side.
 
     Attributes:
@@ -143,8 +141,7 @@ class Joining:
     receive_queue_messaging: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Confirming:
+class Confirming(Record):
     """Joiner: the confirmation is stored and on its way."""
 
     terms: Terms
@@ -153,8 +150,7 @@ class Confirming:
     signed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AwaitingHello:
+class AwaitingHello(Record):
     """Joiner: the relay has the confirmation; the initiator has not answered yet. Known to people as *ready*."""
 
     terms: Terms
@@ -163,16 +159,14 @@ class AwaitingHello:
     repeat: Repeat = Repeat.NONE
 
 
-@dataclass(frozen=True, slots=True)
-class SecuringReply:
+class SecuringReply(Record):
     """Joiner: the initiator asked for KEY on the reply queue; HELLO follows it."""
 
     terms: Terms
     send_early: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AwaitingReady:
+class AwaitingReady(Record):
     """Either side of the older handshakes: our part is done; the peer's HELLO is still to come."""
 
     role: Role
@@ -180,22 +174,19 @@ class AwaitingReady:
     send_early: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Inviting:
+class Inviting(Record):
     """Initiator: the queue of the invitation is being created."""
 
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
-class Invited:
+class Invited(Record):
     """Initiator: the link exists; nobody has answered it yet."""
 
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
-class Preparing:
+class Preparing(Record):
     """Initiator, by an address: reading what is behind its short link and creating the own queue, side by side.
 
     Attributes:
@@ -210,36 +201,31 @@ class Preparing:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Requesting:
+class Requesting(Record):
     """Initiator, by an address: the request with our invitation is sealed and on its way to the address."""
 
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
-class Requested:
+class Requested(Record):
     """Initiator, by an address: its relay has the request; the owner has not answered. Known to people as *ready*."""
 
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
-class Publishing:
+class Publishing(Record):
     """Owner: the queue of the contact address is being created."""
 
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Record):
     """Owner: the address exists and takes requests."""
 
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
-class Answering:
+class Answering(Record):
     """Initiator: the confirmation is processed, the hello with our profile stored and on its way.
 
     Attributes:
@@ -253,8 +239,7 @@ class Answering:
     repaired: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
+class Connected(Record):
     """Both sides have each other's profile and queues."""
 
     role: Role
@@ -262,8 +247,7 @@ class Connected:
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Record):
     """The connection can never be made.
 
     Attributes:
@@ -277,8 +261,7 @@ class Failed:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Deleted:
+class Deleted(Record):
     """Deleted by the user; only the queue at the relay is still to be removed."""
 
     role: Role

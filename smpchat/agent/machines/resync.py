@@ -11,36 +11,32 @@ again instead of refused, which heals a connection whose peer lost its answer; a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from smpchat.agent.errors import UnexpectedEvent
 from smpchat.agent.machines.resync_states import Agreed, Allowed, InSync, Required, Started, State
+from smpchat.encoding.record import Record
 
 # -- events -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class MessageFailed:
+class MessageFailed(Record):
     """A message did not open. ``required``: nothing after it will either."""
 
     required: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MessageOpened:
+class MessageOpened(Record):
     """A message opened with the ratchet in use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Requested:
+class Requested(Record):
     """The user wants to re-synchronise. ``fresh``: hash of keys just made."""
 
     fresh: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class KeysReceived:
+class KeysReceived(Record):
     """The peer's keys came, and they are new.
 
     Attributes:
@@ -52,8 +48,7 @@ class KeysReceived:
     fresh: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyReceived:
+class ReadyReceived(Record):
     """The peer's EREADY. ``receiving_only``: it was the first message of a ratchet that could only receive."""
 
     receiving_only: bool
@@ -73,33 +68,27 @@ class Notice(StrEnum):
     NEW_CODE = "new-code"
 
 
-@dataclass(frozen=True, slots=True)
-class SendKeys:
+class SendKeys(Record):
     """Send the fresh keys in an R envelope."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartReceiving:
+class StartReceiving(Record):
     """Replace the ratchet: ours is the initiator's part, the peer's message comes first."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartSending:
+class StartSending(Record):
     """Replace the ratchet: ours is the joiner's part."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendReady:
+class SendReady(Record):
     """Send EREADY with the new ratchet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Record):
     """Seal and send the texts that waited."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(Record):
     """A notice for the user."""
 
     notice: Notice

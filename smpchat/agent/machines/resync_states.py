@@ -5,26 +5,22 @@ Apart from it, because whoever sends a text asks only whether it has to wait.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from smpchat.encoding.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class InSync:
+class InSync(Record):
     """Nothing is wrong that we know of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
+class Allowed(Record):
     """A message did not open; others may. The user can re-synchronise, but need not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Required:
+class Required(Record):
     """What the peer sends does not open any more. Texts wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Record):
     """Our keys are on their way, the peer's have not come. Texts wait.
 
     Attributes:
@@ -34,8 +30,7 @@ class Started:
     own: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Agreed:
+class Agreed(Record):
     """The new ratchet is made from both sides' keys; nothing has opened with it yet. Texts wait."""
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from smpchat.encoding.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Delays:
+class Delays(Record):
     """Delays that grow by half from ``first`` to ``longest``, in seconds."""
 
     first: float

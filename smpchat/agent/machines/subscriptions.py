@@ -5,13 +5,11 @@ Source: handshake.md 5, smp-wire 7.3. Pure: time comes in as an argument.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from smpchat.agent.machines.retry import AFTER_SUBSCRIBING, FIRST_MESSAGE
+from smpchat.encoding.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class _Due:
+class _Due(Record):
     at: float
     repeats: int
 

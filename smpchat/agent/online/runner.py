@@ -10,7 +10,6 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -30,6 +29,7 @@ from smpchat.client.pool import SessionPool
 from smpchat.client.request import Request
 from smpchat.client.session import ServerSession
 from smpchat.crypto.kem import KEMUnavailable
+from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.commands import Ack, BrokerMessage, Del, Ids, Msg, Ok, Sok, Sub
 from smpchat.protocol.errors import ErrorCode, ProtocolError, SMPError
@@ -57,8 +57,7 @@ LOST_ADDRESS = "The relay {host} no longer has the queue of your address: delete
 LaneKey = tuple[int, Lane]
 
 
-@dataclass(frozen=True, slots=True)
-class _Pushed:
+class _Pushed(Record):
     session: ServerSession
     rcv_id: bytes
     message: Msg

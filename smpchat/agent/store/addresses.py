@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
 
 from smpchat.agent.machines.handshake_states import Deleted
 from smpchat.agent.store import connections
 from smpchat.crypto.keys import Ed25519PrivateKey
+from smpchat.encoding.record import Record, field
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Record):
     """A contact address.
 
     Attributes:
@@ -26,7 +25,7 @@ class Address:
     auto_accept: bool
     root_key: Ed25519PrivateKey
     user_data: bytes = field(repr=False)
-    short_link: str | None = None
+    short_link: str | None = field(default=None, repr=False)
     fixed_data: bytes | None = None
 
 
@@ -95,8 +94,7 @@ def save_auto_accept(tx: sqlite3.Connection, connection_id: int, auto_accept: bo
 # -- requests ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedRequest:
+class ReceivedRequest(Record):
     """Somebody asks to be connected.
 
     Attributes:

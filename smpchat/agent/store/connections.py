@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
 
 from smpchat.agent.machines.chain import Chain
 from smpchat.agent.machines.handshake_states import ConnectionState, State, connection_state
 from smpchat.agent.store.states import state_from_json, state_to_json
 from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.keys import Ed25519PrivateKey, X448PrivateKey, X25519PrivateKey
+from smpchat.encoding.record import Record, field
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
 from smpchat.protocol.queue_mode import QueueMode
 
@@ -18,8 +18,7 @@ class UnknownConnection(LookupError):
     """The connection was deleted meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Record):
     """One duplex connection.
 
     Attributes:
@@ -35,7 +34,7 @@ class Connection:
 
     id: int
     state: State
-    link: str | None
+    link: str | None = field(repr=False)
     agent_version: int
     client_version: int
     e2e_version: int
@@ -49,8 +48,7 @@ class Connection:
     connected_at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiveQueue:
+class ReceiveQueue(Record):
     """A queue of ours.
 
     Attributes:
@@ -73,8 +71,7 @@ class ReceiveQueue:
     peer_key: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SendQueue:
+class SendQueue(Record):
     """The peer's queue.
 
     Attributes:

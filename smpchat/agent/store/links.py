@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
 
 from smpchat.agent.errors import MissingRecord
 from smpchat.agent.wire.short_links import ShortInvitation, parse_short_link, resolve
 from smpchat.crypto.kem import KEMPrivateKey, KEMPublicKey
 from smpchat.crypto.keys import Ed25519PrivateKey
 from smpchat.crypto.ratchet_kem import KEMState
+from smpchat.encoding.record import Record, field
 
 
-@dataclass(frozen=True, slots=True)
-class JoinedLink:
+class JoinedLink(Record):
     """A short link of somebody else.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+
+from smpchat.encoding.record import Record, field
 
 
 class Lane(StrEnum):
@@ -48,8 +49,7 @@ class Priority(IntEnum):
     MESSAGE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxItem:
+class OutboxItem(Record):
     """One command for a relay, to be repeated until it is answered.
 
     Attributes:
@@ -221,8 +221,7 @@ def clear(tx: sqlite3.Connection, connection_id: int) -> list[int]:
 # -- messages not sealed yet ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingMessage:
+class WaitingMessage(Record):
     """A message body that the handshake does not let out yet; plaintext."""
 
     id: int
@@ -284,8 +283,7 @@ def take_sent(tx: sqlite3.Connection, connection_id: int, message_id: int) -> tu
 # -- relays that cannot be reached ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class RelayTrouble:
+class RelayTrouble(Record):
     """A relay that the online process cannot reach, and when it tries again (POSIX seconds)."""
 
     server: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass, field
 
 from smpchat.agent.errors import StoreError
 from smpchat.agent.machines import resync_states
@@ -12,6 +11,7 @@ from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.kem import KEMPrivateKey, KEMPublicKey
 from smpchat.crypto.keys import X448PrivateKey
 from smpchat.crypto.ratchet_kem import KEMState
+from smpchat.encoding.record import Record, field
 
 _STATES = {
     state.__name__: state
@@ -20,8 +20,7 @@ _STATES = {
 """All but `Started`, which has a field."""
 
 
-@dataclass(frozen=True, slots=True)
-class OwnKeys:
+class OwnKeys(Record):
     """The keys that we send for a new ratchet; ``kem``: a proposed KEM key, where we take part in one."""
 
     x3dh: X3DHKeys = field(repr=False)

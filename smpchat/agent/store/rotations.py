@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from enum import StrEnum
 
 from smpchat.agent.store.connections import SendQueue, send_queue_from, send_queue_values
+from smpchat.encoding.record import Record
 
 
 class Stage(StrEnum):
@@ -20,8 +20,7 @@ class Stage(StrEnum):
     """The peer said to use it (QUSE) and we do, but its relay has not taken a message yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rotation:
+class Rotation(Record):
     """A move under way.
 
     Attributes:

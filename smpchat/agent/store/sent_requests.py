@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
+
+from smpchat.encoding.record import Record, field
 
 MAX_INFO = 12_000
 """Longest connection info of a request in bytes: what its envelope holds, less the longest link of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class SentRequest:
+class SentRequest(Record):
     """A request by which we ask to be connected.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import types
 import typing
@@ -11,13 +10,14 @@ from typing import Any
 
 from smpchat.agent.errors import StoreError
 from smpchat.agent.machines import handshake_states as states
+from smpchat.encoding.record import Record, as_dict
 
 _STATES = {cls.__name__: cls for cls in typing.get_args(states.State)}
 
 
 def state_to_json(state: states.State) -> str:
     """``{"state": NAME, …fields}``."""
-    return json.dumps({"state": type(state).__name__, **dataclasses.asdict(state)})
+    return json.dumps({"state": type(state).__name__, **as_dict(state)})
 
 
 def state_from_json(text: str) -> states.State:
@@ -49,7 +49,7 @@ def _value(hint: Any, value: Any) -> Any:
     if isinstance(hint, types.UnionType):
         hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
     if value is not None and isinstance(hint, type):
-        if dataclasses.is_dataclass(hint):
+        if issubclass(hint, Record):
             return _build(hint, value)
         if issubclass(hint, StrEnum):
             return hint(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import LinkJoinedError, MissingRecord, OwnLinkError
@@ -49,6 +48,7 @@ from smpchat.crypto.agreement import E2EParams, X3DHKeys
 from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey
 from smpchat.crypto.ratchet import KEMState
 from smpchat.encoding.codec import boolean, pair
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServerAddress
 from smpchat.protocol.commands import BrokerMessage
 

@@ -8,7 +8,6 @@ invitation in it.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import (
@@ -44,6 +43,7 @@ from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PublicKey
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.commands import Ids, LinkData, LSet, QueueRequest
 from smpchat.protocol.queue_mode import QueueMode

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from dataclasses import dataclass, replace
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import IncompatibleVersion, LinkDataError
@@ -25,6 +24,7 @@ from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.kem import KEMParams, KEMProposed
 from smpchat.crypto.keys import Ed25519PrivateKey, X448PrivateKey, X25519PublicKey
 from smpchat.crypto.ratchet import KEMState, Ratchet
+from smpchat.encoding.record import Record, field, replace
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import BrokerMessage, Ids, LinkData, Lnk, QueueRequest
 from smpchat.protocol.queue_mode import QueueMode
@@ -66,8 +66,7 @@ def _request(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(Record):
     """What goes with one try of a NEW that makes a short link, or an address.
 
     Attributes:
@@ -80,7 +79,7 @@ class Publication:
     corr_id: bytes
     queue: QueueRequest | None
     sealed: SealedLink | None
-    user_data: bytes
+    user_data: bytes = field(repr=False)
 
 
 def prepare(

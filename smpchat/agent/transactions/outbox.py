@@ -7,7 +7,6 @@ after the other, except SENDs to a peer that may be pipelined.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from smpchat.agent.context import Context
@@ -36,6 +35,7 @@ from smpchat.agent.transactions import connection as connection_steps
 from smpchat.agent.transactions import contact_address, linking, requesting, rotation, sending
 from smpchat.client.request import Request
 from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey, X25519PrivateKey, auth_public_key
+from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import BrokerMessage, Command, Del, Ids, Key, LKey, New, QueueRequest, Send, SKey
 from smpchat.protocol.errors import ErrorCode
@@ -121,8 +121,7 @@ def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem
 # -- NEW --------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Creation:
+class Creation(Record):
     """A NEW under way: fresh keys for each try, so that an orphan shares no key with the queue that is used."""
 
     connection_id: int

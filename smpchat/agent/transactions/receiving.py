@@ -11,7 +11,6 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused, UnexpectedEvent, VersionRefused
@@ -59,6 +58,7 @@ from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey
 from smpchat.crypto.ratchet import Ratchet, RatchetError, SkippedKeys
 from smpchat.crypto.ratchet_wire import has_large_header
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, replace
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.envelope import (
     ClientMessage,
@@ -83,8 +83,7 @@ LAST_MOMENT = 32_503_680_000
 """POSIX seconds of the year 3000: the end of what every platform can show as a date."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Record):
     """What became of a message.
 
     Attributes:

@@ -9,7 +9,6 @@ queue that they offer.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import (
@@ -39,6 +38,7 @@ from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import Ed25519PrivateKey
 from smpchat.encoding.json_text import parse_json
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import BrokerMessage, LGet, Lnk
 

@@ -5,8 +5,6 @@ Source: agent-wire 3.3 and 3.4; the ``S`` message is handshake.md 3.3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from smpchat.agent.wire.queue import (
     QueueAddress,
     QueueInfo,
@@ -33,6 +31,7 @@ from smpchat.encoding.codec import (
     word16,
 )
 from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.encoding.record import Record, field
 from smpchat.protocol.version import VersionRange
 
 AGENT_VERSIONS = VersionRange(2, 7)
@@ -42,23 +41,20 @@ AGENT_VERSIONS = VersionRange(2, 7)
 # -- agent messages ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ConnInfo:
+class ConnInfo(Record):
     """``I``: connection info (a profile) with nothing else; the initiator's hello."""
 
     conn_info: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ConnInfoReply:
+class ConnInfoReply(Record):
     """``D``: connection info and the reply queue; the joiner's confirmation."""
 
     queues: tuple[QueueInfo, ...]
     conn_info: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ConnInfoSecured:
+class ConnInfoSecured(Record):
     """``S``: like ``D``, and the reply queue is secured with ``reply_key``, which the link offered."""
 
     reply_key: Ed25519PublicKey
@@ -66,27 +62,23 @@ class ConnInfoSecured:
     conn_info: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class RatchetInfo:
+class RatchetInfo(Record):
     """``R``: inside an ``R`` envelope only."""
 
     info: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(Record):
     """HELLO: the sender may send to this queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class UserMessage:
+class UserMessage(Record):
     """A_MSG: a body of the chat layer."""
 
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Record):
     """One message that arrived: its id and hash at its sender."""
 
     message_id: int
@@ -94,50 +86,43 @@ class Receipt:
     info: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipts:
+class Receipts(Record):
     """A_RCVD."""
 
     receipts: tuple[Receipt, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class QueueContinue:
+class QueueContinue(Record):
     """A_QCONT: the reader has room again in this queue."""
 
     address: QueueAddress
 
 
-@dataclass(frozen=True, slots=True)
-class QueueAdd:
+class QueueAdd(Record):
     """QADD: new queues, each with the address it replaces."""
 
     queues: tuple[tuple[QueueURI, QueueAddress | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class QueueKey:
+class QueueKey(Record):
     """QKEY: keys with which the new queues will be used."""
 
     queues: tuple[tuple[QueueInfo, AuthPublicKey], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class QueueUse:
+class QueueUse(Record):
     """QUSE: use these queues from now on."""
 
     queues: tuple[tuple[QueueAddress, bool], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class QueueTest:
+class QueueTest(Record):
     """QTEST: first message through the new queues."""
 
     queues: tuple[QueueAddress, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RatchetReady:
+class RatchetReady(Record):
     """EREADY: the re-negotiated ratchet is in use; the last message id received with the old one."""
 
     last_received_id: int
@@ -146,8 +131,7 @@ class RatchetReady:
 AMessage = Hello | UserMessage | Receipts | QueueContinue | QueueAdd | QueueKey | QueueUse | QueueTest | RatchetReady
 
 
-@dataclass(frozen=True, slots=True)
-class NumberedMessage:
+class NumberedMessage(Record):
     """``M``: everything after the handshake; numbered, and chained by the hash of the sender's previous message."""
 
     message_id: int
@@ -191,8 +175,7 @@ agent_message: Codec[AgentMessage] = tagged(
 # -- agent envelopes --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(Record):
     """``C``: the joiner's confirmation (with its X3DH keys) or the initiator's hello (without)."""
 
     agent_version: int
@@ -200,25 +183,22 @@ class Confirmation:
     ratchet_message: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class MessageEnvelope:
+class MessageEnvelope(Record):
     """``M``: any message after the handshake; carries the sender's highest agent version."""
 
     agent_version: int
     ratchet_message: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class InvitationEnvelope:
+class InvitationEnvelope(Record):
     """``I``: a contact request: the requester's own invitation link and profile."""
 
     agent_version: int
-    link: bytes
+    link: bytes = field(repr=False)
     conn_info: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class RatchetKeyEnvelope:
+class RatchetKeyEnvelope(Record):
     """``R``: ratchet re-synchronisation; not encrypted by the ratchet.
 
     Attributes:
@@ -270,8 +250,7 @@ MESSAGE_OVERHEAD = 43
 _LENGTH = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
+class Sizes(Record):
     """Padded lengths of the ratchet plaintext in bytes: with its header, each fills the same SEND (agent-wire 3.5).
 
     Attributes:

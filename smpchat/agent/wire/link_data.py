@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smpchat.agent.errors import LinkDataError
@@ -45,6 +44,7 @@ from smpchat.encoding.codec import (
     within,
 )
 from smpchat.encoding.reader import DecodeError, EncodeError, Reader
+from smpchat.encoding.record import Record, field, replace
 from smpchat.protocol.commands import Lnk
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange, version_range
@@ -106,8 +106,7 @@ connection_request: Codec[ConnectionLink] = tagged(
 # -- the two parts ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class FixedLinkData:
+class FixedLinkData(Record):
     """What never changes behind a link.
 
     Attributes:
@@ -121,8 +120,7 @@ class FixedLinkData:
     entity_id: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OwnerAuth:
+class OwnerAuth(Record):
     """Somebody else who may sign a contact link's user data.
 
     Attributes:
@@ -134,8 +132,7 @@ class OwnerAuth:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class InvitationLinkData:
+class InvitationLinkData(Record):
     """User data of an invitation, and our reply key."""
 
     agent_versions: VersionRange
@@ -143,8 +140,7 @@ class InvitationLinkData:
     reply_key: Ed25519PublicKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ContactLinkData:
+class ContactLinkData(Record):
     """User data of a contact link.
 
     Attributes:
@@ -307,8 +303,7 @@ def open_blob(box_key: bytes, blob: bytes) -> bytes:
 # -- making -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SealedLink:
+class SealedLink(Record):
     """A link's key and the blobs for NEW or LSET.
 
     Attributes:
@@ -366,8 +361,7 @@ def _keys(is_invitation: bool, link_key: bytes) -> tuple[bytes | None, bytes]:
 # -- opening ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedLink:
+class OpenedLink(Record):
     """What a short link leads to, all checks passed.
 
     Attributes:

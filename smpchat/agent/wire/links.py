@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ from smpchat.crypto.agreement import E2EParamsRange, e2e_params_from_text, e2e_p
 from smpchat.crypto.errors import KeyFormatError
 from smpchat.crypto.keys import Ed25519PublicKey
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import from_base64url, read_query, to_base64url, write_query
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
@@ -41,8 +41,7 @@ class LinkScheme(StrEnum):
     WEB = "https://simplex.chat"
 
 
-@dataclass(frozen=True, slots=True)
-class InvitationLink:
+class InvitationLink(Record):
     """A one-time invitation.
 
     Attributes:
@@ -55,7 +54,7 @@ class InvitationLink:
     queues: tuple[QueueURI, ...]
     e2e: E2EParamsRange
     reply_key: Ed25519PublicKey | None = None
-    client_data: str | None = None
+    client_data: str | None = field(default=None, repr=False)
 
     @property
     def sender_securable(self) -> bool:
@@ -63,21 +62,19 @@ class InvitationLink:
         return self.queues[0].mode is QueueMode.MESSAGING
 
 
-@dataclass(frozen=True, slots=True)
-class ContactLink:
+class ContactLink(Record):
     """A contact address: many people may use it, each with a request."""
 
     agent_versions: VersionRange
     queues: tuple[QueueURI, ...]
-    client_data: str | None = None
+    client_data: str | None = field(default=None, repr=False)
 
 
 ConnectionLink = InvitationLink | ContactLink
 """A full link: everything needed to connect."""
 
 
-@dataclass(frozen=True, slots=True)
-class AgreedVersions:
+class AgreedVersions(Record):
     """What both ends can do: the highest common version of each layer."""
 
     agent: int

@@ -5,11 +5,10 @@ Source: agent-wire 2.2 and 2.6.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from smpchat.crypto.keys import X25519PublicKey, key_from_text, key_to_text, x25519_key
 from smpchat.encoding.codec import Codec, mapped, non_empty, record, short_bytes, word16
 from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.encoding.record import Record
 from smpchat.encoding.text import from_base64url, read_query, to_base64url, write_query
 from smpchat.protocol.address import SMPServer, checked_server, format_server, parse_server, smp_server
 from smpchat.protocol.queue_mode import QueueMode
@@ -19,16 +18,14 @@ CLIENT_VERSIONS = VersionRange(1, 4)
 """SMP client versions (agent-wire 1.2): 2 several hosts, 3 ``sndSecure``, 4 queue mode and short links."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueAddress:
+class QueueAddress(Record):
     """Relay and sender id of a queue."""
 
     server: SMPServer
     sender_id: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class QueueInfo:
+class QueueInfo(Record):
     """A queue at one client version: what a confirmation or QKEY carries.
 
     Attributes:
@@ -44,8 +41,7 @@ class QueueInfo:
     mode: QueueMode | None
 
 
-@dataclass(frozen=True, slots=True)
-class QueueURI:
+class QueueURI(Record):
     """A queue with the range of client versions its owner speaks: what a link carries."""
 
     versions: VersionRange

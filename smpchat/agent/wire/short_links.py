@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TypeVar
 
@@ -16,6 +15,7 @@ from smpchat.agent.errors import LinkError
 from smpchat.agent.wire.presets import PRESET_SERVERS
 from smpchat.encoding.codec import Codec, fixed, record, short_bytes, tagged, within
 from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.encoding.record import Record, field, replace
 from smpchat.encoding.text import bracketed, from_base64url, read_query, to_base64url, write_query
 from smpchat.protocol.address import SMPServer, checked_server, smp_server
 
@@ -39,8 +39,7 @@ class ContactType(Enum):
     RELAY = "r"
 
 
-@dataclass(frozen=True, slots=True)
-class ShortInvitation:
+class ShortInvitation(Record):
     """A one-time invitation. Reading its data (LKEY) secures the queue.
 
     Attributes:
@@ -56,8 +55,7 @@ class ShortInvitation:
     web: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ShortContact:
+class ShortContact(Record):
     """A contact address, group, channel or relay. Its data may be read by anybody who has the link (LGET)."""
 
     server: SMPServer

@@ -7,7 +7,6 @@ command that hands its work to the online process needs none of it.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from functools import partial
 
 from smpchat.agent.online.runner import AgentRunner
@@ -20,6 +19,7 @@ from smpchat.client.pool import SessionPool
 from smpchat.client.routed_session import PrivateRouter
 from smpchat.client.routes import Route
 from smpchat.client.session import ServerSession
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 
 logging.getLogger("smpchat").addHandler(logging.NullHandler())  # or Python prints warnings, tracebacks too, unasked

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from smpchat.chat.online.presence import FOLLOW_INTERVAL
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.events import StateChanged
 from smpchat.chat.store.records import MessageStatus
+from smpchat.encoding.record import Record
 
 RELAY_TIMEOUT = 20.0
 """Seconds in which a relay must be reached, unless somebody says otherwise."""
@@ -82,8 +82,7 @@ _ENOUGH = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Waited:
+class Waited(Record):
     """What waiting for a message came to.
 
     Attributes:

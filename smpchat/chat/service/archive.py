@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from smpchat.agent.errors import StoreError
@@ -27,6 +26,7 @@ from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import VerificationError
 from smpchat.encoding.codec import int64, record, short_bytes, tail
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, field
 
 MAGIC = b"smpchat profile\0"
 VERSION = 1
@@ -35,8 +35,7 @@ MAX_SIZE = 1 << 30
 _SQLITE = b"SQLite format 3\0"
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(Record):
     """The content of a file.
 
     Attributes:

@@ -7,11 +7,11 @@ command waits for the import of all that it is based on, and many only read.
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,6 +37,7 @@ from smpchat.chat.wire.profile import Profile
 from smpchat.client.routes import Route, Transport
 from smpchat.crypto.agreement import security_code
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, field, replace
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
 from smpchat.transport.socks_address import SocksProxy, parse_proxy
 
@@ -47,8 +48,7 @@ MOVED = "moved"
 """Setting: the profile was moved elsewhere, at this POSIX time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Invitation:
+class Invitation(Record):
     """An invitation that nobody has answered.
 
     Attributes:
@@ -57,13 +57,12 @@ class Invitation:
     """
 
     connection: int
-    link: str | None
-    note: str | None
-    short_link: str | None = None
+    link: str | None = field(repr=False)
+    note: str | None = field(repr=False)
+    short_link: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ContactView:
+class ContactView(Record):
     """A contact with its connection: what lists and prompts show.
 
     Attributes:
@@ -84,8 +83,7 @@ class ContactView:
         return self.contact.alias
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(Record):
     """A contact's security code, and whether it was compared and found equal."""
 
     contact: str
@@ -93,8 +91,7 @@ class Verification:
     verified: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Record):
     """What waits, for whom, which relays cannot be reached, and the contact address if there is one."""
 
     invitations: list[Invitation]
@@ -119,7 +116,7 @@ def no_passphrase() -> str:
     raise PassphraseNeeded
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class StoredProfile:
     """One profile's store, opened. Any number of processes may have it open; one at a time is online.
 
@@ -134,7 +131,7 @@ class StoredProfile:
     now: Callable[[], float] = time.time
     open_database: Callable[[Path, Mapping[str, Migrations]], Database] = Database
     passphrase: Callable[[], str] = no_passphrase
-    database: Database = field(init=False)
+    database: Database = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         if self.socks is not None and self.socks != NO_PROXY:

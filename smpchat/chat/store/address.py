@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
 
 from smpchat.agent.store import addresses, connections
+from smpchat.encoding.record import Record, field
 
 
-@dataclass(frozen=True, slots=True)
-class AddressView:
+class AddressView(Record):
     """Our contact address.
 
     Attributes:
@@ -21,14 +20,13 @@ class AddressView:
     """
 
     connection: int
-    link: str | None
-    short_link: str | None
+    link: str | None = field(repr=False)
+    short_link: str | None = field(repr=False)
     auto_accept: bool
     requests: int
 
 
-@dataclass(frozen=True, slots=True)
-class RequestView:
+class RequestView(Record):
     """Somebody asks to be a contact.
 
     Attributes:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from smpchat.agent.machines.handshake_states import ConnectionState
+from smpchat.encoding.record import Record, as_dict, field
 
 
-@dataclass(frozen=True, slots=True)
-class StateChanged:
+class StateChanged(Record):
     """A handshake went on.
 
     Attributes:
@@ -39,15 +38,13 @@ class StateChanged:
         return self.state in (ConnectionState.CONNECTED, ConnectionState.FAILED, ConnectionState.DELETED)
 
 
-@dataclass(frozen=True, slots=True)
-class ContactChanged:
+class ContactChanged(Record):
     """A contact's profile arrived or changed, or it has another alias."""
 
     alias: str
 
 
-@dataclass(frozen=True, slots=True)
-class MessageAdded:
+class MessageAdded(Record):
     """A message was received, or written here."""
 
     id: int
@@ -61,8 +58,7 @@ class Change(StrEnum):
     REACTION = "reaction"
 
 
-@dataclass(frozen=True, slots=True)
-class MessageChanged:
+class MessageChanged(Record):
     """A message was edited, deleted or reacted to. ``direction``: ``sent`` if by us, ``received`` if by the contact."""
 
     id: int
@@ -71,8 +67,7 @@ class MessageChanged:
     direction: str
 
 
-@dataclass(frozen=True, slots=True)
-class StatusChanged:
+class StatusChanged(Record):
     """A message of ours has another status."""
 
     id: int
@@ -81,15 +76,13 @@ class StatusChanged:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RequestReceived:
+class RequestReceived(Record):
     """Somebody asks through our address to be a contact."""
 
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Record):
     """A sentence that a person should read."""
 
     alias: str | None
@@ -111,7 +104,7 @@ _NAMES = {cls: name for name, cls in _KINDS.items()}
 
 def to_row(event: ChatEvent) -> tuple[str, dict[str, Any]]:
     """Kind and payload for the store."""
-    return _NAMES[type(event)], asdict(event)
+    return _NAMES[type(event)], as_dict(event)
 
 
 def from_row(kind: str, payload: dict[str, Any]) -> ChatEvent:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from smpchat.chat.errors import UnknownContact
 from smpchat.chat.wire.profile import Profile
+from smpchat.encoding.record import Record, field
 
 
 class Direction(StrEnum):
@@ -29,8 +29,7 @@ class MessageStatus(StrEnum):
     RECEIVED = "received"
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(Record):
     """A person to write to, known by the alias.
 
     Attributes:
@@ -56,8 +55,7 @@ class Contact:
     business: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Quoted:
+class Quoted(Record):
     """The message that a reply answers.
 
     Attributes:
@@ -73,16 +71,14 @@ class Quoted:
     deleted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reaction:
+class Reaction(Record):
     """An emoji on a message; ``direction`` tells whether it is ours."""
 
-    emoji: str
+    emoji: str = field(repr=False)
     direction: Direction
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Record):
     """One message of a conversation.
 
     Attributes:
@@ -380,8 +376,7 @@ def delete_invitation(tx: sqlite3.Connection, connection_id: int) -> None:
 # -- servers and settings ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ServerRow:
+class ServerRow(Record):
     """A configured relay as it is stored; see `smpchat.chat.store.servers`."""
 
     address: str

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from smpchat.chat.errors import InputError
 from smpchat.client.routes import Route
 from smpchat.crypto.entropy import Entropy
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.server_text import read_server
 
 
-@dataclass(frozen=True, slots=True)
-class ConfiguredServer:
+class ConfiguredServer(Record):
     """A relay in a profile's list. ``preferred``: new queues are made there."""
 
     address: SMPServerAddress

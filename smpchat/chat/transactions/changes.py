@@ -7,16 +7,15 @@ reference: positive for a message, negative for a change.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 
 from smpchat.chat.store.records import Direction, MessageStatus
+from smpchat.encoding.record import Record
 
 KEPT = 1000
 """Changes of ours whose outcome can be looked up; who made one waits for it, and nobody asks later."""
 
 
-@dataclass(frozen=True, slots=True)
-class SentChange:
+class SentChange(Record):
     """A change of ours on its way to the contact: pending, sent or failed. ``reason``: why it failed."""
 
     id: int

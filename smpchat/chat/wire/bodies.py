@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from smpchat.encoding import zstd
 from smpchat.encoding.codec import Codec, large_bytes, literal, many, non_empty, pair, short_bytes, tail
 from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import to_base64url
 from smpchat.protocol.version import VersionRange
 
@@ -33,8 +33,7 @@ MAX_SHARED_ID = 255
 """Longest id of a message that is kept, in characters; apps write 24."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Record):
     """One JSON message. ``shared_id``: its id between the two clients; ``versions``: what its sender's app speaks."""
 
     event: str
@@ -43,8 +42,7 @@ class Envelope:
     versions: VersionRange | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Record):
     """One part of a body that is malformed; the parts beside it are read all the same."""
 
     what: str
@@ -91,8 +89,7 @@ def compress_body(data: bytes) -> bytes:
     return b"X" + _items.write(((_FRAME, zstd.compress(data)),))
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Record):
     """What one message of a connection holds: JSON of so many bytes, and compressed bodies of so many (0: none)."""
 
     plain: int

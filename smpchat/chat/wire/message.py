@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +12,7 @@ from smpchat.chat.wire.content import describe, text_content, whole
 from smpchat.chat.wire.preferences import read_ttl
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, field
 from smpchat.protocol.version import VersionRange
 
 REACTIONS = ("\U0001f44d", "\U0001f44e", "\U0001f600", "\U0001f602", "\U0001f622", "\u2764", "\U0001f680", "\u2705")
@@ -23,8 +23,7 @@ _MAX_QUOTE = 500
 """Characters of a quoted text that a reply repeats; the app finds the original by its id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(Record):
     """The message that a reply answers, in the words of whoever replies.
 
     Attributes:
@@ -38,15 +37,13 @@ class Quote:
     text: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileInfo:
+class ProfileInfo(Record):
     """``x.info``: the peer's profile, at the handshake or later."""
 
     profile: Profile | None
 
 
-@dataclass(frozen=True, slots=True)
-class ContactRequest:
+class ContactRequest(Record):
     """``x.contact``: the profile of somebody who used a contact address, and perhaps a text.
 
     ``request_id`` is the same each time the request is sent; ``shared_id`` is the text's.
@@ -58,8 +55,7 @@ class ContactRequest:
     shared_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TextMessage:
+class TextMessage(Record):
     """``x.msg.new``; content of other types is reduced to its text.
 
     Attributes:
@@ -74,8 +70,7 @@ class TextMessage:
     ttl: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MessageUpdate:
+class MessageUpdate(Record):
     """``x.msg.update``: another text for the sender's own message."""
 
     shared_id: str
@@ -84,24 +79,21 @@ class MessageUpdate:
     ttl: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MessageDeletion:
+class MessageDeletion(Record):
     """``x.msg.del``: the sender takes its own message back."""
 
     shared_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReactionChange:
+class ReactionChange(Record):
     """``x.msg.react``: the sender adds a reaction to a message of either side, or takes it away."""
 
     shared_id: str
-    emoji: str
+    emoji: str = field(repr=False)
     add: bool
 
 
-@dataclass(frozen=True, slots=True)
-class GroupJoined:
+class GroupJoined(Record):
     """``x.grp.link.inv``: whoever answers our request is the host of a group, or of a business (agent-wire 6.4).
 
     Attributes:
@@ -113,28 +105,24 @@ class GroupJoined:
     business: bool
 
 
-@dataclass(frozen=True, slots=True)
-class JoinRejected:
+class JoinRejected(Record):
     """``x.grp.link.reject``: the host of a group does not take us in. ``reason``: a word of its app's."""
 
     profile: Profile
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ContactDeleted:
+class ContactDeleted(Record):
     """``x.direct.del``: the peer deleted us."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnsupportedEvent:
+class UnsupportedEvent(Record):
     """Any other event, or one that says nothing we could use: ignored without harm."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class LinkInfo:
+class LinkInfo(Record):
     """What the maker of a short link says behind it.
 
     Attributes:
@@ -161,8 +149,7 @@ ChatEvent = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ChatMessage:
+class ChatMessage(Record):
     """An event and the chat versions that its sender speaks, where it said so."""
 
     event: ChatEvent

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass, field
 
 from smpchat.chat.errors import InputError
+from smpchat.encoding.record import Record, field
 
 MAX_PICTURE = 12_500
 """Longest data URI of ours, in characters: apps shrink their pictures to it, so that a profile fits one message."""
@@ -20,8 +20,7 @@ _MAGIC = {"jpg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n"}
 _DATA_URI = re.compile(r"data:image/(jpg|jpeg|png);base64,([A-Za-z0-9+/]+={0,2})")
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Record):
     """A picture as a file would hold it. ``kind``: ``jpg`` or ``png``, by its first bytes."""
 
     kind: str

@@ -7,9 +7,10 @@ you allow me. `enabled` is that rule, and nothing else in this program decides i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from smpchat.encoding.record import Record
 
 MAX_TTL = 100 * 366 * 86_400
 """Longest time in seconds after which a message is to disappear; what a peer says beyond that is cut to it."""
@@ -38,8 +39,7 @@ class Allow(StrEnum):
 _ALLOWS = frozenset(Allow)
 
 
-@dataclass(frozen=True, slots=True)
-class Preference:
+class Preference(Record):
     """What one side says to one feature.
 
     Attributes:
@@ -74,8 +74,7 @@ OWN_DEFAULTS: Preferences = {
 """What we say where the user has not said anything else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Enabled:
+class Enabled(Record):
     """Who may use a feature."""
 
     by_us: bool

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smpchat.chat.errors import InputError
 from smpchat.chat.wire.content import whole
 from smpchat.chat.wire.picture import received_uri
 from smpchat.chat.wire.preferences import Preferences, preferences_json, read_preferences
+from smpchat.encoding.record import Record, field, replace
 
 MAX_NAME = 100
 """Longest display name we send, in characters; longer ones from peers are kept as they are."""
@@ -17,8 +17,7 @@ MAX_DESCRIPTION = 160
 """Longest description, in characters: apps cut it there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Record):
     """A name to show, and more that its owner chose: none of it is ever used to address anybody.
 
     Attributes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rich.text import Text
 
 from smpchat.agent.errors import AgentError
@@ -15,10 +13,10 @@ from smpchat.cli.text import plural, printable, shortened
 from smpchat.cli.views.contacts import contacts_table, verification_lines
 from smpchat.cli.views.layout import indented
 from smpchat.cli.views.messages import conversation, pending_line
+from smpchat.encoding.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Record):
     """A slash command: how it is written, and what it does."""
 
     usage: str

@@ -14,7 +14,6 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -35,6 +34,7 @@ from smpchat.crypto.agreement import X3DHKeys, agree_joiner
 from smpchat.crypto.keys import X448PrivateKey
 from smpchat.crypto.ratchet import Ratchet, encrypt
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServerAddress
 from smpchat.protocol.errors import ProtocolError
 from smpchat.relay.errors import RelayError
@@ -53,8 +53,7 @@ _FIRST_MESSAGE = "d4a944eb0f78c936953fa836e14db11d89e82e4f153f673bc55f416406a4d7
 """SHA-256 of the joiner's first message, "hello" padded to 64 bytes, with the keys of `_ratchet` (agent-wire 4.10)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Record):
     """One thing that was looked at. ``required``: nothing works without it."""
 
     name: str

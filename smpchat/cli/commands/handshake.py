@@ -7,7 +7,6 @@ import shlex
 import sys
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -30,6 +29,7 @@ from smpchat.cli.text import happened_and_advice, plural, printable, sentence, s
 from smpchat.cli.views.links import command_for_them, own_alias, show_invitation
 from smpchat.cli.views.messages import show_message
 from smpchat.cli.waiting import RELAY_TIMEOUT, RelayDown, flush, until
+from smpchat.encoding.record import replace
 from smpchat.transport.base import TransportError
 
 _FOR_EVER = float("inf")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shlex
 from contextlib import closing
-from dataclasses import replace
 
 from smpchat.agent.errors import AgentError
 from smpchat.chat.errors import ChatError
@@ -23,6 +22,7 @@ from smpchat.cli.views.contacts import FIRST_STEPS, show_contacts, show_view, ve
 from smpchat.cli.views.links import own_alias, show_address, show_invitation
 from smpchat.cli.views.messages import pending_line
 from smpchat.cli.views.relay import show_relay
+from smpchat.encoding.record import replace
 
 _DELETE_TIMEOUT = 5.0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 from smpchat.chat.errors import InputError, UnknownProfile
@@ -14,6 +13,7 @@ from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.passphrases import exported_file, passphrase
 from smpchat.cli.selection import DEFAULT, select
 from smpchat.cli.text import printable
+from smpchat.encoding.record import replace
 from smpchat.home import Home
 from smpchat.moving import export_profile, import_profile
 

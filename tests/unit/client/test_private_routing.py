@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import nacl.bindings
@@ -21,6 +20,7 @@ from smpchat.client.private_routing import (
 from smpchat.client.request import Request
 from smpchat.crypto.keys import AuthPrivateKey, Ed448PrivateKey, Ed25519PrivateKey, X25519PrivateKey
 from smpchat.encoding.reader import EncodeError
+from smpchat.encoding.record import replace
 from smpchat.protocol.commands import (
     BrokerMessage,
     Command,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -14,6 +13,7 @@ from smpchat.client.network import Network
 from smpchat.client.probe import PUSH_PATIENCE, Check, probe
 from smpchat.client.routes import Transport
 from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.commands import (
     Ack,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import pytest
 
@@ -17,6 +16,7 @@ from smpchat.client.routed_session import FORWARD_TIMEOUT, PrivateRouter, Routed
 from smpchat.client.session import DirectSession, ServerSession
 from smpchat.crypto.keys import X25519PrivateKey
 from smpchat.encoding.reader import EncodeError
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.block import decode_batch, encode_batches
 from smpchat.protocol.commands import (

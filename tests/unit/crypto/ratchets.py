@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from smpchat.crypto.aead import aead_encrypt
 from smpchat.crypto.agreement import X3DHKeys, agree_initiator, agree_joiner
@@ -12,6 +12,7 @@ from smpchat.crypto.keys import X448PrivateKey
 from smpchat.crypto.padding import pad
 from smpchat.crypto.ratchet import Decrypted, Ratchet, SkippedKeys, decrypt, encrypt
 from smpchat.crypto.ratchet_wire import Header, encode_envelope, encode_header, header_size, with_length
+from smpchat.encoding.record import replace
 from smpchat.testing.entropy import SeededEntropy
 
 JOINER = X3DHKeys(X448PrivateKey(b"\x11" * 56), X448PrivateKey(b"\x22" * 56))

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 
 from smpchat.crypto import passphrase as sealing
 from smpchat.crypto.errors import VerificationError, WrongPassphrase
 from smpchat.crypto.passphrase import MAX_MEMORY, STRONG, Cost, seal, unseal
+from smpchat.encoding.record import replace
 from smpchat.testing.entropy import SeededEntropy
 
 CHEAP = Cost(cost=4, block=8, parallel=1)

@@ -31,6 +31,7 @@ from smpchat.crypto.ratchet import (
     encrypt_header,
 )
 from smpchat.crypto.ratchet_wire import Header, encode_header
+from smpchat.encoding.record import fields
 from tests.unit.crypto.ratchets import INITIATOR, JOINER, Party, forged, two_parties, two_ratchets
 
 
@@ -100,8 +101,8 @@ def test_large_headers_are_read_and_written() -> None:
 
 
 def replace_ratchet(ratchet: Ratchet, **changes: object) -> Ratchet:
-    fields = {name: getattr(ratchet, name) for name in Ratchet.__dataclass_fields__}
-    return Ratchet(**{**fields, **changes})
+    values = {name: getattr(ratchet, name) for name in fields(Ratchet)}
+    return Ratchet(**{**values, **changes})
 
 
 def test_conversation_with_turns() -> None:

@@ -20,6 +20,7 @@ from smpchat.crypto.kem import (
 )
 from smpchat.crypto.ratchet import KEMState, Ratchet, RatchetKEMError, RatchetStateError, SkippedKeys, decrypt, encrypt
 from smpchat.crypto.ratchet_kem import kem_step
+from smpchat.encoding.record import fields
 from smpchat.testing.entropy import SeededEntropy
 from tests.unit.crypto.ratchets import FIRST_KEY, INITIATOR, JOINER, two_ratchets
 
@@ -229,9 +230,9 @@ def test_conversation_with_the_real_kem() -> None:
 
 def test_kem_needs_large_headers() -> None:
     first, _ = two_ratchets()
-    fields = {name: getattr(first, name) for name in Ratchet.__dataclass_fields__}
+    values = {name: getattr(first, name) for name in fields(Ratchet)}
     with pytest.raises(RatchetStateError, match="large headers"):
-        Ratchet(**{**fields, "kem_enabled": True})
+        Ratchet(**{**values, "kem_enabled": True})
 
 
 def test_nothing_secret_is_shown() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 
@@ -12,6 +12,7 @@ import pytest
 from smpchat.crypto.errors import VerificationError
 from smpchat.crypto.keys import Ed448PrivateKey, X25519PublicKey
 from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.encoding.record import replace
 from smpchat.protocol.block import BLOCK_SIZE, ENCRYPTED_CONTENT, pad_block, unpad_block
 from smpchat.protocol.errors import BlockError, HandshakeError, IdentityError, VersionError
 from smpchat.protocol.session import (

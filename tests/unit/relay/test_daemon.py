@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 
 from smpchat.crypto.entropy import SystemEntropy
 from smpchat.crypto.keys import Ed25519PrivateKey
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import parse_server
 from smpchat.protocol.commands import Ok, Send
 from smpchat.protocol.version import VersionRange

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
+from smpchat.encoding.record import as_dict
 from smpchat.relay.connection import MAX_BLOCKS_UNDER_WAY, MAX_UNDER_WAY
 from smpchat.relay.notifications import MAX_WAITING
 from smpchat.relay.options import OPTIONS
@@ -40,8 +40,8 @@ def test_every_option_with_its_default() -> None:
 
 
 def test_every_limit_with_its_value() -> None:
-    limits: dict[str, float] = dict(asdict(Limits()))
-    limits |= {f"forwarding: {name}": value for name, value in asdict(ProxyLimits()).items()}
+    limits: dict[str, float] = dict(as_dict(Limits()))
+    limits |= {f"forwarding: {name}": value for name, value in as_dict(ProxyLimits()).items()}
     limits |= {
         "commands under way": MAX_UNDER_WAY,
         "blocks under way": MAX_BLOCKS_UNDER_WAY,

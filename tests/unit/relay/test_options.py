@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import fields, replace
-
 import pytest
 
+from smpchat.encoding.record import fields, replace
 from smpchat.relay.daemon import limits_of
 from smpchat.relay.destinations import Destinations
 from smpchat.relay.errors import RelayOptionRefused
@@ -23,7 +22,7 @@ ALL = Options("0.0.0.0", "secret", "public", False, 500, 7, 20, 10, 30, 2048, 5,
 
 
 def test_the_table_and_the_fields_are_the_same() -> None:
-    assert [option.name for option in OPTIONS] == [one.name for one in fields(Options)]
+    assert [option.name for option in OPTIONS] == list(fields(Options))
     assert {one.value for one in Destinations} == set(PROXY)
 
 

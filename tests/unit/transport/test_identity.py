@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ed448
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from smpchat.crypto.keys import Ed448PrivateKey, Ed25519PublicKey
+from smpchat.encoding.record import replace
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.transport.identity import (
     FILES,
@@ -92,7 +92,7 @@ def test_names_that_fit_no_certificate(names: list[str]) -> None:
 def test_it_comes_back_from_its_folder_without_the_ca_key(tmp_path: Path) -> None:
     identity = an_identity()
     save_identity(identity, tmp_path / "new" / "id")
-    assert load_identity(tmp_path / "new" / "id", now=NOW) == dataclasses.replace(identity, ca_key=None)
+    assert load_identity(tmp_path / "new" / "id", now=NOW) == replace(identity, ca_key=None)
     assert sorted(p.name for p in (tmp_path / "new" / "id").iterdir()) == [
         "ca.crt", "ca.key", "fingerprint", "server.crt", "server.key",
     ]  # fmt: skip

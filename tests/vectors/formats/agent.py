@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -63,6 +62,7 @@ from smpchat.agent.wire.short_links import (
 from smpchat.crypto.box import NONCE_SIZE
 from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey, X25519PrivateKey, X25519PublicKey
 from smpchat.encoding.codec import Codec, short_bytes
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer, parse_server
 from smpchat.protocol.commands import Lnk
 from smpchat.protocol.envelope import (

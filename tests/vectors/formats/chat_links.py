@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ from smpchat.agent.wire.presets import PRESET_SERVERS
 from smpchat.agent.wire.short_links import format_short_link, is_shortened, resolve, shorten
 from smpchat.chat.wire.bodies import MAX_JSON
 from smpchat.crypto.agreement import grouped_digits
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import format_server, parse_server
 from tests.vectors.check import Check, Document, Mismatch, equals, same
 from tests.vectors.formats.links import any_short_link, full_link, link_checks, same_relay

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 from smpchat.agent.wire.link_data import connection_request
 from smpchat.agent.wire.links import ConnectionLink, InvitationLink, LinkScheme, format_link, parse_link
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation, ShortLink, format_short_link, short_link
+from smpchat.encoding.record import replace
 from smpchat.protocol.queue_mode import QueueMode
 from tests.vectors.check import Check, Document, Mismatch, same
 from tests.vectors.documents import LinkText

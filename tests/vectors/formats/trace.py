@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from smpchat.agent.wire.links import InvitationLink, parse_link
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation, ShortLink
 from smpchat.crypto.errors import VerificationError
 from smpchat.crypto.keys import AuthPublicKey, X25519PublicKey
+from smpchat.encoding.record import replace
 from smpchat.protocol.block import decode_batch, encode_batches, pad_block
 from smpchat.protocol.commands import (
     BrokerMessage,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import typing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +52,7 @@ from smpchat.agent.machines.handshake_events import (
 )
 from smpchat.agent.machines.handshake_states import Answer, ConnectionState, Failure, Role, State, Terms, Variant
 from smpchat.agent.store.states import state_from_json, state_to_json
+from smpchat.encoding.record import replace
 from smpchat.testing.transitions import VARIANTS, markdown, reachable, transitions
 
 INSTANT = Terms(sender_securable=True, reply_key=True)

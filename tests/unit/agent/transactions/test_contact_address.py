@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from smpchat.agent.wire.link_data import open_link
 from smpchat.agent.wire.links import ContactLink, InvitationLink, format_link, parse_link
 from smpchat.agent.wire.short_links import ShortContact
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
+from smpchat.encoding.record import replace
 from smpchat.protocol.commands import Ids, LinkData, Lnk, LSet, New, QueueRequest
 from smpchat.protocol.envelope import (
     CONFIRMATION_PADDING,

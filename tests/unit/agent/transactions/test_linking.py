@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from smpchat.agent.wire.short_links import ShortInvitation, format_short_link, p
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.kem import KEMProposed
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import Ids, LKey, Lnk, New, Ok, SKey
 from smpchat.protocol.errors import ErrorCode

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +30,7 @@ from smpchat.agent.wire.envelope import (
 from smpchat.agent.wire.queue import QueueAddress, QueueInfo
 from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
+from smpchat.encoding.record import replace
 from smpchat.protocol.envelope import (
     CONFIRMATION_PADDING,
     MESSAGE_PADDING,

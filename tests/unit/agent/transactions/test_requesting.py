@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from smpchat.agent.wire.links import ContactLink, InvitationLink, parse_link
 from smpchat.agent.wire.presets import SIMPLEX_SERVERS
 from smpchat.agent.wire.short_links import ContactType, ShortContact
 from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import MAX_HOSTS, SMPServer
 from smpchat.protocol.commands import BrokerMessage, Ids, LGet, Lnk, Ok, Send
 from smpchat.protocol.envelope import CONFIRMATION_PADDING, PHEmpty, client_msg_envelope, open_client_message

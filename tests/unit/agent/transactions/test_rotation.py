@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +28,7 @@ from smpchat.agent.wire.envelope import (
 from smpchat.agent.wire.queue import QueueAddress, QueueURI
 from smpchat.crypto import ratchet
 from smpchat.crypto.keys import X25519PrivateKey
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.envelope import client_msg_envelope, open_client_message
 from smpchat.protocol.errors import ErrorCode

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -37,6 +36,7 @@ from smpchat.crypto.kem import KEMAccepted, KEMCiphertext, KEMPublicKey
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
 from smpchat.encoding.codec import short_bytes
 from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import Lnk
 from smpchat.protocol.queue_mode import QueueMode

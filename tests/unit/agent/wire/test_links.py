@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from smpchat.agent.errors import IncompatibleVersion, LinkError
@@ -18,6 +16,7 @@ from smpchat.agent.wire.links import (
 from smpchat.agent.wire.queue import QueueURI
 from smpchat.crypto.agreement import E2EParamsRange, E2EVersions
 from smpchat.crypto.keys import Ed25519PublicKey, X448PublicKey, X25519PublicKey
+from smpchat.encoding.record import replace
 from smpchat.encoding.text import percent_encode
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.queue_mode import QueueMode

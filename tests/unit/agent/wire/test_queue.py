@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from smpchat.agent.wire.queue import (
@@ -19,6 +17,7 @@ from smpchat.agent.wire.queue import (
 )
 from smpchat.crypto.keys import X25519PublicKey, key_to_text
 from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -21,6 +20,7 @@ from smpchat.agent.wire.short_links import (
     shorten,
 )
 from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer, format_server
 from smpchat.protocol.server_text import read_server
 

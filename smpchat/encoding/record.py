@@ -1,0 +1,160 @@
+"""Frozen records: values with named fields, as ``@dataclass(frozen=True, slots=True)`` makes them, at a start's price.
+
+A record never changes, compares and hashes by its class and its fields, and matches patterns by position. What differs
+from `dataclasses` is when the work is done: making 300 such dataclasses takes 225 ms on Python 3.11, and every start of
+the program pays; 300 records take 3 ms, and 0.06 ms more for each class that is really used. (``msgspec.Struct`` takes
+3 ms too, and 9 ms to import, which is a tenth of what a command may take in all; and it cannot leave one field out of
+a ``repr``.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, dataclass_transform
+
+R = TypeVar("R", bound="Record")
+_MISSING: Any = object()
+
+
+class Field:
+    """What a class says of one of its fields.
+
+    Attributes:
+        default: What it holds if nothing is given.
+        default_factory: Makes that, for each record anew.
+        repr: Whether ``repr`` shows it. Keys, plaintext and what else is secret: False.
+    """
+
+    __slots__ = ("default", "default_factory", "repr")
+
+    def __init__(self, default: Any, default_factory: Any, repr: bool) -> None:
+        self.default = default
+        self.default_factory = default_factory
+        self.repr = repr
+
+
+def field(
+    *, default: Any = _MISSING, default_factory: Callable[[], Any] | Any = _MISSING, repr: bool = True
+) -> Any:  # Any, as the class body assigns it to a field of any type
+    """A field with more to it than its type; see `Field`."""
+    return Field(default, default_factory, repr)
+
+
+class _Initialiser:
+    """Stands in for ``__init__`` until somebody asks for it: few classes are used by every process."""
+
+    __slots__ = ("_owner",)
+
+    def __set_name__(self, owner: RecordType, name: str) -> None:
+        self._owner = owner
+
+    def __get__(self, instance: Record | None, owner: type | None = None) -> Any:
+        made = _initialiser(self._owner)
+        type.__setattr__(self._owner, "__init__", made)
+        return made.__get__(instance, owner)
+
+
+def _initialiser(cls: RecordType) -> Any:
+    """The ``__init__`` of a class, compiled from text: three times as fast as one that reads ``*args``."""
+    names: dict[str, Any] = {"_MISSING": _MISSING}
+    parameters, lines = ["self"], []
+    for name, one in cls.__record_fields__.items():
+        value, parameter = name, name
+        if one.default is not _MISSING:
+            names[f"_default_{name}"] = one.default
+            parameter = f"{name}=_default_{name}"
+        elif one.default_factory is not _MISSING:
+            names[f"_make_{name}"] = one.default_factory
+            parameter, value = f"{name}=_MISSING", f"_make_{name}() if {name} is _MISSING else {name}"
+        parameters.append(parameter)
+        names[f"_set_{name}"] = getattr(cls, name).__set__  # the slot's own: `__setattr__` refuses
+        lines.append(f"    _set_{name}(self, {value})")
+    if hasattr(cls, "__post_init__"):
+        lines.append("    self.__post_init__()")
+    exec(f"def __init__({', '.join(parameters)}):\n" + "\n".join(lines or ["    pass"]), names)
+    made = names["__init__"]
+    made.__module__, made.__qualname__ = cls.__module__, f"{cls.__qualname__}.__init__"
+    return made
+
+
+def _nothing(record: Record) -> tuple[()]:
+    return ()
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field, Field))
+class RecordType(type):
+    """The class of record classes: turns annotations into slots."""
+
+    __record_fields__: dict[str, Field]
+    __record_values__: Any  # takes a record: of one field the value itself, of several a tuple
+
+    def __new__(metacls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> RecordType:
+        """A class whose fields are those of its bases and then its own, in the order of their annotations."""
+        fields: dict[str, Field] = {}
+        for base in reversed(bases):
+            if isinstance(base, RecordType):
+                fields.update(base.__record_fields__)
+        slots = []
+        for own, hint in namespace.get("__annotations__", {}).items():
+            if "ClassVar" in str(hint):
+                continue
+            if own not in fields:
+                slots.append(own)
+            default = namespace.pop(own, _MISSING)  # a slot cannot stand beside a value of its name
+            fields[own] = default if isinstance(default, Field) else Field(default, _MISSING, True)
+        namespace["__slots__"] = tuple(slots)
+        namespace["__match_args__"] = tuple(fields)
+        namespace["__record_fields__"] = fields
+        namespace["__init__"] = _Initialiser()
+        namespace["__record_values__"] = attrgetter(*fields) if fields else _nothing
+        return super().__new__(metacls, name, bases, namespace)
+
+
+class Record(metaclass=RecordType):
+    """Base of all frozen records. The module of a subclass needs ``from __future__ import annotations``."""
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        values = type(self).__record_values__
+        return bool(values(self) == values(other))
+
+    def __hash__(self) -> int:
+        return hash((self.__class__, type(self).__record_values__(self)))
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={getattr(self, name)!r}" for name, one in fields(type(self)).items() if one.repr]
+        return f"{type(self).__qualname__}({', '.join(shown)})"
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__}.{name} cannot be set: records do not change")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__}.{name} cannot be deleted: records do not change")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, name) for name in fields(type(self)))
+
+
+def fields(cls: type[Record]) -> dict[str, Field]:
+    """The fields of a record class by name, in order."""
+    return cls.__record_fields__
+
+
+if TYPE_CHECKING:
+    from dataclasses import replace as replace  # the name that makes mypy check names and types of the changes
+else:
+
+    def replace(record: R, /, **changes: Any) -> R:
+        """A copy with some fields changed. Raises `TypeError` for a name that is no field."""
+        cls = type(record)
+        return cls(**{name: getattr(record, name) for name in cls.__record_fields__} | changes)
+
+
+def as_dict(record: Record) -> dict[str, Any]:
+    """Fields by name; of fields that are records, too."""
+    found = {name: getattr(record, name) for name in fields(type(record))}
+    return {name: as_dict(value) if isinstance(value, Record) else value for name, value in found.items()}
