@@ -1,1 +1,5 @@
-"""The terminal: commands, what they print and their exit status. The only package that prints."""
+"""The program in the terminal, the only package that prints.
+
+`app` is its own options, `table` lists its commands, and ``commands/NAME.py`` is all about one of them: its signature,
+help, examples and what it does. `command_line` parses and helps, `running` says what becomes of an error.
+"""

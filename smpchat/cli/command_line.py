@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from smpchat.cli.table import COMMANDS, PANELS, declared
 
 if TYPE_CHECKING:
 
@@ -21,18 +23,25 @@ if TYPE_CHECKING:
 else:
     UsageError = typer.BadParameter.__base__  # of whichever click this typer brings with it
 
-PANELS = ("Connect", "Talk", "People", "Settings and relays", "Look inside")
-CONNECT, TALK, PEOPLE, SETTINGS, INSIDE = PANELS
-"""Panels of the help, in this order; a command without one comes last."""
 _OTHER = "More"
 
 
 class Program(typer.Typer):
-    """A group of commands, each a `CommandWithExample`."""
+    """A command, or a group of them (`group`); each is a `CommandWithExample`."""
+
+    def __init__(self, **settings: Any) -> None:
+        names = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+        defaults = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "context_settings": names}
+        super().__init__(**{"add_completion": False, **defaults, **settings})
 
     def command(self, *args: Any, **settings: Any) -> Callable[[Any], Any]:
         """As typer's."""
         return super().command(*args, **{"cls": CommandWithExample, **settings})
+
+
+def group(help_text: str, *lines: str) -> Program:
+    """A group of commands, and how one of them is typed."""
+    return Program(cls=GroupWithPanels, help=help_text, epilog=examples(*lines), no_args_is_help=True)
 
 
 class CommandWithExample(TyperCommand):
@@ -52,28 +61,6 @@ class CommandWithExample(TyperCommand):
 def examples(*lines: str) -> str:
     """Help's last paragraph, lines kept as they are."""
     return "\b\n" + "\n".join(f"{'Example:' if n == 0 else '        '} {line}" for n, line in enumerate(lines))
-
-
-def number(
-    least: int, most: float = math.inf, *, kind: Callable[[str], float] = int, called: str = "a whole number"
-) -> Callable[[str], float]:
-    """What reads the value of an option; ranges are told when they are missed, rather than in the help."""
-
-    def parse(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            raise typer.BadParameter(f"{text!r} is not {called}.") from None
-        if not least <= value <= most:
-            limits = f"{least} or more" if most == math.inf else f"from {least} to {most}"
-            raise typer.BadParameter(f"{text} is not {limits}.")
-        return value
-
-    return parse
-
-
-seconds = number(0, kind=float, called="a number of seconds")
-port = number(1, 65535)
 
 
 class GroupWithPanels(TyperGroup):
@@ -108,6 +95,35 @@ class GroupWithPanels(TyperGroup):
                 formatter.write_dl([(name.ljust(width), c.get_short_help_str(limit)) for name, c in commands])
 
 
+class Listed(TyperCommand):
+    """A command of the table: known by its line there until something else of it is asked for."""
+
+    def __init__(self, name: str) -> None:
+        entry = COMMANDS[name]
+        super().__init__(name, help=entry.help, rich_help_panel=entry.panel)
+
+    @cached_property
+    def command(self) -> Any:
+        """The command itself; its module is imported, and its signature read, only now."""
+        return typer.main.get_command(declared(str(self.name)))
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """As the command itself: what runs, helps and completes from here on is that one."""
+        return self.command.make_context(info_name, args, parent, **extra)
+
+
+def loaded(command: Any) -> Any:
+    """A command with its options, whether it was `Listed` or not."""
+    return command.command if isinstance(command, Listed) else command
+
+
+class LazyGroup(GroupWithPanels):
+    """All commands of the table, none of them imported."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": {name: Listed(name) for name in COMMANDS}})
+
+
 def globals_first(arguments: Sequence[str], program: TyperGroup) -> list[str]:
     """The arguments with the program's own options, which may stand anywhere before ``--``, in front of the command.
 
@@ -132,7 +148,7 @@ def globals_first(arguments: Sequence[str], program: TyperGroup) -> list[str]:
         else:
             rest.append(argument)
             if not argument.startswith("-"):
-                command = getattr(command, "commands", {}).get(argument, command)
+                command = loaded(getattr(command, "commands", {}).get(argument, command))
     return front + rest
 
 

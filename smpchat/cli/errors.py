@@ -16,9 +16,9 @@ from smpchat.chat.errors import (
     ProfileLocked,
     RelayUnavailable,
 )
+from smpchat.chat.online.waiting import RelayDown
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.text import happened_and_advice, sentence
-from smpchat.cli.waiting import RelayDown
 from smpchat.crypto.errors import CryptoError, WrongPassphrase
 from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.encoding.record import Record

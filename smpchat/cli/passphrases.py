@@ -22,6 +22,8 @@ NEW_KEY_VARIABLE = "SMPCHAT_NEW_KEY"
 MIN_LENGTH = 8
 """Characters of a passphrase that is chosen: whoever has the file may guess for as long as they like."""
 _MAX_BYTES = 1024
+ONE_ONLY = "two copies in use break each other's encryption, and messages are lost"
+"""Why an exported profile is used in one place."""
 
 
 class Source(Record):

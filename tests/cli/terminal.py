@@ -17,7 +17,7 @@ import pytest
 
 from smpchat.chat.online import connectivity
 from smpchat.chat.service.connecting import ChatService
-from smpchat.cli import app
+from smpchat.cli import app, running
 from smpchat.cli.environment import Environment
 from smpchat.client.connect import open_session
 from smpchat.client.session import OnEvent, ServerSession
@@ -106,7 +106,7 @@ class Terminal:
             monkeypatch.setattr(kem, name, getattr(quick, name))
         monkeypatch.setattr(connectivity, "connect", connect)
         monkeypatch.setattr(Environment, "relay", lambda _: self)
-        monkeypatch.setattr(app, "run_loop", self._run_loop)
+        monkeypatch.setattr(running, "run_loop", self._run_loop)
 
     # -- the embedded relay -------------------------------------------------------------------------------------------
 

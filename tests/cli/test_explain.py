@@ -12,6 +12,7 @@ import pytest
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.store.records import MessageStatus
 from smpchat.cli.app import program
+from smpchat.cli.command_line import loaded
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.explanations import Kind, Topic, find, topics
 from smpchat.cli.schema import problems
@@ -58,7 +59,7 @@ def test_what_it_tells_to_type_exists(topic: Topic) -> None:
                 assert word in known or word == "--help" or "COMMAND" in typed, typed
             elif word.islower() and hasattr(command, "commands"):
                 assert word in command.commands, typed
-                command = command.commands[word]
+                command = loaded(command.commands[word])
                 known |= {name for parameter in command.params for name in parameter.opts}
 
 

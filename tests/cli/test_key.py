@@ -15,7 +15,7 @@ import pytest
 from smpchat.agent.store.database import encrypted_path
 from smpchat.chat.service.reading import DATABASE_NAME
 from smpchat.chat.store.lock import kept_offline
-from smpchat.cli.man import _ENVIRONMENT
+from smpchat.cli.commands.man import _ENVIRONMENT
 from tests.cli.terminal import Result, Terminal
 from tests.unit.agent.store.encryption_crashes import quick_keys
 

@@ -117,10 +117,30 @@ def _imported(home: Path, *arguments: str) -> tuple[int, list[str]]:
     return done.returncode, marked[-1].split()
 
 
+def _commands(imported: list[str]) -> set[str]:
+    """The commands among imported modules."""
+    start = "smpchat.cli.commands."
+    return {name.removeprefix(start) for name in imported if name.startswith(start)}
+
+
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     _, imported = _imported(tmp_path, "--help")
     assert "typer" in imported
     assert not [name for name in HEAVY if name in imported]
+    assert _commands(imported) == set()
+
+
+def test_a_command_imports_no_other_one(tmp_path: Path) -> None:
+    assert _commands(_imported(tmp_path, "contacts", "-q")[1]) == {"contacts"}
+    assert _commands(_imported(tmp_path, "relay", "status", "--help")[1]) == {"relay"}
+
+
+def test_completion_imports_the_command_that_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_SMPCHAT_COMPLETE", "complete_bash")
+    for line, modules in (("smpchat ", set()), ("smpchat re", set()), ("smpchat verify a", {"verify"})):
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(line.count(" ")))
+        assert _commands(_imported(tmp_path)[1]) == modules, line
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from smpchat.cli.app import app
+from smpchat.cli.command_line import loaded
 from smpchat.cli.schema import TYPES
 from tests.e2e.smpchat import Home, Result, parse
 
@@ -27,7 +28,8 @@ def commands(group: Any = None, path: str = "") -> set[str]:
     """Every command there is, such as ``profile list``."""
     group = typer.main.get_command(app) if group is None else group
     found: set[str] = set()
-    for name, command in group.commands.items():
+    for name, listed in group.commands.items():
+        command = loaded(listed)
         found |= commands(command, f"{path}{name} ") if hasattr(command, "commands") else {path + name}
     return found - INTERACTIVE
 

@@ -68,11 +68,11 @@ async def flush(service: StoredProfile) -> None:
 
 
 class Wait(StrEnum):
-    """How far a message is to be before waiting for it ends."""
+    """How far a message is to be before waiting for it ends; in the order of `send --help`."""
 
-    NONE = "none"
     SENT = "sent"
     DELIVERED = "delivered"
+    NONE = "none"
 
 
 _ENOUGH = {

@@ -1,36 +1,49 @@
-"""``address``, ``requests``, ``accept`` and ``reject``."""
+"""``address``: the address that many people may use; each of them sends a request."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
 
-from smpchat.agent.machines.handshake_states import ConnectionState
+import typer
+
 from smpchat.chat.errors import NoAddress
 from smpchat.chat.online.presence import online
+from smpchat.chat.online.waiting import RELAY_TIMEOUT, RelayDown, flush, until
 from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store.address import AddressView, RequestView
-from smpchat.chat.store.events import StateChanged
-from smpchat.cli.clipboard import copy
-from smpchat.cli.commands.handshake import failed, start_relay, unreachable, warn_if_local
+from smpchat.chat.store.address import AddressView
+from smpchat.cli.clipboard import copy as copy_to_clipboard
+from smpchat.cli.command_line import group
+from smpchat.cli.connecting import start_relay, unreachable, warn_if_local
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.qr import show_qr
-from smpchat.cli.views.connections import show_state
-from smpchat.cli.views.contacts import show_view
-from smpchat.cli.views.links import own_alias, show_address, show_request
-from smpchat.cli.waiting import RELAY_TIMEOUT, RelayDown, flush, until
+from smpchat.cli.running import run
+from smpchat.cli.views.links import own_alias, show_address
 
 _DELETE_TIMEOUT = 5.0
 _KEPT = "The address is kept, and made by the next command that goes online; `smpchat address show` prints it."
 
+app = group("Your address, for many people to use: each sends a request.", "smpchat address create")
+QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes.")
+COPY = typer.Option(False, "--copy", help="Put the link on the terminal's clipboard.")
 
-def _image(environment: Environment) -> Path:
-    """Where the QR code is saved if no terminal can show it."""
-    return environment.profile_folder() / "address.png"
+
+@app.command("create")
+def create(
+    context: typer.Context,
+    auto_accept: bool | None = typer.Option(
+        None, "--auto-accept/--no-auto-accept", help="Accept each request at once; of an existing address, changes it."
+    ),
+    server: str | None = typer.Option(None, "--server", metavar="ADDRESS", help="Relay for this address alone."),
+    qr: bool | None = QR,
+    copy: bool = COPY,
+) -> None:
+    """Make your address. Example: smpchat address create"""
+    run(context, lambda environment: _create(environment, auto_accept, server, qr, copy))
 
 
-async def create(
+async def _create(
     environment: Environment, auto_accept: bool | None, server: str | None, qr: bool | None, to_clipboard: bool
 ) -> int:
     """Make the profile's address and print it; of one that exists, change whether requests are accepted at once."""
@@ -45,7 +58,13 @@ async def create(
         return ExitStatus.OK
 
 
-async def show(environment: Environment, qr: bool | None, to_clipboard: bool) -> int:
+@app.command("show")
+def show(context: typer.Context, qr: bool | None = QR, copy: bool = COPY) -> None:
+    """Show your address. Example: smpchat address show"""
+    run(context, lambda environment: _show(environment, qr, copy))
+
+
+async def _show(environment: Environment, qr: bool | None, to_clipboard: bool) -> int:
     """Print the profile's address."""
     with closing(environment.open()) as service:
         if service.address() is None:
@@ -71,7 +90,7 @@ async def _show_once_made(environment: Environment, service: ChatService, qr: bo
     if environment.attended if qr is None else qr:
         show_qr(environment, address.short_link or address.link or "", _image(environment))
     if to_clipboard:
-        copy(environment, address.short_link or address.link or "", "link")
+        copy_to_clipboard(environment, address.short_link or address.link or "", "link")
     warn_if_local(environment, service, address.connection, "address")
 
 
@@ -80,7 +99,13 @@ def _made(service: ChatService) -> AddressView | None:
     return address if address is not None and address.link else None
 
 
-async def delete(environment: Environment) -> int:
+@app.command("delete")
+def delete(context: typer.Context) -> None:
+    """Delete your address with its open requests; contacts stay. Example: smpchat address delete"""
+    run(context, _delete)
+
+
+async def _delete(environment: Environment) -> int:
     """Delete the address, here and at its relay."""
     with closing(environment.open()) as service:
         connection = service.delete_address()
@@ -97,50 +122,6 @@ async def delete(environment: Environment) -> int:
         return ExitStatus.OK
 
 
-def requests(environment: Environment) -> int:
-    """Print the requests that wait for an answer."""
-    waiting: list[RequestView] = []
-    has_address = False
-    if environment.is_used():
-        with closing(environment.open()) as service:
-            waiting, has_address = service.requests(), service.address() is not None
-    for request in waiting:
-        show_request(environment, request)
-    if not waiting and environment.attended:
-        how = "" if has_address else " People ask through an address: `smpchat address create` makes yours."
-        environment.notice(f"Nobody asks to be a contact.{how}")
-    return ExitStatus.OK
-
-
-async def accept(environment: Environment, who: str, alias: str | None) -> int:
-    """Accept a request, and stay online until its sender can be written to."""
-    with closing(environment.open()) as service:
-        contact = service.accept(who, alias)
-        show_view(environment, service.contact(contact.alias))
-        state, down = None, None
-        async with online(service, environment.relay()):
-            try:
-                state = await until(service, lambda: _decided(service, contact.connection_id), RELAY_TIMEOUT)
-            except RelayDown as error:
-                down = error
-            if state is not None:
-                await flush(service)
-        if state is None:
-            raise unreachable(down, "The request is accepted; the next command that goes online tells its sender.")
-        show_state(environment, state)
-        if state.state == ConnectionState.FAILED:
-            raise failed(state, "Delete the contact with `smpchat delete`.")
-        return ExitStatus.OK
-
-
-def _decided(service: ChatService, connection: int) -> StateChanged | None:
-    state = service.state(connection)
-    return None if state.state == ConnectionState.JOINING else state
-
-
-def reject(environment: Environment, who: str) -> int:
-    """Forget a request; nothing is sent."""
-    with closing(environment.open()) as service:
-        request = service.reject(who)
-        environment.notice(f"Request {request.id} is rejected; its sender is told nothing.")
-        return ExitStatus.OK
+def _image(environment: Environment) -> Path:
+    """Where the QR code is saved if no terminal can show it."""
+    return environment.profile_folder() / "address.png"

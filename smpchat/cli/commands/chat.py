@@ -1,24 +1,43 @@
-"""``chat``: talk in this terminal."""
+"""``chat``: talk in this terminal. What happens there is in ``smpchat/cli/chat``."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import closing
 
-from prompt_toolkit.utils import is_dumb_terminal
+import typer
 
 from smpchat.chat.errors import InputError
-from smpchat.chat.online.presence import online
-from smpchat.cli.chat.below import PromptBelow
-from smpchat.cli.chat.conversation import Conversation, choose
-from smpchat.cli.chat.screen import Screen
+from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
-from smpchat.cli.waiting import flush
+from smpchat.cli.running import run
+
+app = Program()
 
 
-async def chat(environment: Environment, who: str | None) -> int:
+@app.command()
+def chat(
+    context: typer.Context,
+    who: str | None = typer.Argument(
+        None, metavar="[WHO]", help="The contact's alias; without it, whoever wrote last."
+    ),
+) -> None:
+    """Talk in this terminal. Example: smpchat chat bob"""
+    run(context, lambda environment: _chat(environment, who))
+
+
+async def _chat(environment: Environment, who: str | None) -> int:
     """Talk until ``/quit`` or the end of input."""
+    # here, since the terminal toolkit takes longer than all the rest, and help does not need it
+    from prompt_toolkit.utils import is_dumb_terminal
+
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import flush
+    from smpchat.cli.chat.below import PromptBelow
+    from smpchat.cli.chat.conversation import Conversation, choose
+    from smpchat.cli.chat.screen import Screen
+
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or environment.json:
         raise InputError("`chat` needs a terminal.", "In scripts use `smpchat send` and `smpchat listen`.")
     with closing(environment.open()) as service:

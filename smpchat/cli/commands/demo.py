@@ -7,12 +7,16 @@ import tempfile
 import time
 from pathlib import Path
 
+import typer
+
 from smpchat.chat.online.presence import FOLLOW_INTERVAL, online
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store.events import MessageAdded, StateChanged, StatusChanged
 from smpchat.chat.store.records import MessageStatus
+from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.running import run
 from smpchat.cli.steps import NAMES, Progress
 from smpchat.cli.views.connections import show_state
 from smpchat.cli.views.layout import indented
@@ -20,6 +24,7 @@ from smpchat.cli.views.messages import message_line, show_message, show_status
 from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
 from smpchat.relay.daemon import run_relay
 
+app = Program()
 _TIMEOUT = 30.0
 
 
@@ -36,7 +41,13 @@ class _Relay:
         return self._address
 
 
-async def demo(environment: Environment) -> int:
+@app.command()
+def demo(context: typer.Context) -> None:
+    """Watch two people connect on a relay in this process. Example: smpchat demo"""
+    run(context, _demo)
+
+
+async def _demo(environment: Environment) -> int:
     """Run it; everything it makes is in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="smpchat-demo-") as folder:
         stopping = asyncio.Event()

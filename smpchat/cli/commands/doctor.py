@@ -17,13 +17,17 @@ from contextlib import closing
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+import typer
+
 from smpchat.agent.errors import AgentError
 from smpchat.chat.errors import ChatError
 from smpchat.chat.online.connectivity import network_of
 from smpchat.chat.online.presence import is_online
 from smpchat.chat.service.connecting import ChatService
+from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.running import run
 from smpchat.cli.text import plural, printable, shortened
 from smpchat.cli.times import span
 from smpchat.cli.views.layout import indented
@@ -45,6 +49,7 @@ from smpchat.transport.base import TransportError
 if TYPE_CHECKING:
     from rich.text import Text
 
+app = Program()
 MINIMUM_PYTHON = (3, 11)
 _LIBRARIES = ("cryptography", "pynacl", "filelock", "platformdirs", "prompt_toolkit", "rich", "segno", "typer")
 _CLOCK_TOLERANCE = 300.0
@@ -62,11 +67,17 @@ class Check(Record):
     required: bool = True
 
 
-async def doctor(environment: Environment) -> int:
+@app.command()
+def doctor(context: typer.Context) -> None:
+    """Check this installation, profile and relays. Example: smpchat doctor"""
+    run(context, _doctor)
+
+
+async def _doctor(environment: Environment) -> int:
     """Run every check and print it; fails if a required one does."""
     checks: list[Check] = []
-    for run in (_python, _libraries, _crypto, _post_quantum, _home, _profile, _terminal):
-        for check in run(environment):
+    for look in (_python, _libraries, _crypto, _post_quantum, _home, _profile, _terminal):
+        for check in look(environment):
             checks.append(check)
             _show(environment, check)
     for check in await _relays(environment):

@@ -8,11 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+import typer
+
 from smpchat.chat.errors import InputError
+from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.explanations import Kind, Mover, Topic, find, topics
+from smpchat.cli.running import run
 
+app = Program()
 _TYPE = "explanation"
 _KINDS = {
     Kind.EXIT: ("Exit code", "Exit codes"),
@@ -29,7 +34,23 @@ _MAX_WIDTH = 100
 _OFF_TERMINAL = 80
 
 
-def explain(environment: Environment, code: str | None) -> int:
+def _names(incomplete: str) -> list[str]:
+    """For completion in the shell: the names of what can be explained."""
+    return sorted({topic.name for topic in topics() if topic.name.startswith(incomplete)})
+
+
+@app.command(epilog=examples("smpchat explain 4", "smpchat explain ready"))
+def explain(
+    context: typer.Context,
+    code: str | None = typer.Argument(
+        None, metavar="[CODE]", help="An exit code or a state; all if left out.", autocompletion=_names
+    ),
+) -> None:
+    """Say what an exit code or a state means, and whose move is next."""
+    run(context, lambda environment: _explain(environment, code))
+
+
+def _explain(environment: Environment, code: str | None) -> int:
     """Print all about what was named; without a name, one line about everything."""
     found = list(topics()) if code is None else find(code)
     if not found:

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import typer
+
 from smpchat.chat.errors import UnknownProfile
 from smpchat.chat.service.encryption import change_passphrase, check_encrypted, remove_passphrase, set_passphrase
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.cli import passphrases
+from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.running import run
 from smpchat.cli.text import printable
 
+app = group("The passphrase that your profile is encrypted with.", "smpchat key set")
 
-def set_(environment: Environment) -> int:
+
+@app.command("set", epilog=examples("smpchat key set", "smpchat -p work --key-command 'pass smpchat' key set"))
+def set_(context: typer.Context) -> None:
+    """Encrypt the profile with a passphrase.
+
+    It is asked for, or comes from --key-file, --key-command or the variable SMPCHAT_KEY, as in every command from then
+    on. It cannot be recovered. Other commands of the profile must have ended.
+    """
+    run(context, _set)
+
+
+def _set(environment: Environment) -> int:
     """Encrypt the profile, which is made if it was never used."""
     folder = environment.profile_folder()
     check_encrypted(folder, False)
@@ -27,7 +43,21 @@ def set_(environment: Environment) -> int:
     return ExitStatus.OK
 
 
-def change(environment: Environment, file: Path | None, command: str | None) -> int:
+@app.command("change")
+def change(
+    context: typer.Context,
+    file: Path | None = typer.Option(
+        None, "--new-key-file", metavar="FILE", help="File whose first line is the new passphrase."
+    ),
+    command: str | None = typer.Option(
+        None, "--new-key-command", metavar="CMD", help="Command that prints the new passphrase."
+    ),
+) -> None:
+    """Change the passphrase; SMPCHAT_NEW_KEY may hold the new one. Example: smpchat key change"""
+    run(context, lambda environment: _change(environment, file, command))
+
+
+def _change(environment: Environment, file: Path | None, command: str | None) -> int:
     """Encrypt the profile with another passphrase."""
     source = passphrases.new_key(environment.profile, file, command)
     folder = _used(environment)
@@ -38,7 +68,13 @@ def change(environment: Environment, file: Path | None, command: str | None) -> 
     return ExitStatus.OK
 
 
-def remove(environment: Environment) -> int:
+@app.command("remove")
+def remove(context: typer.Context) -> None:
+    """Decrypt the profile: whoever reads the disk reads it. Example: smpchat key remove"""
+    run(context, _remove)
+
+
+def _remove(environment: Environment) -> int:
     """Decrypt the profile."""
     folder = _used(environment)
     check_encrypted(folder, True)
@@ -47,7 +83,13 @@ def remove(environment: Environment) -> int:
     return ExitStatus.OK
 
 
-def test(environment: Environment) -> int:
+@app.command("test")
+def test(context: typer.Context) -> None:
+    """Tell whether the passphrase is right. Example: smpchat key test --key-file secret.txt"""
+    run(context, _test)
+
+
+def _test(environment: Environment) -> int:
     """Open the profile with the passphrase."""
     _used(environment)
     environment.open_as(StoredProfile).close()

@@ -1,21 +1,85 @@
-"""``listen``: what nobody was shown, then what comes."""
+"""``listen``: what nobody was shown, then what comes; each message perhaps through a program (``--exec``)."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
 
+import typer
+
 from smpchat.chat.online.presence import FOLLOW_INTERVAL, online
+from smpchat.chat.online.waiting import flush
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import events
+from smpchat.cli.arguments import number, seconds
+from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.handler import MessageHandler
+from smpchat.cli.running import run
 from smpchat.cli.views.connections import show_state
 from smpchat.cli.views.contacts import show_view
 from smpchat.cli.views.links import show_request
 from smpchat.cli.views.messages import show_message, show_notice, show_status
-from smpchat.cli.waiting import flush
+
+app = Program()
+
+
+@app.command(
+    epilog=examples("smpchat --json listen --count 1", "smpchat listen --exec ./bot.sh"),
+)
+def listen(
+    context: typer.Context,
+    timeout: float | None = typer.Option(
+        None, "--timeout", parser=seconds, metavar="SECONDS", help="End after so long."
+    ),
+    count: int | None = typer.Option(
+        None, "--count", parser=number(1), metavar="N", help="End after so many messages."
+    ),
+    command: str | None = typer.Option(
+        None, "--exec", metavar="CMD", help="Run this for each message: an object on its input, SMPCHAT_TEXT and so on."
+    ),
+) -> None:
+    """Stay online and print what comes.
+
+    With --exec, CMD runs for each message, one after the other, and a message counts as shown once CMD ended with 0;
+    otherwise listening ends with 1. CMD gets the message as a JSON object on its standard input, and as SMPCHAT_TYPE,
+    SMPCHAT_CONTACT, SMPCHAT_ID and SMPCHAT_TEXT. What it prints is not sent: it may run `smpchat send`.
+    """
+    run(context, lambda environment: _listen(environment, timeout, count, command))
+
+
+async def _listen(
+    environment: Environment, patience: float | None, count: int | None, command_line: str | None = None
+) -> int:
+    """Print what nobody was shown, then what comes, each message after a program has handled it if one is given."""
+    handler = None if command_line is None else MessageHandler.parse(command_line, environment)
+    service = environment.open_as(WritingProfile)
+    try:
+        after = service.last_event()
+        seen = 0
+        loop = asyncio.get_running_loop()
+        deadline = None if patience is None else loop.time() + patience
+        async with AsyncExitStack() as stack:
+            if handler is not None:
+                stack.enter_context(handler.alone())
+            await stack.enter_async_context(online(service, environment.relay()))
+            while True:
+                for number, event in service.events_after(after):
+                    after = number
+                    _show_event(environment, event)
+                seen += await _show_news(environment, service, handler, None if count is None else count - seen)
+                if seen == count or (deadline is not None and loop.time() >= deadline):
+                    break
+                await asyncio.sleep(FOLLOW_INTERVAL)
+            await flush(service)
+        if count is not None and seen < count:
+            raise CommandFailed(
+                ExitStatus.TIMEOUT, f"{seen} of {count} messages came.", "Listen longer, or without --timeout."
+            )
+        return ExitStatus.OK
+    finally:
+        service.close()
 
 
 async def _show_news(
@@ -49,39 +113,6 @@ async def _show_news(
         show_message(environment, message)
         service.mark_shown(message.id, message.changes)
     return shown
-
-
-async def listen(
-    environment: Environment, patience: float | None, count: int | None, command_line: str | None = None
-) -> int:
-    """Print what nobody was shown, then what comes, each message after a program has handled it if one is given."""
-    handler = None if command_line is None else MessageHandler.parse(command_line, environment)
-    service = environment.open_as(WritingProfile)
-    try:
-        after = service.last_event()
-        seen = 0
-        loop = asyncio.get_running_loop()
-        deadline = None if patience is None else loop.time() + patience
-        async with AsyncExitStack() as stack:
-            if handler is not None:
-                stack.enter_context(handler.alone())
-            await stack.enter_async_context(online(service, environment.relay()))
-            while True:
-                for number, event in service.events_after(after):
-                    after = number
-                    _show_event(environment, event)
-                seen += await _show_news(environment, service, handler, None if count is None else count - seen)
-                if seen == count or (deadline is not None and loop.time() >= deadline):
-                    break
-                await asyncio.sleep(FOLLOW_INTERVAL)
-            await flush(service)
-        if count is not None and seen < count:
-            raise CommandFailed(
-                ExitStatus.TIMEOUT, f"{seen} of {count} messages came.", "Listen longer, or without --timeout."
-            )
-        return ExitStatus.OK
-    finally:
-        service.close()
 
 
 def _show_event(environment: Environment, event: events.ChatEvent) -> None:

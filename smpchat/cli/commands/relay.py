@@ -1,4 +1,4 @@
-"""``relay``."""
+"""``relay``: the relay that comes with smpchat: run, looked after, moved."""
 
 from __future__ import annotations
 
@@ -8,141 +8,95 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from smpchat.chat.errors import InputError
+from smpchat.cli.arguments import number
+from smpchat.cli.command_line import group
 from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.running import run
 from smpchat.cli.views.relay import show_relay
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay import background, control, daemon, loop
 from smpchat.relay.folder import status as relay_status
 from smpchat.relay.log import start_log
-from smpchat.relay.options import NO_WEBSOCKET, parse_options
+from smpchat.relay.options import BY_NAME, NO_WEBSOCKET, parse_options
 from smpchat.relay.server import CERTIFICATE_WARNING
 
-
-def _warn_of_certificate(environment: Environment) -> None:
-    left = daemon.certificate_left(environment.relay_folder)
-    if left is not None and left < CERTIFICATE_WARNING:
-        environment.notice(
-            f"The relay's certificate runs out in {left.days} days: `smpchat relay rotate-certificate` makes another."
-        )
+app = group("The relay that comes with smpchat.", "smpchat relay status")
 
 
-def start(
-    environment: Environment, typed: Mapping[str, str | None], port: int, ws_port: str | None, reset: bool
-) -> int:
-    """Start the relay in the background; what was typed is kept."""
-    wanted, options = _ws_port(ws_port), parse_options(typed)
-    environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    info = background.start_background(
-        environment.relay_folder, options, port=port, ws_port=wanted, keep=True, reset=reset
+def _option(name: str, envvar: str | None = None) -> Any:
+    option = BY_NAME[name]
+    return typer.Option(None, option.flag, metavar=option.metavar, envvar=envvar, help=option.help)
+
+
+HOST = _option("host")
+PORT = typer.Option(
+    0,
+    "--port",
+    parser=number(0, 65535),
+    metavar="PORT",
+    show_default=False,
+    help="Port; if not given, the one used before, or any.",
+)
+WS_PORT = typer.Option(
+    None,
+    "--ws-port",
+    metavar="PORT|off",
+    help="Serve WebSocket on this port too; 0 for any, off for none. It is remembered.",
+)
+PASSWORD = _option("password", "SMPCHAT_RELAY_PASSWORD")
+PROXY = _option("proxy")
+NEW_QUEUES = _option("new_queues")
+QUOTA = _option("quota")
+KEEP_DAYS = _option("keep_days")
+MAX_CONNECTIONS = _option("max_connections")
+MAX_PER_ADDRESS = _option("max_connections_per_address")
+MAX_NEW_QUEUES = _option("max_new_queues")
+MAX_UNSENT = _option("max_unsent")
+HANDSHAKE_TIME = _option("handshake_time")
+WRITE_TIME = _option("write_time")
+IDLE_TIME = _option("idle_time")
+METRICS_PORT = _option("metrics_port")
+
+
+@app.command("run")
+def run_here(
+    context: typer.Context,
+    host: str | None = HOST,
+    port: int = PORT,
+    ws_port: str | None = WS_PORT,
+    versions: str | None = typer.Option(
+        None, "--smp-versions", metavar="FIRST-LAST", help="SMP versions to offer, such as 7-14."
+    ),
+    no_extensions: bool = typer.Option(False, "--no-extensions", help="Offer nothing beyond standard SMP."),
+    password: str | None = PASSWORD,
+    proxy: str | None = PROXY,
+    new_queues: str | None = NEW_QUEUES,
+    quota: str | None = QUOTA,
+    keep_days: str | None = KEEP_DAYS,
+    max_connections: str | None = MAX_CONNECTIONS,
+    max_connections_per_address: str | None = MAX_PER_ADDRESS,
+    max_new_queues: str | None = MAX_NEW_QUEUES,
+    max_unsent: str | None = MAX_UNSENT,
+    handshake_time: str | None = HANDSHAKE_TIME,
+    write_time: str | None = WRITE_TIME,
+    idle_time: str | None = IDLE_TIME,
+    metrics_port: str | None = METRICS_PORT,
+    reset: bool = typer.Option(False, "--reset", help="Go by the defaults, not by what `relay start` kept."),
+) -> None:
+    """Run the relay in this terminal, and log there. Example: smpchat relay run --host 0.0.0.0"""
+    typed = _typed_options(context)
+    run(
+        context,
+        lambda environment: _run(environment, typed, port, ws_port, versions, not no_extensions, reset),
     )
-    show_relay(environment)
-    _warn_of_certificate(environment)
-    as_kept = options if reset else options.over(info.options)
-    if not _is_as_wanted(wanted, info.ws_port) or port not in (0, info.port) or info.options != as_kept:
-        raise CommandFailed(
-            ExitStatus.INPUT,
-            "The relay was running already, and goes on as it was.",
-            "To change its options: `smpchat relay stop`, then this command again.",
-        )
-    return ExitStatus.OK
 
 
-def _ws_port(text: str | None) -> int | None:
-    """What ``--ws-port`` means to `smpchat.relay.daemon.run_relay`. Raises `InputError`."""
-    if text is None:
-        return None
-    if text == "off":
-        return NO_WEBSOCKET
-    if not text.isdecimal() or int(text) > 65535:
-        raise InputError(f"{text!r} is no port.", "Give a number up to 65535, 0 for any free port, or off.")
-    return int(text)
-
-
-def _is_as_wanted(wanted: int | None, served: int | None) -> bool:
-    match wanted:
-        case None:
-            return True
-        case _ if wanted == NO_WEBSOCKET:
-            return served is None
-        case 0:
-            return served is not None
-    return served == wanted
-
-
-def stop(environment: Environment) -> int:
-    """Stop the relay, and its starting on demand."""
-    environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    background.stop(environment.relay_folder)
-    show_relay(environment)
-    return ExitStatus.OK
-
-
-def status(environment: Environment) -> int:
-    """Print whether the relay runs."""
-    show_relay(environment)
-    _warn_of_certificate(environment)
-    return ExitStatus.OK
-
-
-def stats(environment: Environment) -> int:
-    """Print what the running relay counts."""
-    figures = control.ask(environment.relay_folder, control.STATISTICS_PATH)
-    environment.emit("stats", figures, "\n".join(f"{name:<28}{printable(value)}" for name, value in _lines(figures)))
-    return ExitStatus.OK
-
-
-def _lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in figures.items():
-        label = name.replace("_", " ")
-        match value:
-            case dict():
-                yield label, ", ".join(f"{key}: {count:,}" for key, count in value.items() if count) or "none"
-            case int() if name.endswith("_seconds"):
-                yield label.removesuffix(" seconds"), str(timedelta(seconds=value))
-            case int():
-                yield label, f"{value:,}"
-
-
-def rotate_certificate(environment: Environment) -> int:
-    """Make a new online certificate under the same authority."""
-    folder = environment.relay_folder
-    before = relay_status(folder)
-    expires = daemon.rotate_certificate(folder)
-    fields = {"state": before.state, "address": before.address, "pid": before.pid, "ws_port": before.ws_port}
-    environment.emit(
-        "relay",
-        {**fields, "certificate_expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}"},
-        f"New online certificate, valid until {expires:%Y-%m-%d}. The address stays.",
-    )
-    if before.state == "running":
-        environment.notice("It takes effect at the next start: `smpchat relay stop`, then `smpchat relay start`.")
-    return ExitStatus.OK
-
-
-def back_up(environment: Environment, file: Path) -> int:
-    """Copy the relay into a file."""
-    from smpchat.relay.backup import back_up as write
-
-    size = write(environment.relay_folder, file)
-    environment.emit("backup", {"file": str(file.absolute()), "bytes": size}, f"{file}: {size:,} bytes")
-    environment.notice("Whoever has this file can take the relay's place: keep it as safe as the relay.")
-    return ExitStatus.OK
-
-
-def restore(environment: Environment, file: Path) -> int:
-    """Make the relay from a backup."""
-    from smpchat.relay.backup import restore as read
-
-    environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    read(file, environment.relay_folder)
-    show_relay(environment)
-    return ExitStatus.OK
-
-
-def run(
+def _run(
     environment: Environment,
     typed: Mapping[str, str | None],
     port: int,
@@ -188,3 +142,195 @@ def _offered(versions: str) -> VersionRange:
     if not (SMP_VERSIONS.contains(offered.minimum) and SMP_VERSIONS.contains(offered.maximum)):
         raise InputError(f"This relay speaks SMP versions {SMP_VERSIONS}.", "Choose a range within them.")
     return offered
+
+
+@app.command("start")
+def start(
+    context: typer.Context,
+    host: str | None = HOST,
+    port: int = PORT,
+    ws_port: str | None = WS_PORT,
+    password: str | None = PASSWORD,
+    proxy: str | None = PROXY,
+    new_queues: str | None = NEW_QUEUES,
+    quota: str | None = QUOTA,
+    keep_days: str | None = KEEP_DAYS,
+    max_connections: str | None = MAX_CONNECTIONS,
+    max_connections_per_address: str | None = MAX_PER_ADDRESS,
+    max_new_queues: str | None = MAX_NEW_QUEUES,
+    max_unsent: str | None = MAX_UNSENT,
+    handshake_time: str | None = HANDSHAKE_TIME,
+    write_time: str | None = WRITE_TIME,
+    idle_time: str | None = IDLE_TIME,
+    metrics_port: str | None = METRICS_PORT,
+    reset: bool = typer.Option(False, "--reset", help="Forget what earlier starts kept."),
+) -> None:
+    """Start the relay in the background. Its options are kept. Example: smpchat relay start --quota 500"""
+    typed = _typed_options(context)
+    run(context, lambda environment: _start(environment, typed, port, ws_port, reset))
+
+
+def _start(
+    environment: Environment, typed: Mapping[str, str | None], port: int, ws_port: str | None, reset: bool
+) -> int:
+    """Start the relay in the background; what was typed is kept."""
+    wanted, options = _ws_port(ws_port), parse_options(typed)
+    environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    info = background.start_background(
+        environment.relay_folder, options, port=port, ws_port=wanted, keep=True, reset=reset
+    )
+    show_relay(environment)
+    _warn_of_certificate(environment)
+    as_kept = options if reset else options.over(info.options)
+    if not _is_as_wanted(wanted, info.ws_port) or port not in (0, info.port) or info.options != as_kept:
+        raise CommandFailed(
+            ExitStatus.INPUT,
+            "The relay was running already, and goes on as it was.",
+            "To change its options: `smpchat relay stop`, then this command again.",
+        )
+    return ExitStatus.OK
+
+
+def _typed_options(context: typer.Context) -> dict[str, str | None]:
+    """Those of the table, by name."""
+    return {name: context.params[name] for name in BY_NAME}
+
+
+def _ws_port(text: str | None) -> int | None:
+    """What ``--ws-port`` means to `smpchat.relay.daemon.run_relay`. Raises `InputError`."""
+    if text is None:
+        return None
+    if text == "off":
+        return NO_WEBSOCKET
+    if not text.isdecimal() or int(text) > 65535:
+        raise InputError(f"{text!r} is no port.", "Give a number up to 65535, 0 for any free port, or off.")
+    return int(text)
+
+
+def _is_as_wanted(wanted: int | None, served: int | None) -> bool:
+    match wanted:
+        case None:
+            return True
+        case _ if wanted == NO_WEBSOCKET:
+            return served is None
+        case 0:
+            return served is not None
+    return served == wanted
+
+
+@app.command("stop")
+def stop(context: typer.Context) -> None:
+    """Stop the relay and its starting on demand. Example: smpchat relay stop"""
+    run(context, _stop)
+
+
+def _stop(environment: Environment) -> int:
+    """Stop the relay, and its starting on demand."""
+    environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    background.stop(environment.relay_folder)
+    show_relay(environment)
+    return ExitStatus.OK
+
+
+@app.command("stats")
+def stats(context: typer.Context) -> None:
+    """Show what the running relay counts. Example: smpchat --json relay stats"""
+    run(context, _stats)
+
+
+def _stats(environment: Environment) -> int:
+    """Print what the running relay counts."""
+    figures = control.ask(environment.relay_folder, control.STATISTICS_PATH)
+    environment.emit("stats", figures, "\n".join(f"{name:<28}{printable(value)}" for name, value in _lines(figures)))
+    return ExitStatus.OK
+
+
+def _lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in figures.items():
+        label = name.replace("_", " ")
+        match value:
+            case dict():
+                yield label, ", ".join(f"{key}: {count:,}" for key, count in value.items() if count) or "none"
+            case int() if name.endswith("_seconds"):
+                yield label.removesuffix(" seconds"), str(timedelta(seconds=value))
+            case int():
+                yield label, f"{value:,}"
+
+
+@app.command("rotate-certificate")
+def rotate_certificate(context: typer.Context) -> None:
+    """Make a new online certificate; the address stays. Example: smpchat relay rotate-certificate"""
+    run(context, _rotate_certificate)
+
+
+def _rotate_certificate(environment: Environment) -> int:
+    """Make a new online certificate under the same authority."""
+    folder = environment.relay_folder
+    before = relay_status(folder)
+    expires = daemon.rotate_certificate(folder)
+    fields = {"state": before.state, "address": before.address, "pid": before.pid, "ws_port": before.ws_port}
+    environment.emit(
+        "relay",
+        {**fields, "certificate_expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}"},
+        f"New online certificate, valid until {expires:%Y-%m-%d}. The address stays.",
+    )
+    if before.state == "running":
+        environment.notice("It takes effect at the next start: `smpchat relay stop`, then `smpchat relay start`.")
+    return ExitStatus.OK
+
+
+@app.command("backup")
+def back_up(
+    context: typer.Context, file: Path = typer.Argument(metavar="FILE", help="A tar file that does not exist yet.")
+) -> None:
+    """Copy the relay into a file, also while it runs. Example: smpchat relay backup relay.tar"""
+    run(context, lambda environment: _back_up(environment, file))
+
+
+def _back_up(environment: Environment, file: Path) -> int:
+    """Copy the relay into a file."""
+    from smpchat.relay.backup import back_up as write
+
+    size = write(environment.relay_folder, file)
+    environment.emit("backup", {"file": str(file.absolute()), "bytes": size}, f"{file}: {size:,} bytes")
+    environment.notice("Whoever has this file can take the relay's place: keep it as safe as the relay.")
+    return ExitStatus.OK
+
+
+@app.command("restore")
+def restore(
+    context: typer.Context, file: Path = typer.Argument(metavar="FILE", help="What `relay backup` wrote.")
+) -> None:
+    """Make the relay from a backup, where there is none yet. Example: smpchat relay restore relay.tar"""
+    run(context, lambda environment: _restore(environment, file))
+
+
+def _restore(environment: Environment, file: Path) -> int:
+    """Make the relay from a backup."""
+    from smpchat.relay.backup import restore as read
+
+    environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    read(file, environment.relay_folder)
+    show_relay(environment)
+    return ExitStatus.OK
+
+
+@app.command("status")
+def status(context: typer.Context) -> None:
+    """Show whether the relay runs. Example: smpchat relay status"""
+    run(context, _status)
+
+
+def _status(environment: Environment) -> int:
+    """Print whether the relay runs."""
+    show_relay(environment)
+    _warn_of_certificate(environment)
+    return ExitStatus.OK
+
+
+def _warn_of_certificate(environment: Environment) -> None:
+    left = daemon.certificate_left(environment.relay_folder)
+    if left is not None and left < CERTIFICATE_WARNING:
+        environment.notice(
+            f"The relay's certificate runs out in {left.days} days: `smpchat relay rotate-certificate` makes another."
+        )

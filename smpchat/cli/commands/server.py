@@ -1,8 +1,10 @@
-"""``server``."""
+"""``server``: the relays for new invitations, how they are reached, and whether they answer."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import typer
 
 from smpchat.agent.wire.presets import SIMPLEX_SERVERS
 from smpchat.chat.errors import InputError
@@ -10,8 +12,11 @@ from smpchat.chat.online.connectivity import network_of
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store.servers import relay_address
+from smpchat.cli.arguments import port
+from smpchat.cli.command_line import group
 from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.running import run
 from smpchat.client.network import Network
 from smpchat.client.probe import Check, probe
 from smpchat.client.routes import Route, Transport
@@ -20,15 +25,28 @@ from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status as relay_status
 from smpchat.transport.base import TransportError
 
-_STEP_TIMEOUT = 15.0  # seconds
+_STEP_TIMEOUT = 15.0  # seconds  # seconds
 _HINTS = {
     "connect": "Check the address and this computer's network; `--transport auto` or `--socks` may get you through.",
     "hello": "Compare the address with what the relay's operator published; it may have moved.",
     "NEW": "Ask the relay's operator for the address with the password: smp://FINGERPRINT:PASSWORD@HOST.",
 }
 
+app = group("Relays for new invitations.", "smpchat server use simplex")
+ADDRESS = typer.Argument(metavar="ADDRESS", help="smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT.")
+TRANSPORT = typer.Option(
+    None, "--transport", metavar="tls|websocket|auto", help="How to reach it; auto: TLS, else WebSocket."
+)
+WS_PORT = typer.Option(None, "--ws-port", parser=port, metavar="PORT", help="Where its WebSocket is (443).")
 
-def show_all(environment: Environment) -> int:
+
+@app.command("list")
+def list_(context: typer.Context) -> None:
+    """List relays. Example: smpchat server list"""
+    run(context, _list)
+
+
+def _list(environment: Environment) -> int:
     """Print the relays; the embedded one when none is configured."""
     service = environment.open_as(StoredProfile)
     try:
@@ -61,6 +79,28 @@ def _show(environment: Environment, address: str | None, route: Route, default: 
     environment.emit("server", fields, f"{'*' if default else ' '} {name}{way}{' (embedded)' if embedded else ''}")
 
 
+@app.command("add")
+def add(
+    context: typer.Context,
+    address: str = ADDRESS,
+    transport: str | None = TRANSPORT,
+    ws_port: int | None = WS_PORT,
+) -> None:
+    """Add a relay for new invitations. Example: smpchat server add smp://FINGERPRINT@HOST"""
+    run(context, lambda environment: _add(environment, address, transport, ws_port))
+
+
+def _add(environment: Environment, address: str, transport: str | None, ws_port: int | None) -> int:
+    """Add a relay, or change by what way it is reached."""
+    way = _transport(transport)
+    service = environment.open_as(StoredProfile)
+    try:
+        service.add_server(address, way, ws_port)
+    finally:
+        service.close()
+    return _list(environment)
+
+
 def _transport(text: str | None) -> Transport | None:
     """What ``--transport`` means. Raises `InputError`."""
     if text is None:
@@ -71,35 +111,35 @@ def _transport(text: str | None) -> Transport | None:
         raise InputError(f"There is no transport {text!r}.", f"Choose one of: {', '.join(Transport)}.") from None
 
 
-def add(environment: Environment, address: str, transport: str | None, ws_port: int | None) -> int:
-    """Add a relay, or change by what way it is reached."""
-    way = _transport(transport)
-    service = environment.open_as(StoredProfile)
-    try:
-        service.add_server(address, way, ws_port)
-    finally:
-        service.close()
-    return show_all(environment)
+@app.command("remove")
+def remove(context: typer.Context, address: str = ADDRESS) -> None:
+    """Remove a relay. Example: smpchat server remove smp://FINGERPRINT@HOST"""
+    run(context, lambda environment: _remove(environment, address))
 
 
-def remove(environment: Environment, address: str) -> int:
+def _remove(environment: Environment, address: str) -> int:
     """Remove a relay."""
     service = environment.open_as(StoredProfile)
     try:
         service.remove_server(address)
     finally:
         service.close()
-    return show_all(environment)
+    return _list(environment)
 
 
-def _no_relay_of_yours() -> InputError:
-    return InputError(
-        "Private routing goes through a relay of yours, and you have configured none.",
-        "Add one with `smpchat server add` or `smpchat server use`; the one on this computer hides nothing.",
-    )
+@app.command("use")
+def use(
+    context: typer.Context,
+    address: str = ADDRESS,
+    private_routing: bool | None = typer.Option(
+        None, "--private-routing/--no-private-routing", help="Send to other people's relays through yours."
+    ),
+) -> None:
+    """Use only this relay: an address, simplex or embedded. Example: smpchat server use simplex"""
+    run(context, lambda environment: _use(environment, address, private_routing))
 
 
-def use(environment: Environment, address: str, private_routing: bool | None) -> int:
+def _use(environment: Environment, address: str, private_routing: bool | None) -> int:
     """Use a relay and no other; ``simplex`` and ``embedded`` are names for some."""
     service = environment.open_as(StoredProfile)
     try:
@@ -113,45 +153,23 @@ def use(environment: Environment, address: str, private_routing: bool | None) ->
             service.set_private_routing(private_routing)
     finally:
         service.close()
-    return show_all(environment)
+    return _list(environment)
 
 
-def socks(environment: Environment, proxy: str | None) -> int:
-    """Set the SOCKS proxy, or turn it off; print what is in force."""
-    service = environment.open_as(StoredProfile)
-    try:
-        if proxy is not None:
-            service.set_proxy(proxy)
-        in_force = service.proxy()
-    finally:
-        service.close()
-    value = None if in_force is None else str(in_force)
-    line = (
-        f"relays are reached through the SOCKS proxy {value}" if value else "relays are reached without a SOCKS proxy"
-    )
-    environment.emit("setting", {"name": "socks", "value": value}, line)
-    return ExitStatus.OK
+@app.command("test")
+def test(
+    context: typer.Context,
+    address: str | None = typer.Argument(
+        None, metavar="[ADDRESS]", help="A relay; without it, those for new invitations."
+    ),
+    transport: str | None = TRANSPORT,
+    ws_port: int | None = WS_PORT,
+) -> None:
+    """Send a message through each relay and time the steps. Example: smpchat server test"""
+    run(context, lambda environment: _test(environment, address, transport, ws_port))
 
 
-def private_routing(environment: Environment, setting: str | None) -> int:
-    """Turn private routing on or off; print what is in force."""
-    if setting not in (None, "on", "off"):
-        raise InputError(f"Private routing cannot be {setting!r}.", "Say on or off.")
-    service = environment.open_as(StoredProfile)
-    try:
-        if setting == "on" and not service.servers():
-            raise _no_relay_of_yours()
-        if setting is not None:
-            service.set_private_routing(setting == "on")
-        on = service.private_routing()
-    finally:
-        service.close()
-    line = "other people's relays are sent to through yours" if on else "other people's relays are sent to directly"
-    environment.emit("setting", {"name": "private-routing", "value": "on" if on else "off"}, line)
-    return ExitStatus.OK
-
-
-async def test(environment: Environment, address: str | None, transport: str | None, ws_port: int | None) -> int:
+async def _test(environment: Environment, address: str | None, transport: str | None, ws_port: int | None) -> int:
     """Send a message through a queue of each relay, and print how every step went."""
     way = _transport(transport)
     service = environment.open_as(WritingProfile)
@@ -213,3 +231,63 @@ async def _test_one(
 
     await probe(target, report, network=network, entropy=service.entropy, timeout=_STEP_TIMEOUT)
     return checks[-1]
+
+
+@app.command("socks")
+def socks(
+    context: typer.Context,
+    proxy: str | None = typer.Argument(None, metavar="[PROXY]", help="HOST:PORT, or off; shown if left out."),
+) -> None:
+    """Reach relays through a SOCKS5 proxy. Example: smpchat server socks 127.0.0.1:9050"""
+    run(context, lambda environment: _socks(environment, proxy))
+
+
+def _socks(environment: Environment, proxy: str | None) -> int:
+    """Set the SOCKS proxy, or turn it off; print what is in force."""
+    service = environment.open_as(StoredProfile)
+    try:
+        if proxy is not None:
+            service.set_proxy(proxy)
+        in_force = service.proxy()
+    finally:
+        service.close()
+    value = None if in_force is None else str(in_force)
+    line = (
+        f"relays are reached through the SOCKS proxy {value}" if value else "relays are reached without a SOCKS proxy"
+    )
+    environment.emit("setting", {"name": "socks", "value": value}, line)
+    return ExitStatus.OK
+
+
+@app.command("private-routing")
+def private_routing(
+    context: typer.Context,
+    setting: str | None = typer.Argument(None, metavar="[on|off]", help="on or off; shown if left out."),
+) -> None:
+    """Send to other people's relays through yours. Example: smpchat server private-routing on"""
+    run(context, lambda environment: _private_routing(environment, setting))
+
+
+def _private_routing(environment: Environment, setting: str | None) -> int:
+    """Turn private routing on or off; print what is in force."""
+    if setting not in (None, "on", "off"):
+        raise InputError(f"Private routing cannot be {setting!r}.", "Say on or off.")
+    service = environment.open_as(StoredProfile)
+    try:
+        if setting == "on" and not service.servers():
+            raise _no_relay_of_yours()
+        if setting is not None:
+            service.set_private_routing(setting == "on")
+        on = service.private_routing()
+    finally:
+        service.close()
+    line = "other people's relays are sent to through yours" if on else "other people's relays are sent to directly"
+    environment.emit("setting", {"name": "private-routing", "value": "on" if on else "off"}, line)
+    return ExitStatus.OK
+
+
+def _no_relay_of_yours() -> InputError:
+    return InputError(
+        "Private routing goes through a relay of yours, and you have configured none.",
+        "Add one with `smpchat server add` or `smpchat server use`; the one on this computer hides nothing.",
+    )

@@ -1,11 +1,13 @@
-"""``send``, ``reply``, ``edit``, ``retract`` and ``react``."""
+"""What `send`, `reply` and the changes of messages have in common: store it, then be online until it is on its way."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 
-from smpchat.chat.errors import DeliveryFailed, InputError
+from smpchat.chat.errors import DeliveryFailed
 from smpchat.chat.online.presence import online
+from smpchat.chat.online.waiting import RELAY_TIMEOUT, Wait, settle
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import events
 from smpchat.chat.store.records import MessageStatus
@@ -14,19 +16,24 @@ from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.text import happened_and_advice, sentence
 from smpchat.cli.views.messages import show_message, show_status
-from smpchat.cli.waiting import RELAY_TIMEOUT, Wait, settle
 
 
-async def send(
+class WaitChange(Enum):
+    """What changes of a message may wait for: apps send no receipts for them."""
+
+    SENT = "sent"
+    NONE = "none"
+
+
+async def deliver(
     environment: Environment,
     who: str | None,
     text: str,
-    wait: str | None,
+    wait: Wait | None,
     patience: float | None,
     reply_to: int | None = None,
 ) -> int:
     """Store a message and send it; a reply without ``who`` goes where the message that it answers came from."""
-    kind = _wait(wait, list(Wait))
     service = environment.open_as(WritingProfile)
     try:
         if who is None:
@@ -51,20 +58,19 @@ async def send(
             current = service.message(message.id)
             return current.reason if current else None
 
-        await _deliver(environment, service, status, reason, kind, patience, explicit=wait is not None)
+        await _wait(environment, service, status, reason, wait, patience)
         return ExitStatus.OK
     finally:
         service.close()
 
 
-async def change(
+async def deliver_change(
     environment: Environment,
     make: Callable[[WritingProfile], SentChange],
-    wait: str | None,
+    wait: WaitChange | None,
     patience: float | None,
 ) -> int:
     """Change a message here, and wait until the change is on its way; apps send no receipts for changes."""
-    kind = _wait(wait, [Wait.NONE, Wait.SENT])
     service = environment.open_as(WritingProfile)
     try:
         made = make(service)
@@ -78,36 +84,27 @@ async def change(
             current = service.change(made.id)
             return current.reason if current else None
 
-        await _deliver(environment, service, status, reason, kind, patience, explicit=wait is not None)
+        await _wait(environment, service, status, reason, wait and Wait(wait.value), patience)
         return ExitStatus.OK
     finally:
         service.close()
 
 
-def _wait(text: str | None, known: list[Wait]) -> Wait:
-    if text is None:
-        return Wait.SENT
-    if text not in known:
-        raise InputError(f"`--wait {text}` is unknown.", f"Choose one of: {', '.join(known)}.")
-    return Wait(text)
-
-
-async def _deliver(
+async def _wait(
     environment: Environment,
     service: WritingProfile,
     status: Callable[[], MessageStatus],
     reason: Callable[[], str | None],
-    wait: Wait,
+    asked: Wait | None,
     patience: float | None,
-    *,
-    explicit: bool,
 ) -> None:
     """Be online until it is as far as asked for. Raises `CommandFailed`."""
+    wait = Wait.SENT if asked is None else asked
     if wait is Wait.NONE:
         return
     seconds = RELAY_TIMEOUT if patience is None else patience
     async with online(service, environment.relay()):
-        waited = await settle(service, status, wait, seconds, held_is_enough=not explicit)
+        waited = await settle(service, status, wait, seconds, held_is_enough=asked is None)
     if waited.status is MessageStatus.FAILED:
         because, advice = happened_and_advice(reason() or "The contact was deleted.")
         raise CommandFailed(ExitStatus.REFUSED, because, advice or DeliveryFailed.hint)

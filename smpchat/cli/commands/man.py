@@ -1,14 +1,18 @@
-"""The manual page, written from the commands themselves."""
+"""``man``: the manual page, written from the commands themselves."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+import typer
+
 from smpchat import __version__
+from smpchat.cli.command_line import Program, examples, loaded
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.text import sentence
 
+app = Program()
 _ENVIRONMENT = {
     "SMPCHAT_HOME": "Where all data is kept, unless --home says otherwise.",
     "SMPCHAT_PROFILE": "The profile, unless -p names one.",
@@ -21,6 +25,12 @@ _ENVIRONMENT = {
     "NO_COLOR": "With any value: no colours.",
     "VISUAL, EDITOR": "What /edit and Ctrl-X Ctrl-E open in chat.",
 }
+
+
+@app.command(epilog=examples("smpchat man | man -l -"))
+def man(context: typer.Context) -> None:
+    """Print the manual page."""
+    print(manual(context.find_root().command), end="")
 
 
 def manual(program: Any) -> str:
@@ -51,8 +61,9 @@ def manual(program: Any) -> str:
 def _commands(group: Any, before: str = "") -> list[tuple[str, Any]]:
     """All commands below a group, by their full names."""
     found = []
-    for name, command in group.commands.items():
-        if not command.hidden:
+    for name, listed in group.commands.items():
+        if not listed.hidden:
+            command = loaded(listed)
             full = f"{before}{name}"
             found += _commands(command, f"{full} ") if hasattr(command, "commands") else [(full, command)]
     return found

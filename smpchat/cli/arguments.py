@@ -1,0 +1,81 @@
+"""Arguments and options that several commands share: what they are called, how they are read and completed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import typer
+
+from smpchat.cli.environment import make_environment
+from smpchat.cli.exit_status import CommandFailed
+from smpchat.cli.streams import argument_text, read_text
+
+
+def number(
+    least: int, most: float = math.inf, *, kind: Callable[[str], float] = int, called: str = "a whole number"
+) -> Callable[[str], float]:
+    """What reads the value of an option; ranges are told when they are missed, rather than in the help."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is not {called}.") from None
+        if not least <= value <= most:
+            limits = f"{least} or more" if most == math.inf else f"from {least} to {most}"
+            raise typer.BadParameter(f"{text} is not {limits}.")
+        return value
+
+    return parse
+
+
+seconds = number(0, kind=float, called="a number of seconds")
+port = number(1, 65535)
+
+
+def aliases(context: typer.Context, incomplete: str) -> list[str]:
+    """For completion in the shell: the contacts of the profile that the line names so far."""
+    from smpchat.agent.errors import AgentError
+    from smpchat.chat.errors import ChatError
+    from smpchat.chat.service.reading import StoredProfile
+
+    named = context.find_root().params
+    home = named.get("home")  # not converted yet while a line is completed
+    try:
+        environment = make_environment(Path(home) if home else None, named.get("profile"))
+        if not environment.is_used() or environment.is_encrypted():
+            return []  # nobody is asked for a passphrase while a line is completed
+        with closing(environment.open_as(StoredProfile)) as service:
+            known = [view.alias for view in service.contacts()]
+    except (CommandFailed, AgentError, ChatError):
+        return []
+    return [alias for alias in known if alias.startswith(incomplete) and _is_inert(alias)]
+
+
+def _is_inert(alias: str) -> bool:
+    """Whether no shell takes any of it for more than a letter.
+
+    Shells put what is completed into the line without quotes, zsh evaluates it even before, and an alias may be a name
+    that somebody else chose: ``bob;reboot`` must not be offered.
+    """
+    return all(c > "\x7f" or c.isalnum() or c in "@+:,./_-" for c in alias)
+
+
+WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=aliases)
+REQUEST = typer.Argument(metavar="WHO", help="Number of the request, or the name in it; `requests` shows both.")
+MESSAGE = typer.Argument(metavar="MESSAGE", help="Number of the message; `history` shows it.")
+_WAIT_HELP = "What to wait for: sent if not given; none only stores it."
+WAIT = typer.Option(None, "--wait", help=_WAIT_HELP)
+WAIT_CHANGE = typer.Option(None, "--wait", help=_WAIT_HELP)
+TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (20).")
+PASSPHRASE_FILE = typer.Option(
+    None, "--passphrase-file", metavar="FILE", help="File whose first line is the passphrase."
+)
+
+
+def body(words: list[str]) -> str:
+    """The text of a message; ``-`` reads it from standard input. Raises `CommandFailed`."""
+    return read_text() if words == ["-"] else argument_text(" ".join(words))

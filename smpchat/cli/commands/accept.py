@@ -1,0 +1,61 @@
+"""``accept``: a request becomes a contact."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import typer
+
+from smpchat.agent.machines.handshake_states import ConnectionState
+from smpchat.chat.online.presence import online
+from smpchat.chat.online.waiting import RELAY_TIMEOUT, RelayDown, flush, until
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.store.events import StateChanged
+from smpchat.cli.arguments import REQUEST
+from smpchat.cli.command_line import Program
+from smpchat.cli.connecting import failed, unreachable
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.running import run
+from smpchat.cli.views.connections import show_state
+from smpchat.cli.views.contacts import show_view
+
+app = Program()
+
+
+@app.command()
+def accept(
+    context: typer.Context,
+    who: str = REQUEST,
+    alias: str | None = typer.Option(
+        None, "--alias", metavar="ALIAS", help="What you call them; their own name if not given."
+    ),
+) -> None:
+    """Accept a request. Example: smpchat accept 3 --alias bob"""
+    run(context, lambda environment: _accept(environment, who, alias))
+
+
+async def _accept(environment: Environment, who: str, alias: str | None) -> int:
+    """Accept a request, and stay online until its sender can be written to."""
+    with closing(environment.open()) as service:
+        contact = service.accept(who, alias)
+        show_view(environment, service.contact(contact.alias))
+        state, down = None, None
+        async with online(service, environment.relay()):
+            try:
+                state = await until(service, lambda: _decided(service, contact.connection_id), RELAY_TIMEOUT)
+            except RelayDown as error:
+                down = error
+            if state is not None:
+                await flush(service)
+        if state is None:
+            raise unreachable(down, "The request is accepted; the next command that goes online tells its sender.")
+        show_state(environment, state)
+        if state.state == ConnectionState.FAILED:
+            raise failed(state, "Delete the contact with `smpchat delete`.")
+        return ExitStatus.OK
+
+
+def _decided(service: ChatService, connection: int) -> StateChanged | None:
+    state = service.state(connection)
+    return None if state.state == ConnectionState.JOINING else state

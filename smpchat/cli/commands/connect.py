@@ -1,0 +1,240 @@
+"""``connect``: the use of a link or an address, and the wait until one can write."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import typer
+
+from smpchat.agent.machines.handshake_states import ConnectionState, Role
+from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
+from smpchat.chat.errors import ChatError
+from smpchat.chat.online.presence import online
+from smpchat.chat.online.waiting import RelayDown, flush, until
+from smpchat.chat.service.connecting import ChatService, check_link
+from smpchat.chat.store import events
+from smpchat.chat.store.records import Contact, MessageStatus
+from smpchat.chat.transactions.incoming import business_sentence
+from smpchat.cli import running
+from smpchat.cli.arguments import seconds
+from smpchat.cli.command_line import Program, examples
+from smpchat.cli.connecting import Feed, failed, gap, interrupted, unreachable
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.steps import StepView
+from smpchat.cli.streams import argument_text, read_text
+from smpchat.cli.text import printable, shortened
+from smpchat.cli.views.messages import show_message
+
+T = TypeVar("T")
+app = Program()
+_ONCE_MORE = "The join and its texts are kept: run the same command again to go on with them."
+
+
+@app.command(epilog=examples("smpchat connect LINK --alias bob -m hello", "xsel | smpchat connect -"))
+def connect(
+    context: typer.Context,
+    link: str = typer.Argument(metavar="LINK", help="The link; - reads it from standard input."),
+    alias: str | None = typer.Option(
+        None, "--alias", metavar="ALIAS", help="What you call them; asked for on a terminal."
+    ),
+    message: list[str] = typer.Option([], "-m", metavar="TEXT", help="A text to send at once; may be repeated."),
+    wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they have answered."),
+    timeout: float = typer.Option(
+        20.0, "--timeout", parser=seconds, metavar="SECONDS", show_default=False, help="How long to wait (20)."
+    ),
+) -> None:
+    """Use a link; you can write at once.
+
+    Whoever made it need not be online. On a terminal you are asked what to call them unless --alias says so.
+    """
+    running.run(context, lambda environment: _connect(environment, link, alias, message, wait, timeout))
+
+
+def _connect(
+    environment: Environment, link: str, alias: str | None, texts: Sequence[str], wait: bool, patience: float
+) -> int | Coroutine[Any, Any, int]:
+    """Join a link; ends when texts may be sent, or with ``wait`` when the other side has answered.
+
+    On a terminal the alias is asked for if none is given. With a short link that is after it was read, so that the name
+    in it can be offered, and before our profile goes out.
+    """
+    text = read_text() if link == "-" else link
+    texts = [argument_text(each) for each in texts]
+    checked = check_link(text)  # before anything is made or asked for
+    if alias is None and link != "-" and environment.attended and sys.stdin.isatty():
+        if isinstance(checked, ShortInvitation | ShortContact):
+            return _join_asking(environment, text, texts, wait, patience)
+        with contextlib.closing(environment.open()) as service:
+            alias = _ask_alias(None, service.free_alias)
+    return _join(environment, text, alias, texts, wait, patience)
+
+
+def _ask_alias(offered: str | None, accept: Callable[[str], T]) -> T | None:
+    """Ask until an answer is accepted; None at the end of input. An empty line takes what is offered."""
+    shown = f" [{offered}]" if offered else ""
+    while True:
+        print(f"What do you call them?{shown} ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            return None
+        try:
+            return accept(answer.strip() or offered or "")
+        except ChatError as error:
+            print(f"{printable(str(error))} {error.hint}", file=sys.stderr)
+
+
+async def _join(
+    environment: Environment, link: str, alias: str | None, texts: Sequence[str], wait: bool, patience: float
+) -> int:
+    with contextlib.closing(environment.open()) as service:
+        after = service.last_event()
+        contact = service.connect(link, alias, texts)
+        return await _Joining(environment, service, contact, len(texts), after).run(wait, patience)
+
+
+def _join_asking(environment: Environment, link: str, texts: Sequence[str], wait: bool, patience: float) -> int:
+    with contextlib.closing(environment.open()) as service:
+        after = service.last_event()
+        contact = service.connect(link, None, texts, hold=True)
+        # two loops: Ctrl-C could not end a question asked inside of one
+        running.run_loop(_read(environment, service, contact, patience))
+        if service.is_held(contact.connection_id):
+            contact = _name(environment, service, contact)
+        return running.run_loop(_Joining(environment, service, contact, len(texts), after).run(wait, patience))
+
+
+async def _read(environment: Environment, service: ChatService, contact: Contact, patience: float) -> int:
+    """Read a short link. Raises `CommandFailed` if its relay is not reached in time."""
+    down, read = None, service.is_link_read(contact.connection_id)
+    if not read:
+        with interrupted("Interrupted.", lambda: _ONCE_MORE):
+            async with online(service, environment.relay()):
+                try:
+                    look = partial(service.is_link_read, contact.connection_id)
+                    read = bool(await until(service, lambda: look() or None, patience))
+                except RelayDown as error:
+                    down = error
+    if not read:
+        raise unreachable(down, _ONCE_MORE)
+    return ExitStatus.OK
+
+
+def _name(environment: Environment, service: ChatService, contact: Contact) -> Contact:
+    """Let the person choose the alias; at the end of input it is the name in the link."""
+    contact = service.contact_of(contact.connection_id) or contact
+    _introduce(environment, contact)
+    if service.state(contact.connection_id).role == Role.INITIATOR:
+        environment.notice("They get your request, with your profile, once they have a name.")
+    else:
+        environment.notice(
+            "The link is yours now: nobody else can use it. They get your profile once they have a name."
+        )
+    offered = contact.alias if contact.link_name is not None else None
+    accept = partial(service.name_contact, contact.connection_id)
+    try:
+        return _ask_alias(offered, accept) or accept(contact.alias)
+    except KeyboardInterrupt:
+        raise CommandFailed(ExitStatus.INTERRUPTED, "Interrupted.", _ONCE_MORE) from None
+
+
+def _introduce(environment: Environment, contact: Contact) -> None:
+    if contact.link_name is not None:
+        environment.notice(f"Whoever made this link calls themselves {shortened(contact.link_name)}.")
+    if contact.business:
+        environment.notice(business_sentence(shortened(contact.link_name or contact.alias)))
+
+
+class _Joining:
+    """One run of `connect`, from the stored join to the end of the waiting."""
+
+    def __init__(
+        self, environment: Environment, service: ChatService, contact: Contact, texts: int, after: int
+    ) -> None:
+        self._environment, self._service, self._contact, self._after = environment, service, contact, after
+        self._unsent = [m.id for m in service.history(contact.alias, max(texts, 1))][-texts:] if texts else []
+
+    async def run(self, wait: bool, patience: float) -> int:
+        environment, service, connection = self._environment, self._service, self._contact.connection_id
+        reads = not service.is_link_read(connection)
+        if self._contact.provisional and not reads:
+            self._tell_alias()
+        ended, down = None, None
+        with interrupted(
+            "Interrupted.", lambda: "The join and its texts are kept: `smpchat listen` goes on with them."
+        ):
+            async with online(service, environment.relay()):
+                with StepView(environment, self._contact.alias) as view:
+                    feed = Feed(service, view, connection, self._after)
+
+                    def look() -> events.StateChanged | None:
+                        state = feed.look()
+                        return state if state is not None and (state.is_final or self._enough(state, wait)) else None
+
+                    try:
+                        ended = await until(service, look, patience)
+                    except RelayDown as error:
+                        down = error
+                    feed.look(unnamed=True)
+                if ended is not None:
+                    await flush(service)
+        if reads:
+            self._tell_who()
+        messages = [message for message in map(service.message, self._unsent) if message is not None]
+        if messages and environment.redraws:
+            environment.notice("")
+        for message in messages:
+            show_message(environment, message)
+        reached = ended or feed.state
+        if reached is not None and reached.state in (ConnectionState.FAILED, ConnectionState.DELETED):
+            raise failed(reached, "Ask for a new link.")
+        if ended is not None:
+            _what_next(environment, self._contact.alias, ended, "" if messages else gap(environment))
+            return ExitStatus.OK
+        if wait and down is None and reached is not None and reached.state == ConnectionState.READY:
+            raise CommandFailed(
+                ExitStatus.TIMEOUT,
+                f"{self._contact.alias} has not answered yet.",
+                "They have to come online. You can write already; `smpchat listen` shows the answer.",
+            )
+        raise unreachable(
+            down, "The join and its texts are kept, and tried again by the next command that goes online."
+        )
+
+    def _enough(self, state: events.StateChanged, wait: bool) -> bool:
+        if state.state not in (ConnectionState.READY, ConnectionState.CONNECTED):
+            return False
+        if wait:
+            return state.state == ConnectionState.CONNECTED
+        if state.holds_texts:
+            return True
+        return all(m is None or m.status is not MessageStatus.PENDING for m in map(self._service.message, self._unsent))
+
+    def _tell_who(self) -> None:
+        """The short link was read, unless its relay was not reached: who made it, and what they are called here."""
+        provisional = self._contact.provisional
+        self._contact = self._service.contact_of(self._contact.connection_id) or self._contact
+        if provisional:
+            self._tell_alias()
+        else:
+            _introduce(self._environment, self._contact)
+
+    def _tell_alias(self) -> None:
+        self._environment.notice(f"The contact is called {self._contact.alias}; `smpchat rename` changes that.")
+
+
+def _what_next(environment: Environment, alias: str, state: events.StateChanged, gap: str) -> None:
+    """The sentences after a join: *ready* comes first, then what will happen by itself."""
+    name = shortened(alias)
+    if state.state == ConnectionState.CONNECTED:
+        then = f"Connected: you and {name} have each other's profile."
+    elif state.holds_texts:
+        then = f"Ready: what you write to {name} is kept, and sent as soon as they have answered."
+    else:
+        then = f"Ready: you can write to {name} now. Their name and answers come once they are online."
+    environment.notice(f"{gap}{then} Talk: `smpchat chat {shlex.quote(alias)}`")

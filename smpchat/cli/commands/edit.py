@@ -1,0 +1,33 @@
+"""``edit``: another text for a message of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+import typer
+
+from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT_CHANGE, body
+from smpchat.cli.command_line import Program
+from smpchat.cli.delivering import WaitChange, deliver_change
+from smpchat.cli.environment import Environment
+from smpchat.cli.running import run
+
+app = Program()
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    message: int = MESSAGE,
+    text: list[str] = typer.Argument(metavar="TEXT...", help="The new text; - reads it from standard input."),
+    wait: WaitChange | None = WAIT_CHANGE,
+    timeout: float | None = TIMEOUT,
+) -> None:
+    """Give a message of yours another text. Example: smpchat edit 12 see you at one"""
+
+    def edited(environment: Environment) -> Coroutine[Any, Any, int]:
+        new = body(text)
+        return deliver_change(environment, lambda profile: profile.edit(message, new), wait, timeout)
+
+    run(context, edited)

@@ -1,0 +1,183 @@
+"""``invite``: a one-time link, and the wait until it was used."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from enum import Enum
+
+import typer
+
+from smpchat.agent.machines.handshake_states import ConnectionState, Variant
+from smpchat.chat.online.presence import online
+from smpchat.chat.online.waiting import RELAY_TIMEOUT, RelayDown, flush, until
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.service.reading import Invitation
+from smpchat.chat.store import events
+from smpchat.cli.arguments import seconds
+from smpchat.cli.clipboard import copy as copy_to_clipboard
+from smpchat.cli.command_line import Program, examples
+from smpchat.cli.connecting import Feed, failed, gap, interrupted, start_relay, unreachable, warn_if_local
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.qr import qr_image, show_qr
+from smpchat.cli.running import run
+from smpchat.cli.steps import StepView
+from smpchat.cli.text import plural, shortened
+from smpchat.cli.views.links import command_for_them, own_alias, show_invitation
+
+_FOR_EVER = float("inf")
+app = Program()
+
+
+class Handshake(Enum):
+    """What `invite --handshake` may ask for."""
+
+    INSTANT = "instant"
+    THREE_STEP = "three-step"
+    STANDARD = "standard"
+
+
+@app.command(epilog=examples("smpchat invite --note bob"))
+def invite(
+    context: typer.Context,
+    note: str | None = typer.Option(None, "--note", metavar="ALIAS", help="Alias of whoever uses the link."),
+    server: str | None = typer.Option(None, "--server", metavar="ADDRESS", help="Relay for this invitation alone."),
+    handshake: Handshake = typer.Option(
+        Handshake.INSTANT.value, "--handshake", show_default=False, help="How to connect (instant)."
+    ),
+    wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected; on a terminal: yes."),
+    timeout: float | None = typer.Option(
+        None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait; for ever if not given."
+    ),
+    qr: bool | None = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes."),
+    copy: bool = typer.Option(False, "--copy", help="Put the command for them on the terminal's clipboard."),
+) -> None:
+    """Make a one-time link, and watch it being used.
+
+    It is for one person. On a terminal the three steps are shown until both are connected; Ctrl-C ends the waiting,
+    and the link stays valid.
+    """
+    variant = Variant(handshake.value)
+    run(context, lambda environment: _invite(environment, note, server, variant, wait, timeout, qr, copy))
+
+
+async def _invite(
+    environment: Environment,
+    note: str | None,
+    server: str | None,
+    variant: Variant,
+    wait: bool | None,
+    patience: float | None,
+    qr: bool | None,
+    to_clipboard: bool,
+) -> int:
+    """Make a link, print it, and perhaps wait until it was used."""
+    with contextlib.closing(environment.open()) as service:
+        embedded = server is None and not service.servers()
+        if embedded:
+            await start_relay(environment)
+        after = service.last_event()
+        connection = service.invite(note, variant, server=server)
+        waiting = environment.attended if wait is None else wait
+        inviting = _Inviting(environment, service, connection, variant, after, embedded=embedded)
+        await inviting.run(waiting, patience, qr, to_clipboard)
+        return ExitStatus.OK
+
+
+class _Inviting:
+    """One run of `invite`, from the queue at the relay to the end of the waiting."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        service: ChatService,
+        connection: int,
+        variant: Variant,
+        after: int,
+        *,
+        embedded: bool,
+    ) -> None:
+        self._environment, self._service = environment, service
+        self._connection, self._variant, self._after, self._embedded = connection, variant, after, embedded
+
+    async def run(self, wait: bool, patience: float | None, qr: bool | None, to_clipboard: bool) -> None:
+        down, ended = None, None
+        invitation: Invitation | None = None
+        with interrupted("Interrupted.", self._how_to_go_on):
+            async with online(self._service, self._environment.relay()):
+                try:
+                    invitation = await until(self._service, self._made, RELAY_TIMEOUT)
+                    if invitation is not None:
+                        self._show(invitation, qr, to_clipboard)
+                        if wait:
+                            ended = await self._wait(invitation, _FOR_EVER if patience is None else patience)
+                except RelayDown as error:
+                    down = error
+                await flush(self._service)
+        if invitation is None:
+            self._service.delete(str(self._connection))
+            raise unreachable(down, self._how_to_reach_one())
+        if wait:
+            self._explain(ended, down)
+
+    def _how_to_reach_one(self) -> str:
+        who = "Start it with `smpchat relay start`" if self._embedded else "Only whoever runs that relay can start it"
+        return f"{who}; or choose another: `smpchat server use simplex`."
+
+    def _made(self) -> Invitation | None:
+        invitation = self._service.invitation(self._connection)
+        return invitation if invitation is not None and invitation.link else None
+
+    def _show(self, invitation: Invitation, qr: bool | None, to_clipboard: bool) -> None:
+        environment = self._environment
+        suggested = own_alias(self._service)  # a screen has no room for both links and a QR code
+        show_invitation(environment, invitation, suggested, in_full=not environment.attended)
+        if invitation.short_link is None:
+            environment.notice(self._why_full())
+        if environment.attended if qr is None else qr:
+            link = invitation.short_link or invitation.link or ""
+            show_qr(environment, link, qr_image(environment, invitation.connection))
+        if to_clipboard:
+            copy_to_clipboard(environment, command_for_them(invitation, suggested), "command for them")
+        warn_if_local(environment, self._service, invitation.connection, "link")
+
+    def _why_full(self) -> str:
+        if self._variant is not Variant.INSTANT:
+            return f"This is the full link: the handshake {self._variant} has no short ones."
+        return "This is the full link: its relay has no short ones."
+
+    async def _wait(self, invitation: Invitation, patience: float) -> events.StateChanged | None:
+        self._environment.notice(f"Ctrl-C stops waiting; the link stays valid.{gap(self._environment)}")
+        title = shortened(invitation.note) if invitation.note else f"Invitation {self._connection}"
+        with StepView(self._environment, title) as view:
+            feed = Feed(self._service, view, self._connection, self._after)
+
+            def ended() -> events.StateChanged | None:
+                state = feed.look()
+                return state if state is not None and state.is_final else None
+
+            return await until(self._service, ended, patience)
+
+    def _explain(self, ended: events.StateChanged | None, down: RelayDown | None) -> None:
+        """What came of the waiting."""
+        still_valid = "The invitation stays valid: run `smpchat listen` to go on waiting."
+        if ended is None and down is not None:
+            raise unreachable(down, still_valid)
+        if ended is None:
+            raise CommandFailed(ExitStatus.TIMEOUT, "Nobody used the link yet.", still_valid)
+        qr_image(self._environment, self._connection).unlink(missing_ok=True)
+        if ended.state != ConnectionState.CONNECTED:
+            raise failed(ended, "Make a new invitation with `smpchat invite`.")
+        alias = ended.alias or ""
+        unread = self._service.contact(alias).contact.unread
+        came = f" {plural(unread, 'message')} came with it." if unread else ""
+        talk = f"Talk: `smpchat chat {shlex.quote(alias)}`"
+        self._environment.notice(f"{gap(self._environment)}Connected with {shortened(alias)}.{came} {talk}")
+
+    def _how_to_go_on(self) -> str:
+        number = self._connection
+        return (
+            "The invitation stays valid. Go on waiting with `smpchat listen`, see its link again with"
+            f" `smpchat status`, or cancel it with `smpchat delete {number}`."
+        )

@@ -1,0 +1,33 @@
+"""``react``: an emoji for a message, or its removal."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+import typer
+
+from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT_CHANGE
+from smpchat.cli.command_line import Program
+from smpchat.cli.delivering import WaitChange, deliver_change
+from smpchat.cli.environment import Environment
+from smpchat.cli.running import run
+
+app = Program()
+
+
+@app.command()
+def react(
+    context: typer.Context,
+    message: int = MESSAGE,
+    emoji: str = typer.Argument(metavar="EMOJI", help="One of eight emoji."),
+    remove: bool = typer.Option(False, "--remove", help="Take it away again."),
+    wait: WaitChange | None = WAIT_CHANGE,
+    timeout: float | None = TIMEOUT,
+) -> None:
+    """React to a message with an emoji. Example: smpchat react 12 👍"""
+
+    def reacted(environment: Environment) -> Coroutine[Any, Any, int]:
+        return deliver_change(environment, lambda profile: profile.react(message, emoji, add=not remove), wait, timeout)
+
+    run(context, reacted)

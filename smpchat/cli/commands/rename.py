@@ -1,0 +1,34 @@
+"""``rename``: another alias for a contact."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import typer
+
+from smpchat.cli.arguments import WHO
+from smpchat.cli.command_line import Program
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.running import run
+from smpchat.cli.views.contacts import show_view
+
+app = Program()
+
+
+@app.command()
+def rename(
+    context: typer.Context,
+    who: str = WHO,
+    alias: str = typer.Argument(metavar="ALIAS", help="The new one; only you see it."),
+) -> None:
+    """Give a contact another alias. Example: smpchat rename contact_2 bob"""
+    run(context, lambda environment: _rename(environment, who, alias))
+
+
+def _rename(environment: Environment, who: str, alias: str) -> int:
+    """Give a contact another alias."""
+    with closing(environment.open()) as service:
+        contact = service.rename(who, alias)
+        show_view(environment, service.contact(contact.alias))
+        return ExitStatus.OK

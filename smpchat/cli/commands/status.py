@@ -1,0 +1,93 @@
+"""``status``: invitations, handshakes, pending messages and relays, or all about one contact."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import typer
+
+from smpchat.chat.service.reading import ContactView, Status, StoredProfile
+from smpchat.cli.arguments import aliases
+from smpchat.cli.command_line import Program
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.running import run
+from smpchat.cli.steps import Progress, draw, steps_table
+from smpchat.cli.text import printable, shortened
+from smpchat.cli.times import since
+from smpchat.cli.views.connections import show_state
+from smpchat.cli.views.contacts import FIRST_STEPS
+from smpchat.cli.views.links import own_alias, show_address, show_invitation
+from smpchat.cli.views.messages import pending_line
+from smpchat.cli.views.relay import show_relay
+
+app = Program()
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    who: str | None = typer.Argument(None, metavar="[WHO]", help="The contact's alias.", autocompletion=aliases),
+) -> None:
+    """Show invitations, handshakes and relays. Example: smpchat status"""
+    run(context, lambda environment: _status(environment, who))
+
+
+def _status(environment: Environment, who: str | None) -> int:
+    """Print invitations, handshakes and relays, or all about one contact."""
+    if not environment.is_used():
+        if environment.attended:
+            environment.notice(FIRST_STEPS)
+        return ExitStatus.OK
+    with closing(environment.open_as(StoredProfile)) as service:
+        if who is not None:
+            _show_one(environment, service, service.contact(who))
+        else:
+            _show_all(environment, service, service.status())
+        return ExitStatus.OK
+
+
+def _show_one(environment: Environment, service: StoredProfile, view: ContactView) -> None:
+    if environment.json:
+        show_state(environment, view.state)
+    else:
+        environment.show(steps_table(draw(Progress(view.state), view.alias, environment)))
+    if view.state.reason:
+        environment.notice(view.state.reason)
+    if view.pending:
+        environment.notice(pending_line(view.alias, view.pending))
+    relay = service.relay_of(view.contact.connection_id)
+    trouble = service.troubles().get(relay) if relay else None
+    if trouble:
+        environment.notice(_trouble_line(environment, trouble.server, trouble.error, trouble.next_try_at))
+
+
+def _show_all(environment: Environment, service: StoredProfile, found: Status) -> None:
+    waiting = {invitation.connection for invitation in found.invitations}
+    for invitation in found.invitations:
+        if invitation.link:
+            if not environment.json:
+                note = f" for {printable(invitation.note)}" if invitation.note else ""
+                environment.show(f"Invitation {invitation.connection}{note}, not used yet:\n")
+            show_invitation(environment, invitation, own_alias(service))
+    if found.address is not None and found.address.link:
+        if not environment.json:
+            environment.show("Your address:\n")
+        show_address(environment, found.address, own_alias(service))
+    for state in found.connections:
+        if environment.json or state.connection not in waiting:
+            show_state(environment, state)
+        if service.is_held(state.connection):
+            name = shortened(state.alias or "")
+            environment.notice(f"{name} waits for a name of your choice: `smpchat rename`, or `connect` once more.")
+    for alias, pending in found.pending.items():
+        environment.notice(pending_line(alias, pending))
+    for trouble in found.troubles.values():
+        environment.notice(_trouble_line(environment, trouble.server, trouble.error, trouble.next_try_at))
+    show_relay(environment)
+
+
+def _trouble_line(environment: Environment, server: str, error: str, next_try_at: float | None) -> str:
+    now = environment.now()
+    again = f" Next try: {since(next_try_at, now)}." if next_try_at is not None and next_try_at > now else ""
+    return f"{shortened(server, 100)} cannot be reached: {printable(error).rstrip('.')}.{again}"

@@ -1,0 +1,90 @@
+"""What `invite`, `connect`, `accept` and `address` have in common: the wait for a connection, and how it may end."""
+
+from __future__ import annotations
+
+import contextlib
+from asyncio import CancelledError
+from collections.abc import Callable, Iterator
+
+from smpchat.agent.machines.handshake_states import Failure
+from smpchat.chat.online.waiting import RelayDown
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.store import events
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.steps import StepView
+from smpchat.cli.text import happened_and_advice, sentence
+from smpchat.encoding.record import replace
+from smpchat.transport.base import TransportError
+
+
+class Feed:
+    """Brings the events of one connection to its view, and tells the state reached."""
+
+    def __init__(self, service: ChatService, view: StepView, connection: int, after: int) -> None:
+        self._service, self._view = service, view
+        self._connection, self._after = connection, after
+        self.state: events.StateChanged | None = None
+
+    def look(self, *, unnamed: bool = False) -> events.StateChanged | None:
+        """The state now, once anything is known of the connection; what is new was shown.
+
+        While a contact waits for the name in its short link it is not shown, unless ``unnamed`` ones are.
+        """
+        contact = self._service.contact_of(self._connection)
+        if contact is not None and contact.provisional and not unnamed:
+            if not self._service.is_link_read(self._connection):
+                return None
+        for number, event in self._service.events_after(self._after):
+            self._after = number
+            if isinstance(event, events.StateChanged) and event.connection == self._connection:
+                self.state = replace(event, alias=contact.alias) if contact is not None else event
+                self._view.observe(self.state)
+        self._view.tick()
+        return self.state
+
+
+@contextlib.contextmanager
+def interrupted(message: str, hint: Callable[[], str]) -> Iterator[None]:
+    """What Ctrl-C means while the block waits."""
+    try:
+        yield
+    except CancelledError:  # by asyncio.run, which leaves the meaning to us
+        raise CommandFailed(ExitStatus.INTERRUPTED, message, hint()) from None
+
+
+def gap(environment: Environment) -> str:
+    """An empty line around the steps, where they are drawn."""
+    return "\n" if environment.redraws else ""
+
+
+def unreachable(error: RelayDown | None, hint: str) -> CommandFailed:
+    """What a command ends with if no relay was reached in time."""
+    return CommandFailed(ExitStatus.NETWORK, sentence(str(error or "the relay cannot be reached")), hint)
+
+
+def failed(state: events.StateChanged, hint: str) -> CommandFailed:
+    """The sentences of a failed handshake: what happened, and what to do about it."""
+    happened, advice = happened_and_advice(state.reason or "The connection failed.")
+    status = ExitStatus.VERIFICATION if state.failure == Failure.LINK_DATA else ExitStatus.REFUSED
+    return CommandFailed(status, happened, advice or hint)
+
+
+async def start_relay(environment: Environment) -> None:
+    """Start the embedded relay. Raises `CommandFailed`."""
+    try:
+        await environment.relay().start()
+    except TransportError as error:
+        raise CommandFailed(
+            ExitStatus.NETWORK,
+            str(error),
+            "Start it with `smpchat relay start`, or choose another: `smpchat server use simplex`.",
+        ) from error
+
+
+def warn_if_local(environment: Environment, service: ChatService, connection: int, what: str) -> None:
+    """Say so if a link that is given away leads to a relay on this computer."""
+    if service.is_local(connection):
+        environment.notice(
+            f"Only this computer can reach the relay of this {what}; to reach others: `smpchat server use simplex`."
+        )

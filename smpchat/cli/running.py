@@ -1,0 +1,59 @@
+"""Running a command: what it waits for, and what becomes of an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import typer
+
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import ExitStatus
+
+
+def run(context: typer.Context, command: Callable[[Environment], int | Coroutine[Any, Any, int]]) -> None:
+    """Run what a command does; an error becomes its two sentences and its exit status.
+
+    Raises:
+        typer.Exit: Always, with that status.
+    """
+    environment = context.obj
+    assert isinstance(environment, Environment)
+    if environment.verbose or environment.trace:
+        from smpchat.cli.logs import start_logs
+
+        start_logs(environment)
+    try:
+        outcome = command(environment)
+        status = run_loop(outcome) if isinstance(outcome, Coroutine) else outcome
+    except KeyboardInterrupt:
+        environment.notice("Interrupted. What was stored is kept: go on with `smpchat listen`.")
+        status = ExitStatus.INTERRUPTED
+    except Exception as error:  # the top of the program: whatever it is, a person reads a sentence
+        status = _end(environment, error)
+    raise typer.Exit(int(status))
+
+
+def _end(environment: Environment, error: Exception) -> int:
+    """The exit status of a command that failed, once its sentences are printed."""
+    from smpchat.cli.errors import explain, first_of
+
+    if isinstance(first_of(error), BrokenPipeError):  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains while it exits
+        return ExitStatus.OK
+    if environment.verbose:
+        import traceback
+
+        traceback.print_exception(error)
+    explained = explain(error)
+    environment.error(explained.status, explained.message, explained.hint)
+    return explained.status
+
+
+def run_loop(command: Coroutine[Any, Any, int]) -> int:
+    """Run a command that waits for something."""
+    import asyncio
+
+    return asyncio.run(command)

@@ -1,0 +1,27 @@
+"""Profiles of a home: what they are called here and there, and which one is used."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from smpchat.chat.service.reading import StoredProfile
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import printable
+
+
+def display_name(environment: Environment) -> str | None:
+    """What contacts of the profile are told; None if it takes a passphrase to know."""
+    if environment.is_encrypted():
+        return None
+    with closing(environment.open_as(StoredProfile)) as service:
+        return service.own_profile().display_name
+
+
+def show_profile(environment: Environment, name: str, told: str | None) -> None:
+    """A ``profile`` object, or ``* alice: Alice``; the star marks the one that is used."""
+    active = name == environment.profile
+    environment.emit(
+        "profile",
+        {"name": name, "display_name": told, "active": active},
+        f"{'*' if active else ' '} {printable(name)}: {'(encrypted)' if told is None else printable(told)}",
+    )
