@@ -1,0 +1,150 @@
+"""The lanes of the outbox: which of them runs, rests after a refusal, or waits for its relay.
+
+A lane is what must go in order: one connection's items to its own relay, or to the peer's. Lanes do not wait for each
+other, so that a dead relay holds up those who are there, and nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from smpchat.agent.context import Context
+from smpchat.agent.machines.retry import QUOTA, UNANSWERED
+from smpchat.agent.online.notices import Notices
+from smpchat.agent.online.relays import Relays
+from smpchat.agent.online.sending import LaneKey, Sender
+from smpchat.agent.online.spares import SpareKeys
+from smpchat.agent.online.tasks import Tasks, is_of_store, severity
+from smpchat.agent.store import outgoing
+from smpchat.agent.store.database import Database
+from smpchat.agent.store.outgoing import Kind, Lane
+from smpchat.agent.transactions import outbox, rotation
+from smpchat.agent.transactions.outbox import Verdict
+from smpchat.client.pool import SessionPool
+from smpchat.protocol.address import SMPServer
+from smpchat.protocol.errors import ProtocolError
+from smpchat.transport.base import TransportError
+
+log = logging.getLogger("smpchat.agent")
+
+
+class Lanes:
+    """Runs each lane that has work, until the work is done, refused, or its relay lost."""
+
+    def __init__(
+        self,
+        database: Database,
+        context: Context,
+        pool: SessionPool,
+        tasks: Tasks,
+        relays: Relays,
+        notices: Notices,
+        spares: SpareKeys,
+        sender: Sender,
+    ) -> None:
+        self._database = database
+        self._context = context
+        self._pool = pool
+        self._tasks = tasks
+        self._relays = relays
+        self._notices = notices
+        self._spares = spares
+        self._sender = sender
+        self._busy: set[LaneKey] = set()
+        self._resting: dict[LaneKey, asyncio.TimerHandle] = {}
+        self._blocked: dict[LaneKey, SMPServer | None] = {}
+        self._attempts: dict[LaneKey, int] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def kick(self) -> None:
+        """Start every lane that has work and is neither running, resting nor waiting for its relay."""
+        if not self._tasks.running:  # called for a commit, or by a lane, while the run ended
+            return
+        try:
+            self._start()
+        except Exception as error:  # nobody would be told: most calls come from timers
+            self._tasks.fail(error)
+
+    def cancel(self) -> None:
+        """Stop all timers."""
+        for timer in (*self._resting.values(), *([self._alarm] if self._alarm else [])):
+            timer.cancel()
+
+    def wake(self, key: LaneKey) -> None:
+        """The lane need not rest or wait any longer."""
+        timer = self._resting.pop(key, None)
+        if timer:
+            timer.cancel()
+        self._blocked.pop(key, None)
+        self.kick()
+
+    def unblock(self, server: SMPServer) -> None:
+        """There is a session with this relay: start the lanes that waited for it."""
+        for key in [key for key, blocker in self._blocked.items() if blocker == server]:
+            del self._blocked[key]
+        self.kick()
+
+    def _start(self) -> None:
+        now = self._context.now()
+        for key in outgoing.lanes(self._database.connection, now):
+            if key not in self._busy and key not in self._resting and key not in self._blocked:
+                self._busy.add(key)
+                self._tasks.spawn(self._run(key))
+        if self._alarm is not None:
+            self._alarm.cancel()
+        deadline = outgoing.next_deadline(self._database.connection, now)
+        loop = asyncio.get_running_loop()
+        self._alarm = None if deadline is None else loop.call_later(deadline - now, self.kick)
+        self._spares.plan()
+
+    async def _run(self, key: LaneKey) -> None:
+        server: SMPServer | None = None
+        try:
+            while items := self._sender.head(key):
+                if items[0].kind is Kind.CREATE:
+                    verdict = await self._sender.create(items[0])
+                else:
+                    server = outbox.target(self._database.connection, items[0])
+                    if key[1] is not Lane.ROTATE:  # a contact may name any number of relays, and never move there
+                        self._pool.watch(server)
+                    if key[1] is Lane.SEND:
+                        self._relays.leave_unused(key[0], server)
+                    verdict = await self._sender.perform(key, server, one_by_one=key in self._attempts)
+                if verdict is not Verdict.DONE:
+                    self._rest(key, verdict)
+                    return
+                self._attempts.pop(key, None)
+        except (TransportError, ProtocolError) as error:
+            log.info("relay not reached: %s", error)
+            if key[1] is Lane.ROTATE and server is not None:
+                self._notices.tell(key[0], rotation.NOT_REACHED.format(error=error))
+                await self._pool.release(server)
+            self._relay_lost(key, server)
+        except Exception as error:  # a fault of one connection must not cost the others theirs
+            if is_of_store(error):
+                raise
+            log.log(severity(error), "a lane of connection %d stopped", key[0], exc_info=error)
+            self._rest(key, Verdict.RETRY)
+        finally:
+            self._busy.discard(key)
+        self.kick()
+
+    def _relay_lost(self, key: LaneKey, server: SMPServer | None) -> None:
+        """Wait for the relay, or for the next try; not at all if the lane now goes elsewhere."""
+        if server is None or key[1] is Lane.ROTATE or self._pool.live(server) is not None:
+            self._rest(key, Verdict.RETRY)
+        elif self._goes_to(key, server):
+            self._pool.watch(server)
+            self._blocked[key] = server  # `unblock` ends this
+
+    def _goes_to(self, key: LaneKey, server: SMPServer) -> bool:
+        items = self._sender.head(key)
+        return not items or outbox.target(self._database.connection, items[0]) == server
+
+    def _rest(self, key: LaneKey, verdict: Verdict) -> None:
+        attempts = self._attempts[key] = self._attempts.get(key, 0) + 1
+        delays = QUOTA if verdict is Verdict.FULL else UNANSWERED
+        jitter = self._context.entropy.random(1)[0] / 255
+        loop = asyncio.get_running_loop()
+        self._resting[key] = loop.call_later(delays.after(attempts, jitter), self.wake, key)

@@ -1,0 +1,22 @@
+"""Notices to the user about one connection that come from being online: each once in the life of the process."""
+
+from __future__ import annotations
+
+from smpchat.agent.context import Context
+from smpchat.agent.store.database import Database
+
+
+class Notices:
+    """Tells a person what stands in the way of a connection, and not again with every try."""
+
+    def __init__(self, database: Database, context: Context) -> None:
+        self._database = database
+        self._context = context
+        self._told: set[tuple[int, str]] = set()
+
+    def tell(self, connection_id: int, sentence: str) -> None:
+        """A notice, once in the life of this process."""
+        if (connection_id, sentence) not in self._told:
+            self._told.add((connection_id, sentence))
+            with self._database.transaction() as tx:
+                self._context.application.notice(tx, connection_id, sentence)

@@ -1,0 +1,112 @@
+"""Processes messages one after the other: each is committed, then acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import EnvelopeRefused
+from smpchat.agent.online.incoming import Incoming, Pushed
+from smpchat.agent.online.notices import Notices
+from smpchat.agent.online.subscriptions import Subscriptions
+from smpchat.agent.online.tasks import is_of_store
+from smpchat.agent.store import connections
+from smpchat.agent.store.connections import ReceiveQueue
+from smpchat.agent.store.database import Database
+from smpchat.agent.transactions import receiving
+from smpchat.client.request import Request
+from smpchat.crypto.kem import KEMUnavailable
+from smpchat.protocol.commands import Ack, BrokerMessage
+from smpchat.protocol.errors import ErrorCode, SMPError
+
+log = logging.getLogger("smpchat.agent")
+
+NO_KEM = (
+    "A message from your contact needs post-quantum decryption, which is not available here. It stays at the relay:"
+    " install the Python package pqcrypto to read it."
+)
+NOT_PROCESSED = (
+    "A message from your contact could not be processed because of a fault in this program. It stays at the relay;"
+    " other contacts are not affected. Run with -v for details, and look for a newer version."
+)
+
+
+class Receiver:
+    """Empties `Incoming`.
+
+    Args:
+        resume: Told a connection whose peer has read, so that its full queue takes messages again.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        context: Context,
+        incoming: Incoming,
+        subscriptions: Subscriptions,
+        notices: Notices,
+        resume: Callable[[int], None],
+    ) -> None:
+        self._database = database
+        self._context = context
+        self._incoming = incoming
+        self._subscriptions = subscriptions
+        self._notices = notices
+        self._resume = resume
+
+    async def run(self) -> None:
+        """Process what comes, for ever. Raises what the store raises when it fails."""
+        while True:
+            pushed = await self._incoming.next()
+            queue = connections.find_receive_queue(self._database.connection, pushed.session.server, pushed.rcv_id)
+            if queue is None:
+                continue
+            try:
+                resume = self._store(pushed, queue.connection_id)
+            except KEMUnavailable as error:
+                log.warning("message not opened: %s", error)
+                self._notices.tell(queue.connection_id, NO_KEM)
+                continue  # not acknowledged: the relay keeps it
+            except Exception as error:  # a fault that one message brings out must not stop the other connections
+                if is_of_store(error):
+                    raise
+                log.error("message not processed", exc_info=error)
+                self._notices.tell(queue.connection_id, NOT_PROCESSED)
+                continue
+            self._acknowledge(pushed, queue)  # in one flight with what the commit put into the outbox
+            if resume:
+                self._resume(queue.connection_id)
+
+    def _store(self, pushed: Pushed, connection_id: int) -> bool:
+        message = pushed.message
+        try:
+            with self._database.transaction() as tx:
+                received = receiving.receive(
+                    tx, self._context, pushed.session.server, pushed.rcv_id, message.msg_id, message.body
+                )
+        except EnvelopeRefused as error:
+            log.warning("message refused: %s", error)
+            if error.notice is not None:
+                self._notices.tell(connection_id, error.notice)
+            return False
+        return received is not None and received.resume
+
+    def _acknowledge(self, pushed: Pushed, queue: ReceiveQueue) -> None:
+        """ACK after commit; its answer may be the next message. A lost ACK only brings the same message again."""
+        if pushed.session.closed.is_set():
+            return
+        [answer] = pushed.session.post([Request(Ack(pushed.message.msg_id), pushed.rcv_id, queue.auth_key)])
+        answer.add_done_callback(partial(self._acknowledged, pushed, queue.connection_id))
+
+    def _acknowledged(self, pushed: Pushed, connection_id: int, answer: asyncio.Future[BrokerMessage]) -> None:
+        if answer.cancelled():
+            return
+        error = answer.exception()
+        if error is None:
+            self._subscriptions.succeeded(connection_id)
+            self._incoming.push(pushed.session, pushed.rcv_id, answer.result())
+        elif not (isinstance(error, SMPError) and error.code == ErrorCode.NO_MSG):  # which follows a repeated SUB
+            self._subscriptions.failed(pushed.session, connection_id)

@@ -1,0 +1,80 @@
+"""Which relays a profile needs sessions with, and what people are told of those that are not reached."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+from smpchat.agent.context import Context
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.online.tasks import Tasks
+from smpchat.agent.store import connections, outgoing
+from smpchat.agent.store.connections import ReceiveQueue
+from smpchat.agent.store.database import Database
+from smpchat.agent.store.outgoing import RelayTrouble
+from smpchat.client.pool import SessionPool
+from smpchat.protocol.address import SMPServer
+
+
+class Relays:
+    """The relays of a profile's queues and contacts."""
+
+    def __init__(self, database: Database, context: Context, pool: SessionPool, tasks: Tasks) -> None:
+        self._database = database
+        self._context = context
+        self._pool = pool
+        self._tasks = tasks
+        self._sends_to: dict[int, SMPServer] = {}
+        self._left: set[SMPServer] = set()
+
+    def watch_all(self) -> None:
+        """Keep a session with every relay that has a queue of ours. What an earlier process noted is forgotten."""
+        if outgoing.relay_troubles(self._database.connection):
+            with self._database.transaction() as tx:
+                outgoing.forget_relay_troubles(tx)
+        for queue in self._live_queues():
+            self._pool.watch(queue.server)
+
+    def queues_at(self, server: SMPServer) -> list[ReceiveQueue]:
+        """Our queues there that messages may still come to."""
+        return [queue for queue in self._live_queues() if queue.server == server]
+
+    def _live_queues(self) -> list[ReceiveQueue]:
+        tx = self._database.connection
+        over = {c.id for c in connections.load_all(tx) if isinstance(c.state, states.Failed | states.Deleted)}
+        return [queue for queue in connections.receive_queues(tx) if queue.connection_id not in over]
+
+    def reached(self, server: SMPServer) -> None:
+        """There is a session with it."""
+        with self._database.transaction() as tx:
+            outgoing.clear_relay_trouble(tx, str(server))
+
+    def not_reached(self, server: SMPServer, error: Exception, next_try_at: float) -> None:
+        """A try failed; ``next_try_at`` is the loop's time. A relay that nobody needs any more is left alone."""
+        wait = next_try_at - asyncio.get_running_loop().time()
+        with self._database.transaction() as tx:
+            if not self._is_needed(server):
+                self._pool.unwatch(server)
+                outgoing.clear_relay_trouble(tx, str(server))
+                return
+            self.note_trouble(tx, server, str(error), self._context.now() + wait)
+
+    def note_trouble(self, tx: sqlite3.Connection, server: SMPServer, error: str, next_try_at: float | None) -> None:
+        """Store what people shall read of this relay. ``next_try_at``: Unix time, if it is known."""
+        trouble = RelayTrouble(str(server), error, self._context.now(), next_try_at)
+        outgoing.save_relay_trouble(tx, trouble)
+
+    def leave_unused(self, connection_id: int, server: SMPServer) -> None:
+        """A contact is sent to at ``server`` now: end sessions with relays where it was before, and nobody else is."""
+        before = self._sends_to.get(connection_id)
+        self._sends_to[connection_id] = server
+        if before is None or before == server:
+            return
+        self._left.add(before)
+        for left in [left for left in self._left if not self._is_needed(left)]:
+            self._left.remove(left)
+            self._pool.unwatch(left)
+            self._tasks.spawn(self._pool.release(left))
+
+    def _is_needed(self, server: SMPServer) -> bool:
+        return outgoing.is_relay_needed(self._database.connection, str(server))

@@ -1,0 +1,72 @@
+"""What runs while a profile is online, and which faults end it: those of the store, not those of one connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Coroutine
+from typing import Any
+
+from smpchat.agent.errors import AgentError, StoreError
+
+log = logging.getLogger("smpchat.agent")
+
+
+class Tasks:
+    """The tasks of one run; the first that fails ends it."""
+
+    def __init__(self) -> None:
+        self.running = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: asyncio.Future[None] | None = None
+
+    def start(self) -> asyncio.Future[None]:
+        """From now on tasks may be spawned. The future gets the error that ends the run."""
+        self._failure = asyncio.get_running_loop().create_future()
+        self.running = True
+        return self._failure
+
+    async def cancel(self) -> None:
+        """End all tasks, and wait for them."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run this beside the others."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """End the run with the first error; those that come while it ends are its consequences."""
+        if self.running and self._failure is not None and not self._failure.done():
+            self._failure.set_exception(error)
+            self._failure.exception()  # asking marks it as seen, where the run is cancelled in the same moment
+        else:
+            log.info("while the agent ended: %s", type(error).__name__, exc_info=error)
+
+    def fault_of_callback(self, message: str, error: Exception) -> None:
+        """What asyncio or the pool would only report. With other faults than the store's the rest can go on."""
+        if is_of_store(error):
+            self.fail(error)
+        else:
+            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+
+
+def is_of_store(error: BaseException) -> bool:
+    """Whether the database itself failed, and not something that one connection or message wants of it."""
+    if isinstance(error, StoreError | sqlite3.OperationalError | sqlite3.InternalError):
+        return True
+    return type(error) is sqlite3.DatabaseError  # of a file that is damaged
+
+
+def severity(error: BaseException) -> int:
+    """The level at which a fault of one connection is logged."""
+    return logging.WARNING if isinstance(error, AgentError) else logging.ERROR
