@@ -16,7 +16,8 @@ from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
 from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.encoding.record import Record, field, replace
 from smpchat.protocol.block import decode_batch
-from smpchat.protocol.commands import BrokerMessage, Err, LGet, LKey, PFwd, PKey, PRes, Send, SKey, decode_broker
+from smpchat.protocol.command_codec import decode_broker
+from smpchat.protocol.commands import BrokerMessage, Err, LGet, LKey, PFwd, PKey, PRes, Send, SKey
 from smpchat.protocol.errors import ErrorCode, IdentityError, LocalProtocolError, VersionError
 from smpchat.protocol.forwarding import open_answer, seal_forwarded
 from smpchat.protocol.session import SMPSession, verify_session_key

@@ -9,7 +9,8 @@ from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import AuthPrivateKey
 from smpchat.encoding.record import Record, field
 from smpchat.protocol.block import encode_batches
-from smpchat.protocol.commands import Command, Send, encode_command
+from smpchat.protocol.command_codec import encode_command
+from smpchat.protocol.commands import Command, Send
 from smpchat.protocol.errors import LocalProtocolError
 from smpchat.protocol.session import SMPSession
 from smpchat.protocol.transmission import Transmission, authorise, encode_transmission, signed_bytes

@@ -24,7 +24,8 @@ from smpchat.crypto.keys import AuthPrivateKey
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import decode_batch
-from smpchat.protocol.commands import BrokerMessage, Command, Err, Ping, decode_broker
+from smpchat.protocol.command_codec import decode_broker
+from smpchat.protocol.commands import BrokerMessage, Command, Err, Ping
 from smpchat.protocol.errors import LocalProtocolError, ProtocolError, RemoteProtocolError, SMPError
 from smpchat.protocol.session import SMPSession
 from smpchat.protocol.transmission import Transmission, decode_transmission

@@ -10,7 +10,8 @@ from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.encoding.record import Record, field
 from smpchat.protocol import commands
 from smpchat.protocol.block import decode_batch, encode_batches
-from smpchat.protocol.commands import BrokerMessage, encode_broker
+from smpchat.protocol.command_codec import encode_broker
+from smpchat.protocol.commands import BrokerMessage
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.forwarding import (
     Forwarded,

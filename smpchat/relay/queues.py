@@ -17,7 +17,8 @@ from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import AuthPublicKey, X25519PrivateKey
 from smpchat.protocol import commands
-from smpchat.protocol.commands import BrokerMessage, Command, CommandDecodeError, decode_command
+from smpchat.protocol.command_codec import CommandDecodeError, decode_command
+from smpchat.protocol.commands import BrokerMessage, Command
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.messages import QuotaMarker, RcvMessage, seal_message
 from smpchat.protocol.queue_mode import QueueMode

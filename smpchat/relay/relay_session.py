@@ -13,7 +13,8 @@ from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.protocol import commands
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import decode_batch, encode_batches
-from smpchat.protocol.commands import BrokerMessage, decode_broker, encode_command
+from smpchat.protocol.command_codec import decode_broker, encode_command
+from smpchat.protocol.commands import BrokerMessage
 from smpchat.protocol.errors import ErrorCode, HandshakeError, IdentityError, ProtocolError, VersionError
 from smpchat.protocol.forwarding import Forwarded, open_at_proxy, seal_for_relay
 from smpchat.protocol.session import ClientHandshake, SMPSession

@@ -24,7 +24,8 @@ from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
 from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import Err, Msg, PFwd, Prxy, encode_broker
+from smpchat.protocol.command_codec import encode_broker
+from smpchat.protocol.commands import Err, Msg, PFwd, Prxy
 from smpchat.protocol.errors import ErrorCode, ProtocolError
 from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, encode_transmission

@@ -13,7 +13,8 @@ from smpchat.crypto.entropy import Entropy
 from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import decode_batch, encode_batches
-from smpchat.protocol.commands import BrokerMessage, Command, Msg, decode_command, encode_broker
+from smpchat.protocol.command_codec import decode_command, encode_broker
+from smpchat.protocol.commands import BrokerMessage, Command, Msg
 from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, decode_transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange

@@ -131,7 +131,7 @@ async def never_reads(server: SMPServer) -> None:
     """PINGs whose answers nobody takes."""
     connection, session = await _connect(server)
     from smpchat.protocol.block import encode_batches
-    from smpchat.protocol.commands import encode_command
+    from smpchat.protocol.command_codec import encode_command
     from smpchat.protocol.transmission import Transmission, encode_transmission
 
     ping = Transmission(bytes(24), b"", encode_command(Ping(), session.version))

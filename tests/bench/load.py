@@ -16,6 +16,7 @@ from smpchat.crypto.entropy import Entropy, SystemEntropy
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import decode_batch, encode_batches
+from smpchat.protocol.command_codec import decode_broker, encode_command
 from smpchat.protocol.commands import (
     Ack,
     BrokerMessage,
@@ -30,8 +31,6 @@ from smpchat.protocol.commands import (
     QueueRequest,
     Send,
     Sub,
-    decode_broker,
-    encode_command,
 )
 from smpchat.protocol.messages import RcvMessage, open_message
 from smpchat.protocol.queue_mode import QueueMode

@@ -39,6 +39,7 @@ ONLINE = (
     "smpchat.cli.explanations",
     "smpchat.cli.schema",
     "smpchat.client.session",
+    "smpchat.protocol.command_codec",
     "smpchat.protocol.commands",
     "smpchat.protocol.session",
     "smpchat.relay.daemon",

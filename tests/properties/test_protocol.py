@@ -26,16 +26,14 @@ from smpchat.protocol.block import (
     pad_block,
     unpad_block,
 )
-from smpchat.protocol.commands import (
-    BrokerMessage,
-    Command,
+from smpchat.protocol.command_codec import (
     CommandDecodeError,
-    New,
     decode_broker,
     decode_command,
     encode_broker,
     encode_command,
 )
+from smpchat.protocol.commands import BrokerMessage, Command, New
 from smpchat.protocol.envelope import ClientMessage, PHConfirmation, PHEmpty, client_message, client_msg_envelope
 from smpchat.protocol.errors import BlockError, ErrorCode, HandshakeError, error_code
 from smpchat.protocol.messages import QuotaMarker, RcvMessage, decode_rcv_message, encode_rcv_message, open_message

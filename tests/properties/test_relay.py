@@ -12,7 +12,8 @@ from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol import commands
 from smpchat.protocol.block import decode_batch
-from smpchat.protocol.commands import Command, Ids, QueueRequest, encode_broker, encode_command
+from smpchat.protocol.command_codec import encode_broker, encode_command
+from smpchat.protocol.commands import Command, Ids, QueueRequest
 from smpchat.protocol.forwarding import Forwarded, seal_for_relay, seal_forwarded
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.transmission import (

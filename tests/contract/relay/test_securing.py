@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from smpchat.crypto.keys import AuthPrivateKey, Ed448PrivateKey
-from smpchat.protocol.commands import Key, New, Ok, RKey, Send, SKey, Sub, encode_command
+from smpchat.protocol.command_codec import encode_command
+from smpchat.protocol.commands import Key, New, Ok, RKey, Send, SKey, Sub
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.relay.queues import MAX_RECIPIENT_KEYS
 from smpchat.testing.entropy import SeededEntropy

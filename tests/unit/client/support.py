@@ -8,7 +8,8 @@ import itertools
 from collections.abc import Callable
 
 from smpchat.protocol.block import decode_batch, encode_batches
-from smpchat.protocol.commands import BrokerMessage, Command, decode_command, encode_broker
+from smpchat.protocol.command_codec import decode_command, encode_broker
+from smpchat.protocol.commands import BrokerMessage, Command
 from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, decode_transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange

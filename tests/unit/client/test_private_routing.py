@@ -21,6 +21,7 @@ from smpchat.client.request import Request
 from smpchat.crypto.keys import AuthPrivateKey, Ed448PrivateKey, Ed25519PrivateKey, X25519PrivateKey
 from smpchat.encoding.reader import EncodeError
 from smpchat.encoding.record import replace
+from smpchat.protocol.command_codec import decode_command, encode_broker
 from smpchat.protocol.commands import (
     BrokerMessage,
     Command,
@@ -36,8 +37,6 @@ from smpchat.protocol.commands import (
     Send,
     SKey,
     Sub,
-    decode_command,
-    encode_broker,
 )
 from smpchat.protocol.errors import ErrorCode, IdentityError, LocalProtocolError, VersionError
 from smpchat.protocol.session import encode_signed_key

@@ -19,21 +19,8 @@ from smpchat.encoding.reader import EncodeError
 from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.block import decode_batch, encode_batches
-from smpchat.protocol.commands import (
-    BrokerMessage,
-    Command,
-    Err,
-    Ok,
-    PFwd,
-    PKey,
-    Pong,
-    PRes,
-    Prxy,
-    Send,
-    Sub,
-    decode_command,
-    encode_broker,
-)
+from smpchat.protocol.command_codec import decode_command, encode_broker
+from smpchat.protocol.commands import BrokerMessage, Command, Err, Ok, PFwd, PKey, Pong, PRes, Prxy, Send, Sub
 from smpchat.protocol.errors import ErrorCode, IdentityError, SMPError
 from smpchat.protocol.forwarding import open_forwarded, seal_answer
 from smpchat.protocol.session import encode_signed_key

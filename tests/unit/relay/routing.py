@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from smpchat.crypto.keys import AuthPrivateKey, X25519PrivateKey, X25519PublicKey
 from smpchat.protocol.block import decode_batch, encode_batches
-from smpchat.protocol.commands import BrokerMessage, Command, decode_broker, encode_command
+from smpchat.protocol.command_codec import decode_broker, encode_command
+from smpchat.protocol.commands import BrokerMessage, Command
 from smpchat.protocol.forwarding import Forwarded, open_answer, seal_forwarded
 from smpchat.protocol.transmission import (
     Transmission,

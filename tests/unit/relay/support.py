@@ -14,20 +14,8 @@ from smpchat.crypto.keys import AuthPrivateKey, Ed25519PrivateKey, X25519Private
 from smpchat.encoding.codec import short_bytes
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import decode_batch, encode_batches, pad_block, unpad_block
-from smpchat.protocol.commands import (
-    BrokerMessage,
-    Command,
-    Err,
-    Ids,
-    LinkData,
-    Msg,
-    New,
-    Ping,
-    Pong,
-    QueueRequest,
-    decode_broker,
-    encode_command,
-)
+from smpchat.protocol.command_codec import decode_broker, encode_command
+from smpchat.protocol.commands import BrokerMessage, Command, Err, Ids, LinkData, Msg, New, Ping, Pong, QueueRequest
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.messages import QuotaMarker, RcvMessage, open_message
 from smpchat.protocol.queue_mode import QueueMode

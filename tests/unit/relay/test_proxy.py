@@ -10,7 +10,8 @@ from smpchat.crypto.keys import X25519PrivateKey
 from smpchat.protocol import commands
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import decode_batch, encode_batches
-from smpchat.protocol.commands import BrokerMessage, Err, PFwd, PKey, PRes, Prxy, RRes, decode_command, encode_broker
+from smpchat.protocol.command_codec import decode_command, encode_broker
+from smpchat.protocol.commands import BrokerMessage, Err, PFwd, PKey, PRes, Prxy, RRes
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.forwarding import ForwardedAnswer, open_at_relay, seal_for_proxy
 from smpchat.protocol.session import ServerHandshake, SMPSession

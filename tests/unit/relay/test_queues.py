@@ -7,6 +7,7 @@ import pytest
 
 from smpchat.crypto.keys import AuthPrivateKey, Ed25519PrivateKey, X25519PrivateKey
 from smpchat.protocol.address import SMPServer
+from smpchat.protocol.command_codec import encode_command
 from smpchat.protocol.commands import (
     Ack,
     BrokerMessage,
@@ -32,7 +33,6 @@ from smpchat.protocol.commands import (
     SKey,
     Sok,
     Sub,
-    encode_command,
 )
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.queue_mode import QueueMode

@@ -21,7 +21,7 @@ from smpchat.crypto.keys import (
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import format_server, parse_server, smp_server
 from smpchat.protocol.block import decode_batch, encode_batches, pad_block, unpad_block
-from smpchat.protocol.commands import decode_broker, decode_command, encode_broker, encode_command
+from smpchat.protocol.command_codec import decode_broker, decode_command, encode_broker, encode_command
 from smpchat.protocol.messages import QuotaMarker, RcvMessage, encode_rcv_message, open_message, seal_message
 from smpchat.protocol.session import ClientHello
 from smpchat.protocol.transmission import (

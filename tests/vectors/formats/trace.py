@@ -14,6 +14,7 @@ from smpchat.crypto.errors import VerificationError
 from smpchat.crypto.keys import AuthPublicKey, X25519PublicKey
 from smpchat.encoding.record import replace
 from smpchat.protocol.block import decode_batch, encode_batches, pad_block
+from smpchat.protocol.command_codec import decode_broker, decode_command, encode_broker, encode_command
 from smpchat.protocol.commands import (
     BrokerMessage,
     Command,
@@ -28,10 +29,6 @@ from smpchat.protocol.commands import (
     RKey,
     Send,
     SKey,
-    decode_broker,
-    decode_command,
-    encode_broker,
-    encode_command,
 )
 from smpchat.protocol.envelope import client_msg_envelope
 from smpchat.protocol.session import ClientHandshake, ClientHello, ServerHello

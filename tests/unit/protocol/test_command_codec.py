@@ -5,11 +5,17 @@ from __future__ import annotations
 import pytest
 
 from smpchat.encoding.reader import DecodeError, EncodeError
+from smpchat.protocol.command_codec import (
+    CommandDecodeError,
+    decode_broker,
+    decode_command,
+    encode_broker,
+    encode_command,
+)
 from smpchat.protocol.commands import (
     Ack,
     BrokerMessage,
     Command,
-    CommandDecodeError,
     Deld,
     End,
     Err,
@@ -30,10 +36,6 @@ from smpchat.protocol.commands import (
     SKey,
     Sok,
     Sub,
-    decode_broker,
-    decode_command,
-    encode_broker,
-    encode_command,
 )
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.queue_mode import QueueMode
