@@ -44,8 +44,7 @@ async def open_socket(host: str, port: int) -> socket.socket:
         OSError: The name does not resolve, or no address answers: then the error of the first address.
     """
     loop = asyncio.get_running_loop()
-    addresses: Sequence[Address] = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    waiting = list(addresses)
+    waiting = list(_written_out(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     attempts: list[asyncio.Task[socket.socket]] = []
     winner: socket.socket | None = None
     try:
@@ -65,6 +64,14 @@ async def open_socket(host: str, port: int) -> socket.socket:
     if winner is None:
         raise next((e for a in attempts if (e := a.exception())), OSError(errno.EHOSTUNREACH, "no address"))
     return winner
+
+
+def _written_out(host: str, port: int) -> Sequence[Address]:
+    """The address that ``host`` is, if it is no name: found without the threads that asyncio asks about names."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError):
+        return ()
 
 
 async def _connect(address: Address) -> socket.socket:

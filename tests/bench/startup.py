@@ -1,35 +1,153 @@
-"""How long the program takes to start, in units of an interpreter that does nothing.
+"""How long the program takes to start and to leave, in units of an interpreter that does nothing.
 
     python -m tests.bench.startup [--rounds N]
 
-Prints, as ratios of ``python -c pass``: ``smpchat --help``, commands that only read, and ``send`` handed to an online
-process (`listen` runs meanwhile, as it would in another terminal).
+Prints medians and their ratios to ``python -c pass``, which runs once in each round, between the commands, so that
+what else the machine does weighs on all alike: ``--help``; commands that only read; ``send`` handed to an online
+process (`listen` runs meanwhile, as it would in another terminal); ``invite`` of a new profile, with the relay running;
+and of a new profile's ``connect``, the times from the start of its process to its first byte on the network, and from
+the last line that it prints to the end of its process.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+NOTHING = (sys.executable, "-c", "pass")
 PROGRAM = (sys.executable, "-m", "smpchat")
+READING = ("contacts", "history alice", "status")
 
 
-def measure(command: Sequence[str], environment: dict[str, str], rounds: int) -> float:
-    """Median seconds of a command; the first run, which fills caches, does not count."""
-    seconds = []
-    for number in range(rounds + 1):
+class Gate:
+    """A port of loopback before the relay's: tells when the first byte came through."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._relay = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.first: float | None = None
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            client = self._listener.accept()[0]
+            relay = socket.create_connection(self._relay)
+            for source, target in ((client, relay), (relay, client)):
+                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65_536):
+                if self.first is None:
+                    self.first = time.perf_counter()
+                target.sendall(piece)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+
+class Bench:
+    """A home of its own, and what was measured in it."""
+
+    def __init__(self, home: str) -> None:
+        checkout = str(Path(__file__).parents[2])  # the relay is started in another folder, from whatever is installed
+        self.environment = {**os.environ, "SMPCHAT_HOME": home, "PYTHONPATH": checkout}
+        self.figures: defaultdict[str, list[float]] = defaultdict(list)
+
+    def smpchat(self, *arguments: str) -> str:
+        """Run the program; its standard output."""
+        done = subprocess.run([*PROGRAM, *arguments], env=self.environment, check=True, capture_output=True, text=True)
+        return done.stdout
+
+    def take(self, name: str, command: Sequence[str]) -> None:
+        """Measure a command from its start to its end."""
         start = time.perf_counter()
-        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        if number:
-            seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+        subprocess.run(command, env=self.environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.figures[name].append(time.perf_counter() - start)
+
+    def take_connect(self, gate: Gate, link: str, profile: str) -> None:
+        """Measure the beginning and the end of a join by a profile that has never run."""
+        self.smpchat("-p", profile, "server", "use", self._address(gate))
+        gate.first, start = None, time.perf_counter()
+        process = subprocess.Popen(
+            [*PROGRAM, "-p", profile, "connect", link, "--alias", "alice"],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert process.stdout is not None
+        last = start
+        while os.read(process.stdout.fileno(), 65_536):
+            last = time.perf_counter()
+        status, ended = process.wait(), time.perf_counter()
+        if status or gate.first is None:
+            raise SystemExit(f"connect ended with {status}")
+        self.figures["connect, to its first byte on the network"].append(gate.first - start)
+        self.figures["connect, from its last line to its end"].append(ended - last)
+
+    def link(self, gate: Gate) -> str:
+        """A new invitation through the gate."""
+        printed = self.smpchat("--json", "-p", "alice", "invite", "--no-wait", "--server", self._address(gate))
+        return _link(printed)
+
+    def _address(self, gate: Gate) -> str:
+        return f"{self._fingerprint}@127.0.0.1:{gate.port}"
+
+    def gate(self) -> Gate:
+        """Before the relay that runs."""
+        [status] = [json.loads(line) for line in self.smpchat("--json", "relay", "status").splitlines()]
+        self._fingerprint, _, place = status["address"].rpartition("@")
+        host, _, port = place.rpartition(":")
+        return Gate(host, int(port))
+
+
+def _link(printed: str) -> str:
+    [link] = [value["link"] for line in printed.splitlines() if "link" in (value := json.loads(line))]
+    return str(link)
+
+
+@contextlib.contextmanager
+def _listening(bench: Bench, profile: str) -> Iterator[None]:
+    """Another terminal in which the profile is online."""
+    command = [*PROGRAM, "-p", profile, "listen"]
+    listening = subprocess.Popen(command, env=bench.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        listening.terminate()
+        listening.wait()
+
+
+def measure(bench: Bench, rounds: int) -> None:
+    """All figures; the first round, which fills caches, does not count."""
+    invited = _link(bench.smpchat("--json", "-p", "alice", "invite", "--no-wait"))
+    bench.smpchat("-p", "bob", "connect", invited, "--alias", "alice")
+    gate = bench.gate()
+    with _listening(bench, "bob"):
+        for number in range(rounds + 1):
+            if number == 1:
+                bench.figures.clear()
+            bench.take("python -c pass", NOTHING)
+            bench.take("smpchat --help", [*PROGRAM, "--help"])
+            for command in READING:
+                bench.take(f"smpchat {command}", [*PROGRAM, "-p", "bob", *command.split()])
+            bench.take("smpchat send, an online process delivers", [*PROGRAM, "-p", "bob", "send", "alice", "hello"])
+            invite = [*PROGRAM, "-p", f"inviter-{number}", "invite", "--no-wait"]
+            bench.take("smpchat invite --no-wait, a new profile", invite)
+            bench.take_connect(gate, bench.link(gate), f"joiner-{number}")
 
 
 def main() -> None:
@@ -38,31 +156,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory(prefix="smpchat-bench-") as home:
-        environment = {**os.environ, "SMPCHAT_HOME": home}
-
-        def smpchat(*arguments: str) -> str:
-            done = subprocess.run([*PROGRAM, *arguments], env=environment, check=True, capture_output=True, text=True)
-            return done.stdout
-
-        nothing = measure([sys.executable, "-c", "pass"], environment, rounds)
-        figures = {"smpchat --help": measure([*PROGRAM, "--help"], environment, rounds)}
+        bench = Bench(home)
         try:
-            invited = json.loads(smpchat("--json", "-p", "alice", "invite", "--no-wait").splitlines()[0])
-            smpchat("-p", "bob", "connect", invited["link"], "--alias", "alice")
-            listening = subprocess.Popen([*PROGRAM, "-p", "bob", "listen"], env=environment, stdout=subprocess.PIPE)
-            try:
-                for command in ("contacts", "status", "history alice"):
-                    reading = [*PROGRAM, "-p", "bob", *command.split()]
-                    figures[f"smpchat {command}"] = measure(reading, environment, rounds)
-                send = [*PROGRAM, "-p", "bob", "send", "alice", "hello"]
-                figures["smpchat send (an online process delivers)"] = measure(send, environment, rounds)
-            finally:
-                listening.terminate()
-                listening.communicate()
+            measure(bench, rounds)
         finally:
-            smpchat("relay", "stop")
-    print(f"{'python -c pass':45} {nothing * 1000:6.0f} ms    1.0")
-    for name, seconds in figures.items():
+            bench.smpchat("relay", "stop")
+    medians = {name: statistics.median(seconds) for name, seconds in bench.figures.items()}
+    nothing = medians["python -c pass"]
+    for name, seconds in medians.items():
         print(f"{name:45} {seconds * 1000:6.0f} ms  {seconds / nothing:5.1f}")
 
 

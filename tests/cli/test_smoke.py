@@ -165,3 +165,36 @@ def test_send_beside_an_online_process_imports_nothing_of_what_that_one_does(con
         )
     assert status != 0 and "smpchat.agent.transactions.sealing" in imported
     assert not [name for name in (*ONLINE, "rich.console") if name in imported]
+
+
+def _program(home: Path, before: str) -> subprocess.CompletedProcess[str]:
+    """The program as its own process, which does something first."""
+    lines = ("import sys, atexit, threading, time", before, "sys.argv = ['smpchat', 'nonsense']", "program()")
+    return _run(home, "-c", "from smpchat.__main__ import program\n" + "\n".join(lines))
+
+
+def test_a_process_that_is_done_leaves_at_once_and_with_all_it_printed(tmp_path: Path) -> None:
+    """What Python does at its end takes longer than Python's start (`smpchat.__main__`)."""
+    done = _program(tmp_path, "print('x' * 100_000, end='y'); atexit.register(print, 'late')")
+    assert (done.returncode, done.stdout) == (2, "x" * 100_000 + "y")
+    assert "nonsense" in done.stderr
+
+
+def test_a_process_waits_for_its_threads(tmp_path: Path) -> None:
+    before = "threading.Thread(target=lambda: (threading.main_thread().join(), print('late'))).start()"
+    done = _program(tmp_path, before)
+    assert (done.returncode, done.stdout) == (2, "late\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "print('x'); from smpchat.__main__ import program; program()", "--help"],
+            env={**os.environ, "SMPCHAT_HOME": str(tmp_path)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode != 0 and "No space left" in done.stderr

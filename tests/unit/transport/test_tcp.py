@@ -102,3 +102,12 @@ def test_a_name_without_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_errors_in_words(error: BaseException, words: str) -> None:
     assert describe(error) == words
+
+
+def test_an_address_in_digits_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def asked(*_: Any, **__: Any) -> list[tcp.Address]:
+        raise AssertionError("a thread, for nothing")
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", asked)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        asyncio.run(open_socket("127.0.0.1", listener.getsockname()[1])).close()
