@@ -24,9 +24,14 @@ def parse_json(data: bytes, what: str = "JSON") -> Any:
     if _depth(text) > MAX_DEPTH:
         raise DecodeError(f"{what} is nested too deeply")
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_number)
     except ValueError:
         raise DecodeError(f"{what} is not JSON") from None
+
+
+def _no_number(name: str) -> None:
+    # Python would take NaN and Infinity, and write them again into what others refuse to read.
+    raise ValueError(f"{name} is not JSON")
 
 
 def _depth(text: str) -> int:

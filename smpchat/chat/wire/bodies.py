@@ -13,6 +13,7 @@ from typing import Any
 
 from smpchat.encoding import zstd
 from smpchat.encoding.codec import Codec, large_bytes, literal, many, non_empty, pair, short_bytes, tail
+from smpchat.encoding.json_text import parse_json
 from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import to_base64url
@@ -148,14 +149,7 @@ def _parts(body: bytes, *, may_expand: bool) -> Iterator[Part]:
 def _json(text: bytes) -> Any:
     if len(text) > MAX_EXPANDED:
         raise DecodeError(f"chat message of {len(text)} bytes; at most {MAX_EXPANDED} are read")
-    try:
-        return json.loads(text.decode("utf-8"), parse_constant=_no_number)
-    except (ValueError, RecursionError):  # the second bounds the nesting
-        raise DecodeError("chat message is no JSON") from None
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    return parse_json(text, "chat message")
 
 
 def _envelope(value: object) -> Envelope:

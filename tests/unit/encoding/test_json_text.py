@@ -25,7 +25,19 @@ def test_brackets_in_strings_do_not_nest(text: bytes) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\xff", b"{", b'{"a"}', b"[1] x", '"é"'.encode("utf-16"), b"\x00", b"1" * 10_000, b'"' + b'\\"' * 50_000],
+    [
+        b"",
+        b"\xff",
+        b"{",
+        b'{"a"}',
+        b"[1] x",
+        '"é"'.encode("utf-16"),
+        b"\x00",
+        b"1" * 10_000,
+        b"NaN",
+        b"[-Infinity]",
+        b'"' + b'\\"' * 50_000,
+    ],
 )
 def test_anything_else_is_a_decode_error(data: bytes) -> None:
     with pytest.raises(DecodeError):

@@ -19,6 +19,7 @@ from smpchat.chat.wire.bodies import (
     encode_envelope,
     shared_id,
 )
+from smpchat.encoding.json_text import MAX_DEPTH
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import VersionRange
 
@@ -193,6 +194,15 @@ class TestReading:
             decode_body(deep)
         with pytest.raises(DecodeError):
             decode_body(b"[" * 60_000)
+
+    @pytest.mark.parametrize("depth", [MAX_DEPTH - 2, MAX_DEPTH - 1])
+    def test_the_limit_is_a_number_and_not_the_interpreters_stack(self, depth: int) -> None:
+        body = b'{"event":"x.ok","params":{"a":' + b"[" * depth + b"]" * depth + b"}}"
+        if depth + 2 <= MAX_DEPTH:
+            assert len(decode_body(body)) == 1
+        else:
+            with pytest.raises(DecodeError, match="deeply"):
+                decode_body(body)
 
     def test_size_is_bounded(self) -> None:
         body = json.dumps({"event": "x.ok", "params": {"a": "b" * MAX_EXPANDED}}).encode()
