@@ -52,6 +52,19 @@ def opened(path: Path, passphrase: str = SECRET) -> list[str]:
         return texts(database)
 
 
+@pytest.mark.parametrize("name", ["a b", "100%41", "what?mode=ro", "#1", "é\u4e2d", "a&b=c;d"])
+def test_any_folder_will_do(tmp_path: Path, name: str) -> None:
+    if sys.platform == "win32" and "?" in name:
+        pytest.skip("no name of a file here")
+    path = tmp_path / name / "test.db"
+    path.parent.mkdir()
+    with closing(Database(path, COMPONENTS)) as database:
+        write(database, "precious")
+    encrypt(path, SECRET)
+    assert opened(path) == ["precious"]
+    assert [folder.name for folder in tmp_path.iterdir()] == [name]
+
+
 def test_what_was_there_is_there_and_cannot_be_read_by_others(encrypted: Path) -> None:
     assert names(encrypted) == ["test.db.encrypted"]
     content = encrypted_path(encrypted).read_bytes()
