@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -96,6 +97,8 @@ class MemoryRelay:
         self._delay = delay
         self._identity = create_identity(entropy, datetime.fromtimestamp(now(), UTC), [host])
         self._store = SQLiteStore(":memory:")
+        # Nobody closes a relay of a test, and from 3.13 on Python warns of a connection that is left open.
+        weakref.finalize(self, self._store.close)
         self._queues = QueueService(self._store, entropy=entropy, clock=now, quota=quota)
         self._served: dict[Client, _Served] = {}
         self._tasks: set[asyncio.Task[None]] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,6 +121,8 @@ class Agent:
         self.entropy = SeededEntropy(name)
         folder.mkdir(parents=True, exist_ok=True)
         self.database = Database(folder / f"{name}.db", {"agent": AGENT_MIGRATIONS})
+        # No test closes it, and from 3.13 on Python warns of a connection that is left open.
+        weakref.finalize(self, self.database.close)
         self.application = Recorder()
         self.context = Context(self.application, self.entropy, lambda: NOW, kem)
         self.id = 0
