@@ -44,7 +44,7 @@ from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.store.events import ContactChanged, Notice, StateChanged, StatusChanged
 from smpchat.chat.store.records import Contact, Message, MessageStatus
 from smpchat.chat.transactions.changes import SentChange
-from smpchat.encoding.record import Record
+from smpchat.encoding.record import Record, replace
 from smpchat.home import Home
 from smpchat.transport.base import TransportError
 
@@ -70,6 +70,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Progress = tuple[MessageStatus, str | None]
+"""Where a message or change of ours is, and why it failed."""
 WaitFor = Wait | Literal["none", "sent", "delivered"]
 
 
@@ -378,8 +380,8 @@ class Client:
         """
         service = self._service
         message = service.send(alias, text, reply_to)
-        await self._settle(lambda: _progress(service.message(message.id)), Wait(wait), timeout)
-        return service.required_message(message.id)
+        await self._settle(lambda: service.fate(message), Wait(wait), timeout)
+        return service.message(message.id) or replace(message, status=service.fate(message)[0])
 
     async def edit(self, message_id: int, text: str, *, wait: WaitFor = Wait.SENT, timeout: float = 20.0) -> Message:
         """Give a message of ours another text; waits and raises as `send` does, but apps give no receipt."""
@@ -401,23 +403,25 @@ class Client:
             raise ValueError("nobody confirms a change: wait for `sent` or `none`")
         change = make(service)
         await self._settle(lambda: _progress(service.change(change.id)), Wait(wait), seconds)
-        return service.required_message(change.message_id)
+        return service.message(change.message_id) or change.message or service.required_message(change.message_id)
 
-    async def _settle(self, progress: Callable[[], tuple[MessageStatus, str]], wait: Wait, seconds: float) -> None:
+    async def _settle(self, progress: Callable[[], Progress], wait: Wait, seconds: float) -> None:
         if wait is Wait.NONE:
             return
         held_is_enough = wait is Wait.SENT
         waited = await settle(self._service, lambda: progress()[0], wait, seconds, held_is_enough=held_is_enough)
         if waited.status is MessageStatus.FAILED:
-            raise DeliveryFailed(progress()[1])
+            raise DeliveryFailed(progress()[1] or "The message failed.")
         if waited.trouble is not None:
             raise RelayUnavailable(_unreachable(waited.trouble))
         if not waited.enough:
             raise TimeoutError(f"the message is {waited.status} after {seconds:g} seconds")
 
     def history(self, alias: str, limit: int = 50, search: str | None = None) -> list[Message]:
-        """The last messages of a conversation, oldest first. Raises `UnknownContact`."""
-        return self._service.history(alias, limit, search)
+        """The last messages of a conversation, oldest first; they count as seen. Raises `UnknownContact`."""
+        found = self._service.history(alias, limit, search)
+        self._service.were_read(found)
+        return found
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
@@ -461,10 +465,10 @@ def _check(state: StateChanged) -> None:
         raise ConnectionFailed(state.reason or "The connection failed.")
 
 
-def _progress(record: Message | SentChange | None) -> tuple[MessageStatus, str]:
-    if record is None:
+def _progress(change: SentChange | None) -> Progress:
+    if change is None:
         return MessageStatus.FAILED, "The contact was deleted."
-    return record.status, record.reason or "The message failed."
+    return change.status, change.reason
 
 
 def _unreachable(trouble: str) -> str:

@@ -79,8 +79,10 @@ class Application(Protocol):
         """Somebody asks through our address to be connected, and waits for an answer."""
         ...
 
-    def request_accepted(self, tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest) -> None:
-        """The request became a connection at once."""
+    def request_accepted(
+        self, tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest
+    ) -> None:
+        """The request became a connection at once; what is said to it may be submitted already."""
         ...
 
 

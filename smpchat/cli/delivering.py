@@ -45,18 +45,14 @@ async def deliver(
 
         def status() -> MessageStatus:
             nonlocal shown
-            current = service.message(message.id)
-            if current is None:
-                return MessageStatus.FAILED
-            if current.status is not shown:
-                shown = current.status
-                changed = events.StatusChanged(current.id, current.contact, current.status, current.reason)
-                show_status(environment, changed)
-            return current.status
+            current, reason = service.fate(message)
+            if current is not shown and service.message(message.id) is not None:
+                shown = current
+                show_status(environment, events.StatusChanged(message.id, message.contact, current, reason))
+            return current
 
         def reason() -> str | None:
-            current = service.message(message.id)
-            return current.reason if current else None
+            return service.fate(message)[1]
 
         await _wait(environment, service, status, reason, wait, patience)
         return ExitStatus.OK
@@ -74,7 +70,7 @@ async def deliver_change(
     service = environment.open_as(WritingProfile)
     try:
         made = make(service)
-        show_message(environment, service.required_message(made.message_id))
+        show_message(environment, made.message or service.required_message(made.message_id))
 
         def status() -> MessageStatus:
             current = service.change(made.id)

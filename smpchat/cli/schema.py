@@ -202,6 +202,8 @@ TYPES = (
             ),
             _flag("edited", "the text is another one than at first", optional=True),
             _DELETED,
+            _number("ttl", "seconds after which it disappears, once it was shown or has left", optional=True),
+            Field("expires_at", Kind.TIME, "when it disappears; not there before that time runs", optional=True),
             Field(
                 "reactions",
                 Kind.LIST,

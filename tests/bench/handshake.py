@@ -97,7 +97,7 @@ class Watched(ChatApplication):
     """Tells when a side may write, is connected, and reads its first message."""
 
     def __init__(self, service: ChatService) -> None:
-        super().__init__(service.own_profile, service.now)
+        super().__init__(service.own_profile, service.now, service.entropy.random)
         self.times: dict[str, float] = {}
         self.changed = asyncio.Event()
 

@@ -34,7 +34,7 @@ class Writer(ChatApplication):
     """Writes to a new contact as soon as the handshake lets it, like somebody who has waited for that moment."""
 
     def __init__(self, service: ChatService, text: str) -> None:
-        super().__init__(service.own_profile, service.now)
+        super().__init__(service.own_profile, service.now, service.entropy.random)
         self._service, self._text = service, text
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:

@@ -21,16 +21,16 @@ from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.chat.transactions.incoming import ChatApplication
 from smpchat.chat.transactions.requests import view
 from smpchat.chat.wire.bodies import compress_body
-from smpchat.chat.wire.message import encode_contact_request
+from smpchat.chat.wire.message import ContactRequest, encode_contact_request
 from smpchat.chat.wire.profile import Profile
 from tests.unit.agent.agents import NOW, Agent
 from tests.unit.agent.transactions.test_contact_address import DATA, full_link, invitation, request_of, sealed
 
-INFO = encode_contact_request(Profile("Bob"), "b25l", "hello", "dHdv")
+INFO = encode_contact_request(ContactRequest(Profile("Bob"), "b25l", "hello", "dHdv", "dGhyZWU="))
 infos = st.one_of(
     st.binary(max_size=200),
     st.binary(max_size=200).map(compress_body),
-    st.text(max_size=50).map(lambda name: encode_contact_request(Profile(name), name, name, name)),
+    st.text(max_size=50).map(lambda name: encode_contact_request(ContactRequest(Profile(name), *4 * [name]))),
     st.tuples(st.integers(0, len(INFO)), st.binary(max_size=5)).map(lambda cut: INFO[: cut[0]] + cut[1]),
     st.just(INFO),
 )
@@ -45,7 +45,7 @@ def owners() -> Iterator[tuple[Agent, bytes, bytes]]:
         alice.database.close()
         alice.database = Database(folder / "both.db", {"agent": AGENT_MIGRATIONS, "chat": CHAT_MIGRATIONS})
         alice.database.connection.execute("PRAGMA synchronous = OFF")
-        application = ChatApplication(lambda _: Profile("alice"), lambda: NOW)
+        application = ChatApplication(lambda _: Profile("alice"), lambda: NOW, alice.entropy.random)
         alice.context = Context(application, alice.entropy, lambda: NOW)
         with alice.database.transaction() as tx:
             alice.id = contact_address.publish(tx, alice.context, DATA, auto_accept=False)

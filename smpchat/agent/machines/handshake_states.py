@@ -320,6 +320,11 @@ def is_held(state: State) -> bool:
     return isinstance(state, ReadingLink | Joining | Preparing) and state.held
 
 
+def has_introduced(state: State) -> bool:
+    """Whether our confirmation or hello, with our profile, is sealed: what changes later is a message."""
+    return isinstance(state, Confirming | AwaitingHello | SecuringReply | AwaitingReady | Answering | Connected)
+
+
 def reads_link(state: State) -> bool:
     """Whether a short link is still to be read."""
     return isinstance(state, ReadingLink) or (isinstance(state, Preparing) and not state.address_known)

@@ -174,6 +174,14 @@ class Database:
     def _after_commit(self) -> None:
         """For fault injection: called right after a commit."""
 
+    def clear_log(self) -> None:
+        """Bring the write-ahead log into the file and empty it: what was deleted stands there in older pages.
+
+        What another process still reads is left in it, until a later call.
+        """
+        with suppress(sqlite3.OperationalError):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def copy_to(self, target: sqlite3.Connection) -> None:
         """Copy all there is, as it is at one moment, to an empty plain database."""
         self._connection.backup(target)

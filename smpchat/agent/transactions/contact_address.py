@@ -226,7 +226,7 @@ def request_received(
             context.application.notice(tx, connection_id, TOO_MANY_REQUESTS)
     if address.auto_accept:
         try:
-            context.application.request_accepted(tx, accept(tx, context, request), request)
+            context.application.request_accepted(tx, context, accept(tx, context, request), request)
         except (OwnLinkError, LinkJoinedError, IncompatibleVersion, LinkError) as error:
             raise EnvelopeRefused(str(error)) from error
     elif not request.shown:

@@ -19,6 +19,9 @@ log = logging.getLogger("smpchat.chat")
 
 FOLLOW_INTERVAL = 0.03
 """Seconds between looks at the feed; a look is one indexed query."""
+EXPIRY_INTERVAL = 2.0
+"""Seconds at most between looks for messages whose time is over; nothing shows one of them meanwhile."""
+_SHORTEST = 0.01
 TAKE_OVER_INTERVAL = 0.2
 """Seconds between tries to become online while another process is."""
 
@@ -31,11 +34,12 @@ async def online(service: WritingProfile, relay: EmbeddedRelay) -> AsyncIterator
     reason of its own (a store that cannot be used), the block is cancelled with that error.
     """
     async with asyncio.TaskGroup() as group:
-        agent = group.create_task(_take_turns(service, relay))
+        tasks = [group.create_task(_take_turns(service, relay)), group.create_task(remove_expired(service))]
         try:
             yield
         finally:
-            agent.cancel()
+            for task in tasks:
+                task.cancel()
 
 
 async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
@@ -53,6 +57,18 @@ async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
             await run_agent(service, relay)
         finally:
             lock.release()
+
+
+async def remove_expired(service: StoredProfile) -> None:
+    """Remove messages as their time ends, until cancelled; every process does it that stays with the profile.
+
+    Another process may show a message at any moment and so begin its time: its end is looked for anew now and then.
+    """
+    while True:
+        service.expire()
+        due = service.next_expiry()
+        wait = EXPIRY_INTERVAL if due is None else min(max(due - service.now(), _SHORTEST), EXPIRY_INTERVAL)
+        await asyncio.sleep(wait)
 
 
 async def follow(service: StoredProfile, after: int) -> AsyncIterator[ChatEvent]:

@@ -17,17 +17,18 @@ from smpchat.agent.transactions import contact_address, requesting
 from smpchat.agent.wire import links
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation, ShortLink, resolve
 from smpchat.chat.errors import AliasInUse, InputError, NoAddress, UnknownContact
-from smpchat.chat.service.writing import WritingProfile
+from smpchat.chat.service.introducing import IntroducingProfile
+from smpchat.chat.store import address as address_store
 from smpchat.chat.store import events, records
-from smpchat.chat.store.address import RequestView
+from smpchat.chat.store.address import AddressTexts, RequestView
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact
 from smpchat.chat.store.servers import relay_address
 from smpchat.chat.transactions import conversation, requests
 from smpchat.chat.transactions.incoming import contact_from_request
 from smpchat.chat.wire.alias import alias_from_name, check_alias
-from smpchat.chat.wire.message import encode_link_info
-from smpchat.chat.wire.profile import Profile
+from smpchat.chat.wire.content import whole
+from smpchat.chat.wire.message import MAX_WELCOME, packed_link_info
 
 _NO_LIMIT = -1
 _BELL = "bell"
@@ -40,18 +41,10 @@ _TERMS = {
 
 
 @dataclass(slots=True)
-class ChatService(WritingProfile):
+class ChatService(IntroducingProfile):
     """An opened profile with all that a person can do: connections are made, answered, changed and ended as well."""
 
-    # -- profile ------------------------------------------------------------------------------------------------------
-
-    def set_profile(self, display_name: str) -> Profile:
-        """Change the name that new contacts are told. Raises `InputError`."""
-        profile = Profile.own(display_name)
-        with self.database.transaction() as tx:
-            records.save_setting(tx, "profile", profile.to_json())
-            contact_address.update(tx, self.context, encode_link_info(profile))
-        return profile
+    # -- settings -----------------------------------------------------------------------------------------------------
 
     def rings(self) -> bool:
         """Whether `chat` rings the terminal's bell when somebody writes."""
@@ -242,25 +235,57 @@ class ChatService(WritingProfile):
 
     # -- contact address ----------------------------------------------------------------------------------------------
 
-    def create_address(self, *, auto_accept: bool = False, server: str | None = None) -> None:
+    def create_address(
+        self, *, auto_accept: bool = False, server: str | None = None, welcome: str = "", auto_reply: str = ""
+    ) -> None:
         """Make a contact address; its links exist once the online process has made the queue.
 
         Args:
             server: The relay of the address alone; one of the configured ones if None.
+            welcome, auto_reply: See `set_address`.
         Raises:
-            InputError: There is one; or ``server`` is no relay's address.
+            InputError: There is one; ``server`` is no relay's address; or a text is too long.
         """
         relay = None if server is None else relay_address(server)
         with self.database.transaction() as tx:
             if addresses.current(tx) is not None:
                 raise InputError("You have a contact address already.", "`smpchat address show` prints it.")
-            data = encode_link_info(self.own_profile(tx))
+            data = self._save_texts(tx, welcome, auto_reply)
             contact_address.publish(tx, self.context, data, relay, auto_accept=auto_accept)
+
+    def set_address(
+        self, *, auto_accept: bool | None = None, welcome: str | None = None, auto_reply: str | None = None
+    ) -> None:
+        """Change what is given of our address.
+
+        Args:
+            auto_accept: Whether later requests are accepted at once.
+            welcome: What people read before they ask, and find as our first message once they are accepted.
+            auto_reply: A message that everybody gets who is accepted; each text is none if empty.
+        Raises:
+            NoAddress: There is none.
+            InputError: A text is too long; nothing changed.
+        """
+        with self.database.transaction() as tx:
+            address, texts = _address(tx), address_store.texts(tx)
+            if auto_accept is not None:
+                addresses.save_auto_accept(tx, address.connection_id, auto_accept)
+            welcome = texts.welcome if welcome is None else welcome
+            data = self._save_texts(tx, welcome, texts.auto_reply if auto_reply is None else auto_reply)
+            contact_address.update(tx, self.context, data)
+
+    def _save_texts(self, tx: sqlite3.Connection, welcome: str, auto_reply: str) -> bytes:
+        """What stands behind the address's short link with these texts. Raises `InputError`."""
+        texts = AddressTexts(whole(welcome).strip(), whole(auto_reply).strip())
+        if len(texts.auto_reply) > MAX_WELCOME:
+            raise InputError("The automatic reply is too long.", f"Say it in at most {MAX_WELCOME:,} characters.")
+        data = packed_link_info(self.own_profile(tx), texts.welcome)
+        address_store.save_texts(tx, texts)
+        return data
 
     def accept_automatically(self, auto_accept: bool) -> None:
         """Whether later requests are accepted at once. Raises `NoAddress`."""
-        with self.database.transaction() as tx:
-            addresses.save_auto_accept(tx, _address(tx).connection_id, auto_accept)
+        self.set_address(auto_accept=auto_accept)
 
     def delete_address(self) -> int:
         """Delete the contact address with its requests; contacts made through it stay. Raises `NoAddress`.
@@ -271,6 +296,7 @@ class ChatService(WritingProfile):
         with self.database.transaction() as tx:
             address = _address(tx)
             contact_address.delete(tx, self.context, address)
+            address_store.save_texts(tx, AddressTexts())
         return address.connection_id
 
     def accept(self, who: str, alias: str | None = None) -> Contact:
@@ -288,7 +314,7 @@ class ChatService(WritingProfile):
             if alias is not None:
                 self._free_alias(tx, alias)
             connection_id = contact_address.accept(tx, self.context, request)
-            contact = contact_from_request(tx, connection_id, request, alias)
+            contact = contact_from_request(tx, self.context, connection_id, request, alias)
             publish(tx, self._describe(tx, connections.load(tx, connection_id)))
         return contact
 

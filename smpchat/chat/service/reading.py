@@ -24,14 +24,13 @@ from smpchat.agent.store.database import Database, Migrations, encrypted_path
 from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.chat.errors import CodeDiffers, InputError, PassphraseNeeded, ProfileMoved
-from smpchat.chat.store import events, records
+from smpchat.chat.service.messages import StoredMessages
+from smpchat.chat.store import events, profiles, records
 from smpchat.chat.store.address import AddressView, address_view
 from smpchat.chat.store.feed import describe_state
-from smpchat.chat.store.records import Contact, Message
+from smpchat.chat.store.records import Contact
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.chat.store.servers import ConfiguredServer, relay_address
-from smpchat.chat.transactions import changes
-from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.wire.preferences import OWN_DEFAULTS
 from smpchat.chat.wire.profile import Profile
 from smpchat.client.routes import Route, Transport
@@ -117,7 +116,7 @@ def no_passphrase() -> str:
 
 
 @dataclasses.dataclass(slots=True)
-class StoredProfile:
+class StoredProfile(StoredMessages):
     """One profile's store, opened. Any number of processes may have it open; one at a time is online.
 
     Args:
@@ -141,25 +140,21 @@ class StoredProfile:
         path = self.folder / DATABASE_NAME
         if not is_encrypted(self.folder):
             self.database = self.open_database(path, components)
-            return
-        from smpchat.agent.store.encryption import EncryptedDatabase  # most profiles are not
+        else:
+            from smpchat.agent.store.encryption import EncryptedDatabase  # most profiles are not
 
-        self.database = EncryptedDatabase(path, components, self.passphrase())
+            self.database = EncryptedDatabase(path, components, self.passphrase())
+        self.expire()
 
     def close(self) -> None:
         """Close the store."""
         self.database.close()
 
-    @property
-    def _tx(self) -> sqlite3.Connection:
-        return self.database.connection
-
     # -- profile ------------------------------------------------------------------------------------------------------
 
     def own_profile(self, tx: sqlite3.Connection | None = None) -> Profile:
         """What contacts are told: the name set, else the profile's own, else the user's at the operating system."""
-        saved = Profile.from_json(records.setting(tx or self._tx, "profile"))
-        profile = saved or Profile(_os_user() if self.name == DEFAULT_PROFILE else self.name)
+        profile = profiles.own(tx or self._tx) or Profile(_os_user() if self.name == DEFAULT_PROFILE else self.name)
         return replace(profile, preferences={**OWN_DEFAULTS, **profile.preferences})
 
     def retire(self) -> None:
@@ -274,42 +269,6 @@ class StoredProfile:
         """A request was shown, its line flushed."""
         with self.database.transaction() as tx:
             addresses.mark_request_shown(tx, number)
-
-    # -- messages -----------------------------------------------------------------------------------------------------
-
-    def change(self, change_id: int) -> SentChange | None:
-        """An edit, deletion or reaction of ours; None once its contact was deleted."""
-        return changes.sent(self._tx, change_id)
-
-    def message(self, message_id: int) -> Message | None:
-        """One message; None once its contact was deleted."""
-        return records.message(self._tx, message_id)
-
-    def history(self, who: str, limit: int = 50, search: str | None = None) -> list[Message]:
-        """The last messages of a conversation, oldest first. Raises `UnknownContact`."""
-        return records.history(self._tx, records.contact(self._tx, who).id, limit, search)
-
-    def unshown_messages(self) -> list[Message]:
-        """Received messages that no `listen` or `chat` has shown."""
-        return records.messages_to_show(self._tx)
-
-    def unshown_changes(self) -> list[Message]:
-        """Messages that were shown, and that the contact has edited, deleted or reacted to since."""
-        return records.changes_to_show(self._tx)
-
-    def mark_shown(self, message_id: int, changes: int | None = None) -> None:
-        """A message was shown, its line flushed: as it is now, or with its first ``changes`` changes."""
-        with self.database.transaction() as tx:
-            records.mark_shown(tx, message_id, changes)
-
-    def unshown_contacts(self) -> list[Contact]:
-        """Contacts whose profile nobody was shown yet."""
-        return records.contacts_to_show(self._tx)
-
-    def mark_profile_shown(self, contact_id: int) -> None:
-        """A contact's profile was shown."""
-        with self.database.transaction() as tx:
-            records.mark_profile_shown(tx, contact_id)
 
     # -- following ----------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,8 @@ class WritingProfile(StoredProfile):
 
     def __post_init__(self) -> None:
         StoredProfile.__post_init__(self)  # a class with slots is made twice: `super()` would mean the first one
-        self.context = Context(ChatApplication(self.own_profile, self.now), self.entropy, self.now, self.kem)
+        application = ChatApplication(self.own_profile, self.now, self.entropy.random)
+        self.context = Context(application, self.entropy, self.now, self.kem)
 
     # -- messages -----------------------------------------------------------------------------------------------------
 

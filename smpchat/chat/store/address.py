@@ -5,7 +5,36 @@ from __future__ import annotations
 import sqlite3
 
 from smpchat.agent.store import addresses, connections
+from smpchat.chat.store import records
 from smpchat.encoding.record import Record, field
+
+_WELCOME, _REPLY = "address_welcome", "address_reply"
+
+
+class AddressTexts(Record):
+    """What our address says by itself; each is none if empty.
+
+    Attributes:
+        welcome: What people read before they ask, behind the short link.
+        auto_reply: A message to everybody who is accepted.
+    """
+
+    welcome: str = field(default="", repr=False)
+    auto_reply: str = field(default="", repr=False)
+
+
+def texts(tx: sqlite3.Connection) -> AddressTexts:
+    """What our address says by itself."""
+    return AddressTexts(records.setting(tx, _WELCOME) or "", records.setting(tx, _REPLY) or "")
+
+
+def save_texts(tx: sqlite3.Connection, said: AddressTexts) -> None:
+    """It says something else from now on."""
+    for name, text in ((_WELCOME, said.welcome), (_REPLY, said.auto_reply)):
+        if text:
+            records.save_setting(tx, name, text)
+        else:
+            records.delete_setting(tx, name)
 
 
 class AddressView(Record):
@@ -17,6 +46,7 @@ class AddressView(Record):
         short_link: None where the relay keeps no link data.
         auto_accept: Every request is accepted at once.
         requests: Number of requests that wait for an answer.
+        texts: What it says by itself.
     """
 
     connection: int
@@ -24,6 +54,7 @@ class AddressView(Record):
     short_link: str | None = field(repr=False)
     auto_accept: bool
     requests: int
+    texts: AddressTexts = AddressTexts()
 
 
 class RequestView(Record):
@@ -45,4 +76,4 @@ def address_view(tx: sqlite3.Connection, address: addresses.Address) -> AddressV
     """An address with its links."""
     link = connections.load(tx, address.connection_id).link
     waiting = addresses.count_requests(tx)
-    return AddressView(address.connection_id, link, address.short_link, address.auto_accept, waiting)
+    return AddressView(address.connection_id, link, address.short_link, address.auto_accept, waiting, texts(tx))

@@ -67,6 +67,13 @@ class MessageChanged(Record):
     direction: str
 
 
+class MessageExpired(Record):
+    """The time of a message is over: it is gone."""
+
+    id: int
+    contact: str
+
+
 class StatusChanged(Record):
     """A message of ours has another status."""
 
@@ -89,12 +96,22 @@ class Notice(Record):
     sentence: str = field(repr=False)
 
 
-ChatEvent = StateChanged | ContactChanged | MessageAdded | MessageChanged | StatusChanged | RequestReceived | Notice
+ChatEvent = (
+    StateChanged
+    | ContactChanged
+    | MessageAdded
+    | MessageChanged
+    | MessageExpired
+    | StatusChanged
+    | RequestReceived
+    | Notice
+)
 _KINDS: dict[str, type[ChatEvent]] = {
     "state": StateChanged,
     "contact": ContactChanged,
     "message": MessageAdded,
     "change": MessageChanged,
+    "expired": MessageExpired,
     "status": StatusChanged,
     "request": RequestReceived,
     "notice": Notice,

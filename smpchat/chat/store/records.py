@@ -40,6 +40,7 @@ class Contact(Record):
         link_name: What whoever made the link called themselves there, where the link says so.
         provisional: Nobody chose the alias: the link's name replaces it once it is read.
         business: A chat with a business: several people there read it.
+        picture: Its profile has a picture, which `smpchat.chat.store.profiles` has.
     """
 
     id: int
@@ -53,6 +54,7 @@ class Contact(Record):
     link_name: str | None = None
     provisional: bool = False
     business: bool = False
+    picture: bool = False
 
 
 class Quoted(Record):
@@ -62,7 +64,7 @@ class Quoted(Record):
         id: Our number of it; None if we do not have it.
         direction: Whether we sent it.
         text: What it says now, or, if we do not have it, what the reply says that it said.
-        deleted: Its author took it back.
+        deleted: Its author took it back, or it has disappeared.
     """
 
     id: int | None
@@ -92,6 +94,8 @@ class Message(Record):
         reactions: Those of both sides.
         shown: Whether somebody was shown it; messages of ours are.
         changes: How often the contact has edited it, deleted it or reacted to it.
+        ttl: Seconds after which it disappears, from when it was shown or, if it is ours, has left; None if it stays.
+        expires_at: When it disappears; POSIX seconds. None before that time runs.
     """
 
     id: int
@@ -109,12 +113,15 @@ class Message(Record):
     reactions: tuple[Reaction, ...] = ()
     shown: bool = True
     changes: int = 0
+    ttl: int | None = None
+    expires_at: float | None = None
 
 
 # -- contacts ---------------------------------------------------------------------------------------------------------
 
 _CONTACTS = """
-    SELECT contacts.*, (SELECT count(*) FROM messages WHERE contact_id = contacts.id AND shown = 0) AS unread
+    SELECT contacts.*, (SELECT count(*) FROM messages WHERE contact_id = contacts.id AND shown = 0) AS unread,
+        EXISTS (SELECT 1 FROM pictures WHERE contact_id = contacts.id) AS picture
     FROM contacts
 """
 
@@ -132,6 +139,7 @@ def _contact(row: sqlite3.Row) -> Contact:
         link_name=row["link_name"],
         provisional=bool(row["provisional"]),
         business=bool(row["business"]),
+        picture=bool(row["picture"]),
     )
 
 
@@ -179,11 +187,6 @@ def save_link_name(tx: sqlite3.Connection, contact_id: int, name: str) -> None:
 def mark_business(tx: sqlite3.Connection, contact_id: int) -> None:
     """Several people of a business are behind the contact."""
     tx.execute("UPDATE contacts SET business = 1 WHERE id = ?", (contact_id,))
-
-
-def save_profile(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> None:
-    """The profile that the peer sent; it is to be shown once."""
-    tx.execute("UPDATE contacts SET profile = ?, profile_shown = 0 WHERE id = ?", (profile.to_json(), contact_id))
 
 
 def contacts_to_show(tx: sqlite3.Connection) -> list[Contact]:
@@ -247,6 +250,8 @@ def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
         reactions=_reactions(tx, row["id"]),
         shown=bool(row["shown"]),
         changes=row["changes"],
+        ttl=row["ttl"],
+        expires_at=row["expires_at"],
     )
 
 
@@ -255,7 +260,7 @@ def _quoted(row: sqlite3.Row) -> Quoted | None:
         return None
     direction = Direction(row["quoted_direction"])
     if row["original_id"] is None:
-        return Quoted(None, direction, row["quoted_text"] or "")
+        return Quoted(None, direction, row["quoted_text"] or "", deleted=row["quoted_text"] is None)
     return Quoted(row["original_id"], direction, row["original_text"], bool(row["original_deleted"]))
 
 
@@ -274,21 +279,24 @@ def insert_message(
     *,
     reply_to: Quoted | None = None,
     live: bool = False,
+    ttl: int | None = None,
 ) -> int:
     """A new message's id: pending if it is ours, received and not shown if it is theirs.
 
     Args:
-        reply_to: What it answers; the text is kept only if we do not have the message itself.
+        reply_to: What it answers; the text is kept only if we do not have the message itself, and it is not deleted.
+        ttl: Seconds after which it disappears once it is shown or has left.
     """
     ours = direction is Direction.SENT
     status = MessageStatus.PENDING if ours else MessageStatus.RECEIVED
     quoted: tuple[int | None, Direction | None, str | None] = (None, None, None)
     if reply_to is not None:
-        quoted = (reply_to.id, reply_to.direction, reply_to.text if reply_to.id is None else None)
+        keeps_text = reply_to.id is None and not reply_to.deleted
+        quoted = (reply_to.id, reply_to.direction, reply_to.text if keeps_text else None)
     cursor = tx.execute(
         "INSERT INTO messages (contact_id, direction, text, sent_at, status, shared_id, shown, live,"
-        " quoted_id, quoted_direction, quoted_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (contact_id, direction, text, sent_at, status, shared_id, ours, live, *quoted),
+        " quoted_id, quoted_direction, quoted_text, ttl) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (contact_id, direction, text, sent_at, status, shared_id, ours, live, *quoted, ttl),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
@@ -320,8 +328,8 @@ def set_status(tx: sqlite3.Connection, message_id: int, status: MessageStatus, r
 def history(tx: sqlite3.Connection, contact_id: int, limit: int, search: str | None) -> list[Message]:
     """The last ``limit`` messages of a conversation, oldest first; with ``search``, those that contain it."""
     rows = tx.execute(
-        _MESSAGES + "WHERE messages.contact_id = ? AND (? IS NULL OR instr(lower(messages.text), lower(?)) > 0)"
-        " ORDER BY messages.id DESC LIMIT ?",
+        _MESSAGES + "WHERE messages.contact_id = ? AND messages.husk = 0"
+        " AND (? IS NULL OR instr(lower(messages.text), lower(?)) > 0) ORDER BY messages.id DESC LIMIT ?",
         (contact_id, search, search, limit),
     ).fetchall()
     return [_message(tx, row) for row in reversed(rows)]

@@ -82,4 +82,43 @@ CHAT_MIGRATIONS = (
     """
     ALTER TABLE contacts ADD COLUMN business INTEGER NOT NULL DEFAULT 0
     """,
+    """
+    CREATE TABLE contact_settings (
+        contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (contact_id, name)
+    ) WITHOUT ROWID;
+    CREATE TABLE pictures (
+        contact_id INTEGER PRIMARY KEY REFERENCES contacts ON DELETE CASCADE,
+        uri TEXT NOT NULL
+    );
+    ALTER TABLE contacts ADD COLUMN told BLOB;
+    ALTER TABLE messages ADD COLUMN ttl INTEGER;
+    ALTER TABLE messages ADD COLUMN expires_at REAL;
+    ALTER TABLE messages ADD COLUMN husk INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX messages_expiring ON messages (expires_at) WHERE expires_at IS NOT NULL;
+    CREATE INDEX messages_quoting ON messages (quoted_id) WHERE quoted_id IS NOT NULL;
+    CREATE TABLE gone_messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        shared_id TEXT NOT NULL
+    );
+    CREATE INDEX gone_messages_by_id ON gone_messages (contact_id, shared_id);
+    CREATE TABLE kept_changes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        message_id INTEGER NOT NULL,
+        contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        status TEXT NOT NULL,
+        reason TEXT
+    );
+    INSERT INTO kept_changes
+        SELECT changes.id, message_id, contact_id, changes.status, changes.reason
+        FROM changes JOIN messages ON messages.id = message_id;
+    DELETE FROM sqlite_sequence WHERE name = 'kept_changes';
+    INSERT INTO sqlite_sequence (name, seq) SELECT 'kept_changes', seq FROM sqlite_sequence WHERE name = 'changes';
+    DROP TABLE changes;
+    ALTER TABLE kept_changes RENAME TO changes;
+    CREATE INDEX changes_of_message ON changes (message_id)
+    """,
 )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from smpchat.chat.store.records import Direction, MessageStatus
+from smpchat.chat.store import expiry
+from smpchat.chat.store.records import Direction, Message, MessageStatus
 from smpchat.encoding.record import Record
 
 KEPT = 1000
@@ -16,12 +17,19 @@ KEPT = 1000
 
 
 class SentChange(Record):
-    """A change of ours on its way to the contact: pending, sent or failed. ``reason``: why it failed."""
+    """A change of ours on its way to the contact.
+
+    Attributes:
+        status: Pending, sent or failed.
+        reason: Why it failed.
+        message: The message as the change left it, for whoever has made it just now; it may be gone since.
+    """
 
     id: int
     message_id: int
     status: MessageStatus
     reason: str | None
+    message: Message | None = None
 
     @property
     def reference(self) -> int:
@@ -42,6 +50,19 @@ def delete(tx: sqlite3.Connection, message_id: int) -> None:
     tx.execute("DELETE FROM reactions WHERE message_id = ?", (message_id,))
 
 
+def erase(tx: sqlite3.Connection, message: Message) -> None:
+    """A message was taken back, and nothing of it stays: neither its words, nor a mark, nor what quotes it.
+
+    One that the contact has taken back after somebody was shown it is told of once more, as deleted, before its row
+    goes as well.
+    """
+    if message.direction is Direction.SENT or not message.shown:
+        expiry.remove(tx, message.id)
+    else:
+        delete(tx, message.id)
+        expiry.empty(tx, message.id)
+
+
 def react(tx: sqlite3.Connection, message_id: int, direction: Direction, emoji: str, *, add: bool) -> bool:
     """Add or remove a reaction; False if that changes nothing."""
     if add:
@@ -58,9 +79,12 @@ def count(tx: sqlite3.Connection, message_id: int) -> None:
     tx.execute("UPDATE messages SET changes = changes + 1 WHERE id = ?", (message_id,))
 
 
-def insert_sent(tx: sqlite3.Connection, message_id: int) -> SentChange:
+def insert_sent(tx: sqlite3.Connection, message_id: int, contact_id: int) -> SentChange:
     """A new change of ours, pending. Of those before the last `KEPT` only what is pending is kept."""
-    cursor = tx.execute("INSERT INTO changes (message_id, status) VALUES (?, ?)", (message_id, MessageStatus.PENDING))
+    cursor = tx.execute(
+        "INSERT INTO changes (message_id, contact_id, status) VALUES (?, ?, ?)",
+        (message_id, contact_id, MessageStatus.PENDING),
+    )
     assert cursor.lastrowid is not None
     query = "DELETE FROM changes WHERE id <= ? AND status <> ?"
     tx.execute(query, (cursor.lastrowid - KEPT, MessageStatus.PENDING))

@@ -5,21 +5,22 @@ An edit, a deletion or a reaction changes our own store at once and goes to the 
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Callable
 from typing import Any
 
 from smpchat.agent.context import Context
-from smpchat.agent.store import connections
 from smpchat.agent.transactions import sending
 from smpchat.agent.wire.envelope import UserMessage
 from smpchat.chat.errors import ContactGone, InputError, TextTooLong, UnknownMessage
 from smpchat.chat.store import events, records
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus, Quoted
-from smpchat.chat.transactions import changes
+from smpchat.chat.transactions import changes, preferences
 from smpchat.chat.transactions.changes import SentChange
-from smpchat.chat.wire.bodies import COMPRESSION_SINCE, Room, new_shared_id
+from smpchat.chat.transactions.room import room_of
+from smpchat.chat.wire.bodies import new_shared_id
 from smpchat.chat.wire.content import whole
 from smpchat.chat.wire.message import (
     REACTIONS,
@@ -35,9 +36,9 @@ from smpchat.chat.wire.message import (
     encode_update,
     quotation,
 )
+from smpchat.chat.wire.preferences import Allow, Feature, allowed
+from smpchat.encoding.record import replace
 
-_PQ_SINCE = 5
-"""Agent version from which a peer whose chat version is not known yet understands compression (agent-wire 1.5)."""
 _VARIATION_SELECTOR = "\ufe0f"
 
 
@@ -54,9 +55,31 @@ def send_text(
     quote = quoted = None
     if reply_to is not None:
         quote, quoted = _quotation(reply_to), Quoted(reply_to.id, reply_to.direction, reply_to.text)
-    body = _packed(tx, contact, text, lambda text: encode_text(text, shared_id, quote))
-    message_id = records.insert_message(tx, contact.id, Direction.SENT, text, context.now(), shared_id, reply_to=quoted)
+    ttl = preferences.agreement(tx, contact).ttl
+    body = _packed(tx, contact, text, lambda text: encode_text(text, shared_id, quote, ttl))
+    message_id = records.insert_message(
+        tx, contact.id, Direction.SENT, text, context.now(), shared_id, reply_to=quoted, ttl=ttl
+    )
     _submit(tx, context, contact, body, message_id, notify=True)
+    publish(tx, events.MessageAdded(message_id))
+    return message(tx, message_id)
+
+
+def send_welcome(
+    tx: sqlite3.Connection, context: Context, contact: Contact, text: str, welcome_id: str | None
+) -> Message:
+    """The welcome text of our address, as our first message to whoever was accepted.
+
+    Args:
+        welcome_id: The id under which the contact's app keeps it since it opened our link: then it is sent as that
+            message's text, so that nobody reads it twice. None if it opened no link with it.
+    """
+    if welcome_id is None:
+        return send_text(tx, context, contact, text)
+    update, own_id = MessageUpdate(welcome_id, text), _new_id(context)
+    body = _packed(tx, contact, text, lambda text: encode_update(replace(update, text=text), own_id))
+    message_id = records.insert_message(tx, contact.id, Direction.SENT, text, context.now(), welcome_id)
+    _submit(tx, context, contact, body, message_id, notify=False)
     publish(tx, events.MessageAdded(message_id))
     return message(tx, message_id)
 
@@ -70,29 +93,40 @@ def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -
     text = whole(text)
     original, contact, shared_id = _own(tx, message_id)
     own_id = _new_id(context)
-    body = _packed(tx, contact, text, lambda text: encode_update(MessageUpdate(shared_id, text), own_id))
+    update = MessageUpdate(shared_id, text, ttl=original.ttl)
+    body = _packed(tx, contact, text, lambda text: encode_update(replace(update, text=text), own_id))
     changes.edit(tx, original.id, text, edited=True, live=False)
     return _submit_change(tx, context, contact, original, body, events.Change.EDITED)
 
 
 def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentChange:
-    """Take a message of ours back. Raises `InputError` if it is none, or was taken back before."""
+    """Take a message of ours back. Raises `InputError` if it is none, or was taken back before.
+
+    Where the contact allows full deletion nothing of it stays here either, not even that there was a message.
+    """
     original, contact, shared_id = _own(tx, message_id)
     body = encode_deletion(MessageDeletion(shared_id), _new_id(context))
+    change = _submit_change(tx, context, contact, original, body, events.Change.DELETED)
     changes.delete(tx, original.id)
-    return _submit_change(tx, context, contact, original, body, events.Change.DELETED)
+    left = message(tx, original.id)
+    if preferences.agreement(tx, contact).on(Feature.FULL_DELETE).by_us:
+        changes.erase(tx, left)
+    return replace(change, message=left)
 
 
 def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str, *, add: bool) -> SentChange:
     """Put a reaction on a message of either side, or take it away.
 
     Raises:
-        InputError: Apps do not know this emoji as a reaction, or the message cannot be reacted to.
+        InputError: Apps do not know this emoji as a reaction, the contact does not allow reactions, or the message
+            cannot be reacted to.
     """
     emoji = emoji.strip().removesuffix(_VARIATION_SELECTOR)  # the heart of most keyboards has one; apps take none
     if emoji not in REACTIONS:
         raise InputError("SimpleX apps do not take this as a reaction.", f"They take one of {' '.join(REACTIONS)}")
     original, contact, shared_id = _named(tx, message_id)
+    if not preferences.agreement(tx, contact).on(Feature.REACTIONS).by_us:
+        raise _no_reactions(tx, contact)
     if not changes.react(tx, original.id, Direction.SENT, emoji, add=add):
         have = "already has a" if add else "has no"
         raise InputError(f"Message {message_id} {have} {emoji} of yours.", "There is nothing to change.")
@@ -114,6 +148,17 @@ def message(tx: sqlite3.Connection, message_id: int) -> Message:
     if found is None:
         raise UnknownMessage(message_id)
     return found
+
+
+def _no_reactions(tx: sqlite3.Connection, contact: Contact) -> InputError:
+    """Apps neither send nor show what one side does not allow."""
+    if allowed(preferences.agreement(tx, contact).theirs, Feature.REACTIONS).allow is Allow.NO:
+        said = f"{contact.alias} does not allow reactions, so nothing was sent."
+        return InputError(said, "Reply with a text instead.")
+    return InputError(
+        f"You do not allow reactions with {contact.alias}, so nothing was sent.",
+        f"Allow them: `smpchat contact set {shlex.quote(contact.alias)} reactions yes`.",
+    )
 
 
 def _new_id(context: Context) -> str:
@@ -153,20 +198,12 @@ def _packed(tx: sqlite3.Connection, contact: Contact, text: str, encode: Callabl
     """What ``encode`` makes of the text, as a body for this contact. Raises `InputError`."""
     if not text:
         raise InputError("There is nothing to send: the text is empty.", "Give a text, or pipe one into `-`.")
-    room, data = _room(tx, contact), encode(text)
+    room, data = room_of(tx, contact), encode(text)
     body = room.pack(data)
     if body is None:
         limit = room.compressed or room.plain  # what compression gains depends on the text: promise nothing
         raise TextTooLong(max(1, len(data) - limit), limit - len(encode("")))
     return body
-
-
-def _room(tx: sqlite3.Connection, contact: Contact) -> Room:
-    version = contact.chat_version
-    if version is None:
-        connection = connections.load(tx, contact.connection_id)
-        version = COMPRESSION_SINCE if connection.agent_version >= _PQ_SINCE else 1
-    return Room.of(sending.max_body(tx, contact.connection_id), version)
 
 
 def _submit(
@@ -185,7 +222,7 @@ def _submit_change(
     body: bytes,
     change: events.Change,
 ) -> SentChange:
-    inserted = changes.insert_sent(tx, original.id)
+    inserted = changes.insert_sent(tx, original.id, contact.id)
     _submit(tx, context, contact, body, inserted.reference, notify=False)
     publish(tx, events.MessageChanged(original.id, contact.alias, change, Direction.SENT))
-    return inserted
+    return replace(inserted, message=message(tx, original.id))

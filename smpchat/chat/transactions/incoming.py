@@ -6,19 +6,22 @@ import logging
 import sqlite3
 from collections.abc import Callable
 
+from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.machines.handshake_states import Role
+from smpchat.agent.store import connections
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection
-from smpchat.chat.store import events, records
+from smpchat.chat.store import address, events, expiry, profiles, records
 from smpchat.chat.store.feed import describe_state, publish
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus, Quoted
-from smpchat.chat.transactions import changes
+from smpchat.chat.transactions import changes, conversation, preferences, requests
 from smpchat.chat.transactions.changes import SentChange
+from smpchat.chat.transactions.room import PQ_SINCE
 from smpchat.chat.wire.alias import alias_from_name
-from smpchat.chat.wire.bodies import CHAT_VERSIONS
+from smpchat.chat.wire.bodies import CHAT_VERSIONS, new_shared_id, pack_info
 from smpchat.chat.wire.content import in_a_sentence
 from smpchat.chat.wire.message import (
     ChatEvent,
@@ -37,9 +40,10 @@ from smpchat.chat.wire.message import (
     decode_contact_request,
     decode_link_info,
     decode_messages,
-    encode_link_info,
     encode_profile,
+    packed_link_info,
 )
+from smpchat.chat.wire.preferences import Feature, allowed
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import VersionRange
@@ -60,17 +64,28 @@ _INTEGRITY_NOTICES = {
 class ChatApplication:
     """The chat layer's side of `smpchat.agent.transactions.connection.Application`."""
 
-    def __init__(self, own_profile: Callable[[sqlite3.Connection], Profile], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        own_profile: Callable[[sqlite3.Connection], Profile],
+        now: Callable[[], float],
+        random: Callable[[int], bytes],
+    ) -> None:
         self._own_profile = own_profile
         self._now = now
+        self._random = random
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
-        """Our profile as ``x.info``."""
-        return encode_profile(self._own_profile(tx))
+        """Our profile as ``x.info``, as the contact is to see it."""
+        own, contact = self._own_profile(tx), records.contact_of(tx, connection_id)
+        if contact is not None:
+            own = preferences.profile_for(tx, own, contact.id)
+            preferences.note_told(tx, contact.id, own)
+        compresses = connections.load(tx, connection_id).agent_version >= PQ_SINCE
+        return preferences.fitting(own, lambda profile: pack_info(encode_profile(profile), compresses=compresses))
 
     def link_info(self, tx: sqlite3.Connection) -> bytes:
         """Our profile, for a short link."""
-        return encode_link_info(self._own_profile(tx))
+        return packed_link_info(self._own_profile(tx))
 
     def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
         """The name in the link becomes the alias, if nobody has chosen one."""
@@ -81,6 +96,10 @@ class ChatApplication:
         records.save_link_name(tx, contact.id, name)
         if said.business:
             records.mark_business(tx, contact.id)
+        if said.welcome:
+            welcome_id = new_shared_id(self._random(12))
+            _add_message(tx, contact, TextMessage(said.welcome, welcome_id), round(self._now()))
+            requests.read_welcome(tx, contact, welcome_id)
         if contact.provisional:
             others = {other.alias.casefold() for other in records.contacts(tx) if other.id != contact.id}
             alias = alias_from_name(name, lambda candidate: candidate.casefold() in others)
@@ -117,7 +136,7 @@ class ChatApplication:
             contact = records.contact(tx, alias)
         for message in said:
             _note_version(tx, contact, message.versions)
-        if profile is not None and profile != contact.profile:
+        if profile is not None:
             _save_profile(tx, contact, profile)
         if not contact.business and any(isinstance(m.event, GroupJoined) for m in said):
             records.mark_business(tx, contact.id)
@@ -143,12 +162,12 @@ class ChatApplication:
                 _add_message(tx, contact, text, sent_at)
                 return True
             case MessageUpdate() as update:
-                _update_message(tx, contact, update, sent_at)
+                _update_message(tx, contact, update, sent_at, self._now())
             case MessageDeletion(shared_id):
                 _delete_message(tx, contact, shared_id, sent_at)
             case ReactionChange() as reaction:
                 _react(tx, contact, reaction)
-            case ProfileInfo(Profile() as profile) if profile != contact.profile:
+            case ProfileInfo(Profile() as profile):
                 _save_profile(tx, contact, profile)
             case ContactDeleted():
                 records.mark_gone(tx, contact.id)
@@ -162,15 +181,15 @@ class ChatApplication:
 
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
         """The relay has the message; a receipt may have come before its answer."""
-        _progress(tx, reference, MessageStatus.SENT)
+        _progress(tx, reference, MessageStatus.SENT, self._now())
 
     def message_delivered(self, tx: sqlite3.Connection, reference: int) -> None:
         """The receipt came."""
-        _progress(tx, reference, MessageStatus.DELIVERED)
+        _progress(tx, reference, MessageStatus.DELIVERED, self._now())
 
     def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
         """The message will never arrive."""
-        _progress(tx, reference, MessageStatus.FAILED, reason)
+        _progress(tx, reference, MessageStatus.FAILED, self._now(), reason)
 
     def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
         """Tell whoever follows."""
@@ -189,15 +208,17 @@ class ChatApplication:
         """Tell whoever follows."""
         publish(tx, events.RequestReceived(request.id))
 
-    def request_accepted(self, tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest) -> None:
+    def request_accepted(
+        self, tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest
+    ) -> None:
         """The contact takes its name from the request."""
-        contact_from_request(tx, connection_id, request)
+        contact_from_request(tx, context, connection_id, request)
 
 
 def contact_from_request(
-    tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest, alias: str | None = None
+    tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest, alias: str | None = None
 ) -> Contact:
-    """The contact of a request that was accepted; the text in it is its first message.
+    """The contact of a request that was accepted; the text in it is its first message, ours are what our address says.
 
     Args:
         alias: Made from the name in the request if None.
@@ -213,6 +234,11 @@ def contact_from_request(
     _save_profile(tx, contact, asked.profile)
     if asked.text:
         _add_message(tx, contact, TextMessage(asked.text, asked.shared_id), round(request.received_at))
+    texts = address.texts(tx)
+    if texts.welcome:
+        conversation.send_welcome(tx, context, contact, texts.welcome, asked.welcome_id)
+    if texts.auto_reply:
+        conversation.send_text(tx, context, contact, texts.auto_reply)
     return records.contact(tx, alias)
 
 
@@ -245,7 +271,11 @@ def _decoded(body: bytes) -> list[ChatMessage]:
 
 
 def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile) -> None:
-    records.save_profile(tx, contact.id, profile)
+    if not profiles.save(tx, contact.id, profile):
+        return
+    ttl = allowed(profile.preferences, Feature.TIMED_MESSAGES).ttl
+    if contact.profile is not None or ttl is not None:  # the first profile may have left before it saw what we ask for
+        preferences.save_ttl(tx, contact.id, ttl)
     publish(tx, events.ContactChanged(contact.alias))
 
 
@@ -266,6 +296,7 @@ def _add_message(tx: sqlite3.Connection, contact: Contact, message: TextMessage,
         message.shared_id,
         reply_to=_quoted(tx, contact, message.quote),
         live=message.live,
+        ttl=preferences.agreement(tx, contact).ttl_of(message.ttl),
     )
     publish(tx, events.MessageAdded(message_id))
     return message_id
@@ -277,14 +308,21 @@ def _quoted(tx: sqlite3.Connection, contact: Contact, quote: Quote | None) -> Qu
         return None
     direction = Direction.RECEIVED if quote.by_sender else Direction.SENT
     original = records.find_message(tx, contact.id, quote.shared_id, direction)
-    return Quoted(original.id if original else None, direction, quote.text)
+    if original is not None:
+        return Quoted(original.id, direction, quote.text)
+    gone = quote.shared_id is not None and expiry.is_gone(tx, contact.id, quote.shared_id)
+    return Quoted(None, direction, "" if gone else quote.text, deleted=gone)
 
 
-def _update_message(tx: sqlite3.Connection, contact: Contact, update: MessageUpdate, sent_at: int) -> None:
+def _update_message(tx: sqlite3.Connection, contact: Contact, update: MessageUpdate, sent_at: int, now: float) -> None:
     """A contact edits its own messages only; one that we do not have begins with the edit (agent-wire 6.2)."""
     original = records.find_message(tx, contact.id, update.shared_id, Direction.RECEIVED)
+    if original is not None and not original.deleted:
+        ttl = preferences.agreement(tx, contact).ttl_of(update.ttl)
+        if ttl is not None:
+            expiry.shorten(tx, original.id, ttl, now)
     if original is None:
-        message = TextMessage(update.text, update.shared_id, live=update.live)
+        message = TextMessage(update.text, update.shared_id, live=update.live, ttl=update.ttl)
         changes.edit(
             tx, _add_message(tx, contact, message, sent_at), update.text, edited=not update.live, live=update.live
         )
@@ -300,13 +338,19 @@ def _delete_message(tx: sqlite3.Connection, contact: Contact, shared_id: str, se
     if sent_at - original.sent_at > DELETABLE:
         log.info("a message was too old to be deleted")
         return
-    changes.delete(tx, original.id)
+    if preferences.agreement(tx, contact).on(Feature.FULL_DELETE).by_them:
+        changes.erase(tx, original)
+    else:
+        changes.delete(tx, original.id)
     _changed(tx, contact, original, events.Change.DELETED)
 
 
 def _react(tx: sqlite3.Connection, contact: Contact, reaction: ReactionChange) -> None:
     original = records.find_message(tx, contact.id, reaction.shared_id)
     if original is None or original.deleted:
+        return
+    if not preferences.agreement(tx, contact).on(Feature.REACTIONS).by_them:
+        log.info("a reaction was ignored: reactions are not allowed")
         return
     if changes.react(tx, original.id, Direction.RECEIVED, reaction.emoji, add=reaction.add):
         _changed(tx, contact, original, events.Change.REACTION)
@@ -320,7 +364,9 @@ def _changed(tx: sqlite3.Connection, contact: Contact, message: Message, change:
 # -- what became of ours ----------------------------------------------------------------------------------------------
 
 
-def _progress(tx: sqlite3.Connection, reference: int, status: MessageStatus, reason: str | None = None) -> None:
+def _progress(
+    tx: sqlite3.Connection, reference: int, status: MessageStatus, now: float, reason: str | None = None
+) -> None:
     """A message or change of ours went on; one deleted meanwhile is nobody's business."""
     if reference < 0:
         _progress_change(tx, changes.sent(tx, -reference), status, reason)
@@ -331,6 +377,7 @@ def _progress(tx: sqlite3.Connection, reference: int, status: MessageStatus, rea
     if status is MessageStatus.SENT and message.status is not MessageStatus.PENDING:
         return
     records.set_status(tx, message.id, status, reason)
+    expiry.start(tx, message.id, now)
     publish(tx, events.StatusChanged(message.id, message.contact, status, reason))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from smpchat.agent.context import Context
 from smpchat.agent.store import addresses, sent_requests
@@ -13,10 +13,11 @@ from smpchat.chat.store import events, records
 from smpchat.chat.store.address import RequestView
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact, Direction
-from smpchat.chat.wire.bodies import new_shared_id
+from smpchat.chat.wire.bodies import new_shared_id, pack_info
 from smpchat.chat.wire.content import whole
-from smpchat.chat.wire.message import decode_contact_request, encode_contact_request
+from smpchat.chat.wire.message import ContactRequest, decode_contact_request, encode_contact_request
 from smpchat.chat.wire.profile import Profile
+from smpchat.encoding.record import replace
 from smpchat.encoding.text import to_base64url
 
 
@@ -50,14 +51,46 @@ def introduce(
     Returns:
         The texts that are to wait.
     """
-    request_id = to_base64url(context.entropy.random(16))
+    bare = ContactRequest(profile, to_base64url(context.entropy.random(16)))
     for text in map(whole, filter(None, texts[:1])):
-        shared_id = new_shared_id(context.entropy.random(12))
-        info = encode_contact_request(profile, request_id, text, shared_id)
-        if len(info) <= sent_requests.MAX_INFO:
-            message_id = records.insert_message(tx, contact.id, Direction.SENT, text, context.now(), shared_id)
+        asked = replace(bare, text=text, shared_id=new_shared_id(context.entropy.random(12)))
+        info = _packed(asked)
+        if info is not None:
+            message_id = records.insert_message(tx, contact.id, Direction.SENT, text, context.now(), asked.shared_id)
             sent_requests.save_info(tx, contact.connection_id, info, message_id)
             publish(tx, events.MessageAdded(message_id))
             return texts[1:]
-    sent_requests.save_info(tx, contact.connection_id, encode_contact_request(profile, request_id), None)
+    sent_requests.save_info(tx, contact.connection_id, _packed(bare) or b"", None)
     return texts
+
+
+def reintroduce(tx: sqlite3.Connection, contact: Contact, profile: Profile) -> None:
+    """A request of ours that has not left says who we are now."""
+    _rewrite(tx, contact, lambda asked: replace(asked, profile=profile))
+
+
+def read_welcome(tx: sqlite3.Connection, contact: Contact, welcome_id: str) -> None:
+    """A request of ours that has not left says that we have read the welcome text, and its id with us.
+
+    Then the owner's app does not send the text again, but says that it is the message of this id.
+    """
+    _rewrite(tx, contact, lambda asked: replace(asked, welcome_id=welcome_id))
+
+
+def _rewrite(tx: sqlite3.Connection, contact: Contact, change: Callable[[ContactRequest], ContactRequest]) -> None:
+    saved = sent_requests.load(tx, contact.connection_id)
+    if saved is None or not saved.info:
+        return  # there is no request, or it is sealed: it goes out as it is
+    asked, _ = decode_contact_request(saved.info)
+    info = _packed(change(asked))
+    if info is not None:
+        sent_requests.save_info(tx, contact.connection_id, info, saved.reference)
+
+
+def _packed(asked: ContactRequest) -> bytes | None:
+    """A request as connection info, without our picture if there is no room for it; None if its text is too long."""
+    assert asked.profile is not None
+    bare = encode_contact_request(replace(asked, profile=replace(asked.profile, picture=None)))
+    if len(bare) > sent_requests.MAX_INFO:
+        return None
+    return pack_info(encode_contact_request(asked), sent_requests.MAX_INFO) or bare

@@ -28,6 +28,9 @@ MAX_COMPRESSED = 13_380
 """Longest compressed message, and longest JSON that stays plain where a longer one is compressed."""
 MAX_COMPRESSED_INFO = 10_968
 """The same for connection info."""
+MAX_INFO = 10_200
+"""Longest connection info of ours in bytes, plain or compressed: the reply queue, whose relay may have many hosts,
+stands in the same envelope."""
 MAX_EXPANDED = zstd.MAX_DECOMPRESSED
 """Most bytes that one body is expanded to, over all its compressed parts."""
 MAX_SHARED_ID = 255
@@ -88,6 +91,17 @@ def _sorted(value: Any) -> Any:
 def compress_body(data: bytes) -> bytes:
     """``X``: a list of one frame."""
     return b"X" + _items.write(((_FRAME, zstd.compress(data)),))
+
+
+def pack_info(data: bytes, limit: int = MAX_INFO, *, compresses: bool = True) -> bytes | None:
+    """JSON as connection info, compressed if it must be; None if there is no room for it.
+
+    Every peer that knows post-quantum ratchets reads compressed info, whatever chat version it speaks (agent-wire 6.6).
+    """
+    if len(data) <= limit:
+        return data
+    body = compress_body(data) if compresses and len(data) <= MAX_JSON else data
+    return body if len(body) <= limit else None
 
 
 class Room(Record):

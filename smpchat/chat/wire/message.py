@@ -7,18 +7,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from smpchat.agent.wire.user_data import read_user_json, write_user_json
+from smpchat.chat.errors import InputError
 from smpchat.chat.wire.bodies import CHAT_VERSIONS, Envelope, Part, Unreadable, decode_body, encode_envelope, shared_id
 from smpchat.chat.wire.content import describe, text_content, whole
 from smpchat.chat.wire.preferences import read_ttl
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.reader import DecodeError
-from smpchat.encoding.record import Record, field
+from smpchat.encoding.record import Record, field, replace
 from smpchat.protocol.version import VersionRange
 
 REACTIONS = ("\U0001f44d", "\U0001f44e", "\U0001f600", "\U0001f602", "\U0001f622", "\u2764", "\U0001f680", "\u2705")
 """Emoji that apps take as reactions: one code point each, the heart without a variation selector."""
 MAX_WELCOME = 5_000
-"""Longest welcome text, in characters: with the profile, its link's data have room for about 13,000 bytes."""
+"""Longest welcome text, in characters."""
+MAX_LINK_INFO = 13_000
+"""Longest user data of a link that we make, in bytes: sealed with what else belongs to the link they hold 13,784."""
 _MAX_QUOTE = 500
 """Characters of a quoted text that a reply repeats; the app finds the original by its id."""
 
@@ -46,13 +49,15 @@ class ProfileInfo(Record):
 class ContactRequest(Record):
     """``x.contact``: the profile of somebody who used a contact address, and perhaps a text.
 
-    ``request_id`` is the same each time the request is sent; ``shared_id`` is the text's.
+    ``request_id`` is the same each time the request is sent; ``shared_id`` is the text's; ``welcome_id`` is the id
+    under which its sender keeps the welcome text that it read behind our link.
     """
 
     profile: Profile | None
     request_id: str | None
     text: str | None = field(default=None, repr=False)
     shared_id: str | None = None
+    welcome_id: str | None = None
 
 
 class TextMessage(Record):
@@ -159,21 +164,19 @@ class ChatMessage(Record):
 # -- writing ----------------------------------------------------------------------------------------------------------
 
 
-def encode_profile(profile: Profile) -> bytes:
-    """``x.info``: connection info of a handshake."""
-    return _encode("x.info", {"profile": profile.to_wire()})
+def encode_profile(profile: Profile, shared_id: str | None = None) -> bytes:
+    """``x.info``: connection info of a handshake; with an id of its own, a message that says who we are now."""
+    return _encode("x.info", {"profile": profile.to_wire()}, shared_id)
 
 
-def encode_contact_request(
-    profile: Profile, request_id: str, text: str | None = None, shared_id: str | None = None
-) -> bytes:
-    """``x.contact``: connection info of a contact request; ``request_id`` stays the same when it is sent again.
-
-    A text, with its id, travels with it: the owner of the address reads it before deciding.
-    """
-    params: dict[str, Any] = {"contactReqId": request_id, "profile": profile.to_wire()}
-    if text is not None:
-        params |= {"content": text_content(text), "msgId": shared_id}
+def encode_contact_request(request: ContactRequest) -> bytes:
+    """``x.contact``: connection info of a contact request; its owner reads the text before deciding."""
+    assert request.profile is not None
+    params: dict[str, Any] = {"contactReqId": request.request_id, "profile": request.profile.to_wire()}
+    if request.text is not None:
+        params |= {"content": text_content(request.text), "msgId": request.shared_id}
+    if request.welcome_id is not None:
+        params["welcomeMsgId"] = request.welcome_id
     return _encode("x.contact", params)
 
 
@@ -183,6 +186,18 @@ def encode_link_info(profile: Profile, welcome: str = "") -> bytes:
     if welcome:
         value["message"] = text_content(welcome)
     return write_user_json(value | {"business": False})
+
+
+def packed_link_info(profile: Profile, welcome: str = "") -> bytes:
+    """The same, without the profile's picture where there is no room for it. Raises `InputError` if a welcome is long.
+
+    What does not fit would leave an address without a short link (agent-wire 2.9).
+    """
+    for shown in (profile, replace(profile, picture=None)):
+        info = encode_link_info(shown, welcome)
+        if len(info) <= MAX_LINK_INFO and len(welcome) <= MAX_WELCOME:
+            return info
+    raise InputError("The welcome text is too long for a link.", f"Say it in at most {MAX_WELCOME:,} characters.")
 
 
 def decode_link_info(info: bytes) -> LinkInfo | None:
@@ -293,7 +308,8 @@ def _read_contact_request(envelope: Envelope) -> ChatEvent | None:
     params = envelope.params
     profile = Profile.from_wire(params.get("profile"))
     request_id, text_id = shared_id(params.get("contactReqId")), shared_id(params.get("msgId"))
-    return ContactRequest(profile, request_id, describe(params.get("content")), text_id)
+    welcome_id = shared_id(params.get("welcomeMsgId"))
+    return ContactRequest(profile, request_id, describe(params.get("content")), text_id, welcome_id)
 
 
 def _read_text(envelope: Envelope) -> ChatEvent | None:

@@ -64,6 +64,8 @@ class Arrivals:
             case events.MessageAdded(number):  # shown from the store
                 message = self._service.message(number)
                 self._talk.bell.ring(message is not None and message.direction is Direction.RECEIVED)
+            case events.MessageExpired(number):
+                self._transcript.expired(number)
             case events.StateChanged() | events.MessageChanged():
                 pass  # an invitation's own step; changes come from the store
 

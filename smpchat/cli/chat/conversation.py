@@ -111,6 +111,14 @@ class Conversation:
         """Look at the contacts anew."""
         self._views = {view.contact.id: view for view in self.service.contacts()}
 
+    def lasts(self, line: str) -> bool:
+        """Whether what is typed may be kept: not where it is a message that disappears."""
+        who = line[1:].partition(" ")[0] if line.startswith("@") else self.current.alias if self.current else None
+        try:
+            return who is None or self.service.details(who).agreement.ttl is None
+        except UnknownContact:
+            return True
+
     def need_contact(self) -> ContactView:
         """Who is written to. Raises `InputError` if there is nobody."""
         view = self.current

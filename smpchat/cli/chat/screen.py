@@ -49,7 +49,7 @@ class Screen:
             message=self._prompt,
             completer=SlashCompleter(conversation),
             complete_while_typing=False,
-            history=input_history(environment.profile_folder() / "input-history"),
+            history=InputHistory(environment.profile_folder() / "input-history", conversation.lasts),
             key_bindings=self._keys(),
             prompt_continuation=lambda width, _line, _wrapped: " " * width,
             tempfile_suffix=".txt",
@@ -144,7 +144,19 @@ class Screen:
         return keys
 
 
-def input_history(path: Path) -> FileHistory:
-    """What was typed in earlier runs; only the user may read it."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    return FileHistory(str(path))
+class InputHistory(FileHistory):
+    """What was typed in earlier runs; only the user may read it.
+
+    Args:
+        lasts: Whether a line may be kept: one that goes to somebody with whom messages disappear must not outlast them.
+    """
+
+    def __init__(self, path: Path, lasts: Callable[[str], bool]) -> None:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        super().__init__(str(path))
+        self._lasts = lasts
+
+    def store_string(self, string: str) -> None:
+        """See `FileHistory`."""
+        if self._lasts(string):
+            super().store_string(string)

@@ -166,7 +166,7 @@ class Lines:
 
     def _changed(self, change: SentChange) -> None:
         """Show a message of either side as the user has just changed it."""
-        self._transcript.changed(self._service.required_message(change.message_id))
+        self._transcript.changed(change.message or self._service.required_message(change.message_id))
 
     def _history(self, argument: str) -> None:
         if argument and not (argument.isascii() and argument.isdigit() and int(argument)):

@@ -116,6 +116,13 @@ class Transcript:
             self._open.discard(message.id)
             self._confirmed.append(message.id)
 
+    def expired(self, message_id: int) -> None:
+        """A message is gone: what the terminal has scrolled by is not ours to take back, the rest is."""
+        self._tail = [own for own in self._tail if own.id != message_id]
+        self._open.discard(message_id)
+        if self.mine is not None and self.mine.id == message_id:
+            self.mine = None
+
     def settle(self) -> None:
         """After a look at what happened: print what is final, and say which printed messages are delivered now."""
         self._drain(_TAIL)

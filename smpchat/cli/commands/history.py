@@ -39,6 +39,7 @@ def _history(environment: Environment, who: str, limit: int, search: str | None)
     try:
         found = service.history(who, limit, search)
         show_history(environment, found)
+        service.were_read(found)
         if not found and environment.attended:
             environment.notice("No messages yet." if search is None else f"No message contains {search!r}.")
         return ExitStatus.OK

@@ -123,5 +123,11 @@ def _show_event(environment: Environment, event: events.ChatEvent) -> None:
             show_status(environment, event)
         case events.Notice():
             show_notice(environment, event)
-        case events.ContactChanged() | events.MessageAdded() | events.MessageChanged() | events.RequestReceived():
+        case (
+            events.ContactChanged()
+            | events.MessageAdded()
+            | events.MessageChanged()
+            | events.MessageExpired()
+            | events.RequestReceived()
+        ):
             pass  # printed from the store, which knows what was shown before

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from smpchat.chat.store.events import Notice, StatusChanged
 from smpchat.chat.store.records import Direction, Message, MessageStatus
+from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import narrowed, plural, printable, shortened
-from smpchat.cli.times import clock, day, iso
+from smpchat.cli.times import clock, day, iso, since
 from smpchat.cli.views.layout import indented
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ def change_fields(message: Message) -> dict[str, Any]:
         fields["edited"] = True
     if message.deleted:
         fields["deleted"] = True
+    if message.ttl is not None:
+        fields["ttl"] = message.ttl
+    if message.expires_at is not None:
+        fields["expires_at"] = iso(message.expires_at)
     if message.reactions:
         fields["reactions"] = [{"emoji": r.emoji, "direction": r.direction} for r in message.reactions]
     return fields
@@ -107,6 +112,10 @@ def _change_marks(message: Message) -> str:
     marks += [
         f"{printable(r.emoji)} from {'you' if r.direction is Direction.SENT else 'them'}" for r in message.reactions
     ]
+    if message.expires_at is not None:
+        marks.append(f"until {since(message.expires_at, message.sent_at)}")
+    elif message.ttl is not None and not message.deleted:
+        marks.append(f"disappears after {duration_text(message.ttl)}")
     return ", ".join(marks)
 
 

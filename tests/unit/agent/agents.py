@@ -92,7 +92,9 @@ class Recorder:
     def request_received(self, tx: sqlite3.Connection, request: ReceivedRequest) -> None:
         self.told.append(("request", request))
 
-    def request_accepted(self, tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest) -> None:
+    def request_accepted(
+        self, tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest
+    ) -> None:
         self.told.append(("accepted", connection_id))
 
     def all(self, kind: str) -> list[object]:

@@ -9,6 +9,10 @@ from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import DATABASE_NAME
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
+from smpchat.chat.transactions import changes
+
+_CHANGES_ANEW = 7
+"""The version that made their table again."""
 
 
 @pytest.mark.parametrize("version", range(1, len(CHAT_MIGRATIONS) + 1))
@@ -20,8 +24,17 @@ def test_a_profile_of_every_earlier_version_is_read_as_it_was(tmp_path: Path, ve
             "INSERT INTO messages (contact_id, direction, text, sent_at, status, shared_id, shown)"
             " VALUES (1, 'received', 'hello', 1.5, 'received', 'b25l', 0)"
         )
+        if 1 < version < _CHANGES_ANEW:
+            tx.execute("INSERT INTO changes (id, message_id, status) VALUES (41, 1, 'pending')")
+            tx.execute("DELETE FROM changes")
+            tx.execute("INSERT INTO changes (id, message_id, status) VALUES (40, 1, 'pending')")
     old.close()
     service = ChatService(tmp_path, "alice")
+    with service.database.transaction() as tx:
+        change = changes.insert_sent(tx, 1, 1)
+    if 1 < version < _CHANGES_ANEW:  # the agent knows changes by their numbers: none is used twice
+        kept = service.change(40)
+        assert change.id == 42 and kept is not None and kept.message_id == 1
     [message] = service.unshown_messages()
     assert (message.contact, message.text, message.shared_id) == ("bob", "hello", "b25l")
     assert (message.edited, message.deleted, message.live, message.reactions, message.reply_to) == (
@@ -31,5 +44,6 @@ def test_a_profile_of_every_earlier_version_is_read_as_it_was(tmp_path: Path, ve
         (),
         None,
     )
+    assert (message.ttl, message.expires_at) == (None, None)
     assert service.unshown_changes() == []
     service.close()

@@ -333,7 +333,7 @@ class TestProgress:
     def change(self, alice: Alice) -> changes.SentChange:
         ours = alice.sent("hello", OWN)
         with alice.service.database.transaction() as tx:
-            change = changes.insert_sent(tx, ours)
+            change = changes.insert_sent(tx, ours, records.contact(tx, "bob").id)
         alice.news()
         return change
 

@@ -51,10 +51,10 @@ def event(name: str, params: dict[str, Any], **more: Any) -> ChatEvent:
     ("body", "expected"),
     [
         (encode_profile(Profile("Alice", "Alice Liddell")), ProfileInfo(Profile("Alice", "Alice Liddell"))),
-        (encode_contact_request(Profile("Bob"), OTHER), ContactRequest(Profile("Bob"), OTHER)),
+        (encode_contact_request(ContactRequest(Profile("Bob"), OTHER)), ContactRequest(Profile("Bob"), OTHER)),
         (
-            encode_contact_request(Profile("Bob"), OTHER, "hello", ID),
-            ContactRequest(Profile("Bob"), OTHER, "hello", ID),
+            encode_contact_request(ContactRequest(Profile("Bob"), OTHER, "hello", ID, "d2Vs")),
+            ContactRequest(Profile("Bob"), OTHER, "hello", ID, "d2Vs"),
         ),
         (encode_text("hello\n\x1b\u202e", ID), TextMessage("hello\n\x1b\u202e", ID)),
         (encode_text("soon gone", ID, ttl=86_400), TextMessage("soon gone", ID, ttl=86_400)),
@@ -148,9 +148,12 @@ def test_a_request_may_bring_a_text() -> None:
 @pytest.mark.parametrize(
     ("info", "expected"),
     [
-        (encode_contact_request(Profile("Bob"), OTHER), ContactRequest(Profile("Bob"), OTHER)),
+        (encode_contact_request(ContactRequest(Profile("Bob"), OTHER)), ContactRequest(Profile("Bob"), OTHER)),
         (encode_profile(Profile("Bob")), ContactRequest(Profile("Bob"), None)),
-        (compress_body(encode_contact_request(Profile("Bob"), OTHER)), ContactRequest(Profile("Bob"), OTHER)),
+        (
+            compress_body(encode_contact_request(ContactRequest(Profile("Bob"), OTHER))),
+            ContactRequest(Profile("Bob"), OTHER),
+        ),
     ],
     ids=["x.contact", "x.info", "compressed"],
 )

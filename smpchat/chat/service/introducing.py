@@ -1,0 +1,129 @@
+"""A profile that says who we are and what we allow, to everybody or to one contact, and knows what contacts say."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from smpchat.agent.transactions import contact_address
+from smpchat.chat.errors import InputError
+from smpchat.chat.service.reading import ContactView
+from smpchat.chat.service.writing import WritingProfile
+from smpchat.chat.store import address, contact_settings, profiles, records
+from smpchat.chat.transactions import preferences, requests
+from smpchat.chat.transactions.preferences import Agreement
+from smpchat.chat.wire.message import packed_link_info
+from smpchat.chat.wire.picture import Picture, picture_of, picture_uri
+from smpchat.chat.wire.preferences import MAX_TTL, Allow, Feature, Preference
+from smpchat.chat.wire.profile import Profile
+from smpchat.encoding.record import Record, replace
+
+
+class ContactDetails(Record):
+    """All about one contact: what it says of itself, and what we and it allow each other."""
+
+    view: ContactView
+    agreement: Agreement
+
+
+@dataclass(slots=True)
+class IntroducingProfile(WritingProfile):
+    """A profile that changes what contacts are told about us; each change is one transaction, sent by who is online."""
+
+    # -- to everybody -------------------------------------------------------------------------------------------------
+
+    def set_profile(
+        self,
+        display_name: str | None = None,
+        *,
+        description: str | None = None,
+        picture: bytes | None = None,
+        remove_picture: bool = False,
+    ) -> Profile:
+        """Change what is given, and tell every contact and whoever opens our address.
+
+        Args:
+            description: A line about us; an empty one removes it.
+            picture: Content of a JPEG or PNG file.
+        Raises:
+            InputError: Something of it cannot be shown by peers; nothing changed.
+        """
+        with self.database.transaction() as tx:
+            profile = self._saved_profile(tx)
+            if display_name is not None:
+                profile = replace(profile, display_name=Profile.own(display_name).display_name)
+            if description is not None:
+                profile = profile.described(description)
+            if picture is not None:
+                profile = replace(profile, picture=picture_uri(picture))
+            elif remove_picture:
+                profile = replace(profile, picture=None)
+            return self._introduce(tx, profile)
+
+    def set_allowed(self, feature: Feature, allow: Allow | None) -> None:
+        """What every contact may do for which nothing else is set; None: as at first."""
+        with self.database.transaction() as tx:
+            profile = self._saved_profile(tx)
+            said = {known: said for known, said in profile.preferences.items() if known is not feature}
+            if allow is not None:
+                said[feature] = Preference(allow)
+            self._introduce(tx, replace(profile, preferences=said))
+
+    def _saved_profile(self, tx: sqlite3.Connection) -> Profile:
+        """Our profile, with only what the user has changed of the preferences."""
+        return replace(self.own_profile(tx), preferences=profiles.own_preferences(tx))
+
+    def _introduce(self, tx: sqlite3.Connection, profile: Profile) -> Profile:
+        profiles.save_own(tx, profile)
+        own = self.own_profile(tx)
+        contact_address.update(tx, self.context, packed_link_info(own, address.texts(tx).welcome))
+        for contact in records.contacts(tx):
+            preferences.announce(tx, self.context, own, contact)
+            requests.reintroduce(tx, contact, own)
+        return own
+
+    # -- to one contact -----------------------------------------------------------------------------------------------
+
+    def set_contact_allowed(self, who: str, feature: Feature, allow: Allow | None) -> ContactDetails:
+        """What one contact may do; None: what every contact may. Raises `UnknownContact`."""
+        with self.database.transaction() as tx:
+            contact = records.contact(tx, who)
+            contact_settings.save(tx, contact.id, feature, allow)
+            preferences.announce(tx, self.context, self.own_profile(tx), contact)
+        return self.details(who)
+
+    def set_disappearing(self, who: str, seconds: int | None) -> ContactDetails:
+        """Let messages with a contact disappear after some time, if it allows that too; None: they stay.
+
+        Raises:
+            UnknownContact: No contact under that name.
+            InputError: The time is none that an app would take.
+        """
+        if seconds is not None and not 0 < seconds <= MAX_TTL:
+            raise InputError("Messages cannot disappear after this time.", "Give a time such as 30m, 1d or 2w.")
+        with self.database.transaction() as tx:
+            contact = records.contact(tx, who)
+            allow = Allow.NO if seconds is None else Allow.YES
+            contact_settings.save(tx, contact.id, Feature.TIMED_MESSAGES, allow)
+            if seconds is not None:
+                preferences.save_ttl(tx, contact.id, seconds)
+            preferences.announce(tx, self.context, self.own_profile(tx), contact)
+        return self.details(who)
+
+    def details(self, who: str) -> ContactDetails:
+        """All about one contact. Raises `UnknownContact`."""
+        view = self.contact(who)
+        return ContactDetails(view, preferences.agreement(self.database.connection, view.contact))
+
+    def picture(self, who: str) -> Picture:
+        """The picture in a contact's profile.
+
+        Raises:
+            UnknownContact: No contact under that name.
+            InputError: It has none, or something else in its place.
+        """
+        contact = records.contact(self.database.connection, who)
+        uri = profiles.picture(self.database.connection, contact.id)
+        if uri is None:
+            raise InputError(f"{contact.alias} has no picture.", "Nothing was saved.")
+        return picture_of(uri)

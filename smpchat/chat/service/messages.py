@@ -1,0 +1,103 @@
+"""Messages of a stored profile, and what has become of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from smpchat.agent.store.database import Database
+from smpchat.chat.store import events, expiry, records
+from smpchat.chat.store.feed import publish
+from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus
+from smpchat.chat.transactions import changes
+from smpchat.chat.transactions.changes import SentChange
+
+
+class StoredMessages:
+    """The part of a profile that looks at messages, and says which of them were shown."""
+
+    __slots__ = ()
+    database: Database
+    now: Callable[[], float]
+
+    @property
+    def _tx(self) -> sqlite3.Connection:
+        return self.database.connection
+
+    def expire(self) -> None:
+        """Remove the messages whose time is over, so that nothing shows them any more, and nothing can read them.
+
+        Every look at messages does this first; `smpchat.chat.online.presence` does it while nobody looks.
+        """
+        due = expiry.next_due(self._tx)
+        if due is None or due > self.now():
+            return
+        with self.database.transaction() as tx:
+            for gone in expiry.take_due(tx, self.now()):
+                publish(tx, events.MessageExpired(gone.id, gone.contact))
+        self.database.clear_log()
+
+    def next_expiry(self) -> float | None:
+        """When the next message is to go; POSIX seconds."""
+        return expiry.next_due(self._tx)
+
+    def change(self, change_id: int) -> SentChange | None:
+        """An edit, deletion or reaction of ours; None once its contact was deleted."""
+        return changes.sent(self._tx, change_id)
+
+    def fate(self, message: Message) -> tuple[MessageStatus, str | None]:
+        """What has become of a message of ours, and why: one that has disappeared had left before."""
+        found = self.message(message.id)
+        if found is not None:
+            return found.status, found.reason
+        if message.ttl is not None:
+            return MessageStatus.SENT, None
+        return MessageStatus.FAILED, "The contact was deleted."
+
+    def message(self, message_id: int) -> Message | None:
+        """One message; None once its contact was deleted, or it has disappeared."""
+        self.expire()
+        return records.message(self._tx, message_id)
+
+    def history(self, who: str, limit: int = 50, search: str | None = None) -> list[Message]:
+        """The last messages of a conversation, oldest first. Raises `UnknownContact`."""
+        self.expire()
+        return records.history(self._tx, records.contact(self._tx, who).id, limit, search)
+
+    def were_read(self, messages: Sequence[Message]) -> None:
+        """Messages were shown by what does not count as reading them: the time of those that disappear runs now."""
+        waiting = [message.id for message in messages if _waits_to_be_shown(message)]
+        if waiting:
+            with self.database.transaction() as tx:
+                for message_id in waiting:
+                    expiry.start(tx, message_id, self.now())
+
+    def unshown_messages(self) -> list[Message]:
+        """Received messages that no `listen` or `chat` has shown."""
+        self.expire()
+        return records.messages_to_show(self._tx)
+
+    def unshown_changes(self) -> list[Message]:
+        """Messages that were shown, and that the contact has edited, deleted or reacted to since."""
+        self.expire()
+        return records.changes_to_show(self._tx)
+
+    def mark_shown(self, message_id: int, changes: int | None = None) -> None:
+        """A message was shown, its line flushed: as it is now, or with its first ``changes`` changes."""
+        with self.database.transaction() as tx:
+            records.mark_shown(tx, message_id, changes)
+            expiry.start(tx, message_id, self.now())
+            expiry.sweep(tx, message_id)
+
+    def unshown_contacts(self) -> list[Contact]:
+        """Contacts whose profile nobody was shown yet."""
+        return records.contacts_to_show(self._tx)
+
+    def mark_profile_shown(self, contact_id: int) -> None:
+        """A contact's profile was shown."""
+        with self.database.transaction() as tx:
+            records.mark_profile_shown(tx, contact_id)
+
+
+def _waits_to_be_shown(message: Message) -> bool:
+    return message.ttl is not None and message.expires_at is None and message.direction is Direction.RECEIVED

@@ -1,0 +1,104 @@
+"""Messages that disappear: when each is due, and how one goes so that nothing of it stays.
+
+A message with a time to live (``ttl``) is due that long after it was shown, or after it left if it is ours; before that
+it has no ``expires_at``. What goes leaves no text behind: not in its row, not in the replies that quote it. Only its id
+between the two clients is kept, so that a later reply to it does not bring its words back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.encoding.record import Record
+
+KEPT_IDS = 1_000
+"""Ids of messages that are gone, which are remembered by contact; replies come soon after what they answer."""
+
+
+class Gone(Record):
+    """A message that has just disappeared."""
+
+    id: int
+    contact: str
+
+
+def set_ttl(tx: sqlite3.Connection, message_id: int, ttl: int) -> None:
+    """A message is to disappear so many seconds after it is shown or has left."""
+    tx.execute("UPDATE messages SET ttl = ? WHERE id = ?", (ttl, message_id))
+
+
+def shorten(tx: sqlite3.Connection, message_id: int, ttl: int, now: float) -> None:
+    """An edit says when the message goes: that may begin or shorten its time, never lengthen it."""
+    tx.execute(
+        "UPDATE messages SET ttl = min(coalesce(ttl, :ttl), :ttl),"
+        " expires_at = CASE WHEN shown = 1 THEN min(coalesce(expires_at, :at), :at) END WHERE id = :id",
+        {"ttl": ttl, "at": now + ttl, "id": message_id},
+    )
+
+
+def start(tx: sqlite3.Connection, message_id: int, now: float) -> None:
+    """A message was shown, or has left: its time runs. What has none, or whose time runs already, stays as it is."""
+    tx.execute(
+        "UPDATE messages SET expires_at = ? + ttl WHERE id = ? AND ttl IS NOT NULL AND expires_at IS NULL",
+        (now, message_id),
+    )
+
+
+def next_due(tx: sqlite3.Connection) -> float | None:
+    """When the next message is to go; POSIX seconds."""
+    moment: float | None = tx.execute("SELECT min(expires_at) FROM messages WHERE expires_at IS NOT NULL").fetchone()[0]
+    return moment
+
+
+def take_due(tx: sqlite3.Connection, now: float) -> list[Gone]:
+    """Remove every message whose time is over."""
+    rows = tx.execute(
+        "SELECT messages.id, contacts.alias FROM messages JOIN contacts ON contacts.id = messages.contact_id"
+        " WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY messages.id",
+        (now,),
+    ).fetchall()
+    for row in rows:
+        remove(tx, row["id"])
+    return [Gone(row["id"], row["alias"]) for row in rows]
+
+
+def remove(tx: sqlite3.Connection, message_id: int) -> None:
+    """Take a message out of the store with its reactions, and its words out of the replies to it."""
+    _forget_words(tx, message_id)
+    tx.execute("DELETE FROM messages WHERE id = ?", (message_id,))
+
+
+def empty(tx: sqlite3.Connection, message_id: int) -> None:
+    """The same, but the row stays, without words, until `sweep`: somebody is to be told of the deletion."""
+    _forget_words(tx, message_id)
+    tx.execute(
+        "UPDATE messages SET husk = 1, text = '', quoted_id = NULL, quoted_direction = NULL, quoted_text = NULL"
+        " WHERE id = ?",
+        (message_id,),
+    )
+
+
+def sweep(tx: sqlite3.Connection, message_id: int) -> None:
+    """Whoever is to be told that the message was deleted was told: its row goes too."""
+    tx.execute("DELETE FROM messages WHERE id = ? AND husk = 1 AND changes_shown >= changes", (message_id,))
+
+
+def _forget_words(tx: sqlite3.Connection, message_id: int) -> None:
+    tx.execute("UPDATE messages SET quoted_id = NULL, quoted_text = NULL WHERE quoted_id = ?", (message_id,))
+    tx.execute(
+        "INSERT INTO gone_messages (contact_id, shared_id)"
+        " SELECT contact_id, shared_id FROM messages WHERE id = ? AND shared_id IS NOT NULL",
+        (message_id,),
+    )
+    tx.execute(
+        "DELETE FROM gone_messages WHERE contact_id = (SELECT contact_id FROM messages WHERE id = :id) AND id <="
+        " (SELECT id FROM gone_messages WHERE contact_id = (SELECT contact_id FROM messages WHERE id = :id)"
+        " ORDER BY id DESC LIMIT 1 OFFSET :kept)",
+        {"id": message_id, "kept": KEPT_IDS},
+    )
+
+
+def is_gone(tx: sqlite3.Connection, contact_id: int, shared_id: str) -> bool:
+    """Whether a message with this id between the clients was here and disappeared."""
+    query = "SELECT 1 FROM gone_messages WHERE contact_id = ? AND shared_id = ?"
+    return tx.execute(query, (contact_id, shared_id)).fetchone() is not None

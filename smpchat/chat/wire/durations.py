@@ -1,0 +1,31 @@
+"""Lengths of time as people write and read them: ``30s``, ``5m``, ``1h``, ``1d``, ``2w``; *1 day 2 hours*."""
+
+from __future__ import annotations
+
+import re
+
+from smpchat.chat.errors import InputError
+
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_WRITTEN = re.compile(r"(\d{1,9})([smhdw])")
+_UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+
+def parse_duration(text: str) -> int:
+    """Seconds in a length of time that a person gave. Raises `InputError`."""
+    match = _WRITTEN.fullmatch(text.strip().lower())
+    if match is None or int(match[1]) == 0:
+        raise InputError(f"{text!r} is not a length of time.", "Write 30s, 5m, 1h, 1d or 2w.")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def duration_text(seconds: int) -> str:
+    """``1 day``, ``1 hour 30 minutes``: the two largest parts; weeks only where nothing is left over."""
+    parts = []
+    for unit, size in _UNITS:
+        if unit == "week" and seconds % size:
+            continue
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count:,} {unit}{'' if count == 1 else 's'}")
+    return " ".join(parts[:2]) or "0 seconds"
