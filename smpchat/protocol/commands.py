@@ -1,7 +1,7 @@
 """What clients ask of relays, and what relays say: the vocabulary of SMP (smp-wire 5.1 and 5.2).
 
 Their bytes, at every version: `smpchat.protocol.command_codec`. Who may ask what: smp-wire 4.4, and
-`smpchat.relay.authorisation`; what the relay then does: `smpchat.relay.queues`.
+`smpchat.relay.authorisation`; what the relay then does: `smpchat.relay.commands`.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from smpchat.protocol.commands import Deld, End, Err, Ids, Msg, NMsg
 from smpchat.protocol.errors import ErrorCode
+from smpchat.relay.commands import QueueService
 from smpchat.relay.connection import Received
 from smpchat.relay.outgoing import Outgoing, error
-from smpchat.relay.queues import QueueService
 from smpchat.relay.records import QueueStore
 from smpchat.relay.subscriptions import Client
 

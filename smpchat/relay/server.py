@@ -30,13 +30,13 @@ from smpchat.protocol.errors import ErrorCode, ProtocolError
 from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.relay.commands import QUOTA, QueueService, forward_nothing
 from smpchat.relay.connection import Connection, ConnectionLimits, Received
 from smpchat.relay.destinations import Destinations, dial
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.gate import Gate
 from smpchat.relay.outgoing import Outgoing, error
 from smpchat.relay.proxy import Proxy, ProxyLimits
-from smpchat.relay.queues import QUOTA, QueueService, forward_nothing
 from smpchat.relay.recovery import take_back
 from smpchat.relay.statistics import GROUP_SIZES, Counters, Statistics
 from smpchat.relay.store import SQLiteStore

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from smpchat.crypto.keys import Ed25519PrivateKey
 from smpchat.protocol.queue_mode import QueueMode
-from smpchat.relay.queues import QUOTA
+from smpchat.relay.commands import QUOTA
 from smpchat.relay.records import NewQueue, StoredMessage
 from smpchat.relay.server import GIVE_BACK_PAGES, GROUP_COMMANDS, KEPT_PAGES
 from smpchat.relay.store import SQLiteStore

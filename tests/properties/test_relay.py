@@ -24,7 +24,7 @@ from smpchat.protocol.transmission import (
     encode_transmission,
     signed_bytes,
 )
-from smpchat.relay.queues import QueueService
+from smpchat.relay.commands import QueueService
 from smpchat.relay.records import StoredMessage
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import Client

@@ -8,7 +8,7 @@ from smpchat.crypto.keys import AuthPrivateKey, Ed448PrivateKey
 from smpchat.protocol.command_codec import encode_command
 from smpchat.protocol.commands import Key, New, Ok, RKey, Send, SKey, Sub
 from smpchat.protocol.queue_mode import QueueMode
-from smpchat.relay.queues import MAX_RECIPIENT_KEYS
+from smpchat.relay.commands import MAX_RECIPIENT_KEYS
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.transport.base import ConnectionClosed
 from tests.contract.relay.stage import DH, OTHER_KEY, SOME_KEY, Kind, Stage, body, every_version, on, with_skey

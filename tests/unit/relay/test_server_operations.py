@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from smpchat.protocol.commands import Ack, Del, Msg, Ok, Ping, Pong, Send
-from smpchat.relay.queues import QUOTA
+from smpchat.relay.commands import QUOTA
 from smpchat.relay.server import CERTIFICATE_WARNING, Limits, RelayServer
 from smpchat.relay.statistics import Statistics
 from smpchat.relay.store import SQLiteStore

@@ -39,9 +39,9 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.transmission import Transmission, authorise, signed_bytes
 from smpchat.relay import notifications, queues
 from smpchat.relay.authorisation import authorised
+from smpchat.relay.commands import QueueService, max_body
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.outgoing import Outgoing
-from smpchat.relay.queues import QueueService, max_body
 from smpchat.relay.records import Queue, StoredMessage
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client
