@@ -28,13 +28,11 @@ from smpchat.relay.authorisation import authorised, refusal
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.forwarding import FORWARDABLE, ForwardRefused, open_request
 from smpchat.relay.information import queue_information
+from smpchat.relay.limits import QUOTA
 from smpchat.relay.notifications import Notifications
 from smpchat.relay.outgoing import Outgoing, answer, error
 from smpchat.relay.records import Link, NewQueue, Queue, QueueStore, StoredMessage
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
-
-QUOTA = 128
-"""Messages a queue holds before SEND is refused."""
 
 MAX_RECIPIENT_KEYS = 32
 """Keys that RKEY may give a queue. Each is verified at every command of the recipient, so their number is work that

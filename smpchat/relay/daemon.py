@@ -33,9 +33,10 @@ from smpchat.relay.folder import (
     read_state,
     write_state,
 )
+from smpchat.relay.limits import Limits
 from smpchat.relay.local_http import LocalHTTP, Page
 from smpchat.relay.options import LOOPBACK, NO_WEBSOCKET, NOTHING_CHOSEN, OFF, Options
-from smpchat.relay.server import Limits, RelayServer
+from smpchat.relay.server import RelayServer
 from smpchat.relay.statistics import prometheus_text
 from smpchat.relay.store import SQLiteStore
 from smpchat.transport.base import ListenFailed, TransportError

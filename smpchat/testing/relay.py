@@ -19,7 +19,8 @@ from smpchat.protocol.commands import BrokerMessage, Command, Msg
 from smpchat.protocol.session import ServerHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, decode_transmission, encode_transmission
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
-from smpchat.relay.commands import QUOTA, QueueService
+from smpchat.relay.commands import QueueService
+from smpchat.relay.limits import QUOTA
 from smpchat.relay.outgoing import Outgoing
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import Client

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from smpchat.crypto.keys import Ed25519PrivateKey
 from smpchat.protocol.queue_mode import QueueMode
-from smpchat.relay.commands import QUOTA
+from smpchat.relay.limits import QUOTA
 from smpchat.relay.records import NewQueue, StoredMessage
-from smpchat.relay.server import GIVE_BACK_PAGES, GROUP_COMMANDS, KEPT_PAGES
 from smpchat.relay.store import SQLiteStore
+from smpchat.relay.worker import GIVE_BACK_PAGES, GROUP_COMMANDS, KEPT_PAGES
 
 _BODY = bytes(range(256)) * 62 + bytes(128)  # 16,000 bytes, as an encrypted message with its padding
 _NOW = 1_700_000_000

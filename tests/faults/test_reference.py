@@ -29,7 +29,7 @@ from smpchat.protocol.commands import Send
 from smpchat.protocol.errors import SMPError
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
-from smpchat.relay.commands import QUOTA
+from smpchat.relay.limits import QUOTA
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.kem import HashKEM
 from smpchat.testing.loop import run_jumping

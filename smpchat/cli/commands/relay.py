@@ -21,9 +21,9 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay import background, control, daemon, loop
 from smpchat.relay.folder import status as relay_status
+from smpchat.relay.limits import CERTIFICATE_WARNING
 from smpchat.relay.log import start_log
 from smpchat.relay.options import BY_NAME, NO_WEBSOCKET, parse_options
-from smpchat.relay.server import CERTIFICATE_WARNING
 
 app = group("The relay that comes with smpchat.", "smpchat relay status")
 

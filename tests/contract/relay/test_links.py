@@ -8,7 +8,7 @@ from smpchat.crypto.keys import AuthPrivateKey, Ed448PrivateKey, Ed25519PrivateK
 from smpchat.protocol.commands import Del, Key, LDel, LGet, LinkData, LKey, Lnk, LSet, New, Ok, QueueRequest, Send, SKey
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.transmission import derived_sender_id
-from smpchat.relay.server import Limits
+from smpchat.relay.limits import Limits
 from smpchat.testing.entropy import SeededEntropy
 from tests.contract.relay.stage import DH, KINDS, OTHER_KEY, SOME_KEY, UNKNOWN_ID, Kind, Stage, body, every_version, on
 from tests.unit.relay.support import (

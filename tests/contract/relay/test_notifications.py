@@ -27,8 +27,8 @@ from smpchat.protocol.commands import (
 )
 from smpchat.protocol.messages import open_notification
 from smpchat.protocol.transmission import Transmission
+from smpchat.relay.limits import Limits
 from smpchat.relay.notifications import MAX_WAITING
-from smpchat.relay.server import Limits
 from smpchat.relay.store import SQLiteStore
 from tests.contract.relay.stage import DH, KINDS, OTHER_KEY, SOME_KEY, UNKNOWN_ID, Kind, Stage, ack, every_version, on
 from tests.unit.relay.support import AUTH, NO_AUTH, NOW, QUOTA, SYNTAX, WRONG_SIGNATURE, Created, Peer, err

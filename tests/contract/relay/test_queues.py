@@ -7,7 +7,7 @@ import json
 
 from smpchat.protocol.commands import Ack, Del, Deld, End, Get, Info, Key, Msg, Nid, NKey, Off, Ok, Que, Send, Sub
 from smpchat.protocol.messages import QuotaMarker, RcvMessage
-from smpchat.relay.server import Limits
+from smpchat.relay.limits import Limits
 from tests.contract.relay.stage import DH, OTHER_KEY, SOME_KEY, Kind, Stage, ack, body, every_version, on
 from tests.unit.relay.support import (
     AUTH,

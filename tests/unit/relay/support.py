@@ -30,7 +30,8 @@ from smpchat.protocol.transmission import (
 )
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay.destinations import Destinations, dial
-from smpchat.relay.server import Limits, RelayServer
+from smpchat.relay.limits import Limits
+from smpchat.relay.server import RelayServer
 from smpchat.relay.store import SQLiteStore
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.transport.base import BlockConnection

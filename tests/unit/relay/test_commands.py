@@ -37,7 +37,8 @@ from smpchat.protocol.commands import (
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.transmission import Transmission, authorise, signed_bytes
-from smpchat.relay import notifications, queues
+from smpchat.relay import commands as relay_commands
+from smpchat.relay import notifications
 from smpchat.relay.authorisation import authorised
 from smpchat.relay.commands import QueueService, max_body
 from smpchat.relay.errors import RelayStoreError
@@ -225,7 +226,7 @@ def test_a_refusal_verifies_whether_the_id_exists_or_not(
     ids = desk.create(recipient)
     nid = desk.ask(recipient, NKey(SENDER.public(), DH.public()), ids.rcv_id, KEY)
     assert isinstance(nid, Nid)
-    for module in (queues, notifications):
+    for module in (relay_commands, notifications):
         monkeypatch.setattr(module, "authorised", counted)
     for entity in (ids.rcv_id, ids.snd_id, nid.notifier_id, b"unknown"):
         calls = 0

@@ -7,10 +7,10 @@ from pathlib import Path
 from smpchat.encoding.record import as_dict
 from smpchat.relay.commands import MAX_RECIPIENT_KEYS
 from smpchat.relay.connection import MAX_BLOCKS_UNDER_WAY, MAX_UNDER_WAY
+from smpchat.relay.limits import Limits
 from smpchat.relay.notifications import MAX_WAITING
 from smpchat.relay.options import OPTIONS
 from smpchat.relay.proxy import ProxyLimits
-from smpchat.relay.server import Limits
 from smpchat.relay.statistics import figures, prometheus_name
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES
 

@@ -6,6 +6,7 @@ from smpchat.encoding.record import fields, replace
 from smpchat.relay.daemon import limits_of
 from smpchat.relay.destinations import Destinations
 from smpchat.relay.errors import RelayOptionRefused
+from smpchat.relay.limits import Limits
 from smpchat.relay.options import (
     BY_NAME,
     NOTHING_CHOSEN,
@@ -16,7 +17,6 @@ from smpchat.relay.options import (
     options_from_json,
     parse_options,
 )
-from smpchat.relay.server import Limits
 
 ALL = Options("0.0.0.0", "secret", "public", False, 500, 7, 20, 10, 30, 2048, 5, 6, 70, 9100)
 

@@ -43,9 +43,10 @@ from smpchat.protocol.commands import (
     Sub,
 )
 from smpchat.protocol.messages import RcvMessage
-from smpchat.relay import server
+from smpchat.relay import worker
 from smpchat.relay.errors import RelayStoreError
-from smpchat.relay.server import Limits, RelayServer, descriptors_for
+from smpchat.relay.limits import Limits, descriptors_for
+from smpchat.relay.server import RelayServer
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES
 from smpchat.testing.entropy import SeededEntropy
@@ -182,7 +183,7 @@ def test_nothing_is_answered_or_pushed_before_its_commit_and_what_comes_meanwhil
 
 def test_a_single_command_does_not_wait_for_the_many_of_another_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """The groups of this test are of one command, so that each is a commit, and the commits tell whose turn it was."""
-    monkeypatch.setattr(server, "GROUP_COMMANDS", 1)
+    monkeypatch.setattr(worker, "GROUP_COMMANDS", 1)
 
     async def check() -> None:
         store = HeldStore()
@@ -227,7 +228,7 @@ def test_the_upkeep_of_the_relay_costs_no_client_an_answer() -> None:
             await peer.send(peer.transmission(Send(False, BODY), queue.snd_id))
             await asyncio.to_thread(store.committing.wait)
             store.expire = _fails  # type: ignore[method-assign]
-            relay.server._expire()
+            relay.server._worker.expire()
             await peer.send(peer.transmission(Ping()))
             for _ in range(100):
                 await asyncio.sleep(0)
@@ -352,14 +353,14 @@ def test_who_reads_nothing_is_closed_at_last_and_delays_nobody() -> None:
                 message = await peer.event(queue.rcv_id)
                 assert isinstance(message, Msg)
                 assert await peer.ask(Ack(message.msg_id), queue.rcv_id, queue.key) == Ok()
-            [held] = [one for one in relay.server._connections.values() if len(one.client.subscribed) > 1]
+            [held] = [one for one in relay.server._connections if len(one.client.subscribed) > 1]
             assert held.client.unsent <= MAX_UNSENT_PUSHES
             assert held._outgoing_bytes <= MAX_UNSENT_PUSHES * BLOCK_SIZE + 2 * limits.unsent_bytes
             assert asyncio.get_running_loop().time() < 100
             with pytest.raises(ConnectionClosed):
                 await asking
             assert await peer.is_quiet()
-            assert held not in relay.server._connections.values()
+            assert held not in relay.server._connections
             again = await relay.connect()
             for queue in queues:  # what was not delivered is still there
                 message = await again.ask(Get(), queue.rcv_id, queue.key)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from smpchat.protocol.commands import Ack, Del, Msg, Ok, Ping, Pong, Send
-from smpchat.relay.commands import QUOTA
-from smpchat.relay.server import CERTIFICATE_WARNING, Limits, RelayServer
+from smpchat.relay.limits import CERTIFICATE_WARNING, QUOTA, Limits
+from smpchat.relay.server import RelayServer
 from smpchat.relay.statistics import Statistics
 from smpchat.relay.store import SQLiteStore
 from smpchat.testing.entropy import SeededEntropy
@@ -142,9 +142,9 @@ def test_a_certificate_that_runs_out_is_told(days_left: int, warned: bool, caplo
 
 
 def test_room_is_given_back_while_clients_are_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smpchat.relay.server.KEPT_PAGES", 8)
-    monkeypatch.setattr("smpchat.relay.server.GIVE_BACK_PAGES", 4)
-    monkeypatch.setattr("smpchat.relay.server._GIVE_BACK_PAUSE", 0.001)
+    monkeypatch.setattr("smpchat.relay.worker.KEPT_PAGES", 8)
+    monkeypatch.setattr("smpchat.relay.worker.GIVE_BACK_PAGES", 4)
+    monkeypatch.setattr("smpchat.relay.worker._GIVE_BACK_PAUSE", 0.001)
     path = tmp_path / "relay.db"
 
     async def fill_and_empty(peer: Peer) -> None:
@@ -166,9 +166,9 @@ def test_room_is_given_back_while_clients_are_served(tmp_path: Path, monkeypatch
 
 
 def test_a_full_disk_does_not_make_it_try_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smpchat.relay.server.KEPT_PAGES", 0)
-    monkeypatch.setattr("smpchat.relay.server.GIVE_BACK_PAGES", 1)
-    monkeypatch.setattr("smpchat.relay.server._GIVE_BACK_PAUSE", 0.0)
+    monkeypatch.setattr("smpchat.relay.worker.KEPT_PAGES", 0)
+    monkeypatch.setattr("smpchat.relay.worker.GIVE_BACK_PAGES", 1)
+    monkeypatch.setattr("smpchat.relay.worker._GIVE_BACK_PAUSE", 0.0)
     store = FailingStore(tmp_path / "relay.db")
 
     async def check() -> None:
@@ -179,7 +179,7 @@ def test_a_full_disk_does_not_make_it_try_without_end(tmp_path: Path, monkeypatc
                 assert await peer.ask(Send(False, b"\x01" * 16_000), queue.snd_id) == Ok()
             assert await peer.ask(Del(), queue.rcv_id, queue.key) == Ok()
             store.failing = True
-            relay.server._expire()
+            relay.server._worker.expire()
             for _ in range(50):
                 assert await peer.ask(Ping()) == Pong()
             assert (await relay.server.statistics()).commits_failed == 1

@@ -13,7 +13,8 @@ from smpchat.crypto.keys import Ed25519PrivateKey
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.records import Link, NewQueue, Notifier, Queue, StoredMessage
-from smpchat.relay.store import SCHEMA_VERSION, SQLiteStore
+from smpchat.relay.schema import SCHEMA_VERSION
+from smpchat.relay.store import SQLiteStore
 
 KEY = Ed25519PrivateKey(b"\x01" * 32).public()
 OTHER = Ed25519PrivateKey(b"\x02" * 32).public()

@@ -1,0 +1,68 @@
+"""The connections that are open, and what is handed to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from smpchat.protocol.command_codec import encode_broker
+from smpchat.protocol.commands import Err, Msg
+from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.transmission import Transmission, encode_transmission
+from smpchat.relay.connection import Connection
+from smpchat.relay.outgoing import Outgoing
+from smpchat.relay.statistics import Counters
+from smpchat.relay.subscriptions import Client
+
+
+class Connections:
+    """Connections by what their commands see of them. What is sent to one that has ended goes nowhere."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._open: dict[Client, Connection] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._open.values())
+
+    def add(self, connection: Connection) -> None:
+        """It can be sent to."""
+        self._open[connection.client] = connection
+
+    def remove(self, connection: Connection) -> None:
+        """It has ended."""
+        del self._open[connection.client]
+
+    def get(self, client: Client) -> Connection | None:
+        """The connection of a client, unless it has ended."""
+        return self._open.get(client)
+
+    def send(self, outgoing: Iterable[Outgoing]) -> None:
+        """Hands everything to its connections, and first wakes those that get messages: somebody waits for them, while
+        the sender of a message has it off its hands already."""
+        counters = self._counters
+        messages: dict[Connection, None] = {}
+        others: dict[Connection, None] = {}
+        for one in outgoing:
+            connection = self._open.get(one.client)
+            if connection is None:
+                continue  # it ended meanwhile; messages stay in their queues
+            if type(one.message) is Msg:
+                counters.deliveries += 1
+            elif type(one.message) is Err:
+                counters.refused[one.message.error.words[0]] += 1
+            data = _encoded(one)
+            if len(data) > connection.largest:  # only with a correlation id much longer than anyone's
+                data = _encoded(one._replace(message=Err(ErrorCode.BLOCK)))
+            connection.put(data, push=one.push)
+            (messages if one.push else others)[connection] = None
+        for connection in (*messages, *others):
+            connection.flush()
+
+
+def _encoded(one: Outgoing) -> bytes:
+    version, session_id = one.client.version, one.client.session_id
+    transmission = Transmission(one.corr_id, one.entity_id, encode_broker(one.message, version))
+    return encode_transmission(transmission, version, session_id)

@@ -1,0 +1,70 @@
+"""What the relay grants its clients, and what the operating system grants the relay."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import timedelta
+
+from smpchat.encoding.record import Record
+
+QUOTA = 128
+"""Messages a queue holds before SEND is refused."""
+CERTIFICATE_WARNING = timedelta(days=30)
+"""Before the online certificate runs out."""
+
+_OTHER_DESCRIPTORS = 64
+"""Files that are open beside connections, with room to spare."""
+
+_log = logging.getLogger("smpchat.relay")
+
+
+class Limits(Record):
+    """What the relay grants. A client that asks for more is held back, refused or closed; others do not notice.
+
+    Attributes:
+        handshake: Seconds for TLS, and again for the hellos.
+        write: Seconds that a client may take nothing of what is sent to it.
+        idle: Seconds without a block after which a client is closed that listens to no queue (smp-wire 7.5).
+        connections: Open at a time, handshakes included; more are closed at once.
+        connections_per_address: The same for one address, see `Gate`.
+        new_queues: Queues that one connection creates in a minute; ERR QUOTA beyond.
+        unsent_bytes: Answers that may wait for one client before nothing more is read from it.
+        quota: Messages that a queue holds.
+        keep: Seconds after which a message that nobody fetched is removed (smp-wire 7.5).
+        keep_notifications: The same for notifications.
+        expire_every: Seconds between looking for such messages.
+        notify_every: Seconds that notifications may come together before they are pushed.
+    """
+
+    handshake: float = 60.0
+    write: float = 120.0
+    idle: float = 21_600.0
+    connections: int = 10_000
+    connections_per_address: int = 1_000
+    new_queues: int = 3_000
+    unsent_bytes: int = 1024 * 1024
+    quota: int = QUOTA
+    keep: int = 21 * 86_400
+    keep_notifications: int = 86_400
+    expire_every: float = 7_200.0
+    notify_every: float = 1.5
+
+
+def descriptors_for(connections: int) -> int:
+    """Connections, at most so many, that the operating system lets this process have; raises its soft limit."""
+    if sys.platform == "win32":
+        return connections
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_DESCRIPTORS
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    except (OSError, ValueError) as failure:
+        _log.warning("the limit of open files cannot be raised: %s", failure)
+        most = soft
+    return max(1, most - _OTHER_DESCRIPTORS)
