@@ -66,6 +66,7 @@ def _write_params(params: E2EParams) -> bytes:
 def _read_params(reader: Reader) -> E2EParams:
     version = word16.read(reader)
     key1, key2 = x448_key.read(reader), x448_key.read(reader)
+    # At version 2 the field is not there at all, not even as an empty one; in a range it always is (agent-wire 2.6).
     return E2EParams(version, key1, key2, _maybe_kem.read(reader) if version >= E2E_VERSION_KEM else None)
 
 
@@ -110,6 +111,7 @@ def e2e_params_from_text(text: str) -> E2EParamsRange:
     Raises:
         DecodeError: A part is missing or malformed, or the link carries a KEM ciphertext, which only an answer may.
     """
+    # For the reference the link ends here (agent-wire 2.5): what it would not read, we must not.
     if " " in text or "\n" in text:
         raise DecodeError("e2e parameters contain a blank")
     parameters = read_query(text)
@@ -187,6 +189,8 @@ class X3DHSecret(Record):
 
 def agree_joiner(own: X3DHKeys, peer1: X448PublicKey, peer2: X448PublicKey, kem_secret: bytes = b"") -> X3DHSecret:
     """The joiner's side. Raises `CryptoError` for a peer key of low order."""
+    # Which key meets which, and in this order: agent-wire 4.2. The two sides mirror each other, so the
+    # names differ and the three secrets do not.
     secrets = own.key2.exchange(peer1), own.key1.exchange(peer2), own.key2.exchange(peer2)
     return _derive(own.key1.public(), peer1, secrets, kem_secret)
 
@@ -200,8 +204,11 @@ def agree_initiator(own: X3DHKeys, peer1: X448PublicKey, peer2: X448PublicKey, k
 def _derive(
     joiner1: X448PublicKey, initiator1: X448PublicKey, secrets: tuple[bytes, bytes, bytes], kem_secret: bytes
 ) -> X3DHSecret:
-    # The order of the output is the protocol's: header key, next header key, and only then the root key.
+    # The order of the output is the protocol's: header key, next header key, and only then the root key (agent-wire
+    # trap 1). A KEM's secret is appended to the input and not hashed with it: that is another protocol's way (trap 32).
     header_key, next_header_key, root_key = hkdf3(bytes(64), b"".join(secrets) + kem_secret, b"SimpleXX3DH")
+    # Raw keys, the joiner's first on both sides (agent-wire trap 5): everywhere else
+    # keys travel as DER, and own before other.
     return X3DHSecret(joiner1.raw + initiator1.raw, header_key, next_header_key, root_key, kem_secret)
 
 

@@ -53,6 +53,8 @@ def portable_hsalsa20(key: bytes, block: bytes) -> bytes:
                 x[r] ^= _rotate(x[q] + x[p], 9)
                 x[s] ^= _rotate(x[r] + x[q], 13)
                 x[p] ^= _rotate(x[s] + x[r], 18)
+    # The diagonal and the input's place, without Salsa20's final addition: that
+    # is what makes it HSalsa20 (smp-wire 4.5).
     return b"".join(x[i].to_bytes(4, "little") for i in (0, 5, 10, 15, 6, 7, 8, 9))
 
 
@@ -98,6 +100,9 @@ def hsalsa20(key: bytes, block: bytes) -> bytes:
 def _box_key(key: bytes, nonce: bytes) -> bytes:
     if len(key) != KEY_SIZE or len(nonce) != NONCE_SIZE:
         raise KeyFormatError(f"a box takes a key of {KEY_SIZE} bytes and a nonce of {NONCE_SIZE}")
+    # For symmetric keys too, where libsodium's secretbox would take the key as it is: the reference
+    # runs the same function for both (smp-wire trap 11, agent-wire trap 9). Without this step no
+    # short link and no block of SMP 11 opens.
     return _hsalsa20(key, _ZERO_BLOCK)
 
 
@@ -143,6 +148,7 @@ def libsodium_secretbox() -> tuple[Secretbox, Secretbox] | None:
         return output.raw
 
     def open_sealed(sealed: bytes, nonce: bytes, key: bytes) -> bytes:
+        # An empty message is a tag and nothing else; ctypes makes no buffer of no bytes.
         output = ctypes.create_string_buffer(max(1, len(sealed) - TAG_SIZE))
         if open_easy(output, sealed, len(sealed), nonce, key):
             raise VerificationError("the box does not open with this key")
@@ -178,6 +184,8 @@ def cb_decrypt(secret: bytes, nonce: bytes, sealed: bytes) -> bytes:
 
 def authenticate(secret: bytes, nonce: bytes, message: bytes) -> bytes:
     """80-byte deniable authenticator: the sealed SHA-512 of the message (smp-wire 4.4)."""
+    # The hash is sealed, not the message: whoever can check it can make it as well, which is what makes it deniable.
+    # SHA-512, over bytes that begin with the session's id (smp-wire trap 18).
     return seal(secret, nonce, hashlib.sha512(message).digest())
 
 
@@ -201,11 +209,13 @@ class ChainKey(Record):
 
     def step(self) -> tuple[ChainKey, bytes, bytes]:
         """The next chain key, and the key and nonce of one block's box."""
+        # Only the first step is salted, with the session's id (smp-wire trap 13).
         output = hkdf_sha512(b"", self.raw, b"SimpleXSbChain", 88)
         return ChainKey(output[:32]), output[32:64], output[64:]
 
 
 def block_chains(secret: bytes, session_id: bytes) -> tuple[ChainKey, ChainKey]:
     """The chains of a session, server to client first. ``secret`` is the raw X25519 secret of both session keys."""
+    # The first half is the server's to send with, whoever computes it: a client has to swap them (smp-wire trap 12).
     output = hkdf_sha512(session_id, secret, b"SimpleXSbChainInit", 64)
     return ChainKey(output[:32]), ChainKey(output[32:])

@@ -81,10 +81,14 @@ class ChainStep(NamedTuple):
 
 def root_step(root_key: bytes, dh_secret: bytes, kem_secret: bytes = b"") -> RootStep:
     """A Diffie-Hellman step: the root key is the salt, and a KEM secret, if any, follows the X448 output."""
+    # The root key is the salt here, and the chain key the input below: the other way round than one would expect of two
+    # steps of one ratchet (agent-wire 4.3, trap 2).
     return RootStep(*hkdf3(root_key, dh_secret + kem_secret, b"SimpleXRootRatchet"))
 
 
 def chain_step(chain_key: bytes) -> ChainStep:
     """One message's step: the chain key is the input, the salt is empty. The third part is both IVs, body first."""
+    # One step gives the IVs of both parts: the first 16 bytes for the body, the
+    # last for the header (agent-wire trap 3).
     next_key, message_key, ivs = hkdf3(b"", chain_key, b"SimpleXChainRatchet")
     return ChainStep(next_key, message_key, ivs[:16], ivs[16:])

@@ -52,6 +52,7 @@ class _PrivateKey(_Key):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _PrivateKey):
             return NotImplemented
+        # In the same time wherever they differ: how long a comparison took must not tell how much of a key was right.
         return type(self) is type(other) and hmac.compare_digest(self.raw, other.raw)
 
     def __hash__(self) -> int:
@@ -68,6 +69,8 @@ class X25519PublicKey(_Key):
 
     __slots__ = ()
     SIZE = 32
+    # As it is for all four kinds: the algorithm has no parameters, not even NULL, which the reference refuses
+    # (smp-wire 1.2). So the DER is a constant and the raw key, and nothing needs an ASN.1 parser.
     DER_PREFIX = bytes.fromhex("302a300506032b656e032100")
 
 
@@ -126,6 +129,8 @@ class X25519PrivateKey(_PrivateKey):
         """The raw 32-byte shared secret. Raises `CryptoError` for a peer key of low order."""
         try:
             return nacl.bindings.crypto_scalarmult(self.raw, peer.raw)
+        # The secret would be zero whatever our key is, and known to everyone. The reference does not look
+        # (smp-wire 4.5); nobody honest has such a key.
         except nacl.exceptions.RuntimeError:
             raise CryptoError("the peer's X25519 key has low order") from None
 
@@ -191,6 +196,7 @@ AuthPrivateKey = Ed25519PrivateKey | Ed448PrivateKey | X25519PrivateKey
 PublicKey = X25519PublicKey | X448PublicKey | Ed25519PublicKey | Ed448PublicKey
 
 _K = TypeVar("_K", X25519PublicKey, X448PublicKey, Ed25519PublicKey, Ed448PublicKey)
+# Ed448 as well, though no app makes such keys: the reference takes them, and its own tests use them (smp-wire trap 40).
 _AUTH_KINDS: tuple[type[Ed25519PublicKey] | type[Ed448PublicKey] | type[X25519PublicKey], ...] = (
     Ed25519PublicKey,
     X25519PublicKey,

@@ -23,6 +23,8 @@ def unpad(padded: bytes) -> bytes:
     """The message inside; what fills the rest is not looked at. Raises `PaddingError`."""
     if len(padded) < LENGTH_SIZE:
         raise PaddingError("padded message without a length")
+    # Neither the filler nor the size is looked at: the reference only reads the length, and older peers
+    # pad to other sizes (smp-wire 1.3 and 4.6).
     end = LENGTH_SIZE + int.from_bytes(padded[:LENGTH_SIZE], "big")
     if end > len(padded):
         raise PaddingError("padded message is shorter than its length says")

@@ -88,6 +88,8 @@ def unseal(passphrase: str, prefix: bytes, sealed: bytes) -> bytes:
         claimed, checksum = reader.take(_PROOF), reader.take(_CHECKSUM)
     except DecodeError:
         raise VerificationError("the sealed bytes are cut") from None
+    # Before any scrypt, in this order: damage is told apart from a wrong passphrase, and a header from outside
+    # does not decide how much memory is taken.
     if not hmac.compare_digest(checksum, _checksum(front + claimed)):
         raise VerificationError("the header is damaged")
     if not Cost(header.cost, header.block, header.parallel).is_bearable:

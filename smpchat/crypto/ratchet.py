@@ -136,6 +136,7 @@ def encrypt_header(ratchet: Ratchet) -> tuple[Ratchet, MessageKey]:
         ratchet_key=ratchet.own_public,
         previous_sent=ratchet.previous_sent,
         index=ratchet.sent,
+        # In every message of the chain, not only the first, which may be lost (agent-wire 4.5, trap 30).
         kem=None if ratchet.kem is None else ratchet.kem.params,
     )
     padded = pad(encode_header(header, ratchet.version), header_size(ratchet.version, ratchet.large_headers))
@@ -147,6 +148,8 @@ def encrypt_header(ratchet: Ratchet) -> tuple[Ratchet, MessageKey]:
 
 def encrypt_body(key: MessageKey, plaintext: bytes, padded_length: int) -> bytes:
     """The bytes of the message that ``key`` was made for. Raises `PaddingError` if the plaintext is too long."""
+    # Bound to the whole header envelope, but not to the length in front of it (agent-wire 4.5). The padding is
+    # inside, so that it does not show (trap 4).
     tag, body = aead_encrypt(key.key, key.iv, key.associated_data + key.header, pad(plaintext, padded_length))
     return with_length(key.header, key.version) + tag + body
 
@@ -179,14 +182,18 @@ def decrypt(
     number = SkippedId(header_key, header.index)
     if number in skipped:
         stored = skipped[number]
+        # The ratchet stays as it is: a late message of a finished chain must not turn it back (agent-wire 4.7, step 1).
         plaintext = _open_body(ratchet, sealed, stored.message_key, stored.iv)
         return Decrypted(plaintext, ratchet, SkippedDiff(removed=(number,)))
+    # Only now: the header has opened, so it is the peer who says so, and nobody on the way.
     ratchet = _raise_version(ratchet, header.max_version)
     added: dict[SkippedId, SkippedKey] = {}
     if ratchet.receiving is None or header_key != ratchet.receiving.header_key:
         if header_key != ratchet.next_receiving_header_key:
             raise RatchetHeaderError("the message belongs to a finished chain, and its key is not kept")
         if ratchet.receiving is not None:
+            # What is missing of the old chain first, while its key is here: after
+            # the step nothing could make them any more.
             _, passed = _skip(ratchet.receiving, ratchet.received, header.previous_sent)
             added |= passed
         ratchet, receiving = _advance(ratchet, header, entropy, kem)
@@ -258,6 +265,7 @@ def _skip(chain: ReceivingChain, received: int, until: int) -> tuple[ReceivingCh
         raise RatchetEarlier(received - until - 1)
     if received == until + 1:
         raise RatchetDuplicate("the last message received came again")
+    # Each index skipped is one HKDF and one row, and a header may name the number 4,294,967,295.
     if received + MAX_SKIP < until:
         raise RatchetTooManySkipped(until + 1 - received)
     passed: dict[SkippedId, SkippedKey] = {}

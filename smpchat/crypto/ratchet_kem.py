@@ -89,6 +89,8 @@ def kem_step(state: KEMState | None, header: KEMParams | None, enabled: bool, pr
     if isinstance(header, KEMAccepted):
         if state is None:
             raise RatchetKEMError("the peer accepted a KEM key, but none was proposed")
+        # Even where we take part no more: the peer mixed the secret in before it
+        # could know (agent-wire 4.8, last column).
         received = provider.decapsulate(state.private, header.ciphertext)
     if not enabled:
         return KEMStep(received, b"", None)

@@ -114,6 +114,8 @@ class Ratchet(Record):
             RatchetStateError: The version is not one we speak.
             CryptoError: The peer's key has low order.
         """
+        # The first ratchet keys are the initiator's second X3DH key and a new one of the joiner's that is not among its
+        # X3DH keys (agent-wire trap 6). The KEM's secret goes in here once more, after the agreement (4.4).
         step = root_step(secret.root_key, first_key.exchange(peer_key2), secret.kem_secret)
         return cls(
             version=version,
@@ -171,6 +173,8 @@ class Ratchet(Record):
             received=0,
             previous_sent=0,
             next_sending_header_key=secret.next_header_key,
+            # The joiner's first message uses the first header key as the current one; for us it is the next,
+            # as no chain exists yet (agent-wire 4.4).
             next_receiving_header_key=secret.header_key,
             large_headers=kem_enabled,
             kem_enabled=kem_enabled,

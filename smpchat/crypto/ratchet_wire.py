@@ -62,6 +62,8 @@ class SealedMessage(Record):
 
 def header_size(version: int, large: bool) -> int:
     """Padded size of a header: large once post-quantum support is on, whether or not a KEM is inside."""
+    # By the flag and not by what is inside: a header's size must not show when a
+    # KEM key travels (agent-wire 4.5, trap 8).
     return LARGE_HEADER if large and version >= E2E_VERSION_KEM else SMALL_HEADER
 
 
@@ -77,6 +79,7 @@ def decode_header(data: bytes, version: int) -> Header:
     reader = Reader(data)
     max_version, ratchet_key = word16.read(reader), x448_key.read(reader)
     kem = _maybe_kem.read(reader) if version >= E2E_VERSION_KEM else None
+    # No `finish`: newer versions add fields at the end, and the reference reads them so (agent-wire 4.5).
     return Header(max_version, ratchet_key, word32.read(reader), word32.read(reader), kem)
 
 
@@ -91,7 +94,8 @@ def with_length(data: bytes, version: int) -> bytes:
 
 
 def _take_with_length(reader: Reader, what: str) -> bytes:
-    # Lengths of version 2 are at least 88 and those of version 3 below 8,192: the first byte tells them apart.
+    # Lengths of version 2 are at least 88 and those of version 3 below 8,192: the first byte tells them apart
+    # (agent-wire 4.5, trap 7). The message's own version stands behind the length, so it cannot be asked.
     first = reader.peek()
     length = word16 if first is not None and first < _LARGEST_FIRST_BYTE else byte
     return reader.take(length.read(reader), what)

@@ -64,6 +64,7 @@ def _read_boolean(reader: Reader) -> bool:
     raise DecodeError("T or F expected", offset)
 
 
+# ASCII letters, and not 0 and 1 as bytes, for booleans and for what may be missing: smp-wire 1.1 and trap 16.
 byte, word16, word32 = uint(1), uint(2), uint(4)
 int64: Codec[int] = Codec(_write_int64, lambda r: int.from_bytes(r.take(8, "number"), "big", signed=True))
 boolean: Codec[bool] = Codec(lambda v: b"T" if v else b"F", _read_boolean)
@@ -85,6 +86,7 @@ def prefixed(length: Codec[int]) -> Codec[bytes]:
     """Bytes behind their length."""
 
     def write(value: bytes) -> bytes:
+        # The reference does not look: a string of 256 bytes goes out as one of length 0 (smp-wire 1.1). `uint` refuses.
         return length.write(len(value)) + value
 
     return Codec(write, lambda r: r.take(length.read(r), "string"))
@@ -134,6 +136,8 @@ def many(inner: Codec[T], *, least: int = 0) -> Codec[tuple[T, ...]]:
         count = reader.take(1, "count")[0]
         if count < least:
             raise DecodeError(f"{count} items; at least {least} expected", offset)
+        # A count may promise 255 items where there is none: they are read one by one, so that nothing
+        # is taken for them before they are there.
         return tuple(inner.read(reader) for _ in range(count))
 
     return Codec(write, read)
@@ -184,6 +188,7 @@ def pair(first: Codec[T], second: Codec[U]) -> Codec[tuple[T, U]]:
 def tagged(what: str, cases: Sequence[tuple[bytes, type[Any], Codec[Any]]]) -> Codec[Any]:
     """A tag that names the type, then that type. Longer tags are tried first."""
     by_type = {cls: (tag, codec) for tag, cls, codec in cases}
+    # Longer first: a tag that begins another one would take its values.
     by_tag = sorted(cases, key=lambda case: -len(case[0]))
 
     def write(value: Any) -> bytes:

@@ -20,9 +20,12 @@ def to_base64url(data: bytes, *, padding: bool = True) -> str:
 
 def from_base64url(text: str, what: str = "base64url") -> bytes:
     """Bytes of a base64url text; the padding is optional. Raises `DecodeError`."""
+    # Python's decoder passes over letters that it does not know; two texts would then be one key or link.
     if not _BASE64URL.fullmatch(text):
         raise DecodeError(f"{what} is not base64url")
     body = text.rstrip("=")
+    # One letter over holds 6 bits, less than a byte: no bytes are written so. Padding may be missing, for short links
+    # go without it and are read by the same parser (agent-wire 0.2, trap 25).
     if len(body) % 4 == 1:
         raise DecodeError(f"{what} is not base64url")
     return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
@@ -52,6 +55,8 @@ def read_query(text: str) -> dict[str, str]:
         DecodeError: A value is not UTF-8 once decoded.
     """
     parameters: dict[str, str] = {}
+    # As the reference's parser takes a query apart (agent-wire 2.5, trap 26): ; too is a separator, + a blank, the
+    # first of two wins. Another reading here would make one link two.
     for part in re.split("[&;]", text):
         name, _, value = part.partition("=")
         if name and name not in parameters:

@@ -43,6 +43,8 @@ def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
     """
     zstd = _library()
     try:
+        # A frame without a size could only be tried: it would be unpacked to the limit before it is refused, at a few
+        # bytes of the sender's for 64 KiB of ours. Apps refuse it as well (agent-wire 6.6).
         size = zstd.get_frame_info(frame).decompressed_size
         if size is None:
             raise DecodeError("the compressed data does not tell its size")
@@ -50,6 +52,7 @@ def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
             raise DecodeError(f"the compressed data holds {size} bytes; at most {limit} are taken")
         options = {zstd.DecompressionParameter.window_log_max: _MAX_WINDOW_LOG}
         decompressor = zstd.ZstdDecompressor(options=options)
+        # One byte over what the header promises, so that a frame that holds more shows itself, without being unpacked.
         content = bytes(decompressor.decompress(frame, max_length=size + 1))
     except zstd.ZstdError:
         raise DecodeError("damaged compressed data") from None

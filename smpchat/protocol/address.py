@@ -33,6 +33,8 @@ class SMPServer(Record):
     @property
     def port_number(self) -> int:
         """The port to connect to."""
+        # The text is kept beside the number: "" and "5223" are two addresses for the reference, which compares
+        # them when queues move (agent-wire trap 27).
         return int(self.port) if self.port else DEFAULT_PORT
 
     @property

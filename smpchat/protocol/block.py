@@ -57,6 +57,8 @@ def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) ->
         if len(transmission) > largest:
             raise EncodeError(f"a transmission of {len(transmission)} bytes does not fit a block")
         added = len(transmission) + 2
+        # The limit of encrypted blocks for plain ones too, as the reference's sender counts (smp-wire 4.1). Only a
+        # transmission that travels alone may use the two blocks' difference.
         if batch and (size + added > BATCH_CONTENT or len(batch) == MAX_BATCH):
             contents.append(_batch.encode(tuple(batch)))
             batch, size = [], 1
@@ -81,6 +83,7 @@ def decode_batch(content: bytes) -> tuple[bytes, ...]:
         if begin > size or offset > size:
             raise DecodeError("block: a transmission is cut off", begin)
         transmissions.append(content[begin:offset])
+    # The reference takes nothing behind the last transmission: such a block gets ERR BLOCK (smp-wire 4.1 and 5.3).
     if offset != size:
         raise DecodeError(f"block: {size - offset} unexpected bytes at the end", offset)
     return tuple(transmissions)

@@ -158,6 +158,7 @@ def _write_old_password(password: bytes | None) -> bytes:
 
 
 def _read_old_password(reader: Reader) -> bytes | None:
+    # Up to SMP 8 the password has no mark of its own: A cannot be a subscribe mode, which comes next (smp-wire 5.1).
     if not reader.starts_with(b"A"):
         return None
     reader.take(1)
@@ -201,6 +202,7 @@ def _new_fields(context: _Context) -> Codec[New]:
 def _read_notification(reader: Reader) -> bool:
     """Flags: the first says whether to notify, up to seven more are reserved."""
     notification = boolean.read(reader)
+    # Reserved flags may stand before the blank (smp-wire 1.1); without an end to them a body would be read for one.
     for _ in range(8):
         if reader.take(1, "message flags") == b" ":
             return notification
@@ -210,6 +212,8 @@ def _read_notification(reader: Reader) -> bool:
 _notification: Codec[bool] = Codec(lambda notify: boolean.write(notify) + b" ", _read_notification)
 _msg = record(Msg, msg_id=short_bytes, body=tail)
 
+# At every version, newer tags in older sessions too: the reference does not ask whether a version had the
+# command, only how it was written (smp-wire 3.5).
 _COMMANDS: dict[bytes, tuple[type[Any], _Fields]] = {
     b"NEW": (New, _new_fields),
     b"SUB": (Sub, _same(None)),
@@ -302,7 +306,8 @@ def _decode(entry: tuple[type[Any], _Fields], parameters: bytes | None, context:
 
 
 def _split(data: bytes) -> tuple[bytes, bytes | None]:
-    # the longest tag has five letters: never search a whole body for the blank
+    # The longest tag has five letters: never search a whole body for the blank. All before it is the tag: `SUB=` is
+    # unknown, `SUB ` a known command with bad parameters (smp-wire 5.3).
     blank = data.find(b" ", 0, 7)
     return (data, None) if blank < 0 else (data[:blank], data[blank + 1 :])
 
@@ -329,6 +334,7 @@ def decode_command(data: bytes, version: int, *, keyed_new: bool = False) -> Com
 
 def encode_broker(message: BrokerMessage, version: int) -> bytes:
     """A relay's message at an SMP version: newer ones become what older clients know."""
+    # A client below these versions would take the newer word for a broken session (smp-wire 3.5 and 5.2, trap 24).
     if isinstance(message, Sok) and version < SERVICE_CERTS:
         message = Ok()
     elif isinstance(message, Deld) and version < DELETED_EVENT:

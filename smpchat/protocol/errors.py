@@ -141,6 +141,8 @@ def _read_broker(reader: Reader) -> ErrorCode:
         case "RESPONSE" | "UNEXPECTED":
             reader.take(1, "blank")
             return broker(word, text=short_bytes.read(reader))
+        # Bare from all relays of today; newer ones say more behind it, and must not
+        # become unreadable by that (smp-wire 5.3).
         case "NETWORK":
             if not reader.remaining:
                 return broker(word)

@@ -12,6 +12,7 @@ from smpchat.encoding.codec import record, short_bytes, tail, word16
 from smpchat.encoding.record import Record, field
 from smpchat.protocol.transmission import nonce_of
 
+# The reference's comments say 16,242: that is after sealing (smp-wire trap 20).
 FORWARDED_PADDING = 16226
 """Bytes that a forwarded transmission, or its answer, is padded to before it is sealed."""
 

@@ -52,6 +52,8 @@ _SIGNED_KEY_FORMS: tuple[tuple[bytes, bytes, int], ...] = (
 
 def encode_signed_key(key: X25519PublicKey, sign: Callable[[bytes], bytes]) -> bytes:
     """DER of a session key signed by the certificate's key; ``sign`` makes an Ed25519 or Ed448 signature."""
+    # One SEQUENCE more than a certificate has around a key, and it is what is signed: only this form
+    # verifies at the official server (smp-wire 3.1).
     content = _SPKI_SEQUENCE + key.der
     signature = sign(content)
     for head, algorithm, length in _SIGNED_KEY_FORMS:
@@ -114,6 +116,7 @@ class ServerHello(Record):
         """Reads a hello; an unknown tail is ignored. Raises `DecodeError`."""
         reader = Reader(content)
         versions, session_id = version_range.read(reader), short_bytes.read(reader)
+        # To a client without ALPN a relay shows itself as version 6, without certificates (smp-wire trap 7).
         if versions.maximum < AUTH_CMDS or not reader.remaining:
             return ServerHello(versions, session_id)
         chain, signed_key = _chain.read(reader), large_bytes.read(reader)
@@ -133,6 +136,8 @@ class ClientHello(Record):
     def encode(self) -> bytes:
         """Content of the block; this program never presents itself as a service."""
         content = word16.write(self.version) + short_bytes.write(self.key_hash)
+        # The three fields that the reference's prose lacks (smp-wire traps 3 to 5). A missing one is no
+        # error that anybody reports: the relay closes.
         if self.version >= AUTH_CMDS and self.key is not None:
             content += x25519_key.write(self.key)  # an absent key is nothing at all, not "0"
         if self.version >= PROXY_HANDSHAKE:
@@ -169,6 +174,8 @@ def _read_extension(reader: Reader, read: Callable[[Reader], T]) -> T | None:
     """Our tail, if it is there and whole; any other tail is somebody else's."""
     tail = reader.rest()
     name = short_bytes.write(_EXTENSION_NAME)
+    # Whatever stands behind a hello is read past by all (smp-wire 1.1, last line), so we may write there, and so
+    # may others: what is not ours is no fault.
     if not tail.startswith(name):
         return None
     try:
@@ -220,6 +227,8 @@ class SMPSession:
         self.versions = versions or VersionRange(version, version)
         self._send: ChainKey | None = None
         self._receive: ChainKey | None = None
+        # Encryption is decided by what stood in the hellos, not by a field: a client without a key, or one that is a
+        # proxy, gets plain blocks at any version (smp-wire 3.6, trap 14).
         if encrypts and own_key is not None and peer_key is not None:
             to_client, to_server = block_chains(own_key.exchange(peer_key), session_id)
             self._send, self._receive = (to_client, to_server) if is_server else (to_server, to_client)
@@ -233,6 +242,8 @@ class SMPSession:
         """A block to send. Raises `EncodeError` for content that is too long; then nothing has moved."""
         if self._send is None:
             return pad_block(content)
+        # Before the chain moves: the reference looks afterwards, and a block that is then not sent would leave the two
+        # ends one step apart for good (smp-wire trap 45).
         if len(content) > ENCRYPTED_CONTENT:
             raise EncodeError(f"{len(content)} bytes do not fit a block")
         self._send, key, nonce = self._send.step()
@@ -244,6 +255,8 @@ class SMPSession:
             return unpad_block(block)
         if len(block) != BLOCK_SIZE:
             raise BlockError("a block has a wrong size")
+        # Also where it then does not open: the sender's chain has moved, and the
+        # session goes on (smp-wire 3.6, trap 32).
         self._receive, key, nonce = self._receive.step()
         try:
             return cb_decrypt(key, nonce, block)
@@ -305,6 +318,7 @@ class ClientHandshake:
         if peer_key is None and version >= AUTH_CMDS:
             raise IdentityError("The relay shows no certificates, though its version has them.")
         own_key = X25519PrivateKey.generate(self._entropy) if version >= AUTH_CMDS else None
+        # Never to a relay that did not offer: it has to look like any other client to it (handshake.md 3.6).
         extension = EXTENSION_VERSIONS.agree(hello.extensions) if self._extensions and hello.extensions else None
         answer = ClientHello(
             version, self._key_hash, own_key.public() if own_key else None, self._proxy, extension=extension
@@ -325,6 +339,8 @@ class ClientHandshake:
 
     def _common_versions(self, offered: VersionRange) -> VersionRange:
         common = offered.common(self._versions)
+        # Such a relay has no field for "I am a proxy", and would encrypt its blocks from version 11 on, which
+        # proxies do without (smp-wire 3.4 and 3.6).
         if self._proxy and common is not None and offered.maximum < PROXY_HANDSHAKE:
             common = common.common(UNENCRYPTED_PROXY_VERSIONS)
         if common is None:
@@ -337,6 +353,8 @@ class ClientHandshake:
     def _check_identity(self, hello: ServerHello) -> X25519PublicKey:
         assert hello.signed_key is not None
         session_key = verify_session_key(hello.chain, hello.signed_key, self._key_hash)
+        # TLS checked nothing but that its peer holds this key: the fingerprint is compared with the hello's chain, so
+        # the hello has to be of this very connection.
         if self._leaf is not None and not hmac.compare_digest(hello.chain[0], self._leaf):
             raise IdentityError("The relay's hello shows another certificate than its TLS connection.")
         return session_key
@@ -357,6 +375,8 @@ def verify_session_key(chain: Sequence[bytes], signed_key: bytes, key_hash: byte
     """
     if not 2 <= len(chain) <= 4:
         raise IdentityError(f"The relay shows {len(chain)} certificates; 2 to 4 are possible.")
+    # The second certificate is the identity, however long the chain, and the whole of it is hashed,
+    # not its key (smp-wire 2.3, traps 1 and 2).
     if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), key_hash):
         raise IdentityError("The relay's fingerprint is not the one in its address.")
     try:

@@ -43,9 +43,11 @@ class Transmission(Record):
 def encode_transmission(transmission: Transmission, version: int, session_id: bytes) -> bytes:
     """Bytes of a transmission at an SMP version."""
     auth = short_bytes.write(transmission.auth)
+    # Behind an empty authorisation the field is not there at all (smp-wire trap 15).
     if transmission.auth and version >= SERVICE_CERTS:
         service = transmission.service_auth
         auth += b"0" if service is None else b"1" + short_bytes.write(service)
+    # Sent at version 6 only, signed at every version (smp-wire 4.2, trap 43).
     session = short_bytes.write(session_id) if version < AUTH_CMDS else b""
     ids = short_bytes.write(transmission.corr_id) + short_bytes.write(transmission.entity_id)
     return auth + session + ids + transmission.body
@@ -101,6 +103,8 @@ def derived_sender_id(corr_id: bytes) -> bytes:
 
     The client must know it before the relay answers, since the link data names it.
     """
+    # 384 bits, of which 192 are used: the reference's comment says SHA3-256, its code does
+    # this (smp-wire trap 22, agent-wire trap 10).
     return hashlib.sha3_384(corr_id).digest()[:24]
 
 
@@ -119,6 +123,7 @@ def authorise(key: AuthPrivateKey, signed: bytes, corr_id: bytes, peer_session_k
         return key.sign(signed)
     if peer_session_key is None:
         raise LocalProtocolError("this relay's session has no key for X25519 authorisation")
+    # The nonce is this command's correlation id, which therefore must never repeat in a session (smp-wire 4.3).
     return authenticate(key.exchange(peer_session_key), nonce_of(corr_id), signed)
 
 

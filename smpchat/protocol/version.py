@@ -66,6 +66,7 @@ def _read(reader: Reader) -> VersionRange:
 
 version_range: Codec[VersionRange] = Codec(lambda v: word16.write(v.minimum) + word16.write(v.maximum), _read)
 
+# 19 and 20 are for services and for names: nothing of ours needs them, and who offers more agrees on 18 (deltas 2).
 SMP_VERSIONS = VersionRange(6, 18)
 SMP_CLIENT_VERSIONS = VersionRange(7, 18)
 """What our client offers: version 6 has no signed session key to check."""
