@@ -91,6 +91,7 @@ async def open_session(
             server.key_hash, connection.session_id, connection.peer_leaf, versions, entropy, extensions=extensions
         )
         hello, smp = handshake.receive_hello(await connection.receive())
+        # Before our hello leaves: what follows it are commands, and the first shows which queue is ours.
         verify_chain(smp.chain, server.key_hash, now())
         await connection.send([hello])
         return DirectSession(

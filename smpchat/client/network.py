@@ -69,6 +69,7 @@ class Network:
             except ConnectFailed as error:
                 failures.append(error)
             else:
+                # Remembered only when the hellos were exchanged: a web server's port opens, and TLS too.
                 self._worked[server] = transport
                 return result
         if len(failures) == 1:

@@ -182,6 +182,8 @@ class SessionPool:
         while True:
             error = await self._until_down(server, relay)
             passes = isinstance(error, TransportError) and error.temporary
+            # What will not pass by itself (another fingerprint, no common version) is tried at the longest delay from
+            # the start: somebody has to change something first.
             delay = reconnect_delay(relay.attempt if passes else len(RECONNECT_DELAYS), self._entropy)
             relay.attempt += 1
             retry_at = self._clock.now() + delay
@@ -206,6 +208,7 @@ class SessionPool:
         self._announce(server, relay, session)
         since = self._clock.now()
         await session.closed.wait()
+        # Not at each session: a relay that accepts and drops at once would be dialled several times a second for ever.
         if self._clock.now() - since >= STABLE_AFTER:
             relay.attempt = 0
         return session.close_reason or SessionClosed("the session ended")

@@ -79,6 +79,8 @@ def open_pkey(pkey: PKey, key_hash: bytes, now: datetime) -> Destination:
         IdentityError: The proxy showed another relay, or certificates that do not hold.
         VersionError: Proxy, relay and client have no version in common.
     """
+    # The proxy could show any relay. What is sealed with this key is safe from it only because the key is signed by the
+    # one that the address names (smp-wire 5.6, step 1).
     key = verify_session_key(pkey.chain, pkey.signed_key, key_hash)
     try:
         verify_chain(pkey.chain, key_hash, now)
@@ -114,6 +116,8 @@ def forward(request: Request, destination: Destination, entropy: Entropy) -> For
         encrypts=False,
     )
     _, [content] = encode_requests([replace(request, corr_id=corr_id)], inner, entropy, batch=False)
+    # A new key for each command: with one for the session the relay could tell which commands come from one client,
+    # which is what the proxy is there to hide.
     ephemeral = X25519PrivateKey.generate(entropy)
     secret = ephemeral.exchange(destination.key)
     try:
@@ -137,6 +141,7 @@ def open_pres(answer: PRes, forwarding: Forwarding, destination: Destination) ->
         message = decode_broker(inner.body, destination.version)
     except (CryptoError, DecodeError) as error:
         raise UnexpectedResponse(f"the relay's answer through the proxy cannot be read: {error}") from error
+    # A relay that could not read a transmission cannot say which queue it was about (smp-wire 4.3).
     unnamed = isinstance(message, Err) and not inner.entity_id
     if len(transmissions) != 1 or inner.corr_id != forwarding.corr_id:
         raise UnexpectedResponse("the relay's answer through the proxy is for another command")

@@ -74,6 +74,8 @@ def encode_requests(
         body = encode_command(request.command, smp.version, keyed_new=smp.keyed_new)
         auth = b""
         if request.key is not None:
+            # The session's id and the correlation id are in it: a repeat in another session needs a new authorisation,
+            # though its body is the same (handshake.md 5).
             signed = signed_bytes(smp.session_id, corr_id, request.entity_id, body)
             auth = authorise(request.key, signed, corr_id, smp.peer_session_key)
         transmission = Transmission(corr_id, request.entity_id, body, auth)

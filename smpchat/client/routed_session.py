@@ -190,6 +190,8 @@ class RoutedSession:
     async def _forward_once(self, waiting: _Waiting) -> BrokerMessage:
         """The relay's answer, which may be its ERR. Raises `SMPError` for the proxy's."""
         destination, forwarding = self._current, waiting.prepared
+        # The session's id and key are in what was signed and sealed, so it has to be made
+        # anew; the command's body stays the same.
         if destination is not waiting.destination:
             forwarding = forward(waiting.request, destination, self._entropy)
         answer = await self._ask(forwarding.request, waiting.timeout)
@@ -294,6 +296,8 @@ class PrivateRouter:
         if not own:
             text = "private routing is on, but there is no relay of yours to go through"
             raise PrivateRoutingFailed(text, temporary=False)
+        # At random and not the first: one proxy for everybody's commands would see
+        # which strangers' relays belong together.
         proxy = own[int.from_bytes(self._entropy.random(4), "big") % len(own)]
         session = await self._pool.get(proxy.server, timeout=timeout)
         return await open_routed(server, session, password=proxy.password, entropy=self._entropy, now=self._now)

@@ -171,6 +171,8 @@ class DirectSession:
 
     def post(self, requests: Sequence[Request], *, batch: bool = False, timeout: float | None = None) -> list[Response]:
         """See `ServerSession.post`; all commands keep their order on the wire."""
+        # A block for each command, unless the caller knows that the order does not matter: the reference runs the
+        # commands of one block from the last to the first (smp-wire 7.3, trap 30).
         encoded, contents = encode_requests(requests, self._smp, self._entropy, batch=batch)
         corr_ids = {one.corr_id for one in encoded}
         if len(corr_ids) != len(encoded) or any(corr_id in self._correlation for corr_id in corr_ids):
@@ -227,6 +229,8 @@ class DirectSession:
             while self._outgoing and self._reason is None:
                 contents = self._outgoing[:_BLOCKS_PER_WRITE]
                 del self._outgoing[:_BLOCKS_PER_WRITE]
+                # Sealed only now: the chain moves with each block, so blocks have to be sealed
+                # in the order of the wire (smp-wire 3.6).
                 await self._connection.send([self._smp.seal_block(content) for content in contents])
                 self._writes.append((self._blocks_written, self._clock.now()))
                 self._blocks_written += len(contents)
@@ -270,11 +274,14 @@ class DirectSession:
         try:
             message = decode_broker(transmission.body, self.version)
         except DecodeError as error:
+            # Not the session's end: newer relays have events that we do not know, such as ALLS of SMP 19 (deltas 2).
             _log.warning("%s sent a message of unknown form: %s", self._name, error)
             message = None
         self._trace(
             "<", " ".join(("ERR", *message.error.words)) if isinstance(message, Err) else type(message).__name__
         )
+        # An event has none (smp-wire 4.3). MSG may come either way: pushed, or as the
+        # answer to SUB, GET or ACK (5.2, trap 24).
         if transmission.corr_id:
             message = self._correlation.answer(transmission.corr_id, transmission.entity_id, message)
         elif isinstance(message, Err):
@@ -298,6 +305,7 @@ class DirectSession:
 
     def _timed_out(self, command: Unanswered) -> None:
         """Count a silence: commands posted together make one, and none if anything came since they were posted."""
+        # Only silence ends a session. An unanswered command alone does not: a relay that pushes messages is there.
         if max(self._received_at, self._silence_counted_at) <= command.posted_at:
             self._silences += 1
             self._silence_counted_at = self._clock.now()

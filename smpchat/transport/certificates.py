@@ -13,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import Ed25519PrivateKey, SignaturePrivateKey
 
+# As `smp-server init` has it (smp-wire 2.3). The year is beyond 4000: dates have to be read as GeneralizedTime.
 _LIFETIME = timedelta(days=999_999)
 _BACKDATED = timedelta(days=1)  # a client whose clock is behind must accept a relay made a minute ago
 _CA_NAME = x509.Name(

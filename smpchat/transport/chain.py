@@ -59,12 +59,15 @@ def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) 
     """
     if not 2 <= len(chain) <= 4:
         raise ChainRefused(f"the relay shows {len(chain)} certificates; 2 to 4 are possible")
+    # The certificate at index 1, whatever the length of the chain: the last one is only the anchor
+    # of its path (smp-wire 2.3, traps 1 and 2).
     if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), key_hash):
         raise ChainRefused("the relay's fingerprint is not the one in its address")
     try:
         certificates = [_load(der) for der in chain]
         _check_leaf(certificates[0])
         for depth, certificate in enumerate(certificates):
+            # The last one is trusted as it is: its own signature says nothing that the fingerprint has not said.
             issuer = certificates[min(depth + 1, len(certificates) - 1)]
             _check_dates(certificate, now)
             _check_critical(certificate)
@@ -87,6 +90,7 @@ def _load(der: bytes) -> x509.Certificate:
 def _check_leaf(leaf: x509.Certificate) -> None:
     if leaf.version != x509.Version.v3:
         raise ChainRefused("the relay's certificate is not X.509 version 3")
+    # The leaf's key signs the session key of the hello, so it has to be of a kind that SMP can verify (smp-wire 2.3).
     if not isinstance(leaf.public_key(), ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         raise ChainRefused("the relay's certificate has neither an Ed25519 nor an Ed448 key")
     usage = _key_usage(leaf)

@@ -60,6 +60,7 @@ async def first_answering(
     Raises:
         ConnectFailed: No host; the message names each with the reason, ``cannot reach relay HOST:PORT: …``.
     """
+    # Never given to the system's resolver, which would tell a name server what is looked for (RFC 7686, section 2).
     onions = [host for host in hosts if host.endswith(".onion")]
     candidates = [host for host in hosts if host not in onions]
     if dialer.reaches_onions:
@@ -77,6 +78,7 @@ async def first_answering(
     for index, host in enumerate(candidates):
         name = f"{scheme}{bracketed(host)}:{port}"
         now = loop.time()
+        # What is left, shared among those that are left: a host that drops packets must not take the time of the next.
         share = now + max(0.0, deadline - now) / (len(candidates) - index)
         try:
             async with asyncio.timeout_at(share):

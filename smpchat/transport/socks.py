@@ -37,6 +37,8 @@ class SocksDialer(Record):
         from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
         from python_socks.async_.asyncio import Proxy
 
+        # rdns: names go to the proxy. Were they resolved here, whoever sees our
+        # name server's traffic would see the relays.
         connector = Proxy(
             ProxyType.SOCKS5, self.proxy.host, self.proxy.port, username=self.user, password=self.password, rdns=True
         )

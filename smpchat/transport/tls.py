@@ -35,6 +35,7 @@ from smpchat.transport.tls_stream import TLSStream
 
 _log = logging.getLogger(__name__)
 
+# Without a name here the reference offers SMP 6 only, in a hello that proves no identity (smp-wire 2.2, trap 7).
 CLIENT_ALPN = ("smp/1",)
 SERVER_ALPN = ("smp/1", "http/1.1")  # official clients offer the latter on port 443
 HANDSHAKE_TIMEOUT = 60.0
@@ -48,8 +49,11 @@ _OP_LEGACY_SERVER_CONNECT = 0x4  # `ssl` names it from Python 3.12; the referenc
 def client_context() -> ssl.SSLContext:
     """TLS settings of a client: any certificate, `CLIENT_ALPN`, TLS 1.2 and 1.3."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Relays sign their own certificates, and their names are not what is trusted: the fingerprint in the address is,
+    # which the hello exchange compares before anything is sent (smp-wire 2.3). No authority could add to that.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    # The reference allows 1.2 as well, where OpenSSL 3 refuses it unless told otherwise, below (smp-wire 2.5, trap 10).
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | _OP_LEGACY_SERVER_CONNECT
     context.set_alpn_protocols(list(CLIENT_ALPN))
@@ -61,6 +65,8 @@ def server_context(identity: Identity) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE-ECDSA-CHACHA20-POLY1305")  # of TLS 1.2; those of 1.3 stay as OpenSSL has them
+    # No session may be resumed: Python's channel binding is then the server's Finished, not the client's, and the two
+    # ends would sign different session ids (smp-wire 2.4, trap 42).
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(list(SERVER_ALPN))
@@ -82,6 +88,8 @@ def session_identifier(tls: ssl.SSLObject) -> bytes:
     """
     if tls.session_reused:
         raise ConnectionClosed("the peer resumed a TLS session, which has no session identifier of its own")
+    # The client's Finished at both ends and in both TLS versions, whatever RFC 5929 says of
+    # 1.3: 12, 32 or 48 bytes (smp-wire trap 6).
     session_id = tls.get_channel_binding("tls-unique")
     if not session_id:
         raise ConnectionClosed("TLS gives this connection no session identifier")
@@ -227,6 +235,7 @@ class TLSListener:
         """Listen. Raises `ListenFailed`."""
         loop = asyncio.get_running_loop()
         try:
+            # A thousand may wait in the kernel: after a restart all clients of a relay come at once.
             self._server = await loop.create_server(self._accept, host or None, port, backlog=1024)
         except (OSError, OverflowError) as error:
             reason = describe(error) if isinstance(error, OSError) else "there is no such port"

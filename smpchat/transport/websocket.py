@@ -197,6 +197,7 @@ async def connect(
 
 
 async def _ask(stream: TLSStream, uri: WebSocketURI) -> WebSocketConnection:
+    # One message is one block, so nothing longer is even put together (smp-wire 2.7).
     protocol = ClientProtocol(uri, max_size=BLOCK_SIZE, logger=_library_log)
     protocol.send_request(protocol.connect())
     _flush(protocol, stream)
