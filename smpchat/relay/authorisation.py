@@ -35,11 +35,13 @@ def refusal(command: commands.Command, transmission: Transmission) -> ErrorCode 
         case commands.Send():
             error = None if entity else _NO_ENTITY
         case commands.New():
+            # In this order: NEW without a signature but with an entity is NO_AUTH (smp-wire 4.4 and 8.1).
             error = _NO_AUTH if not auth else _HAS_AUTH if entity else None
         case _ if isinstance(command, _NOTHING):
             error = _HAS_AUTH if auth or entity else None
         case _ if isinstance(command, _ENTITY_ONLY):
             error = _NO_ENTITY if not entity else _HAS_AUTH if auth else None
+        # The reference answers SUBS with PROHIBITED to a service; no session of ours is one (smp-wire trap 44).
         case _ if isinstance(command, _SERVICE):
             error = ErrorCode.SERVICE
         case _:
@@ -75,6 +77,7 @@ def authorised(client: Client, transmission: Transmission, keys: tuple[AuthPubli
     real = tuple(key for key in keys if isinstance(key, _KINDS[length]))
     signed = signed_bytes(client.session_id, transmission.corr_id, transmission.entity_id, transmission.body)
     verified = False
+    # All of them, also after one that fits: how long it takes says nothing about which it was.
     for key in real or (_STAND_INS[length],):
         try:
             verify_authorisation(key, transmission.auth, signed, transmission.corr_id, client.session_key)

@@ -186,16 +186,23 @@ class QueueService:
     # --- commands ----------------------------------------------------------------------------------------------
 
     def _new(self, client: Client, t: Transmission, command: commands.New) -> list[Outgoing]:
+        # With the key inside the command, and before the password: whoever asks must show that it holds the key
+        # it wants the queue to have (smp-wire 7.2).
         if not authorised(client, t, (command.rcv_auth_key,)):
             return [error(client, t, ErrorCode.AUTH)]
         if not self._new_queues:
             return [error(client, t, ErrorCode.AUTH)]
+        # AUTH like everything above: that this relay wants a password is nobody's business without one.
         if self._password is not None and not hmac.compare_digest(self._password, command.basic_auth or b""):
             return [error(client, t, ErrorCode.AUTH)]
         request = command.queue
         data = None if request is None else request.link
+        # Else a client could take the sender id of a queue that is about to be made, by
+        # asking for it first (smp-wire 5.1, trap 22).
         if data is not None and data.sender_id != derived_sender_id(t.corr_id):
             return [error(client, t, _PROHIBITED)]
+        # No other id is tried in its place: the link names this one. NEW with link
+        # data repeated ends here too (smp-wire 7.2).
         if data is not None and self._is_taken(data):
             return [error(client, t, ErrorCode.AUTH)]
         server_key = X25519PrivateKey.generate(self._entropy)
@@ -249,7 +256,11 @@ class QueueService:
     def _sub(self, client: Client, t: Transmission, command: commands.Sub, queue: Queue) -> list[Outgoing]:
         if queue.rcv_id in client.getting:
             return [error(client, t, _PROHIBITED)]
+        # The answer, then the message as a transmission of its own; the reference's prose has SUB answered with MSG
+        # (smp-wire 7.3, trap 24). A repeated SUB brings the unacknowledged message again.
         out = [answer(client, t, commands.Sok())]
+        # In the same breath as the answer, where the reference registers a moment later and can miss a SEND in between
+        # (smp-wire 7.3). END comes at once too, and not after up to 15 s (trap 29).
         previous = self.subscriptions.subscribe(queue.rcv_id, client)
         if previous is not None:
             out.append(Outgoing(previous, b"", queue.rcv_id, commands.End()))
@@ -268,6 +279,8 @@ class QueueService:
 
     def _skey(self, client: Client, t: Transmission, command: commands.SKey) -> list[Outgoing]:
         queue = self._store.by_sender(t.entity_id)
+        # Signed by the key that it brings (smp-wire 4.4, trap 26). Verified whatever the look-up found, so that a queue
+        # that is not there takes the same time (7.6).
         allowed = authorised(client, t, (command.sender_key,))
         if not allowed or queue is None or queue.mode is not QueueMode.MESSAGING:
             return [error(client, t, ErrorCode.AUTH)]
@@ -283,6 +296,9 @@ class QueueService:
     def _secure(
         self, client: Client, t: Transmission, queue: Queue, key: AuthPublicKey, then: BrokerMessage = _OK
     ) -> Outgoing:
+        # KEY, SKEY and LKEY alike, at every version and in every mode (smp-wire 7.2, trap 25): the first key is set;
+        # the same key again is OK, because the answer may have been lost; any other is AUTH. So a second KEY tells its
+        # sender whether the first one was its own.
         if queue.sender_key is None:
             self._store.secure(queue, key)
         elif not hmac.compare_digest(queue.sender_key.der, key.der):
@@ -305,6 +321,8 @@ class QueueService:
         new = Link(command.link_id, command.fixed, command.user)
         known = self._store.link(queue)
         if known is None:
+            # A link may be given to a queue that has none; one that has keeps its id and its fixed data, which the
+            # link's key is the hash of (smp-wire 7.2).
             allowed = self._store.by_link(new.link_id) is None
         else:
             allowed = (known.link_id, known.fixed) == (new.link_id, new.fixed)
@@ -321,11 +339,15 @@ class QueueService:
         queue = self._store.by_sender(t.entity_id)
         key = None if queue is None else queue.sender_key
         if t.auth:
+            # An authorisation for an unsecured queue is refused as well: a sender who believes the queue is secured
+            # must hear that it is not (smp-wire 7.2, agent-wire trap 15).
             allowed = authorised(client, t, () if key is None else (key,))
         else:
             allowed = key is None
         if queue is None or not allowed:
             return [error(client, t, ErrorCode.AUTH)]
+        # By the session's version, or that of a forwarded transmission, and before
+        # the queue's state (smp-wire 7.2, trap 33).
         if len(command.body) > max_body(client.version):
             return [error(client, t, ErrorCode.LARGE_MSG)]
         if not queue.active:
@@ -334,6 +356,8 @@ class QueueService:
             self._store.delete_link(queue)  # one sender has the queue: its link has served (smp-wire trap 47)
         if queue.full:
             return [error(client, t, ErrorCode.QUOTA)]
+        # The message that is one too many becomes a marker in its place: from there on nothing is taken until the
+        # recipient has emptied the queue, marker included, so that it learns that something is missing (smp-wire 7.4).
         within = queue.size < self._quota
         message = StoredMessage(
             self._entropy.random(_ID_BYTES),
@@ -356,10 +380,12 @@ class QueueService:
     def _ack(self, client: Client, t: Transmission, command: commands.Ack, queue: Queue) -> list[Outgoing]:
         held = client.subscribed if queue.rcv_id in client.subscribed else client.getting
         delivered = held.get(queue.rcv_id)
+        # NO_MSG, which the reference's prose calls PROHIBITED (smp-wire trap 27): it also answers the second ACK of a
+        # message that came twice, and is no fault then.
         if delivered is None or command.msg_id not in (b"", delivered):
             return [error(client, t, ErrorCode.NO_MSG)]
         held[queue.rcv_id] = None
-        if command.msg_id:  # an empty id removes nothing, as observed at the reference
+        if command.msg_id:  # an empty id removes nothing, as observed at the reference (smp-wire trap 38)
             self._store.delete_head(queue, delivered)
         message = None
         if held is client.subscribed:
@@ -386,6 +412,7 @@ class QueueService:
         return [answer(client, t, queue_information(client, queue, self._store.head(queue)))]
 
     def _ping(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
+        # PONG, not OK, and about no entity (smp-wire trap 23).
         return [Outgoing(client, t.corr_id, b"", commands.Pong())]
 
     def _rfwd(self, client: Client, t: Transmission, command: commands.RFwd) -> list[Outgoing]:
@@ -397,6 +424,7 @@ class QueueService:
         if isinstance(inner, ErrorCode):
             said, pushes = Outgoing(request.client, b"", b"", commands.Err(inner)), []
         else:
+            # Without private routing a relay is not reached by the apps, whose default it is (smp-wire 5.6, trap 41).
             said, *pushes = self._execute(request.client, inner, FORWARDABLE)
         try:
             response: BrokerMessage = request.answer(said.corr_id, said.entity_id, said.message)
@@ -417,6 +445,8 @@ class QueueService:
             newest: The message just appended; saves reading it back when it is the only one.
         """
         client = self.subscriptions.subscriber(queue.rcv_id)
+        # At most one message that is not acknowledged per subscription: the
+        # rest comes as answers to ACK (smp-wire 7.3).
         if client is None or not queue.size or client.subscribed[queue.rcv_id] is not None:
             return ()
         if client.unsent >= MAX_UNSENT_PUSHES:

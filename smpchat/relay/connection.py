@@ -96,6 +96,8 @@ class Connection:
     def may_create(self) -> bool:
         """Whether one more queue may be created now; counts it if so."""
         now, most = self._clock(), self._limits.new_queues
+        # A bucket that fills within a minute: bursts are fine, a flood is not. A queue is
+        # about 1 kB of the relay's memory, for good.
         self._new_queues = min(most, self._new_queues + (now - self._new_queues_at) * most / 60)
         self._new_queues_at = now
         if self._new_queues < 1:

@@ -83,6 +83,7 @@ def open_request(proxy: Client, t: Transmission, body: bytes) -> ForwardedReques
         forwarded = open_at_relay(secret, t.corr_id, body)
         if not SENDING_PROXY <= forwarded.version <= SMP_VERSIONS.maximum:
             raise ForwardRefused(ErrorCode.cmd("SYNTAX"))
+        # Both layers are opened with the relay's key of this session, which PKEY showed the client (smp-wire 5.6).
         client_secret = proxy.session_key.exchange(forwarded.key)
         content = open_forwarded(client_secret, forwarded.corr_id, forwarded.sealed)
     except CryptoError:

@@ -48,6 +48,7 @@ class Limits(Record):
     keep: int = 21 * 86_400
     keep_notifications: int = 86_400
     expire_every: float = 7_200.0
+    # Batches of 1.5 s, as the reference sends them (smp-wire 5.5, trap 31): what came together leaves together.
     notify_every: float = 1.5
 
 

@@ -108,10 +108,14 @@ class Proxy:
 
     def _refusal(self, t: Transmission, command: Request) -> ErrorCode | None:
         match command:
+            # As an open relay would be one's way into other networks: who may not create
+            # queues may not use the proxy (smp-wire 5.6).
             case commands.Prxy(_, password):
                 right = self._password is None or hmac.compare_digest(self._password, password or b"")
                 return None if right else ErrorCode.proxy("BASIC_AUTH")
             case commands.PFwd():
+                # The client then asks for the session again with PRXY (smp-wire 5.6,
+                # step 6): sessions may end here at any time.
                 return None if t.entity_id in self._by_id else ErrorCode.proxy("NO_SESSION")
 
     async def _run(self, turn: asyncio.Semaphore, client: Client, t: Transmission, command: Request) -> None:

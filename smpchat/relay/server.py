@@ -207,6 +207,8 @@ class RelayServer:
         """Finishes and answers the commands that had arrived, then ends all connections. May be repeated."""
         self._worker.stop()
         if self._working is not None:
+            # First what had arrived is done and answered, then connections end: a client that got OK
+            # must find its message after the restart.
             await asyncio.wait([self._working])
         await self._proxy.close()
         self._worker.cancel_timers()

@@ -191,6 +191,7 @@ class SQLiteStore:
             "UPDATE queue SET sender_key = ? WHERE row = ?",
             (auth_key.encode(sender_key), queue.row),
         )
+        # After the statement: if it fails, memory must not say what the disk does not.
         queue.sender_key = sender_key
 
     def set_recipient_keys(self, queue: Queue, keys: tuple[AuthPublicKey, ...]) -> None:
@@ -418,6 +419,8 @@ class SQLiteStore:
             if self._db.in_transaction:  # a failed COMMIT may have ended the transaction by itself
                 self._db.execute("ROLLBACK")
         self._writing = self._shrunk = False
+        # All of it, as a queue that was changed cannot be told from the others any more. Rare, and the relay
+        # has nothing else to do: the disk is full.
         self.counts = replace(self._committed)
         self._load()
 

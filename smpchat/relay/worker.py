@@ -185,6 +185,8 @@ class Worker:
         try:
             self._perform_some(group, outgoing)
             if self._store.changed:
+                # On a thread, as the disk takes its time: what arrives meanwhile becomes the next group. Nothing of
+                # this group may be sent before it returns, or a power cut would take back what a client was told.
                 await asyncio.get_running_loop().run_in_executor(self._committer, self._store.commit)
                 self._succeeded()
                 self._counters.committed(sum(len(work.received) for work in group if isinstance(work, _Arrived)))
@@ -298,6 +300,7 @@ class Worker:
                     self._has_more_room = False  # it needs room in the log; the next attempt is in a while
                 case _Expire():
                     _log.warning("old messages were not removed; the next attempt is in a while")
+        # What the group did to subscriptions is only in memory, where the store's rollback does not reach.
         undone = take_back(self._service, self._store, commands, resumed, outgoing)
         for work in group:
             if isinstance(work, _Ended):
