@@ -15,6 +15,8 @@ class Chain(Record):
 
     def confirmed(self, plaintext: bytes) -> Chain:
         """After the confirmation or hello, which counts as message 1 however often it was made."""
+        # Also where the peer had to make it twice, and its first message has id 3 then: a
+        # gap that means nothing (agent-wire 3.6).
         return self.ending(1, plaintext)
 
     def ending(self, message_id: int, plaintext: bytes) -> Chain:

@@ -32,6 +32,8 @@ def append(chain: Chain, message: AMessage) -> tuple[Chain, bytes]:
 
 def receive(chain: Chain, message: NumberedMessage, plaintext: bytes) -> tuple[Chain, Integrity]:
     """What a message that arrived says about those before it; it becomes the last in every case."""
+    # In every case, as at the peer: a receiver that kept the old one would report each message after a
+    # gap as a fault of its own (agent-wire 3.6).
     after = chain.ending(message.message_id, plaintext)
     if message.message_id < chain.last_id:
         return after, Integrity.BAD_ID

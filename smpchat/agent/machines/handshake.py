@@ -101,6 +101,7 @@ def invite(terms: Terms) -> Step:
 def join(terms: Terms, *, send_early: bool) -> Step:
     """The joiner's first step: SKEY and NEW go out together."""
     secure: Effects = (SecureSendQueue(),) if terms.sender_securable else ()
+    # Side by side, as they concern two queues: one round trip, where the reference takes two (handshake.md 4).
     create = CreateReceiveQueue(messaging=True, keyed=terms.reply_key)
     return Joining(terms, send_early, send_queue_ready=not terms.sender_securable), (*secure, create)
 
@@ -160,6 +161,9 @@ def step(state: State, event: Event) -> Step:
             return _failed(state, reason, detail)
         case Joining(), SendQueueSecured():
             return _confirm_when_ready(replace(state, send_queue_ready=True))
+        # The RFC's second step (handshake.md 3.2): the reply queue was made with the key (keyed NEW); or KEY may travel
+        # beside the confirmation, as it concerns another queue; or, at a relay below SMP 9, the RFC's "old server", it
+        # comes first. Should the hello overtake a KEY beside the confirmation, the initiator repairs it, below.
         case Joining(), ReceiveQueueCreated(messaging=messaging, keyed=keyed, key_beside=beside):
             made = replace(state, receive_queue_made=True, receive_queue_keyed=keyed, receive_queue_messaging=messaging)
             if not state.terms.reply_key or keyed or beside:
@@ -173,6 +177,8 @@ def step(state: State, event: Event) -> Step:
             return _failed(state, _used(state.terms))
 
         # -- the joiner: is the confirmation there, and was its key accepted? --
+        # OK to a signed SEND says that the queue has our key; to an unsigned one only that it has none. Whether ours is
+        # the one accepted then shows by asking again (handshake.md 5).
         case Confirming(signed=True), ConfirmationAccepted():
             return AwaitingHello(state.terms, state.send_early, state.answer), ()
         case Confirming(), ConfirmationAccepted():
@@ -191,6 +197,8 @@ def step(state: State, event: Event) -> Step:
 
         # -- the joiner: the initiator's hello --
         case ((Confirming() | AwaitingHello()), HelloReceived(sender_key=False)):
+            # Only where our S went unsigned (handshake.md 3.5): elsewhere a reference initiator would take this HELLO
+            # for a second connection (agent-wire 5.3).
             announce = state.answer is Answer.SECURED and not state.terms.sender_securable
             return Connected(Role.JOINER, state.terms, state.answer), (SendReady(),) if announce else ()
         case ((Confirming() | AwaitingHello()), HelloReceived(sender_key=True)) if state.answer is Answer.REPLY:
@@ -201,6 +209,8 @@ def step(state: State, event: Event) -> Step:
 
         # -- the initiator: an invitation, or one sent with a request to an address, and the joiner's confirmation --
         case Inviting(), ReceiveQueueCreated(messaging=messaging):
+            # What the relay made counts, not what it was asked for: a link never
+            # says q=m unless IDS did (handshake.md 4).
             return Invited(replace(state.terms, sender_securable=messaging)), ()
         case Preparing(address_known=False), AddressRead():
             return _request_when_ready(replace(state, address_known=True))
@@ -215,6 +225,8 @@ def step(state: State, event: Event) -> Step:
             return Requested(state.terms), ()
         # a confirmation tells a requester that the request arrived, if the relay's OK did not
         case ((Invited() | Requesting() | Requested()), ConfirmationReceived(reply_key_ours=False)):
+            # Another key than the one in our link: somebody changed the link on its way, and
+            # nothing is sent (handshake.md 3.3 and 7).
             return _failed(state, Failure.REPLY_REFUSED)
         case ((Invited() | Requesting() | Requested() | Confirming() | AwaitingHello()), PeerUnsuitable(detail)):
             return _failed(state, Failure.NOT_A_CONTACT, detail)
@@ -225,6 +237,8 @@ def step(state: State, event: Event) -> Step:
 
         # -- the initiator: the hello --
         case Answering(), HelloAccepted():
+            # No HELLO where the queue took a signed SEND: that OK says it all
+            # (agent-wire 5.1). Else the peer's is awaited (5.2).
             if state.answer is Answer.SECURED or state.securable:
                 return Connected(Role.INITIATOR, state.terms, state.answer), ()
             return AwaitingReady(Role.INITIATOR, state.terms, send_early=False), ()
@@ -233,6 +247,7 @@ def step(state: State, event: Event) -> Step:
             return replace(state, repaired=True), (SecureSendQueue(), ResendHello())
         case Answering(), (HelloRefused() | SendQueueRefused()):
             return _failed(state, Failure.REPLY_REFUSED)
+        # It has our hello, so the relay's OK to it was lost.
         case Answering(answer=Answer.REPLY, securable=False), PeerReady():
             return Connected(Role.INITIATOR, state.terms, state.answer), (SendReady(),)
 
@@ -269,6 +284,7 @@ def _confirm_when_ready(state: Joining) -> Step:
     terms = state.terms
     answer = Answer.SECURED if terms.reply_key else Answer.REPLY
     effects: Effects = (SendConfirmation(answer, signed=terms.sender_securable),)
+    # Pipelined with the confirmation, never with what goes to the same queue (handshake.md 4).
     if terms.reply_key and not state.receive_queue_keyed:
         effects = (SecureReceiveQueue(KeyChoice.REPLY, before_sending=False), *effects)
     # An initiator that must secure nothing itself waits for our HELLO. The reference takes the first message for
@@ -286,6 +302,7 @@ def _request_when_ready(state: Preparing) -> Step:
 def _answer(confirmation: ConfirmationReceived) -> Effects:
     """How the initiator answers: each queue is secured on its own terms (agent-wire 5.3)."""
     effects: list[Effect] = []
+    # By what the header holds, and not by the handshake's name: the two queues may go different ways (agent-wire 5.3).
     if confirmation.sender_key:
         effects.append(SecureReceiveQueue(KeyChoice.PEER, before_sending=True))
     if confirmation.answer is Answer.SECURED:

@@ -123,6 +123,7 @@ def step(state: State, event: Event) -> Step:
             return Started(fresh), (SendKeys(),)
         case Started(own), KeysReceived(theirs) if own != theirs:
             return Agreed(), _start(own, theirs)
+        # In Agreed too, where the reference refuses: the peer sends keys again when our answer was lost.
         case ((InSync() | Allowed() | Required() | Agreed()), KeysReceived(theirs, fresh)):
             return Agreed(), (SendKeys(), *_start(fresh, theirs))
         case _, ReadyReceived(receiving_only):
@@ -133,4 +134,6 @@ def step(state: State, event: Event) -> Step:
 def _start(own: bytes, theirs: bytes) -> tuple[Effect, ...]:
     """The side with the smaller hash receives first."""
     told = Tell(Notice.NEW_CODE)
+    # The same comparison at both ends, of byte strings, gives one receiver and one
+    # sender, whoever asked first (agent-wire 5.8).
     return (StartReceiving(), told) if own <= theirs else (StartSending(), SendReady(), told)

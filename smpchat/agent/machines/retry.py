@@ -14,6 +14,8 @@ class Delays(Record):
     def after(self, attempts: int, jitter: float = 0.0) -> float:
         """Seconds to wait after ``attempts`` failed tries; ``jitter`` from 0 to 1 shortens it by up to a fifth."""
         delay = min(self.longest, self.first * 1.5 ** min(max(attempts - 1, 0), 40))
+        # Shorter only: the longest delay is a promise. Spread, because all
+        # clients of a relay lose it in the same second.
         return delay * (1 - 0.2 * jitter)
 
 

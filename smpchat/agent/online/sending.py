@@ -88,6 +88,8 @@ class Sender:
 
     async def _post(self, session: ServerSession, items: list[OutboxItem]) -> Verdict:
         requests = [outbox.request(self._database.connection, item) for item in items]
+        # A block for each, on one connection, in order (handshake.md 4). Outcomes are committed in that order too; what
+        # follows one that failed counts as unsent, and the receiver drops the copies.
         answers = session.post(requests)
         self._spares.commands_sent()
         for item, request, answer in zip(items, requests, answers, strict=True):

@@ -83,6 +83,7 @@ class Subscriptions:
 
     def _subscribe(self, server: SMPServer, session: ServerSession, queues: list[ReceiveQueue]) -> None:
         requests = [Request(Sub(), queue.rcv_id, queue.auth_key) for queue in queues]
+        # Up to 135 SUBs in a block: of different queues, so that their order does not matter (smp-wire 4.1 and 7.3).
         for queue, answer in zip(queues, session.post(requests, batch=True), strict=True):
             answer.add_done_callback(partial(self._answered, server, session, queue))
 

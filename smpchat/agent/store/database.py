@@ -30,6 +30,8 @@ def encrypted_path(path: Path) -> Path:
 class Database:
     """One connection to the profile's file."""
 
+    # What is committed is acknowledged to a relay, which then deletes its copy: a power cut may not take ours back.
+    # (With WAL, SQLite's NORMAL could lose the last commits.)
     SYNCHRONOUS = "FULL"
 
     def __init__(self, path: Path, components: Mapping[str, Migrations]) -> None:
@@ -52,6 +54,8 @@ class Database:
             self._use_wal()
             self._connection.execute(f"PRAGMA synchronous = {self.SYNCHRONOUS}")
             self._connection.execute("PRAGMA foreign_keys = ON")
+            # Keys that are deleted must be gone from the file, not only from its tables: who steals it later
+            # shall not open what was recorded before.
             self._connection.execute("PRAGMA secure_delete = ON")
             self._check_current()
             self._migrate(components)
@@ -122,6 +126,7 @@ class Database:
                 profile's no more. Nothing changed.
         """
         try:
+            # Not BEGIN: two that read first and then both want to write would fail at once, without waiting.
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             raise self._cannot_be("written", error) from error

@@ -33,6 +33,7 @@ def save(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
 def replace(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
     """Put a new ratchet in the old one's place; keys that the old one set aside open nothing any more."""
     save(tx, connection_id, ratchet)
+    # In the same transaction: a key of the old ratchet is good for nothing but reading what is lost.
     tx.execute("DELETE FROM skipped_keys WHERE connection_id = ?", (connection_id,))
 
 

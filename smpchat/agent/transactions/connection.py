@@ -105,6 +105,8 @@ def join(tx: sqlite3.Connection, context: Context, link: InvitationLink, *, requ
     terms = Terms(link.sender_securable, link.reply_key is not None, requested)
     state, effects = handshake.join(terms, send_early=linking.may_send_early(link))
     connection_id = _insert(tx, context, state, text, None)
+    # All keys before the network is asked for anything: were the sender key lost after SKEY, the link would be
+    # used up, and by nobody (agent-wire trap 18).
     linking.take_up(tx, context, connection_id, link, Ed25519PrivateKey.generate(context.entropy))
     perform(tx, context, connection_id, effects)
     return connection_id
@@ -234,6 +236,8 @@ def _queue_effect(tx: sqlite3.Connection, context: Context, connection: Connecti
         case SendRequest():
             _send_request(tx, context, connection)
         case SecureReceiveQueue(choice, before_sending):
+            # In the lane of what is sent to the peer, that waits for KEY's
+            # answer; in the other one both leave together.
             lane = Lane.SEND if before_sending else Lane.RECEIVE
             key = _receive_key(tx, connection, choice)
             outgoing.enqueue(tx, connection.id, lane, Kind.SECURE_RECEIVE, Priority.SECURE, body=key)
@@ -299,9 +303,13 @@ def _send_confirmation(
     reply = QueueInfo(connection.client_version, own.server, own.snd_id, own.e2e_key.public(), own.mode)
     message: ConnInfoSecured | ConnInfoReply
     if answer is Answer.SECURED:
+        # One queue: apps use the first and no other (agent-wire 3.4, trap 35).
         message = ConnInfoSecured(reply_key_of(connection), (reply,), info)
     else:
         message = ConnInfoReply((reply,), info)
+    # Sealed once and kept. A second one would take ratchet number 2, and its message id too, which
+    # the peer reports as a gap (agent-wire 3.6 and 5.4); and it names the reply queue, which is
+    # never replaced from here on (handshake.md 5).
     params = _confirmation_params(tx, context, connection)
     body = sealing.seal_first_message(
         tx, context.entropy, connection, send_queue, message, params=params, signed=signed

@@ -208,6 +208,7 @@ def request_received(
     snd_id = link.queues[0].sender_id
     if connections.find_receive_queue_by_sender_id(tx, snd_id):
         raise EnvelopeRefused("the request offers a queue of ours")
+    # A copy: the requester sends the same bytes until it hears of us, and our OK to the relay may have been lost.
     if _is_joined(tx, link):
         return
     same = addresses.same_requests(tx, connection_id, request_id, snd_id)

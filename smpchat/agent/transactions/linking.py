@@ -148,6 +148,8 @@ def take_up(
     # never on after texts were taken that would not fit then
     pq = connection.pq_support and context.wants_pq(versions.agent, versions.e2e)
     offered = link.e2e.kem if pq else None
+    # A full link has no KEM key where a short one had it (agent-wire 2.9, trap 24): that is no refusal, so
+    # our own is proposed in the confirmation.
     kem = KEMState.accept(offered.key, context.kem_in(tx)) if isinstance(offered, KEMProposed) else None
     kem_secret = kem.answer.secret if kem and kem.answer else b""
     secret = agree_joiner(keys, link.e2e.key1, link.e2e.key2, kem_secret)
@@ -170,6 +172,8 @@ def read_link(
         opened = open_link(stored.link, answer)
         request = opened.request
         assert isinstance(request, InvitationLink)  # `open_link` checks that it is of the link's kind
+        # With the key that LKEY carried: it has secured the queue, and another
+        # would get AUTH (agent-wire 2.8, trap 12).
         take_up(tx, context, connection_id, request, stored.auth_key)
     except LinkDataError as error:
         return LinkUnusable(Failure.LINK_DATA, str(error)), None

@@ -99,6 +99,7 @@ def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
     queue = sending.required_send_queue(tx, item.connection_id)
     if item.kind is Kind.SECURE_SEND:
         return Request(SKey(queue.auth_key.public()), queue.snd_id, queue.auth_key)
+    # The stored bytes in every try: never sealed anew, which would be another ratchet step (handshake.md 5).
     body = item.body if item.kind in NUMBERED else outgoing.first_message(tx, item.connection_id)
     return Request(Send(item.notify, body), queue.snd_id, queue.auth_key if item.signed else None)
 
@@ -106,8 +107,12 @@ def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
 def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem]:
     """How many of a lane's next items may be under way at once: one, or a run of SENDs (handshake.md 4)."""
     first = items[0]
+    # SKEY or KEY and what needs it are never under way together: the reference checks the authorisation on arrival,
+    # before an earlier command has run (handshake.md 4, smp-wire 7.3).
     if first.kind not in SENDS:
         return items[:1]
+    # Behind a confirmation or hello only where its queue is secured already; else
+    # their OK decides whether the rest may go.
     if first.kind not in NUMBERED and not states.pipelines(connections.load(tx, first.connection_id).state):
         return items[:1]
     run = []
@@ -210,7 +215,10 @@ def created(
     elif creation.publication is not None:
         contact_address.queue_created(tx, context, queue, creation.publication, ids)
     event = ReceiveQueueCreated(
-        messaging=ids.queue_mode is QueueMode.MESSAGING, keyed=keyed, key_beside=version >= SND_AUTH_KEY
+        # KEY may travel beside the confirmation (handshake.md 3.2): `machines.handshake` says what follows from it.
+        messaging=ids.queue_mode is QueueMode.MESSAGING,
+        keyed=keyed,
+        key_beside=version >= SND_AUTH_KEY,
     )
     connection_steps.receive_queue_created(tx, context, queue, event)
 
@@ -284,6 +292,8 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
         if item.kind is Kind.MESSAGE and code == ErrorCode.LARGE_MSG:
             return _message_failed(tx, context, item, "The relay refuses messages of this size.")
         return Verdict.RETRY
+    # AUTH is final: the queue is gone or has another key, and no time changes that (agent-wire 5.4). Unless it was
+    # asked of a queue that the contact is moving from or to.
     if item.kind in NUMBERED and rotation.send_refused(tx, context, item.connection_id, sent_to):
         return Verdict.RETRY
     if item.kind is Kind.MESSAGE:

@@ -124,6 +124,8 @@ def _receive(
         return Received(connection.id)
     if isinstance(message, QuotaMarker):
         if states.may_send(connection.state) and _has_room(tx, connection.id):
+            # The peer's SENDs fail from here on until it hears that we have read
+            # all, this marker included (smp-wire 7.4).
             address = QueueAddress(queue.server, queue.snd_id)
             sending.submit(tx, context, connection.id, QueueContinue(address))
         return Received(connection.id)
@@ -137,6 +139,7 @@ def _receive(
         return Received(connection.id)
     if not CLIENT_VERSIONS.contains(envelope.version):
         raise VersionRefused("SMP client", envelope.version, CLIENT_VERSIONS)
+    # The four rows of agent-wire 3.2: by whether the queue has a secret and whether the message brings a key.
     if queue.e2e_secret is None:
         _receive_first(tx, context, connection, queue, envelope, sent_at)
         return Received(connection.id)
@@ -204,6 +207,8 @@ def _receive_first(
     message, inner = _open(secret, envelope)
     if not isinstance(inner, Confirmation):
         raise EnvelopeRefused("the first message of a queue is no confirmation")
+    # Not lowered to ours as a range would be: the joiner has chosen, and whoever names a version above the link's
+    # cannot be followed (agent-wire 1.5, trap 20).
     if not AGENT_VERSIONS.contains(inner.agent_version):
         raise VersionRefused("agent protocol", inner.agent_version, AGENT_VERSIONS)
     sender_key = message.header.sender_key if isinstance(message.header, PHConfirmation) else None
@@ -228,6 +233,7 @@ def _receive_confirmation(
         raise EnvelopeRefused("no confirmation is awaited")
     if not E2E_VERSIONS.contains(params.version):
         raise VersionRefused("end-to-end encryption", params.version, E2E_VERSIONS)
+    # Without a key only where the sender could secure the queue by itself (agent-wire 3.2, trap 16).
     if sender_key is None and queue.mode is not QueueMode.MESSAGING:
         raise EnvelopeRefused("the confirmation lacks the key for its queue")
     offered = links.kem(tx, connection.id)
@@ -242,6 +248,8 @@ def _receive_confirmation(
             kem = offered.accepted(params.kem, context.kem_in(tx))
         kem_secret = kem.answer.secret if kem and kem.answer else b""
         secret = agree_initiator(connection.x3dh_keys, params.key1, params.key2, kem_secret)
+        # Now, and not when the user allows it: texts may be behind the confirmation already (agent-wire 1.1, trap 19).
+        # The second key of the link is the first of the ratchet (trap 6).
         fresh = Ratchet.initiator(secret, connection.x3dh_keys.key2, params.version, kem_enabled=pq, kem=kem)
         opened = ratchet.decrypt(
             fresh, SkippedKeys({}), envelope.ratchet_message, context.entropy, kem=context.kem_in(tx)
@@ -249,6 +257,7 @@ def _receive_confirmation(
         message = agent_message.decode(opened.plaintext)
     if not isinstance(message, ConnInfoReply | ConnInfoSecured):
         raise EnvelopeRefused("the confirmation holds another message")
+    # All have been decoded, one is used (agent-wire 3.4, trap 35).
     reply = message.queues[0]
     auth_key, reply_key_ours = Ed25519PrivateKey.generate(context.entropy), None
     if isinstance(message, ConnInfoSecured):
@@ -261,6 +270,8 @@ def _receive_confirmation(
     with _refusing("the reply queue's key is bad"):
         send_queue = sending.new_send_queue(connection.id, context.entropy, reply, auth_key)
     _save_first(tx, connection, queue, envelope.ratchet_message, opened, sent_at)
+    # Secret, ratchet, versions and handshake state in one transaction: after a crash between any two of them the
+    # confirmation, which the relay brings again, could not be opened any more.
     connections.save_versions(tx, connection.id, envelope.agent_version, params.version)
     connections.save_pq_support(tx, connection.id, pq)
     connections.save_send_queue(tx, send_queue)
@@ -345,6 +356,8 @@ def _receive_repeated(
         with _refusing("the sender's key is bad"):
             secret = queue.e2e_key.exchange(envelope.sender_key)
         _, inner = _open(secret, envelope)
+        # It opens with the link's keys but not with the queue's: from somebody else
+        # who has the link (handshake.md 5 and 7).
         if isinstance(inner, Confirmation) and inner.e2e_params is not None:
             context.application.notice(tx, connection.id, SECOND_PERSON)
             return
@@ -359,6 +372,8 @@ def _receive_message(
     tx: sqlite3.Connection, context: Context, connection: Connection, envelope: MessageEnvelope, sent_at: int
 ) -> Received:
     copy_of = hashlib.sha256(envelope.ratchet_message).digest()
+    # Before the ratchet, for which a copy of an old message is one that it cannot open, and so a reason to ask for new
+    # keys (agent-wire 5.4). It is acknowledged, or the relay would bring it for ever.
     if ratchets.was_seen(tx, connection.id, copy_of):
         return Received(connection.id)
     before = _load_ratchet(tx, context, connection.id)
@@ -383,6 +398,8 @@ def _receive_message(
     if not isinstance(message, NumberedMessage):
         raise EnvelopeRefused("a message of the handshake came after it")
     _save_opened(tx, connection.id, envelope.ratchet_message, opened, sent_at)
+    # Over the agent message, without padding and envelopes (agent-wire 3.6,
+    # trap 14). The verdict is told and blocks nothing.
     chain, integrity = delivery.receive(connection.received, message, opened.plaintext)
     connections.save_received(tx, connection.id, chain)
     connections.raise_agent_version(tx, connection.id, min(envelope.agent_version, AGENT_VERSIONS.maximum))
@@ -467,6 +484,8 @@ def _receive_receipt(tx: sqlite3.Connection, context: Context, connection_id: in
     if sent is None:
         return  # a repeated receipt, or one for something that was no user message
     message_hash, reference = sent
+    # A receipt names the hash of the whole message: whoever confirms something else
+    # has read something else (agent-wire 5.6).
     if message_hash == receipt.message_hash:
         context.application.message_delivered(tx, reference)
     else:

@@ -77,6 +77,7 @@ def keys_received(
         return
     # the R took an id at its sender; counted here, the message after it shows no gap
     connections.save_received(tx, connection.id, delivery.renegotiated(connection.received))
+    # At the version that the peer sent, which is 3 even where the connection had 2 (agent-wire 5.8, trap 33).
     keys = resyncs.own_keys(tx, connection.id) or _fresh_keys(tx, context, connection, params.version)
     try:
         _step(tx, context, connection, resync.KeysReceived(theirs, _hash(keys)), keys, params.version, params)
@@ -106,6 +107,7 @@ def ready_received(tx: sqlite3.Connection, context: Context, connection: Connect
 
 def keys_hash(key1: X448PublicKey, key2: X448PublicKey) -> bytes:
     """What names a pair of keys, and orders two of them."""
+    # Of the raw keys, as in the associated data, and not of their DER (agent-wire 5.8, trap 5).
     return hashlib.sha256(key1.raw + key2.raw).digest()
 
 

@@ -39,6 +39,7 @@ MOVED = "Your contact now receives at the relay {host}."
 
 def same_address(address: QueueAddress, queue: SendQueue) -> bool:
     """Whether both name the same queue: exact hosts, port text and id; the fingerprint does not count."""
+    # As the reference compares (agent-wire trap 27): "" and "5223" are two ports, and one host more is another relay.
     return (address.server.hosts, address.server.port, address.sender_id) == (
         queue.server.hosts,
         queue.server.port,
@@ -91,6 +92,8 @@ def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) 
     queue = rotation.queue
     rotations.save(tx, Rotation(Stage.KEYED, queue))
     # the queue's own address, with our key for the per-queue box in place of the recipient's
+    # By QKEY and the peer's KEY, and no SKEY: the fast way stands in the reference's documents,
+    # not in its code (agent-wire 5.7, trap 29).
     info = QueueInfo(queue.client_version, queue.server, queue.snd_id, queue.e2e_key.public(), queue.mode)
     key = QueueKey(((info, queue.auth_key.public()),))
     sending.submit(tx, context, connection_id, key)

@@ -161,6 +161,7 @@ agent_message: Codec[AgentMessage] = tagged(
     [
         (b"I", ConnInfo, record(ConnInfo, conn_info=tail)),
         (b"D", ConnInfoReply, record(ConnInfoReply, queues=queue_infos, conn_info=tail)),
+        # Ours (handshake.md 3.3), and only in answer to a link with a reply key: apps cannot read it.
         (b"S", ConnInfoSecured, record(ConnInfoSecured, reply_key=ed25519_key, queues=queue_infos, conn_info=tail)),
         (b"R", RatchetInfo, record(RatchetInfo, info=tail)),
         (

@@ -69,6 +69,7 @@ def _text(data: bytes) -> str:
 
 def _with_mode(queues: tuple[QueueURI, ...]) -> tuple[QueueURI, ...]:
     """The binary form of older ranges has no letter for contact queues."""
+    # As the reference's reader patches it (agent-wire 2.6, trap 23).
     return tuple(replace(queue, mode=queue.mode or QueueMode.CONTACT) for queue in queues)
 
 
@@ -159,6 +160,7 @@ ConnLinkData = InvitationLinkData | ContactLinkData
 
 def _read_entity_id(reader: Reader) -> bytes | None:
     """The optional id; any other tail is of a version to come, and ignored."""
+    # 6.5.5 reads past it, apps of 2025 refuse it (agent-wire 2.5, trap 42): we read any, and write none.
     tail = Reader(reader.rest())
     try:
         return short_bytes.read(tail)
@@ -255,6 +257,8 @@ def sender_id_for(corr_id: bytes) -> bytes:
 
 def link_key_of(fixed_data: bytes) -> bytes:
     """The link's key: SHA3-256 of the unsigned fixed data."""
+    # Of the data without its signature, which is stored in front of it (agent-wire
+    # trap 11). SHA3-256 here, SHA3-384 above.
     return hashlib.sha3_256(fixed_data).digest()
 
 
@@ -388,6 +392,8 @@ def open_link(link: ShortLink, answer: Lnk) -> OpenedLink:
     """
     link = resolve(link)
     _, box_key = _keys(isinstance(link, ShortInvitation), link.link_key)
+    # A relay kept this, and may want us elsewhere: what the link's maker meant is told by the link's key alone, which
+    # is the hash of the fixed part, and by the signatures of the key in there.
     fixed_blob, user_blob = open_blob(box_key, answer.fixed), open_blob(box_key, answer.user)
     fixed_signature, fixed_bytes = _unsigned(fixed_blob, "request")
     if not hmac.compare_digest(link_key_of(fixed_bytes), link.link_key):
@@ -451,6 +457,7 @@ def _checked_request(link: ShortLink, answer: Lnk, request: ConnectionLink, data
         raise LinkDataError("The link's request names another relay than the link.")
     if answer.sender_id != first.sender_id:
         raise LinkDataError("The link's request names another queue than the one the relay keeps it with.")
+    # As the reference does (agent-wire 2.7): the relay may have got more hosts since, and the link was read there.
     queues = (replace(first, server=link.server), *request.queues[1:])
     if isinstance(request, InvitationLink):
         reply_key = data.reply_key if isinstance(data, InvitationLinkData) else None

@@ -134,6 +134,7 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
         raise LinkError(f"This is {len(text):,} characters long; no connection link is that long.")
     if is_short_link(text):
         return parse_short_link(text)
+    # Any host before the path: it is a page that shows the link to people, and no part of the address (agent-wire 2.1).
     match = _LINK.match(text)
     if not match:
         raise LinkError("This is not a SimpleX connection link.")
@@ -145,6 +146,7 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
     except DecodeError as error:
         raise LinkError(f"The link is damaged: {error.what}.") from None
     versions = _part("v", parameters, _lenient_agent_versions)
+    # Each of them must be whole, though the first alone is used (agent-wire 2.1, trap 35).
     queues = _part("smp", parameters, lambda value: tuple(map(queue_uri_from_text, value.split(";"))))
     data = parameters.get("data")
     if mode == "contact":

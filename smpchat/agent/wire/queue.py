@@ -64,6 +64,8 @@ _MODE_LETTERS = {
 
 
 def _read_mode(reader: Reader) -> QueueMode | None:
+    # A letter that may be missing, before whatever comes next: in a confirmation that is connection info, which begins
+    # with { or X and so is none of these (agent-wire 2.6, trap 22). Ours has to begin so, too.
     for letter, mode in _MODE_LETTERS.items():
         if reader.starts_with(letter):
             reader.take(1)
@@ -127,6 +129,7 @@ def _write_uri_binary(uri: QueueURI) -> bytes:
     elif uri.versions.minimum >= 3:
         mode = b"T" if uri.mode is QueueMode.MESSAGING else b"F"
     else:
+        # For ranges that begin below 3 a contact queue has no letter at all (agent-wire 2.6, trap 23).
         mode = b"T" if uri.versions.maximum >= 3 and uri.mode is QueueMode.MESSAGING else b""
     head = version_range.write(uri.versions) + smp_server.write(uri.server)
     return head + short_bytes.write(uri.sender_id) + x25519_key.write(uri.dh_key) + mode

@@ -78,6 +78,7 @@ def format_short_link(link: ShortLink) -> str:
     parameters = [
         ("h", ",".join(hosts)),
         ("p", server.port),
+        # Without padding in short links, with it in full ones (agent-wire 2.7, trap 25).
         ("c", to_base64url(server.key_hash, padding=False)),
     ]
     query = write_query((name, value) for name, value in parameters if value)

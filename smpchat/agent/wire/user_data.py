@@ -26,6 +26,8 @@ def write_user_json(value: dict[str, Any]) -> bytes:
 def read_user_json(user_data: bytes) -> dict[str, Any] | None:
     """The JSON object in user data, or None for anything else: then one connects without it (agent-wire 2.9)."""
     try:
+        # X and a bare frame here, X and a list of items in chat messages: two formats
+        # of one letter (agent-wire 2.9, trap 39).
         value = parse_json(decompress(user_data[1:]) if user_data.startswith(b"X") else user_data)
     except DecodeError:
         return None
