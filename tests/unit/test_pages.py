@@ -17,6 +17,7 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md",
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 PAGES += sorted((ROOT / "tests").rglob("*.md"))
 ROOMS_PAGE, INDEX = ROOT / "CONTRIBUTING.md", ROOT / "docs" / "index.md"
+DESIGN = ROOT / "docs" / "design.md"
 OURS = ("smpchat/", "tests/", "docs/", ".ci/", ".github/")
 MADE = ("CHANGELOG.md", "pyproject.toml")
 ELSEWHERE = {"smpchat/server"}
@@ -89,6 +90,33 @@ def test_every_room_is_in_the_table() -> None:
     packages = {f"smpchat/{name}" for name in BELOW}
     folders = {path for path in rooms | packages if (ROOT / path).is_dir()} - {f"smpchat/{name}" for name in ROOMS}
     assert folders <= table
+
+
+def steps(text: str) -> list[tuple[str, list[str]]]:
+    """Where each step of a journey happens: a file, and what in it does that."""
+    rows = re.findall(r"^\| \d+ \| `(smpchat/[\w/]+\.py)`(.*?) \|", text, re.MULTILINE)
+    return [(path, re.findall(r"`(\w+)`", names)) for path, names in rows]
+
+
+def undefined(text: str) -> list[str]:
+    """What a page says of a file that does not stand there."""
+    return [
+        f"{path}: {name}"
+        for path, names in steps(text)
+        for name in names
+        if not re.search(rf"^\s*(?:async )?(?:def|class) {name}\b", (ROOT / path).read_text(encoding="utf-8"), re.M)
+    ]
+
+
+def test_the_journeys_pass_by_what_is_there() -> None:
+    text = DESIGN.read_text(encoding="utf-8")
+    assert undefined(text) == []
+    assert len(steps(text)) == len(re.findall(r"^\| \d+ \|", text, re.MULTILINE)) > 30
+
+
+def test_the_walk_notices_steps() -> None:
+    row = "| 1 | `smpchat/relay/commands.py` `_secure`, `_gone` | what | then |"
+    assert undefined(row) == ["smpchat/relay/commands.py: _gone"]
 
 
 def test_every_benchmark_is_named() -> None:
