@@ -46,6 +46,7 @@ async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
     lock = online_lock(service.folder)
     while True:
         try:
+            # One process at a time: two would turn one ratchet twice from the same state, and answer one message twice.
             lock.acquire(blocking=False)
         except Timeout:
             await asyncio.sleep(TAKE_OVER_INTERVAL)

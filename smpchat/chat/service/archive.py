@@ -91,6 +91,7 @@ def _snapshot(service: ChatService) -> bytes:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
         service.database.copy_to(copy)
         records.save_setting(copy, "profile", service.own_profile().to_json())
+        # The mark of the copy that stays behind; the one that goes on has none.
         records.delete_setting(copy, MOVED)
         return copy.serialize()
 

@@ -60,6 +60,7 @@ def send_text(
     message_id = records.insert_message(
         tx, contact.id, Direction.SENT, text, context.now(), shared_id, reply_to=quoted, ttl=ttl
     )
+    # The flag that lets the relay wake the contact's phone: for texts, not for changes or receipts (agent-wire 6.2).
     _submit(tx, context, contact, body, message_id, notify=True)
     publish(tx, events.MessageAdded(message_id))
     return message(tx, message_id)

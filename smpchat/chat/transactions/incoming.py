@@ -316,6 +316,7 @@ def _quoted(tx: sqlite3.Connection, contact: Contact, quote: Quote | None) -> Qu
 
 def _update_message(tx: sqlite3.Connection, contact: Contact, update: MessageUpdate, sent_at: int, now: float) -> None:
     """A contact edits its own messages only; one that we do not have begins with the edit (agent-wire 6.2)."""
+    # Only among what this contact sent: an id is no secret, and would else let them change our words or somebody's.
     original = records.find_message(tx, contact.id, update.shared_id, Direction.RECEIVED)
     if original is not None and not original.deleted:
         ttl = preferences.agreement(tx, contact).ttl_of(update.ttl)
@@ -335,6 +336,7 @@ def _delete_message(tx: sqlite3.Connection, contact: Contact, shared_id: str, se
     original = records.find_message(tx, contact.id, shared_id, Direction.RECEIVED)
     if original is None or original.deleted:
         return
+    # Both by the relay's clock: a sender's own could be set back, and take away what was read long ago.
     if sent_at - original.sent_at > DELETABLE:
         log.info("a message was too old to be deleted")
         return

@@ -19,6 +19,8 @@ from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import to_base64url
 from smpchat.protocol.version import VersionRange
 
+# Never 18 or more: apps would count on what relays and channels need (deltas 2
+# and 3). Higher ones may be read of peers.
 CHAT_VERSIONS = VersionRange(1, 16)
 """From 8 on a peer compresses and turns its post-quantum ratchet on, from 9 on it sends arrays (agent-wire 6.7)."""
 COMPRESSION_SINCE = 8
@@ -90,6 +92,7 @@ def _sorted(value: Any) -> Any:
 
 def compress_body(data: bytes) -> bytes:
     """``X``: a list of one frame."""
+    # A list around the frame, which link data of the same letter do not have (agent-wire 6.6, trap 39).
     return b"X" + _items.write(((_FRAME, zstd.compress(data)),))
 
 
@@ -154,6 +157,7 @@ def _parts(body: bytes, *, may_expand: bool) -> Iterator[Part]:
             yield from _each(_elements.decode(body[1:], "batch"), _element)
         case b"F":
             return
+        # Not inside another: each level would multiply what a few bytes cost.
         case b"X" if may_expand:
             yield from _each(_expanded(body), partial(_parts, may_expand=False))
         case _:
@@ -224,6 +228,7 @@ def _expanded(body: bytes) -> Iterator[bytes]:
     room = MAX_EXPANDED
     for tag, data in _items.decode(body[1:], "compressed message"):
         content = data if tag == _PLAIN else zstd.decompress(data)
+        # Counted over all items: 255 frames of the most that one may hold would be 16 MiB of one message.
         room -= len(content)
         if room < 0:
             raise DecodeError(f"compressed message expands to more than {MAX_EXPANDED} bytes")

@@ -90,4 +90,5 @@ def in_a_sentence(name: str) -> str:
 
 def whole(text: str) -> str:
     """The text with every half of a surrogate pair, which JSON can write but nothing can store, replaced."""
+    # JSON may write half of a surrogate pair. Python reads it, and SQLite, the terminal and UTF-8 all refuse it later.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -16,6 +16,8 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record, field, replace
 from smpchat.protocol.version import VersionRange
 
+# The heart is the one code point U+2764: with the selector that most keyboards add apps show an
+# unknown reaction (agent-wire 6.2, trap 37).
 REACTIONS = ("\U0001f44d", "\U0001f44e", "\U0001f600", "\U0001f602", "\U0001f622", "\u2764", "\U0001f680", "\u2705")
 """Emoji that apps take as reactions: one code point each, the heart without a variation selector."""
 MAX_WELCOME = 5_000
@@ -346,6 +348,7 @@ def _read_reaction(envelope: Envelope) -> ChatEvent | None:
     params = envelope.params
     original, reaction, add = shared_id(params.get("msgId")), params.get("reaction"), params.get("add")
     emoji = reaction.get("emoji") if isinstance(reaction, dict) else None
+    # Eight and no other, as in apps: else one peer could hang thousands on a message, or a text.
     if original is None or emoji not in REACTIONS or not isinstance(add, bool):
         return None
     return ReactionChange(original, emoji, add)
@@ -368,6 +371,7 @@ def _read_join_rejected(envelope: Envelope) -> ChatEvent | None:
     return JoinRejected(profile, whole(reason) if isinstance(reason, str) else "")
 
 
+# What is not here and begins with x is ignored, and nothing is sent back (agent-wire 6.1); all there are: deltas 5.
 _EVENTS: dict[str, Callable[[Envelope], ChatEvent | None]] = {
     "x.info": _read_profile,
     "x.contact": _read_contact_request,

@@ -60,6 +60,8 @@ class Profile(Record):
         return value if self.picture is None else value | {"image": self.picture}
 
     def _named(self) -> dict[str, Any]:
+        # fullName even if it is empty, and never a peerType: without the one, or with an unknown other, apps refuse the
+        # whole profile, and the connection hangs (agent-wire 6.3, trap 38).
         value: dict[str, Any] = {"displayName": self.display_name, "fullName": self.full_name}
         return value | {"shortDescr": self.description} if self.description else value
 

@@ -39,6 +39,7 @@ class Arrivals:
         for message in self._service.unshown_messages():
             if message.contact == view.alias:
                 self._transcript.say([message])
+                # Printed first: a process that is killed in between shows it once more, and not never.
                 self._service.mark_shown(message.id, message.changes)
         for message in self._service.unshown_changes():
             if message.contact == view.alias:
