@@ -264,6 +264,7 @@ class DirectSession:
         transmissions = decode_batch(self._smp.open_block(block))
         self._received_at = self._clock.now()
         self._silences = 0
+        # One by one: that an answer and a message share a block, or do not, says nothing (smp-wire trap 39).
         for data in transmissions:
             self._dispatch(decode_transmission(data, self.version, self.session_id))
             if self._reason is not None:

@@ -272,6 +272,7 @@ _BROKER: dict[bytes, tuple[type[Any], _Fields]] = {
     b"SOKS": (Soks, _same(record(Soks, count=int64))),
     b"MSG": (Msg, _same(_msg)),
     b"NID": (Nid, _same(record(Nid, notifier_id=short_bytes, server_dh_key=x25519_key))),
+    # A nonce has no length in front, unlike all other strings (smp-wire trap 17).
     b"NMSG": (NMsg, _same(record(NMsg, nonce=fixed(24, "nonce"), meta=short_bytes))),
     b"PKEY": (PKey, _same(_pkey)),
     b"RRES": (RRes, _same(record(RRes, body=tail))),

@@ -75,6 +75,7 @@ def _word(reader: Reader) -> str:
 
 def _next_word(reader: Reader) -> str:
     if reader.take(1, "blank") != b" ":
+        # Between all words, also behind PROXY, where the reference's grammar has none (smp-wire trap 28).
         raise DecodeError("blank expected", reader.offset - 1)
     return _word(reader)
 

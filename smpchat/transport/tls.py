@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 # Without a name here the reference offers SMP 6 only, in a hello that proves no identity (smp-wire 2.2, trap 7).
 CLIENT_ALPN = ("smp/1",)
-SERVER_ALPN = ("smp/1", "http/1.1")  # official clients offer the latter on port 443
+SERVER_ALPN = ("smp/1", "http/1.1")  # official clients offer the latter on port 443 (smp-wire trap 9)
 HANDSHAKE_TIMEOUT = 60.0
 """Seconds a client has for the TLS handshake (smp-wire 2.1)."""
 C = TypeVar("C")

@@ -20,6 +20,8 @@ class Integrity(StrEnum):
 
 def renegotiated(chain: Chain) -> Chain:
     """After an R envelope, which takes an id although the ratchet does not carry it (agent-wire 3.6)."""
+    # The reference's receiver does not count it, and so shows a gap of one after
+    # each renegotiation (agent-wire trap 34).
     return chain.ending(chain.last_id + 1, agent_message.encode(RatchetInfo()))
 
 

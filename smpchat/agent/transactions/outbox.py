@@ -178,6 +178,8 @@ def prepare_creation(
         connection_id=item.connection_id,
         messaging=messaging,
         reply_key=connection_steps.reply_key_of(connection) if keyed else None,
+        # A signature, as apps have on both sides; the X25519 authenticators of the reference's
+        # texts are not in use (agent-wire trap 31).
         auth_key=Ed25519PrivateKey.generate(entropy),
         dh_key=X25519PrivateKey.generate(entropy),
         e2e_key=e2e_key,

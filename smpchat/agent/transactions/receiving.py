@@ -183,6 +183,7 @@ def _open_request(queue: ReceiveQueue, envelope: ClientMsgEnvelope) -> Invitatio
         raise EnvelopeRefused("a contact request must carry its sender's key, and a version that is known")
     with _refusing("the sender's key is bad"):
         secret = queue.e2e_key.exchange(envelope.sender_key)
+    # The secret is used once and forgotten: the next requester brings another key (agent-wire trap 36).
     message, inner = _open(secret, envelope)
     if isinstance(message.header, PHConfirmation) or not isinstance(inner, InvitationEnvelope):
         raise EnvelopeRefused("something else than a contact request came to the address")
@@ -340,6 +341,8 @@ def _save_first(
 def _save_opened(
     tx: sqlite3.Connection, connection_id: int, ratchet_message: bytes, opened: ratchet.Decrypted, sent_at: int
 ) -> None:
+    # Together, and only for what was opened: the reference saves the steps of a message that failed as well, which must
+    # not be mixed with this (agent-wire trap 41).
     ratchets.save(tx, connection_id, opened.ratchet)
     ratchets.apply_skipped(tx, connection_id, opened.diff)
     ratchets.mark_seen(tx, connection_id, hashlib.sha256(ratchet_message).digest(), sent_at)

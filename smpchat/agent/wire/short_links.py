@@ -125,6 +125,8 @@ def parse_short_link(text: str) -> ShortLink:
 
 def _contact_type(letter: str) -> ContactType:
     try:
+        # Letters to come, such as s for services (deltas 2), are refused as
+        # unknown: nothing of ours could be sent there.
         return ContactType(letter.lower())
     except ValueError:
         raise LinkError("This is a short link of an unknown kind.") from None

@@ -23,6 +23,7 @@ from smpchat.protocol.version import VersionRange
 # and 3). Higher ones may be read of peers.
 CHAT_VERSIONS = VersionRange(1, 16)
 """From 8 on a peer compresses and turns its post-quantum ratchet on, from 9 on it sends arrays (agent-wire 6.7)."""
+# Who declares it gets a post-quantum ratchet from apps by that alone (agent-wire trap 40).
 COMPRESSION_SINCE = 8
 MAX_JSON = 15_602
 """Longest JSON of one message, in bytes."""
