@@ -37,13 +37,23 @@ from smpchat.agent.machines.handshake_states import ConnectionState, Variant
 from smpchat.chat.errors import ChatError, ConnectionFailed, DeliveryFailed, RelayUnavailable
 from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.online.presence import FOLLOW_INTERVAL, online
-from smpchat.chat.online.waiting import RELAY_TIMEOUT, RelayDown, Wait, settle, until, until_ready
+from smpchat.chat.online.waiting import (
+    RELAY_TIMEOUT,
+    Patience,
+    RelayDown,
+    Wait,
+    not_in_time,
+    settle,
+    until,
+    until_ready,
+)
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import DEFAULT_PROFILE, ContactView, Invitation, no_passphrase
 from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.store.events import ContactChanged, Notice, StateChanged, StatusChanged
 from smpchat.chat.store.records import Contact, Message, MessageStatus
 from smpchat.chat.transactions.changes import SentChange
+from smpchat.client.trouble import Trouble
 from smpchat.encoding.record import Record, replace
 from smpchat.home import Home
 from smpchat.transport.base import TransportError
@@ -182,11 +192,11 @@ class Client:
             invitation = service.invitation(connection)
             return invitation if invitation is not None and invitation.link else None
 
-        made, because = await self._until(link, timeout)
-        if made is None:
+        try:
+            return await self._until(link, timeout, connection)
+        except RelayUnavailable:
             service.delete(str(connection))
-            raise RelayUnavailable(because, "Try again, or choose another relay with `smpchat server use`.")
-        return made
+            raise
 
     async def _start_relay(self) -> None:
         if any(entry.preferred for entry in self._service.servers()):
@@ -217,11 +227,11 @@ class Client:
         """A new contact once it can be written to, and messages ``own`` have left."""
         service = self._service
         try:
-            state = await until_ready(service, contact.connection_id, own, seconds)
+            state = await until_ready(service, contact.connection_id, own, Patience(seconds, chosen=True))
         except RelayDown as error:
-            raise RelayUnavailable(_unreachable(str(error))) from error
+            raise _unavailable(error) from error
         if state is None:
-            raise RelayUnavailable(_unreachable(""))
+            raise _unavailable(not_in_time())
         _check(state)
         named = service.contact_of(contact.connection_id) or contact  # a short link has told a name meanwhile
         return service.contact(named.alias)
@@ -267,8 +277,14 @@ class Client:
         """
         service = self._service
         connection = service.delete(alias)
-        gone, _ = await self._until(lambda: service.is_forgotten(connection) or None, timeout)
-        return bool(gone)
+        return await self._is_forgotten(connection, timeout)
+
+    async def _is_forgotten(self, connection_id: int, seconds: float) -> bool:
+        try:
+            await self._until(lambda: self._service.is_forgotten(connection_id) or None, seconds, connection_id)
+        except RelayUnavailable:
+            return False
+        return True
 
     # -- contact address ----------------------------------------------------------------------------------------------
 
@@ -290,16 +306,12 @@ class Client:
         service = self._service
         if server is None:
             await self._start_relay()
-        service.create_address(auto_accept=auto_accept, server=server)
 
         def link() -> AddressView | None:
             address = service.address()
             return address if address is not None and address.link else None
 
-        made, because = await self._until(link, timeout)
-        if made is None:
-            raise RelayUnavailable(because, "The address is kept, and made as soon as its relay is reached.")
-        return made
+        return await self._until(link, timeout, service.create_address(auto_accept=auto_accept, server=server))
 
     def address(self) -> AddressView | None:
         """The contact address, if there is one; its links are None until its relay was reached."""
@@ -319,8 +331,7 @@ class Client:
         """
         service = self._service
         connection = service.delete_address()
-        gone, _ = await self._until(lambda: service.is_forgotten(connection) or None, timeout)
-        return bool(gone)
+        return await self._is_forgotten(connection, timeout)
 
     def requests(self) -> list[RequestView]:
         """Contact requests that wait for an answer, oldest first."""
@@ -347,12 +358,15 @@ class Client:
         """Forget a request, by its number or the name in it; its sender is told nothing. Raises `UnknownRequest`."""
         return self._service.reject(str(request))
 
-    async def _until(self, look: Callable[[], T | None], seconds: float) -> tuple[T | None, str]:
-        """What ``look`` finds, or why it found nothing in time."""
+    async def _until(self, look: Callable[[], T | None], seconds: float, connection_id: int) -> T:
+        """What ``look`` finds. Raises `RelayUnavailable` if it found nothing in time."""
         try:
-            return await until(self._service, look, seconds), "The relay did not answer in time."
+            found = await until(self._service, look, Patience(seconds, chosen=True), connection_id)
         except RelayDown as error:
-            return None, _unreachable(str(error))
+            raise _unavailable(error) from error
+        if found is None:
+            raise _unavailable(not_in_time())
+        return found
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
@@ -380,7 +394,7 @@ class Client:
         """
         service = self._service
         message = service.send(alias, text, reply_to)
-        await self._settle(lambda: service.fate(message), Wait(wait), timeout)
+        await self._settle(alias, lambda: service.fate(message), Wait(wait), timeout)
         return service.message(message.id) or replace(message, status=service.fate(message)[0])
 
     async def edit(self, message_id: int, text: str, *, wait: WaitFor = Wait.SENT, timeout: float = 20.0) -> Message:
@@ -402,20 +416,25 @@ class Client:
         if Wait(wait) is Wait.DELIVERED:
             raise ValueError("nobody confirms a change: wait for `sent` or `none`")
         change = make(service)
-        await self._settle(lambda: _progress(service.change(change.id)), Wait(wait), seconds)
-        return service.message(change.message_id) or change.message or service.required_message(change.message_id)
+        message = change.message or service.required_message(change.message_id)
+        await self._settle(message.contact, lambda: _progress(service.change(change.id)), Wait(wait), seconds)
+        return service.message(change.message_id) or message
 
-    async def _settle(self, progress: Callable[[], Progress], wait: Wait, seconds: float) -> None:
+    async def _settle(self, alias: str, progress: Callable[[], Progress], wait: Wait, seconds: float) -> None:
         if wait is Wait.NONE:
             return
-        held_is_enough = wait is Wait.SENT
-        waited = await settle(self._service, lambda: progress()[0], wait, seconds, held_is_enough=held_is_enough)
+        service, patience = self._service, Patience(seconds, chosen=True)
+        connection_id = service.contact(alias).contact.connection_id
+        waited = await settle(
+            service, connection_id, lambda: progress()[0], wait, patience, held_is_enough=wait is Wait.SENT
+        )
         if waited.status is MessageStatus.FAILED:
             raise DeliveryFailed(progress()[1] or "The message failed.")
-        if waited.trouble is not None:
-            raise RelayUnavailable(_unreachable(waited.trouble))
-        if not waited.enough:
-            raise TimeoutError(f"the message is {waited.status} after {seconds:g} seconds")
+        if waited.enough:
+            return
+        if waited.obstacle is not None and waited.obstacle.kind is not Trouble.FULL_QUEUE:
+            raise _unavailable(RelayDown(waited.obstacle, alias))
+        raise TimeoutError(f"the message is {waited.status} after {seconds:g} seconds")
 
     def history(self, alias: str, limit: int = 50, search: str | None = None) -> list[Message]:
         """The last messages of a conversation, oldest first; they count as seen. Raises `UnknownContact`."""
@@ -471,5 +490,5 @@ def _progress(change: SentChange | None) -> Progress:
     return change.status, change.reason
 
 
-def _unreachable(trouble: str) -> str:
-    return f"The relay cannot be reached: {trouble.rstrip('.')}." if trouble else "The relay cannot be reached."
+def _unavailable(down: RelayDown) -> RelayUnavailable:
+    return RelayUnavailable(str(down), down.hint, down.kind)

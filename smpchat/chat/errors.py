@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from smpchat.client.trouble import Trouble
+
 
 class ChatError(Exception):
     """Root of the chat layer.
@@ -120,9 +122,17 @@ class CodeDiffers(ChatError):
 
 
 class RelayUnavailable(ChatError):
-    """No relay could be reached. What was asked for is kept and tried again by whatever goes online next."""
+    """A relay that is needed is of no use now. What was asked for is kept, and tried again by what goes online next.
 
-    hint = "Nothing is up to you: the next command that goes online sends it; `smpchat status` shows the relay."
+    Attributes:
+        kind: What is wrong with it; None where it did not even start.
+    """
+
+    hint = "You need not do anything: the next command that goes online sends it. `smpchat status` shows the relay."
+
+    def __init__(self, message: str, hint: str | None = None, kind: Trouble | None = None) -> None:
+        super().__init__(message, hint)
+        self.kind = kind
 
 
 class ProfileLocked(ChatError):

@@ -7,13 +7,13 @@ from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 
 from smpchat.agent.machines.handshake_states import Failure
-from smpchat.chat.online.waiting import RelayDown
+from smpchat.chat.online.waiting import RelayDown, not_in_time
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import events
 from smpchat.cli.environment import Environment
-from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
 from smpchat.cli.steps import StepView
-from smpchat.cli.text import happened_and_advice, sentence
+from smpchat.cli.text import happened_and_advice
 from smpchat.encoding.record import replace
 from smpchat.transport.base import TransportError
 
@@ -58,9 +58,14 @@ def gap(environment: Environment) -> str:
     return "\n" if environment.redraws else ""
 
 
-def unreachable(error: RelayDown | None, hint: str) -> CommandFailed:
-    """What a command ends with if no relay was reached in time."""
-    return CommandFailed(ExitStatus.NETWORK, sentence(str(error or "the relay cannot be reached")), hint)
+def unreachable(down: RelayDown | None, kept: str = "") -> CommandFailed:
+    """What a command ends with if a relay that it needs was of no use in time: what happened, and what to do about it.
+
+    Args:
+        kept: What becomes of what was asked for.
+    """
+    down = down or not_in_time()
+    return CommandFailed(status_of(down.kind), str(down), f"{down.hint} {kept}".rstrip())
 
 
 def failed(state: events.StateChanged, hint: str) -> CommandFailed:

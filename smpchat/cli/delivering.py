@@ -7,15 +7,18 @@ from enum import Enum
 
 from smpchat.chat.errors import DeliveryFailed
 from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import RELAY_TIMEOUT, Wait, settle
+from smpchat.chat.online.waiting import Patience, RelayDown, Wait, settle
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import events
 from smpchat.chat.store.records import MessageStatus
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.cli.environment import Environment
-from smpchat.cli.exit_status import CommandFailed, ExitStatus
-from smpchat.cli.text import happened_and_advice, sentence
+from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
+from smpchat.cli.text import happened_and_advice, shortened
 from smpchat.cli.views.messages import show_message, show_status
+from smpchat.client.trouble import Trouble
+
+_KEPT = "The message is kept, and sent by the next command that goes online."
 
 
 class WaitChange(Enum):
@@ -54,7 +57,7 @@ async def deliver(
         def reason() -> str | None:
             return service.fate(message)[1]
 
-        await _wait(environment, service, status, reason, wait, patience)
+        await _wait(environment, service, who, status, reason, wait, patience)
         return ExitStatus.OK
     finally:
         service.close()
@@ -80,7 +83,8 @@ async def deliver_change(
             current = service.change(made.id)
             return current.reason if current else None
 
-        await _wait(environment, service, status, reason, wait and Wait(wait.value), patience)
+        who = service.required_message(made.message_id).contact
+        await _wait(environment, service, who, status, reason, wait and Wait(wait.value), patience)
         return ExitStatus.OK
     finally:
         service.close()
@@ -89,6 +93,7 @@ async def deliver_change(
 async def _wait(
     environment: Environment,
     service: WritingProfile,
+    who: str,
     status: Callable[[], MessageStatus],
     reason: Callable[[], str | None],
     asked: Wait | None,
@@ -98,20 +103,21 @@ async def _wait(
     wait = Wait.SENT if asked is None else asked
     if wait is Wait.NONE:
         return
-    seconds = RELAY_TIMEOUT if patience is None else patience
+    connection = service.contact(who).contact.connection_id
     async with online(service, environment.relay()):
-        waited = await settle(service, status, wait, seconds, held_is_enough=asked is None)
+        waited = await settle(service, connection, status, wait, Patience.of(patience), held_is_enough=asked is None)
     if waited.status is MessageStatus.FAILED:
         because, advice = happened_and_advice(reason() or "The contact was deleted.")
         raise CommandFailed(ExitStatus.REFUSED, because, advice or DeliveryFailed.hint)
-    if waited.trouble is not None:
-        raise CommandFailed(
-            ExitStatus.NETWORK,
-            sentence(waited.trouble or "the relay cannot be reached"),
-            "The message is kept, and sent by the next command that goes online.",
-        )
-    if not waited.enough:
+    down = None if waited.obstacle is None else RelayDown(waited.obstacle, shortened(who))
+    if waited.enough:
+        if down is not None:  # a full queue: nothing went wrong, but the person may want to know
+            environment.notice(f"{down} {down.hint}")
+        return
+    if down is None:
         raise _not_yet(waited.status)
+    kept = "" if down.kind is Trouble.FULL_QUEUE else _KEPT
+    raise CommandFailed(status_of(down.kind), str(down), f"{down.hint} {kept}".rstrip())
 
 
 def _not_yet(status: MessageStatus) -> CommandFailed:

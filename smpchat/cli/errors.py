@@ -17,7 +17,7 @@ from smpchat.chat.errors import (
     RelayUnavailable,
 )
 from smpchat.chat.online.waiting import RelayDown
-from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
 from smpchat.cli.text import happened_and_advice, sentence
 from smpchat.crypto.errors import CryptoError, WrongPassphrase
 from smpchat.encoding.reader import DecodeError, EncodeError
@@ -57,8 +57,6 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     (ArchiveDamaged, ExitStatus.VERIFICATION, None),
     (ConnectionFailed, ExitStatus.REFUSED, None),
     (DeliveryFailed, ExitStatus.REFUSED, None),
-    (RelayUnavailable, ExitStatus.NETWORK, None),
-    (RelayDown, ExitStatus.NETWORK, _TRY_AGAIN),
     (ChatError, ExitStatus.INPUT, None),
     (AgentError, ExitStatus.INPUT, None),
     (RelayOptionRefused, ExitStatus.INPUT, None),
@@ -121,6 +119,8 @@ def explain(error: BaseException) -> Explanation:
     if type(error) is AgentError:  # of a connection that failed for good: what happened, then what to do
         happened, advice = happened_and_advice(str(error))
         return Explanation(ExitStatus.REFUSED, happened, advice or sentence(error.hint))
+    if isinstance(error, RelayDown | RelayUnavailable):
+        return Explanation(status_of(error.kind), _message(error), sentence(error.hint))
     for kind, status, hint in _TABLE:
         if isinstance(error, kind):
             return Explanation(status, _message(error), sentence(hint or str(getattr(error, "hint", _REPORT))))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from smpchat.client.trouble import Trouble
+
 
 class ExitStatus(IntEnum):
     """What a script learns from the end of a command.
@@ -46,6 +48,18 @@ class ExitStatus(IntEnum):
         "the profile is locked or was moved, or its passphrase is wrong or missing",
     )
     INTERRUPTED = 130, "interrupted", "interrupted"
+
+
+_OF_TROUBLE = {
+    Trouble.FINGERPRINT: ExitStatus.VERIFICATION,
+    Trouble.CERTIFICATE_TIME: ExitStatus.VERIFICATION,
+    Trouble.FULL_QUEUE: ExitStatus.TIMEOUT,
+}
+
+
+def status_of(trouble: Trouble | None) -> ExitStatus:
+    """What a command ends with that needed a relay in this trouble."""
+    return ExitStatus.NETWORK if trouble is None else _OF_TROUBLE.get(trouble, ExitStatus.NETWORK)
 
 
 class CommandFailed(Exception):

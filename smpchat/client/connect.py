@@ -6,15 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from smpchat.client.clock import Clock
+from smpchat.client.identity import check_identity
 from smpchat.client.network import Network
 from smpchat.client.session import PING_AFTER, RESPONSE_TIMEOUT, DirectSession, OnEvent
 from smpchat.crypto.entropy import Entropy
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.errors import IdentityError
 from smpchat.protocol.session import ClientHandshake
 from smpchat.protocol.version import SMP_CLIENT_VERSIONS, VersionRange
 from smpchat.transport.base import BlockConnection, ConnectFailed, ConnectionClosed
-from smpchat.transport.chain import ChainRefused, verify_chain
 
 
 def _today() -> datetime:
@@ -92,7 +91,7 @@ async def open_session(
         )
         hello, smp = handshake.receive_hello(await connection.receive())
         # Before our hello leaves: what follows it are commands, and the first shows which queue is ours.
-        verify_chain(smp.chain, server.key_hash, now())
+        check_identity(smp.chain, server.key_hash, now())
         await connection.send([hello])
         return DirectSession(
             connection,
@@ -107,9 +106,6 @@ async def open_session(
     except ConnectionClosed as error:
         await connection.close()
         raise ConnectFailed(f"cannot reach relay {server.authority}: {error} during the handshake") from error
-    except ChainRefused as error:
-        await connection.close()
-        raise IdentityError(str(error)) from error
     except BaseException:
         await connection.close()
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from smpchat.client.errors import UnexpectedResponse
+from smpchat.client.identity import check_identity
 from smpchat.client.request import CORR_ID_SIZE, Request, encode_requests
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError, PaddingError
@@ -18,13 +19,12 @@ from smpchat.encoding.record import Record, field, replace
 from smpchat.protocol.block import decode_batch
 from smpchat.protocol.command_codec import decode_broker
 from smpchat.protocol.commands import BrokerMessage, Err, LGet, LKey, PFwd, PKey, PRes, Send, SKey
-from smpchat.protocol.errors import ErrorCode, IdentityError, LocalProtocolError, VersionError
+from smpchat.protocol.errors import ErrorCode, LocalProtocolError, VersionError
 from smpchat.protocol.forwarding import open_answer, seal_forwarded
 from smpchat.protocol.session import SMPSession, verify_session_key
 from smpchat.protocol.transmission import decode_transmission
 from smpchat.protocol.version import PROXIED_VERSIONS
 from smpchat.transport.base import TransportError
-from smpchat.transport.chain import ChainRefused, verify_chain
 
 _FORWARDABLE = (Send, SKey, LKey, LGet)
 
@@ -82,10 +82,7 @@ def open_pkey(pkey: PKey, key_hash: bytes, now: datetime) -> Destination:
     # The proxy could show any relay. What is sealed with this key is safe from it only because the key is signed by the
     # one that the address names (smp-wire 5.6, step 1).
     key = verify_session_key(pkey.chain, pkey.signed_key, key_hash)
-    try:
-        verify_chain(pkey.chain, key_hash, now)
-    except ChainRefused as error:
-        raise IdentityError(str(error)) from error
+    check_identity(pkey.chain, key_hash, now)
     version = PROXIED_VERSIONS.agree(pkey.versions)
     if version is None:
         raise VersionError(f"The relay can be sent to with SMP versions {pkey.versions}, not {PROXIED_VERSIONS}.")

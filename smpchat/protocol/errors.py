@@ -193,6 +193,10 @@ class IdentityError(HandshakeError):
     """The relay could not prove that it is the one in the address."""
 
 
+class CertificateTimeError(IdentityError):
+    """The relay's certificate is not valid at this time: it was not renewed, or this computer's clock is wrong."""
+
+
 class VersionError(HandshakeError):
     """The version ranges do not overlap."""
 

@@ -25,6 +25,18 @@ class ConnectFailed(TransportError):
     """No connection came about; nothing was sent. Check the address, and that this computer is online."""
 
 
+class NameNotFound(ConnectFailed):
+    """No host name of the relay leads to an address: a typing error, or this computer is offline."""
+
+
+class ProxyFailed(ConnectFailed):
+    """The SOCKS proxy is not there, or does not connect. The relay was not asked."""
+
+
+class AddressUnusable(ConnectFailed):
+    """The relay's address leads nowhere by any way there is: a port that does not exist, an onion host without Tor."""
+
+
 class ConnectionClosed(TransportError):
     """The connection has ended. Blocks sent last may or may not have arrived."""
 

@@ -45,6 +45,10 @@ class ChainRefused(IdentityError):
     """A certificate chain that is not the expected relay's, or has expired."""
 
 
+class CertificateNotCurrent(ChainRefused):
+    """A certificate that is not valid yet or any more; more often the clock of this computer is wrong."""
+
+
 def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) -> None:
     """Check that the first certificate speaks for the identity with fingerprint ``key_hash``.
 
@@ -103,9 +107,9 @@ def _check_dates(certificate: x509.Certificate, now: datetime | None) -> None:
         return
     moment = now.astimezone(UTC)
     if moment < certificate.not_valid_before_utc:
-        raise ChainRefused("a certificate of the relay is not valid yet; check this computer's clock")
+        raise CertificateNotCurrent("a certificate of the relay is not valid yet; check this computer's clock")
     if moment > certificate.not_valid_after_utc:
-        raise ChainRefused("a certificate of the relay has expired; check this computer's clock")
+        raise CertificateNotCurrent("a certificate of the relay has expired; check this computer's clock")
 
 
 def _check_critical(certificate: x509.Certificate) -> None:

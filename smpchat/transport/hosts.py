@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from smpchat.encoding.text import bracketed
-from smpchat.transport.base import ConnectFailed, TransportError
+from smpchat.transport.base import AddressUnusable, ConnectFailed, NameNotFound, ProxyFailed, TransportError
+from smpchat.transport.chain import ChainRefused
 from smpchat.transport.tcp import describe, open_socket
 
 T = TypeVar("T")
@@ -58,7 +59,9 @@ async def first_answering(
         timeout: Seconds for all of it; a host that does not answer leaves the others their share.
         scheme: Stands before each host in the message, such as ``wss://``.
     Raises:
-        ConnectFailed: No host; the message names each with the reason, ``cannot reach relay HOST:PORT: …``.
+        ConnectFailed: No host; the message names each with the reason, ``cannot reach relay HOST:PORT: …``. Where all
+            have the same reason, it is the subclass for it.
+        ChainRefused: A host showed another relay's certificates, which is told before what became of the others.
     """
     # Never given to the system's resolver, which would tell a name server what is looked for (RFC 7686, section 2).
     onions = [host for host in hosts if host.endswith(".onion")]
@@ -67,14 +70,15 @@ async def first_answering(
         candidates = onions + candidates
     if not candidates:
         reason = "onion addresses need Tor, and its SOCKS proxy to be set"
-        raise ConnectFailed(f"cannot reach relay {scheme}{bracketed(hosts[0])}:{port}: {reason}", temporary=False)
+        raise AddressUnusable(f"cannot reach relay {scheme}{bracketed(hosts[0])}:{port}: {reason}", temporary=False)
     if not 0 < port < 65536:
-        raise ConnectFailed(
+        raise AddressUnusable(
             f"cannot reach relay {scheme}{bracketed(hosts[0])}:{port}: there is no such port", temporary=False
         )
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     reasons: list[str] = []
+    kinds: list[type[TransportError]] = []
     for index, host in enumerate(candidates):
         name = f"{scheme}{bracketed(host)}:{port}"
         now = loop.time()
@@ -85,8 +89,16 @@ async def first_answering(
                 return await begin(host, await dialer.open_socket(host, port))
         except TimeoutError:
             reasons.append(f"{name}: no answer within {timeout:g} s")
+            kinds.append(ConnectFailed)
         except (OSError, UnicodeError) as error:
             reasons.append(f"{name}: {describe(error)}")
+            kinds.append(NameNotFound if isinstance(error, socket.gaierror | UnicodeError) else ConnectFailed)
         except TransportError as error:
             reasons.append(f"{name}: {error}")
-    raise ConnectFailed("cannot reach relay " + "; ".join(reasons))
+            kinds.append(type(error))
+    sentence = "cannot reach relay " + "; ".join(reasons)
+    for kind in kinds:
+        if issubclass(kind, ChainRefused):
+            raise kind(sentence)
+    same = kinds[0] if len(set(kinds)) == 1 and kinds[0] in (NameNotFound, ProxyFailed) else ConnectFailed
+    raise same(sentence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from smpchat.encoding.record import Record, field
-from smpchat.transport.base import ConnectFailed
+from smpchat.transport.base import ProxyFailed
 from smpchat.transport.socks_address import SocksProxy
 from smpchat.transport.tcp import describe
 
@@ -30,7 +30,7 @@ class SocksDialer(Record):
         """A socket connected to ``host`` by the proxy.
 
         Raises:
-            ConnectFailed: The proxy cannot be reached, or refuses; the message names it.
+            ProxyFailed: The proxy cannot be reached, or refuses; the message names it.
             UnicodeError: This is not a host name.
         """
         # costs 60 ms: only who uses a proxy pays for it
@@ -46,12 +46,10 @@ class SocksDialer(Record):
             return await connector.connect(host, port, timeout=_PATIENCE)
         except ProxyConnectionError as error:
             cause = describe(error.__cause__ or error)
-            raise ConnectFailed(f"the SOCKS proxy {self.proxy} cannot be reached: {cause}") from error
+            raise ProxyFailed(f"the SOCKS proxy {self.proxy} cannot be reached: {cause}") from error
         except ProxyTimeoutError as error:
-            raise ConnectFailed(f"the SOCKS proxy {self.proxy} does not answer") from error
+            raise ProxyFailed(f"the SOCKS proxy {self.proxy} does not answer") from error
         except ProxyError as error:
             reason = str(error)
             words = reason[:1].lower() + reason[1:] if reason.isprintable() else ""
-            raise ConnectFailed(
-                f"the SOCKS proxy {self.proxy} did not connect: {words or 'no reason given'}"
-            ) from error
+            raise ProxyFailed(f"the SOCKS proxy {self.proxy} did not connect: {words or 'no reason given'}") from error

@@ -147,8 +147,8 @@ class Side:
         async def open_session(server: SMPServer) -> ServerSession:
             return await connect(server, entropy=self.service.entropy, timeout=TIMEOUT, on_event=lambda *_: None)
 
-        async def choose(_: SMPServer | None) -> SMPServerAddress:
-            return SMPServerAddress(self.server)
+        async def choose(_: SMPServer | None, in_trouble: frozenset[str]) -> list[SMPServerAddress]:
+            return [SMPServerAddress(self.server)]
 
         pool = partial(SessionPool, open_session, entropy=self.service.entropy)
         runner = AgentRunner(self.service.database, self.service.context, pool, choose)

@@ -18,11 +18,13 @@ import pytest
 import smpchat
 from smpchat.agent.errors import AgentError, IncompatibleVersion
 from smpchat.agent.store import outgoing
+from smpchat.agent.store.obstacles import Obstacle
 from smpchat.chat.errors import CodeDiffers, InputError, ProfileLocked, UnknownContact
 from smpchat.chat.service.reading import DATABASE_NAME
 from smpchat.cli.chat.slash import Edit, Leave
 from smpchat.cli.errors import explain
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.client.trouble import Trouble
 from smpchat.protocol.errors import ErrorCode, SMPError
 from smpchat.protocol.version import VersionRange
 from smpchat.relay.destinations import DestinationRefused
@@ -45,6 +47,7 @@ _SAMPLES: dict[Any, object] = {
     VersionRange: VersionRange(1, 2),
     ErrorCode: ErrorCode(("INTERNAL",)),
     ExitStatus: ExitStatus.INPUT,
+    Obstacle: Obstacle(Trouble.UNREACHABLE, "cannot reach relay relay.example", 0),
 }
 
 

@@ -127,7 +127,7 @@ class Person:
         self.name = name
         self._folder = folder
         self._relays = {relay.server: relay for relay in relays}
-        self._home = home
+        self.homes = [home]
         self.plan = plan or CrashPlan()
         self._kem = kem
         self._lives = itertools.count()
@@ -171,8 +171,11 @@ class Person:
                 self._relays[server].connect(), server, entropy=self.service.entropy, on_event=lambda *_: None
             )
 
-        async def choose(_: SMPServer | None) -> SMPServerAddress:
-            return SMPServerAddress(self._home.server)
+        async def choose(_: SMPServer | None, in_trouble: frozenset[str]) -> list[SMPServerAddress]:
+            return sorted(
+                (SMPServerAddress(relay.server) for relay in self.homes),
+                key=lambda address: str(address.server) in in_trouble,
+            )
 
         make_pool = partial(SessionPool, connect, entropy=self.service.entropy)
         return AgentRunner(self.service.database, self.service.context, make_pool, choose)

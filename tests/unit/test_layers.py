@@ -36,7 +36,7 @@ PURE_PACKAGES = ("encoding", "crypto", "protocol")
 PURE_ROOMS = ("agent/wire", "agent/machines", "chat/wire")
 ROOMS = {
     "agent": ("errors", "wire", "machines", "store", "context", "transactions", "online"),
-    "chat": ("errors", "wire", "store", "transactions", "service", "online"),
+    "chat": ("errors", "troubles", "wire", "store", "transactions", "service", "online"),
 }
 """The order of rooms inside a package: each may use those before it. Modules outside a room are listed too."""
 ENTROPY = ROOT / "crypto" / "entropy.py"

@@ -16,7 +16,7 @@ from smpchat.agent.online.relays import Relays
 from smpchat.agent.online.sending import LaneKey, Sender
 from smpchat.agent.online.spares import SpareKeys
 from smpchat.agent.online.tasks import Tasks, is_of_store, severity
-from smpchat.agent.store import outgoing
+from smpchat.agent.store import held, outgoing
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.outgoing import Kind, Lane
 from smpchat.agent.transactions import outbox, rotation
@@ -146,5 +146,7 @@ class Lanes:
         attempts = self._attempts[key] = self._attempts.get(key, 0) + 1
         delays = QUOTA if verdict is Verdict.FULL else UNANSWERED
         jitter = self._context.entropy.random(1)[0] / 255
-        loop = asyncio.get_running_loop()
-        self._resting[key] = loop.call_later(delays.after(attempts, jitter), self.wake, key)
+        delay = delays.after(attempts, jitter)
+        with self._database.transaction() as tx:
+            held.rests_until(tx, *key, self._context.now() + delay)
+        self._resting[key] = asyncio.get_running_loop().call_later(delay, self.wake, key)

@@ -8,12 +8,17 @@ import sqlite3
 from smpchat.agent.context import Context
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.online.tasks import Tasks
-from smpchat.agent.store import connections, outgoing
+from smpchat.agent.store import connections, held, outgoing
 from smpchat.agent.store.connections import ReceiveQueue
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.outgoing import RelayTrouble
+from smpchat.agent.transactions import outbox
+from smpchat.client.diagnosis import trouble_of
 from smpchat.client.pool import SessionPool
 from smpchat.protocol.address import SMPServer
+
+DELETION_PATIENCE = 3 * 86_400.0
+"""Seconds for which a relay that is not reached is asked to delete the queue of a connection that is over."""
 
 
 class Relays:
@@ -29,9 +34,11 @@ class Relays:
 
     def watch_all(self) -> None:
         """Keep a session with every relay that has a queue of ours. What an earlier process noted is forgotten."""
-        if outgoing.relay_troubles(self._database.connection):
+        tx = self._database.connection
+        if outgoing.relay_troubles(tx) or held.load_all(tx):
             with self._database.transaction() as tx:
-                outgoing.forget_relay_troubles(tx)
+                outgoing.forget_relay_troubles(tx, self._context.now())
+                held.begin_anew(tx)
         for queue in self._live_queues():
             self._pool.watch(queue.server)
 
@@ -53,16 +60,23 @@ class Relays:
         """A try failed; ``next_try_at`` is the loop's time. A relay that nobody needs any more is left alone."""
         wait = next_try_at - asyncio.get_running_loop().time()
         with self._database.transaction() as tx:
+            outbox.give_up_deletions(tx, str(server), self._context.now() - DELETION_PATIENCE)
             if not self._is_needed(server):
                 self._pool.unwatch(server)
                 outgoing.clear_relay_trouble(tx, str(server))
                 return
-            self.note_trouble(tx, server, str(error), self._context.now() + wait)
+            self.note_trouble(tx, server, error, self._context.now() + wait)
 
-    def note_trouble(self, tx: sqlite3.Connection, server: SMPServer, error: str, next_try_at: float | None) -> None:
-        """Store what people shall read of this relay. ``next_try_at``: Unix time, if it is known."""
-        trouble = RelayTrouble(str(server), error, self._context.now(), next_try_at)
+    def note_trouble(
+        self, tx: sqlite3.Connection, server: SMPServer, error: Exception, next_try_at: float | None = None
+    ) -> None:
+        """Store what people shall read of this relay. ``next_try_at``: POSIX seconds, if it is known."""
+        trouble = RelayTrouble(str(server), str(error), self._context.now(), next_try_at, trouble_of(error))
         outgoing.save_relay_trouble(tx, trouble)
+
+    def in_trouble(self) -> frozenset[str]:
+        """Addresses of relays that could not be used at the last try."""
+        return frozenset(outgoing.relay_troubles(self._database.connection))
 
     def leave_unused(self, connection_id: int, server: SMPServer) -> None:
         """A contact is sent to at ``server`` now: end sessions with relays where it was before, and nobody else is."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import StoreError
@@ -18,7 +18,7 @@ from smpchat.agent.online.lanes import Lanes
 from smpchat.agent.online.notices import Notices
 from smpchat.agent.online.receiver import Receiver
 from smpchat.agent.online.relays import Relays
-from smpchat.agent.online.sending import Sender
+from smpchat.agent.online.sending import ChooseServers, Sender
 from smpchat.agent.online.spares import SpareKeys
 from smpchat.agent.online.subscriptions import Subscriptions
 from smpchat.agent.online.tasks import Tasks
@@ -26,7 +26,7 @@ from smpchat.agent.store.database import Database
 from smpchat.agent.store.outgoing import Lane
 from smpchat.client.pool import SessionPool
 from smpchat.client.session import ServerSession
-from smpchat.protocol.address import SMPServer, SMPServerAddress
+from smpchat.protocol.address import SMPServer
 
 STORE_POLL = 0.05
 """Seconds between looks for work that other processes put into the store; a look takes microseconds."""
@@ -36,8 +36,9 @@ class AgentRunner:
     """Does everything that the profile's store says is to be done, for as long as it runs.
 
     Args:
-        choose_server: The relay for a new queue; told the relay of the peer's queue, where there is one, to prefer
-            another. May start the embedded relay; raises `TransportError` when there is none to be had.
+        choose_servers: The relays at which a new queue may be made, in the order in which they are tried; told the
+            relay of the peer's queue, where there is one, and the addresses of those in trouble, to prefer others.
+            May start the embedded relay; raises `TransportError` when there is none to be had.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class AgentRunner:
         database: Database,
         context: Context,
         make_pool: Callable[..., SessionPool],
-        choose_server: Callable[[SMPServer | None], Awaitable[SMPServerAddress]],
+        choose_servers: ChooseServers,
     ) -> None:
         self._database = database
         self._tasks = tasks = Tasks()
@@ -58,7 +59,14 @@ class AgentRunner:
         self._relays = Relays(database, context, pool, tasks)
         self._subscriptions = Subscriptions(database, context, pool, incoming, tasks)
         sender = Sender(
-            database, context, pool, self._relays, self._subscriptions, self._spares, choose_server=choose_server
+            database,
+            context,
+            pool,
+            self._relays,
+            self._subscriptions,
+            self._spares,
+            notices,
+            choose_servers,
         )
         self._lanes = Lanes(database, context, pool, tasks, self._relays, notices, self._spares, sender)
         self._receiver = Receiver(database, context, incoming, self._subscriptions, notices, resume=self._resume)

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
 
 from smpchat.agent.context import Context
+from smpchat.agent.online.notices import Notices
 from smpchat.agent.online.relays import Relays
 from smpchat.agent.online.spares import SpareKeys
 from smpchat.agent.online.subscriptions import Subscriptions
-from smpchat.agent.store import connections, outgoing
+from smpchat.agent.store import connections, held, outgoing
 from smpchat.agent.store.connections import UnknownConnection
 from smpchat.agent.store.database import Database
+from smpchat.agent.store.held import Held
 from smpchat.agent.store.outgoing import Kind, Lane, OutboxItem
 from smpchat.agent.transactions import outbox
 from smpchat.agent.transactions.outbox import Verdict
+from smpchat.client.diagnosis import trouble_of
 from smpchat.client.pool import SessionPool
 from smpchat.client.request import Request
 from smpchat.client.session import ServerSession
+from smpchat.client.trouble import Trouble
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.commands import Del, Ids
-from smpchat.protocol.errors import ErrorCode, SMPError
+from smpchat.protocol.errors import ErrorCode, ProtocolError, SMPError
 from smpchat.transport.base import TransportError
 
 log = logging.getLogger("smpchat.agent")
 
 CONNECT_TIMEOUT = 20.0
 """Seconds that a lane waits for a session before it leaves the relay to the pool's own tries."""
+NEXT_RELAY_AFTER = 4.0
+"""Seconds after which a new queue is sought at another relay, where there is one: a command waits for 20 of them."""
+
+ChooseServers = Callable[[SMPServer | None, frozenset[str]], Awaitable[Sequence[SMPServerAddress]]]
+"""Where a new queue may be made, the best first; see `AgentRunner`."""
 
 LaneKey = tuple[int, Lane]
 
@@ -35,7 +45,7 @@ class Sender:
     """Does the items at the head of a lane.
 
     Args:
-        choose_server: See `AgentRunner`.
+        choose_servers: See `AgentRunner`.
     """
 
     def __init__(
@@ -46,7 +56,8 @@ class Sender:
         relays: Relays,
         subscriptions: Subscriptions,
         spares: SpareKeys,
-        choose_server: Callable[[SMPServer | None], Awaitable[SMPServerAddress]],
+        notices: Notices,
+        choose_servers: ChooseServers,
     ) -> None:
         self._database = database
         self._context = context
@@ -54,7 +65,8 @@ class Sender:
         self._relays = relays
         self._subscriptions = subscriptions
         self._spares = spares
-        self._choose_server = choose_server
+        self._notices = notices
+        self._choose_servers = choose_servers
         self._plain_new: set[SMPServer] = set()
 
     def head(self, key: LaneKey) -> list[OutboxItem]:
@@ -98,27 +110,69 @@ class Sender:
             except SMPError as error:
                 with self._database.transaction() as tx:
                     verdict = outbox.refused(tx, self._context, item, error.code, request.entity_id)
+                    if verdict is Verdict.DONE:
+                        held.let_go(tx, item.connection_id, item.lane)
+                    else:
+                        self._hold(tx, item, trouble_of(error), f"relay {session.server.hosts[0]}: {error.code}")
                 log.info("relay refused %s: %s", item.kind, error.code)
                 if verdict is Verdict.DONE and item.kind is Kind.MESSAGE:
                     continue
                 return verdict
             with self._database.transaction() as tx:
                 outbox.accepted(tx, self._context, item, request.entity_id, answered)
+                held.let_go(tx, item.connection_id, item.lane)
         return Verdict.DONE
 
+    def _hold(self, tx: sqlite3.Connection, item: OutboxItem, kind: Trouble, error: str) -> None:
+        """Store what keeps an item from being done, for those who wait for it; not for one deleted meanwhile."""
+        if outgoing.exists(tx, item.id):
+            now = self._context.now()
+            held.hold(tx, item.connection_id, item.lane, Held(kind, error, now, now))
+
     async def create(self, item: OutboxItem) -> Verdict:
-        """NEW, at a relay that is chosen now."""
-        tx = self._database.connection
-        address = connections.wanted_relay(tx, item.connection_id)
-        if address is None:
-            address = await self._choose_server(outbox.peer_server(tx, item))
+        """NEW, at the first relay that takes the queue: no relay in trouble keeps people from connecting.
+
+        A relay that a person asked for by name is the only one tried.
+        """
+        wanted = connections.wanted_relay(self._database.connection, item.connection_id)
+        try:
+            candidates = [wanted] if wanted is not None else await self._candidates(item)
+        except (TransportError, ProtocolError) as error:  # the embedded relay does not start
+            with self._database.transaction() as tx:
+                self._hold(tx, item, trouble_of(error), str(error))
+            return Verdict.RETRY
+        failures: list[tuple[SMPServer, Exception]] = []
+        for address in candidates:
+            patience = CONNECT_TIMEOUT if address is candidates[-1] else NEXT_RELAY_AFTER
+            try:
+                await self._create_at(item, address, patience)
+            except (TransportError, ProtocolError) as error:
+                log.info("no queue at %s: %s", address.server.hosts[0], error)
+                failures.append((address.server, error))
+                with self._database.transaction() as tx:
+                    self._relays.note_trouble(tx, address.server, error)
+                continue
+            if failures:
+                self._notices.tell(item.connection_id, _left_out(failures, address.server))
+            return Verdict.DONE
+        _, first = failures[0]
+        with self._database.transaction() as tx:
+            self._hold(tx, item, trouble_of(first), "; ".join(_reason(*failure) for failure in failures))
+        return Verdict.RETRY
+
+    async def _candidates(self, item: OutboxItem) -> Sequence[SMPServerAddress]:
+        peer = outbox.peer_server(self._database.connection, item)
+        return await self._choose_servers(peer, self._relays.in_trouble())
+
+    async def _create_at(self, item: OutboxItem, address: SMPServerAddress, patience: float) -> None:
+        """NEW at this relay, and the commit of its answer. Raises `TransportError` or `ProtocolError`."""
         server = address.server
-        self._pool.watch(server)
-        session = await self._pool.get(server, timeout=CONNECT_TIMEOUT)
+        session = await self._pool.get(server, timeout=patience)
+        self._pool.watch(server)  # only now: one that is not reached is not to be tried for ever
         try:
             creation = outbox.prepare_creation(self._database.connection, self._context, item, server, session.version)
         except UnknownConnection:  # deleted while the session was made
-            return Verdict.DONE
+            return
         password = address.password.encode() if address.password else None
         keyed = creation.reply_key is not None and session.keyed_new and server not in self._plain_new
         try:
@@ -128,19 +182,28 @@ class Sender:
         except SMPError as error:
             if keyed and error.code in (ErrorCode.cmd("SYNTAX"), ErrorCode.cmd("UNKNOWN")):
                 self._plain_new.add(server)  # it does not do what it advertised: plain NEW and KEY from now on
-                return await self.create(item)
-            log.info("relay refused NEW: %s", error.code)
-            with self._database.transaction() as tx:
-                self._relays.note_trouble(tx, server, f"the relay refuses new queues ({error.code})", None)
-            return Verdict.RETRY
+                await self._create_at(item, address, patience)
+                return
+            raise
         if not isinstance(ids, Ids):
-            raise TransportError("The relay answered NEW with something else.")
+            raise TransportError(f"relay {server.hosts[0]} answered NEW with something else")
         try:
             with self._database.transaction() as tx:
                 outbox.created(tx, self._context, item, creation, server, session.version, ids, keyed=keyed)
+                held.let_go(tx, item.connection_id, item.lane)
                 outgoing.clear_relay_trouble(tx, str(server))
         except UnknownConnection:
             session.post([Request(Del(), ids.rcv_id, creation.auth_key)])
-            return Verdict.DONE
+            return
         self._subscriptions.follow(item.connection_id)
-        return Verdict.DONE
+
+
+def _reason(server: SMPServer, error: Exception) -> str:
+    """Why a relay took no queue; connection errors name it themselves."""
+    text = str(error).rstrip(".")
+    return text if server.hosts[0] in text else f"relay {server.hosts[0]}: {text[:1].lower()}{text[1:]}"
+
+
+def _left_out(failures: list[tuple[SMPServer, Exception]], used: SMPServer) -> str:
+    reasons = "; ".join(_reason(*failure) for failure in failures)
+    return f"The new queue is at relay {used.hosts[0]}, because another one could not be used: {reasons}."

@@ -168,14 +168,21 @@ def _connection(row: sqlite3.Row) -> Connection:
 
 
 def save_state(tx: sqlite3.Connection, connection_id: int, state: State, now: float) -> None:
-    """The new state, and when *ready* and *connected* were first reached."""
+    """The new state, and when *ready* and *connected* were first reached, or it was over."""
     reached = connection_state(state)
     connected = reached is ConnectionState.CONNECTED
     ready = connected or reached is ConnectionState.READY
+    over = reached in (ConnectionState.FAILED, ConnectionState.DELETED)
     tx.execute(
-        "UPDATE connections SET state = ?, ready_at = coalesce(ready_at, ?), connected_at = coalesce(connected_at, ?)"
-        " WHERE id = ?",
-        (state_to_json(state), now if ready else None, now if connected else None, connection_id),
+        "UPDATE connections SET state = ?, ready_at = coalesce(ready_at, ?), connected_at = coalesce(connected_at, ?),"
+        " over_at = coalesce(over_at, ?) WHERE id = ?",
+        (
+            state_to_json(state),
+            now if ready else None,
+            now if connected else None,
+            now if over else None,
+            connection_id,
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from enum import IntEnum, StrEnum
 
+from smpchat.client.trouble import Trouble
 from smpchat.encoding.record import Record, field
 
 
@@ -36,6 +37,8 @@ class Kind(StrEnum):
     DELETE = "delete"  # DEL
 
 
+AWAITED = (Lane.SEND, Lane.RECEIVE)
+"""Lanes that somebody may wait for; the others go on by themselves, now and then."""
 NUMBERED = frozenset({Kind.READY, Kind.MESSAGE, Kind.FAREWELL})
 """SENDs of what comes after confirmation and hello; their bodies are in the outbox."""
 SENDS = frozenset({Kind.REQUEST, Kind.CONFIRMATION, Kind.HELLO}) | NUMBERED
@@ -126,9 +129,31 @@ def head(tx: sqlite3.Connection, connection_id: int, lane: Lane, limit: int, now
     return [_item(row) for row in rows]
 
 
+def deletions_at(tx: sqlite3.Connection, server: str, before: float) -> list[OutboxItem]:
+    """DELs that a relay has not been told, of connections that were over before a time given in POSIX seconds."""
+    rows = tx.execute(
+        "SELECT outbox.* FROM outbox JOIN receive_queues USING (connection_id)"
+        " JOIN connections ON connections.id = outbox.connection_id"
+        " WHERE kind = ? AND server = ? AND coalesce(over_at, created_at) <= ?",
+        (Kind.DELETE, server, before),
+    )
+    return [_item(row) for row in rows.fetchall()]
+
+
 def is_empty(tx: sqlite3.Connection, connection_id: int) -> bool:
     """Whether nothing is left to do for a connection, now or later."""
     return tx.execute("SELECT 1 FROM outbox WHERE connection_id = ?", (connection_id,)).fetchone() is None
+
+
+def kinds(tx: sqlite3.Connection, connection_id: int) -> set[Kind]:
+    """What a connection's items do; those of the lanes that nobody waits for do not count."""
+    query = "SELECT DISTINCT kind FROM outbox WHERE connection_id = ? AND lane IN (?, ?)"
+    return {Kind(row["kind"]) for row in tx.execute(query, (connection_id, *AWAITED))}
+
+
+def exists(tx: sqlite3.Connection, item_id: int) -> bool:
+    """Whether an item is still to be done."""
+    return tx.execute("SELECT 1 FROM outbox WHERE id = ?", (item_id,)).fetchone() is not None
 
 
 def done(tx: sqlite3.Connection, item_id: int) -> bool:
@@ -284,20 +309,28 @@ def take_sent(tx: sqlite3.Connection, connection_id: int, message_id: int) -> tu
 
 
 class RelayTrouble(Record):
-    """A relay that the online process cannot reach, and when it tries again (POSIX seconds)."""
+    """A relay that the online process cannot use.
+
+    Attributes:
+        error: What happened, in words.
+        since: POSIX seconds of the first time.
+        next_try_at: When it is tried again, if that is known.
+    """
 
     server: str
     error: str
     since: float
     next_try_at: float | None
+    kind: Trouble = Trouble.UNREACHABLE
 
 
 def save_relay_trouble(tx: sqlite3.Connection, trouble: RelayTrouble) -> None:
     """Remember why a relay cannot be reached; ``since`` is kept from the first time."""
     tx.execute(
-        "INSERT INTO relay_states VALUES (?, ?, ?, ?) ON CONFLICT (server)"
-        " DO UPDATE SET error = excluded.error, next_try_at = excluded.next_try_at",
-        (trouble.server, trouble.error, trouble.since, trouble.next_try_at),
+        "INSERT INTO relay_states (server, error, since, next_try_at, kind) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (server) DO UPDATE"
+        " SET error = excluded.error, kind = excluded.kind, next_try_at = coalesce(excluded.next_try_at, next_try_at)",
+        (trouble.server, trouble.error, trouble.since, trouble.next_try_at, trouble.kind),
     )
 
 
@@ -308,10 +341,15 @@ def is_relay_needed(tx: sqlite3.Connection, server: str) -> bool:
     return tx.execute(_SEEKS_QUEUES, _SEEKING).fetchone() is not None
 
 
-def forget_relay_troubles(tx: sqlite3.Connection) -> None:
-    """What was wrong with relays that nobody needs any more."""
+TROUBLE_KEPT = 600
+"""Seconds for which it is remembered that a relay took no queue, so that the next one is not sought there first."""
+
+
+def forget_relay_troubles(tx: sqlite3.Connection, now: float) -> None:
+    """What was wrong with relays that nobody needs any more, unless it was a moment ago."""
     if tx.execute(_SEEKS_QUEUES, _SEEKING).fetchone() is None:
-        tx.execute(f"DELETE FROM relay_states WHERE NOT EXISTS ({_HAS_QUEUES.format(server='relay_states.server')})")
+        unused = f"NOT EXISTS ({_HAS_QUEUES.format(server='relay_states.server')})"
+        tx.execute(f"DELETE FROM relay_states WHERE since < ? AND {unused}", (now - TROUBLE_KEPT,))
 
 
 _HAS_QUEUES = " UNION ALL ".join(
@@ -329,5 +367,19 @@ def clear_relay_trouble(tx: sqlite3.Connection, server: str) -> None:
 
 def relay_troubles(tx: sqlite3.Connection) -> dict[str, RelayTrouble]:
     """Every relay that could not be reached at the last try, by its address."""
-    rows = tx.execute("SELECT * FROM relay_states")
-    return {row["server"]: RelayTrouble(*row) for row in rows}
+    return {row["server"]: _trouble(row) for row in tx.execute("SELECT * FROM relay_states")}
+
+
+def troubles_of_needed_relays(tx: sqlite3.Connection) -> dict[str, RelayTrouble]:
+    """Those of relays that somebody needs now: what failed a moment ago and is no longer wanted is nobody's trouble."""
+    return {server: trouble for server, trouble in relay_troubles(tx).items() if is_relay_needed(tx, server)}
+
+
+def relay_trouble(tx: sqlite3.Connection, server: str) -> RelayTrouble | None:
+    """What was wrong with a relay at the last try; None if nothing was."""
+    row = tx.execute("SELECT * FROM relay_states WHERE server = ?", (server,)).fetchone()
+    return _trouble(row) if row else None
+
+
+def _trouble(row: sqlite3.Row) -> RelayTrouble:
+    return RelayTrouble(row["server"], row["error"], row["since"], row["next_try_at"], Trouble(row["kind"]))

@@ -177,4 +177,18 @@ AGENT_MIGRATIONS = (
     ALTER TABLE seen_messages ADD COLUMN sent_at INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX seen_messages_in_order ON seen_messages (connection_id, number)
     """,
+    """
+    ALTER TABLE connections ADD COLUMN over_at REAL;
+    ALTER TABLE relay_states ADD COLUMN kind TEXT NOT NULL DEFAULT 'unreachable';
+    CREATE TABLE held_lanes (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        lane TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        error TEXT NOT NULL,
+        since REAL NOT NULL,
+        tried_at REAL NOT NULL,
+        next_try_at REAL NOT NULL DEFAULT 0,
+        PRIMARY KEY (connection_id, lane)
+    ) WITHOUT ROWID
+    """,
 )

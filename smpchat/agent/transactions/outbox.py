@@ -323,6 +323,18 @@ def _message_failed(tx: sqlite3.Connection, context: Context, item: OutboxItem, 
     return Verdict.DONE
 
 
+def give_up_deletions(tx: sqlite3.Connection, server: str, before: float) -> int:
+    """Leave queues to a relay that is not reached, of connections that were over before a time in POSIX seconds.
+
+    It will remove them itself when nobody reads them, if it ever comes back. Returns how many.
+    """
+    given_up = outgoing.deletions_at(tx, server, before)
+    for item in given_up:
+        outgoing.done(tx, item.id)
+        _queue_deleted(tx, item)
+    return len(given_up)
+
+
 def _queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
     outgoing.drop(tx, item.connection_id, Lane.SEND)  # a farewell that was given up
     connections.delete_receive_queue(tx, item.connection_id)

@@ -7,12 +7,13 @@ command that hands its work to the online process needs none of it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 
 from smpchat.agent.online.runner import AgentRunner
 from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.service.writing import WritingProfile
-from smpchat.chat.store.servers import choose_server, route_to
+from smpchat.chat.store.servers import choose_servers, route_to
 from smpchat.client.connect import connect
 from smpchat.client.network import Network
 from smpchat.client.pool import SessionPool
@@ -73,8 +74,9 @@ class _Sessions:
 async def run_agent(service: WritingProfile, relay: EmbeddedRelay) -> None:
     """Deliver and receive until cancelled."""
 
-    async def choose(peer: SMPServer | None) -> SMPServerAddress:
-        return choose_server(service.servers(), peer, service.entropy) or await relay.start()
+    async def choose(peer: SMPServer | None, in_trouble: frozenset[str]) -> Sequence[SMPServerAddress]:
+        configured = choose_servers(service.servers(), peer, in_trouble, service.entropy)
+        return configured or [await relay.start()]
 
     sessions = _Sessions(service, relay)
     make_pool = partial(SessionPool, sessions.open, entropy=service.entropy)

@@ -1,4 +1,8 @@
-"""Waiting while this process or another one is online: look until it is so, time is up or no relay answers."""
+"""Waiting while this process or another one is online: look until it is so, or time is up.
+
+A wait looks only at what it needs: the relays of the connection that it waits for. Whatever is wrong with those of
+other contacts, or with one that only a deletion waits for, never ends it.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,19 @@ from enum import StrEnum
 from typing import TypeVar
 
 from smpchat.agent.machines.handshake_states import ConnectionState
+from smpchat.agent.store.obstacles import Obstacle
+from smpchat.chat import troubles
 from smpchat.chat.online.presence import FOLLOW_INTERVAL
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.events import StateChanged
 from smpchat.chat.store.records import MessageStatus
+from smpchat.client.trouble import Trouble
 from smpchat.encoding.record import Record
 
 RELAY_TIMEOUT = 20.0
 """Seconds in which a relay must be reached, unless somebody says otherwise."""
-_GRACE = 2.0  # a relay just started refuses connections for a moment
+_GRACE = 2.0
+"""Seconds before an obstacle ends a wait whose length nobody chose: a relay just started refuses for a moment."""
 _FLUSH = 2.0
 _FIRST_LOOKS = 0.005
 """Seconds between the first looks: most waiting is for one message, which the online process sends at once."""
@@ -25,42 +33,71 @@ T = TypeVar("T")
 
 
 class RelayDown(Exception):
-    """No relay was reached in time; the text says why if it is known."""
+    """A relay that is needed was of no use in time. The message is one sentence, ``hint`` says what to do."""
+
+    def __init__(self, obstacle: Obstacle, alias: str | None = None) -> None:
+        super().__init__(troubles.sentence(obstacle, alias))
+        self.kind = obstacle.kind
+        self.hint = troubles.hint(obstacle)
 
 
-async def until(service: StoredProfile, look: Callable[[], T | None], seconds: float) -> T | None:
-    """What ``look`` finds; None after ``seconds``.
+class Patience(Record):
+    """How long to wait, in seconds. ``chosen``: somebody said so, and no obstacle ends the wait before."""
 
+    seconds: float = RELAY_TIMEOUT
+    chosen: bool = False
+
+    @staticmethod
+    def of(seconds: float | None, usual: float = RELAY_TIMEOUT) -> Patience:
+        """What an option says; None if it was not given."""
+        return Patience(usual) if seconds is None else Patience(seconds, chosen=True)
+
+
+async def until(
+    service: StoredProfile,
+    look: Callable[[], T | None],
+    patience: Patience,
+    connection_id: int,
+    *,
+    receiving: bool = False,
+) -> T | None:
+    """What ``look`` finds; None when time is up and nothing is in the way.
+
+    Args:
+        connection_id: Whose relays are needed.
+        receiving: What arrives is waited for, so the relay of our own queue is needed too.
     Raises:
-        RelayDown: Some relay refuses connections now, and a moment of patience did not help.
+        RelayDown: Something is in the way: when time is up, or, if nobody chose the time, after a moment of patience.
     """
     loop = asyncio.get_running_loop()
     start = loop.time()
     while (found := look()) is None:
         waited = loop.time() - start
-        trouble = trouble_now(service)
-        if trouble and waited > min(_GRACE, seconds):
-            raise RelayDown(trouble)
-        if waited >= seconds:
+        over = waited >= patience.seconds
+        if over or (not patience.chosen and waited > min(_GRACE, patience.seconds)):
+            obstacle = service.obstacle(connection_id, receiving=receiving)
+            if obstacle is not None:
+                contact = service.contact_of(connection_id)
+                raise RelayDown(obstacle, contact.alias if contact is not None else None)
+        if over:
             return None
         await asyncio.sleep(min(_FIRST_LOOKS + waited / 4, FOLLOW_INTERVAL))
     return found
 
 
-def trouble_now(service: StoredProfile) -> str | None:
-    """A relay that the online process is waiting to try again, and why; old records do not count."""
-    now = service.now()
-    for trouble in service.troubles().values():
-        if trouble.next_try_at is None or trouble.next_try_at > now:
-            return trouble.error
-    return None
+def not_in_time() -> RelayDown:
+    """The time is up, and nothing says why: the relay has not answered."""
+    return RelayDown(Obstacle(Trouble.UNREACHABLE, "the relay has not answered in time", 0))
 
 
 async def flush(service: StoredProfile) -> None:
-    """Let acknowledgements and receipts leave; what does not leave in time is kept for whoever is online next."""
+    """Let acknowledgements and receipts leave; what does not leave in time is kept for whoever is online next.
+
+    What waits for a relay in trouble, or for a contact who does not read, is not waited for.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _FLUSH
-    while not service.is_idle() and loop.time() < deadline and not trouble_now(service):  # noqa: ASYNC110
+    while service.is_sending() and loop.time() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(FOLLOW_INTERVAL)
 
 
@@ -88,53 +125,66 @@ class Waited(Record):
     Attributes:
         status: The last one seen.
         enough: It is as far as was asked for, or will not get any further.
-        trouble: Why no relay was reached; empty if no relay said so, None if it was reached.
+        obstacle: What kept it from leaving, if that is known.
     """
 
     status: MessageStatus
     enough: bool
-    trouble: str | None
+    obstacle: Obstacle | None = None
 
 
 async def settle(
-    service: StoredProfile, status: Callable[[], MessageStatus], wait: Wait, seconds: float, *, held_is_enough: bool
+    service: StoredProfile,
+    connection_id: int,
+    status: Callable[[], MessageStatus],
+    wait: Wait,
+    patience: Patience,
+    *,
+    held_is_enough: bool,
 ) -> Waited:
     """Wait until a message or change is as far as ``wait`` says, or failed.
 
     Args:
         status: Where it is now.
-        held_is_enough: Also end when nothing more can be done for it now: the handshake or the peer's full queue
+        held_is_enough: Also end when nothing more can be done for it now: the handshake or the contact's full queue
             holds it.
     """
-
-    def look() -> MessageStatus | None:
-        current = status()
-        held = held_is_enough and current is MessageStatus.PENDING and service.is_idle()
-        return current if current in _ENOUGH[wait] or held else None
-
-    ended, trouble = None, None
-    try:
-        ended = await until(service, look, seconds)
-    except RelayDown as error:
-        trouble = str(error)
+    loop = asyncio.get_running_loop()
+    start, began = loop.time(), service.now()
+    while True:
+        current, waited = status(), loop.time() - start
+        if current in _ENOUGH[wait]:
+            await flush(service)
+            return Waited(current, enough=True)
+        obstacle = service.obstacle(connection_id) if current is MessageStatus.PENDING else None
+        # what an earlier process met counts once there was time to try again
+        met = obstacle is not None and (obstacle.tried_at >= began or waited > _GRACE)
+        full = met and obstacle is not None and obstacle.kind is Trouble.FULL_QUEUE
+        if current is MessageStatus.PENDING and held_is_enough and (full or service.holds_back(connection_id)):
+            break
+        if waited >= patience.seconds or (met and not full and not patience.chosen and waited > _GRACE):
+            break
+        await asyncio.sleep(min(_FIRST_LOOKS + waited / 4, FOLLOW_INTERVAL))
     await flush(service)
     last = status()
-    if ended is None and trouble is None and last is MessageStatus.PENDING and not service.is_idle():
-        trouble = ""
     if last is not MessageStatus.PENDING:
-        trouble = None
-    return Waited(last, ended is not None or last in _ENOUGH[wait], trouble)
+        return Waited(last, enough=last in _ENOUGH[wait])
+    held = service.holds_back(connection_id)
+    full = obstacle is not None and obstacle.kind is Trouble.FULL_QUEUE
+    if obstacle is None and not held:
+        obstacle = Obstacle(Trouble.UNREACHABLE, "the relay has not answered in time", 0)
+    return Waited(last, enough=held_is_enough and (full or held), obstacle=obstacle)
 
 
 async def until_ready(
-    service: StoredProfile, connection_id: int, message_ids: Sequence[int], seconds: float
+    service: StoredProfile, connection_id: int, message_ids: Sequence[int], patience: Patience
 ) -> StateChanged | None:
-    """Wait until a joined connection is ready and these texts have left, or it failed; None after ``seconds``.
+    """Wait until a joined connection is ready and these texts have left, or it failed; None when time is up.
 
-    Where the handshake holds texts back until the other side has answered, they are not waited for.
+    Where the handshake or a full queue holds texts back, they are not waited for.
 
     Raises:
-        RelayDown: Some relay refuses connections.
+        RelayDown: As for `until`.
     """
 
     def look() -> StateChanged | None:
@@ -148,4 +198,4 @@ async def until_ready(
         messages = map(service.message, message_ids)
         return None if any(m and m.status is MessageStatus.PENDING for m in messages) else state
 
-    return await until(service, look, seconds)
+    return await until(service, look, patience, connection_id)

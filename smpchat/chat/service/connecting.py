@@ -10,14 +10,15 @@ from smpchat.agent.errors import LinkJoinedError
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_events import JoinReleased
 from smpchat.agent.machines.handshake_states import Role, Terms, Variant
-from smpchat.agent.store import addresses, connections
+from smpchat.agent.store import addresses, connections, outgoing
 from smpchat.agent.store import links as short_links
 from smpchat.agent.transactions import connection as agent
-from smpchat.agent.transactions import contact_address, requesting
+from smpchat.agent.transactions import contact_address, outbox, requesting
 from smpchat.agent.wire import links
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation, ShortLink, resolve
 from smpchat.chat.errors import AliasInUse, InputError, NoAddress, UnknownContact
 from smpchat.chat.service.introducing import IntroducingProfile
+from smpchat.chat.service.reading import ContactView
 from smpchat.chat.store import address as address_store
 from smpchat.chat.store import events, records
 from smpchat.chat.store.address import AddressTexts, RequestView
@@ -233,11 +234,36 @@ class ChatService(IntroducingProfile):
         agent.delete(tx, self.context, contact.connection_id, conversation.farewell(self.context, contact))
         records.delete_contact(tx, contact.id)
 
+    def forget_server(self, address: str) -> int:
+        """Give up what a relay was still to be told of deleted contacts, and what was wrong with it.
+
+        Returns:
+            How many queues are left to it.
+        Raises:
+            InputError: This is not a relay's address; or contacts or invitations that you have are at this relay.
+        """
+        server = str(relay_address(address).server)
+        with self.database.transaction() as tx:
+            given_up = outbox.give_up_deletions(tx, server, self.now())
+            if outgoing.is_relay_needed(tx, server):
+                at_it = [view.alias for view in self.contacts() if server in self._relays_of(tx, view)]
+                whom = f"the contact {at_it[0]!r}" if at_it else "an invitation, your address or something just begun"
+                raise InputError(
+                    f"You still need this relay: {whom} is there.", "Delete that first, or move with `smpchat rotate`."
+                )
+            outgoing.clear_relay_trouble(tx, server)
+        return given_up
+
+    def _relays_of(self, tx: sqlite3.Connection, view: ContactView) -> set[str]:
+        connection_id = view.contact.connection_id
+        queues = (connections.receive_queue(tx, connection_id), connections.send_queue(tx, connection_id))
+        return {str(queue.server) for queue in queues if queue is not None}
+
     # -- contact address ----------------------------------------------------------------------------------------------
 
     def create_address(
         self, *, auto_accept: bool = False, server: str | None = None, welcome: str = "", auto_reply: str = ""
-    ) -> None:
+    ) -> int:
         """Make a contact address; its links exist once the online process has made the queue.
 
         Args:
@@ -251,7 +277,7 @@ class ChatService(IntroducingProfile):
             if addresses.current(tx) is not None:
                 raise InputError("You have a contact address already.", "`smpchat address show` prints it.")
             data = self._save_texts(tx, welcome, auto_reply)
-            contact_address.publish(tx, self.context, data, relay, auto_accept=auto_accept)
+            return contact_address.publish(tx, self.context, data, relay, auto_accept=auto_accept)
 
     def set_address(
         self, *, auto_accept: bool | None = None, welcome: str | None = None, auto_reply: str | None = None

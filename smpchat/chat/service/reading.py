@@ -17,10 +17,11 @@ from typing import TypeVar
 
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_states import ConnectionState, Role
-from smpchat.agent.store import addresses, connections, outgoing, ratchets
+from smpchat.agent.store import addresses, connections, obstacles, outgoing, ratchets
 from smpchat.agent.store import links as short_links
 from smpchat.agent.store.connections import Connection
 from smpchat.agent.store.database import Database, Migrations, encrypted_path
+from smpchat.agent.store.obstacles import Obstacle
 from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.chat.errors import CodeDiffers, InputError, PassphraseNeeded, ProfileMoved
@@ -297,9 +298,26 @@ class StoredProfile(StoredMessages):
             address=self.address(),
         )
 
+    def is_sending(self) -> bool:
+        """Whether something is on its way out that neither a relay in trouble nor a full queue holds up."""
+        return any(
+            obstacles.of_connection(self._tx, connection_id, self.now(), receiving=False) is None
+            for connection_id in {
+                connection for connection, lane in outgoing.lanes(self._tx, self.now()) if lane in outgoing.AWAITED
+            }
+        )
+
+    def holds_back(self, connection_id: int) -> bool:
+        """Whether a connection has nothing in the outbox now: what is pending waits for the contact's answer."""
+        return not outgoing.kinds(self._tx, connection_id)
+
+    def obstacle(self, connection_id: int, *, receiving: bool = False) -> Obstacle | None:
+        """What keeps a connection from going on now; ``receiving``: the relay of our own queue is needed too."""
+        return obstacles.of_connection(self._tx, connection_id, self.now(), receiving=receiving)
+
     def troubles(self) -> dict[str, RelayTrouble]:
-        """Relays that cannot be reached, by address."""
-        return outgoing.relay_troubles(self._tx)
+        """Relays in trouble that this profile needs, by address."""
+        return outgoing.troubles_of_needed_relays(self._tx)
 
     def relay_of(self, connection_id: int) -> str | None:
         """Address of the relay that a connection sends through, or that holds its own queue."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from smpchat.chat.errors import InputError
 from smpchat.client.routes import Route
@@ -44,16 +44,24 @@ def route_to(configured: Sequence[ConfiguredServer], server: SMPServer) -> Route
     return Route()
 
 
-def choose_server(
-    configured: Sequence[ConfiguredServer], peer: SMPServer | None, entropy: Entropy
-) -> SMPServerAddress | None:
-    """A relay for a new queue, at random; None if there is no preferred one.
+def choose_servers(
+    configured: Sequence[ConfiguredServer], peer: SMPServer | None, in_trouble: Collection[str], entropy: Entropy
+) -> list[SMPServerAddress]:
+    """The preferred relays in the order in which a new queue is sought there; empty if there are none.
 
-    Not that of the peer's queue, where there is a choice: then no relay sees both directions of a conversation.
+    In random order, but that of the peer's queue behind the others: then no relay sees both directions of a
+    conversation. Those in trouble come last, so that what failed a moment ago is not what the next person waits for.
+
+    Args:
+        in_trouble: Addresses of relays that could not be used at the last try.
     """
-    preferred = [entry.address for entry in configured if entry.preferred]
-    if not preferred:
-        return None
-    elsewhere = [address for address in preferred if peer is None or address.server.key_hash != peer.key_hash]
-    candidates = elsewhere or preferred
-    return candidates[int.from_bytes(entropy.random(4), "big") % len(candidates)]
+    waiting = [entry.address for entry in configured if entry.preferred]
+    drawn = []
+    while waiting:
+        drawn.append(waiting.pop(int.from_bytes(entropy.random(4), "big") % len(waiting)))
+
+    def rank(address: SMPServerAddress) -> tuple[bool, bool]:
+        of_peer = peer is not None and address.server.key_hash == peer.key_hash
+        return str(address.server) in in_trouble, of_peer
+
+    return sorted(drawn, key=rank)

@@ -8,7 +8,7 @@ import typer
 
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import RELAY_TIMEOUT, RelayDown, flush, until
+from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store.events import StateChanged
 from smpchat.cli.arguments import REQUEST
@@ -43,7 +43,8 @@ async def _accept(environment: Environment, who: str, alias: str | None) -> int:
         state, down = None, None
         async with online(service, environment.relay()):
             try:
-                state = await until(service, lambda: _decided(service, contact.connection_id), RELAY_TIMEOUT)
+                number = contact.connection_id
+                state = await until(service, lambda: _decided(service, number), Patience(), number)
             except RelayDown as error:
                 down = error
             if state is not None:

@@ -9,7 +9,7 @@ import typer
 
 from smpchat.chat.errors import NoAddress
 from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import RELAY_TIMEOUT, RelayDown, flush, until
+from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store.address import AddressView
 from smpchat.cli.clipboard import copy as copy_to_clipboard
@@ -21,7 +21,7 @@ from smpchat.cli.qr import show_qr
 from smpchat.cli.running import run
 from smpchat.cli.views.links import own_alias, show_address
 
-_DELETE_TIMEOUT = 5.0
+_PATIENCE = Patience(5.0)
 _KEPT = "The address is kept, and made by the next command that goes online; `smpchat address show` prints it."
 
 app = group("Your address, for many people to use: each sends a request.", "smpchat address create")
@@ -75,17 +75,19 @@ async def _show(environment: Environment, qr: bool | None, to_clipboard: bool) -
 
 async def _show_once_made(environment: Environment, service: ChatService, qr: bool | None, to_clipboard: bool) -> None:
     """Print the address, after making its queue if that was not possible before. Raises `CommandFailed`."""
-    address = _made(service)
-    if address is None:
+    address, asked = _made(service), service.address()
+    if address is None and asked is not None:
         down = None
         async with online(service, environment.relay()):
             try:
-                address = await until(service, lambda: _made(service), RELAY_TIMEOUT)
+                address = await until(service, lambda: _made(service), Patience(), asked.connection)
             except RelayDown as error:
                 down = error
             await flush(service)
         if address is None:
             raise unreachable(down, _KEPT)
+    if address is None:
+        raise NoAddress  # deleted by another process meanwhile
     show_address(environment, address, own_alias(service))
     if environment.attended if qr is None else qr:
         show_qr(environment, address.short_link or address.link or "", _image(environment))
@@ -112,7 +114,7 @@ async def _delete(environment: Environment) -> int:
         _image(environment).unlink(missing_ok=True)
         async with online(service, environment.relay()):
             try:
-                gone = await until(service, lambda: service.is_forgotten(connection) or None, _DELETE_TIMEOUT)
+                gone = await until(service, lambda: service.is_forgotten(connection) or None, _PATIENCE, connection)
             except RelayDown:
                 gone = None
         if gone:

@@ -15,7 +15,7 @@ from smpchat.agent.machines.handshake_states import ConnectionState, Role
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
 from smpchat.chat.errors import ChatError
 from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import RelayDown, flush, until
+from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
 from smpchat.chat.service.connecting import ChatService, check_link
 from smpchat.chat.store import events
 from smpchat.chat.store.records import Contact, MessageStatus
@@ -45,19 +45,19 @@ def connect(
     ),
     message: list[str] = typer.Option([], "-m", metavar="TEXT", help="A text to send at once; may be repeated."),
     wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they have answered."),
-    timeout: float = typer.Option(
-        20.0, "--timeout", parser=seconds, metavar="SECONDS", show_default=False, help="How long to wait (20)."
+    timeout: float | None = typer.Option(
+        None, "--timeout", parser=seconds, metavar="SECONDS", show_default=False, help="How long to wait (20)."
     ),
 ) -> None:
     """Use a link; you can write at once.
 
     Whoever made it need not be online. On a terminal you are asked what to call them unless --alias says so.
     """
-    running.run(context, lambda environment: _connect(environment, link, alias, message, wait, timeout))
+    running.run(context, lambda environment: _connect(environment, link, alias, message, wait, Patience.of(timeout)))
 
 
 def _connect(
-    environment: Environment, link: str, alias: str | None, texts: Sequence[str], wait: bool, patience: float
+    environment: Environment, link: str, alias: str | None, texts: Sequence[str], wait: bool, patience: Patience
 ) -> int | Coroutine[Any, Any, int]:
     """Join a link; ends when texts may be sent, or with ``wait`` when the other side has answered.
 
@@ -90,7 +90,7 @@ def _ask_alias(offered: str | None, accept: Callable[[str], T]) -> T | None:
 
 
 async def _join(
-    environment: Environment, link: str, alias: str | None, texts: Sequence[str], wait: bool, patience: float
+    environment: Environment, link: str, alias: str | None, texts: Sequence[str], wait: bool, patience: Patience
 ) -> int:
     with contextlib.closing(environment.open()) as service:
         after = service.last_event()
@@ -98,7 +98,7 @@ async def _join(
         return await _Joining(environment, service, contact, len(texts), after).run(wait, patience)
 
 
-def _join_asking(environment: Environment, link: str, texts: Sequence[str], wait: bool, patience: float) -> int:
+def _join_asking(environment: Environment, link: str, texts: Sequence[str], wait: bool, patience: Patience) -> int:
     with contextlib.closing(environment.open()) as service:
         after = service.last_event()
         contact = service.connect(link, None, texts, hold=True)
@@ -109,7 +109,7 @@ def _join_asking(environment: Environment, link: str, texts: Sequence[str], wait
         return running.run_loop(_Joining(environment, service, contact, len(texts), after).run(wait, patience))
 
 
-async def _read(environment: Environment, service: ChatService, contact: Contact, patience: float) -> int:
+async def _read(environment: Environment, service: ChatService, contact: Contact, patience: Patience) -> int:
     """Read a short link. Raises `CommandFailed` if its relay is not reached in time."""
     down, read = None, service.is_link_read(contact.connection_id)
     if not read:
@@ -117,7 +117,7 @@ async def _read(environment: Environment, service: ChatService, contact: Contact
             async with online(service, environment.relay()):
                 try:
                     look = partial(service.is_link_read, contact.connection_id)
-                    read = bool(await until(service, lambda: look() or None, patience))
+                    read = bool(await until(service, lambda: look() or None, patience, contact.connection_id))
                 except RelayDown as error:
                     down = error
     if not read:
@@ -159,7 +159,7 @@ class _Joining:
         self._environment, self._service, self._contact, self._after = environment, service, contact, after
         self._unsent = [m.id for m in service.history(contact.alias, max(texts, 1))][-texts:] if texts else []
 
-    async def run(self, wait: bool, patience: float) -> int:
+    async def run(self, wait: bool, patience: Patience) -> int:
         environment, service, connection = self._environment, self._service, self._contact.connection_id
         reads = not service.is_link_read(connection)
         if self._contact.provisional and not reads:
@@ -177,7 +177,7 @@ class _Joining:
                         return state if state is not None and (state.is_final or self._enough(state, wait)) else None
 
                     try:
-                        ended = await until(service, look, patience)
+                        ended = await until(service, look, patience, connection, receiving=wait)
                     except RelayDown as error:
                         down = error
                     feed.look(unnamed=True)

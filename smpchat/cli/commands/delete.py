@@ -7,14 +7,14 @@ from contextlib import closing
 import typer
 
 from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import RelayDown, until
+from smpchat.chat.online.waiting import Patience, RelayDown, until
 from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.qr import qr_image
 from smpchat.cli.running import run
 
-_DELETE_TIMEOUT = 5.0
+_PATIENCE = Patience(5.0)
 app = Program()
 
 
@@ -34,7 +34,7 @@ async def _delete(environment: Environment, who: str) -> int:
         qr_image(environment, connection).unlink(missing_ok=True)
         async with online(service, environment.relay()):
             try:
-                gone = await until(service, lambda: service.is_forgotten(connection) or None, _DELETE_TIMEOUT)
+                gone = await until(service, lambda: service.is_forgotten(connection) or None, _PATIENCE, connection)
             except RelayDown:
                 gone = None
         if gone:

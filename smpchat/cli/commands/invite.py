@@ -10,7 +10,7 @@ import typer
 
 from smpchat.agent.machines.handshake_states import ConnectionState, Variant
 from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import RELAY_TIMEOUT, RelayDown, flush, until
+from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import Invitation
 from smpchat.chat.store import events
@@ -27,6 +27,8 @@ from smpchat.cli.text import plural, shortened
 from smpchat.cli.views.links import command_for_them, own_alias, show_invitation
 
 _FOR_EVER = float("inf")
+_LEAST = 5.0
+"""Seconds that a relay has at least to make the queue of a link."""
 app = Program()
 
 
@@ -85,6 +87,11 @@ async def _invite(
         return ExitStatus.OK
 
 
+def _until_made(seconds: float | None) -> Patience:
+    """For the link itself; a short time is meant for whoever is to use it."""
+    return Patience() if seconds is None or seconds < _LEAST else Patience(seconds, chosen=True)
+
+
 class _Inviting:
     """One run of `invite`, from the queue at the relay to the end of the waiting."""
 
@@ -102,28 +109,27 @@ class _Inviting:
         self._connection, self._variant, self._after, self._embedded = connection, variant, after, embedded
 
     async def run(self, wait: bool, patience: float | None, qr: bool | None, to_clipboard: bool) -> None:
-        down, ended = None, None
+        down, ended, connection = None, None, self._connection
         invitation: Invitation | None = None
         with interrupted("Interrupted.", self._how_to_go_on):
             async with online(self._service, self._environment.relay()):
                 try:
-                    invitation = await until(self._service, self._made, RELAY_TIMEOUT)
+                    invitation = await until(self._service, self._made, _until_made(patience), connection)
                     if invitation is not None:
                         self._show(invitation, qr, to_clipboard)
                         if wait:
-                            ended = await self._wait(invitation, _FOR_EVER if patience is None else patience)
+                            ended = await self._wait(invitation, Patience.of(patience, usual=_FOR_EVER))
                 except RelayDown as error:
                     down = error
                 await flush(self._service)
         if invitation is None:
             self._service.delete(str(self._connection))
-            raise unreachable(down, self._how_to_reach_one())
+            raise unreachable(down, self._or_another())
         if wait:
             self._explain(ended, down)
 
-    def _how_to_reach_one(self) -> str:
-        who = "Start it with `smpchat relay start`" if self._embedded else "Only whoever runs that relay can start it"
-        return f"{who}; or choose another: `smpchat server use simplex`."
+    def _or_another(self) -> str:
+        return "Or start your own with `smpchat relay start`." if self._embedded else ""
 
     def _made(self) -> Invitation | None:
         invitation = self._service.invitation(self._connection)
@@ -147,7 +153,7 @@ class _Inviting:
             return f"This is the full link: the handshake {self._variant} has no short ones."
         return "This is the full link: its relay has no short ones."
 
-    async def _wait(self, invitation: Invitation, patience: float) -> events.StateChanged | None:
+    async def _wait(self, invitation: Invitation, patience: Patience) -> events.StateChanged | None:
         self._environment.notice(f"Ctrl-C stops waiting; the link stays valid.{gap(self._environment)}")
         title = shortened(invitation.note) if invitation.note else f"Invitation {self._connection}"
         with StepView(self._environment, title) as view:
@@ -157,7 +163,7 @@ class _Inviting:
                 state = feed.look()
                 return state if state is not None and state.is_final else None
 
-            return await until(self._service, ended, patience)
+            return await until(self._service, ended, patience, self._connection, receiving=True)
 
     def _explain(self, ended: events.StateChanged | None, down: RelayDown | None) -> None:
         """What came of the waiting."""

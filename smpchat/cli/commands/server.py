@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import typer
@@ -17,6 +18,7 @@ from smpchat.cli.command_line import group
 from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.running import run
+from smpchat.cli.text import plural
 from smpchat.client.network import Network
 from smpchat.client.probe import Check, probe
 from smpchat.client.routes import Route, Transport
@@ -125,6 +127,20 @@ def _remove(environment: Environment, address: str) -> int:
     finally:
         service.close()
     return _list(environment)
+
+
+@app.command("forget")
+def forget(context: typer.Context, address: str = ADDRESS) -> None:
+    """Give up telling a dead relay of deletions. Example: smpchat server forget smp://FINGERPRINT@HOST"""
+    run(context, lambda environment: _forget(environment, address))
+
+
+def _forget(environment: Environment, address: str) -> int:
+    """Leave queues of deleted contacts to their relay."""
+    with closing(environment.open()) as service:
+        left = service.forget_server(address)
+    environment.notice(f"{plural(left, 'queue')} of deleted contacts left to the relay; it is not tried again.")
+    return ExitStatus.OK
 
 
 @app.command("use")

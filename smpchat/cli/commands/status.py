@@ -6,6 +6,9 @@ from contextlib import closing
 
 import typer
 
+from smpchat.agent.store.obstacles import Obstacle
+from smpchat.agent.store.outgoing import RelayTrouble
+from smpchat.chat import troubles
 from smpchat.chat.service.reading import ContactView, Status, StoredProfile
 from smpchat.cli.arguments import aliases
 from smpchat.cli.command_line import Program
@@ -59,7 +62,7 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
     relay = service.relay_of(view.contact.connection_id)
     trouble = service.troubles().get(relay) if relay else None
     if trouble:
-        environment.notice(_trouble_line(environment, trouble.server, trouble.error, trouble.next_try_at))
+        environment.notice(_trouble_line(environment, trouble))
 
 
 def _show_all(environment: Environment, service: StoredProfile, found: Status) -> None:
@@ -83,11 +86,12 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
     for alias, pending in found.pending.items():
         environment.notice(pending_line(alias, pending))
     for trouble in found.troubles.values():
-        environment.notice(_trouble_line(environment, trouble.server, trouble.error, trouble.next_try_at))
+        environment.notice(_trouble_line(environment, trouble))
     show_relay(environment)
 
 
-def _trouble_line(environment: Environment, server: str, error: str, next_try_at: float | None) -> str:
-    now = environment.now()
+def _trouble_line(environment: Environment, trouble: RelayTrouble) -> str:
+    now, next_try_at = environment.now(), trouble.next_try_at
     again = f" Next try: {since(next_try_at, now)}." if next_try_at is not None and next_try_at > now else ""
-    return f"{shortened(server, 100)} cannot be reached: {printable(error).rstrip('.')}.{again}"
+    obstacle = Obstacle(trouble.kind, trouble.error, trouble.since, server=trouble.server)
+    return f"{shortened(trouble.server, 100)}: {troubles.sentence(obstacle)}{again} {troubles.hint(obstacle)}"

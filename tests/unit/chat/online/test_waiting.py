@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -7,17 +8,32 @@ from typing import Any
 import pytest
 
 from smpchat.agent.machines.handshake_states import Variant
-from smpchat.chat.online.waiting import RelayDown, Wait, Waited, settle, until, until_ready
+from smpchat.chat.online.waiting import Patience, RelayDown, Wait, Waited, settle, until, until_ready
+from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.records import MessageStatus
+from smpchat.client.trouble import Trouble
 from smpchat.testing.loop import run_jumping
 from tests.unit.chat.transactions.test_conversation import Two, one, run
 
+USUAL = Patience()
 
-async def wait_for(two: Two, wait: Wait, *, seconds: float = 20, held_is_enough: bool = False) -> Waited:
+
+def connection_of(service: StoredProfile, who: str) -> int:
+    return service.contact(who).contact.connection_id
+
+
+async def wait_for(
+    two: Two,
+    wait: Wait,
+    patience: Patience = USUAL,
+    *,
+    held_is_enough: bool = False,
+) -> Waited:
     """Alice writes to Bob and waits."""
     service = two.alice.service
     message = service.send("bob", "hello")
-    return await settle(service, lambda: one(service, message.id).status, wait, seconds, held_is_enough=held_is_enough)
+    status = lambda: one(service, message.id).status  # noqa: E731
+    return await settle(service, connection_of(service, "bob"), status, wait, patience, held_is_enough=held_is_enough)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +44,7 @@ def test_it_ends_as_soon_as_it_is_as_far(tmp_path: Path, wait: Wait, least: set[
     async def scenario(two: Two) -> None:
         waited = await wait_for(two, wait)
         assert waited.status in least
-        assert (waited.enough, waited.trouble) == (True, None)
+        assert (waited.enough, waited.obstacle) == (True, None)
 
     run(tmp_path, scenario)
 
@@ -38,7 +54,8 @@ def test_it_ends_when_no_relay_answers(tmp_path: Path) -> None:
         await two.relays["bob"].stop()
         waited = await wait_for(two, Wait.SENT)
         assert (waited.status, waited.enough) == (MessageStatus.PENDING, False)
-        assert waited.trouble is not None and "bob.test" in waited.trouble
+        assert waited.obstacle is not None and waited.obstacle.kind is Trouble.UNREACHABLE
+        assert "bob.test" in waited.obstacle.error
 
     run(tmp_path, scenario)
 
@@ -59,8 +76,8 @@ def offline(scenario: Callable[[Two], Coroutine[Any, Any, None]], folder: Path) 
 
 def test_it_ends_when_time_is_up(tmp_path: Path) -> None:
     async def scenario(two: Two) -> None:
-        waited = await wait_for(two, Wait.DELIVERED, seconds=5)
-        assert waited == Waited(MessageStatus.SENT, enough=False, trouble=None)
+        waited = await wait_for(two, Wait.DELIVERED, Patience(5))
+        assert waited == Waited(MessageStatus.SENT, enough=False)
 
     offline(scenario, tmp_path)
 
@@ -79,11 +96,11 @@ def test_what_the_handshake_holds_back_may_be_enough(tmp_path: Path, held_is_eno
             service.connect(invitation.link, "alice")
             await two.bob.until(lambda service: service.contact("alice").state.state == "ready")
             message = service.send("alice", "hello")
-            waited = await settle(
-                service, lambda: one(service, message.id).status, Wait.SENT, 5, held_is_enough=held_is_enough
-            )
+            number = connection_of(service, "alice")
+            status = lambda: one(service, message.id).status  # noqa: E731
+            waited = await settle(service, number, status, Wait.SENT, Patience(5), held_is_enough=held_is_enough)
             assert (waited.status, waited.enough) == (MessageStatus.PENDING, held_is_enough)
-            ready = await until_ready(service, service.contact("alice").contact.connection_id, [message.id], 5)
+            ready = await until_ready(service, number, [message.id], Patience(5))
             assert ready is not None and ready.state == "ready"
         await two.close()
 
@@ -97,11 +114,16 @@ def nothing() -> str | None:
 def test_looking_ends_with_what_is_found_or_nothing_or_the_relays_trouble(tmp_path: Path) -> None:
     async def scenario(two: Two) -> None:
         service = two.alice.service
-        assert await until(service, lambda: "found", 5) == "found"
-        assert await until(service, nothing, 5) is None
+        number = connection_of(service, "bob")
+        assert await until(service, lambda: "found", Patience(5), number) == "found"
+        assert await until(service, nothing, Patience(5), number) is None
         await two.relays["bob"].stop()
         service.send("bob", "hello")
-        with pytest.raises(RelayDown, match="connection refused"):
-            await until(service, nothing, 60)
+        loop = asyncio.get_running_loop()
+        for patience, least in ((Patience(60), 2), (Patience(60, chosen=True), 60)):
+            began = loop.time()
+            with pytest.raises(RelayDown, match="connection refused") as down:
+                await until(service, nothing, patience, number)
+            assert down.value.kind is Trouble.UNREACHABLE and least <= loop.time() - began < least + 5
 
     offline(scenario, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from smpchat.chat.errors import InputError
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import DATABASE_NAME
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
-from smpchat.chat.store.servers import ConfiguredServer, choose_server, route_to
+from smpchat.chat.store.servers import ConfiguredServer, choose_servers, route_to
 from smpchat.client.routes import DEFAULT_WS_PORT, Route, Transport
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
@@ -35,10 +36,17 @@ def configured(name: str, *, preferred: bool = True, route: Route | None = None)
 
 
 def choices(entries: list[ConfiguredServer], peer: SMPServer | None) -> set[str]:
-    """Hosts chosen in many draws."""
+    """Hosts that come first in many draws."""
+    return {hosts[0] for hosts in orders(entries, peer) if hosts}
+
+
+def orders(
+    entries: list[ConfiguredServer], peer: SMPServer | None, in_trouble: Collection[str] = ()
+) -> set[tuple[str, ...]]:
+    """Hosts in the order in which they are tried, in many draws."""
     entropy = SeededEntropy("choose")
-    drawn = [choose_server(entries, peer, entropy) for _ in range(200)]
-    return {address.server.hosts[0] for address in drawn if address is not None}
+    drawn = [choose_servers(entries, peer, in_trouble, entropy) for _ in range(200)]
+    return {tuple(address.server.hosts[0] for address in order) for order in drawn}
 
 
 def test_every_preferred_relay_is_chosen_sometimes_and_no_other() -> None:
@@ -47,8 +55,16 @@ def test_every_preferred_relay_is_chosen_sometimes_and_no_other() -> None:
 
 
 def test_no_preferred_relay_is_no_choice() -> None:
-    assert choose_server([], None, SeededEntropy("e")) is None
-    assert choose_server([configured("a", preferred=False)], None, SeededEntropy("e")) is None
+    assert orders([], None) == {()}
+    assert orders([configured("a", preferred=False)], None) == {()}
+
+
+def test_every_preferred_relay_is_tried_those_in_trouble_last() -> None:
+    entries = [configured("a"), configured("b"), configured("c"), configured("d", preferred=False)]
+    every = {(x, y, z) for x in "abc" for y in "abc" for z in "abc" if len({x, y, z}) == 3}
+    assert orders(entries, None) == {tuple(f"{name}.example" for name in order) for order in every}
+    troubled = orders(entries, server("b"), {str(server("a"))})
+    assert troubled == {("c.example", "b.example", "a.example")}, "the peer's own is behind others that work"
 
 
 def test_the_relay_of_the_peers_queue_is_avoided() -> None:

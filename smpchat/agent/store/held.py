@@ -1,0 +1,66 @@
+"""Lanes that a relay's answer holds up, although the relay can be reached: a full queue, a full disk, a password."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.store.outgoing import Lane
+from smpchat.client.trouble import Trouble
+from smpchat.encoding.record import Record
+
+
+class Held(Record):
+    """What keeps a lane from going on.
+
+    Attributes:
+        error: What the relay answered, in words.
+        since: POSIX seconds of the first such answer.
+        tried_at: Of the last one.
+        next_try_at: When it is tried again; 0 before that is known, and once another process may have begun anew.
+    """
+
+    kind: Trouble
+    error: str
+    since: float
+    tried_at: float
+    next_try_at: float = 0
+
+
+def hold(tx: sqlite3.Connection, connection_id: int, lane: Lane, held: Held) -> None:
+    """The lane waits; ``since`` is kept while it is for the same kind of reason."""
+    tx.execute(
+        "INSERT INTO held_lanes (connection_id, lane, kind, error, since, tried_at) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (connection_id, lane) DO UPDATE SET error = excluded.error, kind = excluded.kind,"
+        " since = CASE WHEN kind = excluded.kind THEN since ELSE excluded.since END,"
+        " tried_at = excluded.tried_at, next_try_at = 0",
+        (connection_id, lane, held.kind, held.error, held.since, held.tried_at),
+    )
+
+
+def rests_until(tx: sqlite3.Connection, connection_id: int, lane: Lane, moment: float) -> None:
+    """When a held lane is tried again."""
+    query = "UPDATE held_lanes SET next_try_at = ? WHERE connection_id = ? AND lane = ?"
+    tx.execute(query, (moment, connection_id, lane))
+
+
+def begin_anew(tx: sqlite3.Connection) -> None:
+    """Whoever comes online tries everything at once, whatever delay an earlier process had reached (cli.md)."""
+    tx.execute("UPDATE held_lanes SET next_try_at = 0")
+
+
+def let_go(tx: sqlite3.Connection, connection_id: int, lane: Lane) -> None:
+    """The lane goes on."""
+    tx.execute("DELETE FROM held_lanes WHERE connection_id = ? AND lane = ?", (connection_id, lane))
+
+
+def load_all(tx: sqlite3.Connection) -> dict[tuple[int, Lane], Held]:
+    """Every lane that waits because of a relay's answer; one with nothing to do any more does not count."""
+    rows = tx.execute(
+        "SELECT * FROM held_lanes AS held WHERE EXISTS"
+        " (SELECT 1 FROM outbox WHERE connection_id = held.connection_id AND lane = held.lane)"
+    )
+    return {(row["connection_id"], Lane(row["lane"])): _held(row) for row in rows}
+
+
+def _held(row: sqlite3.Row) -> Held:
+    return Held(Trouble(row["kind"]), row["error"], row["since"], row["tried_at"], row["next_try_at"])

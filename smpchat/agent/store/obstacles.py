@@ -1,0 +1,75 @@
+"""What keeps one connection from going on: only the relays that it needs now count, whatever troubles others have."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.store import connections, held, links, outgoing
+from smpchat.agent.store.connections import UnknownConnection
+from smpchat.agent.store.outgoing import Kind
+from smpchat.client.trouble import Trouble
+from smpchat.encoding.record import Record
+
+
+class Obstacle(Record):
+    """Why a connection does not go on.
+
+    Attributes:
+        error: What happened, in words.
+        since: POSIX seconds.
+        tried_at: Of the last try, where a relay answered; 0 where none was reached.
+        server: Address of the relay, where it is one that cannot be reached.
+    """
+
+    kind: Trouble
+    error: str
+    since: float
+    tried_at: float = 0
+    server: str | None = None
+
+
+def of_connection(tx: sqlite3.Connection, connection_id: int, now: float, *, receiving: bool) -> Obstacle | None:
+    """What the online process is waiting for before it tries the connection's work again.
+
+    Args:
+        receiving: What arrives counts too: the relay of our own queue is needed.
+    """
+    for server in needed_servers(tx, connection_id, receiving=receiving):
+        trouble = outgoing.relay_trouble(tx, server)
+        if trouble is not None and trouble.kind.ends_sessions and _is_current(trouble.next_try_at, now):
+            return Obstacle(trouble.kind, trouble.error, trouble.since, server=server)
+    for (held_connection, lane), reason in held.load_all(tx).items():
+        if held_connection == connection_id and lane in outgoing.AWAITED and reason.next_try_at > now:
+            return Obstacle(reason.kind, reason.error, reason.since, reason.tried_at)
+    return None
+
+
+def _is_current(next_try_at: float | None, now: float) -> bool:
+    """Whether the online process waits for the next try; what an earlier process noted is past that."""
+    return next_try_at is None or next_try_at > now
+
+
+def needed_servers(tx: sqlite3.Connection, connection_id: int, *, receiving: bool) -> set[str]:
+    """Addresses of the relays that a connection's work goes to now; for a new queue the relay is still to be chosen."""
+    kinds = outgoing.kinds(tx, connection_id)
+    needed = set()
+    send_queue, receive_queue = connections.send_queue(tx, connection_id), connections.receive_queue(tx, connection_id)
+    if send_queue is not None and kinds & (outgoing.SENDS | {Kind.SECURE_SEND}):
+        needed.add(str(send_queue.server))
+    if receive_queue is not None and (receiving or kinds & {Kind.SECURE_RECEIVE, Kind.DELETE, Kind.UPDATE_ADDRESS}):
+        needed.add(str(receive_queue.server))
+    if Kind.READ_LINK in kinds:
+        needed.add(str(links.joined(tx, connection_id).link.server))
+    if Kind.READ_ADDRESS in kinds:
+        needed |= _address_server(tx, connection_id)
+    return needed
+
+
+def _address_server(tx: sqlite3.Connection, connection_id: int) -> set[str]:
+    from smpchat.agent.wire.short_links import ShortContact, parse_short_link  # only who reads an address needs it
+
+    try:
+        link = parse_short_link(connections.load(tx, connection_id).link or "")
+    except UnknownConnection:
+        return set()
+    return {str(link.server)} if isinstance(link, ShortContact) else set()

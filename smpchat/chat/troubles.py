@@ -1,0 +1,55 @@
+"""What a person reads about a relay that is of no use just now: one table, from the kind of trouble to two sentences.
+
+The cause chooses the sentence, whichever command meets it. What a command ends with is in `smpchat.cli.errors`.
+"""
+
+from __future__ import annotations
+
+from smpchat.agent.store.obstacles import Obstacle
+from smpchat.client.trouble import Trouble
+
+HINTS: dict[Trouble, str] = {
+    Trouble.UNREACHABLE: "Check that this computer is online; if it is, the relay is down.",
+    Trouble.NAME_NOT_FOUND: "Check that this computer is online; if it is, the relay's address is wrong or out of use.",
+    Trouble.ADDRESS: "Ask the person who runs the relay for its address. Onion addresses need `smpchat server socks`.",
+    Trouble.PROXY: "Start the proxy, or stop using it with `smpchat server socks off`.",
+    Trouble.PRIVATE_ROUTING: (
+        "Add a relay that forwards with `smpchat server add`, or go without with `smpchat server private-routing off`."
+    ),
+    Trouble.FINGERPRINT: (
+        "Someone else may be answering in its place. Check the relay's address with the person who runs it."
+    ),
+    Trouble.CERTIFICATE_TIME: (
+        "Check this computer's clock. If it is right, the person who runs the relay must renew its certificate."
+    ),
+    Trouble.VERSION: "Upgrade the older of the two, smpchat or the relay; or choose another relay.",
+    Trouble.PASSWORD: (
+        "Ask the person who runs the relay for the address with its password, and add that; or choose another relay."
+    ),
+    Trouble.FULL_QUEUE: "Nothing is lost: it is sent as soon as they read.",
+    Trouble.CANNOT_STORE: "It is tried again by itself. If this lasts, tell the person who runs the relay.",
+    Trouble.BLOCKED: "Ask your contact for a link at another relay.",
+    Trouble.FAULTY: "Tell the person who runs the relay, or choose another with `smpchat server use`.",
+}
+"""What to do, or whose move it is."""
+
+
+def sentence(obstacle: Obstacle, alias: str | None = None) -> str:
+    """What happened. ``alias``: of the contact that waits because of it, where there is one."""
+    name = alias or "Your contact"
+    match obstacle.kind:
+        case Trouble.FULL_QUEUE:
+            return f"{name} has not read for a long time: the queue is full."
+        case Trouble.CANNOT_STORE:
+            return f"The relay could not store it ({obstacle.error})."
+        case Trouble.PASSWORD:
+            return f"The relay lets you make no queue: it wants a password, or another one ({obstacle.error})."
+        case Trouble.BLOCKED:
+            return f"The relay's operator has blocked this queue ({obstacle.error})."
+    text = obstacle.error.rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def hint(obstacle: Obstacle) -> str:
+    """What to do about it."""
+    return HINTS[obstacle.kind]

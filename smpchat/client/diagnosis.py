@@ -1,0 +1,52 @@
+"""From errors to the trouble that they mean."""
+
+from __future__ import annotations
+
+from smpchat.client.private_routing import PrivateRoutingFailed
+from smpchat.client.trouble import Trouble
+from smpchat.protocol.errors import (
+    CertificateTimeError,
+    ErrorCode,
+    IdentityError,
+    ProtocolError,
+    SMPError,
+    VersionError,
+)
+from smpchat.transport.base import AddressUnusable, NameNotFound, ProxyFailed, TransportError
+from smpchat.transport.chain import CertificateNotCurrent, ChainRefused
+
+_KINDS: tuple[tuple[type[Exception], Trouble], ...] = (
+    # the first line that fits counts
+    (PrivateRoutingFailed, Trouble.PRIVATE_ROUTING),
+    (NameNotFound, Trouble.NAME_NOT_FOUND),
+    (AddressUnusable, Trouble.ADDRESS),
+    (ProxyFailed, Trouble.PROXY),
+    (CertificateNotCurrent, Trouble.CERTIFICATE_TIME),
+    (ChainRefused, Trouble.FINGERPRINT),
+    (TransportError, Trouble.UNREACHABLE),
+    (CertificateTimeError, Trouble.CERTIFICATE_TIME),
+    (IdentityError, Trouble.FINGERPRINT),
+    (VersionError, Trouble.VERSION),
+    (ProtocolError, Trouble.FAULTY),
+)
+
+
+def trouble_of(error: Exception) -> Trouble:
+    """What an error of connecting to a relay, or a relay's ERR, amounts to."""
+    if isinstance(error, SMPError):
+        return trouble_of_code(error.code)
+    return next((trouble for kind, trouble in _KINDS if isinstance(error, kind)), Trouble.FAULTY)
+
+
+def trouble_of_code(code: ErrorCode) -> Trouble:
+    """What a relay's ERR amounts to. AUTH is the password's: for a queue it means that the queue is gone."""
+    if code.is_blocked:
+        return Trouble.BLOCKED
+    match code.words[0]:
+        case "QUOTA":
+            return Trouble.FULL_QUEUE
+        case "INTERNAL" | "STORE":
+            return Trouble.CANNOT_STORE
+        case "AUTH":
+            return Trouble.PASSWORD
+    return Trouble.FAULTY

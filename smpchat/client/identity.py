@@ -1,0 +1,24 @@
+"""Whether a relay is the one that its address names, in the protocol layer's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from smpchat.protocol.errors import CertificateTimeError, IdentityError
+from smpchat.transport.chain import CertificateNotCurrent, ChainRefused, verify_chain
+
+
+def check_identity(chain: Sequence[bytes], key_hash: bytes, now: datetime) -> None:
+    """Check the certificates that a relay shows (see `verify_chain`).
+
+    Raises:
+        CertificateTimeError: They are the relay's, but not valid at this time.
+        IdentityError: They are another one's, or do not hold.
+    """
+    try:
+        verify_chain(chain, key_hash, now)
+    except CertificateNotCurrent as error:
+        raise CertificateTimeError(str(error)) from error
+    except ChainRefused as error:
+        raise IdentityError(str(error)) from error

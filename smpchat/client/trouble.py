@@ -1,0 +1,40 @@
+"""Why a relay is of no use just now, as a value: what a person reads and a program gets is chosen by it alone."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Trouble(StrEnum):
+    """What is wrong with a relay, or what it answered."""
+
+    UNREACHABLE = "unreachable"
+    NAME_NOT_FOUND = "name-not-found"
+    ADDRESS = "address"
+    """It leads nowhere by any way there is: no such port, or an onion host without Tor."""
+    PROXY = "proxy"
+    """The SOCKS proxy; the relay was not asked."""
+    PRIVATE_ROUTING = "private-routing"
+    """The relay of ours that is to forward does not."""
+    FINGERPRINT = "fingerprint"
+    """Whoever answers is not the relay that the address names."""
+    CERTIFICATE_TIME = "certificate-time"
+    VERSION = "version"
+    PASSWORD = "password"
+    """NEW: AUTH. It wants a password, or another one, or makes no new queues."""
+    FULL_QUEUE = "queue-full"
+    """SEND: QUOTA. The peer has not read for long."""
+    CANNOT_STORE = "cannot-store"
+    """INTERNAL or STORE: its disk is full, say."""
+    BLOCKED = "blocked"
+    """Its operator has blocked the queue."""
+    FAULTY = "faulty"
+    """It breaks the protocol."""
+
+    @property
+    def ends_sessions(self) -> bool:
+        """Whether nothing at all can be done at the relay; of the others only what was asked fails."""
+        return self not in _ANSWERS
+
+
+_ANSWERS = frozenset({Trouble.PASSWORD, Trouble.FULL_QUEUE, Trouble.CANNOT_STORE, Trouble.BLOCKED})
