@@ -17,14 +17,16 @@ from tests.cli.terminal import SCREENS, Terminal
 @pytest.fixture(autouse=True)
 def _surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
+    if hasattr(time, "tzset"):  # not on Windows
+        time.tzset()
     for name, value in {"COLUMNS": "80", "LINES": "24", "TERM": "xterm", "LC_ALL": "C"}.items():
         monkeypatch.setenv(name, value)
     for name in ("NO_COLOR", "FORCE_COLOR", "SMPCHAT_PROFILE", "SMPCHAT_HOME", "SMPCHAT_KEY", "SMPCHAT_NEW_KEY"):
         monkeypatch.delenv(name, raising=False)
     yield
     monkeypatch.undo()
-    time.tzset()
+    if hasattr(time, "tzset"):
+        time.tzset()
 
 
 @pytest.fixture
