@@ -15,8 +15,8 @@ from smpchat.relay.server import RelayServer
 from smpchat.relay.statistics import Statistics
 from smpchat.relay.store import SQLiteStore
 from smpchat.testing.entropy import SeededEntropy
+from tests.unit.relay.serving import BODY, FailingStore, a_relay, send
 from tests.unit.relay.support import AUTH, NOW, WRONG_SIGNATURE, Peer, an_identity, err
-from tests.unit.relay.test_server import BODY, FailingStore, a_relay, send
 
 NOTHING = Statistics(
     uptime_seconds=0,
