@@ -18,7 +18,16 @@ class AgentError(Exception):
 class LinkError(AgentError):
     """Text that is not a connection link, or a link with a malformed part. Nothing was stored."""
 
-    hint = "Copy the whole link again: it starts with simplex: or https:// and has no blanks."
+    hint = "Copy the whole link again, or ask for a new one."
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        if hint is not None:
+            self.hint = hint
+
+
+class UnknownRelay(LinkError):
+    """A short link without its relay's fingerprint, and the relay is in no table. Nothing was stored."""
 
 
 class LinkDataError(AgentError):

@@ -17,7 +17,7 @@ FINGERPRINT_SIZE = 32
 MAX_HOSTS = 4
 """Hosts that one relay may have: each is dialled in turn at every try, and all stand in every message about it."""
 
-_HOST = re.compile(r"[^:#?,;/@\[\]\s]+")
+_HOST = re.compile(r"[^:#?,;/@%&=\[\]\s]+")
 _ADDRESS = re.compile(
     r"smp://(?P<key>[A-Za-z0-9_-]+=*)(?::(?P<password>[^@\s:/]+))?@(?P<hosts>(?:\[[^\]]*\]|[^\[\]/#?:\s])+)(?::(?P<port>[0-9]{1,5}))?/?"
 )

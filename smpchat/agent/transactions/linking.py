@@ -6,7 +6,7 @@ import logging
 import sqlite3
 
 from smpchat.agent.context import Context
-from smpchat.agent.errors import IncompatibleVersion, LinkDataError
+from smpchat.agent.errors import IncompatibleVersion, LinkDataError, LinkError
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_events import LinkRead, LinkUnusable, SendQueueRefused
 from smpchat.agent.machines.handshake_states import Failure
@@ -204,7 +204,10 @@ def _was_joined(state: states.State) -> bool:
 
 def _is_at(relay: bytes, text: str) -> bool:
     """Whether a full link leads to a relay, and may have a short form."""
-    link = parse_link(text)
+    try:
+        link = parse_link(text)
+    except LinkError:  # of an earlier version, which took more hosts and ports
+        return False
     return isinstance(link, InvitationLink) and link.sender_securable and link.queues[0].server.key_hash == relay
 
 

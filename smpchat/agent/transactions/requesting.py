@@ -101,7 +101,10 @@ def check_kind(address: ContactAddress) -> None:
     """Raises `LinkError` for the link of a group or channel."""
     group = _is_group(address) if isinstance(address, ContactLink) else address.kind is not ContactType.CONTACT
     if group:
-        raise LinkError("This link leads to a group or channel, which this program does not support.")
+        raise LinkError(
+            "This link leads to a group or channel, which this program does not support.",
+            "To write to one of its members, ask that person for their own link.",
+        )
 
 
 def _check(tx: sqlite3.Connection, address: ContactAddress) -> None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from smpchat.agent.errors import IncompatibleVersion, LinkError
 from smpchat.agent.wire.envelope import AGENT_VERSIONS
 from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueURI, queue_uri_from_text, queue_uri_to_text
-from smpchat.agent.wire.short_links import ShortLink, is_short_link, parse_short_link
+from smpchat.agent.wire.short_links import ShortLink, cut_by_the_shell, is_short_link, parse_short_link
 from smpchat.crypto.agreement import E2EParamsRange, e2e_params_from_text, e2e_params_to_text
 from smpchat.crypto.errors import KeyFormatError
 from smpchat.crypto.keys import Ed25519PublicKey
@@ -122,7 +122,9 @@ def format_link(link: ConnectionLink, scheme: LinkScheme = LinkScheme.SIMPLEX) -
 
 
 def parse_link(text: str) -> ConnectionLink | ShortLink:
-    """Reads a link, full or short, as people paste it: blanks around it are dropped, unknown parameters ignored.
+    """Reads a link, full or short, that stands alone: blanks around it are dropped, unknown parameters ignored.
+
+    What people paste is read by `smpchat.agent.wire.pasted`.
 
     Raises:
         LinkError: One sentence naming the part that is wrong.
@@ -132,6 +134,8 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
         raise LinkError("The link is empty.")
     if len(text) > MAX_LINK_LENGTH:
         raise LinkError(f"This is {len(text):,} characters long; no connection link is that long.")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise LinkError("The link is damaged: there are characters in it that are not text.")
     if is_short_link(text):
         return parse_short_link(text)
     # Any host before the path: it is a page that shows the link to people, and no part of the address (agent-wire 2.1).
@@ -139,6 +143,8 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
     if not match:
         raise LinkError("This is not a SimpleX connection link.")
     _, mode, query = match.groups()
+    if not query:
+        raise LinkError("The link is cut off: everything after # is missing.")
     if re.search(r"\s", query):
         raise LinkError("The link is broken by a blank or a line end: copy it in one piece.")
     try:
@@ -158,21 +164,24 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
 
 _T = TypeVar("_T")
 _PARTS = {
-    "v": "version range",
-    "smp": "queue address",
-    "e2e": "encryption keys",
-    "rk": "reply key",
+    "v": ("version range", "is"),
+    "smp": ("queue address", "is"),
+    "e2e": ("encryption keys", "are"),
+    "rk": ("reply key", "is"),
 }
 
 
 def _part(name: str, parameters: dict[str, str], read: Callable[[str], _T]) -> _T:
     value = parameters.get(name)
+    part, verb = _PARTS[name]
     if value is None:
-        raise LinkError(f"The link is cut off or damaged: its {_PARTS[name]} ({name}) is missing.")
+        if name == "smp" and not parameters.keys() - {"v"}:
+            raise cut_by_the_shell("v=…")
+        raise LinkError(f"The link is cut off or damaged: its {part} ({name}) {verb} missing.")
     try:
         return read(value)
     except ValueError:
-        raise LinkError(f"The link is cut off or damaged: its {_PARTS[name]} ({name}) is malformed.") from None
+        raise LinkError(f"The link is cut off or damaged: its {part} ({name}) {verb} malformed.") from None
 
 
 def _lenient_agent_versions(text: str) -> VersionRange:

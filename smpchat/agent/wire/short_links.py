@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import TypeVar
 
-from smpchat.agent.errors import LinkError
+from smpchat.agent.errors import LinkError, UnknownRelay
 from smpchat.agent.wire.presets import PRESET_SERVERS
 from smpchat.encoding.codec import Codec, fixed, record, short_bytes, tagged, within
 from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.encoding.record import Record, field, replace
 from smpchat.encoding.text import bracketed, from_base64url, read_query, to_base64url, write_query
-from smpchat.protocol.address import SMPServer, checked_server, smp_server
+from smpchat.protocol.address import FINGERPRINT_SIZE, MAX_HOSTS, SMPServer, checked_server, smp_server
 
 LINK_ID_SIZE, LINK_KEY_SIZE = 24, 32
 """Bytes."""
@@ -129,7 +129,11 @@ def _contact_type(letter: str) -> ContactType:
         # unknown: nothing of ours could be sent there.
         return ContactType(letter.lower())
     except ValueError:
-        raise LinkError("This is a short link of an unknown kind.") from None
+        what = "leads to a service" if letter.lower() == "s" else "is a short link of an unknown kind"
+        raise LinkError(
+            f"This {what} (/{letter}#), which this program does not support.",
+            "Ask for a link to a person: /i# or /a# stands in it.",
+        ) from None
 
 
 def _sized(text: str, size: int) -> bytes:
@@ -150,10 +154,23 @@ def _server(host: str | None, parameters: dict[str, str]) -> SMPServer:
     if host is not None and ":" in host and not host.startswith("["):
         raise LinkError("The link is damaged: a port stands where only a host can.")
     try:
-        key_hash = from_base64url(parameters["c"], "fingerprint") if "c" in parameters else b""
+        key_hash = _key_hash(parameters["c"]) if "c" in parameters else b""
         return checked_server(hosts, parameters.get("p", ""), key_hash)
-    except DecodeError:
+    except DecodeError as error:
+        if hosts[MAX_HOSTS:]:
+            raise LinkError(f"The link cannot be used: its relay has {error.what}.", "Ask for a new link.") from None
         raise LinkError("The link is cut off or damaged: the address of its relay is malformed.") from None
+
+
+def _key_hash(text: str) -> bytes:
+    """A link that was cut by some characters still has a fingerprint, and would lead nowhere."""
+    try:
+        key_hash = from_base64url(text, "fingerprint")
+    except DecodeError:
+        key_hash = b""
+    if len(key_hash) != FINGERPRINT_SIZE:
+        raise LinkError("The link is cut off or damaged: the fingerprint of its relay (c) is malformed.")
+    return key_hash
 
 
 # -- preset relays ----------------------------------------------------------------------------------------------------
@@ -186,19 +203,34 @@ def published(link: ShortLink) -> str:
     return format_short_link(replace(link, web=is_shortened(link)))
 
 
+def known_relay(server: SMPServer, presets: Iterable[SMPServer] = PRESET_SERVERS) -> SMPServer | None:
+    """The relay of ``presets`` that a shortened link names by its first host."""
+    host = server.hosts[0].lower()
+    return next((preset for preset in presets if host in map(str.lower, preset.hosts)), None)
+
+
 def resolve(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
     """The link with its relay's whole address, found in ``presets`` if the link was shortened.
 
     Raises:
-        LinkError: A shortened link to a relay that is not in the table.
+        UnknownRelay: A shortened link to a relay that is not in the table.
     """
     if not is_shortened(link):
         return link
-    host = link.server.hosts[0]
-    for preset in presets:
-        if host in preset.hosts:
-            return replace(link, server=preset)
-    raise LinkError(f"The link names the relay {host} without its fingerprint, and this program does not know it.")
+    known = known_relay(link.server, presets)
+    if known is not None:
+        return replace(link, server=known)
+    if not link.web or link.server.hosts[1:] or link.server.port:  # what is shortened has the host alone
+        raise cut_by_the_shell("h=…", UnknownRelay)
+    raise UnknownRelay(
+        f"The link names the relay {link.server.host} without its fingerprint, and smpchat does not know that relay.",
+        "Ask for the full link, or add its relay with `smpchat server add`.",
+    )
+
+
+def cut_by_the_shell(after: str, kind: type[LinkError] = LinkError) -> LinkError:
+    """A link of which everything from the first ``&`` on is missing."""
+    return kind(f"The link is cut off after {after}.", "Put the link in quotes: the shell cut it at &.")
 
 
 # -- bytes ------------------------------------------------------------------------------------------------------------

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from smpchat.agent.errors import LinkJoinedError
+from smpchat.agent.errors import LinkError, LinkJoinedError
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_events import JoinReleased
 from smpchat.agent.machines.handshake_states import Role, Terms, Variant
@@ -15,10 +15,12 @@ from smpchat.agent.store import links as short_links
 from smpchat.agent.transactions import connection as agent
 from smpchat.agent.transactions import contact_address, outbox, requesting
 from smpchat.agent.wire import links
+from smpchat.agent.wire.pasted import find_link
+from smpchat.agent.wire.presets import PRESET_SERVERS
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation, ShortLink, resolve
 from smpchat.chat.errors import AliasInUse, InputError, NoAddress, UnknownContact
 from smpchat.chat.service.introducing import IntroducingProfile
-from smpchat.chat.service.reading import ContactView
+from smpchat.chat.service.reading import ContactView, Invitation
 from smpchat.chat.store import address as address_store
 from smpchat.chat.store import events, records
 from smpchat.chat.store.address import AddressTexts, RequestView
@@ -30,6 +32,7 @@ from smpchat.chat.transactions.incoming import contact_from_request
 from smpchat.chat.wire.alias import alias_from_name, check_alias
 from smpchat.chat.wire.content import whole
 from smpchat.chat.wire.message import MAX_WELCOME, packed_link_info
+from smpchat.protocol.address import FINGERPRINT_SIZE, SMPServer
 
 _NO_LIMIT = -1
 _BELL = "bell"
@@ -93,7 +96,7 @@ class ChatService(IntroducingProfile):
             LinkError: The text is no link that can be used; names the part that is wrong.
             LinkJoinedError, OwnLinkError: Nothing is left to join.
         """
-        link = check_link(link_text)
+        link = check_link(link_text, (entry.address.server for entry in self.servers()))
         alias = check_alias(alias) if alias is not None else None
         with self.database.transaction() as tx:
             self.check_not_moved(tx)
@@ -223,7 +226,7 @@ class ChatService(IntroducingProfile):
                 self._delete(tx, contact)
                 return contact.connection_id
             for invitation in self.invitations():
-                if who in (invitation.note, str(invitation.connection), invitation.link, invitation.short_link):
+                if who in (invitation.note, str(invitation.connection)) or _made_by(who, invitation):
                     records.delete_invitation(tx, invitation.connection)
                     agent.delete(tx, self.context, invitation.connection)
                     return invitation.connection
@@ -352,14 +355,36 @@ class ChatService(IntroducingProfile):
         return requests.view(request)
 
 
-def check_link(text: str) -> links.ConnectionLink | ShortLink:
-    """The invitation or address in a text that a person pasted. Raises `LinkError`, naming the part that is wrong."""
-    link = links.parse_link(text)
-    if isinstance(link, ShortInvitation):
-        return resolve(link)
-    if not isinstance(link, links.InvitationLink):
+def check_link(text: str, relays: Iterable[SMPServer] = ()) -> links.ConnectionLink | ShortLink:
+    """The invitation or address in a text that a person pasted, with the relay's whole address.
+
+    Args:
+        relays: Those that short links may name by their host alone, beside the ones that apps know.
+    Raises:
+        LinkError: There is none, or none that can be used; says why, and what to do.
+    """
+    link = find_link(text)
+    if isinstance(link, ShortContact | links.ContactLink):
         requesting.check_kind(link)
+    if isinstance(link, ShortInvitation | ShortContact):
+        return resolve(link, (*PRESET_SERVERS, *relays))
+    if len(link.queues[0].server.key_hash) != FINGERPRINT_SIZE:
+        raise LinkError("The link is damaged: the fingerprint of its relay is malformed.")
     return link
+
+
+def _made_by(text: str, invitation: Invitation) -> bool:
+    """Whether a pasted text holds the invitation's link, in either form."""
+    if text in (invitation.link, invitation.short_link):
+        return True
+    try:
+        link = find_link(text) if "#" in text or "%23" in text else None
+    except LinkError:
+        return False
+    if isinstance(link, ShortInvitation):
+        made = links.parse_link(invitation.short_link) if invitation.short_link else None
+        return isinstance(made, ShortInvitation) and (made.link_id, made.link_key) == (link.link_id, link.link_key)
+    return link is not None and invitation.link is not None and links.parse_link(invitation.link) == link
 
 
 def _address(tx: sqlite3.Connection) -> addresses.Address:

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 import typer
 
+from smpchat.agent.errors import UnknownRelay
 from smpchat.agent.machines.handshake_states import ConnectionState, Role
+from smpchat.agent.wire.pasted import find_link
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
 from smpchat.chat.errors import ChatError
 from smpchat.chat.online.presence import online
@@ -66,7 +68,12 @@ def _connect(
     """
     text = read_text() if link == "-" else link
     texts = [argument_text(each) for each in texts]
-    checked = check_link(text)  # before anything is made or asked for
+    try:
+        checked = check_link(text)  # before anything is made or asked for
+    except UnknownRelay:
+        if not environment.is_used():
+            raise
+        checked = find_link(text)  # the profile may know the relay
     if alias is None and link != "-" and environment.attended and sys.stdin.isatty():
         if isinstance(checked, ShortInvitation | ShortContact):
             return _join_asking(environment, text, texts, wait, patience)

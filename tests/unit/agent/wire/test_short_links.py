@@ -100,7 +100,7 @@ def test_tolerated_forms(text: str) -> None:
         (f"simplex:/a#{KEY_TEXT}?h=a%20b", "address of its relay"),
         (f"simplex:/a#{KEY_TEXT}?h=a&p=65536", "address of its relay"),
         (f"simplex:/a#{KEY_TEXT}?h=a&p=x", "address of its relay"),
-        (f"simplex:/a#{KEY_TEXT}?h=a&c=!", "address of its relay"),
+        (f"simplex:/a#{KEY_TEXT}?h=a&c=!", "fingerprint of its relay"),
         (f"simplex:/a#{KEY_TEXT}?h=%FF", "not UTF-8"),
         (f"https://smp.example.org:443/a#{KEY_TEXT}", "a port stands"),
         (f"https://smp.example.org/a#{KEY_TEXT}?c= {HASH_TEXT}", "blank"),

@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 
-from smpchat.agent.errors import AgentError, LinkError, LinkJoinedError, OwnLinkError
+from smpchat.agent.errors import AgentError, LinkError, LinkJoinedError, OwnLinkError, UnknownRelay
 from smpchat.agent.machines.handshake_states import Failure, Variant
+from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
 from smpchat.agent.wire.user_data import write_user_json
 from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
+from smpchat.chat.service.connecting import check_link
 from smpchat.chat.service.reading import Invitation
 from smpchat.chat.store import events
 from smpchat.chat.transactions.incoming import ChatApplication
 from smpchat.chat.wire.message import LinkInfo, decode_link_info, encode_link_info
 from smpchat.chat.wire.profile import Profile
+from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import Del, LKey, New, Send
 from smpchat.protocol.version import VersionRange
 from smpchat.testing.entropy import SeededEntropy
@@ -324,3 +327,33 @@ class TestLinkInfo:
                 application.link_info_received(tx, 99, encode_link_info(Profile("Alice")))
 
         run(tmp_path, scenario)
+
+
+class TestCheckLink:
+    """What is checked of a link before anything is stored."""
+
+    def test_a_full_link_whose_relay_has_a_short_fingerprint(self) -> None:
+        """Read as software reads it; joined, it would wait for ever."""
+        link = (
+            "simplex:/contact#/?v=2-7&smp=smp%3A%2F%2F1234-w%3D%3D%40smp.simplex.im%3A5223%2F3456-w%3D%3D%23%2F%3Fv%3D1-4"
+            "%26dh%3DMCowBQYDK2VuAyEAjiswwI3O_NlS8Fk3HJUW870EY2bAwmttMBsvRB9eV3o%253D"
+        )
+        with pytest.raises(LinkError, match="the fingerprint of its relay is malformed"):
+            check_link(link)
+
+    def test_a_short_link_of_a_known_relay_has_its_whole_address(self) -> None:
+        relay = SMPServer(("smp.example.org", "a" * 56 + ".onion"), "443", bytes(32))
+        for letter in "ia":
+            keys = f"{'A' * 32}/{'A' * 43}" if letter == "i" else "A" * 43
+            link = f"https://SMP.example.org/{letter}#{keys}"
+            with pytest.raises(UnknownRelay, match=r"smp\.example\.org without its fingerprint"):
+                check_link(link)
+            checked = check_link(link, [relay])
+            assert isinstance(checked, ShortInvitation | ShortContact) and checked.server == relay
+            with pytest.raises(UnknownRelay, match="cut off after h="):
+                check_link(f"simplex:/{letter}#{keys}?h=smp.example.org")
+
+    @pytest.mark.parametrize("text", ["\ud800", "simplex:/a#\udcff", f"https://smp8.simplex.im/a#{'A' * 42}\ud800"])
+    def test_text_that_cannot_be_written_is_refused_as_any_other(self, text: str) -> None:
+        with pytest.raises(LinkError):
+            check_link(text)

@@ -1,0 +1,85 @@
+"""What a text is that holds no usable link, and what to do about it: the cause chooses the sentence."""
+
+from __future__ import annotations
+
+import re
+
+from smpchat.agent.errors import LinkError
+from smpchat.encoding.carried import unwrapped
+
+_ASK = "Ask the person for their SimpleX link."
+
+_NAME = re.compile(
+    r"(?:simplex:/*name\b.*)|[@#][\w-]{1,63}(?:\.[\w-]{1,63}){0,4}|(?:[\w-]{1,63}\.){1,4}(?:simplex|testing)", re.I
+)
+_RELAY = re.compile(r"(?<![a-z])(smp|xftp|ntf)://", re.I)
+_FILE = re.compile(r"(?:simplex:/*|simplex\.chat/)file\b", re.I)
+_REMOTE = re.compile(r"(?<![a-z])xrcp:", re.I)
+_NO_FRAGMENT = re.compile(r"(?:simplex:/*|simplex\.chat/)(?:invitation|contact)/?(?:\?\S*)?#?$", re.I)
+_SESSION_ID = re.compile(r"05[0-9a-f]{64}", re.I)
+
+_OTHERS = (
+    (r"(?:t|telegram)\.(?:me|dog)/|tg:", "a Telegram link"),
+    (r"signal\.(?:me|group|art)/|sgnl:", "a Signal link"),
+    (r"(?:wa\.me|api\.whatsapp\.com|chat\.whatsapp\.com)/|whatsapp:", "a WhatsApp link"),
+    (r"(?:matrix\.to|app\.element\.io)/|matrix:|element:", "a Matrix link"),
+    (r"(?:getsession\.org|open\.getsession\.org|session\.org)/|session:", "a Session link"),
+    (r"(?:discord\.gg|discord\.com|discordapp\.com)/|discord:", "a Discord link"),
+    (r"threema\.id/|threema:", "a Threema link"),
+    (r"(?:m\.me|messenger\.com)/|fb-messenger:", "a Messenger link"),
+    (r"(?:join\.)?skype\.com/|skype:", "a Skype link"),
+    (r"line\.me/|line:", "a LINE link"),
+    (r"(?:u\.wechat\.com|weixin\.qq\.com)/|weixin:", "a WeChat link"),
+    (r"viber:|(?:chats|invite)\.viber\.com/", "a Viber link"),
+    (r"briar:", "a Briar link"),
+    (r"tox:", "a Tox link"),
+    (r"xmpp:", "an XMPP address"),
+    (r"delta\.chat/|i\.delta\.chat/|openpgp4fpr:|dcaccount:", "a Delta Chat link"),
+    (r"(?:account\.)?wire\.com/|wire:", "a Wire link"),
+    (r"mailto:", "an e-mail address"),
+    (r"tel:|sms:", "a phone number"),
+)
+_OTHER = tuple((re.compile(rf"(?<![\w.-])(?:www\.)?(?:{pattern})", re.I), name) for pattern, name in _OTHERS)
+_LOOKED_AT = 4_096
+"""Characters; the ends of a long text tell nothing about what it is."""
+
+
+def what_it_is(text: str) -> LinkError:
+    """The error for a text in which no link was found."""
+    text = unwrapped(text[:_LOOKED_AT])
+    if _REMOTE.search(text):
+        return LinkError(
+            "This links two devices of one person (xrcp:); it is not a link to a person.",
+            "smpchat cannot control another device, or be controlled by one.",
+        )
+    if relay := _RELAY.search(text):
+        return _relay(relay[1].lower())
+    if _FILE.search(text):
+        return LinkError(
+            "This link leads to a file, not to a person.", "smpchat cannot open file links yet: ask for the file."
+        )
+    if _NAME.fullmatch(text):
+        return LinkError("This is a SimpleX name, and names are not supported yet.", "Ask for the link instead.")
+    if _NO_FRAGMENT.search(text):
+        return LinkError(
+            "The link is cut off: everything after # is missing.", "Copy the whole link again, or ask for a new one."
+        )
+    if _SESSION_ID.fullmatch(text):
+        return LinkError("This is a Session ID, not a SimpleX link.", _ASK)
+    for pattern, name in _OTHER:
+        if pattern.search(text):
+            return LinkError(f"This is {name}, not a SimpleX link.", _ASK)
+    return LinkError(
+        "This is not a SimpleX connection link.",
+        "Copy the whole link again: it begins with simplex:/ or https:// and has a # in it.",
+    )
+
+
+def _relay(scheme: str) -> LinkError:
+    if scheme == "smp":
+        return LinkError(
+            "This is the address of a relay, not a link to a person.",
+            "To make your own links there, give it to `smpchat server add`.",
+        )
+    kind = "file server (xftp://)" if scheme == "xftp" else "notification server (ntf://)"
+    return LinkError(f"This is the address of a {kind}, not a link to a person.", _ASK)

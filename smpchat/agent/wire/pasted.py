@@ -1,0 +1,283 @@
+"""The one link in whatever a person pasted: mail, a web page, a command line, a redirector's address.
+
+Carriers put things around links and into them: quotes, brackets and full stops; line ends, quoting and invisible marks;
+tracking parameters; one more percent-encoding. None of it can be part of a link, so it is taken away. Candidates are
+read by `smpchat.agent.wire.links`, as every link is; of several readings the most complete one counts, and of equal
+ones the shortest: a wrapped link is more complete than its first line, and one with the next sentence glued to it is
+not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice, pairwise
+from urllib.parse import unquote
+
+from smpchat.agent.errors import LinkError
+from smpchat.agent.wire.links import MAX_LINK_LENGTH, ConnectionLink, InvitationLink, parse_link
+from smpchat.agent.wire.not_links import what_it_is
+from smpchat.agent.wire.short_links import (
+    ShortContact,
+    ShortInvitation,
+    ShortLink,
+    is_shortened,
+    known_relay,
+)
+from smpchat.encoding.carried import visible
+from smpchat.encoding.json_text import parse_json
+from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, replace
+
+MAX_TEXT_LENGTH = 65_536
+"""Characters looked at. Links are under 5,000, and up to three times that when they are percent-encoded."""
+_MAX_STARTS = 64
+"""Beginnings of links looked at; a page has a few, a hostile text one in every eight characters."""
+_MAX_PIECES = 256
+"""Blanks and line ends that one link may have got: 80 lines of a mail hold the longest one, encoded once more."""
+_MAX_DECODINGS = 3
+"""Percent-encodings on top of each other: a link in a redirector in a redirector."""
+_MAX_ESCAPED = MAX_LINK_LENGTH * 3
+
+Link = ConnectionLink | ShortLink
+
+_START = re.compile(
+    r"(?:https?|simplex)(?::|%(?:25){0,2}3a)"
+    r"|(?<![a-z0-9.%@/:_-])(?://)?(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}(?=(?:/|%2f)(?:invitation|contact|[a-z])(?:/|%2f)?[#?%])"
+    r"|(?<![a-z0-9.%@/_-])/?(?:invitation|contact)/?#/?\?",
+    re.IGNORECASE | re.ASCII,
+)
+"""A scheme, a host before a path of links, or such a path alone."""
+_NEVER_IN_A_LINK = re.compile(r"[^A-Za-z0-9\-._~%&=#/?:@,;+!$\[\]\s]")
+_PATH = r"(?:https?:/{0,3}|simplex:/{0,3}|//?)?(?P<host>[^/?#\s]+(?=/)(?<!:))?/*"
+_FULL = re.compile(
+    _PATH + r"(?:[^/?#\s]+/+){0,8}?(?P<mode>invitation|contact)/?(?:\?[^#]*)?#[/!]*\??(?P<rest>.*)", re.IGNORECASE
+)
+_SHORT = re.compile(_PATH + r"(?P<letter>[a-z])/?(?:\?[^#]*)?#/?(?P<rest>.*)", re.IGNORECASE)
+_AFTER = frozenset(".,;:!?])_~-/&")
+"""Ends of sentences and marks of emphasis; some may also end a link, so it is read with them first."""
+_TRACKING = re.compile(
+    r"[?&](?:utm_[a-z_]+|fbclid|gclid|gbraid|wbraid|dclid|msclkid|yclid|twclid|ttclid|igshid|igsh|mc_[ce]id|_hsenc"
+    r"|_hsmi|mkt_tok|ref_src|ref_url|s_cid|vero_id|oly_[a-z_]+_id)=[^&?#]*",
+    re.IGNORECASE,
+)
+_ONION = re.compile(r"[a-z2-7]{56}\.onion")
+_QUOTING = re.compile(r"^[ \t]*(?:>[ \t]?)+", re.MULTILINE)
+_ENTITIES = {
+    "amp": "&",
+    "#38": "&",
+    "#x26": "&",
+    "lt": "<",
+    "gt": ">",
+    "quot": '"',
+    "#34": '"',
+    "#39": "'",
+    "nbsp": " ",
+}
+_ENTITY = re.compile(r"&(amp|#0{0,4}38|#x0{0,2}26|lt|gt|quot|#34|#39|nbsp);", re.IGNORECASE)
+_SOFT_BREAK = re.compile(r"[=\\][ \t]*\r?\n")
+_QUOTED_PRINTABLE = re.compile(r"=(2[1-9A-F]|[3-6][0-9A-F]|7[0-9A-E])", re.IGNORECASE)
+_BACKSLASH = re.compile(r"\\(?:u00([2-7][0-9a-f])|([!-/:-@\[-`{-~]))", re.IGNORECASE)
+
+
+class _Found(Record):
+    """A link in the text.
+
+    Attributes:
+        score: How complete it is.
+    """
+
+    link: Link
+    score: int
+
+
+def find_link(text: str) -> Link:
+    """The link in a text that a person pasted; the same one several times is one.
+
+    Raises:
+        LinkError: There is none, and then it says what there is instead; or several; or one with a malformed part,
+            and then it names the part.
+    """
+    if len(text) > MAX_TEXT_LENGTH:
+        raise LinkError(
+            f"This text is {len(text):,} characters long; a link is looked for in at most {MAX_TEXT_LENGTH:,}.",
+            "Paste the link alone.",
+        )
+    text = visible(text)
+    if not text.strip():
+        raise LinkError("The link is empty.", "Paste the link that you were given.")
+    found: list[_Found] = []
+    error: LinkError | None = None
+    for reading in _readings(text):
+        here, refused = _links_in(reading)
+        error = error or refused
+        found = found or here
+        if any(one.score for one in here):
+            found = here
+            break
+    if not found:
+        raise error or what_it_is(text)
+    different = {_same_relay(one.link): one for one in sorted(found, key=lambda one: one.score)}
+    if len(different) > 1:
+        raise LinkError(f"There are {len(different)} different links in this text.", "Paste only the one to use.")
+    [one] = different.values()
+    return one.link
+
+
+def _same_relay(link: Link) -> Link:
+    """Two forms of one short link are the same link."""
+    if not isinstance(link, ShortInvitation | ShortContact):
+        return link
+    return replace(link, web=True, server=known_relay(link.server) or link.server)
+
+
+# -- readings ---------------------------------------------------------------------------------------------------------
+
+
+def _readings(text: str) -> Iterator[str]:
+    """What the text may have been before a program carried it, the likeliest first."""
+    text = _QUOTING.sub("", text)
+    for _ in range(_MAX_DECODINGS):
+        if "&" not in text or not _ENTITY.search(text):
+            break
+        text = _ENTITY.sub(_entity, text)
+    yield text
+    if "\\" in text:  # JSON, markdown
+        yield _BACKSLASH.sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], text)
+    joined = _SOFT_BREAK.sub("", text)
+    if joined != text:
+        yield joined
+    if _QUOTED_PRINTABLE.search(joined):
+        yield _QUOTED_PRINTABLE.sub(lambda match: chr(int(match[1], 16)), joined)
+    lines = text.splitlines()
+    if len(lines) > 1:  # a terminal breaks lines at its width, wherever that is
+        width = max(map(len, lines))
+        yield "".join(line if len(line) == width else f"{line}\n" for line in lines)
+
+
+def _entity(match: re.Match[str]) -> str:
+    name = match[1].lower()
+    return _ENTITIES.get(name) or "&"
+
+
+# -- candidates -------------------------------------------------------------------------------------------------------
+
+
+def _links_in(text: str) -> tuple[list[_Found], LinkError | None]:
+    """Every link, or why the first thing that looks like one is none."""
+    starts = [match.start() for match in islice(_START.finditer(text), _MAX_STARTS + 1)]
+    found: list[_Found] = []
+    error: LinkError | None = None
+    for start, end in pairwise([*starts, len(text)]):
+        best, refused = _best(_pieces(text[start:end]))
+        error = error or refused
+        if best is not None:
+            found.append(best)
+    return found, error
+
+
+def _pieces(text: str) -> list[str]:
+    """What stands between blanks, up to the first character that no link has."""
+    foreign = _NEVER_IN_A_LINK.search(text)
+    return (text[: foreign.start()] if foreign else text).split(maxsplit=_MAX_PIECES)[:_MAX_PIECES]
+
+
+def _best(pieces: list[str]) -> tuple[_Found | None, LinkError | None]:
+    """The most complete link that the pieces make, or what is wrong with the first of them alone."""
+    best: _Found | None = None
+    error: LinkError | None = None
+    joined = ""
+    for piece in pieces:
+        joined += piece
+        if len(joined) > _MAX_ESCAPED:
+            break
+        for text in _without_ends(joined):
+            link, refused = _read(text)
+            error = error or refused
+            if link is None:
+                continue
+            found = _Found(link, _score(link))
+            if best is None or found.score > best.score:
+                best = found
+    return best, error
+
+
+def _without_ends(text: str) -> Iterator[str]:
+    yield text
+    for _ in range(8):
+        if not text or text[-1] not in _AFTER:
+            return
+        text = text[:-1]
+        yield text
+
+
+def _read(text: str) -> tuple[Link | None, LinkError | None]:
+    """The link in a candidate, under whatever encodings; or what is wrong with it as it stands."""
+    error: LinkError | None = None
+    for spelling in _spellings(text):
+        plain = _plain(spelling)
+        if plain is None:
+            continue
+        try:
+            return parse_link(plain), None
+        except LinkError as refused:
+            error = error or refused
+    return None, error
+
+
+def _spellings(text: str) -> Iterator[str]:
+    yield text
+    if "%23" in text and "#" not in text:
+        yield text.replace("%23", "#", 1)
+    if "%" in text:
+        # behind an encoded link, & begins a redirector's own parameters; in another one, the link's
+        parts = [text] if "#" in text else [text.partition("&")[0], text]
+        for part in dict.fromkeys(parts):
+            for _ in range(_MAX_DECODINGS):
+                decoded = unquote(part)
+                if decoded == part:
+                    break
+                part = decoded
+                yield part
+    if _TRACKING.search(text):
+        yield _TRACKING.sub("", text)
+
+
+def _plain(text: str) -> str | None:
+    """A candidate in the form that apps write, or None if it is not shaped like a link."""
+    if full := _FULL.match(text):
+        return f"simplex:/{full['mode'].lower()}#/?{full['rest']}"
+    if short := _SHORT.match(text):
+        host, letter = short["host"], short["letter"].lower()
+        keys, mark, parameters = short["rest"].partition("?")
+        if not mark:  # parameters that were added by a carrier who did not look whether there are some
+            keys, mark, parameters = keys.partition("&")
+        start = f"https://{host.lower()}" if host else "simplex:"
+        return f"{start}/{letter}#{keys}" + (f"?{parameters}" if mark else "")
+    return None
+
+
+def _score(link: Link) -> int:
+    """How much a link tells: of two readings of one text, the one that tells more is the whole one."""
+    if isinstance(link, ShortInvitation | ShortContact):
+        return int(not is_shortened(link) or known_relay(link.server) is not None)
+    score = 1 + _data_score(link.client_data)
+    for queue in link.queues:
+        score += 1 + (queue.mode is not None) + sum(map(_host_score, queue.server.hosts))
+    if isinstance(link, InvitationLink):
+        score += (link.reply_key is not None) + (link.e2e.kem is not None)
+    return score
+
+
+def _host_score(host: str) -> int:
+    return 2 if _ONION.fullmatch(host) else int("." in host[:-1] and host[-1] not in _AFTER)
+
+
+def _data_score(data: str | None) -> int:
+    """Apps put a JSON object there, or nothing; half of one means that the link goes on."""
+    if data is None:
+        return 1
+    try:
+        return 2 if isinstance(parse_json(data.encode()), dict) else 0
+    except DecodeError:
+        return 0
