@@ -11,7 +11,7 @@ from smpchat.cli.environment import Environment
 from smpchat.cli.text import shortened
 from smpchat.cli.times import since
 from smpchat.cli.views.connections import waits_for
-from smpchat.cli.views.layout import table
+from smpchat.cli.views.layout import Cell, show_table, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,33 +57,41 @@ def show_contacts(environment: Environment, views: list[ContactView]) -> None:
         for view in views:
             show_view(environment, view)
     elif views:
-        environment.show(contacts_table(environment, views))
+        show_table(environment, _HEADINGS, _rows(environment, views))
+
+
+_HEADINGS = ("Alias", "State", "Unread", "Pending", "Calls themselves")
 
 
 def contacts_table(environment: Environment, views: list[ContactView]) -> Table:
-    """Alias, state, what is unread or pending, and the name that the contact chose, or who is waited for."""
-    from rich.text import Text
+    """The same table, to be drawn among other things."""
+    return table(_HEADINGS, _rows(environment, views))
 
-    drawn = table("Alias", "State", "Unread", "Pending", "Calls themselves")
+
+def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]]:
+    """Alias, state, what is unread or pending, and the name that the contact chose, or who is waited for."""
+    rows: list[list[Cell]] = []
     now = environment.now()
     for view in views:
         profile, state = view.contact.profile, view.state
         waiting = waits_for(state)
         if waiting and state.since is not None:
             waiting += f" since {since(state.since, now)}"
-        about = Text(shortened(profile.display_name, 40)) if profile else Text(waiting, "dim")
+        about = [(shortened(profile.display_name, 40), "")] if profile else [(waiting, "dim")]
         if view.verified:
-            about.append(" (verified)", "green")
+            about.append((" (verified)", "green"))
         if view.contact.gone:
-            about.append(" (deleted the contact with you)", "bold")
-        drawn.add_row(
-            Text(shortened(view.alias), "bold"),
-            Text(state.state, "bold red" if state.state == ConnectionState.FAILED else ""),
-            Text(str(view.contact.unread or ""), "bold"),
-            Text(str(view.pending or "")),
-            about,
+            about.append((" (deleted the contact with you)", "bold"))
+        rows.append(
+            [
+                [(shortened(view.alias), "bold")],
+                [(state.state, "bold red" if state.state == ConnectionState.FAILED else "")],
+                [(str(view.contact.unread or ""), "bold")],
+                [(str(view.pending or ""), "")],
+                about,
+            ]
         )
-    return drawn
+    return rows
 
 
 def verification_lines(found: Verification, *, asked: bool, command: str) -> str:

@@ -75,10 +75,13 @@ def show_message(environment: Environment, message: Message) -> None:
 
 def message_line(message: Message) -> str:
     """A message in words, without colours, for a pipe."""
-    line = f"{_heading(message)}: " + _said(message).replace("\n", "\n    ")
-    if message.direction is Direction.SENT:
-        line += f"  ({message.status}){_why_failed(message)}"
-    return line
+    return f"{_heading(message)}: {_said_in_words(message, 4)}"
+
+
+def _said_in_words(message: Message, indent: int) -> str:
+    """What a message says, and the status of one of ours; lines after the first are indented."""
+    said = _said(message).replace("\n", "\n" + " " * indent)
+    return said if message.direction is Direction.RECEIVED else f"{said}  ({message.status}){_why_failed(message)}"
 
 
 def _why_failed(message: Message) -> str:
@@ -152,8 +155,7 @@ def conversation(environment: Environment, messages: list[Message], previous: Me
     for message in messages:
         if day(message.sent_at) != today:
             today = day(message.sent_at)
-            rule = "─── " if environment.symbols else "--- "
-            lines.append(Text(f"{rule}{today}{rule[::-1]}", "dim"))
+            lines.append(Text(_separator(today, "─── " if environment.symbols else "--- "), "dim"))
         lines.append(spoken(environment, message))
     return lines
 
@@ -163,18 +165,36 @@ def show_history(environment: Environment, messages: list[Message]) -> None:
     if environment.json:
         for message in messages:
             show_message(environment, message)
-    else:
+    elif environment.styled:
         for line in conversation(environment, messages):
             environment.show(line)
+    else:  # the same lines in words, without waiting for the import of `rich`
+        today = None
+        for message in messages:
+            if day(message.sent_at) != today:
+                today = day(message.sent_at)
+                print(_separator(today, "--- "), flush=True)
+            print(_when(message) + f"  {_who(message)}: " + _said_in_words(message, _NUMBERED), flush=True)
+
+
+def _separator(today: str, rule: str) -> str:
+    return f"{rule}{today}{rule[::-1]}"
+
+
+def _when(message: Message) -> str:
+    return f"{message.id:>4}  {clock(message.sent_at)}"
+
+
+def _who(message: Message) -> str:
+    return shortened(message.contact) if message.direction is Direction.RECEIVED else "you"
 
 
 def spoken(environment: Environment, message: Message) -> Text:
     """``  12  09:14  bob: hello``, or ``  13  09:15  you: hello back  ✓✓``: number first."""
     from rich.text import Text
 
-    who = (shortened(message.contact), "bold") if message.direction is Direction.RECEIVED else ("you", "dim")
-    when = f"{message.id:>4}  {clock(message.sent_at)}"
-    return _append_said(environment, Text.assemble((when, "dim"), "  ", who, ": "), message, _NUMBERED)
+    who = (_who(message), "bold" if message.direction is Direction.RECEIVED else "dim")
+    return _append_said(environment, Text.assemble((_when(message), "dim"), "  ", who, ": "), message, _NUMBERED)
 
 
 def show_status(environment: Environment, event: StatusChanged) -> None:
