@@ -17,7 +17,6 @@ from smpchat.chat.service.reading import DEFAULT_PROFILE, Opened, is_used, no_pa
 from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
 from smpchat.relay.errors import RelayError
-from smpchat.relay.folder import status
 from smpchat.transport.base import TransportError
 
 if TYPE_CHECKING:
@@ -114,6 +113,8 @@ class BackgroundRelay:
 
     def owns(self, server: SMPServer) -> bool:
         """Whether ``server`` is this relay and leads to no other host: it is connected to by no proxy."""
+        from smpchat.relay.folder import status  # most commands ask for no relay
+
         try:
             address = status(self._folder).address
         except RelayError:  # its state cannot be read, which whoever starts it is told

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from smpchat.protocol.version import VersionRange
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smpchat.protocol.version import VersionRange
 
 
 class AgentError(Exception):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 
-@dataclass(slots=True)
 class ProfileKey:
     """A profile's passphrase, looked for when it is first needed, and once.
 
@@ -14,10 +12,9 @@ class ProfileKey:
         file, command: See `smpchat.cli.passphrases.Source`.
     """
 
-    profile: str = ""
-    file: Path | None = None
-    command: str | None = None
-    _found: str | None = field(default=None, repr=False)
+    def __init__(self, profile: str = "", file: Path | None = None, command: str | None = None) -> None:
+        self.profile, self.file, self.command = profile, file, command
+        self._found: str | None = None
 
     def __call__(self) -> str:
         """The passphrase. Raises `InputError` and `PassphraseNeeded`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,6 @@ _MARKS = {"done": "✓", "failed": "✗", "now": "●", "-": "·"}
 _STYLES = {"✓": "green", "done": "green", "✗": "bold red", "failed": "bold red", "●": "bold", "now": "bold"}
 
 
-@dataclass(slots=True)
 class Progress:
     """What is known of one connection's three steps.
 
@@ -48,8 +46,9 @@ class Progress:
         done: Milliseconds from the beginning to the end of each step whose end was seen.
     """
 
-    state: StateChanged | None = None
-    done: dict[int, int] = field(default_factory=dict)
+    def __init__(self, state: StateChanged | None = None) -> None:
+        self.state = state
+        self.done: dict[int, int] = {}
 
     def observe(self, state: StateChanged) -> None:
         """Take an event of the feed in; in the order of the feed."""

@@ -5,12 +5,10 @@ The *initiator* made the link, the *joiner* used it. Source: agent-wire 2.3, 2.6
 
 from __future__ import annotations
 
-import hashlib
 from typing import NamedTuple, Self
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import KeyFormatError
-from smpchat.crypto.kdf import hkdf3
 from smpchat.crypto.kem import KEMAccepted, KEMParams, KEMProposed, KEMPublicKey, kem_params
 from smpchat.crypto.keys import X448PrivateKey, X448PublicKey, key_from_text, key_to_text, x448_key
 from smpchat.encoding.codec import Codec, maybe, word16
@@ -204,6 +202,8 @@ def agree_initiator(own: X3DHKeys, peer1: X448PublicKey, peer2: X448PublicKey, k
 def _derive(
     joiner1: X448PublicKey, initiator1: X448PublicKey, secrets: tuple[bytes, bytes, bytes], kem_secret: bytes
 ) -> X3DHSecret:
+    from smpchat.crypto.kdf import hkdf3  # with hashlib and OpenSSL, for which commands that read do not wait
+
     # The order of the output is the protocol's: header key, next header key, and only then the root key (agent-wire
     # trap 1). A KEM's secret is appended to the input and not hashed with it: that is another protocol's way (trap 32).
     header_key, next_header_key, root_key = hkdf3(bytes(64), b"".join(secrets) + kem_secret, b"SimpleXX3DH")
@@ -217,6 +217,8 @@ def security_code(associated_data: bytes) -> str:
 
     Source: agent-wire 4.10; SHA-256 of the associated data as one big-endian number.
     """
+    import hashlib
+
     return grouped_digits(int.from_bytes(hashlib.sha256(associated_data).digest(), "big"))
 
 

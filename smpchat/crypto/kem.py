@@ -6,7 +6,6 @@ randomness from the operating system. Source: agent-wire 2.6 and 4.8.
 
 from __future__ import annotations
 
-import hmac
 import importlib
 from types import ModuleType
 from typing import ClassVar, Protocol
@@ -45,7 +44,9 @@ class KEMPrivateKey(Record):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, KEMPrivateKey):
             return NotImplemented
-        return hmac.compare_digest(self.raw, other.raw)
+        from hmac import compare_digest  # with hashlib and OpenSSL, for which commands that read do not wait
+
+        return compare_digest(self.raw, other.raw)
 
     def __hash__(self) -> int:
         return hash(self.raw)

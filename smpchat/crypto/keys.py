@@ -2,17 +2,14 @@
 
 Keys are frozen values around their raw bytes; a private key never shows itself in ``repr``. On the wire a public key
 is the DER of its SubjectPublicKeyInfo, and its kind is told only by the DER prefix (smp-wire 1.2).
+
+libsodium and OpenSSL are imported by the methods that compute: records hold keys, and commands that only read records
+would wait 15 ms for both.
 """
 
 from __future__ import annotations
 
-import hmac
 from typing import ClassVar, Self, TypeVar
-
-import nacl.bindings
-import nacl.exceptions
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ed448, x448
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError, KeyFormatError, VerificationError
@@ -52,8 +49,10 @@ class _PrivateKey(_Key):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _PrivateKey):
             return NotImplemented
+        from hmac import compare_digest
+
         # In the same time wherever they differ: how long a comparison took must not tell how much of a key was right.
-        return type(self) is type(other) and hmac.compare_digest(self.raw, other.raw)
+        return type(self) is type(other) and compare_digest(self.raw, other.raw)
 
     def __hash__(self) -> int:
         return hash((type(self), self.raw))
@@ -93,6 +92,9 @@ class Ed25519PublicKey(_Key):
         """Raises `VerificationError` unless ``signature`` (64 bytes) is of ``message`` by this key."""
         if len(signature) != 64:
             raise VerificationError("the signature has a wrong length")
+        import nacl.bindings
+        import nacl.exceptions
+
         try:
             nacl.bindings.crypto_sign_open(signature + message, self.raw)
         except nacl.exceptions.BadSignatureError:
@@ -108,6 +110,9 @@ class Ed448PublicKey(_Key):
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Raises `VerificationError` unless ``signature`` (114 bytes) is of ``message`` by this key."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric import ed448
+
         try:
             ed448.Ed448PublicKey.from_public_bytes(self.raw).verify(signature, message)
         except (InvalidSignature, ValueError):
@@ -123,10 +128,15 @@ class X25519PrivateKey(_PrivateKey):
 
     def public(self) -> X25519PublicKey:
         """Its public half."""
+        import nacl.bindings
+
         return X25519PublicKey(nacl.bindings.crypto_scalarmult_base(self.raw))
 
     def exchange(self, peer: X25519PublicKey) -> bytes:
         """The raw 32-byte shared secret. Raises `CryptoError` for a peer key of low order."""
+        import nacl.bindings
+        import nacl.exceptions
+
         try:
             return nacl.bindings.crypto_scalarmult(self.raw, peer.raw)
         # The secret would be zero whatever our key is, and known to everyone. The reference does not look
@@ -144,10 +154,14 @@ class X448PrivateKey(_PrivateKey):
 
     def public(self) -> X448PublicKey:
         """Its public half."""
+        from cryptography.hazmat.primitives.asymmetric import x448
+
         return X448PublicKey(x448.X448PrivateKey.from_private_bytes(self.raw).public_key().public_bytes_raw())
 
     def exchange(self, peer: X448PublicKey) -> bytes:
         """The raw 56-byte shared secret. Raises `CryptoError` for a peer key of low order."""
+        from cryptography.hazmat.primitives.asymmetric import x448
+
         own = x448.X448PrivateKey.from_private_bytes(self.raw)
         try:
             return own.exchange(x448.X448PublicKey.from_public_bytes(peer.raw))
@@ -164,10 +178,14 @@ class Ed25519PrivateKey(_PrivateKey):
 
     def public(self) -> Ed25519PublicKey:
         """Its public half."""
+        import nacl.bindings
+
         return Ed25519PublicKey(nacl.bindings.crypto_sign_seed_keypair(self.raw)[0])
 
     def sign(self, message: bytes) -> bytes:
         """64-byte signature of ``message``."""
+        import nacl.bindings
+
         _, secret = nacl.bindings.crypto_sign_seed_keypair(self.raw)
         return nacl.bindings.crypto_sign(message, secret)[:64]
 
@@ -181,10 +199,14 @@ class Ed448PrivateKey(_PrivateKey):
 
     def public(self) -> Ed448PublicKey:
         """Its public half."""
+        from cryptography.hazmat.primitives.asymmetric import ed448
+
         return Ed448PublicKey(ed448.Ed448PrivateKey.from_private_bytes(self.raw).public_key().public_bytes_raw())
 
     def sign(self, message: bytes) -> bytes:
         """114-byte signature of ``message``."""
+        from cryptography.hazmat.primitives.asymmetric import ed448
+
         return ed448.Ed448PrivateKey.from_private_bytes(self.raw).sign(message)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Self
 
 from smpchat.crypto.agreement import E2E_VERSION_MAX, E2E_VERSION_MIN, X3DHSecret
-from smpchat.crypto.kdf import root_step
 from smpchat.crypto.kem import (
     CIPHERTEXT_SIZE,
     PRIVATE_SIZE,
@@ -114,6 +113,8 @@ class Ratchet(Record):
             RatchetStateError: The version is not one we speak.
             CryptoError: The peer's key has low order.
         """
+        from smpchat.crypto.kdf import root_step  # with hashlib and OpenSSL, for which commands that read do not wait
+
         # The first ratchet keys are the initiator's second X3DH key and a new one of the joiner's that is not among its
         # X3DH keys (agent-wire trap 6). The KEM's secret goes in here once more, after the agreement (4.4).
         step = root_step(secret.root_key, first_key.exchange(peer_key2), secret.kem_secret)

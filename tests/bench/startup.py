@@ -65,6 +65,7 @@ class Bench:
     def __init__(self, home: str) -> None:
         checkout = str(Path(__file__).parents[2])  # the relay is started in another folder, from whatever is installed
         self.environment = {**os.environ, "SMPCHAT_HOME": home, "PYTHONPATH": checkout}
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled, once
         self.figures: defaultdict[str, list[float]] = defaultdict(list)
 
     def smpchat(self, *arguments: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from smpchat.encoding.record import Record
 
 
@@ -26,4 +24,6 @@ class Chain(Record):
 
 def message_hash(plaintext: bytes) -> bytes:
     """SHA-256 of the complete agent message, without padding or envelope."""
+    import hashlib  # with OpenSSL, for which commands that read do not wait
+
     return hashlib.sha256(plaintext).digest()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import TYPE_CHECKING
 
 from smpchat.agent.errors import MissingRecord
-from smpchat.agent.wire.short_links import ShortInvitation, parse_short_link, resolve
 from smpchat.crypto.kem import KEMPrivateKey, KEMPublicKey
 from smpchat.crypto.keys import Ed25519PrivateKey
 from smpchat.crypto.ratchet_kem import KEMState
 from smpchat.encoding.record import Record, field
+
+if TYPE_CHECKING:
+    from smpchat.agent.wire.short_links import ShortInvitation
 
 
 class JoinedLink(Record):
@@ -79,12 +82,16 @@ def texts(tx: sqlite3.Connection) -> dict[int, str]:
 def find(tx: sqlite3.Connection, link: ShortInvitation) -> int | None:
     """The connection that made or joined a short link, in whatever form: by the relay's fingerprint and its id."""
     for row in tx.execute("SELECT connection_id, link FROM short_links WHERE link_id = ?", (link.link_id,)):
+        from smpchat.agent.wire.short_links import resolve
+
         if _parsed(row["link"]).server.key_hash == resolve(link).server.key_hash:
             return int(row["connection_id"])
     return None
 
 
 def _parsed(text: str) -> ShortInvitation:
+    from smpchat.agent.wire.short_links import ShortInvitation, parse_short_link, resolve  # commands list texts only
+
     link = parse_short_link(text)
     assert isinstance(link, ShortInvitation)
     return resolve(link)

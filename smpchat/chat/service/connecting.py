@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from smpchat.agent.errors import LinkError, LinkJoinedError
 from smpchat.agent.machines import handshake_states as states
@@ -44,7 +43,6 @@ _TERMS = {
 """What `invite --handshake` may ask for; the fourth variant is what other software makes of *instant*."""
 
 
-@dataclass(slots=True)
 class ChatService(IntroducingProfile):
     """An opened profile with all that a person can do: connections are made, answered, changed and ended as well."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 
 from smpchat.agent.transactions import contact_address
 from smpchat.chat.errors import InputError
@@ -26,7 +25,6 @@ class ContactDetails(Record):
     agreement: Agreement
 
 
-@dataclass(slots=True)
 class IntroducingProfile(WritingProfile):
     """A profile that changes what contacts are told about us; each change is one transaction, sent by who is online."""
 

@@ -7,13 +7,11 @@ command waits for the import of all that it is based on, and many only read.
 
 from __future__ import annotations
 
-import dataclasses
-import getpass
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_states import ConnectionState, Role
@@ -31,15 +29,17 @@ from smpchat.chat.store.address import AddressView, address_view
 from smpchat.chat.store.feed import describe_state
 from smpchat.chat.store.records import Contact
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
-from smpchat.chat.store.servers import ConfiguredServer, relay_address
 from smpchat.chat.wire.preferences import OWN_DEFAULTS
 from smpchat.chat.wire.profile import Profile
-from smpchat.client.routes import Route, Transport
 from smpchat.crypto.agreement import security_code
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record, field, replace
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
-from smpchat.transport.socks_address import SocksProxy, parse_proxy
+
+if TYPE_CHECKING:  # imported where they are used: most commands that read ask for no setting of the network
+    from smpchat.chat.store.servers import ConfiguredServer
+    from smpchat.client.routes import Transport
+    from smpchat.transport.socks_address import SocksProxy
 
 DATABASE_NAME = "smpchat.db"
 DEFAULT_PROFILE = "default"
@@ -116,7 +116,6 @@ def no_passphrase() -> str:
     raise PassphraseNeeded
 
 
-@dataclasses.dataclass(slots=True)
 class StoredProfile(StoredMessages):
     """One profile's store, opened. Any number of processes may have it open; one at a time is online.
 
@@ -125,26 +124,28 @@ class StoredProfile(StoredMessages):
         passphrase: Called for the passphrase if the store is encrypted.
     """
 
-    folder: Path
-    name: str
-    socks: str | None = None
-    now: Callable[[], float] = time.time
-    open_database: Callable[[Path, Mapping[str, Migrations]], Database] = Database
-    passphrase: Callable[[], str] = no_passphrase
-    database: Database = dataclasses.field(init=False)
-
-    def __post_init__(self) -> None:
-        if self.socks is not None and self.socks != NO_PROXY:
-            _proxy(self.socks)
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        socks: str | None = None,
+        *,
+        now: Callable[[], float] = time.time,
+        open_database: Callable[[Path, Mapping[str, Migrations]], Database] = Database,
+        passphrase: Callable[[], str] = no_passphrase,
+    ) -> None:
+        self.folder, self.name, self.socks, self.now = folder, name, socks, now
+        if socks is not None and socks != NO_PROXY:
+            _proxy(socks)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         components = {"agent": AGENT_MIGRATIONS, "chat": CHAT_MIGRATIONS}
-        path = self.folder / DATABASE_NAME
-        if not is_encrypted(self.folder):
-            self.database = self.open_database(path, components)
+        path = folder / DATABASE_NAME
+        if not is_encrypted(folder):
+            self.database = open_database(path, components)
         else:
             from smpchat.agent.store.encryption import EncryptedDatabase  # most profiles are not
 
-            self.database = EncryptedDatabase(path, components, self.passphrase())
+            self.database = EncryptedDatabase(path, components, passphrase())
         self.expire()
 
     def close(self) -> None:
@@ -333,6 +334,9 @@ class StoredProfile(StoredMessages):
 
     def servers(self) -> list[ConfiguredServer]:
         """Configured relays. None preferred: the embedded relay takes new queues."""
+        from smpchat.chat.store.servers import ConfiguredServer
+        from smpchat.client.routes import Route, Transport
+
         return [
             ConfiguredServer(parse_server(row.address), row.preferred, Route(Transport(row.transport), row.ws_port))
             for row in records.servers(self._tx)
@@ -349,6 +353,8 @@ class StoredProfile(StoredMessages):
         Raises:
             InputError: The address or the port is none.
         """
+        from smpchat.chat.store.servers import relay_address
+
         server = relay_address(address)
         if ws_port is not None and not 0 < ws_port < 65536:
             raise InputError(f"{ws_port} is no port.", "Give a number from 1 to 65535.")
@@ -359,6 +365,8 @@ class StoredProfile(StoredMessages):
 
     def remove_server(self, address: str) -> None:
         """Remove a relay from the list; contacts whose queues are there keep them. Raises `InputError`."""
+        from smpchat.chat.store.servers import relay_address
+
         with self.database.transaction() as tx:
             known = {row.address for row in records.servers(tx)}  # what was taken once need not be taken today
             stored = address.strip() if address.strip() in known else _text(relay_address(address))
@@ -367,6 +375,8 @@ class StoredProfile(StoredMessages):
 
     def use_servers(self, addresses: Sequence[str]) -> None:
         """New queues are made at these relays only; at the embedded one if none is given. Raises `InputError`."""
+        from smpchat.chat.store.servers import relay_address
+
         servers = [relay_address(address) for address in addresses]
         with self.database.transaction() as tx:
             records.prefer_no_server(tx)
@@ -419,6 +429,8 @@ def _hidden(connection: Connection) -> bool:
 
 
 def _proxy(text: str) -> SocksProxy:
+    from smpchat.transport.socks_address import parse_proxy
+
     try:
         return parse_proxy(text)
     except DecodeError:
@@ -432,6 +444,8 @@ def _text(address: SMPServerAddress) -> str:
 
 
 def _os_user() -> str:
+    import getpass  # 4 ms, for profiles without a name
+
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # no such user in a container

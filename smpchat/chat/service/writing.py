@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
 from smpchat.agent.context import Context
 from smpchat.agent.store import addresses
@@ -24,7 +25,6 @@ def _installed_kem() -> KEMProvider | None:
     return kem if kem.available() else None
 
 
-@dataclass(slots=True)
 class WritingProfile(StoredProfile):
     """A stored profile with what the agent needs: messages are sent and changed, and it can be online.
 
@@ -32,12 +32,19 @@ class WritingProfile(StoredProfile):
         kem: Makes post-quantum keys; None where that cannot be had.
     """
 
-    entropy: Entropy = field(default_factory=SystemEntropy)
-    kem: KEMProvider | None = field(default_factory=_installed_kem)
-    context: Context = field(init=False)
-
-    def __post_init__(self) -> None:
-        StoredProfile.__post_init__(self)  # a class with slots is made twice: `super()` would mean the first one
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        socks: str | None = None,
+        *,
+        entropy: Entropy | None = None,
+        kem: KEMProvider | Literal["installed"] | None = "installed",
+        **store: Any,
+    ) -> None:
+        super().__init__(folder, name, socks, **store)
+        self.entropy: Entropy = SystemEntropy() if entropy is None else entropy
+        self.kem: KEMProvider | None = _installed_kem() if isinstance(kem, str) else kem
         application = ChatApplication(self.own_profile, self.now, self.entropy.random)
         self.context = Context(application, self.entropy, self.now, self.kem)
 
