@@ -43,6 +43,7 @@ class Home(Record):
 
     def profile_folder(self, profile: str) -> Path:
         """Folder of a profile. Raises `InputError` for a name that is no folder name."""
+        # It becomes a folder's name, whichever program the name came from: no way up or elsewhere, on Windows either.
         fits = profile.isprintable() and 0 < len(profile) <= MAX_PROFILE_NAME and not profile.startswith(".")
         if not fits or any(c in profile for c in "/\\:"):
             raise InputError(f"{profile!r} cannot be the name of a profile.", "Use letters, digits, - and _.")

@@ -118,6 +118,7 @@ class Correlation:
             return
         self._late[corr_id] = entry
         if len(self._late) > MAX_LATE:
+            # The oldest: a dict is in the order of insertion.
             del self._late[next(iter(self._late))]
         fail(entry.response, ResponseTimeout(text))
         self._on_timeout(entry)
@@ -126,6 +127,7 @@ class Correlation:
 def _settle(entry: Unanswered, entity_id: bytes, message: BrokerMessage | None) -> None:
     if message is None:
         fail(entry.response, UnexpectedResponse("the relay's answer has an unknown form"))
+    # An error may name no entity, where the relay could not read which one was meant (smp-wire 4.3).
     elif isinstance(message, Err) and entity_id in (entry.entity_id, b""):
         fail(entry.response, SMPError(message.error))
     elif entity_id != entry.entity_id:

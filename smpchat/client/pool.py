@@ -170,6 +170,7 @@ class SessionPool:
             if relay.connecting is asyncio.current_task():
                 relay.connecting = None
         if self._on_event is not None:
+            # Before anybody can post: the first answer may be a message.
             session.on_event = self._on_event
         relay.session = session
         if relay.keeper is not None:

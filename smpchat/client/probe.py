@@ -215,6 +215,8 @@ class _Walk:
         return f"a message of {len(self._body)} bytes was taken"
 
     async def _receive(self) -> str:
+        # A push that was missed is no fault of the relay's that people should hear of:
+        # agents ask again as well (handshake.md 5).
         message = await self._pushed(min(PUSH_PATIENCE, self._timeout))
         pushed = message is not None
         if message is None:

@@ -178,6 +178,8 @@ class DirectSession:
         if len(corr_ids) != len(encoded) or any(corr_id in self._correlation for corr_id in corr_ids):
             raise LocalProtocolError("a correlation id is used twice")
         if self._reason is not None:
+            # Futures that have failed, and no exception: who posts has one place to look
+            # for an outcome, whenever the session ended.
             return [self._refused(self._reason) for _ in encoded]
         seconds = self._response_timeout if timeout is None else timeout
         text = f"{self._name} did not answer within {seconds:g} s"
@@ -232,6 +234,7 @@ class DirectSession:
                 # Sealed only now: the chain moves with each block, so blocks have to be sealed
                 # in the order of the wire (smp-wire 3.6).
                 await self._connection.send([self._smp.seal_block(content) for content in contents])
+                # When the connection took it, as a slow line may need longer for 16 blocks than an answer may take.
                 self._writes.append((self._blocks_written, self._clock.now()))
                 self._blocks_written += len(contents)
         except TransportError as error:

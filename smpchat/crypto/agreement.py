@@ -132,6 +132,7 @@ def e2e_params_from_text(text: str) -> E2EParamsRange:
 def _versions_from_text(text: str) -> E2EVersions:
     low, dash, high = text.partition("-")
     numbers = (low, high) if dash else (low, low)
+    # isascii as well: other scripts have digits, too, which int() reads and no app writes.
     if not all(number.isascii() and number.isdecimal() and len(number) <= 5 for number in numbers):
         raise DecodeError("e2e versions are not a number or a range of numbers")
     versions = E2EVersions(*map(int, numbers))
@@ -219,6 +220,7 @@ def security_code(associated_data: bytes) -> str:
     """
     import hashlib
 
+    # As apps show it, where the groups may be others: people compare digits (agent-wire 4.10).
     return grouped_digits(int.from_bytes(hashlib.sha256(associated_data).digest(), "big"))
 
 

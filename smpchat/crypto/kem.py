@@ -142,6 +142,8 @@ def available() -> bool:
 
 def generate() -> tuple[KEMPublicKey, KEMPrivateKey]:
     """A new key pair. Raises `KEMUnavailable`."""
+    # Of the package's own randomness: there is no way to hand it ours, so that tests
+    # bring recorded keys instead (`KEMProvider`).
     public, private = _implementation().keygen()
     return KEMPublicKey(public), KEMPrivateKey(private)
 

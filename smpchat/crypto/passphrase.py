@@ -95,6 +95,7 @@ def unseal(passphrase: str, prefix: bytes, sealed: bytes) -> bytes:
     if not Cost(header.cost, header.block, header.parallel).is_bearable:
         raise VerificationError("the header asks for too much memory")
     key, proof = _keys(passphrase, header, front)
+    # A proof of its own, and not the tag of what is sealed: that would call damage a wrong passphrase.
     if not hmac.compare_digest(proof, claimed):
         raise WrongPassphrase("the passphrase is wrong")
     try:

@@ -287,6 +287,8 @@ def _advance(ratchet: Ratchet, header: Header, entropy: Entropy, kem: KEMProvide
         sending_secret = own_key.exchange(header.ratchet_key)
     except CryptoError as error:
         raise RatchetHeaderError(f"the ratchet key in the header cannot be used: {error}") from None
+    # First with our old key, which the peer sealed for, then with a new one, for which it will: two steps, two new
+    # chains (agent-wire 4.7, step 4). Each KEM secret goes into the step of its own direction.
     receive = root_step(ratchet.root_key, receiving_secret, secrets.receiving_secret)
     send = root_step(receive.root_key, sending_secret, secrets.sending_secret)
     receiving = ReceivingChain(receive.chain_key, ratchet.next_receiving_header_key)
@@ -299,6 +301,7 @@ def _advance(ratchet: Ratchet, header: Header, entropy: Entropy, kem: KEMProvide
         receiving=receiving,
         sent=0,
         received=0,
+        # PN: how many of the chain that ends here the peer may still be missing.
         previous_sent=ratchet.sent,
         next_sending_header_key=send.next_header_key,
         next_receiving_header_key=receive.next_header_key,

@@ -54,6 +54,8 @@ class SMPServer(Record):
 
     def is_within(self, known: SMPServer) -> bool:
         """Whether it is the relay ``known``, and leads to no other host: a fingerprint alone is no secret."""
+        # The hosts too: a contact who knows the fingerprint of our relay could else name a host of its own beside it,
+        # and be taken for our relay, which is reached without the proxy.
         return self.key_hash == known.key_hash and set(self.hosts) <= set(known.hosts)
 
     def __str__(self) -> str:
@@ -119,6 +121,7 @@ def checked_host(text: str) -> str:
         IPv6Address(bare)
     except ValueError:
         raise DecodeError("host name expected") from None
+    # fe80::1%eth0: the zone is a name of this computer's, in an address that is given to others.
     if "%" in bare:
         raise DecodeError("an address with a zone means nothing to others")
     return bare

@@ -189,6 +189,8 @@ def _new_fields(context: _Context) -> Codec[New]:
         "subscribe": _subscribe,
     }
     if version >= SHORT_LINKS:
+        # From here on a mode may be missing; from 9 to 14 a boolean has to stand
+        # there, and below 9 nothing may (smp-wire 5.1).
         fields["queue"] = maybe(_queue_request)
     elif version >= SND_AUTH_KEY:
         fields["queue"] = _boolean_request

@@ -381,6 +381,7 @@ def verify_session_key(chain: Sequence[bytes], signed_key: bytes, key_hash: byte
         raise IdentityError("The relay's fingerprint is not the one in its address.")
     try:
         key = open_signed_key(signed_key, _certificate_key(chain[0]))
+        # Before anything is sent: a relay with such a key would make every secret of the session known to all.
         _ANY_KEY.exchange(key)
     except VerificationError as error:
         raise IdentityError("The relay's session key is not signed by its certificate.") from error
@@ -437,6 +438,8 @@ class ServerHandshake:
             raise HandshakeError("The client's hello is malformed.") from error
         if not hmac.compare_digest(hello.key_hash, hashlib.sha256(self._chain[1]).digest()):
             raise IdentityError("The client expects another relay.")
+        # No other is offered in its place, and no error block sent: the client has seen our
+        # range, and we close (smp-wire 2.6 and 3.4).
         if not self._versions.contains(hello.version):
             raise VersionError(f"The client chose SMP version {hello.version}; {self._versions} were offered.")
         if hello.service:

@@ -62,6 +62,8 @@ def decode_transmission(data: bytes, version: int, session_id: bytes) -> Transmi
     """
     # Written out: every command passes here, and with the combinators this is a fifth of what Python itself costs.
     auth, end = _short(data, 0)
+    # The length tells the kind of key, so another one means nothing: ERR BLOCK,
+    # as the reference answers (smp-wire 4.2).
     if len(auth) not in AUTH_LENGTHS:
         raise DecodeError("authorisation of a wrong length")
     service_auth = None

@@ -97,6 +97,7 @@ def restore(source: Path, folder: Path) -> None:
         temporary.mkdir(mode=0o700)
         (temporary / IDENTITY).mkdir(mode=0o700)
         _unpack(source, temporary)
+        # Opened as a relay would, before it takes anything's place: a backup that does not work is noticed now.
         _check(source, temporary)
         _check_empty(folder)
         if folder.exists():
@@ -124,6 +125,8 @@ def _check_empty(folder: Path) -> None:
 def _unpack(source: Path, folder: Path) -> None:
     seen: set[str] = set()
     try:
+        # Names and kinds are compared with a list, and nothing is unpacked by `tarfile`:
+        # no link, no device, no ../ gets anywhere.
         with source.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 fits = member.name == DATABASE or (member.name in _SMALL_MEMBERS and member.size <= _SMALL)

@@ -350,6 +350,7 @@ class QueueService:
         # the queue's state (smp-wire 7.2, trap 33).
         if len(command.body) > max_body(client.version):
             return [error(client, t, ErrorCode.LARGE_MSG)]
+        # As for a queue that is not there: its sender learns no more than that (smp-wire 7.2).
         if not queue.active:
             return [error(client, t, ErrorCode.AUTH)]
         if key is not None and queue.mode is not QueueMode.CONTACT:
@@ -371,6 +372,8 @@ class QueueService:
         return [answer(client, t, said), *self.push(queue, message)]
 
     def _get(self, client: Client, t: Transmission, command: commands.Get, queue: Queue) -> list[Outgoing]:
+        # One way or the other: two deliveries of a queue on one connection could
+        # not be told apart by ACK (smp-wire 7.2).
         if queue.rcv_id in client.subscribed:
             return [error(client, t, _PROHIBITED)]
         message = self._store.head(queue)
@@ -394,10 +397,13 @@ class QueueService:
         return [answer(client, t, _delivery(queue, message))]
 
     def _off(self, client: Client, t: Transmission, command: commands.Off, queue: Queue) -> list[Outgoing]:
+        # For good, over this protocol: only SEND is refused from here on; what the
+        # queue holds can still be read (smp-wire 7.2).
         self._store.suspend(queue)
         return [answer(client, t, _OK)]
 
     def _del(self, client: Client, t: Transmission, command: commands.Del, queue: Queue) -> list[Outgoing]:
+        # Before the queue goes, and with it the id by which its subscriber is found.
         notifier_ended = self._notifications.end(client, queue)
         self._store.delete(queue)
         client.getting.pop(queue.rcv_id, None)
@@ -452,6 +458,7 @@ class QueueService:
         if client.unsent >= MAX_UNSENT_PUSHES:
             client.deferred[queue.rcv_id] = None
             return ()
+        # Not read back: that is a query less for most messages there are.
         message = newest if newest is not None and queue.size == 1 else self._store.head(queue)
         if message is None:
             raise RelayStoreError("The relay's database lost a message of a queue.")

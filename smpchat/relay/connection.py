@@ -199,5 +199,6 @@ class Connection:
         self._may_read.set()
         client = self.client
         client.unsent -= sum(push for _, push in some)
+        # At half, so that there is one call for 32 pushes and not one for each.
         if client.deferred and client.unsent <= MAX_UNSENT_PUSHES // 2:
             self._on_room(self)

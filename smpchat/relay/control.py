@@ -40,6 +40,7 @@ class Control:
         port = await self._http.start()
         self._path.unlink(missing_ok=True)
         with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            # The token is what protects it: any user of this computer reaches a port of loopback.
             json.dump({"port": port, "token": self._token}, file)
 
     async def close(self) -> None:

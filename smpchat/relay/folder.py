@@ -173,6 +173,7 @@ def write_state(folder: Path, info: RelayInfo) -> None:
             file.write(state_json(info))
             file.flush()
             os.fsync(file.fileno())
+        # Whoever reads it meanwhile gets the old one or the new one, whole.
         new.replace(path)
     except OSError as error:
         raise RelayError(f"{path} cannot be written: {error}.") from error

@@ -144,6 +144,7 @@ class Proxy:
     async def _session(self, server: SMPServer) -> RelaySession:
         """The session with a relay; all who ask for it meanwhile wait for one attempt to open it."""
         destination = (server.hosts, server.port_number, server.key_hash)
+        # Taken out here and put in again below: the order of the dict is how long each was not used.
         opening = self._sessions.pop(destination, None)
         if opening is None:
             self._make_room()
@@ -196,6 +197,7 @@ class Proxy:
             return
         open_sessions = {destination: session for destination, session in self._by_id.values()}
         unused = (open_sessions[which] for which in self._sessions if which in open_sessions)
+        # Only one that nobody waits for: a client must not be able to end others' requests by asking for many relays.
         longest_unused = next((session for session in unused if session.idle), None)
         if longest_unused is None:
             raise broker("NETWORK")

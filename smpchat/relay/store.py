@@ -205,6 +205,7 @@ class SQLiteStore:
 
     def suspend(self, queue: Queue) -> None:
         """Makes a queue refuse messages; repeating it writes nothing."""
+        # Not written where it is so already: OFF may be repeated for ever, and a commit costs the disk.
         if queue.active:
             self._write("suspending a queue", "UPDATE queue SET active = 0 WHERE row = ?", (queue.row,))
             queue.active = False
@@ -335,6 +336,7 @@ class SQLiteStore:
         backlog = queue.backlog
         if not backlog.numbers:
             return False
+        # The id as well: an ACK that comes late must not remove the message after.
         cursor = self._write(
             "removing a message", "DELETE FROM message WHERE seq = ? AND msg_id = ?", (backlog.numbers[0], msg_id)
         )

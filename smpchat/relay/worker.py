@@ -210,6 +210,7 @@ class Worker:
         """
         self._keeps_up = bool(self._upkeep) and not (self._keeps_up and self._work)
         if self._keeps_up:
+            # Alone: what it may cost, or break, is then not a client's.
             group.append(self._upkeep.popleft())
             self._perform(group[0], outgoing)
             return
@@ -222,6 +223,8 @@ class Worker:
             group.append(work)
             self._perform(work, outgoing)
             if isinstance(work, _Arrived):
+                # While nothing can be stored each block is a group: those who read would
+                # else share the failure of those who write.
                 commands += GROUP_COMMANDS if self._failing else len(work.received)
 
     def _perform(self, work: _Work, outgoing: list[Outgoing]) -> None:
@@ -257,6 +260,7 @@ class Worker:
         client = connection.client
         if isinstance(received, ErrorCode):
             return [Outgoing(client, b"", b"", Err(received))]
+        # Before it is verified, which costs more than refusing it.
         if received.body.startswith(b"NEW") and not connection.may_create():
             return [error(client, received, ErrorCode.QUOTA)]
         try:

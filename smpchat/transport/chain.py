@@ -114,6 +114,7 @@ def _check_dates(certificate: x509.Certificate, now: datetime | None) -> None:
 
 def _check_critical(certificate: x509.Certificate) -> None:
     for extension in certificate.extensions:
+        # Who issued it says that it means nothing to somebody who does not understand this (RFC 5280, section 4.2).
         if extension.critical and not isinstance(extension.value, _KNOWN_EXTENSIONS):
             raise ChainRefused(f"unknown critical extension {extension.oid.dotted_string} in the relay's certificate")
 

@@ -327,6 +327,7 @@ def _check_private(path: Path) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a new file, readable by its owner only, down to the disk."""
+    # O_EXCL: neither a link that somebody put there is followed, nor a file with other rights filled.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
         file.flush()

@@ -218,6 +218,7 @@ class TLSStream(asyncio.BufferedProtocol):
             self._handshake.set_result(None)
 
     def _input_ended(self) -> None:
+        # OpenSSL then tells an end in the middle of a record from one behind close_notify.
         self._incoming.write_eof()
         if not self._handshake.done():
             self._continue_handshake()
@@ -243,6 +244,7 @@ class TLSStream(asyncio.BufferedProtocol):
             self._finish(self._loss)
             return None
         self._flush()  # answers that TLS itself gives, such as to a key update
+        # At half: where both bounds were one, reading would pause and resume with every record.
         if self._reading_paused and self._incoming.pending <= HIGH_WATER // 2 and self._transport is not None:
             self._reading_paused = False
             self._transport.resume_reading()

@@ -189,6 +189,7 @@ async def connect(
     context = context or client_context()
 
     async def begin(host: str, connected: socket.socket) -> WebSocketConnection:
+        # The path that the official client asks for; relays take any (smp-wire 2.7).
         return await client_stream(
             connected, context, lambda stream: _ask(stream, WebSocketURI(True, host, port, "/", ""))
         )

@@ -89,6 +89,7 @@ class AgentRunner:
         except sqlite3.Error as error:
             raise StoreError(f"The profile's database {self._database.path} cannot be read: {error}.") from error
         finally:
+            # First: what fails because all is being ended is then no failure.
             self._tasks.running = False
             self._database.on_commit = None
             self._spares.cancel()

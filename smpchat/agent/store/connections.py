@@ -174,6 +174,7 @@ def save_state(tx: sqlite3.Connection, connection_id: int, state: State, now: fl
     ready = connected or reached is ConnectionState.READY
     over = reached in (ConnectionState.FAILED, ConnectionState.DELETED)
     tx.execute(
+        # The first time counts: a state may be saved again, and people are told how long a step took.
         "UPDATE connections SET state = ?, ready_at = coalesce(ready_at, ?), connected_at = coalesce(connected_at, ?),"
         " over_at = coalesce(over_at, ?) WHERE id = ?",
         (

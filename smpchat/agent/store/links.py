@@ -84,6 +84,7 @@ def find(tx: sqlite3.Connection, link: ShortInvitation) -> int | None:
     for row in tx.execute("SELECT connection_id, link FROM short_links WHERE link_id = ?", (link.link_id,)):
         from smpchat.agent.wire.short_links import resolve
 
+        # Ids are the relay's own, so two relays may give the same.
         if _parsed(row["link"]).server.key_hash == resolve(link).server.key_hash:
             return int(row["connection_id"])
     return None

@@ -123,6 +123,7 @@ def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
 def head(tx: sqlite3.Connection, connection_id: int, lane: Lane, limit: int, now: float) -> list[OutboxItem]:
     """The next items of a lane at this time."""
     rows = tx.execute(
+        # By priority first: SKEY that repairs a queue goes before the hello that waits for it (handshake.md 4).
         "SELECT * FROM outbox WHERE connection_id = ? AND lane = ? AND not_before <= ? ORDER BY priority, id LIMIT ?",
         (connection_id, lane, now, limit),
     )

@@ -192,6 +192,7 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: E
     if state != before:
         connections.save_state(tx, connection_id, state, context.now())
     if type(state) is not type(before):
+        # What was to be asked once more belongs to the state that is left.
         outgoing.drop(tx, connection_id, Lane.REPEAT)
         match state:
             case states.Failed():
@@ -206,6 +207,8 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: E
                 if text is not None:
                     context.application.message_sent(tx, text)
     perform(tx, context, connection_id, effects)
+    # Behind what the step itself has sealed: a text that is sealed before confirmation or hello
+    # would be number 1 of the chain in its place.
     release(tx, context, connection_id)
     if state != before:
         context.application.state_changed(tx, connections.load(tx, connection_id))
@@ -374,6 +377,7 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewel
     before = connections.load(tx, connection_id)
     writable = states.reached_peer(before.state) and may_send(tx, before)
     apply(tx, context, connection_id, DeleteRequested())
+    # After the step, which has dropped all that waited: who deletes a contact wants no more of it sent.
     if farewell is not None and writable:
         connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
         body, _ = sealing.seal_message(tx, context.entropy, connection, queue, UserMessage(farewell))

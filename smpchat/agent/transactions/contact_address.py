@@ -206,6 +206,7 @@ def request_received(
     link = _invitation(envelope.link)
     request_id = context.application.request_id(envelope.conn_info)
     snd_id = link.queues[0].sender_id
+    # Whoever sends us our own invitation would have us connect to ourselves.
     if connections.find_receive_queue_by_sender_id(tx, snd_id):
         raise EnvelopeRefused("the request offers a queue of ours")
     # A copy: the requester sends the same bytes until it hears of us, and our OK to the relay may have been lost.

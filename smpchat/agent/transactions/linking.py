@@ -191,6 +191,7 @@ def link_refused(tx: sqlite3.Connection, connection_id: int) -> SendQueueRefused
     relay = links.joined(tx, connection_id).link.server.key_hash
     short = links.texts(tx)
     in_full = (c.link for c in connections.load_all(tx) if c.id not in short and _was_joined(c.state))
+    # A short link and a full one to the same queue have nothing in common that could be compared before it is read.
     if any(_is_at(relay, link) for link in in_full if link is not None):
         return LinkUnusable(Failure.LINK_USED_OR_JOINED)
     return SendQueueRefused()

@@ -83,6 +83,7 @@ def keys_received(
         _step(tx, context, connection, resync.KeysReceived(theirs, _hash(keys)), keys, params.version, params)
     except UnexpectedEvent as error:
         raise EnvelopeRefused("the new ratchet keys are our own") from error
+    # So that a relay that brings an old R again does not start the ratchet anew (agent-wire 5.8).
     resyncs.mark_seen(tx, connection.id, theirs)
 
 

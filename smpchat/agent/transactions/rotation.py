@@ -69,6 +69,8 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
         queue = sending.new_send_queue(connection.id, context.entropy, uri.at(version), auth_key)
     except CryptoError as error:
         raise EnvelopeRefused(f"the key of the new queue is bad: {error}") from error
+    # First a look whether its relay is there: who agreed to a move that cannot
+    # be made would be cut off (agent-wire 5.7).
     rotations.save(tx, Rotation(Stage.REACHING, queue))
     outgoing.drop(tx, connection.id, Lane.ROTATE)
     outgoing.enqueue(tx, connection.id, Lane.ROTATE, Kind.REACH, Priority.MESSAGE)

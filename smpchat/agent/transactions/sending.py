@@ -73,6 +73,7 @@ def submit(
     """
     connection = connections.load(tx, connection_id)
     limit = sizes(connection.pq_support).user_message
+    # Before it is taken: what waits for a handshake is sealed later, when nobody is there to hear that it does not fit.
     if isinstance(message, UserMessage) and len(message.body) > limit:
         raise MessageTooLarge(len(message.body), limit)
     if isinstance(connection.state, states.Failed):

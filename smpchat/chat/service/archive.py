@@ -71,6 +71,7 @@ def unpack(data: bytes, passphrase: str) -> Archive:
         WrongPassphrase: It needs another passphrase.
     """
     front = data[: len(MAGIC) + 1]
+    # Before anything is unsealed: half a second and 128 MiB are for files of ours.
     if len(data) > MAX_SIZE or not data.startswith(MAGIC):
         raise NoArchive
     if len(front) <= len(MAGIC):

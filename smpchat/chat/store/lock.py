@@ -13,6 +13,7 @@ from smpchat.chat.errors import ProfileLocked
 
 def online_lock(folder: Path) -> FileLock:
     """The lock that whoever is online for the profile in ``folder`` holds; the system frees it when a process dies."""
+    # Of the system, and no file with a process number in it: such a number can be somebody else's after a crash.
     return FileLock(folder / "online.lock", mode=0o600)
 
 

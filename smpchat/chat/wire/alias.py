@@ -31,6 +31,7 @@ def alias_from_name(name: str, taken: Callable[[str], bool]) -> str:
     """An alias made from a name that the peer chose: harmless characters only, unique with ``_2`` and so on."""
     visible = "".join(c if c.isprintable() and not _invisible(c) else " " for c in name)
     visible = _STACKED_MARKS.sub("", unicodedata.normalize("NFC", visible))
+    # An alias is typed, after @ and as an argument: it must not begin like an option, and holds no blank.
     base = "_".join(visible.split()).lstrip(_FORBIDDEN_START)[:MAX_ALIAS] or "contact"
     alias, number = base, 1
     while taken(alias):
