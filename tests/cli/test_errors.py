@@ -33,7 +33,7 @@ from smpchat.relay.forwarding import ForwardRefused
 from smpchat.relay.relay_session import ProxyFailure
 from smpchat.transport.base import ConnectFailed
 from smpchat.transport.chain import ChainRefused
-from tests.cli.test_server import Terminal
+from tests.cli.commands.test_server import Terminal
 
 NEVER_SHOWN = {Leave, Edit, CommandFailed, DestinationRefused, ForwardRefused, ProxyFailure}
 """What `chat` and the relay say to themselves, and what carries the sentences of whoever raises it."""

@@ -15,7 +15,7 @@ from smpchat.chat.store import records
 from smpchat.cli.streams import MAX_INPUT
 from smpchat.cli.text import filled, narrowed
 from smpchat.home import Home
-from tests.cli.test_changes import home as home  # a fixture: Alice knows Bob
+from tests.cli.commands.test_changes import home as home  # a fixture: Alice knows Bob
 
 LOCALES = {
     "utf-8": {"PYTHONUTF8": "1"},

@@ -21,7 +21,7 @@ from smpchat.cli.views.messages import TICKS
 from tests.cli.terminal import Terminal
 
 TOPICS = list(topics())
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 
 
 def names(kind: Kind) -> list[str]:

@@ -17,7 +17,7 @@ from smpchat.protocol.address import parse_server
 from smpchat.relay import background
 from smpchat.relay.options import OPTIONS
 from smpchat.relay.statistics import figures
-from tests.cli.test_server import Outcome, Terminal
+from tests.cli.commands.test_server import Outcome, Terminal
 
 
 @pytest.fixture
