@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -157,6 +156,8 @@ class Environment(Record):
 
 def json_line(kind: str, fields: dict[str, Any]) -> str:
     """An object for scripts, in ASCII (`smpchat.cli.schema`)."""
+    import json  # here: neither help nor people wait for it
+
     return json.dumps({"v": JSON_VERSION, "type": kind, **fields}, ensure_ascii=True)
 
 
