@@ -5,6 +5,7 @@ Whatever happens on the way, the end is the same: the sentence, the texts marked
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ def fail_to_join(folder: Path, *, tampered: bool, plan: CrashPlan | None = None,
             await bob.do(lambda service: service.connect(link, "alice", ["one", "two"]))
         async with bob.online():
             await bob.until(lambda s: s.contact("alice").state.state == ConnectionState.FAILED and s.is_idle())
+            await asyncio.sleep(1)  # of fake time: a queue whose NEW is under way is deleted after its answer
+            await bob.until(lambda s: s.is_idle())
         await relay.stop()
         state = bob.service.contact("alice").state
         end = End(
