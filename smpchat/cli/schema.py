@@ -187,7 +187,27 @@ TYPES = (
             _text("text", "the text, exactly as it was written"),
             Field("sent_at", Kind.TIME, "when it was written here, or taken by the relay"),
             _text("status", "see below", "pending", "sent", "delivered", "failed", "received"),
+            _text(
+                "content",
+                "what kind of thing it is: `text`, `image`, `file`, `voice`, `video`, `link`, `chat` (a card with the"
+                " link of somebody or of a group), `call`, `group-invitation`, `group-event`, `report`, or what only"
+                " their app knows; of all but `text` and `link` the text begins with a note in brackets",
+            ),
             _text("reason", "a sentence: why it failed", optional=True),
+            _text("sender", "who said it, where the contact is a business or group and passed it on", optional=True),
+            _flag("forwarded", "its author passes on what somebody else wrote", optional=True),
+            _flag("live", "its author had not finished it when it was printed", optional=True),
+            Field(
+                "preview",
+                Kind.OBJECT,
+                "what their app says of the link in it; smpchat has not looked there",
+                optional=True,
+                fields=(
+                    _text("uri", "the link"),
+                    _text("title", "may be empty"),
+                    _text("description", "may be empty"),
+                ),
+            ),
             Field(
                 "reply_to",
                 Kind.OBJECT,

@@ -18,6 +18,7 @@ MESSAGE = {
     "text": "hello",
     "sent_at": "2025-01-31T09:14:00.25Z",
     "status": "received",
+    "content": "text",
 }
 ERROR = {"v": 1, "type": "error", "code": 1, "message": "No.", "hint": ""}
 
@@ -41,6 +42,8 @@ def test_names_of_types_and_fields_are_unique() -> None:
         ERROR,
         MESSAGE | {"reply_to": {"id": None, "direction": "sent", "text": "", "deleted": True}, "edited": True},
         MESSAGE | {"reactions": [{"emoji": "👍", "direction": "sent"}]},
+        MESSAGE | {"content": "hologram", "forwarded": True, "live": True, "sender": "carol"},
+        MESSAGE | {"content": "link", "preview": {"uri": "https://a.example", "title": "", "description": ""}},
     ],
 )
 def test_what_fits_has_no_problems(value: dict[str, Any]) -> None:

@@ -63,10 +63,13 @@ async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
 async def remove_expired(service: StoredProfile) -> None:
     """Remove messages as their time ends, until cancelled; every process does it that stays with the profile.
 
+    What a contact has begun to write and left alone for a while becomes a message here, too, though nobody looks.
+
     Another process may show a message at any moment and so begin its time: its end is looked for anew now and then.
     """
     while True:
         service.expire()
+        service.give_up_waiting()
         due = service.next_expiry()
         wait = EXPIRY_INTERVAL if due is None else min(max(due - service.now(), _SHORTEST), EXPIRY_INTERVAL)
         await asyncio.sleep(wait)

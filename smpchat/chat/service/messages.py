@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from smpchat.agent.store.database import Database
-from smpchat.chat.store import events, expiry, records
+from smpchat.chat.store import events, expiry, live, records
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus
 from smpchat.chat.transactions import changes
@@ -72,9 +72,24 @@ class StoredMessages:
                 for message_id in waiting:
                     expiry.start(tx, message_id, self.now())
 
+    def being_written(self, who: str) -> list[Message]:
+        """What a contact is writing at this moment, as far as it is; none of it counts as a message yet."""
+        self.give_up_waiting()
+        return live.being_written(self._tx, records.contact(self._tx, who).id)
+
+    def give_up_waiting(self) -> None:
+        """Take for finished what nobody has written at for a while; every look at messages does this first."""
+        if not live.abandoned(self._tx, self.now()):
+            return
+        with self.database.transaction() as tx:
+            for message_id in live.abandoned(tx, self.now()):
+                live.release(tx, message_id)
+                publish(tx, events.MessageAdded(message_id))
+
     def unshown_messages(self) -> list[Message]:
-        """Received messages that no `listen` or `chat` has shown."""
+        """Received messages that are finished and that no `listen` or `chat` has shown."""
         self.expire()
+        self.give_up_waiting()
         return records.messages_to_show(self._tx)
 
     def unshown_changes(self) -> list[Message]:

@@ -203,6 +203,7 @@ class StoredProfile(StoredMessages):
 
     def contacts(self) -> list[ContactView]:
         """All contacts, by alias."""
+        self.give_up_waiting()
         pending = records.pending_counts(self._tx)
         by_id = {c.id: c for c in connections.load_all(self._tx)}
         return [
@@ -280,6 +281,7 @@ class StoredProfile(StoredMessages):
 
     def events_after(self, seq: int) -> list[tuple[int, events.ChatEvent]]:
         """What happened since event number ``seq``, in this process or another."""
+        self.give_up_waiting()
         return [
             (number, events.from_row(kind, payload)) for number, kind, payload in records.events_after(self._tx, seq)
         ]

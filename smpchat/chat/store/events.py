@@ -56,6 +56,7 @@ class Change(StrEnum):
     EDITED = "edited"
     DELETED = "deleted"
     REACTION = "reaction"
+    CANCELLED = "cancelled"
 
 
 class MessageChanged(Record):

@@ -72,8 +72,8 @@ def empty(tx: sqlite3.Connection, message_id: int) -> None:
     """The same, but the row stays, without words, until `sweep`: somebody is to be told of the deletion."""
     _forget_words(tx, message_id)
     tx.execute(
-        "UPDATE messages SET husk = 1, text = '', quoted_id = NULL, quoted_direction = NULL, quoted_text = NULL"
-        " WHERE id = ?",
+        "UPDATE messages SET husk = 1, text = '', note = '', preview = NULL, quoted_id = NULL, quoted_direction = NULL,"
+        " quoted_text = NULL WHERE id = ?",
         (message_id,),
     )
 

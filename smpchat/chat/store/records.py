@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from smpchat.chat.errors import UnknownContact
+from smpchat.chat.wire.content import PLAIN, Content, Preview
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record, field
 
@@ -88,7 +89,13 @@ class Message(Record):
         reason: Why it failed.
         shared_id: Its id between the two clients.
         reply_to: The message that it answers.
-        live: Its author is still writing it.
+        content: What kind of thing it is: ``text``, ``image``, ``call`` and so on (see `Content`).
+        note: The beginning of the text that stands for what is not text.
+        preview: What is said of a link in it.
+        sender: Which member of a group or business said it, where the contact only passed it on.
+        forwarded: Its author passes on what somebody else wrote.
+        live: Its author is still writing it, or has not said that it is finished.
+        held: Nobody is to be shown it yet, because its author is writing it now.
         edited: The text is another one than at first.
         deleted: Its author took it back; the text is empty.
         reactions: Those of both sides.
@@ -115,13 +122,20 @@ class Message(Record):
     changes: int = 0
     ttl: int | None = None
     expires_at: float | None = None
+    content: str = "text"
+    note: str = field(default="", repr=False)
+    preview: Preview | None = None
+    sender: str | None = None
+    forwarded: bool = False
+    held: bool = False
 
 
 # -- contacts ---------------------------------------------------------------------------------------------------------
 
 _CONTACTS = """
-    SELECT contacts.*, (SELECT count(*) FROM messages WHERE contact_id = contacts.id AND shown = 0) AS unread,
-        EXISTS (SELECT 1 FROM pictures WHERE contact_id = contacts.id) AS picture
+    SELECT contacts.*, EXISTS (SELECT 1 FROM pictures WHERE contact_id = contacts.id) AS picture, (
+        SELECT count(*) FROM messages WHERE contact_id = contacts.id AND shown = 0 AND written_at IS NULL
+    ) AS unread
     FROM contacts
 """
 
@@ -252,6 +266,12 @@ def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
         changes=row["changes"],
         ttl=row["ttl"],
         expires_at=row["expires_at"],
+        content=row["content"],
+        note=row["note"],
+        preview=Preview.from_json(row["preview"]),
+        sender=row["sender"],
+        forwarded=bool(row["forwarded"]),
+        held=row["written_at"] is not None,
     )
 
 
@@ -280,12 +300,17 @@ def insert_message(
     reply_to: Quoted | None = None,
     live: bool = False,
     ttl: int | None = None,
+    content: Content = PLAIN,
+    sender: str | None = None,
+    forwarded: bool = False,
+    occasion: str | None = None,
 ) -> int:
     """A new message's id: pending if it is ours, received and not shown if it is theirs.
 
     Args:
         reply_to: What it answers; the text is kept only if we do not have the message itself, and it is not deleted.
         ttl: Seconds after which it disappears once it is shown or has left.
+        occasion: What it tells of, where that may be told again: see `lines.is_known`.
     """
     ours = direction is Direction.SENT
     status = MessageStatus.PENDING if ours else MessageStatus.RECEIVED
@@ -295,9 +320,11 @@ def insert_message(
         quoted = (reply_to.id, reply_to.direction, reply_to.text if keeps_text else None)
     cursor = tx.execute(
         "INSERT INTO messages (contact_id, direction, text, sent_at, status, shared_id, shown, live,"
-        " quoted_id, quoted_direction, quoted_text, ttl) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (contact_id, direction, text, sent_at, status, shared_id, ours, live, *quoted, ttl),
-    )
+        " quoted_id, quoted_direction, quoted_text, ttl, content, note, preview, sender, forwarded, occasion)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (contact_id, direction, text, sent_at, status, shared_id, ours, live, *quoted, ttl, content.kind, content.note,
+         content.preview_json, sender, forwarded, occasion),
+    )  # fmt: skip
     assert cursor.lastrowid is not None
     return cursor.lastrowid
 
@@ -336,8 +363,9 @@ def history(tx: sqlite3.Connection, contact_id: int, limit: int, search: str | N
 
 
 def messages_to_show(tx: sqlite3.Connection) -> list[Message]:
-    """Received messages that no `listen` or `chat` has shown, in the order of their arrival."""
-    rows = tx.execute(_MESSAGES + "WHERE messages.shown = 0 ORDER BY messages.id").fetchall()
+    """Received messages that are finished and that no `listen` or `chat` has shown, in the order of their arrival."""
+    query = _MESSAGES + "WHERE messages.shown = 0 AND messages.written_at IS NULL ORDER BY messages.id"
+    rows = tx.execute(query).fetchall()
     return [_message(tx, row) for row in rows]
 
 

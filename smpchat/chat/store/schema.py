@@ -121,4 +121,16 @@ CHAT_MIGRATIONS = (
     ALTER TABLE kept_changes RENAME TO changes;
     CREATE INDEX changes_of_message ON changes (message_id)
     """,
+    """
+    ALTER TABLE messages ADD COLUMN content TEXT NOT NULL DEFAULT 'text';
+    ALTER TABLE messages ADD COLUMN note TEXT NOT NULL DEFAULT '';
+    ALTER TABLE messages ADD COLUMN preview TEXT;
+    ALTER TABLE messages ADD COLUMN sender TEXT;
+    ALTER TABLE messages ADD COLUMN forwarded INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN occasion TEXT;
+    ALTER TABLE messages ADD COLUMN written_at REAL;
+    ALTER TABLE contacts ADD COLUMN own_member TEXT;
+    CREATE INDEX messages_by_occasion ON messages (contact_id, occasion) WHERE occasion IS NOT NULL;
+    CREATE INDEX messages_being_written ON messages (id) WHERE written_at IS NOT NULL
+    """,
 )

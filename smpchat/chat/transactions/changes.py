@@ -10,6 +10,7 @@ import sqlite3
 
 from smpchat.chat.store import expiry
 from smpchat.chat.store.records import Direction, Message, MessageStatus
+from smpchat.chat.wire.content import PLAIN, Content
 from smpchat.encoding.record import Record
 
 KEPT = 1000
@@ -37,16 +38,24 @@ class SentChange(Record):
         return -self.id
 
 
-def edit(tx: sqlite3.Connection, message_id: int, text: str, *, edited: bool, live: bool) -> None:
+def edit(
+    tx: sqlite3.Connection, message_id: int, text: str, *, edited: bool, live: bool, content: Content = PLAIN
+) -> None:
     """A message has another text."""
     tx.execute(
-        "UPDATE messages SET text = ?, edited = max(edited, ?), live = ? WHERE id = ?", (text, edited, live, message_id)
+        "UPDATE messages SET text = ?, content = ?, note = ?, preview = ?, edited = max(edited, ?), live = ?"
+        " WHERE id = ?",
+        (text, content.kind, content.note, content.preview_json, edited, live, message_id),
     )
 
 
 def delete(tx: sqlite3.Connection, message_id: int) -> None:
     """A message was taken back: only the mark of it stays."""
-    tx.execute("UPDATE messages SET text = '', deleted = 1, live = 0 WHERE id = ?", (message_id,))
+    tx.execute(
+        "UPDATE messages SET text = '', note = '', preview = NULL, deleted = 1, live = 0, written_at = NULL"
+        " WHERE id = ?",
+        (message_id,),
+    )
     tx.execute("DELETE FROM reactions WHERE message_id = ?", (message_id,))
 
 

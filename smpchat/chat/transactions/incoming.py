@@ -14,15 +14,16 @@ from smpchat.agent.machines.handshake_states import Role
 from smpchat.agent.store import connections
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection
-from smpchat.chat.store import address, events, expiry, profiles, records
+from smpchat.chat.store import address, events, expiry, lines, profiles, records
 from smpchat.chat.store.feed import describe_state, publish
-from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus, Quoted
-from smpchat.chat.transactions import changes, conversation, preferences, requests
+from smpchat.chat.store.records import Contact, MessageStatus
+from smpchat.chat.transactions import changes, conversation, hearing, preferences, requests
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.room import PQ_SINCE
 from smpchat.chat.wire.alias import alias_from_name
 from smpchat.chat.wire.bodies import CHAT_VERSIONS, new_shared_id, pack_info
 from smpchat.chat.wire.content import in_a_sentence
+from smpchat.chat.wire.happenings import Happening
 from smpchat.chat.wire.message import (
     ChatEvent,
     ChatMessage,
@@ -30,13 +31,9 @@ from smpchat.chat.wire.message import (
     ContactRequest,
     GroupJoined,
     JoinRejected,
-    MessageDeletion,
-    MessageUpdate,
     ProfileInfo,
-    Quote,
-    ReactionChange,
+    Relayed,
     TextMessage,
-    UnsupportedEvent,
     decode_contact_request,
     decode_link_info,
     decode_messages,
@@ -49,9 +46,6 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import VersionRange
 
 log = logging.getLogger("smpchat.chat")
-
-DELETABLE = 78 * 3600
-"""Seconds after a message in which its author can take it back (agent-wire 6.2), by the relay's clock."""
 
 _INTEGRITY_NOTICES = {
     Integrity.SKIPPED: "Some messages from {alias} before this one were lost.",
@@ -98,7 +92,7 @@ class ChatApplication:
             records.mark_business(tx, contact.id)
         if said.welcome:
             welcome_id = new_shared_id(self._random(12))
-            _add_message(tx, contact, TextMessage(said.welcome, welcome_id), round(self._now()))
+            hearing.add_message(tx, contact, TextMessage(said.welcome, welcome_id), round(self._now()), self._now())
             requests.read_welcome(tx, contact, welcome_id)
         if contact.provisional:
             others = {other.alias.casefold() for other in records.contacts(tx) if other.id != contact.id}
@@ -136,6 +130,11 @@ class ChatApplication:
             contact = records.contact(tx, alias)
         for message in said:
             _note_version(tx, contact, message.versions)
+            match message.event:
+                case GroupJoined(member=member):
+                    lines.save_own_member(tx, contact.id, member)
+                case Happening() as line:
+                    hearing.add_line(tx, contact, line, self._now())
         if profile is not None:
             _save_profile(tx, contact, profile)
         if not contact.business and any(isinstance(m.event, GroupJoined) for m in said):
@@ -158,25 +157,17 @@ class ChatApplication:
         """Store one event; whether its sender is to get a receipt."""
         _note_version(tx, contact, message.versions)
         match message.event:
-            case TextMessage() as text:
-                _add_message(tx, contact, text, sent_at)
-                return True
-            case MessageUpdate() as update:
-                _update_message(tx, contact, update, sent_at, self._now())
-            case MessageDeletion(shared_id):
-                _delete_message(tx, contact, shared_id, sent_at)
-            case ReactionChange() as reaction:
-                _react(tx, contact, reaction)
             case ProfileInfo(Profile() as profile):
                 _save_profile(tx, contact, profile)
             case ContactDeleted():
                 records.mark_gone(tx, contact.id)
                 publish(tx, events.Notice(contact.alias, f"{contact.alias} deleted the contact with you."))
                 publish(tx, events.ContactChanged(contact.alias))
-            case UnsupportedEvent(name):
-                log.info("chat event ignored: %r", name)
-            case other:
-                log.info("chat event ignored: %s", type(other).__name__)
+            case Relayed(author, event, said_at):
+                moment = sent_at if said_at is None else min(said_at, sent_at)
+                hearing.hear(tx, contact, event, moment, self._now(), author)
+            case event:
+                return hearing.hear(tx, contact, event, sent_at, self._now())
         return False
 
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
@@ -233,7 +224,8 @@ def contact_from_request(
     _note_version(tx, contact, versions)
     _save_profile(tx, contact, asked.profile)
     if asked.text:
-        _add_message(tx, contact, TextMessage(asked.text, asked.shared_id), round(request.received_at))
+        moment = request.received_at
+        hearing.add_message(tx, contact, TextMessage(asked.text, asked.shared_id), round(moment), moment)
     texts = address.texts(tx)
     if texts.welcome:
         conversation.send_welcome(tx, context, contact, texts.welcome, asked.welcome_id)
@@ -261,10 +253,13 @@ def _is_unsuitable(event: ChatEvent) -> str | None:
 
 def _decoded(body: bytes) -> list[ChatMessage]:
     try:
-        return decode_messages(body)
+        said = decode_messages(body)
     except DecodeError as error:
         log.warning("chat message ignored: %s", error)
         return []
+    if not said:
+        log.info("chat message ignored: it holds chunks or signed copies only")
+    return said
 
 
 # -- what the contact sent --------------------------------------------------------------------------------------------
@@ -284,83 +279,6 @@ def _note_version(tx: sqlite3.Connection, contact: Contact, versions: VersionRan
     agreed = CHAT_VERSIONS.agree(versions or VersionRange(1, 1))
     if agreed is not None:
         records.raise_chat_version(tx, contact.id, agreed)
-
-
-def _add_message(tx: sqlite3.Connection, contact: Contact, message: TextMessage, sent_at: int) -> int:
-    message_id = records.insert_message(
-        tx,
-        contact.id,
-        Direction.RECEIVED,
-        message.text,
-        sent_at,
-        message.shared_id,
-        reply_to=_quoted(tx, contact, message.quote),
-        live=message.live,
-        ttl=preferences.agreement(tx, contact).ttl_of(message.ttl),
-    )
-    publish(tx, events.MessageAdded(message_id))
-    return message_id
-
-
-def _quoted(tx: sqlite3.Connection, contact: Contact, quote: Quote | None) -> Quoted | None:
-    """The message that a reply names; our copy of it is shown, whatever the reply says that it said."""
-    if quote is None:
-        return None
-    direction = Direction.RECEIVED if quote.by_sender else Direction.SENT
-    original = records.find_message(tx, contact.id, quote.shared_id, direction)
-    if original is not None:
-        return Quoted(original.id, direction, quote.text)
-    gone = quote.shared_id is not None and expiry.is_gone(tx, contact.id, quote.shared_id)
-    return Quoted(None, direction, "" if gone else quote.text, deleted=gone)
-
-
-def _update_message(tx: sqlite3.Connection, contact: Contact, update: MessageUpdate, sent_at: int, now: float) -> None:
-    """A contact edits its own messages only; one that we do not have begins with the edit (agent-wire 6.2)."""
-    # Only among what this contact sent: an id is no secret, and would else let them change our words or somebody's.
-    original = records.find_message(tx, contact.id, update.shared_id, Direction.RECEIVED)
-    if original is not None and not original.deleted:
-        ttl = preferences.agreement(tx, contact).ttl_of(update.ttl)
-        if ttl is not None:
-            expiry.shorten(tx, original.id, ttl, now)
-    if original is None:
-        message = TextMessage(update.text, update.shared_id, live=update.live, ttl=update.ttl)
-        changes.edit(
-            tx, _add_message(tx, contact, message, sent_at), update.text, edited=not update.live, live=update.live
-        )
-    elif not original.deleted and (original.text, original.live) != (update.text, update.live):
-        changes.edit(tx, original.id, update.text, edited=not original.live, live=update.live)
-        _changed(tx, contact, original, events.Change.EDITED)
-
-
-def _delete_message(tx: sqlite3.Connection, contact: Contact, shared_id: str, sent_at: int) -> None:
-    original = records.find_message(tx, contact.id, shared_id, Direction.RECEIVED)
-    if original is None or original.deleted:
-        return
-    # Both by the relay's clock: a sender's own could be set back, and take away what was read long ago.
-    if sent_at - original.sent_at > DELETABLE:
-        log.info("a message was too old to be deleted")
-        return
-    if preferences.agreement(tx, contact).on(Feature.FULL_DELETE).by_them:
-        changes.erase(tx, original)
-    else:
-        changes.delete(tx, original.id)
-    _changed(tx, contact, original, events.Change.DELETED)
-
-
-def _react(tx: sqlite3.Connection, contact: Contact, reaction: ReactionChange) -> None:
-    original = records.find_message(tx, contact.id, reaction.shared_id)
-    if original is None or original.deleted:
-        return
-    if not preferences.agreement(tx, contact).on(Feature.REACTIONS).by_them:
-        log.info("a reaction was ignored: reactions are not allowed")
-        return
-    if changes.react(tx, original.id, Direction.RECEIVED, reaction.emoji, add=reaction.add):
-        _changed(tx, contact, original, events.Change.REACTION)
-
-
-def _changed(tx: sqlite3.Connection, contact: Contact, message: Message, change: events.Change) -> None:
-    changes.count(tx, message.id)
-    publish(tx, events.MessageChanged(message.id, contact.alias, change, Direction.RECEIVED))
 
 
 # -- what became of ours ----------------------------------------------------------------------------------------------

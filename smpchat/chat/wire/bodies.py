@@ -151,7 +151,7 @@ def decode_body(body: bytes) -> list[Part]:
 def _parts(body: bytes, *, may_expand: bool) -> Iterator[Part]:
     match body[:1]:
         case b"{":
-            yield _envelope(_json(body))
+            yield read_envelope(_json(body))
         case b"[":
             yield from _array(_json(body))
         case b"=":
@@ -171,7 +171,8 @@ def _json(text: bytes) -> Any:
     return parse_json(text, "chat message")
 
 
-def _envelope(value: object) -> Envelope:
+def read_envelope(value: object) -> Envelope:
+    """One JSON message that was read already. Raises `DecodeError`."""
     if not isinstance(value, dict):
         raise DecodeError("chat message is no object")
     event, params = value.get("event"), value.get("params")
@@ -190,7 +191,7 @@ def _versions(value: object) -> VersionRange | None:
 def _array(items: list[object]) -> Iterator[Part]:
     for item in items:
         try:
-            yield _envelope(item)
+            yield read_envelope(item)
         except DecodeError as error:
             yield Unreadable(error.what)
 
@@ -245,10 +246,10 @@ _signed = pair(literal(b"/G"), pair(many(pair(literal(b"M"), short_bytes)), tail
 def _element(data: bytes) -> Iterator[Part]:
     match data[:1]:
         case b"{":
-            yield _envelope(_json(data))
+            yield read_envelope(_json(data))
         case b"/":  # signatures matter in groups; here the connection says who speaks
             _, (_, text) = _signed.decode(data, "signed message")
-            yield _envelope(_json(text))
+            yield read_envelope(_json(text))
         case b">" | b"F":  # somebody else's words must not pass for the contact's
             return
         case _:

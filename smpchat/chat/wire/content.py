@@ -1,12 +1,16 @@
-"""What a message says, as text: content of every type is reduced to its text and a note (agent-wire 6.2).
+"""What a message says, as text: content of every type is reduced to its text and a note (agent-wire 6.2, deltas 6).
 
-``[image photo.jpg, 117 KiB] on the beach`` is what a person reads of a picture. Peer text is kept as it is; whoever
-prints it escapes it.
+``[image photo.jpg, 117 KiB] on the beach`` is what a person reads of a picture; `Content` tells what of that is the
+note, so that nobody can pass a text for one. Peer text is kept as it is; whoever prints it escapes it.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
+
+from smpchat.encoding.record import Record, as_dict, field
 
 _NOTES = {
     "image": "image",
@@ -14,10 +18,59 @@ _NOTES = {
     "voice": "voice message",
     "file": "file",
     "report": "report",
-    "chat": "contact link",
 }
+_CARDS = {"contact": "contact link", "invitation": "one-time link", "group": "group link"}
+_TYPES = {*_NOTES, "text", "link", "chat"}
+CALL, GROUP_INVITATION, GROUP_EVENT = "call", "group-invitation", "group-event"
+"""Kinds of lines that stand for an event of their own: no message of a peer can have one of them."""
+UNKNOWN = "unknown"
 _MAX_NAME = 100
 """Characters of a file's name, or of an unknown type, that a note shows."""
+_MAX_TYPE = 40
+"""Characters of an unknown type that are kept as the kind of a message."""
+_MAX_LINK = 4_000
+"""Characters of a link in a card; invitations with keys take some 1,600."""
+_MAX_PREVIEW = 300
+"""Characters of the title, of the description and of the address in a preview, each."""
+
+
+class Preview(Record):
+    """What the sender's app found behind a link; we never look there ourselves."""
+
+    uri: str = field(repr=False)
+    title: str = field(repr=False)
+    description: str = field(repr=False)
+
+    def to_json(self) -> str:
+        """For the store."""
+        return json.dumps(as_dict(self))
+
+    @staticmethod
+    def from_json(text: str | None) -> Preview | None:
+        """What `to_json` wrote."""
+        return Preview(**json.loads(text)) if text else None
+
+
+class Content(Record):
+    """What kind of thing a message is.
+
+    Attributes:
+        kind: The type, as JSON names it: ``text``, ``image``, ``call``, or a type that only its sender knows.
+        note: The beginning of the message's text that stands for what is not text; empty if there is none.
+        preview: What is said of a link.
+    """
+
+    kind: str = "text"
+    note: str = field(default="", repr=False)
+    preview: Preview | None = None
+
+    @property
+    def preview_json(self) -> str | None:
+        """The preview, for the store."""
+        return None if self.preview is None else self.preview.to_json()
+
+
+PLAIN = Content()
 
 
 def text_content(text: str) -> dict[str, Any]:
@@ -27,17 +80,42 @@ def text_content(text: str) -> dict[str, Any]:
 
 def describe(content: object, file: object = None) -> str | None:
     """The text of ``content``, behind a note of what is not shown; None if it is no content."""
+    read = read_content(content, file)
+    return read[0] if read else None
+
+
+def read_content(content: object, file: object = None) -> tuple[str, Content] | None:
+    """The text of ``content`` as `describe` has it, and what it is; None if it is no content."""
     if not isinstance(content, dict) or not isinstance(content.get("type"), str):
         return None
-    kind, text = content["type"], content.get("text")
-    text = whole(text) if isinstance(text, str) else ""
-    note = _note(kind, content, file)
-    if note is None and not text and kind != "text":
-        note = _link(content) if kind == "link" else f"[{_short(kind)}]"
-    return " ".join(part for part in (note, text) if part)
+    wire_type, words = content["type"], content.get("text")
+    words = whole(words) if isinstance(words, str) else ""
+    kind = _kind(wire_type, file)
+    note = _note(kind, content, file, words)
+    if note is None and not words and kind not in ("text", "link"):
+        note = f"[{_short(wire_type)}]"
+    preview = _preview(content) if kind == "link" else None
+    if not words and preview is not None:
+        words = preview.uri
+    return joined(note or "", words), Content(kind, note or "", preview)
 
 
-def _note(kind: str, content: dict[str, Any], file: object) -> str | None:
+def joined(note: str, words: str) -> str:
+    """A note and what stands behind it."""
+    return " ".join(part for part in (note, words) if part)
+
+
+def _kind(wire_type: str, file: object) -> str:
+    if wire_type in _TYPES:
+        return "file" if wire_type in ("text", "link") and isinstance(file, dict) else wire_type
+    if wire_type in (CALL, GROUP_INVITATION, GROUP_EVENT):
+        return UNKNOWN  # what only an event of its own may say
+    return _short(wire_type, _MAX_TYPE) or UNKNOWN
+
+
+def _note(kind: str, content: dict[str, Any], file: object, words: str) -> str | None:
+    if kind == "chat":
+        return _card(content.get("chatLink"), words)
     name = _NOTES.get(kind, "file" if isinstance(file, dict) else None)
     if name is None:
         return None
@@ -47,17 +125,24 @@ def _note(kind: str, content: dict[str, Any], file: object) -> str | None:
     return f"[{' '.join([name, ', '.join(details)]).rstrip()}]"
 
 
+def file_note(file: object) -> str:
+    """The note of a file: its name and size, as far as they are known."""
+    return f"[{' '.join(['file', ', '.join(_file(file))]).rstrip()}]"
+
+
 def _file(file: object) -> list[str]:
     if not isinstance(file, dict):
         return []
     name, size = file.get("fileName"), file.get("fileSize")
     return [
         *([_short(name)] if isinstance(name, str) and name else []),
-        *([_size(size)] if isinstance(size, int) and size >= 0 else []),
+        *([_size(size)] if type(size) is int and size >= 0 else []),
     ]
 
 
 def _size(size: int) -> str:
+    if size == 1:
+        return "1 byte"
     for unit in ("bytes", "KiB", "MiB"):
         if size < 1024:
             return f"{size} {unit}"
@@ -66,21 +151,70 @@ def _size(size: int) -> str:
 
 
 def _duration(seconds: object) -> list[str]:
-    if not isinstance(seconds, int) or not 0 <= seconds < 360_000:
+    if type(seconds) is not int or not 0 <= seconds < 360_000:
         return []
     return [f"{seconds // 60}:{seconds % 60:02}"]
 
 
-def _link(content: dict[str, Any]) -> str | None:
+# -- cards and previews -----------------------------------------------------------------------------------------------
+
+
+def _card(card: object, words: str) -> str:
+    """``[contact link ann: https://…]``; the link is left out where the words have it, and is never opened unasked."""
+    if not isinstance(card, dict):
+        return "[contact link]"
+    kind = card.get("type")
+    word = _CARDS.get(kind, "link") if isinstance(kind, str) else "contact link"
+    if card.get("business") is True:
+        word = "business link"
+    name = next(_names(card), "")
+    link = next(_links(card), "")
+    named = f"{word} {name}".rstrip()
+    return f"[{named}: {link}]" if link and link not in words else f"[{named}]"
+
+
+def _names(card: dict[str, Any]) -> Iterator[str]:
+    for field_name in ("profile", "groupProfile"):
+        profile = card.get(field_name)
+        name = profile.get("displayName") if isinstance(profile, dict) else None
+        if isinstance(name, str) and name:
+            yield _short(name)
+
+
+def _links(card: dict[str, Any]) -> Iterator[str]:
+    """Links of a card that somebody could use as they stand here, the short form of each first."""
+    for field_name in ("connLink", "invLink"):
+        value = card.get(field_name)
+        forms = [value.get("connShortLink"), value.get("connFullLink")] if isinstance(value, dict) else [value]
+        for form in forms:
+            if isinstance(form, str) and 0 < len(form) <= _MAX_LINK and form.isprintable() and " " not in form:
+                yield form
+
+
+def _preview(content: dict[str, Any]) -> Preview | None:
     preview = content.get("preview")
-    uri = preview.get("uri") if isinstance(preview, dict) else None
-    return whole(uri) if isinstance(uri, str) else None
+    if not isinstance(preview, dict):
+        return None
+    uri, title, description = (_line(preview.get(name)) for name in ("uri", "title", "description"))
+    return Preview(uri, title, description) if uri or title or description else None
 
 
-def _short(text: str) -> str:
+def _line(value: object) -> str:
+    return _short(value, _MAX_PREVIEW) if isinstance(value, str) else ""
+
+
+# -- text of peers ----------------------------------------------------------------------------------------------------
+
+
+def short_name(value: object) -> str:
+    """A name that a peer gave something, on one line; empty if it is none."""
+    return _short(value) if isinstance(value, str) else ""
+
+
+def _short(text: str, limit: int = _MAX_NAME) -> str:
     """A name on one line, cut where it gets long."""
-    line = "".join(c if c.isprintable() else " " for c in whole(text[: _MAX_NAME + 1]))
-    return line if len(line) <= _MAX_NAME else line[: _MAX_NAME - 1] + "…"
+    line = "".join(c if c.isprintable() else " " for c in whole(text[: limit + 1]))
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def in_a_sentence(name: str) -> str:

@@ -8,8 +8,27 @@ from typing import Any
 
 from smpchat.agent.wire.user_data import read_user_json, write_user_json
 from smpchat.chat.errors import InputError
-from smpchat.chat.wire.bodies import CHAT_VERSIONS, Envelope, Part, Unreadable, decode_body, encode_envelope, shared_id
-from smpchat.chat.wire.content import describe, text_content, whole
+from smpchat.chat.wire.bodies import (
+    CHAT_VERSIONS,
+    Envelope,
+    Part,
+    Unreadable,
+    decode_body,
+    encode_envelope,
+    read_envelope,
+    shared_id,
+)
+from smpchat.chat.wire.content import PLAIN, Content, describe, read_content, short_name, text_content, whole
+from smpchat.chat.wire.happenings import (
+    GROUP_EVENTS,
+    FileCancelled,
+    Happening,
+    read_call,
+    read_file_cancel,
+    read_group_event,
+    read_group_invitation,
+    read_old_file,
+)
 from smpchat.chat.wire.preferences import read_ttl
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.reader import DecodeError
@@ -26,6 +45,10 @@ MAX_LINK_INFO = 13_000
 """Longest user data of a link that we make, in bytes: sealed with what else belongs to the link they hold 13,784."""
 _MAX_QUOTE = 500
 """Characters of a quoted text that a reply repeats; the app finds the original by its id."""
+_UNKNOWN_NAME = 7
+"""Characters of a member's id that stand for its name where nobody has told it (group-wire 6)."""
+_MAX_TIME = 40
+"""Characters of a time; apps write 30."""
 
 
 class Quote(Record):
@@ -68,6 +91,8 @@ class TextMessage(Record):
     Attributes:
         live: Its author is still writing it.
         ttl: Seconds after which it is to disappear; None if it stays.
+        forwarded: Its author passes on what somebody else wrote.
+        content: What it is beside its text.
     """
 
     text: str = field(repr=False)
@@ -75,6 +100,8 @@ class TextMessage(Record):
     quote: Quote | None = None
     live: bool = False
     ttl: int | None = None
+    forwarded: bool = False
+    content: Content = PLAIN
 
 
 class MessageUpdate(Record):
@@ -84,6 +111,7 @@ class MessageUpdate(Record):
     text: str = field(repr=False)
     live: bool = False
     ttl: int | None = None
+    content: Content = PLAIN
 
 
 class MessageDeletion(Record):
@@ -106,10 +134,12 @@ class GroupJoined(Record):
     Attributes:
         profile: The group's; a business gives its own name and picture there.
         business: The group is a chat of one customer with the people of a business.
+        member: Our own id among the members.
     """
 
     profile: Profile
     business: bool
+    member: str | None = None
 
 
 class JoinRejected(Record):
@@ -121,6 +151,19 @@ class JoinRejected(Record):
 
 class ContactDeleted(Record):
     """``x.direct.del``: the peer deleted us."""
+
+
+class Relayed(Record):
+    """``x.grp.msg.forward``: what another member of a group or business says, passed on by our contact.
+
+    Attributes:
+        author: What the contact calls that member; nothing proves it.
+        said_at: When it was said, as the contact has it; POSIX seconds.
+    """
+
+    author: str
+    event: ChatEvent
+    said_at: float | None
 
 
 class UnsupportedEvent(Record):
@@ -152,6 +195,9 @@ ChatEvent = (
     | GroupJoined
     | JoinRejected
     | ContactDeleted
+    | Happening
+    | FileCancelled
+    | Relayed
     | UnsupportedEvent
 )
 
@@ -211,13 +257,22 @@ def decode_link_info(info: bytes) -> LinkInfo | None:
     return LinkInfo(profile, (describe(value.get("message")) or "")[:MAX_WELCOME], value.get("business") is True)
 
 
-def encode_text(text: str, shared_id: str, quote: dict[str, Any] | None = None, ttl: int | None = None) -> bytes:
+def encode_text(
+    text: str,
+    shared_id: str,
+    quote: dict[str, Any] | None = None,
+    ttl: int | None = None,
+    *,
+    forwarded: bool = False,
+) -> bytes:
     """``x.msg.new`` with a text; ``quote`` is what `quotation` made, ``ttl`` seconds after which it is to disappear."""
     params: dict[str, Any] = {"content": text_content(text)}
     if quote is not None:
         params["quote"] = quote
     if ttl is not None:
         params["ttl"] = ttl
+    if forwarded:
+        params["forward"] = True
     return _encode("x.msg.new", params, shared_id)
 
 
@@ -316,11 +371,19 @@ def _read_contact_request(envelope: Envelope) -> ChatEvent | None:
 
 def _read_text(envelope: Envelope) -> ChatEvent | None:
     params = envelope.params
-    text = describe(params.get("content"), params.get("file"))
-    if text is None:
+    read = read_content(params.get("content"), params.get("file"))
+    if read is None:
         return None
-    quote, ttl = _read_quote(params.get("quote")), read_ttl(params.get("ttl"))
-    return TextMessage(text, envelope.shared_id, quote, params.get("live") is True, ttl)
+    text, content = read
+    return TextMessage(
+        text,
+        envelope.shared_id,
+        _read_quote(params.get("quote")),
+        live=params.get("live") is True,
+        ttl=read_ttl(params.get("ttl")),
+        forwarded=params.get("forward") is True,
+        content=content,
+    )
 
 
 def _read_quote(value: object) -> Quote | None:
@@ -333,10 +396,11 @@ def _read_quote(value: object) -> Quote | None:
 
 def _read_update(envelope: Envelope) -> ChatEvent | None:
     params = envelope.params
-    original, text = shared_id(params.get("msgId")), describe(params.get("content"))
-    if original is None or text is None:
+    original, read = shared_id(params.get("msgId")), read_content(params.get("content"))
+    if original is None or read is None:
         return None
-    return MessageUpdate(original, text, params.get("live") is True, read_ttl(params.get("ttl")))
+    text, content = read
+    return MessageUpdate(original, text, params.get("live") is True, read_ttl(params.get("ttl")), content)
 
 
 def _read_deletion(envelope: Envelope) -> ChatEvent | None:
@@ -359,7 +423,9 @@ def _read_group_joined(envelope: Envelope) -> ChatEvent | None:
     if not isinstance(invitation, dict):
         return None
     profile = Profile.from_wire(invitation.get("groupProfile")) or Profile("group")
-    return GroupJoined(profile, isinstance(invitation.get("business"), dict))
+    invited = invitation.get("invitedMember")
+    member = shared_id(invited.get("memberId")) if isinstance(invited, dict) else None
+    return GroupJoined(profile, isinstance(invitation.get("business"), dict), member)
 
 
 def _read_join_rejected(envelope: Envelope) -> ChatEvent | None:
@@ -369,6 +435,35 @@ def _read_join_rejected(envelope: Envelope) -> ChatEvent | None:
     profile = Profile.from_wire(rejection.get("groupProfile")) or Profile("group")
     reason = rejection.get("rejectionReason")
     return JoinRejected(profile, whole(reason) if isinstance(reason, str) else "")
+
+
+def _read_relayed(envelope: Envelope) -> ChatEvent | None:
+    """Never nested (group-wire 6)."""
+    params = envelope.params
+    try:
+        inner = read_envelope(params.get("msg"))
+    except DecodeError:
+        return None
+    read = _EVENTS.get(inner.event)
+    if read is None or inner.event == envelope.event:
+        return UnsupportedEvent(whole(f"{envelope.event} of {inner.event}"))
+    event = read(inner)
+    member = shared_id(params.get("memberId"))
+    author = short_name(params.get("memberName")) or (member or "")[:_UNKNOWN_NAME] or "the group"
+    return Relayed(author, event, _moment(params.get("msgTs"))) if event is not None else None
+
+
+def _moment(value: object) -> float | None:
+    """POSIX seconds of an ISO 8601 time, whose fraction may have any number of digits."""
+    if not isinstance(value, str) or len(value) > _MAX_TIME:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
 
 
 # What is not here and begins with x is ignored, and nothing is sent back (agent-wire 6.1); all there are: deltas 5.
@@ -382,4 +477,10 @@ _EVENTS: dict[str, Callable[[Envelope], ChatEvent | None]] = {
     "x.grp.link.inv": _read_group_joined,
     "x.grp.link.reject": _read_join_rejected,
     "x.direct.del": lambda _: ContactDeleted(),
+    "x.call.inv": read_call,
+    "x.file": read_old_file,
+    "x.file.cancel": read_file_cancel,
+    "x.grp.inv": read_group_invitation,
+    "x.grp.msg.forward": _read_relayed,
+    **dict.fromkeys(GROUP_EVENTS, read_group_event),
 }

@@ -47,6 +47,7 @@ class Arrivals:
                     f"* {shortened(view.alias)} changed or reacted to message {message.id}:", message
                 )
                 self._service.mark_shown(message.id, message.changes)
+        self._transcript.growing(self._service.being_written(view.alias))
         self._talk.refresh()
 
     def _take(self, event: events.ChatEvent) -> None:

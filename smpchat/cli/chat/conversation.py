@@ -135,13 +135,15 @@ class Conversation:
             self.transcript.tell(f"Nobody to write to yet: your {waits}. /help lists what there is.")
             self.show_requests()
             return
-        messages = self.service.history(view.alias, max(HISTORY, view.contact.unread))
+        found = self.service.history(view.alias, max(HISTORY, view.contact.unread))
+        messages = [message for message in found if not message.held]
         changing = self.transcript.begin(messages)
         for message in messages:
             self.service.mark_shown(message.id, message.changes)
         if view.state.state != ConnectionState.CONNECTED:
             self.transcript.tell(f"* {self.describe(view)}")
         self.show_requests()
+        self.transcript.growing(self.service.being_written(view.alias))
         self.transcript.keep_beside(changing)
         self.refresh()
         self.count_unread()

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from smpchat.chat.store.records import Direction, Message, MessageStatus
 from smpchat.cli.environment import Environment
+from smpchat.cli.text import shortened
 from smpchat.cli.views.layout import in_words
-from smpchat.cli.views.messages import conversation, spoken
+from smpchat.cli.views.messages import being_written, conversation, spoken
 
 _TAIL = 3
 """Own messages at most that stay next to the prompt until they are delivered."""
@@ -34,6 +35,7 @@ class Transcript:
         self._tail: list[Message] = []
         self._open: set[int] = set()  # printed with ticks that were not the last ones
         self._confirmed: list[int] = []  # of those, delivered since the last look
+        self._growing: list[Message] = []  # what the contact is writing at this moment
 
     # -- sentences ----------------------------------------------------------------------------------------------------
 
@@ -52,7 +54,7 @@ class Transcript:
     def forget(self) -> None:
         """Begin anew: another conversation is shown now."""
         self._last, self.mine = None, None
-        self._open, self._confirmed = set(), []
+        self._open, self._confirmed, self._growing = set(), [], []
 
     def begin(self, messages: list[Message]) -> list[Message]:
         """Print the end of a conversation, but for own messages that are under way: those are for `keep_beside`."""
@@ -123,6 +125,16 @@ class Transcript:
         if self.mine is not None and self.mine.id == message_id:
             self.mine = None
 
+    def growing(self, messages: list[Message]) -> None:
+        """What the contact is writing: drawn beside the prompt; where nothing is redrawn, a sentence tells of it."""
+        known = {message.id for message in self._growing}
+        self._growing = messages
+        if self._environment.redraws:
+            return
+        for message in messages:
+            if message.id not in known:
+                self.tell(f"* {shortened(message.contact)} is writing a message.")
+
     def settle(self) -> None:
         """After a look at what happened: print what is final, and say which printed messages are delivered now."""
         self._drain(_TAIL)
@@ -136,8 +148,11 @@ class Transcript:
         self._drain(0)
 
     def tail(self) -> list[Text]:
-        """Own messages whose ticks still change: drawn between what was printed and the prompt."""
-        return conversation(self._environment, self._tail, self._last) if self._tail else []
+        """Own messages whose ticks still change, and what the contact is writing: drawn right above the prompt."""
+        own = conversation(self._environment, self._tail, self._last) if self._tail else []
+        if not self._environment.redraws:
+            return own
+        return own + [being_written(self._environment, message) for message in self._growing]
 
     def _print(self, messages: list[Message]) -> None:
         for line in conversation(self._environment, messages, self._last):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.service.reading import ContactView, Verification
-from smpchat.chat.store.records import Contact
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import shortened
 from smpchat.cli.times import since
@@ -19,36 +18,36 @@ if TYPE_CHECKING:
 FIRST_STEPS = "Nothing here yet: `smpchat invite` makes a link for somebody, `smpchat connect` uses one."
 
 
-def show_contact(environment: Environment, contact: Contact, state: str, *, pq: bool) -> None:
+def show_view(environment: Environment, view: ContactView) -> None:
     """A ``contact`` object, or ``alice: connected, calls themselves Alice, 2 unread``."""
+    contact, state = view.contact, view.state.state
     profile = contact.profile
     known = f", calls themselves {shortened(profile.display_name)}" if profile else ""
+    verified = ", verified" if view.verified else ""
     unread = f", {contact.unread} unread" if contact.unread else ""
     gone = ", deleted the contact with you" if contact.gone else ""
     business = ", a business" if contact.business else ""
-    line = f"{shortened(contact.alias)}: {state}{known}{business}{unread}{gone}"
-    environment.emit("contact", _contact_fields(contact, state, pq), line)
+    line = f"{shortened(contact.alias)}: {state}{known}{business}{verified}{unread}{gone}"
+    environment.emit("contact", _contact_fields(view), line)
 
 
-def _contact_fields(contact: Contact, state: str, pq: bool) -> dict[str, Any]:
+def _contact_fields(view: ContactView) -> dict[str, Any]:
+    contact = view.contact
     profile = contact.profile
     fields: dict[str, Any] = {
         "alias": contact.alias,
         "profile": {"name": profile.display_name, "full_name": profile.full_name} if profile else None,
-        "state": state,
+        "state": view.state.state,
         "unread": contact.unread,
-        "pq": pq,
+        "pq": view.pq,
     }
     if contact.gone:
         fields["gone"] = True
     if contact.business:
         fields["business"] = True
+    if view.verified:
+        fields["verified"] = True
     return fields
-
-
-def show_view(environment: Environment, view: ContactView) -> None:
-    """A contact with its connection's state."""
-    show_contact(environment, view.contact, view.state.state, pq=view.pq)
 
 
 def show_contacts(environment: Environment, views: list[ContactView]) -> None:

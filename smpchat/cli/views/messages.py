@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from smpchat.chat.store.events import Notice, StatusChanged
 from smpchat.chat.store.records import Direction, Message, MessageStatus
+from smpchat.chat.wire.content import Preview
 from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import narrowed, plural, printable, shortened
 from smpchat.cli.times import clock, day, iso, since
 from smpchat.cli.views.layout import indented
+from smpchat.encoding.record import as_dict
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -22,6 +24,7 @@ TICKS = {
     MessageStatus.FAILED: "✗",
 }
 _DELETED = "[deleted]"
+_WRITTEN = 140  # characters of a message that is being written
 _NUMBERED = 13  # columns in front of what is said in a conversation
 _STYLES = {
     MessageStatus.PENDING: "dim",
@@ -40,15 +43,24 @@ def message_fields(message: Message) -> dict[str, Any]:
         "text": message.text,
         "sent_at": iso(message.sent_at),
         "status": message.status,
+        "content": message.content,
     }
     if message.reason:
         fields["reason"] = message.reason
+    if message.sender is not None:
+        fields["sender"] = message.sender
+    if message.preview is not None:
+        fields["preview"] = as_dict(message.preview)
     return fields | change_fields(message)
 
 
 def change_fields(message: Message) -> dict[str, Any]:
-    """What a ``message`` object says only where it is so: a reply, an edit, a deletion, reactions."""
+    """What a ``message`` object says only where it is so: forwarded, live, a reply, an edit, a deletion, reactions."""
     fields: dict[str, Any] = {}
+    if message.forwarded:
+        fields["forwarded"] = True
+    if message.live:
+        fields["live"] = True
     if message.reply_to is not None:
         quoted = message.reply_to
         fields["reply_to"] = {"id": quoted.id, "direction": quoted.direction, "text": quoted.text}
@@ -75,7 +87,7 @@ def show_message(environment: Environment, message: Message) -> None:
 
 def message_line(message: Message) -> str:
     """A message in words, without colours, for a pipe."""
-    return f"{_heading(message)}: {_said_in_words(message, 4)}"
+    return f"{_heading(message)}{_said_in_words(message, 4)}"
 
 
 def _said_in_words(message: Message, indent: int) -> str:
@@ -89,15 +101,43 @@ def _why_failed(message: Message) -> str:
 
 
 def _heading(message: Message) -> str:
+    """``alice: ``, or ``to alice: `` for one of ours."""
     alias = shortened(message.contact)
-    return alias if message.direction is Direction.RECEIVED else f"to {alias}"
+    return (alias if message.direction is Direction.RECEIVED else f"to {alias}") + _colon(message)
+
+
+def _colon(message: Message) -> str:
+    """What parts a name from what is said: a star if it is more than the words of whoever has the name.
+
+    No text can make that mark: it stands in front of the text, and an alias has no blanks.
+    """
+    return " * " if _marks(message) and not message.deleted else ": "
+
+
+def _marks(message: Message) -> str:
+    """``[from carol] [forwarded] [image p.jpg, 4 KiB]``: what we say in front of the author's words; often empty."""
+    sender = f"[from {shortened(message.sender)}]" if message.sender is not None else ""
+    forwarded = "[forwarded]" if message.forwarded else ""
+    return " ".join(filter(None, (sender, forwarded, printable(message.note))))
 
 
 def _said(message: Message) -> str:
     """What a message says, what it answers and what became of it."""
-    text = _quote_line(message) + (_DELETED if message.deleted else printable(message.text, lines=True))
+    text = _quote_line(message) + (_DELETED if message.deleted else _whole_text(message))
     marks = _change_marks(message)
     return f"{text}  ({marks})" if marks else text
+
+
+def _whole_text(message: Message) -> str:
+    words = printable(message.text.removeprefix(message.note).removeprefix(" " if message.note else ""), lines=True)
+    text = " ".join(filter(None, (_marks(message), words)))
+    return f"{text}\n{_preview(message.preview)}" if message.preview is not None else text
+
+
+def _preview(preview: Preview) -> str:
+    """``[Example title: a description]``: what the sender's app says of a link."""
+    found = ": ".join(filter(None, (preview.title, preview.description)))
+    return f"[{printable(found or preview.uri)}]"
 
 
 def _quote_line(message: Message) -> str:
@@ -111,7 +151,8 @@ def _quote_line(message: Message) -> str:
 
 def _change_marks(message: Message) -> str:
     """``edited, 👍 from you``: what became of a message after it was sent."""
-    marks = ["edited"] if message.edited and not message.deleted else []
+    marks = ["still being written"] if message.live else []
+    marks += ["edited"] if message.edited and not message.deleted else []
     marks += [
         f"{printable(r.emoji)} from {'you' if r.direction is Direction.SENT else 'them'}" for r in message.reactions
     ]
@@ -127,7 +168,7 @@ def message_text(environment: Environment, message: Message) -> Text:
     from rich.text import Text
 
     heading = Text(_heading(message), "bold" if message.direction is Direction.RECEIVED else "dim")
-    return _append_said(environment, Text.assemble(heading, ": "), message, 4)
+    return _append_said(environment, heading, message, 4)
 
 
 def _append_said(environment: Environment, heading: Text, message: Message, indent: int) -> Text:
@@ -194,7 +235,18 @@ def spoken(environment: Environment, message: Message) -> Text:
     from rich.text import Text
 
     who = (_who(message), "bold" if message.direction is Direction.RECEIVED else "dim")
-    return _append_said(environment, Text.assemble((_when(message), "dim"), "  ", who, ": "), message, _NUMBERED)
+    heading = Text.assemble((_when(message), "dim"), "  ", who, _colon(message))
+    return _append_said(environment, heading, message, _NUMBERED)
+
+
+def being_written(environment: Environment, message: Message) -> Text:
+    """``bob is writing: I am typi``: the end of a message that grows, in lines that leave room for one's own."""
+    from rich.text import Text
+
+    words = " ".join(printable(message.text[-2 * _WRITTEN :], lines=True).split())
+    shown = words if len(words) <= _WRITTEN else "…" + words[1 - _WRITTEN :]
+    heading = f"{shortened(message.contact)} is writing: "
+    return Text(heading + indented(environment, shown, len(heading), 4), "dim")
 
 
 def show_status(environment: Environment, event: StatusChanged) -> None:

@@ -15,7 +15,8 @@ from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import events, records
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus, Quoted, Reaction
 from smpchat.chat.transactions import changes
-from smpchat.chat.transactions.incoming import DELETABLE, ChatApplication
+from smpchat.chat.transactions.hearing import DELETABLE
+from smpchat.chat.transactions.incoming import ChatApplication
 from smpchat.chat.wire.bodies import compress_body
 from smpchat.chat.wire.message import (
     REACTIONS,
@@ -36,13 +37,20 @@ from smpchat.chat.wire.profile import Profile
 BOB, CAROL = 7, 8
 ONE, TWO, OWN = "b25l", "dHdv", "b3du"
 NOW = 1_700_000_000
+IMAGE: dict[str, Any] = {
+    "content": {"type": "image", "text": "on the beach", "image": ""},
+    "file": {"fileName": "pic.jpg", "fileSize": 5000},
+}
+CALL: dict[str, Any] = {"callId": "Y2FsbA", "invitation": {"callType": {"media": "video"}}}
+TEAM: dict[str, Any] = {"groupProfile": {"displayName": "team"}, "invitedMember": {"memberId": "bWVt"}}
 
 
 class Alice:
     """A profile with two contacts that exist in the chat layer only."""
 
     def __init__(self, folder: Path) -> None:
-        self.service = ChatService(folder, "alice", now=lambda: float(NOW))
+        self.now = float(NOW)
+        self.service = ChatService(folder, "alice", now=lambda: self.now)
         self.application = self.service.context.application
         assert isinstance(self.application, ChatApplication)
         with self.service.database.transaction() as tx:
@@ -173,6 +181,224 @@ class TestEdits:
         assert (alice.message().text, alice.message().live, alice.message().edited) == ("hey", False, False)
         alice.receive(update(ONE, "hey!"))
         assert alice.message().edited
+
+
+def message(text: str, shared_id: str = ONE, **params: Any) -> bytes:
+    content = {"content": {"type": "text", "text": text}}
+    return json.dumps({"msgId": shared_id, "event": "x.msg.new", "params": content | params}).encode()
+
+
+def said(name: str, shared_id: str = ONE, **params: Any) -> bytes:
+    return json.dumps({"msgId": shared_id, "event": name, "params": params}).encode()
+
+
+class TestLive:
+    def unshown(self, alice: Alice) -> list[str]:
+        return [message.text for message in alice.service.unshown_messages()]
+
+    def test_it_is_a_message_once_it_is_finished(self, alice: Alice) -> None:
+        alice.receive(message("what", live=True))
+        alice.receive(update(ONE, "what is", live=True))
+        alice.receive(encode_text("hello", ONE), of=CAROL)
+        assert (self.unshown(alice), alice.contact().unread) == (["hello"], 0)
+        [begun] = alice.service.being_written("bob")
+        assert (begun.text, begun.live, begun.held) == ("what is", True, True)
+        assert alice.service.being_written("carol") == []
+        alice.receive(update(ONE, "what is 2+2?"))
+        assert (self.unshown(alice), alice.contact().unread) == (["what is 2+2?", "hello"], 1)
+        assert alice.service.being_written("bob") == [] == alice.service.unshown_changes()
+
+    def test_what_is_written_later_is_shown_first(self, alice: Alice) -> None:
+        alice.receive(message("slow", live=True))
+        alice.receive(message("quick", TWO))
+        assert self.unshown(alice) == ["quick"]
+
+    def test_after_silence_it_counts_as_it_is(self, alice: Alice) -> None:
+        alice.receive(message("what", live=True))
+        alice.now += 20
+        alice.receive(update(ONE, "what is", live=True))
+        alice.now += 29
+        assert self.unshown(alice) == []
+        alice.news()
+        alice.now += 1.5
+        [number] = [event.id for event in alice.news() if isinstance(event, events.MessageAdded)]
+        [given_up] = alice.service.unshown_messages()
+        assert (given_up.id, given_up.text, given_up.live) == (number, "what is", True)
+        assert alice.contact().unread == 1
+
+    def test_what_is_written_after_the_silence_is_one_change(self, alice: Alice) -> None:
+        alice.receive(message("what", live=True))
+        alice.now += 31
+        [given_up] = alice.service.unshown_messages()
+        alice.service.mark_shown(given_up.id, given_up.changes)
+        alice.receive(update(ONE, "what is", live=True))
+        assert (self.unshown(alice), alice.service.unshown_changes()) == ([], [])
+        alice.receive(update(ONE, "what is 2+2?"))
+        [changed] = alice.service.unshown_changes()
+        assert (changed.text, changed.live, changed.edited) == ("what is 2+2?", False, False)
+
+    def test_a_clock_that_was_set_back_holds_nothing(self, alice: Alice) -> None:
+        alice.receive(message("what", live=True))
+        alice.now -= 3600
+        assert self.unshown(alice) == ["what"]
+
+    def test_one_that_begins_with_a_later_version(self, alice: Alice) -> None:
+        alice.receive(update(ONE, "what is", live=True))
+        assert self.unshown(alice) == []
+        alice.receive(update(ONE, "what is it?"))
+        [finished] = alice.service.unshown_messages()
+        assert (finished.text, finished.edited) == ("what is it?", False)
+
+    def test_one_that_is_taken_back_is_not_being_written(self, alice: Alice) -> None:
+        alice.receive(message("what", live=True))
+        alice.receive(deletion(ONE))
+        assert alice.service.being_written("bob") == []
+        assert alice.message().deleted and not alice.message().live
+
+
+class TestContent:
+    def test_a_typed_note_is_not_a_real_one(self, alice: Alice) -> None:
+        alice.receive(said("x.msg.new", **IMAGE))
+        alice.receive(message("[image pic.jpg, 4 KiB] on the beach", TWO))
+        real, typed = alice.service.history("bob")
+        assert real.text == typed.text
+        assert (real.content, real.note, typed.content, typed.note) == ("image", "[image pic.jpg, 4 KiB]", "text", "")
+
+    def test_an_edit_of_the_caption_leaves_the_note(self, alice: Alice) -> None:
+        alice.receive(said("x.msg.new", **IMAGE))
+        alice.receive(said("x.msg.update", "dXA=", msgId=ONE, content={"type": "image", "text": "at sea", "image": ""}))
+        edited = alice.message()
+        assert (edited.text, edited.note) == ("[image pic.jpg, 4 KiB] at sea", "[image pic.jpg, 4 KiB]")
+        assert edited.edited
+
+    def test_a_file_that_is_withdrawn_says_so_once(self, alice: Alice) -> None:
+        alice.receive(said("x.msg.new", **IMAGE))
+        alice.news()
+        for _ in range(2):
+            alice.receive(said("x.file.cancel", msgId=ONE))
+        withdrawn = alice.message()
+        assert withdrawn.text == "[image pic.jpg, 4 KiB] [withdrawn] on the beach"
+        assert withdrawn.note == "[image pic.jpg, 4 KiB] [withdrawn]"
+        assert alice.news() == [events.MessageChanged(withdrawn.id, "bob", "cancelled", "received")]
+
+    def test_only_a_file_of_the_contacts_own_is_withdrawn(self, alice: Alice) -> None:
+        alice.sent("hello", OWN)
+        alice.receive(message("hi"))
+        alice.receive(said("x.msg.new", TWO, **IMAGE), of=CAROL)
+        for shared_id in (OWN, ONE, TWO):
+            alice.receive(said("x.file.cancel", msgId=shared_id))
+        assert [message.text for message in alice.service.history("bob")] == ["hello", "hi"]
+        assert "withdrawn" not in alice.message("carol").text
+
+    def test_a_deletion_leaves_nothing_of_preview_and_note(self, alice: Alice) -> None:
+        preview = {"uri": "https://xyzzy.example", "title": "plugh", "description": ""}
+        alice.receive(said("x.msg.new", content={"type": "link", "text": "see", "preview": preview}))
+        assert alice.message().preview is not None
+        alice.receive(deletion(ONE))
+        assert (alice.message().preview, alice.message().note, alice.message().content) == (None, "", "link")
+
+    def test_forwarded(self, alice: Alice) -> None:
+        alice.receive(message("hi", forward=True))
+        alice.receive(update(ONE, "hi!"))
+        assert alice.message().forwarded
+
+
+class TestHappenings:
+    def test_a_call_is_one_unread_line_with_a_receipt(self, alice: Alice) -> None:
+        assert alice.receive(said("x.call.inv", **CALL)) is True
+        assert alice.receive(said("x.call.inv", TWO, **CALL)) is True
+        assert alice.receive(said("x.call.end", "ZW5k", callId="Y2FsbA")) is False
+        line = alice.message()
+        assert (line.content, line.text, line.note) == ("call", line.note, "[called you (video call: not supported)]")
+        assert (alice.contact().unread, alice.contact("carol").unread) == (1, 0)
+        assert alice.service.unshown_messages() == [line]
+        alice.receive(said("x.call.inv", TWO, **CALL | {"callId": "b3RoZXI="}))
+        assert alice.contact().unread == 2
+
+    def test_an_invitation_to_a_group(self, alice: Alice) -> None:
+        assert [alice.receive(said("x.grp.inv", name, groupInvitation=TEAM)) for name in (ONE, TWO)] == [True] * 2
+        assert alice.message().text == "[invitation to the group team: not supported yet]"
+
+    def test_lines_of_the_same_occasion_in_two_conversations_are_two(self, alice: Alice) -> None:
+        for contact in (BOB, CAROL):
+            alice.receive(said("x.call.inv", **CALL), of=contact)
+        assert alice.message("bob").content == alice.message("carol").content == "call"
+
+    def test_an_old_file_needs_no_receipt(self, alice: Alice) -> None:
+        assert alice.receive(said("x.file", file={"fileName": "report.pdf", "fileSize": 12345})) is False
+        assert alice.message().text.startswith("[file report.pdf, 12 KiB] ")
+
+    def test_that_we_became_a_member_ourselves_is_no_news(self, alice: Alice) -> None:
+        answer = said("x.grp.link.inv", groupLinkInvitation=TEAM | {"business": {"chatType": "business"}})
+        with alice.service.database.transaction() as tx:
+            assert alice.application.peer_info_received(tx, BOB, answer) is None
+        alice.receive(said("x.grp.mem.new", TWO, memberInfo={"memberId": "bWVt", "profile": {"displayName": "us"}}))
+        assert alice.service.history("bob") == []
+        ben = {"memberId": "YmVu", "profile": {"displayName": "ben"}}
+        for event in ("x.grp.mem.intro", "x.grp.mem.new"):
+            alice.receive(said(event, TWO, memberInfo=ben))
+        assert alice.message().text == "[ben is a member]"
+
+    def test_what_is_ignored_is_named_in_the_log(self, alice: Alice, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO)
+        for name in ("x.info.probe", "x.grp.mem.fwd", "x.new.thing"):
+            alice.receive(said(name))
+            assert repr(name) in caplog.text
+        alice.receive(b"F\x00\x05abcde\x01data")
+        assert "chunks" in caplog.text
+        assert alice.service.history("bob") == []
+
+
+class TestRelayed:
+    def relay(self, name: str, shared_id: str = TWO, by: str = "carol", **params: Any) -> bytes:
+        inner = json.loads(said(name, shared_id, **params))
+        return said("x.grp.msg.forward", "Zndk", memberName=by, msg=inner, msgTs="2023-11-14T22:13:00Z")
+
+    def hello(self, alice: Alice, by: str = "carol") -> None:
+        content = {"type": "text", "text": "hello"}
+        assert alice.receive(self.relay("x.msg.new", by=by, content=content)) is False
+
+    def test_it_is_shown_as_the_members(self, alice: Alice) -> None:
+        self.hello(alice)
+        message = alice.message()
+        assert (message.sender, message.text, message.sent_at) == ("carol", "hello", NOW - 20)
+        assert alice.contact().unread == 1
+
+    def test_a_time_in_the_future_is_not_believed(self, alice: Alice) -> None:
+        body = self.relay("x.msg.new", content={"type": "text", "text": "hello"}).replace(b"2023-", b"2099-")
+        alice.receive(body)
+        assert alice.message().sent_at == NOW
+
+    def test_a_copy_is_not_shown_again(self, alice: Alice) -> None:
+        self.hello(alice)
+        self.hello(alice)
+        assert alice.message().text == "hello"
+
+    def test_each_changes_its_own_only(self, alice: Alice) -> None:
+        self.hello(alice)
+        content = {"type": "text", "text": "I owe you 1000"}
+        for body in (
+            update(TWO, "I owe you 1000"),
+            deletion(TWO),
+            self.relay("x.msg.update", "dQ==", "dave", msgId=TWO, content=content),
+            self.relay("x.msg.del", "dg==", "dave", msgId=TWO),
+        ):
+            alice.receive(body)
+        assert alice.service.history("bob")[0].text == "hello"
+        alice.receive(self.relay("x.msg.update", "dw==", msgId=TWO, content=content))
+        first = alice.service.history("bob")[0]
+        assert (first.text, first.sender, first.edited) == ("I owe you 1000", "carol", True)
+        alice.receive(self.relay("x.msg.del", "eA==", msgId=TWO))
+        assert alice.service.history("bob")[0].deleted
+
+    def test_a_member_cannot_end_the_contact_or_name_it(self, alice: Alice) -> None:
+        alice.receive(self.relay("x.direct.del"))
+        alice.receive(self.relay("x.info", profile={"displayName": "Eve"}))
+        assert (alice.contact().gone, alice.contact().profile) == (False, None)
+
+    def test_what_a_member_does_is_a_line_of_its_own(self, alice: Alice) -> None:
+        alice.receive(self.relay("x.grp.leave"))
+        assert (alice.message().sender, alice.message().text) == ("carol", "[left the group]")
 
 
 class TestDeletions:

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from smpchat.chat.wire.content import describe, whole
+from smpchat.chat.wire.content import Content, Preview, describe, read_content, whole
+
+LINK = "https://127.0.0.1/a#8rVjJwSnGmNvFVv0zGqD2cV10ACFbTEm8mino9SiDt4"
+TEAM = {"displayName": "team"}
 
 
 @pytest.mark.parametrize(
@@ -29,10 +32,72 @@ from smpchat.chat.wire.content import describe, whole
         ({"type": "hologram", "text": "boo"}, None, "boo"),
         ({"type": "hologram"}, None, "[hologram]"),
         ({"type": "voice", "text": 3, "duration": "long"}, None, "[voice message]"),
+        ({"type": "voice", "duration": True}, {"fileName": "a", "fileSize": True}, "[voice message a]"),
+        ({"type": "file"}, {"fileName": "a", "fileSize": 0}, "[file a, 0 bytes]"),
+        ({"type": "file"}, {"fileName": "a", "fileSize": 1}, "[file a, 1 byte]"),
+        ({"type": "file"}, {"fileName": "a", "fileSize": 1024}, "[file a, 1 KiB]"),
     ],
 )  # fmt: skip
 def test_every_type_is_reduced_to_its_text(content: object, file: object, expected: str) -> None:
     assert describe(content, file) == expected
+
+
+@pytest.mark.parametrize(
+    ("card", "text", "expected"),
+    [
+        ({"type": "contact", "connLink": LINK, "profile": {"displayName": "ann"}}, "", f"[contact link ann: {LINK}]"),
+        ({"type": "contact", "connLink": LINK, "business": True}, "", f"[business link: {LINK}]"),
+        ({"type": "invitation", "invLink": LINK}, "for you", f"[one-time link: {LINK}] for you"),
+        ({"type": "group", "connLink": LINK, "groupProfile": TEAM}, "", f"[group link team: {LINK}]"),
+        ({"type": "group", "connLink": LINK, "groupProfile": TEAM}, f"join {LINK}", f"[group link team] join {LINK}"),
+        ({"type": "relay", "connLink": LINK}, "", f"[link: {LINK}]"),
+        ({"type": "contact", "connLink": {"connFullLink": "simplex:/contact#/?v=2", "connShortLink": LINK}}, "",
+         f"[contact link: {LINK}]"),
+        ({"type": "contact", "connLink": {"connFullLink": LINK}}, "", f"[contact link: {LINK}]"),
+        ({"type": "contact", "connLink": "a b"}, "", "[contact link]"),
+        ({"type": "contact", "connLink": "https://a\x1b[2J"}, "", "[contact link]"),
+        ({"type": "contact", "connLink": "h" * 5000}, "", "[contact link]"),
+        ({"type": ["contact"], "connLink": 3, "profile": "ann"}, "", "[contact link]"),
+        (None, "", "[contact link]"),
+    ],
+)  # fmt: skip
+def test_a_card_shows_name_and_link(card: object, text: str, expected: str) -> None:
+    read = read_content({"type": "chat", "text": text, "chatLink": card})
+    assert read is not None and read[0] == expected
+    assert read[1].kind == "chat" and f"{read[1].note} {text}".rstrip() == expected
+
+
+def test_a_preview_is_kept_apart_from_the_text() -> None:
+    preview = {"uri": "https://a.example", "title": "A\nTitle", "description": "d" * 1000, "image": "…"}
+    read = read_content({"type": "link", "text": "see it", "preview": preview})
+    assert read == ("see it", Content("link", "", Preview("https://a.example", "A Title", "d" * 299 + "…")))
+
+
+@pytest.mark.parametrize("preview", [None, [], {}, {"title": 3}, {"title": "", "uri": "", "description": ""}])
+def test_a_preview_that_says_nothing(preview: object) -> None:
+    assert read_content({"type": "link", "text": "a", "preview": preview}) == ("a", Content("link"))
+
+
+@pytest.mark.parametrize(
+    ("content", "file", "kind", "note"),
+    [
+        ({"type": "text", "text": "[image pic.jpg, 4 KiB]"}, None, "text", ""),
+        ({"type": "image", "text": "a"}, {"fileName": "pic.jpg", "fileSize": 5000}, "image", "[image pic.jpg, 4 KiB]"),
+        ({"type": "text", "text": "a"}, {"fileName": "a"}, "file", "[file a]"),
+        ({"type": "hologram", "text": "a"}, None, "hologram", ""),
+        ({"type": "hologram"}, None, "hologram", "[hologram]"),
+        ({"type": "x" * 1000}, None, "x" * 39 + "…", f"[{'x' * 99}…]"),
+        ({"type": ""}, None, "unknown", "[]"),
+        ({"type": "a\x1b\nb", "text": "t"}, None, "a  b", ""),
+        ({"type": "call", "text": "called you"}, None, "unknown", ""),
+        ({"type": "group-invitation"}, None, "unknown", "[group-invitation]"),
+        ({"type": "group-event", "text": "[left]"}, None, "unknown", ""),
+    ],
+)  # fmt: skip
+def test_what_kind_a_message_is_and_what_of_it_is_a_note(content: object, file: object, kind: str, note: str) -> None:
+    read = read_content(content, file)
+    assert read is not None and (read[1].kind, read[1].note) == (kind, note)
+    assert read[0].startswith(note)
 
 
 @pytest.mark.parametrize("content", [None, [], "text", {}, {"text": "hello"}, {"type": 3}])

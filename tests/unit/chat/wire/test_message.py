@@ -19,6 +19,7 @@ from smpchat.chat.wire.message import (
     ProfileInfo,
     Quote,
     ReactionChange,
+    Relayed,
     TextMessage,
     UnsupportedEvent,
     decode_contact_request,
@@ -102,7 +103,51 @@ def test_unknown_keys_of_a_message_are_tolerated() -> None:
         "content": {"type": "text", "text": "a"}, "timer": 60, "live": True, "forward": True, "mentions": {},
         "scope": 1,
     }  # fmt: skip
-    assert event("x.msg.new", params, msgId=ID) == TextMessage("a", ID, live=True)
+    assert event("x.msg.new", params, msgId=ID) == TextMessage("a", ID, live=True, forwarded=True)
+
+
+@pytest.mark.parametrize("flag", [1, "true", {}, None, False])
+def test_only_true_is_a_flag(flag: object) -> None:
+    params = {"content": {"type": "text", "text": "a"}, "live": flag, "forward": flag}
+    assert event("x.msg.new", params, msgId=ID) == TextMessage("a", ID)
+
+
+def test_what_a_group_passes_on_has_an_author_and_a_time() -> None:
+    inner = {"event": "x.msg.new", "msgId": ID, "params": {"content": {"type": "text", "text": "a"}}}
+    params = {"memberId": OTHER, "memberName": "carol", "msg": inner, "msgTs": "2023-11-14T22:13:20.123456789Z"}
+    assert event("x.grp.msg.forward", params) == Relayed("carol", TextMessage("a", ID), 1_700_000_000.123456)
+    del params["memberName"], params["msgTs"]
+    assert event("x.grp.msg.forward", params) == Relayed(OTHER[:7], TextMessage("a", ID), None)
+    del params["memberId"]
+    assert event("x.grp.msg.forward", params) == Relayed("the group", TextMessage("a", ID), None)
+
+
+@pytest.mark.parametrize("moment", ["", "yesterday", 3, None, "9" * 50, "0001-01-01T00:00:00+14:00"])
+def test_a_time_that_is_none_leaves_the_relays(moment: object) -> None:
+    inner = {"event": "x.msg.del", "params": {"msgId": ID}}
+    params = {"memberName": "carol", "msg": inner, "msgTs": moment}
+    found = event("x.grp.msg.forward", params)
+    assert isinstance(found, Relayed) and found.event == MessageDeletion(ID)
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        None, [], {}, {"event": "y", "params": {}}, {"event": "x.msg.new", "params": {}},
+        {"event": "x.grp.msg.forward", "params": {"msg": {"event": "x.direct.del", "params": {}}}},
+        {"event": "x.\ud800", "params": {}},
+    ],
+)  # fmt: skip
+def test_what_a_group_passes_on_is_never_nested_and_never_nonsense(inner: object) -> None:
+    found = event("x.grp.msg.forward", {"memberName": "carol", "msg": inner})
+    assert isinstance(found, UnsupportedEvent) and found.name.startswith("x.grp.msg.forward")
+
+
+def test_a_forwarded_text_says_so() -> None:
+    body = encode_text("a", ID, forwarded=True)
+    assert b'"params":{"content":{"text":"a","type":"text"},"forward":true}' in body
+    [message] = decode_messages(body)
+    assert message.event == TextMessage("a", ID, forwarded=True)
 
 
 @pytest.mark.parametrize(

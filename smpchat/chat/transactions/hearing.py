@@ -1,0 +1,225 @@
+"""What a contact says, in the store: messages and what it changes of them, and what happens beside them.
+
+`smpchat.chat.transactions.incoming` calls this for every event of a contact that concerns a conversation. Nobody
+changes what others said: neither a contact our messages, nor a member of a group those of another one.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+
+from smpchat.chat.store import events, expiry, lines, live, records
+from smpchat.chat.store.feed import publish
+from smpchat.chat.store.records import Contact, Direction, Message, Quoted
+from smpchat.chat.transactions import changes, preferences
+from smpchat.chat.wire.content import Content, joined
+from smpchat.chat.wire.happenings import FileCancelled, Happening
+from smpchat.chat.wire.message import (
+    ChatEvent,
+    MessageDeletion,
+    MessageUpdate,
+    Quote,
+    ReactionChange,
+    TextMessage,
+    UnsupportedEvent,
+)
+from smpchat.chat.wire.preferences import Feature
+
+log = logging.getLogger("smpchat.chat")
+
+DELETABLE = 78 * 3600
+"""Seconds after a message in which its author can take it back (agent-wire 6.2), by the relay's clock."""
+_CANCELLED = "[withdrawn]"
+
+
+def hear(
+    tx: sqlite3.Connection,
+    contact: Contact,
+    event: ChatEvent,
+    sent_at: float,
+    now: float,
+    sender: str | None = None,
+) -> bool:
+    """Store what the contact says itself or, with ``sender``, passes on; whether it is to get a receipt.
+
+    Args:
+        sent_at: By the relay's clock, ``now`` by ours; POSIX seconds.
+        sender: Which member of a group or business says it.
+    """
+    match event:
+        case TextMessage() as text:
+            add_message(tx, contact, text, sent_at, now, sender)
+            return sender is None
+        case Happening() as line:
+            add_line(tx, contact, line, sent_at, sender)
+            return line.receipt and sender is None
+        case MessageUpdate() as update:
+            _update_message(tx, contact, update, sent_at, now, sender)
+        case MessageDeletion(shared_id):
+            _delete_message(tx, contact, shared_id, sent_at, sender)
+        case ReactionChange() as reaction:
+            _react(tx, contact, reaction)
+        case FileCancelled(shared_id):
+            _cancel_file(tx, contact, shared_id, sender)
+        case UnsupportedEvent(name):
+            log.info("chat event of %r ignored: %r", contact.alias, name)
+        case other:
+            log.info("chat event of %r ignored: %s", contact.alias, type(other).__name__)
+    return False
+
+
+def add_message(
+    tx: sqlite3.Connection,
+    contact: Contact,
+    message: TextMessage,
+    sent_at: float,
+    now: float,
+    sender: str | None = None,
+) -> int | None:
+    """A new message's number; None if a copy of it came before.
+
+    Args:
+        sender: Which member of a group said it; others may pass on the same.
+    """
+    if sender is not None and lines.find_said(tx, contact.id, message.shared_id, sender) is not None:
+        return None
+    message_id = records.insert_message(
+        tx,
+        contact.id,
+        Direction.RECEIVED,
+        message.text,
+        sent_at,
+        message.shared_id,
+        reply_to=_quoted(tx, contact, message.quote),
+        live=message.live,
+        ttl=preferences.agreement(tx, contact).ttl_of(message.ttl),
+        content=message.content,
+        sender=sender,
+        forwarded=message.forwarded,
+    )
+    if message.live:
+        live.hold(tx, message_id, now)
+    publish(tx, events.MessageAdded(message_id))
+    return message_id
+
+
+def add_line(
+    tx: sqlite3.Connection, contact: Contact, line: Happening, sent_at: float, sender: str | None = None
+) -> None:
+    """A line for something that happened, unless there is one about it, or it says that we are a member ourselves."""
+    if line.occasion is not None and lines.is_known(tx, contact.id, line.occasion):
+        return
+    if line.member is not None and line.member == lines.own_member(tx, contact.id):
+        return
+    message_id = records.insert_message(
+        tx,
+        contact.id,
+        Direction.RECEIVED,
+        line.text,
+        sent_at,
+        line.shared_id,
+        content=line.content,
+        sender=sender,
+        occasion=line.occasion,
+    )
+    publish(tx, events.MessageAdded(message_id))
+
+
+def _quoted(tx: sqlite3.Connection, contact: Contact, quote: Quote | None) -> Quoted | None:
+    """The message that a reply names; our copy of it is shown, whatever the reply says that it said."""
+    if quote is None:
+        return None
+    direction = Direction.RECEIVED if quote.by_sender else Direction.SENT
+    original = records.find_message(tx, contact.id, quote.shared_id, direction)
+    if original is not None:
+        return Quoted(original.id, direction, quote.text)
+    gone = quote.shared_id is not None and expiry.is_gone(tx, contact.id, quote.shared_id)
+    return Quoted(None, direction, "" if gone else quote.text, deleted=gone)
+
+
+def _update_message(
+    tx: sqlite3.Connection,
+    contact: Contact,
+    update: MessageUpdate,
+    sent_at: float,
+    now: float,
+    sender: str | None,
+) -> None:
+    """A contact edits its own messages only; one that we do not have begins with the edit (agent-wire 6.2)."""
+    # Only among what this contact sent: an id is no secret, and would else let them change our words or somebody's.
+    original = lines.find_said(tx, contact.id, update.shared_id, sender)
+    if original is not None and not original.deleted:
+        ttl = preferences.agreement(tx, contact).ttl_of(update.ttl)
+        if ttl is not None:
+            expiry.shorten(tx, original.id, ttl, now)
+    if original is None:
+        message = TextMessage(update.text, update.shared_id, live=update.live, ttl=update.ttl, content=update.content)
+        added = add_message(tx, contact, message, sent_at, now, sender)
+        if added is not None and not update.live:
+            changes.edit(tx, added, update.text, edited=True, live=False, content=update.content)
+        return
+    text, content = _edited(original, update)
+    if original.deleted or (original.text, original.live) == (text, update.live):
+        return
+    changes.edit(tx, original.id, text, edited=not original.live, live=update.live, content=content)
+    if update.live and not original.shown:
+        live.hold(tx, original.id, now)
+    elif original.held:
+        live.release(tx, original.id)
+    if update.live or original.held:  # nobody was shown it, or its end is still to come: not changed, but written
+        publish(tx, events.MessageChanged(original.id, contact.alias, events.Change.EDITED, Direction.RECEIVED))
+    else:
+        _changed(tx, contact, original, events.Change.EDITED)
+
+
+def _edited(original: Message, update: MessageUpdate) -> tuple[str, Content]:
+    """The text of an edited message: an edit says nothing of the file, so the note of the original stays."""
+    if not original.note or update.content.kind != original.content:
+        return update.text, update.content
+    words = update.text.removeprefix(update.content.note).lstrip(" ")
+    return joined(original.note, words), Content(original.content, original.note, update.content.preview)
+
+
+def _cancel_file(tx: sqlite3.Connection, contact: Contact, shared_id: str, sender: str | None) -> None:
+    original = lines.find_said(tx, contact.id, shared_id, sender)
+    if original is None or not original.note or original.note.endswith(_CANCELLED):
+        return
+    words = original.text.removeprefix(original.note).lstrip(" ")
+    note = joined(original.note, _CANCELLED)
+    content = Content(original.content, note, original.preview)
+    changes.edit(tx, original.id, joined(note, words), edited=False, live=original.live, content=content)
+    _changed(tx, contact, original, events.Change.CANCELLED)
+
+
+def _delete_message(
+    tx: sqlite3.Connection, contact: Contact, shared_id: str, sent_at: float, sender: str | None
+) -> None:
+    original = lines.find_said(tx, contact.id, shared_id, sender)
+    if original is None or original.deleted:
+        return
+    # Both by the relay's clock: a sender's own could be set back, and take away what was read long ago.
+    if sent_at - original.sent_at > DELETABLE:
+        log.info("a message was too old to be deleted")
+        return
+    if preferences.agreement(tx, contact).on(Feature.FULL_DELETE).by_them:
+        changes.erase(tx, original)
+    else:
+        changes.delete(tx, original.id)
+    _changed(tx, contact, original, events.Change.DELETED)
+
+
+def _react(tx: sqlite3.Connection, contact: Contact, reaction: ReactionChange) -> None:
+    original = records.find_message(tx, contact.id, reaction.shared_id)
+    if original is None or original.deleted:
+        return
+    if not preferences.agreement(tx, contact).on(Feature.REACTIONS).by_them:
+        log.info("a reaction was ignored: reactions are not allowed")
+        return
+    if changes.react(tx, original.id, Direction.RECEIVED, reaction.emoji, add=reaction.add):
+        _changed(tx, contact, original, events.Change.REACTION)
+
+
+def _changed(tx: sqlite3.Connection, contact: Contact, message: Message, change: events.Change) -> None:
+    changes.count(tx, message.id)
+    publish(tx, events.MessageChanged(message.id, contact.alias, change, Direction.RECEIVED))

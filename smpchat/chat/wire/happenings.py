@@ -1,0 +1,149 @@
+"""Events that are no messages but that a person would miss: calls, invitations to groups, old files, what groups do.
+
+Each becomes a line of the conversation (deltas 5): its text says what happened, and that we cannot do it where we
+cannot. Everything here is read from a peer's JSON: what is malformed is no event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from smpchat.chat.wire.bodies import Envelope, shared_id
+from smpchat.chat.wire.content import CALL, GROUP_EVENT, GROUP_INVITATION, Content, file_note, joined, short_name
+from smpchat.encoding.record import Record, field
+
+_OLD_FILE = "[cannot be received: sent in an old way]"
+_MEDIA = {"video": "video call", "audio": "voice call"}
+
+
+class Happening(Record):
+    """Something that happened, as a line of the conversation.
+
+    Attributes:
+        text: All of it is a note, so that no message of a peer looks the same.
+        occasion: The same for a repetition, which gets no line of its own.
+        member: Id of the member that it tells of.
+        receipt: Apps ask for a receipt, and show it as not delivered until they have one (agent-wire 6.2).
+    """
+
+    text: str = field(repr=False)
+    kind: str
+    shared_id: str | None = None
+    occasion: str | None = None
+    receipt: bool = False
+    member: str | None = None
+
+    @property
+    def content(self) -> Content:
+        """What it is."""
+        return Content(self.kind, self.text)
+
+
+class FileCancelled(Record):
+    """``x.file.cancel``: the sender of a file has withdrawn it."""
+
+    shared_id: str
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_call(envelope: Envelope) -> Happening | None:
+    """``x.call.inv``: one line for each call, however often it is offered; we never answer."""
+    call, invitation = shared_id(envelope.params.get("callId")), envelope.params.get("invitation")
+    if call is None or not isinstance(invitation, dict):
+        return None
+    call_type = invitation.get("callType")
+    media = call_type.get("media") if isinstance(call_type, dict) else None
+    what = _MEDIA.get(media, "call") if isinstance(media, str) else "call"
+    text = f"[called you ({what}: not supported)]"
+    return Happening(text, CALL, envelope.shared_id, f"call {call}", receipt=True)
+
+
+def read_old_file(envelope: Envelope) -> Happening | None:
+    """``x.file``: a file without content, from before files had any; nobody can take it any more."""
+    file = envelope.params.get("file")
+    if not isinstance(file, dict):
+        return None
+    return Happening(joined(file_note(file), _OLD_FILE), "file", envelope.shared_id)
+
+
+def read_file_cancel(envelope: Envelope) -> FileCancelled | None:
+    """``x.file.cancel``."""
+    original = shared_id(envelope.params.get("msgId"))
+    return FileCancelled(original) if original else None
+
+
+def read_group_invitation(envelope: Envelope) -> Happening | None:
+    """``x.grp.inv``: a repetition has the same id for us (group-wire 12, fact 10)."""
+    invitation = _object(envelope.params, "groupInvitation")
+    name = _name(invitation, "groupProfile")
+    if not name:
+        return None
+    member = shared_id(_object(invitation, "invitedMember").get("memberId"))
+    what = "business chat" if isinstance(invitation.get("business"), dict) else "group"
+    text = f"[invitation to the {what} {name}: not supported yet]"
+    occasion = f"group {member}" if member else None
+    return Happening(text, GROUP_INVITATION, envelope.shared_id, occasion, receipt=True)
+
+
+def _new_member(params: dict[str, Any]) -> str | None:
+    name = _name(_object(params, "memberInfo"), "profile")
+    return f"[{name} joined]" if name else None
+
+
+def _known_member(params: dict[str, Any]) -> str | None:
+    name = _name(_object(params, "memberInfo"), "profile")
+    return f"[{name} is a member]" if name else None
+
+
+def _acceptance(params: dict[str, Any]) -> str | None:
+    match params.get("acceptance"):
+        case "accepted":
+            return "[somebody was accepted as a member]"
+        case str():
+            return "[joining waits for a review]"
+    return None
+
+
+def _role(params: dict[str, Any]) -> str | None:
+    role = short_name(params.get("role"))
+    return f"[gave a member the role of {role}]" if role else None
+
+
+def _info(params: dict[str, Any]) -> str | None:
+    name = _name(params, "groupProfile")
+    return f"[changed the group's profile: {name}]" if name else None
+
+
+_GROUP_EVENTS: dict[str, Callable[[dict[str, Any]], str | None]] = {
+    "x.grp.link.acpt": _acceptance,
+    "x.grp.mem.new": _new_member,
+    "x.grp.mem.intro": _known_member,
+    "x.grp.mem.role": _role,
+    "x.grp.mem.del": lambda _: "[removed a member]",
+    "x.grp.leave": lambda _: "[left the group]",
+    "x.grp.del": lambda _: "[deleted the group]",
+    "x.grp.info": _info,
+    "x.grp.direct.inv": lambda _: "[offers a conversation with you alone: not supported yet]",
+}
+GROUP_EVENTS = frozenset(_GROUP_EVENTS)
+"""Names of the events of a group that reach a person; the others are its machinery."""
+
+
+def read_group_event(envelope: Envelope) -> Happening | None:
+    """One of `GROUP_EVENTS`."""
+    text = _GROUP_EVENTS[envelope.event](envelope.params)
+    member = shared_id(_object(envelope.params, "memberInfo").get("memberId"))
+    occasion = f"member {member}" if member else None  # introduced once, by whatever event
+    return Happening(text, GROUP_EVENT, envelope.shared_id, occasion, member=member) if text else None
+
+
+def _object(value: dict[str, Any], name: str) -> dict[str, Any]:
+    found = value.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _name(value: dict[str, Any], profile: str) -> str:
+    return short_name(_object(value, profile).get("displayName"))
