@@ -28,6 +28,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -392,9 +393,17 @@ class Client:
             DeliveryFailed: It will never arrive.
             RelayUnavailable, TimeoutError: Not within ``timeout`` seconds; it goes on by itself.
         """
+        return await self._sent(self._service.send(alias, text, reply_to), Wait(wait), timeout)
+
+    async def forward(
+        self, message_id: int, alias: str, *, wait: WaitFor = Wait.SENT, timeout: float = RELAY_TIMEOUT
+    ) -> Message:
+        """Pass a text of any conversation on to a contact; waits and raises as `send` does."""
+        return await self._sent(self._service.forward(message_id, alias), Wait(wait), timeout)
+
+    async def _sent(self, message: Message, wait: Wait, seconds: float) -> Message:
         service = self._service
-        message = service.send(alias, text, reply_to)
-        await self._settle(alias, lambda: service.fate(message), Wait(wait), timeout)
+        await self._settle(message.contact, lambda: service.fate(message), wait, seconds)
         return service.message(message.id) or replace(message, status=service.fate(message)[0])
 
     async def edit(self, message_id: int, text: str, *, wait: WaitFor = Wait.SENT, timeout: float = 20.0) -> Message:
@@ -405,6 +414,12 @@ class Client:
         """Take a message of ours back, which apps honour for 78 hours; waits and raises as `edit` does."""
         return await self._change(lambda service: service.retract(message_id), wait, timeout)
 
+    async def retract_all(
+        self, message_ids: Sequence[int], *, wait: WaitFor = Wait.SENT, timeout: float = 20.0
+    ) -> list[Message]:
+        """Take several messages of ours back: all of them or, if one cannot be, none; waits and raises as `edit`."""
+        return await self._changes(lambda service: service.retract_all(message_ids), wait, timeout)
+
     async def react(
         self, message_id: int, emoji: str, *, add: bool = True, wait: WaitFor = Wait.SENT, timeout: float = 20.0
     ) -> Message:
@@ -412,13 +427,21 @@ class Client:
         return await self._change(lambda service: service.react(message_id, emoji, add=add), wait, timeout)
 
     async def _change(self, make: Callable[[ChatService], SentChange], wait: WaitFor, seconds: float) -> Message:
+        [changed] = await self._changes(lambda service: [make(service)], wait, seconds)
+        return changed
+
+    async def _changes(
+        self, make: Callable[[ChatService], list[SentChange]], wait: WaitFor, seconds: float
+    ) -> list[Message]:
+        """Messages as they are after changes, or were when nothing stayed of them."""
         service = self._service
         if Wait(wait) is Wait.DELIVERED:
             raise ValueError("nobody confirms a change: wait for `sent` or `none`")
-        change = make(service)
-        message = change.message or service.required_message(change.message_id)
-        await self._settle(message.contact, lambda: _progress(service.change(change.id)), Wait(wait), seconds)
-        return service.message(change.message_id) or message
+        made = make(service)
+        left = [change.message or service.required_message(change.message_id) for change in made]
+        for change, message in zip(made, left, strict=True):
+            await self._settle(message.contact, partial(_progress_of, service, change.id), Wait(wait), seconds)
+        return [service.message(message.id) or message for message in left]
 
     async def _settle(self, alias: str, progress: Callable[[], Progress], wait: Wait, seconds: float) -> None:
         if wait is Wait.NONE:
@@ -484,7 +507,8 @@ def _check(state: StateChanged) -> None:
         raise ConnectionFailed(state.reason or "The connection failed.")
 
 
-def _progress(change: SentChange | None) -> Progress:
+def _progress_of(service: ChatService, change_id: int) -> Progress:
+    change = service.change(change_id)
     if change is None:
         return MessageStatus.FAILED, "The contact was deleted."
     return change.status, change.reason

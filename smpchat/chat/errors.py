@@ -76,7 +76,8 @@ class TextTooLong(InputError):
     hint = "Send it in parts."
 
     def __init__(self, excess: int, limit: int) -> None:
-        super().__init__(f"The text is {excess:,} bytes too long: one message holds about {limit:,} bytes of text.")
+        much = "1 byte" if excess == 1 else f"{excess:,} bytes"
+        super().__init__(f"The text is {much} too long: one message holds about {limit:,} bytes of text.")
 
 
 class UnknownMessage(InputError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,6 +84,17 @@ class WritingProfile(StoredProfile):
         """
         with self.database.transaction() as tx:
             return conversation.retract(tx, self.context, message_id)
+
+    def retract_all(self, message_ids: Sequence[int]) -> list[SentChange]:
+        """Take several messages of ours back: all of them or none. Raises `InputError`, `AgentError`."""
+        with self.database.transaction() as tx:
+            return conversation.retract_all(tx, self.context, message_ids)
+
+    def forward(self, message_id: int, who: str) -> Message:
+        """Pass a message on to a contact. Raises `InputError`, `AgentError` as `send` does; nothing was stored then."""
+        with self.database.transaction() as tx:
+            self.check_not_moved(tx)
+            return conversation.forward(tx, self.context, message_id, records.contact(tx, who))
 
     def react(self, message_id: int, emoji: str, *, add: bool = True) -> SentChange:
         """React to a message with one of eight emoji, or take that back. Raises `InputError`, `AgentError`."""

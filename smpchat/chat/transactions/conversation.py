@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from smpchat.agent.context import Context
@@ -43,10 +43,18 @@ _VARIATION_SELECTOR = "\ufe0f"
 
 
 def send_text(
-    tx: sqlite3.Connection, context: Context, contact: Contact, text: str, reply_to: Message | None = None
+    tx: sqlite3.Connection,
+    context: Context,
+    contact: Contact,
+    text: str,
+    reply_to: Message | None = None,
+    *,
+    forwarded: bool = False,
 ) -> Message:
     """A new message of ours, pending.
 
+    Args:
+        forwarded: The text is somebody else's.
     Raises:
         InputError: The text is empty or too long, the contact is gone, or the message answered cannot be named.
     """
@@ -56,9 +64,9 @@ def send_text(
     if reply_to is not None:
         quote, quoted = _quotation(reply_to), Quoted(reply_to.id, reply_to.direction, reply_to.text)
     ttl = preferences.agreement(tx, contact).ttl
-    body = _packed(tx, contact, text, lambda text: encode_text(text, shared_id, quote, ttl))
+    body = _packed(tx, contact, text, lambda text: encode_text(text, shared_id, quote, ttl, forwarded=forwarded))
     message_id = records.insert_message(
-        tx, contact.id, Direction.SENT, text, context.now(), shared_id, reply_to=quoted, ttl=ttl
+        tx, contact.id, Direction.SENT, text, context.now(), shared_id, reply_to=quoted, ttl=ttl, forwarded=forwarded
     )
     # The flag that lets the relay wake the contact's phone: for texts, not for changes or receipts (agent-wire 6.2).
     _submit(tx, context, contact, body, message_id, notify=True)
@@ -83,6 +91,22 @@ def send_welcome(
     _submit(tx, context, contact, body, message_id, notify=False)
     publish(tx, events.MessageAdded(message_id))
     return message(tx, message_id)
+
+
+def forward(tx: sqlite3.Connection, context: Context, message_id: int, contact: Contact) -> Message:
+    """Pass a message of any conversation on to a contact: a new message of ours, marked as forwarded.
+
+    Raises:
+        InputError: It is no text, or nothing is left of it; or as in `send_text`.
+    """
+    original = message(tx, message_id)
+    if original.deleted:
+        raise _was_deleted(message_id)
+    if original.held:
+        raise InputError(f"Message {message_id} is still being written.", "Forward it when it is finished.")
+    if original.note:
+        raise InputError(f"Message {message_id} is not a text.", "Only texts can be forwarded.")
+    return send_text(tx, context, contact, original.text, forwarded=True)
 
 
 def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -> SentChange:
@@ -113,6 +137,11 @@ def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentCh
     if preferences.agreement(tx, contact).on(Feature.FULL_DELETE).by_us:
         changes.erase(tx, left)
     return replace(change, message=left)
+
+
+def retract_all(tx: sqlite3.Connection, context: Context, message_ids: Sequence[int]) -> list[SentChange]:
+    """Take several messages of ours back, of any conversations: all or, if one cannot be, none. Raises `InputError`."""
+    return [retract(tx, context, message_id) for message_id in dict.fromkeys(message_ids)]
 
 
 def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str, *, add: bool) -> SentChange:
@@ -202,7 +231,7 @@ def _packed(tx: sqlite3.Connection, contact: Contact, text: str, encode: Callabl
     room, data = room_of(tx, contact), encode(text)
     body = room.pack(data)
     if body is None:
-        limit = room.compressed or room.plain  # what compression gains depends on the text: promise nothing
+        limit = room.limit(data)
         raise TextTooLong(max(1, len(data) - limit), limit - len(encode("")))
     return body
 

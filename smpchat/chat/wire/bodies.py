@@ -135,6 +135,16 @@ class Room(Record):
         body = compress_body(data)
         return body if len(body) <= self.compressed else None
 
+    def limit(self, data: bytes) -> int:
+        """How long JSON like this may be, in bytes, where it did not fit.
+
+        What compression gains depends on the text: where its beginning would fit compressed, only the length that the
+        wire allows is in the way; else nothing beyond the room for compressed bodies is promised.
+        """
+        if not self.compressed:
+            return self.plain
+        return MAX_JSON if self.pack(data[:MAX_JSON]) is not None else self.compressed
+
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 

@@ -464,8 +464,6 @@ def _moment(value: object) -> float | None:
         return None
 
 
-
-
 # What is not here and begins with x is ignored, and nothing is sent back (agent-wire 6.1); all there are: deltas 5.
 _EVENTS: dict[str, Callable[[Envelope], ChatEvent | None]] = {
     "x.info": _read_profile,

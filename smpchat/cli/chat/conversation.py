@@ -16,6 +16,7 @@ from smpchat.chat.errors import InputError, UnknownContact
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import ContactView
 from smpchat.chat.store.address import RequestView
+from smpchat.chat.store.records import Message
 from smpchat.cli.chat.bell import Bell
 from smpchat.cli.chat.transcript import Transcript
 from smpchat.cli.environment import Environment
@@ -167,12 +168,19 @@ class Conversation:
 
     def send(self, who: str, text: str, reply_to: int | None = None) -> None:
         """Send a message, also to somebody else than the one written to."""
-        message = self.service.send(who, text, reply_to)
+        self._show_sent(self.service.send(who, text, reply_to))
+
+    def forward(self, number: int, who: str) -> None:
+        """Pass a message on, mostly to somebody else than the one written to."""
+        self._show_sent(self.service.forward(number, who))
+
+    def _show_sent(self, message: Message) -> None:
         view = self.current
         if view is not None and message.contact == view.alias:
             self.transcript.sent(message)
         else:
-            self.transcript.tell(f"to {shortened(message.contact)}: sent separately")
+            how = "forwarded" if message.forwarded else "sent separately"
+            self.transcript.tell(f"to {shortened(message.contact)}: {how}")
 
     # -- what is told -------------------------------------------------------------------------------------------------
 

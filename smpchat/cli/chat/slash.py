@@ -33,7 +33,8 @@ COMMANDS = {
     "/verify": Command("/verify [CODE]", "the security code, or compare it"),
     "/reply": Command("/reply N TEXT", "answer message N"),
     "/edit": Command("/edit N TEXT", "give your message N another text; /edit alone: write in $EDITOR (Ctrl-X Ctrl-E)"),
-    "/delete": Command("/delete N", "take your message N back, within 78 hours"),
+    "/forward": Command("/forward N WHO", "pass message N on to another contact"),
+    "/delete": Command("/delete N...", "take your messages back, within 78 hours: /delete 3-5 7"),
     "/react": Command("/react N EMOJI", "react to message N; -EMOJI takes it away"),
     "/requests": Command("/requests", "who asks through your address to be a contact"),
     "/accept": Command("/accept [WHO] [ALIAS]", "accept a request, by its number or the name in it"),
@@ -54,6 +55,15 @@ _HINTS: dict[type[Exception], str] = {
     UnknownRequest: "/requests shows their numbers.",
 }
 """What to do about an error, where the command line's own hint would lead out of the conversation."""
+
+
+MAX_AT_ONCE = 100
+"""Messages that one `/delete` takes back at most: a slip of the finger shall not take back everything."""
+
+
+def _number(word: str) -> int | None:
+    """A number of a message; None for anything else."""
+    return int(word) if word.isascii() and word.isdigit() and len(word) < 16 else None
 
 
 class Leave(Exception):
@@ -116,7 +126,11 @@ class Lines:
                 number, text = self._numbered(argument, "/reply N TEXT")
                 self._talk.send(self._talk.need_contact().alias, text, reply_to=number)
             case "/delete":
-                self._changed(self._service.retract(self._numbered(argument, "/delete N", alone=True)[0]))
+                for change in self._service.retract_all(self._numbers(argument)):
+                    self._changed(change)
+            case "/forward":
+                number, who = self._numbered(argument, "/forward N WHO")
+                self._talk.forward(number, who.removeprefix("@"))
             case "/react":
                 number, emoji = self._numbered(argument, "/react N EMOJI")
                 add = not emoji.startswith("-")
@@ -151,18 +165,37 @@ class Lines:
             case _:
                 raise InputError(f"There is no command {word!r}.", "/help lists them; //TEXT sends a text with a /.")
 
-    def _numbered(self, argument: str, usage: str, *, alone: bool = False) -> tuple[int, str]:
+    def _numbers(self, argument: str) -> list[int]:
+        """Numbers of messages of this conversation: ``3-5 7``, apart by blanks or commas."""
+        found: list[int] = []
+        for word in argument.replace(",", " ").split():
+            first, dash, last = word.removeprefix("#").partition("-")
+            begin, end = _number(first), _number(last.removeprefix("#")) if dash else _number(first)
+            if begin is None or end is None or not 0 <= end - begin < MAX_AT_ONCE - len(found):
+                raise InputError(
+                    f"{word!r} does not name messages.", f"Write /delete 3-5 7, for {MAX_AT_ONCE} messages at most."
+                )
+            found += range(begin, end + 1)
+        if not found:
+            raise InputError("Write /delete N, or /delete 3-5 7.", "The number stands in front of each message.")
+        return [self._of_this_conversation(number) for number in found]
+
+    def _numbered(self, argument: str, usage: str) -> tuple[int, str]:
         """A message's number and what follows it; the message must be of this conversation."""
         word, _, rest = argument.partition(" ")
-        number, rest = word.removeprefix("#"), rest.strip()
-        if not (number.isascii() and number.isdigit()) or bool(rest) is alone:
+        number, rest = _number(word.removeprefix("#")), rest.strip()
+        if number is None or not rest:
             raise InputError(f"Write {usage}.", "The number stands in front of each message.")
-        message = self._service.required_message(int(number))
+        return self._of_this_conversation(number), rest
+
+    def _of_this_conversation(self, number: int) -> int:
+        """The number, if it is that of a message here. Raises `InputError`."""
+        message = self._service.required_message(number)
         if message.contact != self._talk.need_contact().alias:
             raise InputError(
                 f"Message {number} is of your conversation with {message.contact!r}.", "Go there with /to."
             )
-        return message.id, rest
+        return message.id
 
     def _changed(self, change: SentChange) -> None:
         """Show a message of either side as the user has just changed it."""

@@ -215,7 +215,9 @@ def show_history(environment: Environment, messages: list[Message]) -> None:
             if day(message.sent_at) != today:
                 today = day(message.sent_at)
                 print(_separator(today, "--- "), flush=True)
-            print(_when(message) + f"  {_who(message)}: " + _said_in_words(message, _NUMBERED), flush=True)
+            print(
+                f"{_when(message)}  {_who(message)}{_colon(message)}" + _said_in_words(message, _NUMBERED), flush=True
+            )
 
 
 def _separator(today: str, rule: str) -> str:

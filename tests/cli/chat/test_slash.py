@@ -114,6 +114,20 @@ def test_replies_edits_deletions_and_reactions(people: Terminal, talk: Callable[
     assert bob.service.history("alice", 1)[0].deleted
 
 
+def test_several_are_deleted_at_once_and_one_is_passed_on(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    numbers = [bob.service.send("alice", text).id for text in ("one", "two", "three", "four")]
+    bob.news()
+    shown = bob.enter(f"/delete {numbers[0]}-{numbers[1]}, #{numbers[3]}")
+    assert [m.deleted for m in bob.service.history("alice")] == [True, True, False, True]
+    assert sum("[deleted]" in line for line in shown + bob.tail()) == 3
+    assert bob.enter(f"/forward {numbers[2]} carol") == ["to carol: forwarded"]
+    [passed_on] = bob.service.history("carol")
+    assert (passed_on.text, passed_on.forwarded) == ("three", True)
+    assert bob.enter(f"/delete {numbers[2]} {numbers[0]}")[0].startswith("! Message")
+    assert not bob.service.history("alice")[2].deleted  # all or none
+
+
 def test_what_a_contact_changes_is_shown_again(people: Terminal, talk: Callable[..., Talk]) -> None:
     bob = talk("alice")
     hear(people, "alice", "first")
@@ -135,8 +149,14 @@ def test_what_a_contact_changes_is_shown_again(people: Terminal, talk: Callable[
         ("/reply x hello", "Write /reply N TEXT."),
         ("/reply 1", "Write /reply N TEXT."),
         ("/edit first text", "Write /edit N TEXT."),
-        ("/delete", "Write /delete N."),
-        ("/delete 1 2", "Write /delete N."),
+        ("/delete", "Write /delete N, or /delete 3-5 7."),
+        ("/delete x", "'x' does not name messages."),
+        ("/delete 3-", "'3-' does not name messages."),
+        ("/delete 5-3", "'5-3' does not name messages."),
+        ("/delete 1-999999999", "'1-999999999' does not name messages."),
+        ("/delete 1 2", "Message 1 is of your conversation with 'carol'."),
+        ("/forward", "Write /forward N WHO."),
+        ("/forward 1 nobody", "Message 1 is of your conversation with 'carol'."),
         ("/react 1", "Write /react N EMOJI."),
         ("/react 99 👍", "There is no message 99."),
         ("/react 1 👍", "Message 1 is of your conversation with 'carol'."),

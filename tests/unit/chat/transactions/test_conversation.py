@@ -13,10 +13,11 @@ import pytest
 from smpchat.agent.errors import LinkJoinedError
 from smpchat.agent.transactions import sending
 from smpchat.agent.transactions.connection import FAREWELL_PATIENCE
-from smpchat.chat.errors import ContactGone, InputError, TextTooLong, UnknownMessage
+from smpchat.chat.errors import ContactGone, InputError, TextTooLong, UnknownContact, UnknownMessage
 from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store import records
+from smpchat.chat.store import live, records
 from smpchat.chat.store.records import Direction, Message, MessageStatus, Quoted, Reaction
+from smpchat.chat.wire.content import Content
 from smpchat.chat.wire.message import REACTIONS
 from smpchat.protocol.commands import Del, Send
 from smpchat.testing.entropy import SeededEntropy
@@ -102,6 +103,61 @@ def test_a_retracted_message_is_gone_on_both_sides(tmp_path: Path) -> None:
         for call in (two.alice.service.retract, lambda number: two.alice.service.edit(number, "back")):
             with pytest.raises(InputError, match="was deleted"):
                 call(ours)
+
+    run(tmp_path, scenario)
+
+
+def test_several_messages_are_retracted_at_once_or_none(tmp_path: Path) -> None:
+    async def scenario(two: Two) -> None:
+        ours = [(await two.said(text))[0] for text in ("one", "two", "three")]
+        theirs = two.bob.service.send("alice", "mine")
+        await two.alice.until(lambda service: len(service.history("bob")) == 4)
+        service = two.alice.service
+        received = service.history("bob")[-1].id
+        for bad in (received, 99):
+            with pytest.raises(InputError):
+                service.retract_all([ours[0], bad])
+        assert not one(service, ours[0]).deleted and service.change(1) is None
+        changes = service.retract_all([ours[0], ours[2], ours[0]])
+        assert [change.message_id for change in changes] == [ours[0], ours[2]]
+        await two.bob.until(lambda service: sum(m.deleted for m in service.history("alice")) == 2)
+        assert [m.text for m in two.bob.service.history("alice")] == ["", "two", "", "mine"]
+        assert one(two.bob.service, theirs.id).text == "mine"
+
+    run(tmp_path, scenario)
+
+
+def test_a_forwarded_text_says_so_on_both_sides(tmp_path: Path) -> None:
+    async def scenario(two: Two) -> None:
+        _, theirs = await two.said("the news")
+        sent = two.bob.service.forward(theirs, "alice")
+        assert (sent.text, sent.forwarded, sent.reply_to) == ("the news", True, None)
+        await two.alice.until(lambda service: len(service.history("bob")) == 2)
+        received = two.alice.service.history("bob")[-1]
+        assert (received.text, received.forwarded, received.direction) == ("the news", True, Direction.RECEIVED)
+
+    run(tmp_path, scenario)
+
+
+def test_what_cannot_be_forwarded(tmp_path: Path) -> None:
+    async def scenario(two: Two) -> None:
+        ours, theirs = await two.said("the news")
+        service = two.alice.service
+        with service.database.transaction() as tx:
+            bob = records.contact(tx, "bob")
+            image = records.insert_message(
+                tx, bob.id, Direction.RECEIVED, "[image] x", 0, None, content=Content("image", "[image]")
+            )
+            growing = records.insert_message(tx, bob.id, Direction.RECEIVED, "I am", 0, None, live=True)
+            live.hold(tx, growing, START)
+        service.retract(ours)
+        for number, why in ((ours, "was deleted"), (image, "is not a text"), (growing, "still being written")):
+            with pytest.raises(InputError, match=why):
+                service.forward(number, "bob")
+        with pytest.raises(UnknownMessage):
+            service.forward(999, "bob")
+        with pytest.raises(UnknownContact):
+            two.bob.service.forward(theirs, "nobody")
 
     run(tmp_path, scenario)
 
@@ -193,7 +249,7 @@ class TestRoom:
             monkeypatch.setattr(sending, "max_body", lambda tx, connection_id: 13_573)
             _, theirs = await two.said(text)
             assert one(two.bob.service, theirs).text == text
-            with pytest.raises(TextTooLong, match="one message holds about 13,2"):
+            with pytest.raises(TextTooLong, match="one message holds about 15,4"):
                 two.alice.service.send("bob", "".join(chr(33 + i * 7919 % 9000) for i in range(7000)))
 
         return scenario
@@ -204,9 +260,22 @@ class TestRoom:
     ) -> None:
         run(tmp_path, self.scenario(monkeypatch, text))
 
+    def test_where_it_compresses_only_the_length_on_the_wire_counts(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def scenario(two: Two) -> None:
+            monkeypatch.setattr(sending, "max_body", lambda tx, connection_id: 13_573)
+            sentence = r"^The text is 4 bytes too long: one message holds about 15,496 bytes of text.$"
+            with pytest.raises(TextTooLong, match=sentence):
+                two.alice.service.send("bob", "a" * 15_500)
+            _, theirs = await two.said("a" * 15_496)
+            assert len(one(two.bob.service, theirs).text) == 15_496
+
+        run(tmp_path, scenario)
+
     def test_without_it_a_text_may_fill_the_message(self, tmp_path: Path) -> None:
         async def scenario(two: Two) -> None:
-            with pytest.raises(TextTooLong, match=r"^The text is 1 bytes too long: one message holds about 15,496"):
+            with pytest.raises(TextTooLong, match=r"^The text is 1 byte too long: one message holds about 15,496"):
                 two.alice.service.send("bob", "a" * 15_497)
             _, theirs = await two.said("a" * 15_496)
             assert len(one(two.bob.service, theirs).text) == 15_496

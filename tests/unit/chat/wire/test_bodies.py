@@ -62,6 +62,19 @@ class TestWriting:
 
 
 class TestRoom:
+    @pytest.mark.parametrize(
+        ("max_body", "version", "data", "limit"),
+        [
+            (15_795, 16, b"a" * 16_000, MAX_JSON),
+            (13_573, 7, b"a" * 16_000, 13_573),
+            (13_573, 16, b"a" * 16_000, MAX_JSON),
+            (13_573, 16, random.Random(7).randbytes(16_000), MAX_COMPRESSED),
+        ],
+    )
+    def test_the_limit_told_is_the_one_that_counts(self, max_body: int, version: int, data: bytes, limit: int) -> None:
+        room = Room.of(max_body, version)
+        assert room.pack(data) is None and room.limit(data) == limit
+
     def test_without_post_quantum_encryption_nothing_is_compressed(self) -> None:
         room = Room.of(15_795, peer_version=16)
         data = b"a" * MAX_JSON

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.chat.service.connecting import ChatService
 from smpchat.cli.schema import problems
-from tests.cli.terminal import FakeTerminal, Terminal
-from tests.cli.test_chat import Talk
+from tests.cli.chat.talk import Talk
+from tests.cli.terminal import Terminal
 
 ONE, TWO = "b25l", "dHdv"
 NOTE = "[image pic.jpg, 4 KiB]"
@@ -23,26 +19,6 @@ IMAGE: dict[str, Any] = {
     "file": {"fileName": "pic.jpg", "fileSize": 5000},
 }
 CALL: dict[str, Any] = {"callId": "Y2FsbA", "invitation": {"callType": {"media": "video"}}}
-
-
-@pytest.fixture
-def people(smpchat: Terminal) -> Terminal:
-    """Bob knows alice and carol."""
-    smpchat.connected("alice", "bob")
-    smpchat.connected("carol", "bob")
-    return smpchat
-
-
-@pytest.fixture
-def talk(people: Terminal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Talk]]:
-    """Begins a conversation of bob's, on a terminal."""
-    with ExitStack() as stack:
-
-        def begin(who: str | None = "alice", *, plain: bool = False) -> Talk:
-            monkeypatch.setattr(sys, "stdout", FakeTerminal())
-            return Talk(people, stack.enter_context(people.service("bob")), who, plain=plain)
-
-        yield begin
 
 
 def receive(service: ChatService, alias: str, event: str, shared_id: str = ONE, **params: Any) -> None:
