@@ -143,7 +143,22 @@ TYPES = (
                 Kind.OBJECT,
                 "what they call themselves, which proves nothing; null until they said so",
                 nullable=True,
-                fields=(_text("name", "the name"), _text("full_name", "a longer one; may be empty")),
+                fields=(
+                    _text("name", "the name"),
+                    _text("full_name", "a longer one; may be empty"),
+                    _flag("bot", "a program writes there, as it says", optional=True),
+                    Field(
+                        "commands",
+                        Kind.LIST,
+                        "what that program offers: write `/` and the keyword to it",
+                        optional=True,
+                        fields=(
+                            _text("keyword", "what follows the slash"),
+                            _text("label", "what a menu shows"),
+                            _text("params", "what is to stand behind the keyword; may be empty"),
+                        ),
+                    ),
+                ),
             ),
             _text("state", "of the connection, as in `state`", *_CONNECTION_STATES),
             _number("unread", "messages that no `listen` or `chat` has shown"),
@@ -195,6 +210,10 @@ TYPES = (
             ),
             _text("reason", "a sentence: why it failed", optional=True),
             _text("sender", "who said it, where the contact is a business or group and passed it on", optional=True),
+            _text(
+                "command", "the keyword, if your profile is a bot and the text calls one of its commands", optional=True
+            ),
+            _text("arguments", "what stands behind the command", optional=True),
             _flag("forwarded", "its author passes on what somebody else wrote", optional=True),
             _flag("live", "its author had not finished it when it was printed", optional=True),
             Field(

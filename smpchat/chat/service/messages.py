@@ -6,11 +6,13 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from smpchat.agent.store.database import Database
-from smpchat.chat.store import events, expiry, live, records
+from smpchat.chat.store import events, expiry, live, profiles, records
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus
 from smpchat.chat.transactions import changes
 from smpchat.chat.transactions.changes import SentChange
+from smpchat.chat.wire.bots import BotCommand, called
+from smpchat.encoding.record import replace
 
 
 class StoredMessages:
@@ -90,7 +92,14 @@ class StoredMessages:
         """Received messages that are finished and that no `listen` or `chat` has shown."""
         self.expire()
         self.give_up_waiting()
-        return records.messages_to_show(self._tx)
+        return self.with_commands(records.messages_to_show(self._tx))
+
+    def with_commands(self, messages: list[Message]) -> list[Message]:
+        """Received messages, each with the command of ours that it calls, if we are a bot and it calls one."""
+        own = profiles.own(self._tx) if messages else None
+        if own is None or not own.bot:
+            return messages
+        return [_calling(message, own.commands) for message in messages]
 
     def unshown_changes(self) -> list[Message]:
         """Messages that were shown, and that the contact has edited, deleted or reacted to since."""
@@ -116,3 +125,9 @@ class StoredMessages:
 
 def _waits_to_be_shown(message: Message) -> bool:
     return message.ttl is not None and message.expires_at is None and message.direction is Direction.RECEIVED
+
+
+def _calling(message: Message, offered: Sequence[BotCommand]) -> Message:
+    """A message with the command of ours that it calls, if it is one."""
+    call = called(message.text, offered) if not message.note and message.sender is None else None
+    return replace(message, command=call.keyword, arguments=call.arguments) if call is not None else message

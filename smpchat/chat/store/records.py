@@ -96,6 +96,7 @@ class Message(Record):
         forwarded: Its author passes on what somebody else wrote.
         live: Its author is still writing it, or has not said that it is finished.
         held: Nobody is to be shown it yet, because its author is writing it now.
+        command: Which of our commands it calls, if we are a bot; ``arguments`` is what stands behind it.
         edited: The text is another one than at first.
         deleted: Its author took it back; the text is empty.
         reactions: Those of both sides.
@@ -128,6 +129,8 @@ class Message(Record):
     sender: str | None = None
     forwarded: bool = False
     held: bool = False
+    command: str | None = None
+    arguments: str = field(default="", repr=False)
 
 
 # -- contacts ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from smpchat.chat.errors import InputError
+from smpchat.chat.wire.bots import BotCommand, commands_json, read_commands
 from smpchat.chat.wire.content import whole
 from smpchat.chat.wire.picture import received_uri
 from smpchat.chat.wire.preferences import Preferences, preferences_json, read_preferences
@@ -13,6 +14,7 @@ from smpchat.encoding.record import Record, field, replace
 
 MAX_NAME = 100
 """Longest display name we send, in characters; longer ones from peers are kept as they are."""
+_BOT = "bot"
 MAX_DESCRIPTION = 160
 """Longest description, in characters: apps cut it there."""
 
@@ -25,6 +27,8 @@ class Profile(Record):
         description: A line about its owner; may be empty.
         picture: A data URI (`smpchat.chat.wire.picture`).
         preferences: What its owner allows.
+        bot: A program writes here, as its owner says.
+        commands: What such a program offers to do.
     """
 
     display_name: str
@@ -32,6 +36,8 @@ class Profile(Record):
     description: str = ""
     picture: str | None = field(default=None, repr=False)
     preferences: Preferences = field(default_factory=dict)
+    bot: bool = False
+    commands: tuple[BotCommand, ...] = ()
 
     @staticmethod
     def own(display_name: str, full_name: str = "") -> Profile:
@@ -56,14 +62,20 @@ class Profile(Record):
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON object of ``x.info``."""
-        value = self._named() | {"preferences": preferences_json(self.preferences)}
+        value = self._named() | {"preferences": self._preferences_json()}
         return value if self.picture is None else value | {"image": self.picture}
 
     def _named(self) -> dict[str, Any]:
         # fullName even if it is empty, and never a peerType: without the one, or with an unknown other, apps refuse the
         # whole profile, and the connection hangs (agent-wire 6.3, trap 38).
         value: dict[str, Any] = {"displayName": self.display_name, "fullName": self.full_name}
-        return value | {"shortDescr": self.description} if self.description else value
+        if self.description:
+            value["shortDescr"] = self.description
+        return value | {"peerType": _BOT} if self.bot else value  # any word but two fails the whole profile in apps
+
+    def _preferences_json(self) -> dict[str, Any]:
+        said = preferences_json(self.preferences)
+        return said | {"commands": commands_json(self.commands)} if self.commands else said
 
     @staticmethod
     def from_wire(value: object) -> Profile | None:
@@ -79,14 +91,20 @@ class Profile(Record):
             whole(description)[:MAX_DESCRIPTION] if isinstance(description, str) else "",
             received_uri(value.get("image")),
             read_preferences(value.get("preferences")),
+            bot=value.get("peerType") == _BOT,
+            commands=_commands(value.get("preferences")),
         )
 
     def to_json(self) -> str:
         """For the store, which keeps pictures apart."""
-        preferences = {"preferences": preferences_json(self.preferences)} if self.preferences else {}
-        return json.dumps(self._named() | preferences)
+        said = self._preferences_json()
+        return json.dumps(self._named() | ({"preferences": said} if said else {}))
 
     @staticmethod
     def from_json(text: str | None) -> Profile | None:
         """What `to_json` wrote."""
         return Profile.from_wire(json.loads(text)) if text else None
+
+
+def _commands(preferences: object) -> tuple[BotCommand, ...]:
+    return read_commands(preferences.get("commands")) if isinstance(preferences, dict) else ()

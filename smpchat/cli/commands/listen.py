@@ -102,7 +102,7 @@ async def _show_news(
             now = service.message(message.id)
             if now is None or now.shown:
                 continue  # while the handler was busy, another process showed it, or its contact was deleted
-            message = now
+            [message] = service.with_commands([now])
             await handler.handle(message)
         show_message(environment, message)
         service.mark_shown(message.id, message.changes)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.service.reading import ContactView, Verification
+from smpchat.chat.wire.profile import Profile
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import shortened
 from smpchat.cli.times import since
 from smpchat.cli.views.connections import waits_for
 from smpchat.cli.views.layout import Cell, show_table, table
+from smpchat.encoding.record import as_dict
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,11 +25,12 @@ def show_view(environment: Environment, view: ContactView) -> None:
     contact, state = view.contact, view.state.state
     profile = contact.profile
     known = f", calls themselves {shortened(profile.display_name)}" if profile else ""
+    bot = ", a bot" if profile and profile.bot else ""
     verified = ", verified" if view.verified else ""
     unread = f", {contact.unread} unread" if contact.unread else ""
     gone = ", deleted the contact with you" if contact.gone else ""
     business = ", a business" if contact.business else ""
-    line = f"{shortened(contact.alias)}: {state}{known}{business}{verified}{unread}{gone}"
+    line = f"{shortened(contact.alias)}: {state}{known}{bot}{business}{verified}{unread}{gone}"
     environment.emit("contact", _contact_fields(view), line)
 
 
@@ -36,7 +39,7 @@ def _contact_fields(view: ContactView) -> dict[str, Any]:
     profile = contact.profile
     fields: dict[str, Any] = {
         "alias": contact.alias,
-        "profile": {"name": profile.display_name, "full_name": profile.full_name} if profile else None,
+        "profile": _profile_fields(profile) if profile else None,
         "state": view.state.state,
         "unread": contact.unread,
         "pq": view.pq,
@@ -47,6 +50,15 @@ def _contact_fields(view: ContactView) -> dict[str, Any]:
         fields["business"] = True
     if view.verified:
         fields["verified"] = True
+    return fields
+
+
+def _profile_fields(profile: Profile) -> dict[str, Any]:
+    fields: dict[str, Any] = {"name": profile.display_name, "full_name": profile.full_name}
+    if profile.bot:
+        fields["bot"] = True
+    if profile.commands:
+        fields["commands"] = [as_dict(command) for command in profile.commands]
     return fields
 
 
@@ -77,6 +89,8 @@ def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]
         if waiting and state.since is not None:
             waiting += f" since {since(state.since, now)}"
         about = [(shortened(profile.display_name, 40), "")] if profile else [(waiting, "dim")]
+        if profile and profile.bot:
+            about.append((" (a bot)", "dim"))
         if view.verified:
             about.append((" (verified)", "green"))
         if view.contact.gone:

@@ -49,6 +49,8 @@ def message_fields(message: Message) -> dict[str, Any]:
         fields["reason"] = message.reason
     if message.sender is not None:
         fields["sender"] = message.sender
+    if message.command is not None:
+        fields |= {"command": message.command, "arguments": message.arguments}
     if message.preview is not None:
         fields["preview"] = as_dict(message.preview)
     return fields | change_fields(message)

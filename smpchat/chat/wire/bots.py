@@ -1,0 +1,122 @@
+"""Bots: the commands that a profile offers, and what a text means that calls one (agent-wire 6.3, deltas 4).
+
+Apps show a bot's commands as a menu and send what is chosen there as a text: ``/help``, ``/order two``, or with quotes
+where the keyword has blanks: ``/'all orders' of today``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from smpchat.chat.errors import InputError
+from smpchat.chat.wire.content import whole
+from smpchat.encoding.record import Record
+
+MAX_COMMANDS = 100
+"""Commands of one profile that are kept."""
+_MAX_DEPTH = 4
+"""Menus inside menus that are looked into."""
+_MAX_TEXT = 100
+"""Characters of a keyword, of a label and of the parameters, each."""
+_CALL = re.compile(r"/(?:'([^'\n]+)'|([^\s/'][^\s]*))(?:\s+|$)", re.ASCII)
+
+
+class BotCommand(Record):
+    """One command of a bot.
+
+    Attributes:
+        keyword: What follows the slash.
+        label: What a menu shows.
+        params: What the writer is to put behind the keyword, such as ``<text>``; empty if nothing.
+    """
+
+    keyword: str
+    label: str
+    params: str = ""
+
+
+class Call(Record):
+    """A text that calls a command. ``arguments``: what stands behind the keyword."""
+
+    keyword: str
+    arguments: str
+
+
+def own_commands(commands: Iterable[BotCommand]) -> tuple[BotCommand, ...]:
+    """Commands of ours, as peers can show them. Raises `InputError`."""
+    kept = tuple(commands)
+    if len(kept) > MAX_COMMANDS:
+        raise InputError(f"A bot has at most {MAX_COMMANDS} commands.", "Offer fewer.")
+    for command in kept:
+        texts = (command.keyword, command.label, command.params)
+        if not all(text.isprintable() and len(text) <= _MAX_TEXT for text in texts) or not command.label:
+            raise InputError(
+                f"The command {command.keyword[:_MAX_TEXT]!r} cannot be shown.",
+                f"Keyword, label and parameters have at most {_MAX_TEXT} printable characters each.",
+            )
+        if read_call(_written(command.keyword)) != Call(command.keyword, ""):
+            raise InputError(
+                f"{command.keyword!r} cannot be the keyword of a command.", "Use letters and digits, such as help."
+            )
+    return kept
+
+
+def _written(keyword: str) -> str:
+    return f"/'{keyword}'" if " " in keyword else f"/{keyword}"
+
+
+def read_call(text: str) -> Call | None:
+    """The command that a text calls; None if it begins with none."""
+    found = _CALL.match(text)
+    return Call(found[1] or found[2], text[found.end() :].strip()) if found else None
+
+
+def called(text: str, offered: Sequence[BotCommand]) -> Call | None:
+    """The command that a text calls, if it is one of those offered; where none are, any is taken."""
+    call = read_call(text)
+    if call is None or (offered and call.keyword not in {command.keyword for command in offered}):
+        return None
+    return call
+
+
+# -- profiles ---------------------------------------------------------------------------------------------------------
+
+
+def commands_json(commands: Iterable[BotCommand]) -> list[dict[str, Any]]:
+    """As the preferences of a profile write them."""
+    return [_command_json(command) for command in commands]
+
+
+def _command_json(command: BotCommand) -> dict[str, Any]:
+    value = {"type": "command", "keyword": command.keyword, "label": command.label}
+    return value | {"params": command.params} if command.params else value
+
+
+def read_commands(value: object) -> tuple[BotCommand, ...]:
+    """Those of a peer, with those of its menus; what is malformed is left out."""
+    found: list[BotCommand] = []
+    for command in _commands(value, _MAX_DEPTH):
+        found.append(command)
+        if len(found) == MAX_COMMANDS:
+            break
+    return tuple(found)
+
+
+def _commands(value: object, depth: int) -> Iterator[BotCommand]:
+    if not isinstance(value, list) or not depth:
+        return
+    for item in value:
+        if not isinstance(item, dict):
+            continue
+        if item.get("type") == "menu":
+            yield from _commands(item.get("commands"), depth - 1)
+            continue
+        keyword, label = _short(item.get("keyword")), _short(item.get("label"))
+        if item.get("type") == "command" and keyword:
+            yield BotCommand(keyword, label or keyword, _short(item.get("params")))
+
+
+def _short(value: object) -> str:
+    return whole(value)[:_MAX_TEXT] if isinstance(value, str) else ""
