@@ -1,4 +1,4 @@
-"""What `send`, `reply` and the changes of messages have in common: store it, then be online until it is on its way."""
+"""What messages and changes of them have in common: they are stored, then one is online until they are on their way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from smpchat.chat.online.presence import online
 from smpchat.chat.online.waiting import Patience, RelayDown, Wait, settle
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import events
-from smpchat.chat.store.records import MessageStatus
+from smpchat.chat.store.records import Message, MessageStatus
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
@@ -19,6 +19,8 @@ from smpchat.cli.views.messages import show_message, show_status
 from smpchat.client.trouble import Trouble
 
 _KEPT = "The message is kept, and sent by the next command that goes online."
+
+_WORST_FIRST = (MessageStatus.FAILED, MessageStatus.PENDING, MessageStatus.SENT, MessageStatus.DELIVERED)
 
 
 class WaitChange(Enum):
@@ -37,12 +39,23 @@ async def deliver(
     reply_to: int | None = None,
 ) -> int:
     """Store a message and send it; a reply without ``who`` goes where the message that it answers came from."""
+
+    def make(service: WritingProfile) -> Message:
+        if who is not None:
+            return service.send(who, text, reply_to)
+        assert reply_to is not None
+        return service.send(service.required_message(reply_to).contact, text, reply_to)
+
+    return await deliver_message(environment, make, wait, patience)
+
+
+async def deliver_message(
+    environment: Environment, make: Callable[[WritingProfile], Message], wait: Wait | None, patience: float | None
+) -> int:
+    """Store the message that ``make`` makes, and send it."""
     service = environment.open_as(WritingProfile)
     try:
-        if who is None:
-            assert reply_to is not None
-            who = service.required_message(reply_to).contact
-        message = service.send(who, text, reply_to)
+        message = make(service)
         show_message(environment, message)
         shown = message.status
 
@@ -70,18 +83,31 @@ async def deliver_change(
     patience: float | None,
 ) -> int:
     """Change a message here, and wait until the change is on its way; apps send no receipts for changes."""
+    return await deliver_changes(environment, lambda profile: [make(profile)], wait, patience)
+
+
+async def deliver_changes(
+    environment: Environment,
+    make: Callable[[WritingProfile], list[SentChange]],
+    wait: WaitChange | None,
+    patience: float | None,
+) -> int:
+    """The same for several changes: they are made at once, and waited for until the last one is on its way."""
     service = environment.open_as(WritingProfile)
     try:
         made = make(service)
-        show_message(environment, made.message or service.required_message(made.message_id))
+        for change in made:
+            show_message(environment, change.message or service.required_message(change.message_id))
 
         def status() -> MessageStatus:
-            current = service.change(made.id)
-            return current.status if current else MessageStatus.FAILED
+            """Of the one that is furthest behind, or failed."""
+            found = [service.change(change.id) for change in made]
+            known = {change.status if change else MessageStatus.FAILED for change in found}
+            return next(status for status in _WORST_FIRST if status in known)
 
         def reason() -> str | None:
-            current = service.change(made.id)
-            return current.reason if current else None
+            found = [service.change(change.id) for change in made]
+            return next((change.reason for change in found if change and change.reason), None)
 
         who = service.required_message(made.message_id).contact
         await _wait(environment, service, who, status, reason, wait and Wait(wait.value), patience)

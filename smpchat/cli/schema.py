@@ -194,7 +194,7 @@ TYPES = (
     ObjectType(
         "message",
         "One message, as it is now.",
-        "`connect`, `send`, `reply`, `edit`, `retract`, `react`, `listen`, `history`, `demo`",
+        "`connect`, `send`, `reply`, `forward`, `edit`, `retract`, `react`, `listen`, `history`, `demo`",
         (
             _text("contact", "the alias"),
             _text("direction", "`sent` is ours", "sent", "received"),
@@ -255,7 +255,7 @@ TYPES = (
     ObjectType(
         "status",
         "A message of ours has another status.",
-        "`send`, `reply`, `listen`, `demo`",
+        "`send`, `reply`, `forward`, `listen`, `demo`",
         (
             _number("id", "as in `message`"),
             _text("contact", "the alias"),

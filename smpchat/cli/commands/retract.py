@@ -1,12 +1,12 @@
-"""``retract``: a message of ours is taken back on both sides."""
+"""``retract``: messages of ours are taken back on both sides."""
 
 from __future__ import annotations
 
 import typer
 
-from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT_CHANGE
+from smpchat.cli.arguments import TIMEOUT, WAIT_CHANGE
 from smpchat.cli.command_line import Program
-from smpchat.cli.delivering import WaitChange, deliver_change
+from smpchat.cli.delivering import WaitChange, deliver_changes
 from smpchat.cli.running import run
 
 app = Program()
@@ -15,12 +15,14 @@ app = Program()
 @app.command()
 def retract(
     context: typer.Context,
-    message: int = MESSAGE,
+    messages: list[int] = typer.Argument(
+        metavar="MESSAGE...", help="Numbers of the messages; `history` shows them. All are taken back, or none."
+    ),
     wait: WaitChange | None = WAIT_CHANGE,
     timeout: float | None = TIMEOUT,
 ) -> None:
-    """Take a message of yours back, within 78 hours. Example: smpchat retract 12"""
+    """Take messages of yours back, within 78 hours. Example: smpchat retract 12 13"""
     run(
         context,
-        lambda environment: deliver_change(environment, lambda profile: profile.retract(message), wait, timeout),
+        lambda environment: deliver_changes(environment, lambda profile: profile.retract_all(messages), wait, timeout),
     )

@@ -87,6 +87,26 @@ def test_retract(copy: Path) -> None:
     assert "[deleted]" in call(copy, "history", "bob").stdout
 
 
+def test_several_are_retracted_or_none(copy: Path) -> None:
+    with opened(copy) as service:
+        second = service.send("bob", "second").id
+    refused = call(copy, "--json", "retract", "1", "2", "--wait", "none")
+    assert refused.exit_code == 1
+    with opened(copy) as service:
+        assert not any(message.deleted for message in service.history("bob"))
+    result = call(copy, "--json", "retract", "1", str(second), "1", "--wait", "none")
+    assert [(message["id"], message["deleted"]) for message in objects(result)] == [(1, True), (second, True)]
+    assert call(copy, "retract", "--wait", "none").exit_code == 2
+
+
+def test_forward(copy: Path) -> None:
+    [message] = objects(call(copy, "--json", "forward", "2", "bob", "--wait", "none"))
+    assert (message["contact"], message["text"], message["forwarded"]) == ("bob", "hi \x1b[2J", True)
+    assert call(copy, "history", "bob").stdout.splitlines()[-1].endswith("you * [forwarded] hi \\u{1b}[2J  (pending)")
+    refused = call(copy, "--json", "forward", "2", "nobody")
+    assert objects(refused)[0]["message"].startswith("There is no contact")
+
+
 def test_react_and_remove(copy: Path) -> None:
     [message] = objects(call(copy, "--json", "react", "2", REACTIONS[0], "--wait", "none"))
     assert message["reactions"] == [{"emoji": REACTIONS[0], "direction": "sent"}]

@@ -1,0 +1,28 @@
+"""``forward``: a text of any conversation is passed on, marked as somebody else's."""
+
+from __future__ import annotations
+
+import typer
+
+from smpchat.chat.online.waiting import Wait
+from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT, WHO
+from smpchat.cli.command_line import Program
+from smpchat.cli.delivering import deliver_message
+from smpchat.cli.running import run
+
+app = Program()
+
+
+@app.command()
+def forward(
+    context: typer.Context,
+    message: int = MESSAGE,
+    who: str = WHO,
+    wait: Wait | None = WAIT,
+    timeout: float | None = TIMEOUT,
+) -> None:
+    """Pass a message on to another contact. Example: smpchat forward 12 carol"""
+    run(
+        context,
+        lambda environment: deliver_message(environment, lambda profile: profile.forward(message, who), wait, timeout),
+    )
