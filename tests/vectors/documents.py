@@ -1,4 +1,4 @@
-"""What a file of known answers holds, told by its content: JSON, a trace of JSON lines, or the links of a trace."""
+"""What a file of known answers holds, told by its content: JSON, a trace or bodies in JSON lines, or links."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from tests.vectors.check import Document
 
 _BLOCK_FIELDS = {"dir", "sess", "block"}
+_BODY_FIELDS = {"case", "form"}
 _LINK_STARTS = ("simplex:/", "https://")
 _COMPANION_SUFFIXES = {".jsonl", ".txt"}
 
@@ -42,8 +43,15 @@ class Trace:
     links: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """What an app sent in named situations, one JSON object a body, in order."""
+
+    records: tuple[dict[str, Any], ...]
+
+
 def parse_document(content: bytes) -> Document:
-    """What the bytes hold; anything that is no JSON, no trace and no links raises `ValueError`."""
+    """What the bytes hold; anything that is no JSON, no trace, no bodies and no links raises `ValueError`."""
     text = content.decode("utf-8")
     lines = tuple(line.strip() for line in text.splitlines() if line.strip())
     if lines and all(line == "None" or line.startswith(_LINK_STARTS) for line in lines):
@@ -51,11 +59,19 @@ def parse_document(content: bytes) -> Document:
     try:
         document = json.loads(text)
     except ValueError:
-        blocks = [json.loads(line) for line in lines]
-        if not blocks or not all(map(_is_block, blocks)):
-            raise
-        return Trace(tuple(blocks))
+        found = tuple(json.loads(line) for line in lines)
+        if found and all(map(_is_block, found)):
+            return Trace(found)
+        if found and all(map(_is_body, found)):
+            return Bodies(found)
+        raise
+    if _is_body(document):
+        return Bodies((document,))
     return Trace((document,)) if _is_block(document) else document
+
+
+def _is_body(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() >= _BODY_FIELDS and not value.keys().isdisjoint({"raw", "b64"})
 
 
 def _is_block(value: object) -> bool:

@@ -6,7 +6,19 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from tests.vectors.check import Check, Document, failing
-from tests.vectors.formats import agent, chat, chat_links, crypto, handshake, links, ratchet, smp, trace, x3dh
+from tests.vectors.formats import (
+    agent,
+    app_bodies,
+    chat,
+    chat_links,
+    crypto,
+    handshake,
+    links,
+    ratchet,
+    smp,
+    trace,
+    x3dh,
+)
 
 
 class Format(Protocol):
@@ -21,7 +33,7 @@ class Format(Protocol):
         ...
 
 
-FORMATS: tuple[Format, ...] = (crypto, x3dh, ratchet, smp, agent, handshake, chat_links, chat, trace, links)
+FORMATS: tuple[Format, ...] = (crypto, x3dh, ratchet, smp, agent, handshake, chat_links, chat, app_bodies, trace, links)
 
 
 class UnknownFormat(Exception):

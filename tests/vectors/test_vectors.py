@@ -26,6 +26,7 @@ FILES = (
     "ratchet_v3_nopq.json",
     "ratchet_v3_pq.json",
     "chat.json",
+    "app-bodies.jsonl",
     *sorted(str(path.relative_to(DATA)) for path in (DATA / "traces").iterdir()),
 )
 

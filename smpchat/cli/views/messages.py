@@ -169,8 +169,8 @@ def message_text(environment: Environment, message: Message) -> Text:
     """A message of `listen`, `send` and `connect`."""
     from rich.text import Text
 
-    heading = Text(_heading(message), "bold" if message.direction is Direction.RECEIVED else "dim")
-    return _append_said(environment, heading, message, 4)
+    style = "bold" if message.direction is Direction.RECEIVED else "dim"
+    return _append_said(environment, Text.assemble((_heading(message), style)), message, 4)
 
 
 def _append_said(environment: Environment, heading: Text, message: Message, indent: int) -> Text:
