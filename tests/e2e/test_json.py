@@ -85,6 +85,7 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
             assert run("alice", "reply", number, "-", stdin="three").of("message")[0]["reply_to"]["text"] == "one"
             assert run("alice", "edit", str(own["id"]), "four").of("message")[0]["edited"]
             assert run("alice", "react", number, "👍").of("message")[0]["reactions"]
+            assert run("alice", "forward", number, "bob").of("message")[0]["forwarded"]
             assert run("alice", "retract", str(own["id"])).of("message")[0]["deleted"]
             bob.until("message", reply_to={"id": 1, "direction": "sent", "text": "one"})
             bob.until("message", deleted=True)
