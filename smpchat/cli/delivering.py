@@ -70,7 +70,7 @@ async def deliver_message(
         def reason() -> str | None:
             return service.fate(message)[1]
 
-        await _wait(environment, service, who, status, reason, wait, patience)
+        await _wait(environment, service, message.contact, status, reason, wait, patience)
         return ExitStatus.OK
     finally:
         service.close()
@@ -96,24 +96,39 @@ async def deliver_changes(
     service = environment.open_as(WritingProfile)
     try:
         made = make(service)
-        for change in made:
-            show_message(environment, change.message or service.required_message(change.message_id))
-
-        def status() -> MessageStatus:
-            """Of the one that is furthest behind, or failed."""
-            found = [service.change(change.id) for change in made]
-            known = {change.status if change else MessageStatus.FAILED for change in found}
-            return next(status for status in _WORST_FIRST if status in known)
-
-        def reason() -> str | None:
-            found = [service.change(change.id) for change in made]
-            return next((change.reason for change in found if change and change.reason), None)
-
-        who = service.required_message(made.message_id).contact
-        await _wait(environment, service, who, status, reason, wait and Wait(wait.value), patience)
+        changed = [change.message or service.required_message(change.message_id) for change in made]
+        for message in changed:
+            show_message(environment, message)
+        for who in dict.fromkeys(message.contact for message in changed):
+            ids = [change.id for change, message in zip(made, changed, strict=True) if message.contact == who]
+            await _wait_for(environment, service, who, ids, wait and Wait(wait.value), patience)
         return ExitStatus.OK
     finally:
         service.close()
+
+
+async def _wait_for(
+    environment: Environment,
+    service: WritingProfile,
+    who: str,
+    change_ids: list[int],
+    wait: Wait | None,
+    patience: float | None,
+) -> None:
+    """Until the last of these changes is as far as asked for."""
+
+    def found() -> list[SentChange | None]:
+        return [service.change(change_id) for change_id in change_ids]
+
+    def status() -> MessageStatus:
+        """Of the one that is furthest behind, or failed."""
+        known = {change.status if change else MessageStatus.FAILED for change in found()}
+        return next(status for status in _WORST_FIRST if status in known)
+
+    def reason() -> str | None:
+        return next((change.reason for change in found() if change and change.reason), None)
+
+    await _wait(environment, service, who, status, reason, wait, patience)
 
 
 async def _wait(
