@@ -5,7 +5,10 @@ The objects are checked as they are parsed (`tests.e2e.smpchat.parse`); here eve
 
 from __future__ import annotations
 
+import json
 import re
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import smpchat.home
+from smpchat.agent.machines.delivery import Integrity
+from smpchat.chat.store import profiles, records
 from smpchat.cli.app import app
 from smpchat.cli.command_line import loaded
-from smpchat.cli.schema import TYPES
+from smpchat.cli.schema import TYPES, Field
+from smpchat.encoding.record import replace
 from tests.e2e.smpchat import Home, Result, parse
 
 GROUPS = ("profile", "server", "relay", "address", "key")
@@ -34,12 +41,61 @@ def commands(group: Any = None, path: str = "") -> set[str]:
     return found - INTERACTIVE
 
 
+def paths(value: object, where: str) -> set[str]:
+    """Every field of an object and of those inside it, such as ``message.reply_to.id``; ``v`` and ``type`` aside."""
+    if isinstance(value, list):
+        return set[str]().union(*(paths(item, where) for item in value))
+    if not isinstance(value, dict):
+        return set()
+    found = set()
+    for name, item in value.items():
+        if name not in ("v", "type"):
+            found |= {f"{where}.{name}"} | paths(item, f"{where}.{name}")
+    return found
+
+
+def promised(fields: tuple[Field, ...], where: str) -> set[str]:
+    """The same of what the page says; the names in counts are not promised."""
+    found = set()
+    for field in fields:
+        found |= {f"{where}.{field.name}"} | promised(field.fields, f"{where}.{field.name}")
+    return found
+
+
+def special(home: Home, profile: str, alias: str) -> None:
+    """What only other apps send, arrived at a bot of ours: each kind of thing that has fields of its own."""
+    text = {"content": {"type": "text", "text": "/help me"}}
+    preview = {"uri": "https://a.example", "title": "A", "description": "B"}
+    bot = {"displayName": "B", "peerType": "bot", "preferences": {
+        "timedMessages": {"allow": "yes"}, "commands": [{"type": "command", "keyword": "help", "label": "Help"}]
+    }}  # fmt: skip
+    events: list[tuple[str, dict[str, Any]]] = [
+        ("x.msg.new", text),
+        ("x.msg.new", text | {"ttl": 86_400}),
+        ("x.msg.new", text | {"live": True}),
+        ("x.msg.new", {"content": {"type": "link", "text": "see", "preview": preview}}),
+        ("x.grp.msg.forward", {"memberName": "carol", "msg": {"event": "x.msg.new", "params": text}}),
+        ("x.info", {"profile": bot}),
+    ]
+    with closing(smpchat.home.Home(home.folder).open(profile)) as service:
+        connection = service.contact(alias).contact.connection_id
+        with service.database.transaction() as tx:
+            profiles.save_own(tx, replace(service.own_profile(tx), bot=True))
+            records.mark_business(tx, records.contact(tx, alias).id)
+            for number, (event, params) in enumerate(events):
+                body = json.dumps({"v": "1-16", "msgId": f"c3BlY2lhbDA{number}", "event": event, "params": params})
+                service.context.application.message_received(
+                    tx, connection, body.encode(), round(time.time()), Integrity.OK
+                )
+
+
 class Script:
-    """Runs commands and notes which, and the types that they printed."""
+    """Runs commands and notes which, and the types and fields that they printed."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
         self.ran: dict[str, set[str]] = {}
+        self.fields: set[str] = set()
 
     def __call__(self, profile: str, *arguments: str, code: int | None = 0, stdin: str | None = None) -> Result:
         """Run a command if this program has it."""
@@ -60,6 +116,8 @@ class Script:
 
     def note(self, name: str, objects: list[dict[str, Any]]) -> None:
         self.ran.setdefault(name, set()).update(item["type"] for item in objects)
+        for item in objects:
+            self.fields |= paths(item, item["type"])
 
 
 def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +148,12 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
             bob.until("message", reply_to={"id": 1, "direction": "sent", "text": "one"})
             bob.until("message", deleted=True)
             run.note("listen", bob.seen)
+        run("bob", "retract", number)  # the one that alice has answered
+        run("alice", "listen", "--timeout", "1")
+        special(run.home, "alice", "bob")
+        run("alice", "listen", "--timeout", "1")
         run("alice", "history", "bob")
+        run("alice", "verify", "bob", run("alice", "verify", "bob").of("verification")[0]["code"])
         run("alice", "contacts")
         run("alice", "status", "bob")
         run("alice", "verify", "bob")
@@ -111,7 +174,13 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
             run(name, "connect", address, "--alias", "alice", "-m", "hello")
         while len(requests := run("alice", "requests").of("request")) < 2:
             run("alice", "listen", "--timeout", "1")
-        run("alice", "accept", str(requests[0]["id"]))
+        accepted = run("alice", "accept", str(requests[0]["id"])).of("contact")[0]["alias"]
+        asked = requests[0]["name"]
+        run(asked, "listen", "--timeout", "1")
+        run("alice", "listen", "--timeout", "1")
+        run(asked, "delete", "alice")
+        run("alice", "send", accepted, "too late", code=4)
+        run("alice", "history", accepted)
         run("alice", "reject", str(requests[1]["id"]))
         run("alice", "address", "delete")
         run("alice", "server", "test", code=None)
@@ -125,10 +194,12 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
     run("alice", "relay", "restore", str(tmp_path / "relay.tar"), code=None)  # there is a relay already
     run("alice", "explain", str(run("alice", "invite", "--no-wait", code=3).of("error")[0]["code"]))
     run("alice", "demo")
+    run("alice", "server", "add", ADDRESS, "--transport", "websocket", "--ws-port", "8443")
+    run("alice", "server", "list")
     for change in ("add", "use", "remove"):
         run("alice", "server", change, ADDRESS)
-    run("alice", "server", "list")
     run("alice", "server", "remove", ADDRESS, code=1)
+    run("alice", "server", "forget", ADDRESS, code=None)
     for setting in ("socks", "private-routing"):
         run("alice", "server", setting)
     run("alice", "profile", "show")
@@ -143,6 +214,8 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
     printed = set[str]().union(*run.ran.values())
     expected = {kind.name for kind in TYPES if kind.name == "error" or printers(kind.printed_by) & commands()}
     assert printed == expected
+    missing = set[str]().union(*(promised(kind.fields, kind.name) for kind in TYPES)) - run.fields
+    assert missing == set(), "promised, and printed by nothing: make this script print it"
 
 
 def printers(text: str) -> set[str]:
