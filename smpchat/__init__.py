@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from smpchat.api import (
         AddressView,
+        BotCommand,
         ChatError,
         Client,
         ContactChanged,
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AddressView",
+    "BotCommand",
     "ChatError",
     "Client",
     "ContactChanged",

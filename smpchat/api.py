@@ -54,6 +54,7 @@ from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.store.events import ContactChanged, Notice, StateChanged, StatusChanged
 from smpchat.chat.store.records import Contact, Message, MessageStatus
 from smpchat.chat.transactions.changes import SentChange
+from smpchat.chat.wire.bots import BotCommand
 from smpchat.client.trouble import Trouble
 from smpchat.encoding.record import Record, replace
 from smpchat.home import Home
@@ -62,6 +63,7 @@ from smpchat.transport.base import TransportError
 __all__ = [
     "AddressView",
     "AgentError",
+    "BotCommand",
     "ChatError",
     "Client",
     "ContactChanged",
@@ -368,6 +370,16 @@ class Client:
         if found is None:
             raise _unavailable(not_in_time())
         return found
+
+    # -- bots ---------------------------------------------------------------------------------------------------------
+
+    def set_bot(self, commands: Sequence[BotCommand] | None = ()) -> None:
+        """Say that a program writes here, and offer commands; None: say that a person does.
+
+        Apps show the commands as a menu. A message that calls one has ``command`` and ``arguments``; if none are
+        offered, any word behind a slash is a command. Raises `InputError`.
+        """
+        self._service.set_bot(commands)
 
     # -- messages -----------------------------------------------------------------------------------------------------
 

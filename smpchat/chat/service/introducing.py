@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from smpchat.agent.transactions import contact_address
 from smpchat.chat.errors import InputError
@@ -11,6 +12,7 @@ from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import address, contact_settings, profiles, records
 from smpchat.chat.transactions import preferences, requests
 from smpchat.chat.transactions.preferences import Agreement
+from smpchat.chat.wire.bots import BotCommand, own_commands
 from smpchat.chat.wire.message import packed_link_info
 from smpchat.chat.wire.picture import Picture, picture_of, picture_uri
 from smpchat.chat.wire.preferences import MAX_TTL, Allow, Feature, Preference
@@ -56,6 +58,19 @@ class IntroducingProfile(WritingProfile):
                 profile = replace(profile, picture=picture_uri(picture))
             elif remove_picture:
                 profile = replace(profile, picture=None)
+            return self._introduce(tx, profile)
+
+    def set_bot(self, commands: Sequence[BotCommand] | None) -> Profile:
+        """Say that a program writes here, and what it offers to do; None: that a person does.
+
+        What a contact calls of it comes with `Message.command`.
+
+        Raises:
+            InputError: Something of it cannot be shown by peers; nothing changed.
+        """
+        offered = () if commands is None else own_commands(commands)
+        with self.database.transaction() as tx:
+            profile = replace(self._saved_profile(tx), bot=commands is not None, commands=offered)
             return self._introduce(tx, profile)
 
     def set_allowed(self, feature: Feature, allow: Allow | None) -> None:
