@@ -35,6 +35,7 @@ from typing import Literal, Self, TypeVar
 
 from smpchat.agent.errors import AgentError
 from smpchat.agent.machines.handshake_states import ConnectionState, Variant
+from smpchat.api_profile import ProfileCalls
 from smpchat.chat.errors import ChatError, ConnectionFailed, DeliveryFailed, RelayUnavailable
 from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.online.presence import FOLLOW_INTERVAL, online
@@ -110,7 +111,7 @@ Event = MessageReceived | MessageChanged | RequestReceived | StateChanged | Stat
 """What `Client.events` yields."""
 
 
-class Client:
+class Client(ProfileCalls):
     """A profile, online between entering and leaving ``async with``.
 
     One task enters and leaves it; while it is entered any task of the same event loop may call its methods.
@@ -292,12 +293,20 @@ class Client:
     # -- contact address ----------------------------------------------------------------------------------------------
 
     async def create_address(
-        self, *, auto_accept: bool = False, server: str | None = None, timeout: float = RELAY_TIMEOUT
+        self,
+        *,
+        auto_accept: bool = False,
+        welcome: str = "",
+        auto_reply: str = "",
+        server: str | None = None,
+        timeout: float = RELAY_TIMEOUT,
     ) -> AddressView:
         """Make the profile's contact address: a link that any number of people may use, each of whom then asks.
 
         Args:
             auto_accept: Accept every request at once.
+            welcome: What people read before they ask, and get once they are accepted.
+            auto_reply: A message to everybody who is accepted.
             server: Address of the relay for it alone; one of the configured ones if None.
             timeout: Seconds in which the relay must answer.
         Returns:
@@ -314,7 +323,8 @@ class Client:
             address = service.address()
             return address if address is not None and address.link else None
 
-        return await self._until(link, timeout, service.create_address(auto_accept=auto_accept, server=server))
+        made = service.create_address(auto_accept=auto_accept, server=server, welcome=welcome, auto_reply=auto_reply)
+        return await self._until(link, timeout, made)
 
     def address(self) -> AddressView | None:
         """The contact address, if there is one; its links are None until its relay was reached."""
@@ -323,6 +333,12 @@ class Client:
     def accept_automatically(self, auto_accept: bool = True) -> None:
         """Whether later requests are accepted at once. Raises `NoAddress`."""
         self._service.accept_automatically(auto_accept)
+
+    def set_address(
+        self, *, auto_accept: bool | None = None, welcome: str | None = None, auto_reply: str | None = None
+    ) -> None:
+        """Change what is given of the contact address; see `create_address`. Raises `NoAddress`, `InputError`."""
+        self._service.set_address(auto_accept=auto_accept, welcome=welcome, auto_reply=auto_reply)
 
     async def delete_address(self, *, timeout: float = 5.0) -> bool:
         """Delete the contact address with the requests that wait; contacts made through it stay.

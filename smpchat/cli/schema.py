@@ -10,6 +10,7 @@ import re
 from enum import Enum
 from typing import Any
 
+from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.cli.environment import JSON_VERSION
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.explanations import Kind as Explained
@@ -135,7 +136,7 @@ TYPES = (
     ObjectType(
         "contact",
         "A person to write to.",
-        "`contacts`, `accept`, `rename`, `resync`, `listen`",
+        "`contacts`, `contact`, `accept`, `rename`, `resync`, `listen`",
         (
             _text("alias", "what commands call the contact"),
             Field(
@@ -166,18 +167,43 @@ TYPES = (
             _flag("gone", "they deleted the contact with us, so nothing reaches them", optional=True),
             _flag("business", "a business: several people there may read what you write", optional=True),
             _flag("verified", "the security code was compared", optional=True),
+            _text("description", "a line that they wrote about themselves", optional=True),
+            _flag("picture", "their profile has a picture; `contact show --save-picture` saves it", optional=True),
+            _number("disappear_after", "seconds after which messages disappear (`contact`)", optional=True),
+            Field(
+                "preferences",
+                Kind.OBJECT,
+                "what both sides allow (`contact`)",
+                optional=True,
+                fields=tuple(
+                    Field(
+                        str(feature),
+                        Kind.OBJECT,
+                        "one of them",
+                        fields=(
+                            _text("ours", "what we allow them", *Allow),
+                            _text("theirs", "what they allow us", *Allow),
+                            _flag("by_us", "whether we may use it"),
+                            _flag("by_them", "whether they may"),
+                        ),
+                    )
+                    for feature in Feature
+                ),
+            ),
         ),
     ),
     ObjectType(
         "address",
         "Our contact address.",
-        "`address create`, `address show`, `status`",
+        "`address create`, `address set`, `address show`, `status`",
         (
             _text("link", "the full link"),
             _text("short_link", "a shorter link that means the same", optional=True),
             _text("command", "what other people type"),
             _flag("auto_accept", "whether every request is accepted at once"),
             _number("requests", "requests that wait for an answer"),
+            _text("welcome", "what people read before they ask, and get once accepted", optional=True),
+            _text("auto_reply", "a message that everybody gets who is accepted", optional=True),
         ),
     ),
     ObjectType(
@@ -269,7 +295,9 @@ TYPES = (
         "`profile show`, `profile set`, `profile list`, `profile switch`, `import`",
         (
             _text("name", "what `-p` takes"),
-            _text("display_name", "what new contacts are told; null in a list if it is encrypted", nullable=True),
+            _text("display_name", "what contacts are told; null in a list if it is encrypted", nullable=True),
+            _text("description", "a line about you that contacts are told", optional=True),
+            _flag("picture", "whether contacts are told a picture", optional=True),
             _flag("active", "the one that this command used, or that later ones will"),
         ),
     ),

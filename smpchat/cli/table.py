@@ -49,6 +49,7 @@ COMMANDS = {
     "doctor": Entry(_INSIDE, "Check this installation, profile and relays."),
     "explain": Entry(_INSIDE, "Say what an exit code or a state means, and whose move is next."),
     "man": Entry(_INSIDE, "Print the manual page."),
+    "contact": Entry(_PEOPLE, "All about one contact, and what you allow it."),
     "address": Entry(_CONNECT, "Your address, for many people to use: each sends a request."),
     "profile": Entry(_SETTINGS, "Your name, and your profiles."),
     "key": Entry(_SETTINGS, "The passphrase that your profile is encrypted with."),

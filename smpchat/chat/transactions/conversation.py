@@ -183,10 +183,10 @@ def message(tx: sqlite3.Connection, message_id: int) -> Message:
 def _no_reactions(tx: sqlite3.Connection, contact: Contact) -> InputError:
     """Apps neither send nor show what one side does not allow."""
     if allowed(preferences.agreement(tx, contact).theirs, Feature.REACTIONS).allow is Allow.NO:
-        said = f"{contact.alias} does not allow reactions, so nothing was sent."
+        said = f"Nothing was sent: {contact.alias} does not allow reactions."
         return InputError(said, "Reply with a text instead.")
     return InputError(
-        f"You do not allow reactions with {contact.alias}, so nothing was sent.",
+        f"Nothing was sent: you do not allow reactions with {contact.alias}.",
         f"Allow them: `smpchat contact set {shlex.quote(contact.alias)} reactions yes`.",
     )
 

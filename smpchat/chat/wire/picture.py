@@ -33,11 +33,16 @@ def picture_uri(data: bytes) -> str:
     if kind is None:
         raise InputError("This is not a JPEG or PNG picture.", "Give the file of a picture, for example me.jpg.")
     if len(data) > MAX_FILE:
-        raise InputError(
-            f"The picture has {len(data):,} bytes; a profile holds {MAX_FILE:,}.",
-            "Save it smaller, for example as a JPEG of 192 by 192 pixels.",
-        )
+        raise too_large(len(data))
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def too_large(size: int) -> InputError:
+    """A picture of so many bytes does not fit a profile."""
+    return InputError(
+        f"The picture has {size:,} bytes; a profile holds {MAX_FILE:,}.",
+        "Save it smaller, for example as a JPEG of 192 by 192 pixels.",
+    )
 
 
 def received_uri(value: object) -> str | None:

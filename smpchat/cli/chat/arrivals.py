@@ -17,6 +17,7 @@ class Arrivals:
     def __init__(self, talk: Conversation) -> None:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
         self._after = talk.after
+        self._known = {view.contact.id for view in talk.contacts() if view.contact.profile is not None}
 
     def follow(self) -> bool:
         """Take in what happened since the last call; whether anything did."""
@@ -84,9 +85,10 @@ class Arrivals:
 
     def _contact_changed(self, alias: str) -> None:
         view = next((view for view in self._talk.contacts() if view.alias == alias), None)
-        if view is not None and view.contact.profile is not None:
-            name = shortened(view.contact.profile.display_name)
-            self._transcript.tell(f"* {shortened(alias)} calls themselves {name}.")
+        if view is None or view.contact.profile is None or view.contact.id in self._known:
+            return  # a name that changes later has a line in the conversation
+        self._known.add(view.contact.id)
+        self._transcript.tell(f"* {shortened(alias)} calls themselves {shortened(view.contact.profile.display_name)}.")
 
     def _status_changed(self, event: events.StatusChanged) -> None:
         message = self._service.message(event.id)

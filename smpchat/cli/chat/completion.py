@@ -11,6 +11,7 @@ from prompt_toolkit.document import Document
 from smpchat.chat.wire.message import REACTIONS
 from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.chat.slash import COMMANDS
+from smpchat.cli.features import SETTINGS
 from smpchat.cli.text import shortened
 
 
@@ -34,6 +35,8 @@ class SlashCompleter(Completer):
         elif (reaction := re.fullmatch(r"/react +\d+ +(-?)(\S*)", text)) is not None:
             begun = reaction[2]
             yield from (Completion(emoji, -len(begun)) for emoji in REACTIONS if emoji.startswith(begun))
+        elif (setting := re.fullmatch(r"/set +(\S*)", text)) is not None:
+            yield from (Completion(name, -len(setting[1])) for name in SETTINGS if name.startswith(setting[1]))
         elif text.startswith("/bell "):
             begun = text.removeprefix("/bell ")
             yield from (Completion(word, -len(begun)) for word in ("on", "off") if word.startswith(begun))

@@ -17,6 +17,7 @@ from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import ContactView
 from smpchat.chat.store.address import RequestView
 from smpchat.chat.store.records import Message
+from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.chat.bell import Bell
 from smpchat.cli.chat.transcript import Transcript
 from smpchat.cli.environment import Environment
@@ -82,6 +83,7 @@ class Conversation:
         self.bell = Bell(service, environment.now)
         self._contact_id = contact_id
         self._views: dict[int, ContactView] = {}
+        self._ttl: int | None = None  # of what is written to the current contact
         self._counted: dict[str, int] = {}  # unread messages that were told of
         self.refresh()
 
@@ -111,6 +113,8 @@ class Conversation:
     def refresh(self) -> None:
         """Look at the contacts anew."""
         self._views = {view.contact.id: view for view in self.service.contacts()}
+        view = self.current
+        self._ttl = None if view is None else self.service.details(view.alias).agreement.ttl
 
     def lasts(self, line: str) -> bool:
         """Whether what is typed may be kept: not where it is a message that disappears."""
@@ -234,6 +238,8 @@ class Conversation:
         if mine is not None and view is not None:
             mark = TICKS.get(mine.status, "") if self.environment.symbols else ""
             parts.append(f"last message {mine.status} {mark}".rstrip())
+        if self._ttl is not None:
+            parts.append(f"messages disappear after {duration_text(self._ttl)}")
         if view is not None and view.pending > 1:
             parts.append(f"{view.pending} pending")
         parts.append(f"unread: {unread} (Alt-A)" if unread else "/help")

@@ -8,9 +8,11 @@ from smpchat.agent.errors import AgentError
 from smpchat.chat.errors import ChatError, InputError, UnknownContact, UnknownRequest
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.cli.chat.conversation import Conversation
+from smpchat.cli.features import change_for, setting_named
 from smpchat.cli.steps import Progress, draw, steps_table
 from smpchat.cli.text import plural, printable, shortened
 from smpchat.cli.views.contacts import contacts_table, verification_lines
+from smpchat.cli.views.details import preferences_table, told
 from smpchat.cli.views.layout import indented
 from smpchat.cli.views.messages import conversation, pending_line
 from smpchat.encoding.record import Record
@@ -31,6 +33,7 @@ COMMANDS = {
     "/search": Command("/search TEXT", "messages that contain a text"),
     "/status": Command("/status", "where the connection is"),
     "/verify": Command("/verify [CODE]", "the security code, or compare it"),
+    "/set": Command("/set [NAME VALUE]", "what you allow each other; /set disappear 1d"),
     "/reply": Command("/reply N TEXT", "answer message N"),
     "/edit": Command("/edit N TEXT", "give your message N another text; /edit alone: write in $EDITOR (Ctrl-X Ctrl-E)"),
     "/forward": Command("/forward N WHO", "pass message N on to another contact"),
@@ -158,6 +161,8 @@ class Lines:
                 self._accept(argument)
             case "/reject":
                 self._reject(argument)
+            case "/set":
+                self._set(argument)
             case "/bell":
                 self._set_bell(argument)
             case "/help":
@@ -230,6 +235,18 @@ class Lines:
         who = self._talk.need_contact().alias
         found = self._service.verify(who, code) if code else self._service.verification(who)
         self._transcript.show(Text(verification_lines(found, asked=not code, command="/verify CODE")))
+
+    def _set(self, argument: str) -> None:
+        who = self._talk.need_contact().alias
+        if not argument:
+            self._transcript.show(preferences_table(self._service.details(who)))
+            return
+        name, _, value = argument.partition(" ")
+        if not value.strip():
+            raise InputError("A value is missing.", "Write /set disappear 1d, or /set reactions no.")
+        setting = setting_named(name)
+        details = change_for(setting, value.strip())(self._service, who)
+        self._transcript.tell(f"* {told(details, setting.feature)}")
 
     def _requests(self) -> None:
         waiting = self._service.requests()

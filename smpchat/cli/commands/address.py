@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 
@@ -13,12 +14,13 @@ from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store.address import AddressView
 from smpchat.cli.clipboard import copy as copy_to_clipboard
-from smpchat.cli.command_line import group
+from smpchat.cli.command_line import examples, group
 from smpchat.cli.connecting import start_relay, unreachable, warn_if_local
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.qr import show_qr
 from smpchat.cli.running import run
+from smpchat.cli.streams import argument_text
 from smpchat.cli.views.links import own_alias, show_address
 
 _PATIENCE = Patience(5.0)
@@ -29,32 +31,87 @@ QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes
 COPY = typer.Option(False, "--copy", help="Put the link on the terminal's clipboard.")
 
 
+WELCOME = typer.Option(
+    None, "--welcome", metavar="TEXT", help="What people read before they ask, and get once accepted; empty: nothing."
+)
+AUTO_REPLY = typer.Option(
+    None, "--auto-reply", metavar="TEXT", help="A message to everybody who is accepted; empty: none."
+)
+
+
 @app.command("create")
 def create(
     context: typer.Context,
     auto_accept: bool | None = typer.Option(
         None, "--auto-accept/--no-auto-accept", help="Accept each request at once; of an existing address, changes it."
     ),
+    welcome: str | None = WELCOME,
+    auto_reply: str | None = AUTO_REPLY,
     server: str | None = typer.Option(None, "--server", metavar="ADDRESS", help="Relay for this address alone."),
     qr: bool | None = QR,
     copy: bool = COPY,
 ) -> None:
     """Make your address. Example: smpchat address create"""
-    run(context, lambda environment: _create(environment, auto_accept, server, qr, copy))
+    said = _Said(auto_accept, _text(welcome), _text(auto_reply))
+    run(context, lambda environment: _create(environment, said, server, qr, copy))
+
+
+class _Said(NamedTuple):
+    """What a command line says of the address; None: nothing."""
+
+    auto_accept: bool | None
+    welcome: str | None
+    auto_reply: str | None
+
+
+def _text(option: str | None) -> str | None:
+    return None if option is None else argument_text(option)
 
 
 async def _create(
-    environment: Environment, auto_accept: bool | None, server: str | None, qr: bool | None, to_clipboard: bool
+    environment: Environment, said: _Said, server: str | None, qr: bool | None, to_clipboard: bool
 ) -> int:
     """Make the profile's address and print it; of one that exists, change whether requests are accepted at once."""
     with closing(environment.open()) as service:
-        if auto_accept is not None and service.address() is not None:
-            service.accept_automatically(auto_accept)
+        if said.auto_accept is not None and service.address() is not None:
+            service.set_address(**said._asdict())
         else:
             if server is None and not service.servers():
                 await start_relay(environment)
-            service.create_address(auto_accept=bool(auto_accept), server=server)
+            service.create_address(
+                auto_accept=bool(said.auto_accept),
+                server=server,
+                welcome=said.welcome or "",
+                auto_reply=said.auto_reply or "",
+            )
         await _show_once_made(environment, service, qr, to_clipboard)
+        return ExitStatus.OK
+
+
+@app.command("set", epilog=examples("smpchat address set --welcome 'Tell me who you are.'"))
+def set_(
+    context: typer.Context,
+    auto_accept: bool | None = typer.Option(
+        None, "--auto-accept/--no-auto-accept", help="Whether each request is accepted at once."
+    ),
+    welcome: str | None = WELCOME,
+    auto_reply: str | None = AUTO_REPLY,
+) -> None:
+    """Change what your address says, and whether it accepts."""
+    said = _Said(auto_accept, _text(welcome), _text(auto_reply))
+    if said == _Said(None, None, None):
+        raise typer.BadParameter("say what to change: --auto-accept, --welcome or --auto-reply.")
+    run(context, lambda environment: _set(environment, said))
+
+
+async def _set(environment: Environment, said: _Said) -> int:
+    """Change what is given, and let the relay know, if it can be reached."""
+    with closing(environment.open()) as service:
+        service.set_address(**said._asdict())
+        if not service.is_idle():
+            async with online(service, environment.relay()):
+                await flush(service)
+        await _show_once_made(environment, service, False, False)
         return ExitStatus.OK
 
 

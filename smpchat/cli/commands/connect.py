@@ -20,7 +20,7 @@ from smpchat.chat.online.presence import online
 from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
 from smpchat.chat.service.connecting import ChatService, check_link
 from smpchat.chat.store import events
-from smpchat.chat.store.records import Contact, MessageStatus
+from smpchat.chat.store.records import Contact, Direction, MessageStatus
 from smpchat.chat.transactions.incoming import business_sentence
 from smpchat.cli import running
 from smpchat.cli.arguments import seconds
@@ -136,6 +136,7 @@ def _name(environment: Environment, service: ChatService, contact: Contact) -> C
     """Let the person choose the alias; at the end of input it is the name in the link."""
     contact = service.contact_of(contact.connection_id) or contact
     _introduce(environment, contact)
+    _welcome(environment, service, contact)
     if service.state(contact.connection_id).role == Role.INITIATOR:
         environment.notice("They get your request, with your profile, once they have a name.")
     else:
@@ -157,6 +158,14 @@ def _introduce(environment: Environment, contact: Contact) -> None:
         environment.notice(business_sentence(shortened(contact.link_name or contact.alias)))
 
 
+def _welcome(environment: Environment, service: ChatService, contact: Contact) -> None:
+    """The welcome text in the link; it counts as shown."""
+    for message in service.unshown_messages():
+        if message.contact == contact.alias:
+            show_message(environment, message)
+            service.mark_shown(message.id, message.changes)
+
+
 class _Joining:
     """One run of `connect`, from the stored join to the end of the waiting."""
 
@@ -164,7 +173,8 @@ class _Joining:
         self, environment: Environment, service: ChatService, contact: Contact, texts: int, after: int
     ) -> None:
         self._environment, self._service, self._contact, self._after = environment, service, contact, after
-        self._unsent = [m.id for m in service.history(contact.alias, max(texts, 1))][-texts:] if texts else []
+        ours = [m.id for m in service.history(contact.alias, texts + 1) if m.direction is Direction.SENT]
+        self._unsent = ours[-texts:] if texts else []  # beside them a welcome text may have been read
 
     async def run(self, wait: bool, patience: Patience) -> int:
         environment, service, connection = self._environment, self._service, self._contact.connection_id
@@ -230,6 +240,7 @@ class _Joining:
             self._tell_alias()
         else:
             _introduce(self._environment, self._contact)
+        _welcome(self._environment, self._service, self._contact)
 
     def _tell_alias(self) -> None:
         self._environment.notice(f"The contact is called {self._contact.alias}; `smpchat rename` changes that.")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
 import typer
 
 from smpchat.chat.errors import InputError
-from smpchat.cli.command_line import group
+from smpchat.chat.online.presence import online
+from smpchat.chat.online.waiting import flush
+from smpchat.chat.wire.picture import MAX_FILE, too_large
+from smpchat.chat.wire.preferences import Allow, Feature
+from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.features import allowance, setting_named
 from smpchat.cli.running import run
 from smpchat.cli.selection import DEFAULT, select
 from smpchat.cli.views.profiles import display_name, show_profile
@@ -25,17 +31,76 @@ def show(context: typer.Context) -> None:
     run(context, _show)
 
 
-@app.command("set")
-def set_(context: typer.Context, name: str = typer.Argument(metavar="NAME")) -> None:
-    """Change the name that new contacts are told. Example: smpchat profile set Alice"""
-    run(context, lambda environment: _show(environment, name))
+@app.command("set", epilog=examples("smpchat profile set Alice", "smpchat profile set --picture me.jpg"))
+def set_(
+    context: typer.Context,
+    name: str | None = typer.Argument(None, metavar="NAME", help="What your contacts see."),
+    description: str | None = typer.Option(
+        None, "--description", metavar="TEXT", help="A line about you; an empty one removes it."
+    ),
+    picture: Path | None = typer.Option(None, "--picture", metavar="FILE", help="A small JPEG or PNG picture."),
+    no_picture: bool = typer.Option(False, "--no-picture", help="Remove the picture."),
+    allow: list[str] = typer.Option(
+        [], "--allow", metavar="SETTING=VALUE", help="What every contact may do, as in `contact set`; may be repeated."
+    ),
+) -> None:
+    """Change your name, description or picture.
+
+    Your contacts are told, and whoever opens your address.
+    """
+    if name is None and description is None and picture is None and not no_picture and not allow:
+        raise typer.BadParameter("say what to change: NAME, --description, --picture, --no-picture or --allow.")
+    if picture is not None and no_picture:
+        raise typer.BadParameter("--picture and --no-picture exclude each other.")
+    run(context, lambda environment: _set(environment, name, description, picture, no_picture, allow))
 
 
-def _show(environment: Environment, name: str | None = None) -> int:
-    """Print the profile, after giving it another name if one is given."""
+async def _set(
+    environment: Environment,
+    name: str | None,
+    description: str | None,
+    picture: Path | None,
+    no_picture: bool,
+    allow: list[str],
+) -> int:
+    """Change what is given, and tell contacts, if any can be told."""
+    allowed = [_allowance(each) for each in allow]
+    image = None if picture is None else _content(picture)
     with closing(environment.open()) as service:
-        profile = service.own_profile() if name is None else service.set_profile(name)
-        show_profile(environment, environment.profile, profile.display_name)
+        service.set_profile(name, description=description, picture=image, remove_picture=no_picture)
+        for feature, said in allowed:
+            service.set_allowed(feature, said)
+        if not service.is_idle():
+            async with online(service, environment.relay()):
+                await flush(service)
+        profile = service.own_profile()
+        show_profile(environment, environment.profile, profile.display_name, profile)
+        return ExitStatus.OK
+
+
+def _allowance(text: str) -> tuple[Feature, Allow | None]:
+    name, _, value = text.partition("=")
+    return setting_named(name).feature, allowance(value)
+
+
+def _content(path: Path) -> bytes:
+    """What stands in a file, as far as a picture may be long. Raises `InputError`."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE + 1)
+            size = max(len(content), path.stat().st_size)
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}.", "Give the file of a picture.") from None
+    if size > MAX_FILE:
+        raise too_large(size)
+    return content
+
+
+def _show(environment: Environment) -> int:
+    """Print the profile."""
+    with closing(environment.open()) as service:
+        profile = service.own_profile()
+        show_profile(environment, environment.profile, profile.display_name, profile)
         return ExitStatus.OK
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 FIRST_STEPS = "Nothing here yet: `smpchat invite` makes a link for somebody, `smpchat connect` uses one."
 
 
-def show_view(environment: Environment, view: ContactView) -> None:
-    """A ``contact`` object, or ``alice: connected, calls themselves Alice, 2 unread``."""
+def contact_line(view: ContactView) -> str:
+    """``alice: connected, calls themselves Alice, 2 unread``."""
     contact, state = view.contact, view.state.state
     profile = contact.profile
     known = f", calls themselves {shortened(profile.display_name)}" if profile else ""
@@ -30,13 +30,12 @@ def show_view(environment: Environment, view: ContactView) -> None:
     unread = f", {contact.unread} unread" if contact.unread else ""
     gone = ", deleted the contact with you" if contact.gone else ""
     business = ", a business" if contact.business else ""
-    line = f"{shortened(contact.alias)}: {state}{known}{bot}{business}{verified}{unread}{gone}"
-    environment.emit("contact", _contact_fields(view), line)
+    return f"{shortened(contact.alias)}: {state}{known}{bot}{business}{verified}{unread}{gone}"
 
 
-def _contact_fields(view: ContactView) -> dict[str, Any]:
-    contact = view.contact
-    profile = contact.profile
+def contact_fields(view: ContactView) -> dict[str, Any]:
+    """Fields of a ``contact`` object."""
+    contact, profile = view.contact, view.contact.profile
     fields: dict[str, Any] = {
         "alias": contact.alias,
         "profile": _profile_fields(profile) if profile else None,
@@ -44,6 +43,12 @@ def _contact_fields(view: ContactView) -> dict[str, Any]:
         "unread": contact.unread,
         "pq": view.pq,
     }
+    if view.verified:
+        fields["verified"] = True
+    if profile is not None and profile.description:
+        fields["description"] = profile.description
+    if contact.picture:
+        fields["picture"] = True
     if contact.gone:
         fields["gone"] = True
     if contact.business:
@@ -60,6 +65,11 @@ def _profile_fields(profile: Profile) -> dict[str, Any]:
     if profile.commands:
         fields["commands"] = [as_dict(command) for command in profile.commands]
     return fields
+
+
+def show_view(environment: Environment, view: ContactView) -> None:
+    """A ``contact`` object, or its `contact_line`."""
+    environment.emit("contact", contact_fields(view), contact_line(view))
 
 
 def show_contacts(environment: Environment, views: list[ContactView]) -> None:

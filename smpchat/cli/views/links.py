@@ -70,10 +70,17 @@ def show_address(environment: Environment, address: AddressView, suggested: str)
     if address.short_link is not None:
         fields["short_link"] = address.short_link
     fields |= {"command": command, "auto_accept": address.auto_accept, "requests": address.requests}
+    texts = address.texts
+    if texts.welcome:
+        fields["welcome"] = texts.welcome
+    if texts.auto_reply:
+        fields["auto_reply"] = texts.auto_reply
     full = f"\n\nFor apps that do not open short links:\n\n{address.link}" if address.short_link else ""
     waiting = plural(address.requests, "open request") if address.requests else "none"
     how = "Requests are accepted at once." if address.auto_accept else f"Requests wait for you: {waiting} now."
-    lines = f"{link}{full}\n\nGive people the link, or this command:\n\n  {command}\n\n{how}\n"
+    said = f"\nWelcome text: {printable(texts.welcome, lines=True)}\n" if texts.welcome else ""
+    said += f"\nAutomatic reply: {printable(texts.auto_reply, lines=True)}\n" if texts.auto_reply else ""
+    lines = f"{link}{full}\n\nGive people the link, or this command:\n\n  {command}\n\n{how}\n{said}"
     environment.emit("address", fields, lines)
 
 

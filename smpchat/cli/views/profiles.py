@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import closing
+from typing import Any
 
 from smpchat.chat.service.reading import StoredProfile
+from smpchat.chat.wire.profile import Profile
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import printable
 
@@ -17,11 +19,19 @@ def display_name(environment: Environment) -> str | None:
         return service.own_profile().display_name
 
 
-def show_profile(environment: Environment, name: str, told: str | None) -> None:
-    """A ``profile`` object, or ``* alice: Alice``; the star marks the one that is used."""
+def show_profile(environment: Environment, name: str, told: str | None, profile: Profile | None = None) -> None:
+    """A ``profile`` object, or ``* alice: Alice``; the star marks the one that is used.
+
+    Args:
+        profile: The rest of what contacts are told, where it is to be shown too.
+    """
     active = name == environment.profile
-    environment.emit(
-        "profile",
-        {"name": name, "display_name": told, "active": active},
-        f"{'*' if active else ' '} {printable(name)}: {'(encrypted)' if told is None else printable(told)}",
-    )
+    fields: dict[str, Any] = {"name": name, "display_name": told, "active": active}
+    line = f"{'*' if active else ' '} {printable(name)}: {'(encrypted)' if told is None else printable(told)}"
+    if profile is not None and profile.description:
+        fields["description"] = profile.description
+        line += f"\n  {printable(profile.description)}"
+    if profile is not None and profile.picture is not None:
+        fields["picture"] = True
+        line += "\n  with a picture"
+    environment.emit("profile", fields, line)

@@ -186,7 +186,7 @@ class TestProfiles:
                     change()
             with pytest.raises(UnknownContact):
                 service.set_disappearing("dave", 60)
-            with pytest.raises(InputError, match="has no picture"):
+            with pytest.raises(InputError, match="no picture in the profile"):
                 service.picture("bob")
             assert service.own_profile() == Profile("alice", preferences=OWN_DEFAULTS)
 
@@ -205,7 +205,7 @@ class TestPreferences:
             number = bob.service.history("alice")[0].id
             with pytest.raises(InputError, match="alice does not allow reactions"):
                 bob.service.react(number, REACTIONS[0])
-            with pytest.raises(InputError, match="You do not allow reactions with bob"):
+            with pytest.raises(InputError, match="you do not allow reactions with bob"):
                 alice.service.react(alice.service.history("bob")[0].id, REACTIONS[0])
             alice.service.set_contact_allowed("bob", Feature.REACTIONS, None)
             await bob.until(lambda s: s.details("alice").agreement.on(Feature.REACTIONS).by_us)

@@ -1,0 +1,76 @@
+"""The part of `smpchat.Client` that says who we are and what we allow, and asks the same of contacts."""
+
+from __future__ import annotations
+
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.service.introducing import ContactDetails
+from smpchat.chat.wire.picture import Picture
+from smpchat.chat.wire.preferences import Allow, Feature
+from smpchat.chat.wire.profile import Profile
+
+
+class ProfileCalls:
+    """What a program can do with profiles and preferences; what changes is sent by whoever is online."""
+
+    @property
+    def _service(self) -> ChatService:
+        raise NotImplementedError
+
+    def profile(self) -> Profile:
+        """What contacts are told about us."""
+        return self._service.own_profile()
+
+    def set_profile(
+        self,
+        display_name: str | None = None,
+        *,
+        description: str | None = None,
+        picture: bytes | None = None,
+        remove_picture: bool = False,
+    ) -> Profile:
+        """Change what is given, and tell every contact.
+
+        Args:
+            description: A line about us; an empty one removes it.
+            picture: Content of a JPEG or PNG file of at most 9,357 bytes.
+        Raises:
+            InputError: Peers could not show it; nothing changed.
+        """
+        return self._service.set_profile(
+            display_name, description=description, picture=picture, remove_picture=remove_picture
+        )
+
+    def details(self, alias: str) -> ContactDetails:
+        """A contact, what both sides allow, and what follows. Raises `UnknownContact`."""
+        return self._service.details(alias)
+
+    def picture(self, alias: str) -> Picture:
+        """The picture in a contact's profile, which may be anything. Raises `InputError` if there is none."""
+        return self._service.picture(alias)
+
+    def allow(self, feature: Feature | str, allow: Allow | str | None, alias: str | None = None) -> None:
+        """Choose what a contact may do; ``yes`` means: if they allow us too.
+
+        Args:
+            feature: By its name on the wire: ``reactions``, ``fullDelete`` and so on (see `Feature`).
+            allow: ``yes``, ``no``, ``always``; None for what is set for everybody, or is at first.
+            alias: The contact; None for everybody for whom nothing else is set.
+        Raises:
+            UnknownContact: No contact under that name.
+            ValueError: There is no such feature or choice.
+        """
+        chosen = None if allow is None else Allow(allow)
+        if alias is None:
+            self._service.set_allowed(Feature(feature), chosen)
+        else:
+            self._service.set_contact_allowed(alias, Feature(feature), chosen)
+
+    def disappear_after(self, alias: str, seconds: int | None) -> ContactDetails:
+        """Let messages with a contact disappear so long after they were shown; None: they stay.
+
+        They do only where the contact allows it too: ``details.agreement.ttl`` says what holds.
+
+        Raises:
+            UnknownContact, InputError: Nothing changed.
+        """
+        return self._service.set_disappearing(alias, seconds)

@@ -1,0 +1,88 @@
+"""``contact``: all about one contact, and what you allow it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import typer
+
+from smpchat.chat.errors import InputError
+from smpchat.chat.online.presence import online
+from smpchat.chat.online.waiting import flush
+from smpchat.chat.wire.picture import Picture
+from smpchat.cli.arguments import WHO
+from smpchat.cli.command_line import examples, group
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.features import SETTINGS, change_for, setting_named
+from smpchat.cli.running import run
+from smpchat.cli.text import printable, shortened
+from smpchat.cli.views.details import show_details, told
+
+app = group("All about one contact, and what you allow it.", "smpchat contact show bob")
+
+
+@app.command("show")
+def show(
+    context: typer.Context,
+    who: str = WHO,
+    save_picture: Path | None = typer.Option(
+        None, "--save-picture", metavar="FILE", help="Save the picture in their profile; nothing opens it."
+    ),
+) -> None:
+    """Show a contact's profile, and what you allow each other. Example: smpchat contact show bob"""
+    run(context, lambda environment: _show(environment, who, save_picture))
+
+
+def _show(environment: Environment, who: str, save_picture: Path | None) -> int:
+    with closing(environment.open()) as service:
+        details = service.details(who)
+        if save_picture is not None:
+            _save(save_picture, service.picture(who))
+        show_details(environment, details)
+        if save_picture is not None:
+            name = shortened(details.view.alias)
+            environment.notice(f"{name}'s picture is in {printable(str(save_picture))}. It may show anything.")
+        return ExitStatus.OK
+
+
+def _save(path: Path, picture: Picture) -> None:
+    """A new file with the picture; one that exists stays as it is. Raises `InputError`."""
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be written: {error.strerror}.", "Choose another place.") from None
+    with open(descriptor, "wb") as file:
+        file.write(picture.data)
+
+
+@app.command("set", epilog=examples("smpchat contact set bob disappear 1d", "smpchat contact set bob reactions no"))
+def set_(
+    context: typer.Context,
+    who: str = WHO,
+    setting: str = typer.Argument(metavar="SETTING", help=f"One of {', '.join(SETTINGS)}."),
+    value: str = typer.Argument(
+        metavar="VALUE", help="disappear: 30s, 5m, 1h, 1d, 2w or off; others: yes, no, always or default."
+    ),
+) -> None:
+    """Choose what you allow one contact.
+
+    yes means: if they allow it too. always: they may, whatever they allow you. default: as everybody may. The contact
+    is told; messages disappear on both sides, that long after they were shown.
+    """
+    run(context, lambda environment: _set(environment, who, setting, value))
+
+
+async def _set(environment: Environment, who: str, name: str, value: str) -> int:
+    """Store it, and tell the contact, if it can be told now."""
+    setting = setting_named(name)
+    change = change_for(setting, value)
+    with closing(environment.open()) as service:
+        details = change(service, who)
+        if not service.is_idle():
+            async with online(service, environment.relay()):
+                await flush(service)
+        show_details(environment, details, told(details, setting.feature))
+        return ExitStatus.OK

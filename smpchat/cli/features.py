@@ -1,0 +1,57 @@
+"""What the user may set for a contact, by the names that people type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smpchat.chat.errors import InputError
+from smpchat.chat.service.introducing import ContactDetails, IntroducingProfile
+from smpchat.chat.wire.durations import parse_duration
+from smpchat.chat.wire.preferences import Allow, Feature
+from smpchat.encoding.record import Record
+
+OFF, DEFAULT = "off", "default"
+
+
+class Setting(Record):
+    """One of the settings. ``label``: what it is called in sentences."""
+
+    feature: Feature
+    label: str
+
+
+SETTINGS = {
+    "disappear": Setting(Feature.TIMED_MESSAGES, "Disappearing messages"),
+    "fulldelete": Setting(Feature.FULL_DELETE, "Full deletion"),
+    "reactions": Setting(Feature.REACTIONS, "Reactions"),
+    "voice": Setting(Feature.VOICE, "Voice messages"),
+    "files": Setting(Feature.FILES, "Files"),
+    "calls": Setting(Feature.CALLS, "Calls"),
+}
+
+
+def setting_named(name: str) -> Setting:
+    """The setting of this name. Raises `InputError`."""
+    found = SETTINGS.get(name.lower())
+    if found is None:
+        raise InputError(f"There is no setting {name!r}.", f"Choose one of: {', '.join(SETTINGS)}.")
+    return found
+
+
+def allowance(value: str) -> Allow | None:
+    """What the user allows; None: as everybody may. Raises `InputError`."""
+    word = value.lower()
+    if word == DEFAULT:
+        return None
+    if word not in frozenset(Allow):
+        raise InputError(f"{value!r} is not a choice here.", "Choose yes, no, always or default.")
+    return Allow(word)
+
+
+def change_for(setting: Setting, value: str) -> Callable[[IntroducingProfile, str], ContactDetails]:
+    """What sets it for a contact. Raises `InputError` for a value that is none."""
+    if setting.feature is not Feature.TIMED_MESSAGES or value.lower() in frozenset(Allow) | {DEFAULT}:
+        allow = allowance(value)
+        return lambda service, who: service.set_contact_allowed(who, setting.feature, allow)
+    seconds = None if value.lower() == OFF else parse_duration(value)
+    return lambda service, who: service.set_disappearing(who, seconds)

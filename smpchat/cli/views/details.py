@@ -1,0 +1,112 @@
+"""One contact with what it says of itself, and what the two sides allow each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from smpchat.chat.service.introducing import ContactDetails
+from smpchat.chat.wire.durations import duration_text
+from smpchat.chat.wire.preferences import Allow, Feature, allowed
+from smpchat.cli.environment import Environment
+from smpchat.cli.features import SETTINGS
+from smpchat.cli.text import printable, shortened
+from smpchat.cli.views.contacts import contact_fields, contact_line
+from smpchat.cli.views.layout import table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_LABELS = {setting.feature: setting.label for setting in SETTINGS.values()}
+
+
+def show_details(environment: Environment, details: ContactDetails, line: str | None = None) -> None:
+    """A ``contact`` object with all that is known, or a paragraph and a table; or only ``line``."""
+    if environment.json:
+        environment.emit("contact", _fields(details), "")
+    elif line is not None:
+        environment.show(line)
+    else:
+        environment.show(_paragraph(details))
+        environment.show(preferences_table(details))
+
+
+def _fields(details: ContactDetails) -> dict[str, Any]:
+    fields = contact_fields(details.view)
+    fields["preferences"] = {
+        str(feature): {
+            "ours": str(allowed(details.agreement.ours, feature).allow),
+            "theirs": str(allowed(details.agreement.theirs, feature).allow),
+            "by_us": details.agreement.on(feature).by_us,
+            "by_them": details.agreement.on(feature).by_them,
+        }
+        for feature in Feature
+    }
+    if details.agreement.ttl is not None:
+        fields["disappear_after"] = details.agreement.ttl
+    return fields
+
+
+def _paragraph(details: ContactDetails) -> str:
+    view = details.view
+    lines = [contact_line(view)]
+    profile = view.contact.profile
+    if profile is not None and profile.full_name:
+        lines.append(f"Full name: {shortened(profile.full_name, 100)}")
+    if profile is not None and profile.description:
+        lines.append(f"About: {printable(profile.description)}")
+    if view.contact.picture:
+        lines.append("Picture: yes; --save-picture FILE saves it")
+    lines.append(f"Security code: {'compared' if view.verified else 'not compared yet'}")
+    lines.append(f"Post-quantum keys: {'yes' if view.pq else 'no'}")
+    return "\n".join(lines) + "\n"
+
+
+def preferences_table(details: ContactDetails) -> Table:
+    """What you and the contact allow, and what follows."""
+    from rich.text import Text
+
+    drawn = table("", "You", "They", "So")
+    for feature, label in _LABELS.items():
+        ours, theirs = (allowed(said, feature).allow for said in (details.agreement.ours, details.agreement.theirs))
+        drawn.add_row(Text(label, "bold"), Text(ours), Text(theirs), Text(_outcome(details, feature)))
+    return drawn
+
+
+def _outcome(details: ContactDetails, feature: Feature) -> str:
+    """Who may use it, in a word or two."""
+    who = details.agreement.on(feature)
+    if feature is Feature.TIMED_MESSAGES:
+        ttl = details.agreement.ttl
+        return "off" if not who.by_us else "on request" if ttl is None else f"after {duration_text(ttl)}"
+    match who.by_us, who.by_them:
+        case True, True:
+            return "on"
+        case True, False:
+            return "only you"
+        case False, True:
+            return f"only {shortened(details.view.alias, 20)}"
+    return "off"
+
+
+def told(details: ContactDetails, feature: Feature) -> str:
+    """What follows from a setting that was just changed, in a sentence."""
+    name, label = shortened(details.view.alias), _LABELS[feature]
+    who, theirs = details.agreement.on(feature), allowed(details.agreement.theirs, feature).allow
+    ours = allowed(details.agreement.ours, feature)
+    if feature is Feature.TIMED_MESSAGES:
+        if who.by_us and details.agreement.ttl is not None:
+            return f"Messages with {name} disappear {duration_text(details.agreement.ttl)} after they were shown."
+        if ours.allow is Allow.NO:
+            return f"Messages with {name} stay."
+        if theirs is Allow.NO:
+            return f"{name} does not allow that messages disappear, so they stay."
+        return f"Messages with {name} stay until one of you sets a time."
+    match who.by_us, who.by_them:
+        case True, True:
+            return f"{label}: on for you and {name}."
+        case True, False:
+            return f"{label}: on for you only; {name} allows you more than you allow them."
+        case False, True:
+            return f"{label}: on for {name} only; they do not allow them to you."
+    because = f"{name} does not allow them" if ours.allow is not Allow.NO else "you do not allow them"
+    return f"{label}: off, because {because}."
