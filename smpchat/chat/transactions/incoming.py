@@ -17,7 +17,7 @@ from smpchat.agent.store.connections import Connection
 from smpchat.chat.store import address, events, expiry, lines, profiles, records
 from smpchat.chat.store.feed import describe_state, publish
 from smpchat.chat.store.records import Contact, MessageStatus
-from smpchat.chat.transactions import changes, conversation, hearing, preferences, requests
+from smpchat.chat.transactions import changes, conversation, hearing, news, preferences, requests
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.room import PQ_SINCE
 from smpchat.chat.wire.alias import alias_from_name
@@ -43,6 +43,7 @@ from smpchat.chat.wire.message import (
 from smpchat.chat.wire.preferences import Feature, allowed
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import replace
 from smpchat.protocol.version import VersionRange
 
 log = logging.getLogger("smpchat.chat")
@@ -136,7 +137,7 @@ class ChatApplication:
                 case Happening() as line:
                     hearing.add_line(tx, contact, line, self._now())
         if profile is not None:
-            _save_profile(tx, contact, profile)
+            _save_profile(tx, contact, profile, self._now())
         if not contact.business and any(isinstance(m.event, GroupJoined) for m in said):
             records.mark_business(tx, contact.id)
             publish(tx, events.Notice(contact.alias, business_sentence(contact.alias)))
@@ -158,7 +159,7 @@ class ChatApplication:
         _note_version(tx, contact, message.versions)
         match message.event:
             case ProfileInfo(Profile() as profile):
-                _save_profile(tx, contact, profile)
+                _save_profile(tx, contact, profile, self._now())
             case ContactDeleted():
                 records.mark_gone(tx, contact.id)
                 publish(tx, events.Notice(contact.alias, f"{contact.alias} deleted the contact with you."))
@@ -222,7 +223,7 @@ def contact_from_request(
     records.insert_contact(tx, connection_id, alias)
     contact = records.contact(tx, alias)
     _note_version(tx, contact, versions)
-    _save_profile(tx, contact, asked.profile)
+    _save_profile(tx, contact, asked.profile, request.received_at)
     if asked.text:
         moment = request.received_at
         hearing.add_message(tx, contact, TextMessage(asked.text, asked.shared_id), round(moment), moment)
@@ -265,13 +266,19 @@ def _decoded(body: bytes) -> list[ChatMessage]:
 # -- what the contact sent --------------------------------------------------------------------------------------------
 
 
-def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile) -> None:
+def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile, now: float) -> None:
+    """A contact says who it is; what is new to somebody who knew it is a line of the conversation."""
+    before = preferences.agreement(tx, contact)
     if not profiles.save(tx, contact.id, profile):
         return
     ttl = allowed(profile.preferences, Feature.TIMED_MESSAGES).ttl
     if contact.profile is not None or ttl is not None:  # the first profile may have left before it saw what we ask for
         preferences.save_ttl(tx, contact.id, ttl)
     publish(tx, events.ContactChanged(contact.alias))
+    if contact.profile is not None:
+        after = preferences.agreement(tx, replace(contact, profile=profile))
+        for line in news.about_name(contact.profile, profile) + news.about_preferences(before, after):
+            hearing.add_line(tx, contact, line, now)
 
 
 def _note_version(tx: sqlite3.Connection, contact: Contact, versions: VersionRange | None) -> None:

@@ -21,7 +21,7 @@ _NOTES = {
 }
 _CARDS = {"contact": "contact link", "invitation": "one-time link", "group": "group link"}
 _TYPES = {*_NOTES, "text", "link", "chat"}
-CALL, GROUP_INVITATION, GROUP_EVENT = "call", "group-invitation", "group-event"
+CALL, GROUP_INVITATION, GROUP_EVENT, PROFILE_CHANGE = "call", "group-invitation", "group-event", "profile-change"
 """Kinds of lines that stand for an event of their own: no message of a peer can have one of them."""
 UNKNOWN = "unknown"
 _MAX_NAME = 100
@@ -108,7 +108,7 @@ def joined(note: str, words: str) -> str:
 def _kind(wire_type: str, file: object) -> str:
     if wire_type in _TYPES:
         return "file" if wire_type in ("text", "link") and isinstance(file, dict) else wire_type
-    if wire_type in (CALL, GROUP_INVITATION, GROUP_EVENT):
+    if wire_type in (CALL, GROUP_INVITATION, GROUP_EVENT, PROFILE_CHANGE):
         return UNKNOWN  # what only an event of its own may say
     return _short(wire_type, _MAX_TYPE) or UNKNOWN
 

@@ -7,7 +7,7 @@ import re
 from smpchat.chat.errors import InputError
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_WRITTEN = re.compile(r"(\d{1,9})([smhdw])")
+_WRITTEN = re.compile(r"([0-9]{1,9})([smhdw])")
 _UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 

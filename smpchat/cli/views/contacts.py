@@ -43,8 +43,6 @@ def contact_fields(view: ContactView) -> dict[str, Any]:
         "unread": contact.unread,
         "pq": view.pq,
     }
-    if view.verified:
-        fields["verified"] = True
     if profile is not None and profile.description:
         fields["description"] = profile.description
     if contact.picture:

@@ -144,6 +144,61 @@ class TestProfilesOfContacts:
         assert alice.agreement().ttl == 60
 
 
+class TestLines:
+    """What a contact changes about itself is a line of the conversation, and never one of its own words."""
+
+    def lines(self, alice: Alice) -> list[str]:
+        return [message.text for message in alice.service.unshown_messages()]
+
+    def test_the_first_profile_is_none(self, alice: Alice) -> None:
+        alice.says(REACTIONS=Allow.NO, TIMED_MESSAGES=Allow.NO, FULL_DELETE=Allow.ALWAYS)
+        assert self.lines(alice) == []
+
+    def test_another_name(self, alice: Alice) -> None:
+        for name in ("Bob", "Bob", "Rob\nert\x1b[2J" + "t" * 200):
+            alice.receive(encode_profile(Profile(name)))
+        [line] = self.lines(alice)
+        assert line.startswith("[is now called Rob ert [2Jttt") and len(line) < 125
+        assert alice.contact().alias == "bob"
+
+    def test_a_picture_or_description_is_none(self, alice: Alice) -> None:
+        alice.receive(encode_profile(Profile("Bob")))
+        alice.receive(encode_profile(Profile("Bob", "B", "climbs", "data:image/jpg;base64,/9j/4AAQ")))
+        assert self.lines(alice) == []
+
+    def test_the_time(self, alice: Alice) -> None:
+        says = [(Allow.YES, None), (Allow.YES, DAY), (Allow.YES, DAY), (Allow.YES, 90), (Allow.YES, None)]
+        says += [(Allow.YES, 60), (Allow.NO, 60), (Allow.NO, 30), (Allow.YES, None), (Allow.ALWAYS, None)]
+        for allow, ttl in says:
+            alice.receive(encode_profile(Profile("Bob", preferences={Feature.TIMED_MESSAGES: Preference(allow, ttl)})))
+        assert self.lines(alice) == [
+            "[set messages to disappear after 1 day]",
+            "[set messages to disappear after 1 minute 30 seconds]",
+            "[lets messages stay from now on]",
+            "[set messages to disappear after 1 minute]",
+            "[does not allow any more that messages disappear]",
+            "[allows that messages disappear]",
+        ]
+
+    def test_not_where_we_do_not_allow_it_anyway(self, alice: Alice) -> None:
+        for feature in (Feature.TIMED_MESSAGES, Feature.REACTIONS):
+            alice.allow(feature, Allow.NO)
+        alice.says()
+        alice.says(TIMED_MESSAGES=Allow.NO, REACTIONS=Allow.NO, FULL_DELETE=Allow.YES)
+        assert self.lines(alice) == []
+
+    def test_deletion_and_reactions(self, alice: Alice) -> None:
+        alice.says()
+        alice.says(REACTIONS=Allow.NO, FULL_DELETE=Allow.ALWAYS)
+        alice.says()
+        assert self.lines(alice) == [
+            "[lets you delete messages without a trace]",
+            "[does not allow reactions any more]",
+            "[keeps a mark of the messages that you delete]",
+            "[allows reactions]",
+        ]
+
+
 class TestReactions:
     def reacts(self, alice: Alice) -> bool:
         alice.receive(encode_reaction(ReactionChange(OWN, REACTIONS[0], True), "cg=="))

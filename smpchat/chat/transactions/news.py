@@ -1,0 +1,57 @@
+"""What a contact has changed about itself, as lines of the conversation: its name, and what it allows."""
+
+from __future__ import annotations
+
+from smpchat.chat.transactions.preferences import Agreement
+from smpchat.chat.wire.content import PROFILE_CHANGE, short_name
+from smpchat.chat.wire.durations import duration_text
+from smpchat.chat.wire.happenings import Happening
+from smpchat.chat.wire.preferences import Feature
+from smpchat.chat.wire.profile import Profile
+
+
+def about_name(before: Profile, after: Profile) -> list[Happening]:
+    """``is now called Robert``; nothing if the name is the same."""
+    if before.display_name == after.display_name:
+        return []
+    return [_line(f"is now called {short_name(after.display_name)}")]
+
+
+def about_preferences(before: Agreement, after: Agreement) -> list[Happening]:
+    """What follows for the conversation from what the contact allows now, where that is something new."""
+    found = [*_about_time(before, after), *_about_deletion(before, after), *_about_reactions(before, after)]
+    return [_line(text) for text in found]
+
+
+def _line(text: str) -> Happening:
+    return Happening(f"[{text}]", PROFILE_CHANGE)
+
+
+def _about_time(before: Agreement, after: Agreement) -> list[str]:
+    was, is_ = (_timed(said) for said in (before, after))
+    if was == is_:
+        return []
+    may, ttl = is_
+    if not may:
+        return ["does not allow any more that messages disappear"] if was[0] else []
+    if ttl is not None:
+        return [f"set messages to disappear after {duration_text(ttl)}"]
+    return ["lets messages stay from now on" if was[1] is not None else "allows that messages disappear"]
+
+
+def _timed(said: Agreement) -> tuple[bool, int | None]:
+    return said.on(Feature.TIMED_MESSAGES).by_us, said.ttl
+
+
+def _about_deletion(before: Agreement, after: Agreement) -> list[str]:
+    was, is_ = (said.on(Feature.FULL_DELETE).by_us for said in (before, after))
+    if was == is_:
+        return []
+    return ["lets you delete messages without a trace" if is_ else "keeps a mark of the messages that you delete"]
+
+
+def _about_reactions(before: Agreement, after: Agreement) -> list[str]:
+    was, is_ = (said.on(Feature.REACTIONS).by_us for said in (before, after))
+    if was == is_:
+        return []
+    return ["allows reactions" if is_ else "does not allow reactions any more"]
