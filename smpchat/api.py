@@ -326,20 +326,6 @@ class Client(ProfileCalls):
         made = service.create_address(auto_accept=auto_accept, server=server, welcome=welcome, auto_reply=auto_reply)
         return await self._until(link, timeout, made)
 
-    def address(self) -> AddressView | None:
-        """The contact address, if there is one; its links are None until its relay was reached."""
-        return self._service.address()
-
-    def accept_automatically(self, auto_accept: bool = True) -> None:
-        """Whether later requests are accepted at once. Raises `NoAddress`."""
-        self._service.accept_automatically(auto_accept)
-
-    def set_address(
-        self, *, auto_accept: bool | None = None, welcome: str | None = None, auto_reply: str | None = None
-    ) -> None:
-        """Change what is given of the contact address; see `create_address`. Raises `NoAddress`, `InputError`."""
-        self._service.set_address(auto_accept=auto_accept, welcome=welcome, auto_reply=auto_reply)
-
     async def delete_address(self, *, timeout: float = 5.0) -> bool:
         """Delete the contact address with the requests that wait; contacts made through it stay.
 

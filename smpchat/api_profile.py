@@ -1,9 +1,10 @@
-"""The part of `smpchat.Client` that says who we are and what we allow, and asks the same of contacts."""
+"""The part of `smpchat.Client` that says who we are, what we allow and what our address says."""
 
 from __future__ import annotations
 
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.introducing import ContactDetails
+from smpchat.chat.store.address import AddressView
 from smpchat.chat.wire.picture import Picture
 from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.chat.wire.profile import Profile
@@ -74,3 +75,19 @@ class ProfileCalls:
             UnknownContact, InputError: Nothing changed.
         """
         return self._service.set_disappearing(alias, seconds)
+
+    # -- contact address ----------------------------------------------------------------------------------------------
+
+    def address(self) -> AddressView | None:
+        """The contact address, if there is one; its links are None until its relay was reached."""
+        return self._service.address()
+
+    def accept_automatically(self, auto_accept: bool = True) -> None:
+        """Whether later requests are accepted at once. Raises `NoAddress`."""
+        self._service.accept_automatically(auto_accept)
+
+    def set_address(
+        self, *, auto_accept: bool | None = None, welcome: str | None = None, auto_reply: str | None = None
+    ) -> None:
+        """Change what is given of the contact address; see `create_address`. Raises `NoAddress`, `InputError`."""
+        self._service.set_address(auto_accept=auto_accept, welcome=welcome, auto_reply=auto_reply)

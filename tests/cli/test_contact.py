@@ -72,7 +72,9 @@ class TestContact:
         said = friends("-p", "alice", "contact", "set", "bob", "reactions", "no")
         assert said.stdout == "Reactions: off, because you do not allow them.\n"
         friends("-p", "alice", "send", "bob", "hello")
-        [message] = friends("--json", "-p", "bob", "listen", "--count", "1", "--timeout", "5").objects("message")
+        heard = friends("--json", "-p", "bob", "listen", "--count", "2", "--timeout", "5").objects("message")
+        assert [message["text"] for message in heard] == ["[does not allow reactions any more]", "hello"]
+        message = heard[-1]
         refused = friends("-p", "bob", "react", str(message["id"]), "\U0001f44d")
         assert refused.code == 1
         assert refused.stderr.startswith("Nothing was sent: alice does not allow reactions.\n")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store.records import MessageStatus
+from smpchat.chat.store.records import Message, MessageStatus
 from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping
@@ -47,10 +47,10 @@ def live(folder: Path, plans: dict[str, CrashPlan]) -> dict[str, int]:
                 alice, lambda s: s.details("bob").agreement.ttl == TTL, lambda s: s.set_disappearing("bob", TTL)
             )
             await bob.until(lambda s: name_of(s, "alice") == "Alice" and s.details("alice").agreement.ttl == TTL)
-            await again_until(alice, lambda s: len(s.history("bob")) == 1, lambda s: s.send("bob", "one secret"))
-            await bob.until(lambda s: len(s.history("alice")) == 1)
-            await again_until(bob, lambda s: len(s.history("alice")) == 2, lambda s: s.send("alice", "two secret"))
-            await alice.until(lambda s: len(s.history("bob")) == 2)
+            await again_until(alice, lambda s: len(said(s, "bob")) == 1, lambda s: s.send("bob", "one secret"))
+            await bob.until(lambda s: len(said(s, "alice")) == 1)
+            await again_until(bob, lambda s: len(said(s, "alice")) == 2, lambda s: s.send("alice", "two secret"))
+            await alice.until(lambda s: len(said(s, "bob")) == 2)
             for person, other in ((alice, "bob"), (bob, "alice")):
                 await again_until(person, lambda s: not s.unshown_messages(), show_all)
                 await person.until(partial(all_left, alias=other))
@@ -58,11 +58,11 @@ def live(folder: Path, plans: dict[str, CrashPlan]) -> dict[str, int]:
                 await again_until(person, partial(is_empty, alias=other), lambda s: s.expire(), wait=True)
             await again_until(bob, full_deletion_allowed, allow_full_deletion)
             await alice.until(lambda s: s.details("bob").agreement.on(Feature.FULL_DELETE).by_us)
-            await again_until(alice, lambda s: len(s.history("bob")) == 1, lambda s: s.send("bob", "oops secret"))
-            await bob.until(lambda s: len(s.history("alice")) == 1)
-            number = alice.service.history("bob")[0].id
-            await again_until(alice, lambda s: s.history("bob") == [], lambda s: s.retract(number))
-            await bob.until(lambda s: s.history("alice") == [])
+            await again_until(alice, lambda s: len(said(s, "bob")) == 1, lambda s: s.send("bob", "oops secret"))
+            await bob.until(lambda s: len(said(s, "alice")) == 1)
+            number = said(alice.service, "bob")[0].id
+            await again_until(alice, lambda s: said(s, "bob") == [], lambda s: s.retract(number))
+            await bob.until(lambda s: said(s, "alice") == [])
             await alice.until(lambda s: s.is_idle())
         await relay.stop()
         for person in (alice, bob):
@@ -74,12 +74,17 @@ def live(folder: Path, plans: dict[str, CrashPlan]) -> dict[str, int]:
     return run_jumping(main)
 
 
+def said(service: ChatService, alias: str) -> list[Message]:
+    """The messages of a conversation, without the lines about changed profiles."""
+    return [message for message in service.history(alias) if not message.text.startswith("[")]
+
+
 def all_left(service: ChatService, alias: str) -> bool:
-    return all(message.status is not MessageStatus.PENDING for message in service.history(alias))
+    return all(message.status is not MessageStatus.PENDING for message in said(service, alias))
 
 
 def is_empty(service: ChatService, alias: str) -> bool:
-    return service.history(alias) == []
+    return said(service, alias) == []
 
 
 def name_of(service: ChatService, alias: str) -> str | None:

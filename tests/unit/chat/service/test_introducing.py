@@ -11,7 +11,7 @@ import pytest
 
 from smpchat.chat.errors import InputError, UnknownContact
 from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store.records import MessageStatus
+from smpchat.chat.store.records import Message, MessageStatus
 from smpchat.chat.wire.message import REACTIONS
 from smpchat.chat.wire.picture import MAX_FILE
 from smpchat.chat.wire.preferences import OWN_DEFAULTS, Allow, Feature, Preference
@@ -58,7 +58,12 @@ def is_connected(service: ChatService, alias: str) -> bool:
 
 
 def has_messages(service: ChatService, count: int, alias: str) -> bool:
-    return len(service.history(alias)) == count
+    return len(said(service, alias)) == count
+
+
+def said(service: ChatService, alias: str) -> list[Message]:
+    """The messages of a conversation, without the lines about changed profiles."""
+    return [message for message in service.history(alias) if not message.text.startswith("[")]
 
 
 def queued(person: Person, alias: str) -> int:
@@ -95,6 +100,7 @@ class TestProfiles:
             await pair.bob.until(lambda s: profile_of(s, "alice").display_name == "Alice L.")
             view = pair.bob.service.contact("alice")
             assert view.alias == "alice" and view.contact.picture
+            assert [message.text for message in pair.bob.service.history("alice")] == ["[is now called Alice L.]"]
             assert profile_of(pair.bob.service, "alice").description == "down the hole"
             assert pair.bob.service.picture("alice").data == JPEG
             pair.alice.service.set_profile(remove_picture=True, description="")
@@ -201,16 +207,16 @@ class TestPreferences:
             assert details.agreement.on(Feature.REACTIONS).by_them is False
             await bob.until(lambda s: not s.details("alice").agreement.on(Feature.REACTIONS).by_us)
             alice.service.send("bob", "hello")
-            await bob.until(lambda s: bool(s.history("alice")))
-            number = bob.service.history("alice")[0].id
+            await bob.until(lambda s: bool(said(s, "alice")))
+            number = said(bob.service, "alice")[0].id
             with pytest.raises(InputError, match="alice does not allow reactions"):
                 bob.service.react(number, REACTIONS[0])
             with pytest.raises(InputError, match="you do not allow reactions with bob"):
-                alice.service.react(alice.service.history("bob")[0].id, REACTIONS[0])
+                alice.service.react(said(alice.service, "bob")[0].id, REACTIONS[0])
             alice.service.set_contact_allowed("bob", Feature.REACTIONS, None)
             await bob.until(lambda s: s.details("alice").agreement.on(Feature.REACTIONS).by_us)
             bob.service.react(number, REACTIONS[0])
-            await alice.until(lambda s: bool(s.history("bob")[0].reactions))
+            await alice.until(lambda s: bool(said(s, "bob")[0].reactions))
 
         run(tmp_path, scenario)
 
@@ -238,14 +244,14 @@ class TestPreferences:
                 await person.until(partial(has_messages, count=2, alias=other))
                 for message in person.service.unshown_messages():
                     person.service.mark_shown(message.id)
-            await alice.until(lambda s: all(m.status != MessageStatus.PENDING for m in s.history("bob")))
-            assert {m.ttl for m in alice.service.history("bob") + bob.service.history("alice")} == {3600}
+            await alice.until(lambda s: all(m.status != MessageStatus.PENDING for m in said(s, "bob")))
+            assert {m.ttl for m in said(alice.service, "bob") + said(bob.service, "alice")} == {3600}
             for person, other in ((alice, "bob"), (bob, "alice")):
                 await person.until(partial(has_messages, count=0, alias=other), seconds=3700)
             alice.service.set_disappearing("bob", None)
             await bob.until(lambda s: s.details("alice").agreement.ttl is None)
             bob.service.send("alice", "stays")
-            await alice.until(lambda s: [m.ttl for m in s.history("bob")] == [None])
+            await alice.until(lambda s: [m.ttl for m in said(s, "bob")] == [None])
 
         run(tmp_path, scenario)
 
@@ -255,7 +261,7 @@ class TestPreferences:
             await pair.bob.until(lambda s: s.details("alice").agreement.ttl == 60)
             number = pair.alice.service.send("bob", "helo").id
             pair.alice.service.edit(number, "hello")
-            await pair.bob.until(lambda s: [(m.text, m.ttl) for m in s.history("alice")] == [("hello", 60)])
+            await pair.bob.until(lambda s: [(m.text, m.ttl) for m in said(s, "alice")] == [("hello", 60)])
 
         run(tmp_path, scenario)
 
@@ -263,15 +269,15 @@ class TestPreferences:
         async def scenario(pair: Pair) -> None:
             alice, bob = pair.alice, pair.bob
             number = alice.service.send("bob", "oops").id
-            await bob.until(lambda s: bool(s.history("alice")))
+            await bob.until(lambda s: bool(said(s, "alice")))
             for person, other in ((alice, "bob"), (bob, "alice")):
                 person.service.set_contact_allowed(other, Feature.FULL_DELETE, Allow.YES)
             await alice.until(lambda s: s.details("bob").agreement.on(Feature.FULL_DELETE).by_us)
             await bob.until(lambda s: s.details("alice").agreement.on(Feature.FULL_DELETE).by_them)
             change = alice.service.retract(number)
             assert change.message is not None and (change.message.text, change.message.deleted) == ("", True)
-            assert alice.service.history("bob") == [] and alice.service.message(number) is None
-            await bob.until(lambda s: s.history("alice") == [])
+            assert said(alice.service, "bob") == [] and alice.service.message(number) is None
+            await bob.until(lambda s: said(s, "alice") == [])
             await alice.until(lambda s: (c := s.change(change.id)) is not None and c.status is MessageStatus.SENT)
 
         run(tmp_path, scenario)
