@@ -11,7 +11,7 @@ from smpchat.cli.environment import Environment
 from smpchat.cli.features import SETTINGS
 from smpchat.cli.text import printable, shortened
 from smpchat.cli.views.contacts import contact_fields, contact_line
-from smpchat.cli.views.layout import table
+from smpchat.cli.views.layout import Cell, show_table, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +27,7 @@ def show_details(environment: Environment, details: ContactDetails, line: str | 
         environment.show(line)
     else:
         environment.show(_paragraph(details))
-        environment.show(preferences_table(details))
+        show_table(environment, _HEADINGS, _rows(details))
 
 
 def _fields(details: ContactDetails) -> dict[str, Any]:
@@ -61,15 +61,20 @@ def _paragraph(details: ContactDetails) -> str:
     return "\n".join(lines) + "\n"
 
 
-def preferences_table(details: ContactDetails) -> Table:
-    """What you and the contact allow, and what follows."""
-    from rich.text import Text
+_HEADINGS = ("Feature", "You", "They", "So")
 
-    drawn = table("", "You", "They", "So")
+
+def preferences_table(details: ContactDetails) -> Table:
+    """What you and the contact allow, and what follows, to be drawn among other things."""
+    return table(_HEADINGS, _rows(details))
+
+
+def _rows(details: ContactDetails) -> list[list[Cell]]:
+    rows: list[list[Cell]] = []
     for feature, label in _LABELS.items():
         ours, theirs = (allowed(said, feature).allow for said in (details.agreement.ours, details.agreement.theirs))
-        drawn.add_row(Text(label, "bold"), Text(ours), Text(theirs), Text(_outcome(details, feature)))
-    return drawn
+        rows.append([[(label, "bold")], [(ours, "")], [(theirs, "")], [(_outcome(details, feature), "")]])
+    return rows
 
 
 def _outcome(details: ContactDetails, feature: Feature) -> str:

@@ -79,6 +79,21 @@ class TestContact:
         assert refused.code == 1
         assert refused.stderr.startswith("Nothing was sent: alice does not allow reactions.\n")
 
+    def test_what_both_allow_to_delete_leaves_nothing(self, friends: Terminal) -> None:
+        friends("-p", "alice", "contact", "set", "bob", "fulldelete", "always")
+        catch_up(friends, "bob")
+        [sent, *_] = friends("--json", "-p", "bob", "send", "alice", "oops").objects("message")
+        catch_up(friends, "alice")
+        taken_back = friends("--json", "-p", "bob", "retract", str(sent["id"]))
+        assert taken_back.code == 0
+        [message] = taken_back.objects("message")
+        assert (message["id"], message["text"], message["deleted"]) == (sent["id"], "", True)
+        assert "oops" not in friends("-p", "bob", "history", "alice").stdout
+        [told] = friends("--json", "-p", "alice", "listen", "--timeout", "2").objects("message")
+        assert (told["text"], told["deleted"]) == ("", True)
+        for who, other in (("alice", "bob"), ("bob", "alice")):
+            assert not any(m.get("deleted") for m in friends("--json", "-p", who, "history", other).objects("message"))
+
     @pytest.mark.parametrize(
         "arguments",
         [["noses", "yes"], ["reactions", "maybe"], ["disappear", "soon"], ["disappear", "0d"], ["voice", ""]],
