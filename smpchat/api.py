@@ -263,14 +263,6 @@ class Client(ProfileCalls):
                     return state
                 await asyncio.sleep(FOLLOW_INTERVAL)
 
-    def contacts(self) -> list[ContactView]:
-        """All contacts, by alias."""
-        return self._service.contacts()
-
-    def contact(self, alias: str) -> ContactView:
-        """One contact. Raises `UnknownContact`."""
-        return self._service.contact(alias)
-
     async def delete(self, alias: str, *, timeout: float = 5.0) -> bool:
         """Delete a contact with its messages and tell it so, or cancel an invitation.
 
@@ -338,10 +330,6 @@ class Client(ProfileCalls):
         connection = service.delete_address()
         return await self._is_forgotten(connection, timeout)
 
-    def requests(self) -> list[RequestView]:
-        """Contact requests that wait for an answer, oldest first."""
-        return self._service.requests()
-
     async def accept(
         self, request: int | str, alias: str | None = None, *, timeout: float = RELAY_TIMEOUT
     ) -> ContactView:
@@ -358,10 +346,6 @@ class Client(ProfileCalls):
             RelayUnavailable: No relay was reached within ``timeout`` seconds; the answer goes out by itself.
         """
         return await self._ready(self._service.accept(str(request), alias), [], timeout)
-
-    def reject(self, request: int | str) -> RequestView:
-        """Forget a request, by its number or the name in it; its sender is told nothing. Raises `UnknownRequest`."""
-        return self._service.reject(str(request))
 
     async def _until(self, look: Callable[[], T | None], seconds: float, connection_id: int) -> T:
         """What ``look`` finds. Raises `RelayUnavailable` if it found nothing in time."""
@@ -472,12 +456,6 @@ class Client(ProfileCalls):
         if waited.obstacle is not None and waited.obstacle.kind is not Trouble.FULL_QUEUE:
             raise _unavailable(RelayDown(waited.obstacle, alias))
         raise TimeoutError(f"the message is {waited.status} after {seconds:g} seconds")
-
-    def history(self, alias: str, limit: int = 50, search: str | None = None) -> list[Message]:
-        """The last messages of a conversation, oldest first; they count as seen. Raises `UnknownContact`."""
-        found = self._service.history(alias, limit, search)
-        self._service.were_read(found)
-        return found
 
     # -- what happens -------------------------------------------------------------------------------------------------
 

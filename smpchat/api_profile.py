@@ -1,10 +1,12 @@
-"""The part of `smpchat.Client` that says who we are, what we allow and what our address says."""
+"""The part of `smpchat.Client` that waits for nothing: who we are, who contacts are, what both allow, our address."""
 
 from __future__ import annotations
 
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.introducing import ContactDetails
-from smpchat.chat.store.address import AddressView
+from smpchat.chat.service.reading import ContactView
+from smpchat.chat.store.address import AddressView, RequestView
+from smpchat.chat.store.records import Message
 from smpchat.chat.wire.picture import Picture
 from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.chat.wire.profile import Profile
@@ -91,3 +93,27 @@ class ProfileCalls:
     ) -> None:
         """Change what is given of the contact address; see `create_address`. Raises `NoAddress`, `InputError`."""
         self._service.set_address(auto_accept=auto_accept, welcome=welcome, auto_reply=auto_reply)
+
+    def requests(self) -> list[RequestView]:
+        """Contact requests that wait for an answer, oldest first."""
+        return self._service.requests()
+
+    def reject(self, request: int | str) -> RequestView:
+        """Forget a request, by its number or the name in it; its sender is told nothing. Raises `UnknownRequest`."""
+        return self._service.reject(str(request))
+
+    # -- contacts ------------------------------------------------------------------------------------------------------
+
+    def contacts(self) -> list[ContactView]:
+        """All contacts, by alias."""
+        return self._service.contacts()
+
+    def contact(self, alias: str) -> ContactView:
+        """One contact. Raises `UnknownContact`."""
+        return self._service.contact(alias)
+
+    def history(self, alias: str, limit: int = 50, search: str | None = None) -> list[Message]:
+        """The last messages of a conversation, oldest first; they count as seen. Raises `UnknownContact`."""
+        found = self._service.history(alias, limit, search)
+        self._service.were_read(found)
+        return found

@@ -232,7 +232,8 @@ TYPES = (
                 "content",
                 "what kind of thing it is: `text`, `image`, `file`, `voice`, `video`, `link`, `chat` (a card with the"
                 " link of somebody or of a group), `call`, `group-invitation`, `group-event`, `profile-change`,"
-                " `report`, or what only their app knows; of all but `text` and `link` the text begins with a note in brackets",
+                " `report`, or what only their app knows; of all but `text` and `link` the text begins with a note in"
+                " brackets",
             ),
             _text("reason", "a sentence: why it failed", optional=True),
             _text("sender", "who said it, where the contact is a business or group and passed it on", optional=True),
