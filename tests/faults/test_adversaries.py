@@ -14,7 +14,7 @@ import pytest
 from smpchat.agent.machines.failures import FAILURE_SENTENCES
 from smpchat.agent.machines.handshake_states import ConnectionState, Failure, Terms, Variant
 from smpchat.agent.transactions import connection as agent
-from smpchat.agent.transactions.receiving import SECOND_PERSON
+from smpchat.agent.transactions.first_messages import SECOND_PERSON
 from smpchat.agent.wire.envelope import AgentMessage, ConnInfoReply, ConnInfoSecured
 from smpchat.agent.wire.links import InvitationLink, parse_link
 from smpchat.agent.wire.queue import QueueInfo

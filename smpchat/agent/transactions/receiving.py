@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused, UnexpectedEvent, VersionRefused
@@ -18,20 +16,16 @@ from smpchat.agent.machines import delivery
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.chain import Chain
 from smpchat.agent.machines.delivery import Integrity
-from smpchat.agent.machines.handshake_events import ConfirmationReceived, HelloReceived, PeerReady, PeerUnsuitable
-from smpchat.agent.machines.handshake_states import Answer
-from smpchat.agent.store import connections, links, outgoing, ratchets
+from smpchat.agent.machines.handshake_events import PeerReady
+from smpchat.agent.store import connections, outgoing, ratchets
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.transactions import connection as connection_steps
 from smpchat.agent.transactions import contact_address, renegotiation, rotation, sending
+from smpchat.agent.transactions.first_messages import receive_first, receive_repeated
+from smpchat.agent.transactions.opening import load_ratchet, open_layers, refusing, save_opened
 from smpchat.agent.wire.envelope import (
     AGENT_VERSIONS,
-    AgentEnvelope,
     AMessage,
-    Confirmation,
-    ConnInfo,
-    ConnInfoReply,
-    ConnInfoSecured,
     Hello,
     InvitationEnvelope,
     MessageEnvelope,
@@ -44,31 +38,21 @@ from smpchat.agent.wire.envelope import (
     Receipt,
     Receipts,
     UserMessage,
-    agent_envelope,
     agent_message,
     sizes,
 )
-from smpchat.agent.wire.links import E2E_VERSIONS
 from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueAddress
 from smpchat.crypto import ratchet
-from smpchat.crypto.agreement import agree_initiator
-from smpchat.crypto.errors import CryptoError
-from smpchat.crypto.kem import KEMAccepted, KEMUnavailable
-from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey
-from smpchat.crypto.ratchet import Ratchet, RatchetError, SkippedKeys
+from smpchat.crypto.ratchet import Ratchet, RatchetError
 from smpchat.crypto.ratchet_wire import has_large_header
-from smpchat.encoding.reader import DecodeError
-from smpchat.encoding.record import Record, replace
+from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.envelope import (
-    ClientMessage,
     ClientMsgEnvelope,
     PHConfirmation,
     client_msg_envelope,
-    open_client_message,
 )
 from smpchat.protocol.messages import QuotaMarker, open_message
-from smpchat.protocol.queue_mode import QueueMode
 
 log = logging.getLogger("smpchat.agent")
 
@@ -78,7 +62,6 @@ MAX_OWN = 512
 """Receipts and the like that wait for a contact who does not read, 16 kB each: beyond that no more are made, so that
 neither the contact nor our own relay, which makes quota markers, can fill the disk."""
 BROKEN_CHAIN = "Messages from your contact were lost or came out of order."
-SECOND_PERSON = "Two people used this link; the first was accepted. Compare security codes."
 LAST_MOMENT = 32_503_680_000
 """POSIX seconds of the year 3000: the end of what every platform can show as a date."""
 
@@ -117,7 +100,7 @@ def _receive(
     queue = connections.find_receive_queue(tx, server, rcv_id)
     if queue is None:
         return None
-    with _refusing("the message does not open"):
+    with refusing("the message does not open"):
         message = open_message(queue.dh_secret, msg_id, sealed)
     connection = connections.load(tx, queue.connection_id)
     if isinstance(connection.state, states.Failed | states.Deleted):
@@ -129,7 +112,7 @@ def _receive(
             address = QueueAddress(queue.server, queue.snd_id)
             sending.submit(tx, context, connection.id, QueueContinue(address))
         return Received(connection.id)
-    with _refusing("the message is malformed"):
+    with refusing("the message is malformed"):
         envelope = client_msg_envelope.decode(message.body)
     sent_at = message.timestamp
     if not 0 <= sent_at < LAST_MOMENT:  # the relay may say anything, but no calendar can show it
@@ -141,12 +124,12 @@ def _receive(
         raise VersionRefused("SMP client", envelope.version, CLIENT_VERSIONS)
     # The four rows of agent-wire 3.2: by whether the queue has a secret and whether the message brings a key.
     if queue.e2e_secret is None:
-        _receive_first(tx, context, connection, queue, envelope, sent_at)
+        receive_first(tx, context, connection, queue, envelope, sent_at)
         return Received(connection.id)
     if envelope.sender_key is not None:
-        _receive_repeated(tx, context, connection, queue, envelope)
+        receive_repeated(tx, context, connection, queue, envelope)
         return Received(connection.id)
-    opened, inner = _open(queue.e2e_secret, envelope)
+    opened, inner = open_layers(queue.e2e_secret, envelope)
     if not isinstance(opened.header, PHConfirmation):
         if isinstance(inner, MessageEnvelope):
             return _receive_message(tx, context, connection, inner, sent_at)
@@ -157,23 +140,6 @@ def _receive(
     raise EnvelopeRefused("a message of the handshake came after it")
 
 
-@contextmanager
-def _refusing(what: str) -> Iterator[None]:
-    """Turn the errors of decoding and opening into `EnvelopeRefused`."""
-    try:
-        yield
-    except KEMUnavailable:
-        raise
-    except (DecodeError, CryptoError) as error:
-        raise EnvelopeRefused(f"{what}: {error}") from error
-
-
-def _open(secret: bytes, envelope: ClientMsgEnvelope) -> tuple[ClientMessage, AgentEnvelope]:
-    with _refusing("the message does not open"):
-        message = open_client_message(secret, envelope)
-        return message, agent_envelope.decode(message.body)
-
-
 # -- requests ---------------------------------------------------------------------------------------------------------
 
 
@@ -181,191 +147,13 @@ def _open_request(queue: ReceiveQueue, envelope: ClientMsgEnvelope) -> Invitatio
     """What came through a contact address: each message has a key of its own, and none is kept (agent-wire 3.2)."""
     if envelope.sender_key is None or not CLIENT_VERSIONS.contains(envelope.version):
         raise EnvelopeRefused("a contact request must carry its sender's key, and a version that is known")
-    with _refusing("the sender's key is bad"):
+    with refusing("the sender's key is bad"):
         secret = queue.e2e_key.exchange(envelope.sender_key)
     # The secret is used once and forgotten: the next requester brings another key (agent-wire trap 36).
-    message, inner = _open(secret, envelope)
+    message, inner = open_layers(secret, envelope)
     if isinstance(message.header, PHConfirmation) or not isinstance(inner, InvitationEnvelope):
         raise EnvelopeRefused("something else than a contact request came to the address")
     return inner
-
-
-# -- first messages: the confirmation, the hello ----------------------------------------------------------------------
-
-
-def _receive_first(
-    tx: sqlite3.Connection,
-    context: Context,
-    connection: Connection,
-    queue: ReceiveQueue,
-    envelope: ClientMsgEnvelope,
-    sent_at: int,
-) -> None:
-    if envelope.sender_key is None:
-        raise EnvelopeRefused("the first message of a queue must carry the sender's key")
-    with _refusing("the sender's key is bad"):
-        secret = queue.e2e_key.exchange(envelope.sender_key)
-    message, inner = _open(secret, envelope)
-    if not isinstance(inner, Confirmation):
-        raise EnvelopeRefused("the first message of a queue is no confirmation")
-    # Not lowered to ours as a range would be: the joiner has chosen, and whoever names a version above the link's
-    # cannot be followed (agent-wire 1.5, trap 20).
-    if not AGENT_VERSIONS.contains(inner.agent_version):
-        raise VersionRefused("agent protocol", inner.agent_version, AGENT_VERSIONS)
-    sender_key = message.header.sender_key if isinstance(message.header, PHConfirmation) else None
-    opened = replace(queue, e2e_secret=secret, peer_key=sender_key.der if sender_key else None)
-    if states.role(connection.state) is states.Role.INITIATOR:
-        _receive_confirmation(tx, context, connection, opened, inner, sender_key, sent_at)
-    else:
-        _receive_hello(tx, context, connection, opened, inner, sender_key, sent_at)
-
-
-def _receive_confirmation(
-    tx: sqlite3.Connection,
-    context: Context,
-    connection: Connection,
-    queue: ReceiveQueue,
-    envelope: Confirmation,
-    sender_key: AuthPublicKey | None,
-    sent_at: int,
-) -> None:
-    params = envelope.e2e_params
-    if not states.awaits_confirmation(connection.state) or params is None:
-        raise EnvelopeRefused("no confirmation is awaited")
-    if not E2E_VERSIONS.contains(params.version):
-        raise VersionRefused("end-to-end encryption", params.version, E2E_VERSIONS)
-    # Without a key only where the sender could secure the queue by itself (agent-wire 3.2, trap 16).
-    if sender_key is None and queue.mode is not QueueMode.MESSAGING:
-        raise EnvelopeRefused("the confirmation lacks the key for its queue")
-    offered = links.kem(tx, connection.id)
-    if isinstance(params.kem, KEMAccepted) and offered is None:
-        raise EnvelopeRefused("the confirmation answers a KEM key, but the link has none")
-    with _refusing("the confirmation does not open"):
-        # The joiner shows its wish for post-quantum keys: it proposes one, or leaves room for it in its header.
-        wished = params.kem is not None or has_large_header(envelope.ratchet_message)
-        pq = wished and context.wants_pq(envelope.agent_version, params.version)
-        kem = None
-        if isinstance(params.kem, KEMAccepted) and offered is not None:
-            kem = offered.accepted(params.kem, context.kem_in(tx))
-        kem_secret = kem.answer.secret if kem and kem.answer else b""
-        secret = agree_initiator(connection.x3dh_keys, params.key1, params.key2, kem_secret)
-        # Now, and not when the user allows it: texts may be behind the confirmation already (agent-wire 1.1, trap 19).
-        # The second key of the link is the first of the ratchet (trap 6).
-        fresh = Ratchet.initiator(secret, connection.x3dh_keys.key2, params.version, kem_enabled=pq, kem=kem)
-        opened = ratchet.decrypt(
-            fresh, SkippedKeys({}), envelope.ratchet_message, context.entropy, kem=context.kem_in(tx)
-        )
-        message = agent_message.decode(opened.plaintext)
-    if not isinstance(message, ConnInfoReply | ConnInfoSecured):
-        raise EnvelopeRefused("the confirmation holds another message")
-    # All have been decoded, one is used (agent-wire 3.4, trap 35).
-    reply = message.queues[0]
-    auth_key, reply_key_ours = Ed25519PrivateKey.generate(context.entropy), None
-    if isinstance(message, ConnInfoSecured):
-        if connection.reply_key is None:
-            raise EnvelopeRefused("the confirmation names a reply key, but the link has none")
-        reply_key_ours = message.reply_key == connection.reply_key.public()
-        auth_key = connection.reply_key
-    if not CLIENT_VERSIONS.contains(reply.version):
-        raise VersionRefused("SMP client", reply.version, CLIENT_VERSIONS)
-    with _refusing("the reply queue's key is bad"):
-        send_queue = sending.new_send_queue(connection.id, context.entropy, reply, auth_key)
-    _save_first(tx, connection, queue, envelope.ratchet_message, opened, sent_at)
-    # Secret, ratchet, versions and handshake state in one transaction: after a crash between any two of them the
-    # confirmation, which the relay brings again, could not be opened any more.
-    connections.save_versions(tx, connection.id, envelope.agent_version, params.version)
-    connections.save_pq_support(tx, connection.id, pq)
-    connections.save_send_queue(tx, send_queue)
-    links.forget_kem(tx, connection.id)
-    unsuitable = context.application.peer_info_received(tx, connection.id, message.conn_info)
-    if unsuitable is not None:
-        connection_steps.apply(tx, context, connection.id, PeerUnsuitable(unsuitable))
-        return
-    event = ConfirmationReceived(
-        answer=Answer.SECURED if isinstance(message, ConnInfoSecured) else Answer.REPLY,
-        sender_key=sender_key is not None,
-        securable=reply.mode is QueueMode.MESSAGING,
-        reply_key_ours=reply_key_ours,
-    )
-    connection_steps.apply(tx, context, connection.id, event)
-
-
-def _receive_hello(
-    tx: sqlite3.Connection,
-    context: Context,
-    connection: Connection,
-    queue: ReceiveQueue,
-    envelope: Confirmation,
-    sender_key: AuthPublicKey | None,
-    sent_at: int,
-) -> None:
-    state = connection.state
-    if not isinstance(state, states.Confirming | states.AwaitingHello) or envelope.e2e_params is not None:
-        raise EnvelopeRefused("no hello is awaited")
-    secured = state.answer is Answer.SECURED
-    if secured and sender_key is not None:
-        raise EnvelopeRefused("the hello carries a key for a queue that is secured")
-    if not secured and sender_key is None and queue.mode is not QueueMode.MESSAGING:
-        raise EnvelopeRefused("the hello lacks the key for its queue")
-    with _refusing("the hello does not open"):
-        opened = ratchet.decrypt(
-            _load_ratchet(tx, context, connection.id),
-            SkippedKeys({}),
-            envelope.ratchet_message,
-            context.entropy,
-            kem=context.kem_in(tx),
-        )
-        message = agent_message.decode(opened.plaintext)
-    if not isinstance(message, ConnInfo):
-        raise EnvelopeRefused("the hello holds another message")
-    _save_first(tx, connection, queue, envelope.ratchet_message, opened, sent_at)
-    unsuitable = context.application.peer_info_received(tx, connection.id, message.conn_info)
-    event = HelloReceived(sender_key is not None) if unsuitable is None else PeerUnsuitable(unsuitable)
-    connection_steps.apply(tx, context, connection.id, event)
-
-
-def _save_first(
-    tx: sqlite3.Connection,
-    connection: Connection,
-    queue: ReceiveQueue,
-    ratchet_message: bytes,
-    opened: ratchet.Decrypted,
-    sent_at: int,
-) -> None:
-    """The queue's secret is stored together with the ratchet that opened its first message, never before."""
-    connections.save_receive_queue(tx, queue)
-    _save_opened(tx, connection.id, ratchet_message, opened, sent_at)
-    connections.save_received(tx, connection.id, Chain().confirmed(opened.plaintext))
-
-
-def _save_opened(
-    tx: sqlite3.Connection, connection_id: int, ratchet_message: bytes, opened: ratchet.Decrypted, sent_at: int
-) -> None:
-    # Together, and only for what was opened: the reference saves the steps of a message that failed as well, which must
-    # not be mixed with this (agent-wire trap 41).
-    ratchets.save(tx, connection_id, opened.ratchet)
-    ratchets.apply_skipped(tx, connection_id, opened.diff)
-    ratchets.mark_seen(tx, connection_id, hashlib.sha256(ratchet_message).digest(), sent_at)
-
-
-def _receive_repeated(
-    tx: sqlite3.Connection, context: Context, connection: Connection, queue: ReceiveQueue, envelope: ClientMsgEnvelope
-) -> None:
-    """A first message on a queue that has had one: a copy, or a second person with the same link."""
-    assert queue.e2e_secret is not None and envelope.sender_key is not None
-    try:
-        _, inner = _open(queue.e2e_secret, envelope)
-    except EnvelopeRefused:
-        with _refusing("the sender's key is bad"):
-            secret = queue.e2e_key.exchange(envelope.sender_key)
-        _, inner = _open(secret, envelope)
-        # It opens with the link's keys but not with the queue's: from somebody else
-        # who has the link (handshake.md 5 and 7).
-        if isinstance(inner, Confirmation) and inner.e2e_params is not None:
-            context.application.notice(tx, connection.id, SECOND_PERSON)
-            return
-    if not isinstance(inner, Confirmation):
-        raise EnvelopeRefused("a message of the handshake came after it") from None
 
 
 # -- numbered messages ------------------------------------------------------------------------------------------------
@@ -379,7 +167,7 @@ def _receive_message(
     # keys (agent-wire 5.4). It is acknowledged, or the relay would bring it for ever.
     if ratchets.was_seen(tx, connection.id, copy_of):
         return Received(connection.id)
-    before = _load_ratchet(tx, context, connection.id)
+    before = load_ratchet(tx, context, connection.id)
     if not before.large_headers and has_large_header(envelope.ratchet_message):
         before = _support_pq(tx, context, connection, before)
     try:
@@ -396,11 +184,11 @@ def _receive_message(
             return Received(connection.id)
         renegotiation.message_failed(tx, context, connection, error)
         return Received(connection.id)
-    with _refusing("the message is malformed"):
+    with refusing("the message is malformed"):
         message = agent_message.decode(opened.plaintext)
     if not isinstance(message, NumberedMessage):
         raise EnvelopeRefused("a message of the handshake came after it")
-    _save_opened(tx, connection.id, envelope.ratchet_message, opened, sent_at)
+    save_opened(tx, connection.id, envelope.ratchet_message, opened, sent_at)
     # Over the agent message, without padding and envelopes (agent-wire 3.6,
     # trap 14). The verdict is told and blocks nothing.
     chain, integrity = delivery.receive(connection.received, message, opened.plaintext)
@@ -425,12 +213,6 @@ def _may_be_forgotten(tx: sqlite3.Connection, context: Context, connection_id: i
     """
     until = ratchets.forgotten_until(tx, connection_id)
     return until is not None and sent_at <= until <= context.now()
-
-
-def _load_ratchet(tx: sqlite3.Connection, context: Context, connection_id: int) -> Ratchet:
-    """The ratchet; without a KEM here it takes no further part in one, instead of failing at the next step."""
-    loaded = ratchets.load(tx, connection_id)
-    return loaded if context.kem is not None or not loaded.kem_enabled else loaded.with_kem(False)
 
 
 def _support_pq(tx: sqlite3.Connection, context: Context, connection: Connection, before: Ratchet) -> Ratchet:

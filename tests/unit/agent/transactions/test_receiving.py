@@ -12,7 +12,7 @@ from smpchat.agent.machines.handshake_states import Answer, Connected, Role, Ter
 from smpchat.agent.store import connections, outgoing, ratchets
 from smpchat.agent.store.outgoing import Kind
 from smpchat.agent.transactions import connection, receiving, sealing
-from smpchat.agent.transactions.receiving import SECOND_PERSON
+from smpchat.agent.transactions.first_messages import SECOND_PERSON
 from smpchat.agent.transactions.sending import required_send_queue
 from smpchat.agent.wire.envelope import (
     Confirmation,

@@ -1,0 +1,64 @@
+"""What every message that arrives needs: its layers are opened, and the ratchet that opened it is saved.
+
+Source: agent-wire 3.1 to 3.5.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import EnvelopeRefused
+from smpchat.agent.store import ratchets
+from smpchat.agent.wire.envelope import (
+    AgentEnvelope,
+    agent_envelope,
+)
+from smpchat.crypto import ratchet
+from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.kem import KEMUnavailable
+from smpchat.crypto.ratchet import Ratchet
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.envelope import (
+    ClientMessage,
+    ClientMsgEnvelope,
+    open_client_message,
+)
+
+
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Turn the errors of decoding and opening into `EnvelopeRefused`."""
+    try:
+        yield
+    except KEMUnavailable:  # no fault of the message's: it stays at the relay until there is a KEM here
+        raise
+    except (DecodeError, CryptoError) as error:
+        raise EnvelopeRefused(f"{what}: {error}") from error
+
+
+def open_layers(secret: bytes, envelope: ClientMsgEnvelope) -> tuple[ClientMessage, AgentEnvelope]:
+    """The box of the queue and the agent envelope inside. Raises `EnvelopeRefused`."""
+    with refusing("the message does not open"):
+        message = open_client_message(secret, envelope)
+        return message, agent_envelope.decode(message.body)
+
+
+def load_ratchet(tx: sqlite3.Connection, context: Context, connection_id: int) -> Ratchet:
+    """The ratchet; without a KEM here it takes no further part in one, instead of failing at the next step."""
+    loaded = ratchets.load(tx, connection_id)
+    return loaded if context.kem is not None or not loaded.kem_enabled else loaded.with_kem(False)
+
+
+def save_opened(
+    tx: sqlite3.Connection, connection_id: int, ratchet_message: bytes, opened: ratchet.Decrypted, sent_at: int
+) -> None:
+    """The ratchet after a message, the keys that it set aside or used, and the message's hash, which tells copies."""
+    # Together, and only for what was opened: the reference saves the steps of a message that failed as well, which must
+    # not be mixed with this (agent-wire trap 41).
+    ratchets.save(tx, connection_id, opened.ratchet)
+    ratchets.apply_skipped(tx, connection_id, opened.diff)
+    ratchets.mark_seen(tx, connection_id, hashlib.sha256(ratchet_message).digest(), sent_at)
