@@ -29,5 +29,6 @@ def copy(environment: Environment, text: str, what: str) -> None:
 def _sequence(text: str) -> str:
     sequence = f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07"
     if os.environ.get("STY") and not os.environ.get("TMUX"):  # screen knows of no clipboard, but passes strings on
+        # In parts, as screen drops a string that is longer than its buffer without a word.
         return "".join(f"\x1bP{part}\x1b\\" for part in re.findall(f".{{1,{_SCREEN_LIMIT}}}", sequence, re.DOTALL))
     return sequence

@@ -128,6 +128,7 @@ class Environment(Record):
     def emit(self, kind: str, fields: dict[str, Any], line: str | Callable[[], RenderableType] | None) -> None:
         """Data on standard output: an object for scripts, ``line`` for people. Flushed when it returns."""
         if self.json:
+            # At once: whoever reads a pipe line by line acts on each line as it comes.
             print(json_line(kind, fields), flush=True)
         elif isinstance(line, str):
             print(line, flush=True)

@@ -96,6 +96,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
 
 def first_of(error: BaseException) -> BaseException:
     """The error itself, or the first one of a group."""
+    # What failed first; the others ended because of it.
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

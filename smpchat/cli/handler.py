@@ -88,6 +88,7 @@ class MessageHandler(Record):
             code = await process.wait()
         finally:
             if process.returncode is None:  # interrupted: no handler outlives the listener
+                # Not asked to end: whatever it was doing counts as not done, and its message comes again.
                 process.kill()
                 await process.wait()
         if code < 0:

@@ -80,6 +80,7 @@ def passphrase(source: Source, *, new: bool) -> str:
         found = _ask(source, new)
     if not found:
         raise InputError("The passphrase is empty.", "Give one.")
+    # Only of one that is chosen now: a shorter one from before, or from elsewhere, must still open what it sealed.
     if new and len(found) < MIN_LENGTH:
         raise InputError(
             f"The passphrase is too short: it needs {MIN_LENGTH} characters or more.",
@@ -105,6 +106,7 @@ def _output(command: str) -> str:
     hint = "Give a command that prints the passphrase, and needs no shell."  # not shown: a secret may be in it
     try:
         arguments = shlex.split(command)
+        # Standard error stays the terminal's: pass and gpg ask the person there for what they need.
         run = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
     except (OSError, ValueError, IndexError) as error:
         why = getattr(error, "strerror", None) or error

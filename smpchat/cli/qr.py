@@ -22,6 +22,8 @@ def show_qr(environment: Environment, link: str, image: Path) -> None:
     import segno
     from rich.text import Text
 
+    # The lowest error correction: it is read from a screen, where nothing is torn or dirty,
+    # and a full link fits a terminal only so.
     code = segno.make(link, error="l", micro=False)
     width, height = code.symbol_size(border=_BORDER)
     columns, rows = shutil.get_terminal_size()

@@ -24,6 +24,7 @@ def run(context: typer.Context, command: Callable[[Environment], int | Coroutine
     if environment.verbose or environment.trace:
         from smpchat.cli.logs import start_logs
 
+        # Before the command: what happens while a profile is opened is worth a line as well.
         start_logs(environment)
     try:
         outcome = command(environment)

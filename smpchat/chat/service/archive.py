@@ -116,6 +116,7 @@ def unfold(archive: Archive, folder: Path, scratch: Path, entropy: Entropy) -> N
     try:
         write_new(under_way / DATABASE_NAME, archive.database)
         _check(under_way, folder.name)
+        # The last step: a folder with this name is whole, or there is none.
         under_way.rename(folder)
     except BaseException:
         for left in under_way.iterdir():

@@ -31,6 +31,7 @@ def shorten(tx: sqlite3.Connection, message_id: int, ttl: int, now: float) -> No
     """An edit says when the message goes: that may begin or shorten its time, never lengthen it."""
     tx.execute(
         "UPDATE messages SET ttl = min(coalesce(ttl, :ttl), :ttl),"
+        # Never later than before: an edit of the contact's cannot keep what was to go.
         " expires_at = CASE WHEN shown = 1 THEN min(coalesce(expires_at, :at), :at) END WHERE id = :id",
         {"ttl": ttl, "at": now + ttl, "id": message_id},
     )

@@ -23,6 +23,7 @@ def describe_state(connection: Connection, contact: Contact | None, now: float) 
     began = connection.created_at
     until = now
     if reached is states.ConnectionState.CONNECTED and connection.connected_at is not None:
+        # The moment that was stored, not this one: the feed tells the same of a step whenever it is asked.
         began = until = connection.connected_at
     elif reached is states.ConnectionState.READY and connection.ready_at is not None:
         began = until = connection.ready_at

@@ -95,6 +95,7 @@ def insert_sent(tx: sqlite3.Connection, message_id: int, contact_id: int) -> Sen
         (message_id, contact_id, MessageStatus.PENDING),
     )
     assert cursor.lastrowid is not None
+    # Not those that are pending: their outcome is still to be written.
     query = "DELETE FROM changes WHERE id <= ? AND status <> ?"
     tx.execute(query, (cursor.lastrowid - KEPT, MessageStatus.PENDING))
     return SentChange(cursor.lastrowid, message_id, MessageStatus.PENDING, None)

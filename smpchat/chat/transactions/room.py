@@ -18,5 +18,6 @@ def room_of(tx: sqlite3.Connection, contact: Contact) -> Room:
     version = contact.chat_version
     if version is None:
         connection = connections.load(tx, contact.connection_id)
+        # As apps assume of us until we have said it (agent-wire 1.5, last rule).
         version = COMPRESSION_SINCE if connection.agent_version >= PQ_SINCE else 1
     return Room.of(sending.max_body(tx, contact.connection_id), version)

@@ -144,6 +144,7 @@ class Conversation:
         messages = [message for message in found if not message.held]
         changing = self.transcript.begin(messages)
         for message in messages:
+            # Printed before: in between, a crash repeats them.
             self.service.mark_shown(message.id, message.changes)
         if view.state.state != ConnectionState.CONNECTED:
             self.transcript.tell(f"* {self.describe(view)}")
