@@ -100,7 +100,12 @@ class Context(Record):
 
     def wants_pq(self, agent_version: int, e2e_version: int) -> bool:
         """Whether we take part in a KEM at these versions."""
-        return self.kem is not None and agent_version >= PQ_SINCE and e2e_version >= E2E_VERSION_KEM
+        return agent_version >= PQ_SINCE and e2e_version >= E2E_VERSION_KEM and self.has_kem
+
+    @property
+    def has_kem(self) -> bool:
+        """Whether there is a KEM, and it works here."""
+        return self.kem is not None and self.kem.available()
 
     def kem_in(self, tx: sqlite3.Connection) -> SparedKEM:
         """The KEM, taking new key pairs from the store first."""
@@ -112,6 +117,10 @@ class SparedKEM(Record):
 
     tx: sqlite3.Connection
     kem: KEMProvider | None
+
+    def available(self) -> bool:
+        """See `KEMProvider`."""
+        return self.kem is not None and self.kem.available()
 
     def generate(self) -> tuple[KEMPublicKey, KEMPrivateKey]:
         """A spare key pair if there is one, else a new one."""
@@ -127,6 +136,6 @@ class SparedKEM(Record):
         return self._provider().decapsulate(private, ciphertext)
 
     def _provider(self) -> KEMProvider:
-        if self.kem is None:
+        if self.kem is None or not self.kem.available():
             raise KEMUnavailable("this ratchet needs sntrup761, which is not available here")
         return self.kem

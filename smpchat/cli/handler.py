@@ -14,9 +14,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from smpchat.chat.errors import InputError
+from smpchat.chat.store.lock import FileLock
 from smpchat.chat.store.records import Message
 from smpchat.cli.environment import Environment, json_line
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -58,13 +57,11 @@ class MessageHandler(Record):
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keeps other handlers of the profile away, since two would both get each message."""
-        lock = FileLock(self.lock, mode=0o600)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
+        lock = FileLock(self.lock)
+        if not lock.take():
             raise CommandFailed(
                 ExitStatus.LOCKED, "Another `smpchat listen --exec` runs for this profile.", "End it first."
-            ) from None
+            )
         try:
             yield
         finally:

@@ -111,6 +111,10 @@ kem_params: Codec[KEMParams] = tagged(
 class KEMProvider(Protocol):
     """Makes keys and secrets: this module, or recorded ones in tests."""
 
+    def available(self) -> bool:
+        """Whether the others can work here."""
+        ...
+
     def generate(self) -> tuple[KEMPublicKey, KEMPrivateKey]:
         """A new key pair."""
         ...
@@ -132,7 +136,10 @@ def _implementation() -> ModuleType:
 
 
 def available() -> bool:
-    """Whether `generate`, `encapsulate` and `decapsulate` can work here."""
+    """Whether `generate`, `encapsulate` and `decapsulate` can work here.
+
+    Only the import tells, which takes 13 ms: to be asked where keys are about to be made, not by who opens a profile.
+    """
     try:
         _implementation()
     except KEMUnavailable:

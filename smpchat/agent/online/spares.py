@@ -58,6 +58,9 @@ class SpareKeys:
     def _make(self, kem: KEMProvider) -> None:
         """Make one pair. Where it cannot be stored whoever needs one makes it then, so that only a log hears of it."""
         self._urgent = None
+        if not kem.available():  # asked here: whoever opens the store would wait 13 ms for the answer
+            self._kem = None
+            return
         pair = kem.generate()
         try:
             with self._database.transaction() as tx:

@@ -327,7 +327,7 @@ def _confirmation_params(tx: sqlite3.Connection, context: Context, connection: C
     That key is not made before the network is asked for anything, so that a spare one can be made meanwhile.
     """
     ratchet = ratchets.load(tx, connection.id)
-    if ratchet.kem_enabled and ratchet.kem is None and context.kem is not None:
+    if ratchet.kem_enabled and ratchet.kem is None and context.has_kem:
         ratchet = replace(ratchet, kem=KEMState.propose(context.kem_in(tx)))
         ratchets.save(tx, connection.id, ratchet)
     return connection.x3dh_keys.params(connection.e2e_version, ratchet.kem.params if ratchet.kem else None)

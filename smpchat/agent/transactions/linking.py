@@ -94,7 +94,7 @@ def prepare(
     state = connection.state
     if not isinstance(state, states.Inviting) or not state.terms.sender_securable or version < SHORT_LINKS:
         return None
-    kem = links.kem(tx, connection.id) if context.kem is not None else None
+    kem = links.kem(tx, connection.id) if context.has_kem else None
     proposed = KEMProposed(kem.public) if kem else None
     corr_id = context.entropy.random(CORR_ID_SIZE)
     sender_id, user_data = sender_id_for(corr_id), context.application.link_info(tx)

@@ -50,7 +50,7 @@ def open_layers(secret: bytes, envelope: ClientMsgEnvelope) -> tuple[ClientMessa
 def load_ratchet(tx: sqlite3.Connection, context: Context, connection_id: int) -> Ratchet:
     """The ratchet; without a KEM here it takes no further part in one, instead of failing at the next step."""
     loaded = ratchets.load(tx, connection_id)
-    return loaded if context.kem is not None or not loaded.kem_enabled else loaded.with_kem(False)
+    return loaded if not loaded.kem_enabled or context.has_kem else loaded.with_kem(False)
 
 
 def save_opened(

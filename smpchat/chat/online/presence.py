@@ -7,8 +7,6 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
-from filelock import Timeout
-
 from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.service.writing import WritingProfile
@@ -45,10 +43,8 @@ async def online(service: WritingProfile, relay: EmbeddedRelay) -> AsyncIterator
 async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
     lock = online_lock(service.folder)
     while True:
-        try:
-            # One process at a time: two would turn one ratchet twice from the same state, and answer one message twice.
-            lock.acquire(blocking=False)
-        except Timeout:
+        # One process at a time: two would turn one ratchet twice from the same state, and answer one message twice.
+        if not lock.take():
             await asyncio.sleep(TAKE_OVER_INTERVAL)
             continue
         try:
@@ -87,9 +83,7 @@ async def follow(service: StoredProfile, after: int) -> AsyncIterator[ChatEvent]
 def is_online(service: StoredProfile) -> bool:
     """Whether some process is online for the profile at this moment."""
     lock = online_lock(service.folder)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
+    if not lock.take():
         return True
     lock.release()
     return False

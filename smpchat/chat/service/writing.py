@@ -16,21 +16,16 @@ from smpchat.chat.store.records import Message
 from smpchat.chat.transactions import conversation, requests
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.incoming import ChatApplication
-from smpchat.crypto import kem
+from smpchat.crypto import kem as installed_kem
 from smpchat.crypto.entropy import Entropy, SystemEntropy
 from smpchat.crypto.kem import KEMProvider
-
-
-def _installed_kem() -> KEMProvider | None:
-    """The KEM of the ratchet, where it is installed; everything else works without it."""
-    return kem if kem.available() else None
 
 
 class WritingProfile(StoredProfile):
     """A stored profile with what the agent needs: messages are sent and changed, and it can be online.
 
     Attributes:
-        kem: Makes post-quantum keys; None where that cannot be had.
+        kem: Makes post-quantum keys, where it is available; None where they are not wanted.
     """
 
     def __init__(
@@ -45,7 +40,7 @@ class WritingProfile(StoredProfile):
     ) -> None:
         super().__init__(folder, name, socks, **store)
         self.entropy: Entropy = SystemEntropy() if entropy is None else entropy
-        self.kem: KEMProvider | None = _installed_kem() if isinstance(kem, str) else kem
+        self.kem: KEMProvider | None = installed_kem if isinstance(kem, str) else kem
         application = ChatApplication(self.own_profile, self.now, self.entropy.random)
         self.context = Context(application, self.entropy, self.now, self.kem)
 

@@ -39,6 +39,9 @@ class ToyKEM:
     def _secret(public: KEMPublicKey, ciphertext: KEMCiphertext) -> bytes:
         return hashlib.sha256(public.raw + ciphertext.raw).digest()
 
+    def available(self) -> bool:
+        return True
+
     def generate(self) -> tuple[KEMPublicKey, KEMPrivateKey]:
         private = KEMPrivateKey(self._entropy.random(KEMPrivateKey.SIZE))
         return self._public(private), private

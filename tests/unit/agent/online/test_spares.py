@@ -58,6 +58,24 @@ def test_without_a_kem_nothing_works_and_nobody_wants_it(tmp_path: Path) -> None
     assert not alice.context.wants_pq(7, 3)
 
 
+class BrokenKEM(HashKEM):
+    """A package that is there and cannot be imported."""
+
+    def available(self) -> bool:
+        return False
+
+
+def test_a_kem_that_does_not_work_here_is_as_none(tmp_path: Path) -> None:
+    alice = Agent("alice", tmp_path, BrokenKEM())
+    alice.do(lambda tx, _: kem_spares.add(tx, *HashKEM().generate()))
+    with alice.database.transaction() as tx, pytest.raises(KEMUnavailable):
+        alice.context.kem_in(tx).generate()
+    assert kem_spares.count(alice.tx) == 1
+    assert not alice.context.wants_pq(7, 3)
+    alice.invite()
+    assert not alice.connection.pq_support
+
+
 @pytest.mark.parametrize(("agent", "e2e", "wanted"), [(5, 3, True), (7, 3, True), (4, 3, False), (7, 2, False)])
 def test_versions_decide(tmp_path: Path, agent: int, e2e: int, wanted: bool) -> None:
     alice = Agent("alice", tmp_path, HashKEM())
@@ -79,6 +97,17 @@ class TestMaking:
             await asyncio.sleep(QUIET * (SPARES + 5))
             assert kem.generated == kem_spares.count(alice.tx) == SPARES
             spares.cancel()
+
+        run_jumping(main)
+
+    def test_none_by_a_kem_that_does_not_work_here(self, tmp_path: Path) -> None:
+        async def main() -> None:
+            alice, kem = Agent("alice", tmp_path), BrokenKEM()
+            spares = SpareKeys(alice.database, kem)
+            for _ in range(2):
+                spares.plan()
+                await asyncio.sleep(QUIET * 2)
+            assert kem.generated == 0
 
         run_jumping(main)
 
