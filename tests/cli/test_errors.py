@@ -67,7 +67,7 @@ def an_instance(cls: type[Exception]) -> Exception:
     """An error with arguments of the types that it asks for."""
     if not inspect.isfunction(cls.__init__):  # Exception's own
         return cls("something went wrong")
-    hints = get_type_hints(cls.__init__)
+    hints = get_type_hints(cls.__init__, localns={"VersionRange": VersionRange})  # not imported where it is only named
     parameters = list(inspect.signature(cls).parameters.values())
     required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     positional = [_SAMPLES[hints[p.name]] for p in required if p.kind is not p.KEYWORD_ONLY]
