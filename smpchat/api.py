@@ -35,10 +35,11 @@ from typing import Literal, Self, TypeVar
 
 from smpchat.agent.errors import AgentError
 from smpchat.agent.machines.handshake_states import ConnectionState, Variant
+from smpchat.agent.online.changes import Changes
 from smpchat.api_profile import ProfileCalls
 from smpchat.chat.errors import ChatError, ConnectionFailed, DeliveryFailed, RelayUnavailable
 from smpchat.chat.online.embedded import EmbeddedRelay
-from smpchat.chat.online.presence import FOLLOW_INTERVAL, online
+from smpchat.chat.online.presence import online
 from smpchat.chat.online.waiting import (
     RELAY_TIMEOUT,
     Patience,
@@ -152,7 +153,8 @@ class Client(ProfileCalls):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Go offline; what was not sent yet is sent when the profile is online again."""
-        self._opened = None
+        service, self._opened = self._service, None
+        service.database.changed()  # loops over what happens end, with an error that says why
         try:
             await self._stack.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
@@ -256,12 +258,13 @@ class Client(ProfileCalls):
 
         number = connection()
         async with asyncio.timeout(timeout):
-            while True:
-                state = service.state(number or 0)
-                _check(state)
-                if state.state == ConnectionState.CONNECTED:
-                    return state
-                await asyncio.sleep(FOLLOW_INTERVAL)
+            with Changes(service.database) as changes:
+                while True:
+                    state = service.state(number or 0)
+                    _check(state)
+                    if state.state == ConnectionState.CONNECTED:
+                        return state
+                    await changes.next()
 
     async def delete(self, alias: str, *, timeout: float = 5.0) -> bool:
         """Delete a contact with its messages and tell it so, or cancel an invitation.
@@ -465,33 +468,35 @@ class Client(ProfileCalls):
         A message counts as shown once the loop asks for the next one: a crash in the middle of its body repeats that
         message, and none is ever skipped. One loop at a time, since two would share the messages.
         """
-        while True:
-            for message in self._service.unshown_messages():
-                yield message
-                self._service.mark_shown(message.id, message.changes)
-            await asyncio.sleep(FOLLOW_INTERVAL)
+        with Changes(self._service.database) as changes:
+            while True:
+                for message in self._service.unshown_messages():
+                    yield message
+                    self._service.mark_shown(message.id, message.changes)
+                await changes.next()
 
     async def events(self) -> AsyncIterator[Event]:
         """Everything that happens, from when the client went online; messages are shown as `messages` does it.
 
         Contact requests come likewise: those that nobody was shown yet, then what arrives.
         """
-        while True:
-            service = self._service
-            for number, event in service.events_after(self._after):
-                if isinstance(event, StateChanged | StatusChanged | ContactChanged | Notice):
-                    yield event
-                self._after = number
-            for request in service.unshown_requests():
-                yield RequestReceived(request)
-                service.mark_request_shown(request.id)
-            for message in service.unshown_messages():
-                yield MessageReceived(message)
-                service.mark_shown(message.id, message.changes)
-            for message in service.unshown_changes():
-                yield MessageChanged(message)
-                service.mark_shown(message.id, message.changes)
-            await asyncio.sleep(FOLLOW_INTERVAL)
+        with Changes(self._service.database) as changes:
+            while True:
+                service = self._service
+                for number, event in service.events_after(self._after):
+                    if isinstance(event, StateChanged | StatusChanged | ContactChanged | Notice):
+                        yield event
+                    self._after = number
+                for request in service.unshown_requests():
+                    yield RequestReceived(request)
+                    service.mark_request_shown(request.id)
+                for message in service.unshown_messages():
+                    yield MessageReceived(message)
+                    service.mark_shown(message.id, message.changes)
+                for message in service.unshown_changes():
+                    yield MessageChanged(message)
+                    service.mark_shown(message.id, message.changes)
+                await changes.next()
 
 
 def _check(state: StateChanged) -> None:

@@ -1,8 +1,9 @@
 """The async part of the agent: the online process's tasks around the store.
 
 Load, step, commit, then perform: every change is committed by a transaction before anything is sent or acknowledged
-because of it. Other processes put work into the store; this one notices and does it. On the way in: `incoming`,
-`receiver`; on the way out: `lanes`, `sending`. `relays` and `subscriptions` say with whom and to what.
+because of it. Other processes put work into the store; this one does it as soon as a
+`smpchat.agent.online.changes.ForeignChanges` beside it notices. On the way in: `incoming`, `receiver`; on the way out:
+`lanes`, `sending`. `relays` and `subscriptions` say with whom and to what.
 """
 
 from __future__ import annotations
@@ -27,9 +28,6 @@ from smpchat.agent.store.outgoing import Lane
 from smpchat.client.pool import SessionPool
 from smpchat.client.session import ServerSession
 from smpchat.protocol.address import SMPServer
-
-STORE_POLL = 0.05
-"""Seconds between looks for work that other processes put into the store; a look takes microseconds."""
 
 
 class AgentRunner:
@@ -79,10 +77,14 @@ class AgentRunner:
         """
         loop = asyncio.get_running_loop()
         failure = self._tasks.start()
-        self._database.on_commit = lambda: loop.call_soon(self._lanes.kick)
+
+        def look_for_work() -> None:
+            loop.call_soon(self._lanes.kick)
+
+        self._database.watch(look_for_work)
         try:
             self._relays.watch_all()
-            for work in (self._receiver.run(), self._watch_store(), self._subscriptions.repeat()):
+            for work in (self._receiver.run(), self._subscriptions.repeat()):
                 self._tasks.spawn(work)
             self._lanes.kick()
             await failure
@@ -91,7 +93,7 @@ class AgentRunner:
         finally:
             # First: what fails because all is being ended is then no failure.
             self._tasks.running = False
-            self._database.on_commit = None
+            self._database.unwatch(look_for_work)
             self._spares.cancel()
             self._lanes.cancel()
             await self._tasks.cancel()
@@ -107,13 +109,3 @@ class AgentRunner:
 
     def _resume(self, connection_id: int) -> None:
         self._lanes.wake((connection_id, Lane.SEND))
-
-    async def _watch_store(self) -> None:
-        """Notice what other processes committed."""
-        version = self._database.foreign_version()
-        while True:
-            await asyncio.sleep(STORE_POLL)
-            changed = self._database.foreign_version()
-            if changed != version:
-                version = changed
-                self._lanes.kick()

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from smpchat.agent.errors import StoreError, StoreReplaced
+from smpchat.agent.store.signals import Signals
 
 BUSY_TIMEOUT = 30.0
 """Seconds a writer waits for another process; a transaction here takes milliseconds."""
@@ -41,8 +42,8 @@ class Database:
             StoreError: The file cannot be opened, is no database, or was written by a newer version.
         """
         self.path = path
-        self.on_commit: Callable[[], object] | None = None
-        """Called after each commit of this connection: the online process looks for work."""
+        self.signals = Signals(path)
+        self._watchers: list[Callable[[], object]] = []
         self._inode = 0
         try:
             self._create()
@@ -125,6 +126,7 @@ class Database:
             StoreError: The file cannot be written: another process holds it, or the disk is full; or it is the
                 profile's no more. Nothing changed.
         """
+        before = self._connection.total_changes
         try:
             # Not BEGIN: two that read first and then both want to write would fail at once, without waiting.
             self._connection.execute("BEGIN IMMEDIATE")
@@ -146,8 +148,26 @@ class Database:
             self._roll_back()
             raise self._cannot_be("written", error) from error
         self._after_commit()
-        if self.on_commit is not None:
-            self.on_commit()
+        self.changed()
+        if self._connection.total_changes != before:
+            self.signals.send()
+
+    # -- who waits for changes ----------------------------------------------------------------------------------------
+
+    def watch(self, watcher: Callable[[], object]) -> None:
+        """From now on call this after each commit of this connection, and whenever somebody calls `changed`."""
+        self._watchers.append(watcher)
+
+    def unwatch(self, watcher: Callable[[], object]) -> None:
+        """Call it no more."""
+        self._watchers.remove(watcher)
+
+    def changed(self) -> None:
+        """Tell those who watch in this process: there may be something new in the file."""
+        for watcher in tuple(self._watchers):
+            watcher()
+
+    # -- the file -----------------------------------------------------------------------------------------------------
 
     def _is_current(self) -> bool:
         """Whether the file is the profile's: what is written to one that was encrypted or decrypted is lost with it.
@@ -197,4 +217,5 @@ class Database:
 
     def close(self) -> None:
         """Close the file; what was committed stays."""
+        self.signals.stop()
         self._connection.close()

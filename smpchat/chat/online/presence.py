@@ -7,21 +7,25 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
+from smpchat.agent.online.changes import Changes, ForeignChanges
 from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.service.writing import WritingProfile
-from smpchat.chat.store.events import ChatEvent
 from smpchat.chat.store.lock import online_lock
 
 log = logging.getLogger("smpchat.chat")
 
-FOLLOW_INTERVAL = 0.03
-"""Seconds between looks at the feed; a look is one indexed query."""
 EXPIRY_INTERVAL = 2.0
-"""Seconds at most between looks for messages whose time is over; nothing shows one of them meanwhile."""
+"""Seconds at most between looks for messages whose time is over; nothing shows one of them meanwhile.
+
+Not simply the time that is left: a computer may sleep, and a clock may be set.
+"""
+_NOTHING_EXPIRES = 15.0
+"""The same where nothing is known to end: what begins to is a change of the store."""
 _SHORTEST = 0.01
-TAKE_OVER_INTERVAL = 0.2
-"""Seconds between tries to become online while another process is."""
+TAKE_OVER_INTERVAL = 1.5
+"""Seconds between tries to become online while another process is: one that ends tells, one that is killed cannot."""
+_TRIES_APART = 0.2
 
 
 @contextlib.asynccontextmanager
@@ -31,29 +35,38 @@ async def online(service: WritingProfile, relay: EmbeddedRelay) -> AsyncIterator
     If another process is online, this one only watches, and takes over when the other ends. If the agent fails for a
     reason of its own (a store that cannot be used), the block is cancelled with that error.
     """
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_take_turns(service, relay)), group.create_task(remove_expired(service))]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
+    foreign = ForeignChanges(service.database)  # before the block's first look
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(work)
+                for work in (foreign.run(), _take_turns(service, relay), remove_expired(service))
+            ]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+    finally:
+        foreign.close()
 
 
 async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
     lock = online_lock(service.folder)
-    while True:
-        # One process at a time: two would turn one ratchet twice from the same state, and answer one message twice.
-        if not lock.take():
-            await asyncio.sleep(TAKE_OVER_INTERVAL)
-            continue
-        try:
-            from smpchat.chat.online.connectivity import run_agent  # costs 100 ms: only who is online pays for it
+    with Changes(service.database, _TRIES_APART) as changes:
+        while True:
+            # One process at a time: two would turn one ratchet twice from the same state, and answer one message twice.
+            if not lock.take():
+                await changes.next(TAKE_OVER_INTERVAL)
+                continue
+            try:
+                from smpchat.chat.online.connectivity import run_agent  # costs 100 ms: only who is online pays for it
 
-            service.check_not_moved()
-            await run_agent(service, relay)
-        finally:
-            lock.release()
+                service.check_not_moved()
+                await run_agent(service, relay)
+            finally:
+                lock.release()
+                service.database.signals.send()  # whoever waits for its turn need not look for it
 
 
 async def remove_expired(service: StoredProfile) -> None:
@@ -61,23 +74,15 @@ async def remove_expired(service: StoredProfile) -> None:
 
     What a contact has begun to write and left alone for a while becomes a message here, too, though nobody looks.
 
-    Another process may show a message at any moment and so begin its time: its end is looked for anew now and then.
+    Another process may show a message at any moment and so begin its time: that is a change, and looked at.
     """
-    while True:
-        service.expire()
-        service.give_up_waiting()
-        due = service.next_expiry()
-        wait = EXPIRY_INTERVAL if due is None else min(max(due - service.now(), _SHORTEST), EXPIRY_INTERVAL)
-        await asyncio.sleep(wait)
-
-
-async def follow(service: StoredProfile, after: int) -> AsyncIterator[ChatEvent]:
-    """Events of the profile newer than number ``after``, whichever process causes them; never ends by itself."""
-    while True:
-        for number, event in service.events_after(after):
-            after = number
-            yield event
-        await asyncio.sleep(FOLLOW_INTERVAL)
+    with Changes(service.database) as changes:
+        while True:
+            service.expire()
+            service.give_up_waiting()
+            due = service.next_expiry()
+            left = _NOTHING_EXPIRES if due is None else min(max(due - service.now(), _SHORTEST), EXPIRY_INTERVAL)
+            await changes.next(left)
 
 
 def is_online(service: StoredProfile) -> bool:

@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import TypeVar
 
 from smpchat.agent.machines.handshake_states import ConnectionState
+from smpchat.agent.online.changes import Changes
 from smpchat.agent.store.obstacles import Obstacle
 from smpchat.chat import troubles
-from smpchat.chat.online.presence import FOLLOW_INTERVAL
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.events import StateChanged
 from smpchat.chat.store.records import MessageStatus
@@ -26,8 +26,11 @@ RELAY_TIMEOUT = 20.0
 _GRACE = 2.0
 """Seconds before an obstacle ends a wait whose length nobody chose: a relay just started refuses for a moment."""
 _FLUSH = 2.0
+_FLUSH_LOOKS = 0.1
 _FIRST_LOOKS = 0.005
 """Seconds between the first looks: most waiting is for one message, which the online process sends at once."""
+_LAST_LOOKS = 1.0
+"""Seconds between looks after a while, if nothing changes: obstacles come and go with time, too."""
 
 T = TypeVar("T")
 
@@ -71,18 +74,25 @@ async def until(
     """
     loop = asyncio.get_running_loop()
     start = loop.time()
-    while (found := look()) is None:
-        waited = loop.time() - start
-        over = waited >= patience.seconds
-        if over or (not patience.chosen and waited > min(_GRACE, patience.seconds)):
-            obstacle = service.obstacle(connection_id, receiving=receiving)
-            if obstacle is not None:
-                contact = service.contact_of(connection_id)
-                raise RelayDown(obstacle, contact.alias if contact is not None else None)
-        if over:
-            return None
-        await asyncio.sleep(min(_FIRST_LOOKS + waited / 4, FOLLOW_INTERVAL))
+    with Changes(service.database, _FIRST_LOOKS) as changes:
+        while (found := look()) is None:
+            waited = loop.time() - start
+            over = waited >= patience.seconds
+            if over or (not patience.chosen and waited >= min(_GRACE, patience.seconds)):
+                obstacle = service.obstacle(connection_id, receiving=receiving)
+                if obstacle is not None:
+                    contact = service.contact_of(connection_id)
+                    raise RelayDown(obstacle, contact.alias if contact is not None else None)
+            if over:
+                return None
+            await changes.next(_until_next_look(waited, patience))
     return found
+
+
+def _until_next_look(waited: float, patience: Patience) -> float:
+    """Seconds, if nothing changes before: often at first, and at the moments at which a wait may end."""
+    ends = [moment - waited for moment in (_GRACE, patience.seconds) if moment > waited]
+    return min(_FIRST_LOOKS + waited / 4, _LAST_LOOKS, *ends)
 
 
 def not_in_time() -> RelayDown:
@@ -97,8 +107,9 @@ async def flush(service: StoredProfile) -> None:
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _FLUSH
-    while service.is_sending() and loop.time() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(FOLLOW_INTERVAL)
+    with Changes(service.database) as changes:
+        while service.is_sending() and (left := deadline - loop.time()) > 0:
+            await changes.next(min(left, _FLUSH_LOOKS))
 
 
 # -- until something of ours has arrived ------------------------------------------------------------------------------
@@ -151,20 +162,21 @@ async def settle(
     """
     loop = asyncio.get_running_loop()
     start, began = loop.time(), service.now()
-    while True:
-        current, waited = status(), loop.time() - start
-        if current in _ENOUGH[wait]:
-            await flush(service)
-            return Waited(current, enough=True)
-        obstacle = service.obstacle(connection_id) if current is MessageStatus.PENDING else None
-        # what an earlier process met counts once there was time to try again
-        met = obstacle is not None and (obstacle.tried_at >= began or waited > _GRACE)
-        full = met and obstacle is not None and obstacle.kind is Trouble.FULL_QUEUE
-        if current is MessageStatus.PENDING and held_is_enough and (full or service.holds_back(connection_id)):
-            break
-        if waited >= patience.seconds or (met and not full and not patience.chosen and waited > _GRACE):
-            break
-        await asyncio.sleep(min(_FIRST_LOOKS + waited / 4, FOLLOW_INTERVAL))
+    with Changes(service.database, _FIRST_LOOKS) as changes:
+        while True:
+            current, waited = status(), loop.time() - start
+            if current in _ENOUGH[wait]:
+                await flush(service)
+                return Waited(current, enough=True)
+            obstacle = service.obstacle(connection_id) if current is MessageStatus.PENDING else None
+            # what an earlier process met counts once there was time to try again
+            met = obstacle is not None and (obstacle.tried_at >= began or waited >= _GRACE)
+            full = met and obstacle is not None and obstacle.kind is Trouble.FULL_QUEUE
+            if current is MessageStatus.PENDING and held_is_enough and (full or service.holds_back(connection_id)):
+                break
+            if waited >= patience.seconds or (met and not full and not patience.chosen and waited >= _GRACE):
+                break
+            await changes.next(_until_next_look(waited, patience))
     await flush(service)
     last = status()
     if last is not MessageStatus.PENDING:

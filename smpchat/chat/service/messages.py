@@ -40,8 +40,8 @@ class StoredMessages:
         self.database.clear_log()
 
     def next_expiry(self) -> float | None:
-        """When the next message is to go; POSIX seconds."""
-        return expiry.next_due(self._tx)
+        """When the next message is to go, or to be taken for finished; POSIX seconds."""
+        return min(filter(None, (expiry.next_due(self._tx), live.next_abandoned(self._tx))), default=None)
 
     def change(self, change_id: int) -> SentChange | None:
         """An edit, deletion or reaction of ours; None once its contact was deleted."""

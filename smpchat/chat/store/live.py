@@ -37,6 +37,12 @@ def abandoned(tx: sqlite3.Connection, now: float) -> list[int]:
     return [row["id"] for row in rows]
 
 
+def next_abandoned(tx: sqlite3.Connection) -> float | None:
+    """When the next message counts as finished if nobody writes at it; POSIX seconds."""
+    [began] = tx.execute("SELECT min(written_at) FROM messages WHERE written_at IS NOT NULL").fetchone()
+    return None if began is None else float(began) + SILENCE
+
+
 def being_written(tx: sqlite3.Connection, contact_id: int) -> list[Message]:
     """What a contact is writing now, in the order in which it was begun."""
     query = "SELECT id FROM messages WHERE written_at IS NOT NULL AND contact_id = ? ORDER BY id"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,7 +19,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from smpchat.chat.online.presence import FOLLOW_INTERVAL
+from smpchat.agent.online.changes import Changes
 from smpchat.cli.chat.arrivals import Arrivals
 from smpchat.cli.chat.below import PromptBelow
 from smpchat.cli.chat.completion import SlashCompleter
@@ -59,6 +61,8 @@ class Screen:
             input=source,
             output=sink,
         )
+        if hasattr(signal, "SIGWINCH") and threading.current_thread() is threading.main_thread():
+            self._session.app.terminal_size_polling_interval = None  # the signal tells: nothing to look for
 
     @property
     def text(self) -> str:
@@ -99,14 +103,15 @@ class Screen:
         self._session.default_buffer.open_in_editor()
 
     async def _follow(self) -> None:
-        while True:
-            if self._arrivals.follow() and (app := get_app_or_none()) is not None:
-                app.invalidate()
-            if self._conversation.bell.take():
-                self._session.output.bell()
-            if self._below is not None:
-                self._below.ask_again()
-            await asyncio.sleep(FOLLOW_INTERVAL)
+        with Changes(self._conversation.service.database) as changes:
+            while True:
+                if self._arrivals.follow() and (app := get_app_or_none()) is not None:
+                    app.invalidate()
+                if self._conversation.bell.take():
+                    self._session.output.bell()
+                if self._below is not None:
+                    self._below.ask_again()
+                await changes.next()
 
     def _prompt(self) -> AnyFormattedText:
         console = self._environment.console()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from smpchat.chat.online.presence import FOLLOW_INTERVAL, online
+from smpchat.chat.online.presence import online
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store.events import MessageAdded, StateChanged, StatusChanged
 from smpchat.chat.store.records import MessageStatus
@@ -26,6 +26,8 @@ from smpchat.relay.daemon import run_relay
 
 app = Program()
 _TIMEOUT = 30.0
+_LOOKS = 0.003
+"""Seconds between looks, since what is shown is how short each step takes."""
 
 
 class _Relay:
@@ -124,7 +126,7 @@ class _Stage:
                     self._show(name, service, event)
             if found := look():
                 return found
-            await asyncio.sleep(FOLLOW_INTERVAL / 10)
+            await asyncio.sleep(_LOOKS)
 
     def _show(self, name: str, service: ChatService, event: object) -> None:
         match event:

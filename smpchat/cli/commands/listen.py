@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 
 import typer
 
-from smpchat.chat.online.presence import FOLLOW_INTERVAL, online
+from smpchat.agent.online.changes import Changes
+from smpchat.chat.online.presence import online
 from smpchat.chat.online.waiting import flush
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import events
@@ -64,6 +65,7 @@ async def _listen(
             if handler is not None:
                 stack.enter_context(handler.alone())
             await stack.enter_async_context(online(service, environment.relay()))
+            changes = stack.enter_context(Changes(service.database))
             while True:
                 for number, event in service.events_after(after):
                     after = number
@@ -71,7 +73,7 @@ async def _listen(
                 seen += await _show_news(environment, service, handler, None if count is None else count - seen)
                 if seen == count or (deadline is not None and loop.time() >= deadline):
                     break
-                await asyncio.sleep(FOLLOW_INTERVAL)
+                await changes.next(None if deadline is None else deadline - loop.time())
             await flush(service)
         if count is not None and seen < count:
             raise CommandFailed(

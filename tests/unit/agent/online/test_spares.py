@@ -88,7 +88,7 @@ class TestMaking:
         async def main() -> None:
             alice, kem = Agent("alice", tmp_path), HashKEM()
             spares = SpareKeys(alice.database, kem)
-            alice.database.on_commit = spares.plan
+            alice.database.watch(spares.plan)
             spares.plan()
             await asyncio.sleep(QUIET * 0.9)
             spares.plan()  # something happened

@@ -1,0 +1,104 @@
+"""Waiting until the store changes, whichever process changes it, instead of looking again and again.
+
+Own commits tell those who wait at once, those of other processes do so by a signal (`smpchat.agent.store.signals`).
+Signals may fail to come, so there is a slow look besides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from smpchat.agent.store.database import Database
+
+POLL = 1.0
+"""Seconds between looks for what no signal told of; a look takes microseconds."""
+POLL_WITHOUT_SIGNALS = 0.5
+PAUSE = 0.03
+"""Seconds at least between two looks at the store: a burst of changes is looked at a few times, not at each of them."""
+_BURST = 0.005
+"""Seconds in which the signals of other processes are one."""
+
+
+class ForeignChanges:
+    """Tells those who watch a database what other processes commit; one of these is enough for a process.
+
+    What is committed from the moment of its making on is noticed, once `run` runs; the looks of whoever waits come
+    after that moment, or something could be missed.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._socket = database.signals.listen()
+        self._version = database.foreign_version()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        try:
+            while True:
+                signalled = await self._signal()
+                version = self._database.foreign_version()
+                if signalled or version != self._version:
+                    self._version = version
+                    self._database.changed()
+                    await asyncio.sleep(_BURST)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Notice nothing any more."""
+        self._database.signals.stop()
+
+    async def _signal(self) -> bool:
+        """Whether a signal came before it was time for a look; all those that came are one."""
+        if self._socket is None:
+            await asyncio.sleep(POLL_WITHOUT_SIGNALS)
+            return False
+        try:
+            async with asyncio.timeout(POLL):
+                await asyncio.get_running_loop().sock_recv(self._socket, 1)
+        except TimeoutError:
+            return False
+        try:
+            while True:
+                self._socket.recv(1)
+        except BlockingIOError:
+            return True
+
+
+class Changes:
+    """What one task waits with: enter it before the first look, then look, wait for `next`, look again.
+
+    A change during a look ends the next wait at once. Changes of other processes arrive while a `ForeignChanges` runs.
+
+    Args:
+        pause: Seconds at least from one look to the next.
+    """
+
+    def __init__(self, database: Database, pause: float = PAUSE) -> None:
+        self._database = database
+        self._pause = pause
+        self._changed = asyncio.Event()
+        self._last_look = 0.0
+
+    def __enter__(self) -> Self:
+        self._database.watch(self._changed.set)
+        self._last_look = asyncio.get_running_loop().time()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._database.unwatch(self._changed.set)
+
+    async def next(self, seconds: float | None = None) -> None:
+        """Return once the store has changed since the last return (or the beginning), or when time is up."""
+        loop = asyncio.get_running_loop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+                await asyncio.sleep(max(0.0, self._last_look + self._pause - loop.time()))
+        self._last_look = loop.time()
+        self._changed.clear()  # before the look: what comes from now on may be after it

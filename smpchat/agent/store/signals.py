@@ -1,0 +1,140 @@
+"""Signals between the processes that have a profile's store open: "something was committed, look".
+
+A process that follows the store binds a datagram socket of its own; whoever commits sends an empty datagram to each. A
+signal carries nothing, and one that is lost costs only time: who waits looks by itself now and then
+(`smpchat.agent.online.changes`). Where there are no such sockets, or no folder that is ours alone, none are sent.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # costs a millisecond: most commands find nobody to signal to
+    import socket
+
+_TRIES = 100
+_FOLDER_MODE = 0o700
+
+
+def _folder() -> Path | None:
+    """Where the sockets of all stores of this user stand: a path of theirs may have some 100 bytes only."""
+    if not hasattr(os, "getuid"):
+        return None
+    return Path(os.environ.get("TMPDIR") or "/tmp") / f"smpchat-{os.getuid()}"
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody else can put anything into it: others may write beside it, and could have made it before us."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+class Signals:
+    """What one connection to a store tells the others, and hears from them.
+
+    Args:
+        store: The file; its folder, by whatever name it is called, is what processes have in common.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._prefix: str | None = None
+        self._own: socket.socket | None = None
+        self._own_path: Path | None = None
+
+    def listen(self) -> socket.socket | None:
+        """From now on others' signals arrive here, until `stop`; non-blocking. None where there are none."""
+        folder = _folder()
+        try:
+            import socket
+
+            if folder is None or not hasattr(socket, "AF_UNIX"):
+                return None
+            folder.mkdir(_FOLDER_MODE, exist_ok=True)
+            if not _is_ours(folder):
+                return None
+            own = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                own.setblocking(False)
+                _remove_dead(folder)
+                self._own_path = self._bind(folder, own)
+            except BaseException:
+                own.close()
+                raise
+        except OSError:  # a full disk, a path that is too long, a system that forbids it
+            return None
+        self._own = own
+        return own
+
+    def _bind(self, folder: Path, own: socket.socket) -> Path:
+        for number in range(_TRIES):
+            path = folder / f"{self._name()}{os.getpid()}-{number}"
+            try:
+                own.bind(os.fspath(path))
+            except OSError:
+                if not path.exists():
+                    raise
+            else:
+                return path
+        raise FileExistsError
+
+    def stop(self) -> None:
+        """Hear nothing any more."""
+        if self._own is not None and self._own_path is not None:
+            self._own.close()
+            self._own_path.unlink(missing_ok=True)
+            self._own = self._own_path = None
+
+    def send(self) -> None:
+        """Wake whoever else follows the store; never waits, and fails silently."""
+        folder = _folder()
+        try:
+            if folder is None or not (others := self._others(folder)) or not _is_ours(folder):
+                return
+            import socket
+
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.setblocking(False)
+                for path in others:
+                    with suppress(OSError):  # its queue is full, so that it wakes up anyway; or it has just gone
+                        try:
+                            sender.sendto(b"", path)
+                        except ConnectionRefusedError:  # of a process that was killed
+                            os.unlink(path)
+        except OSError:
+            return  # the folder cannot be read, or there are no descriptors left
+
+    def _others(self, folder: Path) -> list[str]:
+        try:
+            with os.scandir(folder) as entries:
+                found = [entry.path for entry in entries if entry.name.startswith(self._name())]
+        except FileNotFoundError:
+            return []
+        own = None if self._own_path is None else os.fspath(self._own_path)
+        return [path for path in found if path != own]
+
+    def _name(self) -> str:
+        """What the sockets of this store are called first: short, and the same by whatever path it was opened."""
+        if self._prefix is None:
+            found = self._store.parent.stat()
+            self._prefix = f"{found.st_dev:x}-{found.st_ino:x}-"
+        return self._prefix
+
+
+def _remove_dead(folder: Path) -> None:
+    """Remove the sockets of killed processes, also of stores that nobody writes to any more."""
+    import socket
+
+    for path in folder.iterdir():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe, suppress(OSError):
+            try:
+                probe.connect(os.fspath(path))
+            except ConnectionRefusedError:
+                path.unlink()
