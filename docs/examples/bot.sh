@@ -4,6 +4,7 @@ case " $FRIENDS " in
     *" $SMPCHAT_CONTACT "*) ;;
     *) exit 0 ;; # a stranger; the alias is yours, so nobody can pass for a friend
 esac
+[ "$SMPCHAT_CONTENT" = text ] || exit 0 # a picture, a call, and the like
 
 answer() {
     case $SMPCHAT_TEXT in

@@ -108,6 +108,9 @@ class MessageHandler(Record):
                 "SMPCHAT_CONTACT": _variable(message.contact),
                 "SMPCHAT_TEXT": _variable(message.text),
                 "SMPCHAT_ID": str(message.id),
+                "SMPCHAT_CONTENT": _variable(message.content),
+                "SMPCHAT_COMMAND": _variable(message.command or ""),
+                "SMPCHAT_ARGUMENTS": _variable(message.arguments),
             }
         )
 

@@ -15,7 +15,7 @@ from tests.e2e.smpchat import Home, parse
 
 RECORD = """
 import json, os, sys
-names = ("TYPE", "CONTACT", "ID", "TEXT", "PROFILE", "HOME")
+names = ("TYPE", "CONTACT", "ID", "TEXT", "CONTENT", "COMMAND", "ARGUMENTS", "PROFILE", "HOME")
 seen = {"input": sys.stdin.read(), **{name: os.environ.get("SMPCHAT_" + name) for name in names}}
 with open(sys.argv[1], "a", encoding="utf-8") as log:
     log.write(json.dumps(seen) + "\\n")
@@ -80,6 +80,7 @@ def test_peer_text_is_data(pair: Home, recorder: Recorder, tmp_path: Path) -> No
     assert [each["TEXT"] for each in seen] == [text.replace("\0", "\ufffd") for text in HOSTILE]
     assert [each["ID"] for each in seen] == [str(message["id"]) for message in result.of("message")]
     assert {(each["TYPE"], each["CONTACT"], each["PROFILE"]) for each in seen} == {("message", "bob", "alice")}
+    assert {(each["CONTENT"], each["COMMAND"], each["ARGUMENTS"]) for each in seen} == {("text", "", "")}
     assert {each["HOME"] for each in seen} == {str(pair.folder)}
     assert "this is not sent" in result.errors
     assert not list(tmp_path.rglob("pwned")) and not Path("pwned").exists()
