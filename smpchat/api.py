@@ -360,16 +360,6 @@ class Client(ProfileCalls):
             raise _unavailable(not_in_time())
         return found
 
-    # -- bots ---------------------------------------------------------------------------------------------------------
-
-    def set_bot(self, commands: Sequence[BotCommand] | None = ()) -> None:
-        """Say that a program writes here, and offer commands; None: say that a person does.
-
-        Apps show the commands as a menu. A message that calls one has ``command`` and ``arguments``; if none are
-        offered, any word behind a slash is a command. Raises `InputError`.
-        """
-        self._service.set_bot(commands)
-
     # -- messages -----------------------------------------------------------------------------------------------------
 
     async def send(

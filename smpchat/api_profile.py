@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.introducing import ContactDetails
 from smpchat.chat.service.reading import ContactView
 from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.store.records import Message
+from smpchat.chat.wire.bots import BotCommand
 from smpchat.chat.wire.picture import Picture
 from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.chat.wire.profile import Profile
@@ -42,6 +45,14 @@ class ProfileCalls:
         return self._service.set_profile(
             display_name, description=description, picture=picture, remove_picture=remove_picture
         )
+
+    def set_bot(self, commands: Sequence[BotCommand] | None = ()) -> Profile:
+        """Say that a program writes here, and offer commands; None: say that a person does.
+
+        Apps show the commands as a menu. A message that calls one has ``command`` and ``arguments``; if none are
+        offered, any word behind a slash is a command. Raises `InputError`.
+        """
+        return self._service.set_bot(commands)
 
     def details(self, alias: str) -> ContactDetails:
         """A contact, what both sides allow, and what follows. Raises `UnknownContact`."""

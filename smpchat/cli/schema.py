@@ -7,7 +7,6 @@ whatever any command prints is as the table says.
 from __future__ import annotations
 
 import re
-from enum import Enum
 from typing import Any
 
 from smpchat.chat.wire.preferences import Allow, Feature
@@ -15,66 +14,9 @@ from smpchat.cli.environment import JSON_VERSION
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.explanations import Kind as Explained
 from smpchat.cli.explanations import Mover
-from smpchat.encoding.record import Record
+from smpchat.cli.fields import Field, Kind, ObjectType, flag, number, text
 from smpchat.relay.statistics import Kind as FigureKind
 from smpchat.relay.statistics import figures
-
-
-class Kind(Enum):
-    """What a field's value may be."""
-
-    TEXT = "text"
-    NUMBER = "number"
-    FLAG = "true or false"
-    TIME = "time"
-    OBJECT = "object"
-    COUNTS = "object of numbers"
-    LIST = "list of objects"
-    TEXTS = "list of texts"
-
-
-class Field(Record):
-    """One field of an object.
-
-    Attributes:
-        optional: Left out where it says nothing.
-        nullable: May be null.
-        values: All that it may be; anything if empty.
-        fields: Those of the object, or of each object of the list.
-    """
-
-    name: str
-    kind: Kind
-    meaning: str
-    optional: bool = False
-    nullable: bool = False
-    values: tuple[str, ...] = ()
-    fields: tuple[Field, ...] = ()
-
-
-class ObjectType(Record):
-    """One ``type`` of object.
-
-    Attributes:
-        printed_by: Commands that print it.
-    """
-
-    name: str
-    meaning: str
-    printed_by: str
-    fields: tuple[Field, ...]
-
-
-def _text(name: str, meaning: str, *values: str, optional: bool = False, nullable: bool = False) -> Field:
-    return Field(name, Kind.TEXT, meaning, optional, nullable, values)
-
-
-def _number(name: str, meaning: str, *, optional: bool = False, nullable: bool = False) -> Field:
-    return Field(name, Kind.NUMBER, meaning, optional, nullable)
-
-
-def _flag(name: str, meaning: str, *, optional: bool = False) -> Field:
-    return Field(name, Kind.FLAG, meaning, optional)
 
 
 def _figures() -> tuple[Field, ...]:
@@ -87,9 +29,21 @@ def _figures() -> tuple[Field, ...]:
 
 
 _CONNECTION_STATES = ("invited", "joining", "ready", "connected", "failed", "deleted")
-_DIRECTION = _text("direction", "who said it: `sent` is ours", "sent", "received")
-_REACTED = _text("direction", "whose it is: `sent` is ours", "sent", "received")
-_DELETED = _flag("deleted", "its author took it back; the text is empty", optional=True)
+_DIRECTION = text("direction", "who said it: `sent` is ours", "sent", "received")
+_REACTED = text("direction", "whose it is: `sent` is ours", "sent", "received")
+_DELETED = flag("deleted", "its author took it back; the text is empty", optional=True)
+
+_COMMANDS = Field(
+    "commands",
+    Kind.LIST,
+    "what that program offers: write `/` and the keyword to it",
+    optional=True,
+    fields=(
+        text("keyword", "what follows the slash"),
+        text("label", "what a menu shows"),
+        text("params", "what is to stand behind the keyword; may be empty"),
+    ),
+)
 
 TYPES = (
     ObjectType(
@@ -97,11 +51,11 @@ TYPES = (
         "A one-time link that nobody has used yet.",
         "`invite`, `status`",
         (
-            _number("connection", "the connection that comes of it; `delete` takes it"),
-            _text("link", "the full link"),
-            _text("short_link", "a shorter link that means the same", optional=True),
-            _text("command", "what the other person types"),
-            _text("note", "the alias that whoever uses the link will get", optional=True),
+            number("connection", "the connection that comes of it; `delete` takes it"),
+            text("link", "the full link"),
+            text("short_link", "a shorter link that means the same", optional=True),
+            text("command", "what the other person types"),
+            text("note", "the alias that whoever uses the link will get", optional=True),
         ),
     ),
     ObjectType(
@@ -109,15 +63,15 @@ TYPES = (
         "Where a connection is, or that it went on.",
         "`invite`, `connect`, `accept`, `listen`, `status`, `demo`",
         (
-            _number("connection", "as in `invitation`"),
-            _text("alias", "the contact's alias; null until somebody used the invitation", nullable=True),
-            _text(
+            number("connection", "as in `invitation`"),
+            text("alias", "the contact's alias; null until somebody used the invitation", nullable=True),
+            text(
                 "role",
                 "whether we made the link or used it; whoever uses an address sends a link with the request",
                 "initiator",
                 "joiner",
             ),
-            _text(
+            text(
                 "variant",
                 "the handshake that both ends can do; null while unknown",
                 "instant",
@@ -126,54 +80,44 @@ TYPES = (
                 "standard",
                 nullable=True,
             ),
-            _number("step", "1 invitation, 2 confirmation, 3 hello"),
-            _text("state", "`ready`: we may write; `connected`: they have answered", *_CONNECTION_STATES),
-            _number("elapsed_ms", "milliseconds since the link was made or used"),
+            number("step", "1 invitation, 2 confirmation, 3 hello"),
+            text("state", "`ready`: we may write; `connected`: they have answered", *_CONNECTION_STATES),
+            number("elapsed_ms", "milliseconds since the link was made or used"),
             Field("since", Kind.TIME, "when this state began", optional=True),
-            _text("reason", "a sentence: why it failed", optional=True),
+            text("reason", "a sentence: why it failed", optional=True),
         ),
     ),
     ObjectType(
         "contact",
         "A person to write to.",
-        "`contacts`, `contact`, `accept`, `rename`, `resync`, `listen`",
+        "`contacts`, `contact show`, `contact set`, `accept`, `rename`, `resync`, `listen`",
         (
-            _text("alias", "what commands call the contact"),
+            text("alias", "what commands call the contact"),
             Field(
                 "profile",
                 Kind.OBJECT,
                 "what they call themselves, which proves nothing; null until they said so",
                 nullable=True,
                 fields=(
-                    _text("name", "the name"),
-                    _text("full_name", "a longer one; may be empty"),
-                    _flag("bot", "a program writes there, as it says", optional=True),
-                    Field(
-                        "commands",
-                        Kind.LIST,
-                        "what that program offers: write `/` and the keyword to it",
-                        optional=True,
-                        fields=(
-                            _text("keyword", "what follows the slash"),
-                            _text("label", "what a menu shows"),
-                            _text("params", "what is to stand behind the keyword; may be empty"),
-                        ),
-                    ),
+                    text("name", "the name"),
+                    text("full_name", "a longer one; may be empty"),
+                    flag("bot", "a program writes there, as it says", optional=True),
+                    _COMMANDS,
                 ),
             ),
-            _text("state", "of the connection, as in `state`", *_CONNECTION_STATES),
-            _number("unread", "messages that no `listen` or `chat` has shown"),
-            _flag("pq", "whether post-quantum keys protect what is sent now"),
-            _flag("gone", "they deleted the contact with us, so nothing reaches them", optional=True),
-            _flag("business", "a business: several people there may read what you write", optional=True),
-            _flag("verified", "the security code was compared", optional=True),
-            _text("description", "a line that they wrote about themselves", optional=True),
-            _flag("picture", "their profile has a picture; `contact show --save-picture` saves it", optional=True),
-            _number("disappear_after", "seconds after which messages disappear (`contact`)", optional=True),
+            text("state", "of the connection, as in `state`", *_CONNECTION_STATES),
+            number("unread", "messages that no `listen` or `chat` has shown"),
+            flag("pq", "whether post-quantum keys protect what is sent now"),
+            flag("gone", "they deleted the contact with us, so nothing reaches them", optional=True),
+            flag("business", "a business: several people there may read what you write", optional=True),
+            flag("verified", "the security code was compared", optional=True),
+            text("description", "a line that they wrote about themselves", optional=True),
+            flag("picture", "their profile has a picture; `contact show --save-picture` saves it", optional=True),
+            number("disappear_after", "seconds after which messages disappear (`contact show`)", optional=True),
             Field(
                 "preferences",
                 Kind.OBJECT,
-                "what both sides allow (`contact`)",
+                "what both sides allow (`contact show`)",
                 optional=True,
                 fields=tuple(
                     Field(
@@ -181,10 +125,10 @@ TYPES = (
                         Kind.OBJECT,
                         "one of them",
                         fields=(
-                            _text("ours", "what we allow them", *Allow),
-                            _text("theirs", "what they allow us", *Allow),
-                            _flag("by_us", "whether we may use it"),
-                            _flag("by_them", "whether they may"),
+                            text("ours", "what we allow them", *Allow),
+                            text("theirs", "what they allow us", *Allow),
+                            flag("by_us", "whether we may use it"),
+                            flag("by_them", "whether they may"),
                         ),
                     )
                     for feature in Feature
@@ -197,13 +141,13 @@ TYPES = (
         "Our contact address.",
         "`address create`, `address set`, `address show`, `status`",
         (
-            _text("link", "the full link"),
-            _text("short_link", "a shorter link that means the same", optional=True),
-            _text("command", "what other people type"),
-            _flag("auto_accept", "whether every request is accepted at once"),
-            _number("requests", "requests that wait for an answer"),
-            _text("welcome", "what people read before they ask, and get once accepted", optional=True),
-            _text("auto_reply", "a message that everybody gets who is accepted", optional=True),
+            text("link", "the full link"),
+            text("short_link", "a shorter link that means the same", optional=True),
+            text("command", "what other people type"),
+            flag("auto_accept", "whether every request is accepted at once"),
+            number("requests", "requests that wait for an answer"),
+            text("welcome", "what people read before they ask, and get once accepted", optional=True),
+            text("auto_reply", "a message that everybody gets who is accepted", optional=True),
         ),
     ),
     ObjectType(
@@ -211,9 +155,9 @@ TYPES = (
         "Somebody uses our address and asks to be a contact.",
         "`listen`, `requests`",
         (
-            _number("id", "what `accept` and `reject` take"),
-            _text("name", "what they call themselves, which proves nothing"),
-            _text("text", "what they say; null if nothing", nullable=True),
+            number("id", "what `accept` and `reject` take"),
+            text("name", "what they call themselves, which proves nothing"),
+            text("text", "what they say; null if nothing", nullable=True),
             Field("received_at", Kind.TIME, "when the relay got it"),
         ),
     ),
@@ -222,37 +166,33 @@ TYPES = (
         "One message, as it is now.",
         "`connect`, `send`, `reply`, `forward`, `edit`, `retract`, `react`, `listen`, `history`, `demo`",
         (
-            _text("contact", "the alias"),
-            _text("direction", "`sent` is ours", "sent", "received"),
-            _number("id", "what `reply`, `edit`, `retract` and `react` take; the other side has another number"),
-            _text("text", "the text, exactly as it was written"),
+            text("contact", "the alias"),
+            text("direction", "`sent` is ours", "sent", "received"),
+            number("id", "what `reply`, `edit`, `retract` and `react` take; the other side has another number"),
+            text("text", "the text, exactly as it was written"),
             Field("sent_at", Kind.TIME, "when it was written here, or taken by the relay"),
-            _text("status", "see below", "pending", "sent", "delivered", "failed", "received"),
-            _text(
+            text("status", "see below", "pending", "sent", "delivered", "failed", "received"),
+            text(
                 "content",
                 "what kind of thing it is: `text`, `image`, `file`, `voice`, `video`, `link`, `chat` (a card with the"
                 " link of somebody or of a group), `call`, `group-invitation`, `group-event`, `profile-change`,"
                 " `report`, or what only their app knows; of all but `text` and `link` the text begins with a note in"
                 " brackets",
             ),
-            _text("reason", "a sentence: why it failed", optional=True),
-            _text("sender", "who said it, where the contact is a business or group and passed it on", optional=True),
-            _text(
+            text("reason", "a sentence: why it failed", optional=True),
+            text("sender", "who said it, where the contact is a business or group and passed it on", optional=True),
+            text(
                 "command", "the keyword, if your profile is a bot and the text calls one of its commands", optional=True
             ),
-            _text("arguments", "what stands behind the command", optional=True),
-            _flag("forwarded", "its author passes on what somebody else wrote", optional=True),
-            _flag("live", "its author had not finished it when it was printed", optional=True),
+            text("arguments", "what stands behind the command", optional=True),
+            flag("forwarded", "its author passes on what somebody else wrote", optional=True),
+            flag("live", "its author had not finished it when it was printed", optional=True),
             Field(
                 "preview",
                 Kind.OBJECT,
                 "what their app says of the link in it; smpchat has not looked there",
                 optional=True,
-                fields=(
-                    _text("uri", "the link"),
-                    _text("title", "may be empty"),
-                    _text("description", "may be empty"),
-                ),
+                fields=(text("uri", "the link"), text("title", "may be empty"), text("description", "may be empty")),
             ),
             Field(
                 "reply_to",
@@ -260,22 +200,22 @@ TYPES = (
                 "the message that it answers",
                 optional=True,
                 fields=(
-                    _number("id", "null if we do not have it", nullable=True),
+                    number("id", "null if we do not have it", nullable=True),
                     _DIRECTION,
-                    _text("text", "what it says"),
+                    text("text", "what it says"),
                     _DELETED,
                 ),
             ),
-            _flag("edited", "the text is another one than at first", optional=True),
+            flag("edited", "the text is another one than at first", optional=True),
             _DELETED,
-            _number("ttl", "seconds after which it disappears, once it was shown or has left", optional=True),
+            number("ttl", "seconds after which it disappears, once it was shown or has left", optional=True),
             Field("expires_at", Kind.TIME, "when it disappears; not there before that time runs", optional=True),
             Field(
                 "reactions",
                 Kind.LIST,
                 "those of both sides",
                 optional=True,
-                fields=(_text("emoji", "one of eight"), _REACTED),
+                fields=(text("emoji", "one of eight"), _REACTED),
             ),
         ),
     ),
@@ -284,10 +224,10 @@ TYPES = (
         "A message of ours has another status.",
         "`send`, `reply`, `forward`, `listen`, `demo`",
         (
-            _number("id", "as in `message`"),
-            _text("contact", "the alias"),
-            _text("status", "the new one", "pending", "sent", "delivered", "failed"),
-            _text("reason", "a sentence: why it failed", optional=True),
+            number("id", "as in `message`"),
+            text("contact", "the alias"),
+            text("status", "the new one", "pending", "sent", "delivered", "failed"),
+            text("reason", "a sentence: why it failed", optional=True),
         ),
     ),
     ObjectType(
@@ -295,11 +235,13 @@ TYPES = (
         "One of your profiles.",
         "`profile show`, `profile set`, `profile list`, `profile switch`, `import`",
         (
-            _text("name", "what `-p` takes"),
-            _text("display_name", "what contacts are told; null in a list if it is encrypted", nullable=True),
-            _text("description", "a line about you that contacts are told", optional=True),
-            _flag("picture", "whether contacts are told a picture", optional=True),
-            _flag("active", "the one that this command used, or that later ones will"),
+            text("name", "what `-p` takes"),
+            text("display_name", "what contacts are told; null in a list if it is encrypted", nullable=True),
+            text("description", "a line about you that contacts are told", optional=True),
+            flag("picture", "whether contacts are told a picture", optional=True),
+            flag("bot", "whether contacts are told that a program writes", optional=True),
+            _COMMANDS,
+            flag("active", "the one that this command used, or that later ones will"),
         ),
     ),
     ObjectType(
@@ -307,8 +249,8 @@ TYPES = (
         "Whether a profile is encrypted with a passphrase.",
         "`key set`, `key change`, `key remove`, `key test`",
         (
-            _text("profile", "its name"),
-            _flag("encrypted", "with `key test`, the passphrase given is the right one as well"),
+            text("profile", "its name"),
+            flag("encrypted", "with `key test`, the passphrase given is the right one as well"),
         ),
     ),
     ObjectType(
@@ -316,10 +258,10 @@ TYPES = (
         "A profile was written to a file.",
         "`export`",
         (
-            _text("profile", "its name"),
-            _text("file", "the whole path"),
-            _number("bytes", "size of the file"),
-            _flag("moved", "whether the profile stays offline here from now on"),
+            text("profile", "its name"),
+            text("file", "the whole path"),
+            number("bytes", "size of the file"),
+            flag("moved", "whether the profile stays offline here from now on"),
         ),
     ),
     ObjectType(
@@ -327,11 +269,11 @@ TYPES = (
         "A relay.",
         "`server list`, `server add`, `server remove`, `server use`",
         (
-            _text("address", "null for the embedded relay before its first start", nullable=True),
-            _text("transport", "how it is reached", "tls", "websocket", "auto"),
-            _flag("default", "whether new queues are made there"),
-            _flag("embedded", "whether it is the one that comes with smpchat"),
-            _number("ws_port", "port of its WebSocket", optional=True),
+            text("address", "null for the embedded relay before its first start", nullable=True),
+            text("transport", "how it is reached", "tls", "websocket", "auto"),
+            flag("default", "whether new queues are made there"),
+            flag("embedded", "whether it is the one that comes with smpchat"),
+            number("ws_port", "port of its WebSocket", optional=True),
         ),
     ),
     ObjectType(
@@ -339,10 +281,8 @@ TYPES = (
         "How relays are reached.",
         "`server socks`, `server private-routing`",
         (
-            _text("name", "which one", "socks", "private-routing"),
-            _text(
-                "value", "`socks`: the proxy, null if there is none; `private-routing`: `on` or `off`", nullable=True
-            ),
+            text("name", "which one", "socks", "private-routing"),
+            text("value", "`socks`: the proxy, null if there is none; `private-routing`: `on` or `off`", nullable=True),
         ),
     ),
     ObjectType(
@@ -351,10 +291,10 @@ TYPES = (
         "`relay run`, `relay start`, `relay stop`, `relay status`, `relay restore`, `relay rotate-certificate`,"
         " `status`",
         (
-            _text("state", "whether it runs", "running", "stopped"),
-            _text("address", "null before its first start", nullable=True),
-            _number("pid", "its process; null if it is stopped", nullable=True),
-            _number("ws_port", "port of its WebSocket; null if it has none", nullable=True),
+            text("state", "whether it runs", "running", "stopped"),
+            text("address", "null before its first start", nullable=True),
+            number("pid", "its process; null if it is stopped", nullable=True),
+            number("ws_port", "port of its WebSocket; null if it has none", nullable=True),
             Field(
                 "certificate_expires",
                 Kind.TIME,
@@ -368,8 +308,8 @@ TYPES = (
         "A relay was copied to a file.",
         "`relay backup`",
         (
-            _text("file", "the whole path"),
-            _number("bytes", "size of the file"),
+            text("file", "the whole path"),
+            number("bytes", "size of the file"),
         ),
     ),
     ObjectType(
@@ -383,9 +323,9 @@ TYPES = (
         "A contact's security code.",
         "`verify`",
         (
-            _text("contact", "the alias"),
-            _text("code", "what both sides see"),
-            _flag("verified", "whether you have compared it"),
+            text("contact", "the alias"),
+            text("code", "what both sides see"),
+            flag("verified", "whether you have compared it"),
         ),
     ),
     ObjectType(
@@ -393,12 +333,12 @@ TYPES = (
         "One thing that was looked at.",
         "`doctor`, `server test`",
         (
-            _text("name", "what was checked"),
-            _flag("ok", "whether it is as it should be"),
-            _text("detail", "what was found; may be empty"),
-            _flag("required", "whether nothing works without it (`doctor`)", optional=True),
-            _number("elapsed_ms", "how long it took (`server test`)", optional=True),
-            _text("server", "the relay (`server test`)", optional=True),
+            text("name", "what was checked"),
+            flag("ok", "whether it is as it should be"),
+            text("detail", "what was found; may be empty"),
+            flag("required", "whether nothing works without it (`doctor`)", optional=True),
+            number("elapsed_ms", "how long it took (`server test`)", optional=True),
+            text("server", "the relay (`server test`)", optional=True),
         ),
     ),
     ObjectType(
@@ -406,22 +346,22 @@ TYPES = (
         "What an exit code or a state means.",
         "`explain`",
         (
-            _text("kind", "what is explained", *Explained),
-            _text("name", "what `explain` takes"),
-            _number("code", "of an exit code: the number", optional=True),
-            _text("meaning", "one line"),
-            _text("text", "the same in sentences"),
+            text("kind", "what is explained", *Explained),
+            text("name", "what `explain` takes"),
+            number("code", "of an exit code: the number", optional=True),
+            text("meaning", "one line"),
+            text("text", "the same in sentences"),
             Field(
                 "moves",
                 Kind.LIST,
                 "whose move is next; several where it depends on the cause",
-                fields=(_text("who", "whose", *Mover), _text("what", "what they do")),
+                fields=(text("who", "whose", *Mover), text("what", "what they do")),
             ),
             Field(
                 "commands",
                 Kind.LIST,
                 "what to type",
-                fields=(_text("command", "with words in capitals to be replaced"), _text("what", "what for")),
+                fields=(text("command", "with words in capitals to be replaced"), text("what", "what for")),
             ),
             Field("causes", Kind.TEXTS, "what usually led here"),
         ),
@@ -431,9 +371,9 @@ TYPES = (
         "The command failed. The same sentences are on standard error.",
         "every command",
         (
-            _number("code", "the exit code"),
-            _text("message", "a sentence: what happened"),
-            _text("hint", "a sentence: what to do; may be empty"),
+            number("code", "the exit code"),
+            text("message", "a sentence: what happened"),
+            text("hint", "a sentence: what to do; may be empty"),
         ),
     ),
 )

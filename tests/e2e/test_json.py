@@ -21,11 +21,13 @@ from smpchat.agent.machines.delivery import Integrity
 from smpchat.chat.store import profiles, records
 from smpchat.cli.app import app
 from smpchat.cli.command_line import loaded
-from smpchat.cli.schema import TYPES, Field
+from smpchat.cli.fields import Field
+from smpchat.cli.schema import TYPES
 from smpchat.encoding.record import replace
 from tests.e2e.smpchat import Home, Result, parse
 
-GROUPS = ("profile", "server", "relay", "address", "key")
+GROUPS = ("profile", "server", "relay", "address", "key", "contact")
+PICTURE = "data:image/png;base64,iVBORw0KGgo="
 ADDRESS = "smp://AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=@127.0.0.1:1"
 INTERACTIVE = {"chat", "man", "completion"}
 """Commands for people, which print no objects."""
@@ -66,7 +68,7 @@ def special(home: Home, profile: str, alias: str) -> None:
     """What only other apps send, arrived at a bot of ours: each kind of thing that has fields of its own."""
     text = {"content": {"type": "text", "text": "/help me"}}
     preview = {"uri": "https://a.example", "title": "A", "description": "B"}
-    bot = {"displayName": "B", "peerType": "bot", "preferences": {
+    bot = {"displayName": "B", "shortDescr": "a bot", "image": PICTURE, "peerType": "bot", "preferences": {
         "timedMessages": {"allow": "yes"}, "commands": [{"type": "command", "keyword": "help", "label": "Help"}]
     }}  # fmt: skip
     events: list[tuple[str, dict[str, Any]]] = [
@@ -122,7 +124,7 @@ class Script:
 
 def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Script(home)
-    secret = tmp_path / "secret"
+    secret, picture = tmp_path / "secret", tmp_path / "picture.png"
     secret.write_text("correct horse\n")
 
     with home.running("default", "relay", "run") as relay:
@@ -154,6 +156,8 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
         run("alice", "listen", "--timeout", "1")
         run("alice", "history", "bob")
         run("alice", "verify", "bob", run("alice", "verify", "bob").of("verification")[0]["code"])
+        run("alice", "contact", "set", "bob", "disappear", "1d")
+        run("alice", "contact", "show", "bob")
         run("alice", "contacts")
         run("alice", "status", "bob")
         run("alice", "verify", "bob")
@@ -168,7 +172,8 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
         run("bob", "delete", "alice")
         run("alice", "listen", "--timeout", "1")
         run("alice", "contacts")
-        run("alice", "address", "create")
+        run("alice", "address", "create", "--welcome", "hello", "--auto-reply", "thank you")
+        run("alice", "address", "set", "--welcome", "hello there")
         address = run("alice", "address", "show").of("address")[0]["link"]
         for name in ("carol", "dave"):
             run(name, "connect", address, "--alias", "alice", "-m", "hello")
@@ -203,7 +208,8 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
     for setting in ("socks", "private-routing"):
         run("alice", "server", setting)
     run("alice", "profile", "show")
-    run("alice", "profile", "set", "Alice")
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n")
+    run("alice", "profile", "set", "Alice", "--description", "me", "--picture", str(picture), "--command", "help=Help")
     run("alice", "profile", "switch", "bob")
     run("alice", "profile", "list")
     run("alice", "send", "nobody", "hello", code=1)

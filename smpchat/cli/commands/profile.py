@@ -10,6 +10,7 @@ import typer
 from smpchat.chat.errors import InputError
 from smpchat.chat.online.presence import online
 from smpchat.chat.online.waiting import flush
+from smpchat.chat.wire.bots import BotCommand, own_commands
 from smpchat.chat.wire.picture import MAX_FILE, too_large
 from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.cli.command_line import examples, group
@@ -19,7 +20,7 @@ from smpchat.cli.features import allowance, setting_named
 from smpchat.cli.running import run
 from smpchat.cli.selection import DEFAULT, select
 from smpchat.cli.views.profiles import display_name, show_profile
-from smpchat.encoding.record import replace
+from smpchat.encoding.record import Record, replace
 from smpchat.home import Home
 
 app = group("Your name, and your profiles.", "smpchat profile list")
@@ -31,7 +32,12 @@ def show(context: typer.Context) -> None:
     run(context, _show)
 
 
-@app.command("set", epilog=examples("smpchat profile set Alice", "smpchat profile set --picture me.jpg"))
+@app.command(
+    "set",
+    epilog=examples(
+        "smpchat profile set Alice", "smpchat profile set --picture me.jpg", "smpchat profile set --command help=Help"
+    ),
+)
 def set_(
     context: typer.Context,
     name: str | None = typer.Argument(None, metavar="NAME", help="What your contacts see."),
@@ -43,39 +49,62 @@ def set_(
     allow: list[str] = typer.Option(
         [], "--allow", metavar="SETTING=VALUE", help="What every contact may do, as in `contact set`; may be repeated."
     ),
+    bot: bool | None = typer.Option(None, "--bot/--no-bot", help="Say that a program writes here, or a person."),
+    command: list[str] = typer.Option(
+        [], "--command", metavar="WORD=LABEL", help="What that program offers in place of all before; may be repeated."
+    ),
 ) -> None:
     """Change your name, description or picture.
 
     Your contacts are told, and whoever opens your address.
     """
-    if name is None and description is None and picture is None and not no_picture and not allow:
-        raise typer.BadParameter("say what to change: NAME, --description, --picture, --no-picture or --allow.")
+    given = (name, description, picture, no_picture or None, allow or None, bot, command or None)
+    if all(value is None for value in given):
+        raise typer.BadParameter("say what to change: NAME, --description, --picture, --no-picture, --allow or --bot.")
+    if command and bot is False:
+        raise typer.BadParameter("--command and --no-bot exclude each other.")
     if picture is not None and no_picture:
         raise typer.BadParameter("--picture and --no-picture exclude each other.")
-    run(context, lambda environment: _set(environment, name, description, picture, no_picture, allow))
+    said = Said(name, description, picture, no_picture, tuple(allow), bot, tuple(command))
+    run(context, lambda environment: _set(environment, said))
 
 
-async def _set(
-    environment: Environment,
-    name: str | None,
-    description: str | None,
-    picture: Path | None,
-    no_picture: bool,
-    allow: list[str],
-) -> int:
+class Said(Record):
+    """What `profile set` was given; what was left out stays as it is."""
+
+    name: str | None
+    description: str | None
+    picture: Path | None
+    no_picture: bool
+    allow: tuple[str, ...]
+    bot: bool | None
+    commands: tuple[str, ...]
+
+
+async def _set(environment: Environment, said: Said) -> int:
     """Change what is given, and tell contacts, if any can be told."""
-    allowed = [_allowance(each) for each in allow]
-    image = None if picture is None else _content(picture)
+    allowed = [_allowance(each) for each in said.allow]
+    commands = [_command(each) for each in said.commands]
+    image = None if said.picture is None else _content(said.picture)
     with closing(environment.open()) as service:
-        service.set_profile(name, description=description, picture=image, remove_picture=no_picture)
-        for feature, said in allowed:
-            service.set_allowed(feature, said)
+        if commands or said.bot is not None:
+            kept = service.own_profile().commands
+            service.set_bot(None if said.bot is False else own_commands(commands or kept))
+        service.set_profile(said.name, description=said.description, picture=image, remove_picture=said.no_picture)
+        for feature, allow in allowed:
+            service.set_allowed(feature, allow)
         if not service.is_idle():
             async with online(service, environment.relay()):
                 await flush(service)
         profile = service.own_profile()
         show_profile(environment, environment.profile, profile.display_name, profile)
         return ExitStatus.OK
+
+
+def _command(text: str) -> BotCommand:
+    """``WORD=LABEL``, or a word alone, which is its own label."""
+    keyword, _, label = text.removeprefix("/").partition("=")
+    return BotCommand(keyword, label or keyword)
 
 
 def _allowance(text: str) -> tuple[Feature, Allow | None]:

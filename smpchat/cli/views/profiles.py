@@ -9,6 +9,7 @@ from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.wire.profile import Profile
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import printable
+from smpchat.encoding.record import as_dict
 
 
 def display_name(environment: Environment) -> str | None:
@@ -34,4 +35,12 @@ def show_profile(environment: Environment, name: str, told: str | None, profile:
     if profile is not None and profile.picture is not None:
         fields["picture"] = True
         line += "\n  with a picture"
+    if profile is not None and profile.bot:
+        fields["bot"] = True
+        line += "\n  a bot"
+    if profile is not None and profile.commands:
+        fields["commands"] = [as_dict(command) for command in profile.commands]
+        line += "".join(
+            f"\n  /{printable(command.keyword)}: {printable(command.label)}" for command in profile.commands
+        )
     environment.emit("profile", fields, line)

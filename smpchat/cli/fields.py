@@ -1,0 +1,67 @@
+"""What the table of JSON objects is made of: types of objects, their fields, and what a field may be."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from smpchat.encoding.record import Record
+
+
+class Kind(Enum):
+    """What a field's value may be."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    FLAG = "true or false"
+    TIME = "time"
+    OBJECT = "object"
+    COUNTS = "object of numbers"
+    LIST = "list of objects"
+    TEXTS = "list of texts"
+
+
+class Field(Record):
+    """One field of an object.
+
+    Attributes:
+        optional: Left out where it says nothing.
+        nullable: May be null.
+        values: All that it may be; anything if empty.
+        fields: Those of the object, or of each object of the list.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    optional: bool = False
+    nullable: bool = False
+    values: tuple[str, ...] = ()
+    fields: tuple[Field, ...] = ()
+
+
+class ObjectType(Record):
+    """One ``type`` of object.
+
+    Attributes:
+        printed_by: Commands that print it.
+    """
+
+    name: str
+    meaning: str
+    printed_by: str
+    fields: tuple[Field, ...]
+
+
+def text(name: str, meaning: str, *values: str, optional: bool = False, nullable: bool = False) -> Field:
+    """A text; one of ``values`` if any are given."""
+    return Field(name, Kind.TEXT, meaning, optional, nullable, values)
+
+
+def number(name: str, meaning: str, *, optional: bool = False, nullable: bool = False) -> Field:
+    """A whole number."""
+    return Field(name, Kind.NUMBER, meaning, optional, nullable)
+
+
+def flag(name: str, meaning: str, *, optional: bool = False) -> Field:
+    """True or false."""
+    return Field(name, Kind.FLAG, meaning, optional)
