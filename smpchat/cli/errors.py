@@ -31,9 +31,8 @@ from smpchat.protocol.errors import (
     VersionError,
 )
 from smpchat.relay.errors import BackupRefused, RelayError, RelayOptionRefused
-from smpchat.transport.base import ListenFailed, TransportError
-from smpchat.transport.chain import ChainRefused
-from smpchat.transport.identity import IdentityError as IdentityFileError
+from smpchat.transport.base import ChainRefused, ListenFailed, TransportError
+from smpchat.transport.base import IdentityError as IdentityFileError
 
 _TRY_AGAIN = "Try again in a moment; if it stays so, whoever runs the relay has to mend it. `smpchat status` shows it."
 _WRONG_RELAY = "Check the relay's address with whoever runs it: somebody else may be answering in its place."

@@ -12,8 +12,14 @@ from smpchat.protocol.errors import (
     SMPError,
     VersionError,
 )
-from smpchat.transport.base import AddressUnusable, NameNotFound, ProxyFailed, TransportError
-from smpchat.transport.chain import CertificateNotCurrent, ChainRefused
+from smpchat.transport.base import (
+    AddressUnusable,
+    CertificateNotCurrent,
+    ChainRefused,
+    NameNotFound,
+    ProxyFailed,
+    TransportError,
+)
 
 _KINDS: tuple[tuple[type[Exception], Trouble], ...] = (
     # the first line that fits counts

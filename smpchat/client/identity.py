@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from smpchat.protocol.errors import CertificateTimeError, IdentityError
-from smpchat.transport.chain import CertificateNotCurrent, ChainRefused, verify_chain
+from smpchat.transport.base import CertificateNotCurrent, ChainRefused
 
 
 def check_identity(chain: Sequence[bytes], key_hash: bytes, now: datetime) -> None:
@@ -16,6 +16,8 @@ def check_identity(chain: Sequence[bytes], key_hash: bytes, now: datetime) -> No
         CertificateTimeError: They are the relay's, but not valid at this time.
         IdentityError: They are another one's, or do not hold.
     """
+    from smpchat.transport.chain import verify_chain
+
     try:
         verify_chain(chain, key_hash, now)
     except CertificateNotCurrent as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from smpchat.client.clock import Clock, LoopClock, wait_until
@@ -27,15 +26,15 @@ OnDown = Callable[[SMPServer, Exception, float], None]
 OnFault = Callable[[str, Exception], None]
 
 
-@dataclass(slots=True)
 class _Relay:
-    session: ServerSession | None = None
-    announced: ServerSession | None = None
-    connecting: asyncio.Task[ServerSession] | None = None
-    waiters: int = 0
-    keeper: asyncio.Task[None] | None = None
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    attempt: int = 0
+    def __init__(self) -> None:
+        self.session: ServerSession | None = None
+        self.announced: ServerSession | None = None
+        self.connecting: asyncio.Task[ServerSession] | None = None
+        self.waiters = 0
+        self.keeper: asyncio.Task[None] | None = None
+        self.wake = asyncio.Event()
+        self.attempt = 0
 
     def live(self) -> ServerSession | None:
         return None if self.session is None or self.session.closed.is_set() else self.session

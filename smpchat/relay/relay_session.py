@@ -20,8 +20,8 @@ from smpchat.protocol.forwarding import Forwarded, open_at_proxy, seal_for_relay
 from smpchat.protocol.session import ClientHandshake, SMPSession
 from smpchat.protocol.transmission import Transmission, decode_transmission, encode_transmission
 from smpchat.protocol.version import PROXIED_VERSIONS, SMP_VERSIONS, VersionRange
-from smpchat.transport.base import BlockConnection, TransportError
-from smpchat.transport.chain import ChainRefused, verify_chain
+from smpchat.transport.base import BlockConnection, ChainRefused, TransportError
+from smpchat.transport.chain import verify_chain
 
 _log = logging.getLogger("smpchat.relay")
 

@@ -45,6 +45,21 @@ class ListenFailed(TransportError):
     """The address cannot be listened on: choose another port, or stop the program that uses it."""
 
 
+class IdentityError(TransportError):
+    """Certificate files that are missing, unsafe or do not belong together. The message says what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, temporary=False)
+
+
+class ChainRefused(IdentityError):
+    """A certificate chain that is not the expected relay's, or has expired."""
+
+
+class CertificateNotCurrent(ChainRefused):
+    """A certificate that is not valid yet or any more; more often the clock of this computer is wrong."""
+
+
 class BlockConnection(Protocol):
     """Both directions of one connection. One task may receive at a time; any number may send."""
 

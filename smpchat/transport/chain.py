@@ -1,4 +1,8 @@
-"""Whether a certificate chain is that of the relay whose fingerprint an address holds (smp-wire 2.3)."""
+"""Whether a certificate chain is that of the relay whose fingerprint an address holds (smp-wire 2.3).
+
+Imported by whoever is shown one, at that moment: `cryptography.x509` takes 20 ms, which a client spends best while
+its relay is at work.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 from cryptography.utils import CryptographyDeprecationWarning
 
-from smpchat.transport.base import TransportError
+from smpchat.transport.base import CertificateNotCurrent, ChainRefused
 
 _KNOWN_EXTENSIONS = (
     x509.BasicConstraints,
@@ -32,21 +36,6 @@ _MALFORMED = (
     x509.UnsupportedGeneralNameType,
 )
 """What `cryptography` raises for bytes that are not a certificate, or parts of one that it does not know."""
-
-
-class IdentityError(TransportError):
-    """Certificate files that are missing, unsafe or do not belong together. The message says what to do."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, temporary=False)
-
-
-class ChainRefused(IdentityError):
-    """A certificate chain that is not the expected relay's, or has expired."""
-
-
-class CertificateNotCurrent(ChainRefused):
-    """A certificate that is not valid yet or any more; more often the clock of this computer is wrong."""
 
 
 def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) -> None:

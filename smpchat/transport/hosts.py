@@ -8,8 +8,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from smpchat.encoding.text import bracketed
-from smpchat.transport.base import AddressUnusable, ConnectFailed, NameNotFound, ProxyFailed, TransportError
-from smpchat.transport.chain import ChainRefused
+from smpchat.transport.base import (
+    AddressUnusable,
+    ChainRefused,
+    ConnectFailed,
+    NameNotFound,
+    ProxyFailed,
+    TransportError,
+)
 from smpchat.transport.tcp import describe, open_socket
 
 T = TypeVar("T")

@@ -25,9 +25,9 @@ from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import Ed448PrivateKey, Ed25519PrivateKey, SignaturePrivateKey
 from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import to_base64url
-from smpchat.transport.base import TransportError
+from smpchat.transport.base import ChainRefused, IdentityError, TransportError
 from smpchat.transport.certificates import ca_certificate, online_certificate, signing_key
-from smpchat.transport.chain import ChainRefused, IdentityError, verify_chain
+from smpchat.transport.chain import verify_chain
 
 CA_CERTIFICATE, CA_KEY = "ca.crt", "ca.key"
 CERTIFICATE, KEY = "server.crt", "server.key"

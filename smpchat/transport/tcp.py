@@ -68,8 +68,8 @@ async def open_socket(host: str, port: int) -> socket.socket:
 
 def _written_out(host: str, port: int) -> Sequence[Address]:
     """The address that ``host`` is, if it is no name: found without the threads that asyncio asks about names."""
-    try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    try:  # of bytes: Python would import the codec for names in other letters
+        return socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (socket.gaierror, UnicodeError):
         return ()
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import socket
 import ssl
-import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from smpchat.encoding.text import bracketed
 from smpchat.transport.base import (
@@ -29,9 +27,11 @@ from smpchat.transport.base import (
     check_blocks,
 )
 from smpchat.transport.hosts import DIRECT, Dialer, first_answering
-from smpchat.transport.identity import Identity
 from smpchat.transport.tcp import describe
 from smpchat.transport.tls_stream import TLSStream
+
+if TYPE_CHECKING:
+    from smpchat.transport.identity import Identity
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +62,9 @@ def client_context() -> ssl.SSLContext:
 
 def server_context(identity: Identity) -> ssl.SSLContext:
     """TLS settings of a relay: its chain, `SERVER_ALPN`, TLS 1.2 and 1.3, no tickets."""
+    import secrets  # with `random`, which clients have no use for
+    import tempfile
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE-ECDSA-CHACHA20-POLY1305")  # of TLS 1.2; those of 1.3 stay as OpenSSL has them

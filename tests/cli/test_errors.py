@@ -31,8 +31,7 @@ from smpchat.relay.destinations import DestinationRefused
 from smpchat.relay.errors import RelayTurnedOff
 from smpchat.relay.forwarding import ForwardRefused
 from smpchat.relay.relay_session import ProxyFailure
-from smpchat.transport.base import ConnectFailed
-from smpchat.transport.chain import ChainRefused
+from smpchat.transport.base import ChainRefused, ConnectFailed
 from tests.cli.commands.test_server import Terminal
 
 NEVER_SHOWN = {Leave, Edit, CommandFailed, DestinationRefused, ForwardRefused, ProxyFailure}

@@ -52,6 +52,15 @@ ONLINE = (
 """What only making connections and being online take."""
 DELIVERING = ("filelock", "platformdirs", "pqcrypto")
 """What a message that is handed over does not take either."""
+MAKING_LINKS = (
+    "filelock",
+    "smpchat.agent.wire.pasted",
+    "smpchat.relay.server",
+    "smpchat.transport.certificates",
+    "smpchat.transport.identity",
+    "tempfile",
+)
+"""What a new link does not take."""
 WRITING = (
     "asyncio",
     "cryptography.x509",
@@ -189,6 +198,12 @@ def test_send_beside_an_online_process_imports_nothing_of_what_that_one_does(con
         )
     assert status != 0 and "smpchat.agent.transactions.sealing" in imported
     assert not [name for name in (*ONLINE, *DELIVERING, "rich.console") if name in imported]
+
+
+def test_an_invitation_imports_nothing_of_reading_links_or_of_certificates_that_relays_make(connected: Path) -> None:
+    status, imported = _imported(connected, "-p", "carol", "invite", "--no-wait", "--timeout", "0.1")
+    assert "smpchat.transport.tls" in imported
+    assert not [name for name in MAKING_LINKS if name in imported], status
 
 
 def _program(home: Path, before: str) -> subprocess.CompletedProcess[str]:

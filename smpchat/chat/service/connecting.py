@@ -14,7 +14,6 @@ from smpchat.agent.store import links as short_links
 from smpchat.agent.transactions import connection as agent
 from smpchat.agent.transactions import contact_address, outbox, requesting
 from smpchat.agent.wire import links
-from smpchat.agent.wire.pasted import find_link
 from smpchat.agent.wire.presets import PRESET_SERVERS
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation, ShortLink, resolve
 from smpchat.chat.errors import AliasInUse, InputError, NoAddress, UnknownContact
@@ -361,6 +360,8 @@ def check_link(text: str, relays: Iterable[SMPServer] = ()) -> links.ConnectionL
     Raises:
         LinkError: There is none, or none that can be used; says why, and what to do.
     """
+    from smpchat.agent.wire.pasted import find_link  # its patterns take 4 ms: whoever makes links does not wait
+
     link = find_link(text)
     if isinstance(link, ShortContact | links.ContactLink):
         requesting.check_kind(link)
@@ -375,6 +376,8 @@ def _made_by(text: str, invitation: Invitation) -> bool:
     """Whether a pasted text holds the invitation's link, in either form."""
     if text in (invitation.link, invitation.short_link):
         return True
+    from smpchat.agent.wire.pasted import find_link
+
     try:
         link = find_link(text) if "#" in text or "%23" in text else None
     except LinkError:

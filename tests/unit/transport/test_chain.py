@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpchat.transport.chain import ChainRefused, verify_chain
+from smpchat.transport.base import ChainRefused
+from smpchat.transport.chain import verify_chain
 from tests.unit.transport.support import NOW, an_identity, certificate, sha256, usage
 
 ROOT, MIDDLE, LOWER, LEAF = (ed25519.Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(4))
