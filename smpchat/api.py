@@ -40,11 +40,11 @@ from smpchat.api_profile import ProfileCalls
 from smpchat.chat.errors import ChatError, ConnectionFailed, DeliveryFailed, RelayUnavailable
 from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.online.presence import online
+from smpchat.chat.online.wait import Wait
 from smpchat.chat.online.waiting import (
     RELAY_TIMEOUT,
     Patience,
     RelayDown,
-    Wait,
     not_in_time,
     settle,
     until,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import closing
+from enum import Enum
 from pathlib import Path
 
 import typer
@@ -62,6 +63,13 @@ def _is_inert(alias: str) -> bool:
     that somebody else chose: ``bob;reboot`` must not be offered.
     """
     return all(c > "\x7f" or c.isalnum() or c in "@+:,./_-" for c in alias)
+
+
+class WaitChange(Enum):
+    """What changes of a message may wait for: apps send no receipts for them."""
+
+    SENT = "sent"
+    NONE = "none"
 
 
 WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=aliases)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 
 from smpchat.chat.errors import DeliveryFailed
 from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import Patience, RelayDown, Wait, settle
+from smpchat.chat.online.wait import Wait
+from smpchat.chat.online.waiting import Patience, RelayDown, settle
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import events
 from smpchat.chat.store.records import Message, MessageStatus
 from smpchat.chat.transactions.changes import SentChange
+from smpchat.cli.arguments import WaitChange
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
 from smpchat.cli.text import happened_and_advice, shortened
@@ -21,13 +22,6 @@ from smpchat.client.trouble import Trouble
 _KEPT = "The message is kept, and sent by the next command that goes online."
 
 _WORST_FIRST = (MessageStatus.FAILED, MessageStatus.PENDING, MessageStatus.SENT, MessageStatus.DELIVERED)
-
-
-class WaitChange(Enum):
-    """What changes of a message may wait for: apps send no receipts for them."""
-
-    SENT = "sent"
-    NONE = "none"
 
 
 async def deliver(

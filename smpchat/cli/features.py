@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from smpchat.chat.errors import InputError
-from smpchat.chat.service.introducing import ContactDetails, IntroducingProfile
 from smpchat.chat.wire.durations import parse_duration
 from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.encoding.record import Record
+
+if TYPE_CHECKING:
+    from smpchat.chat.service.introducing import ContactDetails, IntroducingProfile
 
 OFF, DEFAULT = "off", "default"
 

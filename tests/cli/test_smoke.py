@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from smpchat.cli.table import COMMANDS
 from tests.cli.terminal import Terminal
 
 HEAVY = (
@@ -25,6 +26,20 @@ HEAVY = (
     "sqlite3",
     "pydantic",
 )
+DOING = (
+    "asyncio",
+    "cryptography",
+    "filelock",
+    "nacl",
+    "prompt_toolkit",
+    "smpchat.agent.transactions",
+    "smpchat.chat.online.presence",
+    "smpchat.chat.service.writing",
+    "smpchat.client.network",
+    "smpchat.relay.server",
+    "ssl",
+)
+"""What no help takes."""
 ONLINE = (
     "prompt_toolkit",
     "python_socks",
@@ -161,6 +176,13 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
 def test_a_command_imports_no_other_one(tmp_path: Path) -> None:
     assert _commands(_imported(tmp_path, "contacts", "-q")[1]) == {"contacts"}
     assert _commands(_imported(tmp_path, "relay", "status", "--help")[1]) == {"relay"}
+
+
+def test_the_manual_imports_nothing_of_what_the_commands_do(tmp_path: Path) -> None:
+    """It shows every command's own help: so no such help waits for what the command does."""
+    _, imported = _imported(tmp_path, "man")
+    assert len(_commands(imported)) == len(COMMANDS)
+    assert not [name for name in DOING if name in imported]
 
 
 def test_completion_imports_the_command_that_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.chat.online.waiting import Patience, RelayDown, Wait, Waited, settle, until, until_ready
+from smpchat.chat.online.wait import Wait
+from smpchat.chat.online.waiting import Patience, RelayDown, Waited, settle, until, until_ready
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import events
 from smpchat.chat.store.records import MessageStatus

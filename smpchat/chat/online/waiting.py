@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from typing import TypeVar
 
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.agent.online.changes import Changes
 from smpchat.agent.store.obstacles import Obstacle
 from smpchat.chat import troubles
+from smpchat.chat.online.wait import Wait
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.events import StateChanged
 from smpchat.chat.store.records import MessageStatus
@@ -113,14 +113,6 @@ async def flush(service: StoredProfile) -> None:
 
 
 # -- until something of ours has arrived ------------------------------------------------------------------------------
-
-
-class Wait(StrEnum):
-    """How far a message is to be before waiting for it ends; in the order of `send --help`."""
-
-    SENT = "sent"
-    DELIVERED = "delivered"
-    NONE = "none"
 
 
 _ENOUGH = {

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.agent.machines.handshake_states import ConnectionState
-from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
-from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store.events import StateChanged
 from smpchat.cli.arguments import REQUEST
 from smpchat.cli.command_line import Program
-from smpchat.cli.connecting import failed, unreachable
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
-from smpchat.cli.views.connections import show_state
-from smpchat.cli.views.contacts import show_view
+
+if TYPE_CHECKING:
+    from smpchat.chat.service.connecting import ChatService
+    from smpchat.chat.store.events import StateChanged
 
 app = Program()
 
@@ -37,6 +34,13 @@ def accept(
 
 async def _accept(environment: Environment, who: str, alias: str | None) -> int:
     """Accept a request, and stay online until its sender can be written to."""
+    from smpchat.agent.machines.handshake_states import ConnectionState
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
+    from smpchat.cli.connecting import failed, unreachable
+    from smpchat.cli.views.connections import show_state
+    from smpchat.cli.views.contacts import show_view
+
     with closing(environment.open()) as service:
         contact = service.accept(who, alias)
         show_view(environment, service.contact(contact.alias))
@@ -58,5 +62,7 @@ async def _accept(environment: Environment, who: str, alias: str | None) -> int:
 
 
 def _decided(service: ChatService, connection: int) -> StateChanged | None:
+    from smpchat.agent.machines.handshake_states import ConnectionState
+
     state = service.state(connection)
     return None if state.state == ConnectionState.JOINING else state

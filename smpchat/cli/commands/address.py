@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
 from smpchat.chat.errors import NoAddress
-from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
-from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store.address import AddressView
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import examples, group
-from smpchat.cli.connecting import start_relay, unreachable, warn_if_local
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
-from smpchat.cli.qr import show_qr
 from smpchat.cli.running import run
 from smpchat.cli.streams import argument_text
-from smpchat.cli.views.links import own_alias, show_address
 
-_PATIENCE = Patience(5.0)
+if TYPE_CHECKING:
+    from smpchat.chat.service.connecting import ChatService
+    from smpchat.chat.store.address import AddressView
+
+_PATIENCE = 5.0
 _KEPT = "The address is kept, and made by the next command that goes online; `smpchat address show` prints it."
 
 app = group("Your address, for many people to use: each sends a request.", "smpchat address create")
@@ -72,6 +69,8 @@ async def _create(
     environment: Environment, said: _Said, server: str | None, qr: bool | None, to_clipboard: bool
 ) -> int:
     """Make the profile's address and print it; of one that exists, change whether requests are accepted at once."""
+    from smpchat.cli.connecting import start_relay
+
     with closing(environment.open()) as service:
         if said.auto_accept is not None and service.address() is not None:
             service.set_address(**said._asdict())
@@ -106,6 +105,9 @@ def set_(
 
 async def _set(environment: Environment, said: _Said) -> int:
     """Change what is given, and let the relay know, if it can be reached."""
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import flush
+
     with closing(environment.open()) as service:
         service.set_address(**said._asdict())
         if not service.is_idle():
@@ -132,6 +134,12 @@ async def _show(environment: Environment, qr: bool | None, to_clipboard: bool) -
 
 async def _show_once_made(environment: Environment, service: ChatService, qr: bool | None, to_clipboard: bool) -> None:
     """Print the address, after making its queue if that was not possible before. Raises `CommandFailed`."""
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
+    from smpchat.cli.connecting import unreachable, warn_if_local
+    from smpchat.cli.qr import show_qr
+    from smpchat.cli.views.links import own_alias, show_address
+
     address, asked = _made(service), service.address()
     if address is None and asked is not None:
         down = None
@@ -166,12 +174,17 @@ def delete(context: typer.Context) -> None:
 
 async def _delete(environment: Environment) -> int:
     """Delete the address, here and at its relay."""
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import Patience, RelayDown, until
+
     with closing(environment.open()) as service:
         connection = service.delete_address()
         _image(environment).unlink(missing_ok=True)
         async with online(service, environment.relay()):
             try:
-                gone = await until(service, lambda: service.is_forgotten(connection) or None, _PATIENCE, connection)
+                gone = await until(
+                    service, lambda: service.is_forgotten(connection) or None, Patience(_PATIENCE), connection
+                )
             except RelayDown:
                 gone = None
         if gone:

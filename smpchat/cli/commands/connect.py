@@ -7,31 +7,25 @@ import shlex
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from smpchat.agent.errors import UnknownRelay
-from smpchat.agent.machines.handshake_states import ConnectionState, Role
-from smpchat.agent.wire.pasted import find_link
-from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
 from smpchat.chat.errors import ChatError
-from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
-from smpchat.chat.service.connecting import ChatService, check_link
-from smpchat.chat.store import events
-from smpchat.chat.store.records import Contact, Direction, MessageStatus
-from smpchat.chat.transactions.incoming import business_sentence
 from smpchat.cli import running
 from smpchat.cli.arguments import seconds
 from smpchat.cli.command_line import Program, examples
-from smpchat.cli.connecting import Feed, failed, gap, interrupted, unreachable
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
-from smpchat.cli.steps import StepView
 from smpchat.cli.streams import argument_text, read_text
 from smpchat.cli.text import printable, shortened
-from smpchat.cli.views.messages import show_message
+
+if TYPE_CHECKING:
+    from smpchat.chat.online.waiting import Patience
+    from smpchat.chat.service.connecting import ChatService
+    from smpchat.chat.store import events
+    from smpchat.chat.store.records import Contact
 
 T = TypeVar("T")
 app = Program()
@@ -55,6 +49,8 @@ def connect(
 
     Whoever made it need not be online. On a terminal you are asked what to call them unless --alias says so.
     """
+    from smpchat.chat.online.waiting import Patience
+
     running.run(context, lambda environment: _connect(environment, link, alias, message, wait, Patience.of(timeout)))
 
 
@@ -66,6 +62,10 @@ def _connect(
     On a terminal the alias is asked for if none is given. With a short link that is after it was read, so that the name
     in it can be offered, and before our profile goes out.
     """
+    from smpchat.agent.wire.pasted import find_link
+    from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
+    from smpchat.chat.service.connecting import check_link
+
     text = read_text() if link == "-" else link
     texts = [argument_text(each) for each in texts]
     try:
@@ -118,6 +118,10 @@ def _join_asking(environment: Environment, link: str, texts: Sequence[str], wait
 
 async def _read(environment: Environment, service: ChatService, contact: Contact, patience: Patience) -> int:
     """Read a short link. Raises `CommandFailed` if its relay is not reached in time."""
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import RelayDown, until
+    from smpchat.cli.connecting import interrupted, unreachable
+
     down, read = None, service.is_link_read(contact.connection_id)
     if not read:
         with interrupted("Interrupted.", lambda: _ONCE_MORE):
@@ -134,6 +138,8 @@ async def _read(environment: Environment, service: ChatService, contact: Contact
 
 def _name(environment: Environment, service: ChatService, contact: Contact) -> Contact:
     """Let the person choose the alias; at the end of input it is the name in the link."""
+    from smpchat.agent.machines.handshake_states import Role
+
     contact = service.contact_of(contact.connection_id) or contact
     _introduce(environment, contact)
     _welcome(environment, service, contact)
@@ -152,6 +158,8 @@ def _name(environment: Environment, service: ChatService, contact: Contact) -> C
 
 
 def _introduce(environment: Environment, contact: Contact) -> None:
+    from smpchat.chat.transactions.incoming import business_sentence
+
     if contact.link_name is not None:
         environment.notice(f"Whoever made this link calls themselves {shortened(contact.link_name)}.")
     if contact.business:
@@ -160,6 +168,8 @@ def _introduce(environment: Environment, contact: Contact) -> None:
 
 def _welcome(environment: Environment, service: ChatService, contact: Contact) -> None:
     """The welcome text in the link; it counts as shown."""
+    from smpchat.cli.views.messages import show_message
+
     for message in service.unshown_messages():
         if message.contact == contact.alias:
             show_message(environment, message)
@@ -172,11 +182,20 @@ class _Joining:
     def __init__(
         self, environment: Environment, service: ChatService, contact: Contact, texts: int, after: int
     ) -> None:
+        from smpchat.chat.store.records import Direction
+
         self._environment, self._service, self._contact, self._after = environment, service, contact, after
         ours = [m.id for m in service.history(contact.alias, texts + 1) if m.direction is Direction.SENT]
         self._unsent = ours[-texts:] if texts else []  # beside them a welcome text may have been read
 
     async def run(self, wait: bool, patience: Patience) -> int:
+        from smpchat.agent.machines.handshake_states import ConnectionState
+        from smpchat.chat.online.presence import online
+        from smpchat.chat.online.waiting import RelayDown, flush, until
+        from smpchat.cli.connecting import Feed, failed, gap, interrupted, unreachable
+        from smpchat.cli.steps import StepView
+        from smpchat.cli.views.messages import show_message
+
         environment, service, connection = self._environment, self._service, self._contact.connection_id
         reads = not service.is_link_read(connection)
         if self._contact.provisional and not reads:
@@ -224,6 +243,9 @@ class _Joining:
         )
 
     def _enough(self, state: events.StateChanged, wait: bool) -> bool:
+        from smpchat.agent.machines.handshake_states import ConnectionState
+        from smpchat.chat.store.records import MessageStatus
+
         if state.state not in (ConnectionState.READY, ConnectionState.CONNECTED):
             return False
         if wait:
@@ -248,6 +270,8 @@ class _Joining:
 
 def _what_next(environment: Environment, alias: str, state: events.StateChanged, gap: str) -> None:
     """The sentences after a join: *ready* comes first, then what will happen by itself."""
+    from smpchat.agent.machines.handshake_states import ConnectionState
+
     name = shortened(alias)
     if state.state == ConnectionState.CONNECTED:
         then = f"Connected: you and {name} have each other's profile."

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from smpchat.chat.errors import InputError
-from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import flush
-from smpchat.chat.wire.picture import Picture
 from smpchat.cli.arguments import WHO
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
@@ -19,7 +17,9 @@ from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.features import SETTINGS, change_for, setting_named
 from smpchat.cli.running import run
 from smpchat.cli.text import printable, shortened
-from smpchat.cli.views.details import show_details, told
+
+if TYPE_CHECKING:
+    from smpchat.chat.wire.picture import Picture
 
 app = group("All about one contact, and what you allow it.", "smpchat contact show bob")
 
@@ -37,6 +37,8 @@ def show(
 
 
 def _show(environment: Environment, who: str, save_picture: Path | None) -> int:
+    from smpchat.cli.views.details import show_details
+
     with closing(environment.open()) as service:
         details = service.details(who)
         if save_picture is not None:
@@ -77,6 +79,10 @@ def set_(
 
 async def _set(environment: Environment, who: str, name: str, value: str) -> int:
     """Store it, and tell the contact, if it can be told now."""
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import flush
+    from smpchat.cli.views.details import show_details, told
+
     setting = setting_named(name)
     change = change_for(setting, value)
     with closing(environment.open()) as service:

@@ -6,15 +6,12 @@ from contextlib import closing
 
 import typer
 
-from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import Patience, RelayDown, until
 from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
-from smpchat.cli.qr import qr_image
 from smpchat.cli.running import run
 
-_PATIENCE = Patience(5.0)
+_PATIENCE = 5.0
 app = Program()
 
 
@@ -29,12 +26,18 @@ def delete(
 
 async def _delete(environment: Environment, who: str) -> int:
     """Delete a contact or cancel an invitation, here and at its relay."""
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import Patience, RelayDown, until
+    from smpchat.cli.qr import qr_image
+
     with closing(environment.open()) as service:
         connection = service.delete(who)
         qr_image(environment, connection).unlink(missing_ok=True)
         async with online(service, environment.relay()):
             try:
-                gone = await until(service, lambda: service.is_forgotten(connection) or None, _PATIENCE, connection)
+                gone = await until(
+                    service, lambda: service.is_forgotten(connection) or None, Patience(_PATIENCE), connection
+                )
             except RelayDown:
                 gone = None
         if gone:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.chat.online.presence import online
-from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store.events import MessageAdded, StateChanged, StatusChanged
-from smpchat.chat.store.records import MessageStatus
 from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.running import run
-from smpchat.cli.steps import NAMES, Progress
-from smpchat.cli.views.connections import show_state
-from smpchat.cli.views.layout import indented
-from smpchat.cli.views.messages import message_line, show_message, show_status
-from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
-from smpchat.relay.daemon import run_relay
+
+if TYPE_CHECKING:
+    from smpchat.chat.service.connecting import ChatService
+    from smpchat.chat.store.events import StateChanged
+    from smpchat.protocol.address import SMPServer, SMPServerAddress
 
 app = Program()
 _TIMEOUT = 30.0
@@ -34,6 +29,8 @@ class _Relay:
     """The relay of the demonstration, which runs already."""
 
     def __init__(self, address: str) -> None:
+        from smpchat.protocol.address import parse_server
+
         self._address = parse_server(address)
 
     def owns(self, server: SMPServer) -> bool:
@@ -51,6 +48,10 @@ def demo(context: typer.Context) -> None:
 
 async def _demo(environment: Environment) -> int:
     """Run it; everything it makes is in a temporary folder."""
+    import asyncio
+
+    from smpchat.relay.daemon import run_relay
+
     with tempfile.TemporaryDirectory(prefix="smpchat-demo-") as folder:
         stopping = asyncio.Event()
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -70,6 +71,11 @@ async def _demo(environment: Environment) -> int:
 
 
 async def _converse(environment: Environment, folder: Path, relay: _Relay) -> None:
+    import asyncio
+
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.service.connecting import ChatService
+
     alice, bob = ChatService(folder / "alice", "alice"), ChatService(folder / "bob", "bob")
     try:
         async with asyncio.timeout(_TIMEOUT), online(alice, relay), online(bob, relay):
@@ -94,6 +100,8 @@ async def _converse(environment: Environment, folder: Path, relay: _Relay) -> No
 
 
 def _delivered(service: ChatService, who: str) -> bool:
+    from smpchat.chat.store.records import MessageStatus
+
     own = [m for m in service.history(who) if m.status is not MessageStatus.RECEIVED]
     return bool(own) and all(m.status is MessageStatus.DELIVERED for m in own) and len(service.history(who)) == 2
 
@@ -102,6 +110,8 @@ class _Stage:
     """Prints what happens to whom, with milliseconds since the start."""
 
     def __init__(self, environment: Environment, people: dict[str, ChatService]) -> None:
+        from smpchat.cli.steps import Progress
+
         self._environment = environment
         self._people = people
         self._after = dict.fromkeys(people, 0)
@@ -111,6 +121,8 @@ class _Stage:
 
     def say(self, who: str, what: str, step: str = "") -> None:
         """A line for people: when, who, which step, and what happened."""
+        from smpchat.cli.views.layout import indented
+
         if not self._environment.json:
             milliseconds = (time.monotonic() - self._start) * 1000
             start = f"{milliseconds:6.0f} ms  {who:6} {step:11} "
@@ -118,6 +130,8 @@ class _Stage:
 
     async def until(self, look: object) -> object:
         """Prints events until ``look()`` is true; what it returned."""
+        import asyncio
+
         assert callable(look)
         while True:
             for name, service in self._people.items():
@@ -129,6 +143,9 @@ class _Stage:
             await asyncio.sleep(_LOOKS)
 
     def _show(self, name: str, service: ChatService, event: object) -> None:
+        from smpchat.chat.store.events import MessageAdded, StateChanged, StatusChanged
+        from smpchat.cli.views.messages import message_line, show_message, show_status
+
         match event:
             case StateChanged():
                 self._show_state(name, event)
@@ -146,6 +163,9 @@ class _Stage:
                 pass
 
     def _show_state(self, name: str, state: StateChanged) -> None:
+        from smpchat.cli.steps import NAMES
+        from smpchat.cli.views.connections import show_state
+
         progress = self._progress[name]
         progress.observe(state)
         if self._reached.get(name) == (state.state, state.step):

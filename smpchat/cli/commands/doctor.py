@@ -5,7 +5,6 @@ A check that fails is shown with what it found; only required ones change the ex
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import platform
@@ -21,30 +20,25 @@ import typer
 
 from smpchat.agent.errors import AgentError
 from smpchat.chat.errors import ChatError
-from smpchat.chat.online.connectivity import network_of
-from smpchat.chat.online.presence import is_online
-from smpchat.chat.service.connecting import ChatService
 from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.running import run
 from smpchat.cli.text import plural, printable, shortened
 from smpchat.cli.times import span
-from smpchat.cli.views.layout import indented
-from smpchat.client.connect import connect
-from smpchat.client.network import Network
-from smpchat.crypto import kem
-from smpchat.crypto.agreement import X3DHKeys, agree_joiner
-from smpchat.crypto.keys import X448PrivateKey
-from smpchat.crypto.ratchet import Ratchet, encrypt
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record
-from smpchat.protocol.address import SMPServerAddress
-from smpchat.protocol.errors import ProtocolError
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import is_turned_off
 from smpchat.relay.folder import status as relay_status
 from smpchat.transport.base import TransportError
+
+if TYPE_CHECKING:
+    from smpchat.chat.service.connecting import ChatService
+    from smpchat.client.network import Network
+    from smpchat.crypto.keys import X448PrivateKey
+    from smpchat.crypto.ratchet import Ratchet
+    from smpchat.protocol.address import SMPServerAddress
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -101,6 +95,8 @@ def _show(environment: Environment, check: Check) -> None:
 def _line(environment: Environment, check: Check) -> Text:
     from rich.text import Text
 
+    from smpchat.cli.views.layout import indented
+
     word, style = ("ok", "green") if check.ok else ("failed", "bold red") if check.required else ("note", "bold")
     marks = {"ok": "✓", "failed": "✗", "note": "!"}
     line = Text.assemble((marks[word] if environment.symbols else f"{word:6}", style), f"  {check.name:13} ")
@@ -129,6 +125,8 @@ def _version(name: str) -> str | None:
 
 
 def _crypto(_: Environment) -> Iterator[Check]:
+    from smpchat.crypto.ratchet import encrypt
+
     digest = hashlib.sha256(encrypt(_ratchet(), b"hello", 64)[1]).hexdigest()
     right = digest == _FIRST_MESSAGE
     yield Check("crypto", right, "a known message comes out right" if right else "a known message comes out wrong")
@@ -136,6 +134,9 @@ def _crypto(_: Environment) -> Iterator[Check]:
 
 def _ratchet() -> Ratchet:
     """The joiner's first ratchet with keys that are one byte repeated: X448, HKDF and AES-GCM all take part."""
+    from smpchat.crypto.agreement import X3DHKeys, agree_joiner
+    from smpchat.crypto.keys import X448PrivateKey
+    from smpchat.crypto.ratchet import Ratchet
 
     def key(byte: int) -> X448PrivateKey:
         return X448PrivateKey(bytes([byte]) * 56)
@@ -145,6 +146,8 @@ def _ratchet() -> Ratchet:
 
 
 def _post_quantum(_: Environment) -> Iterator[Check]:
+    from smpchat.crypto import kem
+
     there = kem.available()
     detail = "sntrup761 is there" if there else "no sntrup761: `pip install pqcrypto` adds it"
     yield Check("post-quantum", there, detail, required=False)
@@ -174,6 +177,8 @@ def _home(environment: Environment) -> Iterator[Check]:
 
 
 def _profile(environment: Environment) -> Iterator[Check]:
+    from smpchat.chat.online.presence import is_online
+
     if not environment.is_used():
         yield Check("profile", True, f"{environment.profile} was never used")
         return
@@ -202,6 +207,8 @@ def _clock(environment: Environment, service: ChatService) -> Check:
 
 
 async def _relays(environment: Environment) -> list[Check]:
+    from smpchat.chat.online.connectivity import network_of
+
     if environment.is_used():
         try:
             with closing(environment.open()) as service:
@@ -227,6 +234,11 @@ def _embedded(environment: Environment) -> Check:
 
 async def _reach(service: ChatService, network: Network, address: SMPServerAddress) -> Check:
     """Connect, exchange hellos, and hang up."""
+    import asyncio
+
+    from smpchat.client.connect import connect
+    from smpchat.protocol.errors import ProtocolError
+
     name = shortened(address.server.host)
     loop = asyncio.get_running_loop()
     start = loop.time()

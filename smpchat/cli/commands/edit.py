@@ -7,9 +7,8 @@ from typing import Any
 
 import typer
 
-from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT_CHANGE, body
+from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT_CHANGE, WaitChange, body
 from smpchat.cli.command_line import Program
-from smpchat.cli.delivering import WaitChange, deliver_change
 from smpchat.cli.environment import Environment
 from smpchat.cli.running import run
 
@@ -25,6 +24,7 @@ def edit(
     timeout: float | None = TIMEOUT,
 ) -> None:
     """Give a message of yours another text. Example: smpchat edit 12 see you at one"""
+    from smpchat.cli.delivering import deliver_change
 
     def edited(environment: Environment) -> Coroutine[Any, Any, int]:
         new = body(text)

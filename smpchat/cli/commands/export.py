@@ -8,16 +8,12 @@ from pathlib import Path
 import typer
 
 from smpchat.chat.errors import InputError, UnknownProfile
-from smpchat.chat.service.reading import StoredProfile
 from smpchat.cli.arguments import PASSPHRASE_FILE
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
-from smpchat.cli.passphrases import ONE_ONLY, exported_file, passphrase
 from smpchat.cli.running import run
 from smpchat.cli.text import printable
-from smpchat.home import Home
-from smpchat.moving import export_profile
 
 app = Program()
 
@@ -42,6 +38,11 @@ def export(
 
 def _export(environment: Environment, file: Path, passphrase_file: Path | None, *, move: bool) -> int:
     """Write the profile to an encrypted file."""
+    from smpchat.chat.service.reading import StoredProfile
+    from smpchat.cli.passphrases import ONE_ONLY, exported_file, passphrase
+    from smpchat.home import Home
+    from smpchat.moving import export_profile
+
     home, file = Home(environment.home), file.absolute()
     if not home.has(environment.profile):
         raise UnknownProfile(environment.profile)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from smpchat.chat.online.waiting import Wait
+from smpchat.chat.online.wait import Wait
 from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT, WHO
 from smpchat.cli.command_line import Program
-from smpchat.cli.delivering import deliver_message
 from smpchat.cli.running import run
 
 app = Program()
@@ -22,6 +21,8 @@ def forward(
     timeout: float | None = TIMEOUT,
 ) -> None:
     """Pass a message on to another contact. Example: smpchat forward 12 carol"""
+    from smpchat.cli.delivering import deliver_message
+
     run(
         context,
         lambda environment: deliver_message(environment, lambda profile: profile.forward(message, who), wait, timeout),

@@ -11,12 +11,8 @@ from smpchat.cli.arguments import PASSPHRASE_FILE
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
-from smpchat.cli.passphrases import ONE_ONLY, exported_file, passphrase
 from smpchat.cli.running import run
-from smpchat.cli.views.profiles import display_name, show_profile
 from smpchat.encoding.record import replace
-from smpchat.home import Home
-from smpchat.moving import import_profile
 
 app = Program()
 
@@ -39,6 +35,11 @@ def import_(
 
 def _import(environment: Environment, file: Path, passphrase_file: Path | None, name: str | None) -> int:
     """Make a profile of an exported file."""
+    from smpchat.cli.passphrases import ONE_ONLY, exported_file, passphrase
+    from smpchat.cli.views.profiles import display_name, show_profile
+    from smpchat.home import Home
+    from smpchat.moving import import_profile
+
     home = Home(environment.home)
     if not file.exists():
         raise InputError(f"There is no file {str(file)!r}.", "Give the file that `smpchat export` made.")

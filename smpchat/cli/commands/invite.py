@@ -5,26 +5,24 @@ from __future__ import annotations
 import contextlib
 import shlex
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.agent.machines.handshake_states import ConnectionState, Variant
-from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
-from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.service.reading import Invitation
-from smpchat.chat.store import events
 from smpchat.cli.arguments import seconds
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import Program, examples
-from smpchat.cli.connecting import Feed, failed, gap, interrupted, start_relay, unreachable, warn_if_local
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
-from smpchat.cli.qr import qr_image, show_qr
 from smpchat.cli.running import run
-from smpchat.cli.steps import StepView
 from smpchat.cli.text import plural, shortened
-from smpchat.cli.views.links import command_for_them, own_alias, show_invitation
+
+if TYPE_CHECKING:
+    from smpchat.agent.machines.handshake_states import Variant
+    from smpchat.chat.online.waiting import Patience, RelayDown
+    from smpchat.chat.service.connecting import ChatService
+    from smpchat.chat.service.reading import Invitation
+    from smpchat.chat.store import events
 
 _FOR_EVER = float("inf")
 _LEAST = 5.0
@@ -60,6 +58,8 @@ def invite(
     It is for one person. On a terminal the three steps are shown until both are connected; Ctrl-C ends the waiting,
     and the link stays valid.
     """
+    from smpchat.agent.machines.handshake_states import Variant
+
     variant = Variant(handshake.value)
     run(context, lambda environment: _invite(environment, note, server, variant, wait, timeout, qr, copy))
 
@@ -75,6 +75,8 @@ async def _invite(
     to_clipboard: bool,
 ) -> int:
     """Make a link, print it, and perhaps wait until it was used."""
+    from smpchat.cli.connecting import start_relay
+
     with contextlib.closing(environment.open()) as service:
         embedded = server is None and not service.servers()
         if embedded:
@@ -89,6 +91,8 @@ async def _invite(
 
 def _until_made(seconds: float | None) -> Patience:
     """For the link itself; a short time is meant for whoever is to use it."""
+    from smpchat.chat.online.waiting import Patience
+
     return Patience() if seconds is None or seconds < _LEAST else Patience(seconds, chosen=True)
 
 
@@ -109,6 +113,10 @@ class _Inviting:
         self._connection, self._variant, self._after, self._embedded = connection, variant, after, embedded
 
     async def run(self, wait: bool, patience: float | None, qr: bool | None, to_clipboard: bool) -> None:
+        from smpchat.chat.online.presence import online
+        from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
+        from smpchat.cli.connecting import interrupted, unreachable
+
         down, ended, connection = None, None, self._connection
         invitation: Invitation | None = None
         with interrupted("Interrupted.", self._how_to_go_on):
@@ -136,6 +144,10 @@ class _Inviting:
         return invitation if invitation is not None and invitation.link else None
 
     def _show(self, invitation: Invitation, qr: bool | None, to_clipboard: bool) -> None:
+        from smpchat.cli.connecting import warn_if_local
+        from smpchat.cli.qr import qr_image, show_qr
+        from smpchat.cli.views.links import command_for_them, own_alias, show_invitation
+
         environment = self._environment
         suggested = own_alias(self._service)  # a screen has no room for both links and a QR code
         show_invitation(environment, invitation, suggested, in_full=not environment.attended)
@@ -149,11 +161,17 @@ class _Inviting:
         warn_if_local(environment, self._service, invitation.connection, "link")
 
     def _why_full(self) -> str:
+        from smpchat.agent.machines.handshake_states import Variant
+
         if self._variant is not Variant.INSTANT:
             return f"This is the full link: the handshake {self._variant} has no short ones."
         return "This is the full link: its relay has no short ones."
 
     async def _wait(self, invitation: Invitation, patience: Patience) -> events.StateChanged | None:
+        from smpchat.chat.online.waiting import until
+        from smpchat.cli.connecting import Feed, gap
+        from smpchat.cli.steps import StepView
+
         self._environment.notice(f"Ctrl-C stops waiting; the link stays valid.{gap(self._environment)}")
         title = shortened(invitation.note) if invitation.note else f"Invitation {self._connection}"
         with StepView(self._environment, title) as view:
@@ -167,6 +185,10 @@ class _Inviting:
 
     def _explain(self, ended: events.StateChanged | None, down: RelayDown | None) -> None:
         """What came of the waiting."""
+        from smpchat.agent.machines.handshake_states import ConnectionState
+        from smpchat.cli.connecting import failed, gap, unreachable
+        from smpchat.cli.qr import qr_image
+
         still_valid = "The invitation stays valid: run `smpchat listen` to go on waiting."
         if ended is None and down is not None:
             raise unreachable(down, still_valid)

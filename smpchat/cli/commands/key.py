@@ -7,8 +7,6 @@ from pathlib import Path
 import typer
 
 from smpchat.chat.errors import UnknownProfile
-from smpchat.chat.service.encryption import change_passphrase, check_encrypted, remove_passphrase, set_passphrase
-from smpchat.chat.service.reading import StoredProfile
 from smpchat.cli import passphrases
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
@@ -31,6 +29,9 @@ def set_(context: typer.Context) -> None:
 
 def _set(environment: Environment) -> int:
     """Encrypt the profile, which is made if it was never used."""
+    from smpchat.chat.service.encryption import check_encrypted, set_passphrase
+    from smpchat.chat.service.reading import StoredProfile
+
     folder = environment.profile_folder()
     check_encrypted(folder, False)
     environment.open_as(StoredProfile).close()
@@ -59,6 +60,9 @@ def change(
 
 def _change(environment: Environment, file: Path | None, command: str | None) -> int:
     """Encrypt the profile with another passphrase."""
+    from smpchat.chat.service.encryption import change_passphrase, check_encrypted
+    from smpchat.chat.service.reading import StoredProfile
+
     source = passphrases.new_key(environment.profile, file, command)
     folder = _used(environment)
     check_encrypted(folder, True)
@@ -76,6 +80,8 @@ def remove(context: typer.Context) -> None:
 
 def _remove(environment: Environment) -> int:
     """Decrypt the profile."""
+    from smpchat.chat.service.encryption import check_encrypted, remove_passphrase
+
     folder = _used(environment)
     check_encrypted(folder, True)
     remove_passphrase(folder, environment.key())
@@ -91,6 +97,8 @@ def test(context: typer.Context) -> None:
 
 def _test(environment: Environment) -> int:
     """Open the profile with the passphrase."""
+    from smpchat.chat.service.reading import StoredProfile
+
     _used(environment)
     environment.open_as(StoredProfile).close()
     _show(environment, "is encrypted, and this is its passphrase" if environment.is_encrypted() else "is not encrypted")

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.agent.online.changes import Changes
-from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import flush
-from smpchat.chat.service.writing import WritingProfile
-from smpchat.chat.store import events
 from smpchat.cli.arguments import number, seconds
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
-from smpchat.cli.handler import MessageHandler
 from smpchat.cli.running import run
-from smpchat.cli.views.connections import show_state
-from smpchat.cli.views.contacts import show_view
-from smpchat.cli.views.links import show_request
-from smpchat.cli.views.messages import show_message, show_notice, show_status
+
+if TYPE_CHECKING:
+    from smpchat.chat.service.writing import WritingProfile
+    from smpchat.chat.store import events
+    from smpchat.cli.handler import MessageHandler
 
 app = Program()
 
@@ -54,6 +49,14 @@ async def _listen(
     environment: Environment, patience: float | None, count: int | None, command_line: str | None = None
 ) -> int:
     """Print what nobody was shown, then what comes, each message after a program has handled it if one is given."""
+    import asyncio
+
+    from smpchat.agent.online.changes import Changes
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import flush
+    from smpchat.chat.service.writing import WritingProfile
+    from smpchat.cli.handler import MessageHandler
+
     handler = None if command_line is None else MessageHandler.parse(command_line, environment)
     service = environment.open_as(WritingProfile)
     try:
@@ -92,6 +95,10 @@ async def _show_news(
     A message counts as shown once its handler is done with it and its line is flushed: what fails in between, or a
     crash, repeats it, and none is ever skipped.
     """
+    from smpchat.cli.views.contacts import show_view
+    from smpchat.cli.views.links import show_request
+    from smpchat.cli.views.messages import show_message
+
     for request in service.unshown_requests():
         show_request(environment, request)
         service.mark_request_shown(request.id)
@@ -118,6 +125,10 @@ async def _show_news(
 
 
 def _show_event(environment: Environment, event: events.ChatEvent) -> None:
+    from smpchat.chat.store import events
+    from smpchat.cli.views.connections import show_state
+    from smpchat.cli.views.messages import show_notice, show_status
+
     match event:
         case events.StateChanged():
             show_state(environment, event)

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from smpchat.chat.errors import InputError
-from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import flush
-from smpchat.chat.wire.bots import BotCommand, own_commands
-from smpchat.chat.wire.picture import MAX_FILE, too_large
-from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
-from smpchat.cli.features import allowance, setting_named
 from smpchat.cli.running import run
 from smpchat.cli.selection import DEFAULT, select
-from smpchat.cli.views.profiles import display_name, show_profile
 from smpchat.encoding.record import Record, replace
-from smpchat.home import Home
+
+if TYPE_CHECKING:
+    from smpchat.chat.wire.bots import BotCommand
+    from smpchat.chat.wire.preferences import Allow, Feature
 
 app = group("Your name, and your profiles.", "smpchat profile list")
 
@@ -83,6 +80,11 @@ class Said(Record):
 
 async def _set(environment: Environment, said: Said) -> int:
     """Change what is given, and tell contacts, if any can be told."""
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import flush
+    from smpchat.chat.wire.bots import own_commands
+    from smpchat.cli.views.profiles import show_profile
+
     allowed = [_allowance(each) for each in said.allow]
     commands = [_command(each) for each in said.commands]
     image = None if said.picture is None else _content(said.picture)
@@ -103,17 +105,23 @@ async def _set(environment: Environment, said: Said) -> int:
 
 def _command(text: str) -> BotCommand:
     """``WORD=LABEL``, or a word alone, which is its own label."""
+    from smpchat.chat.wire.bots import BotCommand
+
     keyword, _, label = text.removeprefix("/").partition("=")
     return BotCommand(keyword, label or keyword)
 
 
 def _allowance(text: str) -> tuple[Feature, Allow | None]:
+    from smpchat.cli.features import allowance, setting_named
+
     name, _, value = text.partition("=")
     return setting_named(name).feature, allowance(value)
 
 
 def _content(path: Path) -> bytes:
     """What stands in a file, as far as a picture may be long. Raises `InputError`."""
+    from smpchat.chat.wire.picture import MAX_FILE, too_large
+
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE + 1)
@@ -127,6 +135,8 @@ def _content(path: Path) -> bytes:
 
 def _show(environment: Environment) -> int:
     """Print the profile."""
+    from smpchat.cli.views.profiles import show_profile
+
     with closing(environment.open()) as service:
         profile = service.own_profile()
         show_profile(environment, environment.profile, profile.display_name, profile)
@@ -141,6 +151,8 @@ def list_(context: typer.Context) -> None:
 
 def _list(environment: Environment) -> int:
     """Print all profiles of this home."""
+    from smpchat.cli.views.profiles import display_name, show_profile
+
     folder = environment.home / "profiles"
     for path in sorted(folder.iterdir()) if folder.exists() else []:
         other = replace(environment, profile=path.name)
@@ -159,6 +171,9 @@ def switch(
 
 def _switch(environment: Environment, name: str) -> int:
     """Choose the profile that commands without ``-p`` use."""
+    from smpchat.cli.views.profiles import display_name, show_profile
+    from smpchat.home import Home
+
     home = Home(environment.home)
     if not home.has(name) and name != DEFAULT:
         raise InputError(

@@ -7,9 +7,8 @@ from typing import Any
 
 import typer
 
-from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT_CHANGE
+from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT_CHANGE, WaitChange
 from smpchat.cli.command_line import Program
-from smpchat.cli.delivering import WaitChange, deliver_change
 from smpchat.cli.environment import Environment
 from smpchat.cli.running import run
 
@@ -26,6 +25,7 @@ def react(
     timeout: float | None = TIMEOUT,
 ) -> None:
     """React to a message with an emoji. Example: smpchat react 12 👍"""
+    from smpchat.cli.delivering import deliver_change
 
     def reacted(environment: Environment) -> Coroutine[Any, Any, int]:
         return deliver_change(environment, lambda profile: profile.react(message, emoji, add=not remove), wait, timeout)

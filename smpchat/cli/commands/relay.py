@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,14 +16,13 @@ from smpchat.cli.command_line import group
 from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.running import run
-from smpchat.cli.views.relay import show_relay
 from smpchat.encoding.reader import DecodeError
-from smpchat.protocol.version import SMP_VERSIONS, VersionRange
-from smpchat.relay import background, control, daemon, loop
 from smpchat.relay.folder import status as relay_status
 from smpchat.relay.limits import CERTIFICATE_WARNING
-from smpchat.relay.log import start_log
 from smpchat.relay.options import BY_NAME, NO_WEBSOCKET, parse_options
+
+if TYPE_CHECKING:
+    from smpchat.protocol.version import VersionRange
 
 app = group("The relay that comes with smpchat.", "smpchat relay status")
 
@@ -106,6 +105,10 @@ def _run(
     reset: bool,
 ) -> int:
     """Run the relay here until interrupted."""
+    from smpchat.protocol.version import SMP_VERSIONS
+    from smpchat.relay import daemon, loop
+    from smpchat.relay.log import start_log
+
     serve_ws, options = _ws_port(ws_port), parse_options(typed)
     offered = SMP_VERSIONS if versions is None else _offered(versions)
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -135,6 +138,8 @@ def _run(
 
 def _offered(versions: str) -> VersionRange:
     """SMP versions as they were typed. Raises `InputError`."""
+    from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+
     try:
         offered = VersionRange.parse(versions)
     except DecodeError as error:
@@ -174,6 +179,9 @@ def _start(
     environment: Environment, typed: Mapping[str, str | None], port: int, ws_port: str | None, reset: bool
 ) -> int:
     """Start the relay in the background; what was typed is kept."""
+    from smpchat.cli.views.relay import show_relay
+    from smpchat.relay import background
+
     wanted, options = _ws_port(ws_port), parse_options(typed)
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     info = background.start_background(
@@ -226,6 +234,9 @@ def stop(context: typer.Context) -> None:
 
 def _stop(environment: Environment) -> int:
     """Stop the relay, and its starting on demand."""
+    from smpchat.cli.views.relay import show_relay
+    from smpchat.relay import background
+
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     background.stop(environment.relay_folder)
     show_relay(environment)
@@ -240,6 +251,8 @@ def stats(context: typer.Context) -> None:
 
 def _stats(environment: Environment) -> int:
     """Print what the running relay counts."""
+    from smpchat.relay import control
+
     figures = control.ask(environment.relay_folder, control.STATISTICS_PATH)
     environment.emit("stats", figures, "\n".join(f"{name:<28}{printable(value)}" for name, value in _lines(figures)))
     return ExitStatus.OK
@@ -265,6 +278,8 @@ def rotate_certificate(context: typer.Context) -> None:
 
 def _rotate_certificate(environment: Environment) -> int:
     """Make a new online certificate under the same authority."""
+    from smpchat.relay import daemon
+
     folder = environment.relay_folder
     before = relay_status(folder)
     expires = daemon.rotate_certificate(folder)
@@ -307,6 +322,7 @@ def restore(
 
 def _restore(environment: Environment, file: Path) -> int:
     """Make the relay from a backup."""
+    from smpchat.cli.views.relay import show_relay
     from smpchat.relay.backup import restore as read
 
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -323,12 +339,16 @@ def status(context: typer.Context) -> None:
 
 def _status(environment: Environment) -> int:
     """Print whether the relay runs."""
+    from smpchat.cli.views.relay import show_relay
+
     show_relay(environment)
     _warn_of_certificate(environment)
     return ExitStatus.OK
 
 
 def _warn_of_certificate(environment: Environment) -> None:
+    from smpchat.relay import daemon
+
     left = daemon.certificate_left(environment.relay_folder)
     if left is not None and left < CERTIFICATE_WARNING:
         environment.notice(

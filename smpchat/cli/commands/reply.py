@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from smpchat.chat.online.waiting import Wait
+from smpchat.chat.online.wait import Wait
 from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT, body
 from smpchat.cli.command_line import Program
-from smpchat.cli.delivering import deliver
 from smpchat.cli.running import run
 
 app = Program()
@@ -22,4 +21,6 @@ def reply(
     timeout: float | None = TIMEOUT,
 ) -> None:
     """Answer a message. Example: smpchat reply 12 yes, at noon"""
+    from smpchat.cli.delivering import deliver
+
     run(context, lambda environment: deliver(environment, None, body(text), wait, timeout, reply_to=message))

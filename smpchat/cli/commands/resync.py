@@ -6,14 +6,11 @@ from contextlib import closing
 
 import typer
 
-from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import flush
 from smpchat.cli.arguments import WHO
 from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
-from smpchat.cli.views.contacts import show_view
 
 app = Program()
 
@@ -26,6 +23,10 @@ def resync(context: typer.Context, who: str = WHO) -> None:
 
 async def _resync(environment: Environment, who: str) -> int:
     """Negotiate the encryption with a contact anew."""
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import flush
+    from smpchat.cli.views.contacts import show_view
+
     with closing(environment.open()) as service:
         contact = service.resync(who)
         async with online(service, environment.relay()):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from smpchat.cli.arguments import TIMEOUT, WAIT_CHANGE
+from smpchat.cli.arguments import TIMEOUT, WAIT_CHANGE, WaitChange
 from smpchat.cli.command_line import Program
-from smpchat.cli.delivering import WaitChange, deliver_changes
 from smpchat.cli.running import run
 
 app = Program()
@@ -22,6 +21,8 @@ def retract(
     timeout: float | None = TIMEOUT,
 ) -> None:
     """Take messages of yours back, within 78 hours. Example: smpchat retract 12 13"""
+    from smpchat.cli.delivering import deliver_changes
+
     run(
         context,
         lambda environment: deliver_changes(environment, lambda profile: profile.retract_all(messages), wait, timeout),

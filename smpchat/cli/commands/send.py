@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from smpchat.chat.online.waiting import Wait
+from smpchat.chat.online.wait import Wait
 from smpchat.cli.arguments import TIMEOUT, WAIT, WHO, body
 from smpchat.cli.command_line import Program, examples
-from smpchat.cli.delivering import deliver
 from smpchat.cli.running import run
 
 app = Program()
@@ -24,4 +23,6 @@ def send(
     timeout: float | None = TIMEOUT,
 ) -> None:
     """Send a message."""
+    from smpchat.cli.delivering import deliver
+
     run(context, lambda environment: deliver(environment, who, body(text), wait, timeout))

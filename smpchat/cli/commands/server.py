@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from smpchat.agent.wire.presets import SIMPLEX_SERVERS
 from smpchat.chat.errors import InputError
-from smpchat.chat.online.connectivity import network_of
 from smpchat.chat.service.reading import StoredProfile
-from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store.servers import relay_address
 from smpchat.cli.arguments import port
 from smpchat.cli.command_line import group
@@ -19,13 +17,16 @@ from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.running import run
 from smpchat.cli.text import plural
-from smpchat.client.network import Network
-from smpchat.client.probe import Check, probe
 from smpchat.client.routes import Route, Transport
 from smpchat.protocol.address import SMPServerAddress, format_server
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status as relay_status
 from smpchat.transport.base import TransportError
+
+if TYPE_CHECKING:
+    from smpchat.chat.service.writing import WritingProfile
+    from smpchat.client.network import Network
+    from smpchat.client.probe import Check
 
 _STEP_TIMEOUT = 15.0  # seconds  # seconds
 _HINTS = {
@@ -187,6 +188,10 @@ def test(
 
 async def _test(environment: Environment, address: str | None, transport: str | None, ws_port: int | None) -> int:
     """Send a message through a queue of each relay, and print how every step went."""
+    from smpchat.chat.online.connectivity import network_of
+    from smpchat.chat.service.writing import WritingProfile
+    from smpchat.client.network import Network
+
     way = _transport(transport)
     service = environment.open_as(WritingProfile)
     try:
@@ -233,6 +238,8 @@ async def _test_one(
     environment: Environment, service: WritingProfile, network: Network, target: SMPServerAddress
 ) -> Check:
     """The last step that was tried."""
+    from smpchat.client.probe import probe
+
     checks: list[Check] = []
     text = format_server(target.server)  # without the password
     if not environment.json:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.agent.store.obstacles import Obstacle
-from smpchat.agent.store.outgoing import RelayTrouble
-from smpchat.chat import troubles
-from smpchat.chat.service.reading import ContactView, Status, StoredProfile
 from smpchat.cli.arguments import aliases
 from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
-from smpchat.cli.steps import Progress, draw, steps_table
 from smpchat.cli.text import printable, shortened
 from smpchat.cli.times import since
-from smpchat.cli.views.connections import show_state
-from smpchat.cli.views.contacts import FIRST_STEPS
-from smpchat.cli.views.links import own_alias, show_address, show_invitation
-from smpchat.cli.views.messages import pending_line
-from smpchat.cli.views.relay import show_relay
+
+if TYPE_CHECKING:
+    from smpchat.agent.store.outgoing import RelayTrouble
+    from smpchat.chat.service.reading import ContactView, Status, StoredProfile
 
 app = Program()
 
@@ -38,6 +33,9 @@ def status(
 
 def _status(environment: Environment, who: str | None) -> int:
     """Print invitations, handshakes and relays, or all about one contact."""
+    from smpchat.chat.service.reading import StoredProfile
+    from smpchat.cli.views.contacts import FIRST_STEPS
+
     if not environment.is_used():
         if environment.attended:
             environment.notice(FIRST_STEPS)
@@ -51,6 +49,10 @@ def _status(environment: Environment, who: str | None) -> int:
 
 
 def _show_one(environment: Environment, service: StoredProfile, view: ContactView) -> None:
+    from smpchat.cli.steps import Progress, draw, steps_table
+    from smpchat.cli.views.connections import show_state
+    from smpchat.cli.views.messages import pending_line
+
     if environment.json:
         show_state(environment, view.state)
     else:
@@ -66,6 +68,11 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
 
 
 def _show_all(environment: Environment, service: StoredProfile, found: Status) -> None:
+    from smpchat.cli.views.connections import show_state
+    from smpchat.cli.views.links import own_alias, show_address, show_invitation
+    from smpchat.cli.views.messages import pending_line
+    from smpchat.cli.views.relay import show_relay
+
     waiting = {invitation.connection for invitation in found.invitations}
     for invitation in found.invitations:
         if invitation.link:
@@ -91,6 +98,9 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
 
 
 def _trouble_line(environment: Environment, trouble: RelayTrouble) -> str:
+    from smpchat.agent.store.obstacles import Obstacle
+    from smpchat.chat import troubles
+
     now, next_try_at = environment.now(), trouble.next_try_at
     again = f" Next try: {since(next_try_at, now)}." if next_try_at is not None and next_try_at > now else ""
     obstacle = Obstacle(trouble.kind, trouble.error, trouble.since, server=trouble.server)

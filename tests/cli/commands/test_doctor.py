@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from smpchat.cli.commands import doctor
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.client.connect import open_session
 from smpchat.client.session import ServerSession
@@ -43,7 +42,7 @@ def test_wrong_arithmetic_is_noticed(smpchat: Terminal, monkeypatch: pytest.Monk
     def encrypt(*arguments: Any) -> tuple[None, bytes]:
         return None, b"something else"
 
-    monkeypatch.setattr(doctor, "encrypt", encrypt)
+    monkeypatch.setattr("smpchat.crypto.ratchet.encrypt", encrypt)
     result = smpchat("--json", "doctor")
     assert (result.code, checks(result)["crypto"][0]) == (1, False)
     assert result.objects("error")[0]["message"] == "1 required check failed: crypto."
@@ -73,7 +72,7 @@ def test_relays_are_asked_and_their_silence_is_no_failure(smpchat: Terminal, mon
     async def connect(server: SMPServer, *, entropy: Any, on_event: Any, **_: Any) -> ServerSession:
         return await open_session(smpchat.relay.connect(), server, entropy=entropy, on_event=on_event)
 
-    monkeypatch.setattr(doctor, "connect", connect)
+    monkeypatch.setattr("smpchat.client.connect.connect", connect)
     assert smpchat("-p", "alice", "server", "add", str(smpchat.relay.server)).code == 0
     assert "127.0.0.1 answers within" in checks(smpchat("--json", "-p", "alice", "doctor"))["relay"][1]
     smpchat.relay.running = False

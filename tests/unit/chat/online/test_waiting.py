@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from smpchat.agent.machines.handshake_states import Variant
-from smpchat.chat.online.waiting import Patience, RelayDown, Wait, Waited, settle, until, until_ready
+from smpchat.chat.online.wait import Wait
+from smpchat.chat.online.waiting import Patience, RelayDown, Waited, settle, until, until_ready
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.records import MessageStatus
 from smpchat.client.trouble import Trouble

@@ -25,6 +25,11 @@ def test_one_has_it_until_it_is_given_back(tmp_path: Path) -> None:
     second.release()
 
 
+def test_of_a_profile_that_was_never_used(tmp_path: Path) -> None:
+    with kept_offline(tmp_path / "profiles" / "alice", "alice"):
+        assert not online_lock(tmp_path / "profiles" / "alice").take()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="files have no modes there")
 def test_the_file_is_its_owners_and_no_link_is_followed(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / "lock")
