@@ -68,7 +68,14 @@ class Application(Protocol):
         ...
 
     def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
-        """Something about the connection that a person should read."""
+        """Something about the connection that a person should read; ``{alias}`` in it stands for the contact."""
+        ...
+
+    def line(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
+        """Something that has happened to the connection, to be kept and shown as part of the conversation.
+
+        ``{alias}`` in it stands for the contact.
+        """
         ...
 
     def request_id(self, info: bytes) -> str | None:

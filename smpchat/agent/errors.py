@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -84,6 +85,39 @@ class UnexpectedEvent(AgentError):
 
     def __init__(self, state: object, event: object) -> None:
         super().__init__(f"{type(event).__name__} cannot happen in {type(state).__name__}.")
+
+
+class Refusal(StrEnum):
+    """Why our queue is not moved, or goes on moving."""
+
+    NOT_CONNECTED = "not connected"
+    TOO_OLD = "too old"
+    """The peer's agent may be from before the messages of a move."""
+    IN_USE = "in use"
+    """The peer was told to use the new queue, and may do so by now."""
+    NONE = "none"
+    """There is no move to be given up."""
+
+
+class MoveRefused(AgentError):
+    """A queue of ours cannot be moved now, or not be held back from it. Nothing changed."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        sentence, self.hint = _REFUSALS[refusal]
+        super().__init__(sentence)
+        self.refusal = refusal
+
+
+_REFUSALS = {
+    Refusal.NOT_CONNECTED: ("Your contact is not connected yet.", "Wait until `smpchat status` says connected."),
+    Refusal.TOO_OLD: ("Your contact's app is too old to follow you to another relay.", "Ask them to upgrade it."),
+    Refusal.IN_USE: (
+        "Your contact's app was told to use the new relay and may write there by now.",
+        "The move ends with the next message from there; `smpchat status` shows it.",
+    ),
+    Refusal.NONE: ("You are not moving to another relay with this contact.", "`smpchat rotate` begins."),
+}
+"""For whoever does not know the contact's name; `smpchat.chat.transactions.moves` does."""
 
 
 class EnvelopeRefused(AgentError):

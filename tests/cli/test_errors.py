@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 import pytest
 
 import smpchat
-from smpchat.agent.errors import AgentError, IncompatibleVersion
+from smpchat.agent.errors import AgentError, IncompatibleVersion, Refusal
 from smpchat.agent.store import outgoing
 from smpchat.agent.store.obstacles import Obstacle
 from smpchat.chat.errors import CodeDiffers, InputError, ProfileLocked, UnknownContact
@@ -46,6 +46,7 @@ _SAMPLES: dict[Any, object] = {
     VersionRange: VersionRange(1, 2),
     ErrorCode: ErrorCode(("INTERNAL",)),
     ExitStatus: ExitStatus.INPUT,
+    Refusal: Refusal.TOO_OLD,
     Obstacle: Obstacle(Trouble.UNREACHABLE, "cannot reach relay relay.example", 0),
 }
 

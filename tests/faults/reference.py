@@ -398,6 +398,10 @@ class ReferencePeer:
                 await self.send(Hello())
         if isinstance(numbered.message, RatchetReady) and receiving_only:
             await self.send(RatchetReady(self._received[0]))
+        await self.told(numbered.message)
+
+    async def told(self, message: AMessage) -> None:
+        """A message opened; whoever answers more kinds of them does it here."""
 
     def of(self, kind: type[T]) -> list[T]:
         """Messages of one kind that arrived."""

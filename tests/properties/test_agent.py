@@ -305,7 +305,7 @@ class TestTimes:
 
     @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans()), max_size=30))
     def test_plan_is_due_exactly_at_its_deadline(self, steps: list[tuple[int, int, bool]]) -> None:
-        plan, now = SubscriptionPlan(), 0.0
+        plan, now = SubscriptionPlan[int](), 0.0
         actions: list[Callable[[int, bool], None]] = [
             lambda queue, _: plan.subscribed(queue, now),
             lambda queue, _: plan.forget(queue),

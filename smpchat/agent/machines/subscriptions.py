@@ -5,6 +5,9 @@ Source: handshake.md 5, smp-wire 7.3. Pure: time comes in as an argument.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
 from smpchat.agent.machines.retry import AFTER_SUBSCRIBING, FIRST_MESSAGE
 from smpchat.encoding.record import Record
 
@@ -14,46 +17,50 @@ class _Due(Record):
     repeats: int
 
 
-class SubscriptionPlan:
+Queue = TypeVar("Queue", bound=Hashable)
+"""What names a queue."""
+
+
+class SubscriptionPlan(Generic[Queue]):
     """The next time each queue is to be subscribed again, in seconds of a monotonic clock."""
 
     def __init__(self) -> None:
-        self._due: dict[int, _Due] = {}
-        self._failures: dict[int, int] = {}
+        self._due: dict[Queue, _Due] = {}
+        self._failures: dict[Queue, int] = {}
 
-    def subscribed(self, connection_id: int, now: float) -> None:
+    def subscribed(self, queue: Queue, now: float) -> None:
         """A queue was created or subscribed on a new connection to its relay: repeat once, soon."""
-        self._due[connection_id] = _Due(now + AFTER_SUBSCRIBING, 0)
+        self._due[queue] = _Due(now + AFTER_SUBSCRIBING, 0)
 
-    def forget(self, connection_id: int) -> None:
+    def forget(self, queue: Queue) -> None:
         """The queue needs no more attention: deleted, or its relay is away."""
-        self._due.pop(connection_id, None)
-        self._failures.pop(connection_id, None)
+        self._due.pop(queue, None)
+        self._failures.pop(queue, None)
 
-    def failed(self, connection_id: int, now: float) -> None:
+    def failed(self, queue: Queue, now: float) -> None:
         """The relay did not carry out SUB or ACK, and tells nothing more of the queue: each time a longer pause."""
-        failures = self._failures[connection_id] = self._failures.get(connection_id, 0) + 1
+        failures = self._failures[queue] = self._failures.get(queue, 0) + 1
         delay = FIRST_MESSAGE[min(failures, len(FIRST_MESSAGE)) - 1]
-        self._due[connection_id] = _Due(now + delay, failures)
+        self._due[queue] = _Due(now + delay, failures)
 
-    def succeeded(self, connection_id: int) -> None:
+    def succeeded(self, queue: Queue) -> None:
         """The relay carried out SUB or ACK."""
-        self._failures.pop(connection_id, None)
+        self._failures.pop(queue, None)
 
-    def take_due(self, now: float) -> list[int]:
-        """Connections whose queue is to be subscribed again now."""
-        return [connection_id for connection_id, due in self._due.items() if due.at <= now]
+    def take_due(self, now: float) -> list[Queue]:
+        """Queues that are to be subscribed again now."""
+        return [queue for queue, due in self._due.items() if due.at <= now]
 
-    def repeated(self, connection_id: int, now: float, *, awaits_first_message: bool) -> None:
+    def repeated(self, queue: Queue, now: float, *, awaits_first_message: bool) -> None:
         """A repeated SUB was sent: plan the next one while a first message is awaited, else none."""
-        due = self._due.get(connection_id)
+        due = self._due.get(queue)
         if due is None:
             return
         if not awaits_first_message:
-            del self._due[connection_id]
+            del self._due[queue]
             return
         delay = FIRST_MESSAGE[min(due.repeats, len(FIRST_MESSAGE) - 1)]
-        self._due[connection_id] = _Due(now + delay, due.repeats + 1)
+        self._due[queue] = _Due(now + delay, due.repeats + 1)
 
     def next_deadline(self) -> float | None:
         """The earliest time at which something is due."""

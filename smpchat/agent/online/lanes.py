@@ -55,6 +55,7 @@ class Lanes:
         self._resting: dict[LaneKey, asyncio.TimerHandle] = {}
         self._blocked: dict[LaneKey, SMPServer | None] = {}
         self._attempts: dict[LaneKey, int] = {}
+        self._rested_with: dict[LaneKey, int] = {}
         self._alarm: asyncio.TimerHandle | None = None
 
     def kick(self) -> None:
@@ -83,10 +84,13 @@ class Lanes:
         """There is a session with this relay: start the lanes that waited for it."""
         for key in [key for key, blocker in self._blocked.items() if blocker == server]:
             del self._blocked[key]
+        for key in [key for key in self._resting if key[1] is Lane.MOVE]:
+            self._resting.pop(key).cancel()
         self.kick()
 
     def _start(self) -> None:
         now = self._context.now()
+        self._go_on_elsewhere()
         for key in outgoing.lanes(self._database.connection, now):
             if key not in self._busy and key not in self._resting and key not in self._blocked:
                 self._busy.add(key)
@@ -97,6 +101,15 @@ class Lanes:
         loop = asyncio.get_running_loop()
         self._alarm = None if deadline is None else loop.call_later(deadline - now, self.kick)
         self._spares.plan()
+
+    def _go_on_elsewhere(self) -> None:
+        """A move that rests because of its relay, and was begun anew with another, need not rest any longer."""
+        for key, item_id in list(self._rested_with.items()):
+            if key not in self._resting:
+                del self._rested_with[key]
+            elif [item.id for item in self._sender.head(key)[:1]] != [item_id]:
+                self._resting.pop(key).cancel()
+                self._attempts.pop(key, None)
 
     async def _run(self, key: LaneKey) -> None:
         server: SMPServer | None = None
@@ -115,12 +128,17 @@ class Lanes:
                     self._rest(key, verdict)
                     return
                 self._attempts.pop(key, None)
+                if key[1] is Lane.LEAVE and server is not None:
+                    self._relays.leave_if_unused(server)
         except (TransportError, ProtocolError) as error:
             log.info("relay not reached: %s", error)
             if key[1] is Lane.ROTATE and server is not None:
                 self._notices.tell(key[0], rotation.NOT_REACHED.format(error=error))
                 await self._pool.release(server)
-            self._relay_lost(key, server)
+            if key[1] is Lane.LEAVE:
+                self._leave_later(key)
+            else:
+                self._relay_lost(key, server)
         except Exception as error:  # a fault of one connection must not cost the others theirs
             if is_of_store(error):
                 raise
@@ -132,11 +150,16 @@ class Lanes:
 
     def _relay_lost(self, key: LaneKey, server: SMPServer | None) -> None:
         """Wait for the relay, or for the next try; not at all if the lane now goes elsewhere."""
-        if server is None or key[1] is Lane.ROTATE or self._pool.live(server) is not None:
+        if server is None or key[1] in (Lane.ROTATE, Lane.MOVE) or self._pool.live(server) is not None:
             self._rest(key, Verdict.RETRY)
         elif self._goes_to(key, server):
             self._pool.watch(server)
             self._blocked[key] = server  # `unblock` ends this
+
+    def _leave_later(self, key: LaneKey) -> None:
+        with self._database.transaction() as tx:
+            for item in self._sender.head(key)[:1]:
+                outbox.left_relay_lost(tx, self._context, item)
 
     def _goes_to(self, key: LaneKey, server: SMPServer) -> bool:
         items = self._sender.head(key)
@@ -144,6 +167,8 @@ class Lanes:
 
     def _rest(self, key: LaneKey, verdict: Verdict) -> None:
         attempts = self._attempts[key] = self._attempts.get(key, 0) + 1
+        if key[1] is Lane.MOVE:
+            self._rested_with[key] = next((item.id for item in self._sender.head(key)), 0)
         delays = QUOTA if verdict is Verdict.FULL else UNANSWERED
         jitter = self._context.entropy.random(1)[0] / 255
         delay = delays.after(attempts, jitter)

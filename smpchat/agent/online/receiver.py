@@ -13,12 +13,13 @@ from smpchat.agent.online.incoming import Incoming, Pushed
 from smpchat.agent.online.notices import Notices
 from smpchat.agent.online.subscriptions import Subscriptions
 from smpchat.agent.online.tasks import is_of_store
-from smpchat.agent.store import connections
+from smpchat.agent.store import moves
 from smpchat.agent.store.connections import ReceiveQueue
 from smpchat.agent.store.database import Database
 from smpchat.agent.transactions import receiving
 from smpchat.client.request import Request
 from smpchat.crypto.kem import KEMUnavailable
+from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import Ack, BrokerMessage
 from smpchat.protocol.errors import ErrorCode, SMPError
 
@@ -61,7 +62,7 @@ class Receiver:
         """Process what comes, for ever. Raises what the store raises when it fails."""
         while True:
             pushed = await self._incoming.next()
-            queue = connections.find_receive_queue(self._database.connection, pushed.session.server, pushed.rcv_id)
+            queue = moves.find_any(self._database.connection, pushed.session.server, pushed.rcv_id)
             if queue is None:
                 continue
             try:
@@ -99,14 +100,14 @@ class Receiver:
         if pushed.session.closed.is_set():
             return
         [answer] = pushed.session.post([Request(Ack(pushed.message.msg_id), pushed.rcv_id, queue.auth_key)])
-        answer.add_done_callback(partial(self._acknowledged, pushed, queue.connection_id))
+        answer.add_done_callback(partial(self._acknowledged, pushed, queue.server))
 
-    def _acknowledged(self, pushed: Pushed, connection_id: int, answer: asyncio.Future[BrokerMessage]) -> None:
+    def _acknowledged(self, pushed: Pushed, server: SMPServer, answer: asyncio.Future[BrokerMessage]) -> None:
         if answer.cancelled():
             return
         error = answer.exception()
         if error is None:
-            self._subscriptions.succeeded(connection_id)
+            self._subscriptions.succeeded(server, pushed.rcv_id)
             self._incoming.push(pushed.session, pushed.rcv_id, answer.result())
         elif not (isinstance(error, SMPError) and error.code == ErrorCode.NO_MSG):  # which follows a repeated SUB
-            self._subscriptions.failed(pushed.session, connection_id)
+            self._subscriptions.failed(pushed.session, server, pushed.rcv_id)

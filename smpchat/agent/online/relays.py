@@ -8,7 +8,7 @@ import sqlite3
 from smpchat.agent.context import Context
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.online.tasks import Tasks
-from smpchat.agent.store import connections, held, outgoing
+from smpchat.agent.store import connections, held, moves, outgoing
 from smpchat.agent.store.connections import ReceiveQueue
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.outgoing import RelayTrouble
@@ -49,7 +49,7 @@ class Relays:
     def _live_queues(self) -> list[ReceiveQueue]:
         tx = self._database.connection
         over = {c.id for c in connections.load_all(tx) if isinstance(c.state, states.Failed | states.Deleted)}
-        return [queue for queue in connections.receive_queues(tx) if queue.connection_id not in over]
+        return [queue for queue in moves.every_queue(tx) if queue.connection_id not in over]
 
     def reached(self, server: SMPServer) -> None:
         """There is a session with it."""
@@ -84,7 +84,11 @@ class Relays:
         self._sends_to[connection_id] = server
         if before is None or before == server:
             return
-        self._left.add(before)
+        self.leave_if_unused(before)
+
+    def leave_if_unused(self, server: SMPServer) -> None:
+        """Something ended at ``server``: end the session with it, and others left before, if nothing is there."""
+        self._left.add(server)
         for left in [left for left in self._left if not self._is_needed(left)]:
             self._left.remove(left)
             self._pool.unwatch(left)

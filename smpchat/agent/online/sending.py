@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,7 +12,7 @@ from smpchat.agent.online.notices import Notices
 from smpchat.agent.online.relays import Relays
 from smpchat.agent.online.spares import SpareKeys
 from smpchat.agent.online.subscriptions import Subscriptions
-from smpchat.agent.store import connections, held, outgoing
+from smpchat.agent.store import held, outgoing
 from smpchat.agent.store.connections import UnknownConnection
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.held import Held
@@ -37,6 +38,9 @@ NEXT_RELAY_AFTER = 4.0
 
 ChooseServers = Callable[[SMPServer | None, frozenset[str]], Awaitable[Sequence[SMPServerAddress]]]
 """Where a new queue may be made, the best first; see `AgentRunner`."""
+
+QUIET = 5.0
+"""Seconds without a message from a queue that was left, in a session that lives, after which it counts as empty."""
 
 LaneKey = tuple[int, Lane]
 
@@ -94,6 +98,8 @@ class Sender:
             with self._database.transaction() as tx:
                 outbox.not_offered(tx, self._context, items[0])
             return Verdict.DONE
+        if items[0].kind is Kind.EMPTY:
+            return await self._empty(session, items[0])
         if one_by_one:
             items = items[:1]
         return await self._post(session, outbox.together(self._database.connection, items))
@@ -129,12 +135,33 @@ class Sender:
             now = self._context.now()
             held.hold(tx, item.connection_id, item.lane, Held(kind, error, now, now))
 
+    async def _empty(self, session: ServerSession, item: OutboxItem) -> Verdict:
+        """SUB of a queue that was left; done once nothing comes from there any more.
+
+        The answer does not tell: relays say SOK first, and push what waits after it.
+        """
+        request = outbox.request(self._database.connection, item)
+        queue, [answer] = (session.server, request.entity_id), session.post([request])
+        try:
+            answered = await answer
+        except SMPError as error:
+            with self._database.transaction() as tx:
+                return outbox.refused(tx, self._context, item, error.code, request.entity_id)
+        arrived = self._subscriptions.arrivals(*queue)
+        self._subscriptions.answered(session, request.entity_id, answered)
+        await asyncio.sleep(QUIET)
+        if session.closed.is_set() or self._subscriptions.arrivals(*queue) != arrived:
+            return Verdict.RETRY
+        with self._database.transaction() as tx:
+            outbox.accepted(tx, self._context, item, request.entity_id, answered)
+        return Verdict.DONE
+
     async def create(self, item: OutboxItem) -> Verdict:
         """NEW, at the first relay that takes the queue: no relay in trouble keeps people from connecting.
 
         A relay that a person asked for by name is the only one tried.
         """
-        wanted = connections.wanted_relay(self._database.connection, item.connection_id)
+        wanted = outbox.wanted_relay(self._database.connection, item)
         try:
             candidates = [wanted] if wanted is not None else await self._candidates(item)
         except (TransportError, ProtocolError) as error:  # the embedded relay does not start
@@ -161,8 +188,9 @@ class Sender:
         return Verdict.RETRY
 
     async def _candidates(self, item: OutboxItem) -> Sequence[SMPServerAddress]:
-        peer = outbox.peer_server(self._database.connection, item)
-        return await self._choose_servers(peer, self._relays.in_trouble())
+        peer, left = (look(self._database.connection, item) for look in (outbox.peer_server, outbox.left_server))
+        found = await self._choose_servers(peer, self._relays.in_trouble())
+        return sorted(found, key=lambda address: address.server == left)  # a queue that moves goes elsewhere if it can
 
     async def _create_at(self, item: OutboxItem, address: SMPServerAddress, patience: float) -> None:
         """NEW at this relay, and the commit of its answer. Raises `TransportError` or `ProtocolError`."""
@@ -195,7 +223,7 @@ class Sender:
         except UnknownConnection:
             session.post([Request(Del(), ids.rcv_id, creation.auth_key)])
             return
-        self._subscriptions.follow(item.connection_id)
+        self._subscriptions.follow(server, ids.rcv_id)
 
 
 def _reason(server: SMPServer, error: Exception) -> str:

@@ -9,9 +9,10 @@ from smpchat.agent.context import Context
 from smpchat.agent.machines.subscriptions import SubscriptionPlan
 from smpchat.agent.online.incoming import Incoming
 from smpchat.agent.online.tasks import Tasks
-from smpchat.agent.store import addresses, connections
+from smpchat.agent.store import addresses, moves
 from smpchat.agent.store.connections import ReceiveQueue
 from smpchat.agent.store.database import Database
+from smpchat.agent.transactions import moving
 from smpchat.client.pool import SessionPool
 from smpchat.client.request import Request
 from smpchat.client.session import ServerSession
@@ -34,28 +35,36 @@ class Subscriptions:
         self._pool = pool
         self._incoming = incoming
         self._tasks = tasks
-        self._plan = SubscriptionPlan()
+        self._plan: SubscriptionPlan[tuple[SMPServer, bytes]] = SubscriptionPlan()
         self._plan_changed = asyncio.Event()
 
     def begin(self, server: SMPServer, session: ServerSession, queues: list[ReceiveQueue]) -> None:
         """Subscribe these queues in a session that is new."""
         self._subscribe(server, session, queues)
         for queue in queues:
-            self.follow(queue.connection_id)
+            self.follow(server, queue.rcv_id)
 
-    def follow(self, connection_id: int) -> None:
-        """The connection's queue has just been subscribed, or created so: plan the SUBs that repeat it."""
-        self._plan.subscribed(connection_id, asyncio.get_running_loop().time())
+    def follow(self, server: SMPServer, rcv_id: bytes) -> None:
+        """A queue has just been subscribed, or created so: plan the SUBs that repeat it."""
+        self._plan.subscribed((server, rcv_id), asyncio.get_running_loop().time())
         self._plan_changed.set()
 
-    def succeeded(self, connection_id: int) -> None:
-        """A SUB or ACK of the connection's queue was carried out."""
-        self._plan.succeeded(connection_id)
+    def answered(self, session: ServerSession, rcv_id: bytes, message: BrokerMessage) -> None:
+        """What a SUB brought that somebody else sent."""
+        self._incoming.push(session, rcv_id, message)
 
-    def failed(self, session: ServerSession, connection_id: int) -> None:
+    def arrivals(self, server: SMPServer, rcv_id: bytes) -> int:
+        """How many messages of a queue have come so far, copies included."""
+        return self._incoming.counts[server, rcv_id]
+
+    def succeeded(self, server: SMPServer, rcv_id: bytes) -> None:
+        """A SUB or ACK of a queue was carried out."""
+        self._plan.succeeded((server, rcv_id))
+
+    def failed(self, session: ServerSession, server: SMPServer, rcv_id: bytes) -> None:
         """SUB or ACK failed: another SUB brings what waits at the relay; a new session begins with one anyway."""
         if not session.closed.is_set():
-            self._plan.failed(connection_id, asyncio.get_running_loop().time())
+            self._plan.failed((server, rcv_id), asyncio.get_running_loop().time())
             self._plan_changed.set()
 
     async def repeat(self) -> None:
@@ -72,14 +81,16 @@ class Subscriptions:
                 self._repeat_due(loop.time())
 
     def _repeat_due(self, now: float) -> None:
-        for connection_id in self._plan.take_due(now):
-            queue = connections.receive_queue(self._database.connection, connection_id)
-            session = self._pool.live(queue.server) if queue else None
+        tx = self._database.connection
+        for server, rcv_id in self._plan.take_due(now):
+            queue = moves.find_any(tx, server, rcv_id)
+            session = self._pool.live(server)
             if queue is None or session is None:
-                self._plan.forget(connection_id)
+                self._plan.forget((server, rcv_id))
                 continue
-            self._subscribe(queue.server, session, [queue])
-            self._plan.repeated(connection_id, now, awaits_first_message=queue.e2e_secret is None)
+            self._subscribe(server, session, [queue])
+            awaits_first_message = moves.awaits_first_message(tx, queue)
+            self._plan.repeated((server, rcv_id), now, awaits_first_message=awaits_first_message)
 
     def _subscribe(self, server: SMPServer, session: ServerSession, queues: list[ReceiveQueue]) -> None:
         requests = [Request(Sub(), queue.rcv_id, queue.auth_key) for queue in queues]
@@ -94,18 +105,24 @@ class Subscriptions:
             return
         error = answer.exception()
         if isinstance(error, SMPError) and error.code == ErrorCode.AUTH:
-            self._plan.forget(queue.connection_id)
+            self._plan.forget((server, queue.rcv_id))
             try:
-                self._tell_lost(server, queue.connection_id)
+                self._tell_lost(server, queue)
             except Exception as fault:
                 self._tasks.fault_of_callback("telling that a queue is lost failed", fault)
         elif error is None:
-            self._plan.succeeded(queue.connection_id)
+            self._plan.succeeded((server, queue.rcv_id))
             self._incoming.push(session, queue.rcv_id, answer.result())
         else:
-            self.failed(session, queue.connection_id)
+            self.failed(session, server, queue.rcv_id)
 
-    def _tell_lost(self, server: SMPServer, connection_id: int) -> None:
+    def _tell_lost(self, server: SMPServer, queue: ReceiveQueue) -> None:
+        connection_id = queue.connection_id
         with self._database.transaction() as tx:
+            other = moves.find_queue(tx, server, queue.rcv_id)
+            if other is not None:
+                if other.left_at is None:
+                    moving.queue_lost(tx, self._context, connection_id)
+                return  # one that was left is not missed
             lost = LOST_ADDRESS if addresses.load(tx, connection_id) else LOST_QUEUE
             self._context.application.notice(tx, connection_id, lost.format(host=server.host))

@@ -268,23 +268,28 @@ def _mode(text: str | None) -> QueueMode | None:
 def save_receive_queue(tx: sqlite3.Connection, queue: ReceiveQueue) -> None:
     """Insert or replace the connection's receive queue."""
     tx.execute(
-        "INSERT OR REPLACE INTO receive_queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            queue.connection_id,
-            str(queue.server),
-            queue.rcv_id,
-            queue.snd_id,
-            _mode_text(queue.mode),
-            queue.auth_key.raw,
-            queue.dh_secret,
-            queue.e2e_key.raw,
-            queue.e2e_secret,
-            queue.peer_key,
-        ),
+        "INSERT OR REPLACE INTO receive_queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", receive_queue_values(queue)
     )
 
 
-def _receive_queue(row: sqlite3.Row) -> ReceiveQueue:
+def receive_queue_values(queue: ReceiveQueue) -> tuple[object, ...]:
+    """A receive queue as columns."""
+    return (
+        queue.connection_id,
+        str(queue.server),
+        queue.rcv_id,
+        queue.snd_id,
+        _mode_text(queue.mode),
+        queue.auth_key.raw,
+        queue.dh_secret,
+        queue.e2e_key.raw,
+        queue.e2e_secret,
+        queue.peer_key,
+    )
+
+
+def receive_queue_from(row: sqlite3.Row) -> ReceiveQueue:
+    """The receive queue in a row with its columns."""
     return ReceiveQueue(
         connection_id=row["connection_id"],
         server=parse_server(row["server"]).server,
@@ -302,24 +307,24 @@ def _receive_queue(row: sqlite3.Row) -> ReceiveQueue:
 def receive_queue(tx: sqlite3.Connection, connection_id: int) -> ReceiveQueue | None:
     """The connection's receive queue, once made."""
     row = tx.execute("SELECT * FROM receive_queues WHERE connection_id = ?", (connection_id,)).fetchone()
-    return _receive_queue(row) if row else None
+    return receive_queue_from(row) if row else None
 
 
 def find_receive_queue(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes) -> ReceiveQueue | None:
     """The queue with this recipient id at this relay."""
     row = tx.execute("SELECT * FROM receive_queues WHERE server = ? AND rcv_id = ?", (str(server), rcv_id)).fetchone()
-    return _receive_queue(row) if row else None
+    return receive_queue_from(row) if row else None
 
 
 def find_receive_queue_by_sender_id(tx: sqlite3.Connection, snd_id: bytes) -> ReceiveQueue | None:
     """The queue that we offer under this sender id: tells our own links."""
     row = tx.execute("SELECT * FROM receive_queues WHERE snd_id = ?", (snd_id,)).fetchone()
-    return _receive_queue(row) if row else None
+    return receive_queue_from(row) if row else None
 
 
 def receive_queues(tx: sqlite3.Connection) -> list[ReceiveQueue]:
     """Every receive queue."""
-    return [_receive_queue(row) for row in tx.execute("SELECT * FROM receive_queues ORDER BY connection_id")]
+    return [receive_queue_from(row) for row in tx.execute("SELECT * FROM receive_queues ORDER BY connection_id")]
 
 
 def delete_receive_queue(tx: sqlite3.Connection, connection_id: int) -> None:

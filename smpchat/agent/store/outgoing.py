@@ -16,6 +16,11 @@ class Lane(StrEnum):
     RECEIVE = "receive"
     REPEAT = "repeat"
     ROTATE = "rotate"
+    """The peer's queue: see `smpchat.agent.transactions.rotation`."""
+    MOVE = "move"
+    """Our own queue, to another relay: see `smpchat.agent.transactions.moving`."""
+    LEAVE = "leave"
+    """Queues that were left. Apart, so that a relay that is gone for good holds no later move up."""
 
 
 class Kind(StrEnum):
@@ -35,6 +40,9 @@ class Kind(StrEnum):
     FAREWELL = "farewell"  # SEND
     REACH = "reach"  # no command: a session with the relay of the peer's new queue
     DELETE = "delete"  # DEL
+    SECURE_NEW = "secure-new"  # KEY, of the queue that our move leads to
+    EMPTY = "empty"  # SUB, of a queue that was left, until nothing waits there
+    DELETE_LEFT = "delete-left"  # DEL, of such a queue
 
 
 AWAITED = (Lane.SEND, Lane.RECEIVE)
@@ -56,8 +64,8 @@ class OutboxItem(Record):
     """One command for a relay, to be repeated until it is answered.
 
     Attributes:
-        body: Body of a message or farewell, key of a KEY, data of an LSET, or parameters of a NEW; requests,
-            confirmations and hellos are in `first_message`.
+        body: Body of a message or farewell, key of a KEY, data of an LSET, parameters of a NEW, or the number of a
+            queue that was left; requests, confirmations and hellos are in `first_message`.
         signed: Whether the SEND is authorised.
         reference: The application's number of the message; None for the agent's own.
     """
@@ -167,11 +175,22 @@ def drop(tx: sqlite3.Connection, connection_id: int, lane: Lane) -> None:
     tx.execute("DELETE FROM outbox WHERE connection_id = ? AND lane = ?", (connection_id, lane))
 
 
+def drop_item(tx: sqlite3.Connection, connection_id: int, kind: Kind, body: bytes) -> None:
+    """Remove items of a kind by their body."""
+    query = "DELETE FROM outbox WHERE connection_id = ? AND kind = ? AND body = ?"
+    tx.execute(query, (connection_id, kind, body))
+
+
 def postpone(tx: sqlite3.Connection, connection_id: int, lane: Lane, not_before: float) -> None:
     """Nothing in a lane is looked at before a time given in POSIX seconds."""
     tx.execute(
         "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND lane = ?", (not_before, connection_id, lane)
     )
+
+
+def postpone_item(tx: sqlite3.Connection, item_id: int, not_before: float) -> None:
+    """One item is not looked at before a time given in POSIX seconds; those behind it pass it."""
+    tx.execute("UPDATE outbox SET not_before = ? WHERE id = ?", (not_before, item_id))
 
 
 def numbered(tx: sqlite3.Connection, connection_id: int) -> list[OutboxItem]:
@@ -192,9 +211,9 @@ def is_joining(tx: sqlite3.Connection) -> bool:
     """Whether any joiner's link is still to be read or reply queue to be made: its confirmation comes next."""
     query = (
         "SELECT 1 FROM outbox LEFT JOIN send_queues USING (connection_id)"
-        " WHERE kind = ? OR (kind = ? AND snd_id IS NOT NULL) LIMIT 1"
+        " WHERE kind = ? OR (kind = ? AND lane = ? AND snd_id IS NOT NULL) LIMIT 1"
     )
-    return tx.execute(query, (Kind.READ_LINK, Kind.CREATE)).fetchone() is not None
+    return tx.execute(query, (Kind.READ_LINK, Kind.CREATE, Lane.RECEIVE)).fetchone() is not None
 
 
 def count_own(tx: sqlite3.Connection, connection_id: int) -> int:
@@ -336,7 +355,7 @@ def save_relay_trouble(tx: sqlite3.Connection, trouble: RelayTrouble) -> None:
 
 
 def is_relay_needed(tx: sqlite3.Connection, server: str) -> bool:
-    """Whether a queue of ours or of a peer is there, or one that a peer moves from or to; or may be there soon."""
+    """Whether a queue of ours or of a peer is there, or one that either moves from or to; or may be there soon."""
     if tx.execute(_HAS_QUEUES.format(server=":server"), {"server": server}).fetchone():
         return True
     return tx.execute(_SEEKS_QUEUES, _SEEKING).fetchone() is not None
@@ -354,7 +373,8 @@ def forget_relay_troubles(tx: sqlite3.Connection, now: float) -> None:
 
 
 _HAS_QUEUES = " UNION ALL ".join(
-    f"SELECT 1 FROM {table} WHERE server = {{server}}" for table in ("receive_queues", "send_queues", "rotations")
+    f"SELECT 1 FROM {table} WHERE server = {{server}}"
+    for table in ("receive_queues", "other_receive_queues", "send_queues", "rotations")
 )
 _SEEKING = (Kind.CREATE, Kind.READ_LINK, Kind.READ_ADDRESS)
 """Items that go to a relay where no queue that we know of is yet."""

@@ -191,4 +191,28 @@ AGENT_MIGRATIONS = (
         PRIMARY KEY (connection_id, lane)
     ) WITHOUT ROWID
     """,
+    """
+    CREATE TABLE moves (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        state TEXT NOT NULL,
+        since REAL NOT NULL,
+        relay TEXT
+    );
+    CREATE TABLE other_receive_queues (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        server TEXT NOT NULL,
+        rcv_id BLOB NOT NULL,
+        snd_id BLOB NOT NULL,
+        mode TEXT,
+        auth_key BLOB NOT NULL,
+        dh_secret BLOB NOT NULL,
+        e2e_key BLOB NOT NULL,
+        e2e_secret BLOB,
+        peer_key BLOB,
+        left_at REAL,
+        UNIQUE (server, rcv_id)
+    );
+    CREATE INDEX other_receive_queues_of ON other_receive_queues (connection_id)
+    """,
 )

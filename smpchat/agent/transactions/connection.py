@@ -38,7 +38,7 @@ from smpchat.agent.machines.retry import REPEAT_CONFIRMATION
 from smpchat.agent.store import connections, links, outgoing, ratchets, sent_requests
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
-from smpchat.agent.transactions import linking, renegotiation, sealing
+from smpchat.agent.transactions import linking, moving, renegotiation, sealing
 from smpchat.agent.transactions.sending import may_send, release, required_send_queue, send, submit
 from smpchat.agent.wire.envelope import AGENT_VERSIONS, ConnInfo, ConnInfoReply, ConnInfoSecured, Hello, UserMessage
 from smpchat.agent.wire.links import E2E_VERSIONS, InvitationLink, format_link, parse_link
@@ -58,8 +58,10 @@ __all__ = [
     "invite",
     "join",
     "join_short",
+    "move",
     "perform",
     "resync",
+    "stay",
     "submit",
 ]
 
@@ -265,6 +267,7 @@ def _queue_effect(tx: sqlite3.Connection, context: Context, connection: Connecti
         case DeleteReceiveQueue():
             if connections.receive_queue(tx, connection.id):
                 outgoing.enqueue(tx, connection.id, Lane.RECEIVE, Kind.DELETE, Priority.MESSAGE)
+            moving.end(tx, context, connection.id)
 
 
 def _receive_key(tx: sqlite3.Connection, connection: Connection, choice: KeyChoice) -> bytes:
@@ -358,6 +361,19 @@ def resync(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
         AgentError: The connection is not made yet, or no more, or its peer was asked already.
     """
     renegotiation.request(tx, context, connection_id)
+
+
+# -- queues that move -------------------------------------------------------------------------------------------------
+
+
+def move(tx: sqlite3.Connection, context: Context, connection_id: int, relay: SMPServerAddress | None = None) -> None:
+    """The user wants to receive at another relay; see `moving.begin`. Raises `MoveRefused`."""
+    moving.begin(tx, context, connection_id, relay)
+
+
+def stay(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """The user gives a move up; see `moving.cancel`. Raises `MoveRefused`."""
+    moving.cancel(tx, context, connection_id)
 
 
 # -- the end ----------------------------------------------------------------------------------------------------------

@@ -28,16 +28,16 @@ from smpchat.agent.machines.handshake_events import (
     SendQueueRefused,
     SendQueueSecured,
 )
-from smpchat.agent.store import connections, links, outgoing, rotations
-from smpchat.agent.store.connections import ReceiveQueue
+from smpchat.agent.store import connections, links, moves, outgoing, rotations
+from smpchat.agent.store.connections import ReceiveQueue, UnknownConnection
 from smpchat.agent.store.outgoing import NUMBERED, SENDS, Kind, Lane, OutboxItem
 from smpchat.agent.transactions import connection as connection_steps
-from smpchat.agent.transactions import contact_address, linking, requesting, rotation, sending
+from smpchat.agent.transactions import contact_address, linking, moving, requesting, rotation, sending
 from smpchat.client.request import Request
 from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey, X25519PrivateKey, auth_public_key
 from smpchat.encoding.record import Record
-from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import BrokerMessage, Command, Del, Ids, Key, LKey, New, QueueRequest, Send, SKey
+from smpchat.protocol.address import SMPServer, SMPServerAddress
+from smpchat.protocol.commands import BrokerMessage, Command, Del, Ids, Key, LKey, New, QueueRequest, Send, SKey, Sub
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
@@ -66,6 +66,10 @@ def target(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer:
         return _moving_queue(tx, item).queue.server
     if item.kind is Kind.READ_ADDRESS:
         return requesting.address_server(tx, item.connection_id)
+    if item.lane is Lane.LEAVE:
+        return moving.left_queue(tx, item).server
+    if item.kind is Kind.SECURE_NEW:
+        return _new_queue(tx, item).server
     return _receive_queue(tx, item).server
 
 
@@ -74,6 +78,13 @@ def _receive_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
     if queue is None:
         raise MissingRecord("The receive queue is missing.")
     return queue
+
+
+def _new_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
+    new = moves.new_queue(tx, item.connection_id)
+    if new is None:
+        raise MissingRecord("The queue that the move leads to is missing.")
+    return new.queue
 
 
 def _moving_queue(tx: sqlite3.Connection, item: OutboxItem) -> rotations.Rotation:
@@ -93,6 +104,14 @@ def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
         own = _receive_queue(tx, item)
         command: Command = Del() if item.kind is Kind.DELETE else Key(auth_public_key(item.body))
         return Request(command, own.rcv_id, own.auth_key)
+    if item.kind is Kind.SECURE_NEW:
+        new = _new_queue(tx, item)
+        if new.peer_key is None:
+            raise MissingRecord("The peer's key is missing.")
+        return Request(Key(auth_public_key(new.peer_key)), new.rcv_id, new.auth_key)
+    if item.lane is Lane.LEAVE:
+        left = moving.left_queue(tx, item)
+        return Request(Sub() if item.kind is Kind.EMPTY else Del(), left.rcv_id, left.auth_key)
     if item.kind is Kind.READ_LINK:
         joined = links.joined(tx, item.connection_id)
         return Request(LKey(joined.auth_key.public()), joined.link.link_id, joined.auth_key)
@@ -153,6 +172,19 @@ class Creation(Record):
         return Request(new, b"", self.auth_key, self.publication.corr_id if self.publication else None)
 
 
+def wanted_relay(tx: sqlite3.Connection, item: OutboxItem) -> SMPServerAddress | None:
+    """The relay at which the queue of a `CREATE` item is to be made, whatever relays are configured."""
+    if item.lane is Lane.MOVE:
+        return moving.wanted_relay(tx, item.connection_id)
+    return connections.wanted_relay(tx, item.connection_id)
+
+
+def left_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
+    """The relay from which our queue moves away with a `CREATE` item: the new one had better be elsewhere."""
+    queue = connections.receive_queue(tx, item.connection_id) if item.lane is Lane.MOVE else None
+    return queue.server if queue else None
+
+
 def peer_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
     """The relay of the peer's queue, where there is a peer: a queue of ours had better be elsewhere."""
     queue = connections.send_queue(tx, item.connection_id)
@@ -171,8 +203,10 @@ def prepare_creation(
     messaging, keyed = connection_steps.create_parameters.decode(item.body)
     connection = connections.load(tx, item.connection_id)
     e2e_key = X25519PrivateKey.generate(entropy)
-    publication = contact_address.prepare(tx, entropy, item.connection_id, server, version, e2e_key.public())
-    if publication is None:
+    publication = None
+    if item.lane is not Lane.MOVE:  # a queue that takes another's place is nobody's link
+        publication = contact_address.prepare(tx, entropy, item.connection_id, server, version, e2e_key.public())
+    if publication is None and item.lane is not Lane.MOVE:
         publication = linking.prepare(tx, context, connection, server, version, e2e_key.public())
     return Creation(
         connection_id=item.connection_id,
@@ -198,9 +232,14 @@ def created(
     *,
     keyed: bool,
 ) -> None:
-    """Commit the answer to NEW. Raises `UnknownConnection` if the connection was deleted meanwhile."""
+    """Commit the answer to NEW.
+
+    Raises:
+        UnknownConnection: The connection was deleted meanwhile, or the move that the queue was made for given up.
+    """
     connection = connections.load(tx, item.connection_id)
-    outgoing.done(tx, item.id)
+    if not outgoing.done(tx, item.id) and item.lane is Lane.MOVE:
+        raise UnknownConnection(item.connection_id)
     queue = ReceiveQueue(
         connection_id=item.connection_id,
         server=server,
@@ -212,6 +251,9 @@ def created(
         e2e_key=creation.e2e_key,
         peer_key=creation.reply_key.der if creation.reply_key else None,
     )
+    if item.lane is Lane.MOVE:
+        moving.queue_created(tx, context, queue)
+        return
     if isinstance(connection.state, states.Inviting):
         linking.queue_created(tx, queue, creation.publication, ids)
     elif creation.publication is not None:
@@ -259,6 +301,12 @@ def accepted(
         connection_steps.link_read(tx, context, item.connection_id, answer)
     elif item.kind is Kind.DELETE:
         _queue_deleted(tx, item)
+    elif item.kind is Kind.SECURE_NEW:
+        moving.queue_secured(tx, context, item.connection_id)
+    elif item.kind is Kind.EMPTY:
+        moving.queue_emptied(tx, item)
+    elif item.kind is Kind.DELETE_LEFT:
+        _left_queue_deleted(tx, item)
     elif item.kind is Kind.FAREWELL:
         connection_steps.farewell_done(tx, item.connection_id)
     elif item.kind is Kind.READ_ADDRESS:
@@ -306,6 +354,10 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
         return Verdict.DONE
     if item.kind is Kind.DELETE:  # it was deleted before
         _queue_deleted(tx, item)
+    elif item.lane is Lane.LEAVE:  # likewise
+        _left_queue_deleted(tx, item)
+    elif item.kind is Kind.SECURE_NEW:
+        moving.queue_lost(tx, context, item.connection_id)
     elif item.kind is Kind.FAREWELL:  # the peer deleted us first
         connection_steps.farewell_done(tx, item.connection_id)
     elif item.kind is Kind.READ_LINK:
@@ -339,3 +391,14 @@ def _queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
     outgoing.drop(tx, item.connection_id, Lane.SEND)  # a farewell that was given up
     connections.delete_receive_queue(tx, item.connection_id)
     connection_steps.forget_if_deleted(tx, item.connection_id)
+
+
+def _left_queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
+    moving.queue_deleted(tx, item)
+    connection_steps.forget_if_deleted(tx, item.connection_id)
+
+
+def left_relay_lost(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
+    """The relay of a queue that was left is not reached."""
+    if moving.left_relay_lost(tx, context, item):
+        connection_steps.forget_if_deleted(tx, item.connection_id)

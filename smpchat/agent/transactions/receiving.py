@@ -17,10 +17,10 @@ from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.chain import Chain
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.machines.handshake_events import PeerReady
-from smpchat.agent.store import connections, outgoing, ratchets
+from smpchat.agent.store import connections, moves, outgoing, ratchets
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.transactions import connection as connection_steps
-from smpchat.agent.transactions import contact_address, renegotiation, rotation, sending
+from smpchat.agent.transactions import contact_address, moving, renegotiation, rotation, sending
 from smpchat.agent.transactions.first_messages import receive_first, receive_repeated
 from smpchat.agent.transactions.opening import load_ratchet, open_layers, refusing, save_opened
 from smpchat.agent.wire.envelope import (
@@ -32,6 +32,7 @@ from smpchat.agent.wire.envelope import (
     NumberedMessage,
     QueueAdd,
     QueueContinue,
+    QueueKey,
     QueueUse,
     RatchetKeyEnvelope,
     RatchetReady,
@@ -97,7 +98,8 @@ def receive(
 def _receive(
     tx: sqlite3.Connection, context: Context, server: SMPServer, rcv_id: bytes, msg_id: bytes, sealed: bytes
 ) -> Received | None:
-    queue = connections.find_receive_queue(tx, server, rcv_id)
+    other = moves.find_queue(tx, server, rcv_id)
+    queue = other.queue if other else connections.find_receive_queue(tx, server, rcv_id)
     if queue is None:
         return None
     with refusing("the message does not open"):
@@ -122,6 +124,8 @@ def _receive(
         return Received(connection.id)
     if not CLIENT_VERSIONS.contains(envelope.version):
         raise VersionRefused("SMP client", envelope.version, CLIENT_VERSIONS)
+    if other is not None and (queue.e2e_secret is None or envelope.sender_key is not None):
+        raise EnvelopeRefused("a handshake in a queue that takes the place of another")
     # The four rows of agent-wire 3.2: by whether the queue has a secret and whether the message brings a key.
     if queue.e2e_secret is None:
         receive_first(tx, context, connection, queue, envelope, sent_at)
@@ -131,6 +135,8 @@ def _receive(
         return Received(connection.id)
     opened, inner = open_layers(queue.e2e_secret, envelope)
     if not isinstance(opened.header, PHConfirmation):
+        if other is not None and isinstance(inner, MessageEnvelope | RatchetKeyEnvelope):
+            moving.message_arrived(tx, context, other)
         if isinstance(inner, MessageEnvelope):
             return _receive_message(tx, context, connection, inner, sent_at)
         if isinstance(inner, RatchetKeyEnvelope):
@@ -235,7 +241,8 @@ def _dispatch(
     match message:
         case UserMessage(body):
             wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
-            if wants_receipt and _knows_receipts(tx, connection.id) and _has_room(tx, connection.id):
+            knows_receipts = connections.load(tx, connection.id).agent_version >= RECEIPTS_SINCE
+            if wants_receipt and knows_receipts and _has_room(tx, connection.id):
                 receipt = Receipts((Receipt(message_id, chain.last_hash),))
                 sending.submit(tx, context, connection.id, receipt)
         case Receipts(receipts):
@@ -251,13 +258,11 @@ def _dispatch(
             rotation.queue_added(tx, context, connection, message)
         case QueueUse():
             return Received(connection.id, resume=rotation.queues_to_use(tx, context, connection, message))
-        case _:  # QKEY and QTEST answer a move of our own queue, which we do not ask for
-            log.info("%s ignored", type(message).__name__)
+        case QueueKey():
+            moving.keys_received(tx, context, connection, message)
+        case _:  # QTEST says by the queue that it came through all that it has to say
+            log.debug("%s", type(message).__name__)
     return Received(connection.id)
-
-
-def _knows_receipts(tx: sqlite3.Connection, connection_id: int) -> bool:
-    return connections.load(tx, connection_id).agent_version >= RECEIPTS_SINCE
 
 
 def _has_room(tx: sqlite3.Connection, connection_id: int) -> bool:

@@ -20,7 +20,7 @@ import sqlite3
 from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused
 from smpchat.agent.store import connections, outgoing, rotations
-from smpchat.agent.store.connections import Connection, SendQueue
+from smpchat.agent.store.connections import Connection, ReceiveQueue, SendQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
 from smpchat.agent.store.rotations import Rotation, Stage
 from smpchat.agent.transactions import sealing, sending
@@ -29,15 +29,15 @@ from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueAddress, QueueInfo, Q
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import Ed25519PrivateKey
 
-NOT_MOVED = "Your contact wants to receive at another relay, but {why}. Messages go on through the old one."
+NOT_MOVED = "{{alias}} wants to receive at another relay, but {why}. Messages go on through the old one."
 NOT_REACHED = (
-    "Your contact wants to receive at another relay, which cannot be reached yet: {error}. Until then messages go on"
+    "{{alias}} wants to receive at another relay, which cannot be reached yet: {error}. Until then messages go on"
     " through the old one."
 )
-MOVED = "Your contact now receives at the relay {host}."
+MOVED = "{{alias}} now receives at the relay {host}."
 
 
-def same_address(address: QueueAddress, queue: SendQueue) -> bool:
+def same_address(address: QueueAddress, queue: SendQueue | ReceiveQueue) -> bool:
     """Whether both name the same queue: exact hosts, port text and id; the fingerprint does not count."""
     # As the reference compares (agent-wire trap 27): "" and "5223" are two ports, and one host more is another relay.
     return (address.server.hosts, address.server.port, address.sender_id) == (
@@ -83,7 +83,7 @@ def _unusable(uri: QueueURI, current: SendQueue) -> str | None:
 
 
 def _refuse(tx: sqlite3.Connection, context: Context, connection: Connection, why: str) -> None:
-    context.application.notice(tx, connection.id, NOT_MOVED.format(why=why))
+    context.application.line(tx, connection.id, NOT_MOVED.format(why=why))
 
 
 def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
@@ -125,7 +125,7 @@ def sent(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: b
     current = sending.required_send_queue(tx, connection_id)
     if current.snd_id == snd_id:
         rotations.delete(tx, connection_id)
-        context.application.notice(tx, connection_id, MOVED.format(host=current.server.host))
+        context.application.line(tx, connection_id, MOVED.format(host=current.server.host))
 
 
 def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: bytes) -> bool:
@@ -138,7 +138,7 @@ def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, s
     _switch(tx, context, current, rotation.queue)
     rotations.delete(tx, connection_id)
     why = f"{current.server.host} does not accept our messages"
-    context.application.notice(tx, connection_id, NOT_MOVED.format(why=why))
+    context.application.line(tx, connection_id, NOT_MOVED.format(why=why))
     return True
 
 

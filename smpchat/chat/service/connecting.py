@@ -27,6 +27,7 @@ from smpchat.chat.store.records import Contact
 from smpchat.chat.store.servers import relay_address
 from smpchat.chat.transactions import conversation, requests
 from smpchat.chat.transactions.incoming import contact_from_request
+from smpchat.chat.transactions.moves import move_errors
 from smpchat.chat.wire.alias import alias_from_name, check_alias
 from smpchat.chat.wire.content import whole
 from smpchat.chat.wire.message import MAX_WELCOME, packed_link_info
@@ -207,6 +208,42 @@ class ChatService(IntroducingProfile):
         with self.database.transaction() as tx:
             contact = records.contact(tx, who)
             agent.resync(tx, self.context, contact.connection_id)
+            return contact
+
+    def rotate(self, who: str, server: str | None = None) -> Contact:
+        """Receive from a contact at another relay: whoever is online makes the queue and tells the contact's app.
+
+        Nothing is lost meanwhile: both queues are read until the contact uses the new one.
+
+        Args:
+            server: The relay of the new queue; one of the configured ones, if possible another one, if None.
+        Raises:
+            UnknownContact: No contact under that name.
+            InputError: The contact cannot follow now, or not any more; or ``server`` is no relay's address.
+        """
+        relay = None if server is None else relay_address(server)
+        with self.database.transaction() as tx:
+            self.check_not_moved(tx)
+            contact = records.contact(tx, who)
+            if contact.gone:
+                raise InputError(
+                    f"{contact.alias} removed you; messages no longer reach them.", "Ask them for a new link."
+                )
+            with move_errors(tx, contact):
+                agent.move(tx, self.context, contact.connection_id, relay)
+            return contact
+
+    def stay(self, who: str) -> Contact:
+        """Give up a move that `rotate` began, as long as the contact was not told to use the new queue.
+
+        Raises:
+            UnknownContact: No contact under that name.
+            InputError: There is no move, or it cannot be given up any more.
+        """
+        with self.database.transaction() as tx:
+            contact = records.contact(tx, who)
+            with move_errors(tx, contact):
+                agent.stay(tx, self.context, contact.connection_id)
             return contact
 
     def delete(self, who: str) -> int:

@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from smpchat.agent.store.database import Database
-from smpchat.chat.store import events, expiry, live, profiles, records
+from smpchat.chat.store import events, expiry, live, notices, profiles, records
 from smpchat.chat.store.feed import publish
+from smpchat.chat.store.notices import StoredNotice
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus
 from smpchat.chat.transactions import changes
 from smpchat.chat.transactions.changes import SentChange
@@ -121,6 +122,19 @@ class StoredMessages:
         """A contact's profile was shown."""
         with self.database.transaction() as tx:
             records.mark_profile_shown(tx, contact_id)
+
+    def notices(self, who: str, since: float = 0) -> list[StoredNotice]:
+        """What has happened to a contact since a moment (POSIX seconds), oldest first. Raises `UnknownContact`."""
+        return notices.of_contact(self._tx, records.contact(self._tx, who).id, since)
+
+    def unshown_notices(self) -> list[StoredNotice]:
+        """What has happened to contacts and nobody was shown."""
+        return notices.to_show(self._tx)
+
+    def mark_notice_shown(self, number: int) -> None:
+        """A notice was shown, its line flushed."""
+        with self.database.transaction() as tx:
+            notices.mark_shown(tx, number)
 
 
 def _waits_to_be_shown(message: Message) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_states import ConnectionState, Role
-from smpchat.agent.store import addresses, connections, obstacles, outgoing, ratchets
+from smpchat.agent.store import addresses, connections, moves, obstacles, outgoing, ratchets
 from smpchat.agent.store import links as short_links
 from smpchat.agent.store.connections import Connection
 from smpchat.agent.store.database import Database, Migrations, encrypted_path
@@ -27,6 +27,7 @@ from smpchat.chat.service.messages import StoredMessages
 from smpchat.chat.store import events, profiles, records
 from smpchat.chat.store.address import AddressView, address_view
 from smpchat.chat.store.feed import describe_state
+from smpchat.chat.store.moves import MoveView, move_views
 from smpchat.chat.store.records import Contact
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.chat.wire.preferences import OWN_DEFAULTS
@@ -66,6 +67,7 @@ class ContactView(Record):
     """A contact with its connection: what lists and prompts show.
 
     Attributes:
+        move: How far the move of our queue for this contact is, if there is one.
         pending: Number of pending messages.
         pq: Post-quantum keys protect both directions now.
         verified: The security code was compared and is still the same.
@@ -76,6 +78,7 @@ class ContactView(Record):
     pending: int
     pq: bool = False
     verified: bool = False
+    move: MoveView | None = None
 
     @property
     def alias(self) -> str:
@@ -206,6 +209,7 @@ class StoredProfile(StoredMessages):
         self.give_up_waiting()
         pending = records.pending_counts(self._tx)
         by_id = {c.id: c for c in connections.load_all(self._tx)}
+        under_way = move_views(self._tx)
         return [
             ContactView(
                 contact=contact,
@@ -214,6 +218,7 @@ class StoredProfile(StoredMessages):
                 pq=ratchets.pq_active(self._tx, contact.connection_id),
                 verified=contact.verified_code is not None
                 and contact.verified_code == self._security_code(contact.connection_id),
+                move=under_way.get(contact.connection_id),
             )
             for contact in records.contacts(self._tx)
         ]
@@ -329,8 +334,7 @@ class StoredProfile(StoredMessages):
 
     def own_relays(self) -> list[SMPServer]:
         """Relays that hold queues of ours: where contacts write to."""
-        found = (connections.receive_queue(self._tx, connection.id) for connection in connections.load_all(self._tx))
-        return [queue.server for queue in found if queue is not None]
+        return [queue.server for queue in moves.every_queue(self._tx)]
 
     # -- servers ------------------------------------------------------------------------------------------------------
 
@@ -402,8 +406,8 @@ class StoredProfile(StoredMessages):
     def is_own_relay(self, server: SMPServer) -> bool:
         """Whether the profile has queues of its own there, or may come to have some."""
         own = [entry.address.server for entry in self.servers()]
-        own += connections.wanted_relays(self._tx)
-        own += [queue.server for queue in connections.receive_queues(self._tx)]
+        own += connections.wanted_relays(self._tx) + moves.wanted_relays(self._tx)
+        own += [queue.server for queue in moves.every_queue(self._tx)]
         return any(map(server.is_within, own))
 
     def proxy(self) -> SocksProxy | None:

@@ -91,10 +91,11 @@ class RequestReceived(Record):
 
 
 class Notice(Record):
-    """A sentence that a person should read."""
+    """A sentence that a person should read. ``number``: of the stored one, which is part of the conversation."""
 
     alias: str | None
     sentence: str = field(repr=False)
+    number: int | None = None
 
 
 ChatEvent = (

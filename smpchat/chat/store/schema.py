@@ -133,4 +133,16 @@ CHAT_MIGRATIONS = (
     CREATE INDEX messages_by_occasion ON messages (contact_id, occasion) WHERE occasion IS NOT NULL;
     CREATE INDEX messages_being_written ON messages (id) WHERE written_at IS NOT NULL
     """,
+    """
+    CREATE TABLE notices (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        text TEXT NOT NULL,
+        at REAL NOT NULL,
+        shown INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX notices_of ON notices (contact_id);
+    CREATE INDEX notices_not_shown ON notices (id) WHERE shown = 0
+    """,
 )

@@ -14,8 +14,9 @@ from smpchat.agent.machines.handshake_states import Role
 from smpchat.agent.store import connections
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection
-from smpchat.chat.store import address, events, expiry, lines, profiles, records
+from smpchat.chat.store import address, events, expiry, lines, notices, profiles, records
 from smpchat.chat.store.feed import describe_state, publish
+from smpchat.chat.store.notices import NoticeKind
 from smpchat.chat.store.records import Contact, MessageStatus
 from smpchat.chat.transactions import changes, conversation, hearing, news, preferences, requests
 from smpchat.chat.transactions.changes import SentChange
@@ -186,7 +187,15 @@ class ChatApplication:
     def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
         """Tell whoever follows."""
         contact = records.contact_of(tx, connection_id)
-        publish(tx, events.Notice(contact.alias if contact else None, sentence))
+        said = notices.addressed(sentence, contact.alias if contact else "your contact")
+        publish(tx, events.Notice(contact.alias if contact else None, said))
+
+    def line(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
+        """Keep it in the conversation, and tell whoever follows."""
+        contact = records.contact_of(tx, connection_id)
+        if contact is not None:
+            number = notices.add(tx, contact.id, NoticeKind.RELAY, sentence, self._now())
+            publish(tx, events.Notice(contact.alias, notices.addressed(sentence, contact.alias), number))
 
     def request_id(self, info: bytes) -> str | None:
         """The id that apps give a request."""

@@ -84,6 +84,9 @@ class Recorder:
     def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
         self.told.append(("notice", sentence))
 
+    def line(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
+        self.told.append(("line", sentence))
+
     def request_id(self, info: bytes) -> str | None:
         if not info.startswith(b"{"):
             raise EnvelopeRefused("no request")
@@ -153,6 +156,10 @@ class Agent:
     @property
     def notices(self) -> list[str]:
         return [str(notice) for notice in self.application.all("notice")]
+
+    @property
+    def lines(self) -> list[str]:
+        return [str(line) for line in self.application.all("line")]
 
     def do(self, action: Callable[[sqlite3.Connection, Context], object]) -> None:
         with self.database.transaction() as tx:

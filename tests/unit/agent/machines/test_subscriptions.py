@@ -5,13 +5,13 @@ from smpchat.agent.machines.subscriptions import SubscriptionPlan
 
 
 def test_nothing_is_due_at_first() -> None:
-    plan = SubscriptionPlan()
+    plan: SubscriptionPlan[int] = SubscriptionPlan()
     assert plan.next_deadline() is None
     assert plan.take_due(1e9) == []
 
 
 def test_a_new_subscription_is_repeated_once_soon() -> None:
-    plan = SubscriptionPlan()
+    plan: SubscriptionPlan[int] = SubscriptionPlan()
     plan.subscribed(7, 100)
     assert plan.next_deadline() == 100 + AFTER_SUBSCRIBING
     assert plan.take_due(100 + AFTER_SUBSCRIBING - 0.01) == []
@@ -21,7 +21,7 @@ def test_a_new_subscription_is_repeated_once_soon() -> None:
 
 
 def test_while_a_first_message_is_awaited_it_goes_on_with_growing_pauses() -> None:
-    plan, now = SubscriptionPlan(), 0.0
+    plan, now = SubscriptionPlan[int](), 0.0
     plan.subscribed(7, now)
     pauses = []
     for _ in range(6):
@@ -35,7 +35,7 @@ def test_while_a_first_message_is_awaited_it_goes_on_with_growing_pauses() -> No
 
 
 def test_reconnecting_starts_again() -> None:
-    plan = SubscriptionPlan()
+    plan: SubscriptionPlan[int] = SubscriptionPlan()
     plan.subscribed(7, 0)
     plan.repeated(7, 1, awaits_first_message=True)
     plan.repeated(7, 6, awaits_first_message=True)
@@ -44,7 +44,7 @@ def test_reconnecting_starts_again() -> None:
 
 
 def test_a_forgotten_queue_stays_forgotten() -> None:
-    plan = SubscriptionPlan()
+    plan: SubscriptionPlan[int] = SubscriptionPlan()
     plan.subscribed(7, 0)
     plan.forget(7)
     plan.forget(8)
@@ -53,7 +53,7 @@ def test_a_forgotten_queue_stays_forgotten() -> None:
 
 
 def test_queues_do_not_wait_for_each_other() -> None:
-    plan = SubscriptionPlan()
+    plan: SubscriptionPlan[int] = SubscriptionPlan()
     plan.subscribed(1, 0)
     plan.subscribed(2, 10)
     assert plan.next_deadline() == AFTER_SUBSCRIBING
@@ -62,7 +62,7 @@ def test_queues_do_not_wait_for_each_other() -> None:
 
 
 def test_after_failures_it_is_tried_again_with_growing_pauses() -> None:
-    plan, now, pauses = SubscriptionPlan(), 0.0, []
+    plan, now, pauses = SubscriptionPlan[int](), 0.0, []
     plan.subscribed(7, now)
     for _ in range(5):
         plan.failed(7, now)

@@ -1,0 +1,167 @@
+"""The move of our own queue to another relay as a state machine: frozen states, pure ``step(state, event)``.
+
+::
+
+    we                                        peer
+    NEW at the new relay
+    QADD new queue, old address       →
+                                      ←       QKEY its keys for the new queue
+    KEY at the new relay; QUSE        →
+                                      ←       QTEST, or whatever it says next, through the new queue
+    the new queue is ours, the old one is emptied and deleted
+
+Both queues are read from the moment there are two of them. Until QUSE is on its way the peer knows no other queue than
+the old one, so the move can be begun anew or given up at any time; from then on it may write to either, and only its
+first message through the new one shows that it follows.
+
+Source: agent-wire 5.7, ``switchConnection`` of simplexmq 6.5.5.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from smpchat.agent.errors import UnexpectedEvent
+from smpchat.encoding.record import Record
+
+ROTATION_SINCE = 3
+"""First agent version all of whose agents follow a move. They learned it in November 2022 (simplexmq 3.4.0) without a
+version of its own, and the next one came half a year later: of version 2 nobody can tell."""
+
+
+# -- states -----------------------------------------------------------------------------------------------------------
+
+
+class Settled(Record):
+    """No move is under way."""
+
+
+class Creating(Record):
+    """The new queue is being made."""
+
+
+class Asked(Record):
+    """The peer was asked to use the new queue too (QADD); its keys for it have not come."""
+
+
+class Securing(Record):
+    """The peer's keys came; the new queue is being secured with them."""
+
+
+class Using(Record):
+    """The peer was told to use the new queue (QUSE); nothing has come through it yet."""
+
+
+State = Settled | Creating | Asked | Securing | Using
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+class Requested(Record):
+    """The user wants to receive elsewhere."""
+
+
+class Cancelled(Record):
+    """The user wants to stay where the queue is."""
+
+
+class QueueCreated(Record):
+    """The relay made the new queue."""
+
+
+class KeysReceived(Record):
+    """The peer's keys for the new queue came."""
+
+
+class KeyAccepted(Record):
+    """The relay secured the new queue with the peer's key."""
+
+
+class QueueLost(Record):
+    """The relay of the new queue refuses the peer's key, or no longer has the queue."""
+
+
+class MessageArrived(Record):
+    """Something of the peer's came through the new queue."""
+
+
+Event = Requested | Cancelled | QueueCreated | KeysReceived | KeyAccepted | QueueLost | MessageArrived
+
+
+# -- effects ----------------------------------------------------------------------------------------------------------
+
+
+class Outcome(StrEnum):
+    """How a move ended."""
+
+    MOVED = "moved"
+    LOST = "lost"
+
+
+class CreateQueue(Record):
+    """NEW at a relay that is chosen then."""
+
+
+class SendAdd(Record):
+    """Offer the new queue in place of the old one."""
+
+
+class SecureQueue(Record):
+    """KEY."""
+
+
+class SendUse(Record):
+    """Tell the peer that the new queue is ready."""
+
+
+class Adopt(Record):
+    """The new queue takes the place of the old one, which is read until it is empty, and deleted."""
+
+
+class DropQueue(Record):
+    """Give the new queue up, made or still to be made."""
+
+
+class Tell(Record):
+    """The user is told how the move ended."""
+
+    outcome: Outcome
+
+
+Effect = CreateQueue | SendAdd | SecureQueue | SendUse | Adopt | DropQueue | Tell
+Step = tuple[State, tuple[Effect, ...]]
+
+
+# -- transitions ------------------------------------------------------------------------------------------------------
+
+
+def step(state: State, event: Event) -> Step:
+    """The next state and what to do about it.
+
+    Raises:
+        UnexpectedEvent: The user asks for what cannot be any more: the peer may use the new queue already. Or what
+            the store and the relay say does not fit the state. Nothing changed.
+    """
+    match state, event:
+        case Settled(), Requested():
+            return Creating(), (CreateQueue(),)
+        case ((Creating() | Asked() | Securing()), Requested()):
+            return Creating(), (DropQueue(), CreateQueue())
+        case ((Creating() | Asked() | Securing()), Cancelled()):
+            return Settled(), (DropQueue(),)
+        case Creating(), QueueCreated():
+            return Asked(), (SendAdd(),)
+        case Asked(), KeysReceived():
+            return Securing(), (SecureQueue(),)
+        case ((Securing() | Using()), KeysReceived()):  # the peer repeats itself; the queue has one key for ever
+            return state, ()
+        case Securing(), KeyAccepted():
+            return Using(), (SendUse(),)
+        case ((Asked() | Securing() | Using()), QueueLost()):
+            return Settled(), (DropQueue(), Tell(Outcome.LOST))
+        case Using(), MessageArrived():
+            return Settled(), (Adopt(), Tell(Outcome.MOVED))
+        case ((Asked() | Securing()), MessageArrived()):  # a peer that does not wait for QUSE will be told all the same
+            return state, ()
+    raise UnexpectedEvent(state, event)

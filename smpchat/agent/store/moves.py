@@ -1,0 +1,165 @@
+"""Moves of our own queues: where each is, the queue that it leads to, and queues that were left and still exist."""
+
+from __future__ import annotations
+
+import sqlite3
+import typing
+
+from smpchat.agent.errors import StoreError
+from smpchat.agent.machines.moving import Settled, State
+from smpchat.agent.store import connections
+from smpchat.agent.store.connections import ReceiveQueue, receive_queue_from, receive_queue_values
+from smpchat.encoding.record import Record, field
+from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
+
+_STATES = {cls.__name__: cls for cls in typing.get_args(State)}
+
+
+class Move(Record):
+    """A move under way.
+
+    Attributes:
+        since: When it came into this state; POSIX seconds.
+        relay: The relay that the user asked for; None if any will do.
+    """
+
+    state: State
+    since: float
+    relay: SMPServerAddress | None = field(default=None, repr=False)
+
+
+class OtherQueue(Record):
+    """A queue of ours beside the connection's own.
+
+    Attributes:
+        id: Names it in the outbox.
+        left_at: When it was left; POSIX seconds. None: the move leads to it.
+    """
+
+    id: int
+    queue: ReceiveQueue
+    left_at: float | None
+
+
+# -- moves ------------------------------------------------------------------------------------------------------------
+
+
+def load(tx: sqlite3.Connection, connection_id: int) -> Move | None:
+    """The connection's move, if one is under way."""
+    row = tx.execute("SELECT * FROM moves WHERE connection_id = ?", (connection_id,)).fetchone()
+    return _move(row) if row else None
+
+
+def load_all(tx: sqlite3.Connection) -> dict[int, Move]:
+    """Every move under way, by connection."""
+    return {row["connection_id"]: _move(row) for row in tx.execute("SELECT * FROM moves")}
+
+
+def _move(row: sqlite3.Row) -> Move:
+    try:
+        state: State = _STATES[row["state"]]()
+    except KeyError as error:
+        raise StoreError("The profile's database holds a move that this version does not know.") from error
+    return Move(state, row["since"], parse_server(row["relay"]) if row["relay"] else None)
+
+
+def save(tx: sqlite3.Connection, connection_id: int, move: Move) -> None:
+    """Insert or replace the connection's move; one that is settled is forgotten."""
+    if isinstance(move.state, Settled):
+        tx.execute("DELETE FROM moves WHERE connection_id = ?", (connection_id,))
+        return
+    relay = format_server(move.relay) if move.relay else None
+    row = (connection_id, type(move.state).__name__, move.since, relay)
+    tx.execute("INSERT OR REPLACE INTO moves VALUES (?, ?, ?, ?)", row)
+
+
+def wanted_relays(tx: sqlite3.Connection) -> list[SMPServer]:
+    """Every relay that a move was asked to lead to."""
+    rows = tx.execute("SELECT relay FROM moves WHERE relay IS NOT NULL")
+    return [parse_server(row["relay"]).server for row in rows]
+
+
+# -- the other queues -------------------------------------------------------------------------------------------------
+
+
+def _other(row: sqlite3.Row) -> OtherQueue:
+    return OtherQueue(row["id"], receive_queue_from(row), row["left_at"])
+
+
+def insert_queue(tx: sqlite3.Connection, queue: ReceiveQueue, left_at: float | None = None) -> int:
+    """A queue that a move leads to, or with ``left_at`` one that was left; its id."""
+    cursor = tx.execute(
+        "INSERT INTO other_receive_queues (connection_id, server, rcv_id, snd_id, mode, auth_key, dh_secret, e2e_key,"
+        " e2e_secret, peer_key, left_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*receive_queue_values(queue), left_at),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def save_keys(tx: sqlite3.Connection, queue_id: int, e2e_secret: bytes, peer_key: bytes) -> None:
+    """What the peer's keys make of a queue that a move leads to."""
+    query = "UPDATE other_receive_queues SET e2e_secret = ?, peer_key = ? WHERE id = ?"
+    tx.execute(query, (e2e_secret, peer_key, queue_id))
+
+
+def leave_queue(tx: sqlite3.Connection, queue_id: int, left_at: float) -> None:
+    """The move does not lead there any more."""
+    tx.execute("UPDATE other_receive_queues SET left_at = ? WHERE id = ?", (left_at, queue_id))
+
+
+def delete_queue(tx: sqlite3.Connection, queue_id: int) -> None:
+    """The queue exists no more, or is of no use to anybody."""
+    tx.execute("DELETE FROM other_receive_queues WHERE id = ?", (queue_id,))
+
+
+def new_queue(tx: sqlite3.Connection, connection_id: int) -> OtherQueue | None:
+    """The queue that the connection's move leads to, once made."""
+    query = "SELECT * FROM other_receive_queues WHERE connection_id = ? AND left_at IS NULL"
+    row = tx.execute(query, (connection_id,)).fetchone()
+    return _other(row) if row else None
+
+
+def queue(tx: sqlite3.Connection, queue_id: int) -> OtherQueue | None:
+    """One of the other queues; None once it is forgotten."""
+    row = tx.execute("SELECT * FROM other_receive_queues WHERE id = ?", (queue_id,)).fetchone()
+    return _other(row) if row else None
+
+
+def other_queues(tx: sqlite3.Connection, connection_id: int) -> list[OtherQueue]:
+    """All queues of a connection but its own."""
+    query = "SELECT * FROM other_receive_queues WHERE connection_id = ? ORDER BY id"
+    return [_other(row) for row in tx.execute(query, (connection_id,))]
+
+
+def find_queue(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes) -> OtherQueue | None:
+    """The other queue with this recipient id at this relay."""
+    query = "SELECT * FROM other_receive_queues WHERE server = ? AND rcv_id = ?"
+    row = tx.execute(query, (str(server), rcv_id)).fetchone()
+    return _other(row) if row else None
+
+
+# -- all of them ------------------------------------------------------------------------------------------------------
+
+
+def find_any(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes) -> ReceiveQueue | None:
+    """The queue of ours with this recipient id at this relay, whatever part it plays."""
+    own = connections.find_receive_queue(tx, server, rcv_id)
+    if own is not None:
+        return own
+    other = find_queue(tx, server, rcv_id)
+    return other.queue if other else None
+
+
+def every_queue(tx: sqlite3.Connection) -> list[ReceiveQueue]:
+    """Every queue that messages may come to: those of connections, those that moves lead to, those that were left."""
+    rows = tx.execute("SELECT * FROM other_receive_queues ORDER BY id")
+    return connections.receive_queues(tx) + [receive_queue_from(row) for row in rows]
+
+
+def awaits_first_message(tx: sqlite3.Connection, queue: ReceiveQueue) -> bool:
+    """Whether nothing has come to a queue yet, so that a push that its relay missed would be missed by everybody."""
+    if queue.e2e_secret is None:
+        return True
+    other = find_queue(tx, queue.server, queue.rcv_id)
+    return other is not None and other.left_at is None

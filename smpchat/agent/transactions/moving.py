@@ -1,0 +1,271 @@
+"""Our own queue moves to another relay: what `smpchat.agent.machines.moving` decides, done in the store.
+
+Each step is one transaction with what caused it: the state, the queue that it leads to, what goes into the outbox. A
+process that dies goes on where the last one stopped.
+
+A queue that was left is read until its relay says that nothing waits there, and only then deleted. Whatever stands in
+the way of that (most moves are made because a relay is about to go, or gone) holds nothing up but the deletion itself,
+and is given up once everything that might have waited there has expired.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import MissingRecord, MoveRefused, Refusal, UnexpectedEvent
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines import moving
+from smpchat.agent.machines.moving import Outcome, Settled
+from smpchat.agent.store import connections, moves, outgoing
+from smpchat.agent.store.connections import Connection, ReceiveQueue
+from smpchat.agent.store.moves import Move, OtherQueue
+from smpchat.agent.store.outgoing import Kind, Lane, OutboxItem, Priority
+from smpchat.agent.transactions import sending
+from smpchat.agent.transactions.rotation import same_address
+from smpchat.agent.wire.envelope import QueueAdd, QueueKey, QueueUse
+from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueAddress, QueueURI
+from smpchat.crypto.errors import CryptoError
+from smpchat.encoding.codec import boolean, pair
+from smpchat.protocol.address import SMPServer, SMPServerAddress
+
+log = logging.getLogger("smpchat.agent")
+
+MOVED = "You now receive messages from {{alias}} at the relay {host}."
+LOST = "Moving to the relay {host} failed: it does not accept the new queue. You still receive at {old}."
+NOT_FOLLOWED = "{{alias}}'s app cannot use the new relay: {why}. You still receive at the old one."
+
+LEAVE_AFTER = 10.0
+"""Seconds from the peer's first message through the new queue until the old one is emptied and deleted. A peer's SENDs
+to the two relays go side by side, and what it sent to the old one before may be under way still."""
+LEAVE_PAUSE = 900.0
+"""Seconds between tries to reach a relay only to delete a queue there."""
+LEAVE_FOR = 21 * 86_400.0
+"""Seconds after which a queue at a relay that does not answer is forgotten: relays keep messages for 21 days, so that
+nothing of the time before can wait there any longer."""
+
+_NEW = pair(boolean, boolean).encode((True, False))
+"""Body of the CREATE item: a messaging queue, made without a key (agent-wire 5.7: the peer's comes with QKEY)."""
+
+
+# -- the user ---------------------------------------------------------------------------------------------------------
+
+
+def begin(tx: sqlite3.Connection, context: Context, connection_id: int, relay: SMPServerAddress | None = None) -> None:
+    """Begin a move, or begin anew one that the peer has not gone along with yet.
+
+    Args:
+        relay: Where the new queue is made; None leaves that to whoever is online.
+    Raises:
+        MoveRefused: The connection is not made, its peer cannot follow, or it may write to the new queue already.
+    """
+    connection = connections.load(tx, connection_id)
+    if not isinstance(connection.state, states.Connected):
+        raise MoveRefused(Refusal.NOT_CONNECTED)
+    if connection.agent_version < moving.ROTATION_SINCE:
+        raise MoveRefused(Refusal.TOO_OLD)
+    try:
+        _step(tx, context, connection_id, moving.Requested())
+    except UnexpectedEvent as error:
+        raise MoveRefused(Refusal.IN_USE) from error
+    # also where the state is the one of before: another relay may be asked for, and for people it began now
+    moves.save(tx, connection_id, Move(moving.Creating(), context.now(), relay))
+
+
+def cancel(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """Stay where the queue is. Raises `MoveRefused` if there is no move, or the peer may use the new queue already."""
+    move = moves.load(tx, connection_id)
+    if move is None:
+        raise MoveRefused(Refusal.NONE)
+    try:
+        _step(tx, context, connection_id, moving.Cancelled())
+    except UnexpectedEvent as error:
+        raise MoveRefused(Refusal.IN_USE) from error
+
+
+def end(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """The connection is deleted: so are all its queues, read or not."""
+    moves.save(tx, connection_id, Move(Settled(), context.now()))
+    for other in moves.other_queues(tx, connection_id):
+        _delete_queue(tx, context, other)
+
+
+# -- relays -----------------------------------------------------------------------------------------------------------
+
+
+def wanted_relay(tx: sqlite3.Connection, connection_id: int) -> SMPServerAddress | None:
+    """Where the new queue is to be made; None if any relay will do."""
+    move = moves.load(tx, connection_id)
+    return move.relay if move else None
+
+
+def queue_created(tx: sqlite3.Connection, context: Context, queue: ReceiveQueue) -> None:
+    """IDS arrived for the new queue."""
+    moves.insert_queue(tx, queue)
+    _step(tx, context, queue.connection_id, moving.QueueCreated())
+
+
+def queue_secured(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """The relay of the new queue carried KEY out."""
+    _step(tx, context, connection_id, moving.KeyAccepted())
+
+
+def queue_lost(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """The relay of the new queue says AUTH: to KEY, or to SUB."""
+    if moves.new_queue(tx, connection_id) is not None:
+        _step(tx, context, connection_id, moving.QueueLost())
+
+
+def queue_emptied(tx: sqlite3.Connection, item: OutboxItem) -> None:
+    """Nothing waits at the relay for a queue that was left."""
+    outgoing.enqueue(tx, item.connection_id, Lane.LEAVE, Kind.DELETE_LEFT, Priority.MESSAGE, body=item.body)
+
+
+def queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
+    """A queue that was left exists no more."""
+    moves.delete_queue(tx, _number(item))
+
+
+def left_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
+    """The queue that an item of the lane LEAVE is about. Raises `MissingRecord`."""
+    other = moves.queue(tx, _number(item))
+    if other is None:
+        raise MissingRecord("The queue that was left is missing.")
+    return other.queue
+
+
+def left_relay_lost(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> bool:
+    """The relay of a queue that was left cannot be reached: later, after the others. True: never again."""
+    other, now = moves.queue(tx, _number(item)), context.now()
+    if other is not None and now - (other.left_at or now) > LEAVE_FOR:
+        moves.delete_queue(tx, other.id)
+        return outgoing.done(tx, item.id)
+    outgoing.postpone_item(tx, item.id, now + LEAVE_PAUSE)
+    return False
+
+
+def _number(item: OutboxItem) -> int:
+    return int(item.body)
+
+
+# -- the peer ---------------------------------------------------------------------------------------------------------
+
+
+def keys_received(tx: sqlite3.Connection, context: Context, connection: Connection, message: QueueKey) -> None:
+    """QKEY. Keys for another queue than the new one answer a move that was given up: nothing comes of them."""
+    new = moves.new_queue(tx, connection.id)
+    found = next(
+        ((info, key) for info, key in message.queues if new is not None and _is_at(new, info.server, info.sender_id)),
+        None,
+    )
+    move = moves.load(tx, connection.id)
+    if new is None or found is None or move is None:
+        log.info("keys came for a queue that no move leads to")
+        return
+    info, key = found
+    if new.queue.e2e_secret is None:
+        if not CLIENT_VERSIONS.contains(info.version):
+            _not_followed(tx, context, connection.id, f"it answers in version {info.version}")
+            return
+        try:
+            secret = new.queue.e2e_key.exchange(info.dh_key)
+        except CryptoError:
+            _not_followed(tx, context, connection.id, "its key is bad")
+            return
+        moves.save_keys(tx, new.id, secret, key.der)
+    _step(tx, context, connection.id, moving.KeysReceived())
+
+
+def _not_followed(tx: sqlite3.Connection, context: Context, connection_id: int, why: str) -> None:
+    context.application.line(tx, connection_id, NOT_FOLLOWED.format(why=why))
+
+
+def _is_at(other: OtherQueue, server: SMPServer, sender_id: bytes) -> bool:
+    return same_address(QueueAddress(server, sender_id), other.queue)
+
+
+def message_arrived(tx: sqlite3.Connection, context: Context, other: OtherQueue) -> None:
+    """A message of the peer's came through a queue other than the connection's own, and its box opened."""
+    if other.left_at is None:
+        _step(tx, context, other.queue.connection_id, moving.MessageArrived())
+
+
+# -- the machine ------------------------------------------------------------------------------------------------------
+
+
+def _step(tx: sqlite3.Connection, context: Context, connection_id: int, event: moving.Event) -> None:
+    move = moves.load(tx, connection_id) or Move(Settled(), context.now())
+    after, effects = moving.step(move.state, event)
+    if after != move.state:
+        moves.save(tx, connection_id, Move(after, context.now(), move.relay))
+    for effect in effects:
+        _perform(tx, context, connection_id, effect)
+
+
+def _perform(tx: sqlite3.Connection, context: Context, connection_id: int, effect: moving.Effect) -> None:
+    match effect:
+        case moving.CreateQueue():
+            outgoing.enqueue(tx, connection_id, Lane.MOVE, Kind.CREATE, Priority.SECURE, body=_NEW)
+        case moving.SendAdd():
+            own, new = _own(tx, connection_id), _new(tx, connection_id).queue
+            uri = QueueURI(CLIENT_VERSIONS, new.server, new.snd_id, new.e2e_key.public(), new.mode)
+            added = QueueAdd(((uri, QueueAddress(own.server, own.snd_id)),))
+            sending.submit(tx, context, connection_id, added)
+        case moving.SecureQueue():
+            outgoing.enqueue(tx, connection_id, Lane.MOVE, Kind.SECURE_NEW, Priority.SECURE)
+        case moving.SendUse():
+            new = _new(tx, connection_id).queue
+            use = QueueUse(((QueueAddress(new.server, new.snd_id), True),))
+            sending.submit(tx, context, connection_id, use)
+        case moving.DropQueue():
+            outgoing.drop(tx, connection_id, Lane.MOVE)
+            dropped = moves.new_queue(tx, connection_id)
+            if dropped is not None:
+                _delete_queue(tx, context, dropped)
+        case moving.Adopt():
+            _adopt(tx, context, connection_id)
+        case moving.Tell(Outcome.MOVED):
+            context.application.line(tx, connection_id, MOVED.format(host=_own(tx, connection_id).server.hosts[0]))
+        case moving.Tell(Outcome.LOST):
+            lost = moves.other_queues(tx, connection_id)[-1].queue  # the one dropped just now
+            old = _own(tx, connection_id).server.hosts[0]
+            context.application.line(tx, connection_id, LOST.format(host=lost.server.hosts[0], old=old))
+
+
+def _adopt(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    own, new = _own(tx, connection_id), _new(tx, connection_id)
+    moves.delete_queue(tx, new.id)
+    connections.save_receive_queue(tx, new.queue)
+    number = moves.insert_queue(tx, own, context.now())
+    outgoing.enqueue(
+        tx,
+        connection_id,
+        Lane.LEAVE,
+        Kind.EMPTY,
+        Priority.MESSAGE,
+        body=str(number).encode(),
+        not_before=context.now() + LEAVE_AFTER,
+    )
+
+
+def _delete_queue(tx: sqlite3.Connection, context: Context, other: OtherQueue) -> None:
+    """Without reading it: nothing is expected there."""
+    moves.leave_queue(tx, other.id, context.now())
+    number = str(other.id).encode()
+    outgoing.drop_item(tx, other.queue.connection_id, Kind.EMPTY, number)
+    outgoing.enqueue(tx, other.queue.connection_id, Lane.LEAVE, Kind.DELETE_LEFT, Priority.MESSAGE, body=number)
+
+
+def _own(tx: sqlite3.Connection, connection_id: int) -> ReceiveQueue:
+    queue = connections.receive_queue(tx, connection_id)
+    if queue is None:
+        raise MissingRecord("The receive queue is missing.")
+    return queue
+
+
+def _new(tx: sqlite3.Connection, connection_id: int) -> OtherQueue:
+    queue = moves.new_queue(tx, connection_id)
+    if queue is None:
+        raise MissingRecord("The queue that the move leads to is missing.")
+    return queue

@@ -1,0 +1,33 @@
+"""Moves of our own queues that are under way, as people and scripts see them."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.store import moves
+from smpchat.encoding.record import Record
+
+
+class MoveView(Record):
+    """A move of our own queue that is under way.
+
+    Attributes:
+        step: ``creating``, ``asked``, ``securing`` or ``using``: see `smpchat.agent.machines.moving`.
+        since: When this step began; POSIX seconds.
+        relay: Host of the relay that it leads to; None if that is still open.
+    """
+
+    step: str
+    since: float
+    relay: str | None
+
+
+def move_views(tx: sqlite3.Connection) -> dict[int, MoveView]:
+    """Every move under way, by connection."""
+    return {number: _view(tx, number, move) for number, move in moves.load_all(tx).items()}
+
+
+def _view(tx: sqlite3.Connection, connection_id: int, move: moves.Move) -> MoveView:
+    new = moves.new_queue(tx, connection_id)
+    server = new.queue.server if new else move.relay.server if move.relay else None
+    return MoveView(type(move.state).__name__.lower(), move.since, server.hosts[0] if server else None)

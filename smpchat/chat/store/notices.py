@@ -1,0 +1,69 @@
+"""What has happened to a contact, as lines of its conversation: stored, shown once, and found again in the history.
+
+They say what only this program knows, not what the contact wrote, so they are no messages.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from enum import StrEnum
+
+from smpchat.encoding.record import Record, field
+
+_ALIAS = "{alias}"
+
+
+class NoticeKind(StrEnum):
+    """What a line is about."""
+
+    RELAY = "relay"
+    """One side receives at another relay, or tried to."""
+
+
+class StoredNotice(Record):
+    """One line. ``at``: POSIX seconds; ``shown``: whether anybody was shown it."""
+
+    id: int
+    contact: str
+    kind: NoticeKind
+    text: str = field(repr=False)
+    at: float
+    shown: bool
+
+
+def addressed(sentence: str, alias: str) -> str:
+    """A sentence with the contact's name where it is left open."""
+    return sentence.replace(_ALIAS, alias)
+
+
+def add(tx: sqlite3.Connection, contact_id: int, kind: NoticeKind, sentence: str, at: float) -> int:
+    """A new line's id; ``{alias}`` in it stays open, since the alias may change."""
+    query = "INSERT INTO notices (contact_id, kind, text, at) VALUES (?, ?, ?, ?)"
+    number = tx.execute(query, (contact_id, kind, sentence, at)).lastrowid
+    assert number is not None
+    return number
+
+
+_NOTICES = "SELECT notices.*, contacts.alias FROM notices JOIN contacts ON contacts.id = notices.contact_id "
+
+
+def _notice(row: sqlite3.Row) -> StoredNotice:
+    alias = row["alias"]
+    text = addressed(row["text"], alias)
+    return StoredNotice(row["id"], alias, NoticeKind(row["kind"]), text, row["at"], bool(row["shown"]))
+
+
+def of_contact(tx: sqlite3.Connection, contact_id: int, since: float = 0) -> list[StoredNotice]:
+    """The lines of a conversation from a moment on (POSIX seconds), oldest first."""
+    query = _NOTICES + "WHERE contact_id = ? AND at >= ? ORDER BY notices.id"
+    return [_notice(row) for row in tx.execute(query, (contact_id, since))]
+
+
+def to_show(tx: sqlite3.Connection) -> list[StoredNotice]:
+    """Lines that nobody was shown, in the order in which they happened."""
+    return [_notice(row) for row in tx.execute(_NOTICES + "WHERE shown = 0 ORDER BY notices.id")]
+
+
+def mark_shown(tx: sqlite3.Connection, number: int) -> None:
+    """A line was shown."""
+    tx.execute("UPDATE notices SET shown = 1 WHERE id = ?", (number,))

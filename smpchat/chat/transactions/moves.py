@@ -1,0 +1,40 @@
+"""Moves of our own queues, and why there can be none, as people read of them."""
+
+from __future__ import annotations
+
+import shlex
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from smpchat.agent.errors import MoveRefused, Refusal
+from smpchat.agent.store import moves
+from smpchat.chat.errors import InputError
+from smpchat.chat.store.records import Contact
+
+
+@contextmanager
+def move_errors(tx: sqlite3.Connection, contact: Contact) -> Iterator[None]:
+    """Say of which contact it is that a queue cannot be moved. Raises `InputError`."""
+    try:
+        yield
+    except MoveRefused as refused:
+        raise InputError(*_sentences(tx, contact, refused.refusal)) from refused
+
+
+def _sentences(tx: sqlite3.Connection, contact: Contact, refusal: Refusal) -> tuple[str, str]:
+    alias, who = contact.alias, shlex.quote(contact.alias)
+    match refusal:
+        case Refusal.NOT_CONNECTED:
+            return f"{alias} is not connected yet.", f"Wait until `smpchat status {who}` says connected."
+        case Refusal.TOO_OLD:
+            return f"{alias}'s app is too old to follow you to another relay.", f"Ask {alias} to upgrade it."
+        case Refusal.IN_USE:
+            new = moves.new_queue(tx, contact.connection_id)
+            where = new.queue.server.hosts[0] if new else "the new one"
+            return (
+                f"{alias}'s app was told to use the relay {where} and may write there by now.",
+                f"The move ends with the next message from there; `smpchat status {who}` shows it.",
+            )
+        case Refusal.NONE:
+            return f"You are not moving to another relay with {alias}.", f"`smpchat rotate {who}` begins."
