@@ -123,6 +123,14 @@ class ProfileCalls:
         """One contact. Raises `UnknownContact`."""
         return self._service.contact(alias)
 
+    def rotate(self, alias: str, server: str | None = None) -> ContactView:
+        """Receive from a contact at another relay; ``move`` says how far that is. Raises `InputError`."""
+        return self._service.contact(self._service.rotate(alias, server).alias)
+
+    def cancel_rotation(self, alias: str) -> ContactView:
+        """Give up a move that the contact has not gone along with. Raises `InputError`."""
+        return self._service.contact(self._service.stay(alias).alias)
+
     def history(self, alias: str, limit: int = 50, search: str | None = None) -> list[Message]:
         """The last messages of a conversation, oldest first; they count as seen. Raises `UnknownContact`."""
         found = self._service.history(alias, limit, search)

@@ -45,6 +45,26 @@ _COMMANDS = Field(
     ),
 )
 
+_MOVE = Field(
+    "move",
+    Kind.OBJECT,
+    "our queue for this contact is moving to another relay",
+    optional=True,
+    fields=(
+        text(
+            "step",
+            "the new queue is being made; their app was asked; the queue is being secured; their first message there"
+            " is awaited",
+            "creating",
+            "asked",
+            "securing",
+            "using",
+        ),
+        Field("since", Kind.TIME, "when this step began"),
+        text("relay", "host of the new relay, once it is known", optional=True),
+    ),
+)
+
 TYPES = (
     ObjectType(
         "invitation",
@@ -85,12 +105,24 @@ TYPES = (
             number("elapsed_ms", "milliseconds since the link was made or used"),
             Field("since", Kind.TIME, "when this state began", optional=True),
             text("reason", "a sentence: why it failed", optional=True),
+            _MOVE,
+        ),
+    ),
+    ObjectType(
+        "notice",
+        "What has happened to a contact, kept as a line of the conversation.",
+        "`listen`, `history`",
+        (
+            text("contact", "the alias"),
+            text("kind", "`relay`: you or they receive at another relay, or tried to", "relay"),
+            text("text", "a sentence"),
+            Field("at", Kind.TIME, "when it happened"),
         ),
     ),
     ObjectType(
         "contact",
         "A person to write to.",
-        "`contacts`, `contact show`, `contact set`, `accept`, `rename`, `resync`, `listen`",
+        "`contacts`, `contact show`, `contact set`, `accept`, `rename`, `resync`, `rotate`, `listen`",
         (
             text("alias", "what commands call the contact"),
             Field(
@@ -134,6 +166,7 @@ TYPES = (
                     for feature in Feature
                 ),
             ),
+            _MOVE,
         ),
     ),
     ObjectType(

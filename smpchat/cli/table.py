@@ -42,6 +42,7 @@ COMMANDS = {
     "rename": Entry(_PEOPLE, "Give a contact another alias."),
     "verify": Entry(_PEOPLE, "Show the security code, or compare it with theirs."),
     "resync": Entry(_PEOPLE, "Negotiate encryption anew where messages can't be read."),
+    "rotate": Entry(_PEOPLE, "Receive a contact's messages at another relay."),
     "delete": Entry(_PEOPLE, "Delete a contact, or cancel an invitation."),
     "export": Entry(_SETTINGS, "Write the whole profile to one encrypted file."),
     "import": Entry(_SETTINGS, "Make a profile of an exported file."),

@@ -16,7 +16,7 @@ from tests.cli.terminal import Terminal
 
 COMMANDS = (
     "invite", "connect", "chat", "send", "reply", "forward", "edit", "retract", "react", "listen", "history",
-    "contacts", "status", "rename", "verify", "resync", "delete", "requests", "accept", "reject",
+    "contacts", "status", "rename", "verify", "resync", "rotate", "delete", "requests", "accept", "reject",
     "address create", "address show", "address delete",
     "demo", "doctor", "explain", "man", "profile show", "profile set", "profile list", "profile switch",
     "export", "import", "key set", "key change", "key remove", "key test", "server list", "server add",
@@ -262,6 +262,7 @@ def test_the_default_profile_has_the_users_name(smpchat: Terminal) -> None:
         (["rename", "nobody", "x"], 1),
         (["verify", "nobody"], 1),
         (["resync", "nobody"], 1),
+        (["rotate", "nobody"], 1),
         (["delete", "nobody"], 1),
         (["server", "add", "smp://nonsense"], 1),
         (["chat"], 1),

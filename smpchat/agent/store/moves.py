@@ -132,6 +132,12 @@ def other_queues(tx: sqlite3.Connection, connection_id: int) -> list[OtherQueue]
     return [_other(row) for row in tx.execute(query, (connection_id,))]
 
 
+def queues_at(tx: sqlite3.Connection, server: str) -> list[OtherQueue]:
+    """The other queues at a relay, given by its address."""
+    rows = tx.execute("SELECT * FROM other_receive_queues WHERE server = ? ORDER BY id", (server,))
+    return [_other(row) for row in rows.fetchall()]
+
+
 def find_queue(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes) -> OtherQueue | None:
     """The other queue with this recipient id at this relay."""
     query = "SELECT * FROM other_receive_queues WHERE server = ? AND rcv_id = ?"

@@ -6,7 +6,7 @@ import sqlite3
 
 from smpchat.agent.store import connections, held, links, outgoing
 from smpchat.agent.store.connections import UnknownConnection
-from smpchat.agent.store.outgoing import Kind
+from smpchat.agent.store.outgoing import Kind, Lane
 from smpchat.client.trouble import Trouble
 from smpchat.encoding.record import Record
 
@@ -42,6 +42,12 @@ def of_connection(tx: sqlite3.Connection, connection_id: int, now: float, *, rec
         if held_connection == connection_id and lane in outgoing.AWAITED and reason.next_try_at > now:
             return Obstacle(reason.kind, reason.error, reason.since, reason.tried_at)
     return None
+
+
+def of_move(tx: sqlite3.Connection, connection_id: int) -> Obstacle | None:
+    """Why the move of our own queue does not go on: nobody waits for it, so it is no obstacle to anything else."""
+    reason = held.load_all(tx).get((connection_id, Lane.MOVE))
+    return Obstacle(reason.kind, reason.error, reason.since, reason.tried_at) if reason else None
 
 
 def _is_current(next_try_at: float | None, now: float) -> bool:

@@ -127,6 +127,13 @@ def queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
     moves.delete_queue(tx, _number(item))
 
 
+def forget_left(tx: sqlite3.Connection, other: OtherQueue) -> None:
+    """A queue that was left is given up, whether or not its relay still has it."""
+    for kind in (Kind.EMPTY, Kind.DELETE_LEFT):
+        outgoing.drop_item(tx, other.queue.connection_id, kind, str(other.id).encode())
+    moves.delete_queue(tx, other.id)
+
+
 def left_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
     """The queue that an item of the lane LEAVE is about. Raises `MissingRecord`."""
     other = moves.queue(tx, _number(item))

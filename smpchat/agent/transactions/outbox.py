@@ -387,6 +387,15 @@ def give_up_deletions(tx: sqlite3.Connection, server: str, before: float) -> int
     return len(given_up)
 
 
+def give_up_left(tx: sqlite3.Connection, server: str) -> int:
+    """Leave queues to a relay from which they have moved away, with what may wait there. Returns how many."""
+    left = [other for other in moves.queues_at(tx, server) if other.left_at is not None]
+    for other in left:
+        moving.forget_left(tx, other)
+        connection_steps.forget_if_deleted(tx, other.queue.connection_id)
+    return len(left)
+
+
 def _queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
     outgoing.drop(tx, item.connection_id, Lane.SEND)  # a farewell that was given up
     connections.delete_receive_queue(tx, item.connection_id)

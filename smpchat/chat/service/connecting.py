@@ -281,7 +281,7 @@ class ChatService(IntroducingProfile):
         """
         server = str(relay_address(address).server)
         with self.database.transaction() as tx:
-            given_up = outbox.give_up_deletions(tx, server, self.now())
+            given_up = outbox.give_up_deletions(tx, server, self.now()) + outbox.give_up_left(tx, server)
             if outgoing.is_relay_needed(tx, server):
                 at_it = [view.alias for view in self.contacts() if server in self._relays_of(tx, view)]
                 whom = f"the contact {at_it[0]!r}" if at_it else "an invitation, your address or something just begun"

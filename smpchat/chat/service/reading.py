@@ -95,13 +95,18 @@ class Verification(Record):
 
 
 class Status(Record):
-    """What waits, for whom, which relays cannot be reached, and the contact address if there is one."""
+    """What waits, for whom, which relays cannot be reached, and the contact address if there is one.
+
+    Attributes:
+        moves: Moves of our own queues that are under way, by connection.
+    """
 
     invitations: list[Invitation]
     connections: list[events.StateChanged]
     pending: dict[str, int]
     troubles: dict[str, RelayTrouble]
     address: AddressView | None = None
+    moves: dict[int, MoveView] = field(default_factory=dict)
 
 
 def is_used(folder: Path) -> bool:
@@ -304,6 +309,7 @@ class StoredProfile(StoredMessages):
             pending={view.alias: view.pending for view in views if view.pending},
             troubles=self.troubles(),
             address=self.address(),
+            moves=move_views(self._tx),
         )
 
     def is_sending(self) -> bool:
@@ -322,6 +328,10 @@ class StoredProfile(StoredMessages):
     def obstacle(self, connection_id: int, *, receiving: bool = False) -> Obstacle | None:
         """What keeps a connection from going on now; ``receiving``: the relay of our own queue is needed too."""
         return obstacles.of_connection(self._tx, connection_id, self.now(), receiving=receiving)
+
+    def move_obstacle(self, connection_id: int) -> Obstacle | None:
+        """What keeps the move of our own queue from going on."""
+        return obstacles.of_move(self._tx, connection_id)
 
     def troubles(self) -> dict[str, RelayTrouble]:
         """Relays in trouble that this profile needs, by address."""

@@ -61,6 +61,8 @@ class Arrivals:
                 self._status_changed(event)
             case events.Notice():
                 self._transcript.tell(Text(f"* {printable(event.sentence)}"))
+                if event.number is not None:
+                    self._service.mark_notice_shown(event.number)
             case events.RequestReceived():
                 self._talk.bell.ring()
                 self._talk.show_requests()

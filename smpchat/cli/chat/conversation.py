@@ -24,6 +24,7 @@ from smpchat.cli.environment import Environment
 from smpchat.cli.text import narrowed, printable, shortened
 from smpchat.cli.times import since
 from smpchat.cli.views.connections import waits_for
+from smpchat.cli.views.contacts import move_sentence
 from smpchat.cli.views.links import request_text
 from smpchat.cli.views.messages import TICKS, unread_summary
 
@@ -142,12 +143,17 @@ class Conversation:
             return
         found = self.service.history(view.alias, max(HISTORY, view.contact.unread))
         messages = [message for message in found if not message.held]
-        changing = self.transcript.begin(messages)
+        happened = self.service.notices(view.alias, found[0].sent_at if len(found) >= HISTORY else 0)
+        changing = self.transcript.begin(messages, happened)
+        for notice in happened:
+            self.service.mark_notice_shown(notice.id)
         for message in messages:
             # Printed before: in between, a crash repeats them.
             self.service.mark_shown(message.id, message.changes)
         if view.state.state != ConnectionState.CONNECTED:
             self.transcript.tell(f"* {self.describe(view)}")
+        if view.move is not None:
+            self.transcript.tell(f"* {move_sentence(view.alias, view.move, self.environment.now())}")
         self.show_requests()
         self.transcript.growing(self.service.being_written(view.alias))
         self.transcript.keep_beside(changing)

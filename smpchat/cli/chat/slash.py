@@ -11,7 +11,7 @@ from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.features import change_for, setting_named
 from smpchat.cli.steps import Progress, draw, steps_table
 from smpchat.cli.text import plural, printable, shortened
-from smpchat.cli.views.contacts import contacts_table, verification_lines
+from smpchat.cli.views.contacts import contacts_table, move_sentence, verification_lines
 from smpchat.cli.views.details import preferences_table, told
 from smpchat.cli.views.layout import indented
 from smpchat.cli.views.messages import conversation, pending_line
@@ -34,6 +34,7 @@ COMMANDS = {
     "/status": Command("/status", "where the connection is"),
     "/verify": Command("/verify [CODE]", "the security code, or compare it"),
     "/set": Command("/set [NAME VALUE]", "what you allow each other; /set disappear 1d"),
+    "/switch": Command("/switch [URI]", "receive at another relay; /switch cancel gives that up"),
     "/reply": Command("/reply N TEXT", "answer message N"),
     "/edit": Command("/edit N TEXT", "give your message N another text; /edit alone: write in $EDITOR (Ctrl-X Ctrl-E)"),
     "/forward": Command("/forward N WHO", "pass message N on to another contact"),
@@ -155,6 +156,8 @@ class Lines:
                 self._status()
             case "/verify":
                 self._verify(argument)
+            case "/switch":
+                self._switch(argument)
             case "/requests":
                 self._requests()
             case "/accept":
@@ -230,6 +233,8 @@ class Lines:
         self._transcript.show(steps_table(draw(Progress(view.state), view.alias, self._talk.environment)))
         if view.pending:
             self._transcript.show(Text(pending_line(view.alias, view.pending)))
+        if view.move is not None:
+            self._transcript.tell(move_sentence(view.alias, view.move, self._talk.environment.now()))
 
     def _verify(self, code: str) -> None:
         who = self._talk.need_contact().alias
@@ -247,6 +252,18 @@ class Lines:
         setting = setting_named(name)
         details = change_for(setting, value.strip())(self._service, who)
         self._transcript.tell(f"* {told(details, setting.feature)}")
+
+    def _switch(self, argument: str) -> None:
+        who = self._talk.need_contact().alias
+        if argument == "cancel":
+            self._service.stay(who)
+            self._transcript.tell(f"You go on receiving from {shortened(who)} where you did.")
+            return
+        self._service.rotate(who, argument or None)
+        self._talk.refresh()
+        move = self._talk.need_contact().move
+        if move is not None:
+            self._transcript.tell(move_sentence(who, move, self._talk.environment.now()))
 
     def _requests(self) -> None:
         waiting = self._service.requests()

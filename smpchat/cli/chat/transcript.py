@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from smpchat.chat.store.notices import StoredNotice
 from smpchat.chat.store.records import Direction, Message, MessageStatus
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import shortened
 from smpchat.cli.views.layout import in_words
-from smpchat.cli.views.messages import being_written, conversation, spoken
+from smpchat.cli.views.messages import being_written, conversation, interleaved, notice_text, spoken
 
 _TAIL = 3
 """Own messages at most that stay next to the prompt until they are delivered."""
@@ -56,11 +57,14 @@ class Transcript:
         self._last, self.mine = None, None
         self._open, self._confirmed, self._growing = set(), [], []
 
-    def begin(self, messages: list[Message]) -> list[Message]:
+    def begin(self, messages: list[Message], notices: Sequence[StoredNotice] = ()) -> list[Message]:
         """Print the end of a conversation, but for own messages that are under way: those are for `keep_beside`."""
         self.mine = next((m for m in reversed(messages) if m.direction is Direction.SENT), None)
         changing = self._unsettled_end(messages)
-        self.say(messages[: len(messages) - len(changing)])
+        for said, happened in interleaved(messages[: len(messages) - len(changing)], notices):
+            self.say(said)
+            if happened is not None:
+                self.show(in_words(self._environment, notice_text(happened)))
         return changing
 
     def _unsettled_end(self, messages: list[Message]) -> list[Message]:

@@ -38,9 +38,11 @@ def _history(environment: Environment, who: str, limit: int, search: str | None)
     service = environment.open_as(StoredProfile)
     try:
         found = service.history(who, limit, search)
-        show_history(environment, found)
+        everything = len(found) < limit
+        happened = service.notices(who, 0 if everything else found[0].sent_at) if search is None else []
+        show_history(environment, found, happened)
         service.were_read(found)
-        if not found and environment.attended:
+        if not found and not happened and environment.attended:
             environment.notice("No messages yet." if search is None else f"No message contains {search!r}.")
         return ExitStatus.OK
     finally:

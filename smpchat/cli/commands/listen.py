@@ -97,11 +97,14 @@ async def _show_news(
     """
     from smpchat.cli.views.contacts import show_view
     from smpchat.cli.views.links import show_request
-    from smpchat.cli.views.messages import show_message
+    from smpchat.cli.views.messages import show_message, show_stored_notice
 
     for request in service.unshown_requests():
         show_request(environment, request)
         service.mark_request_shown(request.id)
+    for notice in service.unshown_notices():
+        show_stored_notice(environment, notice)
+        service.mark_notice_shown(notice.id)
     for contact in service.unshown_contacts():
         show_view(environment, service.contact(contact.alias))
         service.mark_profile_shown(contact.id)
@@ -134,13 +137,14 @@ def _show_event(environment: Environment, event: events.ChatEvent) -> None:
             show_state(environment, event)
         case events.StatusChanged():
             show_status(environment, event)
-        case events.Notice():
+        case events.Notice(number=None):
             show_notice(environment, event)
         case (
             events.ContactChanged()
             | events.MessageAdded()
             | events.MessageChanged()
             | events.MessageExpired()
+            | events.Notice()
             | events.RequestReceived()
         ):
             pass  # printed from the store, which knows what was shown before

@@ -51,16 +51,19 @@ def _status(environment: Environment, who: str | None) -> int:
 def _show_one(environment: Environment, service: StoredProfile, view: ContactView) -> None:
     from smpchat.cli.steps import Progress, draw, steps_table
     from smpchat.cli.views.connections import show_state
+    from smpchat.cli.views.contacts import move_sentence
     from smpchat.cli.views.messages import pending_line
 
     if environment.json:
-        show_state(environment, view.state)
+        show_state(environment, view.state, move=view.move)
     else:
         environment.show(steps_table(draw(Progress(view.state), view.alias, environment)))
     if view.state.reason:
         environment.notice(view.state.reason)
     if view.pending:
         environment.notice(pending_line(view.alias, view.pending))
+    if view.move is not None:
+        environment.notice(move_sentence(view.alias, view.move, environment.now()))
     relay = service.relay_of(view.contact.connection_id)
     trouble = service.troubles().get(relay) if relay else None
     if trouble:
@@ -69,6 +72,7 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
 
 def _show_all(environment: Environment, service: StoredProfile, found: Status) -> None:
     from smpchat.cli.views.connections import show_state
+    from smpchat.cli.views.contacts import move_sentence
     from smpchat.cli.views.links import own_alias, show_address, show_invitation
     from smpchat.cli.views.messages import pending_line
     from smpchat.cli.views.relay import show_relay
@@ -86,10 +90,14 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
         show_address(environment, found.address, own_alias(service))
     for state in found.connections:
         if environment.json or state.connection not in waiting:
-            show_state(environment, state)
+            show_state(environment, state, move=found.moves.get(state.connection))
         if service.is_held(state.connection):
             name = shortened(state.alias or "")
             environment.notice(f"{name} waits for a name of your choice: `smpchat rename`, or `connect` once more.")
+    for state in found.connections:
+        if state.connection in found.moves:
+            move = found.moves[state.connection]
+            environment.notice(move_sentence(state.alias or "", move, environment.now()))
     for alias, pending in found.pending.items():
         environment.notice(pending_line(alias, pending))
     for trouble in found.troubles.values():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.store.events import StateChanged
+from smpchat.chat.store.moves import MoveView
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import shortened
 from smpchat.cli.times import iso, since
@@ -11,9 +14,11 @@ from smpchat.cli.times import iso, since
 STEPS = {1: "invitation", 2: "confirmation", 3: "hello"}
 
 
-def show_state(environment: Environment, state: StateChanged, line: str | None = None) -> None:
+def show_state(
+    environment: Environment, state: StateChanged, line: str | None = None, *, move: MoveView | None = None
+) -> None:
     """A ``state`` object, or a line: `state_line` unless another is given."""
-    fields = {
+    fields: dict[str, Any] = {
         "connection": state.connection,
         "alias": state.alias,
         "role": state.role,
@@ -26,7 +31,15 @@ def show_state(environment: Environment, state: StateChanged, line: str | None =
         fields["since"] = iso(state.since)
     if state.reason:
         fields["reason"] = state.reason
+    if move is not None:
+        fields["move"] = move_fields(move)
     environment.emit("state", fields, state_line(state, environment.now()) if line is None else line)
+
+
+def move_fields(move: MoveView) -> dict[str, Any]:
+    """The object ``move``."""
+    fields: dict[str, Any] = {"step": move.step, "since": iso(move.since)}
+    return fields | ({"relay": move.relay} if move.relay else {})
 
 
 def state_line(state: StateChanged, now: float) -> str:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.service.reading import ContactView, Verification
+from smpchat.chat.store.moves import MoveView
 from smpchat.chat.wire.profile import Profile
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import shortened
 from smpchat.cli.times import since
-from smpchat.cli.views.connections import waits_for
+from smpchat.cli.views.connections import move_fields, waits_for
 from smpchat.cli.views.layout import Cell, show_table, table
 from smpchat.encoding.record import as_dict
 
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 FIRST_STEPS = "Nothing here yet: `smpchat invite` makes a link for somebody, `smpchat connect` uses one."
+
+
+def move_sentence(alias: str, move: MoveView, now: float) -> str:
+    """``Moving to the relay new.test: waiting for bob's app since 14:02.``"""
+    name, moment = shortened(alias), since(move.since, now)
+    where = f"the relay {shortened(move.relay, 60)}" if move.relay else "another relay"
+    waits = {
+        "creating": "the new queue is being made",
+        "asked": f"waiting for {name}'s app",
+        "securing": "the new queue is being secured",
+        "using": f"waiting for {name}'s first message there",
+    }
+    return f"Moving your queue for {name} to {where}: {waits[move.step]}, since {moment}."
 
 
 def contact_line(view: ContactView) -> str:
@@ -30,7 +44,8 @@ def contact_line(view: ContactView) -> str:
     unread = f", {contact.unread} unread" if contact.unread else ""
     gone = ", deleted the contact with you" if contact.gone else ""
     business = ", a business" if contact.business else ""
-    return f"{shortened(contact.alias)}: {state}{known}{bot}{business}{verified}{unread}{gone}"
+    moving = f", moving to {shortened(view.move.relay or 'another relay', 60)}" if view.move else ""
+    return f"{shortened(contact.alias)}: {state}{known}{bot}{business}{verified}{unread}{gone}{moving}"
 
 
 def contact_fields(view: ContactView) -> dict[str, Any]:
@@ -53,6 +68,8 @@ def contact_fields(view: ContactView) -> dict[str, Any]:
         fields["business"] = True
     if view.verified:
         fields["verified"] = True
+    if view.move is not None:
+        fields["move"] = move_fields(view.move)
     return fields
 
 
@@ -103,6 +120,8 @@ def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]
             about.append((" (verified)", "green"))
         if view.contact.gone:
             about.append((" (deleted the contact with you)", "bold"))
+        if view.move is not None:
+            about.append((f" (moving to {shortened(view.move.relay or 'another relay', 40)})", "dim"))
         rows.append(
             [
                 [(shortened(view.alias), "bold")],

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from smpchat.chat.store.events import Notice, StatusChanged
+from smpchat.chat.store.notices import StoredNotice
 from smpchat.chat.store.records import Direction, Message, MessageStatus
 from smpchat.chat.wire.content import Preview
 from smpchat.chat.wire.durations import duration_text
@@ -203,23 +206,35 @@ def conversation(environment: Environment, messages: list[Message], previous: Me
     return lines
 
 
-def show_history(environment: Environment, messages: list[Message]) -> None:
-    """``message`` objects, or the lines of a `conversation`."""
-    if environment.json:
-        for message in messages:
-            show_message(environment, message)
-    elif environment.styled:
-        for line in conversation(environment, messages):
-            environment.show(line)
-    else:  # the same lines in words, without waiting for the import of `rich`
-        today = None
-        for message in messages:
-            if day(message.sent_at) != today:
-                today = day(message.sent_at)
-                print(_separator(today, "--- "), flush=True)
-            print(
-                f"{_when(message)}  {_who(message)}{_colon(message)}" + _said_in_words(message, _NUMBERED), flush=True
-            )
+def show_history(environment: Environment, messages: list[Message], notices: Sequence[StoredNotice] = ()) -> None:
+    """``message`` and ``notice`` objects, or the lines of a `conversation` with what happened meanwhile."""
+    previous = None
+    for said, happened in interleaved(messages, notices):
+        if environment.json:
+            for message in said:
+                show_message(environment, message)
+        elif environment.styled:
+            for line in conversation(environment, said, previous):
+                environment.show(line)
+        else:
+            _print_in_words(said, previous)
+        previous = said[-1] if said else previous
+        if happened is not None and environment.json:
+            show_stored_notice(environment, happened)
+        elif happened is not None and environment.styled:
+            environment.show(notice_text(happened))
+        elif happened is not None:
+            print(_notice_line(happened), flush=True)
+
+
+def _print_in_words(messages: list[Message], previous: Message | None) -> None:
+    """The lines of a `conversation` in words, without waiting for the import of `rich`."""
+    today = day(previous.sent_at) if previous else None
+    for message in messages:
+        if day(message.sent_at) != today:
+            today = day(message.sent_at)
+            print(_separator(today, "--- "), flush=True)
+        print(f"{_when(message)}  {_who(message)}{_colon(message)}" + _said_in_words(message, _NUMBERED), flush=True)
 
 
 def _separator(today: str, rule: str) -> str:
@@ -232,6 +247,35 @@ def _when(message: Message) -> str:
 
 def _who(message: Message) -> str:
     return shortened(message.contact) if message.direction is Direction.RECEIVED else "you"
+
+
+def interleaved(
+    messages: list[Message], notices: Sequence[StoredNotice]
+) -> list[tuple[list[Message], StoredNotice | None]]:
+    """Messages up to each notice, and those behind the last one."""
+    parts: list[tuple[list[Message], StoredNotice | None]] = []
+    for notice in notices:
+        before = list(takewhile(lambda message: message.sent_at <= notice.at, messages))  # noqa: B023 - used at once
+        messages = messages[len(before) :]
+        parts.append((before, notice))
+    return [*parts, (messages, None)]
+
+
+def notice_text(notice: StoredNotice) -> Text:
+    """``      14:02  * bob now receives at the relay new.test.``"""
+    from rich.text import Text
+
+    return Text(_notice_line(notice), "dim")
+
+
+def _notice_line(notice: StoredNotice) -> str:
+    return f"{'':4}  {clock(notice.at)}  * {printable(notice.text)}"
+
+
+def show_stored_notice(environment: Environment, notice: StoredNotice) -> None:
+    """A ``notice`` object, or ``* bob now receives at the relay new.test.``"""
+    fields = {"contact": notice.contact, "kind": notice.kind, "text": notice.text, "at": iso(notice.at)}
+    environment.emit("notice", fields, f"* {printable(notice.text)}")
 
 
 def spoken(environment: Environment, message: Message) -> Text:

@@ -1,0 +1,104 @@
+"""``rotate``: our own queue moves to another relay, and the contact's app with it."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import closing
+
+import typer
+
+from smpchat.chat import troubles
+from smpchat.chat.online.presence import online
+from smpchat.chat.online.waiting import Patience, flush, until
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.service.reading import ContactView
+from smpchat.cli.arguments import TIMEOUT, WHO
+from smpchat.cli.command_line import Program, examples
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.running import run
+from smpchat.cli.text import shortened
+from smpchat.cli.views.contacts import move_sentence, show_view
+
+app = Program()
+_FOLLOWS = 3.0
+"""Seconds in which an app that is online has followed: half a dozen round trips."""
+
+
+@app.command(epilog=examples("smpchat rotate bob", "smpchat rotate bob --server smp://KEY@relay.example"))
+def rotate(
+    context: typer.Context,
+    who: str = WHO,
+    server: str | None = typer.Option(
+        None, "--server", metavar="URI", help="The new relay; one of yours if not given, another one if possible."
+    ),
+    cancel: bool = typer.Option(False, "--cancel", help="Give up a move that they have not gone along with."),
+    wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they have followed."),
+    timeout: float | None = TIMEOUT,
+) -> None:
+    """Receive a contact's messages at another relay.
+
+    Their app follows by itself once it is online; until then you receive at both, and nothing is lost.
+    """
+    if cancel:
+        run(context, lambda environment: _cancel(environment, who))
+    else:
+        run(context, lambda environment: _rotate(environment, who, server, wait, Patience.of(timeout)))
+
+
+async def _cancel(environment: Environment, who: str) -> int:
+    with closing(environment.open()) as service:
+        contact = service.stay(who)
+        async with online(service, environment.relay()):
+            await flush(service)
+        show_view(environment, service.contact(contact.alias))
+        return ExitStatus.OK
+
+
+async def _rotate(environment: Environment, who: str, server: str | None, wait: bool, patience: Patience) -> int:
+    with closing(environment.open()) as service:
+        contact = service.rotate(who, server)
+        number = contact.connection_id
+
+        def view() -> ContactView:
+            found = service.contact_of(number)
+            return service.contact(found.alias if found else contact.alias)
+
+        def asked() -> bool | None:
+            return True if (move := view().move) is None or move.step != "creating" else None
+
+        def moved() -> bool | None:
+            return True if view().move is None else None
+
+        async with online(service, environment.relay()):
+            made = await until(service, asked, Patience(patience.seconds, chosen=True), number)
+            if made:
+                await until(service, moved, Patience(patience.seconds if wait else _FOLLOWS, chosen=True), number)
+                await flush(service)
+        found = view()
+        show_view(environment, found)
+        return _outcome(environment, service, found, wait=wait)
+
+
+def _outcome(environment: Environment, service: ChatService, view: ContactView, *, wait: bool) -> int:
+    """What the command ends with. Raises `CommandFailed`."""
+    move, name = view.move, shortened(view.alias)
+    for notice in service.notices(view.alias)[-1:] if move is None else []:
+        environment.notice(notice.text)
+        service.mark_notice_shown(notice.id)
+    if move is None:
+        return ExitStatus.OK
+    if move.step == "creating":
+        obstacle = service.move_obstacle(view.contact.connection_id)
+        cause = troubles.sentence(obstacle) if obstacle else "The new relay has not answered in time."
+        again = f"It is tried again by itself; `smpchat rotate {shlex.quote(view.alias)} --cancel` gives it up."
+        raise CommandFailed(ExitStatus.NETWORK, cause, again)
+    if wait:
+        raise CommandFailed(
+            ExitStatus.TIMEOUT,
+            f"{name} has not followed yet.",
+            "Their app does so by itself once it is online; until then you receive at both relays.",
+        )
+    environment.notice(move_sentence(view.alias, move, environment.now()))
+    environment.notice("Their app follows by itself once it is online; until then nothing is lost.")
+    return ExitStatus.OK
