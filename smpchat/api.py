@@ -178,6 +178,7 @@ class Client(ProfileCalls):
         variant: Variant = Variant.INSTANT,
         server: str | None = None,
         timeout: float = RELAY_TIMEOUT,
+        incognito: bool = False,
     ) -> Invitation:
         """A new one-time link.
 
@@ -185,6 +186,7 @@ class Client(ProfileCalls):
             note: Alias of whoever uses it; the name that they choose, made unique, if None.
             server: Address of the relay for this link alone; one of the configured ones if None.
             timeout: Seconds in which the relay must answer.
+            incognito: Tell whoever uses it a made-up name, and never our own.
         Raises:
             InputError: The note cannot be an alias, or is in use; or ``server`` is no relay's address.
             RelayUnavailable: There is no link; nothing is kept.
@@ -192,7 +194,7 @@ class Client(ProfileCalls):
         service = self._service
         if server is None:
             await self._start_relay()
-        connection = service.invite(note, variant, server=server)
+        connection = service.invite(note, variant, server=server, incognito=incognito)
 
         def link() -> Invitation | None:
             invitation = service.invitation(connection)
@@ -213,7 +215,13 @@ class Client(ProfileCalls):
             raise RelayUnavailable(str(error), "Start it with `smpchat relay start`.") from error
 
     async def connect(
-        self, link: str, alias: str | None = None, texts: Sequence[str] = (), *, timeout: float = RELAY_TIMEOUT
+        self,
+        link: str,
+        alias: str | None = None,
+        texts: Sequence[str] = (),
+        *,
+        timeout: float = RELAY_TIMEOUT,
+        incognito: bool = False,
     ) -> ContactView:
         """Use a link, and write at once: link, alias and texts are stored together before anything is sent.
 
@@ -225,7 +233,7 @@ class Client(ProfileCalls):
             RelayUnavailable: No relay was reached within ``timeout`` seconds; the join goes on by itself.
         """
         service = self._service
-        contact = service.connect(link, alias, texts)
+        contact = service.connect(link, alias, texts, incognito=incognito)
         own = [message.id for message in service.history(contact.alias, len(texts))] if texts else []
         return await self._ready(contact, own, timeout)
 
@@ -334,7 +342,12 @@ class Client(ProfileCalls):
         return await self._is_forgotten(connection, timeout)
 
     async def accept(
-        self, request: int | str, alias: str | None = None, *, timeout: float = RELAY_TIMEOUT
+        self,
+        request: int | str,
+        alias: str | None = None,
+        *,
+        timeout: float = RELAY_TIMEOUT,
+        incognito: bool = False,
     ) -> ContactView:
         """Accept a request: whoever sent it becomes a contact, and the text in it the first message.
 
@@ -348,7 +361,7 @@ class Client(ProfileCalls):
             ConnectionFailed: Whoever sent it has given it up.
             RelayUnavailable: No relay was reached within ``timeout`` seconds; the answer goes out by itself.
         """
-        return await self._ready(self._service.accept(str(request), alias), [], timeout)
+        return await self._ready(self._service.accept(str(request), alias, incognito=incognito), [], timeout)
 
     async def _until(self, look: Callable[[], T | None], seconds: float, connection_id: int) -> T:
         """What ``look`` finds. Raises `RelayUnavailable` if it found nothing in time."""

@@ -29,8 +29,8 @@ class Application(Protocol):
         """Our profile, for the confirmation or hello that is sealed now."""
         ...
 
-    def link_info(self, tx: sqlite3.Connection) -> bytes:
-        """What people see behind a short link of ours before they connect."""
+    def link_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
+        """What people see behind the short link of an invitation of ours before they connect."""
         ...
 
     def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:

@@ -73,6 +73,7 @@ class WaitChange(Enum):
 
 
 WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=aliases)
+INCOGNITO = typer.Option(False, "--incognito", help="Tell them a made-up name; they never learn your own.")
 REQUEST = typer.Argument(metavar="WHO", help="Number of the request, or the name in it; `requests` shows both.")
 MESSAGE = typer.Argument(metavar="MESSAGE", help="Number of the message; `history` shows it.")
 _WAIT_HELP = "What to wait for: sent if not given; none only stores it."

@@ -65,6 +65,8 @@ _MOVE = Field(
     ),
 )
 
+_INCOGNITO = text("incognito", "the made-up name that they know us by, in place of our own", optional=True)
+
 TYPES = (
     ObjectType(
         "invitation",
@@ -76,6 +78,7 @@ TYPES = (
             text("short_link", "a shorter link that means the same", optional=True),
             text("command", "what the other person types"),
             text("note", "the alias that whoever uses the link will get", optional=True),
+            _INCOGNITO,
         ),
     ),
     ObjectType(
@@ -106,6 +109,7 @@ TYPES = (
             Field("since", Kind.TIME, "when this state began", optional=True),
             text("reason", "a sentence: why it failed", optional=True),
             _MOVE,
+            _INCOGNITO,
         ),
     ),
     ObjectType(
@@ -167,6 +171,7 @@ TYPES = (
                 ),
             ),
             _MOVE,
+            _INCOGNITO,
         ),
     ),
     ObjectType(

@@ -97,7 +97,7 @@ def prepare(
     kem = links.kem(tx, connection.id) if context.has_kem else None
     proposed = KEMProposed(kem.public) if kem else None
     corr_id = context.entropy.random(CORR_ID_SIZE)
-    sender_id, user_data = sender_id_for(corr_id), context.application.link_info(tx)
+    sender_id, user_data = sender_id_for(corr_id), context.application.link_info(tx, connection.id)
     request = _request(connection, server, sender_id, e2e_key, QueueMode.MESSAGING, proposed)
     try:
         sealed = seal_link(Ed25519PrivateKey.generate(context.entropy), request, user_data, context.entropy)

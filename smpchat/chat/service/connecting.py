@@ -21,6 +21,7 @@ from smpchat.chat.service.introducing import IntroducingProfile
 from smpchat.chat.service.reading import ContactView, Invitation
 from smpchat.chat.store import address as address_store
 from smpchat.chat.store import events, records
+from smpchat.chat.store import incognito as incognito_names
 from smpchat.chat.store.address import AddressTexts, RequestView
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact
@@ -59,11 +60,19 @@ class ChatService(IntroducingProfile):
 
     # -- connections --------------------------------------------------------------------------------------------------
 
-    def invite(self, note: str | None = None, variant: Variant = Variant.INSTANT, *, server: str | None = None) -> int:
+    def invite(
+        self,
+        note: str | None = None,
+        variant: Variant = Variant.INSTANT,
+        *,
+        server: str | None = None,
+        incognito: bool = False,
+    ) -> int:
         """A new invitation's connection id; its link exists once the online process has made the queue.
 
         Args:
             server: The relay of this invitation alone; one of the configured ones if None.
+            incognito: Whoever uses the link is told a made-up name, and never anything else of our profile.
         Raises:
             InputError: The note cannot be an alias, or belongs to a contact; or ``server`` is no relay's address.
         """
@@ -77,9 +86,22 @@ class ChatService(IntroducingProfile):
                 raise AliasInUse(note)
             connection_id = agent.invite(tx, self.context, terms, relay)
             records.insert_invitation(tx, connection_id, note)
+            if incognito:
+                self._hide(tx, connection_id)
         return connection_id
 
-    def connect(self, link_text: str, alias: str | None, texts: Sequence[str] = (), *, hold: bool = False) -> Contact:
+    def _hide(self, tx: sqlite3.Connection, connection_id: int) -> None:
+        incognito_names.make(tx, connection_id, self.entropy.random)
+
+    def connect(
+        self,
+        link_text: str,
+        alias: str | None,
+        texts: Sequence[str] = (),
+        *,
+        hold: bool = False,
+        incognito: bool = False,
+    ) -> Contact:
         """Join an invitation or use an address: link, alias and texts are stored together before anything is sent.
 
         A join that is held is taken up again by the same link; texts that it has already are not sent twice.
@@ -89,6 +111,7 @@ class ChatService(IntroducingProfile):
                 in it.
             texts: The first one travels with the request to an address; the others wait until its owner accepts.
             hold: With a short link and no alias, our profile does not go out before `name_contact`.
+            incognito: The contact is told a made-up name, and never anything else of our profile.
         Raises:
             InputError: The alias cannot be used, or a text is too long.
             LinkError: The text is no link that can be used; names the part that is wrong.
@@ -102,6 +125,9 @@ class ChatService(IntroducingProfile):
             if joined is not None:
                 contact = records.contact_of(tx, joined)
                 if contact is not None and states.is_held(connections.load(tx, joined).state):
+                    if incognito:
+                        self._hide(tx, joined)
+                        requests.reintroduce(tx, contact, self.own_profile(tx))
                     return self._take_up(tx, contact, alias, texts, hold=hold)
                 whom = f"your contact {contact.alias!r}" if contact else "a contact that you deleted"
                 raise LinkJoinedError(f"You used this link already, for {whom}.")
@@ -116,6 +142,8 @@ class ChatService(IntroducingProfile):
             else:
                 held = hold and made_up and isinstance(link, ShortContact)
                 connection_id = requesting.begin(tx, self.context, link, held=held)
+            if incognito:
+                self._hide(tx, connection_id)  # before anything says who we are
             records.insert_contact(tx, connection_id, alias, provisional=made_up)
             contact = records.contact(tx, alias)
             if not isinstance(link, links.InvitationLink | ShortInvitation):
@@ -362,11 +390,12 @@ class ChatService(IntroducingProfile):
             address_store.save_texts(tx, AddressTexts())
         return address.connection_id
 
-    def accept(self, who: str, alias: str | None = None) -> Contact:
+    def accept(self, who: str, alias: str | None = None, *, incognito: bool = False) -> Contact:
         """Accept a request by its number or name: it becomes a contact, and its text the first message.
 
         Args:
             alias: How to address the contact; made from the name in the request if None.
+            incognito: The contact is told a made-up name, and never anything else of our profile.
         Raises:
             InputError: There is no such request, or the alias cannot be used.
             AgentError: The request cannot be accepted.
@@ -377,6 +406,8 @@ class ChatService(IntroducingProfile):
             if alias is not None:
                 self._free_alias(tx, alias)
             connection_id = contact_address.accept(tx, self.context, request)
+            if incognito:
+                self._hide(tx, connection_id)
             contact = contact_from_request(tx, self.context, connection_id, request, alias)
             publish(tx, self._describe(tx, connections.load(tx, connection_id)))
         return contact

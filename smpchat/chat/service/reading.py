@@ -24,7 +24,7 @@ from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.chat.errors import CodeDiffers, InputError, PassphraseNeeded, ProfileMoved
 from smpchat.chat.service.messages import StoredMessages
-from smpchat.chat.store import events, profiles, records
+from smpchat.chat.store import events, incognito, profiles, records
 from smpchat.chat.store.address import AddressView, address_view
 from smpchat.chat.store.feed import describe_state
 from smpchat.chat.store.moves import MoveView, move_views
@@ -55,12 +55,14 @@ class Invitation(Record):
     Attributes:
         link: The full link; None until its queue exists.
         short_link: Leads to the same; None where the relay or the handshake has none.
+        incognito: The made-up name that whoever uses it is told, if it is one.
     """
 
     connection: int
     link: str | None = field(repr=False)
     note: str | None = field(repr=False)
     short_link: str | None = field(default=None, repr=False)
+    incognito: str | None = None
 
 
 class ContactView(Record):
@@ -68,6 +70,7 @@ class ContactView(Record):
 
     Attributes:
         move: How far the move of our queue for this contact is, if there is one.
+        incognito: The made-up name by which the contact knows us, if it is one.
         pending: Number of pending messages.
         pq: Post-quantum keys protect both directions now.
         verified: The security code was compared and is still the same.
@@ -79,6 +82,7 @@ class ContactView(Record):
     pq: bool = False
     verified: bool = False
     move: MoveView | None = None
+    incognito: str | None = None
 
     @property
     def alias(self) -> str:
@@ -99,6 +103,7 @@ class Status(Record):
 
     Attributes:
         moves: Moves of our own queues that are under way, by connection.
+        incognito: Made-up names by which contacts know us, by connection.
     """
 
     invitations: list[Invitation]
@@ -107,6 +112,7 @@ class Status(Record):
     troubles: dict[str, RelayTrouble]
     address: AddressView | None = None
     moves: dict[int, MoveView] = field(default_factory=dict)
+    incognito: dict[int, str] = field(default_factory=dict)
 
 
 def is_used(folder: Path) -> bool:
@@ -187,8 +193,12 @@ class StoredProfile(StoredMessages):
         """Invitations that nobody has answered yet, oldest first."""
         notes = records.invitation_notes(self._tx)
         by_id = {c.id: c for c in connections.load_all(self._tx)}
-        short = short_links.texts(self._tx)
-        return [Invitation(cid, by_id[cid].link, note, short.get(cid)) for cid, note in notes.items() if cid in by_id]
+        short, made_up = short_links.texts(self._tx), incognito.names(self._tx)
+        return [
+            Invitation(cid, by_id[cid].link, note, short.get(cid), made_up.get(cid))
+            for cid, note in notes.items()
+            if cid in by_id
+        ]
 
     def is_held(self, connection_id: int) -> bool:
         """Whether a join waits for `name_contact`."""
@@ -214,7 +224,7 @@ class StoredProfile(StoredMessages):
         self.give_up_waiting()
         pending = records.pending_counts(self._tx)
         by_id = {c.id: c for c in connections.load_all(self._tx)}
-        under_way = move_views(self._tx)
+        under_way, made_up = move_views(self._tx), incognito.names(self._tx)
         return [
             ContactView(
                 contact=contact,
@@ -224,6 +234,7 @@ class StoredProfile(StoredMessages):
                 verified=contact.verified_code is not None
                 and contact.verified_code == self._security_code(contact.connection_id),
                 move=under_way.get(contact.connection_id),
+                incognito=made_up.get(contact.connection_id),
             )
             for contact in records.contacts(self._tx)
         ]
@@ -310,6 +321,7 @@ class StoredProfile(StoredMessages):
             troubles=self.troubles(),
             address=self.address(),
             moves=move_views(self._tx),
+            incognito=incognito.names(self._tx),
         )
 
     def is_sending(self) -> bool:

@@ -145,4 +145,10 @@ CHAT_MIGRATIONS = (
     CREATE INDEX notices_of ON notices (contact_id);
     CREATE INDEX notices_not_shown ON notices (id) WHERE shown = 0
     """,
+    """
+    CREATE TABLE incognito (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        name TEXT NOT NULL
+    )
+    """,
 )

@@ -14,7 +14,7 @@ from smpchat.agent.machines.handshake_states import Role
 from smpchat.agent.store import connections
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection
-from smpchat.chat.store import address, events, expiry, lines, notices, profiles, records
+from smpchat.chat.store import address, events, expiry, incognito, lines, notices, profiles, records
 from smpchat.chat.store.feed import describe_state, publish
 from smpchat.chat.store.notices import NoticeKind
 from smpchat.chat.store.records import Contact, MessageStatus
@@ -72,16 +72,19 @@ class ChatApplication:
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
         """Our profile as ``x.info``, as the contact is to see it."""
-        own, contact = self._own_profile(tx), records.contact_of(tx, connection_id)
+        own, contact = self._profile_for(tx, connection_id), records.contact_of(tx, connection_id)
         if contact is not None:
             own = preferences.profile_for(tx, own, contact.id)
             preferences.note_told(tx, contact.id, own)
         compresses = connections.load(tx, connection_id).agent_version >= PQ_SINCE
         return preferences.fitting(own, lambda profile: pack_info(encode_profile(profile), compresses=compresses))
 
-    def link_info(self, tx: sqlite3.Connection) -> bytes:
+    def _profile_for(self, tx: sqlite3.Connection, connection_id: int) -> Profile:
+        return incognito.profile_for(tx, self._own_profile(tx), connection_id)
+
+    def link_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
         """Our profile, for a short link."""
-        return packed_link_info(self._own_profile(tx))
+        return packed_link_info(self._profile_for(tx, connection_id))
 
     def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
         """The name in the link becomes the alias, if nobody has chosen one."""

@@ -16,7 +16,7 @@ from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.store import connections
 from smpchat.agent.transactions import sending
 from smpchat.agent.wire.envelope import UserMessage
-from smpchat.chat.store import contact_settings, profiles
+from smpchat.chat.store import contact_settings, incognito, profiles
 from smpchat.chat.store.contact_settings import Setting
 from smpchat.chat.store.records import Contact
 from smpchat.chat.transactions.room import room_of
@@ -106,7 +106,7 @@ def announce(tx: sqlite3.Connection, context: Context, own: Profile, contact: Co
     state = connections.load(tx, contact.connection_id).state
     if contact.gone or not states.has_introduced(state):
         return False
-    profile = profile_for(tx, own, contact.id)
+    profile = profile_for(tx, incognito.profile_for(tx, own, contact.connection_id), contact.id)
     digest = _digest(profile)
     if profiles.told(tx, contact.id) == digest:
         return False

@@ -9,7 +9,7 @@ from smpchat.agent.context import Context
 from smpchat.agent.store import addresses, sent_requests
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.chat.errors import UnknownRequest
-from smpchat.chat.store import events, records
+from smpchat.chat.store import events, incognito, records
 from smpchat.chat.store.address import RequestView
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact, Direction
@@ -51,6 +51,7 @@ def introduce(
     Returns:
         The texts that are to wait.
     """
+    profile = incognito.profile_for(tx, profile, contact.connection_id)
     bare = ContactRequest(profile, to_base64url(context.entropy.random(16)))
     for text in map(whole, filter(None, texts[:1])):
         asked = replace(bare, text=text, shared_id=new_shared_id(context.entropy.random(12)))
@@ -66,6 +67,7 @@ def introduce(
 
 def reintroduce(tx: sqlite3.Connection, contact: Contact, profile: Profile) -> None:
     """A request of ours that has not left says who we are now."""
+    profile = incognito.profile_for(tx, profile, contact.connection_id)
     _rewrite(tx, contact, lambda asked: replace(asked, profile=profile))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.cli.arguments import REQUEST
+from smpchat.cli.arguments import INCOGNITO, REQUEST
 from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
@@ -27,12 +27,13 @@ def accept(
     alias: str | None = typer.Option(
         None, "--alias", metavar="ALIAS", help="What you call them; their own name if not given."
     ),
+    incognito: bool = INCOGNITO,
 ) -> None:
     """Accept a request. Example: smpchat accept 3 --alias bob"""
-    run(context, lambda environment: _accept(environment, who, alias))
+    run(context, lambda environment: _accept(environment, who, alias, incognito))
 
 
-async def _accept(environment: Environment, who: str, alias: str | None) -> int:
+async def _accept(environment: Environment, who: str, alias: str | None, incognito: bool) -> int:
     """Accept a request, and stay online until its sender can be written to."""
     from smpchat.agent.machines.handshake_states import ConnectionState
     from smpchat.chat.online.presence import online
@@ -42,7 +43,7 @@ async def _accept(environment: Environment, who: str, alias: str | None) -> int:
     from smpchat.cli.views.contacts import show_view
 
     with closing(environment.open()) as service:
-        contact = service.accept(who, alias)
+        contact = service.accept(who, alias, incognito=incognito)
         show_view(environment, service.contact(contact.alias))
         state, down = None, None
         async with online(service, environment.relay()):

@@ -14,7 +14,7 @@ import typer
 from smpchat.agent.errors import UnknownRelay
 from smpchat.chat.errors import ChatError
 from smpchat.cli import running
-from smpchat.cli.arguments import seconds
+from smpchat.cli.arguments import INCOGNITO, seconds
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -39,6 +39,7 @@ def connect(
     alias: str | None = typer.Option(
         None, "--alias", metavar="ALIAS", help="What you call them; asked for on a terminal."
     ),
+    incognito: bool = INCOGNITO,
     message: list[str] = typer.Option([], "-m", metavar="TEXT", help="A text to send at once; may be repeated."),
     wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they have answered."),
     timeout: float | None = typer.Option(
@@ -51,11 +52,21 @@ def connect(
     """
     from smpchat.chat.online.waiting import Patience
 
-    running.run(context, lambda environment: _connect(environment, link, alias, message, wait, Patience.of(timeout)))
+    patience = Patience.of(timeout)
+    running.run(
+        context, lambda environment: _connect(environment, link, alias, message, wait, patience, incognito=incognito)
+    )
 
 
 def _connect(
-    environment: Environment, link: str, alias: str | None, texts: Sequence[str], wait: bool, patience: Patience
+    environment: Environment,
+    link: str,
+    alias: str | None,
+    texts: Sequence[str],
+    wait: bool,
+    patience: Patience,
+    *,
+    incognito: bool,
 ) -> int | Coroutine[Any, Any, int]:
     """Join a link; ends when texts may be sent, or with ``wait`` when the other side has answered.
 
@@ -76,10 +87,10 @@ def _connect(
         checked = find_link(text)  # the profile may know the relay
     if alias is None and link != "-" and environment.attended and sys.stdin.isatty():
         if isinstance(checked, ShortInvitation | ShortContact):
-            return _join_asking(environment, text, texts, wait, patience)
+            return _join_asking(environment, text, texts, wait, patience, incognito=incognito)
         with contextlib.closing(environment.open()) as service:
             alias = _ask_alias(None, service.free_alias)
-    return _join(environment, text, alias, texts, wait, patience)
+    return _join(environment, text, alias, texts, wait, patience, incognito=incognito)
 
 
 def _ask_alias(offered: str | None, accept: Callable[[str], T]) -> T | None:
@@ -97,18 +108,27 @@ def _ask_alias(offered: str | None, accept: Callable[[str], T]) -> T | None:
 
 
 async def _join(
-    environment: Environment, link: str, alias: str | None, texts: Sequence[str], wait: bool, patience: Patience
+    environment: Environment,
+    link: str,
+    alias: str | None,
+    texts: Sequence[str],
+    wait: bool,
+    patience: Patience,
+    *,
+    incognito: bool,
 ) -> int:
     with contextlib.closing(environment.open()) as service:
         after = service.last_event()
-        contact = service.connect(link, alias, texts)
+        contact = service.connect(link, alias, texts, incognito=incognito)
         return await _Joining(environment, service, contact, len(texts), after).run(wait, patience)
 
 
-def _join_asking(environment: Environment, link: str, texts: Sequence[str], wait: bool, patience: Patience) -> int:
+def _join_asking(
+    environment: Environment, link: str, texts: Sequence[str], wait: bool, patience: Patience, *, incognito: bool
+) -> int:
     with contextlib.closing(environment.open()) as service:
         after = service.last_event()
-        contact = service.connect(link, None, texts, hold=True)
+        contact = service.connect(link, None, texts, hold=True, incognito=incognito)
         # two loops: Ctrl-C could not end a question asked inside of one
         running.run_loop(_read(environment, service, contact, patience))
         if service.is_held(contact.connection_id):
@@ -230,6 +250,7 @@ class _Joining:
         if reached is not None and reached.state in (ConnectionState.FAILED, ConnectionState.DELETED):
             raise failed(reached, "Ask for a new link.")
         if ended is not None:
+            _tell_name(environment, service, self._contact.alias)
             _what_next(environment, self._contact.alias, ended, "" if messages else gap(environment))
             return ExitStatus.OK
         if wait and down is None and reached is not None and reached.state == ConnectionState.READY:
@@ -266,6 +287,13 @@ class _Joining:
 
     def _tell_alias(self) -> None:
         self._environment.notice(f"The contact is called {self._contact.alias}; `smpchat rename` changes that.")
+
+
+def _tell_name(environment: Environment, service: ChatService, alias: str) -> None:
+    """By what name the contact knows us, if it is a made-up one."""
+    made_up = service.contact(alias).incognito
+    if made_up is not None:
+        environment.notice(f"{shortened(alias)} knows you as {made_up}.")
 
 
 def _what_next(environment: Environment, alias: str, state: events.StateChanged, gap: str) -> None:

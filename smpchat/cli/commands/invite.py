@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.cli.arguments import seconds
+from smpchat.cli.arguments import INCOGNITO, seconds
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
@@ -51,6 +51,7 @@ def invite(
         None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait; for ever if not given."
     ),
     qr: bool | None = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes."),
+    incognito: bool = INCOGNITO,
     copy: bool = typer.Option(False, "--copy", help="Put the command for them on the terminal's clipboard."),
 ) -> None:
     """Make a one-time link, and watch it being used.
@@ -61,7 +62,7 @@ def invite(
     from smpchat.agent.machines.handshake_states import Variant
 
     variant = Variant(handshake.value)
-    run(context, lambda environment: _invite(environment, note, server, variant, wait, timeout, qr, copy))
+    run(context, lambda environment: _invite(environment, note, server, variant, wait, timeout, qr, copy, incognito))
 
 
 async def _invite(
@@ -73,6 +74,7 @@ async def _invite(
     patience: float | None,
     qr: bool | None,
     to_clipboard: bool,
+    incognito: bool,
 ) -> int:
     """Make a link, print it, and perhaps wait until it was used."""
     from smpchat.cli.connecting import start_relay
@@ -82,7 +84,7 @@ async def _invite(
         if embedded:
             await start_relay(environment)
         after = service.last_event()
-        connection = service.invite(note, variant, server=server)
+        connection = service.invite(note, variant, server=server, incognito=incognito)
         waiting = environment.attended if wait is None else wait
         inviting = _Inviting(environment, service, connection, variant, after, embedded=embedded)
         await inviting.run(waiting, patience, qr, to_clipboard)
@@ -149,7 +151,7 @@ class _Inviting:
         from smpchat.cli.views.links import command_for_them, own_alias, show_invitation
 
         environment = self._environment
-        suggested = own_alias(self._service)  # a screen has no room for both links and a QR code
+        suggested = own_alias(self._service, invitation)  # a screen has no room for both links and a QR code
         show_invitation(environment, invitation, suggested, in_full=not environment.attended)
         if invitation.short_link is None:
             environment.notice(self._why_full())

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import shlex
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.chat import troubles
-from smpchat.chat.online.presence import online
-from smpchat.chat.online.waiting import Patience, flush, until
-from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.service.reading import ContactView
 from smpchat.cli.arguments import TIMEOUT, WHO
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.running import run
-from smpchat.cli.text import shortened
-from smpchat.cli.views.contacts import move_sentence, show_view
+from smpchat.cli.text import printable, shortened
+
+if TYPE_CHECKING:
+    from smpchat.chat.online.waiting import Patience
+    from smpchat.chat.service.connecting import ChatService
+    from smpchat.chat.service.reading import ContactView
 
 app = Program()
 _FOLLOWS = 3.0
@@ -40,6 +40,8 @@ def rotate(
 
     Their app follows by itself once it is online; until then you receive at both, and nothing is lost.
     """
+    from smpchat.chat.online.waiting import Patience
+
     if cancel:
         run(context, lambda environment: _cancel(environment, who))
     else:
@@ -47,6 +49,10 @@ def rotate(
 
 
 async def _cancel(environment: Environment, who: str) -> int:
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import flush
+    from smpchat.cli.views.contacts import show_view
+
     with closing(environment.open()) as service:
         contact = service.stay(who)
         async with online(service, environment.relay()):
@@ -56,6 +62,10 @@ async def _cancel(environment: Environment, who: str) -> int:
 
 
 async def _rotate(environment: Environment, who: str, server: str | None, wait: bool, patience: Patience) -> int:
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import Patience, flush, until
+    from smpchat.cli.views.contacts import show_view
+
     with closing(environment.open()) as service:
         contact = service.rotate(who, server)
         number = contact.connection_id
@@ -82,11 +92,14 @@ async def _rotate(environment: Environment, who: str, server: str | None, wait: 
 
 def _outcome(environment: Environment, service: ChatService, view: ContactView, *, wait: bool) -> int:
     """What the command ends with. Raises `CommandFailed`."""
+    from smpchat.chat import troubles
+    from smpchat.cli.views.contacts import move_sentence
+
     move, name = view.move, shortened(view.alias)
-    for notice in service.notices(view.alias)[-1:] if move is None else []:
-        environment.notice(notice.text)
-        service.mark_notice_shown(notice.id)
     if move is None:
+        for notice in service.notices(view.alias)[-1:]:
+            environment.notice(printable(notice.text))
+            service.mark_notice_shown(notice.id)
         return ExitStatus.OK
     if move.step == "creating":
         obstacle = service.move_obstacle(view.contact.connection_id)

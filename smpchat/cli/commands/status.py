@@ -55,13 +55,15 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
     from smpchat.cli.views.messages import pending_line
 
     if environment.json:
-        show_state(environment, view.state, move=view.move)
+        show_state(environment, view.state, move=view.move, incognito=view.incognito)
     else:
         environment.show(steps_table(draw(Progress(view.state), view.alias, environment)))
     if view.state.reason:
         environment.notice(view.state.reason)
     if view.pending:
         environment.notice(pending_line(view.alias, view.pending))
+    if view.incognito is not None:
+        environment.notice(f"{shortened(view.alias)} knows you as {view.incognito}.")
     if view.move is not None:
         environment.notice(move_sentence(view.alias, view.move, environment.now()))
     relay = service.relay_of(view.contact.connection_id)
@@ -83,14 +85,15 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
             if not environment.json:
                 note = f" for {printable(invitation.note)}" if invitation.note else ""
                 environment.show(f"Invitation {invitation.connection}{note}, not used yet:\n")
-            show_invitation(environment, invitation, own_alias(service))
+            show_invitation(environment, invitation, own_alias(service, invitation))
     if found.address is not None and found.address.link:
         if not environment.json:
             environment.show("Your address:\n")
         show_address(environment, found.address, own_alias(service))
     for state in found.connections:
         if environment.json or state.connection not in waiting:
-            show_state(environment, state, move=found.moves.get(state.connection))
+            made_up = found.incognito.get(state.connection)
+            show_state(environment, state, move=found.moves.get(state.connection), incognito=made_up)
         if service.is_held(state.connection):
             name = shortened(state.alias or "")
             environment.notice(f"{name} waits for a name of your choice: `smpchat rename`, or `connect` once more.")

@@ -15,7 +15,12 @@ STEPS = {1: "invitation", 2: "confirmation", 3: "hello"}
 
 
 def show_state(
-    environment: Environment, state: StateChanged, line: str | None = None, *, move: MoveView | None = None
+    environment: Environment,
+    state: StateChanged,
+    line: str | None = None,
+    *,
+    move: MoveView | None = None,
+    incognito: str | None = None,
 ) -> None:
     """A ``state`` object, or a line: `state_line` unless another is given."""
     fields: dict[str, Any] = {
@@ -33,6 +38,8 @@ def show_state(
         fields["reason"] = state.reason
     if move is not None:
         fields["move"] = move_fields(move)
+    if incognito is not None:
+        fields["incognito"] = incognito
     environment.emit("state", fields, state_line(state, environment.now()) if line is None else line)
 
 

@@ -45,7 +45,8 @@ def contact_line(view: ContactView) -> str:
     gone = ", deleted the contact with you" if contact.gone else ""
     business = ", a business" if contact.business else ""
     moving = f", moving to {shortened(view.move.relay or 'another relay', 60)}" if view.move else ""
-    return f"{shortened(contact.alias)}: {state}{known}{bot}{business}{verified}{unread}{gone}{moving}"
+    hidden = f", knows you as {view.incognito}" if view.incognito else ""
+    return f"{shortened(contact.alias)}: {state}{known}{bot}{business}{verified}{hidden}{unread}{gone}{moving}"
 
 
 def contact_fields(view: ContactView) -> dict[str, Any]:
@@ -70,6 +71,8 @@ def contact_fields(view: ContactView) -> dict[str, Any]:
         fields["verified"] = True
     if view.move is not None:
         fields["move"] = move_fields(view.move)
+    if view.incognito is not None:
+        fields["incognito"] = view.incognito
     return fields
 
 
@@ -120,6 +123,8 @@ def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]
             about.append((" (verified)", "green"))
         if view.contact.gone:
             about.append((" (deleted the contact with you)", "bold"))
+        if view.incognito is not None:
+            about.append((f" (knows you as {view.incognito})", "dim"))
         if view.move is not None:
             about.append((f" (moving to {shortened(view.move.relay or 'another relay', 40)})", "dim"))
         rows.append(

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-def own_alias(service: StoredProfile) -> str:
-    """What the other person may call us: our name as an alias."""
-    return alias_from_name(service.own_profile().display_name, lambda _: False)
+def own_alias(service: StoredProfile, invitation: Invitation | None = None) -> str:
+    """What the other person may call us: our name as an alias, or the made-up one that this invitation tells."""
+    made_up = invitation.incognito if invitation else None
+    return alias_from_name(made_up or service.own_profile().display_name, lambda _: False)
 
 
 def command_for_them(made: Invitation | AddressView, suggested: str) -> str:
@@ -55,6 +56,9 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
     fields["command"] = command
     if invitation.note is not None:
         fields["note"] = invitation.note
+    if invitation.incognito is not None:
+        fields["incognito"] = invitation.incognito
+        lines += f"\nWhoever uses it knows you as {invitation.incognito}.\n"
     environment.emit("invitation", fields, lines)
 
 

@@ -53,7 +53,7 @@ class Recorder:
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
         return b'{"info":true}'
 
-    def link_info(self, tx: sqlite3.Connection) -> bytes:
+    def link_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
         return b'{"link":true}'
 
     def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:

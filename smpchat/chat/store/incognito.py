@@ -1,0 +1,39 @@
+"""Contacts that know us by a made-up name: stored by connection, from before anybody is told anything.
+
+Such a contact is told that name and what we allow it, and nothing else of our profile, however that changes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from smpchat.chat.wire.made_up import made_up_name
+from smpchat.chat.wire.profile import Profile
+
+
+def make(tx: sqlite3.Connection, connection_id: int, random: Callable[[int], bytes]) -> str:
+    """The name that a connection's contact is to know us by; the one it has, if there is one already."""
+    known = name(tx, connection_id)
+    if known is not None:
+        return known
+    made = made_up_name(random)
+    tx.execute("INSERT INTO incognito VALUES (?, ?)", (connection_id, made))
+    return made
+
+
+def name(tx: sqlite3.Connection, connection_id: int) -> str | None:
+    """The name by which a connection's contact knows us, if it is a made-up one."""
+    row = tx.execute("SELECT name FROM incognito WHERE connection_id = ?", (connection_id,)).fetchone()
+    return row["name"] if row else None
+
+
+def names(tx: sqlite3.Connection) -> dict[int, str]:
+    """All made-up names, by connection."""
+    return {row["connection_id"]: row["name"] for row in tx.execute("SELECT * FROM incognito")}
+
+
+def profile_for(tx: sqlite3.Connection, own: Profile, connection_id: int) -> Profile:
+    """Our profile, or in its place the made-up name with what we allow."""
+    made = name(tx, connection_id)
+    return own if made is None else Profile(made, preferences=own.preferences)

@@ -1,0 +1,26 @@
+"""Made-up names for people who do not want to be known by theirs: an adjective and a noun, as apps make them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+ADJECTIVES = (
+    "Amber Ancient Autumn Bold Brave Bright Brisk Calm Candid Careful Cheerful Clever Copper Crisp Curious Daring"
+    " Distant Eager Early Electric Fair Frosty Gentle Glad Golden Grand Happy Hidden Honest Humble Icy Jolly"
+    " Keen Kind Lively Lucky Lunar Mellow Merry Misty Modest Nimble Noble Northern Patient Placid Polite Proud"
+    " Quick Quiet Rapid Rustic Serene Silent Silver Simple Solar Steady Sunny Tidy Velvet Warm Wild Young"
+).split()
+NOUNS = (
+    "Acorn Anchor Badger Beacon Birch Brook Cedar Cliff Clover Comet Crane Creek Daisy Delta Dune Eagle"
+    " Ember Falcon Fern Finch Forest Fox Glacier Grove Harbor Hawk Heron Hill Island Ivy Juniper Kestrel"
+    " Lake Lantern Lark Lily Lynx Maple Marsh Meadow Mesa Moon Moss Otter Owl Pebble Pine Plover"
+    " Pond Quartz Raven Reef Ridge River Robin Shore Sparrow Spruce Stone Summit Thistle Valley Willow Wren"
+).split()
+_CHOICES = 64
+"""Words of each kind: a power of two, so that every one is as likely as any other. 4,096 names in all."""
+
+
+def made_up_name(random: Callable[[int], bytes]) -> str:
+    """``QuietHarbor``. ``random`` gives so many random bytes."""
+    first, second = random(2)
+    return ADJECTIVES[first % _CHOICES] + NOUNS[second % _CHOICES]
