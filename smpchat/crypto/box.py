@@ -13,9 +13,6 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-import nacl.bindings
-import nacl.exceptions
-
 from smpchat.crypto.errors import KeyFormatError, VerificationError
 from smpchat.crypto.kdf import hkdf_sha512
 from smpchat.crypto.padding import pad, unpad
@@ -62,7 +59,9 @@ def _libsodium(name: str) -> Any:
     """A function of the libsodium inside PyNaCl, or None: PyNaCl's compiled module exports the library on most
     platforms."""
     try:
-        return getattr(ctypes.CDLL(importlib.import_module("nacl._sodium").__file__), name)
+        # Not `nacl.bindings`, which takes 2 ms more, and would have told the library to look which processor this is.
+        library = ctypes.CDLL(importlib.import_module("nacl._sodium").__file__)
+        return getattr(library, name) if library.sodium_init() >= 0 else None
     except (AttributeError, ImportError, OSError):
         return None
 
@@ -112,6 +111,8 @@ Secretbox = Callable[[bytes, bytes, bytes], bytes]
 
 def portable_secretbox() -> tuple[Secretbox, Secretbox]:
     """Sealing and opening by PyNaCl's own bindings."""
+    import nacl.bindings
+    import nacl.exceptions
 
     def open_sealed(sealed: bytes, nonce: bytes, key: bytes) -> bytes:
         try:

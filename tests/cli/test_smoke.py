@@ -65,7 +65,7 @@ ONLINE = (
     "websockets",
 )
 """What only making connections and being online take."""
-DELIVERING = ("filelock", "platformdirs", "pqcrypto")
+DELIVERING = ("filelock", "nacl.bindings", "platformdirs", "pqcrypto")
 """What a message that is handed over does not take either."""
 MAKING_LINKS = (
     "filelock",
