@@ -51,6 +51,7 @@ from smpchat.chat.online.waiting import (
     until_ready,
 )
 from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.service.listening import Listener
 from smpchat.chat.service.reading import DEFAULT_PROFILE, ContactView, Invitation, no_passphrase
 from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.store.events import ContactChanged, Notice, StateChanged, StatusChanged
@@ -139,6 +140,7 @@ class Client(ProfileCalls):
         self._passphrase = no_passphrase if passphrase is None else lambda: passphrase
         self._stack = AsyncExitStack()
         self._opened: ChatService | None = None
+        self._listener: Listener | None = None
         self._after = 0
 
     async def __aenter__(self) -> Self:
@@ -146,6 +148,7 @@ class Client(ProfileCalls):
         service = self._home.open(self._profile, passphrase=self._passphrase)
         self._stack.callback(service.close)
         self._opened, self._after = service, service.last_event()
+        self._listener = Listener(service, self._after)
         await self._stack.enter_async_context(online(service, self._relay))
         return self
 
@@ -162,6 +165,12 @@ class Client(ProfileCalls):
                 raise
             if group.exceptions[0] is not error:
                 raise group.exceptions[0] from None
+
+    @property
+    def _listening(self) -> Listener:
+        if self._opened is None or self._listener is None:
+            raise RuntimeError("the client is not online: use it inside `async with`")
+        return self._listener
 
     @property
     def _service(self) -> ChatService:
@@ -466,16 +475,16 @@ class Client(ProfileCalls):
     # -- what happens -------------------------------------------------------------------------------------------------
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Messages of all contacts: those that nobody was shown yet, then what comes.
+        """Messages of all contacts: those that nobody was shown yet, then what comes, whoever else is shown it.
 
         A message counts as shown once the loop asks for the next one: a crash in the middle of its body repeats that
         message, and none is ever skipped. One loop at a time, since two would share the messages.
         """
         with Changes(self._service.database) as changes:
             while True:
-                for message in self._service.unshown_messages():
+                for message in self._listening.messages():
                     yield message
-                    self._service.mark_shown(message.id, message.changes)
+                    self._listening.done(message)
                 await changes.next()
 
     async def events(self) -> AsyncIterator[Event]:
@@ -493,12 +502,12 @@ class Client(ProfileCalls):
                 for request in service.unshown_requests():
                     yield RequestReceived(request)
                     service.mark_request_shown(request.id)
-                for message in service.unshown_messages():
+                for message in self._listening.messages():
                     yield MessageReceived(message)
-                    service.mark_shown(message.id, message.changes)
-                for message in service.unshown_changes():
+                    self._listening.done(message)
+                for message in self._listening.changes():
                     yield MessageChanged(message)
-                    service.mark_shown(message.id, message.changes)
+                    self._listening.done(message)
                 await changes.next()
 
 

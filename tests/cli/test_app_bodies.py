@@ -21,6 +21,7 @@ import pytest
 
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.service.listening import Listener
 from smpchat.chat.store.address import RequestView
 from smpchat.chat.store.records import Direction, contact, insert_message
 from smpchat.chat.wire.bodies import shared_id
@@ -48,6 +49,7 @@ class Reader:
         self.service = ChatService(folder, "bob", now=lambda: self.now)
         self.environment = Environment(folder.parent.parent, "bob", json=json_lines, color=False, now=lambda: self.now)
         self.after = self.service.last_event()
+        self.listener = Listener(self.service, self.after)
         self.connection = self.service.contact("ann").contact.connection_id
 
     def prepare(self, records: list[dict[str, Any]]) -> None:
@@ -90,7 +92,8 @@ class Reader:
         for number, event in self.service.events_after(self.after):
             self.after = number
             listen._show_event(self.environment, event)
-        await listen._show_news(self.environment, self.service, None, None)
+        listen._show_people(self.environment, self.service)
+        await listen._show_messages(self.environment, self.listener, None, None)
         if not self.environment.json:
             for message in self.service.being_written("ann"):
                 self.environment.show(being_written(self.environment, message))

@@ -151,4 +151,5 @@ CHAT_MIGRATIONS = (
         name TEXT NOT NULL
     )
     """,
+    "CREATE TABLE to_handle (message_id INTEGER PRIMARY KEY REFERENCES messages ON DELETE CASCADE)",
 )

@@ -14,6 +14,7 @@ from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.running import run
 
 if TYPE_CHECKING:
+    from smpchat.chat.service.listening import Listener
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.chat.store import events
     from smpchat.cli.handler import MessageHandler
@@ -54,6 +55,7 @@ async def _listen(
     from smpchat.agent.online.changes import Changes
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
+    from smpchat.chat.service.listening import Listener
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.cli.handler import MessageHandler
 
@@ -67,13 +69,15 @@ async def _listen(
         async with AsyncExitStack() as stack:
             if handler is not None:
                 stack.enter_context(handler.alone())
+            listener = Listener(service, after, is_durable=handler is not None)
             await stack.enter_async_context(online(service, environment.relay()))
             changes = stack.enter_context(Changes(service.database))
             while True:
                 for number, event in service.events_after(after):
                     after = number
                     _show_event(environment, event)
-                seen += await _show_news(environment, service, handler, None if count is None else count - seen)
+                _show_people(environment, service)
+                seen += await _show_messages(environment, listener, handler, None if count is None else count - seen)
                 if seen == count or (deadline is not None and loop.time() >= deadline):
                     break
                 await changes.next(None if deadline is None else deadline - loop.time())
@@ -87,17 +91,11 @@ async def _listen(
         service.close()
 
 
-async def _show_news(
-    environment: Environment, service: WritingProfile, handler: MessageHandler | None, limit: int | None
-) -> int:
-    """Print what nobody was shown, but at most ``limit`` new messages; how many those were.
-
-    A message counts as shown once its handler is done with it and its line is flushed: what fails in between, or a
-    crash, repeats it, and none is ever skipped.
-    """
+def _show_people(environment: Environment, service: WritingProfile) -> None:
+    """Print requests, notices and contacts that nobody was shown."""
     from smpchat.cli.views.contacts import show_view
     from smpchat.cli.views.links import show_request
-    from smpchat.cli.views.messages import show_message, show_stored_notice
+    from smpchat.cli.views.messages import show_stored_notice
 
     for request in service.unshown_requests():
         show_request(environment, request)
@@ -108,22 +106,30 @@ async def _show_news(
     for contact in service.unshown_contacts():
         show_view(environment, service.contact(contact.alias))
         service.mark_profile_shown(contact.id)
+
+
+async def _show_messages(
+    environment: Environment, listener: Listener, handler: MessageHandler | None, limit: int | None
+) -> int:
+    """Print what is to be shown, but at most ``limit`` new messages; how many those were.
+
+    A message counts as shown once its handler is done with it and its line is flushed: what fails in between, or a
+    crash, repeats it, and none is ever skipped.
+    """
+    from smpchat.cli.views.messages import show_message
+
     shown = 0
-    for message in service.unshown_messages():
+    for message in listener.messages():
         if handler is not None:
-            now = service.message(message.id)
-            if now is None or now.shown:
-                continue  # while the handler was busy, another process showed it, or its contact was deleted
-            [message] = service.with_commands([now])
             await handler.handle(message)
         show_message(environment, message)
-        service.mark_shown(message.id, message.changes)
+        listener.done(message)
         shown += 1
         if shown == limit:
             return shown
-    for message in service.unshown_changes():
+    for message in listener.changes():
         show_message(environment, message)
-        service.mark_shown(message.id, message.changes)
+        listener.done(message)
     return shown
 
 
@@ -147,4 +153,4 @@ def _show_event(environment: Environment, event: events.ChatEvent) -> None:
             | events.Notice()
             | events.RequestReceived()
         ):
-            pass  # printed from the store, which knows what was shown before
+            pass  # printed from the store, each as it is then

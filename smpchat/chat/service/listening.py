@@ -1,0 +1,100 @@
+"""What a listener has still to hand over: what nobody was shown when it began, then everything that arrives.
+
+*Shown* decides how a listener begins, and what counts as unread. Whatever arrives while it listens is for it as well,
+though a `chat` beside may have shown it a moment before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from smpchat.chat.service.reading import StoredProfile
+from smpchat.chat.store import events, handling
+from smpchat.chat.store.records import KEPT_EVENTS, Direction, Message
+
+_REMEMBERED = 2 * KEPT_EVENTS
+"""Messages that were handed over and may be named once more: the feed, which names them, is shorter."""
+
+
+class Listener:
+    """One that gets each message once, and each change of a contact's.
+
+    Args:
+        after: Number of the event from which on it listens.
+        is_durable: What arrived while it listened is handed over by a later one if this one cannot, whoever was shown
+            it meanwhile.
+    """
+
+    def __init__(self, service: StoredProfile, after: int, *, is_durable: bool = False) -> None:
+        self._service, self._after, self._is_durable = service, after, is_durable
+        self._arrived: dict[int, None] = {}
+        self._changed: dict[int, None] = {}
+        self._handed: dict[int, int] = {}  # how many changes had been made when it was handed over, by message
+        if is_durable:
+            self._arrived = dict.fromkeys(handling.kept(service.database.connection))
+
+    def messages(self) -> Iterator[Message]:
+        """New messages, each as it is at this moment; between two of them goes a call of `done`."""
+        self._look()
+        for number in sorted(self._arrived):
+            message = self._service.message(number)
+            if message is None:
+                self._forget(number)
+            elif not message.held:  # its author may still write: then it is for a later look
+                [message] = self._service.with_commands([message])
+                yield message
+
+    def changes(self) -> Iterator[Message]:
+        """Messages that contacts changed, as they are at this moment; between two of them goes a call of `done`."""
+        for message in self._service.unshown_changes():
+            self._changed[message.id] = None
+        for number in sorted(self._changed):
+            found = self._service.message(number)
+            if found is None or found.changes <= self._handed.get(number, 0):
+                del self._changed[number]
+            elif number not in self._arrived:  # else it is handed over whole
+                yield found
+
+    def done(self, message: Message) -> None:
+        """A message or change was handed over, its line flushed."""
+        self._service.mark_shown(message.id, message.changes)
+        self._forget(message.id)
+        self._handed.pop(message.id, None)
+        self._handed[message.id] = message.changes
+        if len(self._handed) > _REMEMBERED:
+            del self._handed[next(iter(self._handed))]
+
+    def _look(self) -> None:
+        before = set(self._arrived)
+        for message in self._service.unshown_messages():
+            self._arrived[message.id] = None
+        for number, event in self._service.events_after(self._after):
+            self._after = number
+            if isinstance(event, events.MessageAdded):
+                self._add(event.id)
+            elif isinstance(event, events.MessageChanged) and event.direction == Direction.RECEIVED:
+                self._change(event.id)
+        if self._is_durable and (new := self._arrived.keys() - before):
+            with self._service.database.transaction() as tx:
+                handling.keep(tx, new)
+
+    def _add(self, number: int) -> None:
+        message = self._service.message(number)
+        if message is not None and message.direction is Direction.RECEIVED and number not in self._handed:
+            self._arrived[number] = None
+
+    def _change(self, number: int) -> None:
+        message = self._service.message(number)
+        if message is None:
+            return
+        if message.changes:
+            self._changed[number] = None
+        elif not (message.held or message.live):  # no change: its author has finished it
+            self._add(number)
+
+    def _forget(self, number: int) -> None:
+        self._arrived.pop(number, None)
+        self._changed.pop(number, None)
+        if handling.is_kept(self._service.database.connection, number):
+            with self._service.database.transaction() as tx:
+                handling.handled(tx, number)

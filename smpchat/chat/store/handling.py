@@ -1,0 +1,32 @@
+"""Messages that a listener's program has still to handle.
+
+Not the same as those that nobody was shown: a `chat` beside may show a message first, and the program gets it all the
+same, also if it or the listener failed in between.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+
+def keep(tx: sqlite3.Connection, message_ids: Iterable[int]) -> None:
+    """These are to be handled; those that are gone meanwhile are not."""
+    tx.executemany(
+        "INSERT OR IGNORE INTO to_handle SELECT id FROM messages WHERE id = ?", [(number,) for number in message_ids]
+    )
+
+
+def kept(tx: sqlite3.Connection) -> list[int]:
+    """What is to be handled, in the order in which it came."""
+    return [row[0] for row in tx.execute("SELECT message_id FROM to_handle ORDER BY message_id")]
+
+
+def is_kept(tx: sqlite3.Connection, message_id: int) -> bool:
+    """Whether it is still to be handled."""
+    return tx.execute("SELECT 1 FROM to_handle WHERE message_id = ?", (message_id,)).fetchone() is not None
+
+
+def handled(tx: sqlite3.Connection, message_id: int) -> None:
+    """It was handled."""
+    tx.execute("DELETE FROM to_handle WHERE message_id = ?", (message_id,))
