@@ -6,7 +6,7 @@ from rich.text import Text
 
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.store import events
-from smpchat.chat.store.records import Direction
+from smpchat.chat.store.records import Direction, Message
 from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.text import printable, shortened
 
@@ -17,6 +17,8 @@ class Arrivals:
     def __init__(self, talk: Conversation) -> None:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
         self._after = talk.after
+        self._added: dict[int, None] = {}
+        self._changed: dict[int, events.MessageChanged] = {}
         self._known = {view.contact.id for view in talk.contacts() if view.contact.profile is not None}
 
     def follow(self) -> bool:
@@ -34,22 +36,57 @@ class Arrivals:
         return True
 
     def _receive(self) -> None:
+        """Print what is new in the conversation: whoever wrote or changed it, and whoever else was shown it."""
+        added, changed = self._added, self._changed
+        self._added, self._changed = {}, {}
         view = self._talk.current
         if view is None:
             return
-        for message in self._service.unshown_messages():
-            if message.contact == view.alias:
-                self._transcript.say([message])
-                # Printed first: a process that is killed in between shows it once more, and not never.
-                self._service.mark_shown(message.id, message.changes)
-        for message in self._service.unshown_changes():
-            if message.contact == view.alias:
-                self._transcript.changed_by(
-                    f"* {shortened(view.alias)} changed or reacted to message {message.id}:", message
-                )
-                self._service.mark_shown(message.id, message.changes)
+        unshown = {message.id for message in self._service.unshown_messages() if message.contact == view.alias}
+        for number in sorted(added.keys() | unshown):
+            message = self._service.message(number)
+            if message is not None and message.contact == view.alias:
+                self._show(message)
+        waiting = [message for message in self._service.unshown_changes() if message.contact == view.alias]
+        for message in waiting:  # also of a time when nobody looked
+            by = events.MessageChanged(message.id, view.alias, events.Change.EDITED, Direction.RECEIVED)
+            changed.setdefault(message.id, by)
+        for event in changed.values():
+            self._show_change(event, view.alias)
+        for message in waiting:
+            self._service.mark_shown(message.id, message.changes)
         self._transcript.growing(self._service.being_written(view.alias))
         self._talk.refresh()
+
+    def _show(self, message: Message) -> None:
+        if message.held:  # its author is writing it
+            return
+        if not self._transcript.holds(message.id):
+            if message.direction is Direction.SENT:
+                self._transcript.sent(message)
+            else:
+                self._transcript.say([message])
+        if not message.shown:
+            # Printed first: a process that is killed in between shows it once more, and not never.
+            self._service.mark_shown(message.id, message.changes)
+
+    def _show_change(self, event: events.MessageChanged, alias: str) -> None:
+        message = self._service.message(event.id)
+        theirs = event.direction == Direction.RECEIVED
+        if message is None:
+            told = self._transcript.is_deleted(event.id) or not self._transcript.holds(event.id)
+            self._transcript.expired(event.id)
+            if event.change == events.Change.DELETED and not told:
+                self._transcript.tell(f"* {shortened(alias) if theirs else 'You'} deleted message {event.id}.")
+            return
+        if message.contact != alias or message.held:
+            return
+        if theirs and not (message.changes or message.live):  # no change: its author has finished it
+            self._show(message)
+            return
+        if not self._transcript.is_current(message) and (message.changes or not theirs):
+            who = shortened(alias) if theirs else "You"
+            self._transcript.changed_by(f"* {who} changed or reacted to message {message.id}:", message)
 
     def _take(self, event: events.ChatEvent) -> None:
         match event:
@@ -66,13 +103,16 @@ class Arrivals:
             case events.RequestReceived():
                 self._talk.bell.ring()
                 self._talk.show_requests()
-            case events.MessageAdded(number):  # shown from the store
+            case events.MessageAdded(number):
+                self._added[number] = None
                 message = self._service.message(number)
                 self._talk.bell.ring(message is not None and message.direction is Direction.RECEIVED)
             case events.MessageExpired(number):
                 self._transcript.expired(number)
-            case events.StateChanged() | events.MessageChanged():
-                pass  # an invitation's own step; changes come from the store
+            case events.MessageChanged(number):
+                self._changed[number] = event
+            case events.StateChanged():
+                pass  # an invitation's own step
 
     def _state_changed(self, event: events.StateChanged) -> None:
         view = next((v for v in self._talk.contacts() if v.contact.connection_id == event.connection), None)

@@ -8,15 +8,34 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from smpchat.chat.store.notices import StoredNotice
-from smpchat.chat.store.records import Direction, Message, MessageStatus
+from smpchat.chat.store.records import Direction, Message, MessageStatus, Reaction
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import shortened
 from smpchat.cli.views.layout import in_words
 from smpchat.cli.views.messages import being_written, conversation, interleaved, notice_text, spoken
+from smpchat.encoding.record import Record, field
 
 _TAIL = 3
 """Own messages at most that stay next to the prompt until they are delivered."""
 _SETTLED = (MessageStatus.DELIVERED, MessageStatus.FAILED)
+
+
+class _Face(Record):
+    """What a later change of a message changes, but for its status.
+
+    Of what a contact writes, only the changes that count as such: it may be a message that still grows.
+    """
+
+    text: str | None = field(repr=False)
+    changes: int
+    edited: bool
+    deleted: bool
+    reactions: tuple[Reaction, ...]
+
+
+def _face(message: Message) -> _Face:
+    text = None if message.direction is Direction.RECEIVED else message.text
+    return _Face(text, message.changes, message.edited, message.deleted, message.reactions)
 
 
 class Transcript:
@@ -37,6 +56,7 @@ class Transcript:
         self._open: set[int] = set()  # printed with ticks that were not the last ones
         self._confirmed: list[int] = []  # of those, delivered since the last look
         self._growing: list[Message] = []  # what the contact is writing at this moment
+        self._faces: dict[int, _Face] = {}  # of what stands here, by message
 
     # -- sentences ----------------------------------------------------------------------------------------------------
 
@@ -55,7 +75,23 @@ class Transcript:
     def forget(self) -> None:
         """Begin anew: another conversation is shown now."""
         self._last, self.mine = None, None
-        self._open, self._confirmed, self._growing = set(), [], []
+        self._open, self._confirmed, self._growing, self._faces = set(), [], [], {}
+
+    def holds(self, message_id: int) -> bool:
+        """Whether the message stands here, printed or beside the prompt."""
+        return message_id in self._faces
+
+    def is_current(self, message: Message) -> bool:
+        """Whether it stands here with all that has become of it, but for its ticks."""
+        return self._faces.get(message.id) == _face(message)
+
+    def is_deleted(self, message_id: int) -> bool:
+        """Whether it stands here as deleted."""
+        face = self._faces.get(message_id)
+        return face is not None and face.deleted
+
+    def _note(self, *messages: Message) -> None:
+        self._faces |= {message.id: _face(message) for message in messages}
 
     def begin(self, messages: list[Message], notices: Sequence[StoredNotice] = ()) -> list[Message]:
         """Print the end of a conversation, but for own messages that are under way: those are for `keep_beside`."""
@@ -77,6 +113,7 @@ class Transcript:
     def keep_beside(self, messages: list[Message]) -> None:
         """Draw these beside the prompt until their ticks are final."""
         self._tail = messages
+        self._note(*messages)
 
     def again(self, messages: list[Message]) -> None:
         """Messages that may have been printed before; the day of the first one is told."""
@@ -93,6 +130,7 @@ class Transcript:
         """A message that the user has just written."""
         self.mine = message
         if self._environment.redraws:
+            self._note(message)
             self._tail.append(message)
             self._drain(_TAIL)
         else:
@@ -100,13 +138,16 @@ class Transcript:
 
     def changed(self, message: Message) -> None:
         """A message of either side as the user has just changed it."""
+        self._note(message)
         if any(own.id == message.id for own in self._tail):
             self._tail = [message if own.id == message.id else own for own in self._tail]
         else:
             self.show(spoken(self._environment, message))
 
     def changed_by(self, sentence: str, message: Message) -> None:
-        """A message as its other side has changed it, under a sentence that says so."""
+        """A message as somebody has changed it elsewhere, under a sentence that says so."""
+        self._note(message)
+        self._tail = [message if own.id == message.id else own for own in self._tail]
         self.tell(sentence)
         self._show_above(spoken(self._environment, message))
 
@@ -125,6 +166,7 @@ class Transcript:
     def expired(self, message_id: int) -> None:
         """A message is gone: what the terminal has scrolled by is not ours to take back, the rest is."""
         self._tail = [own for own in self._tail if own.id != message_id]
+        self._faces.pop(message_id, None)
         self._open.discard(message_id)
         if self.mine is not None and self.mine.id == message_id:
             self.mine = None
@@ -161,6 +203,7 @@ class Transcript:
     def _print(self, messages: list[Message]) -> None:
         for line in conversation(self._environment, messages, self._last):
             self._show_above(line)
+        self._note(*messages)
         self._open |= {m.id for m in messages if m.direction is Direction.SENT and m.status not in _SETTLED}
         self._last = messages[-1]
 
