@@ -79,10 +79,10 @@ def chat(home: Home, profile: str, who: str) -> Iterator[Screen]:
 def test_all_three_show_everything(home: Home) -> None:
     link = home.invite("dora", "--note", "ines")
     assert home.run("ines", "connect", link, "--alias", "dora").code == 0
-    with home.running("dora", "listen") as dora, chat(home, "ines", "dora") as one:
+    with home.running("ines", "listen") as listening, home.running("dora", "listen") as dora:
         dora.until("state", state="connected")
-        one.until("dora is connected")
-        with chat(home, "ines", "dora") as two, home.running("ines", "listen") as listening:
+        listening.until("state", state="connected")
+        with chat(home, "ines", "dora") as one, chat(home, "ines", "dora") as two:
             for number in range(4):
                 assert home.run("dora", "send", "ines", f"from dora {number}").code == 0
                 listening.until("message", text=f"from dora {number}")

@@ -95,6 +95,6 @@ class Listener:
     def _forget(self, number: int) -> None:
         self._arrived.pop(number, None)
         self._changed.pop(number, None)
-        if handling.is_kept(self._service.database.connection, number):
+        if self._is_durable:  # what another one prints is not handled by that
             with self._service.database.transaction() as tx:
                 handling.handled(tx, number)

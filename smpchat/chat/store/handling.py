@@ -22,11 +22,6 @@ def kept(tx: sqlite3.Connection) -> list[int]:
     return [row[0] for row in tx.execute("SELECT message_id FROM to_handle ORDER BY message_id")]
 
 
-def is_kept(tx: sqlite3.Connection, message_id: int) -> bool:
-    """Whether it is still to be handled."""
-    return tx.execute("SELECT 1 FROM to_handle WHERE message_id = ?", (message_id,)).fetchone() is not None
-
-
 def handled(tx: sqlite3.Connection, message_id: int) -> None:
     """It was handled."""
     tx.execute("DELETE FROM to_handle WHERE message_id = ?", (message_id,))

@@ -6,12 +6,12 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import get_app_or_none
+from prompt_toolkit.application import Application, get_app_or_none
 from prompt_toolkit.formatted_text import ANSI, AnyFormattedText
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.input import Input
@@ -47,7 +47,7 @@ class Screen:
     ) -> None:
         self._environment, self._conversation, self._below = environment, conversation, below
         self._lines, self._arrivals = Lines(conversation), Arrivals(conversation)
-        self._session: PromptSession[str] = PromptSession(
+        self._session: PromptSession[str] = _Session(
             message=self._prompt,
             completer=SlashCompleter(conversation),
             complete_while_typing=False,
@@ -147,6 +147,16 @@ class Screen:
                 event.app.exit(exception=KeyboardInterrupt())
 
         return keys
+
+
+class _Session(PromptSession[str]):
+    """One that does not look twice a second for a size which, on a terminal that moves no cursor, changes nothing."""
+
+    @contextmanager
+    def _dumb_prompt(self, message: AnyFormattedText = "") -> Iterator[Application[str]]:
+        with super()._dumb_prompt(message) as application:
+            application.terminal_size_polling_interval = None
+            yield application
 
 
 class InputHistory(FileHistory):

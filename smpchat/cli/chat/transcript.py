@@ -146,9 +146,8 @@ class Transcript:
 
     def changed_by(self, sentence: str, message: Message) -> None:
         """A message as somebody has changed it elsewhere, under a sentence that says so."""
-        self._note(message)
-        self._tail = [message if own.id == message.id else own for own in self._tail]
         self.tell(sentence)
+        self._note(message)
         self._show_above(spoken(self._environment, message))
 
     def status_changed(self, message: Message) -> None:
