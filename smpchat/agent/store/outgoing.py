@@ -193,6 +193,14 @@ def postpone_item(tx: sqlite3.Connection, item_id: int, not_before: float) -> No
     tx.execute("UPDATE outbox SET not_before = ? WHERE id = ?", (not_before, item_id))
 
 
+def hold_numbered(tx: sqlite3.Connection, connection_id: int, not_before: float) -> None:
+    """No sealed message is looked at before a time given in POSIX seconds; 0 lets them all go."""
+    tx.execute(
+        "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND kind IN (?, ?, ?)",
+        (not_before, connection_id, Kind.READY, Kind.MESSAGE, Kind.FAREWELL),
+    )
+
+
 def numbered(tx: sqlite3.Connection, connection_id: int) -> list[OutboxItem]:
     """Sealed messages that the peer's relay has not taken yet, in order."""
     rows = tx.execute(

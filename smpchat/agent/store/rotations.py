@@ -25,22 +25,31 @@ class Rotation(Record):
 
     Attributes:
         queue: The queue that is not in use: the new one, or in the last stage the old one.
+        hold_until: POSIX seconds; what is sealed before then goes out no earlier.
     """
 
     stage: Stage
     queue: SendQueue
+    hold_until: float = 0
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Rotation | None:
     """The connection's move, if there is one."""
     row = tx.execute("SELECT * FROM rotations WHERE connection_id = ?", (connection_id,)).fetchone()
-    return Rotation(Stage(row["stage"]), send_queue_from(row)) if row else None
+    return Rotation(Stage(row["stage"]), send_queue_from(row), row["hold_until"]) if row else None
+
+
+def hold_until(tx: sqlite3.Connection, connection_id: int) -> float:
+    """When what is sealed now for a connection may go out; 0 for at once."""
+    rotation = load(tx, connection_id)
+    return 0 if rotation is None else rotation.hold_until
 
 
 def save(tx: sqlite3.Connection, rotation: Rotation) -> None:
     """Insert or replace the connection's move."""
     first, *rest = send_queue_values(rotation.queue)
-    tx.execute("INSERT OR REPLACE INTO rotations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (first, rotation.stage, *rest))
+    values = (first, rotation.stage, *rest, rotation.hold_until)
+    tx.execute("INSERT OR REPLACE INTO rotations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
 
 def delete(tx: sqlite3.Connection, connection_id: int) -> None:

@@ -215,4 +215,7 @@ AGENT_MIGRATIONS = (
     );
     CREATE INDEX other_receive_queues_of ON other_receive_queues (connection_id)
     """,
+    """
+    ALTER TABLE rotations ADD COLUMN hold_until REAL NOT NULL DEFAULT 0
+    """,
 )

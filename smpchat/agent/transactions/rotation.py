@@ -8,6 +8,10 @@
     KEY at the new relay; QUSE        →       what is not sent yet goes to the new queue, in order, then QTEST
     first message there: drops the old one    first OK there: drop the old one
 
+A peer drops the old queue at the first message in the new one, with all that it has not fetched from there
+(simplexmq 6.5.5, ``ICQDelete``). So nothing follows QKEY into the old queue: it waits `ANSWER_TIME` for QUSE. Where
+QUSE comes later, the peer gets `DRAIN_TIME` to fetch what went out meanwhile before anything goes to the new queue.
+
 Until the new queue has taken a message the old one is kept: if the new one refuses, everything goes back. Addresses are
 the same if their hosts, port and id are, letter by letter. Each step is one transaction with what caused it, so a
 process that dies goes on where the last one stopped.
@@ -35,6 +39,11 @@ NOT_REACHED = (
     " through the old one."
 )
 MOVED = "{{alias}} now receives at the relay {host}."
+
+ANSWER_TIME = 10.0
+"""Seconds; of a peer that is online the answer takes a round trip through three relays, and `send` waits for 20."""
+DRAIN_TIME = 10.0
+"""Seconds in which a peer that is online fetches a full queue: 128 messages, at 15 to 70 a second."""
 
 
 def same_address(address: QueueAddress, queue: SendQueue | ReceiveQueue) -> bool:
@@ -72,6 +81,7 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
     # First a look whether its relay is there: who agreed to a move that cannot
     # be made would be cut off (agent-wire 5.7).
     rotations.save(tx, Rotation(Stage.REACHING, queue))
+    outgoing.hold_numbered(tx, connection.id, 0)
     outgoing.drop(tx, connection.id, Lane.ROTATE)
     outgoing.enqueue(tx, connection.id, Lane.ROTATE, Kind.REACH, Priority.MESSAGE)
 
@@ -92,13 +102,13 @@ def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) 
     if rotation is None or rotation.stage is not Stage.REACHING:
         return
     queue = rotation.queue
-    rotations.save(tx, Rotation(Stage.KEYED, queue))
     # the queue's own address, with our key for the per-queue box in place of the recipient's
     # By QKEY and the peer's KEY, and no SKEY: the fast way stands in the reference's documents,
     # not in its code (agent-wire 5.7, trap 29).
     info = QueueInfo(queue.client_version, queue.server, queue.snd_id, queue.e2e_key.public(), queue.mode)
     key = QueueKey(((info, queue.auth_key.public()),))
     sending.submit(tx, context, connection_id, key)
+    rotations.save(tx, Rotation(Stage.KEYED, queue, context.now() + ANSWER_TIME))
 
 
 def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connection, message: QueueUse) -> bool:
@@ -107,7 +117,10 @@ def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connecti
     for address, _ in message.queues:
         if rotation is not None and rotation.stage is Stage.KEYED and same_address(address, rotation.queue):
             _switch(tx, context, current, rotation.queue)
-            rotations.save(tx, Rotation(Stage.TESTING, current))
+            now = context.now()
+            until = 0 if now < rotation.hold_until else now + DRAIN_TIME
+            rotations.save(tx, Rotation(Stage.TESTING, current, until))
+            outgoing.hold_numbered(tx, connection.id, until)
             sending.submit(tx, context, connection.id, QueueTest((_address(rotation.queue),)))
             return True
         if same_address(address, current):
@@ -125,6 +138,7 @@ def sent(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: b
     current = sending.required_send_queue(tx, connection_id)
     if current.snd_id == snd_id:
         rotations.delete(tx, connection_id)
+        outgoing.hold_numbered(tx, connection_id, 0)
         context.application.line(tx, connection_id, MOVED.format(host=current.server.host))
 
 
@@ -137,6 +151,7 @@ def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, s
         return False
     _switch(tx, context, current, rotation.queue)
     rotations.delete(tx, connection_id)
+    outgoing.hold_numbered(tx, connection_id, 0)
     why = f"{current.server.host} does not accept our messages"
     context.application.line(tx, connection_id, NOT_MOVED.format(why=why))
     return True

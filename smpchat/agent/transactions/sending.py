@@ -9,7 +9,7 @@ from smpchat.agent.errors import AgentError, MessageTooLarge, MissingRecord
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines import resync_states
 from smpchat.agent.machines.failures import failure_sentence
-from smpchat.agent.store import connections, outgoing, resyncs
+from smpchat.agent.store import connections, outgoing, resyncs, rotations
 from smpchat.agent.store.connections import Connection, SendQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
 from smpchat.agent.transactions import sealing
@@ -108,13 +108,27 @@ def send(
     body, chain = sealing.seal_message(tx, context.entropy, connection, queue, message)
     if reference is not None:
         outgoing.record_sent(tx, connection_id, chain.last_id, chain.last_hash, reference)
-    outgoing.enqueue(
-        tx, connection_id, Lane.SEND, kind, Priority.MESSAGE, body=body, notify=notify, reference=reference
-    )
+    _enqueue(tx, connection_id, kind, body, notify=notify, reference=reference)
 
 
 def send_ratchet_keys(tx: sqlite3.Connection, context: Context, connection_id: int, params: E2EParams) -> None:
     """Put an R envelope into the outbox, behind what is sealed already."""
     connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
     body = sealing.seal_ratchet_keys(tx, context.entropy, connection, queue, params)
-    outgoing.enqueue(tx, connection_id, Lane.SEND, Kind.MESSAGE, Priority.MESSAGE, body=body, notify=True)
+    _enqueue(tx, connection_id, Kind.MESSAGE, body, notify=True, reference=None)
+
+
+def _enqueue(
+    tx: sqlite3.Connection, connection_id: int, kind: Kind, body: bytes, *, notify: bool, reference: int | None
+) -> None:
+    outgoing.enqueue(
+        tx,
+        connection_id,
+        Lane.SEND,
+        kind,
+        Priority.MESSAGE,
+        body=body,
+        notify=notify,
+        reference=reference,
+        not_before=rotations.hold_until(tx, connection_id),
+    )

@@ -129,7 +129,8 @@ class Agent:
         # No test closes it, and from 3.13 on Python warns of a connection that is left open.
         weakref.finalize(self, self.database.close)
         self.application = Recorder()
-        self.context = Context(self.application, self.entropy, lambda: NOW, kem)
+        self.context = Context(self.application, self.entropy, lambda: self.now, kem)
+        self.now = NOW
         self.id = 0
         self.news: list[New] = []
         self.lnk: BrokerMessage | None = None
@@ -193,8 +194,8 @@ class Agent:
 
     def next(self) -> list[OutboxItem]:
         """The first item of each lane."""
-        lanes = outgoing.lanes(self.tx, NOW)
-        return [outgoing.head(self.tx, *lane, 1, NOW)[0] for lane in lanes]
+        lanes = outgoing.lanes(self.tx, self.now)
+        return [outgoing.head(self.tx, *lane, 1, self.now)[0] for lane in lanes]
 
     def carry_out(self, *, stop_at: frozenset[Kind] = frozenset()) -> list[bytes]:
         """Everything in the outbox, answered OK; bodies of what was sent, in order."""

@@ -115,6 +115,57 @@ def test_the_whole_move(tmp_path: Path) -> None:
     assert mover.alice.application.all("sent") == [1]
 
 
+def test_nothing_follows_our_keys_into_the_old_queue(tmp_path: Path) -> None:
+    """The peer would drop it with the old queue, at the first message in the new one."""
+    mover = Mover(tmp_path)
+    mover.add()
+    mover.alice.carry_out()
+    text(mover, 1)
+    text(mover, 2)
+    assert mover.alice.next() == []
+    mover.alice.now += 1
+    mover.use()
+    assert [outbox.target(mover.alice.tx, item) for item in mover.alice.next()] == [NEW_RELAY]
+    assert len(mover.alice.carry_out()) == 3 and mover.alice.application.all("sent") == [1, 2]
+
+
+def test_a_peer_that_does_not_answer_delays_texts_only_so_long(tmp_path: Path) -> None:
+    mover = Mover(tmp_path)
+    mover.add()
+    mover.alice.carry_out()
+    text(mover, 1)
+    mover.alice.now += rotation.ANSWER_TIME
+    text(mover, 2)
+    mover.alice.carry_out()
+    assert mover.alice.application.all("sent") == [1, 2] and mover.stage() is Stage.KEYED
+
+
+def test_what_went_to_the_old_queue_is_fetched_before_the_new_one_is_used(tmp_path: Path) -> None:
+    mover = Mover(tmp_path)
+    mover.add()
+    mover.alice.carry_out()
+    mover.alice.now += rotation.ANSWER_TIME
+    text(mover, 1)
+    mover.alice.carry_out()
+    mover.use()
+    text(mover, 2)
+    assert mover.stage() is Stage.TESTING and mover.alice.next() == []
+    again = Agent("alice", tmp_path)
+    again.id, again.now = mover.alice.id, mover.alice.now + rotation.DRAIN_TIME
+    assert len(again.carry_out()) == 2
+    assert again.application.all("sent") == [2] and rotations.load(again.tx, again.id) is None
+
+
+def test_a_replaced_move_holds_nothing_back(tmp_path: Path) -> None:
+    mover = Mover(tmp_path)
+    mover.add()
+    mover.alice.carry_out()
+    text(mover, 1)
+    mover.add(b"second")
+    assert mover.stage() is Stage.REACHING
+    assert {item.kind for item in mover.alice.next()} == {Kind.REACH, Kind.MESSAGE}
+
+
 def test_a_later_offer_replaces_an_earlier_one(tmp_path: Path) -> None:
     mover = Mover(tmp_path)
     mover.add(b"first")
