@@ -111,7 +111,8 @@ class Events:
                 self._waiting.remove(event)
                 return event
         except TimeoutError:
-            raise AssertionError(f"no {kind} in {seconds:g} s; what came instead: {self._waiting}") from None
+            came = [event.get(self._kind) for event in self._waiting]
+            raise AssertionError(f"no {kind} that fits in {seconds:g} s; what came instead: {came}") from None
 
     def untaken(self, kind: str) -> list[Object]:
         """Events of a kind that nobody waited for."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from smpchat import Client, Message
+from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store.records import MessageStatus
 from smpchat.home import Home
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
@@ -48,7 +49,9 @@ async def until(look: Callable[[], T | None], what: str, seconds: float = PATIEN
 
 
 @asynccontextmanager
-async def our_relay(folder: Path, versions: VersionRange = SMP_VERSIONS) -> AsyncIterator[str]:
+async def our_relay(
+    folder: Path, versions: VersionRange = SMP_VERSIONS, ws_port: int | None = None
+) -> AsyncIterator[str]:
     """Our relay on a port of its own; its address."""
     stop, ready = asyncio.Event(), asyncio.Event()
     addresses: list[str] = []
@@ -57,7 +60,7 @@ async def our_relay(folder: Path, versions: VersionRange = SMP_VERSIONS) -> Asyn
         addresses.append(address)
         ready.set()
 
-    running = asyncio.create_task(run_relay(folder, stop=stop, versions=versions, ready=is_ready))
+    running = asyncio.create_task(run_relay(folder, stop=stop, versions=versions, ws_port=ws_port, ready=is_ready))
     waiting = asyncio.create_task(ready.wait())
     try:
         await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -89,6 +92,11 @@ class Person(Client):
         super().__init__(name, home)
         self._hearing = self.messages()
 
+    @property
+    def service(self) -> ChatService:
+        """What commands beside an online process do."""
+        return self._service
+
     async def heard(self, count: int = 1) -> list[Message]:
         """The next messages that a person would be shown, each of them once."""
         found: list[Message] = []
@@ -99,6 +107,13 @@ class Person(Client):
         except TimeoutError:
             raise AssertionError(f"{len(found)} of {count} messages came: {texts(found)}") from None
         return found
+
+    async def heard_text(self, text: str) -> Message:
+        """The next message with this text, whatever lines come before it."""
+        while True:
+            [message] = await self.heard()
+            if message.text == text:
+                return message
 
 
 @asynccontextmanager
