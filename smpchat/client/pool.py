@@ -12,7 +12,7 @@ from smpchat.client.errors import SessionClosed
 from smpchat.client.session import OnEvent, ServerSession
 from smpchat.crypto.entropy import Entropy
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.errors import ProtocolError
+from smpchat.protocol.errors import IdentityError, ProtocolError, VersionError
 from smpchat.transport.base import ConnectFailed, TransportError
 
 STABLE_AFTER = 60.0
@@ -181,10 +181,10 @@ class SessionPool:
         relay.attempt = 0
         while True:
             error = await self._until_down(server, relay)
-            passes = isinstance(error, TransportError) and error.temporary
             # What will not pass by itself (another fingerprint, no common version) is tried at the longest delay from
             # the start: somebody has to change something first.
-            delay = reconnect_delay(relay.attempt if passes else len(RECONNECT_DELAYS), self._entropy)
+            attempt = relay.attempt if _may_pass(error) else len(RECONNECT_DELAYS)
+            delay = reconnect_delay(attempt, self._entropy)
             relay.attempt += 1
             retry_at = self._clock.now() + delay
             relay.wake.clear()
@@ -224,6 +224,16 @@ class SessionPool:
             call(*arguments)
         except Exception as error:  # a fault above must not cost anybody their sessions
             self._on_fault(f"{name} of a session pool failed", error)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the next attempt may succeed though nobody has changed anything.
+
+    A hello that was damaged, or a fault of ours, is met once: two minutes of silence for it would be the longer fault.
+    """
+    if isinstance(error, TransportError):
+        return error.temporary
+    return not isinstance(error, IdentityError | VersionError)
 
 
 def _report(message: str, error: Exception) -> None:

@@ -10,7 +10,7 @@ from smpchat.client.errors import SessionClosed
 from smpchat.client.pool import STABLE_AFTER, SessionPool
 from smpchat.client.session import ServerSession
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.errors import IdentityError, ProtocolError
+from smpchat.protocol.errors import BlockError, HandshakeError, IdentityError, ProtocolError
 from smpchat.transport.base import ConnectFailed, TransportError
 from tests.unit.client.support import FakeClock, settle
 
@@ -265,6 +265,17 @@ def test_what_does_not_pass_by_itself_is_tried_rarely(error: TransportError | Pr
         await world.fail(error)
         assert world.told == [f"down one: {error}"]
         assert world.retry_in == [pytest.approx(120, rel=1e-3)]
+
+    run(check)
+
+
+@pytest.mark.parametrize("error", [HandshakeError("the hello is malformed"), BlockError("damaged")])
+def test_what_may_have_happened_once_is_tried_again_soon(error: Exception) -> None:
+    async def check(world: World) -> None:
+        world.pool.watch(ONE)
+        await settle()
+        await world.fail(error)
+        assert world.retry_in == [pytest.approx(2, rel=1e-3)]
 
     run(check)
 

@@ -39,7 +39,7 @@ def test_an_answer_that_does_not_come_in_15_seconds_is_a_timeout_and_the_session
         response = world.session.request(Ping())
         waiting = asyncio.ensure_future(response)
         await settle()
-        for _ in range(3):
+        for _ in range(4):  # the two that timed out, the PING because of them, and this one
             received = await world.relay.next()
         await world.relay.answer(received, Pong())
         assert await waiting == Pong()
@@ -81,6 +81,7 @@ def test_a_message_in_a_late_answer_is_not_lost() -> None:
         await world.relay.send((received.corr_id, OTHER, MESSAGE), (received.corr_id, QUEUE, MESSAGE))
         await settle()
         assert world.events == [], "an id is forgotten with its first answer, and that one was for another queue"
+        assert world.relay.command(await world.relay.next()) == Ping()
         response = world.post(Ack(b"m" * 24))
         received = await world.relay.next()
         await world.clock.advance(16)
@@ -140,6 +141,21 @@ def test_three_unanswered_pings_end_the_session() -> None:
         assert "does not answer any more" in str(world.session.close_reason)
         with pytest.raises(SessionClosed, match="does not answer any more"):
             await response
+
+    run(check)
+
+
+def test_a_relay_that_does_not_answer_a_command_is_asked_at_once() -> None:
+    """Not after a minute, nor when the command is repeated: a new session brings what waits at the relay."""
+
+    async def check(world: World) -> None:
+        world.post(Sub())
+        assert await world.relay.next()
+        await world.clock.advance(44)
+        assert [world.relay.command(await world.relay.next()) for _ in range(2)] == [Ping()] * 2
+        assert not world.session.closed.is_set()
+        await world.clock.advance(1)
+        assert world.session.closed.is_set()
 
     run(check)
 
