@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,8 +13,14 @@ from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
+from smpchat.cli.text import plural, shortened
+
+if TYPE_CHECKING:
+    from smpchat.chat.service.reading import StoredProfile
 
 app = Program()
+_NAMED = 3
+"""Contacts named of those that messages are still to be sent to."""
 
 
 @app.command()
@@ -47,4 +54,22 @@ async def _chat(environment: Environment, who: str | None) -> int:
         async with online(service, environment.relay()):
             await Screen(environment, conversation, below=below).run()
             await flush(service)
+        tell_pending(environment, service)
         return ExitStatus.OK
+
+
+def tell_pending(environment: Environment, service: StoredProfile) -> None:
+    """Who leaves must know what has not left; where another process stays online, it goes by itself."""
+    from smpchat.chat.online.presence import is_online
+
+    waiting = {view.alias: view.pending for view in service.contacts() if view.pending}
+    if not waiting or is_online(service):
+        return
+    for alias, count in list(waiting.items())[:_NAMED]:
+        verb, goes = ("is", "it goes") if count == 1 else ("are", "they go")
+        environment.notice(
+            f"{plural(count, 'message')} to {shortened(alias)} {verb} not sent yet:"
+            f" {goes} with the next command that goes online."
+        )
+    if len(waiting) > _NAMED:
+        environment.notice(f"The same is so for {plural(len(waiting) - _NAMED, 'other contact')}: `smpchat status`.")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from smpchat.client.network import Network
     from smpchat.crypto.keys import X448PrivateKey
     from smpchat.crypto.ratchet import Ratchet
-    from smpchat.protocol.address import SMPServerAddress
+    from smpchat.protocol.address import SMPServer, SMPServerAddress
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -207,14 +207,24 @@ def _clock(environment: Environment, service: ChatService) -> Check:
 
 
 async def _relays(environment: Environment) -> list[Check]:
+    import asyncio
+
     from smpchat.chat.online.connectivity import network_of
+    from smpchat.protocol.address import SMPServerAddress
 
     if environment.is_used():
         try:
             with closing(environment.open()) as service:
                 preferred = [entry.address for entry in service.servers() if entry.preferred]
-                network = network_of(service, environment.relay())
-                return [await _reach(service, network, address) for address in preferred] or [_embedded(environment)]
+                network, embedded = network_of(service, environment.relay()), environment.relay()
+                waiting = _who_writes_there(service)
+                others = [SMPServerAddress(server) for server in waiting if not embedded.owns(server)]
+                others = [address for address in others if address.server not in {one.server for one in preferred}]
+                # together: each may take five seconds to say nothing
+                found = await asyncio.gather(
+                    *(_reach(service, network, one, waiting.get(one.server, [])) for one in [*preferred, *others])
+                )
+                return [*found] if preferred else [_embedded(environment), *found]
         except (AgentError, ChatError, DecodeError) as error:
             return [Check("relay", False, str(error))]
     return [_embedded(environment)]
@@ -232,8 +242,20 @@ def _embedded(environment: Environment) -> Check:
     return Check("relay", True, "the embedded relay starts on demand")
 
 
-async def _reach(service: ChatService, network: Network, address: SMPServerAddress) -> Check:
-    """Connect, exchange hellos, and hang up."""
+def _who_writes_there(service: ChatService) -> dict[SMPServer, list[str]]:
+    """Relays that hold queues of ours, and the contacts whose messages come through them."""
+    from smpchat.agent.store.connections import receive_queue
+
+    found: dict[SMPServer, list[str]] = {server: [] for server in service.own_relays()}
+    for view in service.contacts():
+        queue = receive_queue(service.database.connection, view.contact.connection_id)
+        if queue is not None:
+            found[queue.server].append(view.alias)
+    return found
+
+
+async def _reach(service: ChatService, network: Network, address: SMPServerAddress, waiting: list[str]) -> Check:
+    """Connect, exchange hellos, and hang up. ``waiting``: aliases of those whose messages come through it."""
     import asyncio
 
     from smpchat.client.connect import connect
@@ -248,8 +270,15 @@ async def _reach(service: ChatService, network: Network, address: SMPServerAddre
             address.server, entropy=service.entropy, timeout=_RELAY_TIMEOUT, on_event=ignore, network=network
         )
     except (TransportError, ProtocolError) as error:
-        return Check("relay", False, f"{name}: {error}", required=False)
+        silent = f"; nothing arrives from {_names(waiting)} meanwhile" if waiting else ""
+        return Check("relay", False, f"{name}: {error}{silent}", required=False)
     took = loop.time() - start
     version = session.version
     await session.close()
     return Check("relay", True, f"{name} answers within {span(took * 1000)}, SMP version {version}", required=False)
+
+
+def _names(aliases: list[str]) -> str:
+    """Three of them at most."""
+    named = ", ".join(shortened(alias) for alias in aliases[:3])
+    return named if len(aliases) <= 3 else f"{named} and {len(aliases) - 3} others"

@@ -17,10 +17,13 @@ from prompt_toolkit.output.plain_text import PlainTextOutput
 
 from smpchat.chat.store.events import MessageAdded
 from smpchat.chat.store.feed import publish
+from smpchat.chat.store.lock import online_lock
 from smpchat.chat.store.records import Direction, insert_message
 from smpchat.cli.chat.below import PromptBelow
 from smpchat.cli.chat.conversation import Conversation, choose
 from smpchat.cli.chat.screen import Screen as ChatScreen
+from smpchat.cli.commands.chat import tell_pending
+from smpchat.cli.environment import make_environment
 from tests.cli.chat.talk import Talk, hear, type_into
 from tests.cli.terminal import FakeTerminal, Terminal
 
@@ -147,3 +150,23 @@ def test_a_terminal_that_moves_no_cursor_gets_the_prompt_again_below_what_came(
     at = shown.index("alice> half")
     assert shown[at - 1].endswith("alice: before")
     assert shown[at + 1].endswith("alice: meanwhile") and shown[at + 2] == "alice> half a line"
+
+
+def test_who_leaves_is_told_what_is_not_sent_yet(people: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
+    environment = make_environment(people.home, "bob", now=people.now)
+    with people.service("bob") as service:
+        tell_pending(environment, service)
+        assert capsys.readouterr().err == ""
+        service.send("alice", "one")
+        service.send("alice", "two")
+        service.send("carol", "three")
+        tell_pending(environment, service)
+        assert capsys.readouterr().err.splitlines() == [
+            "2 messages to alice are not sent yet: they go with the next command that goes online.",
+            "1 message to carol is not sent yet: it goes with the next command that goes online.",
+        ]
+        lock = online_lock(service.folder)
+        assert lock.take()
+        tell_pending(environment, service)
+        lock.release()
+        assert capsys.readouterr().err == "", "the process that is online sends them"

@@ -80,6 +80,22 @@ def test_relays_are_asked_and_their_silence_is_no_failure(smpchat: Terminal, mon
     assert (result.code, checks(result)["relay"][0]) == (0, False)
 
 
+def test_the_relay_of_a_queue_is_asked_though_it_is_not_configured(
+    smpchat: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(server: SMPServer, *, entropy: Any, on_event: Any, **_: Any) -> ServerSession:
+        return await open_session(smpchat.relay.connect(), server, entropy=entropy, on_event=on_event)
+
+    smpchat.connected()
+    monkeypatch.setattr("smpchat.client.connect.connect", connect)
+    monkeypatch.setattr(smpchat, "owns", lambda _: False)
+    smpchat.relay.running = False
+    found = [check for check in smpchat("--json", "-p", "alice", "doctor").objects("check") if check["name"] == "relay"]
+    assert [check["ok"] for check in found][-1:] == [False]
+    assert found[-1]["detail"].endswith("nothing arrives from bob meanwhile")
+    assert not found[-1]["required"]
+
+
 def test_a_process_that_is_online_is_seen(smpchat: Terminal) -> None:
     from filelock import FileLock
 
