@@ -87,6 +87,7 @@ class MemoryRelay:
         now: Callable[[], float],
         *,
         host: str = "relay.test",
+        port: str = "",
         versions: VersionRange = SMP_VERSIONS,
         extensions: bool = True,
         delay: float = 0.0,
@@ -106,7 +107,7 @@ class MemoryRelay:
         self._connections = 0
         self._received = 0
         self._subscribing: list[int] = []
-        self.server = SMPServer((host,), "", self._identity.fingerprint)
+        self.server = SMPServer((host,), port, self._identity.fingerprint)
         self.commands: list[Command] = []
         self.arrivals: list[float] = []
         self.faults: list[Fault] = []

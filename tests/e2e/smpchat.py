@@ -9,13 +9,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
 from smpchat.cli.schema import problems
+from smpchat.protocol.address import parse_server
+from smpchat.relay.background import start_background
+from smpchat.relay.errors import RelayTurnedOff
+from smpchat.relay.folder import status
+from tests.bystander import give_bystanders, is_of_bystander
 
 PATIENCE = 30.0
 """Seconds after which a test gives up; nothing takes nearly as long unless something is broken."""
@@ -25,7 +30,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left: exit code, JSON objects, standard error."""
+    """What a command left: exit code, JSON objects without those of the bystanders, standard error."""
 
     code: int
     objects: list[Object]
@@ -92,6 +97,8 @@ class Running:
                     raise AssertionError(f"the command ended without {kind} {fields}; seen: {self.seen}")
                 self.seen.append(parse(line))
             item = self.seen[number]
+            if is_of_bystander(item):
+                continue
             matches = item["type"] == kind and all(item.get(name) == value for name, value in fields.items())
             if matches and number not in self._returned:
                 self._returned.add(number)
@@ -114,12 +121,29 @@ class Running:
 
 @dataclass(frozen=True)
 class Home:
-    """A home folder and the people in it."""
+    """A home folder and the people in it, each of whom has bystanders (`tests.bystander`) from the start.
+
+    Attributes:
+        alone: Why people of this scenario have none.
+    """
 
     folder: Path
+    alone: str | None = None
+
+    def _prepare(self, profile: str, arguments: Sequence[str]) -> None:
+        """Begin the profile with bystanders, unless the command is about the relay alone."""
+        if self.alone or arguments[0] in ("relay", "demo", "import", "profile"):
+            return
+        relay = self.folder / "relay"
+        with suppress(RelayTurnedOff):  # it has an address nevertheless
+            start_background(relay, on_demand=True)
+        address = status(relay).address
+        assert address is not None
+        give_bystanders(self.folder / "profiles" / profile, profile, parse_server(address))
 
     def run(self, profile: str, *arguments: str, stdin: str | None = None) -> Result:
         """Run a command to its end."""
+        self._prepare(profile, arguments)
         done = subprocess.run(
             _arguments(self.folder, profile, arguments),
             input=stdin,
@@ -129,11 +153,13 @@ class Home:
             timeout=PATIENCE,
             env=environment(),
         )
-        return Result(done.returncode, [parse(line) for line in done.stdout.splitlines()], done.stderr)
+        objects = [parse(line) for line in done.stdout.splitlines()]
+        return Result(done.returncode, [item for item in objects if not is_of_bystander(item)], done.stderr)
 
     @contextmanager
     def running(self, profile: str, *arguments: str) -> Iterator[Running]:
         """A command in the background; killed when the block ends."""
+        self._prepare(profile, arguments)
         process = subprocess.Popen(
             _arguments(self.folder, profile, arguments),
             stdin=subprocess.DEVNULL,

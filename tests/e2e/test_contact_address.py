@@ -27,7 +27,7 @@ def test_the_owner_is_away_and_accepts_later(home: Home) -> None:
         bob.until("message", text="three", contact="alice")
         heard = home.run("alice", "listen", "--count", "2", "--timeout", "30")
         assert heard.texts() == ["one", "two"]
-        bob.until("status", id=2, status="delivered")
+        bob.until("status", contact="alice", status="delivered")
 
 
 def test_several_people_are_accepted_at_once_while_the_owner_listens(home: Home) -> None:

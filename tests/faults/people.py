@@ -123,7 +123,9 @@ class Person:
         home: MemoryRelay,
         plan: CrashPlan | None = None,
         kem: KEMProvider | None = None,
+        alone: str | None = None,
     ) -> None:
+        self.alone = alone
         self.name = name
         self._folder = folder
         self._relays = {relay.server: relay for relay in relays}
