@@ -84,6 +84,7 @@ def special(home: Home, profile: str, alias: str) -> None:
         with service.database.transaction() as tx:
             profiles.save_own(tx, replace(service.own_profile(tx), bot=True))
             records.mark_business(tx, records.contact(tx, alias).id)
+            service.context.application.line(tx, connection, "{alias} now receives at the relay a.example.")
             for number, (event, params) in enumerate(events):
                 body = json.dumps({"v": "1-16", "msgId": f"c3BlY2lhbDA{number}", "event": event, "params": params})
                 service.context.application.message_received(
@@ -133,7 +134,7 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
     with home.running("default", "relay", "run") as relay:
         relay.until("relay", state="running")
         run.note("relay run", relay.seen)
-        link = run("alice", "invite", "--note", "bob", "--no-wait").of("invitation")[0]["link"]
+        link = run("alice", "invite", "--note", "bob", "--no-wait", "--incognito").of("invitation")[0]["link"]
         run("alice", "status")
         run("alice", "relay", "status")
         run("bob", "connect", link, "--alias", "alice", "-m", "one")
@@ -161,8 +162,10 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
         run("alice", "verify", "bob", run("alice", "verify", "bob").of("verification")[0]["code"])
         run("alice", "contact", "set", "bob", "disappear", "1d")
         run("alice", "contact", "show", "bob")
+        run("alice", "rotate", "bob")
         run("alice", "contacts")
         run("alice", "status", "bob")
+        run("alice", "rotate", "bob", "--cancel")
         run("alice", "verify", "bob")
         run("alice", "resync", "bob")
         run("alice", "rename", "bob", "robert")

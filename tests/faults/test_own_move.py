@@ -402,7 +402,7 @@ def test_the_old_queue_is_read_to_its_end_before_it_is_deleted(tmp_path: Path) -
 def test_moves_that_cannot_be(tmp_path: Path) -> None:
     async def check(found: Scene) -> None:
         service = found.alice.service
-        with pytest.raises(InputError, match="pal is not connected yet"):
+        with pytest.raises(InputError, match="You are not connected with pal yet"):
             service.rotate("pal")
         with pytest.raises(InputError, match="You are not moving to another relay with ref"):
             service.stay("ref")
@@ -411,14 +411,14 @@ def test_moves_that_cannot_be(tmp_path: Path) -> None:
         number = service.contact("ref").contact.connection_id
         with service.database.transaction() as tx:
             tx.execute("UPDATE connections SET agent_version = 2 WHERE id = ?", (number,))
-        with pytest.raises(InputError, match="ref's app is too old"):
+        with pytest.raises(InputError, match="The app of ref is too old"):
             service.rotate("ref")
         with service.database.transaction() as tx:
             tx.execute("UPDATE connections SET agent_version = 7 WHERE id = ?", (number,))
         found.peer.tests.clear()
         await found.rotate(found.new)
         await found.until_step("using")
-        told = r"ref's app was told to use the relay new\.test"
+        told = r"The app of ref was told to use the relay new\.test"
         with pytest.raises(InputError, match=told):
             service.rotate("ref")
         with pytest.raises(InputError, match=told):

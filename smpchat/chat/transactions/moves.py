@@ -26,14 +26,14 @@ def _sentences(tx: sqlite3.Connection, contact: Contact, refusal: Refusal) -> tu
     alias, who = contact.alias, shlex.quote(contact.alias)
     match refusal:
         case Refusal.NOT_CONNECTED:
-            return f"{alias} is not connected yet.", f"Wait until `smpchat status {who}` says connected."
+            return f"You are not connected with {alias} yet.", f"Wait until `smpchat status {who}` says connected."
         case Refusal.TOO_OLD:
-            return f"{alias}'s app is too old to follow you to another relay.", f"Ask {alias} to upgrade it."
+            return f"The app of {alias} is too old to follow you to another relay.", f"Ask {alias} to upgrade it."
         case Refusal.IN_USE:
             new = moves.new_queue(tx, contact.connection_id)
             where = new.queue.server.hosts[0] if new else "the new one"
             return (
-                f"{alias}'s app was told to use the relay {where} and may write there by now.",
+                f"The app of {alias} was told to use the relay {where} and may write there by now.",
                 f"The move ends with the next message from there; `smpchat status {who}` shows it.",
             )
         case Refusal.NONE:
