@@ -11,7 +11,10 @@ from smpchat.client.trouble import Trouble
 HINTS: dict[Trouble, str] = {
     Trouble.UNREACHABLE: "Check that this computer is online; if it is, the relay is down.",
     Trouble.NAME_NOT_FOUND: "Check that this computer is online; if it is, the relay's address is wrong or out of use.",
-    Trouble.ADDRESS: "Ask the person who runs the relay for its address. Onion addresses need `smpchat server socks`.",
+    Trouble.ADDRESS: (
+        "Ask the person who runs the relay for its address."
+        " Onion addresses need Tor: `smpchat server socks 127.0.0.1:9050`."
+    ),
     Trouble.PROXY: "Start the proxy, or stop using it with `smpchat server socks off`.",
     Trouble.PRIVATE_ROUTING: (
         "Add a relay that forwards with `smpchat server add`, or go without with `smpchat server private-routing off`."

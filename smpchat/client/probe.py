@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from smpchat.client.connect import open_session
+from smpchat.client.diagnosis import trouble_of
 from smpchat.client.errors import ResponseTimeout, UnexpectedResponse
 from smpchat.client.network import Network
 from smpchat.client.session import DirectSession
+from smpchat.client.trouble import Trouble
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
@@ -52,12 +54,14 @@ class Check(Record):
         name: ``connect``, ``hello``, or the command.
         detail: What was found, or what went wrong, in lower-case words.
         seconds: How long it took.
+        trouble: What a failure amounts to; None where the step was done, or what it met is no trouble of the relay's.
     """
 
     name: str
     ok: bool
     detail: str
     seconds: float
+    trouble: Trouble | None = None
 
 
 def _today() -> datetime:
@@ -106,7 +110,7 @@ async def probe(
     except (TransportError, ProtocolError) as error:
         if stopwatch.name == "hello":
             stopwatch.passed("connect", "the relay was reached")
-        stopwatch.failed(str(error))
+        stopwatch.failed(str(error), trouble_of(error))
         return False
     stopwatch.passed("connect", f"over {network.transport_to(address.server)}")
     stopwatch.passed("hello", f"SMP version {session.version}")
@@ -145,8 +149,8 @@ class _Stopwatch:
         self._ended[name] = end
         self._report(Check(name, True, detail, max(0.0, end - self._started[name])))
 
-    def failed(self, detail: str) -> None:
-        self._report(Check(self.name, False, detail, self._clock() - self._started[self.name]))
+    def failed(self, detail: str, trouble: Trouble | None = None) -> None:
+        self._report(Check(self.name, False, detail, self._clock() - self._started[self.name], trouble))
 
 
 class _Walk:

@@ -14,10 +14,11 @@ from smpchat.chat.store.servers import relay_address
 from smpchat.cli.arguments import port
 from smpchat.cli.command_line import group
 from smpchat.cli.environment import Environment, printable
-from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
 from smpchat.cli.running import run
 from smpchat.cli.text import plural
 from smpchat.client.routes import Route, Transport
+from smpchat.client.trouble import Trouble
 from smpchat.protocol.address import SMPServerAddress, format_server
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status as relay_status
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from smpchat.client.network import Network
     from smpchat.client.probe import Check
 
-_STEP_TIMEOUT = 15.0  # seconds  # seconds
+_STEP_TIMEOUT = 15.0  # seconds
 _HINTS = {
     "connect": "Check the address and this computer's network; `--transport auto` or `--socks` may get you through.",
     "hello": "Compare the address with what the relay's operator published; it may have moved.",
@@ -208,13 +209,23 @@ async def _test(environment: Environment, address: str | None, transport: str | 
         service.close()
     if not failed:
         return ExitStatus.OK
-    target, check = failed[0]
+    # first what needs somebody's eye: a relay that is another one than its address says
+    target, check = min(failed, key=lambda each: status_of(each[1].trouble) is not ExitStatus.VERIFICATION)
     more = f" (and {len(failed) - 1} more relays failed)" if len(failed) > 1 else ""
     raise CommandFailed(
-        ExitStatus.NETWORK,
+        status_of(check.trouble),
         f"The relay {target.server.host} failed at {check.name}: {check.detail.rstrip('.')}{more}.",
-        _HINTS.get(check.name, "Tell whoever runs the relay, or choose another with `smpchat server use`."),
+        _hint(check),
     )
+
+
+def _hint(check: Check) -> str:
+    """By the cause, where that is known; else by the step."""
+    from smpchat.chat import troubles
+
+    if check.trouble not in (None, Trouble.UNREACHABLE, Trouble.FAULTY):
+        return troubles.HINTS[check.trouble]
+    return _HINTS.get(check.name, "Tell the person who runs the relay, or choose another with `smpchat server use`.")
 
 
 async def _targets(environment: Environment, service: StoredProfile, address: str | None) -> list[SMPServerAddress]:

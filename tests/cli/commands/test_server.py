@@ -122,6 +122,19 @@ def test_a_failing_test_names_the_step_and_what_to_do(terminal: Terminal) -> Non
     assert "--transport auto" in outcome.stderr
 
 
+def test_a_relay_that_is_another_one_is_a_failure_of_its_own_kind(terminal: Terminal) -> None:
+    """Also behind one that is down: somebody may be answering in the other's place."""
+    info = start_background(terminal.home / "relay")
+    assert info.address is not None
+    wrong = f"{ELSEWHERE.replace('relay.invalid', '127.0.0.1')}:{info.address.rpartition(':')[2]}"
+    down = f"{ELSEWHERE.replace('relay.invalid', '127.0.0.1')}:{unused_port()}"
+    for address in (down, wrong):
+        terminal.run("server", "add", address)
+    outcome = terminal.run("--json", "server", "test")
+    assert (outcome.status, outcome.objects[-1]["code"]) == (5, 5)
+    assert "fingerprint" in outcome.stderr and "Someone else may be answering" in outcome.stderr
+
+
 def test_all_relays_for_new_queues_are_tested_though_one_fails(terminal: Terminal) -> None:
     info = start_background(terminal.home / "relay")
     assert info.address is not None

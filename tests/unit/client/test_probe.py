@@ -12,6 +12,7 @@ import pytest
 from smpchat.client.network import Network
 from smpchat.client.probe import PUSH_PATIENCE, Check, probe
 from smpchat.client.routes import Transport
+from smpchat.client.trouble import Trouble
 from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
 from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer, SMPServerAddress
@@ -133,7 +134,7 @@ def test_a_relay_that_is_not_reached_fails_at_connecting() -> None:
     network = MemoryNetwork(refused)
     assert not asyncio.run(probe(server, checks.append, network=network, entropy=SeededEntropy("probe"), timeout=10))
     assert [replace(check, seconds=0) for check in checks] == [
-        Check("connect", False, "cannot reach relay relay.example:5223: connection refused", 0)
+        Check("connect", False, "cannot reach relay relay.example:5223: connection refused", 0, Trouble.UNREACHABLE)
     ]
 
 
