@@ -49,10 +49,10 @@ def _made() -> tuple[bytes, SMPServer]:
         return service.contact(alias).state.state == "connected"
 
     async def connect(folder: Path) -> None:
-        me = Person("me", folder / "me", [dead], home=dead, alone="these are the bystanders")
+        me = Person("me", folder / "me", [dead], home=dead)
         async with me.online():
             for name in (PAL, EVE):
-                other = Person(name, folder / name, [dead], home=dead, alone="a bystander")
+                other = Person(name, folder / name, [dead], home=dead)
                 number = other.service.invite("me")
                 async with other.online():
                     await other.until(partial(has_link, number=number))

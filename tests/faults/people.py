@@ -112,7 +112,11 @@ class CrashPlan:
 
 
 class Person:
-    """One profile, online through `MemoryRelay`s. ``kem``: makes post-quantum keys; None leaves them out."""
+    """One profile, online through `MemoryRelay`s. ``kem``: makes post-quantum keys; None leaves them out.
+
+    Without the bystanders of `tests.bystander`: what is noted of a dead relay at every try are commits, each of them a
+    place to crash at, and the scenarios that crash everywhere would take many times as long; `test_bystander` has them.
+    """
 
     def __init__(
         self,
@@ -123,9 +127,7 @@ class Person:
         home: MemoryRelay,
         plan: CrashPlan | None = None,
         kem: KEMProvider | None = None,
-        alone: str | None = None,
     ) -> None:
-        self.alone = alone
         self.name = name
         self._folder = folder
         self._relays = {relay.server: relay for relay in relays}
