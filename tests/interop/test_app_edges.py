@@ -243,7 +243,7 @@ def test_two_people_of_a_business_answer_and_nothing_is_lost(tmp_path: Path) -> 
                 await bob.says(f"#{group}", "bob speaking")
                 await ann.shows("bob speaking")
                 heard = await sam.heard_text("bob speaking")
-                assert heard.sender
+                assert heard.sender == "bob"
 
                 await sam.send("shop", "to both of you")
                 await ann.shows("to both of you")

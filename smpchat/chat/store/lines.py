@@ -7,6 +7,26 @@ import sqlite3
 from smpchat.chat.store import records
 from smpchat.chat.store.records import Direction, Message
 
+MAX_MEMBERS = 1_000
+"""Names kept for one group or business; a host can make up any number of members."""
+
+
+def save_member_name(tx: sqlite3.Connection, contact_id: int, member: str, name: str) -> None:
+    """A member of a group or business was introduced."""
+    changed = tx.execute(
+        "UPDATE member_names SET name = ? WHERE contact_id = ? AND member = ?", (name, contact_id, member)
+    )
+    [count] = tx.execute("SELECT count(*) FROM member_names WHERE contact_id = ?", (contact_id,)).fetchone()
+    if changed.rowcount == 0 and count < MAX_MEMBERS:
+        tx.execute("INSERT INTO member_names VALUES (?, ?, ?)", (contact_id, member, name))
+
+
+def member_name(tx: sqlite3.Connection, contact_id: int, member: str) -> str | None:
+    """How a member was introduced, if it was."""
+    query = "SELECT name FROM member_names WHERE contact_id = ? AND member = ?"
+    row = tx.execute(query, (contact_id, member)).fetchone()
+    return row["name"] if row else None
+
 
 def is_known(tx: sqlite3.Connection, contact_id: int, occasion: str) -> bool:
     """Whether a conversation has a line about this already."""

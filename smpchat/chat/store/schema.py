@@ -152,4 +152,12 @@ CHAT_MIGRATIONS = (
     )
     """,
     "CREATE TABLE to_handle (message_id INTEGER PRIMARY KEY REFERENCES messages ON DELETE CASCADE)",
+    """
+    CREATE TABLE member_names (
+        contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        member TEXT NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (contact_id, member)
+    ) WITHOUT ROWID
+    """,
 )

@@ -108,6 +108,8 @@ def add_line(
     tx: sqlite3.Connection, contact: Contact, line: Happening, sent_at: float, sender: str | None = None
 ) -> None:
     """A line for something that happened, unless there is one about it, or it says that we are a member ourselves."""
+    if line.member is not None and line.member_name is not None and sender is None:
+        lines.save_member_name(tx, contact.id, line.member, line.member_name)
     if line.occasion is not None and lines.is_known(tx, contact.id, line.occasion):
         return
     if line.member is not None and line.member == lines.own_member(tx, contact.id):

@@ -168,7 +168,8 @@ class ChatApplication:
                 records.mark_gone(tx, contact.id)
                 publish(tx, events.Notice(contact.alias, f"{contact.alias} deleted the contact with you."))
                 publish(tx, events.ContactChanged(contact.alias))
-            case Relayed(author, event, said_at):
+            case Relayed(author, event, said_at, member):
+                author = (member and lines.member_name(tx, contact.id, member)) or author
                 moment = sent_at if said_at is None else min(said_at, sent_at)
                 hearing.hear(tx, contact, event, moment, self._now(), author)
             case event:

@@ -24,6 +24,7 @@ class Happening(Record):
         text: All of it is a note, so that no message of a peer looks the same.
         occasion: The same for a repetition, which gets no line of its own.
         member: Id of the member that it tells of.
+        member_name: How that member is introduced, if it is.
         receipt: Apps ask for a receipt, and show it as not delivered until they have one (agent-wire 6.2).
     """
 
@@ -33,6 +34,7 @@ class Happening(Record):
     occasion: str | None = None
     receipt: bool = False
     member: str | None = None
+    member_name: str | None = field(default=None, repr=False)
 
     @property
     def content(self) -> Content:
@@ -134,10 +136,13 @@ GROUP_EVENTS = frozenset(_GROUP_EVENTS)
 
 def read_group_event(envelope: Envelope) -> Happening | None:
     """One of `GROUP_EVENTS`."""
-    text = _GROUP_EVENTS[envelope.event](envelope.params)
-    member = shared_id(_object(envelope.params, "memberInfo").get("memberId"))
+    text, info = _GROUP_EVENTS[envelope.event](envelope.params), _object(envelope.params, "memberInfo")
+    member = shared_id(info.get("memberId"))
+    name = _name(info, "profile") if member else None
     occasion = f"member {member}" if member else None  # introduced once, by whatever event
-    return Happening(text, GROUP_EVENT, envelope.shared_id, occasion, member=member) if text else None
+    if not text:
+        return None
+    return Happening(text, GROUP_EVENT, envelope.shared_id, occasion, member=member, member_name=name or None)
 
 
 def _object(value: dict[str, Any], name: str) -> dict[str, Any]:

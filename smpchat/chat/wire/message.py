@@ -157,13 +157,15 @@ class Relayed(Record):
     """``x.grp.msg.forward``: what another member of a group or business says, passed on by our contact.
 
     Attributes:
-        author: What the contact calls that member; nothing proves it.
+        author: What the contact calls that member, or the beginning of its id; nothing proves it.
         said_at: When it was said, as the contact has it; POSIX seconds.
+        member: That member's id, where the contact does not name it: apps before 6.5 introduce each member once.
     """
 
     author: str
     event: ChatEvent
     said_at: float | None
+    member: str | None = None
 
 
 class UnsupportedEvent(Record):
@@ -449,8 +451,12 @@ def _read_relayed(envelope: Envelope) -> ChatEvent | None:
         return UnsupportedEvent(whole(f"{envelope.event} of {inner.event}"))
     event = read(inner)
     member = shared_id(params.get("memberId"))
-    author = short_name(params.get("memberName")) or (member or "")[:_UNKNOWN_NAME] or "the group"
-    return Relayed(author, event, _moment(params.get("msgTs"))) if event is not None else None
+    if event is None:
+        return None
+    name, said_at = short_name(params.get("memberName")), _moment(params.get("msgTs"))
+    if name:
+        return Relayed(name, event, said_at)
+    return Relayed((member or "")[:_UNKNOWN_NAME] or "the group", event, said_at, member)
 
 
 def _moment(value: object) -> float | None:

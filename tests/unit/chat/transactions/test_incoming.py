@@ -12,7 +12,7 @@ import pytest
 
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store import events, records
+from smpchat.chat.store import events, lines, records
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus, Quoted, Reaction
 from smpchat.chat.transactions import changes
 from smpchat.chat.transactions.hearing import DELETABLE
@@ -363,6 +363,27 @@ class TestRelayed:
         message = alice.message()
         assert (message.sender, message.text, message.sent_at) == ("carol", "hello", NOW - 20)
         assert alice.contact().unread == 1
+
+    def test_whom_the_host_only_introduced_is_named(self, alice: Alice) -> None:
+        """Apps before 6.5 do not repeat a member's name with what it says."""
+        alice.receive(said("x.grp.mem.new", TWO, memberInfo={"memberId": "YmVu", "profile": {"displayName": "ben"}}))
+        for member, name in (("YmVu", "ben"), ("bm9ib2R5", "bm9ib2R")):
+            inner = json.loads(said("x.msg.new", member, content={"type": "text", "text": "hello"}))
+            assert alice.receive(said("x.grp.msg.forward", "Zndk", memberId=member, msg=inner)) is False
+            assert alice.service.history("bob")[-1].sender == name
+
+    def test_names_of_members_are_bounded_and_only_the_host_gives_them(
+        self, alice: Alice, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lines, "MAX_MEMBERS", 1)
+        forged = {"memberId": "YmVu", "profile": {"displayName": "the boss"}}
+        alice.receive(self.relay("x.grp.mem.new", TWO, memberInfo=forged))
+        with alice.service.database.transaction() as tx:
+            assert lines.member_name(tx, 1, "YmVu") is None
+            for member in ("YmVu", "Y2Fy"):
+                lines.save_member_name(tx, 1, member, member)
+            lines.save_member_name(tx, 1, "YmVu", "ben")
+            assert (lines.member_name(tx, 1, "YmVu"), lines.member_name(tx, 1, "Y2Fy")) == ("ben", None)
 
     def test_a_time_in_the_future_is_not_believed(self, alice: Alice) -> None:
         body = self.relay("x.msg.new", content={"type": "text", "text": "hello"}).replace(b"2023-", b"2099-")

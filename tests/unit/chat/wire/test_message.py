@@ -117,7 +117,7 @@ def test_what_a_group_passes_on_has_an_author_and_a_time() -> None:
     params = {"memberId": OTHER, "memberName": "carol", "msg": inner, "msgTs": "2023-11-14T22:13:20.123456789Z"}
     assert event("x.grp.msg.forward", params) == Relayed("carol", TextMessage("a", ID), 1_700_000_000.123456)
     del params["memberName"], params["msgTs"]
-    assert event("x.grp.msg.forward", params) == Relayed(OTHER[:7], TextMessage("a", ID), None)
+    assert event("x.grp.msg.forward", params) == Relayed(OTHER[:7], TextMessage("a", ID), None, OTHER)
     del params["memberId"]
     assert event("x.grp.msg.forward", params) == Relayed("the group", TextMessage("a", ID), None)
 
