@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from smpchat.agent.machines.delivery import Integrity
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import kem_spares
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection
@@ -67,15 +68,22 @@ class Application(Protocol):
         """The message will never arrive."""
         ...
 
-    def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
-        """Something about the connection that a person should read; ``{alias}`` in it stands for the contact."""
+    def notice(
+        self,
+        tx: sqlite3.Connection,
+        connection_id: int,
+        sentence: str,
+        kind: NoticeKind = NoticeKind.INFORMATION,
+    ) -> None:
+        """Something that has happened to the connection: kept, and shown as part of the conversation.
+
+        ``{alias}`` in it stands for the contact, ``{who}`` for what names it in a command. Some kinds are conditions:
+        they stand until they are mended (see `smpchat.agent.machines.notices`).
+        """
         ...
 
-    def line(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
-        """Something that has happened to the connection, to be kept and shown as part of the conversation.
-
-        ``{alias}`` in it stands for the contact.
-        """
+    def mended(self, tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
+        """Conditions of the connection that are over."""
         ...
 
     def request_id(self, info: bytes) -> str | None:

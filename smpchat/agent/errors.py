@@ -134,10 +134,10 @@ class VersionRefused(EnvelopeRefused):
     """A message in a version of a layer that this program does not speak."""
 
     def __init__(self, layer: str, theirs: int, ours: VersionRange) -> None:
-        older = "you" if theirs > ours.maximum else "your contact"
+        older = "you" if theirs > ours.maximum else "they"
         super().__init__(f"{layer} version {theirs} is not supported")
         self.notice = (
-            f"Your contact's app answered with {layer} version {theirs}; this program speaks {ours}: {older} must"
+            f"The app of {{alias}} answered with {layer} version {theirs}; this program speaks {ours}: {older} must"
             " upgrade, then use the link again."
         )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.chat.errors import DeliveryFailed
 from smpchat.chat.online.presence import online
 from smpchat.chat.online.wait import Wait
 from smpchat.chat.online.waiting import Patience, RelayDown, settle
+from smpchat.chat.service.attention import blocks_texts
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import events
 from smpchat.chat.store.records import Message, MessageStatus
@@ -16,6 +18,7 @@ from smpchat.cli.arguments import WaitChange
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
 from smpchat.cli.text import happened_and_advice, shortened
+from smpchat.cli.views.conditions import show_condition
 from smpchat.cli.views.messages import show_message, show_status
 from smpchat.client.trouble import Trouble
 
@@ -145,6 +148,13 @@ async def _wait(
         because, advice = happened_and_advice(reason() or "The contact was deleted.")
         raise CommandFailed(ExitStatus.REFUSED, because, advice or DeliveryFailed.hint)
     down = None if waited.obstacle is None else RelayDown(waited.obstacle, shortened(who))
+    waits_for = blocks_texts(service.conditions(who)) if waited.status is MessageStatus.PENDING else None
+    if waits_for is not None and waits_for.kind == NoticeKind.OUT_OF_STEP:
+        show_condition(environment, waits_for)
+        if not waited.enough:
+            happened, advice = happened_and_advice(waits_for.text)
+            raise CommandFailed(ExitStatus.TIMEOUT, happened, advice)
+        return
     if waited.enough:
         if down is not None:  # a full queue: nothing went wrong, but the person may want to know
             environment.notice(f"{down} {down.hint}")

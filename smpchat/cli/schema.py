@@ -113,17 +113,6 @@ TYPES = (
         ),
     ),
     ObjectType(
-        "notice",
-        "What has happened to a contact, kept as a line of the conversation.",
-        "`listen`, `history`",
-        (
-            text("contact", "the alias"),
-            text("kind", "`relay`: you or they receive at another relay, or tried to", "relay"),
-            text("text", "a sentence"),
-            Field("at", Kind.TIME, "when it happened"),
-        ),
-    ),
-    ObjectType(
         "contact",
         "A person to write to.",
         "`contacts`, `contact show`, `contact set`, `accept`, `rename`, `resync`, `rotate`, `listen`",
@@ -145,6 +134,7 @@ TYPES = (
             number("unread", "messages that no `listen` or `chat` has shown"),
             flag("pq", "whether post-quantum keys protect what is sent now"),
             flag("gone", "they deleted the contact with us, so nothing reaches them", optional=True),
+            Field("conditions", Kind.TEXTS, "kinds of what is wrong with it, as in `condition`", optional=True),
             flag("business", "a business: several people there may read what you write", optional=True),
             flag("verified", "the security code was compared", optional=True),
             text("description", "a line that they wrote about themselves", optional=True),
@@ -321,6 +311,29 @@ TYPES = (
         (
             text("name", "which one", "socks", "private-routing"),
             text("value", "`socks`: the proxy, null if there is none; `private-routing`: `on` or `off`", nullable=True),
+        ),
+    ),
+    ObjectType(
+        "condition",
+        "What is wrong with a contact or relay now: it stands until it is mended.",
+        "`listen`, `status`, `history`, `send`",
+        (
+            text("contact", "alias; absent for what concerns no contact", optional=True),
+            text("server", "address of the relay that is not reached", optional=True),
+            text("kind", "such as out-of-step, code-changed, queue-full or unreachable"),
+            text("text", "one sentence, and the command that helps where there is one"),
+            Field("since", Kind.TIME, "since when"),
+        ),
+    ),
+    ObjectType(
+        "notice",
+        "Something that happened to a connection; `listen` prints it once, as it does messages.",
+        "`listen`, `history`",
+        (
+            text("contact", "alias; absent for what concerns no contact", optional=True),
+            text("kind", "what happened, such as out-of-step, moved or relay-back"),
+            text("text", "one sentence"),
+            Field("at", Kind.TIME, "when"),
         ),
     ),
     ObjectType(

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 import smpchat.home
 from smpchat.agent.machines.delivery import Integrity
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.chat.store import profiles, records
 from smpchat.cli.app import app
 from smpchat.cli.command_line import loaded
@@ -84,7 +85,8 @@ def special(home: Home, profile: str, alias: str) -> None:
         with service.database.transaction() as tx:
             profiles.save_own(tx, replace(service.own_profile(tx), bot=True))
             records.mark_business(tx, records.contact(tx, alias).id)
-            service.context.application.line(tx, connection, "{alias} now receives at the relay a.example.")
+            service.context.application.notice(tx, connection, "{alias} now receives at the relay a.example.")
+            service.context.application.notice(tx, connection, "Messages were lost.", NoticeKind.MESSAGES_LOST)
             for number, (event, params) in enumerate(events):
                 body = json.dumps({"v": "1-16", "msgId": f"c3BlY2lhbDA{number}", "event": event, "params": params})
                 service.context.application.message_received(
@@ -204,6 +206,7 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
     run("alice", "relay", "rotate-certificate")
     run("alice", "relay", "restore", str(tmp_path / "relay.tar"), code=None)  # there is a relay already
     run("alice", "explain", str(run("alice", "invite", "--no-wait", code=3).of("error")[0]["code"]))
+    run("alice", "status")  # the relay is away
     run("alice", "demo")
     run("alice", "server", "add", ADDRESS, "--transport", "websocket", "--ws-port", "8443")
     run("alice", "server", "list")

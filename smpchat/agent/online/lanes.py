@@ -10,6 +10,7 @@ import asyncio
 import logging
 
 from smpchat.agent.context import Context
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.machines.retry import QUOTA, UNANSWERED
 from smpchat.agent.online.notices import Notices
 from smpchat.agent.online.relays import Relays
@@ -133,7 +134,7 @@ class Lanes:
         except (TransportError, ProtocolError) as error:
             log.info("relay not reached: %s", error)
             if key[1] is Lane.ROTATE and server is not None:
-                self._notices.tell(key[0], rotation.NOT_REACHED.format(error=error))
+                self._notices.tell(key[0], rotation.NOT_REACHED.format(error=error), NoticeKind.MOVE_FAILED)
                 await self._pool.release(server)
             if key[1] is Lane.LEAVE:
                 self._leave_later(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from smpchat.agent.context import Context
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store.database import Database
 
 
@@ -14,9 +15,9 @@ class Notices:
         self._context = context
         self._told: set[tuple[int, str]] = set()
 
-    def tell(self, connection_id: int, sentence: str) -> None:
+    def tell(self, connection_id: int, sentence: str, kind: NoticeKind = NoticeKind.INFORMATION) -> None:
         """A notice, once in the life of this process."""
         if (connection_id, sentence) not in self._told:
             self._told.add((connection_id, sentence))
             with self._database.transaction() as tx:
-                self._context.application.notice(tx, connection_id, sentence)
+                self._context.application.notice(tx, connection_id, sentence, kind)

@@ -9,6 +9,7 @@ from functools import partial
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.online.incoming import Incoming, Pushed
 from smpchat.agent.online.notices import Notices
 from smpchat.agent.online.subscriptions import Subscriptions
@@ -26,11 +27,11 @@ from smpchat.protocol.errors import ErrorCode, SMPError
 log = logging.getLogger("smpchat.agent")
 
 NO_KEM = (
-    "A message from your contact needs post-quantum decryption, which is not available here. It stays at the relay:"
+    "A message from {alias} needs post-quantum decryption, which is not available here. It stays at the relay:"
     " install the Python package pqcrypto to read it."
 )
 NOT_PROCESSED = (
-    "A message from your contact could not be processed because of a fault in this program. It stays at the relay;"
+    "A message from {alias} could not be processed because of a fault in this program. It stays at the relay;"
     " other contacts are not affected. Run with -v for details, and look for a newer version."
 )
 
@@ -69,13 +70,13 @@ class Receiver:
                 resume = self._store(pushed, queue.connection_id)
             except KEMUnavailable as error:
                 log.warning("message not opened: %s", error)
-                self._notices.tell(queue.connection_id, NO_KEM)
+                self._notices.tell(queue.connection_id, NO_KEM, NoticeKind.NOT_OPENED)
                 continue  # not acknowledged: the relay keeps it
             except Exception as error:  # a fault that one message brings out must not stop the other connections
                 if is_of_store(error):
                     raise
                 log.error("message not processed", exc_info=error)
-                self._notices.tell(queue.connection_id, NOT_PROCESSED)
+                self._notices.tell(queue.connection_id, NOT_PROCESSED, NoticeKind.NOT_PROCESSED)
                 continue
             self._acknowledge(pushed, queue)  # in one flight with what the commit put into the outbox
             if resume:
@@ -91,7 +92,7 @@ class Receiver:
         except EnvelopeRefused as error:
             log.warning("message refused: %s", error)
             if error.notice is not None:
-                self._notices.tell(connection_id, error.notice)
+                self._notices.tell(connection_id, error.notice, NoticeKind.VERSIONS)
             return False
         return received is not None and received.resume
 

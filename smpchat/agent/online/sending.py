@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 
 from smpchat.agent.context import Context
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.online.notices import Notices
 from smpchat.agent.online.relays import Relays
 from smpchat.agent.online.spares import SpareKeys
@@ -180,7 +181,7 @@ class Sender:
                     self._relays.note_trouble(tx, address.server, error)
                 continue
             if failures:
-                self._notices.tell(item.connection_id, _left_out(failures, address.server))
+                self._notices.tell(item.connection_id, _left_out(failures, address.server), NoticeKind.RELAY_LEFT_OUT)
             return Verdict.DONE
         _, first = failures[0]
         with self._database.transaction() as tx:

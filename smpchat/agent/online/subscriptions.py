@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 
 from smpchat.agent.context import Context
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.machines.subscriptions import SubscriptionPlan
 from smpchat.agent.online.incoming import Incoming
 from smpchat.agent.online.tasks import Tasks
@@ -20,7 +21,10 @@ from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import BrokerMessage, Sub
 from smpchat.protocol.errors import ErrorCode, SMPError
 
-LOST_QUEUE = "The relay {host} no longer has your queue for this contact."
+LOST_QUEUE = (
+    "The relay {host} no longer has your queue for {alias}, so nothing arrives from them. Delete the contact and"
+    " connect again with a new link."
+)
 LOST_ADDRESS = "The relay {host} no longer has the queue of your address: delete the address and create another."
 
 
@@ -125,4 +129,5 @@ class Subscriptions:
                     moving.queue_lost(tx, self._context, connection_id)
                 return  # one that was left is not missed
             lost = LOST_ADDRESS if addresses.load(tx, connection_id) else LOST_QUEUE
-            self._context.application.notice(tx, connection_id, lost.format(host=server.host))
+            sentence = lost.replace("{host}", server.host)
+            self._context.application.notice(tx, connection_id, sentence, NoticeKind.QUEUE_LOST)

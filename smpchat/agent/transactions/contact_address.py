@@ -20,6 +20,7 @@ from smpchat.agent.errors import (
     OwnLinkError,
 )
 from smpchat.agent.machines import handshake
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import addresses, connections, outgoing
 from smpchat.agent.store.addresses import Address, ReceivedRequest
 from smpchat.agent.store.connections import ReceiveQueue
@@ -225,7 +226,7 @@ def request_received(
             raise EnvelopeRefused("too many requests wait for an answer")
         request = replace(request, id=addresses.insert_request(tx, request))
         if waiting + 1 == MAX_REQUESTS:
-            context.application.notice(tx, connection_id, TOO_MANY_REQUESTS)
+            context.application.notice(tx, connection_id, TOO_MANY_REQUESTS, NoticeKind.REQUESTS_FULL)
     if address.auto_accept:
         try:
             context.application.request_accepted(tx, context, accept(tx, context, request), request)

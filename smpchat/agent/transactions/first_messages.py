@@ -13,6 +13,7 @@ from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.chain import Chain
 from smpchat.agent.machines.handshake_events import ConfirmationReceived, HelloReceived, PeerUnsuitable
 from smpchat.agent.machines.handshake_states import Answer
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import connections, links
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.transactions import connection as connection_steps
@@ -41,7 +42,10 @@ from smpchat.protocol.envelope import (
 )
 from smpchat.protocol.queue_mode import QueueMode
 
-SECOND_PERSON = "Two people used this link; the first was accepted. Compare security codes."
+SECOND_PERSON = (
+    "Two people used the link that you made for {alias}; the first was accepted. Compare security codes, over a call or"
+    " face to face: `smpchat verify {who}`."
+)
 
 
 def receive_first(
@@ -204,7 +208,7 @@ def receive_repeated(
         # It opens with the link's keys but not with the queue's: from somebody else
         # who has the link (handshake.md 5 and 7).
         if isinstance(inner, Confirmation) and inner.e2e_params is not None:
-            context.application.notice(tx, connection.id, SECOND_PERSON)
+            context.application.notice(tx, connection.id, SECOND_PERSON, NoticeKind.SECOND_PERSON)
             return
     if not isinstance(inner, Confirmation):
         raise EnvelopeRefused("a message of the handshake came after it") from None

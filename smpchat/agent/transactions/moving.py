@@ -185,7 +185,7 @@ def keys_received(tx: sqlite3.Connection, context: Context, connection: Connecti
 
 
 def _not_followed(tx: sqlite3.Connection, context: Context, connection_id: int, why: str) -> None:
-    context.application.line(tx, connection_id, NOT_FOLLOWED.format(why=why))
+    context.application.notice(tx, connection_id, NOT_FOLLOWED.format(why=why))
 
 
 def _is_at(other: OtherQueue, server: SMPServer, sender_id: bytes) -> bool:
@@ -233,11 +233,11 @@ def _perform(tx: sqlite3.Connection, context: Context, connection_id: int, effec
         case moving.Adopt():
             _adopt(tx, context, connection_id)
         case moving.Tell(Outcome.MOVED):
-            context.application.line(tx, connection_id, MOVED.format(host=_own(tx, connection_id).server.hosts[0]))
+            context.application.notice(tx, connection_id, MOVED.format(host=_own(tx, connection_id).server.hosts[0]))
         case moving.Tell(Outcome.LOST):
             lost = moves.other_queues(tx, connection_id)[-1].queue  # the one dropped just now
             old = _own(tx, connection_id).server.hosts[0]
-            context.application.line(tx, connection_id, LOST.format(host=lost.server.hosts[0], old=old))
+            context.application.notice(tx, connection_id, LOST.format(host=lost.server.hosts[0], old=old))
 
 
 def _adopt(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:

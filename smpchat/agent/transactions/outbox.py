@@ -28,6 +28,7 @@ from smpchat.agent.machines.handshake_events import (
     SendQueueRefused,
     SendQueueSecured,
 )
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import connections, links, moves, outgoing, rotations
 from smpchat.agent.store.connections import ReceiveQueue, UnknownConnection
 from smpchat.agent.store.outgoing import NUMBERED, SENDS, Kind, Lane, OutboxItem
@@ -44,6 +45,10 @@ from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
 PIPELINE = 16
 """SENDs that may be under way at once on one lane."""
+
+
+PEER_GONE = "{alias} can no longer be written to: their queue is gone. They may have deleted you; ask for a new link."
+PEER_BLOCKED = "{alias} can no longer be written to: the relay's operator has blocked their queue. Ask for a new link."
 
 
 class Verdict(Enum):
@@ -349,6 +354,8 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
     if item.kind is Kind.MESSAGE:
         blocked = "The relay's operator has blocked your contact's queue: ask them for another link."
         gone = "Your contact's queue is gone: they may have deleted this contact."
+        told = PEER_BLOCKED if code.is_blocked else PEER_GONE
+        context.application.notice(tx, item.connection_id, told, NoticeKind.PEER_QUEUE_GONE)
         return _message_failed(tx, context, item, blocked if code.is_blocked else gone)
     if not outgoing.done(tx, item.id):
         return Verdict.DONE

@@ -17,6 +17,7 @@ from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.chain import Chain
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.machines.handshake_events import PeerReady
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import connections, moves, outgoing, ratchets
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.transactions import connection as connection_steps
@@ -62,7 +63,7 @@ RECEIPTS_SINCE = 4
 MAX_OWN = 512
 """Receipts and the like that wait for a contact who does not read, 16 kB each: beyond that no more are made, so that
 neither the contact nor our own relay, which makes quota markers, can fill the disk."""
-BROKEN_CHAIN = "Messages from your contact were lost or came out of order."
+BROKEN_CHAIN = "Messages from {alias} were lost or came out of order."
 LAST_MOMENT = 32_503_680_000
 """POSIX seconds of the year 3000: the end of what every platform can show as a date."""
 
@@ -202,7 +203,8 @@ def _receive_message(
     connections.raise_agent_version(tx, connection.id, min(envelope.agent_version, AGENT_VERSIONS.maximum))
     connections.save_pq_support(tx, connection.id, opened.ratchet.large_headers)
     if integrity is not Integrity.OK and not isinstance(message.message, UserMessage):
-        context.application.notice(tx, connection.id, BROKEN_CHAIN)  # a text brings its own verdict
+        # a text brings its own verdict
+        context.application.notice(tx, connection.id, BROKEN_CHAIN, NoticeKind.MESSAGES_LOST)
     renegotiation.message_opened(tx, context, connection)
     if isinstance(message.message, RatchetReady):
         renegotiation.ready_received(tx, context, connection, receiving_only=before.sending is None)

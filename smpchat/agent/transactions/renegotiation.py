@@ -11,8 +11,9 @@ import sqlite3
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import AgentError, EnvelopeRefused, UnexpectedEvent
-from smpchat.agent.machines import delivery, resync
+from smpchat.agent.machines import delivery, resync, resync_states
 from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.machines.resync import Notice
 from smpchat.agent.store import connections, outgoing, ratchets, resyncs
 from smpchat.agent.store.connections import Connection
@@ -30,18 +31,22 @@ log = logging.getLogger("smpchat.agent")
 
 NOTICES = {
     Notice.ALLOWED: (
-        "A message from your contact could not be decrypted and is lost. If that happens again, negotiate the"
-        " encryption with this contact anew: `smpchat resync`."
+        NoticeKind.UNREADABLE,
+        "A message from {alias} could not be decrypted and is lost. If it happens again, renew the encryption:"
+        " `smpchat resync {who}`.",
     ),
     Notice.REQUIRED: (
-        "Messages from your contact can no longer be decrypted: one of you may have restored an old copy of the data."
-        " Negotiate the encryption anew with `smpchat resync`; until then what you write waits."
+        NoticeKind.OUT_OF_STEP,
+        "Messages from {alias} can no longer be decrypted: one of you may have restored an old copy of the data. What"
+        " you write waits until you renew the encryption: `smpchat resync {who}`.",
     ),
     Notice.NEW_CODE: (
-        "The encryption with your contact was negotiated anew, so the security code has changed. Compare it again if"
-        " you had verified it."
+        NoticeKind.CODE_CHANGED,
+        "The encryption with {alias} was renewed, so the security code has changed. Compare it, over a call or face to"
+        " face: `smpchat verify {who}`.",
     ),
 }
+"""What people read; the security code's change stands until they have compared it."""
 
 
 def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
@@ -139,6 +144,8 @@ def _step(
     after, effects = resync.step(before, event)
     if after != before:
         resyncs.save(tx, connection.id, after, keys)
+        if isinstance(after, resync_states.InSync | resync_states.Agreed):
+            context.application.mended(tx, connection.id, NoticeKind.OUT_OF_STEP, NoticeKind.UNREADABLE)
     for effect in effects:
         match effect:
             case resync.SendKeys() if keys is not None:
@@ -152,7 +159,8 @@ def _step(
             case resync.Release():
                 sending.release(tx, context, connection.id)
             case resync.Tell(notice):
-                context.application.notice(tx, connection.id, NOTICES[notice])
+                kind, sentence = NOTICES[notice]
+                context.application.notice(tx, connection.id, sentence, kind)
 
 
 def _start_ratchet(

@@ -23,6 +23,7 @@ import sqlite3
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import connections, outgoing, rotations
 from smpchat.agent.store.connections import Connection, ReceiveQueue, SendQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
@@ -93,7 +94,7 @@ def _unusable(uri: QueueURI, current: SendQueue) -> str | None:
 
 
 def _refuse(tx: sqlite3.Connection, context: Context, connection: Connection, why: str) -> None:
-    context.application.line(tx, connection.id, NOT_MOVED.format(why=why))
+    context.application.notice(tx, connection.id, NOT_MOVED.format(why=why), NoticeKind.MOVE_FAILED)
 
 
 def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
@@ -139,7 +140,9 @@ def sent(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: b
     if current.snd_id == snd_id:
         rotations.delete(tx, connection_id)
         outgoing.hold_numbered(tx, connection_id, 0)
-        context.application.line(tx, connection_id, MOVED.format(host=current.server.host))
+        moved = MOVED.format(host=current.server.host)
+        context.application.notice(tx, connection_id, moved, NoticeKind.MOVED)
+        context.application.mended(tx, connection_id, NoticeKind.MOVE_FAILED, NoticeKind.PEER_QUEUE_GONE)
 
 
 def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: bytes) -> bool:
@@ -153,7 +156,7 @@ def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, s
     rotations.delete(tx, connection_id)
     outgoing.hold_numbered(tx, connection_id, 0)
     why = f"{current.server.host} does not accept our messages"
-    context.application.line(tx, connection_id, NOT_MOVED.format(why=why))
+    context.application.notice(tx, connection_id, NOT_MOVED.format(why=why), NoticeKind.MOVE_FAILED)
     return True
 
 

@@ -9,6 +9,7 @@ from smpchat.agent.errors import LinkError, LinkJoinedError
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_events import JoinReleased
 from smpchat.agent.machines.handshake_states import Role, Terms, Variant
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import addresses, connections, outgoing
 from smpchat.agent.store import links as short_links
 from smpchat.agent.transactions import connection as agent
@@ -20,7 +21,7 @@ from smpchat.chat.errors import AliasInUse, InputError, NoAddress, UnknownContac
 from smpchat.chat.service.introducing import IntroducingProfile
 from smpchat.chat.service.reading import ContactView, Invitation
 from smpchat.chat.store import address as address_store
-from smpchat.chat.store import events, records
+from smpchat.chat.store import conditions, events, records
 from smpchat.chat.store import incognito as incognito_names
 from smpchat.chat.store.address import AddressTexts, RequestView
 from smpchat.chat.store.feed import publish
@@ -290,6 +291,7 @@ class ChatService(IntroducingProfile):
             for invitation in self.invitations():
                 if who in (invitation.note, str(invitation.connection)) or _made_by(who, invitation):
                     records.delete_invitation(tx, invitation.connection)
+                    conditions.forget(tx, invitation.connection)
                     agent.delete(tx, self.context, invitation.connection)
                     return invitation.connection
         raise UnknownContact(who)
@@ -298,6 +300,7 @@ class ChatService(IntroducingProfile):
         """Tell the contact, if it can be told, and forget it."""
         agent.delete(tx, self.context, contact.connection_id, conversation.farewell(self.context, contact))
         records.delete_contact(tx, contact.id)
+        conditions.forget(tx, contact.connection_id)
 
     def forget_server(self, address: str) -> int:
         """Give up what a relay was still to be told of deleted contacts, and what was wrong with it.
@@ -408,15 +411,24 @@ class ChatService(IntroducingProfile):
             connection_id = contact_address.accept(tx, self.context, request)
             if incognito:
                 self._hide(tx, connection_id)
+            self._has_room(tx)
             contact = contact_from_request(tx, self.context, connection_id, request, alias)
             publish(tx, self._describe(tx, connections.load(tx, connection_id)))
         return contact
+
+    @staticmethod
+    def _has_room(tx: sqlite3.Connection) -> None:
+        """A request was answered, so the address takes others again."""
+        address = addresses.current(tx)
+        if address is not None:
+            conditions.end(tx, address.connection_id, NoticeKind.REQUESTS_FULL)
 
     def reject(self, who: str) -> RequestView:
         """Forget a request by its number or name; whoever sent it is told nothing. Raises `UnknownRequest`."""
         with self.database.transaction() as tx:
             request = requests.find(tx, who)
             contact_address.reject(tx, request)
+            self._has_room(tx)
         return requests.view(request)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_states import ConnectionState, Role
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import addresses, connections, moves, obstacles, outgoing, ratchets
 from smpchat.agent.store import links as short_links
 from smpchat.agent.store.connections import Connection
@@ -23,9 +24,11 @@ from smpchat.agent.store.obstacles import Obstacle
 from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.chat.errors import CodeDiffers, InputError, PassphraseNeeded, ProfileMoved
+from smpchat.chat.service import attention
 from smpchat.chat.service.messages import StoredMessages
-from smpchat.chat.store import events, incognito, profiles, records
+from smpchat.chat.store import conditions, events, incognito, profiles, records
 from smpchat.chat.store.address import AddressView, address_view
+from smpchat.chat.store.conditions import Condition
 from smpchat.chat.store.feed import describe_state
 from smpchat.chat.store.moves import MoveView, move_views
 from smpchat.chat.store.records import Contact
@@ -74,6 +77,7 @@ class ContactView(Record):
         pending: Number of pending messages.
         pq: Post-quantum keys protect both directions now.
         verified: The security code was compared and is still the same.
+        conditions: What is wrong with it now.
     """
 
     contact: Contact
@@ -83,6 +87,7 @@ class ContactView(Record):
     verified: bool = False
     move: MoveView | None = None
     incognito: str | None = None
+    conditions: tuple[Condition, ...] = ()
 
     @property
     def alias(self) -> str:
@@ -225,6 +230,8 @@ class StoredProfile(StoredMessages):
         pending = records.pending_counts(self._tx)
         by_id = {c.id: c for c in connections.load_all(self._tx)}
         under_way, made_up = move_views(self._tx), incognito.names(self._tx)
+        found = records.contacts(self._tx)
+        standing = attention.of_profile(self._tx, self.now(), found)
         return [
             ContactView(
                 contact=contact,
@@ -235,8 +242,9 @@ class StoredProfile(StoredMessages):
                 and contact.verified_code == self._security_code(contact.connection_id),
                 move=under_way.get(contact.connection_id),
                 incognito=made_up.get(contact.connection_id),
+                conditions=tuple(condition for condition in standing if condition.contact == contact.alias),
             )
-            for contact in records.contacts(self._tx)
+            for contact in found
         ]
 
     def contact(self, alias: str) -> ContactView:
@@ -269,7 +277,11 @@ class StoredProfile(StoredMessages):
         own = self.verification(who)
         equal = _digits(code) == _digits(own.code)
         with self.database.transaction() as tx:
-            records.save_verified_code(tx, records.contact(tx, who).id, own.code if equal else None)
+            contact = records.contact(tx, who)
+            records.save_verified_code(tx, contact.id, own.code if equal else None)
+            if equal:
+                for kind in (NoticeKind.CODE_CHANGED, NoticeKind.SECOND_PERSON):
+                    conditions.end(tx, contact.connection_id, kind)
         if not equal:
             raise CodeDiffers(own.contact)
         return Verification(own.contact, own.code, verified=True)
@@ -323,6 +335,16 @@ class StoredProfile(StoredMessages):
             moves=move_views(self._tx),
             incognito=incognito.names(self._tx),
         )
+
+    def conditions(self, who: str | None = None) -> list[Condition]:
+        """What needs a person's eye or hand now, oldest first: of the whole profile, or of one contact.
+
+        Raises:
+            UnknownContact: No contact under that name.
+        """
+        if who is None:
+            return attention.of_profile(self._tx, self.now())
+        return attention.of_contact(self._tx, who, self.now())
 
     def is_sending(self) -> bool:
         """Whether something is on its way out that neither a relay in trouble nor a full queue holds up."""

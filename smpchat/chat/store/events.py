@@ -91,11 +91,17 @@ class RequestReceived(Record):
 
 
 class Notice(Record):
-    """A sentence that a person should read. ``number``: of the stored one, which is part of the conversation."""
+    """A sentence that a person should read.
+
+    Attributes:
+        number: Of the stored one, which is part of the conversation; None where there is no contact.
+        kind: What happened: a `smpchat.agent.machines.notices.NoticeKind`.
+    """
 
     alias: str | None
     sentence: str = field(repr=False)
     number: int | None = None
+    kind: str = "information"
 
 
 ChatEvent = (

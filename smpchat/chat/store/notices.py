@@ -5,19 +5,14 @@ They say what only this program knows, not what the contact wrote, so they are n
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
-from enum import StrEnum
 
 from smpchat.encoding.record import Record, field
 
-_ALIAS = "{alias}"
-
-
-class NoticeKind(StrEnum):
-    """What a line is about."""
-
-    RELAY = "relay"
-    """One side receives at another relay, or tried to."""
+KEPT = 1000
+"""Lines of one conversation; a contact can cause any number."""
+_NOBODY = "your contact"
 
 
 class StoredNotice(Record):
@@ -25,22 +20,29 @@ class StoredNotice(Record):
 
     id: int
     contact: str
-    kind: NoticeKind
+    kind: str
     text: str = field(repr=False)
     at: float
     shown: bool
 
 
-def addressed(sentence: str, alias: str) -> str:
-    """A sentence with the contact's name where it is left open."""
-    return sentence.replace(_ALIAS, alias)
+def addressed(sentence: str, alias: str | None) -> str:
+    """A sentence with the contact's name where it is left open, and in commands what names it there."""
+    who = shlex.quote(alias) if alias else "WHO"
+    said = sentence.replace("{alias}", alias or _NOBODY).replace("{who}", who)
+    return said if alias or not sentence.startswith("{alias}") else said[:1].upper() + said[1:]
 
 
-def add(tx: sqlite3.Connection, contact_id: int, kind: NoticeKind, sentence: str, at: float) -> int:
+def add(tx: sqlite3.Connection, contact_id: int, kind: str, sentence: str, at: float) -> int:
     """A new line's id; ``{alias}`` in it stays open, since the alias may change."""
     query = "INSERT INTO notices (contact_id, kind, text, at) VALUES (?, ?, ?, ?)"
     number = tx.execute(query, (contact_id, kind, sentence, at)).lastrowid
     assert number is not None
+    tx.execute(
+        "DELETE FROM notices WHERE contact_id = ? AND id <="
+        " (SELECT id FROM notices WHERE contact_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        (contact_id, contact_id, KEPT),
+    )
     return number
 
 
@@ -50,7 +52,7 @@ _NOTICES = "SELECT notices.*, contacts.alias FROM notices JOIN contacts ON conta
 def _notice(row: sqlite3.Row) -> StoredNotice:
     alias = row["alias"]
     text = addressed(row["text"], alias)
-    return StoredNotice(row["id"], alias, NoticeKind(row["kind"]), text, row["at"], bool(row["shown"]))
+    return StoredNotice(row["id"], alias, row["kind"], text, row["at"], bool(row["shown"]))
 
 
 def of_contact(tx: sqlite3.Connection, contact_id: int, since: float = 0) -> list[StoredNotice]:

@@ -160,4 +160,13 @@ CHAT_MIGRATIONS = (
         PRIMARY KEY (contact_id, member)
     ) WITHOUT ROWID
     """,
+    """
+    CREATE TABLE conditions (
+        connection_id INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        text TEXT NOT NULL,
+        since REAL NOT NULL,
+        PRIMARY KEY (connection_id, kind)
+    ) WITHOUT ROWID
+    """,
 )

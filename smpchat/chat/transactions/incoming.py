@@ -11,14 +11,14 @@ from smpchat.agent.errors import EnvelopeRefused
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.machines.handshake_states import Role
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import connections
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection
-from smpchat.chat.store import address, events, expiry, incognito, lines, notices, profiles, records
+from smpchat.chat.store import address, events, expiry, incognito, lines, profiles, records
 from smpchat.chat.store.feed import describe_state, publish
-from smpchat.chat.store.notices import NoticeKind
 from smpchat.chat.store.records import Contact, MessageStatus
-from smpchat.chat.transactions import changes, conversation, hearing, news, preferences, requests
+from smpchat.chat.transactions import changes, conversation, hearing, news, preferences, requests, telling
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.room import PQ_SINCE
 from smpchat.chat.wire.alias import alias_from_name
@@ -49,6 +49,7 @@ from smpchat.protocol.version import VersionRange
 
 log = logging.getLogger("smpchat.chat")
 
+_ENDED_BY_A_MESSAGE = (NoticeKind.QUEUE_LOST, NoticeKind.NOT_OPENED, NoticeKind.NOT_PROCESSED, NoticeKind.VERSIONS)
 _INTEGRITY_NOTICES = {
     Integrity.SKIPPED: "Some messages from {alias} before this one were lost.",
     Integrity.BAD_ID: "A message from {alias} came out of order.",
@@ -144,7 +145,7 @@ class ChatApplication:
             _save_profile(tx, contact, profile, self._now())
         if not contact.business and any(isinstance(m.event, GroupJoined) for m in said):
             records.mark_business(tx, contact.id)
-            publish(tx, events.Notice(contact.alias, business_sentence(contact.alias)))
+            self.notice(tx, connection_id, business_sentence("{alias}"))
         return None
 
     def message_received(
@@ -155,7 +156,8 @@ class ChatApplication:
         if contact is None:
             return False
         if integrity is not Integrity.OK:
-            publish(tx, events.Notice(contact.alias, _INTEGRITY_NOTICES[integrity].format(alias=contact.alias)))
+            self.notice(tx, connection_id, _INTEGRITY_NOTICES[integrity], NoticeKind.MESSAGES_LOST)
+        self.mended(tx, connection_id, *_ENDED_BY_A_MESSAGE)
         return any([self._receive(tx, contact, message, sent_at) for message in _decoded(body)])
 
     def _receive(self, tx: sqlite3.Connection, contact: Contact, message: ChatMessage, sent_at: int) -> bool:
@@ -166,7 +168,7 @@ class ChatApplication:
                 _save_profile(tx, contact, profile, self._now())
             case ContactDeleted():
                 records.mark_gone(tx, contact.id)
-                publish(tx, events.Notice(contact.alias, f"{contact.alias} deleted the contact with you."))
+                self.notice(tx, contact.connection_id, "{alias} deleted the contact with you.")
                 publish(tx, events.ContactChanged(contact.alias))
             case Relayed(author, event, said_at, member):
                 author = (member and lines.member_name(tx, contact.id, member)) or author
@@ -188,18 +190,19 @@ class ChatApplication:
         """The message will never arrive."""
         _progress(tx, reference, MessageStatus.FAILED, self._now(), reason)
 
-    def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
-        """Tell whoever follows."""
-        contact = records.contact_of(tx, connection_id)
-        said = notices.addressed(sentence, contact.alias if contact else "your contact")
-        publish(tx, events.Notice(contact.alias if contact else None, said))
+    def notice(
+        self,
+        tx: sqlite3.Connection,
+        connection_id: int,
+        sentence: str,
+        kind: NoticeKind = NoticeKind.INFORMATION,
+    ) -> None:
+        """Keep it, and tell whoever follows."""
+        telling.tell(tx, connection_id, sentence, self._now(), kind)
 
-    def line(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
-        """Keep it in the conversation, and tell whoever follows."""
-        contact = records.contact_of(tx, connection_id)
-        if contact is not None:
-            number = notices.add(tx, contact.id, NoticeKind.RELAY, sentence, self._now())
-            publish(tx, events.Notice(contact.alias, notices.addressed(sentence, contact.alias), number))
+    def mended(self, tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
+        """Nothing is to be told: what stood before stands no longer."""
+        telling.mended(tx, connection_id, *kinds)
 
     def request_id(self, info: bytes) -> str | None:
         """The id that apps give a request."""
@@ -309,7 +312,7 @@ def _progress(
 ) -> None:
     """A message or change of ours went on; one deleted meanwhile is nobody's business."""
     if reference < 0:
-        _progress_change(tx, changes.sent(tx, -reference), status, reason)
+        _progress_change(tx, changes.sent(tx, -reference), status, now, reason)
         return
     message = records.message(tx, reference)
     if message is None or message.status is status:
@@ -322,12 +325,12 @@ def _progress(
 
 
 def _progress_change(
-    tx: sqlite3.Connection, change: SentChange | None, status: MessageStatus, reason: str | None
+    tx: sqlite3.Connection, change: SentChange | None, status: MessageStatus, now: float, reason: str | None
 ) -> None:
     if change is None or (status is MessageStatus.SENT and change.status is not MessageStatus.PENDING):
         return
     changes.set_status(tx, change.id, status, reason)
     message = records.message(tx, change.message_id)
     if message is not None and status is MessageStatus.FAILED:
-        sentence = f"Your change to message {message.id} did not reach {message.contact}: {reason}"
-        publish(tx, events.Notice(message.contact, sentence))
+        sentence = f"Your change to message {message.id} did not reach {{alias}}: {reason}"
+        telling.tell(tx, records.contact(tx, message.contact).connection_id, sentence, now)

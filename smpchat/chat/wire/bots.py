@@ -12,7 +12,7 @@ from typing import Any
 
 from smpchat.chat.errors import InputError
 from smpchat.chat.wire.content import whole
-from smpchat.encoding.record import Record
+from smpchat.encoding.record import Record, field
 
 MAX_COMMANDS = 100
 """Commands of one profile that are kept."""
@@ -34,7 +34,7 @@ class BotCommand(Record):
 
     keyword: str
     label: str
-    params: str = ""
+    params: str = field(default="", repr=False)
 
 
 class Call(Record):

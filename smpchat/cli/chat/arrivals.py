@@ -5,10 +5,12 @@ from __future__ import annotations
 from rich.text import Text
 
 from smpchat.agent.machines.handshake_states import ConnectionState
+from smpchat.chat.service.relay_watch import RelayWatch
 from smpchat.chat.store import events
 from smpchat.chat.store.records import Direction, Message
 from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.text import printable, shortened
+from smpchat.cli.views.conditions import condition_line, relay_back
 
 
 class Arrivals:
@@ -19,13 +21,15 @@ class Arrivals:
         self._after = talk.after
         self._added: dict[int, None] = {}
         self._changed: dict[int, events.MessageChanged] = {}
+        self._relays = RelayWatch(self._service)
         self._known = {view.contact.id for view in talk.contacts() if view.contact.profile is not None}
 
     def follow(self) -> bool:
         """Take in what happened since the last call; whether anything did."""
+        told = self._tell_of_relays()
         news = self._service.events_after(self._after)
         if not news:
-            return False
+            return told
         self._talk.refresh()
         for number, event in news:
             self._after = number
@@ -34,6 +38,21 @@ class Arrivals:
         self._transcript.settle()
         self._talk.count_unread()
         return True
+
+    def next_look(self) -> float | None:
+        """Seconds until `follow` may have something to tell although nothing changes; None if not."""
+        return self._relays.next_look(self._talk.environment.now())
+
+    def _tell_of_relays(self) -> bool:
+        """A relay that holds our queues stays away, or is back: it is quiet for another reason than nobody writing."""
+        away, back = self._relays.look(self._talk.environment.now())
+        for condition in away:
+            self._transcript.tell(Text(condition_line(self._talk.environment, condition), "bold red"))
+        for server in back:
+            self._transcript.tell(f"* {relay_back(server)}")
+        if away or back:
+            self._talk.refresh()
+        return bool(away or back)
 
     def _receive(self) -> None:
         """Print what is new in the conversation: whoever wrote or changed it, and whoever else was shown it."""
@@ -96,8 +115,10 @@ class Arrivals:
                 self._contact_changed(alias)
             case events.StatusChanged():
                 self._status_changed(event)
+            case events.Notice(alias) if alias is not None and alias != self._alias():
+                pass  # kept for the conversation that it belongs to; the toolbar says that there is something
             case events.Notice():
-                self._transcript.tell(Text(f"* {printable(event.sentence)}"))
+                self._transcript.tell(Text(f"* {self._talk.environment.as_typed(printable(event.sentence))}"))
                 if event.number is not None:
                     self._service.mark_notice_shown(event.number)
             case events.RequestReceived():
@@ -113,6 +134,9 @@ class Arrivals:
                 self._changed[number] = event
             case events.StateChanged():
                 pass  # an invitation's own step
+
+    def _alias(self) -> str | None:
+        return self._talk.current.alias if self._talk.current is not None else None
 
     def _state_changed(self, event: events.StateChanged) -> None:
         view = next((v for v in self._talk.contacts() if v.contact.connection_id == event.connection), None)

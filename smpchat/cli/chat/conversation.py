@@ -23,6 +23,7 @@ from smpchat.cli.chat.transcript import Transcript
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import narrowed, printable, shortened
 from smpchat.cli.times import since
+from smpchat.cli.views.conditions import condition_line, in_short, relay_name
 from smpchat.cli.views.connections import waits_for
 from smpchat.cli.views.contacts import move_sentence
 from smpchat.cli.views.links import request_text
@@ -116,6 +117,7 @@ class Conversation:
         self._views = {view.contact.id: view for view in self.service.contacts()}
         view = self.current
         self._ttl = None if view is None else self.service.details(view.alias).agreement.ttl
+        self.standing = self.service.conditions()
 
     def lasts(self, line: str) -> bool:
         """Whether what is typed may be kept: not where it is a message that disappears."""
@@ -154,6 +156,8 @@ class Conversation:
             self.transcript.tell(f"* {self.describe(view)}")
         if view.move is not None:
             self.transcript.tell(f"* {move_sentence(view.alias, view.move, self.environment.now())}")
+        for condition in view.conditions:
+            self.transcript.tell(Text(condition_line(self.environment, condition), "bold red"))
         self.show_requests()
         self.transcript.growing(self.service.being_written(view.alias))
         self.transcript.keep_beside(changing)
@@ -208,6 +212,10 @@ class Conversation:
                 return f"You can write to {alias} already; {waits_for(state)} since {moment}."
         return f"You can write to {alias} already; {waits_for(state)}."
 
+    def in_trouble(self) -> list[str]:
+        """Contacts that need a person's eye or hand, by alias, but for the one that is written to."""
+        return [view.alias for number, view in self._views.items() if number != self._contact_id and view.conditions]
+
     def show_requests(self) -> None:
         """Print the requests that nobody was shown."""
         for request in self.service.unshown_requests():
@@ -249,6 +257,14 @@ class Conversation:
             parts.append(f"messages disappear after {duration_text(self._ttl)}")
         if view is not None and view.pending > 1:
             parts.append(f"{view.pending} pending")
+        if view is not None and view.conditions:
+            parts.append(f"! {in_short(view.conditions[0])}")
+        away = [condition for condition in self.standing if condition.server is not None]
+        if away:
+            parts.append(f"! relay {relay_name(away[0])} is not reached")
+        troubled = self.in_trouble()
+        if troubled:
+            parts.append(f"! {', '.join(narrowed(alias, 20) for alias in troubled[:3])}")
         parts.append(f"unread: {unread} (Alt-A)" if unread else "/help")
         line = (" · " if self.environment.symbols else " | ").join(parts)
         return line if len(line) <= columns else line[: max(0, columns - 1)] + "…"

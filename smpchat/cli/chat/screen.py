@@ -111,7 +111,7 @@ class Screen:
                     self._session.output.bell()
                 if self._below is not None:
                     self._below.ask_again()
-                await changes.next()
+                await changes.next(self._arrivals.next_look())
 
     def _prompt(self) -> AnyFormattedText:
         console = self._environment.console()

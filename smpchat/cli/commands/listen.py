@@ -56,8 +56,10 @@ async def _listen(
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
     from smpchat.chat.service.listening import Listener
+    from smpchat.chat.service.relay_watch import RelayWatch
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.cli.handler import MessageHandler
+    from smpchat.cli.views.conditions import show_condition, show_relay_back
 
     handler = None if command_line is None else MessageHandler.parse(command_line, environment)
     service = environment.open_as(WritingProfile)
@@ -72,15 +74,26 @@ async def _listen(
             listener = Listener(service, after, is_durable=handler is not None)
             await stack.enter_async_context(online(service, environment.relay()))
             changes = stack.enter_context(Changes(service.database))
+            for condition in service.conditions():
+                if condition.server is None:  # an earlier process met the others: `relays` tells what is so now
+                    show_condition(environment, condition)
+            relays = RelayWatch(service)
             while True:
                 for number, event in service.events_after(after):
                     after = number
                     _show_event(environment, event)
                 _show_people(environment, service)
                 seen += await _show_messages(environment, listener, handler, None if count is None else count - seen)
+                away, back = relays.look(loop.time())
+                for condition in away:
+                    show_condition(environment, condition)
+                for server in back:
+                    show_relay_back(environment, server)
                 if seen == count or (deadline is not None and loop.time() >= deadline):
                     break
-                await changes.next(None if deadline is None else deadline - loop.time())
+                ends_in = None if deadline is None else deadline - loop.time()
+                waits = [seconds for seconds in (ends_in, relays.next_look(loop.time())) if seconds is not None]
+                await changes.next(min(waits, default=None))
             await flush(service)
         if count is not None and seen < count:
             raise CommandFailed(

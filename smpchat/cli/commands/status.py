@@ -13,10 +13,8 @@ from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
 from smpchat.cli.text import printable, shortened
-from smpchat.cli.times import since
 
 if TYPE_CHECKING:
-    from smpchat.agent.store.outgoing import RelayTrouble
     from smpchat.chat.service.reading import ContactView, Status, StoredProfile
 
 app = Program()
@@ -50,6 +48,7 @@ def _status(environment: Environment, who: str | None) -> int:
 
 def _show_one(environment: Environment, service: StoredProfile, view: ContactView) -> None:
     from smpchat.cli.steps import Progress, draw, steps_table
+    from smpchat.cli.views.conditions import show_condition
     from smpchat.cli.views.connections import show_state
     from smpchat.cli.views.contacts import move_sentence
     from smpchat.cli.views.messages import pending_line
@@ -66,19 +65,25 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
         environment.notice(f"{shortened(view.alias)} knows you as {view.incognito}.")
     if view.move is not None:
         environment.notice(move_sentence(view.alias, view.move, environment.now()))
-    relay = service.relay_of(view.contact.connection_id)
-    trouble = service.troubles().get(relay) if relay else None
-    if trouble:
-        environment.notice(_trouble_line(environment, trouble))
+    for condition in service.conditions(view.alias):
+        show_condition(environment, condition)
 
 
 def _show_all(environment: Environment, service: StoredProfile, found: Status) -> None:
+    from smpchat.cli.views.conditions import show_condition
     from smpchat.cli.views.connections import show_state
     from smpchat.cli.views.contacts import move_sentence
     from smpchat.cli.views.links import own_alias, show_address, show_invitation
     from smpchat.cli.views.messages import pending_line
     from smpchat.cli.views.relay import show_relay
 
+    standing = service.conditions()  # first: what needs somebody's eye or hand
+    if standing and not environment.json:
+        environment.show("Needs attention:\n")
+    for condition in standing:
+        show_condition(environment, condition)
+    if standing and not environment.json:
+        environment.show("")
     waiting = {invitation.connection for invitation in found.invitations}
     for invitation in found.invitations:
         if invitation.link:
@@ -103,16 +108,4 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
             environment.notice(move_sentence(state.alias or "", move, environment.now()))
     for alias, pending in found.pending.items():
         environment.notice(pending_line(alias, pending))
-    for trouble in found.troubles.values():
-        environment.notice(_trouble_line(environment, trouble))
     show_relay(environment)
-
-
-def _trouble_line(environment: Environment, trouble: RelayTrouble) -> str:
-    from smpchat.agent.store.obstacles import Obstacle
-    from smpchat.chat import troubles
-
-    now, next_try_at = environment.now(), trouble.next_try_at
-    again = f" Next try: {since(next_try_at, now)}." if next_try_at is not None and next_try_at > now else ""
-    obstacle = Obstacle(trouble.kind, trouble.error, trouble.since, server=trouble.server)
-    return f"{shortened(trouble.server, 100)}: {troubles.sentence(obstacle)}{again} {troubles.hint(obstacle)}"

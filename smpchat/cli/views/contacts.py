@@ -11,6 +11,7 @@ from smpchat.chat.wire.profile import Profile
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import shortened
 from smpchat.cli.times import since
+from smpchat.cli.views.conditions import in_short
 from smpchat.cli.views.connections import move_fields, waits_for
 from smpchat.cli.views.layout import Cell, show_table, table
 from smpchat.encoding.record import as_dict
@@ -45,8 +46,9 @@ def contact_line(view: ContactView) -> str:
     gone = ", deleted the contact with you" if contact.gone else ""
     business = ", a business" if contact.business else ""
     moving = f", moving to {shortened(view.move.relay or 'another relay', 60)}" if view.move else ""
+    wrong = "".join(f" ! {in_short(condition)}" for condition in view.conditions)
     hidden = f", knows you as {view.incognito}" if view.incognito else ""
-    return f"{shortened(contact.alias)}: {state}{known}{bot}{business}{verified}{hidden}{unread}{gone}{moving}"
+    return f"{shortened(contact.alias)}: {state}{known}{bot}{business}{verified}{hidden}{unread}{gone}{wrong}{moving}"
 
 
 def contact_fields(view: ContactView) -> dict[str, Any]:
@@ -67,6 +69,8 @@ def contact_fields(view: ContactView) -> dict[str, Any]:
         fields["gone"] = True
     if contact.business:
         fields["business"] = True
+    if view.conditions:
+        fields["conditions"] = [condition.kind for condition in view.conditions]
     if view.verified:
         fields["verified"] = True
     if view.move is not None:
@@ -127,6 +131,8 @@ def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]
             about.append((f" (knows you as {view.incognito})", "dim"))
         if view.move is not None:
             about.append((f" (moving to {shortened(view.move.relay or 'another relay', 40)})", "dim"))
+        for condition in view.conditions:
+            about.append((f" ! {in_short(condition)}", "bold red"))
         rows.append(
             [
                 [(shortened(view.alias), "bold")],

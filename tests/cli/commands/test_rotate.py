@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from smpchat.agent.machines import moving
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import moves
 from smpchat.agent.store.moves import Move
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import events, notices
 from smpchat.chat.store.feed import publish
-from smpchat.chat.store.notices import NoticeKind
 from smpchat.chat.store.records import Direction, contact, insert_message
 from smpchat.cli.app import app
 from smpchat.cli.schema import problems
@@ -68,7 +68,7 @@ def tell(folder: Path, sentence: str, at: float) -> None:
     service = opened(folder)
     with service.database.transaction() as tx:
         bob = contact(tx, "bob")
-        number = notices.add(tx, bob.id, NoticeKind.RELAY, sentence, at)
+        number = notices.add(tx, bob.id, NoticeKind.MOVED, sentence, at)
         publish(tx, events.Notice("bob", notices.addressed(sentence, "bob"), number))
     service.close()
 
@@ -107,7 +107,7 @@ def test_lines_of_the_conversation_are_shown_once_and_stay_in_the_history(copy: 
     tell(copy, "{alias} now receives at the relay new.test.", last + 60)
     heard = call(copy, "--json", "listen", "--timeout", "0")
     [notice] = [one for one in objects(heard) if one["type"] == "notice"]
-    assert (notice["contact"], notice["kind"]) == ("bob", "relay")
+    assert (notice["contact"], notice["kind"]) == ("bob", "moved")
     assert notice["text"] == "bob now receives at the relay new.test."
     assert "now receives" not in call(copy, "listen", "--timeout", "0").output, "once"
     found = objects(call(copy, "--json", "history", "bob"))
@@ -129,7 +129,7 @@ def test_in_a_conversation(smpchat: Terminal, copy: Path) -> None:
     assert stays == "You go on receiving from bob where you did."
     with service.database.transaction() as tx:
         bob = contact(tx, "bob")
-        number = notices.add(tx, bob.id, NoticeKind.RELAY, "{alias} now receives at new.test.", service.now())
+        number = notices.add(tx, bob.id, NoticeKind.MOVED, "{alias} now receives at new.test.", service.now())
         publish(tx, events.Notice("bob", "bob now receives at new.test.", number))
         insert_message(tx, bob.id, Direction.RECEIVED, "later", service.now() + 60, None)
     talk.arrivals.follow()

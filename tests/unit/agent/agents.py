@@ -12,6 +12,7 @@ from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.machines.handshake_states import Terms
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import connections, links, outgoing
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection, ReceiveQueue
@@ -47,6 +48,7 @@ class Recorder:
     times: list[int] = field(default_factory=list)
     """When the relay got each message, as it was told."""
     receipts: bool = True
+    over: list[NoticeKind] = field(default_factory=list)
     same_as: str | None = None
     """Id of every contact request."""
 
@@ -81,11 +83,17 @@ class Recorder:
     def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
         self.told.append(("failed", (reference, reason)))
 
-    def notice(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
-        self.told.append(("notice", sentence))
+    def mended(self, tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
+        self.over.extend(kinds)
 
-    def line(self, tx: sqlite3.Connection, connection_id: int, sentence: str) -> None:
-        self.told.append(("line", sentence))
+    def notice(
+        self,
+        tx: sqlite3.Connection,
+        connection_id: int,
+        sentence: str,
+        kind: NoticeKind = NoticeKind.INFORMATION,
+    ) -> None:
+        self.told.append(("notice", sentence))
 
     def request_id(self, info: bytes) -> str | None:
         if not info.startswith(b"{"):
@@ -157,10 +165,6 @@ class Agent:
     @property
     def notices(self) -> list[str]:
         return [str(notice) for notice in self.application.all("notice")]
-
-    @property
-    def lines(self) -> list[str]:
-        return [str(line) for line in self.application.all("line")]
 
     def do(self, action: Callable[[sqlite3.Connection, Context], object]) -> None:
         with self.database.transaction() as tx:

@@ -129,8 +129,8 @@ class TestRenegotiation:
         exchange(alice, bob)
         assert bob.messages == [(b"waits", Integrity.OK)]
         assert ("delivered", 2) in alice.application.told
-        assert alice.notices[1:] == [NOTICES[Notice.NEW_CODE], BROKEN_CHAIN], "the message before the keys is lost"
-        assert bob.notices == [NOTICES[Notice.NEW_CODE]]
+        assert alice.notices[1:] == [NOTICES[Notice.NEW_CODE][1], BROKEN_CHAIN], "the message before the keys is lost"
+        assert bob.notices == [NOTICES[Notice.NEW_CODE][1]]
         codes = [ratchets.load(agent.tx, agent.id).associated_data for agent in (alice, bob)]
         assert codes[0] == codes[1]
         assert [resyncs.load(agent.tx, agent.id) for agent in (alice, bob)] == [InSync(), InSync()]

@@ -111,7 +111,7 @@ def test_the_whole_move(tmp_path: Path) -> None:
     assert mover.read(first, secret) == UserMessage(b"1"), "what was not sent goes first, to the new queue"
     assert mover.read(last, secret) == QueueTest((mover.new,))
     assert mover.stage() is None
-    assert mover.alice.lines == ["{alias} now receives at the relay new.test."]
+    assert mover.alice.notices == ["{alias} now receives at the relay new.test."]
     assert mover.alice.application.all("sent") == [1]
 
 
@@ -174,7 +174,7 @@ def test_a_later_offer_replaces_an_earlier_one(tmp_path: Path) -> None:
     mover.alice.carry_out()
     mover.bob_says(QueueUse(((QueueAddress(NEW_RELAY, b"first"), True),)))
     assert mover.stage() is Stage.KEYED
-    assert len(mover.alice.lines) == 1 and "not agreed on" in mover.alice.lines[0]
+    assert len(mover.alice.notices) == 1 and "not agreed on" in mover.alice.notices[0]
     mover.use()
     assert mover.send_queue.snd_id == b"new id"
 
@@ -185,7 +185,7 @@ def test_use_of_the_queue_in_use_is_only_tested_again(tmp_path: Path) -> None:
     mover.bob_says(QueueUse(((mover.old, True),)))
     [body] = mover.alice.carry_out()
     assert mover.read(body, old.e2e_secret) == QueueTest((mover.old,))
-    assert mover.alice.lines == [] and mover.send_queue == old
+    assert mover.alice.notices == [] and mover.send_queue == old
 
 
 def test_a_new_queue_that_refuses_gives_everything_back(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_new_queue_that_refuses_gives_everything_back(tmp_path: Path) -> None:
     mover.use()
     assert mover.alice.refuse() is Verdict.RETRY
     assert mover.send_queue == old and mover.stage() is None
-    assert "new.test does not accept our messages" in mover.alice.lines[0]
+    assert "new.test does not accept our messages" in mover.alice.notices[0]
     for body in mover.alice.carry_out():
         mover.bob.receive(body)
     assert [what[0] for what in mover.bob.messages if isinstance(what, tuple)] == [b"1"]

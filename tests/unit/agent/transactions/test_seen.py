@@ -110,7 +110,7 @@ def test_what_is_new_and_does_not_open_is_told_all_the_same(pair: tuple[Agent, A
         turn(alice, bob)
     alice.do(lambda tx, _: ratchets.save(tx, alice.id, old))  # of a profile that was restored from a backup
     alice.receive(write(bob, "new"))
-    assert alice.notices == [NOTICES[Notice.REQUIRED]]
+    assert alice.notices == [NOTICES[Notice.REQUIRED][1]]
 
 
 def test_one_that_was_late_is_opened_though_it_is_from_before(pair: tuple[Agent, Agent]) -> None:

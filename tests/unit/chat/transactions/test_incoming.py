@@ -571,7 +571,7 @@ def test_a_contact_that_deleted_us_is_marked(alice: Alice) -> None:
     assert alice.contact().gone
     assert not alice.contact("carol").gone
     assert alice.news() == [
-        events.Notice("bob", "bob deleted the contact with you."),
+        events.Notice("bob", "bob deleted the contact with you.", number=1),
         events.ContactChanged("bob"),
     ]
 
@@ -612,7 +612,7 @@ class TestProgress:
             alice.application.message_failed(tx, change.reference, "Gone.")
         assert self.status(alice, change) == (MessageStatus.FAILED, MessageStatus.PENDING)
         assert alice.news() == [
-            events.Notice("bob", f"Your change to message {change.message_id} did not reach bob: Gone.")
+            events.Notice("bob", f"Your change to message {change.message_id} did not reach bob: Gone.", number=1)
         ]
 
     def test_of_what_was_deleted_meanwhile_is_nobodys_business(self, alice: Alice) -> None:

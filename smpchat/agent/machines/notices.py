@@ -1,0 +1,44 @@
+"""What a person is told about a connection, by kind; and which of it stays so until somebody or something mends it.
+
+Sentences hold ``{alias}`` for the contact and ``{who}`` for what a person types to name it: only the layer above knows.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class NoticeKind(StrEnum):
+    """What happened to a connection."""
+
+    INFORMATION = "information"
+    OUT_OF_STEP = "out-of-step"
+    """What the peer sends cannot be decrypted any more; only new keys help, and texts wait for them."""
+    UNREADABLE = "unreadable"
+    """A message could not be decrypted; the next one may open."""
+    CODE_CHANGED = "code-changed"
+    SECOND_PERSON = "second-person"
+    """Somebody else used the link too."""
+    MESSAGES_LOST = "messages-lost"
+    """The chain of messages has a gap, or was tampered with."""
+    QUEUE_LOST = "queue-lost"
+    """The relay no longer has our queue: nothing can arrive."""
+    PEER_QUEUE_GONE = "peer-queue-gone"
+    """The relay no longer has the peer's queue: nothing can be sent."""
+    NOT_OPENED = "not-opened"
+    """A message waits at the relay for what this installation lacks."""
+    NOT_PROCESSED = "not-processed"
+    """A message waits at the relay because of a fault in this program."""
+    VERSIONS = "versions"
+    """The peer's software speaks a version that ours does not."""
+    MOVED = "moved"
+    MOVE_FAILED = "move-failed"
+    """The peer wants to receive elsewhere, which did not work so far."""
+    RELAY_LEFT_OUT = "relay-left-out"
+    """A new queue was made at another relay than at first tried."""
+    REQUESTS_FULL = "requests-full"
+    """So many contact requests wait that no more are taken."""
+
+
+CONDITIONS = frozenset(NoticeKind) - {NoticeKind.INFORMATION, NoticeKind.MOVED, NoticeKind.RELAY_LEFT_OUT}
+"""Kinds that stand until they are mended: people find them wherever they look, not only when they happened."""

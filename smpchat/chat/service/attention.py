@@ -1,0 +1,77 @@
+"""What needs a person's eye or hand now: conditions of contacts and invitations, relays that are not reached.
+
+Stored conditions come from the agent; what is wrong with relays is asked of what the online process last met.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from smpchat.agent.machines.notices import NoticeKind
+from smpchat.agent.store import connections, held, outgoing
+from smpchat.agent.store.obstacles import Obstacle
+from smpchat.agent.store.outgoing import RelayTrouble
+from smpchat.chat import troubles
+from smpchat.chat.store import conditions, notices, records
+from smpchat.chat.store.conditions import LOST_STANDS, Condition
+from smpchat.chat.store.records import Contact
+from smpchat.client.trouble import Trouble
+
+_NAMED = 3
+"""Contacts that a sentence about a relay names; the others are counted."""
+
+
+def of_profile(tx: sqlite3.Connection, now: float, contacts: Sequence[Contact] | None = None) -> list[Condition]:
+    """Everything that stands, oldest first. ``contacts``: all there are, where they were loaded already."""
+    known = records.contacts(tx) if contacts is None else contacts
+    aliases = {contact.connection_id: contact.alias for contact in known}
+    found = [
+        Condition(aliases.get(connection_id), kind, notices.addressed(text, aliases.get(connection_id)), since)
+        for connection_id, kind, text, since in conditions.standing(tx)
+        if kind != NoticeKind.MESSAGES_LOST or now - since < LOST_STANDS
+    ]
+    for (connection_id, _), reason in held.load_all(tx).items():
+        alias = aliases.get(connection_id)
+        if alias is not None and not any(c.contact == alias and c.kind == reason.kind for c in found):
+            obstacle = Obstacle(reason.kind, reason.error, reason.since)
+            text = f"{troubles.sentence(obstacle, alias)} {troubles.hint(obstacle)}"
+            found.append(Condition(alias, reason.kind, text, reason.since))
+    for trouble in outgoing.troubles_of_needed_relays(tx).values():
+        if trouble.kind.ends_sessions:
+            found.append(_of_relay(tx, trouble, aliases))
+    return sorted(found, key=lambda condition: condition.since)
+
+
+def _of_relay(tx: sqlite3.Connection, trouble: RelayTrouble, aliases: dict[int, str]) -> Condition:
+    here = [
+        aliases[queue.connection_id]
+        for queue in connections.receive_queues(tx)
+        if str(queue.server) == trouble.server and queue.connection_id in aliases
+    ]
+    obstacle = Obstacle(trouble.kind, trouble.error, trouble.since, server=trouble.server)
+    silent = f" Nothing arrives from {_list(sorted(here))} meanwhile." if here else ""
+    text = f"{troubles.sentence(obstacle)}{silent} {troubles.hint(obstacle)}"
+    return Condition(None, trouble.kind, text, trouble.since, trouble.server)
+
+
+def _list(names: list[str]) -> str:
+    """``alice, bob and 3 others``."""
+    if len(names) > _NAMED:
+        more = len(names) - _NAMED + 1
+        return f"{', '.join(names[: _NAMED - 1])} and {more} others"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def of_contact(tx: sqlite3.Connection, alias: str, now: float) -> list[Condition]:
+    """What stands for one contact: its own, and that of relays that hold its queues."""
+    contact = records.contact(tx, alias)
+    queues = (connections.receive_queue(tx, contact.connection_id), connections.send_queue(tx, contact.connection_id))
+    servers = {str(queue.server) for queue in queues if queue is not None}
+    return [c for c in of_profile(tx, now) if c.contact == contact.alias or c.server in servers]
+
+
+def blocks_texts(found: list[Condition]) -> Condition | None:
+    """The condition because of which texts to a contact wait, if one does and it is not the relay's."""
+    waits = (NoticeKind.OUT_OF_STEP, Trouble.FULL_QUEUE)
+    return next((condition for condition in found if condition.kind in waits), None)

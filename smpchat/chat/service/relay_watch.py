@@ -1,0 +1,43 @@
+"""Relays of a profile that stay out of reach while somebody looks on, and those that are back."""
+
+from __future__ import annotations
+
+from smpchat.chat.service.reading import StoredProfile
+from smpchat.chat.store.conditions import Condition
+
+PATIENCE = 3.0
+"""Seconds for which a relay is away before it is told: a relay that restarts is back by then."""
+
+
+class RelayWatch:
+    """What to tell of relays, each absence and each return once; ``now`` is any clock in seconds."""
+
+    def __init__(self, service: StoredProfile) -> None:
+        self._service = service
+        self._away: dict[str, float] = {}
+        self._told: set[str] = set()
+
+    def look(self, now: float) -> tuple[list[Condition], list[str]]:
+        """Relays that have been away for long enough, and the addresses of those that are back."""
+        troubles = self._service.troubles()
+        if not troubles and not self._told:
+            self._away = {}
+            return [], []
+        moment = self._service.now()
+        # what an earlier process noted has no next try, or one that is past
+        current = {
+            server
+            for server, trouble in troubles.items()
+            if trouble.kind.ends_sessions and trouble.next_try_at is not None and trouble.next_try_at > moment
+        }
+        back = sorted(server for server in self._told if server not in troubles)
+        self._told.difference_update(back)
+        self._away = {server: self._away.get(server, now) for server in current | (self._away.keys() & troubles.keys())}
+        due = {server for server, since in self._away.items() if now - since >= PATIENCE} - self._told
+        self._told |= due
+        return [c for c in self._service.conditions() if c.server in due] if due else [], back
+
+    def next_look(self, now: float) -> float | None:
+        """Seconds until there may be something to tell although nothing changes; None if there is not."""
+        waiting = [since for server, since in self._away.items() if server not in self._told]
+        return max(0.0, min(waiting) + PATIENCE - now) if waiting else None

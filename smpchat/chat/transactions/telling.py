@@ -1,0 +1,52 @@
+"""What happens to a connection, told: kept in the conversation's history, and, while it stands, as a condition."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.machines.notices import CONDITIONS, NoticeKind
+from smpchat.chat.store import conditions, events, notices, records
+from smpchat.chat.store.feed import publish
+
+PERHAPS_LOST = "Perhaps lost: the encryption was renewed before it was confirmed."
+
+
+def tell(
+    tx: sqlite3.Connection,
+    connection_id: int,
+    sentence: str,
+    now: float,
+    kind: NoticeKind = NoticeKind.INFORMATION,
+) -> None:
+    """Keep a notice, and the condition that it means.
+
+    The same condition is told once while it stands: a contact out of step fails with every message. A new security code
+    is a condition only where the old one had been compared, for nobody else had a reason to trust it.
+    """
+    contact = records.contact_of(tx, connection_id)
+    stands = kind in CONDITIONS
+    if kind is NoticeKind.CODE_CHANGED:
+        stands = contact is not None and contact.verified_code is not None
+        if contact is not None:
+            _mark_unconfirmed(tx, contact.id)
+    if stands and not conditions.begin(tx, connection_id, kind, sentence, now):
+        return
+    alias, number = None, None
+    if contact is not None:
+        alias, number = contact.alias, notices.add(tx, contact.id, kind, sentence, now)
+    publish(tx, events.Notice(alias, notices.addressed(sentence, alias), number, kind))
+
+
+def mended(tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
+    """Conditions that are over."""
+    over = [kind for kind in kinds if conditions.end(tx, connection_id, kind)]
+    contact = records.contact_of(tx, connection_id)
+    if over and contact is not None:
+        publish(tx, events.ContactChanged(contact.alias))
+
+
+def _mark_unconfirmed(tx: sqlite3.Connection, contact_id: int) -> None:
+    """Texts that the relay has and no receipt confirmed: the contact may have lost the keys that open them."""
+    for message in records.unconfirmed(tx, contact_id):
+        records.set_status(tx, message.id, message.status, PERHAPS_LOST)
+        publish(tx, events.StatusChanged(message.id, message.contact, message.status, PERHAPS_LOST))

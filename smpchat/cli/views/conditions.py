@@ -1,0 +1,63 @@
+"""What is wrong with a contact or relay now, and which relay is back."""
+
+from __future__ import annotations
+
+from smpchat.chat.store.conditions import Condition
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import printable, shortened
+from smpchat.cli.times import iso, since
+
+SHORT = {
+    "out-of-step": "cannot be read: resync",
+    "unreadable": "a message could not be read",
+    "code-changed": "security code changed: verify",
+    "second-person": "two people used the link: verify",
+    "messages-lost": "messages were lost",
+    "queue-lost": "nothing can arrive: queue lost",
+    "peer-queue-gone": "cannot be written to",
+    "not-opened": "a message cannot be opened here",
+    "not-processed": "a message waits at the relay",
+    "versions": "another version is needed",
+    "move-failed": "could not move to another relay",
+    "queue-full": "has not read for a long time",
+    "cannot-store": "its relay cannot store messages",
+}
+"""A few words for the list of contacts; `status` has the sentence."""
+
+
+def in_short(condition: Condition) -> str:
+    """A few words for a condition."""
+    return SHORT.get(condition.kind, condition.kind)
+
+
+def relay_name(condition: Condition) -> str:
+    """The host of the relay that a condition is about."""
+    return shortened((condition.server or "").rpartition("@")[2], 40)
+
+
+def show_condition(environment: Environment, condition: Condition) -> None:
+    """A ``condition`` object, or ``! SENTENCE (since 09:14)``."""
+    fields = {"kind": condition.kind, "text": condition.text, "since": iso(condition.since)}
+    if condition.contact is not None:
+        fields["contact"] = condition.contact
+    if condition.server is not None:
+        fields["server"] = condition.server
+    environment.emit("condition", fields, condition_line(environment, condition))
+
+
+def condition_line(environment: Environment, condition: Condition) -> str:
+    """The sentence, behind a mark, and since when."""
+    text = environment.as_typed(printable(condition.text))
+    return f"! {text} (since {since(condition.since, environment.now())})"
+
+
+def show_relay_back(environment: Environment, server: str) -> None:
+    """A ``notice`` object, or ``* Relay HOST is reached again.``"""
+    text = relay_back(server)
+    fields = {"kind": "relay-back", "text": text, "at": iso(environment.now())}
+    environment.emit("notice", fields, f"* {text}")
+
+
+def relay_back(server: str) -> str:
+    """What is told when a relay is back."""
+    return f"Relay {shortened(server.rpartition('@')[2], 40)} is reached again."
