@@ -200,13 +200,14 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
         run("alice", "doctor", code=None)
 
     run("alice", "relay", "start")
+    run("alice", "invite", "--no-wait")
     run("alice", "relay", "stats")
     run("alice", "relay", "backup", str(tmp_path / "relay.tar"))
     run("alice", "relay", "stop")
     run("alice", "relay", "rotate-certificate")
     run("alice", "relay", "restore", str(tmp_path / "relay.tar"), code=None)  # there is a relay already
     run("alice", "explain", str(run("alice", "invite", "--no-wait", code=3).of("error")[0]["code"]))
-    run("alice", "status")  # the relay is away
+    run("alice", "listen", "--timeout", "5")  # the relay of an invitation is away
     run("alice", "demo")
     run("alice", "server", "add", ADDRESS, "--transport", "websocket", "--ws-port", "8443")
     run("alice", "server", "list")
