@@ -223,7 +223,10 @@ def test_send_beside_an_online_process_imports_nothing_of_what_that_one_does(con
 
 
 def test_an_invitation_imports_nothing_of_reading_links_or_of_certificates_that_relays_make(connected: Path) -> None:
-    status, imported = _imported(connected, "-p", "carol", "invite", "--no-wait", "--timeout", "0.1")
+    try:
+        status, imported = _imported(connected, "-p", "carol", "invite", "--no-wait", "--timeout", "0.1")
+    finally:
+        assert _run(connected, "-m", "smpchat", "relay", "stop").returncode == 0
     assert "smpchat.transport.tls" in imported
     assert not [name for name in MAKING_LINKS if name in imported], status
 

@@ -24,12 +24,15 @@ def test_a_moved_profile_goes_on_where_it_was(home: Home, tmp_path: Path) -> Non
     assert home.run("bob", "send", "alice", "two").code == 0
 
     elsewhere = Home(tmp_path / "elsewhere")
-    assert elsewhere.run("anna", "import", str(tmp_path / "file"), "--passphrase-file", str(secret)).code == 0
-    with home.running("bob", "listen") as bob:
-        assert elsewhere.run("anna", "listen", "--count", "1", "--timeout", "30").texts() == ["two"]
-        sent = elsewhere.run("anna", "send", "bob", "three", "--wait", "delivered")
-        assert sent.code == 0, sent
-        bob.until("message", text="three", contact="alice")
-    assert [text for text, _ in elsewhere.statuses("anna", "bob")] == ["one", "two", "three"]
+    try:
+        assert elsewhere.run("anna", "import", str(tmp_path / "file"), "--passphrase-file", str(secret)).code == 0
+        with home.running("bob", "listen") as bob:
+            assert elsewhere.run("anna", "listen", "--count", "1", "--timeout", "30").texts() == ["two"]
+            sent = elsewhere.run("anna", "send", "bob", "three", "--wait", "delivered")
+            assert sent.code == 0, sent
+            bob.until("message", text="three", contact="alice")
+        assert [text for text, _ in elsewhere.statuses("anna", "bob")] == ["one", "two", "three"]
+    finally:
+        elsewhere.run("anna", "relay", "stop")
     assert home.run("alice", "listen", "--timeout", "20").code == 7
     assert [text for text, _ in home.statuses("alice", "bob")] == ["one"]
