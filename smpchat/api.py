@@ -36,6 +36,7 @@ from typing import Literal, Self, TypeVar
 from smpchat.agent.errors import AgentError
 from smpchat.agent.machines.handshake_states import ConnectionState, Variant
 from smpchat.agent.online.changes import Changes
+from smpchat.api_events import Event, MessageChanged, MessageReceived, RequestReceived
 from smpchat.api_profile import ProfileCalls
 from smpchat.chat.errors import ChatError, ConnectionFailed, DeliveryFailed, RelayUnavailable
 from smpchat.chat.online.embedded import EmbeddedRelay
@@ -59,7 +60,7 @@ from smpchat.chat.store.records import Contact, Message, MessageStatus
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.wire.bots import BotCommand
 from smpchat.client.trouble import Trouble
-from smpchat.encoding.record import Record, replace
+from smpchat.encoding.record import replace
 from smpchat.home import Home
 from smpchat.transport.base import TransportError
 
@@ -89,28 +90,6 @@ T = TypeVar("T")
 Progress = tuple[MessageStatus, str | None]
 """Where a message or change of ours is, and why it failed."""
 WaitFor = Wait | Literal["none", "sent", "delivered"]
-
-
-class MessageReceived(Record):
-    """A contact wrote."""
-
-    message: Message
-
-
-class MessageChanged(Record):
-    """A contact edited a message, took it back or reacted to it; ``message`` is as it is now."""
-
-    message: Message
-
-
-class RequestReceived(Record):
-    """Somebody asks through our address to be a contact, and waits for `Client.accept` or `Client.reject`."""
-
-    request: RequestView
-
-
-Event = MessageReceived | MessageChanged | RequestReceived | StateChanged | StatusChanged | ContactChanged | Notice
-"""What `Client.events` yields."""
 
 
 class Client(ProfileCalls):
@@ -252,9 +231,9 @@ class Client(ProfileCalls):
         try:
             state = await until_ready(service, contact.connection_id, own, Patience(seconds, chosen=True))
         except RelayDown as error:
-            raise _unavailable(error) from error
+            raise error.for_program() from error
         if state is None:
-            raise _unavailable(not_in_time())
+            raise not_in_time().for_program()
         _check(state)
         named = service.contact_of(contact.connection_id) or contact  # a short link has told a name meanwhile
         return service.contact(named.alias)
@@ -268,12 +247,8 @@ class Client(ProfileCalls):
             TimeoutError: Not within ``timeout`` seconds.
         """
         service = self._service
-
-        def connection() -> int | None:
-            by_note = (i.connection for i in service.invitations() if i.note == alias)
-            return next(by_note, None) or service.contact(alias).contact.connection_id
-
-        number = connection()
+        by_note = (i.connection for i in service.invitations() if i.note == alias)
+        number = next(by_note, None) or service.contact(alias).contact.connection_id
         async with asyncio.timeout(timeout):
             with Changes(service.database) as changes:
                 while True:
@@ -377,9 +352,9 @@ class Client(ProfileCalls):
         try:
             found = await until(self._service, look, Patience(seconds, chosen=True), connection_id)
         except RelayDown as error:
-            raise _unavailable(error) from error
+            raise error.for_program() from error
         if found is None:
-            raise _unavailable(not_in_time())
+            raise not_in_time().for_program()
         return found
 
     # -- messages -----------------------------------------------------------------------------------------------------
@@ -469,7 +444,7 @@ class Client(ProfileCalls):
         if waited.enough:
             return
         if waited.obstacle is not None and waited.obstacle.kind is not Trouble.FULL_QUEUE:
-            raise _unavailable(RelayDown(waited.obstacle, alias))
+            raise RelayDown(waited.obstacle, alias).for_program()
         raise TimeoutError(f"the message is {waited.status} after {seconds:g} seconds")
 
     # -- what happens -------------------------------------------------------------------------------------------------
@@ -521,7 +496,3 @@ def _progress_of(service: ChatService, change_id: int) -> Progress:
     if change is None:
         return MessageStatus.FAILED, "The contact was deleted."
     return change.status, change.reason
-
-
-def _unavailable(down: RelayDown) -> RelayUnavailable:
-    return RelayUnavailable(str(down), down.hint, down.kind)

@@ -14,6 +14,7 @@ from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.agent.online.changes import Changes
 from smpchat.agent.store.obstacles import Obstacle
 from smpchat.chat import troubles
+from smpchat.chat.errors import RelayUnavailable
 from smpchat.chat.online.wait import Wait
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.events import StateChanged
@@ -42,6 +43,10 @@ class RelayDown(Exception):
         super().__init__(troubles.sentence(obstacle, alias))
         self.kind = obstacle.kind
         self.hint = troubles.hint(obstacle)
+
+    def for_program(self) -> RelayUnavailable:
+        """The same, as `smpchat.Client` says it."""
+        return RelayUnavailable(str(self), self.hint, self.kind)
 
 
 class Patience(Record):

@@ -1,8 +1,7 @@
 """A profile as it is stored: what is in it, and its settings.
 
 Whatever is changed is one transaction; whoever is online carries it out. `smpchat.chat.service.writing` adds what is
-written to contacts, and `smpchat.chat.service.connecting` how connections begin and end. Each stands apart, because a
-command waits for the import of all that it is based on, and many only read.
+written to contacts, `smpchat.chat.service.connecting` how connections begin and end: many commands need neither.
 """
 
 from __future__ import annotations
@@ -342,9 +341,8 @@ class StoredProfile(StoredMessages):
         Raises:
             UnknownContact: No contact under that name.
         """
-        if who is None:
-            return attention.of_profile(self._tx, self.now())
-        return attention.of_contact(self._tx, who, self.now())
+        now = self.now()
+        return attention.of_profile(self._tx, now) if who is None else attention.of_contact(self._tx, who, now)
 
     def is_sending(self) -> bool:
         """Whether something is on its way out that neither a relay in trouble nor a full queue holds up."""

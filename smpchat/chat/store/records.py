@@ -234,17 +234,6 @@ def save_verified_code(tx: sqlite3.Connection, contact_id: int, code: str | None
     tx.execute("UPDATE contacts SET verified_code = ? WHERE id = ?", (code, contact_id))
 
 
-def unconfirmed(tx: sqlite3.Connection, contact_id: int) -> list[Message]:
-    """Messages of ours that the relay has, after the last one that a receipt confirmed."""
-    query = _MESSAGES + (
-        "WHERE messages.contact_id = :contact AND messages.status = :sent AND messages.id >"
-        " (SELECT coalesce(max(id), 0) FROM messages WHERE contact_id = :contact AND status = :delivered)"
-        " ORDER BY messages.id"
-    )
-    named = {"contact": contact_id, "sent": MessageStatus.SENT, "delivered": MessageStatus.DELIVERED}
-    return [_message(tx, row) for row in tx.execute(query, named).fetchall()]
-
-
 def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
     """Forget a contact and its messages."""
     tx.execute("DELETE FROM contacts WHERE id = ?", (contact_id,))

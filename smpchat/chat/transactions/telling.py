@@ -7,8 +7,13 @@ import sqlite3
 from smpchat.agent.machines.notices import CONDITIONS, NoticeKind
 from smpchat.chat.store import conditions, events, notices, records
 from smpchat.chat.store.feed import publish
+from smpchat.chat.store.records import MessageStatus
 
 PERHAPS_LOST = "Perhaps lost: the encryption was renewed before it was confirmed."
+
+
+_LOOKED_AT = 200
+"""Messages among which unconfirmed ones are looked for: a full queue at the relay holds 128."""
 
 
 def tell(
@@ -47,6 +52,10 @@ def mended(tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> No
 
 def _mark_unconfirmed(tx: sqlite3.Connection, contact_id: int) -> None:
     """Texts that the relay has and no receipt confirmed: the contact may have lost the keys that open them."""
-    for message in records.unconfirmed(tx, contact_id):
+    for message in reversed(records.history(tx, contact_id, _LOOKED_AT, None)):
+        if message.status is MessageStatus.DELIVERED:
+            break
+        if message.status is not MessageStatus.SENT:
+            continue
         records.set_status(tx, message.id, message.status, PERHAPS_LOST)
         publish(tx, events.StatusChanged(message.id, message.contact, message.status, PERHAPS_LOST))
