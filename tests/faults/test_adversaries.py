@@ -150,7 +150,7 @@ async def until_mallory_is(place: Town, state: ConnectionState) -> events.StateC
     return found
 
 
-@pytest.mark.parametrize(("version", "who"), [(8, "you must upgrade"), (1, "your contact must upgrade")])
+@pytest.mark.parametrize(("version", "who"), [(8, "you must upgrade"), (1, "they must upgrade")])
 def test_a_confirmation_with_a_wrong_version_is_refused_in_words(tmp_path: Path, version: int, who: str) -> None:
     async def story(place: Town) -> None:
         mallory = place.adversary()
@@ -288,7 +288,7 @@ def test_of_two_people_in_the_three_step_handshake_one_is_told_and_the_other_ref
         async with alice.online(), bob.online(), carol.online():
             await bob.until(lambda service: service.contact("alice").state.state == ConnectionState.CONNECTED)
             await alice.until(lambda _: bool(place.notices()))
-            assert place.notices() == [SECOND_PERSON]
+            assert place.notices() == [SECOND_PERSON.format(alias="bob", who="bob")]
             # her relay has had her confirmation, so she finds out when she repeats it
             await carol.until(lambda service: service.contact("alice").state.state == ConnectionState.FAILED)
             assert carol.service.contact("alice").state.reason == FAILURE_SENTENCES[Failure.LINK_USED]
