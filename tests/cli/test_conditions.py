@@ -56,6 +56,7 @@ def test_an_old_copy_is_told_by_alias_until_it_is_mended(smpchat: Terminal) -> N
         assert alice["conditions"] == ["out-of-step"] and "conditions" not in eve
         history = bob(smpchat, "history", "alice")
         assert f"* {told}" in history.stdout and f"! {told}" in history.stdout
+        assert history.stdout.count(command) == 2, "commands work as printed"
         assert bob(smpchat, "--json", "history", "alice").objects("notice") == [notice]
         assert told not in bob(smpchat, "history", "eve").stdout + bob(smpchat, "send", "eve", "hello").stdout
         sent = bob(smpchat, "send", "alice", "waits")

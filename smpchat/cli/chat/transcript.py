@@ -100,7 +100,7 @@ class Transcript:
         for said, happened in interleaved(messages[: len(messages) - len(changing)], notices):
             self.say(said)
             if happened is not None:
-                self.show(in_words(self._environment, notice_text(happened)))
+                self.show(in_words(self._environment, notice_text(self._environment, happened)))
         return changing
 
     def _unsettled_end(self, messages: list[Message]) -> list[Message]:

@@ -222,9 +222,9 @@ def show_history(environment: Environment, messages: list[Message], notices: Seq
         if happened is not None and environment.json:
             show_stored_notice(environment, happened)
         elif happened is not None and environment.styled:
-            environment.show(notice_text(happened))
+            environment.show(notice_text(environment, happened))
         elif happened is not None:
-            print(_notice_line(happened), flush=True)
+            print(_notice_line(environment, happened), flush=True)
 
 
 def _print_in_words(messages: list[Message], previous: Message | None) -> None:
@@ -261,21 +261,21 @@ def interleaved(
     return [*parts, (messages, None)]
 
 
-def notice_text(notice: StoredNotice) -> Text:
+def notice_text(environment: Environment, notice: StoredNotice) -> Text:
     """``      14:02  * bob now receives at the relay new.test.``"""
     from rich.text import Text
 
-    return Text(_notice_line(notice), "dim")
+    return Text(_notice_line(environment, notice), "dim")
 
 
-def _notice_line(notice: StoredNotice) -> str:
-    return f"{'':4}  {clock(notice.at)}  * {printable(notice.text)}"
+def _notice_line(environment: Environment, notice: StoredNotice) -> str:
+    return f"{'':4}  {clock(notice.at)}  * {environment.as_typed(printable(notice.text))}"
 
 
 def show_stored_notice(environment: Environment, notice: StoredNotice) -> None:
     """A ``notice`` object, or ``* bob now receives at the relay new.test.``"""
     fields = {"contact": notice.contact, "kind": notice.kind, "text": notice.text, "at": iso(notice.at)}
-    environment.emit("notice", fields, f"* {printable(notice.text)}")
+    environment.emit("notice", fields, f"* {environment.as_typed(printable(notice.text))}")
 
 
 def spoken(environment: Environment, message: Message) -> Text:
