@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -155,6 +156,44 @@ def test_a_peer_whose_queue_is_gone_fails_what_is_sent_there(tmp_path: Path) -> 
             with pytest.raises(DeliveryFailed, match="queue is gone"):
                 await sam.send("ann", "are you there?")
             assert sam.history("ann")[-1].status is MessageStatus.FAILED
+            [standing] = sam.service.conditions("ann")
+            assert standing.kind == "peer-queue-gone"
+
+    run(scenario, tmp_path)
+
+
+def test_an_old_copy_of_ours_is_told_until_the_encryption_is_renewed(tmp_path: Path) -> None:
+    async def scenario(folder: Path) -> None:
+        profile, copy = folder / "home" / "profiles" / "sam", folder / "copy"
+        async with relay("official", folder) as server:
+            async with friends(folder, server) as (sam, agent, connection):
+                await greet(sam, "ann", agent, connection)
+            shutil.copytree(profile, copy)
+            async with real_agent(folder / "agent", server) as agent, ours(folder, server) as sam:
+                for number in range(3):
+                    await agent.do(f"send {connection} {text_body(f'theirs {number}')}")
+                    await sam.heard_text(f"theirs {number}")
+                    await sam.send("ann", f"ours {number}")
+                    await agent_reads(agent, f"ours {number}")
+            shutil.rmtree(profile)
+            shutil.move(copy, profile)
+
+            async with real_agent(folder / "agent", server) as agent:
+                async with ours(folder, server) as sam:
+                    await agent.do(f"send {connection} {text_body('lost')}")
+                    await until(lambda: kinds(sam) == ["out-of-step"], "the mark")
+                    held = await sam.send("ann", "held back", wait="none")
+                    assert held.status is MessageStatus.PENDING
+                async with ours(folder, server) as sam:  # then and later
+                    assert kinds(sam) == ["out-of-step"]
+                    sam.service.resync("ann")
+                    await until(lambda: not kinds(sam), "the end of the mark")
+                    await agent_reads(agent, "held back")
+                    await agent.do(f"send {connection} {text_body('afterwards')}")
+                    await sam.heard_text("afterwards")
+
+    def kinds(sam: Person) -> list[str]:
+        return [condition.kind for condition in sam.service.conditions("ann")]
 
     run(scenario, tmp_path)
 

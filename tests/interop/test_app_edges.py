@@ -288,5 +288,6 @@ def test_a_contact_who_deletes_us(notified: str, tmp_path: Path) -> None:
                     await sam.send("ann", "are you there?")
                 failed = sam.history("ann")[-1]
                 assert (failed.text, failed.status) == ("are you there?", MessageStatus.FAILED)
+                assert [standing.kind for standing in sam.service.conditions("ann")] == ["peer-queue-gone"]
 
     run(scenario, tmp_path)
