@@ -69,7 +69,7 @@ async def apps_are_asked(alice: Person, peer: ReferencePeer, home: MemoryRelay, 
         await peer.until(lambda: peer.info is not None)
         await alice.until(lambda service: service.contact("ref").state.state == "connected")
         await peer.until(lambda: said_to(peer) == ["more"])
-        assert alice.service.history("ref")[0].status is MessageStatus.SENT
+        assert alice.service.history("ref")[0].status is MessageStatus.DELIVERED
         await peer.say("hello")
         await alice.until(lambda _: heard(alice) == ["hello"])
         assert alice.state_of("ref").variant == "sender-secured"

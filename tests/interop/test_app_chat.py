@@ -80,6 +80,7 @@ def test_we_ask_through_their_address(form: str, where: str, tmp_path: Path) -> 
                 await sam.wait_connected("ann", 30)
                 shown = await app.history(f"@{await app.number_of('sam')}")
                 assert [i["meta"]["itemText"] for i in shown if i["meta"]["itemText"] == "please"] == ["please"]
+                await delivered(sam, "ann", "please")
                 await talk(sam, app)
 
     run(scenario, tmp_path)

@@ -198,16 +198,21 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: E
         outgoing.drop(tx, connection_id, Lane.REPEAT)
         match state:
             case states.Failed():
-                _drop_outgoing(tx, context, connection_id, failure_sentence(state))
+                _drop_outgoing(tx, context, before, connection_id, failure_sentence(state))
             case states.Deleted():
-                _drop_outgoing(tx, context, connection_id, "The contact was deleted.")
+                _drop_outgoing(tx, context, before, connection_id, "The contact was deleted.")
             case states.Connected() | states.AwaitingReady():
                 outgoing.forget_first_message(tx, connection_id)
-            case states.Requested() | states.Answering() if isinstance(before, states.Requesting):
+            case states.Requested():
+                outgoing.drop_request(tx, connection_id)
+                asked = sent_requests.load(tx, connection_id)
+                if asked is not None and asked.reference is not None:
+                    context.application.message_sent(tx, asked.reference)
+            case _ if isinstance(before, states.Requesting | states.Requested):
                 outgoing.drop_request(tx, connection_id)  # an answer tells as much as OK
                 text = sent_requests.take_reference(tx, connection_id)
-                if text is not None:
-                    context.application.message_sent(tx, text)
+                if text is not None:  # no receipt comes for it: who accepts a request has been shown it
+                    context.application.message_delivered(tx, text)
     perform(tx, context, connection_id, effects)
     # Behind what the step itself has sealed: a text that is sealed before confirmation or hello
     # would be number 1 of the chain in its place.
@@ -216,8 +221,12 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: E
         context.application.state_changed(tx, connections.load(tx, connection_id))
 
 
-def _drop_outgoing(tx: sqlite3.Connection, context: Context, connection_id: int, reason: str) -> None:
+def _drop_outgoing(
+    tx: sqlite3.Connection, context: Context, before: states.State, connection_id: int, reason: str
+) -> None:
     in_request = sent_requests.take_reference(tx, connection_id)
+    if isinstance(before, states.Requested):
+        in_request = None  # it has left, whatever becomes of the connection
     for reference in [*outgoing.clear(tx, connection_id), *([] if in_request is None else [in_request])]:
         context.application.message_failed(tx, reference, reason)
 

@@ -121,13 +121,13 @@ class TestRequest:
         alice.id = accepted(alice)
         for body in alice.carry_out():
             bob.receive(body)
-        assert bob.application.all("sent") == [1]
+        assert bob.application.all("delivered") == [1]
         assert isinstance(bob.connection.state, states.Answering)
         assert Kind.REQUEST not in [waiting.kind for waiting in bob.next()]
         bob.do(lambda tx, context: outbox.accepted(tx, context, item, b""))  # OK after all
         exchange(alice, bob)
         assert isinstance(bob.connection.state, states.Connected)
-        assert bob.application.all("sent") == [1]
+        assert bob.application.all("delivered") == [1]
 
     def test_a_deleted_address_fails_the_request_and_its_texts(self, tmp_path: Path) -> None:
         alice, bob = owner(tmp_path), Agent("bob", tmp_path)
