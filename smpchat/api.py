@@ -53,7 +53,8 @@ from smpchat.chat.online.waiting import (
 )
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.listening import Listener
-from smpchat.chat.service.reading import DEFAULT_PROFILE, ContactView, Invitation, no_passphrase
+from smpchat.chat.service.reading import DEFAULT_PROFILE, no_passphrase
+from smpchat.chat.service.views import ContactView, Invitation
 from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.store.events import ContactChanged, Notice, StateChanged, StatusChanged
 from smpchat.chat.store.records import Contact, Message, MessageStatus

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.introducing import ContactDetails
-from smpchat.chat.service.reading import ContactView
+from smpchat.chat.service.views import ContactView
 from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.store.records import Message
 from smpchat.chat.wire.bots import BotCommand

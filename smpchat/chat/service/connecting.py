@@ -19,7 +19,7 @@ from smpchat.agent.wire.presets import PRESET_SERVERS
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation, ShortLink, resolve
 from smpchat.chat.errors import AliasInUse, InputError, NoAddress, UnknownContact
 from smpchat.chat.service.introducing import IntroducingProfile
-from smpchat.chat.service.reading import ContactView, Invitation
+from smpchat.chat.service.views import ContactView, Invitation
 from smpchat.chat.store import address as address_store
 from smpchat.chat.store import conditions, events, records
 from smpchat.chat.store import incognito as incognito_names

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from smpchat.agent.transactions import contact_address
 from smpchat.chat.errors import InputError
-from smpchat.chat.service.reading import ContactView
+from smpchat.chat.service.views import ContactView
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import address, contact_settings, profiles, records
 from smpchat.chat.transactions import preferences, requests

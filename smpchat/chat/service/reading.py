@@ -25,18 +25,19 @@ from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.chat.errors import CodeDiffers, InputError, PassphraseNeeded, ProfileMoved
 from smpchat.chat.service import attention
 from smpchat.chat.service.messages import StoredMessages
+from smpchat.chat.service.views import ContactView, Invitation, Status, Verification
 from smpchat.chat.store import conditions, events, incognito, profiles, records
 from smpchat.chat.store.address import AddressView, address_view
 from smpchat.chat.store.conditions import Condition
 from smpchat.chat.store.feed import describe_state
-from smpchat.chat.store.moves import MoveView, move_views
+from smpchat.chat.store.moves import move_views
 from smpchat.chat.store.records import Contact
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.chat.wire.preferences import OWN_DEFAULTS
 from smpchat.chat.wire.profile import Profile
 from smpchat.crypto.agreement import security_code
 from smpchat.encoding.reader import DecodeError
-from smpchat.encoding.record import Record, field, replace
+from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
 
 if TYPE_CHECKING:  # imported where they are used: most commands that read ask for no setting of the network
@@ -49,74 +50,6 @@ DEFAULT_PROFILE = "default"
 NO_PROXY = "off"
 MOVED = "moved"
 """Setting: the profile was moved elsewhere, at this POSIX time."""
-
-
-class Invitation(Record):
-    """An invitation that nobody has answered.
-
-    Attributes:
-        link: The full link; None until its queue exists.
-        short_link: Leads to the same; None where the relay or the handshake has none.
-        incognito: The made-up name that whoever uses it is told, if it is one.
-    """
-
-    connection: int
-    link: str | None = field(repr=False)
-    note: str | None = field(repr=False)
-    short_link: str | None = field(default=None, repr=False)
-    incognito: str | None = None
-
-
-class ContactView(Record):
-    """A contact with its connection: what lists and prompts show.
-
-    Attributes:
-        move: How far the move of our queue for this contact is, if there is one.
-        incognito: The made-up name by which the contact knows us, if it is one.
-        pending: Number of pending messages.
-        pq: Post-quantum keys protect both directions now.
-        verified: The security code was compared and is still the same.
-        conditions: What is wrong with it now.
-    """
-
-    contact: Contact
-    state: events.StateChanged
-    pending: int
-    pq: bool = False
-    verified: bool = False
-    move: MoveView | None = None
-    incognito: str | None = None
-    conditions: tuple[Condition, ...] = ()
-
-    @property
-    def alias(self) -> str:
-        """The name it is addressed by."""
-        return self.contact.alias
-
-
-class Verification(Record):
-    """A contact's security code, and whether it was compared and found equal."""
-
-    contact: str
-    code: str
-    verified: bool
-
-
-class Status(Record):
-    """What waits, for whom, which relays cannot be reached, and the contact address if there is one.
-
-    Attributes:
-        moves: Moves of our own queues that are under way, by connection.
-        incognito: Made-up names by which contacts know us, by connection.
-    """
-
-    invitations: list[Invitation]
-    connections: list[events.StateChanged]
-    pending: dict[str, int]
-    troubles: dict[str, RelayTrouble]
-    address: AddressView | None = None
-    moves: dict[int, MoveView] = field(default_factory=dict)
-    incognito: dict[int, str] = field(default_factory=dict)
 
 
 def is_used(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from rich.text import Text
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.errors import InputError, UnknownContact
 from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.service.reading import ContactView
+from smpchat.chat.service.views import ContactView
 from smpchat.chat.store.address import RequestView
 from smpchat.chat.store.records import Message
 from smpchat.chat.wire.durations import duration_text

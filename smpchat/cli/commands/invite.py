@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from smpchat.agent.machines.handshake_states import Variant
     from smpchat.chat.online.waiting import Patience, RelayDown
     from smpchat.chat.service.connecting import ChatService
-    from smpchat.chat.service.reading import Invitation
+    from smpchat.chat.service.views import Invitation
     from smpchat.chat.store import events
 
 _FOR_EVER = float("inf")

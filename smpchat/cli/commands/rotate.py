@@ -18,7 +18,7 @@ from smpchat.cli.text import printable, shortened
 if TYPE_CHECKING:
     from smpchat.chat.online.waiting import Patience
     from smpchat.chat.service.connecting import ChatService
-    from smpchat.chat.service.reading import ContactView
+    from smpchat.chat.service.views import ContactView
 
 app = Program()
 _FOLLOWS = 3.0

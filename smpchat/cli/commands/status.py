@@ -15,7 +15,8 @@ from smpchat.cli.running import run
 from smpchat.cli.text import printable, shortened
 
 if TYPE_CHECKING:
-    from smpchat.chat.service.reading import ContactView, Status, StoredProfile
+    from smpchat.chat.service.reading import StoredProfile
+    from smpchat.chat.service.views import ContactView, Status
 
 app = Program()
 

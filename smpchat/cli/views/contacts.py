@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smpchat.agent.machines.handshake_states import ConnectionState
-from smpchat.chat.service.reading import ContactView, Verification
+from smpchat.chat.service.views import ContactView, Verification
 from smpchat.chat.store.moves import MoveView
 from smpchat.chat.wire.profile import Profile
 from smpchat.cli.environment import Environment

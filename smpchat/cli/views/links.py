@@ -6,7 +6,8 @@ import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from smpchat.chat.service.reading import Invitation, StoredProfile
+from smpchat.chat.service.reading import StoredProfile
+from smpchat.chat.service.views import Invitation
 from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.wire.alias import alias_from_name
 from smpchat.cli.environment import Environment

@@ -15,7 +15,7 @@ from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
 from smpchat.agent.wire.user_data import write_user_json
 from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
 from smpchat.chat.service.connecting import check_link
-from smpchat.chat.service.reading import Invitation
+from smpchat.chat.service.views import Invitation
 from smpchat.chat.store import events
 from smpchat.chat.transactions.incoming import ChatApplication
 from smpchat.chat.wire.message import LinkInfo, decode_link_info, encode_link_info

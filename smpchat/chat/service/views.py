@@ -1,0 +1,79 @@
+"""What the services return of a profile: a contact with its connection, an invitation, all that waits."""
+
+from __future__ import annotations
+
+from smpchat.agent.store.outgoing import RelayTrouble
+from smpchat.chat.store import events
+from smpchat.chat.store.address import AddressView
+from smpchat.chat.store.conditions import Condition
+from smpchat.chat.store.moves import MoveView
+from smpchat.chat.store.records import Contact
+from smpchat.encoding.record import Record, field
+
+
+class Invitation(Record):
+    """An invitation that nobody has answered.
+
+    Attributes:
+        link: The full link; None until its queue exists.
+        short_link: Leads to the same; None where the relay or the handshake has none.
+        incognito: The made-up name that whoever uses it is told, if it is one.
+    """
+
+    connection: int
+    link: str | None = field(repr=False)
+    note: str | None = field(repr=False)
+    short_link: str | None = field(default=None, repr=False)
+    incognito: str | None = None
+
+
+class ContactView(Record):
+    """A contact with its connection: what lists and prompts show.
+
+    Attributes:
+        move: How far the move of our queue for this contact is, if there is one.
+        incognito: The made-up name by which the contact knows us, if it is one.
+        pending: Number of pending messages.
+        pq: Post-quantum keys protect both directions now.
+        verified: The security code was compared and is still the same.
+        conditions: What is wrong with it now.
+    """
+
+    contact: Contact
+    state: events.StateChanged
+    pending: int
+    pq: bool = False
+    verified: bool = False
+    move: MoveView | None = None
+    incognito: str | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def alias(self) -> str:
+        """The name it is addressed by."""
+        return self.contact.alias
+
+
+class Verification(Record):
+    """A contact's security code, and whether it was compared and found equal."""
+
+    contact: str
+    code: str
+    verified: bool
+
+
+class Status(Record):
+    """What waits, for whom, which relays cannot be reached, and the contact address if there is one.
+
+    Attributes:
+        moves: Moves of our own queues that are under way, by connection.
+        incognito: Made-up names by which contacts know us, by connection.
+    """
+
+    invitations: list[Invitation]
+    connections: list[events.StateChanged]
+    pending: dict[str, int]
+    troubles: dict[str, RelayTrouble]
+    address: AddressView | None = None
+    moves: dict[int, MoveView] = field(default_factory=dict)
+    incognito: dict[int, str] = field(default_factory=dict)
