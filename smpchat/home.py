@@ -16,8 +16,8 @@ from smpchat.chat.errors import InputError
 from smpchat.chat.service.reading import DEFAULT_PROFILE, Opened, is_used, no_passphrase
 from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
-from smpchat.relay.errors import RelayError
-from smpchat.transport.base import TransportError
+from smpchat.relay.errors import RelayError, RelayTurnedOff
+from smpchat.transport.base import OwnRelayFailed, OwnRelayStopped
 
 if TYPE_CHECKING:
     from smpchat.chat.service.connecting import ChatService
@@ -126,14 +126,16 @@ class BackgroundRelay:
         return server.is_within(own) or (server.is_on_loopback and server.key_hash == own.key_hash)
 
     async def start(self) -> SMPServerAddress:
-        """Its address, once it accepts connections. Raises `TransportError`."""
+        """Its address, once it accepts connections. Raises `OwnRelayStopped`, `OwnRelayFailed`."""
         import asyncio
 
         from smpchat.relay.background import start_background  # most commands never start it
 
         try:
             info = await asyncio.to_thread(start_background, self._folder, on_demand=True)
+        except RelayTurnedOff as error:
+            raise OwnRelayStopped(str(error)) from error
         except RelayError as error:
-            raise TransportError(str(error)) from error
+            raise OwnRelayFailed(str(error)) from error
         assert info.address is not None
         return parse_server(info.address)

@@ -15,6 +15,8 @@ HINTS: dict[Trouble, str] = {
         "Ask the person who runs the relay for its address."
         " Onion addresses need Tor: `smpchat server socks 127.0.0.1:9050`."
     ),
+    Trouble.OWN_RELAY_STOPPED: "Start it with `smpchat relay start`.",
+    Trouble.OWN_RELAY_FAILED: "Try `smpchat relay start`: it says more, and so does relay.log in the relay's folder.",
     Trouble.PROXY: "Start the proxy, or stop using it with `smpchat server socks off`.",
     Trouble.PRIVATE_ROUTING: (
         "Add a relay that forwards with `smpchat server add`, or go without with `smpchat server private-routing off`."

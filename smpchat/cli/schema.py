@@ -78,6 +78,7 @@ TYPES = (
             text("short_link", "a shorter link that means the same", optional=True),
             text("command", "what the other person types"),
             text("note", "the alias that whoever uses the link will get", optional=True),
+            Field("as_of", Kind.TIME, "until when it is known that nobody used it", optional=True),
             _INCOGNITO,
         ),
     ),

@@ -17,6 +17,8 @@ from smpchat.transport.base import (
     CertificateNotCurrent,
     ChainRefused,
     NameNotFound,
+    OwnRelayFailed,
+    OwnRelayStopped,
     ProxyFailed,
     TransportError,
 )
@@ -26,6 +28,8 @@ _KINDS: tuple[tuple[type[Exception], Trouble], ...] = (
     (PrivateRoutingFailed, Trouble.PRIVATE_ROUTING),
     (NameNotFound, Trouble.NAME_NOT_FOUND),
     (AddressUnusable, Trouble.ADDRESS),
+    (OwnRelayStopped, Trouble.OWN_RELAY_STOPPED),
+    (OwnRelayFailed, Trouble.OWN_RELAY_FAILED),
     (ProxyFailed, Trouble.PROXY),
     (CertificateNotCurrent, Trouble.CERTIFICATE_TIME),
     (ChainRefused, Trouble.FINGERPRINT),

@@ -37,6 +37,14 @@ class AddressUnusable(ConnectFailed):
     """The relay's address leads nowhere by any way there is: a port that does not exist, an onion host without Tor."""
 
 
+class OwnRelayStopped(ConnectFailed):
+    """The relay of this computer was stopped on purpose, so nothing starts it on demand."""
+
+
+class OwnRelayFailed(ConnectFailed):
+    """The relay of this computer does not start, or its folder cannot be used. The message says why."""
+
+
 class ConnectionClosed(TransportError):
     """The connection has ended. Blocks sent last may or may not have arrived."""
 

@@ -8,11 +8,15 @@ import pytest
 
 from smpchat import Client
 from smpchat.agent.errors import PassphraseRefused
+from smpchat.chat import troubles
 from smpchat.chat.errors import InputError, PassphraseNeeded
 from smpchat.chat.service.encryption import set_passphrase
+from smpchat.client.diagnosis import trouble_of
+from smpchat.client.trouble import Trouble
 from smpchat.home import BackgroundRelay, Home
 from smpchat.protocol.address import SMPServer
-from smpchat.relay.folder import STATE, RelayInfo, prepare_folder, write_state
+from smpchat.relay.folder import STATE, RelayInfo, prepare_folder, turn_off, write_state
+from smpchat.transport.base import ConnectFailed, OwnRelayFailed, OwnRelayStopped
 from tests.unit.agent.store.encryption_crashes import quick_keys
 
 
@@ -75,3 +79,24 @@ def test_whoever_knows_the_relays_fingerprint_cannot_pass_for_it(tmp_path: Path)
     assert not relay.owns(SMPServer(("me.example",), "5223", b"x" * 32))
     (tmp_path / "relay" / STATE).write_text("damaged")
     assert not relay.owns(at_home), "whoever starts it is told"
+
+
+@pytest.mark.parametrize(
+    ("stopped", "error", "kind"),
+    [
+        (True, OwnRelayStopped, Trouble.OWN_RELAY_STOPPED),
+        (False, OwnRelayFailed, Trouble.OWN_RELAY_FAILED),
+    ],
+)
+def test_what_keeps_the_relay_of_this_computer_from_running_is_no_question_of_the_network(
+    tmp_path: Path, stopped: bool, error: type[ConnectFailed], kind: Trouble
+) -> None:
+    folder = tmp_path / "relay"
+    if stopped:
+        turn_off(folder)
+    else:
+        folder.write_text("a file in the folder's place")
+    with pytest.raises(error) as failed:
+        asyncio.run(BackgroundRelay(folder).start())
+    assert trouble_of(failed.value) is kind
+    assert "`smpchat relay start`" in troubles.HINTS[kind] and "online" not in troubles.HINTS[kind]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 
 from smpchat.agent.context import Context
+from smpchat.agent.errors import StoreError
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.online.tasks import Tasks
-from smpchat.agent.store import connections, held, moves, outgoing
+from smpchat.agent.store import connections, held, moves, outgoing, visits
 from smpchat.agent.store.connections import ReceiveQueue
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.outgoing import RelayTrouble
@@ -16,6 +18,8 @@ from smpchat.agent.transactions import outbox
 from smpchat.client.diagnosis import trouble_of
 from smpchat.client.pool import SessionPool
 from smpchat.protocol.address import SMPServer
+
+log = logging.getLogger("smpchat.agent")
 
 DELETION_PATIENCE = 3 * 86_400.0
 """Seconds for which a relay that is not reached is asked to delete the queue of a connection that is over."""
@@ -35,10 +39,11 @@ class Relays:
     def watch_all(self) -> None:
         """Keep a session with every relay that has a queue of ours. What an earlier process noted is forgotten."""
         tx = self._database.connection
-        if outgoing.relay_troubles(tx) or held.load_all(tx):
+        if outgoing.relay_troubles(tx) or held.load_all(tx) or visits.unfinished(tx):
             with self._database.transaction() as tx:
                 outgoing.forget_relay_troubles(tx, self._context.now())
                 held.begin_anew(tx)
+                visits.end_of_killed(tx)
         for queue in self._live_queues():
             self._pool.watch(queue.server)
 
@@ -56,10 +61,28 @@ class Relays:
         with self._database.transaction() as tx:
             outgoing.clear_relay_trouble(tx, str(server))
 
+    def listening(self, server: SMPServer) -> None:
+        """Queues of ours there are subscribed, in a session that had none."""
+        with self._database.transaction() as tx:
+            visits.arrived(tx, str(server), self._context.now())
+
+    def leave_all(self) -> None:
+        """The process ends: what happens at the relays from now on is not known here.
+
+        Nothing depends on it, so a store that fails must not take the place of what the process ends with.
+        """
+        try:
+            if visits.unfinished(self._database.connection):
+                with self._database.transaction() as tx:
+                    visits.all_left(tx, self._context.now())
+        except (StoreError, sqlite3.Error) as error:
+            log.info("the end of being online was not stored: %s", type(error).__name__)
+
     def not_reached(self, server: SMPServer, error: Exception, next_try_at: float) -> None:
         """A try failed; ``next_try_at`` is the loop's time. A relay that nobody needs any more is left alone."""
         wait = next_try_at - asyncio.get_running_loop().time()
         with self._database.transaction() as tx:
+            visits.left(tx, str(server), self._context.now())
             outbox.give_up_deletions(tx, str(server), self._context.now() - DELETION_PATIENCE)
             if not self._is_needed(server):
                 self._pool.unwatch(server)

@@ -55,7 +55,7 @@ class AgentRunner:
         self._spares = SpareKeys(database, context.kem)
         notices = Notices(database, context)
         self._relays = Relays(database, context, pool, tasks)
-        self._subscriptions = Subscriptions(database, context, pool, incoming, tasks)
+        self._subscriptions = Subscriptions(database, context, pool, incoming, tasks, self._relays.listening)
         sender = Sender(
             database,
             context,
@@ -98,6 +98,7 @@ class AgentRunner:
             self._lanes.cancel()
             await self._tasks.cancel()
             await self._pool.close()
+            self._relays.leave_all()
 
     def _up(self, server: SMPServer, session: ServerSession) -> None:
         self._relays.reached(server)

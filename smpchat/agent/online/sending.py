@@ -224,7 +224,7 @@ class Sender:
         except UnknownConnection:
             session.post([Request(Del(), ids.rcv_id, creation.auth_key)])
             return
-        self._subscriptions.follow(server, ids.rcv_id)
+        self._subscriptions.created(server, session, ids.rcv_id)
 
 
 def _reason(server: SMPServer, error: Exception) -> str:

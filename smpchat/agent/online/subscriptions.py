@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
+from weakref import WeakSet
 
 from smpchat.agent.context import Context
 from smpchat.agent.machines.notices import NoticeKind
@@ -32,13 +34,21 @@ class Subscriptions:
     """The queues of a profile, subscribed in the sessions that live."""
 
     def __init__(
-        self, database: Database, context: Context, pool: SessionPool, incoming: Incoming, tasks: Tasks
+        self,
+        database: Database,
+        context: Context,
+        pool: SessionPool,
+        incoming: Incoming,
+        tasks: Tasks,
+        listening: Callable[[SMPServer], None],
     ) -> None:
         self._database = database
         self._context = context
         self._pool = pool
         self._incoming = incoming
         self._tasks = tasks
+        self._listening = listening
+        self._listens: WeakSet[ServerSession] = WeakSet()
         self._plan: SubscriptionPlan[tuple[SMPServer, bytes]] = SubscriptionPlan()
         self._plan_changed = asyncio.Event()
 
@@ -46,12 +56,21 @@ class Subscriptions:
         """Subscribe these queues in a session that is new."""
         self._subscribe(server, session, queues)
         for queue in queues:
-            self.follow(server, queue.rcv_id)
+            self._follow(server, queue.rcv_id)
 
-    def follow(self, server: SMPServer, rcv_id: bytes) -> None:
-        """A queue has just been subscribed, or created so: plan the SUBs that repeat it."""
+    def created(self, server: SMPServer, session: ServerSession, rcv_id: bytes) -> None:
+        """A queue was created, and subscribed by that: plan the SUBs that repeat it."""
+        self._listens_in(server, session)
+        self._follow(server, rcv_id)
+
+    def _follow(self, server: SMPServer, rcv_id: bytes) -> None:
         self._plan.subscribed((server, rcv_id), asyncio.get_running_loop().time())
         self._plan_changed.set()
+
+    def _listens_in(self, server: SMPServer, session: ServerSession) -> None:
+        if session not in self._listens and not session.closed.is_set():
+            self._listens.add(session)
+            self._listening(server)
 
     def answered(self, session: ServerSession, rcv_id: bytes, message: BrokerMessage) -> None:
         """What a SUB brought that somebody else sent."""
@@ -116,6 +135,7 @@ class Subscriptions:
                 self._tasks.fault_of_callback("telling that a queue is lost failed", fault)
         elif error is None:
             self._plan.succeeded((server, queue.rcv_id))
+            self._listens_in(server, session)
             self._incoming.push(session, queue.rcv_id, answer.result())
         else:
             self.failed(session, server, queue.rcv_id)

@@ -218,4 +218,5 @@ AGENT_MIGRATIONS = (
     """
     ALTER TABLE rotations ADD COLUMN hold_until REAL NOT NULL DEFAULT 0
     """,
+    "CREATE TABLE relay_visits (server TEXT PRIMARY KEY, since REAL NOT NULL, until REAL) WITHOUT ROWID",
 )

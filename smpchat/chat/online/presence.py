@@ -83,12 +83,3 @@ async def remove_expired(service: StoredProfile) -> None:
             due = service.next_expiry()
             left = _NOTHING_EXPIRES if due is None else min(max(due - service.now(), _SHORTEST), EXPIRY_INTERVAL)
             await changes.next(left)
-
-
-def is_online(service: StoredProfile) -> bool:
-    """Whether some process is online for the profile at this moment."""
-    lock = online_lock(service.folder)
-    if not lock.take():
-        return True
-    lock.release()
-    return False

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_states import ConnectionState, Role
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import addresses, connections, moves, obstacles, outgoing, ratchets
+from smpchat.agent.store import addresses, connections, moves, obstacles, outgoing, ratchets, visits
 from smpchat.agent.store import links as short_links
 from smpchat.agent.store.connections import Connection
 from smpchat.agent.store.database import Database, Migrations, encrypted_path
@@ -30,6 +30,7 @@ from smpchat.chat.store import conditions, events, incognito, profiles, records
 from smpchat.chat.store.address import AddressView, address_view
 from smpchat.chat.store.conditions import Condition
 from smpchat.chat.store.feed import describe_state
+from smpchat.chat.store.lock import online_lock
 from smpchat.chat.store.moves import move_views
 from smpchat.chat.store.records import Contact
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
@@ -132,10 +133,25 @@ class StoredProfile(StoredMessages):
         by_id = {c.id: c for c in connections.load_all(self._tx)}
         short, made_up = short_links.texts(self._tx), incognito.names(self._tx)
         return [
-            Invitation(cid, by_id[cid].link, note, short.get(cid), made_up.get(cid))
+            Invitation(cid, by_id[cid].link, note, short.get(cid), made_up.get(cid), self._listened_until(cid))
             for cid, note in notes.items()
             if cid in by_id
         ]
+
+    def _listened_until(self, connection_id: int) -> float | None:
+        """Until when whatever had come to a connection's own queue would be here, POSIX seconds."""
+        queue = connections.receive_queue(self._tx, connection_id)
+        if queue is None:
+            return None
+        return visits.latest(self._tx, str(queue.server), self.now(), online=self.is_online())
+
+    def is_online(self) -> bool:
+        """Whether some process is online for the profile at this moment."""
+        lock = online_lock(self.folder)
+        if not lock.take():
+            return True
+        lock.release()
+        return False
 
     def is_held(self, connection_id: int) -> bool:
         """Whether a join waits for `name_contact`."""

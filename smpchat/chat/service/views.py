@@ -18,6 +18,8 @@ class Invitation(Record):
         link: The full link; None until its queue exists.
         short_link: Leads to the same; None where the relay or the handshake has none.
         incognito: The made-up name that whoever uses it is told, if it is one.
+        as_of: Until when it is known that nobody used it, POSIX seconds: now while a process listens at its relay;
+            None where that was not noted.
     """
 
     connection: int
@@ -25,6 +27,7 @@ class Invitation(Record):
     note: str | None = field(repr=False)
     short_link: str | None = field(default=None, repr=False)
     incognito: str | None = None
+    as_of: float | None = None
 
 
 class ContactView(Record):

@@ -60,10 +60,8 @@ async def _chat(environment: Environment, who: str | None) -> int:
 
 def tell_pending(environment: Environment, service: StoredProfile) -> None:
     """Who leaves must know what has not left; where another process stays online, it goes by itself."""
-    from smpchat.chat.online.presence import is_online
-
     waiting = {view.alias: view.pending for view in service.contacts() if view.pending}
-    if not waiting or is_online(service):
+    if not waiting or service.is_online():
         return
     for alias, count in list(waiting.items())[:_NAMED]:
         verb, goes = ("is", "it goes") if count == 1 else ("are", "they go")

@@ -177,8 +177,6 @@ def _home(environment: Environment) -> Iterator[Check]:
 
 
 def _profile(environment: Environment) -> Iterator[Check]:
-    from smpchat.chat.online.presence import is_online
-
     if not environment.is_used():
         yield Check("profile", True, f"{environment.profile} was never used")
         return
@@ -187,7 +185,7 @@ def _profile(environment: Environment) -> Iterator[Check]:
             people = plural(len(service.contacts()), "contact")
             waiting = plural(len(service.invitations()), "invitation")
             yield Check("profile", True, f"{environment.profile}: {people}, {waiting} not used yet")
-            busy = is_online(service)
+            busy = service.is_online()
             yield Check("online", True, "another process is online for it" if busy else "no process is online for it")
             yield _clock(environment, service)
     except (AgentError, ChatError) as error:

@@ -74,7 +74,7 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
     from smpchat.cli.views.conditions import show_condition
     from smpchat.cli.views.connections import show_state
     from smpchat.cli.views.contacts import move_sentence
-    from smpchat.cli.views.links import own_alias, show_address, show_invitation
+    from smpchat.cli.views.links import not_used, own_alias, show_address, show_invitation
     from smpchat.cli.views.messages import pending_line
     from smpchat.cli.views.relay import show_relay
 
@@ -90,7 +90,8 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
         if invitation.link:
             if not environment.json:
                 note = f" for {printable(invitation.note)}" if invitation.note else ""
-                environment.show(f"Invitation {invitation.connection}{note}, not used yet:\n")
+                unused = not_used(invitation, environment.now())
+                environment.show(f"Invitation {invitation.connection}{note}, {unused}:\n")
             show_invitation(environment, invitation, own_alias(service, invitation))
     if found.address is not None and found.address.link:
         if not environment.json:

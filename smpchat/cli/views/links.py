@@ -12,7 +12,7 @@ from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.wire.alias import alias_from_name
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import filled, plural, printable, shortened
-from smpchat.cli.times import iso
+from smpchat.cli.times import iso, since
 from smpchat.cli.views.layout import indented
 
 if TYPE_CHECKING:
@@ -57,10 +57,21 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
     fields["command"] = command
     if invitation.note is not None:
         fields["note"] = invitation.note
+    if invitation.as_of is not None:
+        fields["as_of"] = iso(invitation.as_of)
     if invitation.incognito is not None:
         fields["incognito"] = invitation.incognito
         lines += f"\nWhoever uses it knows you as {invitation.incognito}.\n"
     environment.emit("invitation", fields, lines)
+
+
+def not_used(invitation: Invitation, now: float) -> str:
+    """``not used yet``; what happened since anybody last listened is not known, and not claimed."""
+    if invitation.as_of is None:
+        return "not used when you were last online"
+    if invitation.as_of >= now:
+        return "not used yet"
+    return f"not used when you were last online, {since(invitation.as_of, now)}"
 
 
 def show_address(environment: Environment, address: AddressView, suggested: str) -> None:
