@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 from rich.cells import cell_len
 
-from smpchat.chat.store.records import Direction, insert_message, save_setting
+from smpchat.chat.store.records import Direction, insert_message
+from smpchat.chat.store.settings import save_setting
 from smpchat.chat.wire.profile import Profile
 from smpchat.cli.text import printable, shortened
 from tests.cli.terminal import START, Result, Terminal

@@ -20,7 +20,7 @@ from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import ArchiveDamaged, ArchiveNewer, InputError, NoArchive
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import DATABASE_NAME, MOVED
-from smpchat.chat.store import records
+from smpchat.chat.store import settings
 from smpchat.crypto import passphrase as sealing
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import VerificationError
@@ -91,9 +91,9 @@ def _snapshot(service: ChatService) -> bytes:
     """The database in memory, on no disk, and with the name that contacts are told, which the home may imply."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
         service.database.copy_to(copy)
-        records.save_setting(copy, "profile", service.own_profile().to_json())
+        settings.save_setting(copy, "profile", service.own_profile().to_json())
         # The mark of the copy that stays behind; the one that goes on has none.
-        records.delete_setting(copy, MOVED)
+        settings.delete_setting(copy, MOVED)
         return copy.serialize()
 
 

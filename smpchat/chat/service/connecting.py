@@ -21,7 +21,7 @@ from smpchat.chat.errors import AliasInUse, InputError, NoAddress, UnknownContac
 from smpchat.chat.service.introducing import IntroducingProfile
 from smpchat.chat.service.views import ContactView, Invitation
 from smpchat.chat.store import address as address_store
-from smpchat.chat.store import conditions, events, records
+from smpchat.chat.store import conditions, events, records, settings
 from smpchat.chat.store import incognito as incognito_names
 from smpchat.chat.store.address import AddressTexts, RequestView
 from smpchat.chat.store.feed import publish
@@ -52,12 +52,12 @@ class ChatService(IntroducingProfile):
 
     def rings(self) -> bool:
         """Whether `chat` rings the terminal's bell when somebody writes."""
-        return records.setting(self.database.connection, _BELL) == "on"
+        return settings.setting(self.database.connection, _BELL) == "on"
 
     def set_rings(self, on: bool) -> None:
         """Change that, for later runs too."""
         with self.database.transaction() as tx:
-            records.save_setting(tx, _BELL, "on" if on else "off")
+            settings.save_setting(tx, _BELL, "on" if on else "off")
 
     # -- connections --------------------------------------------------------------------------------------------------
 

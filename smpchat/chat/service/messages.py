@@ -15,6 +15,9 @@ from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.wire.bots import BotCommand, called
 from smpchat.encoding.record import replace
 
+_NO_LIMIT = 2**63 - 1
+"""As far as SQLite counts; people ask for any number of messages."""
+
 
 class StoredMessages:
     """The part of a profile that looks at messages, and says which of them were shown."""
@@ -65,7 +68,7 @@ class StoredMessages:
     def history(self, who: str, limit: int = 50, search: str | None = None) -> list[Message]:
         """The last messages of a conversation, oldest first. Raises `UnknownContact`."""
         self.expire()
-        return records.history(self._tx, records.contact(self._tx, who).id, limit, search)
+        return records.history(self._tx, records.contact(self._tx, who).id, min(limit, _NO_LIMIT), search)
 
     def were_read(self, messages: Sequence[Message]) -> None:
         """Messages were shown by what does not count as reading them: the time of those that disappear runs now."""

@@ -26,7 +26,7 @@ from smpchat.chat.errors import CodeDiffers, InputError, PassphraseNeeded, Profi
 from smpchat.chat.service import attention
 from smpchat.chat.service.messages import StoredMessages
 from smpchat.chat.service.views import ContactView, Invitation, Status, Verification
-from smpchat.chat.store import conditions, events, incognito, profiles, records
+from smpchat.chat.store import conditions, events, incognito, profiles, records, settings
 from smpchat.chat.store.address import AddressView, address_view
 from smpchat.chat.store.conditions import Condition
 from smpchat.chat.store.feed import describe_state
@@ -114,11 +114,11 @@ class StoredProfile(StoredMessages):
     def retire(self) -> None:
         """The profile was moved elsewhere: it never goes online here again, since two copies would break each other."""
         with self.database.transaction() as tx:
-            records.save_setting(tx, MOVED, str(self.now()))
+            settings.save_setting(tx, MOVED, str(self.now()))
 
     def check_not_moved(self, tx: sqlite3.Connection | None = None) -> None:
         """Raises `ProfileMoved` if the profile was moved elsewhere."""
-        if records.setting(tx or self._tx, MOVED) is not None:
+        if settings.setting(tx or self._tx, MOVED) is not None:
             raise ProfileMoved
 
     # -- connections --------------------------------------------------------------------------------------------------
@@ -336,7 +336,7 @@ class StoredProfile(StoredMessages):
 
         return [
             ConfiguredServer(parse_server(row.address), row.preferred, Route(Transport(row.transport), row.ws_port))
-            for row in records.servers(self._tx)
+            for row in settings.servers(self._tx)
         ]
 
     def add_server(
@@ -356,8 +356,8 @@ class StoredProfile(StoredMessages):
         if ws_port is not None and not 0 < ws_port < 65536:
             raise InputError(f"{ws_port} is no port.", "Give a number from 1 to 65535.")
         with self.database.transaction() as tx:
-            records.add_server(tx, _text(server), preferred=True)
-            records.set_route(tx, _text(server), transport, ws_port)
+            settings.add_server(tx, _text(server), preferred=True)
+            settings.set_route(tx, _text(server), transport, ws_port)
         return server
 
     def remove_server(self, address: str) -> None:
@@ -365,9 +365,9 @@ class StoredProfile(StoredMessages):
         from smpchat.chat.store.servers import relay_address
 
         with self.database.transaction() as tx:
-            known = {row.address for row in records.servers(tx)}  # what was taken once need not be taken today
+            known = {row.address for row in settings.servers(tx)}  # what was taken once need not be taken today
             stored = address.strip() if address.strip() in known else _text(relay_address(address))
-            if not records.remove_server(tx, stored):
+            if not settings.remove_server(tx, stored):
                 raise InputError("This relay is not in your list.", "`smpchat server list` shows it.")
 
     def use_servers(self, addresses: Sequence[str]) -> None:
@@ -376,18 +376,18 @@ class StoredProfile(StoredMessages):
 
         servers = [relay_address(address) for address in addresses]
         with self.database.transaction() as tx:
-            records.prefer_no_server(tx)
+            settings.prefer_no_server(tx)
             for server in servers:
-                records.add_server(tx, _text(server), preferred=True)
+                settings.add_server(tx, _text(server), preferred=True)
 
     def private_routing(self) -> bool:
         """Whether strangers' relays are sent to through the profile's own."""
-        return records.setting(self._tx, "private_routing") == "on"
+        return settings.setting(self._tx, "private_routing") == "on"
 
     def set_private_routing(self, on: bool) -> None:
         """Change that; sessions that exist go on as they are."""
         with self.database.transaction() as tx:
-            records.save_setting(tx, "private_routing", "on" if on else "off")
+            settings.save_setting(tx, "private_routing", "on" if on else "off")
 
     def is_local(self, connection_id: int) -> bool:
         """Whether only this computer reaches the relay of a connection's queue."""
@@ -403,13 +403,13 @@ class StoredProfile(StoredMessages):
 
     def proxy(self) -> SocksProxy | None:
         """The SOCKS proxy for all connections but those to the embedded relay; `socks` wins over the setting."""
-        text = self.socks or records.setting(self._tx, "socks") or NO_PROXY
+        text = self.socks or settings.setting(self._tx, "socks") or NO_PROXY
         return None if text == NO_PROXY else _proxy(text)
 
     def set_proxy(self, text: str) -> None:
         """Save the SOCKS proxy, ``HOST:PORT`` or ``off``. Raises `InputError`."""
         with self.database.transaction() as tx:
-            records.save_setting(tx, "socks", text if text == NO_PROXY else str(_proxy(text)))
+            settings.save_setting(tx, "socks", text if text == NO_PROXY else str(_proxy(text)))
 
 
 Opened = TypeVar("Opened", bound=StoredProfile)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from smpchat.agent.store import addresses, connections
-from smpchat.chat.store import records
+from smpchat.chat.store import settings
 from smpchat.encoding.record import Record, field
 
 _WELCOME, _REPLY = "address_welcome", "address_reply"
@@ -25,16 +25,16 @@ class AddressTexts(Record):
 
 def texts(tx: sqlite3.Connection) -> AddressTexts:
     """What our address says by itself."""
-    return AddressTexts(records.setting(tx, _WELCOME) or "", records.setting(tx, _REPLY) or "")
+    return AddressTexts(settings.setting(tx, _WELCOME) or "", settings.setting(tx, _REPLY) or "")
 
 
 def save_texts(tx: sqlite3.Connection, said: AddressTexts) -> None:
     """It says something else from now on."""
     for name, text in ((_WELCOME, said.welcome), (_REPLY, said.auto_reply)):
         if text:
-            records.save_setting(tx, name, text)
+            settings.save_setting(tx, name, text)
         else:
-            records.delete_setting(tx, name)
+            settings.delete_setting(tx, name)
 
 
 class AddressView(Record):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from smpchat.chat.store import records
+from smpchat.chat.store import settings
 from smpchat.chat.wire.preferences import Preferences
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import replace
@@ -20,23 +20,23 @@ _OWN, _OWN_PICTURE = "profile", "profile_picture"
 
 def own(tx: sqlite3.Connection) -> Profile | None:
     """What the user has said about themselves, whose preferences are those that the user has changed; None: nothing."""
-    saved = Profile.from_json(records.setting(tx, _OWN))
-    return None if saved is None else replace(saved, picture=records.setting(tx, _OWN_PICTURE))
+    saved = Profile.from_json(settings.setting(tx, _OWN))
+    return None if saved is None else replace(saved, picture=settings.setting(tx, _OWN_PICTURE))
 
 
 def own_preferences(tx: sqlite3.Connection) -> Preferences:
     """What the user allows everybody, where it is not as it is at first."""
-    saved = Profile.from_json(records.setting(tx, _OWN))
+    saved = Profile.from_json(settings.setting(tx, _OWN))
     return saved.preferences if saved else {}
 
 
 def save_own(tx: sqlite3.Connection, profile: Profile) -> None:
     """Say something else from now on."""
-    records.save_setting(tx, _OWN, profile.to_json())
+    settings.save_setting(tx, _OWN, profile.to_json())
     if profile.picture is None:
-        records.delete_setting(tx, _OWN_PICTURE)
+        settings.delete_setting(tx, _OWN_PICTURE)
     else:
-        records.save_setting(tx, _OWN_PICTURE, profile.picture)
+        settings.save_setting(tx, _OWN_PICTURE, profile.picture)
 
 
 # -- those of contacts ------------------------------------------------------------------------------------------------

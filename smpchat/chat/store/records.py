@@ -1,4 +1,4 @@
-"""Contacts, messages, invitations, servers and settings: records and the statements that load and save them."""
+"""Contacts, messages, invitations: records and the statements that load and save them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from smpchat.chat.errors import UnknownContact
 from smpchat.chat.wire.content import PLAIN, Content, Preview
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record, field
+
+_INTEGER_BITS = 63
 
 
 class Direction(StrEnum):
@@ -334,6 +336,8 @@ def insert_message(
 
 def message(tx: sqlite3.Connection, message_id: int) -> Message | None:
     """One message; None once its contact was deleted."""
+    if message_id.bit_length() > _INTEGER_BITS:  # people type any number, and SQLite takes none that is longer
+        return None
     row = tx.execute(_MESSAGES + "WHERE messages.id = ?", (message_id,)).fetchone()
     return _message(tx, row) if row else None
 
@@ -410,69 +414,6 @@ def invitation_notes(tx: sqlite3.Connection) -> dict[int, str | None]:
 def delete_invitation(tx: sqlite3.Connection, connection_id: int) -> None:
     """An invitation was answered or cancelled."""
     tx.execute("DELETE FROM invitations WHERE connection_id = ?", (connection_id,))
-
-
-# -- servers and settings ---------------------------------------------------------------------------------------------
-
-
-class ServerRow(Record):
-    """A configured relay as it is stored; see `smpchat.chat.store.servers`."""
-
-    address: str
-    preferred: bool
-    transport: str
-    ws_port: int
-
-
-def servers(tx: sqlite3.Connection) -> list[ServerRow]:
-    """Configured relays, in the order they were added."""
-    return [
-        ServerRow(row["address"], bool(row["preferred"]), row["transport"], row["ws_port"])
-        for row in tx.execute("SELECT * FROM servers ORDER BY id")
-    ]
-
-
-def add_server(tx: sqlite3.Connection, address: str, *, preferred: bool) -> None:
-    """Add a relay, or change whether it takes new queues."""
-    tx.execute(
-        "INSERT INTO servers (address, preferred) VALUES (?, ?)"
-        " ON CONFLICT (address) DO UPDATE SET preferred = excluded.preferred",
-        (address, preferred),
-    )
-
-
-def set_route(tx: sqlite3.Connection, address: str, transport: str | None, ws_port: int | None) -> None:
-    """Change by what way a relay is reached; None leaves a part as it is."""
-    tx.execute(
-        "UPDATE servers SET transport = coalesce(?, transport), ws_port = coalesce(?, ws_port) WHERE address = ?",
-        (transport, ws_port, address),
-    )
-
-
-def remove_server(tx: sqlite3.Connection, address: str) -> bool:
-    """Remove a relay; False if it was not configured."""
-    return tx.execute("DELETE FROM servers WHERE address = ?", (address,)).rowcount > 0
-
-
-def prefer_no_server(tx: sqlite3.Connection) -> None:
-    """No configured relay takes new queues."""
-    tx.execute("UPDATE servers SET preferred = 0")
-
-
-def setting(tx: sqlite3.Connection, name: str) -> str | None:
-    """A setting's value."""
-    row = tx.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
-    return row["value"] if row else None
-
-
-def save_setting(tx: sqlite3.Connection, name: str, value: str) -> None:
-    """Insert or replace a setting."""
-    tx.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
-
-
-def delete_setting(tx: sqlite3.Connection, name: str) -> None:
-    """Forget a setting."""
-    tx.execute("DELETE FROM settings WHERE name = ?", (name,))
 
 
 # -- the feed of events -----------------------------------------------------------------------------------------------

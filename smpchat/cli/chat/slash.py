@@ -210,9 +210,10 @@ class Lines:
         self._transcript.changed(change.message or self._service.required_message(change.message_id))
 
     def _history(self, argument: str) -> None:
-        if argument and not (argument.isascii() and argument.isdigit() and int(argument)):
+        number = _number(argument) if argument else 50
+        if not number:
             raise InputError(f"{argument!r} is no number of messages.", "Write /history 50.")
-        messages = self._service.history(self._talk.need_contact().alias, int(argument or 50))
+        messages = self._service.history(self._talk.need_contact().alias, number)
         if not messages:
             self._transcript.tell("No messages yet.")
         self._transcript.again(messages)

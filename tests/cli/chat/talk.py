@@ -10,7 +10,7 @@ from prompt_toolkit.output import DummyOutput
 from rich.console import Console, RenderableType
 
 from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store.records import save_setting
+from smpchat.chat.store.settings import save_setting
 from smpchat.chat.wire.profile import Profile
 from smpchat.cli.chat.arrivals import Arrivals
 from smpchat.cli.chat.conversation import Conversation, choose

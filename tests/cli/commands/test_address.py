@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from smpchat.chat.store.records import save_setting
+from smpchat.chat.store.settings import save_setting
 from smpchat.chat.wire.profile import Profile
 from smpchat.protocol.commands import Send
 from tests.cli.terminal import FakeTerminal, InterruptedTerminal, Terminal

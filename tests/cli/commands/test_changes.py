@@ -163,3 +163,15 @@ def test_a_contact_that_deleted_us_is_marked(copy: Path) -> None:
     [contact] = objects(call(copy, "--json", "contacts"))
     assert contact["gone"] is True
     assert call(copy, "send", "bob", "hello").exit_code == 1
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 10**30])
+@pytest.mark.parametrize("line", ["reply {} hi", "edit {} hi", "react {} 👍", "retract {}", "forward {} bob"])
+def test_a_number_that_no_database_holds_is_that_of_no_message(copy: Path, line: str, number: int) -> None:
+    result = call(copy, *line.format(number).split())
+    assert result.exit_code == 1 and f"no message {number}" in result.stderr.lower(), result.stderr
+
+
+def test_any_number_of_messages_may_be_asked_for(copy: Path) -> None:
+    result = call(copy, "history", "bob", "-n", str(10**30))
+    assert result.exit_code == 0 and "hello" in result.stdout

@@ -14,7 +14,7 @@ from smpchat.chat.service import archive
 from smpchat.chat.service.archive import MAGIC, Archive, pack, unfold, unpack
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import MOVED
-from smpchat.chat.store import records
+from smpchat.chat.store import records, settings
 from smpchat.crypto.errors import WrongPassphrase
 from smpchat.crypto.passphrase import Cost
 from smpchat.testing.entropy import SeededEntropy
@@ -62,7 +62,7 @@ def test_everything_comes_back(service: ChatService, tmp_path: Path) -> None:
 
 def test_a_snapshot_leaves_the_profile_as_it_is(service: ChatService) -> None:
     pack(service, SECRET, CHEAP)
-    assert records.setting(service.database.connection, "profile") is None
+    assert settings.setting(service.database.connection, "profile") is None
 
 
 def test_a_profile_that_was_moved_can_be_exported_again(service: ChatService, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_profile_that_was_moved_can_be_exported_again(service: ChatService, tm
     restore(unpack(pack(service, SECRET, CHEAP), SECRET), tmp_path / "again")
     with closing(ChatService(tmp_path / "again", "again")) as again:
         again.check_not_moved()
-    assert records.setting(service.database.connection, MOVED) is not None
+    assert settings.setting(service.database.connection, MOVED) is not None
 
 
 @pytest.mark.parametrize("command", ["invite", "send"])
