@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 
@@ -74,6 +75,8 @@ class WaitChange(Enum):
 
 WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=aliases)
 INCOGNITO = typer.Option(False, "--incognito", help="Tell them a made-up name; they never learn your own.")
+QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes.")
+QR_FILE = typer.Option(None, "--qr-file", metavar="FILE", help="Save the QR code as a picture: a new PNG file.")
 REQUEST = typer.Argument(metavar="WHO", help="Number of the request, or the name in it; `requests` shows both.")
 MESSAGE = typer.Argument(metavar="MESSAGE", help="Number of the message; `history` shows it.")
 _WAIT_HELP = "What to wait for: sent if not given; none only stores it."
@@ -83,6 +86,14 @@ TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", hel
 PASSPHRASE_FILE = typer.Option(
     None, "--passphrase-file", metavar="FILE", help="File whose first line is the passphrase."
 )
+
+
+class Shown(NamedTuple):
+    """How a link is shown, besides being printed; see the options."""
+
+    qr: bool | None
+    qr_file: Path | None
+    copy: bool
 
 
 def body(words: list[str]) -> str:

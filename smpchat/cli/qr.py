@@ -6,25 +6,26 @@ import io
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from smpchat.chat.errors import InputError
 from smpchat.cli.environment import Environment
+from smpchat.cli.text import printable
+
+if TYPE_CHECKING:
+    from segno import QRCode
 
 _BORDER = 2
 
 
-def qr_image(environment: Environment, connection: int) -> Path:
-    """Where the QR code of an invitation is saved if no terminal can show it."""
-    return environment.profile_folder() / f"invitation-{connection}.png"
-
-
 def show_qr(environment: Environment, link: str, image: Path) -> None:
-    """Draw the code of ``link``, or save it as ``image`` (only the user may read it) and say so."""
-    import segno
+    """Draw the code of ``link``, or save it as ``image`` (only the user may read it) and say so.
+
+    Nothing is saved beside an encrypted profile: whoever reads the picture could use the link.
+    """
     from rich.text import Text
 
-    # The lowest error correction: it is read from a screen, where nothing is torn or dirty,
-    # and a full link fits a terminal only so.
-    code = segno.make(link, error="l", micro=False)
+    code = _code(link)
     width, height = code.symbol_size(border=_BORDER)
     columns, rows = shutil.get_terminal_size()
     lines = (height + 1) // 2
@@ -34,7 +35,42 @@ def show_qr(environment: Environment, link: str, image: Path) -> None:
         # full blocks are the light modules: name both colours, or a light terminal shows the code inverted
         environment.show(Text(drawn.getvalue().rstrip("\n"), style="#ffffff on #000000"))
         return
+    why = f", {width} columns by {lines} lines, does not fit this terminal" if environment.symbols else ""
+    if environment.is_encrypted():
+        what = f"The QR code{why}, and" if why else "The QR code is not drawn here, and"
+        environment.notice(f"{what} no picture of it is kept beside an encrypted profile: --qr-file FILE saves one.")
+        return
     with open(os.open(image, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
         code.save(file, kind="png", scale=4)
-    why = f", {width} columns by {lines} lines, does not fit this terminal: it" if environment.symbols else ""
-    environment.notice(f"The QR code{why} is in {image}")
+    environment.notice(f"The QR code{f'{why}: it' if why else ''} is in {image}")
+
+
+def check_free(file: Path | None) -> None:
+    """Raises `InputError` where `save_qr` could not save: before there is a link."""
+    if file is not None and file.exists():
+        raise _cannot(file, "it exists already")
+
+
+def save_qr(environment: Environment, link: str, file: Path) -> None:
+    """Save the code as a new file that the user has named. Raises `InputError`."""
+    try:
+        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except OSError as error:
+        raise _cannot(file, str(error.strerror)) from None
+    with open(descriptor, "wb") as opened:
+        _code(link).save(opened, kind="png", scale=4)
+    encrypted = " It is not encrypted." if environment.is_encrypted() else ""
+    where = f"The QR code is in {printable(str(file))}.{encrypted}"
+    environment.notice(f"{where} Anyone who sees it can use the link: delete it afterwards.")
+
+
+def _cannot(file: Path, why: str) -> InputError:
+    return InputError(f"{str(file)!r} cannot be written: {why}.", "Choose another place.")
+
+
+def _code(link: str) -> QRCode:
+    import segno
+
+    # The lowest error correction: it is read from a screen, where nothing is torn or dirty,
+    # and a full link fits a terminal only so.
+    return segno.make(link, error="l", micro=False)

@@ -34,6 +34,7 @@ class Database:
     # What is committed is acknowledged to a relay, which then deletes its copy: a power cut may not take ours back.
     # (With WAL, SQLite's NORMAL could lose the last commits.)
     SYNCHRONOUS = "FULL"
+    ENCRYPTED = False
 
     def __init__(self, path: Path, components: Mapping[str, Migrations]) -> None:
         """Open or create the file, readable by its owner only, and bring every component's schema up to date.
@@ -55,6 +56,8 @@ class Database:
             self._use_wal()
             self._connection.execute(f"PRAGMA synchronous = {self.SYNCHRONOUS}")
             self._connection.execute("PRAGMA foreign_keys = ON")
+            # What SQLite sorts or puts aside in the course of a statement is in no file of its own.
+            self._connection.execute("PRAGMA temp_store = MEMORY")
             # Keys that are deleted must be gone from the file, not only from its tables: who steals it later
             # shall not open what was recorded before.
             self._connection.execute("PRAGMA secure_delete = ON")

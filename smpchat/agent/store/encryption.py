@@ -31,6 +31,8 @@ _BESIDE = ("-wal", "-shm", "-journal")
 class EncryptedDatabase(Database):
     """As `Database`, of an encrypted file, which is never made anew: any passphrase would open an empty one."""
 
+    ENCRYPTED = True
+
     def __init__(self, path: Path, components: Mapping[str, Migrations], passphrase: str) -> None:
         """Open the file that stands for the plain one at ``path``.
 
@@ -42,9 +44,12 @@ class EncryptedDatabase(Database):
         self._passphrase = passphrase
         super().__init__(encrypted_path(path), components)
         del self._passphrase
-        if path.exists():  # somebody was interrupted in `encrypt` or `decrypt`
+        # Somebody was interrupted in `encrypt` or `decrypt`: both files are plain. Who is at it holds the write lock.
+        left = [plain for plain in (path, _under_way(path)) if plain.exists()]
+        if left:
             with self.transaction():
-                _remove(path)
+                for plain in left:
+                    _remove(plain)
 
     def _create(self) -> None:
         if not self.path.exists():
@@ -162,14 +167,20 @@ def _alone(path: Path, passphrase: str | None) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+def _under_way(target: Path) -> Path:
+    """Where a file grows that is to become ``target``."""
+    return target.with_name(f"{target.name}.new")
+
+
 @contextmanager
 def _replacement(source: Path, old: str | None, target: Path, new: str | None) -> Iterator[Path]:
     """A whole copy of ``source`` on the disk, to be renamed to ``target`` in the block."""
-    under_way = target.with_name(f"{target.name}.new")
+    under_way = _under_way(target)
     _remove(under_way)
     try:
         os.close(os.open(under_way, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         with closing(_open(source, old, IN_USE_TIMEOUT)) as connection:
+            connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute("ATTACH DATABASE ? AS copy KEY ?", (str(under_way), "" if new is None else _normal(new)))
             connection.execute("SELECT sqlcipher_export('copy')").fetchall()
             connection.execute("DETACH DATABASE copy")

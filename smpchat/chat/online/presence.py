@@ -72,7 +72,8 @@ async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
 async def remove_expired(service: StoredProfile) -> None:
     """Remove messages as their time ends, until cancelled; every process does it that stays with the profile.
 
-    What a contact has begun to write and left alone for a while becomes a message here, too, though nobody looks.
+    What a contact has begun to write and left alone for a while becomes a message here, too, though nobody looks; and
+    the picture of a link that was used goes.
 
     Another process may show a message at any moment and so begin its time: that is a change, and looked at.
     """
@@ -80,6 +81,7 @@ async def remove_expired(service: StoredProfile) -> None:
         while True:
             service.expire()
             service.give_up_waiting()
+            service.remove_leftovers()
             due = service.next_expiry()
             left = _NOTHING_EXPIRES if due is None else min(max(due - service.now(), _SHORTEST), EXPIRY_INTERVAL)
             await changes.next(left)

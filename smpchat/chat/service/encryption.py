@@ -7,11 +7,12 @@ from pathlib import Path
 from smpchat.agent.store import encryption
 from smpchat.chat.errors import InputError
 from smpchat.chat.service.reading import DATABASE_NAME, is_encrypted
+from smpchat.chat.store import leftovers
 from smpchat.chat.store.lock import kept_offline
 
 
 def set_passphrase(folder: Path, passphrase: str) -> None:
-    """Encrypt a profile that is not.
+    """Encrypt a profile that is not, and remove what says in clear beside it what is in it.
 
     Raises:
         InputError: It is encrypted already.
@@ -21,6 +22,7 @@ def set_passphrase(folder: Path, passphrase: str) -> None:
     with kept_offline(folder, folder.name):
         check_encrypted(folder, False)
         encryption.encrypt(folder / DATABASE_NAME, passphrase)
+        leftovers.remove_all(folder)
 
 
 def change_passphrase(folder: Path, old: str, new: str) -> None:

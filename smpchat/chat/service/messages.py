@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from smpchat.agent.store.database import Database
-from smpchat.chat.store import events, expiry, live, notices, profiles, records
+from smpchat.chat.store import events, expiry, leftovers, lines, live, notices, profiles, records
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.notices import StoredNotice
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus
@@ -43,6 +43,13 @@ class StoredMessages:
                 publish(tx, events.MessageExpired(gone.id, gone.contact))
         self.database.clear_log()
 
+    def remove_leftovers(self) -> None:
+        """Nothing beside the store says in clear what is in it, but pictures of links that can be used.
+
+        Every opening does this, and `smpchat.chat.online.presence` whenever something changes.
+        """
+        leftovers.remove(self.database)
+
     def next_expiry(self) -> float | None:
         """When the next message is to go, or to be taken for finished; POSIX seconds."""
         return min(filter(None, (expiry.next_due(self._tx), live.next_abandoned(self._tx))), default=None)
@@ -69,6 +76,13 @@ class StoredMessages:
         """The last messages of a conversation, oldest first. Raises `UnknownContact`."""
         self.expire()
         return records.history(self._tx, records.contact(self._tx, who).id, min(limit, _NO_LIMIT), search)
+
+    def own_texts(self, who: str, limit: int) -> list[tuple[int, str]]:
+        """Number and text of the user's last own messages, the last one first: what may be offered to be written again.
+
+        Not what disappears, was taken back, or are somebody else's words. Raises `UnknownContact`.
+        """
+        return lines.own_texts(self._tx, records.contact(self._tx, who).id, limit)
 
     def were_read(self, messages: Sequence[Message]) -> None:
         """Messages were shown by what does not count as reading them: the time of those that disappear runs now."""

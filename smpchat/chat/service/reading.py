@@ -99,6 +99,7 @@ class StoredProfile(StoredMessages):
 
             self.database = EncryptedDatabase(path, components, passphrase())
         self.expire()
+        self.remove_leftovers()
 
     def close(self) -> None:
         """Close the store."""

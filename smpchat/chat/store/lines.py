@@ -1,4 +1,4 @@
-"""What a contact said, found again: by whom and under which id, or by what it tells of."""
+"""What was said, found again: by whom and under which id, by what it tells of, or what the user wrote last."""
 
 from __future__ import annotations
 
@@ -56,3 +56,13 @@ def own_member(tx: sqlite3.Connection, contact_id: int) -> str | None:
     """Our id among the members; None where the contact is one person."""
     row = tx.execute("SELECT own_member FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     return row["own_member"] if row else None
+
+
+def own_texts(tx: sqlite3.Connection, contact_id: int, limit: int) -> list[tuple[int, str]]:
+    """Number and text of the last texts that the user wrote to a contact and that stay, the last one first."""
+    rows = tx.execute(
+        "SELECT id, text FROM messages WHERE contact_id = ? AND direction = ? AND content = 'text' AND forwarded = 0"
+        " AND deleted = 0 AND husk = 0 AND ttl IS NULL ORDER BY id DESC LIMIT ?",
+        (contact_id, Direction.SENT, limit),
+    )
+    return [(row["id"], row["text"]) for row in rows]

@@ -96,6 +96,17 @@ class Conversation:
         """Who is written to; None if there is nobody yet, or the contact was deleted."""
         return self._views.get(self._contact_id) if self._contact_id is not None else None
 
+    @property
+    def contact_id(self) -> int | None:
+        """Number of who is written to; see `current`."""
+        view = self.current
+        return None if view is None else view.contact.id
+
+    def own_texts(self, limit: int) -> list[tuple[int, str]]:
+        """The last texts to whom is written to, with their numbers, the last one first; see `StoredMessages`."""
+        view = self.current
+        return [] if view is None else self.service.own_texts(view.alias, limit)
+
     def contacts(self) -> Iterable[ContactView]:
         """Everybody there is."""
         return self._views.values()
@@ -120,7 +131,7 @@ class Conversation:
         self.standing = self.service.conditions()
 
     def lasts(self, line: str) -> bool:
-        """Whether what is typed may be kept: not where it is a message that disappears."""
+        """Whether a line may be remembered while `chat` runs: not where it can hold words that are to disappear."""
         who = line[1:].partition(" ")[0] if line.startswith("@") else self.current.alias if self.current else None
         try:
             return who is None or self.service.details(who).agreement.ttl is None

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import Application, get_app_or_none
 from prompt_toolkit.formatted_text import ANSI, AnyFormattedText
-from prompt_toolkit.history import FileHistory
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth, Output
@@ -25,6 +22,7 @@ from smpchat.cli.chat.below import PromptBelow
 from smpchat.cli.chat.completion import SlashCompleter
 from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.chat.slash import Edit, Leave, Lines
+from smpchat.cli.chat.typed import Typed
 from smpchat.cli.environment import Environment
 
 
@@ -51,7 +49,7 @@ class Screen:
             message=self._prompt,
             completer=SlashCompleter(conversation),
             complete_while_typing=False,
-            history=InputHistory(environment.profile_folder() / "input-history", conversation.lasts),
+            history=Typed(conversation),
             key_bindings=self._keys(),
             prompt_continuation=lambda width, _line, _wrapped: " " * width,
             tempfile_suffix=".txt",
@@ -136,7 +134,9 @@ class Screen:
 
         @keys.add("escape", "a")
         def next_unread(event: KeyPressEvent) -> None:
-            self._conversation.next_unread()
+            if self._conversation.next_unread():
+                # What Up brings back is said to one contact only: of the other one from now on.
+                event.current_buffer.reset(event.current_buffer.document)
             event.app.invalidate()
 
         @keys.add("c-c")
@@ -157,21 +157,3 @@ class _Session(PromptSession[str]):
         with super()._dumb_prompt(message) as application:
             application.terminal_size_polling_interval = None
             yield application
-
-
-class InputHistory(FileHistory):
-    """What was typed in earlier runs; only the user may read it.
-
-    Args:
-        lasts: Whether a line may be kept: one that goes to somebody with whom messages disappear must not outlast them.
-    """
-
-    def __init__(self, path: Path, lasts: Callable[[str], bool]) -> None:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        super().__init__(str(path))
-        self._lasts = lasts
-
-    def store_string(self, string: str) -> None:
-        """See `FileHistory`."""
-        if self._lasts(string):
-            super().store_string(string)

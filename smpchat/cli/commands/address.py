@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from smpchat.chat.errors import NoAddress
+from smpchat.cli.arguments import QR, QR_FILE, Shown
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
@@ -24,7 +25,6 @@ _PATIENCE = 5.0
 _KEPT = "The address is kept, and made by the next command that goes online; `smpchat address show` prints it."
 
 app = group("Your address, for many people to use: each sends a request.", "smpchat address create")
-QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes.")
 COPY = typer.Option(False, "--copy", help="Put the link on the terminal's clipboard.")
 
 
@@ -46,11 +46,12 @@ def create(
     auto_reply: str | None = AUTO_REPLY,
     server: str | None = typer.Option(None, "--server", metavar="ADDRESS", help="Relay for this address alone."),
     qr: bool | None = QR,
+    qr_file: Path | None = QR_FILE,
     copy: bool = COPY,
 ) -> None:
     """Make your address. Example: smpchat address create"""
     said = _Said(auto_accept, _text(welcome), _text(auto_reply))
-    run(context, lambda environment: _create(environment, said, server, qr, copy))
+    run(context, lambda environment: _create(environment, said, server, Shown(qr, qr_file, copy)))
 
 
 class _Said(NamedTuple):
@@ -65,12 +66,12 @@ def _text(option: str | None) -> str | None:
     return None if option is None else argument_text(option)
 
 
-async def _create(
-    environment: Environment, said: _Said, server: str | None, qr: bool | None, to_clipboard: bool
-) -> int:
+async def _create(environment: Environment, said: _Said, server: str | None, shown: Shown) -> int:
     """Make the profile's address and print it; of one that exists, change whether requests are accepted at once."""
     from smpchat.cli.connecting import start_relay
+    from smpchat.cli.qr import check_free
 
+    check_free(shown.qr_file)
     with closing(environment.open()) as service:
         if said.auto_accept is not None and service.address() is not None:
             service.set_address(**said._asdict())
@@ -83,7 +84,7 @@ async def _create(
                 welcome=said.welcome or "",
                 auto_reply=said.auto_reply or "",
             )
-        await _show_once_made(environment, service, qr, to_clipboard)
+        await _show_once_made(environment, service, shown)
         return ExitStatus.OK
 
 
@@ -113,31 +114,35 @@ async def _set(environment: Environment, said: _Said) -> int:
         if not service.is_idle():
             async with online(service, environment.relay()):
                 await flush(service)
-        await _show_once_made(environment, service, False, False)
+        await _show_once_made(environment, service, Shown(False, None, False))
         return ExitStatus.OK
 
 
 @app.command("show")
-def show(context: typer.Context, qr: bool | None = QR, copy: bool = COPY) -> None:
+def show(context: typer.Context, qr: bool | None = QR, qr_file: Path | None = QR_FILE, copy: bool = COPY) -> None:
     """Show your address. Example: smpchat address show"""
-    run(context, lambda environment: _show(environment, qr, copy))
+    run(context, lambda environment: _show(environment, Shown(qr, qr_file, copy)))
 
 
-async def _show(environment: Environment, qr: bool | None, to_clipboard: bool) -> int:
+async def _show(environment: Environment, shown: Shown) -> int:
     """Print the profile's address."""
+    from smpchat.cli.qr import check_free
+
+    check_free(shown.qr_file)
     with closing(environment.open()) as service:
         if service.address() is None:
             raise NoAddress
-        await _show_once_made(environment, service, qr, to_clipboard)
+        await _show_once_made(environment, service, shown)
         return ExitStatus.OK
 
 
-async def _show_once_made(environment: Environment, service: ChatService, qr: bool | None, to_clipboard: bool) -> None:
+async def _show_once_made(environment: Environment, service: ChatService, shown: Shown) -> None:
     """Print the address, after making its queue if that was not possible before. Raises `CommandFailed`."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
+    from smpchat.chat.store.leftovers import picture_of
     from smpchat.cli.connecting import unreachable, warn_if_local
-    from smpchat.cli.qr import show_qr
+    from smpchat.cli.qr import save_qr, show_qr
     from smpchat.cli.views.links import own_alias, show_address
 
     address, asked = _made(service), service.address()
@@ -154,10 +159,13 @@ async def _show_once_made(environment: Environment, service: ChatService, qr: bo
     if address is None:
         raise NoAddress  # deleted by another process meanwhile
     show_address(environment, address, own_alias(service))
-    if environment.attended if qr is None else qr:
-        show_qr(environment, address.short_link or address.link or "", _image(environment))
-    if to_clipboard:
-        copy_to_clipboard(environment, address.short_link or address.link or "", "link")
+    link = address.short_link or address.link or ""
+    if environment.attended if shown.qr is None else shown.qr:
+        show_qr(environment, link, picture_of(service.folder, None))
+    if shown.qr_file is not None:
+        save_qr(environment, link, shown.qr_file)
+    if shown.copy:
+        copy_to_clipboard(environment, link, "link")
     warn_if_local(environment, service, address.connection, "address")
 
 
@@ -179,7 +187,7 @@ async def _delete(environment: Environment) -> int:
 
     with closing(environment.open()) as service:
         connection = service.delete_address()
-        _image(environment).unlink(missing_ok=True)
+        service.remove_leftovers()
         async with online(service, environment.relay()):
             try:
                 gone = await until(
@@ -192,8 +200,3 @@ async def _delete(environment: Environment) -> int:
         else:
             environment.notice("Deleted here; its relay is told by the next command that reaches it.")
         return ExitStatus.OK
-
-
-def _image(environment: Environment) -> Path:
-    """Where the QR code is saved if no terminal can show it."""
-    return environment.profile_folder() / "address.png"

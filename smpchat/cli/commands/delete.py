@@ -28,11 +28,10 @@ async def _delete(environment: Environment, who: str) -> int:
     """Delete a contact or cancel an invitation, here and at its relay."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import Patience, RelayDown, until
-    from smpchat.cli.qr import qr_image
 
     with closing(environment.open()) as service:
         connection = service.delete(who)
-        qr_image(environment, connection).unlink(missing_ok=True)
+        service.remove_leftovers()
         async with online(service, environment.relay()):
             try:
                 gone = await until(

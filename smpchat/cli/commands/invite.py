@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import shlex
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.cli.arguments import INCOGNITO, seconds
+from smpchat.cli.arguments import INCOGNITO, QR, QR_FILE, Shown, seconds
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
@@ -50,7 +51,8 @@ def invite(
     timeout: float | None = typer.Option(
         None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait; for ever if not given."
     ),
-    qr: bool | None = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes."),
+    qr: bool | None = QR,
+    qr_file: Path | None = QR_FILE,
     incognito: bool = INCOGNITO,
     copy: bool = typer.Option(False, "--copy", help="Put the command for them on the terminal's clipboard."),
 ) -> None:
@@ -62,7 +64,8 @@ def invite(
     from smpchat.agent.machines.handshake_states import Variant
 
     variant = Variant(handshake.value)
-    run(context, lambda environment: _invite(environment, note, server, variant, wait, timeout, qr, copy, incognito))
+    shown = Shown(qr, qr_file, copy)
+    run(context, lambda environment: _invite(environment, note, server, variant, wait, timeout, shown, incognito))
 
 
 async def _invite(
@@ -72,13 +75,14 @@ async def _invite(
     variant: Variant,
     wait: bool | None,
     patience: float | None,
-    qr: bool | None,
-    to_clipboard: bool,
+    shown: Shown,
     incognito: bool,
 ) -> int:
     """Make a link, print it, and perhaps wait until it was used."""
     from smpchat.cli.connecting import start_relay
+    from smpchat.cli.qr import check_free
 
+    check_free(shown.qr_file)
     with contextlib.closing(environment.open()) as service:
         embedded = server is None and not service.servers()
         if embedded:
@@ -87,7 +91,7 @@ async def _invite(
         connection = service.invite(note, variant, server=server, incognito=incognito)
         waiting = environment.attended if wait is None else wait
         inviting = _Inviting(environment, service, connection, variant, after, embedded=embedded)
-        await inviting.run(waiting, patience, qr, to_clipboard)
+        await inviting.run(waiting, patience, shown)
         return ExitStatus.OK
 
 
@@ -114,7 +118,7 @@ class _Inviting:
         self._environment, self._service = environment, service
         self._connection, self._variant, self._after, self._embedded = connection, variant, after, embedded
 
-    async def run(self, wait: bool, patience: float | None, qr: bool | None, to_clipboard: bool) -> None:
+    async def run(self, wait: bool, patience: float | None, shown: Shown) -> None:
         from smpchat.chat.online.presence import online
         from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
         from smpchat.cli.connecting import interrupted, unreachable
@@ -126,7 +130,7 @@ class _Inviting:
                 try:
                     invitation = await until(self._service, self._made, _until_made(patience), connection)
                     if invitation is not None:
-                        self._show(invitation, qr, to_clipboard)
+                        self._show(invitation, shown)
                         if wait:
                             ended = await self._wait(invitation, Patience.of(patience, usual=_FOR_EVER))
                 except RelayDown as error:
@@ -145,9 +149,10 @@ class _Inviting:
         invitation = self._service.invitation(self._connection)
         return invitation if invitation is not None and invitation.link else None
 
-    def _show(self, invitation: Invitation, qr: bool | None, to_clipboard: bool) -> None:
+    def _show(self, invitation: Invitation, shown: Shown) -> None:
+        from smpchat.chat.store.leftovers import picture_of
         from smpchat.cli.connecting import warn_if_local
-        from smpchat.cli.qr import qr_image, show_qr
+        from smpchat.cli.qr import save_qr, show_qr
         from smpchat.cli.views.links import command_for_them, own_alias, show_invitation
 
         environment = self._environment
@@ -155,10 +160,12 @@ class _Inviting:
         show_invitation(environment, invitation, suggested, in_full=not environment.attended)
         if invitation.short_link is None:
             environment.notice(self._why_full())
-        if environment.attended if qr is None else qr:
-            link = invitation.short_link or invitation.link or ""
-            show_qr(environment, link, qr_image(environment, invitation.connection))
-        if to_clipboard:
+        link = invitation.short_link or invitation.link or ""
+        if environment.attended if shown.qr is None else shown.qr:
+            show_qr(environment, link, picture_of(self._service.folder, invitation.connection))
+        if shown.qr_file is not None:
+            save_qr(environment, link, shown.qr_file)
+        if shown.copy:
             copy_to_clipboard(environment, command_for_them(invitation, suggested), "command for them")
         warn_if_local(environment, self._service, invitation.connection, "link")
 
@@ -189,14 +196,13 @@ class _Inviting:
         """What came of the waiting."""
         from smpchat.agent.machines.handshake_states import ConnectionState
         from smpchat.cli.connecting import failed, gap, unreachable
-        from smpchat.cli.qr import qr_image
 
         still_valid = "The invitation stays valid: run `smpchat listen` to go on waiting."
         if ended is None and down is not None:
             raise unreachable(down, still_valid)
         if ended is None:
             raise CommandFailed(ExitStatus.TIMEOUT, "Nobody used the link yet.", still_valid)
-        qr_image(self._environment, self._connection).unlink(missing_ok=True)
+        self._service.remove_leftovers()
         if ended.state != ConnectionState.CONNECTED:
             raise failed(ended, "Make a new invitation with `smpchat invite`.")
         alias = ended.alias or ""

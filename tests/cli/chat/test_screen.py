@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import stat
 import sys
 from collections.abc import Callable
 
@@ -22,6 +20,7 @@ from smpchat.chat.store.records import Direction, insert_message
 from smpchat.cli.chat.below import PromptBelow
 from smpchat.cli.chat.conversation import Conversation, choose
 from smpchat.cli.chat.screen import Screen as ChatScreen
+from smpchat.cli.chat.typed import KEPT, Typed
 from smpchat.cli.commands.chat import tell_pending
 from smpchat.cli.environment import make_environment
 from tests.cli.chat.talk import Talk, hear, type_into
@@ -55,13 +54,95 @@ def test_ctrl_c_discards_the_line_and_then_leaves(talk: Callable[..., Talk]) -> 
     assert bob.service.history("alice") == before
 
 
-def test_the_input_history_survives_and_is_private(talk: Callable[..., Talk]) -> None:
+UP = "\x1b[A"
+
+
+def test_what_was_sent_comes_back_in_the_next_run_and_is_in_no_file(
+    people: Terminal, talk: Callable[..., Talk]
+) -> None:
     bob = talk("alice")
-    type_into(bob, "remember me\r\x04")
-    path = bob.environment.profile_folder() / "input-history"
-    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-    type_into(bob, "\x1b[A\r\x04")
+    type_into(bob, "remember me\r/search a secret word\r\x04")
+    type_into(talk("alice"), f"{UP}\r\x04")
     assert [m.text for m in bob.service.history("alice", 2)] == ["remember me", "remember me"]
+    bob.service.close()
+    with_it = {path.name for path in (people.home / "profiles" / "bob").iterdir() if b"remember" in path.read_bytes()}
+    assert with_it <= {"smpchat.db", "smpchat.db-wal"}
+    assert not [path for path in people.home.rglob("*") if path.is_file() and b"secret word" in path.read_bytes()]
+
+
+def test_each_contact_has_its_own_lines(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    lines = Typed(bob.conversation)
+    bob.enter("for alice alone")
+    lines.append_string("/search for alice")
+    assert list(lines.load_history_strings()) == ["/search for alice", "for alice alone"]
+    bob.enter("/to carol")
+    assert list(lines.load_history_strings()) == []
+    bob.enter("for carol")
+    assert list(lines.load_history_strings()) == ["for carol"]
+    assert people("-p", "bob", "delete", "alice").code == 0
+    bob.enter("/to carol")
+    assert list(lines.load_history_strings()) == ["for carol"]
+
+
+def test_alt_a_brings_the_lines_of_the_other_contact(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    bob.enter("for alice alone")
+    hear(people, "carol", "psst")
+    bob.news()
+
+    async def run() -> None:
+        with create_pipe_input() as source:
+            screen = ChatScreen(bob.environment, bob.conversation, source=source, sink=DummyOutput())
+            running = asyncio.create_task(screen.run())
+            for keys, text in (("draft", "draft"), ("\x1ba", "draft"), (UP, "(online for a moment)")):
+                source.send_text(keys)
+                async with asyncio.timeout(30):
+                    while screen.text != text or (keys != "draft" and bob.who != "carol"):  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+            source.send_text("\x03\x03")
+            await running
+
+    asyncio.run(run())
+
+
+def test_a_command_comes_back_where_it_was_entered(talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    lines = Typed(bob.conversation)
+    for line in ("one", "/search x", "/search y", "two", "two", "//no command", "@carol hello"):
+        bob.enter(line)
+        lines.append_string(line)
+    assert list(lines.load_history_strings()) == [
+        "@carol hello", "//no command", "two", "/search y", "/search x", "one",
+    ]  # fmt: skip
+
+
+def test_what_went_away_does_not_come_back(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    lines = Typed(bob.conversation)
+    kept, taken_back = (bob.service.send("alice", text) for text in ("stays", "taken back"))
+    bob.service.send("alice", "/ as it is typed")
+    bob.service.send("alice", "@nobody can type this")
+    bob.service.forward(kept.id, "alice")
+    bob.service.retract(taken_back.id)
+    bob.lines.enter("/set disappear always")
+    assert list(lines.load_history_strings()) == ["// as it is typed", "stays"]
+    for profile, who in (("alice", "bob"), ("bob", "alice")):
+        assert people("-p", profile, "contact", "set", who, "disappear", "1h").code == 0
+        assert people("-p", profile, "listen", "--timeout", "2").code == 0
+    bob.lines.enter("soon gone")
+    lines.append_string("/search for what is soon gone")
+    assert list(lines.load_history_strings()) == ["// as it is typed", "stays"]
+
+
+def test_only_so_much_comes_back(talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    lines = Typed(bob.conversation)
+    for number in range(KEPT + 5):
+        bob.service.send("alice", str(number))
+        lines.append_string(f"/search {number}")
+    found = list(lines.load_history_strings())
+    assert len(found) == 2 * KEPT and found[:2] == [f"/search {KEPT + 4}", str(KEPT + 4)]
 
 
 def test_the_editor_fills_the_line(talk: Callable[..., Talk], monkeypatch: pytest.MonkeyPatch) -> None:

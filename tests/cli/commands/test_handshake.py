@@ -113,6 +113,39 @@ def test_an_image_of_a_used_link_is_removed(smpchat: Terminal) -> None:
     assert not list((smpchat.home / "profiles" / "alice").glob("*.png"))
 
 
+def test_the_image_goes_with_whoever_learns_that_the_link_was_used(smpchat: Terminal) -> None:
+    """Another process than the one that made it, while it goes on; the picture of another link stays."""
+    folder = smpchat.home / "profiles" / "alice"
+    result = smpchat("-p", "alice", "--json", "invite", "--no-wait", "--qr")
+    smpchat("-p", "alice", "invite", "--no-wait", "--qr")
+    (folder / "invitation-x.png").touch()
+    assert len(list(folder.glob("*.png"))) == 3
+    [link] = [made["link"] for made in result.objects("invitation")]
+    smpchat("-p", "bob", "connect", link, "--alias", "alice")
+    seen: list[str] = []
+
+    async def look() -> None:
+        await asyncio.sleep(20)
+        seen.extend(path.name for path in folder.glob("*.png"))
+
+    smpchat("-p", "alice", "listen", "--timeout", "30", meanwhile=look)
+    assert sorted(seen) == ["invitation-2.png", "invitation-x.png"], "a picture of the user's stays"
+
+
+def test_an_image_is_saved_where_the_user_says(smpchat: Terminal) -> None:
+    file = smpchat.home / "code.png"
+    result = smpchat("-p", "alice", "invite", "--no-wait", "--qr-file", str(file))
+    assert result.code == 0 and file.read_bytes().startswith(b"\x89PNG") and file.stat().st_mode & 0o777 == 0o600
+    assert "Anyone who sees it can use the link: delete it afterwards." in result.stderr
+    assert not list((smpchat.home / "profiles" / "alice").glob("*.png"))
+    again = smpchat("-p", "alice", "invite", "--no-wait", "--qr-file", str(file))
+    assert again.code == 1 and "it exists already" in again.stderr
+    assert len(smpchat("-p", "alice", "--json", "status").objects("invitation")) == 1, "no link is made for nothing"
+    smpchat("-p", "alice", "address", "create", "--qr-file", str(smpchat.home / "address of mine.png"))
+    assert smpchat("-p", "alice", "address", "show", "--qr-file", str(file)).code == 1
+    assert (smpchat.home / "address of mine.png").exists()
+
+
 # -- connect ----------------------------------------------------------------------------------------------------------
 
 

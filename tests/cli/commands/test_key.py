@@ -67,6 +67,36 @@ def test_a_profile_goes_on_encrypted(alice: Terminal, monkeypatch: pytest.Monkey
     assert [(m["text"], m["status"]) for m in history] == [("hello", "delivered"), ("and you", "received")]
 
 
+def test_what_lay_beside_the_profile_goes(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `key set`; and what an interrupted run left, with the next command."""
+    assert smpchat("-p", "alice", "invite", "--no-wait", "--qr").code == 0
+    assert smpchat("-p", "alice", "address", "create", "--qr").code == 0
+    beside = folder(smpchat)
+    (beside / "input-history").write_text("+hello")
+    assert sorted(path.name for path in beside.glob("*.png")) == ["address.png", "invitation-1.png"]
+    smpchat("-p", "alice", "status")
+    assert not (beside / "input-history").exists(), "of a version before"
+    (beside / "input-history").write_text("+hello")
+    monkeypatch.setenv("SMPCHAT_KEY", SECRET)
+    assert smpchat("-p", "alice", "key", "set").code == 0
+    assert not list(beside.glob("*.png")) and not (beside / "input-history").exists()
+    for name in ("input-history", "address.png", "invitation-1.png", DATABASE_NAME, f"{DATABASE_NAME}.new"):
+        (beside / name).write_text("left by a run that was interrupted")
+    assert smpchat("-p", "alice", "status").code == 0
+    assert {path.name for path in beside.iterdir()} <= {encrypted_path(beside / DATABASE_NAME).name, "online.lock"}
+
+
+def test_no_picture_of_a_link_is_kept_unless_asked_for(alone: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMPCHAT_KEY", SECRET)
+    made = [alone("-p", "alice", *words, "--qr") for words in (("invite", "--no-wait"), ("address", "create"))]
+    for result in made:
+        assert result.code == 0
+        assert "no picture of it is kept beside an encrypted profile: --qr-file FILE saves one." in result.stderr
+    assert not list(alone.home.rglob("*.png"))
+    asked = alone("-p", "alice", "address", "show", "--qr-file", str(alone.home / "code.png"))
+    assert "code.png. It is not encrypted. Anyone who sees it" in asked.stderr
+
+
 @pytest.mark.parametrize("command", [["contacts"], ["send", "bob", "x"], ["key", "test"], ["key", "change"]])
 def test_without_the_passphrase_nothing_opens(alone: Terminal, command: list[str]) -> None:
     missing = alone("-p", "alice", *command)
