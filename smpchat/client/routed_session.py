@@ -29,9 +29,11 @@ from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.commands import BrokerMessage, Err, PKey, PRes, Prxy
 from smpchat.protocol.errors import ErrorCode, ProtocolError, SMPError
 from smpchat.protocol.version import SENDING_PROXY
+from smpchat.transport.base import TransportError
 
 FORWARD_TIMEOUT = 30.0
 """Seconds to wait for an answer that comes by two relays, one of which may have to connect first."""
+_BROKER = ("PROXY", "BROKER")
 _NO_SESSION = ErrorCode.proxy("NO_SESSION")
 
 
@@ -266,6 +268,15 @@ def _settle(response: Response, answer: BrokerMessage) -> None:
         response.set_result(answer)
 
 
+def _of_all(failures: list[Exception]) -> Exception:
+    """What to say where no relay of ours forwards: that one is somebody else is said first, and as it is."""
+    for error in sorted(failures, key=lambda failure: not isinstance(failure, ProtocolError)):
+        if isinstance(error, ProtocolError | PrivateRoutingFailed):
+            return error
+    text = f"private routing: {'; '.join(dict.fromkeys(map(str, failures)))}"
+    return PrivateRoutingFailed(text, temporary=any(getattr(error, "temporary", True) for error in failures))
+
+
 class PrivateRouter:
     """Opens sessions with strangers' relays, each through one of the user's own. Needs a running loop.
 
@@ -279,6 +290,7 @@ class PrivateRouter:
         self._pool = SessionPool(connect, entropy=entropy)
         self._entropy = entropy
         self._now = now
+        self._failed: set[SMPServer] = set()
 
     async def open(
         self,
@@ -287,20 +299,39 @@ class PrivateRouter:
         *,
         timeout: float,  # noqa: ASYNC109 - for the session with the proxy
     ) -> RoutedSession:
-        """A session with ``server`` through one of ``own``, chosen at random.
+        """A session with ``server`` through one of ``own``, chosen at random; the next one if that is of no use.
 
         Raises:
-            PrivateRoutingFailed: There is no own relay, or it does not forward.
-            TransportError, ProtocolError: It cannot be reached, or shows another relay than ``server``.
+            PrivateRoutingFailed: There is no own relay, or none of them can be reached, or forwards.
+            ProtocolError: One shows another relay than ``server``, or is not the one that its address names.
         """
         if not own:
             text = "private routing is on, but there is no relay of yours to go through"
             raise PrivateRoutingFailed(text, temporary=False)
+        failures: list[Exception] = []
+        proxies = self._in_order(own)
+        for left, proxy in zip(range(len(proxies), 0, -1), proxies, strict=True):
+            try:
+                # One that swallows everything must leave time for the others.
+                session = await self._pool.get(proxy.server, timeout=timeout / left)
+                routed = await open_routed(
+                    server, session, password=proxy.password, entropy=self._entropy, now=self._now
+                )
+            except (TransportError, ProtocolError) as error:
+                if isinstance(error, PrivateRoutingFailed) and error.code and error.code.words[:2] == _BROKER:
+                    raise  # it forwards: what it cannot reach is the stranger's relay, and the others are no nearer
+                self._failed.add(proxy.server)
+                failures.append(error)
+            else:
+                self._failed.discard(proxy.server)
+                return routed
+        raise _of_all(failures)
+
+    def _in_order(self, own: Sequence[SMPServerAddress]) -> list[SMPServerAddress]:
         # At random and not the first: one proxy for everybody's commands would see
-        # which strangers' relays belong together.
-        proxy = own[int.from_bytes(self._entropy.random(4), "big") % len(own)]
-        session = await self._pool.get(proxy.server, timeout=timeout)
-        return await open_routed(server, session, password=proxy.password, entropy=self._entropy, now=self._now)
+        # which strangers' relays belong together. What failed a moment ago is not tried first again.
+        drawn = [(entry.server in self._failed, self._entropy.random(8), entry) for entry in own]
+        return [entry for _, _, entry in sorted(drawn, key=lambda draw: draw[:2])]
 
     async def close(self) -> None:
         """End the sessions with proxies, and with them all that go through them."""

@@ -118,3 +118,19 @@ def test_a_relay_that_is_away_names_the_contacts_that_it_silences(smpchat: Termi
     smpchat.relay.running = True
     assert bob(smpchat, "listen", "--timeout", "3").code == 0
     assert bob(smpchat, "--json", "status").objects("condition") == []
+
+
+def test_one_relay_that_holds_up_several_things_is_told_once(
+    smpchat: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smpchat.chat.service.reading import StoredProfile
+    from smpchat.chat.store.conditions import Condition
+
+    smpchat.connected()
+    away = [
+        Condition(contact, "unreachable", "Cannot reach relay r.", 0, server)
+        for contact, server in ((None, "smp://r"), ("bob", None))
+    ]
+    monkeypatch.setattr(StoredProfile, "conditions", lambda *_: away)
+    assert smpchat("-p", "alice", "status").stdout.count("Cannot reach relay r.") == 1
+    assert len(smpchat("--json", "-p", "alice", "status").objects("condition")) == 2

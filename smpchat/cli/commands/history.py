@@ -10,7 +10,7 @@ from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
-from smpchat.cli.views.conditions import show_condition
+from smpchat.cli.views.conditions import show_conditions
 from smpchat.cli.views.contacts import FIRST_STEPS
 from smpchat.cli.views.messages import show_history
 
@@ -43,8 +43,7 @@ def _history(environment: Environment, who: str, limit: int, search: str | None)
         happened = service.notices(who, 0 if everything else found[0].sent_at) if search is None else []
         show_history(environment, found, happened)
         service.were_read(found)
-        for condition in service.conditions(who) if search is None else []:
-            show_condition(environment, condition)
+        show_conditions(environment, service.conditions(who) if search is None else [])
         if not found and not happened and environment.attended:
             environment.notice("No messages yet." if search is None else f"No message contains {search!r}.")
         return ExitStatus.OK

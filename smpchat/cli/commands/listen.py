@@ -59,7 +59,7 @@ async def _listen(
     from smpchat.chat.service.relay_watch import RelayWatch
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.cli.handler import MessageHandler
-    from smpchat.cli.views.conditions import show_condition, show_relay_back
+    from smpchat.cli.views.conditions import show_conditions, show_relay_back
 
     handler = None if command_line is None else MessageHandler.parse(command_line, environment)
     service = environment.open_as(WritingProfile)
@@ -74,9 +74,8 @@ async def _listen(
             listener = Listener(service, after, is_durable=handler is not None)
             await stack.enter_async_context(online(service, environment.relay()))
             changes = stack.enter_context(Changes(service.database))
-            for condition in service.conditions():
-                if condition.server is None:  # an earlier process met the others: `relays` tells what is so now
-                    show_condition(environment, condition)
+            # Of a relay, an earlier process met it: `relays` tells what is so now.
+            show_conditions(environment, (c for c in service.conditions() if c.server is None))
             relays = RelayWatch(service)
             while True:
                 for number, event in service.events_after(after):
@@ -85,8 +84,7 @@ async def _listen(
                 _show_people(environment, service)
                 seen += await _show_messages(environment, listener, handler, None if count is None else count - seen)
                 away, back = relays.look(loop.time())
-                for condition in away:
-                    show_condition(environment, condition)
+                show_conditions(environment, away)
                 for server in back:
                     show_relay_back(environment, server)
                 if seen == count or (deadline is not None and loop.time() >= deadline):

@@ -49,7 +49,7 @@ def _status(environment: Environment, who: str | None) -> int:
 
 def _show_one(environment: Environment, service: StoredProfile, view: ContactView) -> None:
     from smpchat.cli.steps import Progress, draw, steps_table
-    from smpchat.cli.views.conditions import show_condition
+    from smpchat.cli.views.conditions import show_conditions
     from smpchat.cli.views.connections import show_state
     from smpchat.cli.views.contacts import move_sentence
     from smpchat.cli.views.messages import pending_line
@@ -66,12 +66,11 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
         environment.notice(f"{shortened(view.alias)} knows you as {view.incognito}.")
     if view.move is not None:
         environment.notice(move_sentence(view.alias, view.move, environment.now()))
-    for condition in service.conditions(view.alias):
-        show_condition(environment, condition)
+    show_conditions(environment, service.conditions(view.alias))
 
 
 def _show_all(environment: Environment, service: StoredProfile, found: Status) -> None:
-    from smpchat.cli.views.conditions import show_condition
+    from smpchat.cli.views.conditions import show_conditions
     from smpchat.cli.views.connections import show_state
     from smpchat.cli.views.contacts import move_sentence
     from smpchat.cli.views.links import not_used, own_alias, show_address, show_invitation
@@ -81,8 +80,7 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
     standing = service.conditions()  # first: what needs somebody's eye or hand
     if standing and not environment.json:
         environment.show("Needs attention:\n")
-    for condition in standing:
-        show_condition(environment, condition)
+    show_conditions(environment, standing)
     if standing and not environment.json:
         environment.show("")
     waiting = {invitation.connection for invitation in found.invitations}

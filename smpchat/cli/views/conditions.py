@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from smpchat.chat.store.conditions import Condition
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import printable, shortened
@@ -43,6 +45,15 @@ def show_condition(environment: Environment, condition: Condition) -> None:
     if condition.server is not None:
         fields["server"] = condition.server
     environment.emit("condition", fields, condition_line(environment, condition))
+
+
+def show_conditions(environment: Environment, conditions: Iterable[Condition]) -> None:
+    """Each as by `show_condition`; people read a sentence once, where one relay holds up several things."""
+    said: set[str] = set()
+    for condition in conditions:
+        if environment.json or condition.text not in said:
+            said.add(condition.text)
+            show_condition(environment, condition)
 
 
 def condition_line(environment: Environment, condition: Condition) -> str:

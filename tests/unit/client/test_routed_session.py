@@ -28,6 +28,7 @@ from smpchat.protocol.transmission import Transmission, decode_transmission, enc
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping
+from smpchat.transport.base import ConnectFailed
 from smpchat.transport.memory import memory_pair
 from tests.unit.client.support import ScriptedRelay, settle
 from tests.unit.transport.support import NOW, an_identity
@@ -411,3 +412,92 @@ def test_without_an_own_relay_nothing_is_sent_directly() -> None:
         assert not failed.value.temporary
 
     run_jumping(within)
+
+
+def opened_by_way_of(outcomes: dict[str, Exception | None]) -> tuple[list[str], list[object]]:
+    """Which own relays were asked, and what each of 20 tries came to."""
+
+    async def within() -> tuple[list[str], list[object]]:
+        proxy = Proxy()
+        asked: list[str] = []
+        results: list[object] = []
+
+        async def connect(server: SMPServer) -> ServerSession:
+            asked.append(server.host)
+            if (failure := outcomes[server.host]) is not None:
+                raise failure
+            return await proxy.connect()
+
+        own = [SMPServerAddress(replace(MINE, hosts=(name,))) for name in outcomes]
+        for number in range(20):
+            router = PrivateRouter(connect, entropy=SeededEntropy(f"router {number}"), now=lambda: NOW)
+            try:
+                results.append(type(await router.open(THEIRS, own, timeout=10)))
+            except Exception as error:
+                results.append(error)
+            await router.close()
+        if None in outcomes.values():  # somebody reached it
+            await proxy.close()
+        return asked, results
+
+    return run_jumping(within)
+
+
+def test_the_next_own_relay_is_asked_where_one_is_away() -> None:
+    asked, results = opened_by_way_of({"a": ConnectFailed("cannot reach relay a: refused"), "b": None})
+    assert results == [RoutedSession] * 20
+    assert asked.count("b") == 20 and 0 < asked.count("a") < 20, "either may be the first"
+
+
+def test_what_failed_a_moment_ago_is_not_tried_first_again() -> None:
+    async def within() -> None:
+        asked: list[str] = []
+
+        async def connect(server: SMPServer) -> ServerSession:
+            asked.append(server.host)
+            if server.host == "a":
+                raise ConnectFailed("cannot reach relay a")
+            return await proxy.connect()
+
+        proxy = Proxy()
+        router = PrivateRouter(connect, entropy=SeededEntropy("router"), now=lambda: NOW)
+        [a, b] = [SMPServerAddress(replace(MINE, hosts=(name,))) for name in ("a", "b")]
+        with pytest.raises(PrivateRoutingFailed, match=r"^private routing: cannot reach relay a$"):
+            await router.open(THEIRS, [a], timeout=10)
+        for _ in range(10):
+            await router.open(THEIRS, [a, b], timeout=10)
+        assert asked == ["a", "b"], "one session with the proxy serves all"
+        await router.close()
+        await proxy.close()
+
+    run_jumping(within)
+
+
+def test_one_that_swallows_everything_leaves_time_for_the_others() -> None:
+    async def within() -> list[float]:
+        proxy = Proxy()
+        took = []
+
+        async def connect(server: SMPServer) -> ServerSession:
+            if server.host == "black.hole":
+                await asyncio.Event().wait()
+            return await proxy.connect()
+
+        own = [SMPServerAddress(replace(MINE, hosts=(name,))) for name in ("black.hole", "b")]
+        for number in range(8):
+            router = PrivateRouter(connect, entropy=SeededEntropy(f"router {number}"), now=lambda: NOW)
+            begin = asyncio.get_running_loop().time()
+            await router.open(THEIRS, own, timeout=10)
+            took.append(asyncio.get_running_loop().time() - begin)
+            await router.close()
+        await proxy.close()
+        return took
+
+    took = run_jumping(within)
+    assert 5 <= max(took) < 6 and min(took) < 1
+
+
+def test_that_an_own_relay_is_another_one_is_said_before_anything_else() -> None:
+    impostor = IdentityError("not the relay of this address")
+    _, results = opened_by_way_of({"a": ConnectFailed("cannot reach relay a"), "b": impostor})
+    assert all(error is impostor for error in results)
