@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from smpchat.protocol.version import VersionRange
 
 
@@ -146,6 +148,15 @@ class StoreError(AgentError):
     """The profile's database cannot be used."""
 
     hint = "Check that the disk has room and that the folder belongs to you."
+
+
+class StoreTampered(StoreError):
+    """The profile's database does something of its own with what is written to it. Nothing was stored."""
+
+    hint = "Somebody else put it there: use another profile, and tell your contacts over another channel."
+
+    def __init__(self, path: Path, trigger: str) -> None:
+        super().__init__(f"The profile's database {path} holds a trigger that is not smpchat's: {trigger[:60]!r}.")
 
 
 class StoreReplaced(StoreError):

@@ -185,3 +185,12 @@ class ArchiveDamaged(ChatError):
 
     def __init__(self) -> None:
         super().__init__("This exported profile is damaged.")
+
+
+class ArchiveForeign(ChatError):
+    """An exported profile with something in it that no `smpchat export` writes. Nothing was stored."""
+
+    hint = "Somebody made or changed it with another program: do not use it, and ask yourself who gave it to you."
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"This exported profile is not as smpchat writes one: {what}.")

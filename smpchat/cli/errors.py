@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import sqlite3
 
-from smpchat.agent.errors import AgentError, PassphraseRefused, StoreInUse
+from smpchat.agent.errors import AgentError, PassphraseRefused, StoreInUse, StoreTampered
 from smpchat.agent.store.connections import UnknownConnection
 from smpchat.chat.errors import (
     ArchiveDamaged,
+    ArchiveForeign,
     ChatError,
     CodeDiffers,
     ConnectionFailed,
@@ -54,6 +55,8 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     (StoreInUse, ExitStatus.LOCKED, None),
     (CodeDiffers, ExitStatus.VERIFICATION, None),
     (ArchiveDamaged, ExitStatus.VERIFICATION, None),
+    (ArchiveForeign, ExitStatus.VERIFICATION, None),
+    (StoreTampered, ExitStatus.VERIFICATION, None),
     (ConnectionFailed, ExitStatus.REFUSED, None),
     (DeliveryFailed, ExitStatus.REFUSED, None),
     (ChatError, ExitStatus.INPUT, None),

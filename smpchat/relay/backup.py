@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from smpchat.encoding.record import replace
+from smpchat.relay.copying import copy_database, take_over
 from smpchat.relay.errors import BackupRefused, RelayError, RelayRunning
 from smpchat.relay.folder import (
     DATABASE,
@@ -27,7 +28,6 @@ from smpchat.relay.folder import (
     read_state,
     state_json,
 )
-from smpchat.relay.store import check_database, copy_database
 from smpchat.transport.base import TransportError
 from smpchat.transport.identity import FILES, NEEDED_FILES, identity_files, load_identity
 
@@ -153,7 +153,7 @@ def _check(source: Path, folder: Path) -> None:
     try:
         port = read_state(folder).port
         load_identity(folder / IDENTITY)
-        check_database(folder / DATABASE)
+        take_over(folder / DATABASE)
     except (RelayError, TransportError) as error:
         raise BackupRefused(f"{source} cannot be used: {error}") from error
     if port is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from smpchat.relay.errors import RelayStoreError
+from smpchat.storage.opening import trigger_in
 
 _APPLICATION_ID = 0x534D5052  # "SMPR": tells our file from any other SQLite file
 
@@ -65,14 +66,18 @@ _MIGRATIONS: tuple[str, ...] = (
 SCHEMA_VERSION = len(_MIGRATIONS)
 
 
-def prepare(db: sqlite3.Connection, path: str) -> None:
+def prepare(db: sqlite3.Connection, path: str, up_to: int = SCHEMA_VERSION) -> None:
     """Creates or migrates a database that was just opened, and sets how it is written.
 
+    Args:
+        up_to: The schema version that it is brought to, if it has an older one.
     Raises:
         RelayStoreError: Not a database of this program, or one of a newer version.
         sqlite3.Error: It cannot be read or written.
     """
     (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    if trigger := trigger_in(db):
+        raise RelayStoreError(f"{path} holds a trigger that is not smpchat's: {trigger[:60]!r}.")
     if not tables:  # both have an effect only then; that it can shrink costs 6 to 18% more bytes written
         db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
         db.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
@@ -93,7 +98,7 @@ def prepare(db: sqlite3.Connection, path: str) -> None:
         raise RelayStoreError(
             f"{path} was written by a newer smpchat (schema {version}, this program knows {SCHEMA_VERSION})."
         )
-    for number in range(version, SCHEMA_VERSION):
+    for number in range(version, up_to):
         db.executescript(
             f"BEGIN IMMEDIATE; {_MIGRATIONS[number]}; PRAGMA application_id = {_APPLICATION_ID};"
             f" PRAGMA user_version = {number + 1}; COMMIT"

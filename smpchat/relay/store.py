@@ -23,11 +23,12 @@ from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.records import Backlog, Link, NewQueue, Notifier, Queue, StoredMessage
 from smpchat.relay.schema import INCREMENTAL, prepare
 from smpchat.relay.statistics import StoreCounts, StoreSize
+from smpchat.storage.opening import harden
 
 _auth_keys = non_empty(auth_key)
 
 
-class _translated:
+class translated:
     """Turns errors of SQLite into `RelayStoreError`. A class, since one made by `contextlib` costs 2 us, four times for
     each message."""
 
@@ -40,6 +41,8 @@ class _translated:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, UnicodeDecodeError):  # of a message that quotes a damaged file
+            raise RelayStoreError(f"The relay's database failed while {self._doing}: it is damaged.") from error
         if isinstance(error, sqlite3.Error):
             raise RelayStoreError(f"The relay's database failed while {self._doing}: {error}.") from error
 
@@ -73,10 +76,11 @@ class SQLiteStore:
         if self._path != ":memory:":
             # SQLite would create it as the umask says; the file holds queue secrets.
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        with _translated("opening"):
+        with translated("opening"):
             self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            harden(self._db)
         try:
-            with _translated("opening"):
+            with translated("opening"):
                 prepare(self._db, self._path)
             self._load()
         except BaseException:
@@ -89,7 +93,7 @@ class SQLiteStore:
         self._by_link.clear()
         self._by_notifier.clear()
         self._by_row.clear()
-        with _translated("reading queues"):
+        with translated("reading queues"):
             for row in self._db.execute(
                 "SELECT row, rcv_id, snd_id, recipient_keys, dh_secret, sender_key, mode, active FROM queue"
             ):
@@ -104,7 +108,7 @@ class SQLiteStore:
             (self._last,) = self._db.execute("SELECT COALESCE(MAX(seq), 0) FROM message").fetchone()
 
     def _backlog(self, queue: Queue) -> Backlog:
-        with _translated("reading a queue"):
+        with translated("reading a queue"):
             rows = self._db.execute("SELECT seq FROM message WHERE queue = ? ORDER BY seq", (queue.row,)).fetchall()
             numbers = [seq for (seq,) in rows]
             full = bool(numbers) and self._db.execute(
@@ -126,7 +130,7 @@ class SQLiteStore:
             self._by_notifier[notifier.notifier_id] = queue
 
     def _write(self, doing: str, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
-        with _translated(doing):
+        with translated(doing):
             if not self._writing:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._writing = True
@@ -224,7 +228,7 @@ class SQLiteStore:
         """The queue's link data."""
         if queue.link_id is None:
             return None
-        with _translated("reading link data"):
+        with translated("reading link data"):
             row = self._db.execute("SELECT fixed, user FROM link WHERE queue = ?", (queue.row,)).fetchone()
         return None if row is None else Link(queue.link_id, *row)
 
@@ -280,7 +284,7 @@ class SQLiteStore:
         """Removes at most ``limit`` notifications, oldest first: id and Unix seconds of each message."""
         if not queue.notifications or limit <= 0:
             return []
-        with _translated("reading notifications"):
+        with translated("reading notifications"):
             rows = self._db.execute(
                 "SELECT seq, msg_id, timestamp FROM notification WHERE queue = ? ORDER BY seq LIMIT ?",
                 (queue.row, limit),
@@ -296,7 +300,7 @@ class SQLiteStore:
 
     def expire_notifications(self, before: int) -> int:
         """Removes notifications of messages that came before a moment, in Unix seconds; tells how many."""
-        with _translated("looking for old notifications"):
+        with translated("looking for old notifications"):
             old = self._db.execute(
                 "SELECT queue, COUNT(*) FROM notification WHERE timestamp < ? GROUP BY queue", (before,)
             ).fetchall()
@@ -325,7 +329,7 @@ class SQLiteStore:
         numbers = queue.backlog.numbers
         if not numbers:
             return None
-        with _translated("reading a message"):
+        with translated("reading a message"):
             row = self._db.execute(
                 "SELECT msg_id, timestamp, notification, body FROM message WHERE seq = ?", (numbers[0],)
             ).fetchone()
@@ -357,7 +361,7 @@ class SQLiteStore:
         Returns:
             How many were removed, and where to go on, or None at the first message young enough or the end.
         """
-        with _translated("looking for old messages"):
+        with translated("looking for old messages"):
             rows = self._db.execute(
                 "SELECT seq, queue, timestamp, body IS NULL FROM message WHERE seq > ? ORDER BY seq LIMIT ?",
                 (after, limit),
@@ -384,7 +388,7 @@ class SQLiteStore:
         Returns:
             Whether there are more. Databases made before this was possible keep their free pages for new messages.
         """
-        with _translated("returning free space"):
+        with translated("returning free space"):
             (mode,) = self._db.execute("PRAGMA auto_vacuum").fetchone()
             (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         excess = free - keep
@@ -397,17 +401,18 @@ class SQLiteStore:
 
     def measure(self) -> StoreSize:
         """What the last commit left on the disk. Counting takes time in proportion to the messages held."""
-        with _translated("counting"):
+        with translated("counting"):
             if self._path == ":memory:":
                 return _measured(self._db, 0)
             size = sum(path.stat().st_size for path in map(Path, (self._path, f"{self._path}-wal")) if path.exists())
             with closing(sqlite3.connect(self._path)) as db:
+                harden(db)
                 return _measured(db, size)
 
     def commit(self) -> None:
         """Makes everything since the last commit durable."""
         if self._writing:
-            with _translated("committing"):
+            with translated("committing"):
                 self._db.execute("COMMIT")
             if self._shrunk:  # else the file would shrink some 500 pages of the log later
                 with suppress(sqlite3.Error):  # the commit is done; if the disk fails, the next one tells
@@ -417,7 +422,7 @@ class SQLiteStore:
 
     def rollback(self) -> None:
         """Forgets everything since the last commit and reads the queues again."""
-        with _translated("rolling back"):
+        with translated("rolling back"):
             if self._db.in_transaction:  # a failed COMMIT may have ended the transaction by itself
                 self._db.execute("ROLLBACK")
         self._writing = self._shrunk = False
@@ -428,38 +433,8 @@ class SQLiteStore:
 
     def close(self) -> None:
         """Closes the file; what was not committed is forgotten."""
-        with _translated("closing"):
+        with translated("closing"):
             self._db.close()
-
-
-def copy_database(source: Path, target: Path) -> None:
-    """A new file with the database of a relay as of one moment; the relay may write meanwhile. Blocks.
-
-    Raises:
-        RelayStoreError: There is none, or it cannot be read.
-        OSError: The file exists or cannot be made.
-    """
-    if not source.exists():
-        raise RelayStoreError(f"There is no database {source}.")
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    with _translated("copying it"), closing(sqlite3.connect(source)) as db, closing(sqlite3.connect(target)) as copy:
-        db.execute("PRAGMA query_only = ON")
-        # In one step, which reads one state of the database: a write between two steps would begin the copy again.
-        db.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # nothing of it may be in another file
-
-
-def check_database(path: Path) -> None:
-    """Whether a file is the whole database of a relay, of this version or an older one, which is brought up to it.
-
-    Raises:
-        RelayStoreError: It is not.
-    """
-    with closing(SQLiteStore(path)):
-        with _translated("checking it"), closing(sqlite3.connect(path)) as db:
-            (outcome,) = db.execute("PRAGMA quick_check(1)").fetchone()
-        if outcome != "ok":
-            raise RelayStoreError(f"{path.name} is damaged: {outcome}.")
 
 
 def _measured(db: sqlite3.Connection, size: int) -> StoreSize:

@@ -15,12 +15,13 @@ BELOW: dict[str, set[str]] = {}
 """What each layer may import besides itself. `smpchat.testing` stands aside: it may import all and none import it."""
 for _layer, _directly in (
     ("encoding", ()),
+    ("storage", ("encoding",)),
     ("crypto", ("encoding",)),
     ("protocol", ("crypto",)),
     ("transport", ("crypto",)),
     ("client", ("transport", "protocol")),
-    ("relay", ("transport", "protocol")),
-    ("agent", ("client",)),
+    ("relay", ("transport", "protocol", "storage")),
+    ("agent", ("client", "storage")),
     ("chat", ("agent",)),
     ("home", ("chat", "relay")),
     ("api_profile", ("home",)),

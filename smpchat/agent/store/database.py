@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from smpchat.agent.errors import StoreError, StoreReplaced
+from smpchat.agent.errors import StoreError, StoreReplaced, StoreTampered
 from smpchat.agent.store.signals import Signals
+from smpchat.storage.opening import harden, trigger_in
 
 BUSY_TIMEOUT = 30.0
 """Seconds a writer waits for another process; a transaction here takes milliseconds."""
@@ -40,6 +41,7 @@ class Database:
         """Open or create the file, readable by its owner only, and bring every component's schema up to date.
 
         Raises:
+            StoreTampered: It holds a trigger, which would do something of its own with all that is written.
             StoreError: The file cannot be opened, is no database, or was written by a newer version.
         """
         self.path = path
@@ -53,6 +55,9 @@ class Database:
         except (OSError, sqlite3.Error) as error:
             raise self._cannot_be("used", error) from error
         try:
+            harden(self._connection)
+            if trigger := trigger_in(self._connection):
+                raise StoreTampered(path, trigger)
             self._use_wal()
             self._connection.execute(f"PRAGMA synchronous = {self.SYNCHRONOUS}")
             self._connection.execute("PRAGMA foreign_keys = ON")
@@ -65,7 +70,7 @@ class Database:
             self._migrate(components)
         except BaseException as error:
             self._connection.close()
-            if isinstance(error, OSError | sqlite3.Error):
+            if isinstance(error, OSError | sqlite3.Error | UnicodeDecodeError):
                 raise self._cannot_be("used", error) from error
             raise
 
@@ -191,10 +196,11 @@ class Database:
         if self._connection.in_transaction:  # SQLite rolls back by itself where the disk is full
             self._connection.execute("ROLLBACK")
 
-    def _cannot_be(self, what: str, error: OSError | sqlite3.Error) -> StoreError:
+    def _cannot_be(self, what: str, error: OSError | sqlite3.Error | UnicodeDecodeError) -> StoreError:
         if self._inode and not self._is_current():  # SQLite notices as well, and says that it is read-only
             return StoreReplaced()
-        return StoreError(f"The profile's database {self.path} cannot be {what}: {error}.")
+        reason = "it is damaged" if isinstance(error, UnicodeDecodeError) else error  # which quotes the file
+        return StoreError(f"The profile's database {self.path} cannot be {what}: {reason}.")
 
     def _before_commit(self) -> None:
         """For fault injection: called with the transaction complete but not committed."""

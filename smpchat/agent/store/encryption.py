@@ -22,9 +22,11 @@ from pathlib import Path
 from smpchat.agent.errors import PassphraseRefused, StoreError, StoreInUse, StoreReplaced
 from smpchat.agent.store import sqlcipher
 from smpchat.agent.store.database import BUSY_TIMEOUT, Database, Migrations, encrypted_path
+from smpchat.storage.opening import harden
 
 IN_USE_TIMEOUT = 5.0
 """Seconds in which other commands of the profile must end; most take milliseconds."""
+_SEQUENCE = "sqlite_sequence"
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
@@ -66,12 +68,14 @@ class EncryptedDatabase(Database):
             objects = self.read("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
             tables = [row for row in objects if row["type"] == "table"]
             for table in tables:
-                if table["name"] != "sqlite_sequence":  # which AUTOINCREMENT makes
+                if table["name"] != _SEQUENCE:  # which AUTOINCREMENT makes
                     target.execute(table["sql"])
-            for table in tables:
-                rows = self._connection.execute(f"SELECT * FROM {table['name']}")
+            for name in sorted((table["name"] for table in tables), key=lambda name: name == _SEQUENCE):
+                if name == _SEQUENCE:  # last, over what the rows before have written there
+                    target.execute(f"DELETE FROM {_SEQUENCE}")
+                rows = self._connection.execute(f"SELECT * FROM {name}")
                 marks = ", ".join("?" for _ in rows.description)
-                target.executemany(f"INSERT INTO {table['name']} VALUES ({marks})", rows)
+                target.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
             for row in objects:
                 if row["type"] != "table":
                     target.execute(row["sql"])
@@ -133,6 +137,7 @@ def _open(path: Path, passphrase: str | None, timeout: float) -> sqlite3.Connect
     try:
         if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
             raise sqlite3.OperationalError("it is empty")
+        harden(connection)
     except sqlite3.DatabaseError as error:
         connection.close()
         if passphrase is None or isinstance(error, sqlite3.OperationalError):

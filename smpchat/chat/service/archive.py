@@ -17,22 +17,37 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from smpchat.agent.errors import StoreError
-from smpchat.chat.errors import ArchiveDamaged, ArchiveNewer, InputError, NoArchive
+from smpchat.agent.store.database import Database
+from smpchat.agent.store.schema import AGENT_MIGRATIONS
+from smpchat.chat.errors import ArchiveDamaged, ArchiveForeign, ArchiveNewer, InputError, NoArchive
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import DATABASE_NAME, MOVED
 from smpchat.chat.store import settings
+from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.crypto import passphrase as sealing
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import VerificationError
 from smpchat.encoding.codec import int64, record, short_bytes, tail
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record, field
+from smpchat.storage.foreign import (
+    DamagedData,
+    ForeignData,
+    check_foreign,
+    copy_rows,
+    difference,
+    open_foreign,
+    schema_of,
+)
+from smpchat.storage.opening import SQLITE_ERRORS, harden
 
 MAGIC = b"smpchat profile\0"
 VERSION = 1
 MAX_SIZE = 1 << 30
 """Bytes of a file; everything is in memory at once."""
 _SQLITE = b"SQLite format 3\0"
+_MESSAGES_READ = 10_000
+"""Of each conversation, the last ones."""
 
 
 class Archive(Record):
@@ -90,6 +105,7 @@ def unpack(data: bytes, passphrase: str) -> Archive:
 def _snapshot(service: ChatService) -> bytes:
     """The database in memory, on no disk, and with the name that contacts are told, which the home may imply."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+        harden(copy)
         service.database.copy_to(copy)
         settings.save_setting(copy, "profile", service.own_profile().to_json())
         # The mark of the copy that stays behind; the one that goes on has none.
@@ -104,7 +120,9 @@ def unfold(archive: Archive, folder: Path, scratch: Path, entropy: Entropy) -> N
         scratch: A folder on the same disk, where it grows.
     Raises:
         InputError: There is such a profile.
-        ArchiveDamaged: The database in it cannot be used.
+        ArchiveForeign: The database in it is not as we write one.
+        ArchiveDamaged: It cannot be used.
+        StoreError: A newer smpchat wrote it, or the disk is full.
     """
     if folder.exists():
         raise InputError(
@@ -114,7 +132,7 @@ def unfold(archive: Archive, folder: Path, scratch: Path, entropy: Entropy) -> N
     under_way = scratch / f".import-{entropy.random(8).hex()}"
     under_way.mkdir(mode=0o700)
     try:
-        write_new(under_way / DATABASE_NAME, archive.database)
+        _rebuild(archive.database, under_way / DATABASE_NAME)
         _check(under_way, folder.name)
         # The last step: a folder with this name is whole, or there is none.
         under_way.rename(folder)
@@ -125,19 +143,77 @@ def unfold(archive: Archive, folder: Path, scratch: Path, entropy: Entropy) -> N
         raise
 
 
+def _rebuild(data: bytes, path: Path) -> None:
+    """Our own database, of the version in the file, with its rows: of whoever made it we take nothing else."""
+    try:
+        with closing(open_foreign(data)) as source:
+            agent, chat = _versions(source)
+            components = {"agent": AGENT_MIGRATIONS[:agent], "chat": CHAT_MIGRATIONS[:chat]}
+            with closing(Database(path, components)) as database:
+                check_foreign(source, database.connection)
+                with database.transaction() as tx:
+                    tx.execute("DELETE FROM schema_versions")  # comes with the other rows
+                    copy_rows(source, tx)
+    except ForeignData as error:
+        raise ArchiveForeign(error.what) from None
+    except (DamagedData, *SQLITE_ERRORS):
+        raise ArchiveDamaged from None
+
+
+_VERSIONS = "CREATE TABLE schema_versions (component TEXT PRIMARY KEY, version INTEGER)"
+
+
+def _versions(source: sqlite3.Connection) -> tuple[int, int]:
+    """Of the agent's tables and of the chat's."""
+    # The statement too: a view of this name could compute for ever.
+    found = source.execute("SELECT sql FROM sqlite_master WHERE name = 'schema_versions' LIMIT 2").fetchall()
+    if [row[0] for row in found] != [_VERSIONS]:
+        raise ForeignData("it does not name its version")
+    versions = dict(source.execute("SELECT component, version FROM schema_versions LIMIT 3").fetchall())
+    match versions:
+        case {"agent": int() as agent, "chat": int() as chat} if agent > 0 < chat and len(versions) == 2:
+            if agent > len(AGENT_MIGRATIONS) or chat > len(CHAT_MIGRATIONS):
+                raise ArchiveNewer
+            return agent, chat
+    raise ForeignData("it does not name its version")
+
+
+def schema_difference(service: ChatService) -> str | None:
+    """What the profile's database holds or lacks beside what smpchat makes, as ``it holds a view 'name'``."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as ours:
+        ours.execute(_VERSIONS)
+        for script in (*AGENT_MIGRATIONS, *CHAT_MIGRATIONS):
+            for statement in script.split(";"):
+                ours.execute(statement)
+        return difference(schema_of(service.database.connection), schema_of(ours))
+
+
 def _check(folder: Path, name: str) -> None:
-    """Open it, which brings an older schema up to date."""
+    """Open it, which brings an older schema up to date, and read all of it once: a row may hold anything."""
     try:
         with closing(ChatService(folder, name)) as service:
-            sound = service.database.read("PRAGMA quick_check")[0][0] == "ok"
-    except sqlite3.Error:
+            _read_through(service)
+    except StoreError as error:
+        if isinstance(error.__cause__, OSError | sqlite3.OperationalError):  # the disk is full
+            raise
         raise ArchiveDamaged from None
-    except StoreError as error:  # or it was written by a newer smpchat, which says so
-        if isinstance(error.__cause__, sqlite3.Error):
-            raise ArchiveDamaged from None
-        raise
-    if not sound:
-        raise ArchiveDamaged
+    except Exception:  # whatever our own readers make of records that we did not write
+        raise ArchiveDamaged from None
+
+
+def _read_through(service: ChatService) -> None:
+    """Everything that commands show of a profile."""
+    service.status()
+    service.servers()
+    service.proxy()
+    service.requests()
+    service.events_after(0)
+    for view in service.contacts():
+        service.details(view.alias)
+        service.notices(view.alias)
+        service.history(view.alias, _MESSAGES_READ)
+    service.unshown_messages()
+    service.unshown_changes()
 
 
 def write_new(path: Path, data: bytes) -> None:

@@ -185,11 +185,22 @@ def _profile(environment: Environment) -> Iterator[Check]:
             people = plural(len(service.contacts()), "contact")
             waiting = plural(len(service.invitations()), "invitation")
             yield Check("profile", True, f"{environment.profile}: {people}, {waiting} not used yet")
+            yield _schema(service)
             busy = service.is_online()
             yield Check("online", True, "another process is online for it" if busy else "no process is online for it")
             yield _clock(environment, service)
     except (AgentError, ChatError) as error:
         yield Check("profile", False, str(error))
+
+
+def _schema(service: ChatService) -> Check:
+    """What somebody else put into the file could change what commands read there, or copy it."""
+    from smpchat.chat.service.archive import schema_difference
+
+    other = schema_difference(service)
+    if other is None:
+        return Check("schema", True, "the profile's database is as smpchat makes it")
+    return Check("schema", False, f"the profile's database is not as smpchat makes it: {other}; somebody changed it")
 
 
 def _clock(environment: Environment, service: ChatService) -> Check:

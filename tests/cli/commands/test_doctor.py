@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,8 @@ def test_people_get_a_line_for_each_check(smpchat: Terminal) -> None:
     smpchat.connected()
     lines = smpchat("-p", "alice", "doctor").stdout.splitlines()
     assert [line.split()[1] for line in lines] == [
-        "python", "libraries", "crypto", "post-quantum", "home", "profile", "online", "clock", "terminal", "relay",
+        "python", "libraries", "crypto", "post-quantum", "home", "profile", "schema", "online", "clock", "terminal",
+        "relay",
     ]  # fmt: skip
     assert any("alice: 1 contact, 0 invitations not used yet" in line for line in lines)
 
@@ -46,6 +49,38 @@ def test_wrong_arithmetic_is_noticed(smpchat: Terminal, monkeypatch: pytest.Monk
     result = smpchat("--json", "doctor")
     assert (result.code, checks(result)["crypto"][0]) == (1, False)
     assert result.objects("error")[0]["message"] == "1 required check failed: crypto."
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("CREATE VIEW spy AS SELECT * FROM messages", "it holds a view 'spy'"),
+        ("CREATE TABLE spy (x)", "it holds a table 'spy'"),
+        ("DROP INDEX notices_of", "it lacks the index 'notices_of'"),
+        ("ALTER TABLE settings ADD COLUMN more", "its table 'settings' is changed"),
+    ],
+)
+def test_a_changed_schema_is_told(smpchat: Terminal, statement: str, what: str) -> None:
+    smpchat("-p", "alice", "profile", "set", "Alice")
+    with closing(sqlite3.connect(smpchat.home / "profiles" / "alice" / "smpchat.db")) as database:
+        database.execute(statement)
+    result = smpchat("--json", "-p", "alice", "doctor")
+    assert (result.code, checks(result)["schema"][0]) == (1, False)
+    assert what in checks(result)["schema"][1]
+
+
+def test_a_profile_with_a_trigger_is_opened_by_nothing(smpchat: Terminal) -> None:
+    """It would copy what is written from now on to where whoever made it finds it."""
+    smpchat("-p", "alice", "profile", "set", "Alice")
+    with closing(sqlite3.connect(smpchat.home / "profiles" / "alice" / "smpchat.db")) as database:
+        database.execute("CREATE TRIGGER spy INSERT ON messages BEGIN DELETE FROM settings; END")
+    result = smpchat("--json", "-p", "alice", "doctor")
+    assert (result.code, checks(result)["profile"][0]) == (1, False)
+    result = smpchat("--json", "-p", "alice", "contacts")
+    [error] = result.objects("error")
+    assert (result.code, error["code"]) == (5, 5)
+    assert "holds a trigger that is not smpchat's: 'spy'" in error["message"]
+    assert smpchat("contacts").code == 0  # another profile
 
 
 def test_a_store_that_cannot_be_used_is_named(smpchat: Terminal) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import sqlite3
 import stat
 import sys
 import tarfile
@@ -43,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
     with closing(SQLiteStore(folder / DATABASE)) as store:
         queue = store.create(a_queue())
         for body in (b"first", b"second"):
-            store.append(queue, StoredMessage(body, int(time.time()), False, body))
+            store.append(queue, StoredMessage(body.ljust(24), int(time.time()), False, body))
         store.commit()
     return folder
 
@@ -245,3 +246,49 @@ def test_a_state_of_before_options_were_kept(folder: Path, tmp_path: Path) -> No
     back_up(folder, tmp_path / "copy.tar")
     restore(tmp_path / "copy.tar", tmp_path / "again")
     assert status(tmp_path / "again").options == Options()
+
+
+SPY = "CREATE TRIGGER spy INSERT ON message BEGIN INSERT INTO queue SELECT * FROM queue; END"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        SPY,
+        "CREATE VIEW spy AS SELECT * FROM message",
+        "CREATE TABLE spy (x)",
+        "CREATE VIRTUAL TABLE spy USING fts5(x)",
+        "ALTER TABLE link ADD COLUMN more AS (user)",
+        "CREATE INDEX spy ON message (length(body))",
+        "DROP INDEX message_by_queue",
+        "UPDATE queue SET dh_secret = x'00'",
+        "UPDATE queue SET rcv_id = x''",
+        "UPDATE queue SET recipient_keys = 'text'",
+        "UPDATE queue SET recipient_keys = x'ff'",
+        "UPDATE message SET msg_id = x'01'",
+        "UPDATE message SET body = zeroblob(20000)",
+        "UPDATE message SET timestamp = 9223372036854775807",
+        "UPDATE message SET seq = 9223372036854775807 WHERE seq = (SELECT max(seq) FROM message)",
+        "PRAGMA user_version = 99",
+        "PRAGMA user_version = 1",
+        "PRAGMA user_version = -1",
+        "PRAGMA application_id = 7",
+    ],
+)
+def test_a_database_that_no_relay_writes_makes_no_folder(folder: Path, tmp_path: Path, script: str) -> None:
+    back_up(folder, tmp_path / "copy.tar")
+    with tarfile.open(tmp_path / "copy.tar") as tar:
+        members = {member.name: _content(tar, member) for member in tar}
+    (tmp_path / "theirs").write_bytes(members[DATABASE])
+    with closing(sqlite3.connect(tmp_path / "theirs")) as database:
+        database.executescript(script)
+    members[DATABASE] = (tmp_path / "theirs").read_bytes()
+    with tarfile.open(tmp_path / "spoilt.tar", "w") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    refused(tmp_path / "spoilt.tar", tmp_path)
+    restore(tmp_path / "copy.tar", tmp_path / "again")
+    assert bodies(tmp_path / "again") == [b"first", b"second"]
+    assert not list((tmp_path / "again").glob("*.new*"))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from smpchat.relay.copying import copy_database, take_over
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.records import Queue, StoredMessage
 from smpchat.relay.statistics import StoreCounts
-from smpchat.relay.store import SQLiteStore, check_database, copy_database
+from smpchat.relay.store import SQLiteStore
 from tests.unit.relay.test_store import a_queue
 
 BODY = b"\xa5" * 16_000
@@ -90,7 +91,7 @@ def test_free_pages_are_returned_step_by_step(tmp_path: Path) -> None:
             10, StoredMessage((290).to_bytes(24, "big"), 1_700_000_000, False, BODY)
         )  # fmt: skip
     assert path.stat().st_size <= full - 240 * 16_384
-    check_database(path)
+    take_over(path)
 
 
 def test_giving_back_can_be_rolled_back(tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_a_copy_is_of_one_moment_and_needs_no_other_file(tmp_path: Path) -> None
         copy_database(tmp_path / "relay.db", tmp_path / "copy.db")
         store.commit()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "relay.db"]
-    check_database(tmp_path / "copy.db")
+    take_over(tmp_path / "copy.db")
     with closing(SQLiteStore(tmp_path / "copy.db")) as copy:
         assert copy.measure().messages == 5
 
@@ -154,7 +155,7 @@ def test_copies_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(RelayStoreError):
         copy_database(tmp_path / "text", tmp_path / "copy")
     with pytest.raises(RelayStoreError):
-        check_database(tmp_path / "text")
+        take_over(tmp_path / "text")
 
 
 def test_a_database_with_holes_is_told(tmp_path: Path) -> None:
@@ -165,4 +166,4 @@ def test_a_database_with_holes_is_told(tmp_path: Path) -> None:
     content[20 * 16_384 : 24 * 16_384] = b"\xff" * (4 * 16_384)
     path.write_bytes(content)
     with pytest.raises(RelayStoreError):
-        check_database(path)
+        take_over(path)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import random
+import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
-from smpchat.chat.errors import ArchiveDamaged, ArchiveNewer, InputError, NoArchive, ProfileMoved
+from smpchat.agent.store.database import Database
+from smpchat.agent.store.schema import AGENT_MIGRATIONS
+from smpchat.chat.errors import ArchiveDamaged, ArchiveForeign, ArchiveNewer, InputError, NoArchive, ProfileMoved
 from smpchat.chat.service import archive
 from smpchat.chat.service.archive import MAGIC, Archive, pack, unfold, unpack
 from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.service.encryption import set_passphrase
 from smpchat.chat.service.reading import MOVED
 from smpchat.chat.store import records, settings
+from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.crypto.errors import WrongPassphrase
 from smpchat.crypto.passphrase import Cost
+from smpchat.storage.foreign import open_foreign, schema_of
 from smpchat.testing.entropy import SeededEntropy
 
 CHEAP = Cost(cost=4, block=8, parallel=1)
@@ -29,8 +36,9 @@ def service(tmp_path: Path) -> Iterator[ChatService]:
     with closing(
         ChatService(tmp_path / "profiles" / "alice", "alice", entropy=SeededEntropy("archive"), now=lambda: 7.5)
     ) as made:
+        connection = made.invite()
         with made.database.transaction() as tx:
-            records.insert_contact(tx, 1, "bob")
+            records.insert_contact(tx, connection, "bob")
             records.insert_message(tx, 1, records.Direction.RECEIVED, "a secret text", 0, None)
         yield made
 
@@ -161,3 +169,186 @@ def test_a_new_file_replaces_none(tmp_path: Path) -> None:
         archive.write_new(tmp_path / "file", b"two")
     assert (tmp_path / "file").read_bytes() == b"one"
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
+
+
+# -- a database that somebody else made -------------------------------------------------------------------------------
+
+SPY = "CREATE TRIGGER spy AFTER INSERT ON messages BEGIN INSERT INTO settings VALUES (random(), new.text); END"
+NOT_OURS = {
+    "trigger": SPY,
+    "trigger on update": "CREATE TRIGGER spy UPDATE ON contacts BEGIN DELETE FROM messages; END",
+    "view": "CREATE VIEW everything AS SELECT * FROM messages",
+    "view in the place of a table": "DROP TABLE to_handle; CREATE VIEW to_handle AS SELECT 1 AS message_id",
+    "table": "CREATE TABLE mine (x)",
+    "virtual table": "CREATE VIRTUAL TABLE words USING fts5(x)",
+    "computed column": "ALTER TABLE settings ADD COLUMN more TEXT AS (value || value)",
+    "column": "ALTER TABLE settings ADD COLUMN more TEXT",
+    "index of expressions": "CREATE INDEX mine ON messages (length(text))",
+    "another index of ours": "DROP INDEX notices_of; CREATE INDEX notices_of ON notices (abs(contact_id))",
+    "check": "DROP TABLE to_handle; CREATE TABLE to_handle (message_id INTEGER PRIMARY KEY CHECK (message_id > 1))",
+    "a table less": "DROP TABLE to_handle",
+    "another type": "DROP TABLE to_handle; CREATE TABLE to_handle (message_id TEXT PRIMARY KEY)",
+    "statistics": "ANALYZE",
+    "blob for text": "UPDATE messages SET text = x'00ff'",
+    "text for a number": "UPDATE messages SET shown = 'yes'",
+    "bytes that are not UTF-8": "UPDATE messages SET text = CAST(x'c3ff41' AS TEXT)",
+    "endless time": "UPDATE messages SET sent_at = 9e999",
+    "time that no calendar has": "UPDATE messages SET sent_at = 1e15",
+    "large value": "UPDATE messages SET text = CAST(zeroblob(2000000) AS TEXT)",
+    "last number": "UPDATE messages SET id = 9223372036854775807",
+    "last number to count from": "UPDATE sqlite_sequence SET seq = 9223372036854775807",
+    "number of nothing": "INSERT INTO sqlite_sequence VALUES ('mine', 1)",
+    "negative number to count from": "UPDATE sqlite_sequence SET seq = -1",
+    "text to count from": "UPDATE sqlite_sequence SET seq = 'x'",
+    "child without its parent": "PRAGMA foreign_keys = OFF; UPDATE messages SET contact_id = 77",
+    "third component": "INSERT INTO schema_versions VALUES ('mine', 1)",
+    "no version": "DELETE FROM schema_versions",
+    "version as text": "UPDATE schema_versions SET version = 'new'",
+    "version that never was": "UPDATE schema_versions SET version = 0",
+}
+"""Statements that change a database into one that no export writes."""
+BROKEN = {
+    "state of a connection": "UPDATE connections SET state = '{'",
+    "relay": "INSERT INTO servers (address) VALUES ('smp://')",
+    "way to a relay": "INSERT INTO servers (address, transport) VALUES ('smp://AAAA@a', 'post')",
+    "profile": "INSERT OR REPLACE INTO settings VALUES ('profile', '[')",
+    "proxy": "INSERT INTO settings VALUES ('socks', '?')",
+    "event": "INSERT INTO events (kind, payload) VALUES ('x', 'y')",
+    "contact without a connection": "UPDATE contacts SET connection_id = 99",
+    "status": "UPDATE messages SET status = 'x'",
+}
+"""Rows that fit our schema, and that our own readers cannot read."""
+
+
+def changed(found: Archive, script: str, folder: Path) -> Archive:
+    """What somebody makes of an exported profile with a program of their own."""
+    path = folder / "theirs"
+    path.write_bytes(found.database)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = DELETE")
+        database.executescript(script)
+    return Archive(found.name, found.exported_at, path.read_bytes())
+
+
+@pytest.mark.parametrize("script", NOT_OURS.values(), ids=NOT_OURS)
+def test_what_no_export_writes_is_refused_whole(service: ChatService, tmp_path: Path, script: str) -> None:
+    found = changed(unpack(pack(service, SECRET, CHEAP), SECRET), script, tmp_path)
+    folder = tmp_path / "other" / "alice"
+    with pytest.raises((ArchiveForeign, ArchiveDamaged)):
+        restore(found, folder)
+    assert list(folder.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
+def test_records_that_cannot_be_read_are_refused(service: ChatService, tmp_path: Path, script: str) -> None:
+    found = changed(unpack(pack(service, SECRET, CHEAP), SECRET), script, tmp_path)
+    folder = tmp_path / "other" / "alice"
+    with pytest.raises(ArchiveDamaged):
+        restore(found, folder)
+    assert list(folder.parent.iterdir()) == []
+
+
+def test_it_is_said_what_there_is(service: ChatService, tmp_path: Path) -> None:
+    found = changed(unpack(pack(service, SECRET, CHEAP), SECRET), SPY, tmp_path)
+    with pytest.raises(ArchiveForeign, match="is not as smpchat writes one: it holds a trigger 'spy'"):
+        restore(found, tmp_path / "other" / "alice")
+
+
+def test_another_encoding_is_refused(service: ChatService, tmp_path: Path) -> None:
+    found = unpack(pack(service, SECRET, CHEAP), SECRET)
+    (tmp_path / "theirs").write_bytes(found.database)
+    with closing(sqlite3.connect(tmp_path / "theirs")) as database, closing(sqlite3.connect(":memory:")) as other:
+        other.execute("PRAGMA encoding = 'UTF-16le'")
+        other.executescript("".join(line for line in database.iterdump() if "sqlite_sequence" not in line))
+        found = Archive(found.name, 0, other.serialize())
+    with pytest.raises(ArchiveForeign, match="UTF-16le"):
+        restore(found, tmp_path / "other" / "alice")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_damaged_pages_end_in_a_sentence_or_in_our_own_rows(service: ChatService, tmp_path: Path, seed: int) -> None:
+    """Bytes anywhere in the file: what is imported is always a database of ours."""
+    found = unpack(pack(service, SECRET, CHEAP), SECRET)
+    chance, data = random.Random(seed), bytearray(found.database)
+    for _ in range(1 << seed % 6):
+        data[chance.randrange(16, len(data))] = chance.randrange(256)
+    folder = tmp_path / "other" / "alice"
+    with suppress(ArchiveDamaged, ArchiveForeign, ArchiveNewer):
+        restore(Archive(found.name, 0, bytes(data)), folder)
+        with closing(ChatService(folder, "alice")) as made:
+            assert schema_of(made.database.connection) == schema_of(service.database.connection)
+
+
+def test_pages_that_lead_to_each_other_give_no_rows_without_end(service: ChatService, tmp_path: Path) -> None:
+    """Each inner page may name the same page hundreds of times, twenty levels deep."""
+    with service.database.transaction() as tx:
+        for number in range(400):
+            records.insert_message(tx, 1, records.Direction.RECEIVED, f"{number}" * 200, 0, None)
+    data = bytearray(unpack(pack(service, SECRET, CHEAP), SECRET).database)
+    with closing(sqlite3.connect(":memory:")) as reading:
+        reading.deserialize(bytes(data[:18]) + b"\1\1" + bytes(data[20:]))
+        [root] = reading.execute("SELECT rootpage FROM sqlite_master WHERE name = 'messages'").fetchone()
+    size = int.from_bytes(data[16:18], "big")
+    page = (root - 1) * size
+    assert data[page] == 5  # an inner page of a table
+    for cell in range(int.from_bytes(data[page + 3 : page + 5], "big")):
+        at = page + int.from_bytes(data[page + 12 + 2 * cell : page + 14 + 2 * cell], "big")
+        data[at : at + 4] = data[page + 8 : page + 12]
+    with pytest.raises(ArchiveDamaged):
+        restore(Archive(b"alice", 0, bytes(data)), tmp_path / "other" / "alice")
+
+
+@pytest.mark.parametrize("version", range(1, len(CHAT_MIGRATIONS) + 1))
+def test_an_export_of_every_earlier_version_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
+    agent = min(version, len(AGENT_MIGRATIONS))
+    path = tmp_path / "old.db"
+    with closing(Database(path, {"agent": AGENT_MIGRATIONS[:agent], "chat": CHAT_MIGRATIONS[:version]})) as old:
+        with old.transaction() as tx:
+            tx.execute("INSERT INTO settings VALUES ('socks', 'off')")
+            tx.execute("INSERT INTO events (kind, payload) VALUES ('x', 'y')")
+            tx.execute("DELETE FROM events")
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+            old.copy_to(copy)
+            data = copy.serialize()
+    folder = tmp_path / "other" / "old"
+    restore(Archive(b"old", 0, data), folder)
+    with closing(ChatService(folder, "old")) as service:
+        assert settings.setting(service.database.connection, "socks") == "off"
+        [row] = service.database.read("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+        assert row["seq"] == 1  # its number is not used again
+
+
+def test_a_table_that_is_counted_twice_goes_on_from_the_larger_number(service: ChatService, tmp_path: Path) -> None:
+    """Exports of encrypted profiles once were so."""
+    script = "INSERT INTO sqlite_sequence VALUES ('messages', 41); INSERT INTO sqlite_sequence VALUES ('messages', 7)"
+    restore(changed(unpack(pack(service, SECRET, CHEAP), SECRET), script, tmp_path), tmp_path / "alice")
+    with closing(ChatService(tmp_path / "alice", "alice")) as again, again.database.transaction() as tx:
+        assert records.insert_message(tx, 1, records.Direction.RECEIVED, "next", 0, None) == 42
+
+
+def test_an_encrypted_profile_with_rows_in_every_table(service: ChatService, tmp_path: Path) -> None:
+    with service.database.transaction() as tx:
+        rows_everywhere(tx)
+    set_passphrase(service.folder, SECRET)
+    with closing(ChatService(service.folder, "alice", passphrase=lambda: SECRET)) as encrypted:
+        found = unpack(pack(encrypted, SECRET, CHEAP), SECRET)
+    with closing(open_foreign(found.database)) as source:
+        for table in (row[0] for row in source.execute("SELECT name FROM sqlite_master WHERE type = 'table'")):
+            assert source.execute(f"SELECT count(*) FROM {table}").fetchone()[0], table
+        names = [name for [name] in source.execute("SELECT name FROM sqlite_sequence")]
+    assert len(names) == len(set(names))
+
+
+def rows_everywhere(tx: sqlite3.Connection) -> None:
+    """A row in each table, of the least that the schema asks for."""
+    tx.execute("PRAGMA defer_foreign_keys = ON")
+    for _ in range(2):
+        for [table] in tx.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            if table == "sqlite_sequence" or tx.execute(f"SELECT 1 FROM {table}").fetchone():
+                continue
+            columns = {
+                row["name"]: {"INTEGER": 1, "REAL": 1.5, "TEXT": "x", "BLOB": b"x"}[row["type"]]
+                for row in tx.execute(f"PRAGMA table_info({table})")
+            }
+            marks = ", ".join("?" for _ in columns)
+            tx.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", tuple(columns.values()))

@@ -1,0 +1,104 @@
+"""The relay's database copied for a backup, and taken over from a backup that somebody else may have made."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.block import BLOCK_SIZE
+from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.schema import SCHEMA_VERSION, prepare
+from smpchat.relay.store import SQLiteStore, translated
+from smpchat.storage.foreign import ForeignData, check_foreign, copy_rows, open_foreign
+from smpchat.storage.opening import harden
+
+_MESSAGE_ID, _SECRET, _MAX_ID = 24, 32, 255
+"""Bytes: a message's id is the nonce towards the recipient."""
+_LAST_TIME = 1 << 38
+"""POSIX seconds, 10,000 years."""
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """A new file with the database of a relay as of one moment; the relay may write meanwhile. Blocks.
+
+    Raises:
+        RelayStoreError: There is none, or it cannot be read.
+        OSError: The file exists or cannot be made.
+    """
+    if not source.exists():
+        raise RelayStoreError(f"There is no database {source}.")
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    with translated("copying it"), closing(sqlite3.connect(source)) as db, closing(sqlite3.connect(target)) as copy:
+        harden(db)
+        db.execute("PRAGMA query_only = ON")
+        # In one step, which reads one state of the database: a write between two steps would begin the copy again.
+        db.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # nothing of it may be in another file
+
+
+def take_over(path: Path) -> None:
+    """Replace a file by a database of ours, up to date, with the rows in it; nothing else of it is kept. Blocks.
+
+    Raises:
+        RelayStoreError: It is not what `copy_database` makes of a relay of this version or an older one.
+        OSError: Nothing can be written.
+    """
+    ours = path.with_name(f"{path.name}.new")
+    os.close(os.open(ours, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    try:
+        with translated("reading it"), closing(open_foreign(path)) as source:
+            (version,) = source.execute("PRAGMA user_version").fetchone()
+            with closing(sqlite3.connect(ours, isolation_level=None)) as target:
+                # A later version than ours, or none at all: `prepare` says so of the file itself.
+                prepare(target, str(ours), min(max(version, 1), SCHEMA_VERSION))
+                _check_kind(source, target, path)
+                check_foreign(source, target)
+                target.execute("BEGIN IMMEDIATE")
+                copy_rows(source, target, _check_row)
+                target.execute("COMMIT")
+                target.execute("PRAGMA journal_mode = DELETE")
+    except DecodeError as error:
+        raise RelayStoreError(f"{path.name} is not as smpchat writes it: {error.what}.") from error
+    ours.replace(path)
+    SQLiteStore(path).close()  # its records are read, and an older schema is brought up to date
+
+
+def _check_kind(source: sqlite3.Connection, target: sqlite3.Connection, path: Path) -> None:
+    [found, ours] = (db.execute("PRAGMA application_id").fetchone()[0] for db in (source, target))
+    if found != ours:
+        raise RelayStoreError(f"{path.name} is not a relay's database.")
+    (version,) = source.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise RelayStoreError(f"{path.name} was written by a newer smpchat (schema {version}).")
+
+
+def _check_row(table: str, row: Sequence[Any]) -> None:
+    """What a relay counts on in its rows, and no schema says; their columns are as in `smpchat.relay.schema`."""
+    match table, row:
+        case "queue", (_, bytes() as rcv_id, bytes() as snd_id, _, bytes() as secret, *_):
+            fits = _is_id(rcv_id) and _is_id(snd_id) and len(secret) == _SECRET
+        case "message", (_, int(), bytes() as msg_id, int() as timestamp, _, None | bytes() as body):
+            fits = len(msg_id) == _MESSAGE_ID and _is_time(timestamp) and len(body or b"") <= BLOCK_SIZE
+        case "link", (_, bytes() as link_id, bytes() as fixed, bytes() as user):
+            fits = _is_id(link_id) and len(fixed) <= BLOCK_SIZE and len(user) <= BLOCK_SIZE
+        case "notifier", (_, bytes() as notifier_id, _, bytes() as secret):
+            fits = _is_id(notifier_id) and len(secret) == _SECRET
+        case "notification", (_, int(), bytes() as msg_id, int() as timestamp):
+            fits = len(msg_id) == _MESSAGE_ID and _is_time(timestamp)
+        case _:
+            fits = False
+    if not fits:
+        raise ForeignData(f"it holds a row that cannot be in {table}")
+
+
+def _is_id(value: bytes) -> bool:
+    return 0 < len(value) <= _MAX_ID
+
+
+def _is_time(value: int) -> bool:
+    return 0 <= value < _LAST_TIME

@@ -1,0 +1,229 @@
+"""Rows out of a database that somebody else made, into an empty one of ours.
+
+Nothing but rows is taken over. A file may hold triggers that copy what is written later, views in the place of tables,
+columns that compute, pages that several tables share, text that is not UTF-8: its schema must be ours to the letter,
+its pages in order, and each value of the type that our schema says, within limits. Then our own statements write it.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record
+from smpchat.encoding.text import percent_encode
+from smpchat.storage.opening import SQLITE_ERRORS, harden
+
+MAX_VALUE = 1 << 20
+"""Bytes of one value, and of one row; the longest that we write is a message of 64 KiB."""
+MAX_NUMBER = 1 << 53
+"""Of rows: SQLite counts on from the largest one, and gives up at 2^63."""
+MAX_TIME = 253_402_300_799.0
+"""POSIX seconds, the end of the year 9999: no calendar goes on."""
+_MAX_SQL = 20_000
+"""Characters of one statement; the longest of ours has 900."""
+_BATCH = 500
+_LIMITS = (
+    # numbers of SQLite: a value, a statement, columns, depth of an expression, attached files, depth of triggers
+    (0, MAX_VALUE),
+    (1, _MAX_SQL),
+    (2, 200),
+    (3, 100),
+    (7, 0),
+    (10, 1),
+)
+_TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,), "BLOB": (bytes,)}
+_SEQUENCE = "sqlite_sequence"
+
+
+class ForeignData(DecodeError):
+    """The file is not as we write one; ``what`` names the difference and goes on a sentence."""
+
+
+class DamagedData(DecodeError):
+    """The file cannot be read to its end."""
+
+
+class _Column(Record):
+    """As SQLite describes it: ``key`` is its place in the primary key, from 1; ``hidden`` says that it computes."""
+
+    name: str
+    kind: str
+    key: int
+    hidden: int
+
+
+def open_foreign(source: bytes | Path) -> sqlite3.Connection:
+    """A file of somebody else's for `copy_rows`, which is not written to, and may not change meanwhile.
+
+    Args:
+        source: What is in it, or where it is.
+    Raises:
+        sqlite3.Error: It cannot be opened.
+    """
+    if isinstance(source, Path):
+        # Immutable: neither a log beside it is read nor a lock taken.
+        name = f"file:{percent_encode(source.absolute().as_posix()).replace('%2F', '/')}?mode=ro&immutable=1"
+        connection = sqlite3.connect(name, uri=True, isolation_level=None)
+    else:
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        for limit, value in _LIMITS:
+            connection.setlimit(limit, value)
+        if isinstance(source, bytes):
+            # 18 and 19 say whether there is a log beside it, which there never is of one in memory.
+            connection.deserialize(source[:18] + b"\1\1" + source[20:])
+        harden(connection)
+        connection.execute("PRAGMA query_only = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def schema_of(connection: sqlite3.Connection) -> Counter[tuple[str, ...]]:
+    """All tables, indexes and so on: type, name, table, and statement in one spelling."""
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+    return Counter(tuple(_spelling(part) for part in tuple(row)) for row in rows)
+
+
+def _spelling(part: object) -> str:
+    # Versions of SQLite put names into quotes or not when a table is renamed.
+    return " ".join(str(part if part is not None else "").replace('"', "").split())
+
+
+def difference(found: Counter[tuple[str, ...]], ours: Counter[tuple[str, ...]]) -> str | None:
+    """What is in one schema and not in the other, as ``it holds a trigger 'name'``; None if they are the same."""
+    if extra := sorted(found - ours):
+        kind, name, *_ = extra[0]
+        if any(one[:2] == extra[0][:2] for one in ours):
+            return f"its {kind} {name!r} is changed"
+        return f"it holds {'an' if kind[:1] in 'aeiou' else 'a'} {kind[:20]} {name[:60]!r}"
+    if missing := sorted(ours - found):
+        kind, name, *_ = missing[0]
+        return f"it lacks the {kind} {name!r}"
+    return None
+
+
+def check_foreign(source: sqlite3.Connection, ours: sqlite3.Connection) -> None:
+    """Whether a file has the schema of ``ours``, and its pages are in order.
+
+    Raises:
+        ForeignData: It has another schema.
+        DamagedData: Its pages are not in order, or it cannot be read.
+    """
+    try:
+        _check_schema(source, ours)
+        # Before any row is read: pages that lead to each other would give rows without end.
+        [state] = source.execute("PRAGMA quick_check(1)").fetchone()
+    except SQLITE_ERRORS as error:
+        raise DamagedData(f"it cannot be read: {error}") from None
+    if state != "ok":
+        raise DamagedData("its pages are not in order")
+
+
+def _check_schema(source: sqlite3.Connection, ours: sqlite3.Connection) -> None:
+    [encoding] = source.execute("PRAGMA encoding").fetchone()
+    if encoding != "UTF-8":
+        raise ForeignData(f"it holds text as {encoding}")
+    if other := difference(schema_of(source), schema_of(ours)):
+        raise ForeignData(other)
+    for table in _tables(ours):
+        if _columns(source, table) != _columns(ours, table):
+            raise ForeignData(f"its table {table!r} is changed")
+
+
+def copy_rows(
+    source: sqlite3.Connection, target: sqlite3.Connection, check: Callable[[str, Sequence[Any]], None] | None = None
+) -> None:
+    """Copy every row into the tables of ``target``, which has the same schema and is empty; in its open transaction.
+
+    Args:
+        check: Given a table and each of its rows; raises `ForeignData`.
+    Raises:
+        ForeignData: A value is not of its column's type, or too large, or a row breaks a rule of the schema. Roll back.
+        DamagedData: A row cannot be read. Roll back.
+        sqlite3.OperationalError: The disk is full. Roll back.
+    """
+    left = _size(source)
+    target.execute("PRAGMA defer_foreign_keys = ON")  # until the end: parents may stand behind their children
+    for table in _tables(target):
+        columns = _columns(target, table)
+        names = ", ".join(f'"{column.name}"' for column in columns)
+        insert = f'INSERT INTO "{table}" ({names}) VALUES ({", ".join("?" for _ in columns)})'
+        # Of the table, and not of an index that says something else.
+        for batch in _batches(source, f'SELECT {names} FROM "{table}" NOT INDEXED'):
+            left -= len(batch)
+            if left < 0:
+                raise ForeignData(f"there are too many rows in {table!r}")
+            for row in batch:
+                _check_row(table, columns, row)
+                if check is not None:
+                    check(table, row)
+            try:
+                target.executemany(insert, batch)
+            except sqlite3.IntegrityError:
+                raise ForeignData(f"rows in {table!r} contradict each other") from None
+    _copy_sequence(source, target)
+    if lost := target.execute("PRAGMA foreign_key_check").fetchone():
+        raise ForeignData(f"rows in {lost[0]!r} belong to nothing")
+
+
+def _size(source: sqlite3.Connection) -> int:
+    """Bytes, and more than rows: each takes some."""
+    pages, size = (source.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    return int(pages * size)
+
+
+def _batches(source: sqlite3.Connection, query: str) -> Iterator[list[Sequence[Any]]]:
+    try:
+        rows = source.execute(query)
+        while batch := rows.fetchmany(_BATCH):
+            yield batch
+    except SQLITE_ERRORS as error:
+        raise DamagedData(f"it cannot be read: {error}") from None
+
+
+def _check_row(table: str, columns: Sequence[_Column], row: Sequence[object]) -> None:
+    for column, value in zip(columns, row, strict=True):
+        if value is None:  # where it may not be, the statement that writes it says so
+            continue
+        fits = isinstance(value, _TYPES[column.kind])
+        if isinstance(value, str | bytes):
+            fits = fits and len(value) <= MAX_VALUE
+        elif isinstance(value, int) and column.kind == "INTEGER" and column.key:
+            fits = fits and 0 <= value < MAX_NUMBER
+        elif isinstance(value, int | float) and column.kind == "REAL":
+            fits = fits and math.isfinite(value) and abs(value) <= MAX_TIME
+        if not fits:
+            raise ForeignData(f"it holds a value that cannot be in {table}.{column.name}")
+
+
+def _copy_sequence(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Numbers that were used once are not used again: peers and relays may know them."""
+    if not target.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (_SEQUENCE,)).fetchone():
+        return
+    rows = next(_batches(source, f"SELECT name, seq FROM {_SEQUENCE}"), [])
+    known = {row[0] for row in target.execute("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'")}
+    highest: dict[str, int] = {}
+    for name, seq in rows:  # a table may stand there twice: exports of encrypted profiles once had it so
+        if name not in known or not isinstance(seq, int) or not 0 <= seq < MAX_NUMBER:
+            raise ForeignData("it counts from numbers that cannot be")
+        highest[name] = max(seq, highest.get(name, 0))
+    target.execute(f"DELETE FROM {_SEQUENCE}")
+    target.executemany(f"INSERT INTO {_SEQUENCE} (name, seq) VALUES (?, ?)", highest.items())
+
+
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid")
+    return [row[0] for row in rows if row[0] != _SEQUENCE]
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[_Column]:
+    rows = connection.execute(f'PRAGMA table_xinfo("{table}")')
+    return [_Column(row[1], row[2], row[5], row[6]) for row in rows]
