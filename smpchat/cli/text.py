@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import re
 import textwrap
 import unicodedata
+
+from smpchat.encoding.characters import CUT, composed
 
 MAX_MARKS = 4
 """Combining marks that may stand on one letter; more would draw over the lines above and below."""
 MAX_SHOWN_NAME = 60
 """Characters of a peer's name that are shown."""
+MAX_ESCAPES = 1_000
+"""Escapes in one text; of each row of such characters behind them one mark is left. Else a text of 64 KiB, which
+arrives in 100 bytes, would be half a megabyte on the terminal."""
+MAX_SHOWN_TEXT = 16_000
+"""Characters of a message that are shown; apps write no longer ones."""
+MAX_SHOWN_LINES = 1_000
+"""Lines of a message that are shown."""
 _JOINERS = "\u200c\u200d"
 _BLANK_LETTERS = "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f"
 """Letters and marks that print as nothing although Unicode calls them printable."""
@@ -22,19 +33,30 @@ def printable(text: str, *, lines: bool = False) -> str:
         lines: It is a text rather than a name: line ends stay, tabs become blanks, and the joiners that emoji
             and some scripts need stay where they join something.
     """
-    text = unicodedata.normalize("NFC", text)
+    text = composed(text)
     if lines:
         text = re.sub("\r\n?", "\n", text).replace("\t", "    ")
     shown: list[str] = []
-    marks = 0
+    marks = escapes = 0
     for at, character in enumerate(text):
         marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
         harmless = character.isprintable() and character not in _BLANK_LETTERS and marks <= MAX_MARKS
         if harmless or (lines and (character == "\n" or _joins(text, at))):
             shown.append(character)
-        else:
+        elif escapes < MAX_ESCAPES:
+            escapes += 1
             shown.append(f"\\u{{{ord(character):x}}}")
+        elif shown[-1] != CUT:
+            shown.append(CUT)
     return "".join(shown)
+
+
+def abridged(text: str) -> str:
+    """What a message says, harmless and as much of it as anybody would read: no text of a peer floods the terminal."""
+    lines = printable(text[:MAX_SHOWN_TEXT], lines=True).split("\n", MAX_SHOWN_LINES)
+    left_out = max(0, len(text) - MAX_SHOWN_TEXT) + sum(map(len, lines[MAX_SHOWN_LINES:]))
+    shown = "\n".join(lines[:MAX_SHOWN_LINES])
+    return f"{shown} … ({plural(left_out, 'more character')}, in --json)" if left_out else shown
 
 
 def _joins(text: str, at: int) -> bool:
@@ -53,16 +75,11 @@ def shortened(name: str, limit: int = MAX_SHOWN_NAME) -> str:
 def narrowed(name: str, columns: int) -> str:
     """A name, harmless and cut to what fits so many columns of a terminal."""
     shown = printable(name[: columns + 1])
-    if _columns(shown) <= columns:
+    widths = [2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in shown]
+    if sum(widths) <= columns:  # more than it takes where letters carry marks
         return shown
-    while _columns(shown) >= columns:
-        shown = shown[:-1]
-    return f"{shown}…"
-
-
-def _columns(text: str) -> int:
-    """Columns of a text; more than it takes where letters carry marks."""
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+    ends = list(itertools.accumulate(widths))
+    return shown[: bisect.bisect_left(ends, columns)] + "…"
 
 
 def sentence(text: str) -> str:

@@ -32,7 +32,8 @@ def hanging(text: str, start: int, indent: int, columns: int) -> str:
 
 def _lines(paragraph: str, start: int, indent: int, columns: int) -> Iterator[str]:
     line, used, room, whole = "", 0, columns - start, columns - indent
-    for blanks, word in re.findall("( *)([^ ]+)", paragraph):
+    # Without those at the end: a row of blanks with no word behind it would be looked through from each of them.
+    for blanks, word in re.findall("( *)([^ ]+)", paragraph.rstrip(" ")):
         gap = blanks
         for piece in _pieces(word) if _width(word) > whole else [word]:
             width = _width(piece)

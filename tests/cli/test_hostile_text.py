@@ -12,8 +12,9 @@ from rich.cells import cell_len
 
 from smpchat.chat.store.records import Direction, insert_message
 from smpchat.chat.store.settings import save_setting
-from smpchat.chat.wire.profile import Profile
-from smpchat.cli.text import printable, shortened
+from smpchat.chat.wire.bodies import MAX_EXPANDED
+from smpchat.chat.wire.profile import MAX_RECEIVED_NAME, Profile
+from smpchat.cli.text import MAX_ESCAPES, MAX_SHOWN_LINES, MAX_SHOWN_TEXT, abridged, printable, shortened
 from tests.cli.terminal import START, Result, Terminal
 
 ATTACKS = {
@@ -69,6 +70,23 @@ def test_what_people_write_stays_as_it_is() -> None:
 
 def test_a_joiner_between_ascii_is_shown() -> None:
     assert printable("pay\u200dpal", lines=True) == "pay\\u{200d}pal"
+
+
+@pytest.mark.parametrize(
+    "filling", ["\u0301\u0323", "\u200b", "a\u200b", "a" + "\u0301" * 30, "\n", "\n\u200b", "\ue000"]
+)
+def test_no_text_floods_the_terminal(filling: str) -> None:
+    text = filling * (MAX_EXPANDED // len(filling))
+    harmless(abridged(text))
+    assert len(abridged(text)) < MAX_SHOWN_TEXT + 10 * MAX_ESCAPES
+    assert abridged(text).count("\n") < MAX_SHOWN_LINES
+    assert abridged(text).endswith("in --json)")
+
+
+def test_what_people_write_is_shown_in_full() -> None:
+    for text in ("", "a\nb", "x" * MAX_SHOWN_TEXT, "\n" * (MAX_SHOWN_LINES - 1), "\u0ba8\u0bbf" * 1_000):
+        assert abridged(text) == text
+    assert abridged("x" * MAX_SHOWN_TEXT + "yy") == "x" * MAX_SHOWN_TEXT + " … (2 more characters, in --json)"
 
 
 def test_line_ends_of_any_kind_are_line_ends_in_a_text() -> None:
@@ -233,4 +251,4 @@ def test_a_name_of_10_000_characters_is_shown_short(smpchat: Terminal) -> None:
     _name_yourself(smpchat, LONG)
     for result in _everything_shown(smpchat, tty=True):
         assert "x" * 61 not in result.stdout + result.stderr
-    assert json.loads(smpchat("--json", "-p", "bob", "contacts").stdout)["profile"]["name"] == LONG
+    assert json.loads(smpchat("--json", "-p", "bob", "contacts").stdout)["profile"]["name"] == LONG[:MAX_RECEIVED_NAME]

@@ -18,7 +18,7 @@ from smpchat.chat.wire.bodies import (
     read_envelope,
     shared_id,
 )
-from smpchat.chat.wire.content import PLAIN, Content, describe, read_content, short_name, text_content, whole
+from smpchat.chat.wire.content import PLAIN, Content, describe, read_content, short_name, text_content
 from smpchat.chat.wire.happenings import (
     GROUP_EVENTS,
     FileCancelled,
@@ -356,7 +356,7 @@ def _message(part: Part) -> ChatMessage:
         return ChatMessage(UnsupportedEvent(f"unreadable: {part.what}"))
     read = _EVENTS.get(part.event)
     event = read(part) if read else None
-    return ChatMessage(event or UnsupportedEvent(whole(part.event)), part.versions)
+    return ChatMessage(event or UnsupportedEvent(short_name(part.event)), part.versions)
 
 
 def _read_profile(envelope: Envelope) -> ChatEvent | None:
@@ -436,7 +436,7 @@ def _read_join_rejected(envelope: Envelope) -> ChatEvent | None:
         return None
     profile = Profile.from_wire(rejection.get("groupProfile")) or Profile("group")
     reason = rejection.get("rejectionReason")
-    return JoinRejected(profile, whole(reason) if isinstance(reason, str) else "")
+    return JoinRejected(profile, short_name(reason))
 
 
 def _read_relayed(envelope: Envelope) -> ChatEvent | None:
@@ -448,7 +448,7 @@ def _read_relayed(envelope: Envelope) -> ChatEvent | None:
         return None
     read = _EVENTS.get(inner.event)
     if read is None or inner.event == envelope.event:
-        return UnsupportedEvent(whole(f"{envelope.event} of {inner.event}"))
+        return UnsupportedEvent(f"{envelope.event} of {short_name(inner.event)}")
     event = read(inner)
     member = shared_id(params.get("memberId"))
     if event is None:

@@ -13,7 +13,9 @@ from smpchat.chat.wire.preferences import Preferences, preferences_json, read_pr
 from smpchat.encoding.record import Record, field, replace
 
 MAX_NAME = 100
-"""Longest display name we send, in characters; longer ones from peers are kept as they are."""
+"""Longest display name we send, in characters."""
+MAX_RECEIVED_NAME = 255
+"""Characters of a peer's names that are kept, each; no view shows more than 60."""
 _BOT = "bot"
 MAX_DESCRIPTION = 160
 """Longest description, in characters: apps cut it there."""
@@ -86,9 +88,9 @@ class Profile(Record):
         if not isinstance(name, str) or not name:
             return None
         return Profile(
-            whole(name),
-            whole(full_name) if isinstance(full_name, str) else "",
-            whole(description)[:MAX_DESCRIPTION] if isinstance(description, str) else "",
+            whole(name[:MAX_RECEIVED_NAME]),
+            whole(full_name[:MAX_RECEIVED_NAME]) if isinstance(full_name, str) else "",
+            whole(description[:MAX_DESCRIPTION]) if isinstance(description, str) else "",
             received_uri(value.get("image")),
             read_preferences(value.get("preferences")),
             bot=value.get("peerType") == _BOT,

@@ -12,7 +12,7 @@ from smpchat.chat.store.records import Direction, Message, MessageStatus
 from smpchat.chat.wire.content import Preview
 from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.environment import Environment
-from smpchat.cli.text import narrowed, plural, printable, shortened
+from smpchat.cli.text import abridged, narrowed, plural, printable, shortened
 from smpchat.cli.times import clock, day, iso, since
 from smpchat.cli.views.layout import indented
 from smpchat.encoding.record import as_dict
@@ -134,7 +134,7 @@ def _said(message: Message) -> str:
 
 
 def _whole_text(message: Message) -> str:
-    words = printable(message.text.removeprefix(message.note).removeprefix(" " if message.note else ""), lines=True)
+    words = abridged(message.text.removeprefix(message.note).removeprefix(" " if message.note else ""))
     text = " ".join(filter(None, (_marks(message), words)))
     return f"{text}\n{_preview(message.preview)}" if message.preview is not None else text
 

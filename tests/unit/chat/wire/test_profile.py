@@ -9,7 +9,7 @@ import pytest
 from smpchat.chat.errors import InputError
 from smpchat.chat.wire.picture import MAX_FILE, MAX_PICTURE, MAX_RECEIVED, Picture, picture_of, picture_uri
 from smpchat.chat.wire.preferences import Allow, Feature, Preference
-from smpchat.chat.wire.profile import Profile
+from smpchat.chat.wire.profile import MAX_RECEIVED_NAME, Profile
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
 JPEG = b"\xff\xd8\xff\xe0" + bytes(50)
@@ -43,6 +43,8 @@ class TestProfiles:
     def test_what_a_peer_says_is_bounded(self) -> None:
         value = {"displayName": "Ann", "shortDescr": "a" * 1000, "image": uri("jpg", JPEG + bytes(MAX_RECEIVED))}
         assert Profile.from_wire(value) == Profile("Ann", "", "a" * 160)
+        long = Profile.from_wire({"displayName": "\u0301" * 16_000, "fullName": "b" * 16_000})
+        assert long == Profile("\u0301" * MAX_RECEIVED_NAME, "b" * MAX_RECEIVED_NAME)
 
     def test_neither_picture_nor_key_is_printed(self) -> None:
         assert "data:" not in repr(Profile("Ann", picture=uri("jpg", JPEG)))
