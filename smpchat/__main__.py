@@ -7,6 +7,9 @@ import os
 import sys
 import threading
 
+_OURS = "SMPCHAT_"
+"""Begins the name of every variable of ours."""
+
 
 def program() -> None:
     """Run the command line; then leave at once.
@@ -16,6 +19,10 @@ def program() -> None:
     its event loop before it returns.
     """
     gc.set_threshold(100_000)  # a start makes up to 65,000 objects, and all stay: to look through them takes 8 ms
+    if any(name.startswith(_OURS) for name in os.environ):
+        from smpchat.relay.surroundings import take_secrets
+
+        take_secrets()  # before anything is started that would get them
     from smpchat.cli.app import main
 
     try:

@@ -22,6 +22,7 @@ from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.profile_key import ProfileKey
 from smpchat.cli.views.messages import message_fields
 from smpchat.encoding.record import Record
+from smpchat.relay.surroundings import for_programs
 
 _STANDARD_ERROR = 2
 _AGAIN = "The message counts as not shown, and is the first that the next `smpchat listen` gets."
@@ -97,9 +98,9 @@ class MessageHandler(Record):
         return CommandFailed(ExitStatus.INPUT, f"{self.arguments[0]!r} {how}.", _AGAIN)
 
     def _variables(self, message: Message) -> Mapping[str, str]:
-        """The environment of the program: ours, and the message's main fields."""
+        """The environment of the program: ours without passphrases, and the message's main fields."""
         return (
-            os.environ
+            for_programs()
             | self.key.variables()
             | {
                 "SMPCHAT_HOME": str(self.home),

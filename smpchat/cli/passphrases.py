@@ -12,6 +12,7 @@ from pathlib import Path
 from smpchat.chat.errors import InputError, PassphraseNeeded
 from smpchat.cli.text import printable
 from smpchat.encoding.record import Record
+from smpchat.relay.surroundings import for_programs, secret
 
 VARIABLE = "SMPCHAT_PASSPHRASE"
 """The exported file's."""
@@ -74,8 +75,8 @@ def passphrase(source: Source, *, new: bool) -> str:
         found = _first_line(source.file)
     elif source.command is not None:
         found = _output(source.command)
-    elif source.variable in os.environ:
-        found = _text(os.fsencode(os.environ[source.variable]))
+    elif (given := secret(source.variable)) is not None:
+        found = _text(os.fsencode(given))
     else:
         found = _ask(source, new)
     if not found:
@@ -107,7 +108,9 @@ def _output(command: str) -> str:
     try:
         arguments = shlex.split(command)
         # Standard error stays the terminal's: pass and gpg ask the person there for what they need.
-        run = subprocess.run(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+        run = subprocess.run(
+            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=for_programs(), check=False
+        )
     except (OSError, ValueError, IndexError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"The command for the passphrase cannot be run: {why}.", hint) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 
@@ -28,10 +29,28 @@ class ProfileKey:
         if self._found is None:
             from smpchat.cli.passphrases import passphrase, profile_key
 
+            _keep_no_core()
             self._found = passphrase(profile_key(self.profile, self.file, self.command, new=new), new=new)
         return self._found
+
+    @property
+    def is_a_variable(self) -> bool:
+        """Whether it comes from the environment, which programs that we start do not get."""
+        from smpchat.cli.passphrases import KEY_VARIABLE
+        from smpchat.relay.surroundings import secret
+
+        return self.file is None and self.command is None and secret(KEY_VARIABLE) is not None
 
     def variables(self) -> dict[str, str]:
         """For the environment of a program that runs smpchat for the same profile."""
         file = {} if self.file is None else {"SMPCHAT_KEY_FILE": str(self.file.absolute())}
         return file if self.command is None else file | {"SMPCHAT_KEY_COMMAND": self.command}
+
+
+def _keep_no_core() -> None:
+    """A crash writes no picture of the memory to the disk: the key, and what it opened, would stand in it."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

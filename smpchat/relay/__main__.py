@@ -12,11 +12,12 @@ from pathlib import Path
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay import loop
-from smpchat.relay.background import EXIT_RUNNING, EXIT_TURNED_OFF, PASSWORD_VARIABLE
+from smpchat.relay.background import EXIT_RUNNING, EXIT_TURNED_OFF
 from smpchat.relay.daemon import run_relay
 from smpchat.relay.errors import RelayError, RelayOptionRefused, RelayRunning, RelayTurnedOff
 from smpchat.relay.log import start_log
 from smpchat.relay.options import NO_WEBSOCKET, OPTIONS, Options, parse_options
+from smpchat.relay.surroundings import PASSWORD_VARIABLE, secret, take_secrets
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-v", "--verbose", action="store_true", help="log what helps to find a fault")
     arguments_read = parser.parse_args(arguments)
     typed = {option.name: getattr(arguments_read, option.name, None) for option in OPTIONS}
-    typed["password"] = os.environ.get(PASSWORD_VARIABLE)
+    typed["password"] = secret(PASSWORD_VARIABLE)
     try:
         options = parse_options(typed)
     except RelayOptionRefused as error:
@@ -98,4 +99,5 @@ async def _run(arguments: argparse.Namespace, options: Options) -> None:
 
 
 if __name__ == "__main__":
+    take_secrets()
     sys.exit(main())

@@ -39,14 +39,12 @@ from smpchat.relay.folder import (
     turn_on,
 )
 from smpchat.relay.options import LOOPBACK, NO_WEBSOCKET, NOTHING_CHOSEN, Options
+from smpchat.relay.surroundings import for_own_process
 
 EXIT_RUNNING = 3
 """Exit status of ``python -m smpchat.relay`` when another relay has the folder."""
 EXIT_TURNED_OFF = 4
 """Exit status of ``python -m smpchat.relay --unless-stopped`` after ``relay stop``."""
-PASSWORD_VARIABLE = "SMPCHAT_RELAY_PASSWORD"
-"""Carries the password to the background process: other users can read a command line, but no environment."""
-
 _POLL = 0.02
 _LOG_LIMIT = 1_000_000  # bytes after which a start puts the log aside
 
@@ -111,9 +109,7 @@ def start_background(
 def _spawn(folder: Path, arguments: list[str], password: str | None) -> tuple[int, subprocess.Popen[bytes]]:
     """The process, and where in the log its words begin."""
     path = folder / LOG
-    environment = {name: value for name, value in os.environ.items() if name != PASSWORD_VARIABLE}
-    if password is not None:
-        environment[PASSWORD_VARIABLE] = password
+    environment = for_own_process(password)
     # -P: whatever lies in the current directory must not be imported.
     command = [sys.executable, "-P", "-m", "smpchat.relay", *arguments]
     try:

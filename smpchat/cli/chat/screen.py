@@ -7,9 +7,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import Application, get_app_or_none
+from prompt_toolkit.application import Application, get_app_or_none, run_in_terminal
+from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import ANSI, AnyFormattedText
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -17,10 +19,12 @@ from prompt_toolkit.output import ColorDepth, Output
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from smpchat.agent.online.changes import Changes
+from smpchat.chat.errors import InputError
 from smpchat.cli.chat.arrivals import Arrivals
 from smpchat.cli.chat.below import PromptBelow
 from smpchat.cli.chat.completion import SlashCompleter
 from smpchat.cli.chat.conversation import Conversation
+from smpchat.cli.chat.editor import edited
 from smpchat.cli.chat.slash import Edit, Leave, Lines
 from smpchat.cli.chat.typed import Typed
 from smpchat.cli.environment import Environment
@@ -52,7 +56,6 @@ class Screen:
             history=Typed(conversation),
             key_bindings=self._keys(),
             prompt_continuation=lambda width, _line, _wrapped: " " * width,
-            tempfile_suffix=".txt",
             erase_when_done=environment.redraws,
             bottom_toolbar=self._toolbar if environment.redraws else None,
             color_depth=None if environment.color else ColorDepth.DEPTH_1_BIT,
@@ -98,7 +101,17 @@ class Screen:
         return self._conversation.prompt() + self.text
 
     def _open_editor(self) -> None:
-        self._session.default_buffer.open_in_editor()
+        self._session.app.create_background_task(self._edit())
+
+    async def _edit(self) -> None:
+        buffer, encrypted = self._session.default_buffer, self._environment.is_encrypted()
+        try:
+            text = await run_in_terminal(partial(edited, buffer.text, encrypted=encrypted), in_executor=True)
+        except InputError as error:
+            self._conversation.transcript.tell(f"! {error} {error.hint}")
+            return
+        if text is not None:
+            buffer.document = Document(text, len(text))
 
     async def _follow(self) -> None:
         with Changes(self._conversation.service.database) as changes:

@@ -64,6 +64,10 @@ async def _listen(
     handler = None if command_line is None else MessageHandler.parse(command_line, environment)
     service = environment.open_as(WritingProfile)
     try:
+        if handler is not None and environment.is_encrypted() and environment.key.is_a_variable:
+            environment.notice(
+                "CMD does not get SMPCHAT_KEY: if it runs smpchat, give --key-file or --key-command instead."
+            )
         after = service.last_event()
         seen = 0
         loop = asyncio.get_running_loop()

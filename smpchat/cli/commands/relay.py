@@ -20,6 +20,7 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.relay.folder import status as relay_status
 from smpchat.relay.limits import CERTIFICATE_WARNING
 from smpchat.relay.options import BY_NAME, NO_WEBSOCKET, parse_options
+from smpchat.relay.surroundings import PASSWORD_VARIABLE, secret
 
 if TYPE_CHECKING:
     from smpchat.protocol.version import VersionRange
@@ -47,7 +48,7 @@ WS_PORT = typer.Option(
     metavar="PORT|off",
     help="Serve WebSocket on this port too; 0 for any, off for none. It is remembered.",
 )
-PASSWORD = _option("password", "SMPCHAT_RELAY_PASSWORD")
+PASSWORD = _option("password", PASSWORD_VARIABLE)
 PROXY = _option("proxy")
 NEW_QUEUES = _option("new_queues")
 QUOTA = _option("quota")
@@ -201,7 +202,10 @@ def _start(
 
 def _typed_options(context: typer.Context) -> dict[str, str | None]:
     """Those of the table, by name."""
-    return {name: context.params[name] for name in BY_NAME}
+    typed = {name: context.params[name] for name in BY_NAME}
+    if typed["password"] is None:
+        typed["password"] = secret(PASSWORD_VARIABLE)
+    return typed
 
 
 def _ws_port(text: str | None) -> int | None:

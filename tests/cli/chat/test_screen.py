@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 from prompt_toolkit.application import create_app_session
-from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from prompt_toolkit.output.plain_text import PlainTextOutput
@@ -17,6 +16,8 @@ from smpchat.chat.store.events import MessageAdded
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.lock import online_lock
 from smpchat.chat.store.records import Direction, insert_message
+from smpchat.cli.chat import editor
+from smpchat.cli.chat import screen as screen_module
 from smpchat.cli.chat.below import PromptBelow
 from smpchat.cli.chat.conversation import Conversation, choose
 from smpchat.cli.chat.screen import Screen as ChatScreen
@@ -187,14 +188,11 @@ def test_leaving_the_editor_by_its_key_sends_nothing(
             source.send_text("\x03\x03")
             await running
 
-    opened = Buffer.open_in_editor
+    def edit(text: str, *, encrypted: bool) -> str | None:
+        bob.editors.append(text)
+        return editor.edited(text, encrypted=encrypted)
 
-    def open_in_editor(buffer: Buffer, validate_and_handle: bool = False) -> asyncio.Task[None]:
-        editing = opened(buffer, validate_and_handle)
-        editing.add_done_callback(bob.editors.append)
-        return editing
-
-    monkeypatch.setattr(Buffer, "open_in_editor", open_in_editor)
+    monkeypatch.setattr(screen_module, "edited", edit)
     asyncio.run(run())
     assert bob.service.history("alice") == before
 

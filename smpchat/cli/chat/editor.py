@@ -1,0 +1,87 @@
+"""A message in the user's editor: in a file in memory where there is such a place, and gone afterwards.
+
+An editor works on a file, and puts others beside it (a swap file, a backup). All stand in a folder of their own, which
+is removed whole; a folder that a killed process left is removed the next time.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from smpchat.chat.errors import InputError
+from smpchat.chat.store.lock import FileLock
+from smpchat.relay.surroundings import for_programs
+
+IN_MEMORY = Path("/dev/shm")
+"""Where Linux keeps files in memory."""
+_BEGINS = "smpchat-editor-"
+_USUAL = ("editor", "nano", "pico", "vi", "emacs")
+_LOCK, _FILE = "lock", "message.txt"
+
+
+def edited(text: str, *, encrypted: bool) -> str | None:
+    """What the user makes of a text; None if the editor failed. Waits until the editor is left.
+
+    Args:
+        encrypted: It is one of an encrypted profile, nothing of which may be on a disk.
+    Raises:
+        InputError: There is no place for the file, or no editor.
+    """
+    place = _place(encrypted)
+    _remove_left(place)
+    folder = Path(tempfile.mkdtemp(prefix=_BEGINS, dir=place))
+    lock = FileLock(folder / _LOCK)
+    lock.take()
+    try:
+        file = folder / _FILE
+        with open(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as opened:
+            opened.write(text)
+        if not _run(file):
+            return None
+        # Editors end a file with a line end, which is no part of the message.
+        return file.read_text(encoding="utf-8", errors="replace").removesuffix("\n")
+    finally:
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _place(encrypted: bool) -> Path:
+    if IN_MEMORY.is_dir() and os.access(IN_MEMORY, os.W_OK | os.X_OK):
+        return IN_MEMORY
+    if encrypted:
+        raise InputError(
+            "An editor needs a file, and nothing of an encrypted profile is written to the disk.",
+            "Write here: Alt-Enter begins a new line.",
+        )
+    return Path(tempfile.gettempdir())
+
+
+def _remove_left(place: Path) -> None:
+    """Remove what killed processes of this user left."""
+    for folder in place.glob(f"{_BEGINS}*"):
+        try:
+            lock = FileLock(folder / _LOCK)
+            if lock.take():
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.release()
+        except OSError:  # somebody else's, or gone meanwhile
+            continue
+
+
+def _run(file: Path) -> bool:
+    """Whether an editor was there and ended with 0. Raises `InputError`."""
+    chosen = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    usual = next(filter(None, map(shutil.which, _USUAL)), None)
+    try:
+        arguments = shlex.split(chosen) if chosen else [usual] if usual else []
+        if not arguments:
+            raise InputError("There is no editor.", "Name one in the variable EDITOR.")
+        return subprocess.call([*arguments, str(file)], env=for_programs()) == 0
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"The editor {chosen!r} cannot be run: {why}.", "Check the variable EDITOR.") from None

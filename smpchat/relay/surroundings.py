@@ -1,0 +1,66 @@
+"""The environment of processes: secrets are taken out of ours, and what the processes get that we start.
+
+What a process was started with can be read by others of the same user, and is handed on to every program that it
+starts, for as long as that one runs. So a secret is taken out at once, from the system's own copy too (which
+``/proc/PID/environ`` and `ps e` show), and no program that we start is given one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+
+PASSWORD_VARIABLE = "SMPCHAT_RELAY_PASSWORD"
+"""Carries the relay's password, to its background process too: others can read a command line, but no environment."""
+SECRETS = ("SMPCHAT_KEY", "SMPCHAT_NEW_KEY", "SMPCHAT_PASSPHRASE", PASSWORD_VARIABLE)
+"""Variables whose value is a secret."""
+_NEEDED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TMP|TEMP|SSL_CERT_(FILE|DIR)|OPENSSL_\w+"
+    r"|(LD|DYLD)_LIBRARY_PATH|VIRTUAL_ENV|PYTHON\w*|COVERAGE_\w+|SYSTEMROOT|SYSTEMDRIVE|WINDIR|COMSPEC|PATHEXT"
+    r"|(LOCAL)?APPDATA|USERPROFILE|PROGRAMDATA",
+    re.IGNORECASE,
+)
+"""What Python, its libraries and the system need to start a program at all."""
+_taken: dict[str, str] = {}
+
+
+def take_secrets() -> None:
+    """Take every secret out of the environment of this process, at its beginning; `secret` tells them from now on."""
+    for name in SECRETS:
+        if name in os.environ:
+            _taken[name] = os.environ[name]
+            _wipe(name)
+            del os.environ[name]
+
+
+def secret(name: str) -> str | None:
+    """The value of one of `SECRETS`; None if there is none."""
+    return os.environ.get(name, _taken.get(name))
+
+
+def for_programs() -> dict[str, str]:
+    """For a program of the user's: all that we were started with, but secrets."""
+    return {name: value for name, value in os.environ.items() if name not in SECRETS}
+
+
+def for_own_process(password: str | None) -> Mapping[str, str]:
+    """For a process of ours that outlives us: as little as can be, and the one secret that it is started for."""
+    needed = {name: value for name, value in os.environ.items() if _NEEDED.fullmatch(name)}
+    return needed if password is None else needed | {PASSWORD_VARIABLE: password}
+
+
+def _wipe(name: str) -> None:
+    """Overwrite a value where the system put it when the process began: to unset a variable leaves it there."""
+    if sys.platform == "win32":
+        return
+    try:
+        import ctypes
+    except ImportError:  # a Python built without it: then the value stays readable for the user's own processes
+        return
+    library = ctypes.CDLL(None)
+    library.getenv.restype = ctypes.c_void_p
+    address = library.getenv(os.fsencode(name))
+    if address:
+        ctypes.memset(address, 0, len(ctypes.string_at(address)))
