@@ -14,6 +14,7 @@ from typing import TypeVar
 from smpchat.crypto.box import ChainKey, block_chains, cb_decrypt, cb_encrypt
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError, VerificationError
+from smpchat.crypto.foreign import ForeignBytesError, foreign_bytes
 from smpchat.crypto.keys import (
     Ed448PublicKey,
     Ed25519PublicKey,
@@ -80,8 +81,9 @@ def _certificate_key(der: bytes) -> SignaturePublicKey:
     from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 
     try:
-        key = x509.load_der_x509_certificate(der).public_key()
-    except (ValueError, TypeError) as error:
+        with foreign_bytes():
+            key = x509.load_der_x509_certificate(der).public_key()
+    except ForeignBytesError as error:
         raise IdentityError("The relay's certificate is malformed.") from error
     if isinstance(key, ed25519.Ed25519PublicKey):
         return Ed25519PublicKey(key.public_bytes_raw())

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
-from cryptography.utils import CryptographyDeprecationWarning
 
+from smpchat.crypto.foreign import ForeignBytesError, foreign_bytes
 from smpchat.transport.base import CertificateNotCurrent, ChainRefused
 
 _KNOWN_EXTENSIONS = (
@@ -27,15 +26,6 @@ _KNOWN_EXTENSIONS = (
     x509.AuthorityKeyIdentifier,
     x509.SubjectAlternativeName,
 )
-_MALFORMED = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
-"""What `cryptography` raises for bytes that are not a certificate, or parts of one that it does not know."""
 
 
 def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) -> None:
@@ -57,27 +47,26 @@ def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) 
     if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), key_hash):
         raise ChainRefused("the relay's fingerprint is not the one in its address")
     try:
-        certificates = [_load(der) for der in chain]
-        _check_leaf(certificates[0])
-        for depth, certificate in enumerate(certificates):
-            # The last one is trusted as it is: its own signature says nothing that the fingerprint has not said.
-            issuer = certificates[min(depth + 1, len(certificates) - 1)]
-            _check_dates(certificate, now)
-            _check_critical(certificate)
-            if certificate is not certificates[-1]:
-                certificate.verify_directly_issued_by(issuer)
-            if 0 < depth < len(certificates) - 1:
-                _check_authority(certificate, depth - 1)
+        with foreign_bytes(ChainRefused, InvalidSignature):
+            _check(chain, now)
     except InvalidSignature:
         raise ChainRefused("a certificate of the relay is not signed by the next one") from None
-    except _MALFORMED as error:
+    except ForeignBytesError as error:
         raise ChainRefused(f"a certificate of the relay is malformed or not issued by the next one: {error}") from error
 
 
-def _load(der: bytes) -> x509.Certificate:
-    with warnings.catch_warnings():  # what a peer writes into a certificate must not put text on our terminal
-        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-        return x509.load_der_x509_certificate(der)
+def _check(chain: Sequence[bytes], now: datetime | None) -> None:
+    certificates = [x509.load_der_x509_certificate(der) for der in chain]
+    _check_leaf(certificates[0])
+    for depth, certificate in enumerate(certificates):
+        # The last one is trusted as it is: its own signature says nothing that the fingerprint has not said.
+        issuer = certificates[min(depth + 1, len(certificates) - 1)]
+        _check_dates(certificate, now)
+        _check_critical(certificate)
+        if certificate is not certificates[-1]:
+            certificate.verify_directly_issued_by(issuer)
+        if 0 < depth < len(certificates) - 1:
+            _check_authority(certificate, depth - 1)
 
 
 def _check_leaf(leaf: x509.Certificate) -> None:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 from cryptography.x509.oid import NameOID
 
 from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.foreign import ForeignBytesError, foreign_bytes
 from smpchat.crypto.keys import Ed448PrivateKey, Ed25519PrivateKey, SignaturePrivateKey
 from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import to_base64url
@@ -289,15 +290,21 @@ def _key_pem(key: SignaturePrivateKey, password: str | None) -> bytes:
 
 def _load_certificate(path: Path) -> bytes:
     try:
-        return _der(x509.load_pem_x509_certificate(_read(path)))
-    except ValueError as error:
+        content = _read(path)
+        with foreign_bytes():
+            certificate = x509.load_pem_x509_certificate(content)
+            _ = certificate.public_key(), list(certificate.extensions), certificate.not_valid_after_utc
+            return _der(certificate)
+    except ForeignBytesError as error:
         raise IdentityError(f"{path} is not a certificate") from error
 
 
 def _load_key(path: Path) -> SignaturePrivateKey:
     try:
-        key = serialization.load_pem_private_key(_read(path), None)
-    except (ValueError, TypeError):
+        content = _read(path)
+        with foreign_bytes():
+            key = serialization.load_pem_private_key(content, None)
+    except ForeignBytesError:
         raise IdentityError(f"{path} is not an unencrypted private key") from None
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return Ed25519PrivateKey(key.private_bytes_raw())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -204,6 +205,29 @@ class TestWhatTheClientRefuses:
     def test_malformed_certificate(self) -> None:
         with pytest.raises(IdentityError, match="malformed"):
             client().receive_hello(changed_hello(chain=(b"leaf", identity().chain[1])))
+
+    @pytest.mark.parametrize("other", [0x00, 0xFF, 0x7F, 0x30])
+    def test_certificates_with_any_byte_changed(self, other: int) -> None:
+        """A version, an algorithm, an extension that `cryptography` does not know: it has an error for each."""
+        leaf, ca = identity().chain
+        for offset in range(len(leaf)):
+            changed = leaf[:offset] + bytes([other]) + leaf[offset + 1 :]
+            with suppress(IdentityError):
+                client().receive_hello(changed_hello(chain=(changed, ca)))
+
+    @pytest.mark.parametrize(
+        ("part", "instead"),
+        [
+            (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09"),  # version 10
+            (b"\x06\x03\x2b\x65\x70\x03\x21", b"\x06\x03\x2b\x65\x7f\x03\x21"),  # a key of an unknown kind
+            (b"\x06\x03\x2b\x65\x70", b"\x06\x03\x2b\x65\x6e"),  # X25519, which signs nothing
+        ],
+    )
+    def test_certificates_that_the_library_does_not_know(self, part: bytes, instead: bytes) -> None:
+        leaf, ca = identity().chain
+        assert part in leaf
+        with pytest.raises(IdentityError, match="certificate"):
+            client().receive_hello(changed_hello(chain=(leaf.replace(part, instead), ca)))
 
     def test_no_certificates_above_version_6(self) -> None:
         with pytest.raises(IdentityError, match="no certificates"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import threading
@@ -188,6 +189,21 @@ def test_a_missing_or_malformed_file_is_named(tmp_path: Path, name: str) -> None
         load_identity(tmp_path / "id")
     path.write_bytes(b"x" * 70_000)
     with pytest.raises(IdentityError, match="too large"):
+        load_identity(tmp_path / "id")
+
+
+@pytest.mark.parametrize("name", ["ca.crt", "server.crt"])
+@pytest.mark.parametrize(
+    ("part", "instead"),
+    [(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09"), (b"\x2b\x65\x70\x03\x21", b"\x2b\x65\x7f\x03\x21")],
+)
+def test_a_certificate_that_the_library_does_not_know(tmp_path: Path, name: str, part: bytes, instead: bytes) -> None:
+    save_identity(an_identity(), tmp_path / "id")
+    path = tmp_path / "id" / name
+    der = ssl.PEM_cert_to_DER_cert(path.read_text())
+    assert part in der
+    path.write_text(ssl.DER_cert_to_PEM_cert(der.replace(part, instead)))
+    with pytest.raises(IdentityError, match=name):
         load_identity(tmp_path / "id")
 
 
