@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smpchat.client.errors import SessionClosed
 from smpchat.client.private_routing import PrivateRoutingFailed
 from smpchat.client.trouble import Trouble
 from smpchat.protocol.errors import (
@@ -9,6 +10,7 @@ from smpchat.protocol.errors import (
     ErrorCode,
     IdentityError,
     ProtocolError,
+    RemoteProtocolError,
     SMPError,
     VersionError,
 )
@@ -45,6 +47,8 @@ def trouble_of(error: Exception) -> Trouble:
     """What an error of connecting to a relay, or a relay's ERR, amounts to."""
     if isinstance(error, SMPError):
         return trouble_of_code(error.code)
+    if isinstance(error, SessionClosed) and isinstance(error.__cause__, RemoteProtocolError):
+        return Trouble.FAULTY
     return next((trouble for kind, trouble in _KINDS if isinstance(error, kind)), Trouble.FAULTY)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from smpchat.client.clock import Clock, LoopClock, wait_until
 from smpchat.client.delays import RECONNECT_DELAYS, reconnect_delay
 from smpchat.client.errors import SessionClosed
-from smpchat.client.session import OnEvent, ServerSession
+from smpchat.client.session import MayRead, OnEvent, ServerSession
 from smpchat.crypto.entropy import Entropy
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.errors import IdentityError, ProtocolError, VersionError
@@ -47,7 +47,7 @@ class SessionPool:
         connect: Opens a session; raises `TransportError` or `ProtocolError`, and has a time limit of its own.
         entropy: For the jitter of delays.
         clock: The loop's, unless a test has its own.
-        on_event: Given to each session in place of the one it came with.
+        on_event, may_read: Given to each session in place of those it came with.
         on_up: Called each time a watched relay has a new session, before anybody can use it: subscribe there.
         on_down: Called each time a watched relay's session is lost or an attempt fails.
         on_fault: Called with words and the exception where ``connect``, ``on_up`` or ``on_down`` fails otherwise than
@@ -61,6 +61,7 @@ class SessionPool:
         entropy: Entropy,
         clock: Clock | None = None,
         on_event: OnEvent | None = None,
+        may_read: MayRead | None = None,
         on_up: OnUp | None = None,
         on_down: OnDown | None = None,
         on_fault: OnFault | None = None,
@@ -69,6 +70,7 @@ class SessionPool:
         self._entropy = entropy
         self._clock: Clock = clock or LoopClock()
         self._on_event = on_event
+        self._may_read = may_read
         self._on_up = on_up
         self._on_down = on_down
         self._on_fault = on_fault or _report
@@ -171,6 +173,8 @@ class SessionPool:
         if self._on_event is not None:
             # Before anybody can post: the first answer may be a message.
             session.on_event = self._on_event
+        if self._may_read is not None:
+            session.may_read = self._may_read
         relay.session = session
         if relay.keeper is not None:
             self._announce(server, relay, session)

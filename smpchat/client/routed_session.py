@@ -22,12 +22,12 @@ from smpchat.client.private_routing import (
     proxy_error,
 )
 from smpchat.client.request import Request
-from smpchat.client.session import OnEvent, ServerSession
+from smpchat.client.session import MayRead, OnEvent, ServerSession, at_once
 from smpchat.crypto.entropy import Entropy
 from smpchat.encoding.record import Record, field
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.commands import BrokerMessage, Err, PKey, PRes, Prxy
-from smpchat.protocol.errors import ErrorCode, ProtocolError, SMPError
+from smpchat.protocol.errors import ErrorCode, ProtocolError, RemoteProtocolError, SMPError
 from smpchat.protocol.version import SENDING_PROXY
 from smpchat.transport.base import TransportError
 
@@ -91,6 +91,7 @@ class RoutedSession:
     ) -> None:
         self.server = server
         self.on_event: OnEvent = lambda *_: None  # nothing comes through a proxy unasked
+        self.may_read: MayRead = at_once
         self.closed = asyncio.Event()
         self._proxy = proxy
         self._password = password.encode() if password else None
@@ -138,6 +139,10 @@ class RoutedSession:
                 self._spawn(self._run_lane(entity_id, lane))
             lane.append(waiting)
         return [waiting.response for waiting in added]
+
+    def end(self, fault: RemoteProtocolError) -> None:
+        """See `ServerSession.end`."""
+        self._end(str(fault), fault)
 
     async def close(self) -> None:
         """See `ServerSession.close`. The session with the proxy goes on."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from smpchat.client.clock import Clock, LoopClock, Timer
@@ -25,7 +25,7 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.block import decode_batch
 from smpchat.protocol.command_codec import decode_broker
-from smpchat.protocol.commands import BrokerMessage, Command, Err, Ping
+from smpchat.protocol.commands import BrokerMessage, Command, Err, Msg, Ping
 from smpchat.protocol.errors import LocalProtocolError, ProtocolError, RemoteProtocolError, SMPError
 from smpchat.protocol.session import SMPSession
 from smpchat.protocol.transmission import Transmission, decode_transmission
@@ -42,11 +42,23 @@ PING_AFTER = 60.0
 changes networks more often than that, and its user waits for messages that do not come."""
 MAX_SILENCES = 3
 """Timeouts in a row, each of a command posted after the last one, with nothing received, that end the session."""
+MAX_UNASKED = 1_000
+"""What a relay may say in `UNASKED_WITHIN` seconds beside messages and answers: events, errors, answers to nothing."""
+UNASKED_WITHIN = 60.0
 _BLOCKS_PER_WRITE = 16
 _WRITES_KEPT = 1024
 
 OnEvent = Callable[["ServerSession", bytes, BrokerMessage], None]
-"""Receives the session, the entity id, and MSG, END, DELD and the like, in the order of their arrival."""
+"""Receives the session, the entity id, and MSG, END, DELD and the like, in the order of their arrival.
+
+A `RemoteProtocolError` that it raises ends the session: the relay must not have sent this.
+"""
+MayRead = Callable[["ServerSession"], Awaitable[None]]
+"""Called before each block is read; while it waits, nothing more of the relay is taken."""
+
+
+async def at_once(_: ServerSession) -> None:
+    """A `MayRead` that never waits."""
 
 
 class ServerSession(Protocol):
@@ -55,11 +67,13 @@ class ServerSession(Protocol):
     Attributes:
         server: The relay, as its address names it.
         on_event: Called for each event; must not block. May be replaced at any time.
+        may_read: The same before each block.
         closed: Set when the session has ended; `close_reason` then tells why.
     """
 
     server: SMPServer
     on_event: OnEvent
+    may_read: MayRead
     closed: asyncio.Event
 
     @property
@@ -96,6 +110,10 @@ class ServerSession(Protocol):
         """
         ...
 
+    def end(self, fault: RemoteProtocolError) -> None:
+        """End the session because the relay has broken the protocol; `close_reason` has ``fault`` as its cause."""
+        ...
+
     async def close(self) -> None:
         """End the session; what is unanswered fails with `SessionClosed`. May be repeated."""
         ...
@@ -129,6 +147,7 @@ class DirectSession:
     ) -> None:
         self.server = server
         self.on_event = on_event
+        self.may_read: MayRead = at_once
         self.closed = asyncio.Event()
         self._connection = connection
         self._smp = smp
@@ -144,6 +163,8 @@ class DirectSession:
         self._writes: deque[tuple[int, float]] = deque(maxlen=_WRITES_KEPT)  # first block of each, and when it was done
         self._received_at = self._silence_counted_at = self._clock.now()
         self._silences = 0
+        self._unasked = 0
+        self._unasked_since = self._received_at
         self._flusher: asyncio.Task[None] | None = None
         self._idle_timer: Timer | None = None
         self._pong: Response | None = None  # what the last PING is answered with
@@ -208,6 +229,10 @@ class DirectSession:
         (response,) = self.post([Request(command, entity_id, key)], timeout=timeout)
         return await response
 
+    def end(self, fault: RemoteProtocolError) -> None:
+        """See `ServerSession.end`."""
+        self._end(str(fault), fault)
+
     async def close(self) -> None:
         """See `ServerSession.close`."""
         self._end("this side closed it", None)
@@ -249,6 +274,7 @@ class DirectSession:
     async def _read(self) -> None:
         try:
             while self._reason is None:
+                await self._wait_for_room()
                 self._open(await self._connection.receive())
         except (ProtocolError, DecodeError, CryptoError) as error:
             fault = RemoteProtocolError(f"the relay sent a block that cannot be read: {error}")
@@ -263,6 +289,12 @@ class DirectSession:
             await self._connection.close()
             if self._flusher is not None:
                 await asyncio.wait([self._flusher])
+
+    async def _wait_for_room(self) -> None:
+        before = self._clock.now()
+        await self.may_read(self)
+        if self._clock.now() > before:  # it was not the relay that was silent
+            self._received_at = self._clock.now()
 
     def _open(self, block: bytes) -> None:
         transmissions = decode_batch(self._smp.open_block(block))
@@ -287,6 +319,10 @@ class DirectSession:
         )
         # An event has none (smp-wire 4.3). MSG may come either way: pushed, or as the
         # answer to SUB, GET or ACK (5.2, trap 24).
+        pushed = isinstance(message, Msg) and not transmission.corr_id
+        if not pushed and transmission.corr_id not in self._correlation and self._is_flood():
+            self.end(RemoteProtocolError("it sends answers and events without end that nobody asked for"))
+            return
         if transmission.corr_id:
             message = self._correlation.answer(transmission.corr_id, transmission.entity_id, message)
         elif isinstance(message, Err):
@@ -296,9 +332,19 @@ class DirectSession:
         if message is not None:
             self._emit(transmission.entity_id, message)
 
+    def _is_flood(self) -> bool:
+        """Count what is neither a message nor an answer; whether there was too much of it lately."""
+        now = self._clock.now()
+        if now - self._unasked_since >= UNASKED_WITHIN:
+            self._unasked, self._unasked_since = 0, now
+        self._unasked += 1
+        return self._unasked > MAX_UNASKED
+
     def _emit(self, entity_id: bytes, message: BrokerMessage) -> None:
         try:
             self.on_event(self, entity_id, message)
+        except RemoteProtocolError as fault:
+            self.end(fault)
         except Exception as error:  # a fault above must not cost the other queues of this relay their session
             context = {"message": f"handling {type(message).__name__} failed", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)

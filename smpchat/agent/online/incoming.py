@@ -1,17 +1,28 @@
-"""Messages that relays pushed, until `smpchat.agent.online.receiver` processes them, one after the other."""
+"""Messages that relays pushed, until `smpchat.agent.online.receiver` processes them, one after the other.
+
+A relay gives the next message of a queue once the last one was acknowledged, and no sooner. So no more can wait here
+than there are queues. What one session may have waiting is bounded as well: a relay may name queues that are not ours.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import Counter
+from weakref import WeakKeyDictionary
 
 from smpchat.client.session import ServerSession
 from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import BrokerMessage, Msg, Ok, Sok
+from smpchat.protocol.errors import RemoteProtocolError
 
 log = logging.getLogger("smpchat.agent")
+
+MAX_WAITING = 64
+"""Messages of one session that may wait, 16 kB each, before its next block is read."""
+MAX_STRAY = 100
+"""Messages of one session in queues that are not ours: a queue may just have been deleted, but not so many."""
 
 
 class Pushed(Record):
@@ -20,6 +31,17 @@ class Pushed(Record):
     session: ServerSession
     rcv_id: bytes
     message: Msg
+
+
+class _Session:
+    """What one session has brought: the message of each queue that is not acknowledged, and how many wait."""
+
+    def __init__(self) -> None:
+        self.unacknowledged: dict[bytes, bytes] = {}
+        self.waiting: dict[bytes, bytes] = {}
+        self.count = 0
+        self.strays = 0
+        self.room = asyncio.Event()
 
 
 class Incoming:
@@ -31,19 +53,68 @@ class Incoming:
 
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[Pushed] = asyncio.Queue()
+        self._sessions: WeakKeyDictionary[ServerSession, _Session] = WeakKeyDictionary()
         self.counts: Counter[tuple[SMPServer, bytes]] = Counter()
 
-    def push(self, session: ServerSession, entity_id: bytes, message: BrokerMessage) -> None:
-        """A relay sent this unasked, or in answer to SUB or ACK."""
+    def pushed(self, session: ServerSession, entity_id: bytes, message: BrokerMessage) -> None:
+        """A relay sent this unasked.
+
+        Raises:
+            RemoteProtocolError: A message although the one before it in that queue is not acknowledged: a relay that
+                does so can have us keep as many as it likes.
+        """
+        if isinstance(message, Msg):
+            last = self._of(session).unacknowledged.get(entity_id, message.msg_id)
+            if last != message.msg_id:
+                raise RemoteProtocolError("it sent another message of a queue before the last one was acknowledged")
+        self.answered(session, entity_id, message)
+
+    def answered(self, session: ServerSession, entity_id: bytes, message: BrokerMessage) -> None:
+        """A relay sent this in answer to SUB or ACK."""
         match message:
             case Msg():
                 self.counts[session.server, entity_id] += 1
+                state = self._of(session)
+                state.unacknowledged[entity_id] = message.msg_id
+                if state.waiting.get(entity_id) == message.msg_id:  # SUB was repeated meanwhile
+                    return
+                state.waiting[entity_id] = message.msg_id
+                state.count += 1
                 self._waiting.put_nowait(Pushed(session, entity_id, message))
             case Ok() | Sok():
                 pass  # the answer to ACK or SUB when nothing waits
             case _:
                 log.info("relay event: %s", type(message).__name__)
 
+    async def room(self, session: ServerSession) -> None:
+        """Wait until the session may bring more."""
+        state = self._of(session)
+        while state.count >= MAX_WAITING:
+            state.room.clear()
+            await state.room.wait()
+
     async def next(self) -> Pushed:
         """The oldest message, once there is one."""
-        return await self._waiting.get()
+        pushed = await self._waiting.get()
+        state = self._of(pushed.session)
+        if state.waiting.get(pushed.rcv_id) == pushed.message.msg_id:
+            del state.waiting[pushed.rcv_id]
+        state.count -= 1
+        state.room.set()
+        return pushed
+
+    def acknowledged(self, pushed: Pushed) -> None:
+        """ACK is about to be sent: from then on the next message may come."""
+        self._of(pushed.session).unacknowledged.pop(pushed.rcv_id, None)
+
+    def stray(self, pushed: Pushed) -> None:
+        """A message came in a queue that is not ours: forget it, and after too many the session."""
+        self.acknowledged(pushed)
+        self.counts.pop((pushed.session.server, pushed.rcv_id), None)
+        state = self._of(pushed.session)
+        state.strays += 1
+        if state.strays > MAX_STRAY:
+            pushed.session.end(RemoteProtocolError("it sends messages of queues that are not ours"))
+
+    def _of(self, session: ServerSession) -> _Session:
+        return self._sessions.setdefault(session, _Session())

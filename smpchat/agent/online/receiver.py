@@ -65,6 +65,7 @@ class Receiver:
             pushed = await self._incoming.next()
             queue = moves.find_any(self._database.connection, pushed.session.server, pushed.rcv_id)
             if queue is None:
+                self._incoming.stray(pushed)
                 continue
             try:
                 resume = self._store(pushed, queue.connection_id)
@@ -100,6 +101,7 @@ class Receiver:
         """ACK after commit; its answer may be the next message. A lost ACK only brings the same message again."""
         if pushed.session.closed.is_set():
             return
+        self._incoming.acknowledged(pushed)
         [answer] = pushed.session.post([Request(Ack(pushed.message.msg_id), pushed.rcv_id, queue.auth_key)])
         answer.add_done_callback(partial(self._acknowledged, pushed, queue.server))
 
@@ -109,6 +111,6 @@ class Receiver:
         error = answer.exception()
         if error is None:
             self._subscriptions.succeeded(server, pushed.rcv_id)
-            self._incoming.push(pushed.session, pushed.rcv_id, answer.result())
+            self._incoming.answered(pushed.session, pushed.rcv_id, answer.result())
         elif not (isinstance(error, SMPError) and error.code == ErrorCode.NO_MSG):  # which follows a repeated SUB
             self._subscriptions.failed(pushed.session, server, pushed.rcv_id)

@@ -50,7 +50,11 @@ class AgentRunner:
         self._tasks = tasks = Tasks()
         incoming = Incoming()
         self._pool = pool = make_pool(
-            on_event=incoming.push, on_up=self._up, on_down=self._down, on_fault=tasks.fault_of_callback
+            on_event=incoming.pushed,
+            may_read=incoming.room,
+            on_up=self._up,
+            on_down=self._down,
+            on_fault=tasks.fault_of_callback,
         )
         self._spares = SpareKeys(database, context.kem)
         notices = Notices(database, context)

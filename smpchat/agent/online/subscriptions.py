@@ -74,7 +74,7 @@ class Subscriptions:
 
     def answered(self, session: ServerSession, rcv_id: bytes, message: BrokerMessage) -> None:
         """What a SUB brought that somebody else sent."""
-        self._incoming.push(session, rcv_id, message)
+        self._incoming.answered(session, rcv_id, message)
 
     def arrivals(self, server: SMPServer, rcv_id: bytes) -> int:
         """How many messages of a queue have come so far, copies included."""
@@ -136,7 +136,7 @@ class Subscriptions:
         elif error is None:
             self._plan.succeeded((server, queue.rcv_id))
             self._listens_in(server, session)
-            self._incoming.push(session, queue.rcv_id, answer.result())
+            self._incoming.answered(session, queue.rcv_id, answer.result())
         else:
             self.failed(session, server, queue.rcv_id)
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from smpchat.client.connect import open_session
+from smpchat.client.diagnosis import trouble_of
 from smpchat.client.errors import NoResponse, SessionClosed
 from smpchat.client.request import Request
-from smpchat.client.session import ServerSession
+from smpchat.client.session import MAX_UNASKED, PING_AFTER, UNASKED_WITHIN, ServerSession
+from smpchat.client.trouble import Trouble
 from smpchat.protocol.commands import (
     Ack,
     BrokerMessage,
     End,
     Err,
+    Ok,
     Ping,
     Send,
     Sub,
@@ -209,5 +213,76 @@ def test_failures_that_nobody_awaits_make_no_noise() -> None:
         await world.session.close()
         world.session.post([Request(Sub(), QUEUE, KEY)])
         await settle()
+
+    run(check)
+
+
+@pytest.mark.parametrize(
+    "unasked",
+    [
+        (b"", QUEUE, End()),
+        (b"", QUEUE, b"ALLS 1"),
+        (b"", b"", Err(ErrorCode.INTERNAL)),
+        (b"x" * 24, QUEUE, Ok()),
+        (b"x" * 24, QUEUE, MESSAGE),
+    ],
+    ids=["event", "unknown", "error", "answer", "message"],
+)
+def test_a_relay_that_says_what_nobody_asked_for_without_end_is_left(
+    unasked: tuple[bytes, bytes, BrokerMessage | bytes],
+) -> None:
+    async def check(world: World) -> None:
+        await flood(world, unasked, MAX_UNASKED)
+        assert not world.session.closed.is_set()
+        await world.clock.advance(UNASKED_WITHIN)
+        await flood(world, unasked, MAX_UNASKED)
+        assert not world.session.closed.is_set()
+        await flood(world, unasked, 1)
+        assert isinstance(world.session.close_reason, SessionClosed)
+        assert trouble_of(world.session.close_reason) is Trouble.FAULTY
+
+    async def flood(world: World, what: Any, times: int) -> None:
+        for at in range(0, times, 200):
+            await world.relay.send(*[what] * min(200, times - at))
+            await settle()
+
+    run(check)
+
+
+def test_what_the_one_above_calls_a_fault_of_the_relay_ends_the_session() -> None:
+    async def check(world: World) -> None:
+        def refuse(*_: object) -> None:
+            raise RemoteProtocolError("it is a bad relay")
+
+        world.session.on_event = refuse
+        response = world.post(Sub())
+        await world.relay.send((b"", QUEUE, MESSAGE))
+        with pytest.raises(SessionClosed, match="it is a bad relay"):
+            await response
+        assert isinstance(world.session.close_reason, SessionClosed)
+        assert trouble_of(world.session.close_reason) is Trouble.FAULTY
+
+    run(check)
+
+
+def test_nothing_is_read_while_there_is_no_room_and_that_is_no_silence_of_the_relay() -> None:
+    async def check(world: World) -> None:
+        room = asyncio.Event()
+
+        async def may_read(session: ServerSession) -> None:
+            assert session is world.session
+            await room.wait()
+
+        world.session.may_read = may_read
+        for _ in range(2):
+            await world.relay.send((b"", QUEUE, MESSAGE))
+        await settle()
+        assert len(world.events) == 1  # its block was being waited for already
+        await world.clock.advance(PING_AFTER - 1)
+        room.set()
+        await settle()
+        assert len(world.events) == 2
+        await world.clock.advance(PING_AFTER - 1)
+        assert not world.session.closed.is_set()
 
     run(check)
