@@ -53,14 +53,14 @@ def _made() -> tuple[bytes, SMPServer]:
         async with me.online():
             for name in (PAL, EVE):
                 other = Person(name, folder / name, [dead], home=dead)
-                number = other.service.invite("me")
+                number = other.service.invite("mine")
                 async with other.online():
                     await other.until(partial(has_link, number=number))
                     me.service.connect(other.service.invitations()[0].link or "", name)
                     await me.until(partial(is_connected, alias=name))
                     await other.until(lambda s: s.is_idle())
                     if name == EVE:
-                        other.service.send("me", "are you there?")
+                        other.service.send("mine", "are you there?")
                         await me.until(lambda s: s.contact(EVE).contact.unread == 1)
                         for message in me.service.unshown_messages():
                             me.service.mark_shown(message.id, message.changes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from smpchat.client.trouble import Trouble
 
 
@@ -29,8 +31,18 @@ class UnknownContact(InputError):
 
     hint = "`smpchat contacts` lists your contacts, `smpchat status` your invitations."
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"There is no contact {name!r}.")
+    def __init__(self, name: str, near: Sequence[str] = ()) -> None:
+        meant = f"Did you mean {_or(near)}? {self.hint}" if near else None
+        super().__init__(f"There is no contact {name!r}.", meant)
+
+
+class AmbiguousContact(UnknownContact):
+    """Several contacts under that name: an old profile may have aliases that differ in capitals alone."""
+
+    hint = "Type the alias exactly, or give one of them another with `smpchat rename`."
+
+    def __init__(self, name: str, found: Sequence[str]) -> None:
+        ChatError.__init__(self, f"{name!r} may be {_or(found)}.")
 
 
 class UnknownProfile(InputError):
@@ -66,8 +78,12 @@ class AliasInUse(InputError):
 
     hint = "Choose another alias, or rename the other contact first."
 
-    def __init__(self, alias: str) -> None:
-        super().__init__(f"You already have a contact {alias!r}.")
+    def __init__(self, alias: str, like: str | None = None) -> None:
+        """``like``: the other contact's alias, where it is another one that only looks the same."""
+        if like is None:
+            super().__init__(f"You already have a contact {alias!r}.")
+        else:
+            super().__init__(f"{alias!r} looks like {like!r}, which is another contact of yours.")
 
 
 class TextTooLong(InputError):
@@ -194,3 +210,9 @@ class ArchiveForeign(ChatError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"This exported profile is not as smpchat writes one: {what}.")
+
+
+def _or(names: Sequence[str]) -> str:
+    """``'alice', 'alan' or 'albert'``."""
+    *first, last = map(repr, names)
+    return f"{', '.join(first)} or {last}" if first else last

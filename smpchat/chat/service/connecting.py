@@ -21,16 +21,16 @@ from smpchat.chat.errors import AliasInUse, InputError, NoAddress, UnknownContac
 from smpchat.chat.service.introducing import IntroducingProfile
 from smpchat.chat.service.views import ContactView, Invitation
 from smpchat.chat.store import address as address_store
-from smpchat.chat.store import conditions, events, records, settings
+from smpchat.chat.store import conditions, events, names, records, settings
 from smpchat.chat.store import incognito as incognito_names
 from smpchat.chat.store.address import AddressTexts, RequestView
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact
 from smpchat.chat.store.servers import relay_address
-from smpchat.chat.transactions import conversation, requests
+from smpchat.chat.transactions import conversation, naming, requests
 from smpchat.chat.transactions.incoming import contact_from_request
 from smpchat.chat.transactions.moves import move_errors
-from smpchat.chat.wire.alias import alias_from_name, check_alias
+from smpchat.chat.wire.alias import check_alias
 from smpchat.chat.wire.content import whole
 from smpchat.chat.wire.message import MAX_WELCOME, packed_link_info
 from smpchat.protocol.address import FINGERPRINT_SIZE, SMPServer
@@ -85,6 +85,8 @@ class ChatService(IntroducingProfile):
             self.check_not_moved(tx)
             if note is not None and records.find_contact(tx, note):
                 raise AliasInUse(note)
+            if note is not None:
+                naming.check_unlike(tx, note)
             connection_id = agent.invite(tx, self.context, terms, relay)
             records.insert_invitation(tx, connection_id, note)
             if incognito:
@@ -134,8 +136,9 @@ class ChatService(IntroducingProfile):
                 raise LinkJoinedError(f"You used this link already, for {whom}.")
             made_up = alias is None
             if alias is None:
-                alias = alias_from_name("contact", lambda name: records.find_contact(tx, name) is not None)
-            self._free_alias(tx, alias)
+                alias = naming.free_alias(tx, "contact")
+            else:
+                self._free_alias(tx, alias)
             if isinstance(link, ShortInvitation):
                 connection_id = agent.join_short(tx, self.context, link, held=hold and made_up)
             elif isinstance(link, links.InvitationLink):
@@ -145,7 +148,7 @@ class ChatService(IntroducingProfile):
                 connection_id = requesting.begin(tx, self.context, link, held=held)
             if incognito:
                 self._hide(tx, connection_id)  # before anything says who we are
-            records.insert_contact(tx, connection_id, alias, provisional=made_up)
+            records.insert_contact(tx, connection_id, alias, provisional=made_up, confirmed=not made_up)
             contact = records.contact(tx, alias)
             if not isinstance(link, links.InvitationLink | ShortInvitation):
                 texts = requests.introduce(tx, self.context, contact, self.own_profile(tx), texts)
@@ -160,6 +163,7 @@ class ChatService(IntroducingProfile):
         holder = records.find_contact(self._tx, alias)
         if holder and not self._has_failed(self._tx, holder):
             raise AliasInUse(alias)
+        naming.check_unlike(self._tx, alias)
         return alias
 
     def _has_failed(self, tx: sqlite3.Connection, contact: Contact) -> bool:
@@ -175,6 +179,8 @@ class ChatService(IntroducingProfile):
                 conversation.send_text(tx, self.context, contact, text)
         if alias is None and hold:
             return contact
+        if alias is not None:
+            names.confirm(tx, contact.id)
         return self._name(tx, contact, alias or contact.alias)
 
     def name_contact(self, connection_id: int, alias: str) -> Contact:
@@ -189,15 +195,16 @@ class ChatService(IntroducingProfile):
             contact = records.contact_of(tx, connection_id)
             if contact is None:
                 raise UnknownContact(alias)
+            names.confirm(tx, contact.id)
             return self._name(tx, contact, alias)
 
     def _name(self, tx: sqlite3.Connection, contact: Contact, alias: str) -> Contact:
         if alias != contact.alias:
             holder = records.find_contact(tx, alias)
             if holder is None or holder.id != contact.id:
-                self._free_alias(tx, alias)
+                self._free_alias(tx, alias, contact.id)
             publish(tx, events.ContactChanged(alias))
-        records.rename_contact(tx, contact.id, alias)
+        names.rename(tx, contact.id, alias)
         self._release(tx, contact)
         return records.contact(tx, alias)
 
@@ -205,24 +212,31 @@ class ChatService(IntroducingProfile):
         if states.is_held(connections.load(tx, contact.connection_id).state):
             agent.apply(tx, self.context, contact.connection_id, JoinReleased())
 
-    def _free_alias(self, tx: sqlite3.Connection, alias: str) -> None:
+    def _free_alias(self, tx: sqlite3.Connection, alias: str, contact_id: int | None = None) -> None:
         """The alias of a failed contact may be used again; that contact goes."""
         holder = records.find_contact(tx, alias)
-        if holder is None:
-            return
-        if not self._has_failed(tx, holder):
-            raise AliasInUse(alias)
-        self._delete(tx, holder)
+        if holder is not None:
+            if not self._has_failed(tx, holder):
+                raise AliasInUse(alias)
+            self._delete(tx, holder)
+        naming.check_unlike(tx, alias, [] if contact_id is None else [contact_id])
 
     def rename(self, who: str, alias: str) -> Contact:
-        """Give a contact another alias; only this profile knows it. Raises `InputError`."""
+        """Give a contact another alias, or confirm the one that it has; only this profile knows it.
+
+        Raises:
+            InputError: No contact under that name, or the alias cannot be used.
+        """
         alias = check_alias(alias)
         with self.database.transaction() as tx:
             contact = records.contact(tx, who)
             holder = records.find_contact(tx, alias)
             if holder and holder.id != contact.id:
                 raise AliasInUse(alias)
-            records.rename_contact(tx, contact.id, alias)
+            if alias != contact.alias:
+                naming.check_unlike(tx, alias, [contact.id])
+            names.rename(tx, contact.id, alias)
+            names.confirm(tx, contact.id)
             self._release(tx, contact)  # its name is what a held join waits for
             publish(tx, events.ContactChanged(alias))
             return records.contact(tx, alias)

@@ -26,7 +26,7 @@ from smpchat.chat.errors import CodeDiffers, InputError, PassphraseNeeded, Profi
 from smpchat.chat.service import attention
 from smpchat.chat.service.messages import StoredMessages
 from smpchat.chat.service.views import ContactView, Invitation, Status, Verification
-from smpchat.chat.store import conditions, events, incognito, profiles, records, settings
+from smpchat.chat.store import conditions, events, incognito, names, profiles, records, settings
 from smpchat.chat.store.address import AddressView, address_view
 from smpchat.chat.store.conditions import Condition
 from smpchat.chat.store.feed import describe_state
@@ -34,6 +34,7 @@ from smpchat.chat.store.lock import online_lock
 from smpchat.chat.store.moves import move_views
 from smpchat.chat.store.records import Contact
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
+from smpchat.chat.transactions import naming
 from smpchat.chat.wire.preferences import OWN_DEFAULTS
 from smpchat.chat.wire.profile import Profile
 from smpchat.crypto.agreement import security_code
@@ -98,6 +99,9 @@ class StoredProfile(StoredMessages):
             from smpchat.agent.store.encryption import EncryptedDatabase  # most profiles are not
 
             self.database = EncryptedDatabase(path, components, passphrase())
+        if names.has_unsettled(self._tx):
+            with self.database.transaction() as tx:
+                naming.settle(tx, now())
         self.expire()
         self.remove_leftovers()
 
@@ -229,6 +233,7 @@ class StoredProfile(StoredMessages):
             contact = records.contact(tx, who)
             records.save_verified_code(tx, contact.id, own.code if equal else None)
             if equal:
+                names.confirm(tx, contact.id)
                 for kind in (NoticeKind.CODE_CHANGED, NoticeKind.SECOND_PERSON):
                     conditions.end(tx, contact.connection_id, kind)
         if not equal:

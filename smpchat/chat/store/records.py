@@ -7,7 +7,8 @@ import sqlite3
 from enum import StrEnum
 from typing import Any
 
-from smpchat.chat.errors import UnknownContact
+from smpchat.chat.errors import AmbiguousContact, UnknownContact
+from smpchat.chat.wire.alias import fold, looks, nearest
 from smpchat.chat.wire.content import PLAIN, Content, Preview
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record, field
@@ -44,6 +45,8 @@ class Contact(Record):
         provisional: Nobody chose the alias: the link's name replaces it once it is read.
         business: A chat with a business: several people there read it.
         picture: Its profile has a picture, which `smpchat.chat.store.profiles` has.
+        confirmed: The user chose the alias, or compared the security code of whoever has it.
+        resembles: The contact whose alias looks like the name that this one chose.
     """
 
     id: int
@@ -58,6 +61,13 @@ class Contact(Record):
     provisional: bool = False
     business: bool = False
     picture: bool = False
+    confirmed: bool = True
+    resembles: int | None = None
+
+    @property
+    def self_named(self) -> bool:
+        """Whether the alias is only what the contact calls itself, which proves nothing."""
+        return not self.confirmed and not self.provisional
 
 
 class Quoted(Record):
@@ -137,15 +147,17 @@ class Message(Record):
 
 # -- contacts ---------------------------------------------------------------------------------------------------------
 
-_CONTACTS = """
+CONTACTS = """
     SELECT contacts.*, EXISTS (SELECT 1 FROM pictures WHERE contact_id = contacts.id) AS picture, (
         SELECT count(*) FROM messages WHERE contact_id = contacts.id AND shown = 0 AND written_at IS NULL
     ) AS unread
     FROM contacts
 """
+"""What `contact_from` reads; a condition may follow."""
 
 
-def _contact(row: sqlite3.Row) -> Contact:
+def contact_from(row: sqlite3.Row) -> Contact:
+    """A row of `CONTACTS`."""
     return Contact(
         id=row["id"],
         connection_id=row["connection_id"],
@@ -159,43 +171,62 @@ def _contact(row: sqlite3.Row) -> Contact:
         provisional=bool(row["provisional"]),
         business=bool(row["business"]),
         picture=bool(row["picture"]),
+        confirmed=bool(row["confirmed"]),
+        resembles=row["resembles"],
     )
 
 
-def insert_contact(tx: sqlite3.Connection, connection_id: int, alias: str, *, provisional: bool = False) -> None:
-    """A new contact for a connection."""
-    query = "INSERT INTO contacts (connection_id, alias, provisional) VALUES (?, ?, ?)"
-    tx.execute(query, (connection_id, alias, provisional))
+def insert_contact(
+    tx: sqlite3.Connection, connection_id: int, alias: str, *, provisional: bool = False, confirmed: bool = True
+) -> None:
+    """A new contact for a connection.
+
+    Args:
+        provisional: Nobody chose the alias.
+        confirmed: The user did.
+    """
+    query = (
+        "INSERT INTO contacts (connection_id, alias, folded, looks, provisional, confirmed) VALUES (?, ?, ?, ?, ?, ?)"
+    )
+    tx.execute(query, (connection_id, alias, fold(alias), joined_looks(alias), provisional, confirmed))
+
+
+def joined_looks(alias: str) -> str:
+    """As they are stored."""
+    return "\n".join(sorted(looks(alias)))
 
 
 def contacts(tx: sqlite3.Connection) -> list[Contact]:
     """All contacts, by alias."""
-    return [_contact(row) for row in tx.execute(_CONTACTS + "ORDER BY alias COLLATE NOCASE")]
+    return [contact_from(row) for row in tx.execute(CONTACTS + "ORDER BY folded")]
+
+
+def _find_contacts(tx: sqlite3.Connection, alias: str) -> list[Contact]:
+    """The contact with exactly this alias, else all whose alias is the same but for capitals and forms of letters."""
+    rows = tx.execute(CONTACTS + "WHERE folded = ? ORDER BY id", (fold(alias),)).fetchall()
+    return [contact_from(row) for row in rows if row["alias"] == alias] or [contact_from(row) for row in rows]
 
 
 def find_contact(tx: sqlite3.Connection, alias: str) -> Contact | None:
-    """The contact with this alias; capitals do not matter."""
-    row = tx.execute(_CONTACTS + "WHERE alias = ?", (alias,)).fetchone()
-    return _contact(row) if row else None
+    """The contact with this alias; capitals and forms of letters do not matter."""
+    return next(iter(_find_contacts(tx, alias)), None)
 
 
 def contact(tx: sqlite3.Connection, alias: str) -> Contact:
-    """The contact with this alias. Raises `UnknownContact`."""
-    found = find_contact(tx, alias)
-    if found is None:
-        raise UnknownContact(alias)
-    return found
+    """The contact with this alias, which may have an @ in front. Raises `UnknownContact` and `AmbiguousContact`."""
+    found = _find_contacts(tx, alias.removeprefix("@"))
+    if not found:
+        known = (row["alias"] for row in tx.execute("SELECT alias FROM contacts"))
+        raise UnknownContact(alias, nearest(alias.removeprefix("@"), known))
+    if len(found) > 1:
+        raise AmbiguousContact(alias, [contact.alias for contact in found])
+    return found[0]
 
 
 def contact_of(tx: sqlite3.Connection, connection_id: int) -> Contact | None:
     """The contact of a connection; an invitation that nobody used has none."""
-    row = tx.execute(_CONTACTS + "WHERE connection_id = ?", (connection_id,)).fetchone()
-    return _contact(row) if row else None
-
-
-def rename_contact(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
-    """Give a contact another alias, which stays."""
-    tx.execute("UPDATE contacts SET alias = ?, provisional = 0 WHERE id = ?", (alias, contact_id))
+    row = tx.execute(CONTACTS + "WHERE connection_id = ?", (connection_id,)).fetchone()
+    return contact_from(row) if row else None
 
 
 def save_link_name(tx: sqlite3.Connection, contact_id: int, name: str) -> None:
@@ -210,7 +241,7 @@ def mark_business(tx: sqlite3.Connection, contact_id: int) -> None:
 
 def contacts_to_show(tx: sqlite3.Connection) -> list[Contact]:
     """Contacts whose profile arrived since anybody was shown it."""
-    return [_contact(row) for row in tx.execute(_CONTACTS + "WHERE profile IS NOT NULL AND profile_shown = 0")]
+    return [contact_from(row) for row in tx.execute(CONTACTS + "WHERE profile IS NOT NULL AND profile_shown = 0")]
 
 
 def mark_profile_shown(tx: sqlite3.Connection, contact_id: int) -> None:

@@ -169,4 +169,11 @@ CHAT_MIGRATIONS = (
         PRIMARY KEY (connection_id, kind)
     ) WITHOUT ROWID
     """,
+    """
+    ALTER TABLE contacts ADD COLUMN folded TEXT;
+    ALTER TABLE contacts ADD COLUMN looks TEXT NOT NULL DEFAULT '';
+    ALTER TABLE contacts ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE contacts ADD COLUMN resembles INTEGER;
+    CREATE INDEX contacts_folded ON contacts (folded)
+    """,
 )

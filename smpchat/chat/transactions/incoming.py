@@ -15,13 +15,12 @@ from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import connections
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection
-from smpchat.chat.store import address, events, expiry, incognito, lines, profiles, records
+from smpchat.chat.store import address, events, expiry, incognito, lines, names, profiles, records
 from smpchat.chat.store.feed import describe_state, publish
 from smpchat.chat.store.records import Contact, MessageStatus
-from smpchat.chat.transactions import changes, conversation, hearing, news, preferences, requests, telling
+from smpchat.chat.transactions import changes, conversation, hearing, naming, news, preferences, requests, telling
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.room import PQ_SINCE
-from smpchat.chat.wire.alias import alias_from_name
 from smpchat.chat.wire.bodies import CHAT_VERSIONS, new_shared_id, pack_info
 from smpchat.chat.wire.content import in_a_sentence
 from smpchat.chat.wire.happenings import Happening
@@ -101,9 +100,9 @@ class ChatApplication:
             hearing.add_message(tx, contact, TextMessage(said.welcome, welcome_id), round(self._now()), self._now())
             requests.read_welcome(tx, contact, welcome_id)
         if contact.provisional:
-            others = {other.alias.casefold() for other in records.contacts(tx) if other.id != contact.id}
-            alias = alias_from_name(name, lambda candidate: candidate.casefold() in others)
-            records.rename_contact(tx, contact.id, alias)
+            alias = naming.free_alias(tx, name, contact.id)
+            names.rename(tx, contact.id, alias)
+            naming.watch(tx, contact, name, self._now())
             publish(tx, events.ContactChanged(alias))
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
@@ -130,8 +129,8 @@ class ChatApplication:
         if contact is None:
             note = records.invitation_notes(tx).get(connection_id)
             name = note or (profile.display_name if profile else "contact")
-            alias = alias_from_name(name, lambda candidate: records.find_contact(tx, candidate) is not None)
-            records.insert_contact(tx, connection_id, alias)
+            alias = naming.free_alias(tx, name, invited=note is not None)
+            records.insert_contact(tx, connection_id, alias, confirmed=note is not None)
             records.delete_invitation(tx, connection_id)
             contact = records.contact(tx, alias)
         for message in said:
@@ -233,10 +232,10 @@ def contact_from_request(
     """
     asked, versions = decode_contact_request(request.info)
     assert asked.profile is not None
+    confirmed = alias is not None
     if alias is None:
-        name = asked.profile.display_name
-        alias = alias_from_name(name, lambda candidate: records.find_contact(tx, candidate) is not None)
-    records.insert_contact(tx, connection_id, alias)
+        alias = naming.free_alias(tx, asked.profile.display_name)
+    records.insert_contact(tx, connection_id, alias, confirmed=confirmed)
     contact = records.contact(tx, alias)
     _note_version(tx, contact, versions)
     _save_profile(tx, contact, asked.profile, request.received_at)
@@ -290,6 +289,7 @@ def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile, no
     ttl = allowed(profile.preferences, Feature.TIMED_MESSAGES).ttl
     if contact.profile is not None or ttl is not None:  # the first profile may have left before it saw what we ask for
         preferences.save_ttl(tx, contact.id, ttl)
+    naming.watch(tx, contact, profile.display_name, now)
     publish(tx, events.ContactChanged(contact.alias))
     if contact.profile is not None:
         after = preferences.agreement(tx, replace(contact, profile=profile))

@@ -1,46 +1,128 @@
-"""Aliases: how a contact is addressed. An alias never changes by itself, whatever name the peer sends (cli.md)."""
+"""Aliases: how a contact is addressed. An alias never changes by itself, whatever name the peer sends (cli.md).
+
+Names are chosen by others and prove nothing. So none becomes an alias that reads like a word of ours, or that looks
+like an alias that somebody else has: `fold` tells what is the same alias, `looks` what a person takes for the same.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
 
 from smpchat.chat.errors import InputError
 
 MAX_ALIAS = 40
 """Longest alias, in characters."""
+_MAX_NAME = 400
+"""Characters of a name that are looked at: marks and blanks among them count."""
 _FORBIDDEN_START = "-@/"
 _MARK = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
 _STACKED_MARKS = re.compile(f"(?<={_MARK}{{2}}){_MARK}+")
 """Combining marks after the second on one letter: they would draw over the lines around."""
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""What prints as nothing although Unicode calls it printable: fillers, Braille blank, variation selectors."""
+RESERVED = frozenset(
+    "you me myself i we us they them he she him her all any anyone everybody everyone nobody none someone"
+    " somebody to from default off on help relay smpchat alias invitation request message notice error unknown"
+    " system".split()
+)
+"""Words that our own lines have in a name's place, or that a command takes there."""
+
+
+def fold(alias: str) -> str:
+    """What two spellings of one alias have in common: capitals, and how letters with marks are stored."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", alias).casefold())
+
+
+def looks(text: str) -> frozenset[str]:
+    """What a person sees of a name, in two readings; names that share one of them are easily taken for each other.
+
+    Source: UTS #39, 4; capitals are read as they are written and as small letters, since I looks like l, and is i.
+    """
+    seen = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return frozenset(_prototypes(_prototypes(form).casefold()) for form in (seen, seen.casefold()))
+
+
+def is_reserved(alias: str) -> bool:
+    """Whether it reads like a word of ours, or like a number, which commands take as well."""
+    shown = looks(alias)
+    return unicodedata.normalize("NFKC", alias).isdecimal() or not shown.isdisjoint(_reserved_looks()) or not all(shown)
 
 
 def check_alias(text: str) -> str:
-    """An alias as given by the user, blanks replaced. Raises `InputError`."""
-    alias = "_".join(text.split())
+    """An alias as given by the user, blanks replaced, with or without the @ of chat. Raises `InputError`."""
+    alias = _INVISIBLE.sub("", unicodedata.normalize("NFC", "_".join(text.removeprefix("@").split())))
     if not alias or not alias.isprintable() or len(alias) > MAX_ALIAS or alias[0] in _FORBIDDEN_START:
         raise InputError(
             f"{text[:MAX_ALIAS]!r} cannot be an alias.",
             f"An alias has 1 to {MAX_ALIAS} printable characters and does not begin with -, @ or /.",
         )
+    if is_reserved(alias):
+        raise InputError(
+            f"{alias!r} cannot be an alias: smpchat itself uses that word or number.",
+            "Choose another alias, for example with a letter more.",
+        )
     return alias
 
 
-def alias_from_name(name: str, taken: Callable[[str], bool]) -> str:
-    """An alias made from a name that the peer chose: harmless characters only, unique with ``_2`` and so on."""
-    visible = "".join(c if c.isprintable() and not _invisible(c) else " " for c in name)
-    visible = _STACKED_MARKS.sub("", unicodedata.normalize("NFC", visible))
-    # An alias is typed, after @ and as an argument: it must not begin like an option, and holds no blank.
-    base = "_".join(visible.split()).lstrip(_FORBIDDEN_START)[:MAX_ALIAS] or "contact"
+def alias_from_name(name: str, taken: Callable[[str], bool] = lambda alias: False) -> str:
+    """An alias made from a name that the peer chose: harmless, no word of ours, unique with ``_2`` and so on."""
+    base = base_alias(name)
     alias, number = base, 1
-    while taken(alias):
+    while is_reserved(alias) or taken(alias):
         number += 1
         suffix = f"_{number}"
         alias = base[: MAX_ALIAS - len(suffix)] + suffix
     return alias
 
 
-def _invisible(character: str) -> bool:
-    """Letters that print as nothing although Unicode calls them printable (fillers, Braille blank)."""
-    return character in "\u115f\u1160\u2800\u3164\uffa0\u034f"
+def base_alias(name: str) -> str:
+    """A name with harmless characters only, in the form of an alias."""
+    visible = "".join(c if c.isprintable() and not _INVISIBLE.match(c) else " " for c in name[:_MAX_NAME])
+    visible = _STACKED_MARKS.sub("", unicodedata.normalize("NFC", visible))
+    # An alias is typed, after @ and as an argument: it must not begin like an option, and holds no blank.
+    return "_".join(visible.split()).lstrip(_FORBIDDEN_START)[:MAX_ALIAS] or "contact"
+
+
+def nearest(typed: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Aliases that somebody may have meant who typed another one, the likeliest first."""
+    from difflib import SequenceMatcher
+
+    begun, shown = fold(typed[:MAX_ALIAS]), looks(typed[:MAX_ALIAS])
+    found = []
+    for alias in known:
+        folded = fold(alias)
+        likeness = SequenceMatcher(None, begun, folded).ratio()
+        if not shown.isdisjoint(looks(alias)):
+            likeness = 2.0
+        elif len(begun) > 1 and folded.startswith(begun):
+            likeness = 1.0
+        if likeness >= 0.6:
+            found.append((-likeness, folded, alias))
+    return [alias for _, _, alias in sorted(found)[:count]]
+
+
+@cache
+def _reserved_looks() -> frozenset[str]:
+    return frozenset(look for word in RESERVED for look in looks(word))
+
+
+def _prototypes(text: str) -> str:
+    """Each letter as the one that stands for all that look like it."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).translate(_table()))
+
+
+@cache
+def _table() -> dict[int, str]:
+    """Read when the first name is looked at: 30 kB."""
+    table: dict[int, str] = {}
+    for line in Path(__file__).with_name("confusables.txt").read_text(encoding="utf-8").splitlines():
+        target, found, sources = line.partition("\t")
+        if found and not line.startswith("# "):
+            table |= dict.fromkeys(map(ord, sources), target)
+    return table

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def own_alias(service: StoredProfile, invitation: Invitation | None = None) -> str:
     """What the other person may call us: our name as an alias, or the made-up one that this invitation tells."""
     made_up = invitation.incognito if invitation else None
-    return alias_from_name(made_up or service.own_profile().display_name, lambda _: False)
+    return alias_from_name(made_up or service.own_profile().display_name)
 
 
 def command_for_them(made: Invitation | AddressView, suggested: str) -> str:

@@ -268,7 +268,7 @@ class TestRefused:
             invitation = await meeting.invited()
             for link in (invitation.link, invitation.short_link):
                 with pytest.raises(OwnLinkError):
-                    meeting.alice.service.connect(link or "", "me")
+                    meeting.alice.service.connect(link or "", "myself_too")
             assert meeting.alice.service.contacts() == []
 
         run(tmp_path, scenario)

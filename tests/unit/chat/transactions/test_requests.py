@@ -281,7 +281,7 @@ def test_links_that_cannot_be_used(tmp_path: Path) -> None:
         assert address is not None and address.link is not None
         for own in (link, address.link, address.link.replace("simplex:", "https://simplex.chat")):
             with pytest.raises(OwnLinkError):
-                owner.alice.service.connect(own, "me")
+                owner.alice.service.connect(own, "myself_too")
         for kind in "gcrGCR":
             with pytest.raises(LinkError, match="group or channel"):
                 bob.connect(link.replace("/a#", f"/{kind}#"), "alice")

@@ -1,0 +1,52 @@
+"""Aliases as they are stored: who has which, what it looks like, and whether the user vouches for it."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.chat.store import records
+from smpchat.chat.store.records import Contact
+from smpchat.chat.wire.alias import fold
+
+
+def rename(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
+    """Give a contact another alias, which stays until the user chooses another."""
+    tx.execute(
+        "UPDATE contacts SET alias = ?, folded = ?, looks = ?, provisional = 0 WHERE id = ?",
+        (alias, fold(alias), records.joined_looks(alias), contact_id),
+    )
+
+
+def alias_looks(tx: sqlite3.Connection) -> list[tuple[int, str, frozenset[str]]]:
+    """Number, alias and `looks` of every contact."""
+    rows = tx.execute("SELECT id, alias, looks FROM contacts ORDER BY id")
+    return [(row["id"], row["alias"], frozenset(row["looks"].split("\n"))) for row in rows]
+
+
+def mark_resembling(tx: sqlite3.Connection, contact_id: int, other_id: int) -> None:
+    """The name that a contact chose looks like the alias of another."""
+    tx.execute("UPDATE contacts SET resembles = ? WHERE id = ?", (other_id, contact_id))
+
+
+def has_unsettled(tx: sqlite3.Connection) -> bool:
+    """Whether there are contacts of a time before aliases were folded."""
+    return tx.execute("SELECT 1 FROM contacts WHERE folded IS NULL").fetchone() is not None
+
+
+def unsettled(tx: sqlite3.Connection) -> list[Contact]:
+    """Contacts of a time before aliases were folded; all have `looks` afterwards."""
+    found = [records.contact_from(row) for row in tx.execute(records.CONTACTS + "WHERE folded IS NULL ORDER BY id")]
+    for one in found:
+        tx.execute("UPDATE contacts SET looks = ? WHERE id = ?", (records.joined_looks(one.alias), one.id))
+    return found
+
+
+def settle(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
+    """What was missing of an alias of that time."""
+    query = "UPDATE contacts SET alias = ?, folded = ?, looks = ? WHERE id = ?"
+    tx.execute(query, (alias, fold(alias), records.joined_looks(alias), contact_id))
+
+
+def confirm(tx: sqlite3.Connection, contact_id: int) -> None:
+    """The user chose the alias, or compared the security code: who has it is no longer in doubt."""
+    tx.execute("UPDATE contacts SET confirmed = 1, resembles = NULL WHERE id = ?", (contact_id,))

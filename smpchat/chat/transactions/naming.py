@@ -1,0 +1,94 @@
+"""The alias of a contact: free, like no other, and marked as long as it is only what the contact calls itself."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable
+
+from smpchat.chat.errors import AliasInUse
+from smpchat.chat.store import names, records
+from smpchat.chat.store.records import Contact
+from smpchat.chat.transactions import telling
+from smpchat.chat.wire.alias import MAX_ALIAS, alias_from_name, base_alias, fold, is_reserved, looks
+
+LOOKS_ALIKE = (
+    "{{alias}} chose a name that looks like that of your contact {other}. A name proves nothing: this may be somebody"
+    " else. Compare security codes, `smpchat verify {{who}}`, or choose another alias, `smpchat rename {{who}} ALIAS`."
+)
+_ENDS = re.compile(r"^[\W_]+|[\W_]+$")
+RENAMED = "Until now {{alias}} had the alias {before}, a word or number that smpchat itself uses."
+
+
+def free_alias(tx: sqlite3.Connection, name: str, contact_id: int | None = None, *, invited: bool = False) -> str:
+    """An alias for a contact that calls itself ``name``: nobody else's, and like nobody else's.
+
+    Args:
+        contact_id: The contact that gets it, where there is one.
+        invited: The name is the user's own note on the invitation: other notes take nothing from it.
+    """
+    folded: set[str] = set()
+    looked: set[str] = set()
+    for _, other, alike in _others(tx, contact_id):
+        folded.add(fold(other))
+        looked |= alike
+    for note in () if invited else filter(None, records.invitation_notes(tx).values()):
+        folded.add(fold(note))
+        looked |= looks(note)
+    if invited:  # two contacts of the user's own choice may look alike
+        return alias_from_name(name, lambda alias: fold(alias) in folded)
+    return alias_from_name(name, lambda alias: fold(alias) in folded or not looked.isdisjoint(looks(alias)))
+
+
+def check_unlike(tx: sqlite3.Connection, alias: str, but: Iterable[int] = ()) -> None:
+    """Raises `AliasInUse` if an alias that the user chose looks like that of a contact other than ``but``."""
+    shown = looks(alias)
+    for number, other, alike in _others(tx, None):
+        if number not in but and not alike.isdisjoint(shown) and fold(other) != fold(alias):
+            raise AliasInUse(alias, other)
+
+
+def watch(tx: sqlite3.Connection, contact: Contact, name: str, now: float) -> None:
+    """A contact with no other alias than its own name says that name: tell if it is like another contact's alias."""
+    if contact.confirmed:
+        return
+    base = base_alias(name)
+    shown = looks(base) | looks(_ENDS.sub("", base))  # bob is not told from bob! or from ~bob~
+    alike = next((other for other in _others(tx, contact.id) if not other[2].isdisjoint(shown)), None)
+    if alike is None or contact.resembles == alike[0]:
+        return
+    names.mark_resembling(tx, contact.id, alike[0])
+    telling.tell(tx, contact.connection_id, LOOKS_ALIKE.format(other=_quoted(alike[1])), now)
+
+
+def settle(tx: sqlite3.Connection, now: float) -> None:
+    """Contacts of a profile from before names were looked at: see which alias is only their own name.
+
+    Whoever has the alias *you* gets another one, and that is told.
+    """
+    for contact in names.unsettled(tx):
+        own = [name for name in (contact.profile and contact.profile.display_name, contact.link_name) if name]
+        if contact.verified_code is not None or not any(_made_from(contact.alias, name) for name in own):
+            names.confirm(tx, contact.id)
+        alias = contact.alias
+        if is_reserved(alias):
+            alias = free_alias(tx, alias, contact.id)
+            telling.tell(tx, contact.connection_id, RENAMED.format(before=_quoted(contact.alias)), now)
+        names.settle(tx, contact.id, alias)
+
+
+def _made_from(alias: str, name: str) -> bool:
+    """Whether the name gave the alias, perhaps with a number behind it."""
+    base = base_alias(name)
+    stem, _, number = alias.rpartition("_")
+    return fold(alias) == fold(base) or (number.isdecimal() and base[: MAX_ALIAS - 1 - len(number)] == stem)
+
+
+def _others(tx: sqlite3.Connection, contact_id: int | None) -> list[tuple[int, str, frozenset[str]]]:
+    """Number, alias and looks of all contacts but one."""
+    return [other for other in names.alias_looks(tx) if other[0] != contact_id]
+
+
+def _quoted(alias: str) -> str:
+    """An alias in a sentence that has places for another one, and commands between backticks."""
+    return "".join("…" if character in "{}`" else character for character in alias)

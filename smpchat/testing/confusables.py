@@ -1,0 +1,47 @@
+"""The table of letters that look alike: ``python -m smpchat.testing.confusables confusables.txt LICENCE``.
+
+Source: https://www.unicode.org/Public/security/latest/confusables.txt (UTS #39). Kept is what a name can hold after
+compatibility forms are resolved; those need no table.
+"""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_HEADER = """\
+# Letters that look alike: one to a line, then a tab, then all that look like it. Made by smpchat.testing.confusables
+# from confusables.txt of Unicode {version}, https://www.unicode.org/reports/tr39 (a part of it, in another form).
+#
+"""
+
+
+def pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """What looks like what in Unicode's file."""
+    for line in lines:
+        source, _, rest = line.partition("#")[0].partition(";")
+        if rest:
+            target = rest.partition(";")[0]
+            yield _text(source), _text(target)
+
+
+def table(lines: list[str], licence: str) -> str:
+    """The table, under the licence that goes with it."""
+    version = next(line.split()[-1] for line in lines if line.startswith("# Version:"))
+    alike: dict[str, list[str]] = {}
+    for source, target in pairs(lines):
+        if source.isprintable() and unicodedata.normalize("NFKD", source) == source:
+            alike.setdefault(target, []).append(source)
+    head = _HEADER.format(version=version) + "".join(f"# {line}".rstrip() + "\n" for line in licence.splitlines())
+    return head + "".join(f"{target}\t{''.join(sorted(sources))}\n" for target, sources in sorted(alike.items()))
+
+
+def _text(numbers: str) -> str:
+    return "".join(chr(int(number, 16)) for number in numbers.split())
+
+
+if __name__ == "__main__":
+    unicode_file, licence_file = (Path(name).read_text(encoding="utf-8-sig") for name in sys.argv[1:])
+    sys.stdout.buffer.write(table(unicode_file.splitlines(), licence_file).encode())
