@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from smpchat.agent.errors import LinkError, LinkJoinedError
+from smpchat.agent.errors import LinkJoinedError
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_events import JoinReleased
-from smpchat.agent.machines.handshake_states import Role, Terms, Variant
+from smpchat.agent.machines.handshake_states import Terms, Variant
 from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import addresses, connections, outgoing
-from smpchat.agent.store import links as short_links
 from smpchat.agent.transactions import connection as agent
 from smpchat.agent.transactions import contact_address, outbox, requesting
 from smpchat.agent.wire import links
-from smpchat.agent.wire.presets import PRESET_SERVERS
-from smpchat.agent.wire.short_links import ShortContact, ShortInvitation, ShortLink, resolve
+from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
 from smpchat.chat.errors import AliasInUse, InputError, NoAddress, UnknownContact
+from smpchat.chat.service.given_links import check_link, joined, made_by
 from smpchat.chat.service.introducing import IntroducingProfile
-from smpchat.chat.service.views import ContactView, Invitation
+from smpchat.chat.service.views import ContactView
 from smpchat.chat.store import address as address_store
 from smpchat.chat.store import conditions, events, names, records, settings
 from smpchat.chat.store import incognito as incognito_names
@@ -33,7 +32,6 @@ from smpchat.chat.transactions.moves import move_errors
 from smpchat.chat.wire.alias import check_alias
 from smpchat.chat.wire.content import whole
 from smpchat.chat.wire.message import MAX_WELCOME, packed_link_info
-from smpchat.protocol.address import FINGERPRINT_SIZE, SMPServer
 
 _NO_LIMIT = -1
 _BELL = "bell"
@@ -124,12 +122,12 @@ class ChatService(IntroducingProfile):
         alias = check_alias(alias) if alias is not None else None
         with self.database.transaction() as tx:
             self.check_not_moved(tx)
-            joined = _joined(tx, link)
-            if joined is not None:
-                contact = records.contact_of(tx, joined)
-                if contact is not None and states.is_held(connections.load(tx, joined).state):
+            before = joined(tx, link)
+            if before is not None:
+                contact = records.contact_of(tx, before)
+                if contact is not None and states.is_held(connections.load(tx, before).state):
                     if incognito:
-                        self._hide(tx, joined)
+                        self._hide(tx, before)
                         requests.reintroduce(tx, contact, self.own_profile(tx))
                     return self._take_up(tx, contact, alias, texts, hold=hold)
                 whom = f"your contact {contact.alias!r}" if contact else "a contact that you deleted"
@@ -303,7 +301,7 @@ class ChatService(IntroducingProfile):
                 self._delete(tx, contact)
                 return contact.connection_id
             for invitation in self.invitations():
-                if who in (invitation.note, str(invitation.connection)) or _made_by(who, invitation):
+                if who in (invitation.note, str(invitation.connection)) or made_by(who, invitation):
                     records.delete_invitation(tx, invitation.connection)
                     conditions.forget(tx, invitation.connection)
                     agent.delete(tx, self.context, invitation.connection)
@@ -446,59 +444,8 @@ class ChatService(IntroducingProfile):
         return requests.view(request)
 
 
-def check_link(text: str, relays: Iterable[SMPServer] = ()) -> links.ConnectionLink | ShortLink:
-    """The invitation or address in a text that a person pasted, with the relay's whole address.
-
-    Args:
-        relays: Those that short links may name by their host alone, beside the ones that apps know.
-    Raises:
-        LinkError: There is none, or none that can be used; says why, and what to do.
-    """
-    from smpchat.agent.wire.pasted import find_link  # its patterns take 4 ms: whoever makes links does not wait
-
-    link = find_link(text)
-    if isinstance(link, ShortContact | links.ContactLink):
-        requesting.check_kind(link)
-    if isinstance(link, ShortInvitation | ShortContact):
-        return resolve(link, (*PRESET_SERVERS, *relays))
-    if len(link.queues[0].server.key_hash) != FINGERPRINT_SIZE:
-        raise LinkError("The link is damaged: the fingerprint of its relay is malformed.")
-    return link
-
-
-def _made_by(text: str, invitation: Invitation) -> bool:
-    """Whether a pasted text holds the invitation's link, in either form."""
-    if text in (invitation.link, invitation.short_link):
-        return True
-    from smpchat.agent.wire.pasted import find_link
-
-    try:
-        link = find_link(text) if "#" in text or "%23" in text else None
-    except LinkError:
-        return False
-    if isinstance(link, ShortInvitation):
-        made = links.parse_link(invitation.short_link) if invitation.short_link else None
-        return isinstance(made, ShortInvitation) and (made.link_id, made.link_key) == (link.link_id, link.link_key)
-    return link is not None and invitation.link is not None and links.parse_link(invitation.link) == link
-
-
 def _address(tx: sqlite3.Connection) -> addresses.Address:
     address = addresses.current(tx)
     if address is None:
         raise NoAddress
     return address
-
-
-def _joined(tx: sqlite3.Connection, link: links.ConnectionLink | ShortLink) -> int | None:
-    """The connection that joined this link: by its text or id, or by its queue, which may have moved since."""
-    if isinstance(link, ShortInvitation):
-        found = short_links.find(tx, link)
-        joined = found is not None and states.role(connections.load(tx, found).state) is Role.JOINER
-        return found if joined else None
-    if not isinstance(link, links.InvitationLink):
-        return requesting.find(tx, link)
-    by_text = connections.find_by_link(tx, links.format_link(link))
-    if by_text and states.role(by_text.state) is not states.Role.JOINER:
-        return None  # it made the link
-    by_queue = connections.find_send_queue(tx, link.queues[0].server, link.queues[0].sender_id)
-    return by_text.id if by_text else by_queue.connection_id if by_queue else None

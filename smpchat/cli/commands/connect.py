@@ -75,7 +75,7 @@ def _connect(
     """
     from smpchat.agent.wire.pasted import find_link
     from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
-    from smpchat.chat.service.connecting import check_link
+    from smpchat.chat.service.given_links import check_link
 
     text = read_text() if link == "-" else link
     texts = [argument_text(each) for each in texts]

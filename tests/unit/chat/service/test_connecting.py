@@ -14,7 +14,7 @@ from smpchat.agent.machines.handshake_states import Failure, Variant
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
 from smpchat.agent.wire.user_data import write_user_json
 from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
-from smpchat.chat.service.connecting import check_link
+from smpchat.chat.service.given_links import check_link
 from smpchat.chat.service.views import Invitation
 from smpchat.chat.store import events
 from smpchat.chat.transactions.incoming import ChatApplication

@@ -1,0 +1,69 @@
+"""Links that people paste: which of them can be used, and which were used before."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from smpchat.agent.errors import LinkError
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_states import Role
+from smpchat.agent.store import connections
+from smpchat.agent.store import links as short_links
+from smpchat.agent.transactions import requesting
+from smpchat.agent.wire import links
+from smpchat.agent.wire.presets import PRESET_SERVERS
+from smpchat.agent.wire.short_links import ShortContact, ShortInvitation, ShortLink, resolve
+from smpchat.chat.service.views import Invitation
+from smpchat.protocol.address import FINGERPRINT_SIZE, SMPServer
+
+
+def check_link(text: str, relays: Iterable[SMPServer] = ()) -> links.ConnectionLink | ShortLink:
+    """The invitation or address in a text that a person pasted, with the relay's whole address.
+
+    Args:
+        relays: Those that short links may name by their host alone, beside the ones that apps know.
+    Raises:
+        LinkError: There is none, or none that can be used; says why, and what to do.
+    """
+    from smpchat.agent.wire.pasted import find_link  # its patterns take 4 ms: whoever makes links does not wait
+
+    link = find_link(text)
+    if isinstance(link, ShortContact | links.ContactLink):
+        requesting.check_kind(link)
+    if isinstance(link, ShortInvitation | ShortContact):
+        return resolve(link, (*PRESET_SERVERS, *relays))
+    if len(link.queues[0].server.key_hash) != FINGERPRINT_SIZE:
+        raise LinkError("The link is damaged: the fingerprint of its relay is malformed.")
+    return link
+
+
+def made_by(text: str, invitation: Invitation) -> bool:
+    """Whether a pasted text holds the invitation's link, in either form."""
+    if text in (invitation.link, invitation.short_link):
+        return True
+    from smpchat.agent.wire.pasted import find_link
+
+    try:
+        link = find_link(text) if "#" in text or "%23" in text else None
+    except LinkError:
+        return False
+    if isinstance(link, ShortInvitation):
+        made = links.parse_link(invitation.short_link) if invitation.short_link else None
+        return isinstance(made, ShortInvitation) and (made.link_id, made.link_key) == (link.link_id, link.link_key)
+    return link is not None and invitation.link is not None and links.parse_link(invitation.link) == link
+
+
+def joined(tx: sqlite3.Connection, link: links.ConnectionLink | ShortLink) -> int | None:
+    """The connection that joined this link: by its text or id, or by its queue, which may have moved since."""
+    if isinstance(link, ShortInvitation):
+        found = short_links.find(tx, link)
+        is_ours = found is not None and states.role(connections.load(tx, found).state) is Role.JOINER
+        return found if is_ours else None
+    if not isinstance(link, links.InvitationLink):
+        return requesting.find(tx, link)
+    by_text = connections.find_by_link(tx, links.format_link(link))
+    if by_text and states.role(by_text.state) is not states.Role.JOINER:
+        return None  # it made the link
+    by_queue = connections.find_send_queue(tx, link.queues[0].server, link.queues[0].sender_id)
+    return by_text.id if by_text else by_queue.connection_id if by_queue else None
