@@ -82,6 +82,15 @@ class MessageTooLarge(AgentError):
         super().__init__(f"The message takes {size:,} bytes; at most {limit:,} fit.")
 
 
+class TooManyWait(AgentError):
+    """So many messages wait for one contact that no more are taken. Nothing was stored."""
+
+    hint = "Wait until your contact reads again: what waits is sent by itself. `smpchat status` shows how much that is."
+
+    def __init__(self) -> None:
+        super().__init__("So many messages wait for this contact, who has not read for long, that no more can wait.")
+
+
 class UnexpectedEvent(AgentError):
     """A state machine has no transition for this event in this state. Nothing changed."""
 

@@ -224,15 +224,6 @@ def is_joining(tx: sqlite3.Connection) -> bool:
     return tx.execute(query, (Kind.READ_LINK, Kind.CREATE, Lane.RECEIVE)).fetchone() is not None
 
 
-def count_own(tx: sqlite3.Connection, connection_id: int) -> int:
-    """Number of the agent's own messages, receipts for example, that wait to be sealed or sent."""
-    query = (
-        "SELECT (SELECT count(*) FROM outbox WHERE connection_id = :id AND kind = :kind AND reference IS NULL)"
-        " + (SELECT count(*) FROM waiting_messages WHERE connection_id = :id AND reference IS NULL)"
-    )
-    return int(tx.execute(query, {"id": connection_id, "kind": Kind.MESSAGE}).fetchone()[0])
-
-
 def save_first_message(tx: sqlite3.Connection, connection_id: int, body: bytes) -> None:
     """The sealed request, confirmation or hello: every try sends these bytes."""
     tx.execute("INSERT OR REPLACE INTO first_messages VALUES (?, ?)", (connection_id, body))
@@ -308,13 +299,17 @@ def longest_waiting(tx: sqlite3.Connection, connection_id: int) -> int:
 
 KEPT_SENT = 1000
 """Messages before the last one with a receipt that may still get theirs; edits and reactions never do."""
+KEPT_UNCONFIRMED = 10_000
+"""Messages of ours that may still get a receipt where none has come."""
 
 
 def record_sent(
     tx: sqlite3.Connection, connection_id: int, message_id: int, message_hash: bytes, reference: int
 ) -> None:
-    """Remember id and hash of a user message, for its receipt."""
+    """Remember id and hash of a user message, for its receipt; a peer may never send any."""
     tx.execute("INSERT INTO sent_messages VALUES (?, ?, ?, ?)", (connection_id, message_id, message_hash, reference))
+    query = "DELETE FROM sent_messages WHERE connection_id = ? AND message_id <= ?"
+    tx.execute(query, (connection_id, message_id - KEPT_UNCONFIRMED))
 
 
 def take_sent(tx: sqlite3.Connection, connection_id: int, message_id: int) -> tuple[bytes, int] | None:

@@ -219,4 +219,13 @@ AGENT_MIGRATIONS = (
     ALTER TABLE rotations ADD COLUMN hold_until REAL NOT NULL DEFAULT 0
     """,
     "CREATE TABLE relay_visits (server TEXT PRIMARY KEY, since REAL NOT NULL, until REAL) WITHOUT ROWID",
+    """
+    CREATE TABLE allowances (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        used INTEGER NOT NULL,
+        since REAL NOT NULL,
+        PRIMARY KEY (connection_id, kind)
+    ) WITHOUT ROWID
+    """,
 )

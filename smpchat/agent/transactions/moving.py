@@ -18,7 +18,8 @@ from smpchat.agent.errors import MissingRecord, MoveRefused, Refusal, Unexpected
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines import moving
 from smpchat.agent.machines.moving import Outcome, Settled
-from smpchat.agent.store import connections, moves, outgoing
+from smpchat.agent.store import allowances, connections, moves, outgoing
+from smpchat.agent.store.allowances import HOUR, Allowance, Use
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.store.moves import Move, OtherQueue
 from smpchat.agent.store.outgoing import Kind, Lane, OutboxItem, Priority
@@ -36,6 +37,8 @@ MOVED = "You now receive messages from {{alias}} at the relay {host}."
 LOST = "Moving to the relay {host} failed: it does not accept the new queue. You still receive at {old}."
 NOT_FOLLOWED = "{{alias}}'s app cannot use the new relay: {why}. You still receive at the old one."
 
+REFUSALS = Allowance("refusal", 10, HOUR)
+"""QKEYs that cannot be used and are told of: the user began one move, and its peer may answer without end."""
 LEAVE_AFTER = 10.0
 """Seconds from the peer's first message through the new queue until the old one is emptied and deleted. A peer's SENDs
 to the two relays go side by side, and what it sent to the old one before may be under way still."""
@@ -185,7 +188,8 @@ def keys_received(tx: sqlite3.Connection, context: Context, connection: Connecti
 
 
 def _not_followed(tx: sqlite3.Connection, context: Context, connection_id: int, why: str) -> None:
-    context.application.notice(tx, connection_id, NOT_FOLLOWED.format(why=why))
+    if allowances.use(tx, connection_id, REFUSALS, context.now()) is Use.ALLOWED:
+        context.application.notice(tx, connection_id, NOT_FOLLOWED.format(why=why))
 
 
 def _is_at(other: OtherQueue, server: SMPServer, sender_id: bytes) -> bool:

@@ -18,7 +18,7 @@ from smpchat.agent.machines.chain import Chain
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.machines.handshake_events import PeerReady
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import connections, moves, outgoing, ratchets
+from smpchat.agent.store import connections, moves, outgoing, owed, ratchets
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.transactions import connection as connection_steps
 from smpchat.agent.transactions import contact_address, moving, renegotiation, rotation, sending
@@ -60,9 +60,6 @@ log = logging.getLogger("smpchat.agent")
 
 RECEIPTS_SINCE = 4
 """First agent version that knows delivery receipts."""
-MAX_OWN = 512
-"""Receipts and the like that wait for a contact who does not read, 16 kB each: beyond that no more are made, so that
-neither the contact nor our own relay, which makes quota markers, can fill the disk."""
 BROKEN_CHAIN = "Messages from {alias} were lost or came out of order."
 LAST_MOMENT = 32_503_680_000
 """POSIX seconds of the year 3000: the end of what every platform can show as a date."""
@@ -109,7 +106,7 @@ def _receive(
     if isinstance(connection.state, states.Failed | states.Deleted):
         return Received(connection.id)
     if isinstance(message, QuotaMarker):
-        if states.may_send(connection.state) and _has_room(tx, connection.id):
+        if states.may_send(connection.state) and owed.has_room(tx, connection.id):
             # The peer's SENDs fail from here on until it hears that we have read
             # all, this marker included (smp-wire 7.4).
             address = QueueAddress(queue.server, queue.snd_id)
@@ -244,7 +241,7 @@ def _dispatch(
         case UserMessage(body):
             wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
             knows_receipts = connections.load(tx, connection.id).agent_version >= RECEIPTS_SINCE
-            if wants_receipt and knows_receipts and _has_room(tx, connection.id):
+            if wants_receipt and knows_receipts and owed.has_room(tx, connection.id):
                 receipt = Receipts((Receipt(message_id, chain.last_hash),))
                 sending.submit(tx, context, connection.id, receipt)
         case Receipts(receipts):
@@ -265,10 +262,6 @@ def _dispatch(
         case _:  # QTEST says by the queue that it came through all that it has to say
             log.debug("%s", type(message).__name__)
     return Received(connection.id)
-
-
-def _has_room(tx: sqlite3.Connection, connection_id: int) -> bool:
-    return outgoing.count_own(tx, connection_id) < MAX_OWN
 
 
 def _receive_receipt(tx: sqlite3.Connection, context: Context, connection_id: int, receipt: Receipt) -> None:

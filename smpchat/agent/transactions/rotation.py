@@ -19,12 +19,14 @@ process that dies goes on where the last one stopped.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import connections, outgoing, rotations
+from smpchat.agent.store import allowances, connections, outgoing, owed, rotations
+from smpchat.agent.store.allowances import HOUR, Allowance, Use
 from smpchat.agent.store.connections import Connection, ReceiveQueue, SendQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
 from smpchat.agent.store.rotations import Rotation, Stage
@@ -34,6 +36,8 @@ from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueAddress, QueueInfo, Q
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import Ed25519PrivateKey
 
+log = logging.getLogger("smpchat.agent")
+
 NOT_MOVED = "{{alias}} wants to receive at another relay, but {why}. Messages go on through the old one."
 NOT_REACHED = (
     "{{alias}} wants to receive at another relay, which cannot be reached yet: {error}. Until then messages go on"
@@ -41,6 +45,15 @@ NOT_REACHED = (
 )
 MOVED = "{{alias}} now receives at the relay {host}."
 
+TOO_MANY = (
+    "{alias} wants to receive at yet another relay, and has moved too often within an hour. Messages go on through the"
+    " one in use."
+)
+
+MOVES = Allowance("move", 10, HOUR)
+"""QADD: each has us connect to a relay of the peer's choice, and answer."""
+SWITCHES = Allowance("switch", 20, HOUR)
+"""QUSE: a peer repeats it where the answer does not come."""
 ANSWER_TIME = 10.0
 """Seconds; of a peer that is online the answer takes a round trip through three relays, and `send` waits for 20."""
 DRAIN_TIME = 10.0
@@ -59,6 +72,12 @@ def same_address(address: QueueAddress, queue: SendQueue | ReceiveQueue) -> bool
 
 def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection, message: QueueAdd) -> None:
     """QADD. What cannot be followed is told to the user; a later QADD replaces an earlier one that was not used."""
+    used = allowances.use(tx, connection.id, MOVES, context.now())
+    if used is not Use.ALLOWED or not owed.may_answer(tx, connection.id):
+        log.warning("a move of a contact's queue is ignored: there were too many")
+        if used is Use.FIRST_TOO_MANY:
+            context.application.notice(tx, connection.id, TOO_MANY, NoticeKind.MOVE_FAILED)
+        return
     current = sending.required_send_queue(tx, connection.id)
     uri = next((uri for uri, old in message.queues if old is not None and same_address(old, current)), None)
     if uri is None:
@@ -114,6 +133,9 @@ def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) 
 
 def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connection, message: QueueUse) -> bool:
     """QUSE. True if messages go to another queue from now on."""
+    if allowances.use(tx, connection.id, SWITCHES, context.now()) is not Use.ALLOWED:
+        log.warning("a contact's word to use a queue is ignored: there were too many")
+        return False
     current, rotation = sending.required_send_queue(tx, connection.id), rotations.load(tx, connection.id)
     for address, _ in message.queues:
         if rotation is not None and rotation.stage is Stage.KEYED and same_address(address, rotation.queue):
@@ -122,10 +144,10 @@ def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connecti
             until = 0 if now < rotation.hold_until else now + DRAIN_TIME
             rotations.save(tx, Rotation(Stage.TESTING, current, until))
             outgoing.hold_numbered(tx, connection.id, until)
-            sending.submit(tx, context, connection.id, QueueTest((_address(rotation.queue),)))
+            _test(tx, context, connection.id, rotation.queue)
             return True
         if same_address(address, current):
-            sending.submit(tx, context, connection.id, QueueTest((_address(current),)))
+            _test(tx, context, connection.id, current)
             return False
     _refuse(tx, context, connection, "it names a new queue that was not agreed on")
     return False
@@ -165,6 +187,12 @@ def _switch(tx: sqlite3.Connection, context: Context, old: SendQueue, new: SendQ
     for item in outgoing.numbered(tx, old.connection_id):
         outgoing.replace_body(tx, item.id, sealing.seal_again(context.entropy, item.body, old, new))
     connections.save_send_queue(tx, new)
+
+
+def _test(tx: sqlite3.Connection, context: Context, connection_id: int, queue: SendQueue) -> None:
+    """QTEST. Where too much waits already, any of that will do: the peer drops its old queue at the first message."""
+    if owed.may_answer(tx, connection_id):
+        sending.submit(tx, context, connection_id, QueueTest((_address(queue),)))
 
 
 def _address(queue: SendQueue) -> QueueAddress:

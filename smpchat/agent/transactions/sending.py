@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 
 from smpchat.agent.context import Context
-from smpchat.agent.errors import AgentError, MessageTooLarge, MissingRecord
+from smpchat.agent.errors import AgentError, MessageTooLarge, MissingRecord, TooManyWait
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines import resync_states
 from smpchat.agent.machines.failures import failure_sentence
-from smpchat.agent.store import connections, outgoing, resyncs, rotations
+from smpchat.agent.store import connections, outgoing, owed, resyncs, rotations
 from smpchat.agent.store.connections import Connection, SendQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
 from smpchat.agent.transactions import sealing
@@ -69,6 +69,7 @@ def submit(
 
     Raises:
         MessageTooLarge: A user message that does not fit this connection's envelopes.
+        TooManyWait: So many messages of the user's wait that no more are taken.
         AgentError: The connection failed or was deleted.
     """
     connection = connections.load(tx, connection_id)
@@ -80,6 +81,8 @@ def submit(
         raise AgentError(failure_sentence(connection.state))
     if isinstance(connection.state, states.Deleted):
         raise AgentError("The contact was deleted. To write to them again, connect with a new link.")
+    if reference is not None and not owed.takes_texts(tx, connection_id):
+        raise TooManyWait
     outgoing.wait(tx, connection_id, a_message.encode(message), notify=notify, reference=reference)
     release(tx, context, connection_id)
 

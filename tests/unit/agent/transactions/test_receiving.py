@@ -307,24 +307,6 @@ class TestFullQueues:
         received = bob.receive(body)
         assert received is not None and received.resume
 
-    @pytest.mark.parametrize("brings", ["texts", "markers"])
-    def test_a_contact_that_does_not_read_gets_no_more_than_so_many(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, brings: str
-    ) -> None:
-        """Neither its texts, each of which asks for a receipt, nor markers that the relay makes fill our disk."""
-        monkeypatch.setattr(receiving, "MAX_OWN", 3)
-        alice, bob = connected(tmp_path)
-        bodies = [submit(bob, b"%d" % number) if brings == "texts" else None for number in range(5)]
-        mine = UserMessage(b"mine")
-        alice.do(lambda tx, context: connection.submit(tx, context, alice.id, mine, reference=7))
-        for body in bodies:
-            alice.receive(body)
-        assert len(outgoing.numbered(alice.tx, alice.id)) == 3 + 1
-        assert len(alice.messages) == (5 if brings == "texts" else 0)
-        alice.carry_out()
-        alice.receive(None)
-        assert len(alice.carry_out()) == 1, "there is room again"
-
     def test_another_queues_address_resumes_nothing(self, tmp_path: Path) -> None:
         alice, bob = connected(tmp_path)
         other = QueueContinue(QueueAddress(replace(RELAY, port="5223"), alice.queue.snd_id))

@@ -1,0 +1,49 @@
+"""How much waits for a peer that may never read it: what we owe because of what it sends, and what the user writes."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.store.outgoing import Kind
+
+MAX_OWN = 512
+"""Receipts and the like that wait for a contact who does not read: beyond that no more are made, so that neither the
+contact nor our own relay, which makes quota markers, can fill the disk."""
+MAX_OWN_BYTES = 8 << 20
+"""The same in bytes: a sealed message has 16 kB."""
+MAX_ANSWERS = 64
+"""Answers to the moves of a contact's queue that may wait beside all those."""
+MAX_TEXTS = 4_000
+"""Messages and changes of the user's that wait for one contact."""
+MAX_TEXTS_BYTES = 64 << 20
+"""The same in bytes."""
+
+
+def has_room(tx: sqlite3.Connection, connection_id: int) -> bool:
+    """Whether one more receipt may wait."""
+    count, size = _waiting(tx, connection_id, "IS NULL")
+    return count < MAX_OWN and size < MAX_OWN_BYTES
+
+
+def may_answer(tx: sqlite3.Connection, connection_id: int) -> bool:
+    """Whether one more answer may wait: a queue moves because its relay is gone, with receipts that waited for it."""
+    return _waiting(tx, connection_id, "IS NULL")[0] < MAX_OWN + MAX_ANSWERS
+
+
+def takes_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
+    """Whether one more message of the user's may wait."""
+    count, size = _waiting(tx, connection_id, "IS NOT NULL")
+    return count < MAX_TEXTS and size < MAX_TEXTS_BYTES
+
+
+def _waiting(tx: sqlite3.Connection, connection_id: int, reference: str) -> tuple[int, int]:
+    """Number and bytes of what waits to be sealed or sent."""
+    count, size = tx.execute(
+        "SELECT count(*), coalesce(sum(size), 0) FROM"
+        " (SELECT length(body) AS size FROM outbox"
+        f" WHERE connection_id = :id AND kind = :kind AND reference {reference}"
+        " UNION ALL SELECT length(message) FROM waiting_messages"
+        f" WHERE connection_id = :id AND reference {reference})",
+        {"id": connection_id, "kind": Kind.MESSAGE},
+    ).fetchone()
+    return int(count), int(size)
