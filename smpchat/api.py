@@ -477,7 +477,7 @@ class Client(ProfileCalls):
                     self._after = number
                 for request in service.unshown_requests():
                     yield RequestReceived(request)
-                    service.mark_request_shown(request.id)
+                    service.mark_requests_shown(request.id)
                 for message in self._listening.messages():
                     yield MessageReceived(message)
                     self._listening.done(message)

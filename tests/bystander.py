@@ -69,8 +69,7 @@ def _made() -> tuple[bytes, SMPServer]:
                 other.service.close()
         await dead.stop()
         me.service.send(PAL, "never mind")
-        for contact in me.service.unshown_contacts():
-            me.service.mark_profile_shown(contact.id)
+        me.service.mark_profiles_shown(*(contact.id for contact in me.service.unshown_contacts()))
         me.service.close()
 
     with tempfile.TemporaryDirectory() as name:

@@ -6,7 +6,6 @@ Stored conditions come from the agent; what is wrong with relays is asked of wha
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 
 from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import connections, held, outgoing
@@ -15,17 +14,15 @@ from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.chat import troubles
 from smpchat.chat.store import conditions, notices, records
 from smpchat.chat.store.conditions import LOST_STANDS, Condition
-from smpchat.chat.store.records import Contact
 from smpchat.client.trouble import Trouble
 
 _NAMED = 3
 """Contacts that a sentence about a relay names; the others are counted."""
 
 
-def of_profile(tx: sqlite3.Connection, now: float, contacts: Sequence[Contact] | None = None) -> list[Condition]:
-    """Everything that stands, oldest first. ``contacts``: all there are, where they were loaded already."""
-    known = records.contacts(tx) if contacts is None else contacts
-    aliases = {contact.connection_id: contact.alias for contact in known}
+def of_profile(tx: sqlite3.Connection, now: float) -> list[Condition]:
+    """Everything that stands, oldest first."""
+    aliases = records.aliases(tx)
     found = [
         Condition(aliases.get(connection_id), kind, notices.addressed(text, aliases.get(connection_id)), since)
         for connection_id, kind, text, since in conditions.standing(tx)

@@ -127,18 +127,28 @@ class StoredMessages:
     def mark_shown(self, message_id: int, changes: int | None = None) -> None:
         """A message was shown, its line flushed: as it is now, or with its first ``changes`` changes."""
         with self.database.transaction() as tx:
-            records.mark_shown(tx, message_id, changes)
-            expiry.start(tx, message_id, self.now())
-            expiry.sweep(tx, message_id)
+            self._mark_shown(tx, message_id, changes)
+
+    def mark_all_shown(self, messages: Sequence[Message]) -> None:
+        """These messages were shown as they are, their lines flushed."""
+        with self.database.transaction() as tx:
+            for message in messages:
+                self._mark_shown(tx, message.id, message.changes)
+
+    def _mark_shown(self, tx: sqlite3.Connection, message_id: int, changes: int | None) -> None:
+        records.mark_shown(tx, message_id, changes)
+        expiry.start(tx, message_id, self.now())
+        expiry.sweep(tx, message_id)
 
     def unshown_contacts(self) -> list[Contact]:
         """Contacts whose profile nobody was shown yet."""
         return records.contacts_to_show(self._tx)
 
-    def mark_profile_shown(self, contact_id: int) -> None:
-        """A contact's profile was shown."""
+    def mark_profiles_shown(self, *contact_ids: int) -> None:
+        """The profiles of these contacts were shown: one transaction, for each one waits for the disk."""
         with self.database.transaction() as tx:
-            records.mark_profile_shown(tx, contact_id)
+            for contact_id in contact_ids:
+                records.mark_profile_shown(tx, contact_id)
 
     def notices(self, who: str, since: float = 0) -> list[StoredNotice]:
         """What has happened to a contact since a moment (POSIX seconds), oldest first. Raises `UnknownContact`."""
@@ -148,10 +158,11 @@ class StoredMessages:
         """What has happened to contacts and nobody was shown."""
         return notices.to_show(self._tx)
 
-    def mark_notice_shown(self, number: int) -> None:
-        """A notice was shown, its line flushed."""
+    def mark_notices_shown(self, *numbers: int) -> None:
+        """Notices were shown, their lines flushed."""
         with self.database.transaction() as tx:
-            notices.mark_shown(tx, number)
+            for number in numbers:
+                notices.mark_shown(tx, number)
 
 
 def _waits_to_be_shown(message: Message) -> bool:

@@ -180,11 +180,23 @@ class StoredProfile(StoredMessages):
     def contacts(self) -> list[ContactView]:
         """All contacts, by alias."""
         self.give_up_waiting()
-        pending = records.pending_counts(self._tx)
-        by_id = {c.id: c for c in connections.load_all(self._tx)}
-        under_way, made_up = move_views(self._tx), incognito.names(self._tx)
         found = records.contacts(self._tx)
-        standing = attention.of_profile(self._tx, self.now(), found)
+        return self._views(found, {c.id: c for c in connections.load_all(self._tx)})
+
+    def contact(self, alias: str) -> ContactView:
+        """One contact. Raises `UnknownContact`."""
+        self.give_up_waiting()
+        contact = records.contact(self._tx, alias)
+        # Not picked from all: who asks for each of 500 would build 250,000.
+        [view] = self._views([contact], {contact.connection_id: connections.load(self._tx, contact.connection_id)})
+        return view
+
+    def _views(self, found: Sequence[Contact], by_id: Mapping[int, Connection]) -> list[ContactView]:
+        pending = records.pending_counts(self._tx)
+        under_way, made_up = move_views(self._tx), incognito.names(self._tx)
+        standing: dict[str | None, list[Condition]] = {}
+        for condition in attention.of_profile(self._tx, self.now()):
+            standing.setdefault(condition.contact, []).append(condition)
         return [
             ContactView(
                 contact=contact,
@@ -195,15 +207,10 @@ class StoredProfile(StoredMessages):
                 and contact.verified_code == self._security_code(contact.connection_id),
                 move=under_way.get(contact.connection_id),
                 incognito=made_up.get(contact.connection_id),
-                conditions=tuple(condition for condition in standing if condition.contact == contact.alias),
+                conditions=tuple(standing.get(contact.alias, ())),
             )
             for contact in found
         ]
-
-    def contact(self, alias: str) -> ContactView:
-        """One contact. Raises `UnknownContact`."""
-        contact = records.contact(self._tx, alias)
-        return next(view for view in self.contacts() if view.contact.id == contact.id)
 
     def _security_code(self, connection_id: int) -> str:
         return security_code(ratchets.load(self._tx, connection_id).associated_data)
@@ -255,10 +262,11 @@ class StoredProfile(StoredMessages):
         address = addresses.current(self._tx)
         return address_view(self._tx, address) if address else None
 
-    def mark_request_shown(self, number: int) -> None:
-        """A request was shown, its line flushed."""
+    def mark_requests_shown(self, *numbers: int) -> None:
+        """Requests were shown, their lines flushed."""
         with self.database.transaction() as tx:
-            addresses.mark_request_shown(tx, number)
+            for number in numbers:
+                addresses.mark_request_shown(tx, number)
 
     # -- following ----------------------------------------------------------------------------------------------------
 

@@ -207,6 +207,11 @@ def _find_contacts(tx: sqlite3.Connection, alias: str) -> list[Contact]:
     return [contact_from(row) for row in rows if row["alias"] == alias] or [contact_from(row) for row in rows]
 
 
+def aliases(tx: sqlite3.Connection) -> dict[int, str]:
+    """The alias of each contact, by its connection: quicker than all there is to say of them."""
+    return {row["connection_id"]: row["alias"] for row in tx.execute("SELECT connection_id, alias FROM contacts")}
+
+
 def find_contact(tx: sqlite3.Connection, alias: str) -> Contact | None:
     """The contact with this alias; capitals and forms of letters do not matter."""
     return next(iter(_find_contacts(tx, alias)), None)

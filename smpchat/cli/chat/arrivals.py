@@ -120,7 +120,7 @@ class Arrivals:
             case events.Notice():
                 self._transcript.tell(Text(f"* {self._talk.environment.as_typed(printable(event.sentence))}"))
                 if event.number is not None:
-                    self._service.mark_notice_shown(event.number)
+                    self._service.mark_notices_shown(event.number)
             case events.RequestReceived():
                 self._talk.bell.ring()
                 self._talk.show_requests()

@@ -158,11 +158,9 @@ class Conversation:
         messages = [message for message in found if not message.held]
         happened = self.service.notices(view.alias, found[0].sent_at if len(found) >= HISTORY else 0)
         changing = self.transcript.begin(messages, happened)
-        for notice in happened:
-            self.service.mark_notice_shown(notice.id)
-        for message in messages:
-            # Printed before: in between, a crash repeats them.
-            self.service.mark_shown(message.id, message.changes)
+        # Printed before: in between, a crash repeats them.
+        self.service.mark_notices_shown(*(notice.id for notice in happened))
+        self.service.mark_all_shown(messages)
         if view.state.state != ConnectionState.CONNECTED:
             self.transcript.tell(f"* {self.describe(view)}")
         if view.move is not None:
@@ -236,7 +234,7 @@ class Conversation:
         """Print a request, and how to answer it."""
         how = f"  (/accept {request.id} or /reject {request.id})"
         self.transcript.show(request_text(self.environment, request).append(how, "dim"))
-        self.service.mark_request_shown(request.id)
+        self.service.mark_requests_shown(request.id)
 
     def count_unread(self) -> None:
         """Say who wrote meanwhile, where no toolbar does."""

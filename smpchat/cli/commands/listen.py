@@ -112,15 +112,22 @@ def _show_people(environment: Environment, service: WritingProfile) -> None:
     from smpchat.cli.views.links import show_request
     from smpchat.cli.views.messages import show_stored_notice
 
-    for request in service.unshown_requests():
+    # Marked once for all of a kind: 500 new contacts waited 500 times for the disk, and the messages behind them too.
+    requests = service.unshown_requests()
+    for request in requests:
         show_request(environment, request)
-        service.mark_request_shown(request.id)
-    for notice in service.unshown_notices():
+    if requests:
+        service.mark_requests_shown(*(request.id for request in requests))
+    notices = service.unshown_notices()
+    for notice in notices:
         show_stored_notice(environment, notice)
-        service.mark_notice_shown(notice.id)
-    for contact in service.unshown_contacts():
+    if notices:
+        service.mark_notices_shown(*(notice.id for notice in notices))
+    people = service.unshown_contacts()
+    for contact in people:
         show_view(environment, service.contact(contact.alias))
-        service.mark_profile_shown(contact.id)
+    if people:
+        service.mark_profiles_shown(*(contact.id for contact in people))
 
 
 async def _show_messages(

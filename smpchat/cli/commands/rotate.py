@@ -99,7 +99,7 @@ def _outcome(environment: Environment, service: ChatService, view: ContactView, 
     if move is None:
         for notice in service.notices(view.alias)[-1:]:
             environment.notice(printable(notice.text))
-            service.mark_notice_shown(notice.id)
+            service.mark_notices_shown(notice.id)
         return ExitStatus.OK
     if move.step == "creating":
         obstacle = service.move_obstacle(view.contact.connection_id)

@@ -89,7 +89,7 @@ def test_a_request_is_accepted_and_both_talk(tmp_path: Path) -> None:
         await alice.until(lambda service: bool(service.requests()))
         [request] = alice.service.unshown_requests()
         assert (request.id, request.name, request.text) == (1, "bob", "hello")
-        alice.service.mark_request_shown(request.id)
+        alice.service.mark_requests_shown(request.id)
         assert (alice.service.unshown_requests(), alice.service.requests()) == ([], [request])
         await bob.until(lambda service: service.history("al")[0].status is MessageStatus.SENT)
         assert [message.status for message in bob.service.history("al")] == ["sent", "pending"]

@@ -1,0 +1,26 @@
+"""Names of the emoji that SimpleX apps take as reactions, for keyboards that have none."""
+
+from __future__ import annotations
+
+from smpchat.chat.wire.message import REACTIONS
+
+_NAMES = (
+    ("+1", "thumbsup", "like", "yes"),
+    ("-1", "thumbsdown", "dislike", "no"),
+    ("smile", "grin", "grinning"),
+    ("joy", "laugh", "lol"),
+    ("cry", "sad"),
+    ("heart", "love"),
+    ("rocket",),
+    ("check", "white_check_mark", "done"),
+)
+"""In the order of `REACTIONS`; those of GitHub, Slack and Signal first."""
+BY_NAME = {name: emoji for emoji, names in zip(REACTIONS, _NAMES, strict=True) for name in names}
+_VARIANT = "\ufe0f"
+"""Keyboards put it behind an emoji that has a black and white form too; apps compare without it."""
+
+
+def emoji_of(word: str) -> str:
+    """The emoji that ``+1``, ``:heart:`` or ``👍`` means; any other word as it is, for whoever refuses it."""
+    name = word[1:-1] if len(word) > 2 and word.startswith(":") and word.endswith(":") else word
+    return BY_NAME.get(name.casefold(), word.removesuffix(_VARIANT))
