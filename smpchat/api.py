@@ -19,8 +19,8 @@
 Profiles are those of the command line, in the same folder: ``smpchat -p echo history bob`` shows what the bot said.
 Where another process is online for the profile, such as ``smpchat chat``, the two share it.
 
-Every error that a program may meet is a `ChatError` or `AgentError`, whose text is a sentence and whose ``hint`` says
-what to do, or `TimeoutError`.
+Every error that a program may meet is a `ChatError` or `AgentError`, with a sentence and a ``hint`` what to do, or
+`TimeoutError`. A string with half of a surrogate pair in it is refused by every method, with `InputError`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from smpchat.agent.machines.handshake_states import ConnectionState, Variant
 from smpchat.agent.online.changes import Changes
 from smpchat.api_events import Event, MessageChanged, MessageReceived, RequestReceived
 from smpchat.api_profile import ProfileCalls
+from smpchat.api_texts import checks_texts
 from smpchat.chat.errors import ChatError, ConnectionFailed, DeliveryFailed, RelayUnavailable
 from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.online.presence import online
@@ -93,6 +94,7 @@ Progress = tuple[MessageStatus, str | None]
 WaitFor = Wait | Literal["none", "sent", "delivered"]
 
 
+@checks_texts
 class Client(ProfileCalls):
     """A profile, online between entering and leaving ``async with``.
 

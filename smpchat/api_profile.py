@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from smpchat.api_texts import checks_texts
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.introducing import ContactDetails
 from smpchat.chat.service.views import ContactView
@@ -15,6 +16,7 @@ from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.chat.wire.profile import Profile
 
 
+@checks_texts
 class ProfileCalls:
     """What a program can do with profiles and preferences; what changes is sent by whoever is online."""
 

@@ -131,7 +131,18 @@ def main(arguments: Sequence[str] | None = None, *, now: Callable[[], float] = t
         status = _explain_usage(error, ordered)
     except (typer.Abort, KeyboardInterrupt):
         status = ExitStatus.INTERRUPTED
+    except Exception as error:  # of an option that was read before the command ran
+        status = _explain_error(error, ordered)
     sys.exit(int(status or 0))
+
+
+def _explain_error(error: Exception, arguments: Sequence[str]) -> int:
+    from smpchat.cli.errors import explain
+
+    explained = explain(error)
+    environment = Environment(Path(), "", json=wants_json(arguments))
+    environment.error(explained.status, explained.message, explained.hint)
+    return explained.status
 
 
 def _explain_usage(error: UsageError, arguments: Sequence[str]) -> int:

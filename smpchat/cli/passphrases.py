@@ -149,4 +149,4 @@ def _ask(source: Source, new: bool) -> str:
         raise
     if again != found:
         raise InputError("The two passphrases differ.", "Run the command again.")
-    return found
+    return _text(os.fsencode(found))  # what a terminal sends need not be text

@@ -14,7 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import replace
+from smpchat.protocol.address import parse_server
 from smpchat.relay.copying import copy_database, take_over
 from smpchat.relay.errors import BackupRefused, RelayError, RelayRunning
 from smpchat.relay.folder import (
@@ -151,10 +153,14 @@ def _write(path: Path, content: IO[bytes]) -> None:
 def _check(source: Path, folder: Path) -> None:
     """Whether a relay could start on what was unpacked. Raises `BackupRefused`."""
     try:
-        port = read_state(folder).port
+        info = read_state(folder)
+        if info.address is not None:
+            parse_server(info.address)
         load_identity(folder / IDENTITY)
         take_over(folder / DATABASE)
     except (RelayError, TransportError) as error:
         raise BackupRefused(f"{source} cannot be used: {error}") from error
-    if port is None:
+    except DecodeError as error:
+        raise BackupRefused(f"{source} cannot be used: it names a relay's address that is none.") from error
+    if info.port is None:
         raise BackupRefused(f"{source} names no port.")

@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from smpchat.encoding.json_text import parse_json
 from smpchat.encoding.record import Record, field
 from smpchat.relay.errors import RelayError, RelayNotRunning
 from smpchat.relay.folder import CONTROL, status
@@ -73,7 +74,7 @@ def ask(folder: Path, path: str) -> dict[str, Any]:
     if answer.status != 200:
         raise RelayError(f"The relay refused: {body.decode('utf-8', 'replace').strip()}")
     try:
-        content = json.loads(body)
+        content = parse_json(body)
     except ValueError as error:
         raise RelayError("The relay's answer cannot be read.") from error
     if not isinstance(content, dict):
@@ -83,7 +84,7 @@ def ask(folder: Path, path: str) -> dict[str, Any]:
 
 def _read_door(path: Path) -> _Door:
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes(), "it")
     except FileNotFoundError:
         raise RelayNotRunning("The relay is starting or stopping, or cannot be asked.") from None
     except (OSError, ValueError) as error:

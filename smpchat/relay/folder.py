@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from smpchat.encoding.json_text import parse_json
 from smpchat.encoding.record import Record, replace
 from smpchat.relay.errors import RelayError, RelayOptionRefused
 from smpchat.relay.options import NOTHING_CHOSEN, Options, options_from_json
@@ -132,7 +133,7 @@ def read_state(folder: Path) -> RelayInfo:
     """
     path = folder / STATE
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes(), "it")
     except FileNotFoundError:
         return RelayInfo()
     except (OSError, ValueError) as error:

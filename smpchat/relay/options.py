@@ -102,6 +102,8 @@ class Options(Record):
             raise RelayOptionRefused("A password is up to 200 printable ASCII characters without blanks, @, : and /.")
         for option in OPTIONS:
             value = getattr(self, option.name)
+            if type(value) is str and not value.isprintable():
+                raise RelayOptionRefused(f"{option.flag} has characters in it that cannot be printed.")
             if type(value) is str and option.words and value not in option.words:
                 raise RelayOptionRefused(f"{option.flag} is one of {', '.join(option.words)}.")
             if type(value) is int and option.bounds is not None and (value != OFF or "off" not in option.words):

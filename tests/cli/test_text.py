@@ -6,16 +6,21 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from smpchat.chat.store import records
+from smpchat.cli.app import program
+from smpchat.cli.command_line import loaded
 from smpchat.cli.streams import MAX_INPUT
 from smpchat.cli.text import filled, narrowed
 from smpchat.home import Home
 from tests.cli.commands.test_changes import home as home  # a fixture: Alice knows Bob
+from tests.cli.terminal import Terminal
 
 LOCALES = {
     "utf-8": {"PYTHONUTF8": "1"},
@@ -128,3 +133,47 @@ def test_whatever_a_contact_writes_can_be_printed(copy: Path, locale: str) -> No
     assert result.returncode == 0, result.stderr
     shown = "€ 😀".encode() if locale in ("utf-8", "C") else rb"\u20ac \U0001f600"
     assert shown in result.stdout
+
+
+# -- what is no text ---------------------------------------------------------------------------------------------------
+
+NO_TEXT = "x\udcff"
+"""How Python writes a byte of a command line that fits nothing."""
+
+
+def every_command(group: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, listed in group.commands.items():
+        command = loaded(listed)
+        if hasattr(command, "commands"):
+            yield from every_command(command, *path, name)
+        else:
+            yield (*path, name), command
+
+
+def lines_with(wrong: str) -> Iterator[tuple[str, ...]]:
+    """Each text that each command takes, wrong; the least for the others."""
+    for path, command in every_command(program()):
+        texts = [p for p in command.params if p.type.name in ("text", "str")]
+        for chosen in texts:
+            line: list[str] = [*path]
+            for parameter in command.params:
+                if parameter is chosen:
+                    line += [wrong] if parameter.param_type_name == "argument" else [parameter.opts[0], wrong]
+                elif parameter.param_type_name == "argument" and parameter.required:
+                    line.append("1")
+            yield tuple(line)
+
+
+@pytest.mark.parametrize("line", [*lines_with(NO_TEXT)], ids=lambda line: ascii(" ".join(line)))
+def test_bytes_that_are_no_text_end_in_a_sentence(smpchat: Terminal, line: tuple[str, ...]) -> None:
+    """Wherever they stand: none of our errors is a traceback, and nothing is kept."""
+    smpchat("profile", "set", "Ola")
+    with smpchat.service("default") as service:
+        before = list(service.database.connection.iterdump())
+    result = smpchat("--json", *line)
+    [error] = result.objects("error")
+    assert (result.code, error["code"]) in ((1, 1), (2, 2), (7, 7)), error
+    assert "unexpectedly" not in error["message"]
+    assert error["message"].isprintable() and "Traceback" not in result.stderr
+    with smpchat.service("default") as service:
+        assert list(service.database.connection.iterdump()) == before
