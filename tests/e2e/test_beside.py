@@ -48,7 +48,10 @@ class Screen:
         return time.time()
 
     def type(self, line: str) -> None:
-        os.write(self._master, line.encode() + b"\r")
+        self.press(f"{line}\r")
+
+    def press(self, keys: str) -> None:
+        os.write(self._master, keys.encode())
 
 
 @contextmanager

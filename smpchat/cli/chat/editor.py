@@ -1,7 +1,7 @@
 """A message in the user's editor: in a file in memory where there is such a place, and gone afterwards.
 
 An editor works on a file, and puts others beside it (a swap file, a backup). All stand in a folder of their own, which
-is removed whole; a folder that a killed process left is removed the next time.
+is removed whole; a folder that a killed process left goes with the next `chat`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ def edited(text: str, *, encrypted: bool) -> str | None:
         InputError: There is no place for the file, or no editor.
     """
     place = _place(encrypted)
-    _remove_left(place)
     folder = Path(tempfile.mkdtemp(prefix=_BEGINS, dir=place))
     lock = FileLock(folder / _LOCK)
     lock.take()
@@ -61,9 +60,9 @@ def _place(encrypted: bool) -> Path:
     return Path(tempfile.gettempdir())
 
 
-def _remove_left(place: Path) -> None:
-    """Remove what killed processes of this user left."""
-    for folder in place.glob(f"{_BEGINS}*"):
+def remove_left() -> None:
+    """Remove what killed processes of this user left; every `chat` does this first."""
+    for folder in (*IN_MEMORY.glob(f"{_BEGINS}*"), *Path(tempfile.gettempdir()).glob(f"{_BEGINS}*")):
         try:
             lock = FileLock(folder / _LOCK)
             if lock.take():

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import Application, get_app_or_none, run_in_terminal
+from prompt_toolkit.application import Application, get_app, get_app_or_none, run_in_terminal
 from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import ANSI, AnyFormattedText
 from prompt_toolkit.input import Input
@@ -24,7 +24,7 @@ from smpchat.cli.chat.arrivals import Arrivals
 from smpchat.cli.chat.below import PromptBelow
 from smpchat.cli.chat.completion import SlashCompleter
 from smpchat.cli.chat.conversation import Conversation
-from smpchat.cli.chat.editor import edited
+from smpchat.cli.chat.editor import edited, remove_left
 from smpchat.cli.chat.slash import Edit, Leave, Lines
 from smpchat.cli.chat.typed import Typed
 from smpchat.cli.environment import Environment
@@ -72,6 +72,7 @@ class Screen:
 
     async def run(self) -> None:
         """Talk until the user leaves."""
+        remove_left()
         self._conversation.begin()
         with patch_stdout(raw=True) if self._below is None else nullcontext():
             async with asyncio.TaskGroup() as group:
@@ -101,7 +102,7 @@ class Screen:
         return self._conversation.prompt() + self.text
 
     def _open_editor(self) -> None:
-        self._session.app.create_background_task(self._edit())
+        get_app().create_background_task(self._edit())
 
     async def _edit(self) -> None:
         buffer, encrypted = self._session.default_buffer, self._environment.is_encrypted()

@@ -86,17 +86,16 @@ def test_without_any_editor(monkeypatch: pytest.MonkeyPatch) -> None:
         editor.edited("draft", encrypted=True)
 
 
-def test_what_a_killed_process_left_goes_and_what_another_edits_stays(
-    tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_killed_process_left_goes_and_what_another_edits_stays(tmp_path: Path, memory: Path) -> None:
     left, other = memory / "smpchat-editor-left", memory / "smpchat-editor-other"
     for folder in (left, other):
         folder.mkdir(mode=0o700)
         (folder / "message.txt").write_text("a secret")
     at_work = FileLock(other / "lock")
     assert at_work.take()
-    _program(tmp_path, monkeypatch, "true")
-    editor.edited("draft", encrypted=True)
+    (tmp_path / "disk" / left.name).mkdir()
+    editor.remove_left()
+    assert list((tmp_path / "disk").iterdir()) == []
     assert [path.name for path in memory.iterdir()] == [other.name]
     at_work.release()
     assert os.listdir(other)
