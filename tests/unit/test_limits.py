@@ -35,6 +35,8 @@ def value(path: str, name: str) -> Any:
 
 def written(number: Any) -> str:
     """As the tables write it."""
+    if isinstance(number, tuple):
+        return str(len(number))
     return f"{number:,g}" if isinstance(number, float) else f"{number:,}"
 
 

@@ -66,3 +66,9 @@ def own_texts(tx: sqlite3.Connection, contact_id: int, limit: int) -> list[tuple
         (contact_id, Direction.SENT, limit),
     )
     return [(row["id"], row["text"]) for row in rows]
+
+
+def lately(tx: sqlite3.Connection, contact_id: int, kind: str, since: float) -> int:
+    """How many lines of a kind there are from a moment on (POSIX seconds)."""
+    query = "SELECT count(*) FROM messages WHERE contact_id = ? AND content = ? AND sent_at >= ?"
+    return int(tx.execute(query, (contact_id, kind, since)).fetchone()[0])

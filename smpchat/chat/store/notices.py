@@ -10,8 +10,8 @@ import sqlite3
 
 from smpchat.encoding.record import Record, field
 
-KEPT = 1000
-"""Lines of one conversation; a contact can cause any number."""
+KEPT = 200
+"""Lines of one kind in a conversation: a contact can cause any number, and must not push others out by it."""
 _NOBODY = "your contact"
 
 
@@ -39,9 +39,9 @@ def add(tx: sqlite3.Connection, contact_id: int, kind: str, sentence: str, at: f
     number = tx.execute(query, (contact_id, kind, sentence, at)).lastrowid
     assert number is not None
     tx.execute(
-        "DELETE FROM notices WHERE contact_id = ? AND id <="
-        " (SELECT id FROM notices WHERE contact_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
-        (contact_id, contact_id, KEPT),
+        "DELETE FROM notices WHERE contact_id = :contact AND kind = :kind AND id <="
+        " (SELECT id FROM notices WHERE contact_id = :contact AND kind = :kind ORDER BY id DESC LIMIT 1 OFFSET :kept)",
+        {"contact": contact_id, "kind": kind, "kept": KEPT},
     )
     return number
 
@@ -59,6 +59,12 @@ def of_contact(tx: sqlite3.Connection, contact_id: int, since: float = 0) -> lis
     """The lines of a conversation from a moment on (POSIX seconds), oldest first."""
     query = _NOTICES + "WHERE contact_id = ? AND at >= ? ORDER BY notices.id"
     return [_notice(row) for row in tx.execute(query, (contact_id, since))]
+
+
+def lately(tx: sqlite3.Connection, contact_id: int, sentence: str, since: float) -> int:
+    """How often a sentence was added from a moment on (POSIX seconds)."""
+    query = "SELECT count(*) FROM notices WHERE contact_id = ? AND text = ? AND at >= ?"
+    return int(tx.execute(query, (contact_id, sentence, since)).fetchone()[0])
 
 
 def to_show(tx: sqlite3.Connection) -> list[StoredNotice]:

@@ -262,9 +262,9 @@ def raise_chat_version(tx: sqlite3.Connection, contact_id: int, version: int) ->
     )
 
 
-def mark_gone(tx: sqlite3.Connection, contact_id: int) -> None:
-    """The contact deleted us."""
-    tx.execute("UPDATE contacts SET gone = 1 WHERE id = ?", (contact_id,))
+def mark_gone(tx: sqlite3.Connection, contact_id: int) -> bool:
+    """The contact deleted us; False if that was known."""
+    return tx.execute("UPDATE contacts SET gone = 1 WHERE id = ? AND gone = 0", (contact_id,)).rowcount > 0
 
 
 def save_verified_code(tx: sqlite3.Connection, contact_id: int, code: str | None) -> None:

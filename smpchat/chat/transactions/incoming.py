@@ -14,14 +14,15 @@ from smpchat.agent.machines.handshake_states import Role
 from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import connections
 from smpchat.agent.store.addresses import ReceivedRequest
+from smpchat.agent.store.allowances import HOUR
 from smpchat.agent.store.connections import Connection
-from smpchat.chat.store import address, events, expiry, incognito, lines, names, profiles, records
+from smpchat.chat.store import address, events, expiry, incognito, lines, names, notices, profiles, records
 from smpchat.chat.store.feed import describe_state, publish
 from smpchat.chat.store.records import Contact, MessageStatus
 from smpchat.chat.transactions import changes, conversation, hearing, naming, news, preferences, requests, telling
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.room import PQ_SINCE
-from smpchat.chat.wire.bodies import CHAT_VERSIONS, new_shared_id, pack_info
+from smpchat.chat.wire.bodies import CHAT_VERSIONS, MAX_MESSAGES, LeftOut, new_shared_id, pack_info
 from smpchat.chat.wire.content import in_a_sentence
 from smpchat.chat.wire.happenings import Happening
 from smpchat.chat.wire.message import (
@@ -49,6 +50,10 @@ from smpchat.protocol.version import VersionRange
 log = logging.getLogger("smpchat.chat")
 
 _ENDED_BY_A_MESSAGE = (NoticeKind.QUEUE_LOST, NoticeKind.NOT_OPENED, NoticeKind.NOT_PROCESSED, NoticeKind.VERSIONS)
+MAX_TOLD = 10
+"""Lines in an hour about a contact's new name, or what it allows: each is shown, and rings. Likewise of what was left
+out of a message."""
+TOO_MANY_AT_ONCE = f"{{alias}} sent more than {MAX_MESSAGES} messages in one: those behind were left out."
 _INTEGRITY_NOTICES = {
     Integrity.SKIPPED: "Some messages from {alias} before this one were lost.",
     Integrity.BAD_ID: "A message from {alias} came out of order.",
@@ -166,9 +171,12 @@ class ChatApplication:
             case ProfileInfo(Profile() as profile):
                 _save_profile(tx, contact, profile, self._now())
             case ContactDeleted():
-                records.mark_gone(tx, contact.id)
-                self.notice(tx, contact.connection_id, "{alias} deleted the contact with you.")
-                publish(tx, events.ContactChanged(contact.alias))
+                if records.mark_gone(tx, contact.id):
+                    self.notice(tx, contact.connection_id, "{alias} deleted the contact with you.")
+                    publish(tx, events.ContactChanged(contact.alias))
+            case LeftOut():
+                if notices.lately(tx, contact.id, TOO_MANY_AT_ONCE, self._now() - HOUR) < MAX_TOLD:
+                    self.notice(tx, contact.connection_id, TOO_MANY_AT_ONCE)
             case Relayed(author, event, said_at, member):
                 author = (member and lines.member_name(tx, contact.id, member)) or author
                 moment = sent_at if said_at is None else min(said_at, sent_at)
@@ -294,7 +302,13 @@ def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile, no
     if contact.profile is not None:
         after = preferences.agreement(tx, replace(contact, profile=profile))
         for line in news.about_name(contact.profile, profile) + news.about_preferences(before, after):
-            hearing.add_line(tx, contact, line, now)
+            _add_news(tx, contact, line, now)
+
+
+def _add_news(tx: sqlite3.Connection, contact: Contact, line: Happening, now: float) -> None:
+    told = lines.lately(tx, contact.id, line.kind, now - HOUR)
+    if told <= MAX_TOLD:
+        hearing.add_line(tx, contact, line if told < MAX_TOLD else news.TOO_MUCH, now)
 
 
 def _note_version(tx: sqlite3.Connection, contact: Contact, versions: VersionRange | None) -> None:

@@ -9,6 +9,8 @@ from smpchat.chat.wire.happenings import Happening
 from smpchat.chat.wire.preferences import Feature
 from smpchat.chat.wire.profile import Profile
 
+TOO_MUCH = Happening("[changes its profile again and again: what follows is not told for an hour]", PROFILE_CHANGE)
+
 
 def about_name(before: Profile, after: Profile) -> list[Happening]:
     """``is now called Robert``; nothing if the name is the same."""

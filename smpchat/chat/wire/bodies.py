@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from smpchat.encoding import zstd
@@ -36,6 +37,9 @@ MAX_INFO = 10_200
 stands in the same envelope."""
 MAX_EXPANDED = zstd.MAX_DECOMPRESSED
 """Most bytes that one body is expanded to, over all its compressed parts."""
+MAX_MESSAGES = 200
+"""Messages of one body that are read. Apps put no more into one than fit 15,602 bytes: some 160 of the shortest; but
+900 of them fit 89 compressed bytes."""
 MAX_SHARED_ID = 255
 """Longest id of a message that is kept, in characters; apps write 24."""
 
@@ -55,7 +59,13 @@ class Unreadable(Record):
     what: str
 
 
-Part = Envelope | Unreadable
+class LeftOut(Record):
+    """Behind the first `MAX_MESSAGES` of a body there are more."""
+
+    what: str = "more messages than are read"
+
+
+Part = Envelope | Unreadable | LeftOut
 
 
 def new_shared_id(random12: bytes) -> str:
@@ -152,10 +162,13 @@ class Room(Record):
 def decode_body(body: bytes) -> list[Part]:
     """The messages in a body, in order; parts that this client does not use (chunks, forwarded messages) are left out.
 
+    `LeftOut` stands last where there are too many.
+
     Raises:
         DecodeError: The body has none of the forms, or is one message and that is malformed.
     """
-    return list(_parts(body, may_expand=True))
+    parts = list(islice(_parts(body, may_expand=True), MAX_MESSAGES + 1))
+    return parts if len(parts) <= MAX_MESSAGES else [*parts[:MAX_MESSAGES], LeftOut()]
 
 
 def _parts(body: bytes, *, may_expand: bool) -> Iterator[Part]:

@@ -11,6 +11,7 @@ from smpchat.chat.errors import InputError
 from smpchat.chat.wire.bodies import (
     CHAT_VERSIONS,
     Envelope,
+    LeftOut,
     Part,
     Unreadable,
     decode_body,
@@ -18,7 +19,7 @@ from smpchat.chat.wire.bodies import (
     read_envelope,
     shared_id,
 )
-from smpchat.chat.wire.content import PLAIN, Content, describe, read_content, short_name, text_content
+from smpchat.chat.wire.content import PLAIN, Content, describe, read_content, short_name, text_content, whole
 from smpchat.chat.wire.happenings import (
     GROUP_EVENTS,
     FileCancelled,
@@ -47,6 +48,8 @@ _MAX_QUOTE = 500
 """Characters of a quoted text that a reply repeats; the app finds the original by its id."""
 _UNKNOWN_NAME = 7
 """Characters of a member's id that stand for its name where nobody has told it (group-wire 6)."""
+_MAX_EVENT = 100
+"""Characters of the name of an event that is ignored: for the log."""
 _MAX_TIME = 40
 """Characters of a time; apps write 30."""
 
@@ -200,6 +203,7 @@ ChatEvent = (
     | Happening
     | FileCancelled
     | Relayed
+    | LeftOut
     | UnsupportedEvent
 )
 
@@ -354,9 +358,11 @@ def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | 
 def _message(part: Part) -> ChatMessage:
     if isinstance(part, Unreadable):
         return ChatMessage(UnsupportedEvent(f"unreadable: {part.what}"))
+    if isinstance(part, LeftOut):
+        return ChatMessage(part)
     read = _EVENTS.get(part.event)
     event = read(part) if read else None
-    return ChatMessage(event or UnsupportedEvent(short_name(part.event)), part.versions)
+    return ChatMessage(event or UnsupportedEvent(whole(part.event[:_MAX_EVENT])), part.versions)
 
 
 def _read_profile(envelope: Envelope) -> ChatEvent | None:
@@ -448,7 +454,7 @@ def _read_relayed(envelope: Envelope) -> ChatEvent | None:
         return None
     read = _EVENTS.get(inner.event)
     if read is None or inner.event == envelope.event:
-        return UnsupportedEvent(f"{envelope.event} of {short_name(inner.event)}")
+        return UnsupportedEvent(whole(f"{envelope.event} of {inner.event[:_MAX_EVENT]}"))
     event = read(inner)
     member = shared_id(params.get("memberId"))
     if event is None:

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from smpchat.agent.machines.delivery import Integrity
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store import events, lines, records
+from smpchat.chat.store import events, lines, notices, records
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus, Quoted, Reaction
 from smpchat.chat.transactions import changes
 from smpchat.chat.transactions.hearing import DELETABLE
-from smpchat.chat.transactions.incoming import ChatApplication
-from smpchat.chat.wire.bodies import compress_body
+from smpchat.chat.transactions.incoming import MAX_TOLD, ChatApplication
+from smpchat.chat.transactions.news import TOO_MUCH
+from smpchat.chat.wire.bodies import MAX_MESSAGES, compress_body
 from smpchat.chat.wire.message import (
     REACTIONS,
     MessageDeletion,
@@ -114,6 +116,17 @@ class TestTexts:
         assert alice.receive(compress_body(body)) is True
         assert [message.text for message in alice.service.history("bob")] == ["one!", "two"]
 
+    def test_what_stands_behind_too_many_messages_of_one_body_is_left_out_and_told(self, alice: Alice) -> None:
+        body = b"[" + b",".join([b'{"event":"x.msg.new","params":{"content":{"type":"text","text":""}}}'] * 900) + b"]"
+        assert len(compress_body(body)) < 100
+        for _ in range(MAX_TOLD + 5):
+            alice.receive(compress_body(body))
+        count = (MAX_TOLD + 5) * MAX_MESSAGES
+        assert len(alice.service.history("bob", 2 * count)) == count
+        assert [notice.text for notice in alice.service.notices("bob")] == [
+            "bob sent more than 200 messages in one: those behind were left out."
+        ] * MAX_TOLD
+
     @pytest.mark.parametrize("body", [b"", b"nonsense", b"X\x01", b'{"event":"x.ok"}', b"[" * 9999])
     def test_what_cannot_be_read_changes_nothing(self, alice: Alice, body: bytes) -> None:
         assert alice.receive(body) is False
@@ -135,6 +148,34 @@ class TestTexts:
         alice.receive(deletion(ONE), at=NOW + DELETABLE + 1)
         assert "secret" not in caplog.text
         assert "secret" not in repr(alice.message())
+
+
+class TestProfiles:
+    def test_so_many_changes_are_told_in_an_hour(self, alice: Alice) -> None:
+        for number in range(50):
+            alice.receive(encode_profile(Profile(f"Bob {number}")))
+        told = [f"[is now called Bob {number}]" for number in range(1, MAX_TOLD + 1)]
+        assert [message.text for message in alice.service.history("bob")] == [*told, TOO_MUCH.text]
+        profile = alice.contact().profile
+        assert profile is not None and profile.display_name == "Bob 49"
+        alice.now += 3_601
+        alice.receive(encode_profile(Profile("Robert")))
+        assert alice.service.history("bob")[-1].text == "[is now called Robert]"
+
+    def test_that_a_contact_is_gone_is_told_once(self, alice: Alice) -> None:
+        body = b"[" + b",".join([encode_contact_deleted(ONE)] * 5) + b"]"
+        for _ in range(3):
+            alice.receive(body)
+        assert len(alice.service.notices("bob")) == 1
+
+    def test_no_kind_of_notice_pushes_others_out(self, alice: Alice, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(notices, "KEPT", 3)
+        assert isinstance(alice.application, ChatApplication)
+        with alice.service.database.transaction() as tx:
+            alice.application.notice(tx, BOB, "The first.")
+            for number in range(5):
+                alice.application.notice(tx, BOB, f"{number}", NoticeKind.MOVED)
+        assert [notice.text for notice in alice.service.notices("bob")] == ["The first.", "2", "3", "4"]
 
 
 class TestEdits:

@@ -11,7 +11,9 @@ from smpchat.chat.wire.bodies import (
     MAX_COMPRESSED,
     MAX_EXPANDED,
     MAX_JSON,
+    MAX_MESSAGES,
     Envelope,
+    LeftOut,
     Room,
     Unreadable,
     compress_body,
@@ -137,6 +139,22 @@ class TestReading:
     def test_a_bad_part_does_not_spoil_the_others(self) -> None:
         bad, good = decode_body(listed(plain(b"{"), plain(OK)))
         assert isinstance(bad, Unreadable) and good == OK_ENVELOPE
+
+    @pytest.mark.parametrize("form", ["array", "compressed", "frames", "batch"])
+    def test_so_many_messages_of_one_body_are_read(self, form: str) -> None:
+        def body(count: int) -> bytes:
+            array = b"[" + b",".join([OK] * count) + b"]"
+            match form:
+                case "array":
+                    return array
+                case "compressed":
+                    return compress_body(array)
+                case "frames":
+                    return listed(*[frame(OK)] * count)
+            return b"=" + bytes([count]) + large(OK) * count
+
+        assert decode_body(body(MAX_MESSAGES)) == [OK_ENVELOPE] * MAX_MESSAGES
+        assert decode_body(body(MAX_MESSAGES + 1)) == [OK_ENVELOPE] * MAX_MESSAGES + [LeftOut()]
 
     def test_bombs_are_refused(self) -> None:
         with pytest.raises(DecodeError, match="at most"):
