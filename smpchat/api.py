@@ -335,12 +335,14 @@ class Client(ProfileCalls):
         *,
         timeout: float = RELAY_TIMEOUT,
         incognito: bool = False,
+        any_relay: bool = False,
     ) -> ContactView:
         """Accept a request: whoever sent it becomes a contact, and the text in it the first message.
 
         Args:
             request: Its number, or the name in it.
             alias: How to address the contact; made from the name in the request if None.
+            any_relay: Connect wherever the contact's relay is, also on this computer or in its network.
         Returns:
             The contact, ready to be written to; `wait_connected` waits until it knows.
         Raises:
@@ -348,7 +350,8 @@ class Client(ProfileCalls):
             ConnectionFailed: Whoever sent it has given it up.
             RelayUnavailable: No relay was reached within ``timeout`` seconds; the answer goes out by itself.
         """
-        return await self._ready(self._service.accept(str(request), alias, incognito=incognito), [], timeout)
+        contact = self._service.accept(str(request), alias, incognito=incognito, any_relay=any_relay)
+        return await self._ready(contact, [], timeout)
 
     async def _until(self, look: Callable[[], T | None], seconds: float, connection_id: int) -> T:
         """What ``look`` finds. Raises `RelayUnavailable` if it found nothing in time."""

@@ -115,6 +115,14 @@ class ProfileCalls:
         """Forget a request, by its number or the name in it; its sender is told nothing. Raises `UnknownRequest`."""
         return self._service.reject(str(request))
 
+    def reject_all(self) -> int:
+        """Forget every request; whoever sent them is told nothing. Returns how many there were."""
+        return self._service.reject_all()
+
+    def allow_strangers_anywhere(self, allow: bool = True) -> None:
+        """Whether relays that others name may be on this computer or in its network; at first not."""
+        self._service.set_strangers_anywhere(allow)
+
     # -- contacts ------------------------------------------------------------------------------------------------------
 
     def contacts(self) -> list[ContactView]:

@@ -91,6 +91,15 @@ class TooManyWait(AgentError):
         super().__init__("So many messages wait for this contact, who has not read for long, that no more can wait.")
 
 
+class RelayNotPublic(AgentError):
+    """A request is to be answered at a relay that only this computer or its network reaches. The request is kept."""
+
+    hint = "If you know who asks and want this, add --any-relay to `smpchat accept`."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The relay that this request names is not connected to: {reason}.")
+
+
 class UnexpectedEvent(AgentError):
     """A state machine has no transition for this event in this state. Nothing changed."""
 

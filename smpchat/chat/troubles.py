@@ -17,6 +17,10 @@ HINTS: dict[Trouble, str] = {
     ),
     Trouble.OWN_RELAY_STOPPED: "Start it with `smpchat relay start`.",
     Trouble.OWN_RELAY_FAILED: "Try `smpchat relay start`: it says more, and so does relay.log in the relay's folder.",
+    Trouble.NOT_PUBLIC: (
+        "It may be a trick to reach what is in your network. If you know who named it,"
+        " `smpchat server strangers any` lets everybody name such relays."
+    ),
     Trouble.PROXY: "Start the proxy, or stop using it with `smpchat server socks off`.",
     Trouble.PRIVATE_ROUTING: (
         "Add a relay that forwards with `smpchat server add`, or go without with `smpchat server private-routing off`."

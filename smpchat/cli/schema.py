@@ -175,6 +175,8 @@ TYPES = (
             text("command", "what other people type"),
             flag("auto_accept", "whether every request is accepted at once"),
             number("requests", "requests that wait for an answer"),
+            number("turned_away", "requests that were not kept because too many waited", optional=True),
+            Field("turned_away_since", Kind.TIME, "when the first of them came", optional=True),
             text("welcome", "what people read before they ask, and get once accepted", optional=True),
             text("auto_reply", "a message that everybody gets who is accepted", optional=True),
         ),
@@ -188,6 +190,12 @@ TYPES = (
             text("name", "what they call themselves, which proves nothing"),
             text("text", "what they say; null if nothing", nullable=True),
             Field("received_at", Kind.TIME, "when the relay got it"),
+            text(
+                "relay_refused",
+                "why it is not accepted without `--any-relay`: where the relay is that it names",
+                optional=True,
+            ),
+            flag("in_turn", "it is accepted by itself, after those before it", optional=True),
         ),
     ),
     ObjectType(
@@ -308,10 +316,15 @@ TYPES = (
     ObjectType(
         "setting",
         "How relays are reached.",
-        "`server socks`, `server private-routing`",
+        "`server socks`, `server private-routing`, `server strangers`",
         (
-            text("name", "which one", "socks", "private-routing"),
-            text("value", "`socks`: the proxy, null if there is none; `private-routing`: `on` or `off`", nullable=True),
+            text("name", "which one", "socks", "private-routing", "strangers"),
+            text(
+                "value",
+                "`socks`: the proxy, null if there is none; `private-routing`: `on` or `off`; `strangers`: `public` or"
+                " `any`",
+                nullable=True,
+            ),
         ),
     ),
     ObjectType(

@@ -15,6 +15,7 @@ from smpchat.protocol.errors import (
     VersionError,
 )
 from smpchat.transport.base import (
+    AddressRefused,
     AddressUnusable,
     CertificateNotCurrent,
     ChainRefused,
@@ -32,6 +33,7 @@ _KINDS: tuple[tuple[type[Exception], Trouble], ...] = (
     (AddressUnusable, Trouble.ADDRESS),
     (OwnRelayStopped, Trouble.OWN_RELAY_STOPPED),
     (OwnRelayFailed, Trouble.OWN_RELAY_FAILED),
+    (AddressRefused, Trouble.NOT_PUBLIC),
     (ProxyFailed, Trouble.PROXY),
     (CertificateNotCurrent, Trouble.CERTIFICATE_TIME),
     (ChainRefused, Trouble.FINGERPRINT),

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from smpchat.client.routes import Route, Transport
 from smpchat.crypto.entropy import Entropy
-from smpchat.protocol.address import SMPServer
+from smpchat.protocol.address import MAX_HOSTS, SMPServer
 from smpchat.transport import tls
 from smpchat.transport.base import BlockConnection, ConnectFailed
-from smpchat.transport.hosts import DIRECT, Dialer
+from smpchat.transport.hosts import DIRECT, Dialer, DirectDialer
 from smpchat.transport.socks import SocksDialer
 from smpchat.transport.socks_address import SocksProxy
 
@@ -107,16 +107,17 @@ class Network:
 
     async def _open(self, server: SMPServer, route: Route, transport: Transport, seconds: float) -> BlockConnection:
         dialer = self._dialer(server, route)
+        hosts = server.hosts[:MAX_HOSTS]  # profiles of earlier versions may hold more
         if transport is Transport.TLS:
-            return await tls.connect(server.hosts, server.port_number, timeout=seconds, dialer=dialer)
+            return await tls.connect(hosts, server.port_number, timeout=seconds, dialer=dialer)
         from smpchat.transport import websocket  # costs 60 ms: only who uses it pays for it
 
-        return await websocket.connect(server.hosts, route.ws_port, timeout=seconds, dialer=dialer)
+        return await websocket.connect(hosts, route.ws_port, timeout=seconds, dialer=dialer)
 
     def _dialer(self, server: SMPServer, route: Route) -> Dialer:
         proxy = None if route.local else self._proxy()
         if proxy is None:
-            return DIRECT
+            return DIRECT if route.fence is None else DirectDialer(route.fence)
         # one circuit for each relay, which neither other profiles nor later runs share
         user = hashlib.sha256(self._isolation + server.key_hash).hexdigest()[:32]
-        return SocksDialer(proxy, user, "smpchat")
+        return SocksDialer(proxy, user, "smpchat", route.fence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from smpchat.encoding.record import Record
+from smpchat.transport.scope import Fence
 
 DEFAULT_WS_PORT = 443
 """Where a relay's WebSocket is looked for unless its entry says otherwise: the port that restrictive networks let
@@ -26,8 +27,10 @@ class Route(Record):
     Attributes:
         ws_port: TCP port of its WebSocket.
         local: It runs on this computer: no proxy is asked for it.
+        fence: Where it may be if somebody else named it; None if it may be anywhere.
     """
 
     transport: Transport = Transport.TLS
     ws_port: int = DEFAULT_WS_PORT
     local: bool = False
+    fence: Fence | None = None

@@ -16,6 +16,8 @@ class Trouble(StrEnum):
     """The relay of this computer, by whoever uses it."""
     OWN_RELAY_FAILED = "own-relay-failed"
     """The relay of this computer does not start."""
+    NOT_PUBLIC = "not-public"
+    """Somebody else named it, and it is at an address of this computer or its network: nothing was looked for there."""
     PROXY = "proxy"
     """The SOCKS proxy; the relay was not asked."""
     PRIVATE_ROUTING = "private-routing"

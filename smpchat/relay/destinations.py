@@ -8,7 +8,6 @@ clients are on the same machine and can reach everything that it can.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from enum import Enum
@@ -17,6 +16,7 @@ from smpchat.encoding.text import bracketed
 from smpchat.protocol.address import SMPServer, is_loopback
 from smpchat.transport import tls
 from smpchat.transport.base import BlockConnection, ConnectFailed
+from smpchat.transport.scope import Scope, scope_of
 from smpchat.transport.tcp import describe
 
 MAX_SESSION_ID = 32
@@ -94,17 +94,4 @@ async def _public_addresses(hosts: list[str], port: int, limit: float) -> list[s
 
 def is_public(text: str) -> bool:
     """Whether an address belongs to the internet, also when it is an IPv4 address inside an IPv6 one."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:  # with a zone, so of a local network
-        return False
-    if isinstance(address, ipaddress.IPv6Address):
-        inside = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if inside is None and address in _NAT64:
-            inside = ipaddress.IPv4Address(address.packed[-4:])
-        if inside is not None:
-            address = inside
-    return address.is_global and not address.is_multicast
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+    return scope_of(text) is Scope.PUBLIC

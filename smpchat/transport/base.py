@@ -45,6 +45,13 @@ class OwnRelayFailed(ConnectFailed):
     """The relay of this computer does not start, or its folder cannot be used. The message says why."""
 
 
+class AddressRefused(ConnectFailed):
+    """The relay's addresses are not ones that somebody else may have us connect to. Nothing was looked for there."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, temporary=False)
+
+
 class ConnectionClosed(TransportError):
     """The connection has ended. Blocks sent last may or may not have arrived."""
 

@@ -7,8 +7,10 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
+from smpchat.encoding.record import Record
 from smpchat.encoding.text import bracketed
 from smpchat.transport.base import (
+    AddressRefused,
     AddressUnusable,
     ChainRefused,
     ConnectFailed,
@@ -16,6 +18,7 @@ from smpchat.transport.base import (
     ProxyFailed,
     TransportError,
 )
+from smpchat.transport.scope import Fence
 from smpchat.transport.tcp import describe, open_socket
 
 T = TypeVar("T")
@@ -34,17 +37,28 @@ class Dialer(Protocol):
         ...
 
 
-class DirectDialer:
-    """Connects without any proxy; names are resolved by this computer."""
+class DirectDialer(Record):
+    """Connects without any proxy; names are resolved by this computer, and addresses behind ``fence`` left alone."""
 
+    fence: Fence | None = None
     reaches_onions = False
 
     async def open_socket(self, host: str, port: int) -> socket.socket:
         """See `smpchat.transport.tcp.open_socket`."""
-        return await open_socket(host, port)
+        if self.fence is None:
+            return await open_socket(host, port)
+        refuse(self.fence, host, port)
+        return await open_socket(host, port, self.fence.admits)
 
 
 DIRECT = DirectDialer()
+
+
+def refuse(fence: Fence, host: str, port: int) -> None:
+    """Raises `AddressRefused` for a host whose text tells that it is behind the fence."""
+    reason = fence.reason_against(host, port)
+    if reason is not None:
+        raise AddressRefused(reason)
 
 
 async def first_answering(
@@ -106,5 +120,7 @@ async def first_answering(
     for kind in kinds:
         if issubclass(kind, ChainRefused):
             raise kind(sentence)
+    if len(set(kinds)) == 1 and kinds[0] is AddressRefused:
+        raise AddressRefused(sentence)
     same = kinds[0] if len(set(kinds)) == 1 and kinds[0] in (NameNotFound, ProxyFailed) else ConnectFailed
     raise same(sentence)

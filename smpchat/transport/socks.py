@@ -6,6 +6,8 @@ import socket
 
 from smpchat.encoding.record import Record, field
 from smpchat.transport.base import ProxyFailed
+from smpchat.transport.hosts import refuse
+from smpchat.transport.scope import Fence
 from smpchat.transport.socks_address import SocksProxy
 from smpchat.transport.tcp import describe
 
@@ -19,20 +21,25 @@ class SocksDialer(Record):
     Args:
         user, password: Offered to the proxy. Tor puts streams with different ones on different circuits, so that relays
             cannot be seen to have a client in common (tor(1), ``IsolateSOCKSAuth``); other proxies ignore them.
+        fence: Hosts behind it are left alone, as far as their text tells: the proxy resolves names.
     """
 
     proxy: SocksProxy
     user: str = field(repr=False)
     password: str = field(repr=False)
+    fence: Fence | None = None
     reaches_onions = True
 
     async def open_socket(self, host: str, port: int) -> socket.socket:
         """A socket connected to ``host`` by the proxy.
 
         Raises:
+            AddressRefused: The host is behind the fence.
             ProxyFailed: The proxy cannot be reached, or refuses; the message names it.
             UnicodeError: This is not a host name.
         """
+        if self.fence is not None:
+            refuse(self.fence, host, port)
         # costs 60 ms: only who uses a proxy pays for it
         from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
         from python_socks.async_.asyncio import Proxy

@@ -7,8 +7,11 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from smpchat.transport.base import AddressRefused
+from smpchat.transport.scope import scope_of
 
 STAGGER = 0.25
 """Seconds before the next address of a host is tried beside the one under way (RFC 8305, section 5)."""
@@ -37,14 +40,22 @@ def acknowledge_now(connected: socket.socket) -> None:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-async def open_socket(host: str, port: int) -> socket.socket:
+async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None = None) -> socket.socket:
     """A connected socket to the address of ``host`` that answers first.
 
+    Args:
+        admits: Told an IP address, whether it may be connected to; any may if None.
     Raises:
+        AddressRefused: ``admits`` admits none of them.
         OSError: The name does not resolve, or no address answers: then the error of the first address.
     """
     loop = asyncio.get_running_loop()
     waiting = list(_written_out(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    if admits is not None:
+        found = [str(address[4][0]) for address in waiting]
+        waiting = [address for address in waiting if admits(str(address[4][0]))]
+        if not waiting:
+            raise AddressRefused(f"it is {found[0]}, {scope_of(found[0])}, named by somebody else")
     attempts: list[asyncio.Task[socket.socket]] = []
     winner: socket.socket | None = None
     try:

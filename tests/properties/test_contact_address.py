@@ -16,6 +16,7 @@ from smpchat.agent.store import addresses
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.agent.transactions import contact_address
+from smpchat.agent.transactions.admitting import MAX_REQUESTS
 from smpchat.agent.wire.envelope import InvitationEnvelope
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.chat.transactions.incoming import ChatApplication
@@ -76,7 +77,7 @@ def test_any_body_is_refused_and_a_request_still_comes_through() -> None:
 
         body()
         assert takes(alice, request)
-        assert [view(kept).text for kept in addresses.requests(alice.tx)] == ["hello"]
+        assert [view(alice.tx, kept).text for kept in addresses.requests(alice.tx)] == ["hello"]
 
 
 def test_any_envelope_is_refused_and_a_request_still_comes_through() -> None:
@@ -104,9 +105,9 @@ def test_any_link_and_any_words_make_a_request_that_can_be_shown_or_none() -> No
         def words(text: bytes, info: bytes) -> None:
             taken = takes(alice, sealed(alice, InvitationEnvelope(7, text, info)))
             kept = addresses.requests(alice.tx)
-            assert len(kept) <= addresses.count_requests(alice.tx) <= contact_address.MAX_REQUESTS
+            assert len(kept) <= addresses.count_requests(alice.tx) <= MAX_REQUESTS
             for one in kept:
-                assert view(one).name
+                assert view(alice.tx, one).name
                 with alice.database.transaction() as tx:
                     contact_address.reject(tx, one)
             assert not kept or taken

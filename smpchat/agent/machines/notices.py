@@ -37,7 +37,9 @@ class NoticeKind(StrEnum):
     RELAY_LEFT_OUT = "relay-left-out"
     """A new queue was made at another relay than at first tried."""
     REQUESTS_FULL = "requests-full"
-    """So many contact requests wait that no more are taken."""
+    """So many contact requests wait that others are turned away."""
+    REQUESTS_WAIT = "requests-wait"
+    """More people ask than an address accepts by itself: they wait for their turn."""
 
 
 CONDITIONS = frozenset(NoticeKind) - {NoticeKind.INFORMATION, NoticeKind.MOVED, NoticeKind.RELAY_LEFT_OUT}

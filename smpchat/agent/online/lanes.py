@@ -122,6 +122,7 @@ class Lanes:
                     server = outbox.target(self._database.connection, items[0])
                     if key[1] is not Lane.ROTATE:  # a contact may name any number of relays, and never move there
                         self._pool.watch(server)
+                        self._relays.used(server)
                     if key[1] is Lane.SEND:
                         self._relays.leave_unused(key[0], server)
                     verdict = await self._sender.perform(key, server, one_by_one=key in self._attempts)

@@ -25,6 +25,10 @@ DELETION_PATIENCE = 3 * 86_400.0
 """Seconds for which a relay that is not reached is asked to delete the queue of a connection that is over."""
 
 
+MAX_IDLE = 32
+"""Relays that a session is kept with though only contacts' queues are there, and nothing is to be sent: descriptors."""
+
+
 class Relays:
     """The relays of a profile's queues and contacts."""
 
@@ -35,6 +39,7 @@ class Relays:
         self._tasks = tasks
         self._sends_to: dict[int, SMPServer] = {}
         self._left: set[SMPServer] = set()
+        self._used: dict[SMPServer, None] = {}
 
     def watch_all(self) -> None:
         """Keep a session with every relay that has a queue of ours. What an earlier process noted is forgotten."""
@@ -100,6 +105,25 @@ class Relays:
     def in_trouble(self) -> frozenset[str]:
         """Addresses of relays that could not be used at the last try."""
         return frozenset(outgoing.relay_troubles(self._database.connection))
+
+    def used(self, server: SMPServer) -> None:
+        """Something is sent to ``server``: if too many others have nothing to do, the one used longest ago is left."""
+        self._used.pop(server, None)
+        self._used[server] = None
+        if len(self._used) <= MAX_IDLE:
+            return
+        tx = self._database.connection
+        for other in [other for other in self._used if other != server]:
+            if len(self._used) <= MAX_IDLE:
+                return
+            if self._queues_at_or_work(tx, other):
+                continue
+            del self._used[other]
+            self._pool.unwatch(other)
+            self._tasks.spawn(self._pool.release(other))
+
+    def _queues_at_or_work(self, tx: sqlite3.Connection, server: SMPServer) -> bool:
+        return bool(self.queues_at(server)) or outgoing.has_work_at(tx, str(server))
 
     def leave_unused(self, connection_id: int, server: SMPServer) -> None:
         """A contact is sent to at ``server`` now: end sessions with relays where it was before, and nobody else is."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import StoreError
+from smpchat.agent.online.admitting import Admitting
 from smpchat.agent.online.incoming import Incoming
 from smpchat.agent.online.lanes import Lanes
 from smpchat.agent.online.notices import Notices
@@ -71,6 +72,7 @@ class AgentRunner:
             choose_servers,
         )
         self._lanes = Lanes(database, context, pool, tasks, self._relays, notices, self._spares, sender)
+        self._admitting = Admitting(database, context)
         self._receiver = Receiver(database, context, incoming, self._subscriptions, notices, resume=self._resume)
 
     async def run(self) -> None:
@@ -83,12 +85,13 @@ class AgentRunner:
         failure = self._tasks.start()
 
         def look_for_work() -> None:
+            self._admitting.look()
             loop.call_soon(self._lanes.kick)
 
         self._database.watch(look_for_work)
         try:
             self._relays.watch_all()
-            for work in (self._receiver.run(), self._subscriptions.repeat()):
+            for work in (self._receiver.run(), self._subscriptions.repeat(), self._admitting.run()):
                 self._tasks.spawn(work)
             self._lanes.kick()
             await failure

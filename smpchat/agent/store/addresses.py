@@ -87,7 +87,9 @@ def save_user_data(tx: sqlite3.Connection, connection_id: int, user_data: bytes)
 
 
 def save_auto_accept(tx: sqlite3.Connection, connection_id: int, auto_accept: bool) -> None:
-    """Whether requests are accepted at once."""
+    """Whether requests are accepted at once; if not, those that wait for their turn wait for a person."""
+    if not auto_accept:
+        tx.execute("UPDATE received_requests SET in_turn = 0 WHERE connection_id = ?", (connection_id,))
     tx.execute("UPDATE addresses SET auto_accept = ? WHERE connection_id = ?", (auto_accept, connection_id))
 
 
@@ -104,6 +106,8 @@ class ReceivedRequest(Record):
         info: Who asks: connection info.
         received_at: When its relay got it; POSIX seconds.
         shown: A person was shown it.
+        relay: Hosts of the relay that the request names.
+        in_turn: It is accepted by itself once there is room for it.
     """
 
     id: int
@@ -114,13 +118,15 @@ class ReceivedRequest(Record):
     info: bytes = field(repr=False)
     received_at: float
     shown: bool = False
+    relay: str = ""
+    in_turn: bool = False
 
 
 def insert_request(tx: sqlite3.Connection, request: ReceivedRequest) -> int:
     """A new request's number; the one it has already does not count."""
     cursor = tx.execute(
-        "INSERT INTO received_requests (connection_id, request_id, snd_id, link, info, received_at)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO received_requests (connection_id, request_id, snd_id, link, info, received_at, relay, in_turn)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             request.connection_id,
             request.request_id,
@@ -128,6 +134,8 @@ def insert_request(tx: sqlite3.Connection, request: ReceivedRequest) -> int:
             request.link,
             request.info,
             request.received_at,
+            request.relay,
+            request.in_turn,
         ),
     )
     assert cursor.lastrowid is not None
@@ -137,8 +145,8 @@ def insert_request(tx: sqlite3.Connection, request: ReceivedRequest) -> int:
 def replace_request(tx: sqlite3.Connection, request: ReceivedRequest) -> None:
     """The request of this number was sent again, and now says this."""
     tx.execute(
-        "UPDATE received_requests SET request_id = ?, snd_id = ?, link = ?, info = ?, received_at = ?, shown = ?"
-        " WHERE id = ?",
+        "UPDATE received_requests SET request_id = ?, snd_id = ?, link = ?, info = ?, received_at = ?, shown = ?,"
+        " relay = ?, in_turn = ? WHERE id = ?",
         (
             request.request_id,
             request.snd_id,
@@ -146,6 +154,8 @@ def replace_request(tx: sqlite3.Connection, request: ReceivedRequest) -> None:
             request.info,
             request.received_at,
             request.shown,
+            request.relay,
+            request.in_turn,
             request.id,
         ),
     )
@@ -157,8 +167,9 @@ def requests(tx: sqlite3.Connection) -> list[ReceivedRequest]:
 
 
 def unshown_requests(tx: sqlite3.Connection) -> list[ReceivedRequest]:
-    """Requests that no person was shown, oldest first."""
-    return [_request(row) for row in tx.execute("SELECT * FROM received_requests WHERE shown = 0 ORDER BY id")]
+    """Requests that no person was shown and that wait for one, oldest first."""
+    query = "SELECT * FROM received_requests WHERE shown = 0 AND NOT in_turn ORDER BY id"
+    return [_request(row) for row in tx.execute(query)]
 
 
 def same_requests(
@@ -175,6 +186,64 @@ def same_requests(
 def count_requests(tx: sqlite3.Connection) -> int:
     """Number of requests that wait for an answer."""
     return int(tx.execute("SELECT count(*) FROM received_requests").fetchone()[0])
+
+
+def requests_by_relay(tx: sqlite3.Connection) -> dict[str, int]:
+    """How many requests wait, by the relay that they name."""
+    rows = tx.execute("SELECT relay, count(*) FROM received_requests GROUP BY relay ORDER BY relay")
+    return {row[0]: row[1] for row in rows}
+
+
+def delete_newest_of(tx: sqlite3.Connection, relay: str) -> None:
+    """The last request by way of a relay gives way to another one; of those that no person was shown, if any."""
+    query = "SELECT id FROM received_requests WHERE relay = ? ORDER BY shown, id DESC LIMIT 1"
+    tx.execute(f"DELETE FROM received_requests WHERE id = ({query})", (relay,))
+
+
+def next_in_turn(tx: sqlite3.Connection, connection_id: int) -> ReceivedRequest | None:
+    """The oldest request to an address that is accepted by itself once there is room."""
+    query = "SELECT * FROM received_requests WHERE connection_id = ? AND in_turn ORDER BY id LIMIT 1"
+    row = tx.execute(query, (connection_id,)).fetchone()
+    return _request(row) if row else None
+
+
+def turned_away(tx: sqlite3.Connection, connection_id: int) -> tuple[int, float] | None:
+    """How many requests to an address were dropped because too many waited, and since when; None if none was."""
+    row = tx.execute("SELECT count, since FROM turned_away WHERE connection_id = ?", (connection_id,)).fetchone()
+    return (row["count"], row["since"]) if row else None
+
+
+def count_turned_away(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
+    """One more request was dropped."""
+    tx.execute(
+        "INSERT INTO turned_away VALUES (?, 1, ?) ON CONFLICT (connection_id) DO UPDATE SET count = count + 1",
+        (connection_id, now),
+    )
+
+
+def forget_turned_away(tx: sqlite3.Connection, connection_id: int) -> None:
+    """Count anew."""
+    tx.execute("DELETE FROM turned_away WHERE connection_id = ?", (connection_id,))
+
+
+def note_accepted(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
+    """A request was accepted by itself and became this connection."""
+    tx.execute("INSERT INTO accepted_by_themselves VALUES (?, ?)", (connection_id, now))
+
+
+def accepted_by_themselves(tx: sqlite3.Connection) -> dict[int, float]:
+    """Connections that were made so lately, or whose relays were not reached yet, and when; POSIX seconds."""
+    return {row["connection_id"]: row["at"] for row in tx.execute("SELECT * FROM accepted_by_themselves")}
+
+
+def accepted_no_later(tx: sqlite3.Connection, now: float) -> None:
+    """What was noted by a clock that was ahead happened now."""
+    tx.execute("UPDATE accepted_by_themselves SET at = :now WHERE at > :now", {"now": now})
+
+
+def forget_accepted(tx: sqlite3.Connection, connection_ids: list[int]) -> None:
+    """These count no longer."""
+    tx.executemany("DELETE FROM accepted_by_themselves WHERE connection_id = ?", [(one,) for one in connection_ids])
 
 
 def mark_request_shown(tx: sqlite3.Connection, number: int) -> None:
@@ -202,4 +271,6 @@ def _request(row: sqlite3.Row) -> ReceivedRequest:
         info=row["info"],
         received_at=row["received_at"],
         shown=bool(row["shown"]),
+        relay=row["relay"],
+        in_turn=bool(row["in_turn"]),
     )

@@ -371,6 +371,12 @@ def send_queue(tx: sqlite3.Connection, connection_id: int) -> SendQueue | None:
     return send_queue_from(row) if row else None
 
 
+def senders_to(tx: sqlite3.Connection, server: str) -> list[int]:
+    """Connections that send to queues at a relay."""
+    rows = tx.execute("SELECT connection_id FROM send_queues WHERE server = ? ORDER BY connection_id", (server,))
+    return [int(row[0]) for row in rows]
+
+
 def find_send_queue(tx: sqlite3.Connection, server: SMPServer, snd_id: bytes) -> SendQueue | None:
     """The connection that sends to this queue: tells links that were joined already."""
     row = tx.execute("SELECT * FROM send_queues WHERE server = ? AND snd_id = ?", (str(server), snd_id)).fetchone()

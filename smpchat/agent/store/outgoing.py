@@ -364,6 +364,12 @@ def is_relay_needed(tx: sqlite3.Connection, server: str) -> bool:
     return tx.execute(_SEEKS_QUEUES, _SEEKING).fetchone() is not None
 
 
+def has_work_at(tx: sqlite3.Connection, server: str) -> bool:
+    """Whether something is to be sent to peers' queues at a relay."""
+    query = "SELECT 1 FROM outbox JOIN send_queues USING (connection_id) WHERE server = ? AND lane = ? LIMIT 1"
+    return tx.execute(query, (server, Lane.SEND)).fetchone() is not None
+
+
 TROUBLE_KEPT = 600
 """Seconds for which it is remembered that a relay took no queue, so that the next one is not sought there first."""
 

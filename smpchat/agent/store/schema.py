@@ -228,4 +228,25 @@ AGENT_MIGRATIONS = (
         PRIMARY KEY (connection_id, kind)
     ) WITHOUT ROWID
     """,
+    """
+    CREATE TABLE consents (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        server TEXT NOT NULL,
+        PRIMARY KEY (connection_id, server)
+    ) WITHOUT ROWID;
+    INSERT INTO consents SELECT connection_id, server FROM send_queues;
+    CREATE TABLE strangers (anywhere INTEGER NOT NULL);
+    INSERT INTO strangers VALUES (0);
+    ALTER TABLE received_requests ADD COLUMN relay TEXT NOT NULL DEFAULT '';
+    ALTER TABLE received_requests ADD COLUMN in_turn INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE turned_away (
+        connection_id INTEGER PRIMARY KEY REFERENCES addresses ON DELETE CASCADE,
+        count INTEGER NOT NULL,
+        since REAL NOT NULL
+    );
+    CREATE TABLE accepted_by_themselves (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        at REAL NOT NULL
+    )
+    """,
 )

@@ -35,7 +35,7 @@ from smpchat.agent.machines.handshake_events import (
 )
 from smpchat.agent.machines.handshake_states import Answer, Terms
 from smpchat.agent.machines.retry import REPEAT_CONFIRMATION
-from smpchat.agent.store import connections, links, outgoing, ratchets, sent_requests
+from smpchat.agent.store import connections, consents, links, outgoing, ratchets, sent_requests
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
 from smpchat.agent.transactions import linking, moving, renegotiation, sealing
@@ -110,6 +110,8 @@ def join(tx: sqlite3.Connection, context: Context, link: InvitationLink, *, requ
     # All keys before the network is asked for anything: were the sender key lost after SKEY, the link would be
     # used up, and by nobody (agent-wire trap 18).
     linking.take_up(tx, context, connection_id, link, Ed25519PrivateKey.generate(context.entropy))
+    if not requested:
+        consents.add(tx, connection_id, link.queues[0].server)
     perform(tx, context, connection_id, effects)
     return connection_id
 
@@ -133,6 +135,7 @@ def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, 
     state, effects = handshake.join_short(held=held)
     connection_id = _insert(tx, context, state, None, None)
     auth_key = Ed25519PrivateKey.generate(context.entropy)
+    consents.add(tx, connection_id, link.server)
     links.save_joined(tx, connection_id, format_short_link(replace(link, web=False)), link.link_id, auth_key)
     perform(tx, context, connection_id, effects)
     return connection_id

@@ -21,11 +21,12 @@ from smpchat.agent.errors import (
 )
 from smpchat.agent.machines import handshake
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import addresses, connections, outgoing
+from smpchat.agent.store import addresses, connections, consents, outgoing
 from smpchat.agent.store.addresses import Address, ReceivedRequest
 from smpchat.agent.store.connections import ReceiveQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
-from smpchat.agent.transactions import connection
+from smpchat.agent.transactions import admitting, connection, strangers
+from smpchat.agent.transactions.admitting import AT_ONCE, MAX_REQUESTS, PER_HOUR
 from smpchat.agent.transactions.linking import Publication
 from smpchat.agent.wire.envelope import AGENT_VERSIONS, InvitationEnvelope
 from smpchat.agent.wire.link_data import (
@@ -50,10 +51,13 @@ from smpchat.protocol.commands import Ids, LinkData, LSet, QueueRequest
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
-MAX_REQUESTS = 1_000
-"""Requests that wait for an answer; more are refused, so that nobody can fill the disk."""
 TOO_MANY_REQUESTS = (
-    f"{MAX_REQUESTS:,} contact requests wait for your answer: no more are taken until you accept or reject some."
+    f"{MAX_REQUESTS:,} contact requests wait for your answer, and more are turned away until you accept or reject some;"
+    " first those from the relay that most of them name. `smpchat requests --reject-all` forgets them all."
+)
+TAKING_TURNS = (
+    f"More people ask than are accepted by themselves: {PER_HOUR} in an hour, and {AT_ONCE} at a time whose relays were"
+    " not reached yet. The others wait for their turn; `smpchat requests` lists them."
 )
 
 
@@ -213,27 +217,94 @@ def request_received(
     # A copy: the requester sends the same bytes until it hears of us, and our OK to the relay may have been lost.
     if _is_joined(tx, link):
         return
+    server = link.queues[0].server
+    refused = strangers.reason_against_request(tx, server)
+    by_itself = address.auto_accept and refused is None
     same = addresses.same_requests(tx, connection_id, request_id, snd_id)
-    request = ReceivedRequest(0, connection_id, request_id, snd_id, format_link(link), envelope.conn_info, received_at)
+    request = ReceivedRequest(
+        0,
+        connection_id,
+        request_id,
+        snd_id,
+        format_link(link),
+        envelope.conn_info,
+        received_at,
+        relay=admitting.relay_text(server),
+        in_turn=by_itself,
+    )
     for earlier in same[1:]:
         addresses.delete_request(tx, earlier.id)
     if same:
         request = replace(request, id=same[0].id, shown=same[0].shown and same[0].info == request.info)
         addresses.replace_request(tx, request)
     else:
-        waiting = addresses.count_requests(tx)
-        if waiting >= MAX_REQUESTS and not address.auto_accept:
-            raise EnvelopeRefused("too many requests wait for an answer")
+        full = addresses.count_requests(tx) + 1 >= MAX_REQUESTS
+        if addresses.count_requests(tx) >= MAX_REQUESTS:
+            addresses.count_turned_away(tx, connection_id, context.now())
+        if not admitting.has_place(tx, request.relay):
+            return
         request = replace(request, id=addresses.insert_request(tx, request))
-        if waiting + 1 == MAX_REQUESTS:
+        if full:
             context.application.notice(tx, connection_id, TOO_MANY_REQUESTS, NoticeKind.REQUESTS_FULL)
-    if address.auto_accept:
-        try:
-            context.application.request_accepted(tx, context, accept(tx, context, request), request)
-        except (OwnLinkError, LinkJoinedError, IncompatibleVersion, LinkError) as error:
-            raise EnvelopeRefused(str(error)) from error
-    elif not request.shown:
-        context.application.request_received(tx, request)
+    if not by_itself:
+        if not request.shown:
+            context.application.request_received(tx, request)
+    elif addresses.next_in_turn(tx, connection_id) == request and _has_room(tx, context):
+        _accept_by_itself(tx, context, request)
+    else:
+        context.application.notice(tx, connection_id, TAKING_TURNS, NoticeKind.REQUESTS_WAIT)
+
+
+def _has_room(tx: sqlite3.Connection, context: Context) -> bool:
+    return admitting.next_acceptance(tx, context.now()) <= context.now()
+
+
+def _accept_by_itself(tx: sqlite3.Connection, context: Context, request: ReceivedRequest) -> None:
+    """Raises `EnvelopeRefused` for a request that cannot be accepted."""
+    try:
+        accepted = accept(tx, context, request)
+    except (OwnLinkError, LinkJoinedError, IncompatibleVersion, LinkError) as error:
+        raise EnvelopeRefused(str(error)) from error
+    addresses.note_accepted(tx, accepted, context.now())
+    context.application.request_accepted(tx, context, accepted, request)
+
+
+def accept_next(tx: sqlite3.Connection, context: Context) -> float | None:
+    """Accept the request whose turn it is, if there is room for it.
+
+    Returns:
+        When to look again, in POSIX seconds; None if none waits for its turn.
+    Raises:
+        EnvelopeRefused: It cannot be accepted; to be rolled back, and dropped with `drop_next`.
+    """
+    request = _next_in_turn(tx)
+    if request is None:
+        return None
+    due = admitting.next_acceptance(tx, context.now())
+    if due > context.now():
+        return due
+    _accept_by_itself(tx, context, request)
+    if _next_in_turn(tx) is None:
+        context.application.mended(tx, request.connection_id, NoticeKind.REQUESTS_WAIT, NoticeKind.REQUESTS_FULL)
+        return None
+    return admitting.next_acceptance(tx, context.now())
+
+
+def has_turns(tx: sqlite3.Connection) -> bool:
+    """Whether a request waits to be accepted by itself."""
+    return _next_in_turn(tx) is not None
+
+
+def drop_next(tx: sqlite3.Connection) -> None:
+    """Forget the request whose turn it is: nobody could accept it."""
+    request = _next_in_turn(tx)
+    if request is not None:
+        addresses.delete_request(tx, request.id)
+
+
+def _next_in_turn(tx: sqlite3.Connection) -> ReceivedRequest | None:
+    address = addresses.current(tx)
+    return addresses.next_in_turn(tx, address.connection_id) if address is not None and address.auto_accept else None
 
 
 def _invitation(text: bytes) -> InvitationLink:
@@ -254,18 +325,33 @@ def _is_joined(tx: sqlite3.Connection, link: InvitationLink) -> bool:
     return by_text is not None or connections.find_send_queue(tx, queue.server, queue.sender_id) is not None
 
 
-def accept(tx: sqlite3.Connection, context: Context, request: ReceivedRequest) -> int:
+def reason_against(tx: sqlite3.Connection, request: ReceivedRequest) -> str | None:
+    """Why a request is not accepted unless the user agrees to its relay; None if it is."""
+    link = parse_link(request.link)
+    assert isinstance(link, InvitationLink)
+    return strangers.reason_against_request(tx, link.queues[0].server)
+
+
+def accept(tx: sqlite3.Connection, context: Context, request: ReceivedRequest, *, any_relay: bool = False) -> int:
     """The connection made from a request, which waits no longer.
 
+    Args:
+        any_relay: The user agrees to any relay that the new contact names, now or later.
     Raises:
+        RelayNotPublic: The request names a relay that needs the user's agreement.
         AgentError: Its invitation cannot be joined; nothing changed if the transaction is rolled back.
     """
     link = parse_link(request.link)
     if not isinstance(link, InvitationLink):
         raise MissingRecord("The request's invitation is missing.")
+    if not any_relay:
+        strangers.check_request(tx, link.queues[0].server)
     addresses.delete_request(tx, request.id)
     try:
-        return connection.join(tx, context, link, requested=True)
+        connection_id = connection.join(tx, context, link, requested=True)
+        if any_relay:
+            consents.add(tx, connection_id, None)
+        return connection_id
     except CryptoError as error:
         raise LinkError("The keys in this request cannot be used.") from error
 
@@ -273,3 +359,11 @@ def accept(tx: sqlite3.Connection, context: Context, request: ReceivedRequest) -
 def reject(tx: sqlite3.Connection, request: ReceivedRequest) -> None:
     """Forget a request; its sender is told nothing."""
     addresses.delete_request(tx, request.id)
+
+
+def reject_all(tx: sqlite3.Connection, address: Address) -> int:
+    """Forget every request that waits, and that others were turned away. Returns how many waited."""
+    waiting = addresses.count_requests(tx)
+    addresses.delete_requests(tx, address.connection_id)
+    addresses.forget_turned_away(tx, address.connection_id)
+    return waiting

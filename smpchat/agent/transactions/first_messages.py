@@ -14,7 +14,7 @@ from smpchat.agent.machines.chain import Chain
 from smpchat.agent.machines.handshake_events import ConfirmationReceived, HelloReceived, PeerUnsuitable
 from smpchat.agent.machines.handshake_states import Answer
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import connections, links
+from smpchat.agent.store import connections, consents, links
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.transactions import connection as connection_steps
 from smpchat.agent.transactions import sending
@@ -132,6 +132,8 @@ def _receive_confirmation(
     connections.save_versions(tx, connection.id, envelope.agent_version, params.version)
     connections.save_pq_support(tx, connection.id, pq)
     connections.save_send_queue(tx, send_queue)
+    # Who answers a link of ours, or whose link we asked through, was chosen by the user.
+    consents.add(tx, connection.id, send_queue.server)
     links.forget_kem(tx, connection.id)
     unsuitable = context.application.peer_info_received(tx, connection.id, message.conn_info)
     if unsuitable is not None:

@@ -23,7 +23,7 @@ from smpchat.agent.machines import handshake
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_events import AddressRead, AddressRefused
 from smpchat.agent.machines.handshake_states import Failure, Role, Terms
-from smpchat.agent.store import addresses, connections, sent_requests
+from smpchat.agent.store import addresses, connections, consents, sent_requests
 from smpchat.agent.store.sent_requests import SentRequest
 from smpchat.agent.transactions import connection
 from smpchat.agent.transactions.sending import new_send_queue
@@ -74,6 +74,8 @@ def begin(tx: sqlite3.Connection, context: Context, address: ContactAddress, *, 
         now=context.now(),
     )
     sent_requests.insert(tx, SentRequest(connection_id, None, b"", None))
+    used = address.queues[0] if isinstance(address, ContactLink) else resolve(address)
+    consents.add(tx, connection_id, used.server)
     if isinstance(address, ContactLink):
         try:
             _save_queue(tx, context, connection_id, address)

@@ -30,7 +30,7 @@ from smpchat.agent.store.allowances import HOUR, Allowance, Use
 from smpchat.agent.store.connections import Connection, ReceiveQueue, SendQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
 from smpchat.agent.store.rotations import Rotation, Stage
-from smpchat.agent.transactions import sealing, sending
+from smpchat.agent.transactions import sealing, sending, strangers
 from smpchat.agent.wire.envelope import QueueAdd, QueueKey, QueueTest, QueueUse
 from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueAddress, QueueInfo, QueueURI
 from smpchat.crypto.errors import CryptoError
@@ -86,7 +86,7 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
     under_way = rotations.load(tx, connection.id)
     if under_way is not None and under_way.stage is Stage.TESTING:
         rotations.delete(tx, connection.id)  # a QADD that replaces the new queue: it is in use on the other side too
-    why = _unusable(uri, current)
+    why = _unusable(uri, current) or strangers.reason_against_move(tx, connection.id, uri.server)
     version = uri.versions.agree(CLIENT_VERSIONS)
     if why is None and version is None:
         why = f"speaks versions {uri.versions} there, which this program does not"

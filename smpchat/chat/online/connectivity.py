@@ -6,11 +6,13 @@ command that hands its work to the online process needs none of it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from smpchat.agent.online.runner import AgentRunner
+from smpchat.agent.transactions import strangers
 from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store.servers import choose_servers, route_to
@@ -22,6 +24,8 @@ from smpchat.client.routes import Route
 from smpchat.client.session import ServerSession
 from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer, SMPServerAddress
+from smpchat.transport.base import ConnectFailed
+from smpchat.transport.scope import Fence
 
 logging.getLogger("smpchat").addHandler(logging.NullHandler())  # or Python prints warnings, tracebacks too, unasked
 
@@ -29,11 +33,23 @@ CONNECT_TIMEOUT = 15.0
 """Seconds for a connection to a relay and the hellos."""
 
 
-def network_of(service: WritingProfile, relay: EmbeddedRelay) -> Network:
-    """By what way the profile's settings, as they are at each connection, reach relays."""
+STRANGER_TIMEOUT = 10.0
+"""The same for a relay that somebody named whom nothing was sent to yet: others wait for their turn."""
+
+
+def network_of(
+    service: WritingProfile,
+    relay: EmbeddedRelay,
+    fence: Callable[[SMPServer], Fence | None] = lambda _: None,
+) -> Network:
+    """By what way the profile's settings, as they are at each connection, reach relays.
+
+    Args:
+        fence: Where each of them may be.
+    """
 
     def route(server: SMPServer) -> Route:
-        return replace(route_to(service.servers(), server), local=relay.owns(server))
+        return replace(route_to(service.servers(), server), local=relay.owns(server), fence=fence(server))
 
     return Network(service.entropy, route, service.proxy)
 
@@ -44,24 +60,48 @@ class _Sessions:
     def __init__(self, service: WritingProfile, relay: EmbeddedRelay) -> None:
         self._service = service
         self._relay = relay
-        self._network = network_of(service, relay)
+        self._network = network_of(service, relay, self._fence)
         self._router = PrivateRouter(self._open_directly, entropy=service.entropy)
+        self._turn = asyncio.Lock()
 
     async def open(self, server: SMPServer) -> ServerSession:
         """A session with ``server``; with a stranger's relay through one of one's own, if private routing is on."""
         service = self._service
-        if not service.private_routing() or self._relay.owns(server) or service.is_own_relay(server):
+        if self._is_own(server):
             return await self._open_directly(server)
-        own = [entry.address for entry in service.servers() if not self._relay.owns(entry.address.server)]
-        return await self._router.open(server, own, timeout=CONNECT_TIMEOUT)
+        if not strangers.is_unknown(service.database.connection, server):
+            return await self._open_other(server, CONNECT_TIMEOUT)
+        # One dial at a time: whoever asks through an address has us connect wherever it says.
+        async with self._turn:
+            try:
+                async with asyncio.timeout(2 * STRANGER_TIMEOUT):  # a proxy has times of its own
+                    return await self._open_other(server, STRANGER_TIMEOUT)
+            except TimeoutError:
+                raise ConnectFailed(f"cannot reach relay {server.authority}: no answer") from None
 
-    async def _open_directly(self, server: SMPServer) -> ServerSession:
+    def _is_own(self, server: SMPServer) -> bool:
+        return self._relay.owns(server) or self._service.is_own_relay(server)
+
+    def _fence(self, server: SMPServer) -> Fence | None:
+        return None if self._is_own(server) else strangers.fence_for(self._service.database.connection, server)
+
+    async def _open_other(self, server: SMPServer, seconds: float) -> ServerSession:
+        service = self._service
+        if not service.private_routing():
+            return await self._open_directly(server, seconds)
+        fence = self._fence(server)
+        if fence is not None:  # as far as its text tells: the proxy resolves names, and has rules of its own
+            fence.check(server.hosts, server.port_number)
+        own = [entry.address for entry in service.servers() if not self._relay.owns(entry.address.server)]
+        return await self._router.open(server, own, timeout=seconds)
+
+    async def _open_directly(self, server: SMPServer, seconds: float = CONNECT_TIMEOUT) -> ServerSession:
         if self._relay.owns(server):
             await self._relay.start()
         return await connect(
             server,
             entropy=self._service.entropy,
-            timeout=CONNECT_TIMEOUT,
+            timeout=seconds,
             on_event=_ignore,
             network=self._network,
         )

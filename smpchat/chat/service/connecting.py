@@ -9,20 +9,17 @@ from smpchat.agent.errors import LinkJoinedError
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_events import JoinReleased
 from smpchat.agent.machines.handshake_states import Terms, Variant
-from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import addresses, connections, outgoing
+from smpchat.agent.store import connections, outgoing
 from smpchat.agent.transactions import connection as agent
 from smpchat.agent.transactions import contact_address, outbox, requesting
 from smpchat.agent.wire import links
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
-from smpchat.chat.errors import AliasInUse, InputError, NoAddress, UnknownContact
+from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
+from smpchat.chat.service.addressing import AddressProfile
 from smpchat.chat.service.given_links import check_link, joined, made_by
-from smpchat.chat.service.introducing import IntroducingProfile
 from smpchat.chat.service.views import ContactView
-from smpchat.chat.store import address as address_store
 from smpchat.chat.store import conditions, events, names, records, settings
 from smpchat.chat.store import incognito as incognito_names
-from smpchat.chat.store.address import AddressTexts, RequestView
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact
 from smpchat.chat.store.servers import relay_address
@@ -30,8 +27,6 @@ from smpchat.chat.transactions import conversation, naming, requests
 from smpchat.chat.transactions.incoming import contact_from_request
 from smpchat.chat.transactions.moves import move_errors
 from smpchat.chat.wire.alias import check_alias
-from smpchat.chat.wire.content import whole
-from smpchat.chat.wire.message import MAX_WELCOME, packed_link_info
 
 _NO_LIMIT = -1
 _BELL = "bell"
@@ -43,7 +38,7 @@ _TERMS = {
 """What `invite --handshake` may ask for; the fourth variant is what other software makes of *instant*."""
 
 
-class ChatService(IntroducingProfile):
+class ChatService(AddressProfile):
     """An opened profile with all that a person can do: connections are made, answered, changed and ended as well."""
 
     # -- settings -----------------------------------------------------------------------------------------------------
@@ -339,80 +334,18 @@ class ChatService(IntroducingProfile):
         queues = (connections.receive_queue(tx, connection_id), connections.send_queue(tx, connection_id))
         return {str(queue.server) for queue in queues if queue is not None}
 
-    # -- contact address ----------------------------------------------------------------------------------------------
-
-    def create_address(
-        self, *, auto_accept: bool = False, server: str | None = None, welcome: str = "", auto_reply: str = ""
-    ) -> int:
-        """Make a contact address; its links exist once the online process has made the queue.
-
-        Args:
-            server: The relay of the address alone; one of the configured ones if None.
-            welcome, auto_reply: See `set_address`.
-        Raises:
-            InputError: There is one; ``server`` is no relay's address; or a text is too long.
-        """
-        relay = None if server is None else relay_address(server)
-        with self.database.transaction() as tx:
-            if addresses.current(tx) is not None:
-                raise InputError("You have a contact address already.", "`smpchat address show` prints it.")
-            data = self._save_texts(tx, welcome, auto_reply)
-            return contact_address.publish(tx, self.context, data, relay, auto_accept=auto_accept)
-
-    def set_address(
-        self, *, auto_accept: bool | None = None, welcome: str | None = None, auto_reply: str | None = None
-    ) -> None:
-        """Change what is given of our address.
-
-        Args:
-            auto_accept: Whether later requests are accepted at once.
-            welcome: What people read before they ask, and find as our first message once they are accepted.
-            auto_reply: A message that everybody gets who is accepted; each text is none if empty.
-        Raises:
-            NoAddress: There is none.
-            InputError: A text is too long; nothing changed.
-        """
-        with self.database.transaction() as tx:
-            address, texts = _address(tx), address_store.texts(tx)
-            if auto_accept is not None:
-                addresses.save_auto_accept(tx, address.connection_id, auto_accept)
-            welcome = texts.welcome if welcome is None else welcome
-            data = self._save_texts(tx, welcome, texts.auto_reply if auto_reply is None else auto_reply)
-            contact_address.update(tx, self.context, data)
-
-    def _save_texts(self, tx: sqlite3.Connection, welcome: str, auto_reply: str) -> bytes:
-        """What stands behind the address's short link with these texts. Raises `InputError`."""
-        texts = AddressTexts(whole(welcome).strip(), whole(auto_reply).strip())
-        if len(texts.auto_reply) > MAX_WELCOME:
-            raise InputError("The automatic reply is too long.", f"Say it in at most {MAX_WELCOME:,} characters.")
-        data = packed_link_info(self.own_profile(tx), texts.welcome)
-        address_store.save_texts(tx, texts)
-        return data
-
-    def accept_automatically(self, auto_accept: bool) -> None:
-        """Whether later requests are accepted at once. Raises `NoAddress`."""
-        self.set_address(auto_accept=auto_accept)
-
-    def delete_address(self) -> int:
-        """Delete the contact address with its requests; contacts made through it stay. Raises `NoAddress`.
-
-        Returns:
-            Its connection record, whose queue whoever is online removes from the relay.
-        """
-        with self.database.transaction() as tx:
-            address = _address(tx)
-            contact_address.delete(tx, self.context, address)
-            address_store.save_texts(tx, AddressTexts())
-        return address.connection_id
-
-    def accept(self, who: str, alias: str | None = None, *, incognito: bool = False) -> Contact:
+    def accept(
+        self, who: str, alias: str | None = None, *, incognito: bool = False, any_relay: bool = False
+    ) -> Contact:
         """Accept a request by its number or name: it becomes a contact, and its text the first message.
 
         Args:
             alias: How to address the contact; made from the name in the request if None.
             incognito: The contact is told a made-up name, and never anything else of our profile.
+            any_relay: Connect wherever the contact's relay is, now or later, also on this computer or its network.
         Raises:
             InputError: There is no such request, or the alias cannot be used.
+            RelayNotPublic: Its relay needs ``any_relay``.
             AgentError: The request cannot be accepted.
         """
         alias = check_alias(alias) if alias is not None else None
@@ -420,32 +353,10 @@ class ChatService(IntroducingProfile):
             request = requests.find(tx, who)
             if alias is not None:
                 self._free_alias(tx, alias)
-            connection_id = contact_address.accept(tx, self.context, request)
+            connection_id = contact_address.accept(tx, self.context, request, any_relay=any_relay)
             if incognito:
                 self._hide(tx, connection_id)
             self._has_room(tx)
             contact = contact_from_request(tx, self.context, connection_id, request, alias)
             publish(tx, self._describe(tx, connections.load(tx, connection_id)))
         return contact
-
-    @staticmethod
-    def _has_room(tx: sqlite3.Connection) -> None:
-        """A request was answered, so the address takes others again."""
-        address = addresses.current(tx)
-        if address is not None:
-            conditions.end(tx, address.connection_id, NoticeKind.REQUESTS_FULL)
-
-    def reject(self, who: str) -> RequestView:
-        """Forget a request by its number or name; whoever sent it is told nothing. Raises `UnknownRequest`."""
-        with self.database.transaction() as tx:
-            request = requests.find(tx, who)
-            contact_address.reject(tx, request)
-            self._has_room(tx)
-        return requests.view(request)
-
-
-def _address(tx: sqlite3.Connection) -> addresses.Address:
-    address = addresses.current(tx)
-    if address is None:
-        raise NoAddress
-    return address

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_states import ConnectionState, Role
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import addresses, connections, moves, obstacles, outgoing, ratchets, visits
+from smpchat.agent.store import addresses, connections, consents, moves, obstacles, outgoing, ratchets, visits
 from smpchat.agent.store import links as short_links
 from smpchat.agent.store.connections import Connection
 from smpchat.agent.store.database import Database, Migrations, encrypted_path
@@ -402,6 +402,15 @@ class StoredProfile(StoredMessages):
         """Change that; sessions that exist go on as they are."""
         with self.database.transaction() as tx:
             settings.save_setting(tx, "private_routing", "on" if on else "off")
+
+    def strangers_anywhere(self) -> bool:
+        """Whether relays that others name may be at any address, also of this computer and its networks."""
+        return consents.anywhere(self._tx)
+
+    def set_strangers_anywhere(self, on: bool) -> None:
+        """Change that."""
+        with self.database.transaction() as tx:
+            consents.save_anywhere(tx, on)
 
     def is_local(self, connection_id: int) -> bool:
         """Whether only this computer reaches the relay of a connection's queue."""

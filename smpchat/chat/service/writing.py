@@ -100,8 +100,8 @@ class WritingProfile(StoredProfile):
 
     def requests(self) -> list[RequestView]:
         """Contact requests that wait for an answer, oldest first."""
-        return [requests.view(request) for request in addresses.requests(self._tx)]
+        return [requests.view(self._tx, request) for request in addresses.requests(self._tx)]
 
     def unshown_requests(self) -> list[RequestView]:
         """Contact requests that no `listen` or `chat` has shown."""
-        return [requests.view(request) for request in addresses.unshown_requests(self._tx)]
+        return [requests.view(self._tx, request) for request in addresses.unshown_requests(self._tx)]

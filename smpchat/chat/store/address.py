@@ -46,6 +46,7 @@ class AddressView(Record):
         short_link: None where the relay keeps no link data.
         auto_accept: Every request is accepted at once.
         requests: Number of requests that wait for an answer.
+        turned_away: Number of requests that were dropped because too many waited, since `turned_away_since`.
         texts: What it says by itself.
     """
 
@@ -55,6 +56,8 @@ class AddressView(Record):
     auto_accept: bool
     requests: int
     texts: AddressTexts = AddressTexts()
+    turned_away: int = 0
+    turned_away_since: float | None = None
 
 
 class RequestView(Record):
@@ -64,16 +67,23 @@ class RequestView(Record):
         name: What they call themselves.
         text: What they say; None if nothing.
         received_at: POSIX seconds.
+        relay_refused: Why `accept` refuses it unless told ``any_relay``: where the relay is that the request names.
+        in_turn: It is accepted by itself once others are done.
     """
 
     id: int
     name: str
     text: str | None = field(repr=False)
     received_at: float
+    relay_refused: str | None = None
+    in_turn: bool = False
 
 
 def address_view(tx: sqlite3.Connection, address: addresses.Address) -> AddressView:
     """An address with its links."""
     link = connections.load(tx, address.connection_id).link
     waiting = addresses.count_requests(tx)
-    return AddressView(address.connection_id, link, address.short_link, address.auto_accept, waiting, texts(tx))
+    away, since = addresses.turned_away(tx, address.connection_id) or (0, None)
+    return AddressView(
+        address.connection_id, link, address.short_link, address.auto_accept, waiting, texts(tx), away, since
+    )

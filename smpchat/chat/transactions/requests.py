@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from smpchat.agent.context import Context
 from smpchat.agent.store import addresses, sent_requests
 from smpchat.agent.store.addresses import ReceivedRequest
+from smpchat.agent.transactions import contact_address
 from smpchat.chat.errors import UnknownRequest
 from smpchat.chat.store import events, incognito, records
 from smpchat.chat.store.address import RequestView
@@ -21,18 +22,30 @@ from smpchat.encoding.record import replace
 from smpchat.encoding.text import to_base64url
 
 
-def view(request: ReceivedRequest) -> RequestView:
+def view(tx: sqlite3.Connection, request: ReceivedRequest) -> RequestView:
     """A request; it was looked at before it was kept, so that it says who asks."""
     asked, _ = decode_contact_request(request.info)
     assert asked.profile is not None
-    return RequestView(request.id, asked.profile.display_name, asked.text or None, request.received_at)
+    return RequestView(
+        request.id,
+        asked.profile.display_name,
+        asked.text or None,
+        request.received_at,
+        contact_address.reason_against(tx, request),
+        request.in_turn,
+    )
+
+
+def _name(request: ReceivedRequest) -> str:
+    asked, _ = decode_contact_request(request.info)
+    return asked.profile.display_name if asked.profile else ""
 
 
 def find(tx: sqlite3.Connection, who: str) -> ReceivedRequest:
     """The request with this number, or of the only person with this name. Raises `UnknownRequest`."""
     waiting = addresses.requests(tx)
     by_number = [request for request in waiting if str(request.id) == who]
-    found = by_number or [request for request in waiting if view(request).name == who]
+    found = by_number or [request for request in waiting if _name(request) == who]
     if len(found) != 1:
         raise UnknownRequest(who, len(found))
     return found[0]

@@ -28,12 +28,15 @@ def accept(
         None, "--alias", metavar="ALIAS", help="What you call them; their own name if not given."
     ),
     incognito: bool = INCOGNITO,
+    any_relay: bool = typer.Option(
+        False, "--any-relay", help="Connect wherever their relay is, also on this computer or its network."
+    ),
 ) -> None:
     """Accept a request. Example: smpchat accept 3 --alias bob"""
-    run(context, lambda environment: _accept(environment, who, alias, incognito))
+    run(context, lambda environment: _accept(environment, who, alias, incognito, any_relay))
 
 
-async def _accept(environment: Environment, who: str, alias: str | None, incognito: bool) -> int:
+async def _accept(environment: Environment, who: str, alias: str | None, incognito: bool, any_relay: bool) -> int:
     """Accept a request, and stay online until its sender can be written to."""
     from smpchat.agent.machines.handshake_states import ConnectionState
     from smpchat.chat.online.presence import online
@@ -43,7 +46,7 @@ async def _accept(environment: Environment, who: str, alias: str | None, incogni
     from smpchat.cli.views.contacts import show_view
 
     with closing(environment.open()) as service:
-        contact = service.accept(who, alias, incognito=incognito)
+        contact = service.accept(who, alias, incognito=incognito, any_relay=any_relay)
         show_view(environment, service.contact(contact.alias))
         state, down = None, None
         async with online(service, environment.relay()):

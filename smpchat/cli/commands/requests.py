@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 
 import typer
 
-from smpchat.chat.store.address import RequestView
+from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
-from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.running import run
-from smpchat.cli.views.links import show_request
+from smpchat.cli.views.links import show_request, turned_away
 
 app = Program()
 
 
 @app.command()
-def requests(context: typer.Context) -> None:
+def requests(
+    context: typer.Context,
+    reject_all: bool = typer.Option(False, "--reject-all", help="Forget them all; nobody is told."),
+    yes: bool = typer.Option(False, "--yes", help="With --reject-all: do not ask first."),
+) -> None:
     """List who asks to be a contact. Example: smpchat requests"""
-    run(context, _requests)
+    run(context, (lambda environment: _reject_all(environment, yes)) if reject_all else _requests)
+
+
+def _reject_all(environment: Environment, sure: bool) -> int:
+    """Forget every request, once somebody has said yes."""
+    from smpchat.cli.text import plural
+
+    with closing(environment.open()) as service:
+        waiting = service.address()
+        number = waiting.requests if waiting is not None else 0
+        if number and not sure:
+            if not (environment.attended and sys.stdin.isatty()):
+                raise CommandFailed(
+                    ExitStatus.INPUT, f"{plural(number, 'request')} would be forgotten.", "Add --yes if you mean it."
+                )
+            print(f"Forget {plural(number, 'request')}? Nobody is told. [y/N] ", end="", file=sys.stderr, flush=True)
+            if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+                environment.notice("Nothing was forgotten.")
+                return ExitStatus.OK
+        environment.notice(f"{plural(service.reject_all(), 'request')} rejected; nobody is told.")
+        return ExitStatus.OK
 
 
 def _requests(environment: Environment) -> int:
     """Print the requests that wait for an answer."""
     waiting: list[RequestView] = []
-    has_address = False
+    address: AddressView | None = None
     if environment.is_used():
         with closing(environment.open()) as service:
-            waiting, has_address = service.requests(), service.address() is not None
+            waiting, address = service.requests(), service.address()
     for request in waiting:
         show_request(environment, request)
+    if address is not None and address.turned_away:
+        environment.notice(turned_away(environment, address))
     if not waiting and environment.attended:
-        how = "" if has_address else " People ask through an address: `smpchat address create` makes yours."
+        how = "" if address is not None else " People ask through an address: `smpchat address create` makes yours."
         environment.notice(f"Nobody asks to be a contact.{how}")
     return ExitStatus.OK

@@ -320,6 +320,33 @@ def _private_routing(environment: Environment, setting: str | None) -> int:
     return ExitStatus.OK
 
 
+@app.command("strangers")
+def strangers(
+    context: typer.Context,
+    setting: str | None = typer.Argument(None, metavar="[public|any]", help="public or any; shown if left out."),
+) -> None:
+    """Choose where relays that others name may be. Example: smpchat server strangers public"""
+    run(context, lambda environment: _strangers(environment, setting))
+
+
+def _strangers(environment: Environment, setting: str | None) -> int:
+    """Allow or refuse relays of others on this computer and its network; print what is in force."""
+    if setting not in (None, "public", "any"):
+        raise InputError(f"Relays of others cannot be {setting!r}.", "Say public or any.")
+    service = environment.open_as(StoredProfile)
+    try:
+        if setting is not None:
+            service.set_strangers_anywhere(setting == "any")
+        anywhere = service.strangers_anywhere()
+    finally:
+        service.close()
+    line = "relays that others name must be on the internet"
+    if anywhere:
+        line = "relays that others name may be anywhere, also on this computer and its network"
+    environment.emit("setting", {"name": "strangers", "value": "any" if anywhere else "public"}, line)
+    return ExitStatus.OK
+
+
 def _no_relay_of_yours() -> InputError:
     return InputError(
         "Private routing goes through a relay of yours, and you have configured none.",

@@ -86,6 +86,8 @@ def show_address(environment: Environment, address: AddressView, suggested: str)
     if address.short_link is not None:
         fields["short_link"] = address.short_link
     fields |= {"command": command, "auto_accept": address.auto_accept, "requests": address.requests}
+    if address.turned_away and address.turned_away_since is not None:
+        fields |= {"turned_away": address.turned_away, "turned_away_since": iso(address.turned_away_since)}
     texts = address.texts
     if texts.welcome:
         fields["welcome"] = texts.welcome
@@ -93,21 +95,37 @@ def show_address(environment: Environment, address: AddressView, suggested: str)
         fields["auto_reply"] = texts.auto_reply
     full = f"\n\nFor apps that do not open short links:\n\n{address.link}" if address.short_link else ""
     waiting = plural(address.requests, "open request") if address.requests else "none"
-    how = "Requests are accepted at once." if address.auto_accept else f"Requests wait for you: {waiting} now."
+    how = f"Requests wait for you: {waiting} now."
+    if address.auto_accept:
+        how = "Requests are accepted at once" + (
+            f", {address.requests} of them still to be." if address.requests else "."
+        )
+    if address.turned_away:
+        how += f" {turned_away(environment, address)}"
     said = f"\nWelcome text: {printable(texts.welcome, lines=True)}\n" if texts.welcome else ""
     said += f"\nAutomatic reply: {printable(texts.auto_reply, lines=True)}\n" if texts.auto_reply else ""
     lines = f"{link}{full}\n\nGive people the link, or this command:\n\n  {command}\n\n{how}\n{said}"
     environment.emit("address", fields, lines)
 
 
+def turned_away(environment: Environment, address: AddressView) -> str:
+    """How many requests were dropped because too many waited, and since when."""
+    when = since(address.turned_away_since or 0, environment.now())
+    return f"{plural(address.turned_away, 'more request')} could not be kept, since {when}."
+
+
 def show_request(environment: Environment, request: RequestView) -> None:
     """A ``request`` object, or ``request 3: Bob asks to be a contact: hello``."""
-    fields = {
+    fields: dict[str, Any] = {
         "id": request.id,
         "name": request.name,
         "text": request.text,
         "received_at": iso(request.received_at),
     }
+    if request.relay_refused is not None:
+        fields["relay_refused"] = request.relay_refused
+    if request.in_turn:
+        fields["in_turn"] = True
     environment.emit("request", fields, lambda: request_text(environment, request))
 
 
@@ -118,4 +136,11 @@ def request_text(environment: Environment, request: RequestView) -> Text:
     said = f": {printable(request.text, lines=True)}" if request.text else "."
     heading = f"request {request.id}: "
     line = f"{shortened(request.name)} asks to be a contact{said}"
+    if request.in_turn:
+        line += "\nAccepted by itself when its turn comes."
+    if request.relay_refused is not None:
+        line += (
+            f"\nTheir relay needs your consent: {shortened(request.relay_refused, 200)}."
+            f"\nIf you know who it is: {environment.as_typed(f'`smpchat accept {request.id} --any-relay`')}"
+        )
     return Text.assemble((heading, "bold"), indented(environment, line, len(heading), 4))

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent.errors import EnvelopeRefused, LinkError, OwnLinkError
+from smpchat.agent.errors import EnvelopeRefused, LinkError, OwnLinkError, RelayNotPublic
 from smpchat.agent.machines import handshake_states as states
-from smpchat.agent.store import addresses, connections, outgoing, sent_requests
+from smpchat.agent.store import addresses, connections, consents, outgoing, sent_requests
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.outgoing import Kind
-from smpchat.agent.transactions import contact_address, outbox, requesting
-from smpchat.agent.transactions.contact_address import MAX_REQUESTS, TOO_MANY_REQUESTS
+from smpchat.agent.transactions import admitting, contact_address, outbox, requesting, strangers
+from smpchat.agent.transactions.admitting import AT_ONCE, MAX_REQUESTS, PER_HOUR, YOUNG
+from smpchat.agent.transactions.contact_address import TAKING_TURNS, TOO_MANY_REQUESTS
 from smpchat.agent.wire.envelope import (
     AgentEnvelope,
     Confirmation,
@@ -26,6 +27,7 @@ from smpchat.agent.wire.links import ContactLink, InvitationLink, format_link, p
 from smpchat.agent.wire.short_links import ShortContact
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
 from smpchat.encoding.record import replace
+from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import Ids, LinkData, Lnk, LSet, New, QueueRequest
 from smpchat.protocol.envelope import (
     CONFIRMATION_PADDING,
@@ -288,11 +290,28 @@ class TestRequests:
         alice.receive(request_of(Agent("carol", tmp_path), full_link(alice)))
         assert alice.notices == [TOO_MANY_REQUESTS]
         for name in ("dave", "eve"):
-            with pytest.raises(EnvelopeRefused, match="too many"):
-                alice.receive(request_of(Agent(name, tmp_path), full_link(alice)))
+            alice.receive(request_of(Agent(name, tmp_path), full_link(alice)))
+        assert addresses.turned_away(alice.tx, alice.id) == (2, NOW)
         alice.receive(body)
         assert addresses.count_requests(alice.tx) == MAX_REQUESTS
         assert alice.notices == [TOO_MANY_REQUESTS]
+
+    def test_one_relay_cannot_fill_an_address_alone(self, tmp_path: Path) -> None:
+        alice, bob = owner(tmp_path), Agent("bob", tmp_path)
+        alice.receive(request_of(bob, full_link(alice)))
+        [request] = requests_of(alice)
+        with alice.database.transaction() as tx:
+            for number in range(MAX_REQUESTS - 1):
+                flood = replace(request, snd_id=number.to_bytes(24, "big"), relay="flood.test")
+                addresses.insert_request(tx, flood)
+        assert addresses.requests_by_relay(alice.tx) == {"flood.test": MAX_REQUESTS - 1, "relay.test": 1}
+        for name in ("dave", "eve"):
+            alice.receive(request_of(Agent(name, tmp_path), full_link(alice)))
+        assert addresses.requests_by_relay(alice.tx) == {"flood.test": MAX_REQUESTS - 3, "relay.test": 3}
+        assert addresses.turned_away(alice.tx, alice.id) == (2, NOW), "what gave way was lost, too, and is told"
+        with alice.database.transaction() as tx:
+            assert contact_address.reject_all(tx, address_of(alice)) == MAX_REQUESTS
+        assert (requests_of(alice), addresses.turned_away(alice.tx, alice.id)) == ([], None)
 
     def test_keys_that_cannot_be_used_are_told_in_words(self, tmp_path: Path) -> None:
         alice, bob = owner(tmp_path), Agent("bob", tmp_path)
@@ -305,6 +324,108 @@ class TestRequests:
         with pytest.raises(LinkError, match="keys in this request"), alice.database.transaction() as tx:
             contact_address.accept(tx, alice.context, bad)
         assert requests_of(alice) == [request]
+
+
+class TestTurns:
+    """What an address accepts by itself, in time and number."""
+
+    def ask(self, alice: Agent, folder: Path, number: int) -> None:
+        alice.receive(request_of(Agent(f"asker {number}", folder), full_link(alice)))
+
+    def test_so_many_at_once_and_the_others_wait_for_their_turn(self, tmp_path: Path) -> None:
+        alice = owner(tmp_path, auto_accept=True)
+        for number in range(AT_ONCE + 2):
+            self.ask(alice, tmp_path, number)
+        accepted = alice.application.all("accepted")
+        assert len(accepted) == AT_ONCE
+        assert [request.in_turn for request in requests_of(alice)] == [True, True]
+        assert alice.application.all("request") == [], "nobody is to answer them"
+        assert alice.notices == [TAKING_TURNS] * 2
+        with alice.database.transaction() as tx:
+            assert contact_address.accept_next(tx, alice.context) == NOW + YOUNG
+            # One relay is reached: there is room again.
+            assert isinstance(accepted[0], int)
+            connections.save_state(tx, accepted[0], states.Deleted(ROLE, TERMS), NOW)
+            contact_address.accept_next(tx, alice.context)
+        assert len(alice.application.all("accepted")) == AT_ONCE + 1
+        [left] = requests_of(alice)
+        with alice.database.transaction() as tx:
+            addresses.save_auto_accept(tx, alice.id, False)
+        assert requests_of(alice) == [replace(left, in_turn=False)], "a person is to answer it now"
+
+    def test_so_many_in_an_hour_and_a_clock_that_is_set_back(self, tmp_path: Path) -> None:
+        alice = owner(tmp_path, auto_accept=True)
+        with alice.database.transaction() as tx:
+            for number in range(PER_HOUR):
+                joined = connections.load(tx, alice.id)
+                made = connections.insert(
+                    tx,
+                    state=states.Deleted(ROLE, TERMS),
+                    link=None,
+                    agent_version=7,
+                    client_version=4,
+                    e2e_version=3,
+                    x3dh_keys=joined.x3dh_keys,
+                    reply_key=None,
+                    pq_support=False,
+                    now=NOW,
+                )
+                addresses.note_accepted(tx, made, NOW + 1e6 + number)
+            assert admitting.next_acceptance(tx, NOW) == NOW + 3600
+            assert admitting.next_acceptance(tx, NOW + 3599) > NOW + 3599
+            assert admitting.next_acceptance(tx, NOW + 3601) <= NOW + 3601
+
+    def test_the_relay_of_a_request_may_not_be_in_a_private_network(self, tmp_path: Path) -> None:
+        alice = owner(tmp_path, auto_accept=True)
+        bob = Agent("bob", tmp_path)
+        text = format_link(_at(bob, "192.168.1.7", "5223"))
+        alice.receive(sealed(alice, InvitationEnvelope(7, text.encode(), INFO)))
+        [request] = requests_of(alice)
+        assert (request.in_turn, alice.application.all("request")) == (False, [request])
+        reason = contact_address.reason_against(alice.tx, request)
+        assert reason == "192.168.1.7:5223: an address of a private network, named by somebody else"
+        with pytest.raises(RelayNotPublic, match="private network"), alice.database.transaction() as tx:
+            contact_address.accept(tx, alice.context, request)
+        assert requests_of(alice) == [request]
+        server = SMPServer(("192.168.1.7",), "5223", bytes(32))
+        with alice.database.transaction() as tx:
+            contact_address.accept(tx, alice.context, request, any_relay=True)
+        assert strangers.fence_for(alice.tx, server) is None
+
+    def test_unless_the_user_lets_strangers_be_anywhere(self, tmp_path: Path) -> None:
+        alice = owner(tmp_path, auto_accept=True)
+        with alice.database.transaction() as tx:
+            consents.save_anywhere(tx, True)
+        text = format_link(_at(Agent("bob", tmp_path), "127.0.0.1", "5223"))
+        alice.receive(sealed(alice, InvitationEnvelope(7, text.encode(), INFO)))
+        assert len(alice.application.all("accepted")) == 1
+
+    def test_a_public_relay_is_fenced_in_case_its_name_leads_elsewhere(self, tmp_path: Path) -> None:
+        alice, bob = owner(tmp_path, auto_accept=True), Agent("bob", tmp_path)
+        text = format_link(_at(bob, "relay.example.org", ""))
+        alice.receive(sealed(alice, InvitationEnvelope(7, text.encode(), INFO)))
+        server = SMPServer(("relay.example.org",), "", bytes(32))
+        fence = strangers.fence_for(alice.tx, server)
+        assert fence is not None and not fence.admits("127.0.0.1")
+        assert strangers.is_unknown(alice.tx, server)
+        [connection_id] = alice.application.all("accepted")
+        assert isinstance(connection_id, int)
+        with alice.database.transaction() as tx:
+            connections.save_state(tx, connection_id, states.Connected(ROLE, TERMS, states.Answer.REPLY), NOW)
+        assert not strangers.is_unknown(alice.tx, server)
+        assert strangers.fence_for(alice.tx, server) == fence, "that it was reached once is no consent"
+
+
+ROLE = states.Role.JOINER
+TERMS = states.Terms(sender_securable=True, reply_key=True, requested=True)
+
+
+def _at(agent: Agent, host: str, port: str) -> InvitationLink:
+    """An invitation to a queue at some relay."""
+    link = parse_link(agent.invite(STANDARD))
+    assert isinstance(link, InvitationLink)
+    queue = link.queues[0]
+    return replace(link, queues=(replace(queue, server=SMPServer((host,), port, queue.server.key_hash)),))
 
 
 def sealed(alice: Agent, envelope: AgentEnvelope | bytes, header: PHEmpty | PHConfirmation | None = None) -> bytes:

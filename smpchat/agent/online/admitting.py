@@ -1,0 +1,53 @@
+"""Accepts the requests that wait for their turn, as there is room: see `smpchat.agent.transactions.admitting`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import AgentError
+from smpchat.agent.store.database import Database
+from smpchat.agent.transactions import contact_address
+
+log = logging.getLogger("smpchat.agent")
+
+LOOK_AGAIN = 60.0
+"""Seconds at most between looks: the clock may be set."""
+
+
+class Admitting:
+    """The requests of a profile's address that are accepted by themselves."""
+
+    def __init__(self, database: Database, context: Context) -> None:
+        self._database = database
+        self._context = context
+        self._changed = asyncio.Event()
+
+    def look(self) -> None:
+        """Something was committed: there may be room, or a request."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Accept one after the other, for ever."""
+        while True:
+            self._changed.clear()
+            due = self._next()
+            left = None if due is None else min(max(0.0, due - self._context.now()), LOOK_AGAIN)
+            try:
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    def _next(self) -> float | None:
+        if not contact_address.has_turns(self._database.connection):
+            return None
+        try:
+            with self._database.transaction() as tx:
+                return contact_address.accept_next(tx, self._context)
+        except AgentError as error:  # whatever is wrong with it, the next one must not wait for it
+            log.warning("request not accepted: %s", error)
+            with self._database.transaction() as tx:
+                contact_address.drop_next(tx)
+        return self._context.now()

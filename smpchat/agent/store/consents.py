@@ -1,0 +1,40 @@
+"""Which relays the user has agreed to connect to for a contact: those in links that the user made or used.
+
+Every other relay of a contact was named by somebody else: see `smpchat.agent.transactions.strangers`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.protocol.address import SMPServer
+
+_ANY = ""
+
+
+def add(tx: sqlite3.Connection, connection_id: int, server: SMPServer | None) -> None:
+    """The user agrees to this relay for the connection, or, if None, to every one that the contact names."""
+    text = _ANY if server is None else str(server)
+    tx.execute("INSERT OR IGNORE INTO consents VALUES (?, ?)", (connection_id, text))
+
+
+def anywhere(tx: sqlite3.Connection) -> bool:
+    """Whether relays that others name may be at any address, also of this computer and its networks."""
+    return bool(tx.execute("SELECT anywhere FROM strangers").fetchone()[0])
+
+
+def save_anywhere(tx: sqlite3.Connection, allow: bool) -> None:
+    """Change that."""
+    tx.execute("UPDATE strangers SET anywhere = ?", (allow,))
+
+
+def covers(tx: sqlite3.Connection, server: SMPServer) -> bool:
+    """Whether the user agreed to this relay for any contact, so that a session with it tells nobody anything new."""
+    query = (
+        "SELECT 1 FROM consents WHERE server = :server UNION ALL"
+        " SELECT 1 FROM consents JOIN send_queues AS q USING (connection_id)"
+        " WHERE consents.server = :any AND q.server = :server UNION ALL"
+        " SELECT 1 FROM consents JOIN rotations AS q USING (connection_id)"
+        " WHERE consents.server = :any AND q.server = :server LIMIT 1"
+    )
+    return tx.execute(query, {"server": str(server), "any": _ANY}).fetchone() is not None

@@ -1,0 +1,63 @@
+"""How many requests an address takes, and how many it accepts by itself: bounds in time and number.
+
+Each accepted request makes us connect to a relay of the asker's choice and keep a queue, so what one asker can cause
+has to end somewhere. What is over the bounds waits as a request and is accepted when there is room again. If the
+address itself is full, those give way that came last from the relay that most askers name: an asker can change names
+and keys at will, and relays less easily.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.store import addresses, connections
+from smpchat.protocol.address import SMPServer
+
+MAX_REQUESTS = 1_000
+"""Requests that wait for an answer."""
+PER_HOUR = 60
+"""Requests that are accepted by themselves in an hour."""
+AT_ONCE = 10
+"""Of those, how many whose relays were not reached yet may be young; each may cost a dial of some seconds."""
+UNREACHED = 100
+"""The same of any age: a session or a place among the dials for each."""
+YOUNG = 600.0
+"""Seconds after which a relay that was not reached leaves its place to the next asker."""
+_HOUR = 3600.0
+
+
+def relay_text(server: SMPServer) -> str:
+    """What requests are counted by: the hosts alone, for a fingerprint is made up in a moment."""
+    return ",".join(sorted(host.lower() for host in server.hosts))
+
+
+def has_place(tx: sqlite3.Connection, relay: str) -> bool:
+    """Whether one more request by way of a relay is kept; may drop another one for it."""
+    if addresses.count_requests(tx) < MAX_REQUESTS:
+        return True
+    counts = addresses.requests_by_relay(tx)
+    fullest = max(counts, key=lambda name: counts[name])
+    if counts.get(relay, 0) + 1 >= counts[fullest]:
+        return False
+    addresses.delete_newest_of(tx, fullest)
+    return True
+
+
+def next_acceptance(tx: sqlite3.Connection, now: float) -> float:
+    """When the next request may be accepted by itself, in POSIX seconds; ``now`` or earlier if at once."""
+    addresses.accepted_no_later(tx, now)  # a clock that was set back must not stop this until it has caught up
+    times = addresses.accepted_by_themselves(tx)
+    unreached = {number: at for number, at in times.items() if _is_unreached(tx, number)}
+    addresses.forget_accepted(tx, [n for n, at in times.items() if n not in unreached and at <= now - _HOUR])
+    if len(unreached) >= UNREACHED:
+        return now + YOUNG
+    of_hour = sorted(at for at in times.values() if at > now - _HOUR)
+    young = sorted(at for at in unreached.values() if at > now - YOUNG)
+    hourly = of_hour[-PER_HOUR] + _HOUR if len(of_hour) >= PER_HOUR else now
+    at_once = young[-AT_ONCE] + YOUNG if len(young) >= AT_ONCE else now
+    return max(hourly, at_once)
+
+
+def _is_unreached(tx: sqlite3.Connection, connection_id: int) -> bool:
+    return isinstance(connections.load(tx, connection_id).state, states.Joining | states.Confirming)

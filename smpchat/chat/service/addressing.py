@@ -1,0 +1,119 @@
+"""A profile with a contact address: what it says, whether it accepts by itself, and requests that are forgotten."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.machines.notices import NoticeKind
+from smpchat.agent.store import addresses
+from smpchat.agent.transactions import contact_address
+from smpchat.chat.errors import InputError, NoAddress
+from smpchat.chat.service.introducing import IntroducingProfile
+from smpchat.chat.store import address as address_store
+from smpchat.chat.store import conditions
+from smpchat.chat.store.address import AddressTexts, RequestView
+from smpchat.chat.store.servers import relay_address
+from smpchat.chat.transactions import requests
+from smpchat.chat.wire.content import whole
+from smpchat.chat.wire.message import MAX_WELCOME, packed_link_info
+
+
+class AddressProfile(IntroducingProfile):
+    """A profile that people can ask to be a contact; each change is one transaction, sent by who is online."""
+
+    def create_address(
+        self, *, auto_accept: bool = False, server: str | None = None, welcome: str = "", auto_reply: str = ""
+    ) -> int:
+        """Make a contact address; its links exist once the online process has made the queue.
+
+        Args:
+            server: The relay of the address alone; one of the configured ones if None.
+            welcome, auto_reply: See `set_address`.
+        Raises:
+            InputError: There is one; ``server`` is no relay's address; or a text is too long.
+        """
+        relay = None if server is None else relay_address(server)
+        with self.database.transaction() as tx:
+            if addresses.current(tx) is not None:
+                raise InputError("You have a contact address already.", "`smpchat address show` prints it.")
+            data = self._save_texts(tx, welcome, auto_reply)
+            return contact_address.publish(tx, self.context, data, relay, auto_accept=auto_accept)
+
+    def set_address(
+        self, *, auto_accept: bool | None = None, welcome: str | None = None, auto_reply: str | None = None
+    ) -> None:
+        """Change what is given of our address.
+
+        Args:
+            auto_accept: Whether later requests are accepted at once.
+            welcome: What people read before they ask, and find as our first message once they are accepted.
+            auto_reply: A message that everybody gets who is accepted; each text is none if empty.
+        Raises:
+            NoAddress: There is none.
+            InputError: A text is too long; nothing changed.
+        """
+        with self.database.transaction() as tx:
+            address, texts = _address(tx), address_store.texts(tx)
+            if auto_accept is not None:
+                addresses.save_auto_accept(tx, address.connection_id, auto_accept)
+            welcome = texts.welcome if welcome is None else welcome
+            data = self._save_texts(tx, welcome, texts.auto_reply if auto_reply is None else auto_reply)
+            contact_address.update(tx, self.context, data)
+
+    def _save_texts(self, tx: sqlite3.Connection, welcome: str, auto_reply: str) -> bytes:
+        """What stands behind the address's short link with these texts. Raises `InputError`."""
+        texts = AddressTexts(whole(welcome).strip(), whole(auto_reply).strip())
+        if len(texts.auto_reply) > MAX_WELCOME:
+            raise InputError("The automatic reply is too long.", f"Say it in at most {MAX_WELCOME:,} characters.")
+        data = packed_link_info(self.own_profile(tx), texts.welcome)
+        address_store.save_texts(tx, texts)
+        return data
+
+    def accept_automatically(self, auto_accept: bool) -> None:
+        """Whether later requests are accepted at once. Raises `NoAddress`."""
+        self.set_address(auto_accept=auto_accept)
+
+    def delete_address(self) -> int:
+        """Delete the contact address with its requests; contacts made through it stay. Raises `NoAddress`.
+
+        Returns:
+            Its connection record, whose queue whoever is online removes from the relay.
+        """
+        with self.database.transaction() as tx:
+            address = _address(tx)
+            contact_address.delete(tx, self.context, address)
+            address_store.save_texts(tx, AddressTexts())
+        return address.connection_id
+
+    @staticmethod
+    def _has_room(tx: sqlite3.Connection) -> None:
+        """A request was answered, so the address takes others again."""
+        address = addresses.current(tx)
+        if address is not None:
+            conditions.end(tx, address.connection_id, NoticeKind.REQUESTS_FULL)
+
+    def reject(self, who: str) -> RequestView:
+        """Forget a request by its number or name; whoever sent it is told nothing. Raises `UnknownRequest`."""
+        with self.database.transaction() as tx:
+            request = requests.find(tx, who)
+            view = requests.view(tx, request)
+            contact_address.reject(tx, request)
+            self._has_room(tx)
+        return view
+
+    def reject_all(self) -> int:
+        """Forget every request; whoever sent them is told nothing. Returns how many there were."""
+        with self.database.transaction() as tx:
+            address = addresses.current(tx)
+            if address is None:
+                return 0
+            self._has_room(tx)
+            conditions.end(tx, address.connection_id, NoticeKind.REQUESTS_WAIT)
+            return contact_address.reject_all(tx, address)
+
+
+def _address(tx: sqlite3.Connection) -> addresses.Address:
+    address = addresses.current(tx)
+    if address is None:
+        raise NoAddress
+    return address

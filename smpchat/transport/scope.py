@@ -1,0 +1,151 @@
+"""What a host is a way to: the internet, a network of one's own, this computer, or nothing; and a fence made of that.
+
+Who names a relay tells those who write to it to connect there. Behind a fence a name counts as the address that it
+resolves to, and the connection goes to that very address: a name may mean another one the next moment.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import unicodedata
+from collections.abc import Iterable
+from enum import StrEnum
+
+from smpchat.encoding.record import Record
+from smpchat.encoding.text import bracketed
+from smpchat.transport.base import AddressRefused
+
+
+class Scope(StrEnum):
+    """Where a host is; the value says it in words."""
+
+    PUBLIC = "a public address"
+    LOCAL = "an address of a private network"
+    LINK = "an address of the local link"
+    LOOPBACK = "an address of this computer"
+    NOWHERE = "an address that no relay can have"
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
+_GLOBAL = ipaddress.IPv6Network("2000::/3")
+_SITE = (ipaddress.IPv6Network("fc00::/7"), ipaddress.IPv6Network("fec0::/10"), _NAT64_LOCAL)
+_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
+_RESERVED = ipaddress.IPv4Network("240.0.0.0/4")
+_OWN_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+_LOCAL_ENDINGS = (".local", ".localdomain", ".internal", ".home.arpa", ".lan", ".home", ".corp", ".intranet")
+"""Names that no name server of the internet knows (RFC 6762, RFC 8375, and what routers and companies use)."""
+USUAL_PORT = 443
+"""The one port below `FIRST_FREE_PORT` at which relays are found."""
+FIRST_FREE_PORT = 1024
+"""Below it are mail, files, databases and remote shells, none of which is to get what a stranger makes us send."""
+
+
+def scope_of(address: str) -> Scope:
+    """Where an IP address is, also an IPv4 address inside an IPv6 one."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:  # with a zone, so of a local network
+        return Scope.LINK
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.is_loopback:
+            return Scope.LOOPBACK
+        inside = _inside(ip)
+        return _scope_of_6(ip) if inside is None else _scope_of_4(inside)
+    return _scope_of_4(ip)
+
+
+def _inside(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that packets end at: mapped, compatible, translated (NAT64), 6to4 or Teredo."""
+    if ip in _NAT64 or (ip in _COMPATIBLE and int(ip) > 1):
+        return ipaddress.IPv4Address(ip.packed[-4:])
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
+
+
+def _scope_of_4(ip: ipaddress.IPv4Address) -> Scope:
+    if ip.is_loopback:
+        return Scope.LOOPBACK
+    if ip.is_link_local:
+        return Scope.LINK
+    if ip.is_multicast or ip in _RESERVED or ip in _THIS_NETWORK:
+        return Scope.NOWHERE
+    return Scope.PUBLIC if ip.is_global else Scope.LOCAL
+
+
+def _scope_of_6(ip: ipaddress.IPv6Address) -> Scope:
+    if ip.is_link_local:
+        return Scope.LINK
+    if any(ip in network for network in _SITE):
+        return Scope.LOCAL
+    if ip.is_multicast or ip not in _GLOBAL:
+        return Scope.NOWHERE
+    return Scope.PUBLIC if ip.is_global else Scope.LOCAL
+
+
+def scope_as_written(host: str) -> Scope | None:
+    """Where a host is, as far as its text tells; None for a name that has to be resolved."""
+    # NFKC as resolvers do it: full-width digits, too, make an address.
+    name = unicodedata.normalize("NFKC", host).strip("[]").rstrip(".").lower()
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        pass
+    else:
+        return scope_of(name)
+    try:  # 127.1, 0x7f000001 and 2130706433 are 127.0.0.1 to resolvers and proxies
+        return scope_of(socket.inet_ntoa(socket.inet_aton(name)))
+    except (OSError, UnicodeError, ValueError):
+        pass
+    if name in _OWN_NAMES or name.endswith(".localhost"):
+        return Scope.LOOPBACK
+    if "%" in name:
+        return Scope.LINK
+    return Scope.LOCAL if "." not in name or name.endswith(_LOCAL_ENDINGS) else None
+
+
+class Fence(Record):
+    """Where a relay may be that somebody else named.
+
+    Attributes:
+        beside: Scopes in which it may be beside the internet: those of our own relay, whose users are our neighbours.
+    """
+
+    beside: frozenset[Scope] = frozenset()
+
+    @staticmethod
+    def around(own_hosts: Iterable[str]) -> Fence:
+        """The fence of somebody whose own relays have these hosts."""
+        scopes = {scope_as_written(host) for host in own_hosts}
+        beside = {scope for scope in scopes if scope not in (None, Scope.PUBLIC, Scope.NOWHERE)}
+        if Scope.LOOPBACK in beside:  # whoever reaches us is on this computer, and can reach all that it can
+            beside |= {Scope.LOCAL, Scope.LINK}
+        return Fence(frozenset(scope for scope in beside if scope is not None))
+
+    def admits(self, address: str) -> bool:
+        """Whether an IP address may be connected to."""
+        return self._admits(scope_of(address))
+
+    def _admits(self, scope: Scope) -> bool:
+        return scope is Scope.PUBLIC or scope in self.beside
+
+    def reason_against(self, host: str, port: int) -> str | None:
+        """Why a host is not even looked up, as far as its text and the port tell."""
+        scope = scope_as_written(host)
+        if scope is not None and not self._admits(scope):
+            return f"{scope}, named by somebody else"
+        # Not where our own relay is private too: such relays are at any port, and their users near.
+        if not self.beside and port < FIRST_FREE_PORT and port != USUAL_PORT:
+            return f"port {port} belongs to other services, and somebody else named it"
+        return None
+
+    def check(self, hosts: Iterable[str], port: int) -> None:
+        """Raises `AddressRefused` unless one of a relay's hosts may be connected to, as far as their text tells."""
+        reasons = []
+        for host in hosts:
+            reason = self.reason_against(host, port)
+            if reason is None:
+                return
+            reasons.append(f"{bracketed(host)}:{port}: {reason}")
+        raise AddressRefused("cannot reach relay " + "; ".join(reasons))
