@@ -1,5 +1,5 @@
 #!/bin/sh
-# A bot for the people in FRIENDS. Needs smpchat and df. Start: FRIENDS="alice bob" smpchat listen --exec ./bot.sh
+# A bot for the people in FRIENDS. Needs df. Start: FRIENDS="alice bob" smpchat listen --skip-after 3 --exec ./bot.sh
 case " $FRIENDS " in
     *" $SMPCHAT_CONTACT "*) ;;
     *) exit 0 ;; # a stranger; the alias is yours, so nobody can pass for a friend

@@ -25,7 +25,14 @@ from smpchat.encoding.record import Record
 from smpchat.relay.surroundings import for_programs
 
 _STANDARD_ERROR = 2
-_AGAIN = "The message counts as not shown, and is the first that the next `smpchat listen` gets."
+_AGAIN = (
+    "The message counts as not shown, and is the first that the next `smpchat listen` gets; `--skip-after N` goes on"
+    " without one that fails N times."
+)
+
+
+class HandlerFailed(CommandFailed):
+    """The program ran and did not end with 0."""
 
 
 class MessageHandler(Record):
@@ -72,7 +79,8 @@ class MessageHandler(Record):
         """Run the program and wait for it. What it prints goes to standard error: standard output is ours.
 
         Raises:
-            CommandFailed: It did not end with 0; the message is not handled.
+            HandlerFailed: It did not end with 0; the message is not handled.
+            CommandFailed: It did not run.
         """
         line = json_line("message", message_fields(message)) + "\n"
         try:
@@ -80,7 +88,8 @@ class MessageHandler(Record):
                 *self.arguments, stdin=asyncio.subprocess.PIPE, stdout=_STANDARD_ERROR, env=self._variables(message)
             )
         except OSError as error:
-            raise self._failed(f"cannot be started: {error.strerror}") from error
+            how = f"cannot be started: {error.strerror}"
+            raise CommandFailed(ExitStatus.INPUT, f"{self.arguments[0]!r} {how}.", _AGAIN) from error
         try:
             await process.communicate(line.encode())
             code = await process.wait()
@@ -94,8 +103,8 @@ class MessageHandler(Record):
         if code > 0:
             raise self._failed(f"ended with {code}")
 
-    def _failed(self, how: str) -> CommandFailed:
-        return CommandFailed(ExitStatus.INPUT, f"{self.arguments[0]!r} {how}.", _AGAIN)
+    def _failed(self, how: str) -> HandlerFailed:
+        return HandlerFailed(ExitStatus.INPUT, f"{self.arguments[0]!r} {how}.", _AGAIN)
 
     def _variables(self, message: Message) -> Mapping[str, str]:
         """The environment of the program: ours without passphrases, and the message's main fields."""

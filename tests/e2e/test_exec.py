@@ -107,6 +107,19 @@ def test_what_a_program_refuses_comes_again(pair: Home, recorder: Recorder) -> N
     assert len(recorder.seen()) == 3
 
 
+def test_a_message_that_a_program_always_fails_on_does_not_stop_a_bot_for_good(pair: Home, recorder: Recorder) -> None:
+    for text in ("bad", "good"):
+        pair.run("bob", "send", "alice", text)
+    script = recorder.command.replace("record it.py", "picky.py")
+    (recorder.log.parent / "picky.py").write_text("import os, sys; sys.exit(os.environ['SMPCHAT_TEXT'] == 'bad')")
+    options = ("--skip-after", "2", "--count", "1", "--timeout", "30")
+    assert pair.run("alice", *listen(pair, script, *options)).code == 1
+    second = pair.run("alice", *listen(pair, script, *options))
+    assert (second.code, second.texts()) == (0, ["good"])
+    assert "failed on it 2 times" in second.of("notice")[-1]["text"]
+    assert pair.run("alice", "listen", "--count", "1", "--timeout", "30").texts() == ["bad"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a named pipe")
 def test_kill_while_a_program_runs_repeats_its_message(pair: Home, recorder: Recorder) -> None:
     os.mkfifo(recorder.wait)

@@ -32,22 +32,23 @@ class Admitting:
         """Accept one after the other, for ever."""
         while True:
             self._changed.clear()
-            due = self._next()
-            left = None if due is None else min(max(0.0, due - self._context.now()), LOOK_AGAIN)
+            due = contact_address.next_turn(self._database.connection, self._context.now())
+            left = None if due is None else min(due - self._context.now(), LOOK_AGAIN)
+            if left is not None and left <= 0:
+                self._accept()
+                await asyncio.sleep(0)  # what else there is to do comes between two of them
+                continue
             try:
                 async with asyncio.timeout(left):
                     await self._changed.wait()
             except TimeoutError:
                 pass
 
-    def _next(self) -> float | None:
-        if not contact_address.has_turns(self._database.connection):
-            return None
+    def _accept(self) -> None:
         try:
             with self._database.transaction() as tx:
-                return contact_address.accept_next(tx, self._context)
+                contact_address.accept_next(tx, self._context)
         except AgentError as error:  # whatever is wrong with it, the next one must not wait for it
             log.warning("request not accepted: %s", error)
             with self._database.transaction() as tx:
                 contact_address.drop_next(tx)
-        return self._context.now()

@@ -236,11 +236,6 @@ def accepted_by_themselves(tx: sqlite3.Connection) -> dict[int, float]:
     return {row["connection_id"]: row["at"] for row in tx.execute("SELECT * FROM accepted_by_themselves")}
 
 
-def accepted_no_later(tx: sqlite3.Connection, now: float) -> None:
-    """What was noted by a clock that was ahead happened now."""
-    tx.execute("UPDATE accepted_by_themselves SET at = :now WHERE at > :now", {"now": now})
-
-
 def forget_accepted(tx: sqlite3.Connection, connection_ids: list[int]) -> None:
     """These count no longer."""
     tx.executemany("DELETE FROM accepted_by_themselves WHERE connection_id = ?", [(one,) for one in connection_ids])

@@ -45,18 +45,24 @@ def has_place(tx: sqlite3.Connection, relay: str) -> bool:
 
 
 def next_acceptance(tx: sqlite3.Connection, now: float) -> float:
-    """When the next request may be accepted by itself, in POSIX seconds; ``now`` or earlier if at once."""
-    addresses.accepted_no_later(tx, now)  # a clock that was set back must not stop this until it has caught up
-    times = addresses.accepted_by_themselves(tx)
-    unreached = {number: at for number, at in times.items() if _is_unreached(tx, number)}
-    addresses.forget_accepted(tx, [n for n, at in times.items() if n not in unreached and at <= now - _HOUR])
+    """When the next request may be accepted by itself, in POSIX seconds; ``now`` if at once. Changes nothing."""
+    # Of a clock that was ahead and was set back nothing is waited for.
+    times = {number: at for number, at in addresses.accepted_by_themselves(tx).items() if at <= now}
+    unreached = [at for number, at in times.items() if _is_unreached(tx, number)]
     if len(unreached) >= UNREACHED:
         return now + YOUNG
     of_hour = sorted(at for at in times.values() if at > now - _HOUR)
-    young = sorted(at for at in unreached.values() if at > now - YOUNG)
+    young = sorted(at for at in unreached if at > now - YOUNG)
     hourly = of_hour[-PER_HOUR] + _HOUR if len(of_hour) >= PER_HOUR else now
     at_once = young[-AT_ONCE] + YOUNG if len(young) >= AT_ONCE else now
     return max(hourly, at_once)
+
+
+def note_acceptance(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
+    """A request was accepted by itself. What counts no longer is forgotten."""
+    times = addresses.accepted_by_themselves(tx)
+    addresses.forget_accepted(tx, [n for n, at in times.items() if at <= now - _HOUR and not _is_unreached(tx, n)])
+    addresses.note_accepted(tx, connection_id, now)
 
 
 def _is_unreached(tx: sqlite3.Connection, connection_id: int) -> bool:

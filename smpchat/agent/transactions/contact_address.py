@@ -265,34 +265,27 @@ def _accept_by_itself(tx: sqlite3.Connection, context: Context, request: Receive
         accepted = accept(tx, context, request)
     except (OwnLinkError, LinkJoinedError, IncompatibleVersion, LinkError) as error:
         raise EnvelopeRefused(str(error)) from error
-    addresses.note_accepted(tx, accepted, context.now())
+    admitting.note_acceptance(tx, accepted, context.now())
     context.application.request_accepted(tx, context, accepted, request)
 
 
-def accept_next(tx: sqlite3.Connection, context: Context) -> float | None:
+def next_turn(tx: sqlite3.Connection, now: float) -> float | None:
+    """When the request whose turn it is may be accepted, in POSIX seconds; None if none waits. Changes nothing."""
+    return None if _next_in_turn(tx) is None else admitting.next_acceptance(tx, now)
+
+
+def accept_next(tx: sqlite3.Connection, context: Context) -> None:
     """Accept the request whose turn it is, if there is room for it.
 
-    Returns:
-        When to look again, in POSIX seconds; None if none waits for its turn.
     Raises:
-        EnvelopeRefused: It cannot be accepted; to be rolled back, and dropped with `drop_next`.
+        AgentError: It cannot be accepted; to be rolled back, and dropped with `drop_next`.
     """
     request = _next_in_turn(tx)
-    if request is None:
-        return None
-    due = admitting.next_acceptance(tx, context.now())
-    if due > context.now():
-        return due
+    if request is None or not _has_room(tx, context):
+        return
     _accept_by_itself(tx, context, request)
     if _next_in_turn(tx) is None:
         context.application.mended(tx, request.connection_id, NoticeKind.REQUESTS_WAIT, NoticeKind.REQUESTS_FULL)
-        return None
-    return admitting.next_acceptance(tx, context.now())
-
-
-def has_turns(tx: sqlite3.Connection) -> bool:
-    """Whether a request waits to be accepted by itself."""
-    return _next_in_turn(tx) is not None
 
 
 def drop_next(tx: sqlite3.Connection) -> None:

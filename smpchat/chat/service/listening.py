@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smpchat.chat.service.reading import StoredProfile
-from smpchat.chat.store import events, handling
+from smpchat.chat.store import events, handling, notices, records
 from smpchat.chat.store.records import KEPT_EVENTS, Direction, Message
 
 _REMEMBERED = 2 * KEPT_EVENTS
 """Messages that were handed over and may be named once more: the feed, which names them, is shorter."""
+
+NOT_HANDLED_KIND = "not-handled"
+NOT_HANDLED = (
+    "Message {number} of {{alias}} was not handled: the program failed on it {count} times. It is not run for it again;"
+    " `smpchat history {{who}}` shows the message."
+)
 
 
 class Listener:
@@ -36,7 +42,8 @@ class Listener:
     def messages(self) -> Iterator[Message]:
         """New messages, each as it is at this moment; between two of them goes a call of `done`."""
         self._look()
-        for number in sorted(self._arrived):
+        skipped = handling.skipped(self._service.database.connection) if self._is_durable else set()
+        for number in sorted(self._arrived.keys() - skipped):
             message = self._service.message(number)
             if message is None:
                 self._forget(number)
@@ -63,6 +70,25 @@ class Listener:
         self._handed[message.id] = message.changes
         if len(self._handed) > _REMEMBERED:
             del self._handed[next(iter(self._handed))]
+
+    def failed(self, message: Message, limit: int | None) -> bool:
+        """Whoever was to handle a message failed; whether that was once too often, so that it is not handed over again.
+
+        It stays as unread as it was, and its conversation tells that it was skipped.
+
+        Args:
+            limit: How often; without end if None.
+        """
+        with self._service.database.transaction() as tx:
+            failures = handling.failed(tx, message.id)
+            if limit is None or failures < limit:
+                return False
+            handling.skip(tx, message.id)
+            contact = records.contact(tx, message.contact)
+            now = self._service.now()
+            notices.add(tx, contact.id, NOT_HANDLED_KIND, NOT_HANDLED.format(number=message.id, count=failures), now)
+        self._arrived.pop(message.id, None)
+        return True
 
     def _look(self) -> None:
         before = set(self._arrived)

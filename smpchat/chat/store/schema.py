@@ -176,4 +176,8 @@ CHAT_MIGRATIONS = (
     ALTER TABLE contacts ADD COLUMN resembles INTEGER;
     CREATE INDEX contacts_folded ON contacts (folded)
     """,
+    """
+    ALTER TABLE to_handle ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE to_handle ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0
+    """,
 )

@@ -36,18 +36,32 @@ def listen(
     command: str | None = typer.Option(
         None, "--exec", metavar="CMD", help="Run this for each message: an object on its input, SMPCHAT_TEXT and so on."
     ),
+    skip_after: int | None = typer.Option(
+        None,
+        "--skip-after",
+        parser=number(1),
+        metavar="N",
+        help="With --exec: go on without a message that CMD fails on N times.",
+    ),
 ) -> None:
     """Stay online and print what comes.
 
     With --exec, CMD runs for each message, one after the other, and a message counts as shown once CMD ended with 0;
-    otherwise listening ends with 1. CMD gets the message as a JSON object on its standard input, and as SMPCHAT_TYPE,
-    SMPCHAT_CONTACT, SMPCHAT_ID and SMPCHAT_TEXT. What it prints is not sent: it may run `smpchat send`.
+    otherwise listening ends with 1, or goes on once CMD has failed on the message as often as --skip-after says. CMD
+    gets the message as a JSON object on its standard input, and as SMPCHAT_TYPE, SMPCHAT_CONTACT, SMPCHAT_ID and
+    SMPCHAT_TEXT. What it prints is not sent: it may run `smpchat send`.
     """
-    run(context, lambda environment: _listen(environment, timeout, count, command))
+    if skip_after is not None and command is None:
+        raise typer.BadParameter("--skip-after needs --exec.")
+    run(context, lambda environment: _listen(environment, timeout, count, command, skip_after))
 
 
 async def _listen(
-    environment: Environment, patience: float | None, count: int | None, command_line: str | None = None
+    environment: Environment,
+    patience: float | None,
+    count: int | None,
+    command_line: str | None = None,
+    skip_after: int | None = None,
 ) -> int:
     """Print what nobody was shown, then what comes, each message after a program has handled it if one is given."""
     import asyncio
@@ -86,7 +100,10 @@ async def _listen(
                     after = number
                     _show_event(environment, event)
                 _show_people(environment, service)
-                seen += await _show_messages(environment, listener, handler, None if count is None else count - seen)
+                left = None if count is None else count - seen
+                seen += await _show_messages(environment, listener, handler, left, skip_after)
+                if handler is not None:
+                    _show_people(environment, service)  # that one was skipped
                 away, back = relays.look(loop.time())
                 show_conditions(environment, away)
                 for server in back:
@@ -131,19 +148,30 @@ def _show_people(environment: Environment, service: WritingProfile) -> None:
 
 
 async def _show_messages(
-    environment: Environment, listener: Listener, handler: MessageHandler | None, limit: int | None
+    environment: Environment,
+    listener: Listener,
+    handler: MessageHandler | None,
+    limit: int | None,
+    skip_after: int | None,
 ) -> int:
     """Print what is to be shown, but at most ``limit`` new messages; how many those were.
 
     A message counts as shown once its handler is done with it and its line is flushed: what fails in between, or a
-    crash, repeats it, and none is ever skipped.
+    crash, repeats it, and none is ever skipped unless its handler failed on it ``skip_after`` times.
     """
+    from smpchat.cli.handler import HandlerFailed
     from smpchat.cli.views.messages import show_message
 
     shown = 0
     for message in listener.messages():
         if handler is not None:
-            await handler.handle(message)
+            try:
+                await handler.handle(message)
+            except HandlerFailed as error:
+                if not listener.failed(message, skip_after):
+                    raise
+                environment.notice(str(error))
+                continue
         show_message(environment, message)
         listener.done(message)
         shown += 1

@@ -341,11 +341,13 @@ class TestTurns:
         assert [request.in_turn for request in requests_of(alice)] == [True, True]
         assert alice.application.all("request") == [], "nobody is to answer them"
         assert alice.notices == [TAKING_TURNS] * 2
+        assert contact_address.next_turn(alice.tx, NOW) == NOW + YOUNG
         with alice.database.transaction() as tx:
-            assert contact_address.accept_next(tx, alice.context) == NOW + YOUNG
-            # One relay is reached: there is room again.
-            assert isinstance(accepted[0], int)
-            connections.save_state(tx, accepted[0], states.Deleted(ROLE, TERMS), NOW)
+            contact_address.accept_next(tx, alice.context)
+        assert len(alice.application.all("accepted")) == AT_ONCE
+        assert isinstance(accepted[0], int)
+        with alice.database.transaction() as tx:  # one relay is reached: there is room again
+            connections.save_state(tx, accepted[0], states.Connected(ROLE, TERMS, states.Answer.REPLY), NOW)
             contact_address.accept_next(tx, alice.context)
         assert len(alice.application.all("accepted")) == AT_ONCE + 1
         [left] = requests_of(alice)
@@ -370,10 +372,11 @@ class TestTurns:
                     pq_support=False,
                     now=NOW,
                 )
-                addresses.note_accepted(tx, made, NOW + 1e6 + number)
-            assert admitting.next_acceptance(tx, NOW) == NOW + 3600
-            assert admitting.next_acceptance(tx, NOW + 3599) > NOW + 3599
-            assert admitting.next_acceptance(tx, NOW + 3601) <= NOW + 3601
+                addresses.note_accepted(tx, made, NOW + number)
+            at = NOW + PER_HOUR
+            assert admitting.next_acceptance(tx, at) == NOW + 3600
+            assert admitting.next_acceptance(tx, NOW + 3600) == NOW + 3600, "the first of them is an hour ago"
+            assert admitting.next_acceptance(tx, NOW - 1e6) == NOW - 1e6
 
     def test_the_relay_of_a_request_may_not_be_in_a_private_network(self, tmp_path: Path) -> None:
         alice = owner(tmp_path, auto_accept=True)

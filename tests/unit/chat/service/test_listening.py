@@ -189,3 +189,21 @@ class TestDurable:
         next(crashed.messages())
         assert take(alice.listener()) == ["one"]
         assert take(alice.listener(is_durable=True)) == ["one"]
+
+
+def test_what_a_program_always_fails_on_is_skipped_and_stays_unread(alice: Alice) -> None:
+    alice.hear("bad")
+    alice.hear("good", TWO)
+    for _ in range(2):  # each a run that ends with its failure
+        [message, *_] = alice.listener(is_durable=True).messages()
+        assert not alice.listener(is_durable=True).failed(message, None)
+    listener = alice.listener(is_durable=True)
+    [bad, _] = listener.messages()
+    assert (bad.text, listener.failed(bad, 4), listener.failed(bad, 4)) == ("bad", False, True)
+    assert [message.text for message in listener.messages()] == ["good"]
+    assert take(listener) == ["good"]
+    assert take(alice.listener(is_durable=True)) == []
+    [told] = alice.service.unshown_notices()
+    assert told.kind == "not-handled" and "bob was not handled: the program failed on it 4 times" in told.text
+    assert [message.text for message in alice.service.unshown_messages()] == ["bad"], "nothing is lost silently"
+    assert take(alice.listener()) == ["bad"]
