@@ -35,6 +35,8 @@ from smpchat.transport.identity import FILES, NEEDED_FILES, identity_files, load
 
 _SMALL = 64 * 1024
 """Bytes of any file but the database."""
+_READ = 1024 * 1024
+"""Bytes read from a backup at once."""
 _MAY_STAY = frozenset({LOCK, LOG, f"{LOG}.1", STOPPED})
 """What a folder may hold in which there is no relay yet."""
 _SMALL_MEMBERS = frozenset({STATE, *(f"{IDENTITY}/{name}" for name in FILES)})
@@ -124,28 +126,42 @@ def _check_empty(folder: Path) -> None:
         raise BackupRefused(f"There is a relay in {folder} already; a backup is restored where there is none.")
 
 
+class _Bounded(io.BufferedReader):
+    """A file of which nobody reads much at once: `tarfile` takes headers whole, however long they say they are."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= _READ:
+            raise tarfile.ReadError("a header is too long")
+        return super().read(size)
+
+
 def _unpack(source: Path, folder: Path) -> None:
     seen: set[str] = set()
     try:
         # Names and kinds are compared with a list, and nothing is unpacked by `tarfile`:
         # no link, no device, no ../ gets anywhere.
-        with source.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        with source.open("rb", buffering=0) as file, tarfile.open(fileobj=_Bounded(file), mode="r:") as tar:
+            size = source.stat().st_size
             for member in tar:
+                if member.issparse() or member.offset_data + member.size > size:  # 10 kB that become gigabytes
+                    raise BackupRefused(
+                        f"{source} is not a whole backup of a relay: {member.name[:40]!r} is longer than what is there."
+                    )
                 fits = member.name == DATABASE or (member.name in _SMALL_MEMBERS and member.size <= _SMALL)
                 content = tar.extractfile(member) if fits and member.isfile() and member.name not in seen else None
                 if content is None:
-                    raise BackupRefused(f"{source} is no backup of a relay: it holds {member.name!r}.")
+                    raise BackupRefused(f"{source} is not a backup of a relay: it holds {member.name[:40]!r}.")
                 seen.add(member.name)
                 _write(folder / member.name, content)
-    except (tarfile.TarError, EOFError) as error:
-        raise BackupRefused(f"{source} is no backup of a relay, or not a whole one: {error}.") from error
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:  # numbers in headers may be anything
+        raise BackupRefused(f"{source} is not a backup of a relay, or not a whole one: {error}.") from error
     if missing := _NEEDED - seen:
-        raise BackupRefused(f"{source} is no whole backup of a relay: {min(missing)} is missing.")
+        raise BackupRefused(f"{source} is not a whole backup of a relay: {min(missing)} is missing.")
 
 
 def _write(path: Path, content: IO[bytes]) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        shutil.copyfileobj(content, file, 1024 * 1024)
+        shutil.copyfileobj(content, file, _READ // 2)
         file.flush()
         os.fsync(file.fileno())
 

@@ -61,6 +61,9 @@ def max_body(version: int) -> int:
     return 16_064 if version >= 8 else 16_088
 
 
+_NEED_ROOM = (commands.New, commands.LSet, commands.NKey, commands.Send)
+
+
 class QueueService:
     """Runs commands on a store; holds the subscriptions."""
 
@@ -140,6 +143,9 @@ class QueueService:
             return [error(client, transmission, code)]
         if allowed is not None and not isinstance(command, allowed):
             return [error(client, transmission, _PROHIBITED)]
+        # Not STORE or INTERNAL, for which the reference gives a message up: after QUOTA every sender tries again later.
+        if not self._store.has_room and isinstance(command, _NEED_ROOM):
+            return [error(client, transmission, ErrorCode.QUOTA)]
         return self._handlers[type(command)](client, transmission, command)
 
     def disconnect(self, client: Client) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.block import BLOCK_SIZE
 from smpchat.relay.errors import RelayStoreError
-from smpchat.relay.schema import SCHEMA_VERSION, prepare
-from smpchat.relay.store import SQLiteStore, translated
+from smpchat.relay.schema import SCHEMA_VERSION, prepare, translated
+from smpchat.relay.store import SQLiteStore
 from smpchat.storage.foreign import ForeignData, check_foreign, copy_rows, open_foreign
 from smpchat.storage.opening import harden
 
@@ -90,6 +90,8 @@ def _check_row(table: str, row: Sequence[Any]) -> None:
             fits = _is_id(notifier_id) and len(secret) == _SECRET
         case "notification", (_, int(), bytes() as msg_id, int() as timestamp):
             fits = len(msg_id) == _MESSAGE_ID and _is_time(timestamp)
+        case "clock", (int() as seen, int() as hold):
+            fits = _is_time(seen) and _is_time(hold)
         case _:
             fits = False
     if not fits:

@@ -135,6 +135,8 @@ def limits_of(options: Options) -> Limits:
     """The bounds that the options ask for."""
     chosen = {
         "quota": options.quota,
+        "stored": None if options.max_stored is None else options.max_stored * 1024**2,
+        "free": None if options.min_free is None else options.min_free * 1024**2,
         "keep": None if options.keep_days is None else options.keep_days * 86_400,
         "connections": options.max_connections,
         "connections_per_address": options.max_connections_per_address,

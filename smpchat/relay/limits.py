@@ -10,6 +10,8 @@ from smpchat.encoding.record import Record
 
 QUOTA = 128
 """Messages a queue holds before SEND is refused."""
+PLAUSIBLE_PAUSE = 86_400
+"""Seconds from one look at the clock to the next, at most, if it is to be believed; looks come every two hours."""
 CERTIFICATE_WARNING = timedelta(days=30)
 """Before the online certificate runs out."""
 
@@ -31,6 +33,8 @@ class Limits(Record):
         new_queues: Queues that one connection creates in a minute; ERR QUOTA beyond.
         unsent_bytes: Answers that may wait for one client before nothing more is read from it.
         quota: Messages that a queue holds.
+        stored: Bytes of the database in use, beyond which nothing is taken that needs room; ERR QUOTA.
+        free: The same for bytes free on its disk, if there are fewer.
         keep: Seconds after which a message that nobody fetched is removed (smp-wire 7.5).
         keep_notifications: The same for notifications.
         expire_every: Seconds between looking for such messages.
@@ -45,6 +49,8 @@ class Limits(Record):
     new_queues: int = 3_000
     unsent_bytes: int = 1024 * 1024
     quota: int = QUOTA
+    stored: int = 10 * 1024**3
+    free: int = 64 * 1024**2
     keep: int = 21 * 86_400
     keep_notifications: int = 86_400
     expire_every: float = 7_200.0

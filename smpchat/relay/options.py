@@ -58,6 +58,8 @@ OPTIONS: Final = (
     Explained("proxy", "|".join(PROXY), "Relays to forward to: all on loopback, else public", None, words=PROXY),
     Explained("new_queues", "on|off", "Whether anybody may create queues", "on", words=("on", "off")),
     Explained("quota", "N", "Messages that a queue holds", "128", (1, 100_000)),
+    Explained("max_stored", "MIB", "MiB of queues and messages in all", "10240", (1, 100_000_000)),
+    Explained("min_free", "MIB", "MiB that stay free on the disk", "64", (1, 100_000_000)),
     Explained("keep_days", "DAYS", "Days after which a message that nobody fetched is removed", "21", (1, 3_650)),
     Explained("max_connections", "N", "Connections at a time", "10000", (1, 1_000_000)),
     Explained("max_connections_per_address", "N", "The same for one address", "1000", (1, 1_000_000)),
@@ -87,6 +89,8 @@ class Options(Record):
     proxy: str | None = None
     new_queues: bool | None = None
     quota: int | None = None
+    max_stored: int | None = None
+    min_free: int | None = None
     keep_days: int | None = None
     max_connections: int | None = None
     max_connections_per_address: int | None = None

@@ -140,6 +140,11 @@ class QueueStore(Protocol):
     Every method raises `RelayStoreError` when the storage fails; the caller then rolls back.
     """
 
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be stored."""
+        ...
+
     def by_recipient(self, rcv_id: bytes) -> Queue | None:
         """The queue with this recipient id."""
         ...

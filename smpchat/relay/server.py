@@ -75,6 +75,7 @@ class RelayServer:
         self._versions = versions
         self._extensions = extensions
         self._limits = limits or Limits()
+        store.keep_within(self._limits.stored, self._limits.free)
         self._service = QueueService(
             store,
             entropy=entropy,
@@ -172,6 +173,8 @@ class RelayServer:
             messages=size.messages,
             database_bytes=size.database_bytes,
             database_free_bytes=size.free_bytes,
+            database_limit_bytes=self._limits.stored,
+            full=int(not self._store.has_room),
             certificate_seconds=int(self._certificate_left().total_seconds()),
             accepted=counters.connections,
             turned_away=0 if self._gate is None else self._gate.refused,

@@ -96,6 +96,8 @@ class Statistics:
     messages: int = _figure(Kind.GAUGE, "Messages held")
     database_bytes: int = _figure(Kind.GAUGE, "Bytes of the database with its write-ahead log")
     database_free_bytes: int = _figure(Kind.GAUGE, "Bytes of these that new messages will use")
+    database_limit_bytes: int = _figure(Kind.GAUGE, "Bytes that queues and messages may take")
+    full: int = _figure(Kind.GAUGE, "Whether nothing more is taken (1), because of that or of the disk")
     certificate_seconds: int = _figure(Kind.GAUGE, "Seconds until the online certificate runs out")
     accepted: int = _figure(Kind.COUNTER, "Connections that completed the handshake")
     turned_away: int = _figure(Kind.COUNTER, "Connections closed at once because there were too many")

@@ -9,6 +9,7 @@ commands share one transaction that `commit` ends.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -20,31 +21,13 @@ from smpchat.encoding.codec import non_empty
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.limits import PLAUSIBLE_PAUSE
 from smpchat.relay.records import Backlog, Link, NewQueue, Notifier, Queue, StoredMessage
-from smpchat.relay.schema import INCREMENTAL, prepare
+from smpchat.relay.schema import INCREMENTAL, prepare, translated
 from smpchat.relay.statistics import StoreCounts, StoreSize
 from smpchat.storage.opening import harden
 
 _auth_keys = non_empty(auth_key)
-
-
-class translated:
-    """Turns errors of SQLite into `RelayStoreError`. A class, since one made by `contextlib` costs 2 us, four times for
-    each message."""
-
-    __slots__ = ("_doing",)
-
-    def __init__(self, doing: str) -> None:
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, UnicodeDecodeError):  # of a message that quotes a damaged file
-            raise RelayStoreError(f"The relay's database failed while {self._doing}: it is damaged.") from error
-        if isinstance(error, sqlite3.Error):
-            raise RelayStoreError(f"The relay's database failed while {self._doing}: {error}.") from error
 
 
 class SQLiteStore:
@@ -53,6 +36,7 @@ class SQLiteStore:
     `commit` may be called on another thread than the rest, as long as calls do not overlap; `measure` on any, always.
 
     Attributes:
+        has_room: Whether there was room for more at the last commit, within the bounds of `keep_within`.
         counts: What was done since it was opened; what is rolled back is not counted.
     """
 
@@ -71,6 +55,8 @@ class SQLiteStore:
         self._last = 0  # the number of the newest message
         self._writing = False
         self._shrunk = False  # whether this transaction returns the last of the free pages
+        self.has_room = True
+        self._stored, self._free = 0, 0
         self.counts = StoreCounts()
         self._committed = StoreCounts()
         if self._path != ":memory:":
@@ -135,6 +121,45 @@ class SQLiteStore:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._writing = True
             return self._db.execute(statement, values)
+
+    def keep_within(self, stored: int, free: int) -> None:
+        """Bounds in bytes: of what is in use, and of what stays free on the disk. There are none before."""
+        self._stored, self._free = stored, free
+        self.look_for_room()
+
+    def look_for_room(self) -> None:
+        """Sets `has_room` to what is so now."""
+        with translated("looking for room"):
+            (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+            (unused,) = self._db.execute("PRAGMA freelist_count").fetchone()
+            (page,) = self._db.execute("PRAGMA page_size").fetchone()
+        self.has_room = (not self._stored or (pages - unused) * page < self._stored) and self._disk_has_room()
+
+    def _disk_has_room(self) -> bool:
+        if not self._free or self._path == ":memory:":
+            return True
+        with suppress(OSError):  # what it is like is then told by the first write that fails
+            return shutil.disk_usage(Path(self._path).parent).free >= self._free
+        return True
+
+    def see_clock(self, now: int, keep: int) -> tuple[bool, int]:
+        """Whether the clock can be believed since the last look at it, and how long nothing may count as old.
+
+        Args:
+            now: Unix seconds.
+            keep: Seconds for which nothing counts as old after a leap of the clock, or a long pause: which of the two
+                it was cannot be told, and by then whoever wants their messages has had the time they were promised.
+        Returns:
+            Whether time went on as it does, and the seconds that are left of such a hold.
+        """
+        with translated("reading when the clock was seen"):
+            seen, hold = self._db.execute("SELECT seen, hold FROM clock").fetchone() or (0, 0)
+        passed = now - seen
+        believed = 0 <= passed <= PLAUSIBLE_PAUSE or not seen
+        hold = max(0, hold - passed) if believed else keep
+        self._write("noting the clock", "DELETE FROM clock")
+        self._write("noting the clock", "INSERT INTO clock VALUES (?, ?)", (now, hold))
+        return believed, hold
 
     @property
     def changed(self) -> bool:
@@ -351,11 +376,14 @@ class SQLiteStore:
         self.counts.acks += 1
         return True
 
-    def expire(self, before: int, *, after: int = 0, limit: int = 500) -> tuple[int, int | None]:
+    def expire(
+        self, before: int, *, now: int | None = None, after: int = 0, limit: int = 500
+    ) -> tuple[int, int | None]:
         """Removes messages older than a moment; quota markers stay (smp-wire 7.5).
 
         Args:
             before: Unix seconds; messages taken earlier go.
+            now: What is from later was stamped by a clock that was ahead, and says nothing of those behind it.
             after: Where the call before this one stopped.
             limit: Messages looked at, so that one call stays short.
         Returns:
@@ -368,6 +396,8 @@ class SQLiteStore:
             ).fetchall()
         removed = 0
         for seq, number, timestamp, marker in rows:
+            if now is not None and timestamp > now:
+                continue
             if timestamp >= before:
                 # Numbers grow with time, so nothing behind this one is old.
                 return removed, None
@@ -419,6 +449,8 @@ class SQLiteStore:
                     self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
             self._writing = self._shrunk = False
             self._committed = replace(self.counts)
+            if self._stored or self._free:
+                self.look_for_room()
 
     def rollback(self) -> None:
         """Forgets everything since the last commit and reads the queues again."""

@@ -121,6 +121,7 @@ class Worker:
         self._timer: asyncio.TimerHandle | None = None
         self._notifying: asyncio.TimerHandle | None = None
         self._giving_back: asyncio.TimerHandle | None = None
+        self._full = False  # whether it is known that nothing more is taken
         self._has_more_room = False  # whether the database has pages to return after those of this group
 
     def stop(self) -> None:
@@ -208,6 +209,7 @@ class Worker:
         Raises:
             RelayStoreError: See `SQLiteStore`; the group is not complete.
         """
+        self._look_for_room()
         self._keeps_up = bool(self._upkeep) and not (self._keeps_up and self._work)
         if self._keeps_up:
             # Alone: what it may cost, or break, is then not a client's.
@@ -240,8 +242,11 @@ class Worker:
                 now = int(self._clock())
                 if not after:
                     self._warn_of_certificate()
+                    if self._is_held(now):
+                        self._put(_GiveBack())
+                        return
                     self._store.expire_notifications(now - self._limits.keep_notifications)
-                removed, next_after = self._store.expire(now - self._limits.keep, after=after)
+                removed, next_after = self._store.expire(now - self._limits.keep, now=now, after=after)
                 if removed:
                     _log.info("%d old messages were removed", removed)
                 self._put(_GiveBack() if next_after is None else _Expire(next_after))
@@ -250,6 +255,26 @@ class Worker:
             case _Notify():
                 self._notifying = None
                 outgoing += self._service.notify()
+
+    def _is_held(self, now: int) -> bool:
+        """Whether nothing counts as old, because the clock leapt."""
+        believed, hold = self._store.see_clock(now, self._limits.keep)
+        if not believed:
+            _log.warning(
+                "the clock leapt, or the relay was off for long: no message is removed as old before %d more days",
+                hold // 86_400,
+            )
+        return hold > 0
+
+    def _look_for_room(self) -> None:
+        if self._full and not self._store.changed:
+            self._store.look_for_room()
+        if self._full == self._store.has_room:
+            self._full = not self._full
+            if self._full:
+                _log.error("no more messages and queues are taken: --max-stored or --min-free is reached")
+            else:
+                _log.info("messages and queues are taken again")
 
     def _warn_of_certificate(self) -> None:
         left = self._certificate_left()

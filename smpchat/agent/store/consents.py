@@ -20,12 +20,13 @@ def add(tx: sqlite3.Connection, connection_id: int, server: SMPServer | None) ->
 
 def anywhere(tx: sqlite3.Connection) -> bool:
     """Whether relays that others name may be at any address, also of this computer and its networks."""
-    return bool(tx.execute("SELECT anywhere FROM strangers").fetchone()[0])
+    return tx.execute("SELECT 1 FROM strangers WHERE anywhere").fetchone() is not None
 
 
 def save_anywhere(tx: sqlite3.Connection, allow: bool) -> None:
     """Change that."""
-    tx.execute("UPDATE strangers SET anywhere = ?", (allow,))
+    tx.execute("DELETE FROM strangers")
+    tx.execute("INSERT INTO strangers VALUES (?)", (allow,))
 
 
 def covers(tx: sqlite3.Connection, server: SMPServer) -> bool:

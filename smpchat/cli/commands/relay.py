@@ -52,6 +52,8 @@ PASSWORD = _option("password", PASSWORD_VARIABLE)
 PROXY = _option("proxy")
 NEW_QUEUES = _option("new_queues")
 QUOTA = _option("quota")
+MAX_STORED = _option("max_stored")
+MIN_FREE = _option("min_free")
 KEEP_DAYS = _option("keep_days")
 MAX_CONNECTIONS = _option("max_connections")
 MAX_PER_ADDRESS = _option("max_connections_per_address")
@@ -77,6 +79,8 @@ def run_here(
     proxy: str | None = PROXY,
     new_queues: str | None = NEW_QUEUES,
     quota: str | None = QUOTA,
+    max_stored: str | None = MAX_STORED,
+    min_free: str | None = MIN_FREE,
     keep_days: str | None = KEEP_DAYS,
     max_connections: str | None = MAX_CONNECTIONS,
     max_connections_per_address: str | None = MAX_PER_ADDRESS,
@@ -160,6 +164,8 @@ def start(
     proxy: str | None = PROXY,
     new_queues: str | None = NEW_QUEUES,
     quota: str | None = QUOTA,
+    max_stored: str | None = MAX_STORED,
+    min_free: str | None = MIN_FREE,
     keep_days: str | None = KEEP_DAYS,
     max_connections: str | None = MAX_CONNECTIONS,
     max_connections_per_address: str | None = MAX_PER_ADDRESS,

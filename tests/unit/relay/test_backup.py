@@ -222,6 +222,29 @@ def test_members_that_are_no_files(folder: Path, tmp_path: Path, kind: bytes) ->
     refused(tmp_path / "spoilt.tar", tmp_path)
 
 
+def sparse(map_of_data: bytes) -> bytes:
+    """A database of a gigabyte in a few kB: what GNU tar makes of a file that is a hole."""
+    records = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": DATABASE}
+    records["GNU.sparse.realsize"] = str(1 << 30)
+    member = tarfile.TarInfo(f"GNUSparseFile.0/{DATABASE}")
+    member.pax_headers, member.size = records, len(map_of_data)
+    return member.tobuf(tarfile.PAX_FORMAT) + map_of_data
+
+
+def test_holes_are_not_unpacked(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "spoilt.tar").write_bytes(sparse(b"1\n0\n512\n".ljust(512, b"\0") + bytes(512)) + bytes(1024))
+    refused(tmp_path / "spoilt.tar", tmp_path)
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_SPARSE])
+@pytest.mark.parametrize("size", [10**6, 1 << 40, 1 << 62])
+def test_more_is_declared_than_is_there(folder: Path, tmp_path: Path, kind: bytes, size: int) -> None:
+    member = tarfile.TarInfo(DATABASE)
+    member.type, member.size = kind, size
+    (tmp_path / "spoilt.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(10_000))
+    refused(tmp_path / "spoilt.tar", tmp_path)
+
+
 def test_a_member_that_comes_twice(folder: Path, tmp_path: Path) -> None:
     back_up(folder, tmp_path / "copy.tar")
     with tarfile.open(tmp_path / "copy.tar", "a") as tar:

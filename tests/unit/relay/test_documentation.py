@@ -64,6 +64,8 @@ def test_limits_that_have_an_option_name_it() -> None:
         "new_queues",
         "unsent_bytes",
         "quota",
+        "stored",
+        "free",
         "keep",
     }
     assert {meaning.split("`")[1] for meaning in named.values()} <= flags

@@ -18,7 +18,7 @@ from smpchat.relay.options import (
     parse_options,
 )
 
-ALL = Options("0.0.0.0", "secret", "public", False, 500, 7, 20, 10, 30, 2048, 5, 6, 70, 9100)
+ALL = Options("0.0.0.0", "secret", "public", False, 500, 2048, 256, 7, 20, 10, 30, 2048, 5, 6, 70, 9100)
 
 
 def test_the_table_and_the_fields_are_the_same() -> None:
@@ -42,6 +42,8 @@ def test_options_become_limits() -> None:
         new_queues=30,
         unsent_bytes=2048 * 1024,
         quota=500,
+        stored=2048 * 1024**2,
+        free=256 * 1024**2,
         keep=7 * 86_400,
     )
 

@@ -167,3 +167,57 @@ def test_a_database_with_holes_is_told(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(RelayStoreError):
         take_over(path)
+
+
+DAY = 86_400
+KEEP = 21 * DAY
+T = 1_700_000_000
+
+
+def test_a_clock_that_leaps_makes_nothing_old() -> None:
+    with closing(SQLiteStore(":memory:")) as store:
+        assert store.see_clock(T, KEEP) == (True, 0), "nothing is known of the time before"
+        assert store.see_clock(T + 7_200, KEEP) == (True, 0)
+        assert store.see_clock(T + 365 * DAY, KEEP) == (False, KEEP), "a year ahead"
+        assert store.see_clock(T + 365 * DAY + 7_200, KEEP) == (True, KEEP - 7_200), "and told once"
+        assert store.see_clock(T + DAY, KEEP) == (False, KEEP), "back again"
+        assert store.see_clock(T, KEEP) == (False, KEEP), "in small steps, too"
+        for day in range(21):
+            assert store.see_clock(T + day * DAY, KEEP) == (True, KEEP - day * DAY)
+        assert store.see_clock(T + KEEP, KEEP) == (True, 0), "from then on, it is as ever"
+
+
+def test_when_the_clock_was_seen_outlives_the_process_and_older_databases_go_by_their_messages(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    with closing(SQLiteStore(path)) as store:
+        fill(store, 1)
+        store.see_clock(T, KEEP)
+        store.commit()
+    with closing(SQLiteStore(path)) as store:
+        assert store.see_clock(T + 40 * DAY, KEEP) == (False, KEEP)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE clock; PRAGMA user_version = 3")
+    with closing(SQLiteStore(path)) as store:
+        assert store.see_clock(T + 40 * DAY, KEEP) == (False, KEEP)
+
+
+def test_what_was_stamped_ahead_hides_nothing_that_is_old() -> None:
+    with closing(SQLiteStore(":memory:")) as store:
+        queue = store.create(a_queue())
+        for number, at in enumerate((T + 365 * DAY, T, T + 10)):
+            store.append(queue, StoredMessage(number.to_bytes(24, "big"), at, False, BODY))
+        assert store.expire(T + 5, now=T + KEEP) == (1, None)
+
+
+def test_room_is_bounded_by_what_is_used_and_by_the_disk(tmp_path: Path) -> None:
+    with closing(SQLiteStore(tmp_path / "relay.db")) as store:
+        assert store.has_room
+        store.keep_within(1024**2, 0)
+        queue = fill(store, 100)
+        assert not store.has_room
+        empty(store, queue, 100)
+        assert store.has_room, "pages of what is gone count as room"
+        store.keep_within(0, 1 << 60)
+        assert not store.has_room, "no disk has so much left"
+        store.keep_within(0, 1)
+        assert store.has_room

@@ -113,7 +113,7 @@ def test_the_upkeep_of_the_relay_costs_no_client_an_answer() -> None:
     asyncio.run(check())
 
 
-def _fails(before: int, *, after: int = 0, limit: int = 0) -> tuple[int, int | None]:
+def _fails(before: int, *, now: int | None = None, after: int = 0, limit: int = 0) -> tuple[int, int | None]:
     raise RelayStoreError("the disk is full")
 
 
