@@ -22,6 +22,8 @@ _ADDRESS = re.compile(
     r"smp://(?P<key>[A-Za-z0-9_-]+=*)(?::(?P<password>[^@\s:/]+))?@(?P<hosts>(?:\[[^\]]{0,255}\]|[^\[\]/#?:\s])+)(?::(?P<port>[0-9]{1,5}))?/?"
 )
 
+_SECRET = re.compile(r"(smp://[^:@/\s]*):[^@/\s]*@")
+
 
 class SMPServer(Record):
     """A relay: its hosts, the port as text ("" is the default one and stays so), and its certificate's fingerprint."""
@@ -84,6 +86,11 @@ def format_server(address: SMPServer | SMPServerAddress) -> str:
     hosts = ",".join(map(bracketed, server.hosts))
     port = f":{server.port}" if server.port else ""
     return f"smp://{to_base64url(server.key_hash)}{secret}@{hosts}{port}"
+
+
+def masked(address: str) -> str:
+    """A relay's address as it may be read over somebody's shoulder, or in a log: its password is not in it."""
+    return _SECRET.sub(r"\1:****@", address)
 
 
 def parse_server(text: str) -> SMPServerAddress:

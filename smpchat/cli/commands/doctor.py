@@ -240,10 +240,12 @@ async def _relays(environment: Environment) -> list[Check]:
 
 
 def _embedded(environment: Environment) -> Check:
+    from smpchat.protocol.address import masked
+
     try:
         info = relay_status(environment.relay_folder)
         if info.state == "running":
-            return Check("relay", True, f"the embedded relay runs at {info.address}")
+            return Check("relay", True, f"the embedded relay runs at {masked(info.address or '')}")
         if is_turned_off(environment.relay_folder):
             return Check("relay", False, "the embedded relay was stopped: `smpchat relay start`", required=False)
     except RelayError as error:

@@ -17,6 +17,7 @@ from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.running import run
 from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.address import masked
 from smpchat.relay.folder import status as relay_status
 from smpchat.relay.limits import CERTIFICATE_WARNING
 from smpchat.relay.options import BY_NAME, NO_WEBSOCKET, parse_options
@@ -121,8 +122,9 @@ def _run(
 
     def ready(address: str, _: int) -> None:
         served = relay_status(environment.relay_folder).ws_port
-        fields = {"state": "running", "address": address, "pid": os.getpid(), "ws_port": served}
-        environment.emit("relay", fields, address + (f"\nWebSocket on port {served}" if served else ""))
+        shown = masked(address)  # what is printed here is often kept in a log
+        fields = {"state": "running", "address": shown, "pid": os.getpid(), "ws_port": served}
+        environment.emit("relay", fields, shown + (f"\nWebSocket on port {served}" if served else ""))
 
     async def until_stopped() -> None:
         await daemon.run_relay(
@@ -194,7 +196,7 @@ def _start(
     info = background.start_background(
         environment.relay_folder, options, port=port, ws_port=wanted, keep=True, reset=reset
     )
-    show_relay(environment)
+    show_relay(environment, whole=True)
     _warn_of_certificate(environment)
     as_kept = options if reset else options.over(info.options)
     if not _is_as_wanted(wanted, info.ws_port) or port not in (0, info.port) or info.options != as_kept:
@@ -293,7 +295,12 @@ def _rotate_certificate(environment: Environment) -> int:
     folder = environment.relay_folder
     before = relay_status(folder)
     expires = daemon.rotate_certificate(folder)
-    fields = {"state": before.state, "address": before.address, "pid": before.pid, "ws_port": before.ws_port}
+    fields = {
+        "state": before.state,
+        "address": masked(before.address or "") or None,
+        "pid": before.pid,
+        "ws_port": before.ws_port,
+    }
     environment.emit(
         "relay",
         {**fields, "certificate_expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}"},
@@ -342,16 +349,19 @@ def _restore(environment: Environment, file: Path) -> int:
 
 
 @app.command("status")
-def status(context: typer.Context) -> None:
+def status(
+    context: typer.Context,
+    show_password: bool = typer.Option(False, "--show-password", help="Print the password in its address, too."),
+) -> None:
     """Show whether the relay runs. Example: smpchat relay status"""
-    run(context, _status)
+    run(context, lambda environment: _status(environment, show_password))
 
 
-def _status(environment: Environment) -> int:
-    """Print whether the relay runs."""
+def _status(environment: Environment, whole: bool) -> int:
+    """Print whether the relay runs; ``whole``: with its password."""
     from smpchat.cli.views.relay import show_relay
 
-    show_relay(environment)
+    show_relay(environment, whole=whole)
     _warn_of_certificate(environment)
     return ExitStatus.OK
 

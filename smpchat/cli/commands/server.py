@@ -19,7 +19,7 @@ from smpchat.cli.running import run
 from smpchat.cli.text import plural
 from smpchat.client.routes import Route, Transport
 from smpchat.client.trouble import Trouble
-from smpchat.protocol.address import SMPServerAddress, format_server
+from smpchat.protocol.address import SMPServerAddress, format_server, masked
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status as relay_status
 from smpchat.transport.base import TransportError
@@ -45,24 +45,28 @@ WS_PORT = typer.Option(None, "--ws-port", parser=port, metavar="PORT", help="Whe
 
 
 @app.command("list")
-def list_(context: typer.Context) -> None:
+def list_(
+    context: typer.Context,
+    show_passwords: bool = typer.Option(False, "--show-passwords", help="Print the passwords in their addresses, too."),
+) -> None:
     """List relays. Example: smpchat server list"""
-    run(context, _list)
+    run(context, lambda environment: _list(environment, whole=show_passwords))
 
 
-def _list(environment: Environment) -> int:
-    """Print the relays; the embedded one when none is configured."""
+def _list(environment: Environment, *, whole: bool = False) -> int:
+    """Print the relays; the embedded one when none is configured. ``whole``: with their passwords."""
+    shown = str if whole else masked
     service = environment.open_as(StoredProfile)
     try:
         configured = service.servers()
         for entry in configured:
-            _show(environment, format_server(entry.address), entry.route, entry.preferred, embedded=False)
+            _show(environment, shown(format_server(entry.address)), entry.route, entry.preferred, embedded=False)
         if not any(entry.preferred for entry in configured):
             try:
                 own = relay_status(environment.relay_folder).address
             except RelayError as error:
                 raise CommandFailed(ExitStatus.NETWORK, str(error), error.hint) from error
-            _show(environment, own, Route(), default=True, embedded=True)
+            _show(environment, None if own is None else shown(own), Route(), default=True, embedded=True)
         return ExitStatus.OK
     finally:
         service.close()

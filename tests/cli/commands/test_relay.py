@@ -49,11 +49,52 @@ def test_options_of_start_are_kept_until_changed(terminal: Terminal) -> None:
         "The relay was running already, and goes on as it was.",
         "To change its options: `smpchat relay stop`, then this command again.",
     ]
-    assert password_of(terminal.run("--json", "relay", "stop")) == "secret"
+    assert password_of(terminal.run("--json", "relay", "stop")) == "****"
     assert password_of(terminal.run("--json", "relay", "start", "--quota", "8")) == "secret"
     terminal.run("relay", "stop")
     assert password_of(terminal.run("--json", "relay", "start", "--reset")) is None
     assert terminal.run("--json", "relay", "start", "--quota", "8").status == 1  # forgotten
+
+
+READING: list[tuple[str, ...]] = [
+    ("relay", "status"),
+    ("relay", "stats"),
+    ("relay", "rotate-certificate"),
+    ("relay", "stop"),
+    ("server", "list"),
+    ("server", "add", "smp://h--vW7ZSkXPeOUpfxlFGgauQmXNFOzGoizak7Ult7cw=:hush@127.0.0.1:9"),
+    ("server", "list"),
+    ("server", "test"),
+    ("server", "test", "smp://h--vW7ZSkXPeOUpfxlFGgauQmXNFOzGoizak7Ult7cw=:hush@127.0.0.1:9"),
+    ("server", "forget", "smp://h--vW7ZSkXPeOUpfxlFGgauQmXNFOzGoizak7Ult7cw=:hush@127.0.0.1:9"),
+    ("server", "add", "smp://h--vW7ZSkXPeOUpfxlFGgauQmXNFOzGoizak7Ult7cw=:hush@127.0.0.1:99999"),
+    ("status",),
+    ("doctor",),
+    ("contacts",),
+    ("profile", "show"),
+    ("profile", "list"),
+    ("server", "socks"),
+    ("server", "private-routing"),
+    ("server", "strangers"),
+    ("explain", "3"),
+    ("address", "show"),
+    ("requests",),
+]
+
+
+def test_a_password_is_printed_only_where_it_is_asked_for(terminal: Terminal) -> None:
+    assert "hush" in terminal.run("relay", "start", "--password", "hush").stdout, "who makes it gives it to others"
+    assert "hush" in terminal.run("relay", "status", "--show-password").stdout
+    for options in ((), ("--json",), ("-v",)):
+        for command in READING:
+            outcome = terminal.run(*options, *command)
+            assert "hush" not in outcome.stdout + outcome.stderr, command
+        listed = terminal.run(*options, "server", "list")
+        assert "****" in listed.stdout
+        assert "hush" in terminal.run(*options, "server", "list", "--show-passwords").stdout
+        terminal.run("relay", "start")
+    logs = [path.read_text() for path in terminal.home.rglob("*.log*")]
+    assert logs and not any("hush" in log for log in logs)
 
 
 @pytest.mark.parametrize(
