@@ -93,7 +93,7 @@ class Reader:
             self.after = number
             listen._show_event(self.environment, event)
         listen._show_people(self.environment, self.service)
-        await listen._show_messages(self.environment, self.listener, None, None)
+        await listen._show_messages(self.environment, self.listener, None, None, None)
         if not self.environment.json:
             for message in self.service.being_written("ann"):
                 self.environment.show(being_written(self.environment, message))

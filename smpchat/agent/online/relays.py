@@ -10,7 +10,7 @@ from smpchat.agent.context import Context
 from smpchat.agent.errors import StoreError
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.online.tasks import Tasks
-from smpchat.agent.store import connections, held, moves, outgoing, visits
+from smpchat.agent.store import clock, connections, held, moves, outgoing, visits
 from smpchat.agent.store.connections import ReceiveQueue
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.outgoing import RelayTrouble
@@ -88,7 +88,8 @@ class Relays:
         wait = next_try_at - asyncio.get_running_loop().time()
         with self._database.transaction() as tx:
             visits.left(tx, str(server), self._context.now())
-            outbox.give_up_deletions(tx, str(server), self._context.now() - DELETION_PATIENCE)
+            if not clock.is_held(tx, self._context.now()):
+                outbox.give_up_deletions(tx, str(server), self._context.now() - DELETION_PATIENCE)
             if not self._is_needed(server):
                 self._pool.unwatch(server)
                 outgoing.clear_relay_trouble(tx, str(server))

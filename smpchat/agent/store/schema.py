@@ -236,6 +236,7 @@ AGENT_MIGRATIONS = (
     ) WITHOUT ROWID;
     INSERT INTO consents SELECT connection_id, server FROM send_queues;
     CREATE TABLE strangers (anywhere INTEGER NOT NULL);
+    CREATE TABLE own_clock (seen REAL NOT NULL, held_until REAL NOT NULL);
     ALTER TABLE received_requests ADD COLUMN relay TEXT NOT NULL DEFAULT '';
     ALTER TABLE received_requests ADD COLUMN in_turn INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE turned_away (

@@ -18,7 +18,7 @@ from smpchat.agent.errors import MissingRecord, MoveRefused, Refusal, Unexpected
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines import moving
 from smpchat.agent.machines.moving import Outcome, Settled
-from smpchat.agent.store import allowances, connections, moves, outgoing
+from smpchat.agent.store import allowances, clock, connections, moves, outgoing
 from smpchat.agent.store.allowances import HOUR, Allowance, Use
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.store.moves import Move, OtherQueue
@@ -148,7 +148,7 @@ def left_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
 def left_relay_lost(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> bool:
     """The relay of a queue that was left cannot be reached: later, after the others. True: never again."""
     other, now = moves.queue(tx, _number(item)), context.now()
-    if other is not None and now - (other.left_at or now) > LEAVE_FOR:
+    if other is not None and now - (other.left_at or now) > LEAVE_FOR and not clock.is_held(tx, now):
         moves.delete_queue(tx, other.id)
         return outgoing.done(tx, item.id)
     outgoing.postpone_item(tx, item.id, now + LEAVE_PAUSE)

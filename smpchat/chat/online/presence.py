@@ -79,6 +79,7 @@ async def remove_expired(service: StoredProfile) -> None:
     """
     with Changes(service.database) as changes:
         while True:
+            service.note_clock()
             service.expire()
             service.give_up_waiting()
             service.remove_leftovers()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from smpchat.agent.store import clock
 from smpchat.agent.store.database import Database
 from smpchat.chat.store import events, expiry, leftovers, lines, live, notices, profiles, records
 from smpchat.chat.store.feed import publish
@@ -14,6 +16,8 @@ from smpchat.chat.transactions import changes
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.wire.bots import BotCommand, called
 from smpchat.encoding.record import replace
+
+log = logging.getLogger("smpchat.chat")
 
 _NO_LIMIT = 2**63 - 1
 """As far as SQLite counts; people ask for any number of messages."""
@@ -36,12 +40,22 @@ class StoredMessages:
         Every look at messages does this first; `smpchat.chat.online.presence` does it while nobody looks.
         """
         due = expiry.next_due(self._tx)
-        if due is None or due > self.now():
+        if due is None or due > self.now() or clock.is_held(self._tx, self.now()):
             return
         with self.database.transaction() as tx:
             for gone in expiry.take_due(tx, self.now()):
                 publish(tx, events.MessageExpired(gone.id, gone.contact))
         self.database.clear_log()
+
+    def note_clock(self) -> None:
+        """Remember what the clock says, now and then, and say so if it leapt: then nothing goes for a day."""
+        now = self.now()
+        if not clock.is_due(self._tx, now):
+            return
+        with self.database.transaction() as tx:
+            leapt = clock.note(tx, now)
+        if leapt:
+            log.warning("the clock leapt, or nothing ran for long: nothing counts as old for a day")
 
     def remove_leftovers(self) -> None:
         """Nothing beside the store says in clear what is in it, but pictures of links that can be used.
@@ -52,7 +66,8 @@ class StoredMessages:
 
     def next_expiry(self) -> float | None:
         """When the next message is to go, or to be taken for finished; POSIX seconds."""
-        return min(filter(None, (expiry.next_due(self._tx), live.next_abandoned(self._tx))), default=None)
+        due = None if clock.is_held(self._tx, self.now()) else expiry.next_due(self._tx)
+        return min(filter(None, (due, live.next_abandoned(self._tx))), default=None)
 
     def change(self, change_id: int) -> SentChange | None:
         """An edit, deletion or reaction of ours; None once its contact was deleted."""

@@ -1,0 +1,51 @@
+"""When the clock was last seen, so that one that leaps makes nothing old.
+
+A computer that starts with a wrong date would else remove in a moment what was to go in months, and give up what it is
+still to do. A long pause looks the same: then what is due goes a day later.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+LEAP = 7 * 86_400.0
+"""Seconds without a look at the clock, or since the last one, after which it is not believed at once."""
+BACK = 3_600.0
+"""Seconds that it may go back."""
+HOLD = 86_400.0
+"""Seconds for which nothing counts as old after a leap: somebody may set the clock right."""
+_NOTED_EVERY = 3_600.0
+
+
+def is_held(tx: sqlite3.Connection, now: float) -> bool:
+    """Whether nothing may count as old now. Changes nothing."""
+    seen, until = _known(tx, now)
+    return _leapt(seen, now) or now < until
+
+
+def is_due(tx: sqlite3.Connection, now: float) -> bool:
+    """Whether `note` has something to do. Changes nothing."""
+    row = tx.execute("SELECT seen FROM own_clock").fetchone()
+    return row is None or not 0 <= now - row[0] < _NOTED_EVERY
+
+
+def note(tx: sqlite3.Connection, now: float) -> bool:
+    """The clock says this. Returns whether it leapt."""
+    seen, until = _known(tx, now)
+    leapt = _leapt(seen, now)
+    if leapt:
+        until = now + HOLD
+    elif until > now + HOLD:  # of a clock that was ahead
+        until = 0.0
+    tx.execute("DELETE FROM own_clock")
+    tx.execute("INSERT INTO own_clock VALUES (?, ?)", (now, until))
+    return leapt
+
+
+def _known(tx: sqlite3.Connection, now: float) -> tuple[float, float]:
+    row = tx.execute("SELECT seen, held_until FROM own_clock").fetchone()
+    return (row[0], row[1]) if row else (now, 0.0)
+
+
+def _leapt(seen: float, now: float) -> bool:
+    return not -BACK <= now - seen <= LEAP
