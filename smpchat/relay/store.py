@@ -143,19 +143,20 @@ class SQLiteStore:
         return True
 
     def see_clock(self, now: int, keep: int) -> tuple[bool, int]:
-        """Whether the clock can be believed since the last look at it, and how long nothing may count as old.
+        """Whether time went on as it does since the last look, and for how many seconds nothing may count as old.
 
-        Args:
-            now: Unix seconds.
-            keep: Seconds for which nothing counts as old after a leap of the clock, or a long pause: which of the two
-                it was cannot be told, and by then whoever wants their messages has had the time they were promised.
-        Returns:
-            Whether time went on as it does, and the seconds that are left of such a hold.
+        That is ``keep`` after a leap of the clock or a long pause: which it was cannot be told, and by then people have
+        had the time that they were promised.
         """
         with translated("reading when the clock was seen"):
             seen, hold = self._db.execute("SELECT seen, hold FROM clock").fetchone() or (0, 0)
+            newest = self._db.execute("SELECT timestamp FROM message ORDER BY seq DESC LIMIT 1").fetchone()
+        if newest is None:  # nothing can be old, and nothing is written for it
+            return True, hold
+        if newest[0] <= now or not seen:
+            seen = max(seen, newest[0])
         passed = now - seen
-        believed = 0 <= passed <= PLAUSIBLE_PAUSE or not seen
+        believed = 0 <= passed <= PLAUSIBLE_PAUSE
         hold = max(0, hold - passed) if believed else keep
         self._write("noting the clock", "DELETE FROM clock")
         self._write("noting the clock", "INSERT INTO clock VALUES (?, ?)", (now, hold))

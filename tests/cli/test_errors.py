@@ -24,6 +24,7 @@ from smpchat.chat.service.reading import DATABASE_NAME
 from smpchat.cli.chat.slash import Edit, Leave
 from smpchat.cli.errors import explain
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.handler import HandlerFailed
 from smpchat.client.trouble import Trouble
 from smpchat.protocol.errors import ErrorCode, SMPError
 from smpchat.protocol.version import VersionRange
@@ -34,7 +35,7 @@ from smpchat.relay.relay_session import ProxyFailure
 from smpchat.transport.base import ChainRefused, ConnectFailed
 from tests.cli.commands.test_server import Terminal
 
-NEVER_SHOWN = {Leave, Edit, CommandFailed, DestinationRefused, ForwardRefused, ProxyFailure}
+NEVER_SHOWN = {Leave, Edit, CommandFailed, HandlerFailed, DestinationRefused, ForwardRefused, ProxyFailure}
 """What `chat` and the relay say to themselves, and what carries the sentences of whoever raises it."""
 _SAMPLES: dict[Any, object] = {
     str: "something went wrong",
