@@ -145,8 +145,7 @@ class SQLiteStore:
     def see_clock(self, now: int, keep: int) -> tuple[bool, int]:
         """Whether time went on as it does since the last look, and for how many seconds nothing may count as old.
 
-        That is ``keep`` after a leap of the clock or a long pause: which it was cannot be told, and by then people have
-        had the time that they were promised.
+        That is ``keep`` after a leap, or a long pause that looks like one: by then people have had the time promised.
         """
         with translated("reading when the clock was seen"):
             seen, hold = self._db.execute("SELECT seen, hold FROM clock").fetchone() or (0, 0)
