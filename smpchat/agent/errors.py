@@ -100,6 +100,10 @@ class RelayNotPublic(AgentError):
         super().__init__(f"The relay that this request names is not connected to: {reason}.")
 
 
+class HeldBack(AgentError):
+    """A peer has sent more than is taken for now. Nothing was stored; the message is to stay at the relay."""
+
+
 class UnexpectedEvent(AgentError):
     """A state machine has no transition for this event in this state. Nothing changed."""
 

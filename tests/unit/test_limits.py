@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from smpchat.chat.service.reading import StoredProfile
+from smpchat.relay.store import SQLiteStore
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "limits.md"
@@ -19,7 +23,8 @@ _NAMED = r"`([\w/.]+\.py)` `([\w.]+)`"
 def rows(text: str) -> list[tuple[str, str, str, str]]:
     """What, number, where and held by, of every row of a table."""
     cells = [line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    return [(a.strip(), b, c, d.strip()) for a, b, c, d in cells if a.strip() != "what"]
+    found = [(row[0].strip(), row[1], row[2], row[3].strip()) for row in cells if len(row) == 4]
+    return [row for row in found if row[0] != "what"]
 
 
 ROWS = rows(PAGE.read_text(encoding="utf-8"))
@@ -61,3 +66,13 @@ def test_rows_are_read() -> None:
     assert rows("| what | number | where | held by |\n|---|---|---|---|\n| a | 1 | b | c |") == [("a", "1", "b", "c")]
     assert written(1000) == "1,000" and written(10.0) == "10" and written(0.5) == "0.5"
     assert value("smpchat/relay/limits.py", "Limits.quota") == 128
+
+
+def test_every_table_is_there(tmp_path: Path) -> None:
+    """A table without a bound is found when it is made."""
+    with closing(StoredProfile(tmp_path / "profile", "alice")) as profile, closing(SQLiteStore(":memory:")) as relay:
+        found = {row[0] for row in profile.database.read("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        found |= {row[0] for row in relay._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    named = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert {name for name in found if not name.startswith("sqlite_")} == set(named)
+    assert sorted(named) == named

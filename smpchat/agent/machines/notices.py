@@ -29,6 +29,8 @@ class NoticeKind(StrEnum):
     """A message waits at the relay for what this installation lacks."""
     NOT_PROCESSED = "not-processed"
     """A message waits at the relay because of a fault in this program."""
+    TOO_MUCH = "too-much"
+    """The peer has sent so many messages that the others are left at the relay for a while."""
     VERSIONS = "versions"
     """The peer's software speaks a version that ours does not."""
     MOVED = "moved"

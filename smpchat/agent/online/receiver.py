@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from smpchat.agent.context import Context
-from smpchat.agent.errors import EnvelopeRefused
+from smpchat.agent.errors import EnvelopeRefused, HeldBack
 from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.online.incoming import Incoming, Pushed
 from smpchat.agent.online.notices import Notices
@@ -33,6 +33,10 @@ NO_KEM = (
 NOT_PROCESSED = (
     "A message from {alias} could not be processed because of a fault in this program. It stays at the relay;"
     " other contacts are not affected. Run with -v for details, and look for a newer version."
+)
+HELD_BACK = (
+    f"{{alias}} has sent more than {receiving.MESSAGES.most:,} messages within a day. What follows waits at your relay"
+    " until tomorrow. If you do not want it: `smpchat delete {who}`."
 )
 
 
@@ -73,6 +77,12 @@ class Receiver:
                 log.warning("message not opened: %s", error)
                 self._notices.tell(queue.connection_id, NO_KEM, NoticeKind.NOT_OPENED)
                 continue  # not acknowledged: the relay keeps it
+            except HeldBack as error:
+                log.warning("message left at the relay: %s", error)
+                self._notices.tell(queue.connection_id, HELD_BACK, NoticeKind.TOO_MUCH)
+                # The relay says no more of this queue by itself: ask again now and then.
+                self._subscriptions.failed(pushed.session, queue.server, pushed.rcv_id)
+                continue
             except Exception as error:  # a fault that one message brings out must not stop the other connections
                 if is_of_store(error):
                     raise

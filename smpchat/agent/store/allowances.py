@@ -20,7 +20,7 @@ class Allowance(Record):
     seconds: float
 
 
-HOUR = 3_600.0
+HOUR, DAY = 3_600.0, 86_400.0
 
 
 class Use(Enum):

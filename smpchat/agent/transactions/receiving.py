@@ -11,14 +11,15 @@ import logging
 import sqlite3
 
 from smpchat.agent.context import Context
-from smpchat.agent.errors import EnvelopeRefused, UnexpectedEvent, VersionRefused
+from smpchat.agent.errors import EnvelopeRefused, HeldBack, UnexpectedEvent, VersionRefused
 from smpchat.agent.machines import delivery
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.chain import Chain
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.machines.handshake_events import PeerReady
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import connections, moves, outgoing, owed, ratchets
+from smpchat.agent.store import allowances, connections, moves, outgoing, owed, ratchets
+from smpchat.agent.store.allowances import DAY, Allowance, Use
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.transactions import connection as connection_steps
 from smpchat.agent.transactions import contact_address, moving, renegotiation, rotation, sending
@@ -60,6 +61,9 @@ log = logging.getLogger("smpchat.agent")
 
 RECEIPTS_SINCE = 4
 """First agent version that knows delivery receipts."""
+MESSAGES = Allowance("message", 20_000, DAY)
+"""Messages with something for the application: one every four seconds, and 1.3 GB at the very most. The others stay at
+the relay, whose limit for a queue then stops their sender."""
 BROKEN_CHAIN = "Messages from {alias} were lost or came out of order."
 LAST_MOMENT = 32_503_680_000
 """POSIX seconds of the year 3000: the end of what every platform can show as a date."""
@@ -85,7 +89,7 @@ def receive(
         None for a queue that is not ours (any more).
     Raises:
         EnvelopeRefused: Nothing may be stored; the message is to be acknowledged.
-        KEMUnavailable: It cannot be opened here for now; it must not be acknowledged.
+        KEMUnavailable, HeldBack: Not now: it must not be acknowledged.
     """
     try:
         return _receive(tx, context, server, rcv_id, msg_id, sealed)
@@ -239,6 +243,8 @@ def _dispatch(
 ) -> Received:
     match message:
         case UserMessage(body):
+            if allowances.use(tx, connection.id, MESSAGES, context.now()) is not Use.ALLOWED:
+                raise HeldBack("more messages came than are taken in a day")
             wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
             knows_receipts = connections.load(tx, connection.id).agent_version >= RECEIPTS_SINCE
             if wants_receipt and knows_receipts and owed.has_room(tx, connection.id):

@@ -49,7 +49,13 @@ from smpchat.protocol.version import VersionRange
 
 log = logging.getLogger("smpchat.chat")
 
-_ENDED_BY_A_MESSAGE = (NoticeKind.QUEUE_LOST, NoticeKind.NOT_OPENED, NoticeKind.NOT_PROCESSED, NoticeKind.VERSIONS)
+_ENDED_BY_A_MESSAGE = (
+    NoticeKind.QUEUE_LOST,
+    NoticeKind.NOT_OPENED,
+    NoticeKind.NOT_PROCESSED,
+    NoticeKind.TOO_MUCH,
+    NoticeKind.VERSIONS,
+)
 MAX_TOLD = 10
 """Lines in an hour about a contact's new name, or what it allows: each is shown, and rings. Likewise of what was left
 out of a message."""

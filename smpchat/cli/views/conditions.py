@@ -19,6 +19,7 @@ SHORT = {
     "peer-queue-gone": "cannot be written to",
     "not-opened": "a message cannot be opened here",
     "not-processed": "a message waits at the relay",
+    "too-much": "sends more than is taken",
     "versions": "another version is needed",
     "move-failed": "could not move to another relay",
     "queue-full": "has not read for a long time",

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent.errors import TooManyWait
+from smpchat.agent.errors import HeldBack, TooManyWait
 from smpchat.agent.store import allowances, outgoing, owed
-from smpchat.agent.store.allowances import HOUR, Allowance, Use
+from smpchat.agent.store.allowances import DAY, HOUR, Allowance, Use
 from smpchat.agent.store.outgoing import Kind
-from smpchat.agent.transactions import connection, moving, rotation
+from smpchat.agent.transactions import connection, moving, receiving, rotation
 from smpchat.agent.wire.envelope import QueueKey, QueueUse, UserMessage
 from smpchat.agent.wire.queue import QueueAddress, QueueInfo
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PrivateKey
+from smpchat.encoding.record import replace
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.testing.entropy import SeededEntropy
 from tests.unit.agent.agents import RELAY, Agent, connected
@@ -90,6 +91,23 @@ def test_of_a_contact_that_sends_no_receipts_so_many_are_expected(
         write(alice, reference)
         alice.carry_out()
     assert [row["reference"] for row in alice.tx.execute("SELECT reference FROM sent_messages")] == [4, 5, 6]
+
+
+def test_so_many_messages_are_taken_in_a_day_and_the_others_stay_at_the_relay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "MESSAGES", replace(receiving.MESSAGES, most=3))
+    alice, bob = connected(tmp_path)
+    bodies = texts(bob, 4)
+    for body in bodies[:3]:
+        alice.receive(body)
+    for _ in range(3):  # as often as the relay brings it
+        with pytest.raises(HeldBack):
+            alice.receive(bodies[3])
+    assert len(alice.messages) == 3
+    alice.now += DAY + 1
+    alice.receive(bodies[3])
+    assert len(alice.messages) == 4
 
 
 # -- moves ------------------------------------------------------------------------------------------------------------
