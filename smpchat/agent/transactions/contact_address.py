@@ -46,7 +46,7 @@ from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PublicKey
 from smpchat.encoding.record import replace
-from smpchat.protocol.address import SMPServer, SMPServerAddress
+from smpchat.protocol.address import FINGERPRINT_SIZE, SMPServer, SMPServerAddress
 from smpchat.protocol.commands import Ids, LinkData, LSet, QueueRequest
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
@@ -305,6 +305,8 @@ def _invitation(text: bytes) -> InvitationLink:
         link = parse_link(text.decode())
         if not isinstance(link, InvitationLink):
             raise EnvelopeRefused("the request holds another link than a one-time invitation")
+        if len(link.queues[0].server.key_hash) != FINGERPRINT_SIZE:
+            raise EnvelopeRefused("the request's invitation leads to no relay")
         agree_versions(link)
     except (UnicodeDecodeError, LinkError, IncompatibleVersion) as error:
         raise EnvelopeRefused("the request's invitation cannot be used") from error

@@ -10,7 +10,14 @@ from smpchat.encoding.codec import Codec, mapped, non_empty, record, short_bytes
 from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.encoding.record import Record
 from smpchat.encoding.text import from_base64url, read_query, to_base64url, write_query
-from smpchat.protocol.address import SMPServer, checked_server, format_server, parse_server, smp_server
+from smpchat.protocol.address import (
+    FINGERPRINT_SIZE,
+    SMPServer,
+    checked_server,
+    format_server,
+    parse_server,
+    smp_server,
+)
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange, version_range
 
@@ -93,9 +100,12 @@ def _write_info(info: QueueInfo) -> bytes:
 
 
 def _named(server: SMPServer) -> SMPServer:
-    """Elsewhere a relay may go without its fingerprint; a queue is stored with it, and read back."""
-    if not server.key_hash:
-        raise DecodeError("queue at a relay without a fingerprint")
+    """Elsewhere a relay may go without its fingerprint; a queue is stored with it, and read back.
+
+    One of another length is no relay's: nobody could ever connect, and we would try for good.
+    """
+    if len(server.key_hash) != FINGERPRINT_SIZE:
+        raise DecodeError("queue at a relay without a whole fingerprint")
     return server
 
 

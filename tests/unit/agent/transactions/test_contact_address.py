@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -480,6 +481,9 @@ HOSTILE: dict[str, Make] = {
         alice, InvitationEnvelope(7, invitation(folder).replace(b"?v=2-7", b"?v=8-9"), INFO)
     ),
     "bad reply key": lambda alice, folder: sealed(alice, InvitationEnvelope(7, invitation(folder) + b"&rk=AAAA", INFO)),
+    "half a fingerprint": lambda alice, folder: sealed(
+        alice, InvitationEnvelope(7, re.sub(rb"smp%3A%2F%2F[^%]{20}", b"smp%3A%2F%2F", invitation(folder)), INFO)
+    ),
     "no connection info": lambda alice, folder: sealed(alice, InvitationEnvelope(7, invitation(folder), b"")),
 }
 

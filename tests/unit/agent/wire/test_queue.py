@@ -117,6 +117,8 @@ def test_other_text(text: str) -> None:
     ("server", "sender_id"),
     [
         (replace(SERVER, key_hash=b""), b"id"),
+        (replace(SERVER, key_hash=b"k" * 31), b"id"),
+        (replace(SERVER, key_hash=b"k" * 33), b"id"),
         (replace(SERVER, hosts=("a?b",)), b"id"),
         (replace(SERVER, hosts=("a\0b",)), b"id"),
         (SERVER, b""),
