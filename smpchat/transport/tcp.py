@@ -16,6 +16,9 @@ from smpchat.transport.scope import scope_of
 STAGGER = 0.25
 """Seconds before the next address of a host is tried beside the one under way (RFC 8305, section 5)."""
 
+MAX_BEHIND_FENCE = 2
+"""Addresses of one family that are tried of a host that somebody else named."""
+
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """Seconds of silence before the first probe and between probes, and probes before giving up (smp-wire 7.5)."""
 
@@ -56,6 +59,7 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
         waiting = [address for address in waiting if admits(str(address[4][0]))]
         if not waiting:
             raise AddressRefused(f"it is {found[0]}, {scope_of(found[0])}, named by somebody else")
+        waiting = _few(waiting)
     attempts: list[asyncio.Task[socket.socket]] = []
     winner: socket.socket | None = None
     try:
@@ -75,6 +79,13 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
     if winner is None:
         raise next((e for a in attempts if (e := a.exception())), OSError(errno.EHOSTUNREACH, "no address"))
     return winner
+
+
+def _few(addresses: Sequence[Address]) -> list[Address]:
+    """The first of each family: a name may have any number, and a computer only one of the families."""
+    families = {address[0] for address in addresses}
+    few = {family: [a for a in addresses if a[0] == family][:MAX_BEHIND_FENCE] for family in families}
+    return [address for address in addresses if address in few[address[0]]]
 
 
 def _written_out(host: str, port: int) -> Sequence[Address]:

@@ -128,6 +128,24 @@ def test_private_addresses_beside_a_public_one_are_left_out(monkeypatch: pytest.
     assert tried == ["1.1.1.1"]
 
 
+def test_a_name_with_hundreds_of_addresses_is_tried_at_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    async def resolve(self: object, host: str, port: int, **_: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"1.1.{n}.1", port)) for n in range(250)]
+
+    async def connect(self: object, connected: socket.socket, target: tuple[str, int]) -> None:
+        tried.append(target[0])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", resolve)
+    monkeypatch.setattr(asyncio.selector_events.BaseSelectorEventLoop, "sock_connect", connect)
+    with pytest.raises(ConnectFailed) as caught:
+        reach("many.example", fence=Fence())
+    assert tried == ["1.1.0.1", "1.1.1.1"]
+    assert len(str(caught.value)) < 100
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "router", "::ffff:10.0.0.1"])
 def test_a_proxy_is_not_asked_for_what_is_behind_the_fence(host: str) -> None:
     dialer = SocksDialer(SocksProxy("127.0.0.1", 1), "user", "password", Fence())
