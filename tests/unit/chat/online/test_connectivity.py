@@ -34,7 +34,7 @@ class Dials:
         self.made: list[SMPServer] = []
         self.now = self.most = 0
 
-    async def connect(self, server: SMPServer, *, network: Network, **_: Any) -> str:
+    async def connect(self, server: SMPServer, *, network: Network, **others: Any) -> str:
         fence = network._route(server).fence
         if fence is not None:
             fence.check(server.hosts, server.port_number)
