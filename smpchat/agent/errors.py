@@ -166,6 +166,17 @@ class VersionRefused(EnvelopeRefused):
         )
 
 
+class NumberRefused(EnvelopeRefused):
+    """A message whose number cannot be: no program counts that far."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"message number {number} is out of range")
+        self.notice = (
+            "A message from {alias} was refused: its number is so high that their app must be broken, or something"
+            " else than an app. What it said is lost."
+        )
+
+
 class StoreError(AgentError):
     """The profile's database cannot be used."""
 

@@ -24,7 +24,11 @@ SNTRUP761: KEMProvider = kem
 
 
 class KEMAnswer(Record):
-    """A secret made for a peer's key, with the ciphertext that carries it."""
+    """A secret made for a peer's key, with the ciphertext that carries it.
+
+    Attributes:
+        secret: Goes into the keys of the ratchet's next chains; empty in a ratchet that was stored since.
+    """
 
     peer_key: KEMPublicKey
     ciphertext: KEMCiphertext

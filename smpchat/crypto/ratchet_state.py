@@ -190,7 +190,10 @@ class Ratchet(Record):
         return replace(self, kem_enabled=enabled, large_headers=self.large_headers or enabled)
 
     def to_bytes(self) -> bytes:
-        """Our own storage form. It holds secrets in the clear: the store protects it."""
+        """Our own storage form, without the KEM's secret, which went into the chains.
+
+        It holds secrets in the clear: the store protects it.
+        """
         return _stored.encode(self)
 
     @classmethod
@@ -211,9 +214,9 @@ def _read_flag(reader: Reader) -> bool:
 _kem_public = mapped(fixed(PUBLIC_SIZE, "KEM key"), KEMPublicKey, lambda key: key.raw)
 _kem_private = mapped(fixed(PRIVATE_SIZE, "KEM key"), KEMPrivateKey, lambda key: key.raw)
 _kem_ciphertext = mapped(fixed(CIPHERTEXT_SIZE, "KEM ciphertext"), KEMCiphertext, lambda ciphertext: ciphertext.raw)
-_kem_answer = record(
-    KEMAnswer, peer_key=_kem_public, ciphertext=_kem_ciphertext, secret=fixed(SECRET_SIZE, "KEM secret")
-)
+# Earlier versions stored the secret although it was spent: whatever stands in its place is not read, zeros are written.
+_no_secret = mapped(fixed(SECRET_SIZE, "KEM secret"), lambda _: b"", lambda _: bytes(SECRET_SIZE))
+_kem_answer = record(KEMAnswer, peer_key=_kem_public, ciphertext=_kem_ciphertext, secret=_no_secret)
 _kem_state = record(KEMState, public=_kem_public, private=_kem_private, answer=maybe(_kem_answer))
 _key = fixed(KEY_SIZE, "key")
 # Counters come from headers, where they have 4 bytes; one past the last does not fit there.

@@ -185,6 +185,10 @@ class RemoteProtocolError(ProtocolError):
     """The peer broke the protocol; the session cannot go on."""
 
 
+class IdInUse(RemoteProtocolError):
+    """A relay gave a new queue an id that another queue has there: it would take messages for that one."""
+
+
 class HandshakeError(RemoteProtocolError):
     """The hello exchange failed."""
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from smpchat.encoding.record import Record
 
+MAX_MESSAGE_ID = 2**62
+"""Highest id that is taken from a peer. Ids count messages, and nobody gets there; what follows it still fits an SQLite
+integer, which ends at 2^63 - 1."""
+
 
 class Chain(Record):
     """Id and hash of the last message; 0 and empty before the first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from smpchat.agent.machines.chain import Chain
+from smpchat.agent.machines.chain import MAX_MESSAGE_ID, Chain
 from smpchat.agent.wire.envelope import AMessage, NumberedMessage, RatchetInfo, agent_message
 
 
@@ -22,7 +22,8 @@ def renegotiated(chain: Chain) -> Chain:
     """After an R envelope, which takes an id although the ratchet does not carry it (agent-wire 3.6)."""
     # The reference's receiver does not count it, and so shows a gap of one after
     # each renegotiation (agent-wire trap 34).
-    return chain.ending(chain.last_id + 1, agent_message.encode(RatchetInfo()))
+    # An earlier version took ids up to the end of what can be stored.
+    return chain.ending(min(chain.last_id, MAX_MESSAGE_ID) + 1, agent_message.encode(RatchetInfo()))
 
 
 def append(chain: Chain, message: AMessage) -> tuple[Chain, bytes]:

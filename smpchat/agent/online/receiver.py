@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from smpchat.agent.context import Context
-from smpchat.agent.errors import EnvelopeRefused, HeldBack
+from smpchat.agent.errors import EnvelopeRefused, HeldBack, NumberRefused
 from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.online.incoming import Incoming, Pushed
 from smpchat.agent.online.notices import Notices
@@ -103,7 +103,8 @@ class Receiver:
         except EnvelopeRefused as error:
             log.warning("message refused: %s", error)
             if error.notice is not None:
-                self._notices.tell(connection_id, error.notice, NoticeKind.VERSIONS)
+                kind = NoticeKind.MESSAGES_LOST if isinstance(error, NumberRefused) else NoticeKind.VERSIONS
+                self._notices.tell(connection_id, error.notice, kind)
             return False
         return received is not None and received.resume
 

@@ -15,7 +15,7 @@ class Address(Record):
 
     Attributes:
         auto_accept: Each request becomes a connection at once.
-        root_key: Signs what is behind its short link.
+        root_key: Signs what is behind its short link; None once the address is being deleted.
         user_data: What people see behind the short link before they send a request.
         short_link: None where the relay keeps no link data, and until the queue exists.
         fixed_data: The part behind the short link that never changes, as the relay has it.
@@ -23,7 +23,7 @@ class Address(Record):
 
     connection_id: int
     auto_accept: bool
-    root_key: Ed25519PrivateKey
+    root_key: Ed25519PrivateKey | None
     user_data: bytes = field(repr=False)
     short_link: str | None = field(default=None, repr=False)
     fixed_data: bytes | None = None
@@ -36,7 +36,7 @@ def insert(tx: sqlite3.Connection, address: Address) -> None:
         (
             address.connection_id,
             address.auto_accept,
-            address.root_key.raw,
+            address.root_key.raw if address.root_key else b"",
             address.user_data,
             address.short_link,
             address.fixed_data,
@@ -67,7 +67,7 @@ def _address(row: sqlite3.Row) -> Address:
     return Address(
         connection_id=row["connection_id"],
         auto_accept=bool(row["auto_accept"]),
-        root_key=Ed25519PrivateKey(row["root_key"]),
+        root_key=Ed25519PrivateKey(row["root_key"]) if row["root_key"] else None,
         user_data=row["user_data"],
         short_link=row["short_link"],
         fixed_data=row["fixed_data"],
@@ -79,6 +79,11 @@ def save_short_link(tx: sqlite3.Connection, connection_id: int, link: str, fixed
     tx.execute(
         "UPDATE addresses SET short_link = ?, fixed_data = ? WHERE connection_id = ?", (link, fixed_data, connection_id)
     )
+
+
+def forget_root_key(tx: sqlite3.Connection, connection_id: int) -> None:
+    """The address is being deleted: nothing behind its link is signed any more."""
+    tx.execute("UPDATE addresses SET root_key = x'' WHERE connection_id = ?", (connection_id,))
 
 
 def save_user_data(tx: sqlite3.Connection, connection_id: int, user_data: bytes) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 
+from smpchat.agent.errors import MissingRecord
 from smpchat.agent.machines.chain import Chain
 from smpchat.agent.machines.handshake_states import ConnectionState, State, connection_state
 from smpchat.agent.store.states import state_from_json, state_to_json
 from smpchat.crypto.agreement import X3DHKeys
-from smpchat.crypto.keys import Ed25519PrivateKey, X448PrivateKey, X25519PrivateKey
+from smpchat.crypto.keys import Ed25519PrivateKey, X448PrivateKey, X25519PrivateKey, X25519PublicKey
 from smpchat.encoding.record import Record, field
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
 from smpchat.protocol.queue_mode import QueueMode
@@ -23,8 +24,10 @@ class Connection(Record):
 
     Attributes:
         link: Our invitation, or the one we joined, in full; None while it is not known.
-        x3dh_keys: Own keys of the key agreement.
-        reply_key: Initiator: private half of the reply key in the link.
+        x3dh_keys: Initiator: own keys of the key agreement, until its first message opened. The joiner's are used in
+            the transaction that makes them, and never stored.
+        x3dh_public: Joiner: the public halves, raw, until they are in the confirmation.
+        reply_key: Initiator: private half of the reply key in the link, as long as ``x3dh_keys``.
         sent: Chain of what we sent.
         received: Chain of what arrived.
         pq_support: Sizes leave room for a KEM in each header: before the handshake our wish, then what was agreed.
@@ -38,7 +41,8 @@ class Connection(Record):
     agent_version: int
     client_version: int
     e2e_version: int
-    x3dh_keys: X3DHKeys = field(repr=False)
+    x3dh_keys: X3DHKeys | None = field(repr=False)
+    x3dh_public: bytes | None = field(repr=False)
     reply_key: Ed25519PrivateKey | None
     sent: Chain
     received: Chain
@@ -47,14 +51,21 @@ class Connection(Record):
     ready_at: float | None
     connected_at: float | None
 
+    @property
+    def agreement_keys(self) -> X3DHKeys:
+        """``x3dh_keys``, which must be here at this point. Raises `MissingRecord`."""
+        if self.x3dh_keys is None:
+            raise MissingRecord("The keys of the connection's agreement were used already.")
+        return self.x3dh_keys
+
 
 class ReceiveQueue(Record):
     """A queue of ours.
 
     Attributes:
         auth_key: Authorises our commands on the queue.
-        dh_secret: Opens the relay's box around each message.
-        e2e_key: Private half of the key that senders use for the per-queue box.
+        dh_secret: Opens the relay's box around each message; None once nothing is read there any more.
+        e2e_key: Private half of the key that senders use for the per-queue box; None once nobody else may send here.
         e2e_secret: Secret with the sender, once its first message opened.
         peer_key: DER of the sender key with which the queue is, or will be, secured.
     """
@@ -65,10 +76,17 @@ class ReceiveQueue(Record):
     snd_id: bytes
     mode: QueueMode | None
     auth_key: Ed25519PrivateKey
-    dh_secret: bytes = field(repr=False)
-    e2e_key: X25519PrivateKey
+    dh_secret: bytes | None = field(repr=False)
+    e2e_key: X25519PrivateKey | None
     e2e_secret: bytes | None = field(default=None, repr=False)
     peer_key: bytes | None = None
+
+    @property
+    def link_key(self) -> X25519PrivateKey:
+        """``e2e_key``, which must be here at this point. Raises `MissingRecord`."""
+        if self.e2e_key is None:
+            raise MissingRecord("The key of the receive queue was forgotten.")
+        return self.e2e_key
 
 
 class SendQueue(Record):
@@ -76,7 +94,7 @@ class SendQueue(Record):
 
     Attributes:
         auth_key: Authorises our SENDs once the queue is secured with it.
-        e2e_key: Our half of the per-queue box; its public half travels in the first message.
+        e2e_public: Public half of our key for the per-queue box; the private one is used when it is made.
     """
 
     connection_id: int
@@ -85,7 +103,7 @@ class SendQueue(Record):
     mode: QueueMode | None
     client_version: int
     auth_key: Ed25519PrivateKey
-    e2e_key: X25519PrivateKey
+    e2e_public: X25519PublicKey
     e2e_secret: bytes = field(repr=False)
 
 
@@ -97,12 +115,12 @@ def insert(
     agent_version: int,
     client_version: int,
     e2e_version: int,
-    x3dh_keys: X3DHKeys,
+    x3dh_keys: X3DHKeys | None,
     reply_key: Ed25519PrivateKey | None,
     pq_support: bool,
     now: float,
 ) -> int:
-    """A new connection's id."""
+    """A new connection's id; only an initiator has keys before it knows the peer's."""
     cursor = tx.execute(
         "INSERT INTO connections (state, link, agent_version, client_version, e2e_version, x3dh_key1, x3dh_key2,"
         " reply_key, pq_support, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -112,8 +130,8 @@ def insert(
             agent_version,
             client_version,
             e2e_version,
-            x3dh_keys.key1.raw,
-            x3dh_keys.key2.raw,
+            x3dh_keys.key1.raw if x3dh_keys else None,
+            x3dh_keys.key2.raw if x3dh_keys else None,
             reply_key.raw if reply_key else None,
             pq_support,
             now,
@@ -149,6 +167,9 @@ def find_by_link_start(tx: sqlite3.Connection, start: str) -> Connection | None:
 
 
 def _connection(row: sqlite3.Row) -> Connection:
+    x3dh_keys = None
+    if row["x3dh_key1"] is not None:
+        x3dh_keys = X3DHKeys(X448PrivateKey(row["x3dh_key1"]), X448PrivateKey(row["x3dh_key2"]))
     return Connection(
         id=row["id"],
         state=state_from_json(row["state"]),
@@ -156,7 +177,8 @@ def _connection(row: sqlite3.Row) -> Connection:
         agent_version=row["agent_version"],
         client_version=row["client_version"],
         e2e_version=row["e2e_version"],
-        x3dh_keys=X3DHKeys(X448PrivateKey(row["x3dh_key1"]), X448PrivateKey(row["x3dh_key2"])),
+        x3dh_keys=x3dh_keys,
+        x3dh_public=row["x3dh_public"],
         reply_key=Ed25519PrivateKey(row["reply_key"]) if row["reply_key"] else None,
         sent=Chain(row["sent_id"], row["sent_hash"]),
         received=Chain(row["received_id"], row["received_hash"]),
@@ -233,6 +255,17 @@ def raise_agent_version(tx: sqlite3.Connection, connection_id: int, version: int
     tx.execute("UPDATE connections SET agent_version = max(agent_version, ?) WHERE id = ?", (version, connection_id))
 
 
+def save_x3dh_public(tx: sqlite3.Connection, connection_id: int, public: bytes) -> None:
+    """What a joiner's confirmation says about its keys of the agreement."""
+    tx.execute("UPDATE connections SET x3dh_public = ? WHERE id = ?", (public, connection_id))
+
+
+def forget_handshake_keys(tx: sqlite3.Connection, connection_id: int) -> None:
+    """The agreement is made: whoever had its keys, and has recorded what was sent, could open the first messages."""
+    query = "UPDATE connections SET x3dh_key1 = NULL, x3dh_key2 = NULL, x3dh_public = NULL, reply_key = NULL"
+    tx.execute(f"{query} WHERE id = ?", (connection_id,))
+
+
 def save_sent(tx: sqlite3.Connection, connection_id: int, chain: Chain) -> None:
     """The chain of sent messages."""
     tx.execute(
@@ -267,9 +300,9 @@ def _mode(text: str | None) -> QueueMode | None:
 
 def save_receive_queue(tx: sqlite3.Connection, queue: ReceiveQueue) -> None:
     """Insert or replace the connection's receive queue."""
-    tx.execute(
-        "INSERT OR REPLACE INTO receive_queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", receive_queue_values(queue)
-    )
+    # Not INSERT OR REPLACE: that would also replace another connection's queue, if a relay gave both one id.
+    delete_receive_queue(tx, queue.connection_id)
+    tx.execute("INSERT INTO receive_queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", receive_queue_values(queue))
 
 
 def receive_queue_values(queue: ReceiveQueue) -> tuple[object, ...]:
@@ -281,8 +314,8 @@ def receive_queue_values(queue: ReceiveQueue) -> tuple[object, ...]:
         queue.snd_id,
         _mode_text(queue.mode),
         queue.auth_key.raw,
-        queue.dh_secret,
-        queue.e2e_key.raw,
+        queue.dh_secret or b"",
+        queue.e2e_key.raw if queue.e2e_key else b"",
         queue.e2e_secret,
         queue.peer_key,
     )
@@ -297,8 +330,8 @@ def receive_queue_from(row: sqlite3.Row) -> ReceiveQueue:
         snd_id=row["snd_id"],
         mode=_mode(row["mode"]),
         auth_key=Ed25519PrivateKey(row["auth_key"]),
-        dh_secret=row["dh_secret"],
-        e2e_key=X25519PrivateKey(row["e2e_key"]),
+        dh_secret=row["dh_secret"] or None,
+        e2e_key=X25519PrivateKey(row["e2e_key"]) if row["e2e_key"] else None,
         e2e_secret=row["e2e_secret"],
         peer_key=row["peer_key"],
     )
@@ -327,6 +360,18 @@ def receive_queues(tx: sqlite3.Connection) -> list[ReceiveQueue]:
     return [receive_queue_from(row) for row in tx.execute("SELECT * FROM receive_queues ORDER BY connection_id")]
 
 
+def forget_link_key(tx: sqlite3.Connection, connection_id: int) -> None:
+    """Nobody but the peer can send to the queue any more: the key that its link offered opens nothing new."""
+    tx.execute("UPDATE receive_queues SET e2e_key = x'' WHERE connection_id = ?", (connection_id,))
+
+
+def forget_reading_keys(tx: sqlite3.Connection, connection_id: int) -> None:
+    """Nothing is read from the queue any more: what is left can delete it."""
+    for table in ("receive_queues", "other_receive_queues"):
+        query = f"UPDATE {table} SET dh_secret = x'', e2e_key = x'', e2e_secret = NULL WHERE connection_id = ?"
+        tx.execute(query, (connection_id,))
+
+
 def delete_receive_queue(tx: sqlite3.Connection, connection_id: int) -> None:
     """Forget the receive queue."""
     tx.execute("DELETE FROM receive_queues WHERE connection_id = ?", (connection_id,))
@@ -346,7 +391,7 @@ def send_queue_values(queue: SendQueue) -> tuple[object, ...]:
         _mode_text(queue.mode),
         queue.client_version,
         queue.auth_key.raw,
-        queue.e2e_key.raw,
+        queue.e2e_public.raw,
         queue.e2e_secret,
     )
 
@@ -360,7 +405,7 @@ def send_queue_from(row: sqlite3.Row) -> SendQueue:
         mode=_mode(row["mode"]),
         client_version=row["client_version"],
         auth_key=Ed25519PrivateKey(row["auth_key"]),
-        e2e_key=X25519PrivateKey(row["e2e_key"]),
+        e2e_public=X25519PublicKey(row["e2e_public"]),
         e2e_secret=row["e2e_secret"],
     )
 
@@ -375,6 +420,11 @@ def senders_to(tx: sqlite3.Connection, server: str) -> list[int]:
     """Connections that send to queues at a relay."""
     rows = tx.execute("SELECT connection_id FROM send_queues WHERE server = ? ORDER BY connection_id", (server,))
     return [int(row[0]) for row in rows]
+
+
+def delete_send_queue(tx: sqlite3.Connection, connection_id: int) -> None:
+    """Nothing is sent to the peer any more."""
+    tx.execute("DELETE FROM send_queues WHERE connection_id = ?", (connection_id,))
 
 
 def find_send_queue(tx: sqlite3.Connection, server: SMPServer, snd_id: bytes) -> SendQueue | None:

@@ -13,11 +13,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from smpchat.agent.errors import StoreError, StoreReplaced, StoreTampered
+from smpchat.agent.store.erasure import EMPTY_LOG
+from smpchat.agent.store.migrating import define_functions
 from smpchat.agent.store.signals import Signals
 from smpchat.storage.opening import harden, trigger_in
 
 BUSY_TIMEOUT = 30.0
 """Seconds a writer waits for another process; a transaction here takes milliseconds."""
+LOG_KEPT = 60.0
+"""Seconds for which the write-ahead log may keep what was overwritten, as each state of a ratchet is by the next."""
+CLEARING_TIMEOUT = 0.05
+"""The same to empty the log, which can be done later as well: a command may show messages page by page for hours."""
 _WAL_TRIES = 1000
 
 Migrations = Sequence[str]
@@ -48,6 +54,9 @@ class Database:
         self.signals = Signals(path)
         self._watchers: list[Callable[[], object]] = []
         self._inode = 0
+        self._erased = False
+        self._log_is_due = False
+        self._log_seen_at: float | None = None
         try:
             self._create()
             self._inode = path.stat().st_ino
@@ -66,6 +75,9 @@ class Database:
             # Keys that are deleted must be gone from the file, not only from its tables: who steals it later
             # shall not open what was recorded before.
             self._connection.execute("PRAGMA secure_delete = ON")
+            # What SQLite sorts or sets aside for a moment goes into no file.
+            self._connection.execute("PRAGMA temp_store = MEMORY")
+            self._connection.create_function(EMPTY_LOG, 0, self._note_erasure)
             self._check_current()
             self._migrate(components)
         except BaseException as error:
@@ -99,6 +111,7 @@ class Database:
         versions = self._versions()
         if all(versions.get(name, 0) == len(migrations) for name, migrations in components.items()):
             return
+        define_functions(self._connection, self._note_erasure)
         with self.transaction() as tx:
             tx.execute("CREATE TABLE IF NOT EXISTS schema_versions (component TEXT PRIMARY KEY, version INTEGER)")
             versions = self._versions()
@@ -134,7 +147,7 @@ class Database:
             StoreError: The file cannot be written: another process holds it, or the disk is full; or it is the
                 profile's no more. Nothing changed.
         """
-        before = self._connection.total_changes
+        before, self._erased = self._connection.total_changes, False
         try:
             # Not BEGIN: two that read first and then both want to write would fail at once, without waiting.
             self._connection.execute("BEGIN IMMEDIATE")
@@ -156,6 +169,8 @@ class Database:
             self._roll_back()
             raise self._cannot_be("written", error) from error
         self._after_commit()
+        if self._erased:
+            self.clear_log()
         self.changed()
         if self._connection.total_changes != before:
             self.signals.send()
@@ -211,10 +226,43 @@ class Database:
     def clear_log(self) -> None:
         """Bring the write-ahead log into the file and empty it: what was deleted stands there in older pages.
 
-        What another process still reads is left in it, until a later call.
+        While another process reads, the log is left as it is, and emptied by a later call of this or `clear_old_log`.
         """
-        with suppress(sqlite3.OperationalError):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._log_is_due, self._log_seen_at = True, None
+        self._wait_for(CLEARING_TIMEOUT)
+        try:
+            [result] = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._log_is_due = bool(result[0])
+        except sqlite3.OperationalError:
+            pass  # a statement of this process is not at its end, or the disk is full: the log is due all the same
+        finally:
+            self._wait_for(BUSY_TIMEOUT)
+
+    def _wait_for(self, seconds: float) -> None:
+        """How long a statement waits for other processes."""
+        self._connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}").fetchall()
+
+    def _note_erasure(self) -> None:
+        self._erased = True
+
+    def clear_old_log(self, now: float) -> None:
+        """Empty the log if it should be empty, or has not been for `LOG_KEPT`; for a process that stays, now and then.
+
+        Args:
+            now: Seconds of a clock that nobody sets.
+        """
+        if not self._has_log():
+            self._log_is_due, self._log_seen_at = False, None
+        elif self._log_is_due or (self._log_seen_at is not None and now - self._log_seen_at >= LOG_KEPT):
+            self.clear_log()
+        elif self._log_seen_at is None:
+            self._log_seen_at = now
+
+    def _has_log(self) -> bool:
+        try:
+            return self.path.with_name(f"{self.path.name}-wal").stat().st_size > 0
+        except FileNotFoundError:
+            return False
 
     def copy_to(self, target: sqlite3.Connection) -> None:
         """Copy all there is, as it is at one moment, to an empty plain database."""

@@ -138,6 +138,8 @@ def _open(path: Path, passphrase: str | None, timeout: float) -> sqlite3.Connect
         if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
             raise sqlite3.OperationalError("it is empty")
         harden(connection)
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
     except sqlite3.DatabaseError as error:
         connection.close()
         if passphrase is None or isinstance(error, sqlite3.OperationalError):

@@ -10,6 +10,7 @@ from smpchat.crypto.kem import KEMPrivateKey, KEMPublicKey
 from smpchat.crypto.keys import Ed25519PrivateKey
 from smpchat.crypto.ratchet_kem import KEMState
 from smpchat.encoding.record import Record, field
+from smpchat.protocol.address import SMPServer
 
 if TYPE_CHECKING:
     from smpchat.agent.wire.short_links import ShortInvitation
@@ -44,6 +45,28 @@ def kem(tx: sqlite3.Connection, connection_id: int) -> KEMState | None:
 def forget_kem(tx: sqlite3.Connection, connection_id: int) -> None:
     """The invitation was answered, or has no short link."""
     tx.execute("UPDATE short_links SET kem_public = NULL, kem_private = NULL WHERE connection_id = ?", (connection_id,))
+
+
+def forget_keys(tx: sqlite3.Connection, connection_id: int) -> None:
+    """The link was used, or never will be: what is left of it tells only that it was.
+
+    Its text stays, to be known by its relay and id, with zeros for the key that opens what the relay keeps behind it.
+    """
+    row = tx.execute("SELECT link FROM short_links WHERE connection_id = ?", (connection_id,)).fetchone()
+    if row is None:
+        return
+    text = _without_key(row["link"]) if row["link"] else None
+    query = (
+        "UPDATE short_links SET link = ?, auth_key = NULL, kem_public = NULL, kem_private = NULL"
+        " WHERE connection_id = ?"
+    )
+    tx.execute(query, (text, connection_id))
+
+
+def _without_key(text: str) -> str:
+    from smpchat.agent.wire.short_links import without_key  # commands list texts only
+
+    return without_key(text)
 
 
 def save_made(tx: sqlite3.Connection, connection_id: int, text: str, link_id: bytes) -> None:
@@ -81,11 +104,20 @@ def texts(tx: sqlite3.Connection) -> dict[int, str]:
 
 def find(tx: sqlite3.Connection, link: ShortInvitation) -> int | None:
     """The connection that made or joined a short link, in whatever form: by the relay's fingerprint and its id."""
-    for row in tx.execute("SELECT connection_id, link FROM short_links WHERE link_id = ?", (link.link_id,)):
-        from smpchat.agent.wire.short_links import resolve
+    from smpchat.agent.wire.short_links import resolve
 
+    return _find(tx, resolve(link).server, link.link_id)
+
+
+def uses_id(tx: sqlite3.Connection, server: SMPServer, link_id: bytes) -> bool:
+    """Whether a short link at this relay that we made or joined has this id."""
+    return _find(tx, server, link_id) is not None
+
+
+def _find(tx: sqlite3.Connection, server: SMPServer, link_id: bytes) -> int | None:
+    for row in tx.execute("SELECT connection_id, link FROM short_links WHERE link_id = ?", (link_id,)):
         # Ids are the relay's own, so two relays may give the same.
-        if _parsed(row["link"]).server.key_hash == resolve(link).server.key_hash:
+        if _parsed(row["link"]).server.key_hash == server.key_hash:
             return int(row["connection_id"])
     return None
 

@@ -98,14 +98,14 @@ def insert_queue(tx: sqlite3.Connection, queue: ReceiveQueue, left_at: float | N
 
 
 def save_keys(tx: sqlite3.Connection, queue_id: int, e2e_secret: bytes, peer_key: bytes) -> None:
-    """What the peer's keys make of a queue that a move leads to."""
-    query = "UPDATE other_receive_queues SET e2e_secret = ?, peer_key = ? WHERE id = ?"
+    """What the peer's keys make of a queue that a move leads to: our own key for the box is spent."""
+    query = "UPDATE other_receive_queues SET e2e_key = x'', e2e_secret = ?, peer_key = ? WHERE id = ?"
     tx.execute(query, (e2e_secret, peer_key, queue_id))
 
 
 def leave_queue(tx: sqlite3.Connection, queue_id: int, left_at: float) -> None:
-    """The move does not lead there any more."""
-    tx.execute("UPDATE other_receive_queues SET left_at = ? WHERE id = ?", (left_at, queue_id))
+    """The move does not lead there any more: no keys of the peer's are awaited."""
+    tx.execute("UPDATE other_receive_queues SET left_at = ?, e2e_key = x'' WHERE id = ?", (left_at, queue_id))
 
 
 def delete_queue(tx: sqlite3.Connection, queue_id: int) -> None:
@@ -155,6 +155,15 @@ def find_any(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes) -> Receiv
         return own
     other = find_queue(tx, server, rcv_id)
     return other.queue if other else None
+
+
+def uses_id(tx: sqlite3.Connection, server: SMPServer, entity_id: bytes) -> bool:
+    """Whether a queue of ours at this relay has this id, as its recipient's or its sender's."""
+    query = " UNION ALL ".join(
+        f"SELECT 1 FROM {table} WHERE server = :server AND (rcv_id = :id OR snd_id = :id)"
+        for table in ("receive_queues", "other_receive_queues")
+    )
+    return tx.execute(query, {"server": str(server), "id": entity_id}).fetchone() is not None
 
 
 def every_queue(tx: sqlite3.Connection) -> list[ReceiveQueue]:

@@ -21,7 +21,7 @@ def load(tx: sqlite3.Connection, connection_id: int) -> Ratchet:
     """The connection's ratchet. Raises `MissingRecord` if there is none."""
     ratchet = find(tx, connection_id)
     if ratchet is None:
-        raise MissingRecord("The connection has no ratchet yet.")
+        raise MissingRecord("The connection has no keys, not yet or not any more.")
     return ratchet
 
 
@@ -34,7 +34,13 @@ def replace(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> Non
     """Put a new ratchet in the old one's place; keys that the old one set aside open nothing any more."""
     save(tx, connection_id, ratchet)
     # In the same transaction: a key of the old ratchet is good for nothing but reading what is lost.
-    tx.execute("DELETE FROM skipped_keys WHERE connection_id = ?", (connection_id,))
+    forget_skipped(tx, connection_id)
+
+
+def delete(tx: sqlite3.Connection, connection_id: int) -> None:
+    """Nothing is sealed or opened on the connection any more."""
+    tx.execute("DELETE FROM ratchets WHERE connection_id = ?", (connection_id,))
+    forget_skipped(tx, connection_id)
 
 
 def find(tx: sqlite3.Connection, connection_id: int) -> Ratchet | None:
@@ -55,6 +61,11 @@ def load_skipped(tx: sqlite3.Connection, connection_id: int) -> SkippedKeys:
     return SkippedKeys(
         (SkippedId(row["header_key"], row["number"]), SkippedKey(row["message_key"], row["iv"])) for row in rows
     )
+
+
+def forget_skipped(tx: sqlite3.Connection, connection_id: int) -> None:
+    """What has not arrived yet is given up."""
+    tx.execute("DELETE FROM skipped_keys WHERE connection_id = ?", (connection_id,))
 
 
 def apply_skipped(tx: sqlite3.Connection, connection_id: int, diff: SkippedDiff) -> None:

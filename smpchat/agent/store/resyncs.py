@@ -49,6 +49,11 @@ def save(tx: sqlite3.Connection, connection_id: int, state: resync_states.State,
     )
 
 
+def delete(tx: sqlite3.Connection, connection_id: int) -> None:
+    """The connection is over: no keys of the peer's are awaited."""
+    tx.execute("DELETE FROM resyncs WHERE connection_id = ?", (connection_id,))
+
+
 def own_keys(tx: sqlite3.Connection, connection_id: int) -> OwnKeys | None:
     """Our keys that the peer has not answered yet."""
     row = tx.execute("SELECT * FROM resyncs WHERE connection_id = ?", (connection_id,)).fetchone()

@@ -249,4 +249,38 @@ AGENT_MIGRATIONS = (
         at REAL NOT NULL
     )
     """,
+    # Keys that are spent, of which earlier versions kept many, and private ones where the public half is enough. What
+    # is still needed is told by the state of the handshake: an initiator's keys until its link is answered.
+    """
+    ALTER TABLE connections ADD COLUMN x3dh_public BLOB;
+    UPDATE connections SET x3dh_public = CAST(x448_public(x3dh_key1) || x448_public(x3dh_key2) AS BLOB)
+        WHERE state LIKE '{"state": "Joining"%';
+    UPDATE connections SET x3dh_key1 = NULL, x3dh_key2 = NULL, reply_key = NULL
+        WHERE NOT (state LIKE '{"state": "Invit%' OR state LIKE '{"state": "Preparing"%'
+            OR state LIKE '{"state": "Request%');
+    UPDATE short_links SET link = short_link_without_key(link), auth_key = NULL, kem_public = NULL, kem_private = NULL
+        WHERE connection_id NOT IN (SELECT id FROM connections
+            WHERE state LIKE '{"state": "Invit%' OR state LIKE '{"state": "ReadingLink"%');
+    ALTER TABLE send_queues RENAME COLUMN e2e_key TO e2e_public;
+    UPDATE send_queues SET e2e_public = x25519_public(e2e_public);
+    ALTER TABLE rotations RENAME COLUMN e2e_key TO e2e_public;
+    UPDATE rotations SET e2e_public = x25519_public(e2e_public);
+    UPDATE receive_queues SET e2e_key = x'' WHERE e2e_secret IS NOT NULL
+        AND (mode = 'MESSAGING' OR connection_id IN (SELECT id FROM connections WHERE received_id > 1));
+    UPDATE other_receive_queues SET e2e_key = x'' WHERE e2e_secret IS NOT NULL OR left_at IS NOT NULL;
+    CREATE TEMPORARY TABLE ended AS SELECT id FROM connections
+        WHERE state LIKE '{"state": "Failed"%' OR state LIKE '{"state": "Deleted"%';
+    UPDATE receive_queues SET dh_secret = x'', e2e_key = x'', e2e_secret = NULL WHERE connection_id IN ended;
+    UPDATE other_receive_queues SET dh_secret = x'', e2e_key = x'', e2e_secret = NULL WHERE connection_id IN ended;
+    UPDATE addresses SET root_key = x'' WHERE connection_id IN ended;
+    DELETE FROM skipped_keys WHERE connection_id IN ended;
+    DELETE FROM resyncs WHERE connection_id IN ended;
+    DELETE FROM ratchets WHERE connection_id IN ended;
+    DELETE FROM ended WHERE id IN (SELECT connection_id FROM outbox WHERE kind = 'farewell');
+    DELETE FROM rotations WHERE connection_id IN ended;
+    DELETE FROM send_queues WHERE connection_id IN ended;
+    DROP TABLE ended;
+    UPDATE ratchets SET state = stored_ratchet(state);
+    SELECT empty_log_after_commit()
+    """,
 )

@@ -35,7 +35,7 @@ from smpchat.agent.machines.handshake_events import (
 )
 from smpchat.agent.machines.handshake_states import Answer, Terms
 from smpchat.agent.machines.retry import REPEAT_CONFIRMATION
-from smpchat.agent.store import connections, consents, links, outgoing, ratchets, sent_requests
+from smpchat.agent.store import connections, consents, erasure, links, outgoing, ratchets, sent_requests
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
 from smpchat.agent.transactions import linking, moving, renegotiation, sealing
@@ -45,7 +45,7 @@ from smpchat.agent.wire.links import E2E_VERSIONS, InvitationLink, format_link, 
 from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueInfo
 from smpchat.agent.wire.short_links import ShortInvitation, format_short_link, resolve
 from smpchat.crypto.agreement import E2EParams, X3DHKeys
-from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey
+from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey, X448PublicKey
 from smpchat.crypto.ratchet import KEMState
 from smpchat.encoding.codec import boolean, pair
 from smpchat.encoding.record import replace
@@ -80,7 +80,8 @@ def invite(tx: sqlite3.Connection, context: Context, terms: Terms, relay: SMPSer
     """
     state, effects = handshake.invite(terms)
     reply_key = Ed25519PrivateKey.generate(context.entropy) if terms.reply_key else None
-    connection_id = _insert(tx, context, state, None, reply_key)
+    x3dh_keys = X3DHKeys.generate(context.entropy)
+    connection_id = _insert(tx, context, state, None, x3dh_keys=x3dh_keys, reply_key=reply_key)
     if relay is not None:
         connections.save_wanted_relay(tx, connection_id, relay)
     if terms.sender_securable and connections.load(tx, connection_id).pq_support:
@@ -106,7 +107,7 @@ def join(tx: sqlite3.Connection, context: Context, link: InvitationLink, *, requ
         raise LinkJoinedError("You used this link already.")
     terms = Terms(link.sender_securable, link.reply_key is not None, requested)
     state, effects = handshake.join(terms, send_early=linking.may_send_early(link))
-    connection_id = _insert(tx, context, state, text, None)
+    connection_id = _insert(tx, context, state, text)
     # All keys before the network is asked for anything: were the sender key lost after SKEY, the link would be
     # used up, and by nobody (agent-wire trap 18).
     linking.take_up(tx, context, connection_id, link, Ed25519PrivateKey.generate(context.entropy))
@@ -133,7 +134,7 @@ def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, 
             raise OwnLinkError("This is an invitation of your own.")
         raise LinkJoinedError("You used this link already.")
     state, effects = handshake.join_short(held=held)
-    connection_id = _insert(tx, context, state, None, None)
+    connection_id = _insert(tx, context, state, None)
     auth_key = Ed25519PrivateKey.generate(context.entropy)
     consents.add(tx, connection_id, link.server)
     links.save_joined(tx, connection_id, format_short_link(replace(link, web=False)), link.link_id, auth_key)
@@ -146,7 +147,9 @@ def _insert(
     context: Context,
     state: states.State,
     link: str | None,
-    reply_key: Ed25519PrivateKey | None,
+    *,
+    x3dh_keys: X3DHKeys | None = None,
+    reply_key: Ed25519PrivateKey | None = None,
 ) -> int:
     """With our highest versions, until others are agreed."""
     return connections.insert(
@@ -156,7 +159,7 @@ def _insert(
         agent_version=AGENT_VERSIONS.maximum,
         client_version=CLIENT_VERSIONS.maximum,
         e2e_version=E2E_VERSIONS.maximum,
-        x3dh_keys=X3DHKeys.generate(context.entropy),
+        x3dh_keys=x3dh_keys,
         reply_key=reply_key,
         pq_support=context.wants_pq(AGENT_VERSIONS.maximum, E2E_VERSIONS.maximum),
         now=context.now(),
@@ -173,6 +176,7 @@ def link_read(tx: sqlite3.Connection, context: Context, connection_id: int, answ
             if isinstance(other.state, states.Joining):
                 apply(tx, context, other.id, SendQueueRefused())
         connections.save_link(tx, connection_id, link)
+        erasure.after_link(tx, connection_id)
     apply(tx, context, connection_id, event)
 
 
@@ -182,6 +186,8 @@ def receive_queue_created(
     """IDS arrived: store the queue; an invitation now has its full link."""
     connection = connections.load(tx, queue.connection_id)
     connections.save_receive_queue(tx, queue)
+    if isinstance(connection.state, states.Failed | states.Deleted):  # all that is left to do there is to delete it
+        connections.forget_reading_keys(tx, connection.id)
     if isinstance(connection.state, states.Inviting):
         connections.save_link(tx, connection.id, linking.full_link(connection, queue))
     apply(tx, context, connection.id, event)
@@ -202,8 +208,11 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: E
         match state:
             case states.Failed():
                 _drop_outgoing(tx, context, before, connection_id, failure_sentence(state))
+                erasure.stop_reading(tx, connection_id)
+                erasure.stop_writing(tx, connection_id)
             case states.Deleted():
                 _drop_outgoing(tx, context, before, connection_id, "The contact was deleted.")
+                erasure.stop_reading(tx, connection_id)
             case states.Connected() | states.AwaitingReady():
                 outgoing.forget_first_message(tx, connection_id)
             case states.Requested():
@@ -318,7 +327,7 @@ def _send_confirmation(
     if own is None:
         raise MissingRecord("The reply queue is missing.")
     info = context.application.connection_info(tx, connection.id)
-    reply = QueueInfo(connection.client_version, own.server, own.snd_id, own.e2e_key.public(), own.mode)
+    reply = QueueInfo(connection.client_version, own.server, own.snd_id, own.link_key.public(), own.mode)
     message: ConnInfoSecured | ConnInfoReply
     if answer is Answer.SECURED:
         # One queue: apps use the first and no other (agent-wire 3.4, trap 35).
@@ -345,7 +354,12 @@ def _confirmation_params(tx: sqlite3.Connection, context: Context, connection: C
     if ratchet.kem_enabled and ratchet.kem is None and context.has_kem:
         ratchet = replace(ratchet, kem=KEMState.propose(context.kem_in(tx)))
         ratchets.save(tx, connection.id, ratchet)
-    return connection.x3dh_keys.params(connection.e2e_version, ratchet.kem.params if ratchet.kem else None)
+    public = connection.x3dh_public
+    if public is None:
+        raise MissingRecord("The keys for the confirmation are missing.")
+    connections.forget_handshake_keys(tx, connection.id)
+    key1, key2 = X448PublicKey(public[: X448PublicKey.SIZE]), X448PublicKey(public[X448PublicKey.SIZE :])
+    return E2EParams(connection.e2e_version, key1, key2, ratchet.kem.params if ratchet.kem else None)
 
 
 def _send_hello(tx: sqlite3.Connection, context: Context, connection: Connection, *, signed: bool) -> None:
@@ -411,12 +425,16 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewel
         body, _ = sealing.seal_message(tx, context.entropy, connection, queue, UserMessage(farewell))
         outgoing.enqueue(tx, connection_id, Lane.SEND, Kind.FAREWELL, Priority.MESSAGE, body=body)
         outgoing.postpone(tx, connection_id, Lane.RECEIVE, context.now() + FAREWELL_PATIENCE)
+        ratchets.delete(tx, connection_id)
+    else:
+        erasure.stop_writing(tx, connection_id)
     forget_if_deleted(tx, connection_id)
 
 
 def farewell_done(tx: sqlite3.Connection, connection_id: int) -> None:
     """The farewell left, or never will: nothing holds the deletion back any more."""
     outgoing.postpone(tx, connection_id, Lane.RECEIVE, 0)
+    erasure.stop_writing(tx, connection_id)
     forget_if_deleted(tx, connection_id)
 
 
@@ -425,3 +443,4 @@ def forget_if_deleted(tx: sqlite3.Connection, connection_id: int) -> None:
     connection = connections.load(tx, connection_id)
     if isinstance(connection.state, states.Deleted) and outgoing.is_empty(tx, connection_id):
         connections.delete(tx, connection_id)
+        erasure.empty_log(tx)

@@ -41,7 +41,6 @@ from smpchat.agent.wire.links import E2E_VERSIONS, ContactLink, InvitationLink, 
 from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueURI
 from smpchat.agent.wire.short_links import ShortContact, published
 from smpchat.client.request import CORR_ID_SIZE, Request
-from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.keys import Ed25519PrivateKey, X25519PublicKey
@@ -87,7 +86,7 @@ def publish(
         agent_version=AGENT_VERSIONS.maximum,
         client_version=CLIENT_VERSIONS.maximum,
         e2e_version=E2E_VERSIONS.maximum,
-        x3dh_keys=X3DHKeys.generate(context.entropy),  # of no use here, but every record has some
+        x3dh_keys=None,
         reply_key=None,
         pq_support=False,
         now=context.now(),
@@ -128,21 +127,28 @@ def prepare(
 ) -> Publication | None:
     """What goes with the NEW of an address at a relay and its SMP version; None for any other connection."""
     address = addresses.load(tx, connection_id)
-    if address is None:
+    if address is None or address.root_key is None:
         return None
     corr_id = entropy.random(CORR_ID_SIZE)
-    sealed = _seal(entropy, address, server, sender_id_for(corr_id), dh_key) if version >= SHORT_LINKS else None
+    sealed = None
+    if version >= SHORT_LINKS:
+        sealed = _seal(entropy, address.root_key, address.user_data, server, sender_id_for(corr_id), dh_key)
     link = LinkData(sender_id_for(corr_id), sealed.fixed, sealed.user, sealed.link_id) if sealed else None
     queue = QueueRequest(QueueMode.CONTACT, link) if version >= SND_AUTH_KEY else None
     return Publication(corr_id, queue, sealed, address.user_data)
 
 
 def _seal(
-    entropy: Entropy, address: Address, server: SMPServer, sender_id: bytes, dh_key: X25519PublicKey
+    entropy: Entropy,
+    root_key: Ed25519PrivateKey,
+    user_data: bytes,
+    server: SMPServer,
+    sender_id: bytes,
+    dh_key: X25519PublicKey,
 ) -> SealedLink | None:
     try:
         link = _full_link(server, sender_id, dh_key, QueueMode.CONTACT)
-        return seal_link(address.root_key, link, address.user_data, entropy)
+        return seal_link(root_key, link, user_data, entropy)
     except LinkDataError:  # a relay with a great many hosts: the full link has to do
         return None
 
@@ -155,7 +161,7 @@ def queue_created(
     tx: sqlite3.Connection, context: Context, queue: ReceiveQueue, publication: Publication, ids: Ids
 ) -> None:
     """IDS arrived: the address has its links."""
-    full = _full_link(queue.server, queue.snd_id, queue.e2e_key.public(), queue.mode)
+    full = _full_link(queue.server, queue.snd_id, queue.link_key.public(), queue.mode)
     connections.save_link(tx, queue.connection_id, format_link(full))
     if publication.sealed is None:
         return
@@ -169,6 +175,8 @@ def queue_created(
 
 
 def _enqueue_update(tx: sqlite3.Connection, entropy: Entropy, address: Address) -> None:
+    if address.root_key is None:
+        raise MissingRecord("The address is being deleted.")
     _, box_key = contact_keys(_link_key(address))
     body = seal_user_data(address.root_key, box_key, ContactLinkData(AGENT_VERSIONS, address.user_data), entropy)
     outgoing.enqueue(tx, address.connection_id, Lane.RECEIVE, Kind.UPDATE_ADDRESS, Priority.MESSAGE, body=body)

@@ -14,7 +14,7 @@ from smpchat.agent.machines.chain import Chain
 from smpchat.agent.machines.handshake_events import ConfirmationReceived, HelloReceived, PeerUnsuitable
 from smpchat.agent.machines.handshake_states import Answer
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import connections, consents, links
+from smpchat.agent.store import connections, consents, erasure, links
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.transactions import connection as connection_steps
 from smpchat.agent.transactions import sending
@@ -60,7 +60,7 @@ def receive_first(
     if envelope.sender_key is None:
         raise EnvelopeRefused("the first message of a queue must carry the sender's key")
     with refusing("the sender's key is bad"):
-        secret = queue.e2e_key.exchange(envelope.sender_key)
+        secret = queue.link_key.exchange(envelope.sender_key)
     message, inner = open_layers(secret, envelope)
     if not isinstance(inner, Confirmation):
         raise EnvelopeRefused("the first message of a queue is no confirmation")
@@ -86,7 +86,8 @@ def _receive_confirmation(
     sent_at: int,
 ) -> None:
     params = envelope.e2e_params
-    if not states.awaits_confirmation(connection.state) or params is None:
+    keys = connection.x3dh_keys
+    if not states.awaits_confirmation(connection.state) or params is None or keys is None:
         raise EnvelopeRefused("no confirmation is awaited")
     if not E2E_VERSIONS.contains(params.version):
         raise VersionRefused("end-to-end encryption", params.version, E2E_VERSIONS)
@@ -104,10 +105,10 @@ def _receive_confirmation(
         if isinstance(params.kem, KEMAccepted) and offered is not None:
             kem = offered.accepted(params.kem, context.kem_in(tx))
         kem_secret = kem.answer.secret if kem and kem.answer else b""
-        secret = agree_initiator(connection.x3dh_keys, params.key1, params.key2, kem_secret)
+        secret = agree_initiator(keys, params.key1, params.key2, kem_secret)
         # Now, and not when the user allows it: texts may be behind the confirmation already (agent-wire 1.1, trap 19).
         # The second key of the link is the first of the ratchet (trap 6).
-        fresh = Ratchet.initiator(secret, connection.x3dh_keys.key2, params.version, kem_enabled=pq, kem=kem)
+        fresh = Ratchet.initiator(secret, keys.key2, params.version, kem_enabled=pq, kem=kem)
         opened = ratchet.decrypt(
             fresh, SkippedKeys({}), envelope.ratchet_message, context.entropy, kem=context.kem_in(tx)
         )
@@ -134,7 +135,7 @@ def _receive_confirmation(
     connections.save_send_queue(tx, send_queue)
     # Who answers a link of ours, or whose link we asked through, was chosen by the user.
     consents.add(tx, connection.id, send_queue.server)
-    links.forget_kem(tx, connection.id)
+    erasure.after_agreement(tx, connection.id)
     unsuitable = context.application.peer_info_received(tx, connection.id, message.conn_info)
     if unsuitable is not None:
         connection_steps.apply(tx, context, connection.id, PeerUnsuitable(unsuitable))
@@ -191,7 +192,10 @@ def _save_first(
     sent_at: int,
 ) -> None:
     """The queue's secret is stored together with the ratchet that opened its first message, never before."""
-    connections.save_receive_queue(tx, queue)
+    # A queue that its reader secures took what anybody sent before that: a second person who had the link is told by
+    # its key (see `receive_repeated`). Behind the peer's first signed message there is nothing of the kind.
+    shared = states.role(connection.state) is states.Role.INITIATOR and queue.mode is not QueueMode.MESSAGING
+    connections.save_receive_queue(tx, queue if shared else replace(queue, e2e_key=None))
     save_opened(tx, connection.id, ratchet_message, opened, sent_at)
     connections.save_received(tx, connection.id, Chain().confirmed(opened.plaintext))
 
@@ -204,6 +208,8 @@ def receive_repeated(
     try:
         _, inner = open_layers(queue.e2e_secret, envelope)
     except EnvelopeRefused:
+        if queue.e2e_key is None:
+            raise
         with refusing("the sender's key is bad"):
             secret = queue.e2e_key.exchange(envelope.sender_key)
         _, inner = open_layers(secret, envelope)

@@ -10,7 +10,7 @@ from smpchat.agent.errors import IncompatibleVersion, LinkDataError, LinkError
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_events import LinkRead, LinkUnusable, SendQueueRefused
 from smpchat.agent.machines.handshake_states import Failure
-from smpchat.agent.store import connections, links, ratchets
+from smpchat.agent.store import connections, links, moves, ratchets
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.transactions.sending import new_send_queue
 from smpchat.agent.wire.envelope import AGENT_VERSIONS
@@ -19,7 +19,7 @@ from smpchat.agent.wire.links import InvitationLink, agree_versions, format_link
 from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueURI
 from smpchat.agent.wire.short_links import LINK_ID_SIZE, ShortInvitation, published
 from smpchat.client.request import CORR_ID_SIZE
-from smpchat.crypto.agreement import agree_joiner
+from smpchat.crypto.agreement import X3DHKeys, agree_joiner
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.kem import KEMParams, KEMProposed
 from smpchat.crypto.keys import Ed25519PrivateKey, X448PrivateKey, X25519PublicKey
@@ -43,7 +43,7 @@ SND_SECURE_SINCE = 3
 
 def full_link(connection: Connection, queue: ReceiveQueue) -> str:
     """The full link to an invitation's queue."""
-    return format_link(_request(connection, queue.server, queue.snd_id, queue.e2e_key.public(), queue.mode))
+    return format_link(_request(connection, queue.server, queue.snd_id, queue.link_key.public(), queue.mode))
 
 
 def _request(
@@ -61,7 +61,7 @@ def _request(
     return InvitationLink(
         agent_versions=AGENT_VERSIONS,
         queues=(uri,),
-        e2e=connection.x3dh_keys.params_range(kem=kem),
+        e2e=connection.agreement_keys.params_range(kem=kem),
         reply_key=connection.reply_key.public() if connection.reply_key else None,
     )
 
@@ -144,7 +144,7 @@ def take_up(
         CryptoError: A key in the link is bad. In both cases the connection is as it was.
     """
     connection, entropy, queue = connections.load(tx, connection_id), context.entropy, link.queues[0]
-    versions, keys = agree_versions(link), connection.x3dh_keys
+    versions = agree_versions(link)
     # never on after texts were taken that would not fit then
     pq = connection.pq_support and context.wants_pq(versions.agent, versions.e2e)
     offered = link.e2e.kem if pq else None
@@ -152,11 +152,15 @@ def take_up(
     # our own is proposed in the confirmation.
     kem = KEMState.accept(offered.key, context.kem_in(tx)) if isinstance(offered, KEMProposed) else None
     kem_secret = kem.answer.secret if kem and kem.answer else b""
+    # Made and used here, and never stored: with them, whoever steals the profile later and has recorded the
+    # confirmation could open it, and the texts behind it.
+    keys = X3DHKeys.generate(entropy)
     secret = agree_joiner(keys, link.e2e.key1, link.e2e.key2, kem_secret)
     first_key = X448PrivateKey.generate(entropy)
     ratchet = Ratchet.joiner(secret, link.e2e.key2, first_key, versions.e2e, kem_enabled=pq, kem=kem)
     send_queue = new_send_queue(connection_id, entropy, queue.at(versions.client), auth_key)
     connections.save_agreed(tx, connection_id, versions.agent, versions.client, versions.e2e, pq_support=pq)
+    connections.save_x3dh_public(tx, connection_id, keys.key1.public().raw + keys.key2.public().raw)
     ratchets.save(tx, connection_id, ratchet)
     connections.save_send_queue(tx, send_queue)
 
@@ -172,6 +176,7 @@ def read_link(
         opened = open_link(stored.link, answer)
         request = opened.request
         assert isinstance(request, InvitationLink)  # `open_link` checks that it is of the link's kind
+        _check_queue(tx, request)
         # With the key that LKEY carried: it has secured the queue, and another
         # would get AUTH (agent-wire 2.8, trap 12).
         take_up(tx, context, connection_id, request, stored.auth_key)
@@ -184,6 +189,18 @@ def read_link(
     context.application.link_info_received(tx, connection_id, opened.user_data)
     event = LinkRead(reply_key=request.reply_key is not None, send_early=may_send_early(request))
     return event, _full_link(opened)
+
+
+def _check_queue(tx: sqlite3.Connection, request: InvitationLink) -> None:
+    """Raises `LinkDataError` if the relay gives us a queue that another connection of ours has."""
+    queue = request.queues[0]
+    if moves.uses_id(tx, queue.server, queue.sender_id):
+        raise LinkDataError("The link leads to a queue of your own.")
+    used = connections.find_send_queue(tx, queue.server, queue.sender_id)
+    # One that is still joining by the full form of this link is shut out by the key that LKEY gave the queue. No other
+    # has secured its queue with a key, after which an honest relay refuses LKEY.
+    if used is not None and not isinstance(connections.load(tx, used.connection_id).state, states.Joining):
+        raise LinkDataError("The link leads to the queue of a contact that you have already.")
 
 
 def link_refused(tx: sqlite3.Connection, connection_id: int) -> SendQueueRefused | LinkUnusable:

@@ -18,7 +18,7 @@ from smpchat.agent.errors import MissingRecord, MoveRefused, Refusal, Unexpected
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines import moving
 from smpchat.agent.machines.moving import Outcome, Settled
-from smpchat.agent.store import allowances, clock, connections, moves, outgoing
+from smpchat.agent.store import allowances, clock, connections, erasure, moves, outgoing
 from smpchat.agent.store.allowances import HOUR, Allowance, Use
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.store.moves import Move, OtherQueue
@@ -128,6 +128,7 @@ def queue_emptied(tx: sqlite3.Connection, item: OutboxItem) -> None:
 def queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
     """A queue that was left exists no more."""
     moves.delete_queue(tx, _number(item))
+    erasure.empty_log(tx)
 
 
 def forget_left(tx: sqlite3.Connection, other: OtherQueue) -> None:
@@ -135,6 +136,7 @@ def forget_left(tx: sqlite3.Connection, other: OtherQueue) -> None:
     for kind in (Kind.EMPTY, Kind.DELETE_LEFT):
         outgoing.drop_item(tx, other.queue.connection_id, kind, str(other.id).encode())
     moves.delete_queue(tx, other.id)
+    erasure.empty_log(tx)
 
 
 def left_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
@@ -150,6 +152,7 @@ def left_relay_lost(tx: sqlite3.Connection, context: Context, item: OutboxItem) 
     other, now = moves.queue(tx, _number(item)), context.now()
     if other is not None and now - (other.left_at or now) > LEAVE_FOR and not clock.is_held(tx, now):
         moves.delete_queue(tx, other.id)
+        erasure.empty_log(tx)
         return outgoing.done(tx, item.id)
     outgoing.postpone_item(tx, item.id, now + LEAVE_PAUSE)
     return False
@@ -179,11 +182,12 @@ def keys_received(tx: sqlite3.Connection, context: Context, connection: Connecti
             _not_followed(tx, context, connection.id, f"it answers in version {info.version}")
             return
         try:
-            secret = new.queue.e2e_key.exchange(info.dh_key)
+            secret = new.queue.link_key.exchange(info.dh_key)
         except CryptoError:
             _not_followed(tx, context, connection.id, "its key is bad")
             return
         moves.save_keys(tx, new.id, secret, key.der)
+        erasure.empty_log(tx)
     _step(tx, context, connection.id, moving.KeysReceived())
 
 
@@ -220,7 +224,7 @@ def _perform(tx: sqlite3.Connection, context: Context, connection_id: int, effec
             outgoing.enqueue(tx, connection_id, Lane.MOVE, Kind.CREATE, Priority.SECURE, body=_NEW)
         case moving.SendAdd():
             own, new = _own(tx, connection_id), _new(tx, connection_id).queue
-            uri = QueueURI(CLIENT_VERSIONS, new.server, new.snd_id, new.e2e_key.public(), new.mode)
+            uri = QueueURI(CLIENT_VERSIONS, new.server, new.snd_id, new.link_key.public(), new.mode)
             added = QueueAdd(((uri, QueueAddress(own.server, own.snd_id)),))
             sending.submit(tx, context, connection_id, added)
         case moving.SecureQueue():

@@ -29,7 +29,7 @@ from smpchat.agent.machines.handshake_events import (
     SendQueueSecured,
 )
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import connections, links, moves, outgoing, rotations
+from smpchat.agent.store import connections, erasure, links, moves, outgoing, rotations
 from smpchat.agent.store.connections import ReceiveQueue, UnknownConnection
 from smpchat.agent.store.outgoing import NUMBERED, SENDS, Kind, Lane, OutboxItem
 from smpchat.agent.transactions import connection as connection_steps
@@ -39,7 +39,7 @@ from smpchat.crypto.keys import AuthPublicKey, Ed25519PrivateKey, X25519PrivateK
 from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer, SMPServerAddress
 from smpchat.protocol.commands import BrokerMessage, Command, Del, Ids, Key, LKey, New, QueueRequest, Send, SKey, Sub
-from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.errors import ErrorCode, IdInUse
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
@@ -241,8 +241,10 @@ def created(
 
     Raises:
         UnknownConnection: The connection was deleted meanwhile, or the move that the queue was made for given up.
+        IdInUse: The relay gave it the id of another queue or link of ours.
     """
     connection = connections.load(tx, item.connection_id)
+    _check_ids(tx, server, ids)
     if not outgoing.done(tx, item.id) and item.lane is Lane.MOVE:
         raise UnknownConnection(item.connection_id)
     queue = ReceiveQueue(
@@ -261,7 +263,7 @@ def created(
         return
     if isinstance(connection.state, states.Inviting):
         linking.queue_created(tx, queue, creation.publication, ids)
-    elif creation.publication is not None:
+    elif creation.publication is not None and isinstance(connection.state, states.Publishing):
         contact_address.queue_created(tx, context, queue, creation.publication, ids)
     event = ReceiveQueueCreated(
         # KEY may travel beside the confirmation (handshake.md 3.2): `machines.handshake` says what follows from it.
@@ -270,6 +272,12 @@ def created(
         key_beside=version >= SND_AUTH_KEY,
     )
     connection_steps.receive_queue_created(tx, context, queue, event)
+
+
+def _check_ids(tx: sqlite3.Connection, server: SMPServer, ids: Ids) -> None:
+    taken = moves.uses_id(tx, server, ids.rcv_id) or moves.uses_id(tx, server, ids.snd_id)
+    if taken or (ids.link_id is not None and links.uses_id(tx, server, ids.link_id)):
+        raise IdInUse(f"relay {server.hosts[0]} gave a new queue the id of another one")
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
@@ -405,6 +413,7 @@ def give_up_left(tx: sqlite3.Connection, server: str) -> int:
 
 def _queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
     outgoing.drop(tx, item.connection_id, Lane.SEND)  # a farewell that was given up
+    erasure.stop_writing(tx, item.connection_id)
     connections.delete_receive_queue(tx, item.connection_id)
     connection_steps.forget_if_deleted(tx, item.connection_id)
 

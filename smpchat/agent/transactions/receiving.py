@@ -11,10 +11,10 @@ import logging
 import sqlite3
 
 from smpchat.agent.context import Context
-from smpchat.agent.errors import EnvelopeRefused, HeldBack, UnexpectedEvent, VersionRefused
+from smpchat.agent.errors import EnvelopeRefused, HeldBack, NumberRefused, UnexpectedEvent, VersionRefused
 from smpchat.agent.machines import delivery
 from smpchat.agent.machines import handshake_states as states
-from smpchat.agent.machines.chain import Chain
+from smpchat.agent.machines.chain import MAX_MESSAGE_ID, Chain
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.machines.handshake_events import PeerReady
 from smpchat.agent.machines.notices import NoticeKind
@@ -104,11 +104,11 @@ def _receive(
     queue = other.queue if other else connections.find_receive_queue(tx, server, rcv_id)
     if queue is None:
         return None
+    connection = connections.load(tx, queue.connection_id)
+    if isinstance(connection.state, states.Failed | states.Deleted) or queue.dh_secret is None:
+        return Received(connection.id)
     with refusing("the message does not open"):
         message = open_message(queue.dh_secret, msg_id, sealed)
-    connection = connections.load(tx, queue.connection_id)
-    if isinstance(connection.state, states.Failed | states.Deleted):
-        return Received(connection.id)
     if isinstance(message, QuotaMarker):
         if states.may_send(connection.state) and owed.has_room(tx, connection.id):
             # The peer's SENDs fail from here on until it hears that we have read
@@ -137,6 +137,8 @@ def _receive(
         return Received(connection.id)
     opened, inner = open_layers(queue.e2e_secret, envelope)
     if not isinstance(opened.header, PHConfirmation):
+        if queue.e2e_key is not None and isinstance(inner, MessageEnvelope | RatchetKeyEnvelope):
+            connections.forget_link_key(tx, connection.id)
         if other is not None and isinstance(inner, MessageEnvelope | RatchetKeyEnvelope):
             moving.message_arrived(tx, context, other)
         if isinstance(inner, MessageEnvelope):
@@ -156,7 +158,7 @@ def _open_request(queue: ReceiveQueue, envelope: ClientMsgEnvelope) -> Invitatio
     if envelope.sender_key is None or not CLIENT_VERSIONS.contains(envelope.version):
         raise EnvelopeRefused("a contact request must carry its sender's key, and a version that is known")
     with refusing("the sender's key is bad"):
-        secret = queue.e2e_key.exchange(envelope.sender_key)
+        secret = queue.link_key.exchange(envelope.sender_key)
     # The secret is used once and forgotten: the next requester brings another key (agent-wire trap 36).
     message, inner = open_layers(secret, envelope)
     if isinstance(message.header, PHConfirmation) or not isinstance(inner, InvitationEnvelope):
@@ -196,6 +198,8 @@ def _receive_message(
         message = agent_message.decode(opened.plaintext)
     if not isinstance(message, NumberedMessage):
         raise EnvelopeRefused("a message of the handshake came after it")
+    if message.message_id > MAX_MESSAGE_ID:
+        raise NumberRefused(message.message_id)
     save_opened(tx, connection.id, envelope.ratchet_message, opened, sent_at)
     # Over the agent message, without padding and envelopes (agent-wire 3.6,
     # trap 14). The verdict is told and blocks nothing.

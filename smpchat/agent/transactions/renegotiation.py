@@ -15,7 +15,7 @@ from smpchat.agent.machines import delivery, resync, resync_states
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.machines.resync import Notice
-from smpchat.agent.store import connections, outgoing, ratchets, resyncs
+from smpchat.agent.store import connections, erasure, outgoing, ratchets, resyncs
 from smpchat.agent.store.connections import Connection
 from smpchat.agent.store.resyncs import OwnKeys
 from smpchat.agent.transactions import sending
@@ -191,5 +191,6 @@ def _start_ratchet(
     except CryptoError as error:
         raise EnvelopeRefused(f"the new ratchet keys cannot be used: {error}") from error
     ratchets.replace(tx, connection.id, ratchet if enabled else ratchet.with_kem(False))
+    erasure.empty_log(tx)  # of the old ratchet, and of our keys for the new one
     connections.save_pq_support(tx, connection.id, pq)
     connections.save_versions(tx, connection.id, connection.agent_version, version)

@@ -25,7 +25,7 @@ import sqlite3
 from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import allowances, connections, outgoing, owed, rotations
+from smpchat.agent.store import allowances, connections, erasure, outgoing, owed, rotations
 from smpchat.agent.store.allowances import HOUR, Allowance, Use
 from smpchat.agent.store.connections import Connection, ReceiveQueue, SendQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
@@ -125,7 +125,7 @@ def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) 
     # the queue's own address, with our key for the per-queue box in place of the recipient's
     # By QKEY and the peer's KEY, and no SKEY: the fast way stands in the reference's documents,
     # not in its code (agent-wire 5.7, trap 29).
-    info = QueueInfo(queue.client_version, queue.server, queue.snd_id, queue.e2e_key.public(), queue.mode)
+    info = QueueInfo(queue.client_version, queue.server, queue.snd_id, queue.e2e_public, queue.mode)
     key = QueueKey(((info, queue.auth_key.public()),))
     sending.submit(tx, context, connection_id, key)
     rotations.save(tx, Rotation(Stage.KEYED, queue, context.now() + ANSWER_TIME))
@@ -161,6 +161,7 @@ def sent(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: b
     current = sending.required_send_queue(tx, connection_id)
     if current.snd_id == snd_id:
         rotations.delete(tx, connection_id)
+        erasure.empty_log(tx)
         outgoing.hold_numbered(tx, connection_id, 0)
         moved = MOVED.format(host=current.server.host)
         context.application.notice(tx, connection_id, moved, NoticeKind.MOVED)
@@ -169,13 +170,16 @@ def sent(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: b
 
 def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: bytes) -> bool:
     """A relay answered AUTH for the queue ``snd_id``. True if the message is to be sent again, to another queue."""
-    current, rotation = sending.required_send_queue(tx, connection_id), rotations.load(tx, connection_id)
+    current, rotation = connections.send_queue(tx, connection_id), rotations.load(tx, connection_id)
+    if current is None:  # the connection is over
+        return False
     if snd_id != current.snd_id:
         return True  # it went out before the move
     if rotation is None or rotation.stage is not Stage.TESTING:
         return False
     _switch(tx, context, current, rotation.queue)
     rotations.delete(tx, connection_id)
+    erasure.empty_log(tx)
     outgoing.hold_numbered(tx, connection_id, 0)
     why = f"{current.server.host} does not accept our messages"
     context.application.notice(tx, connection_id, NOT_MOVED.format(why=why), NoticeKind.MOVE_FAILED)

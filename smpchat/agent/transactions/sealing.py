@@ -61,7 +61,7 @@ def seal_first_message(
     header = PHEmpty() if signed else PHConfirmation(queue.auth_key.public())
     return seal_client_message(
         queue.client_version,
-        queue.e2e_key.public(),
+        queue.e2e_public,
         queue.e2e_secret,
         entropy.random(24),
         ClientMessage(header, agent_envelope.encode(envelope)),
@@ -74,7 +74,7 @@ def seal_request(entropy: Entropy, connection: Connection, address: SendQueue, l
     envelope = InvitationEnvelope(connection.agent_version, link.encode(), info)
     return seal_client_message(
         address.client_version,
-        address.e2e_key.public(),
+        address.e2e_public,
         address.e2e_secret,
         entropy.random(24),
         ClientMessage(PHEmpty(), agent_envelope.encode(envelope)),

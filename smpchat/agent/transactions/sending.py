@@ -38,7 +38,7 @@ def new_send_queue(connection_id: int, entropy: Entropy, queue: QueueInfo, auth_
         mode=queue.mode,
         client_version=queue.version,
         auth_key=auth_key,
-        e2e_key=e2e_key,
+        e2e_public=e2e_key.public(),
         e2e_secret=e2e_key.exchange(queue.dh_key),
     )
 

@@ -91,6 +91,12 @@ def format_short_link(link: ShortLink) -> str:
     return f"{start}/{letter}#{ids}" + (f"?{query}" if query else "")
 
 
+def without_key(text: str) -> str:
+    """The text of an invitation's short link with zeros for its key: what is left tells which one it was."""
+    link = parse_short_link(text)
+    return text if isinstance(link, ShortContact) else format_short_link(replace(link, link_key=bytes(LINK_KEY_SIZE)))
+
+
 def is_short_link(text: str) -> bool:
     """Whether the text begins like a short link; it may still be damaged."""
     return _START.match(text) is not None

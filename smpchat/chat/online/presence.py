@@ -76,13 +76,17 @@ async def remove_expired(service: StoredProfile) -> None:
     the picture of a link that was used goes.
 
     Another process may show a message at any moment and so begin its time: that is a change, and looked at.
+
+    What was overwritten or erased leaves the write-ahead log, too.
     """
+    clock = asyncio.get_running_loop().time
     with Changes(service.database) as changes:
         while True:
             service.note_clock()
             service.expire()
             service.give_up_waiting()
             service.remove_leftovers()
+            service.database.clear_old_log(clock())
             due = service.next_expiry()
             left = _NOTHING_EXPIRES if due is None else min(max(due - service.now(), _SHORTEST), EXPIRY_INTERVAL)
             await changes.next(left)

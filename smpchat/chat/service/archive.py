@@ -18,6 +18,7 @@ from pathlib import Path
 
 from smpchat.agent.errors import StoreError
 from smpchat.agent.store.database import Database
+from smpchat.agent.store.migrating import define_functions
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.chat.errors import ArchiveDamaged, ArchiveForeign, ArchiveNewer, InputError, NoArchive
 from smpchat.chat.service.connecting import ChatService
@@ -181,6 +182,7 @@ def _versions(source: sqlite3.Connection) -> tuple[int, int]:
 def schema_difference(service: ChatService) -> str | None:
     """What the profile's database holds or lacks beside what smpchat makes, as ``it holds a view 'name'``."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as ours:
+        define_functions(ours)
         ours.execute(_VERSIONS)
         for script in (*AGENT_MIGRATIONS, *CHAT_MIGRATIONS):
             for statement in script.split(";"):

@@ -212,8 +212,9 @@ class StoredProfile(StoredMessages):
             for contact in found
         ]
 
-    def _security_code(self, connection_id: int) -> str:
-        return security_code(ratchets.load(self._tx, connection_id).associated_data)
+    def _security_code(self, connection_id: int) -> str | None:
+        ratchet = ratchets.find(self._tx, connection_id)
+        return security_code(ratchet.associated_data) if ratchet else None
 
     def verification(self, who: str) -> Verification:
         """A contact's security code: the same on both sides, unless somebody sits between them.
@@ -223,7 +224,7 @@ class StoredProfile(StoredMessages):
             AgentError: The connection has no keys yet.
         """
         contact = records.contact(self._tx, who)
-        code = self._security_code(contact.connection_id)
+        code = security_code(ratchets.load(self._tx, contact.connection_id).associated_data)
         return Verification(contact.alias, code, contact.verified_code == code)
 
     def verify(self, who: str, code: str) -> Verification:

@@ -244,6 +244,17 @@ class Agent:
                 self.lnk = Lnk(link.sender_id, link.fixed, link.user)
             outbox.created(tx, self.context, item, creation, RELAY, self.version, ids, keyed=keyed)
 
+    def began(self, connection_id: int) -> None:
+        """This is the connection to look at from now on."""
+        self.id = connection_id
+
+    def answer_creation(self, ids: Ids) -> None:
+        """The first NEW in the outbox is answered with these ids."""
+        item = next(item for item in self.next() if item.kind is Kind.CREATE)
+        with self.database.transaction() as tx:
+            creation = outbox.prepare_creation(tx, self.context, item, RELAY, self.version)
+            outbox.created(tx, self.context, item, creation, RELAY, self.version, ids, keyed=False)
+
     def refuse(self, code: ErrorCode = ErrorCode.AUTH) -> Verdict:
         """The first SEND, or LKEY, in the outbox is answered with an error."""
         item = next(item for item in self.next() if item.kind in SENDS | {Kind.READ_LINK})
@@ -255,6 +266,7 @@ class Agent:
         """What a relay pushes: the body of a SEND that it took at a time, or the quota marker for None."""
         msg_id = msg_id or self.entropy.random(24)
         content = QuotaMarker(int(at)) if body is None else RcvMessage(int(at), True, body)
+        assert self.queue.dh_secret is not None
         sealed = seal_message(self.queue.dh_secret, msg_id, content)
         with self.database.transaction() as tx:
             return receiving.receive(tx, self.context, RELAY, self.queue.rcv_id, msg_id, sealed)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent.errors import EnvelopeRefused
+from smpchat.agent.errors import EnvelopeRefused, NumberRefused
+from smpchat.agent.machines.chain import MAX_MESSAGE_ID
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.machines.handshake_states import Answer, Connected, Role, Terms
 from smpchat.agent.store import connections, outgoing, ratchets
@@ -68,7 +69,7 @@ def reopened(agent: Agent, body: bytes) -> tuple[ClientMsgEnvelope, ClientMessag
     """A first message taken apart with its reader's keys; the last is the secret."""
     envelope = client_msg_envelope.decode(body)
     assert envelope.sender_key is not None
-    secret = agent.queue.e2e_key.exchange(envelope.sender_key)
+    secret = agent.queue.link_key.exchange(envelope.sender_key)
     return envelope, open_client_message(secret, envelope), secret
 
 
@@ -330,3 +331,59 @@ def test_ratchet_keys_before_the_connection_is_made_are_refused(tmp_path: Path) 
     with pytest.raises(EnvelopeRefused, match="before the connection was made"):
         alice.receive(sealing.seal_envelope(bob.entropy, queue, envelope))
     assert [item.kind for item in alice.next()] == [Kind.SECURE_RECEIVE]
+
+
+class TestNumbers:
+    """A peer may send any number of 8 bytes; SQLite holds them up to 2^63 - 1, and one more may follow."""
+
+    @pytest.mark.parametrize("number", [MAX_MESSAGE_ID + 1, 2**63 - 1])
+    def test_a_number_that_nobody_counts_to_is_refused_and_the_next_message_comes(
+        self, tmp_path: Path, number: int
+    ) -> None:
+        alice, bob = connected(tmp_path)
+        counted = bob.connection.sent
+        alice_before = alice.connection.received
+        bob.do(lambda tx, _: connections.save_sent(tx, bob.id, replace(counted, last_id=number - 1)))
+        body = submit(bob, b"text")
+        with pytest.raises(NumberRefused) as refused:
+            alice.receive(body)
+        assert refused.value.notice is not None and "{alias}" in refused.value.notice
+        assert alice.connection.received == alice_before and alice.messages == []
+        bob.do(lambda tx, _: connections.save_sent(tx, bob.id, counted))
+        bob.do(lambda tx, context: connection.resync(tx, context, bob.id))
+        exchange(alice, bob)
+        alice.receive(submit(bob, b"the next"))
+        assert len(alice.messages) == 1
+
+    @pytest.mark.parametrize("number", [MAX_MESSAGE_ID, 1 - 2**63, 0])
+    def test_every_other_number_is_told_and_new_keys_may_follow(self, tmp_path: Path, number: int) -> None:
+        alice, bob = connected(tmp_path)
+        counted = bob.connection.sent
+        bob.do(lambda tx, _: connections.save_sent(tx, bob.id, replace(counted, last_id=number - 1)))
+        alice.receive(submit(bob, b"text"))
+        assert len(alice.messages) == 1
+        bob.do(lambda tx, _: connections.save_sent(tx, bob.id, counted))
+        bob.do(lambda tx, context: connection.resync(tx, context, bob.id))
+        exchange(alice, bob)
+        alice.receive(submit(bob, b"the next"))
+        assert len(alice.messages) == 2
+
+    def test_a_profile_that_took_the_highest_number_once_takes_new_keys(self, tmp_path: Path) -> None:
+        alice, bob = connected(tmp_path)
+        alice.do(
+            lambda tx, _: connections.save_received(tx, alice.id, replace(alice.connection.received, last_id=2**63 - 1))
+        )
+        bob.do(lambda tx, context: connection.resync(tx, context, bob.id))
+        exchange(alice, bob)
+        alice.receive(submit(bob, b"text"))
+        assert len(alice.messages) == 1
+
+    @pytest.mark.parametrize("number", [2**63 - 1, -(2**63)])
+    def test_a_receipt_may_name_any(self, tmp_path: Path, number: int) -> None:
+        alice, bob = connected(tmp_path)
+        submit(alice, b"text", reference=1)
+        receipt = Receipts((Receipt(number, bytes(32)),))
+        bob.do(lambda tx, context: connection.submit(tx, context, bob.id, receipt))
+        [body] = bob.carry_out()
+        alice.receive(body)
+        assert alice.application.all("delivered") == []

@@ -77,7 +77,7 @@ class TestRequest:
         envelope = client_msg_envelope.decode(request.command.body)
         assert envelope.sender_key is not None
         assert len(envelope.sealed) == CONFIRMATION_PADDING + TAG_SIZE
-        opened = open_client_message(alice.queue.e2e_key.exchange(envelope.sender_key), envelope)
+        opened = open_client_message(alice.queue.link_key.exchange(envelope.sender_key), envelope)
         inner = agent_envelope.decode(opened.body)
         assert isinstance(opened.header, PHEmpty) and isinstance(inner, InvitationEnvelope)
         assert (inner.agent_version, inner.conn_info) == (7, INFO)
@@ -236,6 +236,7 @@ class TestShortLink:
         if what in answers:
             bob.lnk = answers[what]
         elif what == "indirect":
+            assert address.root_key is not None
             _, box_key = contact_keys(link.link_key)
             data = ContactLinkData(full_link(alice).agent_versions, b"{}", direct=False)
             bob.lnk = replace(right, user=seal_user_data(address.root_key, box_key, data, entropy))
@@ -243,6 +244,7 @@ class TestShortLink:
             request = replace(full_link(alice), client_data='{"type":"group"}')
             invited = parse_link(Agent("carol", tmp_path).invite())
             assert isinstance(invited, InvitationLink)
+            assert address.root_key is not None
             sealed = seal_link(address.root_key, request if what == "group" else invited, b"{}", entropy)
             link = replace(link, link_key=sealed.link_key)
             sender_id = (request if what == "group" else invited).queues[0].sender_id

@@ -1,0 +1,51 @@
+"""Keys are erased in the transaction that makes them useless: which ones go together, and when the log follows.
+
+What each key column is for, and until when, stands in docs/keys.md. SQLite writes zeros over what is deleted
+(``secure_delete``), but older pages stay in the write-ahead log until it is emptied: `empty_log` asks for that.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.store import addresses, connections, links, ratchets, resyncs, rotations
+
+EMPTY_LOG = "empty_log_after_commit"
+"""The SQL function by which a transaction asks for it; `smpchat.agent.store.database` defines it."""
+
+
+def empty_log(tx: sqlite3.Connection) -> None:
+    """Once this transaction is committed, nothing of what it erased is to stay in the write-ahead log."""
+    tx.execute(f"SELECT {EMPTY_LOG}()").fetchone()
+
+
+def after_agreement(tx: sqlite3.Connection, connection_id: int) -> None:
+    """Our link was answered: its keys are of use to nobody but a thief who has recorded the answer."""
+    connections.forget_handshake_keys(tx, connection_id)
+    links.forget_keys(tx, connection_id)
+    empty_log(tx)
+
+
+def after_link(tx: sqlite3.Connection, connection_id: int) -> None:
+    """A short link of somebody else was read: its key is the send queue's by now."""
+    links.forget_keys(tx, connection_id)
+    empty_log(tx)
+
+
+def stop_reading(tx: sqlite3.Connection, connection_id: int) -> None:
+    """The connection is over: what comes is not opened any more. What deletes its queues stays."""
+    connections.forget_handshake_keys(tx, connection_id)
+    links.forget_keys(tx, connection_id)
+    connections.forget_reading_keys(tx, connection_id)
+    ratchets.forget_skipped(tx, connection_id)
+    resyncs.delete(tx, connection_id)
+    addresses.forget_root_key(tx, connection_id)
+    empty_log(tx)
+
+
+def stop_writing(tx: sqlite3.Connection, connection_id: int) -> None:
+    """Nothing is sealed, sent or sent again on the connection."""
+    ratchets.delete(tx, connection_id)
+    rotations.delete(tx, connection_id)
+    connections.delete_send_queue(tx, connection_id)
+    empty_log(tx)

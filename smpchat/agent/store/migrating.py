@@ -1,0 +1,63 @@
+"""SQL functions for migrations of what SQL cannot compute: public keys of private ones, values without spent secrets.
+
+A ratchet or link that cannot be read is left as it is: it is for whoever uses it to say what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from smpchat.agent.store.erasure import EMPTY_LOG
+
+
+def x25519_public(private: bytes) -> bytes:
+    """The public half of a raw X25519 key."""
+    from smpchat.crypto.keys import X25519PrivateKey  # libsodium and OpenSSL, for a profile of an earlier version only
+
+    return X25519PrivateKey(private).public().raw
+
+
+def x448_public(private: bytes) -> bytes:
+    """The public half of a raw X448 key."""
+    from smpchat.crypto.keys import X448PrivateKey
+
+    return X448PrivateKey(private).public().raw
+
+
+def stored_ratchet(state: bytes) -> bytes:
+    """A stored ratchet as it is stored today."""
+    from smpchat.crypto.ratchet_state import Ratchet
+    from smpchat.encoding.reader import DecodeError
+
+    try:
+        return Ratchet.from_bytes(state).to_bytes()
+    except DecodeError:
+        return state
+
+
+def short_link_without_key(text: str) -> str:
+    """The text of a short link that was used, to be known by."""
+    from smpchat.agent.errors import LinkError
+    from smpchat.agent.wire.short_links import without_key
+
+    try:
+        return without_key(text)
+    except LinkError:
+        return text
+
+
+def define_functions(connection: sqlite3.Connection, erased: Callable[[], None] = lambda: None) -> None:
+    """Define them for whoever runs migrations; ``erased`` is called when one has erased something."""
+    for name, arguments, function in _FUNCTIONS:
+        connection.create_function(name, arguments, function)
+    connection.create_function(EMPTY_LOG, 0, erased)
+
+
+_FUNCTIONS: tuple[tuple[str, int, Callable[..., bytes | str]], ...] = (
+    ("x25519_public", 1, x25519_public),
+    ("x448_public", 1, x448_public),
+    ("stored_ratchet", 1, stored_ratchet),
+    ("short_link_without_key", 1, short_link_without_key),
+)
+"""Name in SQL, number of arguments, function."""
