@@ -13,6 +13,7 @@ import pytest
 
 from smpchat.agent.machines.failures import FAILURE_SENTENCES
 from smpchat.agent.machines.handshake_states import ConnectionState, Failure, Terms, Variant
+from smpchat.agent.store import connections
 from smpchat.agent.transactions import connection as agent
 from smpchat.agent.transactions.first_messages import SECOND_PERSON
 from smpchat.agent.wire.envelope import AgentMessage, ConnInfoReply, ConnInfoSecured
@@ -20,10 +21,12 @@ from smpchat.agent.wire.links import InvitationLink, parse_link
 from smpchat.agent.wire.queue import QueueInfo
 from smpchat.chat.store import events, records
 from smpchat.client.connect import open_session
+from smpchat.client.trouble import Trouble
 from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey
+from smpchat.encoding.record import replace
 from smpchat.encoding.text import to_base64url
 from smpchat.protocol.address import SMPServer
-from smpchat.protocol.commands import Key, Send, SKey
+from smpchat.protocol.commands import BrokerMessage, Ids, Key, Send, SKey
 from smpchat.protocol.errors import SMPError
 from smpchat.protocol.queue_mode import QueueMode
 from smpchat.testing.entropy import SeededEntropy
@@ -308,3 +311,31 @@ def test_the_second_to_use_an_instant_link_is_refused_by_the_relay(tmp_path: Pat
         assert sum(isinstance(command, SKey) for command in place.relay.commands) >= 2
 
     in_town(tmp_path, story)
+
+
+@pytest.mark.parametrize("which", ["rcv_id", "snd_id"])
+def test_a_relay_that_gives_two_queues_one_id_makes_no_queue_and_takes_none(tmp_path: Path, which: str) -> None:
+    """It would have taken Bob's queue from Alice, and given what he writes to whoever uses her new link."""
+
+    async def main() -> None:
+        async with town(tmp_path) as here:
+            queue = connections.receive_queue(here.alice.service.database.connection, 1)
+            assert queue is not None
+
+            def changed(message: BrokerMessage) -> BrokerMessage:
+                return replace(message, **{which: getattr(queue, which)}) if isinstance(message, Ids) else message
+
+            here.relay.rewrite = changed
+            number = here.alice.service.invite()
+            await here.alice.until(lambda service: bool(service.troubles()))
+            [trouble] = here.alice.service.troubles().values()
+            assert trouble.kind is Trouble.FAULTY and "the id of another one" in trouble.error
+            invitation = here.alice.service.invitation(number)
+            assert invitation is not None and invitation.link is None
+            assert connections.receive_queue(here.alice.service.database.connection, 1) == queue
+            await here.everybody_else_is_well()
+            here.relay.rewrite = lambda message: message
+            await here.link_of(number)
+            await here.alice.until(lambda service: not service.troubles())
+
+    run_jumping(main)

@@ -33,7 +33,7 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.kem import HashKEM
-from tests.unit.agent.agents import INSTANT, RELAY, STANDARD, Agent, exchange
+from tests.unit.agent.agents import INSTANT, RELAY, STANDARD, Agent, connected, exchange
 
 THREE_STEP = states.Terms(sender_securable=False, reply_key=True)
 
@@ -329,6 +329,24 @@ class TestRefusing:
         read(bob, eve.lnk)
         assert failed(bob).reason is Failure.LINK_DATA
 
+    @pytest.mark.parametrize("whose", ["own", "contact"])
+    def test_a_queue_that_another_connection_has_is_refused_and_that_one_stays(
+        self, tmp_path: Path, whose: str
+    ) -> None:
+        """Who makes a link may put any queue into it, and a relay may answer LKEY for any."""
+        bob, _ = connected(tmp_path)
+        other = bob.id
+        queue, sending = bob.queue, connections.send_queue(bob.tx, other)
+        assert sending is not None
+        taken = queue.snd_id if whose == "own" else sending.snd_id
+        link, bob.lnk = made_elsewhere(tmp_path, b"", sender_id=taken)
+        bob.join(format_short_link(link))
+        bob.carry_out(stop_at=frozenset({Kind.DELETE}))
+        assert failed(bob).reason is Failure.LINK_DATA
+        assert connections.receive_queue(bob.tx, other) == queue
+        assert connections.send_queue(bob.tx, other) == sending
+        assert isinstance(connections.load(bob.tx, other).state, states.Connected)
+
     def test_so_is_an_answer_of_another_kind(self, tmp_path: Path) -> None:
         alice, bob = pair(tmp_path)
         bob.join_short_link_of(alice)
@@ -420,13 +438,15 @@ class TestRefusing:
 
 
 def made_elsewhere(
-    folder: Path, user_data: bytes, *, versions: VersionRange = AGENT_VERSIONS
+    folder: Path, user_data: bytes, *, versions: VersionRange = AGENT_VERSIONS, sender_id: bytes | None = None
 ) -> tuple[ShortInvitation, Lnk]:
     """A link as other software makes it, without a reply key."""
     other = Agent("other", folder)
     other.invite()
     entropy = SeededEntropy("elsewhere")
     request = replace(behind(other), agent_versions=versions, reply_key=None)
+    if sender_id is not None:
+        request = replace(request, queues=(replace(request.queues[0], sender_id=sender_id),))
     sealed = seal_link(Ed25519PrivateKey.generate(entropy), request, user_data, entropy)
     link = ShortInvitation(RELAY, b"l" * 24, sealed.link_key, web=False)
     return link, Lnk(request.queues[0].sender_id, sealed.fixed, sealed.user)

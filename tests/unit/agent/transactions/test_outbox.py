@@ -9,14 +9,16 @@ import pytest
 from smpchat.agent.errors import MissingRecord
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_states import Failure
-from smpchat.agent.store import connections, outgoing
+from smpchat.agent.store import connections, moves, outgoing
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
 from smpchat.agent.transactions import connection, outbox
 from smpchat.agent.transactions.outbox import Verdict
 from smpchat.agent.wire.envelope import UserMessage
-from smpchat.protocol.commands import Del, Key, Send, SKey
-from smpchat.protocol.errors import ErrorCode
-from tests.unit.agent.agents import NOW, STANDARD, Agent, connected, exchange
+from smpchat.crypto.keys import X25519PrivateKey
+from smpchat.encoding.record import replace
+from smpchat.protocol.commands import Del, Ids, Key, Send, SKey
+from smpchat.protocol.errors import ErrorCode, IdInUse
+from tests.unit.agent.agents import INSTANT, NOW, STANDARD, Agent, connected, exchange
 
 BLOCKED = ErrorCode(("BLOCKED",), b"reason=spam")
 """What AUTH says before SMP 12: the relay's operator has blocked the queue."""
@@ -194,3 +196,41 @@ def test_a_deleted_connection_is_forgotten_with_its_queue(tmp_path: Path) -> Non
     [item] = alice.next()
     alice.do(lambda tx, context: outbox.accepted(tx, context, item, alice.queue.rcv_id))
     assert connections.load_all(alice.tx) == []
+
+
+class TestIds:
+    """A relay chooses the ids of queues; one that it gave before would take the place of another contact's."""
+
+    @pytest.mark.parametrize("which", ["rcv_id", "snd_id", "crossed"])
+    def test_an_id_of_another_queue_is_the_relays_fault_and_changes_nothing(self, tmp_path: Path, which: str) -> None:
+        alice, _ = connected(tmp_path)
+        other = alice.queue
+        before = list(alice.tx.iterdump())
+        alice.do(lambda tx, context: alice.began(connection.invite(tx, context, STANDARD)))
+        begun = list(alice.tx.iterdump())
+        ids = Ids(bytes(24), bytes(23) + b"1", X25519PrivateKey(bytes(32)).public())
+        ids = replace(ids, **{"rcv_id": other.snd_id} if which == "crossed" else {which: getattr(other, which)})
+        with pytest.raises(IdInUse):
+            alice.answer_creation(ids)
+        assert list(alice.tx.iterdump()) == begun != before
+        assert connections.receive_queue(alice.tx, other.connection_id) == other
+        alice.answer_creation(replace(ids, rcv_id=b"2" * 24, snd_id=b"3" * 24))
+        assert len(connections.receive_queues(alice.tx)) == 2
+
+    def test_an_id_of_a_queue_that_was_left_counts_too(self, tmp_path: Path) -> None:
+        alice, _ = connected(tmp_path)
+        left = replace(alice.queue, rcv_id=b"left" * 6, snd_id=b"snd " * 6)
+        alice.do(lambda tx, _: moves.insert_queue(tx, left, left_at=NOW))
+        alice.do(lambda tx, context: alice.began(connection.invite(tx, context, STANDARD)))
+        with pytest.raises(IdInUse):
+            alice.answer_creation(Ids(left.rcv_id, bytes(24), X25519PrivateKey(bytes(32)).public()))
+        assert [other.queue for other in moves.other_queues(alice.tx, left.connection_id)] == [left]
+
+    def test_an_id_of_another_link_counts_too(self, tmp_path: Path) -> None:
+        alice = Agent("alice", tmp_path)
+        alice.invite()
+        [row] = alice.tx.execute("SELECT link_id FROM short_links").fetchall()
+        alice.do(lambda tx, context: alice.began(connection.invite(tx, context, INSTANT)))
+        ids = Ids(bytes(24), bytes(23) + b"1", X25519PrivateKey(bytes(32)).public(), link_id=row["link_id"])
+        with pytest.raises(IdInUse):
+            alice.answer_creation(ids)
