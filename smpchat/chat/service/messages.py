@@ -99,6 +99,33 @@ class StoredMessages:
         """
         return lines.own_texts(self._tx, records.contact(self._tx, who).id, limit)
 
+    def last_of(self, who: str, direction: Direction) -> Message | None:
+        """The newest message of one side that can be answered or changed. Raises `UnknownContact`."""
+        self.expire()
+        return lines.last_of(self._tx, records.contact(self._tx, who).id, direction)
+
+    def earlier(self, who: str, before: int, limit: int) -> list[Message]:
+        """``limit`` messages of a conversation before message number ``before``, oldest first."""
+        self.expire()
+        return records.page(self._tx, records.contact(self._tx, who).id, before, limit, later=False)
+
+    def later(self, who: str, after: int, limit: int) -> list[Message]:
+        """``limit`` messages of a conversation behind message number ``after``, oldest first."""
+        self.expire()
+        return records.page(self._tx, records.contact(self._tx, who).id, after, limit, later=True)
+
+    def count_earlier(self, who: str, before: int) -> int:
+        """How many messages a conversation has before message number ``before``."""
+        return records.count_earlier(self._tx, records.contact(self._tx, who).id, before)
+
+    def skip_unread(self, who: str, before: int) -> None:
+        """What is older was not printed, but the user was told of it: it counts as unread no more.
+
+        The time of what disappears does not run for that; it begins when the message is seen.
+        """
+        with self.database.transaction() as tx:
+            records.skip_unread(tx, records.contact(tx, who).id, before)
+
     def were_read(self, messages: Sequence[Message]) -> None:
         """Messages were shown by what does not count as reading them: the time of those that disappear runs now."""
         waiting = [message.id for message in messages if _waits_to_be_shown(message)]

@@ -58,6 +58,16 @@ def own_member(tx: sqlite3.Connection, contact_id: int) -> str | None:
     return row["own_member"] if row else None
 
 
+def last_of(tx: sqlite3.Connection, contact_id: int, direction: Direction) -> Message | None:
+    """The newest message of one side that can be answered or changed: it has an id at both, and was not deleted."""
+    row = tx.execute(
+        "SELECT id FROM messages WHERE contact_id = ? AND direction = ? AND shared_id IS NOT NULL"
+        " AND deleted = 0 AND husk = 0 AND written_at IS NULL ORDER BY id DESC LIMIT 1",
+        (contact_id, direction),
+    ).fetchone()
+    return records.message(tx, row["id"]) if row else None
+
+
 def own_texts(tx: sqlite3.Connection, contact_id: int, limit: int) -> list[tuple[int, str]]:
     """Number and text of the last texts that the user wrote to a contact and that stay, the last one first."""
     rows = tx.execute(

@@ -405,6 +405,33 @@ def history(tx: sqlite3.Connection, contact_id: int, limit: int, search: str | N
     return [_message(tx, row) for row in reversed(rows)]
 
 
+def page(tx: sqlite3.Connection, contact_id: int, number: int, limit: int, *, later: bool) -> list[Message]:
+    """The ``limit`` messages of a conversation next to message ``number``, behind it or before it; oldest first."""
+    side, order = (">", "ASC") if later else ("<", "DESC")
+    rows = tx.execute(
+        _MESSAGES + f"WHERE messages.contact_id = ? AND messages.husk = 0 AND messages.id {side} ?"
+        f" ORDER BY messages.id {order} LIMIT ?",
+        (contact_id, number, limit),
+    ).fetchall()
+    return [_message(tx, row) for row in (rows if later else reversed(rows))]
+
+
+def count_earlier(tx: sqlite3.Connection, contact_id: int, before: int) -> int:
+    """Number of messages of a conversation before message number ``before``."""
+    query = "SELECT count(*) FROM messages WHERE contact_id = ? AND husk = 0 AND id < ?"
+    [count] = tx.execute(query, (contact_id, before)).fetchone()
+    return int(count)
+
+
+def skip_unread(tx: sqlite3.Connection, contact_id: int, before: int) -> None:
+    """Messages before number ``before`` are to be shown by nothing any more."""
+    tx.execute(
+        "UPDATE messages SET shown = 1, changes_shown = changes WHERE contact_id = ? AND id < ? AND shown = 0"
+        " AND written_at IS NULL",
+        (contact_id, before),
+    )
+
+
 def messages_to_show(tx: sqlite3.Connection) -> list[Message]:
     """Received messages that are finished and that no `listen` or `chat` has shown, in the order of their arrival."""
     query = _MESSAGES + "WHERE messages.shown = 0 AND messages.written_at IS NULL ORDER BY messages.id"

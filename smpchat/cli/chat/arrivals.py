@@ -7,10 +7,11 @@ from rich.text import Text
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.service.relay_watch import RelayWatch
 from smpchat.chat.store import events
-from smpchat.chat.store.records import Direction, Message
+from smpchat.chat.store.records import Direction, Message, MessageStatus
 from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.text import printable, shortened
 from smpchat.cli.views.conditions import condition_line, relay_back
+from smpchat.cli.views.links import command_for_them, own_alias
 
 
 class Arrivals:
@@ -132,8 +133,17 @@ class Arrivals:
                 self._transcript.expired(number)
             case events.MessageChanged(number):
                 self._changed[number] = event
-            case events.StateChanged():
-                pass  # an invitation's own step
+            case events.StateChanged(connection):
+                self._link_made(connection)
+
+    def _link_made(self, connection: int) -> None:
+        """An invitation's own step: the link of one that was made here is printed."""
+        invitation = self._service.invitation(connection) if connection in self._talk.invited else None
+        if invitation is not None and invitation.link:
+            self._talk.invited.discard(connection)
+            self._transcript.show(Text(invitation.short_link or invitation.link))
+            command = command_for_them(invitation, own_alias(self._service, invitation))
+            self._transcript.tell(f"* Give them this link; or this command: {command}")
 
     def _alias(self) -> str | None:
         return self._talk.current.alias if self._talk.current is not None else None
@@ -143,6 +153,9 @@ class Arrivals:
         if view is None or event.state != view.state.state:
             return  # deleted, or overtaken by a later event
         current = self._talk.current
+        if current is None and self._talk.is_the_only(view):
+            self._talk.go_to(view)
+            return
         written_to = current is not None and current.contact.id == view.contact.id
         if written_to or event.state in (ConnectionState.CONNECTED, ConnectionState.FAILED):
             where = "" if current else f" Write to them with /to {shortened(view.alias)}."
@@ -160,3 +173,7 @@ class Arrivals:
         message = self._service.message(event.id)
         if message is not None and message.status == event.status:  # else deleted, or overtaken by a later event
             self._transcript.status_changed(message)
+            if message.id in self._talk.apart and message.status is not MessageStatus.PENDING:
+                self._talk.apart.discard(message.id)
+                why = f": {printable(message.reason)}" if message.reason else ""
+                self._transcript.tell(f"to {shortened(message.contact)}: {message.status}{why}")

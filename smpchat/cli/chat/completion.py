@@ -10,7 +10,8 @@ from prompt_toolkit.document import Document
 
 from smpchat.chat.wire.message import REACTIONS
 from smpchat.cli.chat.conversation import Conversation
-from smpchat.cli.chat.slash import COMMANDS
+from smpchat.cli.chat.slash_table import COMMANDS
+from smpchat.cli.emoji import BY_NAME
 from smpchat.cli.features import SETTINGS
 from smpchat.cli.text import shortened
 
@@ -32,9 +33,10 @@ class SlashCompleter(Completer):
             yield from self._aliases(text.removeprefix("/to "), "")
         elif text.startswith("@") and " " not in text:
             yield from self._aliases(text[1:], " ")
-        elif (reaction := re.fullmatch(r"/react +\d+ +(-?)(\S*)", text)) is not None:
-            begun = reaction[2]
+        elif (reaction := re.fullmatch(r"/react +(?:\d+ +)?(-?)(\D\S*)?", text)) is not None:
+            begun = reaction[2] or ""
             yield from (Completion(emoji, -len(begun)) for emoji in REACTIONS if emoji.startswith(begun))
+            yield from (Completion(name, -len(begun)) for name in BY_NAME if begun and name.startswith(begun))
         elif (setting := re.fullmatch(r"/set +(\S*)", text)) is not None:
             yield from (Completion(name, -len(setting[1])) for name in SETTINGS if name.startswith(setting[1]))
         elif text.startswith("/bell "):

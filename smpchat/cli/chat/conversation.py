@@ -7,6 +7,7 @@ both are the user's own acts. Messages of other contacts are neither shown nor m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from shutil import get_terminal_size
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -16,7 +17,7 @@ from smpchat.chat.errors import InputError, UnknownContact
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.views import ContactView
 from smpchat.chat.store.address import RequestView
-from smpchat.chat.store.records import Message
+from smpchat.chat.store.records import Direction, Message
 from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.chat.bell import Bell
 from smpchat.cli.chat.transcript import Transcript
@@ -30,7 +31,11 @@ from smpchat.cli.views.links import request_text
 from smpchat.cli.views.messages import TICKS, unread_summary
 
 HISTORY = 20
-"""Messages shown when a conversation begins."""
+"""Messages shown when a conversation begins, if no more are unread."""
+_READ = 5
+"""Messages in front of the unread ones, which say what those are about."""
+_SCREENS = 2
+"""Screens at most that a beginning prints: more would scroll by unseen, and 20,000 take half a minute."""
 
 
 def choose(service: ChatService, who: str | None) -> int | None:
@@ -87,6 +92,9 @@ class Conversation:
         self._views: dict[int, ContactView] = {}
         self._ttl: int | None = None  # of what is written to the current contact
         self._counted: dict[str, int] = {}  # unread messages that were told of
+        self._seen = (0, 0)  # first and last message of what was printed last, for paging
+        self.invited: set[int] = set()  # invitations made here, whose links are still to be printed
+        self.apart: set[int] = set()  # messages to others, of which nothing stands here
         self.refresh()
 
     # -- who ----------------------------------------------------------------------------------------------------------
@@ -148,16 +156,20 @@ class Conversation:
     def begin(self) -> None:
         """Show the end of the conversation, and what this contact wrote since."""
         view = self.current
+        self._seen = (0, 0)
         self.transcript.forget()
         if view is None:
-            waits = "invitation waits for its answer" if self.service.invitations() else "address waits for requests"
-            self.transcript.tell(f"Nobody to write to yet: your {waits}. /help lists what there is.")
+            waits = "nobody has used your invitation" if self.service.invitations() else "nobody has used your address"
+            self.transcript.tell(f"No contacts yet: {waits}. /help lists the commands.")
             self.show_requests()
             return
-        found = self.service.history(view.alias, max(HISTORY, view.contact.unread))
+        most = max(HISTORY, min(view.contact.unread + _READ, _SCREENS * get_terminal_size().lines))
+        found = self.service.history(view.alias, most)
         messages = [message for message in found if not message.held]
-        happened = self.service.notices(view.alias, found[0].sent_at if len(found) >= HISTORY else 0)
-        changing = self.transcript.begin(messages, happened)
+        happened = self.service.notices(view.alias, found[0].sent_at if len(found) >= most else 0)
+        self._tell_earlier(view, found)
+        unread = next((m.id for m in messages if m.direction is Direction.RECEIVED and not m.shown), None)
+        changing = self.transcript.begin(messages, happened, unread)
         # Printed before: in between, a crash repeats them.
         self.service.mark_notices_shown(*(notice.id for notice in happened))
         self.service.mark_all_shown(messages)
@@ -173,11 +185,57 @@ class Conversation:
         self.refresh()
         self.count_unread()
 
+    def _tell_earlier(self, view: ContactView, found: list[Message]) -> None:
+        """Say what is not printed, and how to see it; an empty conversation says that it is empty."""
+        if not found:
+            self.transcript.tell(f"No messages with {shortened(view.alias)} yet. Type one, and press Enter.")
+            return
+        self._seen = (found[0].id, found[-1].id)
+        earlier = self.service.count_earlier(view.alias, found[0].id)
+        unread = view.contact.unread - sum(m.direction is Direction.RECEIVED and not m.shown for m in found)
+        if unread > 0:
+            self.service.skip_unread(view.alias, found[0].id)
+        if earlier:
+            which = f", {unread:,} of them unread" if unread > 0 else ""
+            self.transcript.tell(f"… {earlier:,} earlier{which}: /history")
+
+    def last(self, count: int) -> None:
+        """Print the last messages again."""
+        self._print_page(self.service.history(self.need_contact().alias, count))
+
+    def page(self, *, back: bool) -> None:
+        """Print what stands before what was printed last, or behind it."""
+        alias, (first, last) = self.need_contact().alias, self._seen
+        size = max(_READ, get_terminal_size().lines - _READ)
+        found = self.service.earlier(alias, first, size) if back else self.service.later(alias, last, size)
+        if not found:
+            end = "This is where the conversation begins." if back else "This is where it ends."
+            self.transcript.tell(end if last else "No messages yet.")
+            return
+        self._print_page(found)
+        left = self.service.count_earlier(alias, found[0].id)
+        if back and left:
+            self.transcript.tell(f"… {left:,} earlier: /history. Forth again: /history forward")
+
+    def _print_page(self, found: list[Message]) -> None:
+        messages = [message for message in found if not message.held]
+        if not messages:
+            self.transcript.tell("No messages yet.")
+            return
+        self._seen = (messages[0].id, messages[-1].id)
+        self.transcript.again(messages)
+        self.service.were_read(messages)
+
+    def is_the_only(self, view: ContactView) -> bool:
+        """Whether nobody else can be meant: no other contact, and nobody who may still use a link of ours."""
+        usable = view.state.state in (ConnectionState.READY, ConnectionState.CONNECTED)
+        return usable and len(self._views) == 1 and not self.service.invitations()
+
     def go_to(self, view: ContactView) -> None:
         """Write to another contact from now on."""
         self._contact_id = view.contact.id
         self.refresh()
-        self.transcript.show(Text(f"You write to {shortened(view.alias)} now.", "bold"))
+        self.transcript.show(Text(f"Now writing to {shortened(view.alias)}.", "bold"))
         self.begin()
 
     def next_unread(self) -> bool:
@@ -203,8 +261,9 @@ class Conversation:
         if view is not None and message.contact == view.alias:
             self.transcript.sent(message)
         else:
-            how = "forwarded" if message.forwarded else "sent separately"
-            self.transcript.tell(f"to {shortened(message.contact)}: {how}")
+            self.apart.add(message.id)
+            how = "forwarded, " if message.forwarded else ""
+            self.transcript.tell(f"to {shortened(message.contact)}: {how}{message.status}")
 
     # -- what is told -------------------------------------------------------------------------------------------------
 

@@ -6,12 +6,13 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import Application, get_app, get_app_or_none, run_in_terminal
 from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import ANSI, AnyFormattedText
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -25,7 +26,7 @@ from smpchat.cli.chat.below import PromptBelow
 from smpchat.cli.chat.completion import SlashCompleter
 from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.chat.editor import edited, remove_left
-from smpchat.cli.chat.slash import Edit, Leave, Lines
+from smpchat.cli.chat.slash import Edit, Leave, Lines, Offer
 from smpchat.cli.chat.typed import Typed
 from smpchat.cli.environment import Environment
 
@@ -62,6 +63,7 @@ class Screen:
             input=source,
             output=sink,
         )
+        self._drafts: dict[int | None, Document] = {}  # of other contacts: what is typed belongs to one
         if hasattr(signal, "SIGWINCH") and threading.current_thread() is threading.main_thread():
             self._session.app.terminal_size_polling_interval = None  # the signal tells: nothing to look for
 
@@ -74,7 +76,7 @@ class Screen:
         """Talk until the user leaves."""
         remove_left()
         self._conversation.begin()
-        with patch_stdout(raw=True) if self._below is None else nullcontext():
+        with self._ended_by_signals(), patch_stdout(raw=True) if self._below is None else nullcontext():
             async with asyncio.TaskGroup() as group:
                 following = group.create_task(self._follow())
                 try:
@@ -84,19 +86,46 @@ class Screen:
                     self._conversation.transcript.finish()
 
     async def _talk(self) -> None:
-        text = ""
+        text: str | Document = ""
         before: Callable[[], None] | None = None
         while True:
+            writing_to = self._conversation.contact_id
             try:
                 with self._below.asking(self._typed) if self._below else nullcontext():
                     line = await self._session.prompt_async(default=text, pre_run=before)
+                writing_to = self._conversation.contact_id  # a key may have changed it
                 text, before = "", None
                 if not self._lines.enter(line):
                     text = line  # what was typed is not lost
             except Edit:
                 before = self._open_editor
+            except Offer as offer:
+                text = offer.line
             except (EOFError, KeyboardInterrupt, Leave):
                 return
+            if self._conversation.contact_id != writing_to:
+                text = self._drafts.pop(self._conversation.contact_id, "")
+
+    @contextmanager
+    def _ended_by_signals(self) -> Iterator[None]:
+        """SIGTERM and SIGHUP end the conversation as /quit does: a terminal left in raw mode shows nothing typed."""
+        loop = asyncio.get_running_loop()
+        caught = []
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and threading.current_thread() is threading.main_thread():
+                with suppress(NotImplementedError):  # a loop of Windows
+                    loop.add_signal_handler(number, self._leave)
+                    caught.append(number)
+        try:
+            yield
+        finally:
+            for number in caught:
+                loop.remove_signal_handler(number)
+
+    def _leave(self) -> None:
+        if self._session.app.is_running and not self._session.app.is_done:
+            self._session.app.exit(exception=Leave())
 
     def _typed(self) -> str:
         return self._conversation.prompt() + self.text
@@ -148,10 +177,24 @@ class Screen:
 
         @keys.add("escape", "a")
         def next_unread(event: KeyPressEvent) -> None:
+            writing_to, draft = self._conversation.contact_id, event.current_buffer.document
             if self._conversation.next_unread():
-                # What Up brings back is said to one contact only: of the other one from now on.
-                event.current_buffer.reset(event.current_buffer.document)
+                # What is typed, and what Up brings back, is for one contact only: of the other one from now on.
+                self._drafts[writing_to] = draft
+                event.current_buffer.reset(self._drafts.pop(self._conversation.contact_id, Document()))
             event.app.invalidate()
+
+        @keys.add("up", filter=Condition(lambda: not self.text))
+        def edit_last(event: KeyPressEvent) -> None:
+            line = self._lines.offer_edit()
+            if line is None:
+                event.current_buffer.auto_up()
+            else:
+                event.current_buffer.document = Document(line)
+
+        @keys.add("c-z", filter=Condition(lambda: hasattr(signal, "SIGTSTP")))
+        def suspend(event: KeyPressEvent) -> None:
+            event.app.suspend_to_background()
 
         @keys.add("c-c")
         def discard(event: KeyPressEvent) -> None:

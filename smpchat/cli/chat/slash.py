@@ -6,8 +6,11 @@ from rich.text import Text
 
 from smpchat.agent.errors import AgentError
 from smpchat.chat.errors import ChatError, InputError, UnknownContact, UnknownRequest
+from smpchat.chat.store.records import Direction
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.cli.chat.conversation import Conversation
+from smpchat.cli.chat.slash_table import COMMANDS, ELSEWHERE
+from smpchat.cli.emoji import BY_NAME, emoji_of
 from smpchat.cli.features import change_for, setting_named
 from smpchat.cli.steps import Progress, draw, steps_table
 from smpchat.cli.text import plural, printable, shortened
@@ -15,44 +18,6 @@ from smpchat.cli.views.contacts import contacts_table, move_sentence, verificati
 from smpchat.cli.views.details import preferences_table, told
 from smpchat.cli.views.layout import indented
 from smpchat.cli.views.messages import conversation, pending_line
-from smpchat.encoding.record import Record
-
-
-class Command(Record):
-    """A slash command: how it is written, and what it does."""
-
-    usage: str
-    does: str
-
-
-COMMANDS = {
-    "/to": Command("/to WHO", "write to another contact"),
-    "/next": Command("/next", "go to the next contact with unread messages (Alt-A)"),
-    "/contacts": Command("/contacts", "who there is"),
-    "/history": Command("/history [N]", "the last N messages"),
-    "/search": Command("/search TEXT", "messages that contain a text"),
-    "/status": Command("/status", "where the connection is"),
-    "/verify": Command("/verify [CODE]", "the security code, or compare it"),
-    "/set": Command("/set [NAME VALUE]", "what you allow each other; /set disappear 1d"),
-    "/switch": Command("/switch [URI]", "receive at another relay; /switch cancel gives that up"),
-    "/reply": Command("/reply N TEXT", "answer message N"),
-    "/edit": Command("/edit N TEXT", "give your message N another text; /edit alone: write in $EDITOR (Ctrl-X Ctrl-E)"),
-    "/forward": Command("/forward N WHO", "pass message N on to another contact"),
-    "/delete": Command("/delete N...", "take your messages back, within 78 hours: /delete 3-5 7"),
-    "/react": Command("/react N EMOJI", "react to message N; -EMOJI takes it away"),
-    "/requests": Command("/requests", "who asks through your address to be a contact"),
-    "/accept": Command("/accept [WHO] [ALIAS]", "accept a request, by its number or the name in it"),
-    "/reject": Command("/reject WHO", "forget a request; its sender is told nothing"),
-    "/bell": Command("/bell [on|off]", "ring when somebody writes; it is remembered, and off at first"),
-    "/help": Command("/help", "this list"),
-    "/quit": Command("/quit", "leave (Ctrl-D)"),
-}
-_ELSEWHERE = (
-    Command("@WHO TEXT", "one message to another contact"),
-    Command("//TEXT", "a text that begins with /"),
-    Command("Alt-Enter", "a new line in the message"),
-)
-
 
 _HINTS: dict[type[Exception], str] = {
     UnknownContact: "/contacts lists who there is.",
@@ -78,6 +43,14 @@ class Edit(Exception):
     """The user wants to write in an editor."""
 
 
+class Offer(Exception):
+    """The line to write on shall hold this, for the user to change."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__()
+        self.line = line
+
+
 class Lines:
     """The user's lines in one conversation."""
 
@@ -88,7 +61,7 @@ class Lines:
         """One line of the user's: a command or a text. False if it could not be used; the reason was shown.
 
         Raises:
-            Leave, Edit: What the terminal has to do.
+            Leave, Edit, Offer: What the terminal has to do.
         """
         self._talk.refresh()  # who was deleted elsewhere is nobody to write to
         try:
@@ -103,7 +76,14 @@ class Lines:
             self._talk.refresh()
         return True
 
+    def offer_edit(self) -> str | None:
+        """The line that edits the user's last message; None where there is none to edit."""
+        view = self._talk.current
+        mine = None if view is None else self._service.last_of(view.alias, Direction.SENT)
+        return None if mine is None or mine.note else f"/edit {mine.id} {mine.text}"
+
     def _enter(self, line: str) -> None:
+        line = line.rstrip("\n")  # of what was pasted as a line
         word, _, argument = line.strip().partition(" ")
         argument = argument.strip()
         if line.startswith("//"):
@@ -121,24 +101,25 @@ class Lines:
         match word:
             case "/quit" | "/q":
                 raise Leave
-            case "/edit" if not argument:
+            case "/editor":
                 raise Edit
             case "/edit":
-                number, text = self._numbered(argument, "/edit N TEXT")
-                self._changed(self._service.edit(number, text))
+                self._edit(argument)
             case "/reply":
-                number, text = self._numbered(argument, "/reply N TEXT")
+                number, text = self._numbered(argument, "/reply TEXT, or /reply N TEXT", Direction.RECEIVED)
                 self._talk.send(self._talk.need_contact().alias, text, reply_to=number)
             case "/delete":
-                for change in self._service.retract_all(self._numbers(argument)):
+                numbers = self._numbers(argument) if argument else [self._last(Direction.SENT)]
+                for change in self._service.retract_all(numbers):
                     self._changed(change)
             case "/forward":
-                number, who = self._numbered(argument, "/forward N WHO")
+                number, who = self._numbered(argument, "/forward WHO, or /forward N WHO", Direction.RECEIVED)
                 self._talk.forward(number, who.removeprefix("@"))
             case "/react":
-                number, emoji = self._numbered(argument, "/react N EMOJI")
-                add = not emoji.startswith("-")
-                self._changed(self._service.react(number, emoji.removeprefix("-"), add=add))
+                number, emoji = self._numbered(argument, "/react EMOJI, or /react N EMOJI", Direction.RECEIVED)
+                add = emoji in BY_NAME or not emoji.startswith("-")
+                meant = emoji_of(emoji if add else emoji.removeprefix("-"))
+                self._changed(self._service.react(number, meant, add=add))
             case "/to":
                 if not argument:
                     raise InputError("Whom to write to is missing.", "Write /to WHO.")
@@ -158,6 +139,14 @@ class Lines:
                 self._verify(argument)
             case "/switch":
                 self._switch(argument)
+            case "/resync":
+                self._resync()
+            case "/invite":
+                self._invite(argument)
+            case "/connect":
+                self._connect(argument)
+            case "/rename":
+                self._rename(argument)
             case "/requests":
                 self._requests()
             case "/accept":
@@ -188,13 +177,38 @@ class Lines:
             raise InputError("Write /delete N, or /delete 3-5 7.", "The number stands in front of each message.")
         return [self._of_this_conversation(number) for number in found]
 
-    def _numbered(self, argument: str, usage: str) -> tuple[int, str]:
-        """A message's number and what follows it; the message must be of this conversation."""
+    def _numbered(self, argument: str, usage: str, last: Direction) -> tuple[int, str]:
+        """A message's number and what follows it; without a number, the last message of that side."""
         word, _, rest = argument.partition(" ")
         number, rest = _number(word.removeprefix("#")), rest.strip()
-        if number is None or not rest:
+        if number is not None and rest:
+            return self._of_this_conversation(number), rest
+        if not argument or number is not None:
             raise InputError(f"Write {usage}.", "The number stands in front of each message.")
-        return self._of_this_conversation(number), rest
+        return self._last(last), argument
+
+    def _last(self, side: Direction) -> int:
+        """Number of the last message of one side. Raises `InputError`."""
+        view = self._talk.need_contact()
+        message = self._service.last_of(view.alias, side)
+        if message is None:
+            whose = "of yours" if side is Direction.SENT else f"of {shortened(view.alias)}'s"
+            raise InputError(f"There is no message {whose} yet.", "The number stands in front of each message.")
+        return message.id
+
+    def _edit(self, argument: str) -> None:
+        """With a text, the message has that one; without, the old one is offered to be changed."""
+        word, _, text = argument.partition(" ")
+        number = _number(word.removeprefix("#"))
+        if argument and number is None:
+            raise InputError("Write /edit, /edit N, or /edit N TEXT.", "The number stands in front of each message.")
+        number = self._last(Direction.SENT) if number is None else self._of_this_conversation(number)
+        message = self._service.required_message(number)
+        text = text.strip()
+        if not text and message.direction is Direction.SENT and not message.deleted:
+            raise Offer(f"/edit {number} {message.text}")
+        if text != message.text or message.direction is Direction.RECEIVED:
+            self._changed(self._service.edit(number, text))
 
     def _of_this_conversation(self, number: int) -> int:
         """The number, if it is that of a message here. Raises `InputError`."""
@@ -210,13 +224,13 @@ class Lines:
         self._transcript.changed(change.message or self._service.required_message(change.message_id))
 
     def _history(self, argument: str) -> None:
-        number = _number(argument) if argument else 50
+        if argument in ("", "back", "forward"):
+            self._talk.page(back=argument != "forward")
+            return
+        number = _number(argument)
         if not number:
-            raise InputError(f"{argument!r} is no number of messages.", "Write /history 50.")
-        messages = self._service.history(self._talk.need_contact().alias, number)
-        if not messages:
-            self._transcript.tell("No messages yet.")
-        self._transcript.again(messages)
+            raise InputError(f"{argument!r} is not a number of messages.", "Write /history 50.")
+        self._talk.last(number)
 
     def _search(self, argument: str) -> None:
         if not argument:
@@ -266,6 +280,32 @@ class Lines:
         if move is not None:
             self._transcript.tell(move_sentence(who, move, self._talk.environment.now()))
 
+    def _resync(self) -> None:
+        who = self._service.resync(self._talk.need_contact().alias).alias
+        self._transcript.tell(
+            f"* The encryption with {shortened(who)} is being set up anew. Messages wait for their answer, and the"
+            " security code changes."
+        )
+
+    def _invite(self, argument: str) -> None:
+        """The link is printed once its queue is made: see `Arrivals`."""
+        self._talk.invited.add(self._service.invite(argument.removeprefix("@") or None))
+        self._transcript.tell("* Making a link…")
+
+    def _connect(self, argument: str) -> None:
+        link, _, alias = argument.rpartition(" ")
+        if not link:
+            raise InputError("Write /connect LINK ALIAS.", "The alias is what you will call them.")
+        view = self._service.contact(self._service.connect(link.strip(), alias.removeprefix("@")).alias)
+        self._talk.go_to(view)
+
+    def _rename(self, argument: str) -> None:
+        if not argument:
+            raise InputError("A new name is missing.", "Write /rename ALIAS.")
+        before = self._talk.need_contact().alias
+        contact = self._service.rename(before, argument.removeprefix("@"))
+        self._transcript.tell(f"* {shortened(before)} is now called {shortened(contact.alias)}.")
+
     def _requests(self) -> None:
         waiting = self._service.requests()
         if not waiting:
@@ -309,7 +349,7 @@ class Lines:
         self._transcript.tell(f"The bell is {'on: it rings when somebody writes' if self._talk.bell.rings else 'off'}.")
 
     def _help(self) -> None:
-        commands = [*COMMANDS.values(), *_ELSEWHERE]
+        commands = [*COMMANDS.values(), *ELSEWHERE]
         width = max(len(command.usage) for command in commands) + 2
         for command in commands:
             does = indented(self._talk.environment, command.does, width, width)

@@ -93,15 +93,29 @@ class Transcript:
     def _note(self, *messages: Message) -> None:
         self._faces |= {message.id: _face(message) for message in messages}
 
-    def begin(self, messages: list[Message], notices: Sequence[StoredNotice] = ()) -> list[Message]:
-        """Print the end of a conversation, but for own messages that are under way: those are for `keep_beside`."""
+    def begin(
+        self, messages: list[Message], notices: Sequence[StoredNotice] = (), unread: int | None = None
+    ) -> list[Message]:
+        """Print the end of a conversation, but for own messages that are under way: those are for `keep_beside`.
+
+        Args:
+            unread: Number of the first message that nobody was shown.
+        """
         self.mine = next((m for m in reversed(messages) if m.direction is Direction.SENT), None)
         changing = self._unsettled_end(messages)
         for said, happened in interleaved(messages[: len(messages) - len(changing)], notices):
-            self.say(said)
+            self._say_read_and_unread(said, unread)
             if happened is not None:
                 self.show(in_words(self._environment, notice_text(self._environment, happened)))
         return changing
+
+    def _say_read_and_unread(self, messages: list[Message], unread: int | None) -> None:
+        first = next((place for place, message in enumerate(messages) if message.id == unread), None)
+        if first is not None and (first or self._last is not None):
+            self.say(messages[:first])
+            self.show(Text("─── unread ───" if self._environment.symbols else "--- unread ---", "bold"))
+            messages = messages[first:]
+        self.say(messages)
 
     def _unsettled_end(self, messages: list[Message]) -> list[Message]:
         """Own messages at the end whose ticks will change, where they can be drawn again."""

@@ -19,15 +19,17 @@ app = Program()
 def react(
     context: typer.Context,
     message: int = MESSAGE,
-    emoji: str = typer.Argument(metavar="EMOJI", help="One of eight emoji."),
+    emoji: str = typer.Argument(metavar="EMOJI", help="One of 👍 👎 😀 😂 😢 ❤ 🚀 ✅, or its name, as in +1 or heart."),
     remove: bool = typer.Option(False, "--remove", help="Take it away again."),
     wait: WaitChange | None = WAIT_CHANGE,
     timeout: float | None = TIMEOUT,
 ) -> None:
     """React to a message with an emoji. Example: smpchat react 12 👍"""
     from smpchat.cli.delivering import deliver_change
+    from smpchat.cli.emoji import emoji_of
 
     def reacted(environment: Environment) -> Coroutine[Any, Any, int]:
-        return deliver_change(environment, lambda profile: profile.react(message, emoji, add=not remove), wait, timeout)
+        meant = emoji_of(emoji)
+        return deliver_change(environment, lambda profile: profile.react(message, meant, add=not remove), wait, timeout)
 
     run(context, reacted)

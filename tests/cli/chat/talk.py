@@ -37,6 +37,8 @@ class Talk:
         self.conversation = Conversation(self.environment, service, choose(service, who), self._show)
         self.lines, self.arrivals = Lines(self.conversation), Arrivals(self.conversation)
         self.conversation.begin()
+        self.greeting = [text for text in self._shown if text.startswith("No messages with ")]
+        self._shown = [text for text in self._shown if text not in self.greeting]
 
     def _show(self, renderable: RenderableType) -> None:
         console = Console(width=80, no_color=True, highlight=False, markup=False, color_system=None)

@@ -43,7 +43,7 @@ def test_next_goes_to_whoever_wrote(people: Terminal, talk: Callable[..., Talk])
     bob.news()
     shown = bob.enter("/next")
     assert bob.who == "carol"
-    assert shown[0] == "You write to carol now."
+    assert shown[0] == "Now writing to carol."
     assert any("carol: psst" in line for line in shown)
     assert not bob.service.unshown_messages()
     assert bob.enter("/next") == ["Nothing unread."]
@@ -60,7 +60,7 @@ def test_to_changes_who_is_written_to(talk: Callable[..., Talk]) -> None:
 
 def test_one_message_to_another_contact(talk: Callable[..., Talk]) -> None:
     bob = talk("alice")
-    assert bob.enter("@carol only for you") == ["to carol: sent separately"]
+    assert bob.enter("@carol only for you") == ["to carol: pending"]
     assert bob.who == "alice"
     assert [m.text for m in bob.service.history("carol")] == ["only for you"]
     assert not bob.tail()
@@ -114,7 +114,7 @@ def test_who_answers_an_invitation_is_not_written_to_by_itself(
     link = smpchat.invite("bob")
     with smpchat.service("bob") as service:
         bob = Talk(smpchat, service, None)
-        assert bob.news()[0].startswith("Nobody to write to yet")
+        assert bob.news()[0].startswith("No contacts yet")
         smpchat("-p", "alice", "connect", link, "--alias", "bob", "-m", "hi")
         smpchat("-p", "bob", "invite", "--no-wait")  # online for a moment
         shown = bob.news()

@@ -55,7 +55,7 @@ def test_ctrl_c_discards_the_line_and_then_leaves(talk: Callable[..., Talk]) -> 
     assert bob.service.history("alice") == before
 
 
-UP = "\x1b[A"
+UP, EARLIER = "\x1b[A", "\x10"  # the second is Ctrl-P
 
 
 def test_what_was_sent_comes_back_in_the_next_run_and_is_in_no_file(
@@ -63,7 +63,7 @@ def test_what_was_sent_comes_back_in_the_next_run_and_is_in_no_file(
 ) -> None:
     bob = talk("alice")
     type_into(bob, "remember me\r/search a secret word\r\x04")
-    type_into(talk("alice"), f"{UP}\r\x04")
+    type_into(talk("alice"), f"{EARLIER}\r\x04")
     assert [m.text for m in bob.service.history("alice", 2)] == ["remember me", "remember me"]
     bob.service.close()
     with_it = {path.name for path in (people.home / "profiles" / "bob").iterdir() if b"remember" in path.read_bytes()}
@@ -96,7 +96,7 @@ def test_alt_a_brings_the_lines_of_the_other_contact(people: Terminal, talk: Cal
         with create_pipe_input() as source:
             screen = ChatScreen(bob.environment, bob.conversation, source=source, sink=DummyOutput())
             running = asyncio.create_task(screen.run())
-            for keys, text in (("draft", "draft"), ("\x1ba", "draft"), (UP, "(online for a moment)")):
+            for keys, text in (("draft", "draft"), ("\x1ba", ""), (EARLIER, "(online for a moment)")):
                 source.send_text(keys)
                 async with asyncio.timeout(30):
                     while screen.text != text or (keys != "draft" and bob.who != "carol"):  # noqa: ASYNC110
@@ -158,7 +158,7 @@ def test_the_editor_fills_the_line(talk: Callable[..., Talk], monkeypatch: pytes
         with create_pipe_input() as source:
             screen = ChatScreen(bob.environment, bob.conversation, source=source, sink=DummyOutput())
             running = asyncio.create_task(screen.run())
-            source.send_text("/edit\r")
+            source.send_text("/editor\r")
             async with asyncio.timeout(30):
                 while not screen.text.startswith("from the"):  # noqa: ASYNC110 - the editor is another process
                     await asyncio.sleep(0.01)

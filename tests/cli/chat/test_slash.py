@@ -11,7 +11,8 @@ from prompt_toolkit.document import Document
 
 from smpchat.chat.wire.message import REACTIONS
 from smpchat.cli.chat.completion import SlashCompleter
-from smpchat.cli.chat.slash import COMMANDS, Edit, Leave
+from smpchat.cli.chat.slash import Edit, Leave
+from smpchat.cli.chat.slash_table import COMMANDS
 from tests.cli.chat.talk import Talk, ask, hear
 from tests.cli.terminal import FakeTerminal, Terminal, normal
 
@@ -88,7 +89,7 @@ def test_one_can_wait_for_the_first_request(smpchat: Terminal, monkeypatch: pyte
     assert smpchat("-p", "bob", "address", "create").code == 0
     with smpchat.service("bob") as service:
         bob = Talk(smpchat, service, None)
-        assert " ".join(bob.news()).startswith("Nobody to write to yet: your address waits for requests. /help lists")
+        assert " ".join(bob.news()).startswith("No contacts yet: nobody has used your address. /help lists")
         [address] = smpchat("--json", "-p", "bob", "address", "show").objects()
         smpchat("-p", "alice", "connect", address["short_link"], "--alias", "bob")
         smpchat("-p", "bob", "listen", "--timeout", "1")
@@ -121,7 +122,7 @@ def test_several_are_deleted_at_once_and_one_is_passed_on(people: Terminal, talk
     shown = bob.enter(f"/delete {numbers[0]}-{numbers[1]}, #{numbers[3]}")
     assert [m.deleted for m in bob.service.history("alice")] == [True, True, False, True]
     assert sum("[deleted]" in line for line in shown + bob.tail()) == 3
-    assert bob.enter(f"/forward {numbers[2]} carol") == ["to carol: forwarded"]
+    assert bob.enter(f"/forward {numbers[2]} carol") == ["to carol: forwarded, pending"]
     [passed_on] = bob.service.history("carol")
     assert (passed_on.text, passed_on.forwarded) == ("three", True)
     assert bob.enter(f"/delete {numbers[2]} {numbers[0]}")[0].startswith("! Message")
@@ -145,19 +146,19 @@ def test_what_a_contact_changes_is_shown_again(people: Terminal, talk: Callable[
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("/reply", "Write /reply N TEXT."),
-        ("/reply x hello", "Write /reply N TEXT."),
-        ("/reply 1", "Write /reply N TEXT."),
-        ("/edit first text", "Write /edit N TEXT."),
-        ("/delete", "Write /delete N, or /delete 3-5 7."),
+        ("/reply", "Write /reply TEXT, or /reply N TEXT."),
+        ("/reply x hello", "There is no message of alice's yet."),
+        ("/reply 1", "Write /reply TEXT, or /reply N TEXT."),
+        ("/edit first text", "Write /edit, /edit N, or /edit N TEXT."),
+        ("/delete", "There is no message of yours yet."),
         ("/delete x", "'x' does not name messages."),
         ("/delete 3-", "'3-' does not name messages."),
         ("/delete 5-3", "'5-3' does not name messages."),
         ("/delete 1-999999999", "'1-999999999' does not name messages."),
         ("/delete 1 2", "Message 1 is of your conversation with 'carol'."),
-        ("/forward", "Write /forward N WHO."),
+        ("/forward", "Write /forward WHO, or /forward N WHO."),
         ("/forward 1 nobody", "Message 1 is of your conversation with 'carol'."),
-        ("/react 1", "Write /react N EMOJI."),
+        ("/react 1", "Write /react EMOJI, or /react N EMOJI."),
         ("/react 99 👍", "There is no message 99."),
         ("/react 1 👍", "Message 1 is of your conversation with 'carol'."),
     ],
@@ -188,7 +189,7 @@ def test_leaving_and_editing(talk: Callable[..., Talk]) -> None:
         with pytest.raises(Leave):
             bob.lines.enter(line)
     with pytest.raises(Edit):
-        bob.lines.enter("/edit")
+        bob.lines.enter("/editor")
 
 
 def test_a_line_that_cannot_be_used_is_given_back(talk: Callable[..., Talk]) -> None:
