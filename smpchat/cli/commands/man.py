@@ -23,7 +23,7 @@ _ENVIRONMENT = {
     "SMPCHAT_SOCKS": "As --socks.",
     "SMPCHAT_RELAY_PASSWORD": "As --password of `relay run` and `relay start`.",
     "NO_COLOR": "With any value: no colours.",
-    "VISUAL, EDITOR": "What /edit and Ctrl-X Ctrl-E open in chat.",
+    "VISUAL, EDITOR": "What /editor and Ctrl-X Ctrl-E open in chat.",
 }
 
 
