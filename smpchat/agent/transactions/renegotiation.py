@@ -93,11 +93,11 @@ def keys_received(
 
 
 def message_failed(tx: sqlite3.Connection, context: Context, connection: Connection, error: RatchetError) -> None:
-    """The ratchet could not open a message (agent-wire 4.7)."""
-    if isinstance(error, RatchetDuplicate):
-        return
+    """The ratchet could not open a message, which is no copy of one that it has opened (agent-wire 4.7)."""
     log.warning("a message does not open: %s", error)
-    required = not isinstance(error, RatchetBodyError | RatchetEarlier)
+    # RatchetDuplicate: another message has spent its key. The peer's data was used twice, from an old copy or on two
+    # machines, and one of the two texts is lost; the reference drops it without a word.
+    required = not isinstance(error, RatchetBodyError | RatchetEarlier | RatchetDuplicate)
     _step(tx, context, connection, resync.MessageFailed(required))
 
 
