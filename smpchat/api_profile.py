@@ -91,6 +91,20 @@ class ProfileCalls:
         """
         return self._service.set_disappearing(alias, seconds)
 
+    def give_receipts(self, on: bool | None = True, alias: str | None = None) -> None:
+        """Whether a contact is told that its messages arrived; it is not told of this change.
+
+        Args:
+            on: None for what is set for everybody, or is at first (yes).
+            alias: The contact; None for everybody for whom nothing else is set.
+        Raises:
+            UnknownContact: No contact under that name.
+        """
+        if alias is None:
+            self._service.set_receipts(on)
+        else:
+            self._service.set_contact_receipts(alias, on)
+
     # -- contact address ----------------------------------------------------------------------------------------------
 
     def address(self) -> AddressView | None:

@@ -169,7 +169,10 @@ def _not_yet(status: MessageStatus) -> CommandFailed:
     """The time was not enough: whose move is next."""
     if status is MessageStatus.SENT:
         said = "The message is sent, but not delivered yet."
-        hint = "It is at their relay: they have to come online. `smpchat listen` shows when they have it."
+        hint = (
+            "It is at their relay: they have to come online. `smpchat listen` shows when they have it, unless they"
+            " turned receipts off."
+        )
     else:
         said = "The message is still pending."
         hint = "It goes on by itself: `smpchat status` shows what it waits for."

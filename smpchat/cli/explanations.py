@@ -324,7 +324,7 @@ _STATES = (
         "It waits there until they come online; you need not be.",
         ((Mover.CONTACT, "They come online, and their program sends a receipt."),),
         (("smpchat listen", "wait for the receipt"),),
-        ("They are offline.", "Their app sends no receipts: then it stays at sent."),
+        ("They are offline.", "Their app sends no receipts, or they turned them off: then it stays at sent."),
         mark="✓",
     ),
     Topic(

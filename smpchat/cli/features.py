@@ -13,13 +13,18 @@ from smpchat.encoding.record import Record
 if TYPE_CHECKING:
     from smpchat.chat.service.introducing import ContactDetails, IntroducingProfile
 
-OFF, DEFAULT = "off", "default"
+ON, OFF, DEFAULT = "on", "off", "default"
 
 
 class Setting(Record):
-    """One of the settings. ``label``: what it is called in sentences."""
+    """One of the settings.
 
-    feature: Feature
+    Attributes:
+        feature: What it is on the wire; None of receipts, of which no contact is told.
+        label: What it is called in sentences.
+    """
+
+    feature: Feature | None
     label: str
 
 
@@ -30,6 +35,7 @@ SETTINGS = {
     "voice": Setting(Feature.VOICE, "Voice messages"),
     "files": Setting(Feature.FILES, "Files"),
     "calls": Setting(Feature.CALLS, "Calls"),
+    "receipts": Setting(None, "Receipts"),
 }
 
 
@@ -53,8 +59,20 @@ def allowance(value: str) -> Allow | None:
 
 def change_for(setting: Setting, value: str) -> Callable[[IntroducingProfile, str], ContactDetails]:
     """What sets it for a contact. Raises `InputError` for a value that is none."""
-    if setting.feature is not Feature.TIMED_MESSAGES or value.lower() in frozenset(Allow) | {DEFAULT}:
+    feature = setting.feature
+    if feature is None:
+        on = _switch(value)
+        return lambda service, who: service.set_contact_receipts(who, on)
+    if feature is not Feature.TIMED_MESSAGES or value.lower() in frozenset(Allow) | {DEFAULT}:
         allow = allowance(value)
-        return lambda service, who: service.set_contact_allowed(who, setting.feature, allow)
+        return lambda service, who: service.set_contact_allowed(who, feature, allow)
     seconds = None if value.lower() == OFF else parse_duration(value)
     return lambda service, who: service.set_disappearing(who, seconds)
+
+
+def _switch(value: str) -> bool | None:
+    """On or off; None: as for everybody. Raises `InputError`."""
+    word = value.lower()
+    if word not in (ON, OFF, DEFAULT):
+        raise InputError(f"{value!r} is not a choice here.", "Choose on, off or default.")
+    return None if word == DEFAULT else word == ON

@@ -10,6 +10,7 @@ from smpchat.chat.errors import InputError
 from smpchat.chat.service.views import ContactView
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import address, contact_settings, profiles, records
+from smpchat.chat.store.contact_settings import ON, Setting
 from smpchat.chat.transactions import preferences, requests
 from smpchat.chat.transactions.preferences import Agreement
 from smpchat.chat.wire.bots import BotCommand, own_commands
@@ -21,10 +22,15 @@ from smpchat.encoding.record import Record, replace
 
 
 class ContactDetails(Record):
-    """All about one contact: what it says of itself, and what we and it allow each other."""
+    """All about one contact: what it says of itself, and what we and it allow each other.
+
+    Attributes:
+        receipts: What is set for this contact alone; None: it is as for everybody. ``view.receipts`` says what holds.
+    """
 
     view: ContactView
     agreement: Agreement
+    receipts: bool | None = None
 
 
 class IntroducingProfile(WritingProfile):
@@ -123,10 +129,23 @@ class IntroducingProfile(WritingProfile):
             preferences.announce(tx, self.context, self.own_profile(tx), contact)
         return self.details(who)
 
+    def set_receipts(self, on: bool | None) -> None:
+        """Whether contacts are told that their messages arrived, unless it is set for one alone; None: as at first."""
+        with self.database.transaction() as tx:
+            contact_settings.save_receipts(tx, None, on)
+
+    def set_contact_receipts(self, who: str, on: bool | None) -> ContactDetails:
+        """The same for one contact; None: as for everybody. The contact is not told. Raises `UnknownContact`."""
+        with self.database.transaction() as tx:
+            contact_settings.save_receipts(tx, records.contact(tx, who).id, on)
+        return self.details(who)
+
     def details(self, who: str) -> ContactDetails:
         """All about one contact. Raises `UnknownContact`."""
         view = self.contact(who)
-        return ContactDetails(view, preferences.agreement(self.database.connection, view.contact))
+        tx = self.database.connection
+        own = contact_settings.all_of(tx, view.contact.id).get(Setting.RECEIPTS)
+        return ContactDetails(view, preferences.agreement(tx, view.contact), None if own is None else own == ON)
 
     def picture(self, who: str) -> Picture:
         """The picture in a contact's profile.

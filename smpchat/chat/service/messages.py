@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from smpchat.agent.store import clock
 from smpchat.agent.store.database import Database
-from smpchat.chat.store import events, expiry, leftovers, lines, live, notices, profiles, records
+from smpchat.chat.store import contact_settings, events, expiry, leftovers, lines, live, notices, profiles, records
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.notices import StoredNotice
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus
@@ -56,6 +56,10 @@ class StoredMessages:
             leapt = clock.note(tx, now)
         if leapt:
             log.warning("the clock leapt, or nothing ran for long: nothing counts as old for a day")
+
+    def receipts(self) -> bool:
+        """Whether contacts are told that their messages arrived, for whom nothing else is set."""
+        return contact_settings.receipts_of_all(self._tx) == contact_settings.ON
 
     def remove_leftovers(self) -> None:
         """Nothing beside the store says in clear what is in it, but pictures of links that can be used.

@@ -26,7 +26,7 @@ from smpchat.chat.errors import CodeDiffers, InputError, PassphraseNeeded, Profi
 from smpchat.chat.service import attention
 from smpchat.chat.service.messages import StoredMessages
 from smpchat.chat.service.views import ContactView, Invitation, Status, Verification
-from smpchat.chat.store import conditions, events, incognito, names, profiles, records, settings
+from smpchat.chat.store import conditions, contact_settings, events, incognito, names, profiles, records, settings
 from smpchat.chat.store.address import AddressView, address_view
 from smpchat.chat.store.conditions import Condition
 from smpchat.chat.store.feed import describe_state
@@ -194,6 +194,8 @@ class StoredProfile(StoredMessages):
     def _views(self, found: Sequence[Contact], by_id: Mapping[int, Connection]) -> list[ContactView]:
         pending = records.pending_counts(self._tx)
         under_way, made_up = move_views(self._tx), incognito.names(self._tx)
+        receipts = contact_settings.by_contact(self._tx, contact_settings.Setting.RECEIPTS)
+        usual = contact_settings.receipts_of_all(self._tx)
         standing: dict[str | None, list[Condition]] = {}
         for condition in attention.of_profile(self._tx, self.now()):
             standing.setdefault(condition.contact, []).append(condition)
@@ -208,6 +210,7 @@ class StoredProfile(StoredMessages):
                 move=under_way.get(contact.connection_id),
                 incognito=made_up.get(contact.connection_id),
                 conditions=tuple(standing.get(contact.alias, ())),
+                receipts=receipts.get(contact.id, usual) != contact_settings.OFF,
             )
             for contact in found
         ]

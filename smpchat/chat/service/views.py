@@ -40,6 +40,7 @@ class ContactView(Record):
         pq: Post-quantum keys protect both directions now.
         verified: The security code was compared and is still the same.
         conditions: What is wrong with it now.
+        receipts: It is told that its messages arrived.
     """
 
     contact: Contact
@@ -50,6 +51,7 @@ class ContactView(Record):
     move: MoveView | None = None
     incognito: str | None = None
     conditions: tuple[Condition, ...] = ()
+    receipts: bool = True
 
     @property
     def alias(self) -> str:

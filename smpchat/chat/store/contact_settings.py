@@ -9,6 +9,10 @@ from __future__ import annotations
 import sqlite3
 from enum import StrEnum
 
+from smpchat.chat.store import settings
+
+ON, OFF = "on", "off"
+
 
 class Setting(StrEnum):
     """Settings of one contact beside the features."""
@@ -16,7 +20,7 @@ class Setting(StrEnum):
     TTL = "ttl"
     """Seconds after which messages disappear, as one of the two sides has set it last."""
     RECEIPTS = "receipts"
-    """``on`` or ``off``: whether the contact is told that its messages arrived."""
+    """``on`` or ``off``: whether the contact is told that its messages arrived; of the profile, what all are."""
     MUTE = "mute"
     """Until when nothing rings for this contact: POSIX seconds, or ``always``."""
 
@@ -25,6 +29,34 @@ def all_of(tx: sqlite3.Connection, contact_id: int) -> dict[str, str]:
     """The settings of a contact."""
     rows = tx.execute("SELECT name, value FROM contact_settings WHERE contact_id = ?", (contact_id,))
     return {row["name"]: row["value"] for row in rows}
+
+
+def by_contact(tx: sqlite3.Connection, name: str) -> dict[int, str]:
+    """One setting of all contacts that have it, by their numbers."""
+    rows = tx.execute("SELECT contact_id, value FROM contact_settings WHERE name = ?", (name,))
+    return {row["contact_id"]: row["value"] for row in rows}
+
+
+def receipts(tx: sqlite3.Connection, contact_id: int) -> bool:
+    """Whether a contact is told that its messages arrived: as it is set for it, else for everybody, else yes."""
+    own = all_of(tx, contact_id).get(Setting.RECEIPTS)
+    return (receipts_of_all(tx) if own is None else own) != OFF
+
+
+def receipts_of_all(tx: sqlite3.Connection) -> str:
+    """``on`` or ``off``: what holds for contacts for which nothing else is set."""
+    return settings.setting(tx, Setting.RECEIPTS) or ON
+
+
+def save_receipts(tx: sqlite3.Connection, contact_id: int | None, on: bool | None) -> None:
+    """Of one contact, or of everybody; None: as it is for everybody, or at first."""
+    value = None if on is None else ON if on else OFF
+    if contact_id is not None:
+        save(tx, contact_id, Setting.RECEIPTS, value)
+    elif value is None:
+        settings.delete_setting(tx, Setting.RECEIPTS)
+    else:
+        settings.save_setting(tx, Setting.RECEIPTS, value)
 
 
 def save(tx: sqlite3.Connection, contact_id: int, name: str, value: str | None) -> None:

@@ -16,7 +16,18 @@ from smpchat.agent.store import connections
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.allowances import HOUR
 from smpchat.agent.store.connections import Connection
-from smpchat.chat.store import address, events, expiry, incognito, lines, names, notices, profiles, records
+from smpchat.chat.store import (
+    address,
+    contact_settings,
+    events,
+    expiry,
+    incognito,
+    lines,
+    names,
+    notices,
+    profiles,
+    records,
+)
 from smpchat.chat.store.feed import describe_state, publish
 from smpchat.chat.store.records import Contact, MessageStatus
 from smpchat.chat.transactions import changes, conversation, hearing, naming, news, preferences, requests, telling
@@ -161,14 +172,15 @@ class ChatApplication:
     def message_received(
         self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
     ) -> bool:
-        """Store what the message says. Only texts ask for a receipt; what is unknown is ignored."""
+        """Store what the message says. Only texts ask for a receipt, which the user may not want to give."""
         contact = records.contact_of(tx, connection_id)
         if contact is None:
             return False
         if integrity is not Integrity.OK:
             self.notice(tx, connection_id, _INTEGRITY_NOTICES[integrity], NoticeKind.MESSAGES_LOST)
         self.mended(tx, connection_id, *_ENDED_BY_A_MESSAGE)
-        return any([self._receive(tx, contact, message, sent_at) for message in _decoded(body)])
+        asked = any([self._receive(tx, contact, message, sent_at) for message in _decoded(body)])
+        return asked and contact_settings.receipts(tx, contact.id)
 
     def _receive(self, tx: sqlite3.Connection, contact: Contact, message: ChatMessage, sent_at: int) -> bool:
         """Store one event; whether its sender is to get a receipt."""

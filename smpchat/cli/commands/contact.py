@@ -66,13 +66,15 @@ def set_(
     who: str = WHO,
     setting: str = typer.Argument(metavar="SETTING", help=f"One of {', '.join(SETTINGS)}."),
     value: str = typer.Argument(
-        metavar="VALUE", help="disappear: 30s, 5m, 1h, 1d, 2w or off; others: yes, no, always or default."
+        metavar="VALUE",
+        help="disappear: 30s, 5m, 1h, 1d, 2w or off; receipts: on, off or default; others: yes, no, always or default.",
     ),
 ) -> None:
     """Choose what you allow one contact.
 
     yes means: if they allow it too. always: they may, whatever they allow you. default: as everybody may. The contact
-    is told; messages disappear on both sides, that long after they were shown.
+    is told; messages disappear on both sides, that long after they were shown. Receipts tell the contact when its
+    messages arrive; it is not told that you turn them off.
     """
     run(context, lambda environment: _set(environment, who, setting, value))
 

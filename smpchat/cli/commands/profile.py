@@ -47,6 +47,9 @@ def set_(
         [], "--allow", metavar="SETTING=VALUE", help="What every contact may do, as in `contact set`; may be repeated."
     ),
     bot: bool | None = typer.Option(None, "--bot/--no-bot", help="Say that a program writes here, or a person."),
+    receipts: bool | None = typer.Option(
+        None, "--receipts/--no-receipts", help="Whether contacts are told that their messages arrived; at first: yes."
+    ),
     command: list[str] = typer.Option(
         [], "--command", metavar="WORD=LABEL", help="What that program offers in place of all before; may be repeated."
     ),
@@ -55,14 +58,16 @@ def set_(
 
     Your contacts are told, and whoever opens your address.
     """
-    given = (name, description, picture, no_picture or None, allow or None, bot, command or None)
+    given = (name, description, picture, no_picture or None, allow or None, bot, command or None, receipts)
     if all(value is None for value in given):
-        raise typer.BadParameter("say what to change: NAME, --description, --picture, --no-picture, --allow or --bot.")
+        raise typer.BadParameter(
+            "say what to change: NAME, --description, --picture, --no-picture, --allow, --bot or --receipts."
+        )
     if command and bot is False:
         raise typer.BadParameter("--command and --no-bot exclude each other.")
     if picture is not None and no_picture:
         raise typer.BadParameter("--picture and --no-picture exclude each other.")
-    said = Said(name, description, picture, no_picture, tuple(allow), bot, tuple(command))
+    said = Said(name, description, picture, no_picture, tuple(allow), bot, tuple(command), receipts)
     run(context, lambda environment: _set(environment, said))
 
 
@@ -76,6 +81,7 @@ class Said(Record):
     allow: tuple[str, ...]
     bot: bool | None
     commands: tuple[str, ...]
+    receipts: bool | None
 
 
 async def _set(environment: Environment, said: Said) -> int:
@@ -93,13 +99,15 @@ async def _set(environment: Environment, said: Said) -> int:
             kept = service.own_profile().commands
             service.set_bot(None if said.bot is False else own_commands(commands or kept))
         service.set_profile(said.name, description=said.description, picture=image, remove_picture=said.no_picture)
+        if said.receipts is not None:
+            service.set_receipts(said.receipts)
         for feature, allow in allowed:
             service.set_allowed(feature, allow)
         if not service.is_idle():
             async with online(service, environment.relay()):
                 await flush(service)
         profile = service.own_profile()
-        show_profile(environment, environment.profile, profile.display_name, profile)
+        show_profile(environment, environment.profile, profile.display_name, profile, receipts=service.receipts())
         return ExitStatus.OK
 
 
@@ -115,7 +123,10 @@ def _allowance(text: str) -> tuple[Feature, Allow | None]:
     from smpchat.cli.features import allowance, setting_named
 
     name, _, value = text.partition("=")
-    return setting_named(name).feature, allowance(value)
+    feature = setting_named(name).feature
+    if feature is None:
+        raise InputError("Receipts are nothing that contacts are allowed.", "Use --receipts or --no-receipts.")
+    return feature, allowance(value)
 
 
 def _content(path: Path) -> bytes:
@@ -139,7 +150,7 @@ def _show(environment: Environment) -> int:
 
     with closing(environment.open()) as service:
         profile = service.own_profile()
-        show_profile(environment, environment.profile, profile.display_name, profile)
+        show_profile(environment, environment.profile, profile.display_name, profile, receipts=service.receipts())
         return ExitStatus.OK
 
 

@@ -64,6 +64,8 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
         environment.notice(pending_line(view.alias, view.pending))
     if view.incognito is not None:
         environment.notice(f"{shortened(view.alias)} knows you as {view.incognito}.")
+    if not view.receipts:
+        environment.notice(f"{shortened(view.alias)} is not told that messages arrived here.")
     if view.move is not None:
         environment.notice(move_sentence(view.alias, view.move, environment.now()))
     show_conditions(environment, service.conditions(view.alias))
@@ -106,6 +108,8 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
         if state.connection in found.moves:
             move = found.moves[state.connection]
             environment.notice(move_sentence(state.alias or "", move, environment.now()))
+    if not service.receipts() and not environment.json:
+        environment.show("No receipts: your contacts are not told that their messages arrived.")
     for alias, pending in found.pending.items():
         environment.notice(pending_line(alias, pending))
     show_relay(environment)

@@ -77,6 +77,8 @@ def contact_fields(view: ContactView) -> dict[str, Any]:
         fields["move"] = move_fields(view.move)
     if view.incognito is not None:
         fields["incognito"] = view.incognito
+    if not view.receipts:
+        fields["receipts"] = False
     return fields
 
 
@@ -125,6 +127,8 @@ def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]
             about.append((" (a bot)", "dim"))
         if view.verified:
             about.append((" (verified)", "green"))
+        if not view.receipts:
+            about.append((" (gets no receipts)", "dim"))
         if view.contact.gone:
             about.append((" (deleted the contact with you)", "bold"))
         if view.incognito is not None:

@@ -16,7 +16,7 @@ from smpchat.cli.views.layout import Cell, show_table, table
 if TYPE_CHECKING:
     from rich.table import Table
 
-_LABELS = {setting.feature: setting.label for setting in SETTINGS.values()}
+_LABELS = {setting.feature: setting.label for setting in SETTINGS.values() if setting.feature is not None}
 
 
 def show_details(environment: Environment, details: ContactDetails, line: str | None = None) -> None:
@@ -58,6 +58,8 @@ def _paragraph(details: ContactDetails) -> str:
         lines.append("Picture: yes; --save-picture FILE saves it")
     lines.append(f"Security code: {'compared' if view.verified else 'not compared yet'}")
     lines.append(f"Post-quantum keys: {'yes' if view.pq else 'no'}")
+    whose = "as for everybody" if details.receipts is None else "for this contact"
+    lines.append(f"Receipts of their messages: {'on' if view.receipts else 'off'}, {whose}")
     return "\n".join(lines) + "\n"
 
 
@@ -93,8 +95,10 @@ def _outcome(details: ContactDetails, feature: Feature) -> str:
     return "off"
 
 
-def told(details: ContactDetails, feature: Feature) -> str:
-    """What follows from a setting that was just changed, in a sentence."""
+def told(details: ContactDetails, feature: Feature | None) -> str:
+    """What follows from a setting that was just changed, in a sentence; None: that of receipts."""
+    if feature is None:
+        return _told_of_receipts(details)
     name, label = shortened(details.view.alias), _LABELS[feature]
     who, theirs = details.agreement.on(feature), allowed(details.agreement.theirs, feature).allow
     ours = allowed(details.agreement.ours, feature)
@@ -115,3 +119,10 @@ def told(details: ContactDetails, feature: Feature) -> str:
             return f"{label}: on for {name} only; they do not allow them to you."
     because = f"{name} does not allow them" if ours.allow is not Allow.NO else "you do not allow them"
     return f"{label}: off, because {because}."
+
+
+def _told_of_receipts(details: ContactDetails) -> str:
+    name = shortened(details.view.alias)
+    if details.view.receipts:
+        return f"{name} is told when a message arrives here."
+    return f"{name} is not told any more when a message arrives here: it stays at sent there."

@@ -20,11 +20,14 @@ def display_name(environment: Environment) -> str | None:
         return service.own_profile().display_name
 
 
-def show_profile(environment: Environment, name: str, told: str | None, profile: Profile | None = None) -> None:
+def show_profile(
+    environment: Environment, name: str, told: str | None, profile: Profile | None = None, *, receipts: bool = True
+) -> None:
     """A ``profile`` object, or ``* alice: Alice``; the star marks the one that is used.
 
     Args:
         profile: The rest of what contacts are told, where it is to be shown too.
+        receipts: Whether contacts are told that their messages arrived.
     """
     active = name == environment.profile
     fields: dict[str, Any] = {"name": name, "display_name": told, "active": active}
@@ -43,4 +46,7 @@ def show_profile(environment: Environment, name: str, told: str | None, profile:
         line += "".join(
             f"\n  /{printable(command.keyword)}: {printable(command.label)}" for command in profile.commands
         )
+    if not receipts:
+        fields["receipts"] = False
+        line += "\n  gives no receipts"
     environment.emit("profile", fields, line)
