@@ -183,6 +183,10 @@ class StoreError(AgentError):
     hint = "Check that the disk has room and that the folder belongs to you."
 
 
+class StoreNotWritable(StoreError):
+    """The profile's database can be read, and nothing can be written to it now. Nothing changed."""
+
+
 class StoreTampered(StoreError):
     """The profile's database does something of its own with what is written to it. Nothing was stored."""
 

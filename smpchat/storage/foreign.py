@@ -16,8 +16,7 @@ from typing import Any
 
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record
-from smpchat.encoding.text import percent_encode
-from smpchat.storage.opening import SQLITE_ERRORS, harden
+from smpchat.storage.opening import SQLITE_ERRORS, file_uri, harden
 
 MAX_VALUE = 1 << 20
 """Bytes of one value, and of one row; the longest that we write is a message of 64 KiB."""
@@ -68,8 +67,7 @@ def open_foreign(source: bytes | Path) -> sqlite3.Connection:
     """
     if isinstance(source, Path):
         # Immutable: neither a log beside it is read nor a lock taken.
-        name = f"file:{percent_encode(source.absolute().as_posix()).replace('%2F', '/')}?mode=ro&immutable=1"
-        connection = sqlite3.connect(name, uri=True, isolation_level=None)
+        connection = sqlite3.connect(file_uri(source, "mode=ro&immutable=1"), uri=True, isolation_level=None)
     else:
         connection = sqlite3.connect(":memory:", isolation_level=None)
     try:

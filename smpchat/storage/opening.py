@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Callable
+import string
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 # By number: Python knows the names from 3.12 on, and the call likewise.
 _ENABLE_TRIGGER, _DEFENSIVE, _ENABLE_VIEW = 1003, 1010, 1015
 
+_PLAIN = frozenset(f"{string.ascii_letters}{string.digits}/._-~:".encode())
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What reading a file raises that is damaged, or no database: its errors quote the file, and Python decodes them."""
 
@@ -31,3 +35,20 @@ def trigger_in(connection: sqlite3.Connection) -> str | None:
     """Name of a trigger in the file, which could copy what is written later; none is ours."""
     row = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' LIMIT 1").fetchone()
     return None if row is None else str(row[0])
+
+
+def file_uri(path: Path, options: str) -> str:
+    """A file's name as SQLite takes it with options."""
+    # Not `Path.as_uri`: from Python 3.14 on that imports an HTTP client and TLS, at every start with a passphrase.
+    name = os.fsencode(path.absolute().as_posix())
+    quoted = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in name)
+    return f"file:{quoted if quoted.startswith('/') else f'/{quoted}'}?{options}"  # C:/… on Windows
+
+
+def ways_to_read(path: Path) -> Iterator[str]:
+    """Options for a file that cannot be written, best first: a disk that is full or read-only takes no lock either."""
+    yield "mode=ro"
+    # Without a log there is nothing but the file. One that cannot be read holds the newest rows: then better an error.
+    log = path.with_name(f"{path.name}-wal")
+    if not log.exists() or not log.stat().st_size:
+        yield "mode=ro&immutable=1"

@@ -10,13 +10,14 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
-from smpchat.agent.errors import StoreError, StoreReplaced, StoreTampered
+from smpchat.agent.errors import StoreError, StoreNotWritable, StoreReplaced, StoreTampered
 from smpchat.agent.store.erasure import EMPTY_LOG
 from smpchat.agent.store.migrating import define_functions
 from smpchat.agent.store.signals import Signals
-from smpchat.storage.opening import harden, trigger_in
+from smpchat.storage.opening import file_uri, harden, trigger_in, ways_to_read
 
 BUSY_TIMEOUT = 30.0
 """Seconds a writer waits for another process; a transaction here takes milliseconds."""
@@ -30,13 +31,28 @@ Migrations = Sequence[str]
 """SQL scripts; number N brings a component's schema from version N to N + 1. Never edited once released."""
 
 
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """The file remembers it. Where it must be changed, SQLite fails at once while another process is at work."""
+    for _ in range(_WAL_TRIES):
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        connection.execute("BEGIN EXCLUSIVE")  # this waits
+        connection.execute("ROLLBACK")
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
 def encrypted_path(path: Path) -> Path:
     """Where the encrypted file stands that replaces the plain one at ``path``; while there is one, it alone counts."""
     return path.with_name(f"{path.name}.encrypted")
 
 
 class Database:
-    """One connection to the profile's file."""
+    """One connection to the profile's file.
+
+    Attributes:
+        read_only: Nothing can be written, since its disk is full or read-only; it was opened for reading all the same.
+    """
 
     # What is committed is acknowledged to a relay, which then deletes its copy: a power cut may not take ours back.
     # (With WAL, SQLite's NORMAL could lose the last commits.)
@@ -57,17 +73,19 @@ class Database:
         self._erased = False
         self._log_is_due = False
         self._log_seen_at: float | None = None
+        self.read_only = False
         try:
             self._create()
             self._inode = path.stat().st_ino
-            self._connection = self._connect()
-        except (OSError, sqlite3.Error) as error:
+            try:
+                self._connection = self._usable(self._connect)
+            except sqlite3.OperationalError as error:
+                if "locked" in str(error):  # somebody writes for long; later it can be written
+                    raise
+                self._connection = self._readable(error)
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
             raise self._cannot_be("used", error) from error
         try:
-            harden(self._connection)
-            if trigger := trigger_in(self._connection):
-                raise StoreTampered(path, trigger)
-            self._use_wal()
             self._connection.execute(f"PRAGMA synchronous = {self.SYNCHRONOUS}")
             self._connection.execute("PRAGMA foreign_keys = ON")
             # What SQLite sorts or puts aside in the course of a statement is in no file of its own.
@@ -86,6 +104,28 @@ class Database:
                 raise self._cannot_be("used", error) from error
             raise
 
+    def _usable(self, connect: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
+        """A connection that has read something, and with it what SQLite needs beside the file."""
+        connection = connect()
+        try:
+            harden(connection)
+            if trigger := trigger_in(connection):
+                raise StoreTampered(self.path, trigger)
+            if not self.read_only:
+                _use_wal(connection)
+            return connection
+        except BaseException:
+            connection.close()
+            raise
+
+    def _readable(self, error: sqlite3.OperationalError) -> sqlite3.Connection:
+        """Where nothing can be written. Raises ``error`` if nothing can be read either."""
+        self.read_only = True
+        for options in ways_to_read(self.path):
+            with suppress(sqlite3.OperationalError):
+                return self._usable(partial(self._connect_to_read, options))
+        raise error
+
     def _create(self) -> None:
         """Make the file if there is none. One that exists is not opened: to close it would give up SQLite's locks."""
         with suppress(FileExistsError):
@@ -97,15 +137,12 @@ class Database:
         connection.row_factory = sqlite3.Row
         return connection
 
-    def _use_wal(self) -> None:
-        """The file remembers it. Where it must be changed, SQLite fails at once while another process is at work."""
-        for _ in range(_WAL_TRIES):
-            with suppress(sqlite3.OperationalError):
-                self._connection.execute("PRAGMA journal_mode = WAL")
-                return
-            self._connection.execute("BEGIN EXCLUSIVE")  # this waits
-            self._connection.execute("ROLLBACK")
-        self._connection.execute("PRAGMA journal_mode = WAL")
+    def _connect_to_read(self, options: str) -> sqlite3.Connection:
+        """As `_connect`, with options of SQLite for a file."""
+        uri = file_uri(self.path, options)
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        return connection
 
     def _migrate(self, components: Mapping[str, Migrations]) -> None:
         versions = self._versions()
@@ -147,6 +184,8 @@ class Database:
             StoreError: The file cannot be written: another process holds it, or the disk is full; or it is the
                 profile's no more. Nothing changed.
         """
+        if self.read_only:
+            raise self._not_writable()
         before, self._erased = self._connection.total_changes, False
         try:
             # Not BEGIN: two that read first and then both want to write would fail at once, without waiting.
@@ -214,8 +253,14 @@ class Database:
     def _cannot_be(self, what: str, error: OSError | sqlite3.Error | UnicodeDecodeError) -> StoreError:
         if self._inode and not self._is_current():  # SQLite notices as well, and says that it is read-only
             return StoreReplaced()
+        if what == "written" and isinstance(error, sqlite3.OperationalError):
+            return self._not_writable(error)
         reason = "it is damaged" if isinstance(error, UnicodeDecodeError) else error  # which quotes the file
         return StoreError(f"The profile's database {self.path} cannot be {what}: {reason}.")
+
+    def _not_writable(self, error: sqlite3.Error | None = None) -> StoreNotWritable:
+        reason = error or "its disk is full or read-only"
+        return StoreNotWritable(f"The profile's database {self.path} cannot be written: {reason}.")
 
     def _before_commit(self) -> None:
         """For fault injection: called with the transaction complete but not committed."""

@@ -48,7 +48,7 @@ class EncryptedDatabase(Database):
         del self._passphrase
         # Somebody was interrupted in `encrypt` or `decrypt`: both files are plain. Who is at it holds the write lock.
         left = [plain for plain in (path, _under_way(path)) if plain.exists()]
-        if left:
+        if left and not self.read_only:
             with self.transaction():
                 for plain in left:
                     _remove(plain)
@@ -59,6 +59,9 @@ class EncryptedDatabase(Database):
 
     def _connect(self) -> sqlite3.Connection:
         return _open(self.path, self._passphrase, BUSY_TIMEOUT)
+
+    def _connect_to_read(self, options: str) -> sqlite3.Connection:
+        return _open(self.path, self._passphrase, BUSY_TIMEOUT, options)
 
     def copy_to(self, target: sqlite3.Connection) -> None:
         """As of `Database`; SQLCipher itself copies to files only."""
@@ -131,9 +134,9 @@ def change_passphrase(path: Path, old: str, new: str) -> None:
         sqlcipher.change_key(connection, _normal(new))
 
 
-def _open(path: Path, passphrase: str | None, timeout: float) -> sqlite3.Connection:
+def _open(path: Path, passphrase: str | None, timeout: float, options: str = "mode=rw") -> sqlite3.Connection:
     """Raises `PassphraseRefused` or `sqlite3.Error`."""
-    connection = sqlcipher.connect(path, None if passphrase is None else _normal(passphrase), timeout)
+    connection = sqlcipher.connect(path, None if passphrase is None else _normal(passphrase), timeout, options)
     try:
         if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
             raise sqlite3.OperationalError("it is empty")

@@ -6,9 +6,7 @@ profile knows `sqlite3` only, so that most commands never load this one.
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import string
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any, cast
 
 from sqlcipher3 import dbapi2  # type: ignore[import-untyped]
 
-_PLAIN = frozenset(f"{string.ascii_letters}{string.digits}/._-~:".encode())
+from smpchat.storage.opening import file_uri
 
 
 def _translated(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,17 +45,18 @@ class _Connection(dbapi2.Connection):  # type: ignore[misc]
     reset_key = _translated(dbapi2.Connection.reset_key)
 
 
-def connect(path: Path, passphrase: str | None, timeout: float) -> sqlite3.Connection:
+def connect(path: Path, passphrase: str | None, timeout: float, options: str = "mode=rw") -> sqlite3.Connection:
     """A file that exists opened, statements outside any transaction. A wrong passphrase shows when it is first read.
 
     Args:
         passphrase: It is no encrypted database if None.
         timeout: Seconds to wait for another process.
+        options: Of SQLite, for a file.
     Raises:
         sqlite3.Error: The file cannot be opened.
     """
     try:
-        connection = _Connection(f"{_uri(path)}?mode=rw", timeout=timeout, isolation_level=None, uri=True)
+        connection = _Connection(file_uri(path, options), timeout=timeout, isolation_level=None, uri=True)
     except dbapi2.Error as error:
         raise sqlite3.OperationalError(*error.args) from None
     connection.execute("PRAGMA cipher_log_level = NONE")  # or it writes to standard error what we say ourselves
@@ -65,14 +64,6 @@ def connect(path: Path, passphrase: str | None, timeout: float) -> sqlite3.Conne
         connection.set_key(passphrase)
     connection.row_factory = dbapi2.Row
     return cast(sqlite3.Connection, connection)
-
-
-def _uri(path: Path) -> str:
-    """A file's name as SQLite takes it beside options."""
-    # Not `Path.as_uri`: from Python 3.14 on that imports an HTTP client and TLS, at every start with a passphrase.
-    name = os.fsencode(path.absolute().as_posix())
-    quoted = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in name)
-    return f"file:{quoted}" if quoted.startswith("/") else f"file:/{quoted}"  # C:/… on Windows
 
 
 def change_key(connection: sqlite3.Connection, passphrase: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from smpchat.agent.errors import StoreNotWritable
 from smpchat.agent.store import clock
 from smpchat.agent.store.database import Database
 from smpchat.chat.store import contact_settings, events, expiry, leftovers, lines, live, notices, profiles, records
@@ -24,7 +26,10 @@ _NO_LIMIT = 2**63 - 1
 
 
 class StoredMessages:
-    """The part of a profile that looks at messages, and says which of them were shown."""
+    """The part of a profile that looks at messages, and says which of them were shown.
+
+    Where nothing can be written, what is stored is shown all the same: what looking at it would write waits.
+    """
 
     __slots__ = ()
     database: Database
@@ -42,7 +47,7 @@ class StoredMessages:
         due = expiry.next_due(self._tx)
         if due is None or due > self.now() or clock.is_held(self._tx, self.now()):
             return
-        with self.database.transaction() as tx:
+        with suppress(StoreNotWritable), self.database.transaction() as tx:
             for gone in expiry.take_due(tx, self.now()):
                 publish(tx, events.MessageExpired(gone.id, gone.contact))
         self.database.clear_log()
@@ -134,7 +139,7 @@ class StoredMessages:
         """Messages were shown by what does not count as reading them: the time of those that disappear runs now."""
         waiting = [message.id for message in messages if _waits_to_be_shown(message)]
         if waiting:
-            with self.database.transaction() as tx:
+            with suppress(StoreNotWritable), self.database.transaction() as tx:
                 for message_id in waiting:
                     expiry.start(tx, message_id, self.now())
 
@@ -147,7 +152,7 @@ class StoredMessages:
         """Take for finished what nobody has written at for a while; every look at messages does this first."""
         if not live.abandoned(self._tx, self.now()):
             return
-        with self.database.transaction() as tx:
+        with suppress(StoreNotWritable), self.database.transaction() as tx:
             for message_id in live.abandoned(tx, self.now()):
                 live.release(tx, message_id)
                 publish(tx, events.MessageAdded(message_id))

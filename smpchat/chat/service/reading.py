@@ -9,9 +9,11 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from smpchat.agent.errors import StoreNotWritable
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_states import ConnectionState, Role
 from smpchat.agent.machines.notices import NoticeKind
@@ -100,7 +102,7 @@ class StoredProfile(StoredMessages):
 
             self.database = EncryptedDatabase(path, components, passphrase())
         if names.has_unsettled(self._tx):
-            with self.database.transaction() as tx:
+            with suppress(StoreNotWritable), self.database.transaction() as tx:
                 naming.settle(tx, now())
         self.expire()
         self.remove_leftovers()
@@ -153,8 +155,11 @@ class StoredProfile(StoredMessages):
     def is_online(self) -> bool:
         """Whether some process is online for the profile at this moment."""
         lock = online_lock(self.folder)
-        if not lock.take():
-            return True
+        try:
+            if not lock.take():
+                return True
+        except OSError:  # of a disk that cannot be written: nobody is online there
+            return False
         lock.release()
         return False
 

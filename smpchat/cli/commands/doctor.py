@@ -34,6 +34,8 @@ from smpchat.relay.folder import status as relay_status
 from smpchat.transport.base import TransportError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from smpchat.chat.service.connecting import ChatService
     from smpchat.client.network import Network
     from smpchat.crypto.keys import X448PrivateKey
@@ -48,6 +50,8 @@ MINIMUM_PYTHON = (3, 11)
 _LIBRARIES = ("cryptography", "pynacl", "filelock", "platformdirs", "prompt_toolkit", "rich", "segno", "typer")
 _CLOCK_TOLERANCE = 300.0
 _RELAY_TIMEOUT = 5.0
+_PROBE = 65_536
+"""Bytes written to see whether there is room: about what a message with its log takes."""
 _FIRST_MESSAGE = "d4a944eb0f78c936953fa836e14db11d89e82e4f153f673bc55f416406a4d703"
 """SHA-256 of the joiner's first message, "hello" padded to 64 bytes, with the keys of `_ratchet` (agent-wire 4.10)."""
 
@@ -166,14 +170,32 @@ def _terminal(environment: Environment) -> Iterator[Check]:
 
 def _home(environment: Environment) -> Iterator[Check]:
     home = environment.home
-    if not home.exists():
-        yield Check("home", True, f"{home} is made at first use")
+    made = home.is_dir()
+    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    problem = _writing_problem(there)
+    if problem is not None:
+        yield Check("home", False, f"{there} cannot be written: {problem}")
+    else:
+        yield Check("home", True, f"{home}" if made else f"{home} is made at first use")
+    if not made:
         return
     mode = stat.S_IMODE(home.stat().st_mode)
-    writable = os.access(home, os.W_OK | os.X_OK)
-    yield Check("home", writable, f"{home}" if writable else f"{home} cannot be written")
     if os.name == "posix" and mode & 0o077:
         yield Check("home-mode", False, f"others can look into {home}: chmod 700", required=False)
+
+
+def _writing_problem(folder: Path) -> str | None:
+    """Why no file can be made there, found out by making one: mode bits know neither full nor read-only disks."""
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=folder, prefix=".smpchat-") as file:
+            file.write(bytes(_PROBE))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def _profile(environment: Environment) -> Iterator[Check]:

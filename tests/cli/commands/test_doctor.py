@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -49,6 +51,32 @@ def test_wrong_arithmetic_is_noticed(smpchat: Terminal, monkeypatch: pytest.Monk
     result = smpchat("--json", "doctor")
     assert (result.code, checks(result)["crypto"][0]) == (1, False)
     assert result.objects("error")[0]["message"] == "1 required check failed: crypto."
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_whether_the_home_can_be_written_is_tried(
+    smpchat: Terminal, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """Mode bits say nothing of a full or read-only disk."""
+
+    def fsync(_: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    smpchat("-p", "alice", "profile", "set", "Alice")
+    monkeypatch.setattr(os, "fsync", fsync)
+    result = smpchat("--json", "-p", "alice", "doctor")
+    assert (result.code, checks(result)["home"]) == (
+        1, (False, f"{smpchat.home} cannot be written: {os.strerror(error)}")
+    )  # fmt: skip
+    assert checks(result)["profile"][0]
+    assert [path.name for path in smpchat.home.iterdir()] == ["profiles"]
+
+
+def test_a_home_that_cannot_be_made_is_told(smpchat: Terminal) -> None:
+    (smpchat.home / "file").touch()
+    for home in (smpchat.home / "file", smpchat.home / "file" / "below"):
+        result = smpchat("--json", "--home", str(home), "doctor")
+        assert (result.code, checks(result)["home"][0]) == (1, False)
 
 
 @pytest.mark.parametrize(
