@@ -93,8 +93,6 @@ class Database:
             # Keys that are deleted must be gone from the file, not only from its tables: who steals it later
             # shall not open what was recorded before.
             self._connection.execute("PRAGMA secure_delete = ON")
-            # What SQLite sorts or sets aside for a moment goes into no file.
-            self._connection.execute("PRAGMA temp_store = MEMORY")
             self._connection.create_function(EMPTY_LOG, 0, self._note_erasure)
             self._check_current()
             self._migrate(components)

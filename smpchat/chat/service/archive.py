@@ -47,6 +47,8 @@ VERSION = 1
 MAX_SIZE = 1 << 30
 """Bytes of a file; everything is in memory at once."""
 _SQLITE = b"SQLite format 3\0"
+_OF_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
+"""Errors for which the file is not to blame; a migration may fail for a row in it."""
 _MESSAGES_READ = 10_000
 """Of each conversation, the last ones."""
 
@@ -196,7 +198,10 @@ def _check(folder: Path, name: str) -> None:
         with closing(ChatService(folder, name)) as service:
             _read_through(service)
     except StoreError as error:
-        if isinstance(error.__cause__, OSError | sqlite3.OperationalError):  # the disk is full
+        cause = error.__cause__
+        if isinstance(cause, OSError) or (
+            isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF in _OF_DISK
+        ):
             raise
         raise ArchiveDamaged from None
     except Exception:  # whatever our own readers make of records that we did not write
