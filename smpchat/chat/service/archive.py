@@ -198,10 +198,8 @@ def _check(folder: Path, name: str) -> None:
         with closing(ChatService(folder, name)) as service:
             _read_through(service)
     except StoreError as error:
-        cause = error.__cause__
-        if isinstance(cause, OSError) or (
-            isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF in _OF_DISK
-        ):
+        code = getattr(error.__cause__, "sqlite_errorcode", None)
+        if isinstance(error.__cause__, OSError) or (code is not None and code & 0xFF in _OF_DISK):
             raise
         raise ArchiveDamaged from None
     except Exception:  # whatever our own readers make of records that we did not write
