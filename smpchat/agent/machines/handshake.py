@@ -149,6 +149,8 @@ def step(state: State, event: Event) -> Step:
         # -- the joiner: secure the initiator's queue, create the reply queue, send the confirmation --
         case ReadingLink(), LinkRead(reply_key, send_early):
             terms = Terms(sender_securable=True, reply_key=reply_key)
+            # LKEY has read the link and secured the queue with our key at once, so there is no SKEY to wait for
+            # (agent-wire 2.8, trap 12).
             joining = Joining(terms, send_early, send_queue_ready=True, held=state.held)
             if not state.receive_queue_made:
                 return joining, ()
@@ -192,6 +194,8 @@ def step(state: State, event: Event) -> Step:
             return replace(state, repeat=Repeat.SIGNED), (ResendConfirmationSigned(),)
         case AwaitingHello(repeat=Repeat.SIGNED), ConfirmationAccepted():
             return replace(state, repeat=Repeat.NONE), ()
+        # AUTH to a signed SEND is final: the queue has another's key, or is gone. To an unsigned one it only says that
+        # some key is there (agent-wire 3.7).
         case ((Confirming(signed=True) | AwaitingHello(repeat=Repeat.SIGNED)), ConfirmationRefused()):
             return _failed(state, _used(state.terms))
 
@@ -242,6 +246,7 @@ def step(state: State, event: Event) -> Step:
             if state.answer is Answer.SECURED or state.securable:
                 return Connected(Role.INITIATOR, state.terms, state.answer), ()
             return AwaitingReady(Role.INITIATOR, state.terms, send_early=False), ()
+        # Once only: where SKEY succeeded and the hello is refused again, another try would be refused, too.
         case Answering(answer=Answer.SECURED, securable=True, repaired=False), HelloRefused():
             # our hello overtook the joiner's KEY: secure the queue with the same key (handshake.md 4)
             return replace(state, repaired=True), (SecureSendQueue(), ResendHello())
@@ -303,6 +308,8 @@ def _answer(confirmation: ConfirmationReceived) -> Effects:
     """How the initiator answers: each queue is secured on its own terms (agent-wire 5.3)."""
     effects: list[Effect] = []
     # By what the header holds, and not by the handshake's name: the two queues may go different ways (agent-wire 5.3).
+    # KEY, and its OK, before the hello: a joiner that has the hello may sign what it sends, and an unsecured queue
+    # answers that with AUTH (agent-wire trap 15).
     if confirmation.sender_key:
         effects.append(SecureReceiveQueue(KeyChoice.PEER, before_sending=True))
     if confirmation.answer is Answer.SECURED:

@@ -338,6 +338,8 @@ def may_send(state: State) -> bool:
         case Confirming() | AwaitingHello() | SecuringReply() | AwaitingReady():
             return state.terms.sender_securable and state.send_early
         case Answering():
+            # An unsigned hello asks the peer for KEY. A text, which is always signed, would get AUTH before that; the
+            # peer's HELLO says that it is done (agent-wire 5.2, trap 15).
             return state.answer is Answer.SECURED or state.securable
     return False
 

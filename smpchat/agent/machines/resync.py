@@ -117,10 +117,13 @@ def step(state: State, event: Event) -> Step:
             return state, ()
         case ((Allowed() | Required() | Agreed()), MessageOpened()):
             return InSync(), (Release(),)
+        # In Started the old ratchet still opens what was under way. Only the peer's keys end the wait.
         case ((InSync() | Started()), MessageOpened()):
             return state, ()
         case ((InSync() | Allowed() | Required() | Agreed()), Requested(fresh)):
             return Started(fresh), (SendKeys(),)
+        # Equal hashes: a relay sent our own R back. A ratchet that we agree on with ourselves opens nothing of the
+        # peer's.
         case Started(own), KeysReceived(theirs) if own != theirs:
             return Agreed(), _start(own, theirs)
         # In Agreed too, where the reference refuses: the peer sends keys again when our answer was lost.

@@ -13,6 +13,8 @@ class Delays(Record):
 
     def after(self, attempts: int, jitter: float = 0.0) -> float:
         """Seconds to wait after ``attempts`` failed tries; ``jitter`` from 0 to 1 shortens it by up to a fifth."""
+        # 40 is far beyond every bound here; from 1.5 ** 1751 on Python raises OverflowError, and tries two minutes
+        # apart get there in 58 hours.
         delay = min(self.longest, self.first * 1.5 ** min(max(attempts - 1, 0), 40))
         # Shorter only: the longest delay is a promise. Spread, because all
         # clients of a relay lose it in the same second.

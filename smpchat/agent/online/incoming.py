@@ -67,6 +67,7 @@ class Incoming:
             last = self._of(session).unacknowledged.get(entity_id, message.msg_id)
             if last != message.msg_id:
                 raise RemoteProtocolError("it sent another message of a queue before the last one was acknowledged")
+        # The same message again is no fault: a SUB that is repeated brings it (smp-wire 7.3).
         self.answered(session, entity_id, message)
 
     def answered(self, session: ServerSession, entity_id: bytes, message: BrokerMessage) -> None:

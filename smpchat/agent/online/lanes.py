@@ -147,6 +147,8 @@ class Lanes:
             log.log(severity(error), "a lane of connection %d stopped", key[0], exc_info=error)
             self._rest(key, Verdict.RETRY)
         finally:
+            # Before the look below: what was committed for this lane while it ran started nothing, as the lane was
+            # busy.
             self._busy.discard(key)
         self.kick()
 

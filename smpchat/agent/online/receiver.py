@@ -100,6 +100,8 @@ class Receiver:
                 received = receiving.receive(
                     tx, self._context, pushed.session.server, pushed.rcv_id, message.msg_id, message.body
                 )
+        # Acknowledged all the same: else the relay would bring it again for ever, and nothing behind it (agent-wire
+        # 5.4).
         except EnvelopeRefused as error:
             log.warning("message refused: %s", error)
             if error.notice is not None:

@@ -86,6 +86,7 @@ class AgentRunner:
 
         def look_for_work() -> None:
             self._admitting.look()
+            # Not from inside the commit, which belongs to whoever is at work and has its own next line to run.
             loop.call_soon(self._lanes.kick)
 
         self._database.watch(look_for_work)

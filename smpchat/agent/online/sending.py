@@ -122,6 +122,8 @@ class Sender:
                     else:
                         self._hold(tx, item, trouble_of(error), f"relay {session.server.hosts[0]}: {error.code}")
                 log.info("relay refused %s: %s", item.kind, error.code)
+                # A text that is refused for good changes nothing for the next. What the handshake sends may: the lane
+                # looks anew.
                 if verdict is Verdict.DONE and item.kind is Kind.MESSAGE:
                     continue
                 return verdict

@@ -131,6 +131,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         """The file opened, statements outside any transaction; raises `sqlite3.Error`."""
+        # None: else Python's sqlite3 begins a transaction by itself before a write, and leaves it open.
         connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT, isolation_level=None)
         connection.row_factory = sqlite3.Row
         return connection
@@ -155,6 +156,8 @@ class Database:
                 if version > len(migrations):
                     raise StoreError(f"The profile's database {self.path} was written by a newer smpchat: upgrade.")
                 for script in migrations[version:]:
+                    # Not `executescript`: it commits what was begun before it, and all migrations are one transaction.
+                    # So no statement may hold a semicolon.
                     for statement in script.split(";"):
                         tx.execute(statement)
                 tx.execute("INSERT OR REPLACE INTO schema_versions VALUES (?, ?)", (name, len(migrations)))

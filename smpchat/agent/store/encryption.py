@@ -95,6 +95,8 @@ def encrypt(path: Path, passphrase: str) -> None:
     """
     encrypted = encrypted_path(path)
     with _alone(path, None), _replacement(path, None, encrypted, passphrase) as replacement:
+        # Renamed and on the disk before the plain file goes: after a crash in between there are both, and the encrypted
+        # one counts. The other way round there could be none.
         replacement.replace(encrypted)
     _sync(path.parent)
     _remove(path)
@@ -110,6 +112,7 @@ def decrypt(path: Path, passphrase: str) -> None:
     """
     encrypted = encrypted_path(path)
     with _alone(encrypted, passphrase) as held, _replacement(encrypted, passphrase, path, None) as replacement:
+        # The plain file beside the encrypted one counts for nothing, so a crash here only costs the work.
         replacement.replace(path)
         _sync(path.parent)
         if sys.platform == "win32":  # where a file that is open cannot be deleted
@@ -188,6 +191,7 @@ def _replacement(source: Path, old: str | None, target: Path, new: str | None) -
     under_way = _under_way(target)
     _remove(under_way)
     try:
+        # Made by us: SQLite would make it under the umask, for others to read.
         os.close(os.open(under_way, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         with closing(_open(source, old, IN_USE_TIMEOUT)) as connection:
             connection.execute("PRAGMA temp_store = MEMORY")

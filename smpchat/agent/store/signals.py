@@ -30,6 +30,7 @@ def _folder() -> Path | None:
 def _is_ours(folder: Path) -> bool:
     """Whether nobody else can put anything into it: others may write beside it, and could have made it before us."""
     try:
+        # Not `stat`: it follows a link that somebody else made in /tmp, to a folder that is ours but not for this.
         found = folder.lstat()
     except OSError:
         return False

@@ -38,6 +38,8 @@ def has_place(tx: sqlite3.Connection, relay: str) -> bool:
         return True
     counts = addresses.requests_by_relay(tx)
     fullest = max(counts, key=lambda name: counts[name])
+    # The relay that most askers name loses, also where it is the one of whoever asks now: a flood through one relay
+    # pushes out nobody who came through another.
     if counts.get(relay, 0) + 1 >= counts[fullest]:
         return False
     addresses.delete_newest_of(tx, fullest)

@@ -246,6 +246,7 @@ def _drop_outgoing(
 def perform(tx: sqlite3.Connection, context: Context, connection_id: int, effects: tuple[Effect, ...]) -> None:
     """Put what a step asks for into the outbox, sealed where it is to be sealed."""
     for effect in effects:
+        # Loaded anew for each: the effect before it may have sealed something, and so moved the chain of what is sent.
         _queue_effect(tx, context, connections.load(tx, connection_id), effect)
 
 
@@ -330,6 +331,8 @@ def _send_confirmation(
     reply = QueueInfo(connection.client_version, own.server, own.snd_id, own.link_key.public(), own.mode)
     message: ConnInfoSecured | ConnInfoReply
     if answer is Answer.SECURED:
+        # The queue's key is named, and not only implied: an initiator that finds another one in our S knows that its
+        # link was changed on the way (handshake.md 3.3).
         # One queue: apps use the first and no other (agent-wire 3.4, trap 35).
         message = ConnInfoSecured(reply_key_of(connection), (reply,), info)
     else:
@@ -425,6 +428,7 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewel
         body, _ = sealing.seal_message(tx, context.entropy, connection, queue, UserMessage(farewell))
         outgoing.enqueue(tx, connection_id, Lane.SEND, Kind.FAREWELL, Priority.MESSAGE, body=body)
         outgoing.postpone(tx, connection_id, Lane.RECEIVE, context.now() + FAREWELL_PATIENCE)
+        # The farewell is sealed, and nothing follows it. A retry needs the sealed bytes only.
         ratchets.delete(tx, connection_id)
     else:
         erasure.stop_writing(tx, connection_id)

@@ -110,6 +110,7 @@ def _receive_confirmation(
         # The second key of the link is the first of the ratchet (trap 6).
         fresh = Ratchet.initiator(secret, keys.key2, params.version, kem_enabled=pq, kem=kem)
         opened = ratchet.decrypt(
+            # Nothing was opened with this ratchet before, so no key can have been set aside.
             fresh, SkippedKeys({}), envelope.ratchet_message, context.entropy, kem=context.kem_in(tx)
         )
         message = agent_message.decode(opened.plaintext)
@@ -117,6 +118,8 @@ def _receive_confirmation(
         raise EnvelopeRefused("the confirmation holds another message")
     # All have been decoded, one is used (agent-wire 3.4, trap 35).
     reply = message.queues[0]
+    # For a D a new key, never the one of our link: whoever has seen the link could tell by it whose queue this is
+    # (handshake.md 3.1).
     auth_key, reply_key_ours = Ed25519PrivateKey.generate(context.entropy), None
     if isinstance(message, ConnInfoSecured):
         if connection.reply_key is None:

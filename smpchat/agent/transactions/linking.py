@@ -100,6 +100,7 @@ def prepare(
     sender_id, user_data = sender_id_for(corr_id), context.application.link_info(tx, connection.id)
     request = _request(connection, server, sender_id, e2e_key, QueueMode.MESSAGING, proposed)
     try:
+        # The root key signs here and is forgotten: what is behind an invitation never changes.
         sealed = seal_link(Ed25519PrivateKey.generate(context.entropy), request, user_data, context.entropy)
     except LinkDataError as error:  # many or long host names; the full link has room for them
         log.warning("no short link: %s", error)
@@ -118,6 +119,8 @@ def queue_created(tx: sqlite3.Connection, queue: ReceiveQueue, publication: Publ
 
 
 def _leads_here(publication: Publication, ids: Ids) -> bool:
+    # What IDS says, and not what was asked for: the sealed request names this sender id, which must be SHA3-384 of the
+    # corrId (smp-wire 5.1, trap 22). At another one the short link would lead to nothing.
     known = ids.link_id is not None and len(ids.link_id) == LINK_ID_SIZE
     return known and ids.snd_id == sender_id_for(publication.corr_id) and ids.queue_mode is QueueMode.MESSAGING
 

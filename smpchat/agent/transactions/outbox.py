@@ -305,6 +305,7 @@ def accepted(
 ) -> None:
     """The relay did what the item asked of the queue ``sent_to``; nothing happens for an item that is done already."""
     if item.kind in NUMBERED:
+        # Before the look whether the item is done: a copy's OK says all the same that this queue takes our messages.
         rotation.sent(tx, context, item.connection_id, sent_to)
     if not outgoing.done(tx, item.id):
         return

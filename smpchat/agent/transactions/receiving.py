@@ -248,8 +248,11 @@ def _dispatch(
     match message:
         case UserMessage(body):
             if allowances.use(tx, connection.id, MESSAGES, context.now()) is not Use.ALLOWED:
+                # Raised, so that ratchet and chain are rolled back, too: the relay keeps the message, and it opens
+                # another day.
                 raise HeldBack("more messages came than are taken in a day")
             wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
+            # Loaded anew: this very message may have raised the version.
             knows_receipts = connections.load(tx, connection.id).agent_version >= RECEIPTS_SINCE
             if wants_receipt and knows_receipts and owed.has_room(tx, connection.id):
                 receipt = Receipts((Receipt(message_id, chain.last_hash),))

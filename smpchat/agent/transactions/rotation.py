@@ -141,6 +141,7 @@ def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connecti
         if rotation is not None and rotation.stage is Stage.KEYED and same_address(address, rotation.queue):
             _switch(tx, context, current, rotation.queue)
             now = context.now()
+            # A QUSE within `ANSWER_TIME` found nothing sent behind QKEY: there is nothing to drain.
             until = 0 if now < rotation.hold_until else now + DRAIN_TIME
             rotations.save(tx, Rotation(Stage.TESTING, current, until))
             outgoing.hold_numbered(tx, connection.id, until)
@@ -188,6 +189,8 @@ def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, s
 
 def _switch(tx: sqlite3.Connection, context: Context, old: SendQueue, new: SendQueue) -> None:
     """Everything that is sealed and not sent goes to another queue: the same ratchet messages in another box."""
+    # Only the box is new. Sealing anew would be another ratchet step, and the peer would show the text twice if the old
+    # queue had it (handshake.md 5).
     for item in outgoing.numbered(tx, old.connection_id):
         outgoing.replace_body(tx, item.id, sealing.seal_again(context.entropy, item.body, old, new))
     connections.save_send_queue(tx, new)

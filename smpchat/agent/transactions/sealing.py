@@ -103,6 +103,7 @@ def seal_ratchet_keys(
 
 def seal_again(entropy: Entropy, body: bytes, old: SendQueue, new: SendQueue) -> bytes:
     """A body made for one queue of the peer, in the box of another: the ratchet message inside stays the same."""
+    # Both ends of a queue have one secret (agent-wire 3.2), so a box of our own opens with it.
     message = open_client_message(old.e2e_secret, client_msg_envelope.decode(body))
     return _seal_client_message(entropy, new, message)
 

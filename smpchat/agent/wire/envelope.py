@@ -270,6 +270,7 @@ class Sizes(Record):
         return self.message - _LENGTH - MESSAGE_OVERHEAD
 
 
+# No receiver checks these: they are the largest with which a body and its header fit a SEND (agent-wire 3.5).
 PLAIN_SIZES = Sizes(confirmation=14832, message=15840, chat_body=15602)
 PQ_SIZES = Sizes(confirmation=11106, message=13618, chat_body=13380)
 """Headers are 2,222 bytes longer, with room for a KEM's keys."""

@@ -151,6 +151,8 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
         parameters = read_query(query)
     except DecodeError as error:
         raise LinkError(f"The link is damaged: {error.what}.") from None
+    # Unknown names are left alone wherever they stand: apps do the same, which is how `rk` passes them (agent-wire
+    # 2.5).
     versions = _part("v", parameters, _lenient_agent_versions)
     # Each of them must be whole, though the first alone is used (agent-wire 2.1, trap 35).
     queues = _part("smp", parameters, lambda value: tuple(map(queue_uri_from_text, value.split(";"))))

@@ -159,6 +159,8 @@ queue_infos = non_empty(queue_info)
 
 def queue_uri_to_text(uri: QueueURI) -> str:
     """The ``smp://…`` form inside links (agent-wire 2.2)."""
+    # A range that begins at 1 has one host in front and the others in `srv`, for software that reads one only
+    # (agent-wire 2.2).
     single_host = uri.versions.minimum < 2
     server, others = uri.server, uri.server.hosts[1:]
     if single_host:
