@@ -216,7 +216,7 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
         run("alice", "server", change, ADDRESS)
     run("alice", "server", "remove", ADDRESS, code=1)
     run("alice", "server", "forget", ADDRESS, code=None)
-    for setting in ("socks", "private-routing"):
+    for setting in ("socks", "private-routing", "strangers"):
         run("alice", "server", setting)
     run("alice", "profile", "show")
     picture.write_bytes(b"\x89PNG\r\n\x1a\n")
