@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,8 +17,6 @@ from smpchat.chat.transactions import changes
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.wire.bots import BotCommand, called
 from smpchat.encoding.record import replace
-
-log = logging.getLogger("smpchat.chat")
 
 _NO_LIMIT = 2**63 - 1
 """As far as SQLite counts; people ask for any number of messages."""
@@ -60,7 +57,11 @@ class StoredMessages:
         with self.database.transaction() as tx:
             leapt = clock.note(tx, now)
         if leapt:
-            log.warning("the clock leapt, or nothing ran for long: nothing counts as old for a day")
+            import logging  # 5 ms: only a process that has something to say loads it
+
+            logging.getLogger("smpchat.chat").warning(
+                "the clock leapt, or nothing ran for long: nothing counts as old for a day"
+            )
 
     def receipts(self) -> bool:
         """Whether contacts are told that their messages arrived, for whom nothing else is set."""
