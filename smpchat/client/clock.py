@@ -44,6 +44,7 @@ async def wait_until(event: asyncio.Future[Any], clock: Clock, when: float) -> b
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     timer = clock.call_at(when, over.cancel)
     try:
+        # Not `asyncio.wait_for`: it knows the loop's clock only, and cancels what it has waited for.
         await asyncio.wait((event, over), return_when=asyncio.FIRST_COMPLETED)
     finally:
         timer.cancel()

@@ -63,6 +63,7 @@ class Network:
         failures: list[ConnectFailed] = []
         for index, transport in enumerate(transports):
             now = loop.time()
+            # An even share of what is left: a port that swallows everything must leave time for the other transport.
             share = max(0.0, deadline - now) / (len(transports) - index)
             try:
                 result = await self._attempt(server, route, transport, greet, share)
@@ -85,6 +86,7 @@ class Network:
     def _transports(self, server: SMPServer, route: Route) -> list[Transport]:
         if route.transport is not Transport.AUTO:
             return [route.transport]
+        # TLS may have been shut off by the network of a moment ago only, so it stays a second choice.
         if self._worked.get(server) is Transport.WEBSOCKET:
             return [Transport.WEBSOCKET, Transport.TLS]
         return [Transport.TLS, Transport.WEBSOCKET]

@@ -152,6 +152,7 @@ class SessionPool:
         relay.waiters += 1
         try:
             if patience is None:
+                # Not `await attempt`: to cancel one caller would then cancel the attempt that the others wait for.
                 await asyncio.wait([attempt])
             elif not await wait_until(attempt, self._clock, self._clock.now() + patience):
                 raise ConnectFailed(f"cannot reach relay {server.authority}: no answer within {patience:g} s")
@@ -191,6 +192,7 @@ class SessionPool:
             delay = reconnect_delay(attempt, self._entropy)
             relay.attempt += 1
             retry_at = self._clock.now() + delay
+            # Before `on_down`: who is told may call `retry_now` at once, and that must not be lost.
             relay.wake.clear()
             if self._on_down is not None:
                 self._tell("on_down", self._on_down, server, error, retry_at)

@@ -236,6 +236,8 @@ class DirectSession:
     async def close(self) -> None:
         """See `ServerSession.close`."""
         self._end("this side closed it", None)
+        # `wait`, which tells nothing of how the reader ended: to await it would raise its CancelledError here, as if
+        # this caller were cancelled.
         await asyncio.wait([self._reader])
         await self._connection.close()  # a reader that was cancelled before it ran has not
 

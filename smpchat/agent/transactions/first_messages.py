@@ -109,8 +109,8 @@ def _receive_confirmation(
         # Now, and not when the user allows it: texts may be behind the confirmation already (agent-wire 1.1, trap 19).
         # The second key of the link is the first of the ratchet (trap 6).
         fresh = Ratchet.initiator(secret, keys.key2, params.version, kem_enabled=pq, kem=kem)
+        # Nothing was opened with this ratchet before, so no key can have been set aside.
         opened = ratchet.decrypt(
-            # Nothing was opened with this ratchet before, so no key can have been set aside.
             fresh, SkippedKeys({}), envelope.ratchet_message, context.entropy, kem=context.kem_in(tx)
         )
         message = agent_message.decode(opened.plaintext)
