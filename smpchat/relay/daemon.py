@@ -118,6 +118,7 @@ async def run_relay(
                 address = _address(identity, host, server.port, password)
                 running = RelayInfo("running", address, os.getpid(), server.port, server.ws_port, kept)
                 try:
+                    # Only now: who reads of a relay that runs may connect at once.
                     write_state(folder, running)
                     _log.info("the relay is ready with %d queues, versions %s", store.queue_count, versions)
                     if ready is not None:

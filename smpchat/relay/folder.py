@@ -96,6 +96,8 @@ class FolderLock:
     def release(self) -> None:
         """Gives the lock back. May be repeated."""
         if self._file is not None:
+            # Closed, and the file left there: were it deleted, one process could hold the lock of a file that nobody
+            # finds, and another that of its successor.
             os.close(self._file)
             self._file = None
 
@@ -109,6 +111,7 @@ def is_locked(folder: Path) -> bool:
     except OSError as error:
         raise RelayError(f"The relay's folder cannot be used: {error}.") from error
     try:
+        # Shared: two that only look must not take each other for the relay.
         return not _lock(file, shared=True)
     finally:
         os.close(file)
@@ -173,6 +176,8 @@ def write_state(folder: Path, info: RelayInfo) -> None:
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(state_json(info))
             file.flush()
+            # Before the rename: after a power cut an empty file could else have the right name, and the port that links
+            # contain would be lost.
             os.fsync(file.fileno())
         # Whoever reads it meanwhile gets the old one or the new one, whole.
         new.replace(path)
