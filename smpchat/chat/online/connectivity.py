@@ -92,6 +92,7 @@ class _Sessions:
         fence = self._fence(server)
         if fence is not None:  # as far as its text tells: the proxy resolves names, and has rules of its own
             fence.check(server.hosts, server.port_number)
+        # Not by way of this computer's own relay: it would show the very address that private routing hides.
         own = [entry.address for entry in service.servers() if not self._relay.owns(entry.address.server)]
         return await self._router.open(server, own, timeout=seconds)
 

@@ -62,6 +62,8 @@ async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
             try:
                 from smpchat.chat.online.connectivity import run_agent  # costs 100 ms: only who is online pays for it
 
+                # Here too, under the lock: between a command's own look and this one the profile may have been moved
+                # away.
                 service.check_not_moved()
                 await run_agent(service, relay)
             finally:

@@ -22,6 +22,7 @@ def set_passphrase(folder: Path, passphrase: str) -> None:
     with kept_offline(folder, folder.name):
         check_encrypted(folder, False)
         encryption.encrypt(folder / DATABASE_NAME, passphrase)
+        # Last: a crash before it leaves pictures of links beside the encrypted file, and the next opening removes them.
         leftovers.remove_all(folder)
 
 

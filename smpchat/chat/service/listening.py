@@ -66,6 +66,7 @@ class Listener:
         """A message or change was handed over, its line flushed."""
         self._service.mark_shown(message.id, message.changes)
         self._forget(message.id)
+        # Out and in again: the dict keeps the order of handing over, and what is first in it is forgotten first.
         self._handed.pop(message.id, None)
         self._handed[message.id] = message.changes
         if len(self._handed) > _REMEMBERED:

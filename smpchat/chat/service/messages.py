@@ -42,11 +42,13 @@ class StoredMessages:
         Every look at messages does this first; `smpchat.chat.online.presence` does it while nobody looks.
         """
         due = expiry.next_due(self._tx)
+        # Asked before any transaction: every look at messages comes by here, and a commit waits for the disk.
         if due is None or due > self.now() or clock.is_held(self._tx, self.now()):
             return
         with suppress(StoreNotWritable), self.database.transaction() as tx:
             for gone in expiry.take_due(tx, self.now()):
                 publish(tx, events.MessageExpired(gone.id, gone.contact))
+        # After the commit: until it is emptied the write-ahead log has older pages, with the words on them.
         self.database.clear_log()
 
     def note_clock(self) -> None:
@@ -154,6 +156,7 @@ class StoredMessages:
         if not live.abandoned(self._tx, self.now()):
             return
         with suppress(StoreNotWritable), self.database.transaction() as tx:
+            # Asked once more, inside: another process may have released some meanwhile, and each is told once.
             for message_id in live.abandoned(tx, self.now()):
                 live.release(tx, message_id)
                 publish(tx, events.MessageAdded(message_id))

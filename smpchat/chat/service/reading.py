@@ -160,6 +160,7 @@ class StoredProfile(StoredMessages):
                 return True
         except OSError:  # of a disk that cannot be written: nobody is online there
             return False
+        # Ours for a moment only. A process that goes online just then finds it taken, and tries again (`presence`).
         lock.release()
         return False
 
@@ -244,6 +245,7 @@ class StoredProfile(StoredMessages):
             CodeDiffers: What was remembered is forgotten.
         """
         own = self.verification(who)
+        # Digits only: other apps may group them in another way (agent-wire 4.10).
         equal = _digits(code) == _digits(own.code)
         with self.database.transaction() as tx:
             contact = records.contact(tx, who)

@@ -65,6 +65,7 @@ def take_due(tx: sqlite3.Connection, now: float) -> list[Gone]:
 
 def remove(tx: sqlite3.Connection, message_id: int) -> None:
     """Take a message out of the store with its reactions, and its words out of the replies to it."""
+    # Before the row goes: it says which id, of which contact, is to be remembered.
     _forget_words(tx, message_id)
     tx.execute("DELETE FROM messages WHERE id = ?", (message_id,))
 

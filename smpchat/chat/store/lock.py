@@ -41,6 +41,7 @@ class FileLock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(descriptor)
+            # Somebody has it. Any other error means that this file system has no flock, as some in a network have none.
             if error.errno in (EACCES, EAGAIN):
                 return False
             return self._take_other()

@@ -64,4 +64,5 @@ def choose_servers(
         of_peer = peer is not None and address.server.key_hash == peer.key_hash
         return str(address.server) in in_trouble, of_peer
 
+    # Python's sort is stable: among equals the order that was drawn stays.
     return sorted(drawn, key=rank)

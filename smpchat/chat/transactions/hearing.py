@@ -82,6 +82,8 @@ def add_message(
     Args:
         sender: Which member of a group said it; others may pass on the same.
     """
+    # Only of what is passed on, as each member may do. A copy of the contact's own message was dropped by its hash
+    # (agent-wire 5.4).
     if sender is not None and lines.find_said(tx, contact.id, message.shared_id, sender) is not None:
         return None
     message_id = records.insert_message(
@@ -212,6 +214,7 @@ def _delete_message(
 
 
 def _react(tx: sqlite3.Connection, contact: Contact, reaction: ReactionChange) -> None:
+    # Of either side, unlike edits: one reacts to what the other said.
     original = records.find_message(tx, contact.id, reaction.shared_id)
     if original is None or original.deleted:
         return

@@ -141,6 +141,7 @@ class ChatApplication:
         can write to a business, which takes all that comes as a customer's.
         """
         said = _decoded(info)
+        # All are looked at before anything is stored: whoever is unsuitable leaves no contact behind.
         for message in said:
             unsuitable = _is_unsuitable(message.event)
             if unsuitable is not None:
@@ -179,6 +180,8 @@ class ChatApplication:
         if integrity is not Integrity.OK:
             self.notice(tx, connection_id, _INTEGRITY_NOTICES[integrity], NoticeKind.MESSAGES_LOST)
         self.mended(tx, connection_id, *_ENDED_BY_A_MESSAGE)
+        # A list, and no generator: `any` would stop at the first text, and what stands behind it in the body would be
+        # lost.
         asked = any([self._receive(tx, contact, message, sent_at) for message in _decoded(body)])
         return asked and contact_settings.receipts(tx, contact.id)
 
@@ -197,6 +200,8 @@ class ChatApplication:
                     self.notice(tx, contact.connection_id, TOO_MANY_AT_ONCE)
             case Relayed(author, event, said_at, member):
                 author = (member and lines.member_name(tx, contact.id, member)) or author
+                # The time is the host's word. None of it was said after it came, and a time to come would stand last
+                # for ever.
                 moment = sent_at if said_at is None else min(said_at, sent_at)
                 hearing.hear(tx, contact, event, moment, self._now(), author)
             case event:
@@ -349,6 +354,7 @@ def _progress(
     message = records.message(tx, reference)
     if message is None or message.status is status:
         return
+    # It never goes back: the relay's OK may come after the receipt, or be that of a copy.
     if status is MessageStatus.SENT and message.status is not MessageStatus.PENDING:
         return
     records.set_status(tx, message.id, status, reason)

@@ -114,6 +114,7 @@ def announce(tx: sqlite3.Connection, context: Context, own: Profile, contact: Co
     shared_id = new_shared_id(context.entropy.random(12))
     body = fitting(profile, lambda profile: pack(encode_profile(profile, shared_id)))
     sending.submit(tx, context, contact.connection_id, UserMessage(body))
+    # In the transaction that takes the message over: after a crash in between it would be told twice, or never.
     profiles.save_told(tx, contact.id, digest)
     return True
 

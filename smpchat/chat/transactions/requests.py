@@ -44,6 +44,7 @@ def _name(request: ReceivedRequest) -> str:
 def find(tx: sqlite3.Connection, who: str) -> ReceivedRequest:
     """The request with this number, or of the only person with this name. Raises `UnknownRequest`."""
     waiting = addresses.requests(tx)
+    # By number first: whoever asks may call themselves 3.
     by_number = [request for request in waiting if str(request.id) == who]
     found = by_number or [request for request in waiting if _name(request) == who]
     if len(found) != 1:

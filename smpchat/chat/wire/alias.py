@@ -36,6 +36,7 @@ RESERVED = frozenset(
 
 def fold(alias: str) -> str:
     """What two spellings of one alias have in common: capitals, and how letters with marks are stored."""
+    # NFD first (Unicode, D145): folding alone keeps letters with marks apart by how they were typed.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", alias).casefold())
 
 
@@ -83,6 +84,7 @@ def alias_from_name(name: str, taken: Callable[[str], bool] = lambda alias: Fals
 
 def base_alias(name: str) -> str:
     """A name with harmless characters only, in the form of an alias."""
+    # Cut before it is normalised: NFC of 16,000 marks on one letter took 0.56 s, inside the transaction.
     visible = "".join(c if c.isprintable() and not _INVISIBLE.match(c) else " " for c in name[:_MAX_NAME])
     visible = _STACKED_MARKS.sub("", unicodedata.normalize("NFC", visible))
     # An alias is typed, after @ and as an argument: it must not begin like an option, and holds no blank.

@@ -92,6 +92,7 @@ def encode_envelope(envelope: Envelope) -> bytes:
     if envelope.shared_id is not None:
         message["msgId"] = envelope.shared_id
     message |= {"event": envelope.event, "params": _sorted(envelope.params)}
+    # "replace": half a surrogate pair, should one get here, has no UTF-8.
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 

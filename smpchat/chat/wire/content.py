@@ -136,6 +136,7 @@ def _file(file: object) -> list[str]:
     name, size = file.get("fileName"), file.get("fileSize")
     return [
         *([_short(name)] if isinstance(name, str) and name else []),
+        # Not `isinstance`: for Python true is an int, too.
         *([_size(size)] if type(size) is int and size >= 0 else []),
     ]
 
@@ -213,6 +214,8 @@ def short_name(value: object) -> str:
 
 def _short(text: str, limit: int = _MAX_NAME) -> str:
     """A name on one line, cut where it gets long."""
+    # Cut before it is looked at letter by letter, as it may be as long as a message; one letter more tells that there
+    # are more.
     line = "".join(c if c.isprintable() else " " for c in whole(text[: limit + 1]))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 

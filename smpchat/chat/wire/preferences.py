@@ -137,6 +137,7 @@ def read_preferences(value: object) -> Preferences:
 
 def read_ttl(value: object) -> int | None:
     """Seconds in JSON, between 0 and `MAX_TTL`; None if it is no whole number."""
+    # `value // 1` refuses nan and the infinities as well; true would count as 1.
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         return None
     return int(min(max(value, 0), MAX_TTL))
