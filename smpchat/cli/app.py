@@ -126,6 +126,7 @@ def main(arguments: Sequence[str] | None = None, *, now: Callable[[], float] = t
     commands = program()
     ordered = globals_first(sys.argv[1:] if arguments is None else arguments, commands)
     try:
+        # Not standalone: typer would print errors in its own way, and end with exit statuses of its own.
         status = commands.main(ordered, prog_name="smpchat", standalone_mode=False, obj=now)
     except UsageError as error:
         status = _explain_usage(error, ordered)

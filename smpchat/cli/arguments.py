@@ -26,6 +26,7 @@ def number(
             value = kind(text)
         except ValueError:
             raise typer.BadParameter(f"{text!r} is not {called}.") from None
+        # So that nan is refused, too: no comparison with it is true.
         if not least <= value <= most:
             limits = f"{least} or more" if most == math.inf else f"from {least} to {most}"
             raise typer.BadParameter(f"{text} is not {limits}.")

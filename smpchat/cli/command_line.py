@@ -31,6 +31,7 @@ class Program(typer.Typer):
 
     def __init__(self, **settings: Any) -> None:
         names = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+        # typer's own report of an exception can show local variables, and keys and texts are among them.
         defaults = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "context_settings": names}
         super().__init__(**{"add_completion": False, **defaults, **settings})
 

@@ -117,6 +117,7 @@ class Environment(Record):
         """Standard output with styles, where it is a terminal that has them and colours are wanted."""
         from rich.console import Console
 
+        # Neither markup nor emoji codes: a peer's [red] or :smile: is text.
         return Console(no_color=not self.color, highlight=False, markup=False, emoji=False)
 
     def as_typed(self, text: str) -> str:

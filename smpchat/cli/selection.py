@@ -38,6 +38,7 @@ def select(home: Path, name: str) -> None:
     under_way = home / f".{FILE}.{os.getpid()}"
     with open(os.open(under_way, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
         file.write(f"{name}\n")
+    # Whoever reads it meanwhile gets the old name or the new one, whole.
     under_way.replace(home / FILE)
 
 
@@ -55,6 +56,7 @@ def for_profile(text: str, home: Path, profile: str) -> str:
     if "`smpchat " not in text or not profile or profile == _used_without_option(home):
         return text
     name = shlex.quote(profile)
+    # A function: in a text re would take a backslash of the name for one of its own.
     return _COMMAND.sub(lambda _: f"`smpchat -p {name} ", text)
 
 

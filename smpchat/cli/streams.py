@@ -22,6 +22,7 @@ def read_text() -> str:
             "Send it in parts.",
         )
     try:
+        # With or without the mark that some editors put in front.
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CommandFailed(
@@ -34,6 +35,7 @@ def read_text() -> str:
 
 def argument_text(argument: str) -> str:
     """Text of the command line, read as UTF-8 where the locale did not say how. Raises `CommandFailed`."""
+    # So Python keeps bytes of an argument that the locale cannot read (surrogateescape, PEP 383).
     if argument.isascii() or not any("\udc80" <= c <= "\udcff" for c in argument):
         return argument
     try:

@@ -35,10 +35,12 @@ def printable(text: str, *, lines: bool = False) -> str:
     """
     text = composed(text)
     if lines:
+        # A lone \r as well: the rest would be written over the beginning of its line.
         text = re.sub("\r\n?", "\n", text).replace("\t", "    ")
     shown: list[str] = []
     marks = escapes = 0
     for at, character in enumerate(text):
+        # Not Mc: spacing marks stand beside their letter, and draw over nothing.
         marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
         harmless = character.isprintable() and character not in _BLANK_LETTERS and marks <= MAX_MARKS
         if harmless or (lines and (character == "\n" or _joins(text, at))):

@@ -53,8 +53,7 @@ def mended(tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> No
 def _mark_unconfirmed(tx: sqlite3.Connection, contact_id: int) -> None:
     """Texts that the relay has and no receipt confirmed: the contact may have lost the keys that open them."""
     for message in reversed(records.history(tx, contact_id, _LOOKED_AT, None)):
-        # Receipts come in the order of messages: what was lost is behind the last one that was
-        # confirmed.
+        # Receipts come in the order of messages: what was lost is behind the last one that was confirmed.
         if message.status is MessageStatus.DELIVERED:
             break
         if message.status is not MessageStatus.SENT:

@@ -33,6 +33,7 @@ def edited(text: str, *, encrypted: bool) -> str | None:
         InputError: There is no place for the file, or no editor.
     """
     place = _place(encrypted)
+    # Mode 0700 and a name that nobody could guess: others may write in the same place, and put a link there before us.
     folder = Path(tempfile.mkdtemp(prefix=_BEGINS, dir=place))
     lock = FileLock(folder / _LOCK)
     lock.take()

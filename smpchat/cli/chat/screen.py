@@ -76,6 +76,8 @@ class Screen:
         """Talk until the user leaves."""
         remove_left()
         self._conversation.begin()
+        # raw: else prompt_toolkit writes ? in place of every escape, those of our own colours too. Peers' texts have
+        # none left by then (`printable`).
         with self._ended_by_signals(), patch_stdout(raw=True) if self._below is None else nullcontext():
             async with asyncio.TaskGroup() as group:
                 following = group.create_task(self._follow())
@@ -136,6 +138,7 @@ class Screen:
     async def _edit(self) -> None:
         buffer, encrypted = self._session.default_buffer, self._environment.is_encrypted()
         try:
+            # On a thread: messages go on arriving while the editor is open.
             text = await run_in_terminal(partial(edited, buffer.text, encrypted=encrypted), in_executor=True)
         except InputError as error:
             self._conversation.transcript.tell(f"! {error} {error.hint}")
@@ -167,6 +170,7 @@ class Screen:
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
 
+        # Alt: terminals send it as Escape in front of the key.
         @keys.add("escape", "enter")
         def new_line(event: KeyPressEvent) -> None:
             event.current_buffer.insert_text("\n")

@@ -32,6 +32,8 @@ MAX_AT_ONCE = 100
 
 def _number(word: str) -> int | None:
     """A number of a message; None for anything else."""
+    # ASCII: "²" is a digit to Python, and int() refuses it. Short: SQLite takes 64 bits, and what is longer is an
+    # OverflowError.
     return int(word) if word.isascii() and word.isdigit() and len(word) < 16 else None
 
 
@@ -168,6 +170,7 @@ class Lines:
         for word in argument.replace(",", " ").split():
             first, dash, last = word.removeprefix("#").partition("-")
             begin, end = _number(first), _number(last.removeprefix("#")) if dash else _number(first)
+            # Before they are listed: 1-999999999999 would fill the memory.
             if begin is None or end is None or not 0 <= end - begin < MAX_AT_ONCE - len(found):
                 raise InputError(
                     f"{word!r} does not name messages.", f"Write /delete 3-5 7, for {MAX_AT_ONCE} messages at most."
@@ -332,6 +335,7 @@ class Lines:
         if number.isascii() and number.isdigit():
             return number, rest.strip()
         begun = [request.name for request in waiting if f"{argument} ".startswith(f"{request.name} ")]
+        # The longest: ann and ann lee may both have asked.
         who = max(begun, key=len, default=argument.partition(" ")[0])
         return who, argument[len(who) :].strip()
 

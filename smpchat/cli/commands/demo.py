@@ -60,6 +60,7 @@ async def _demo(environment: Environment) -> int:
         )
         waiting: set[asyncio.Future[object]] = {relay, ready}  # type: ignore[arg-type]
         try:
+            # Either: a relay that cannot start is never ready.
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if relay.done():
                 await relay

@@ -29,6 +29,7 @@ def import_(
     break each other's encryption, and messages are lost. The passphrase is asked for, or read from --passphrase-file or
     the variable SMPCHAT_PASSPHRASE.
     """
+    # As it was typed. The environment has the chosen profile in place of none, and a file is to bring its own name.
     name = context.find_root().params["profile"]
     run(context, lambda environment: _import(environment, file, passphrase_file, name))
 

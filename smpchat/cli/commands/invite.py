@@ -137,6 +137,7 @@ class _Inviting:
                     down = error
                 await flush(self._service)
         if invitation is None:
+            # Nobody has seen its link: left there, the next process online would make it all the same.
             self._service.delete(str(self._connection))
             raise unreachable(down, self._or_another())
         if wait:

@@ -82,6 +82,7 @@ async def _listen(
             environment.notice(
                 "CMD does not get SMPCHAT_KEY: if it runs smpchat, give --key-file or --key-command instead."
             )
+        # Before the first look: what comes from here on is for this listener, whoever is shown it first.
         after = service.last_event()
         seen = 0
         loop = asyncio.get_running_loop()

@@ -31,6 +31,7 @@ def command_for_them(made: Invitation | AddressView, suggested: str) -> str:
     Args:
         suggested: The alias that it gives us on the other side.
     """
+    # Quoted: at the first & of a full link a shell would end the command.
     return f"smpchat connect {shlex.quote(made.short_link or made.link or '')} --alias {shlex.quote(suggested)}"
 
 
