@@ -140,6 +140,7 @@ def _unpack(source: Path, folder: Path) -> None:
     try:
         # Names and kinds are compared with a list, and nothing is unpacked by `tarfile`:
         # no link, no device, no ../ gets anywhere.
+        # "r:": not compressed, or a few bytes could become gigabytes.
         with source.open("rb", buffering=0) as file, tarfile.open(fileobj=_Bounded(file), mode="r:") as tar:
             size = source.stat().st_size
             for member in tar:

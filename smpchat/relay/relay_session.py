@@ -199,6 +199,7 @@ async def open_relay_session(
             raise broker("TRANSPORT", "VERSION")
         verify_chain(smp.chain, server.key_hash, now)
         secret = smp.own_session_key.exchange(smp.peer_session_key)
+        # Nothing before this: a relay that is not the one in the address learns only that somebody called.
         await connection.send([hello])
         return RelaySession(connection, smp, versions, secret, entropy=entropy, timeout=timeout, on_end=on_end)
     except BaseException as failure:

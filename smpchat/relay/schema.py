@@ -124,6 +124,7 @@ def prepare(db: sqlite3.Connection, path: str, up_to: int = SCHEMA_VERSION) -> N
         raise RelayStoreError(
             f"{path} was written by a newer smpchat (schema {version}, this program knows {SCHEMA_VERSION})."
         )
+    # BEGIN and COMMIT are in the script: `executescript` commits whatever was begun before it.
     for number in range(version, up_to):
         db.executescript(
             f"BEGIN IMMEDIATE; {_MIGRATIONS[number]}; PRAGMA application_id = {_APPLICATION_ID};"

@@ -73,6 +73,7 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
     finally:
         for attempt in attempts:
             attempt.cancel()
+        # Several may have answered in one moment.
         for result in await asyncio.gather(*attempts, return_exceptions=True):
             if isinstance(result, socket.socket) and result is not winner:
                 result.close()

@@ -85,6 +85,7 @@ class TLSStream(asyncio.BufferedProtocol):
 
     async def handshake(self) -> None:
         """Wait for the TLS handshake. Raises `OSError`, of which `ssl.SSLError` is one; then `abort`."""
+        # Shielded: a caller's timeout would cancel the future that asyncio's callbacks are still to settle.
         await asyncio.shield(self._handshake)
 
     async def read(self, size: int) -> bytes:

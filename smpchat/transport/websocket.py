@@ -98,6 +98,7 @@ class WebSocketConnection:
         """
         while not self._blocks:
             if self._end is not None:
+                # Without a traceback: one error is raised by every call from here on, and would grow with each.
                 raise self._end.with_traceback(None)
             if self._must_drain:  # or a peer could make us hoard answers to its pings
                 await self._stream.drain()

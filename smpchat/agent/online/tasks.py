@@ -36,6 +36,7 @@ class Tasks:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run this beside the others."""
         task = asyncio.ensure_future(work)
+        # Kept here: asyncio itself holds tasks weakly, and one that nobody holds may vanish in the middle.
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

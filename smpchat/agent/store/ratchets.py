@@ -57,6 +57,7 @@ def pq_active(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 def load_skipped(tx: sqlite3.Connection, connection_id: int) -> SkippedKeys:
     """Keys of messages that have not arrived yet, oldest first."""
+    # By age: where there are too many, the first of them go (`set_aside`).
     rows = tx.execute("SELECT * FROM skipped_keys WHERE connection_id = ? ORDER BY rowid", (connection_id,))
     return SkippedKeys(
         (SkippedId(row["header_key"], row["number"]), SkippedKey(row["message_key"], row["iv"])) for row in rows

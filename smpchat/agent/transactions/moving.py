@@ -177,6 +177,7 @@ def keys_received(tx: sqlite3.Connection, context: Context, connection: Connecti
         log.info("keys came for a queue that no move leads to")
         return
     info, key = found
+    # Once: the relay may have the first key by now, and takes no other (smp-wire 7.2).
     if new.queue.e2e_secret is None:
         if not CLIENT_VERSIONS.contains(info.version):
             _not_followed(tx, context, connection.id, f"it answers in version {info.version}")

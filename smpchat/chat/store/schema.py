@@ -82,6 +82,8 @@ CHAT_MIGRATIONS = (
     """
     ALTER TABLE contacts ADD COLUMN business INTEGER NOT NULL DEFAULT 0
     """,
+    # A new table for changes, as SQLite cannot alter what a column refers to. Its numbers go on from the old one's
+    # (sqlite_sequence), since the agent knows changes under way by them.
     """
     CREATE TABLE contact_settings (
         contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
