@@ -6,6 +6,7 @@ import os
 import sqlite3
 import string
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,19 @@ def harden(connection: sqlite3.Connection) -> None:
         configure(_DEFENSIVE, True)
         configure(_ENABLE_TRIGGER, False)
         configure(_ENABLE_VIEW, False)
+
+
+@contextmanager
+def shadows_writable(connection: sqlite3.Connection) -> Iterator[None]:
+    """While the block runs, tables that stand behind a virtual one can be written as any other."""
+    configure: Callable[[int, bool], Any] | None = getattr(connection, "setconfig", None)
+    if configure is not None:
+        configure(_DEFENSIVE, False)
+    try:
+        yield
+    finally:
+        if configure is not None:
+            configure(_DEFENSIVE, True)
 
 
 def trigger_in(connection: sqlite3.Connection) -> str | None:

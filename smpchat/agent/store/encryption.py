@@ -64,11 +64,14 @@ class EncryptedDatabase(Database):
         return _open(self.path, self._passphrase, BUSY_TIMEOUT, options)
 
     def copy_to(self, target: sqlite3.Connection) -> None:
-        """As of `Database`; SQLCipher itself copies to files only."""
+        """As of `Database`, but for indexes of words; SQLCipher itself copies to files only."""
         target.execute("PRAGMA foreign_keys = OFF")
         self._connection.execute("BEGIN")
         try:
-            objects = self.read("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
+            objects = self.read(
+                "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name NOT IN"
+                " (SELECT name FROM pragma_table_list WHERE type IN ('virtual', 'shadow')) ORDER BY rowid"
+            )
             tables = [row for row in objects if row["type"] == "table"]
             for table in tables:
                 if table["name"] != _SEQUENCE:  # which AUTOINCREMENT makes

@@ -23,7 +23,7 @@ from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.chat.errors import ArchiveDamaged, ArchiveForeign, ArchiveNewer, InputError, NoArchive
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import DATABASE_NAME, MOVED
-from smpchat.chat.store import settings
+from smpchat.chat.store import searching, settings
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.crypto import passphrase as sealing
 from smpchat.crypto.entropy import Entropy
@@ -110,6 +110,8 @@ def _snapshot(service: ChatService) -> bytes:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
         harden(copy)
         service.database.copy_to(copy)
+        # Whoever imports it builds the index anew, and takes over tables of rows only.
+        searching.leave_out(copy)
         settings.save_setting(copy, "profile", service.own_profile().to_json())
         # The mark of the copy that stays behind; the one that goes on has none.
         settings.delete_setting(copy, MOVED)
@@ -189,6 +191,7 @@ def schema_difference(service: ChatService) -> str | None:
         for script in (*AGENT_MIGRATIONS, *CHAT_MIGRATIONS):
             for statement in script.split(";"):
                 ours.execute(statement)
+        searching.copy_definition(service.database.connection, ours)
         return difference(schema_of(service.database.connection), schema_of(ours))
 
 

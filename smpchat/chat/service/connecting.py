@@ -18,7 +18,7 @@ from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
 from smpchat.chat.service.addressing import AddressProfile
 from smpchat.chat.service.given_links import check_link, joined, made_by
 from smpchat.chat.service.views import ContactView
-from smpchat.chat.store import conditions, events, names, records, settings
+from smpchat.chat.store import conditions, events, lines, names, records, settings
 from smpchat.chat.store import incognito as incognito_names
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact
@@ -28,7 +28,6 @@ from smpchat.chat.transactions.incoming import contact_from_request
 from smpchat.chat.transactions.moves import move_errors
 from smpchat.chat.wire.alias import check_alias
 
-_NO_LIMIT = -1
 _BELL = "bell"
 _TERMS = {
     Variant.INSTANT: Terms(sender_securable=True, reply_key=True),
@@ -166,7 +165,7 @@ class ChatService(AddressProfile):
         self, tx: sqlite3.Connection, contact: Contact, alias: str | None, texts: Sequence[str], *, hold: bool
     ) -> Contact:
         """Go on with a join that is held."""
-        stored = {message.text for message in records.history(tx, contact.id, _NO_LIMIT, None)}
+        stored = lines.texts(tx, contact.id)
         for text in texts:
             if text not in stored:
                 conversation.send_text(tx, self.context, contact, text)

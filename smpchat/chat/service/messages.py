@@ -6,20 +6,40 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from smpchat.agent.errors import StoreNotWritable
+from smpchat.agent.errors import StoreError, StoreNotWritable
 from smpchat.agent.store import clock
 from smpchat.agent.store.database import Database
-from smpchat.chat.store import contact_settings, events, expiry, leftovers, lines, live, notices, profiles, records
+from smpchat.chat.store import (
+    contact_settings,
+    events,
+    expiry,
+    leftovers,
+    lines,
+    live,
+    notices,
+    profiles,
+    records,
+    searching,
+)
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.notices import StoredNotice
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus
+from smpchat.chat.store.searching import IndexDamaged, Selection
 from smpchat.chat.transactions import changes
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.wire.bots import BotCommand, called
-from smpchat.encoding.record import replace
+from smpchat.chat.wire.folding import words_of
+from smpchat.encoding.record import Record, replace
 
 _NO_LIMIT = 2**63 - 1
 """As far as SQLite counts; people ask for any number of messages."""
+
+
+class Found(Record):
+    """A page of messages, oldest first; ``more``: there are earlier ones."""
+
+    messages: list[Message]
+    more: bool
 
 
 class StoredMessages:
@@ -48,8 +68,6 @@ class StoredMessages:
         with suppress(StoreNotWritable), self.database.transaction() as tx:
             for gone in expiry.take_due(tx, self.now()):
                 publish(tx, events.MessageExpired(gone.id, gone.contact))
-        # After the commit: until it is emptied the write-ahead log has older pages, with the words on them.
-        self.database.clear_log()
 
     def note_clock(self) -> None:
         """Remember what the clock says, now and then, and say so if it leapt: then nothing goes for a day."""
@@ -100,9 +118,57 @@ class StoredMessages:
         return records.message(self._tx, message_id)
 
     def history(self, who: str, limit: int = 50, search: str | None = None) -> list[Message]:
-        """The last messages of a conversation, oldest first. Raises `UnknownContact`."""
+        """The last messages of a conversation, oldest first; with ``search``, those with all its words.
+
+        Raises:
+            UnknownContact: No contact under that name.
+        """
+        return self.find(search or "", who, limit=limit).messages
+
+    def find(
+        self,
+        text: str = "",
+        who: str | None = None,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> Found:
+        """The last messages that contain every word of a text, in any order and also as parts of words.
+
+        Args:
+            who: In the conversation with this contact; in all if None.
+            since: Sent then or later; POSIX seconds.
+            until: Sent before that.
+            before: With a smaller number: the next page.
+        Raises:
+            UnknownContact: No contact under that name.
+        """
         self.expire()
-        return records.history(self._tx, records.contact(self._tx, who).id, min(limit, _NO_LIMIT), search)
+        contact_id = None if who is None else records.contact(self._tx, who).id
+        if before is not None:
+            before = min(before, _NO_LIMIT)
+        words = words_of(text)
+        selection = Selection(words, contact_id, since, until, before)
+        limit = min(limit, _NO_LIMIT - 1)
+        try:
+            if words:
+                self._index()
+            numbers = searching.find(self._tx, selection, limit + 1)
+        except IndexDamaged:
+            with suppress(StoreNotWritable), self.database.transaction() as tx:
+                searching.drop(tx)
+            numbers = searching.find(self._tx, selection, limit + 1, indexed=False)
+        return Found(records.load(self._tx, numbers[limit - 1 :: -1] if limit else []), len(numbers) > limit)
+
+    def _index(self) -> None:
+        """Bring the index nearer to the newest messages; without, all the rest is looked through."""
+        if not searching.is_due(self._tx):
+            return
+        # Where nothing can be written, or this SQLite has no such index, it stays as it is.
+        with suppress(StoreError), self.database.transaction() as tx:
+            searching.index(tx)
 
     def own_texts(self, who: str, limit: int) -> list[tuple[int, str]]:
         """Number and text of the user's last own messages, the last one first: what may be offered to be written again.
@@ -128,7 +194,7 @@ class StoredMessages:
 
     def count_earlier(self, who: str, before: int) -> int:
         """How many messages a conversation has before message number ``before``."""
-        return records.count_earlier(self._tx, records.contact(self._tx, who).id, before)
+        return lines.count_earlier(self._tx, records.contact(self._tx, who).id, before)
 
     def skip_unread(self, who: str, before: int) -> None:
         """What is older was not printed, but the user was told of it: it counts as unread no more.

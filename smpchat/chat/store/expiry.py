@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from smpchat.agent.store.erasure import empty_log
+from smpchat.chat.store import searching
 from smpchat.encoding.record import Record
 
 KEPT_IDS = 1_000
@@ -24,11 +26,13 @@ class Gone(Record):
 
 def set_ttl(tx: sqlite3.Connection, message_id: int, ttl: int) -> None:
     """A message is to disappear so many seconds after it is shown or has left."""
+    searching.forget(tx, message_id)
     tx.execute("UPDATE messages SET ttl = ? WHERE id = ?", (ttl, message_id))
 
 
 def shorten(tx: sqlite3.Connection, message_id: int, ttl: int, now: float) -> None:
     """An edit says when the message goes: that may begin or shorten its time, never lengthen it."""
+    searching.forget(tx, message_id)
     tx.execute(
         "UPDATE messages SET ttl = min(coalesce(ttl, :ttl), :ttl),"
         # Never later than before: an edit of the contact's cannot keep what was to go.
@@ -86,6 +90,8 @@ def sweep(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def _forget_words(tx: sqlite3.Connection, message_id: int) -> None:
+    searching.forget(tx, message_id)
+    empty_log(tx)
     tx.execute("UPDATE messages SET quoted_id = NULL, quoted_text = NULL WHERE quoted_id = ?", (message_id,))
     tx.execute(
         "INSERT INTO gone_messages (contact_id, shared_id)"

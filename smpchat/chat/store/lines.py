@@ -82,3 +82,15 @@ def lately(tx: sqlite3.Connection, contact_id: int, kind: str, since: float) -> 
     """How many lines of a kind there are from a moment on (POSIX seconds)."""
     query = "SELECT count(*) FROM messages WHERE contact_id = ? AND content = ? AND sent_at >= ?"
     return int(tx.execute(query, (contact_id, kind, since)).fetchone()[0])
+
+
+def texts(tx: sqlite3.Connection, contact_id: int) -> set[str]:
+    """All that either side wrote."""
+    return {row["text"] for row in tx.execute("SELECT text FROM messages WHERE contact_id = ?", (contact_id,))}
+
+
+def count_earlier(tx: sqlite3.Connection, contact_id: int, before: int) -> int:
+    """Number of messages of a conversation before message number ``before``."""
+    query = "SELECT count(*) FROM messages WHERE contact_id = ? AND husk = 0 AND id < ?"
+    [count] = tx.execute(query, (contact_id, before)).fetchone()
+    return int(count)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
 from smpchat.chat.errors import AmbiguousContact, UnknownContact
+from smpchat.chat.store import searching
 from smpchat.chat.wire.alias import fold, looks, nearest
 from smpchat.chat.wire.content import PLAIN, Content, Preview
 from smpchat.chat.wire.profile import Profile
@@ -274,6 +276,7 @@ def save_verified_code(tx: sqlite3.Connection, contact_id: int, code: str | None
 
 def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
     """Forget a contact and its messages."""
+    searching.forget_contact(tx, contact_id)
     tx.execute("DELETE FROM contacts WHERE id = ?", (contact_id,))
 
 
@@ -395,14 +398,9 @@ def set_status(tx: sqlite3.Connection, message_id: int, status: MessageStatus, r
     tx.execute("UPDATE messages SET status = ?, reason = ? WHERE id = ?", (status, reason, message_id))
 
 
-def history(tx: sqlite3.Connection, contact_id: int, limit: int, search: str | None) -> list[Message]:
-    """The last ``limit`` messages of a conversation, oldest first; with ``search``, those that contain it."""
-    rows = tx.execute(
-        _MESSAGES + "WHERE messages.contact_id = ? AND messages.husk = 0"
-        " AND (? IS NULL OR instr(lower(messages.text), lower(?)) > 0) ORDER BY messages.id DESC LIMIT ?",
-        (contact_id, search, search, limit),
-    ).fetchall()
-    return [_message(tx, row) for row in reversed(rows)]
+def load(tx: sqlite3.Connection, numbers: Sequence[int]) -> list[Message]:
+    """Messages by their numbers, in that order; those that are gone are left out."""
+    return [found for number in numbers if (found := message(tx, number)) is not None]
 
 
 def page(tx: sqlite3.Connection, contact_id: int, number: int, limit: int, *, later: bool) -> list[Message]:
@@ -414,13 +412,6 @@ def page(tx: sqlite3.Connection, contact_id: int, number: int, limit: int, *, la
         (contact_id, number, limit),
     ).fetchall()
     return [_message(tx, row) for row in (rows if later else reversed(rows))]
-
-
-def count_earlier(tx: sqlite3.Connection, contact_id: int, before: int) -> int:
-    """Number of messages of a conversation before message number ``before``."""
-    query = "SELECT count(*) FROM messages WHERE contact_id = ? AND husk = 0 AND id < ?"
-    [count] = tx.execute(query, (contact_id, before)).fetchone()
-    return int(count)
 
 
 def skip_unread(tx: sqlite3.Connection, contact_id: int, before: int) -> None:

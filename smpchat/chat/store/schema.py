@@ -182,4 +182,5 @@ CHAT_MIGRATIONS = (
     ALTER TABLE to_handle ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE to_handle ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0
     """,
+    "CREATE INDEX messages_unfit_for_search ON messages (id) WHERE ttl IS NOT NULL OR live = 1",
 )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from smpchat.chat.store import expiry
+from smpchat.agent.store.erasure import empty_log
+from smpchat.chat.store import expiry, searching
 from smpchat.chat.store.records import Direction, Message, MessageStatus
 from smpchat.chat.wire.content import PLAIN, Content
 from smpchat.encoding.record import Record
@@ -42,21 +43,25 @@ def edit(
     tx: sqlite3.Connection, message_id: int, text: str, *, edited: bool, live: bool, content: Content = PLAIN
 ) -> None:
     """A message has another text."""
+    searching.forget(tx, message_id)
     tx.execute(
         "UPDATE messages SET text = ?, content = ?, note = ?, preview = ?, edited = max(edited, ?), live = ?"
         " WHERE id = ?",
         (text, content.kind, content.note, content.preview_json, edited, live, message_id),
     )
+    searching.forget(tx, message_id)  # once more: it may have been one that was still being written
 
 
 def delete(tx: sqlite3.Connection, message_id: int) -> None:
     """A message was taken back: only the mark of it stays."""
+    searching.forget(tx, message_id)
     tx.execute(
         "UPDATE messages SET text = '', note = '', preview = NULL, deleted = 1, live = 0, written_at = NULL"
         " WHERE id = ?",
         (message_id,),
     )
     tx.execute("DELETE FROM reactions WHERE message_id = ?", (message_id,))
+    empty_log(tx)
 
 
 def erase(tx: sqlite3.Connection, message: Message) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from smpchat.agent.machines.notices import CONDITIONS, NoticeKind
-from smpchat.chat.store import conditions, events, notices, records
+from smpchat.chat.store import conditions, events, notices, records, searching
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import MessageStatus
 
@@ -52,7 +52,8 @@ def mended(tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> No
 
 def _mark_unconfirmed(tx: sqlite3.Connection, contact_id: int) -> None:
     """Texts that the relay has and no receipt confirmed: the contact may have lost the keys that open them."""
-    for message in reversed(records.history(tx, contact_id, _LOOKED_AT, None)):
+    last = searching.find(tx, searching.Selection(contact_id=contact_id), _LOOKED_AT)
+    for message in records.load(tx, last):
         # Receipts come in the order of messages: what was lost is behind the last one that was confirmed.
         if message.status is MessageStatus.DELIVERED:
             break

@@ -1,0 +1,221 @@
+"""Messages found by their words and times, newest first; with an index once there are many.
+
+The index is an FTS5 table of trigrams, which finds parts of words and scripts without blanks. It holds numbers of
+messages and no texts. Measured with 20,000 messages of 100 characters: to look through them takes 45 ms, with the index
+1 ms; it takes 3 MB and 0.7 s to build. So it is built when somebody searches, some thousand messages at a time, and
+what is not in it yet is looked through:
+
+* the newest `UNINDEXED` messages: what is taken back or edited is mostly one of those;
+* what disappears (``ttl``), and what is still being written (``live``).
+
+To receive or send a message never touches the index, so a damaged one cannot keep messages away. When a message that is
+in it changes or goes, all of it is emptied: FTS5 keeps words that it has deleted, in older segments, until it merges
+them. What one that does (``secure-delete``, from SQLite 3.42 on) has written, an older SQLite cannot read. Nor is there
+a trigger that would do this: a database with one is not opened.
+
+What the index holds is all messages up to its largest number but those above: whoever changes one calls `forget`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+
+from smpchat.agent.store.erasure import empty_log
+from smpchat.chat.wire.folding import contains, folded
+from smpchat.encoding.record import Record
+from smpchat.storage.opening import shadows_writable
+
+UNINDEXED = 1_000
+"""Messages that are looked through each time, 2 ms."""
+BATCH = 5_000
+"""Messages that one search puts into the index at most, 0.2 s."""
+TABLE = "message_index"
+_CREATE = (
+    f"CREATE VIRTUAL TABLE {TABLE} USING fts5(words, content='', detail=none, tokenize='trigram case_sensitive 1')"
+)
+_DROP = f"DROP TABLE IF EXISTS {TABLE}"
+_LONGEST_WORD = 2_000
+"""Characters of what is asked for that the index is asked about; the rest is compared."""
+_GRAM = 3
+_MOST_GRAMS = 32
+_UNFIT = "ttl IS NOT NULL OR live = 1"
+
+
+class Selection(Record):
+    """Which messages are looked for.
+
+    Attributes:
+        words: Each is in the text, folded as by `smpchat.chat.wire.folding.words_of`; all messages if there are none.
+        contact_id: Of one conversation; of all if None.
+        since: Sent then or later; POSIX seconds.
+        until: Sent before that.
+        before: Of a smaller number.
+    """
+
+    words: tuple[str, ...] = ()
+    contact_id: int | None = None
+    since: float | None = None
+    until: float | None = None
+    before: int | None = None
+
+
+class IndexDamaged(Exception):
+    """The index cannot be read; `drop` it, and look again."""
+
+
+def find(tx: sqlite3.Connection, selection: Selection, limit: int, *, indexed: bool = True) -> list[int]:
+    """Numbers of the newest messages, at most ``limit``, the newest first.
+
+    Args:
+        indexed: The index may be asked.
+    Raises:
+        IndexDamaged: It was.
+    """
+    conditions, parameters = ["husk = 0"], list[object]()
+    for condition, value in (
+        ("contact_id = ?", selection.contact_id),
+        ("sent_at >= ?", selection.since),
+        ("sent_at < ?", selection.until),
+        ("id < ?", selection.before),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            parameters.append(value)
+    if not selection.words:
+        query = f"SELECT id FROM messages WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
+        return [row["id"] for row in tx.execute(query, (*parameters, limit))]
+    last = _last(tx) if indexed else 0
+    asked = _question(selection.words) if last else ""
+    if asked:
+        conditions.append(
+            f"id IN (SELECT rowid FROM {TABLE} WHERE {TABLE} MATCH ? UNION ALL SELECT id FROM messages WHERE id > ?"
+            f" UNION ALL SELECT id FROM messages WHERE {_UNFIT})"
+        )
+        parameters += [asked, last]
+    query = f"SELECT id, text FROM messages WHERE {' AND '.join(conditions)} ORDER BY id DESC"
+    found: list[int] = []
+    with _damage_noticed() if asked else nullcontext(), closing(tx.execute(query, parameters)) as rows:
+        for row in rows:
+            if len(found) == limit:
+                break
+            # The index knows which trigrams there are, not where; and it is asked about some of them only.
+            if contains(row["text"], selection.words):
+                found.append(row["id"])
+    return found
+
+
+def _question(words: tuple[str, ...]) -> str:
+    """What the index is asked, none of it taken for an operator; empty if every word is too short for it."""
+    grams: dict[str, None] = {}
+    for word in words:
+        part = word[:_LONGEST_WORD]
+        grams |= {part[at : at + _GRAM]: None for at in range(len(part) - _GRAM + 1)}
+    return " AND ".join('"{}"'.format(gram.replace('"', '""')) for gram in list(grams)[:_MOST_GRAMS])
+
+
+def is_due(tx: sqlite3.Connection) -> bool:
+    """Whether enough messages are to go into the index. Raises `IndexDamaged`."""
+    return _newest(tx) - _last(tx) >= 2 * UNINDEXED
+
+
+def index(tx: sqlite3.Connection) -> None:
+    """Put messages into the index, the oldest first. Raises `IndexDamaged`."""
+    with _damage_noticed():
+        if not _exists(tx):
+            tx.execute(_CREATE)
+        rows = tx.execute(
+            f"SELECT id, text FROM messages WHERE id > ? AND id <= ? AND NOT ({_UNFIT}) ORDER BY id LIMIT ?",
+            (_last(tx), _newest(tx) - UNINDEXED, BATCH),
+        ).fetchall()
+        words = [(row["id"], folded(row["text"])) for row in rows]
+        tx.executemany(f"INSERT INTO {TABLE} (rowid, words) VALUES (?, ?)", words)
+
+
+def forget(tx: sqlite3.Connection, message_id: int) -> None:
+    """The words of a message are about to change or to go, or it was unfit for the index and is not any more."""
+    if not _exists(tx):
+        return
+    fit = f"SELECT 1 FROM messages WHERE id = ? AND NOT ({_UNFIT})"
+    try:
+        if message_id <= _last(tx) and tx.execute(fit, (message_id,)).fetchone():
+            _empty(tx)
+    except IndexDamaged:
+        drop(tx)
+
+
+def forget_contact(tx: sqlite3.Connection, contact_id: int) -> None:
+    """All messages of a contact are about to go."""
+    if not _exists(tx):
+        return
+    [first] = tx.execute("SELECT min(id) FROM messages WHERE contact_id = ?", (contact_id,)).fetchone()
+    try:
+        if first is not None and first <= _last(tx):
+            _empty(tx)
+    except IndexDamaged:
+        drop(tx)
+
+
+def drop(tx: sqlite3.Connection) -> None:
+    """Do without an index until somebody searches."""
+    try:
+        tx.execute(_DROP)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:  # SQLite reads what it is to drop: so it is made readable, and empty
+        with shadows_writable(tx):
+            for shadow in ("data", "idx", "docsize"):
+                tx.execute(f"DELETE FROM {TABLE}_{shadow}")
+            tx.execute(f"INSERT INTO {TABLE}_data (id, block) VALUES (1, x''), (10, x'00000000000000')")
+        tx.execute(_DROP)
+    empty_log(tx)
+
+
+def leave_out(copy: sqlite3.Connection) -> None:
+    """Take the index out of a copy of the database, with the pages that it had; outside any transaction."""
+    if _exists(copy):
+        copy.execute(f"DROP TABLE {TABLE}")
+        copy.execute("VACUUM")
+
+
+def copy_definition(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Make an empty index where the other database has one."""
+    if _exists(source):
+        target.execute(_CREATE)
+
+
+def _empty(tx: sqlite3.Connection) -> None:
+    # Not `drop`: SQLite drops no table while a statement anywhere on the connection is not at its end.
+    with _damage_noticed():
+        tx.execute(f"INSERT INTO {TABLE} ({TABLE}) VALUES ('delete-all')")
+    empty_log(tx)
+
+
+def _exists(tx: sqlite3.Connection) -> bool:
+    return tx.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (TABLE,)).fetchone() is not None
+
+
+def _last(tx: sqlite3.Connection) -> int:
+    """The largest number in the index; 0 if there is none."""
+    if not _exists(tx):
+        return 0
+    with _damage_noticed():
+        row = tx.execute(f"SELECT rowid FROM {TABLE} ORDER BY rowid DESC LIMIT 1").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+@contextmanager
+def _damage_noticed() -> Iterator[None]:
+    """What is wrong with the index is told from a disk that is full, and the like."""
+    try:
+        yield
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise IndexDamaged from error
+
+
+def _newest(tx: sqlite3.Connection) -> int:
+    [newest] = tx.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()
+    return int(newest)
