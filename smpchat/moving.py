@@ -43,6 +43,8 @@ def export_profile(
         under_way = file.with_name(f".{file.name}.{service.entropy.random(8).hex()}")
         archive.write_new(under_way, data)
         under_way.replace(file)
+        # Last: a crash before it leaves a whole file and a profile that still works. The other way round there could be
+        # neither.
         if move:
             service.retire()
     return len(data)

@@ -112,6 +112,7 @@ class MessageHandler(Record):
             for_programs()
             | self.key.variables()
             | {
+                # Last, so that they stand above whatever had these names before.
                 "SMPCHAT_HOME": str(self.home),
                 "SMPCHAT_PROFILE": self.profile,
                 "SMPCHAT_TYPE": "message",

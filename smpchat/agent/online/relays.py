@@ -88,6 +88,7 @@ class Relays:
         wait = next_try_at - asyncio.get_running_loop().time()
         with self._database.transaction() as tx:
             visits.left(tx, str(server), self._context.now())
+            # Not after a leap of the clock, in which three days may be a moment.
             if not clock.is_held(tx, self._context.now()):
                 outbox.give_up_deletions(tx, str(server), self._context.now() - DELETION_PATIENCE)
             if not self._is_needed(server):

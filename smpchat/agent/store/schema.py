@@ -1,7 +1,7 @@
 """Tables of the agent layer, as numbered migrations."""
 
-# AUTOINCREMENT: without it SQLite may give a new row the number of one that was deleted. An answer under way for the old
-# outbox item, or another process that still has its number, would then mean the new one.
+# AUTOINCREMENT: without it SQLite may give a new row the number of one that was deleted. An answer under way for the
+# old outbox item, or another process that still has its number, would then mean the new one.
 AGENT_MIGRATIONS = (
     """
     CREATE TABLE connections (

@@ -134,6 +134,7 @@ def unfold(archive: Archive, folder: Path, scratch: Path, entropy: Entropy) -> N
             f"There is a profile {folder.name!r} already.", "Import it under another name: `smpchat -p NAME import`."
         )
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # On the same disk, where a rename is one step: to another one it is a copy, and a crash leaves half of it.
     under_way = scratch / f".import-{entropy.random(8).hex()}"
     under_way.mkdir(mode=0o700)
     try:

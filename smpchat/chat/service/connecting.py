@@ -196,6 +196,7 @@ class ChatService(AddressProfile):
             if holder is None or holder.id != contact.id:
                 self._free_alias(tx, alias, contact.id)
             publish(tx, events.ContactChanged(alias))
+        # The alias that it has, too: from now on the name in the link does not replace it.
         names.rename(tx, contact.id, alias)
         self._release(tx, contact)
         return records.contact(tx, alias)
@@ -318,6 +319,7 @@ class ChatService(AddressProfile):
         """
         server = str(relay_address(address).server)
         with self.database.transaction() as tx:
+            # First, as what is given up needs the relay no more; the error below takes it back.
             given_up = outbox.give_up_deletions(tx, server, self.now()) + outbox.give_up_left(tx, server)
             if outgoing.is_relay_needed(tx, server):
                 at_it = [view.alias for view in self.contacts() if server in self._relays_of(tx, view)]

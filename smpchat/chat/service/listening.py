@@ -101,6 +101,7 @@ class Listener:
                 self._add(event.id)
             elif isinstance(event, events.MessageChanged) and event.direction == Direction.RECEIVED:
                 self._change(event.id)
+        # Stored before any of it is handed over: should this process die, the next one has it, whoever was shown it.
         if self._is_durable and (new := self._arrived.keys() - before):
             with self._service.database.transaction() as tx:
                 handling.keep(tx, new)

@@ -151,6 +151,7 @@ class ChatApplication:
         contact = records.contact_of(tx, connection_id)
         if contact is None:
             note = records.invitation_notes(tx).get(connection_id)
+            # The note is the user's own word; a name that people give themselves proves nothing.
             name = note or (profile.display_name if profile else "contact")
             alias = naming.free_alias(tx, name, invited=note is not None)
             records.insert_contact(tx, connection_id, alias, confirmed=note is not None)

@@ -133,6 +133,7 @@ class Arrivals:
                 self._transcript.expired(number)
             case events.MessageChanged(number):
                 self._changed[number] = event
+            # Behind the case with an alias: an invitation's own steps have none.
             case events.StateChanged(connection):
                 self._link_made(connection)
 

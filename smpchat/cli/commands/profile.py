@@ -58,6 +58,7 @@ def set_(
 
     Your contacts are told, and whoever opens your address.
     """
+    # Of what was not given typer makes False, or an empty list.
     given = (name, description, picture, no_picture or None, allow or None, bot, command or None, receipts)
     if all(value is None for value in given):
         raise typer.BadParameter(
