@@ -24,6 +24,7 @@ from smpchat.crypto.ratchet_errors import (
     RatchetDuplicate,
     RatchetEarlier,
     RatchetError,
+    RatchetFinished,
     RatchetHeaderError,
     RatchetKEMError,
     RatchetStateError,
@@ -65,6 +66,7 @@ __all__ = [
     "RatchetDuplicate",
     "RatchetEarlier",
     "RatchetError",
+    "RatchetFinished",
     "RatchetHeaderError",
     "RatchetKEMError",
     "RatchetStateError",
@@ -190,7 +192,7 @@ def decrypt(
     added: dict[SkippedId, SkippedKey] = {}
     if ratchet.receiving is None or header_key != ratchet.receiving.header_key:
         if header_key != ratchet.next_receiving_header_key:
-            raise RatchetHeaderError("the message belongs to a finished chain, and its key is not kept")
+            raise RatchetFinished("the message belongs to a finished chain, and its key is not kept")
         if ratchet.receiving is not None:
             # What is missing of the old chain first, while its key is here: after
             # the step nothing could make them any more.

@@ -5,6 +5,7 @@ Errors::
     RatchetError                   root; also `smpchat.crypto.errors.CryptoError`
     ├── RatchetStateError          this ratchet cannot do that (send before anything arrived, unknown version)
     ├── RatchetHeaderError         no header key fits, or the header is malformed: re-synchronisation is required
+    │   └── RatchetFinished        a message of a finished chain, whose key is gone: like RatchetEarlier
     ├── RatchetTooManySkipped      too many messages missing before this one: re-synchronisation is required
     ├── RatchetEarlier             an old message whose key is gone: re-synchronisation is allowed
     ├── RatchetBodyError           the header was good, the body is not: re-synchronisation is allowed
@@ -29,6 +30,10 @@ class RatchetStateError(RatchetError):
 
 class RatchetHeaderError(RatchetError):
     """The message is not of this ratchet, its key is gone, or its header is malformed. Re-synchronise."""
+
+
+class RatchetFinished(RatchetHeaderError):
+    """A message of a chain that is finished: it was opened before, or its key is kept no longer."""
 
 
 class RatchetBodyError(RatchetError):

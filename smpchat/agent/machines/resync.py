@@ -14,8 +14,17 @@ from __future__ import annotations
 from enum import StrEnum
 
 from smpchat.agent.errors import UnexpectedEvent
-from smpchat.agent.machines.resync_states import Agreed, Allowed, InSync, Required, Started, State
-from smpchat.encoding.record import Record
+from smpchat.agent.machines.resync_states import (
+    Agreed,
+    Allowed,
+    Asked,
+    InSync,
+    Required,
+    Started,
+    State,
+    holds_all,
+)
+from smpchat.encoding.record import Record, replace
 
 # -- events -----------------------------------------------------------------------------------------------------------
 
@@ -27,11 +36,19 @@ class MessageFailed(Record):
 
 
 class MessageOpened(Record):
-    """A message opened with the ratchet in use."""
+    """A message opened with the ratchet in use.
+
+    Attributes:
+        sent_at: When the relay took it, by its clock; POSIX seconds.
+        late: Its key had been set aside: it was written before one that opened earlier.
+    """
+
+    sent_at: int = 0
+    late: bool = False
 
 
 class Requested(Record):
-    """The user wants to re-synchronise. ``fresh``: hash of keys just made."""
+    """The user wants to re-synchronise, or agrees to it. ``fresh``: hash of keys just made."""
 
     fresh: bytes
 
@@ -41,11 +58,15 @@ class KeysReceived(Record):
 
     Attributes:
         theirs: Their hash.
-        fresh: Hash of keys just made, to answer with unless ours are on their way already.
+        sent_at: When the relay took them, by its clock; POSIX seconds.
     """
 
     theirs: bytes
-    fresh: bytes
+    sent_at: int
+
+
+class Refused(Record):
+    """The user wants no new keys: neither those that the peer asks for, nor those that we asked for."""
 
 
 class ReadyReceived(Record):
@@ -54,7 +75,7 @@ class ReadyReceived(Record):
     receiving_only: bool
 
 
-Event = MessageFailed | MessageOpened | Requested | KeysReceived | ReadyReceived
+Event = MessageFailed | MessageOpened | Requested | KeysReceived | Refused | ReadyReceived
 
 
 # -- effects ----------------------------------------------------------------------------------------------------------
@@ -63,8 +84,14 @@ Event = MessageFailed | MessageOpened | Requested | KeysReceived | ReadyReceived
 class Notice(StrEnum):
     """What the user is told."""
 
+    LOST = "lost"
+    """One more message that does not open, where it was told what to do about it."""
     ALLOWED = "allowed"
     REQUIRED = "required"
+    ASKED = "asked"
+    """The peer's keys wait for the user's word."""
+    STILL_WORKS = "still-works"
+    """They wait on, but the old ratchet has shown that it works."""
     NEW_CODE = "new-code"
 
 
@@ -111,10 +138,10 @@ def step(state: State, event: Event) -> Step:
     match state, event:
         case ((InSync() | Allowed()), MessageFailed(required=True)):
             return Required(), (Tell(Notice.REQUIRED),)
-        case InSync(), MessageFailed():
+        case ((InSync() | Allowed()), MessageFailed()):
             return Allowed(), (Tell(Notice.ALLOWED),)
-        case _, MessageFailed():
-            return state, ()
+        case ((Required() | Started() | Agreed()), MessageFailed()):
+            return state, (Tell(Notice.LOST),)
         case ((Allowed() | Required() | Agreed()), MessageOpened()):
             return InSync(), (Release(),)
         # In Started the old ratchet still opens what was under way. Only the peer's keys end the wait.
@@ -122,16 +149,43 @@ def step(state: State, event: Event) -> Step:
             return state, ()
         case ((InSync() | Allowed() | Required() | Agreed()), Requested(fresh)):
             return Started(fresh), (SendKeys(),)
+        case Asked(theirs), Requested(fresh):
+            return Agreed(), (SendKeys(), *_start(fresh, theirs))
         # Equal hashes: a relay sent our own R back. A ratchet that we agree on with ourselves opens nothing of the
         # peer's.
         case Started(own), KeysReceived(theirs) if own != theirs:
             return Agreed(), _start(own, theirs)
-        # In Agreed too, where the reference refuses: the peer sends keys again when our answer was lost.
-        case ((InSync() | Allowed() | Required() | Agreed()), KeysReceived(theirs, fresh)):
-            return Agreed(), (SendKeys(), *_start(fresh, theirs))
+        case ((InSync() | Allowed() | Required() | Agreed()), KeysReceived(theirs, sent_at)):
+            return Asked(theirs, sent_at, state), (Tell(Notice.ASKED),)
+        case Asked(), KeysReceived(theirs, sent_at):
+            # The last ones: a peer that asks again has made new keys, and forgotten those before.
+            return Asked(theirs, sent_at, state.under), (Tell(Notice.ASKED),)
+        case Asked(), MessageOpened() | MessageFailed():
+            return _asked(state, event)
+        case Asked(), Refused():
+            return state.under, () if holds_all(state.under) else (Release(),)
+        case Started(), Refused():
+            return InSync(), (Release(),)
         case _, ReadyReceived(receiving_only):
             return state, (SendReady(),) if receiving_only else ()
     raise UnexpectedEvent(state, event)
+
+
+def _asked(state: Asked, event: MessageOpened | MessageFailed) -> Step:
+    """The ratchet in use goes on while the user is asked."""
+    under, effects = step(state.under, event)
+    assert not isinstance(under, Started | Asked)
+    after = replace(state, under=under)
+    # A peer that lost its ratchet writes nothing with it any more. By the relay's clock as well as in the order of
+    # arrival: a peer that moves its queue has two, and what waits in the old one may come later.
+    newer = isinstance(event, MessageOpened) and not event.late and event.sent_at >= state.at
+    if newer and not state.proven:
+        return replace(after, proven=True), (
+            *(e for e in effects if e != Release()),
+            Tell(Notice.STILL_WORKS),
+            Release(),
+        )
+    return after, effects
 
 
 def _start(own: bytes, theirs: bytes) -> tuple[Effect, ...]:

@@ -34,9 +34,32 @@ class Agreed(Record):
     """The new ratchet is made from both sides' keys; nothing has opened with it yet. Texts wait."""
 
 
-State = InSync | Allowed | Required | Started | Agreed
+class Asked(Record):
+    """The peer's keys have come although we did not ask for any: the user decides. What the user writes waits.
+
+    Attributes:
+        theirs: Hash of the peer's keys.
+        at: When the relay took them, by its clock; POSIX seconds.
+        under: What else is known of the ratchet in use.
+        proven: A message of the ratchet in use is newer than the keys: whoever has it can still read, so nothing waits.
+    """
+
+    theirs: bytes
+    at: int
+    under: Standing
+    proven: bool = False
+
+
+Standing = InSync | Allowed | Required | Agreed
+"""What is known of the ratchet in use, while no keys of ours are on their way."""
+State = Standing | Started | Asked
+
+
+def holds_all(state: State) -> bool:
+    """Whether everything must wait, since the peer could not read it."""
+    return isinstance(state.under if isinstance(state, Asked) else state, Required | Started | Agreed)
 
 
 def holds_texts(state: State) -> bool:
-    """Whether what the user sends must wait."""
-    return isinstance(state, Required | Started | Agreed)
+    """Whether what the user writes must wait; what the protocol itself has to say may go on all the same."""
+    return holds_all(state) or (isinstance(state, Asked) and not state.proven)

@@ -60,6 +60,10 @@ class Priority(IntEnum):
     MESSAGE = 2
 
 
+PARKED = 1e11
+"""POSIX seconds, a moment that never comes: what is sealed and must not leave before the user has decided."""
+
+
 class OutboxItem(Record):
     """One command for a relay, to be repeated until it is answered.
 
@@ -92,12 +96,17 @@ def enqueue(
     notify: bool = False,
     reference: int | None = None,
     not_before: float = 0,
+    message: bytes | None = None,
 ) -> None:
-    """Put an item into the outbox; it is not looked at before a time given in POSIX seconds."""
+    """Put an item into the outbox; it is not looked at before a time given in POSIX seconds.
+
+    Args:
+        message: What is sealed in the body, so that it can be sealed anew while no relay has it; plaintext.
+    """
     tx.execute(
-        "INSERT INTO outbox (connection_id, lane, priority, kind, body, signed, notify, reference, not_before)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (connection_id, lane, priority, kind, body, signed, notify, reference, not_before),
+        "INSERT INTO outbox (connection_id, lane, priority, kind, body, signed, notify, reference, not_before, message)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (connection_id, lane, priority, kind, body, signed, notify, reference, not_before, message),
     )
 
 
@@ -123,7 +132,9 @@ def lanes(tx: sqlite3.Connection, now: float) -> list[tuple[int, Lane]]:
 
 def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
     """When the first item that is to wait may be looked at."""
-    row = tx.execute("SELECT min(not_before) FROM outbox WHERE not_before > ?", (now,)).fetchone()
+    row = tx.execute(
+        "SELECT min(not_before) FROM outbox WHERE not_before > ? AND not_before < ?", (now, PARKED)
+    ).fetchone()
     deadline: float | None = row[0]
     return deadline
 
@@ -155,9 +166,9 @@ def is_empty(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def kinds(tx: sqlite3.Connection, connection_id: int) -> set[Kind]:
-    """What a connection's items do; those of the lanes that nobody waits for do not count."""
-    query = "SELECT DISTINCT kind FROM outbox WHERE connection_id = ? AND lane IN (?, ?)"
-    return {Kind(row["kind"]) for row in tx.execute(query, (connection_id, *AWAITED))}
+    """What a connection's items do; what is parked, and the lanes that nobody waits for, do not count."""
+    query = "SELECT DISTINCT kind FROM outbox WHERE connection_id = ? AND lane IN (?, ?) AND not_before < ?"
+    return {Kind(row["kind"]) for row in tx.execute(query, (connection_id, *AWAITED, PARKED))}
 
 
 def exists(tx: sqlite3.Connection, item_id: int) -> bool:
@@ -282,11 +293,61 @@ def wait(tx: sqlite3.Connection, connection_id: int, message: bytes, *, notify: 
     )
 
 
-def take_waiting(tx: sqlite3.Connection, connection_id: int) -> list[WaitingMessage]:
-    """Everything that waits, in order; it waits no longer."""
-    rows = tx.execute("SELECT * FROM waiting_messages WHERE connection_id = ? ORDER BY id", (connection_id,)).fetchall()
-    tx.execute("DELETE FROM waiting_messages WHERE connection_id = ?", (connection_id,))
+def take_waiting(tx: sqlite3.Connection, connection_id: int, *, but: bytes | None = None) -> list[WaitingMessage]:
+    """Everything that waits, in order, but for messages that begin with these bytes; it waits no longer."""
+    where = "connection_id = ? AND (? IS NULL OR substr(message, 1, ?) <> ?)"
+    chosen = (connection_id, but, len(but or b""), but)
+    rows = tx.execute(f"SELECT * FROM waiting_messages WHERE {where} ORDER BY id", chosen).fetchall()
+    tx.execute(f"DELETE FROM waiting_messages WHERE {where}", chosen)
     return [WaitingMessage(row["id"], row["message"], bool(row["notify"]), row["reference"]) for row in rows]
+
+
+def park(tx: sqlite3.Connection, connection_id: int, beginning: bytes) -> None:
+    """Sealed messages that begin with these bytes stay where they are, and all else passes them."""
+    # Not sealed anew as in `take_back`: one may be under way at this moment, and would arrive twice.
+    tx.execute(
+        "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND kind = ? AND substr(message, 1, ?) = ?",
+        (PARKED, connection_id, Kind.MESSAGE, len(beginning), beginning),
+    )
+
+
+def unpark(tx: sqlite3.Connection, connection_id: int, not_before: float) -> None:
+    """They go on, at a time given in POSIX seconds."""
+    query = "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND not_before >= ?"
+    tx.execute(query, (not_before, connection_id, PARKED))
+
+
+def take_back(tx: sqlite3.Connection, connection_id: int) -> None:
+    """What is sealed and no relay has taken waits again, before all else that waits, to be sealed anew."""
+    rows = tx.execute(
+        "DELETE FROM outbox WHERE connection_id = ? AND kind = ? AND message IS NOT NULL"
+        " RETURNING id, message, notify, reference",
+        (connection_id, Kind.MESSAGE),
+    ).fetchall()
+    if not rows:
+        return
+    behind = take_waiting(tx, connection_id)
+    for row in sorted(rows, key=lambda row: int(row["id"])):
+        query = "DELETE FROM sent_messages WHERE connection_id = ? AND reference = ?"
+        tx.execute(query, (connection_id, row["reference"]))
+        wait(tx, connection_id, row["message"], notify=bool(row["notify"]), reference=row["reference"])
+    for waiting in behind:
+        wait(tx, connection_id, waiting.message, notify=waiting.notify, reference=waiting.reference)
+
+
+def hold_texts(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
+    """What the user writes waits from now on until `let_texts_go`."""
+    tx.execute("INSERT OR IGNORE INTO held_texts VALUES (?, ?)", (connection_id, now))
+
+
+def let_texts_go(tx: sqlite3.Connection, connection_id: int) -> bool:
+    """It waits no longer for that; whether it did."""
+    return tx.execute("DELETE FROM held_texts WHERE connection_id = ?", (connection_id,)).rowcount > 0
+
+
+def holds_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
+    """Whether what the user writes waits for the user's own word."""
+    return tx.execute("SELECT 1 FROM held_texts WHERE connection_id = ?", (connection_id,)).fetchone() is not None
 
 
 def longest_waiting(tx: sqlite3.Connection, connection_id: int) -> int:

@@ -13,8 +13,13 @@ KEPT_SEEN = 1000
 
 A relay delivers the message again whose ACK it missed: the last one. A sender that missed answers repeats what was
 under way: up to 16 messages of this program's, one of an app's; or, where a queue is moved, what the old one holds:
-128 at most relays. What is older comes from a relay that was restored from a backup, and `forgotten_until` tells it.
+128 at most relays. What is older comes from a relay that was restored from a backup, and `forgotten_until` tells it, or
+from one that repeats what it likes, under a new time: `was_opened` tells it.
 """
+KEPT_OLD = 100_000
+"""Messages opened before those of whose hash the beginning is kept: about 2 MB."""
+_BEGINNING = 8
+"""Bytes. They only tell a message that does not open from one that never did, so nobody gains by two that are equal."""
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Ratchet:
@@ -99,8 +104,30 @@ def mark_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: 
     number = _last_seen(tx, connection_id) + 1
     row = (connection_id, ratchet_message_hash, number, sent_at)
     tx.execute("INSERT OR IGNORE INTO seen_messages VALUES (?, ?, ?, ?)", row)
-    query = "DELETE FROM seen_messages WHERE connection_id = ? AND number <= ?"
-    tx.execute(query, (connection_id, number - KEPT_SEEN))
+    over = (connection_id, number - KEPT_SEEN)
+    query = (
+        "SELECT connection_id, substr(hash, 1, ?), number FROM seen_messages WHERE connection_id = ? AND number <= ?"
+    )
+    tx.execute(f"INSERT OR REPLACE INTO old_messages {query}", (_BEGINNING, *over))
+    tx.execute("DELETE FROM seen_messages WHERE connection_id = ? AND number <= ?", over)
+    query = "DELETE FROM old_messages WHERE connection_id = ? AND number <= ?"
+    tx.execute(query, (connection_id, number - KEPT_SEEN - KEPT_OLD))
+
+
+def was_opened(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes) -> bool:
+    """Whether a message with this hash was opened before those that `was_seen` knows."""
+    query = "SELECT 1 FROM old_messages WHERE connection_id = ? AND hash = ?"
+    return tx.execute(query, (connection_id, ratchet_message_hash[:_BEGINNING])).fetchone() is not None
+
+
+def count_copy(tx: sqlite3.Connection, connection_id: int) -> int:
+    """One more old message came again; how many did."""
+    row = tx.execute(
+        "INSERT INTO old_copies VALUES (?, 1) ON CONFLICT (connection_id) DO UPDATE SET number = number + 1"
+        " RETURNING number",
+        (connection_id,),
+    ).fetchone()
+    return int(row["number"])
 
 
 def forgotten_until(tx: sqlite3.Connection, connection_id: int) -> int | None:

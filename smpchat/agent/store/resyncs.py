@@ -1,13 +1,14 @@
-"""Where each connection's re-synchronisation is, our keys while the peer's are awaited, and the keys it has sent."""
+"""Where each connection's re-synchronisation is: keys that wait for an answer, and which ones the peer has sent."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from typing import Any
 
 from smpchat.agent.errors import StoreError
 from smpchat.agent.machines import resync_states
-from smpchat.crypto.agreement import X3DHKeys
+from smpchat.crypto.agreement import E2EParams, X3DHKeys, e2e_params
 from smpchat.crypto.kem import KEMPrivateKey, KEMPublicKey
 from smpchat.crypto.keys import X448PrivateKey
 from smpchat.crypto.ratchet_kem import KEMState
@@ -17,7 +18,13 @@ _STATES = {
     state.__name__: state
     for state in (resync_states.InSync, resync_states.Allowed, resync_states.Required, resync_states.Agreed)
 }
-"""All but `Started`, which has a field."""
+"""Those without fields."""
+
+KEPT_SEEN = 64
+"""Keys of one peer that are known when they come again; older ones would only have the user asked once more."""
+MAX_ASKED = 16
+"""Keys of one peer in a day that the user is asked about; what comes beyond that is forgotten."""
+DAY = 86_400.0
 
 
 class OwnKeys(Record):
@@ -34,10 +41,14 @@ def load(tx: sqlite3.Connection, connection_id: int) -> resync_states.State:
 
 
 def save(tx: sqlite3.Connection, connection_id: int, state: resync_states.State, keys: OwnKeys | None) -> None:
-    """The state, with our keys as long as the peer's are awaited."""
+    """The state, with our keys as long as the peer's are awaited; the peer's stay as long as the user is asked."""
     kept = keys if isinstance(state, resync_states.Started) else None
+    asks = isinstance(state, resync_states.Asked)
     tx.execute(
-        "INSERT OR REPLACE INTO resyncs VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO resyncs (connection_id, state, key1, key2, kem_public, kem_private) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (connection_id) DO UPDATE SET state = excluded.state, key1 = excluded.key1, key2 = excluded.key2,"
+        " kem_public = excluded.kem_public, kem_private = excluded.kem_private,"
+        f" asked = {'asked' if asks else 'NULL'}",
         (
             connection_id,
             _to_json(state),
@@ -52,6 +63,17 @@ def save(tx: sqlite3.Connection, connection_id: int, state: resync_states.State,
 def delete(tx: sqlite3.Connection, connection_id: int) -> None:
     """The connection is over: no keys of the peer's are awaited."""
     tx.execute("DELETE FROM resyncs WHERE connection_id = ?", (connection_id,))
+
+
+def save_asked(tx: sqlite3.Connection, connection_id: int, theirs: E2EParams) -> None:
+    """The peer's keys, about which the user is asked: the state is saved."""
+    tx.execute("UPDATE resyncs SET asked = ? WHERE connection_id = ?", (e2e_params.encode(theirs), connection_id))
+
+
+def asked(tx: sqlite3.Connection, connection_id: int) -> E2EParams | None:
+    """The peer's keys, while the user is asked about them."""
+    row = tx.execute("SELECT asked FROM resyncs WHERE connection_id = ?", (connection_id,)).fetchone()
+    return e2e_params.decode(row["asked"]) if row and row["asked"] is not None else None
 
 
 def own_keys(tx: sqlite3.Connection, connection_id: int) -> OwnKeys | None:
@@ -71,21 +93,50 @@ def seen(tx: sqlite3.Connection, connection_id: int, keys_hash: bytes) -> bool:
     return tx.execute(query, (connection_id, keys_hash)).fetchone() is not None
 
 
-def mark_seen(tx: sqlite3.Connection, connection_id: int, keys_hash: bytes) -> None:
-    """Remember keys that were used: a copy of them changes nothing."""
-    tx.execute("INSERT OR IGNORE INTO ratchet_keys_seen VALUES (?, ?)", (connection_id, keys_hash))
+def mark_seen(tx: sqlite3.Connection, connection_id: int, keys_hash: bytes, now: float) -> None:
+    """Remember keys that came, and forget those that came `KEPT_SEEN` before them: a copy of them changes nothing."""
+    tx.execute(
+        "INSERT OR IGNORE INTO ratchet_keys_seen (connection_id, hash, at) VALUES (?, ?, ?)",
+        (connection_id, keys_hash, now),
+    )
+    tx.execute(
+        "DELETE FROM ratchet_keys_seen WHERE connection_id = ? AND hash NOT IN"
+        " (SELECT hash FROM ratchet_keys_seen WHERE connection_id = ? ORDER BY at DESC, hash LIMIT ?)",
+        (connection_id, connection_id, KEPT_SEEN),
+    )
+
+
+def seen_lately(tx: sqlite3.Connection, connection_id: int, now: float) -> int:
+    """How many keys of the peer came within a day."""
+    query = "SELECT count(*) FROM ratchet_keys_seen WHERE connection_id = ? AND at > ?"
+    return int(tx.execute(query, (connection_id, now - DAY)).fetchone()[0])
 
 
 def _to_json(state: resync_states.State) -> str:
-    fields = {"own": state.own.hex()} if isinstance(state, resync_states.Started) else {}
-    return json.dumps({"state": type(state).__name__, **fields})
+    return json.dumps(_fields(state))
+
+
+def _fields(state: resync_states.State) -> dict[str, Any]:
+    fields: dict[str, Any] = {"state": type(state).__name__}
+    match state:
+        case resync_states.Started(own):
+            fields["own"] = own.hex()
+        case resync_states.Asked(theirs, at, under, proven):
+            fields |= {"theirs": theirs.hex(), "at": at, "under": type(under).__name__, "proven": proven}
+    return fields
 
 
 def _from_json(text: str) -> resync_states.State:
     try:
         fields = json.loads(text)
-        name = fields.pop("state")
-        return resync_states.Started(bytes.fromhex(fields["own"])) if name == "Started" else _STATES[name]()
+        match fields["state"]:
+            case "Started":
+                return resync_states.Started(bytes.fromhex(fields["own"]))
+            case "Asked":
+                theirs, under = bytes.fromhex(fields["theirs"]), _STATES[fields["under"]]()
+                return resync_states.Asked(theirs, int(fields["at"]), under, bool(fields["proven"]))
+            case name:
+                return _STATES[name]()
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             "The profile's database holds a re-synchronisation that this version does not know."

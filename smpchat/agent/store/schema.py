@@ -285,4 +285,24 @@ AGENT_MIGRATIONS = (
     UPDATE ratchets SET state = stored_ratchet(state);
     SELECT empty_log_after_commit()
     """,
+    """
+    ALTER TABLE resyncs ADD COLUMN asked BLOB;
+    ALTER TABLE ratchet_keys_seen ADD COLUMN at REAL NOT NULL DEFAULT 0;
+    ALTER TABLE outbox ADD COLUMN message BLOB;
+    CREATE TABLE held_texts (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        since REAL NOT NULL
+    );
+    CREATE TABLE old_messages (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        hash BLOB NOT NULL,
+        number INTEGER NOT NULL,
+        PRIMARY KEY (connection_id, hash)
+    ) WITHOUT ROWID;
+    CREATE INDEX old_messages_in_order ON old_messages (connection_id, number);
+    CREATE TABLE old_copies (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        number INTEGER NOT NULL
+    )
+    """,
 )

@@ -386,10 +386,17 @@ def _send_first(tx: sqlite3.Connection, connection_id: int, kind: Kind, *, signe
 def resync(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
     """The user re-synchronises the ratchets of a connection, whether or not a message failed to open.
 
+    Also the answer to keys that the peer sent unasked.
+
     Raises:
         AgentError: The connection is not made yet, or no more, or its peer was asked already.
     """
     renegotiation.request(tx, context, connection_id)
+
+
+def refuse_keys(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """The user wants none of the keys that the peer sent, or takes `resync` back. Raises `AgentError`."""
+    renegotiation.refuse(tx, context, connection_id)
 
 
 # -- queues that move -------------------------------------------------------------------------------------------------

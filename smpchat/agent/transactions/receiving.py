@@ -12,13 +12,13 @@ import sqlite3
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused, HeldBack, NumberRefused, UnexpectedEvent, VersionRefused
-from smpchat.agent.machines import delivery
+from smpchat.agent.machines import delivery, resync_states
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.chain import MAX_MESSAGE_ID, Chain
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.machines.handshake_events import PeerReady
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import allowances, connections, moves, outgoing, owed, ratchets
+from smpchat.agent.store import allowances, connections, moves, outgoing, owed, ratchets, resyncs
 from smpchat.agent.store.allowances import DAY, Allowance, Use
 from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.transactions import connection as connection_steps
@@ -44,6 +44,7 @@ from smpchat.agent.wire.envelope import (
     agent_message,
     sizes,
 )
+from smpchat.agent.wire.links import E2E_VERSIONS
 from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueAddress
 from smpchat.crypto import ratchet
 from smpchat.crypto.ratchet import Ratchet, RatchetError
@@ -144,7 +145,7 @@ def _receive(
         if isinstance(inner, MessageEnvelope):
             return _receive_message(tx, context, connection, inner, sent_at)
         if isinstance(inner, RatchetKeyEnvelope):
-            renegotiation.keys_received(tx, context, connection, inner)
+            renegotiation.keys_received(tx, context, connection, inner, sent_at)
             connections.raise_agent_version(tx, connection.id, min(inner.agent_version, AGENT_VERSIONS.maximum))
             return Received(connection.id)
     raise EnvelopeRefused("a message of the handshake came after it")
@@ -178,7 +179,7 @@ def _receive_message(
     if ratchets.was_seen(tx, connection.id, copy_of):
         return Received(connection.id)
     before = load_ratchet(tx, context, connection.id)
-    if not before.large_headers and has_large_header(envelope.ratchet_message):
+    if not before.kem_enabled and (before.large_headers or has_large_header(envelope.ratchet_message)):
         before = _support_pq(tx, context, connection, before)
     try:
         opened = ratchet.decrypt(
@@ -192,7 +193,8 @@ def _receive_message(
         if _may_be_forgotten(tx, context, connection.id, sent_at):
             log.info("a message from before those that are remembered does not open: %s", error)
             return Received(connection.id)
-        renegotiation.message_failed(tx, context, connection, error)
+        copy = ratchets.was_opened(tx, connection.id, copy_of)
+        renegotiation.message_failed(tx, context, connection, error, sent_at, copy)
         return Received(connection.id)
     with refusing("the message is malformed"):
         message = agent_message.decode(opened.plaintext)
@@ -204,13 +206,19 @@ def _receive_message(
     # Over the agent message, without padding and envelopes (agent-wire 3.6,
     # trap 14). The verdict is told and blocks nothing.
     chain, integrity = delivery.receive(connection.received, message, opened.plaintext)
+    if integrity is Integrity.SKIPPED and isinstance(resyncs.load(tx, connection.id), resync_states.Asked):
+        # Keys that the user has not accepted took an id all the same, if they are the peer's.
+        renegotiated = delivery.renegotiated(connection.received)
+        if delivery.receive(renegotiated, message, opened.plaintext)[1] is Integrity.OK:
+            integrity = Integrity.OK
     connections.save_received(tx, connection.id, chain)
     connections.raise_agent_version(tx, connection.id, min(envelope.agent_version, AGENT_VERSIONS.maximum))
     connections.save_pq_support(tx, connection.id, opened.ratchet.large_headers)
     if integrity is not Integrity.OK and not isinstance(message.message, UserMessage):
         # a text brings its own verdict
         context.application.notice(tx, connection.id, BROKEN_CHAIN, NoticeKind.MESSAGES_LOST)
-    renegotiation.message_opened(tx, context, connection)
+    renegotiation.message_opened(tx, context, connection, sent_at, late=opened.ratchet is before)
+    renegotiation.kem_changed(tx, context, connection.id, before, opened.ratchet)
     if isinstance(message.message, RatchetReady):
         renegotiation.ready_received(tx, context, connection, receiving_only=before.sending is None)
         return Received(connection.id)
@@ -229,9 +237,12 @@ def _may_be_forgotten(tx: sqlite3.Connection, context: Context, connection_id: i
 
 
 def _support_pq(tx: sqlite3.Connection, context: Context, connection: Connection, before: Ratchet) -> Ratchet:
-    """The peer now leaves room for a KEM: so do we, as soon as what waits fits (agent-wire 3.5: only off to on)."""
-    fits = outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
-    wanted = context.wants_pq(connection.agent_version, before.version)
+    """The peer leaves room for a KEM: so do we, as soon as what waits fits (agent-wire 3.5: only off to on).
+
+    Also where it was turned off here for a while, for want of a KEM: the next turn offers a key again.
+    """
+    fits = before.large_headers or outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
+    wanted = context.wants_pq(connection.agent_version, E2E_VERSIONS.maximum)
     return before.with_kem(True) if wanted and fits else before
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
+import time
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import AgentError, EnvelopeRefused, UnexpectedEvent
@@ -19,55 +20,121 @@ from smpchat.agent.store import connections, erasure, outgoing, ratchets, resync
 from smpchat.agent.store.connections import Connection
 from smpchat.agent.store.resyncs import OwnKeys
 from smpchat.agent.transactions import sending
-from smpchat.agent.wire.envelope import RatchetKeyEnvelope, RatchetReady, sizes
+from smpchat.agent.wire.envelope import USER_MESSAGE, RatchetKeyEnvelope, RatchetReady, sizes
 from smpchat.agent.wire.links import E2E_VERSIONS
-from smpchat.crypto.agreement import E2EParams, X3DHKeys, agree_initiator, agree_joiner
+from smpchat.crypto.agreement import E2E_VERSION_KEM, E2EParams, X3DHKeys, agree_initiator, agree_joiner
 from smpchat.crypto.errors import CryptoError
 from smpchat.crypto.kem import KEMAccepted
 from smpchat.crypto.keys import X448PrivateKey, X448PublicKey
-from smpchat.crypto.ratchet import KEMState, Ratchet, RatchetBodyError, RatchetDuplicate, RatchetEarlier, RatchetError
+from smpchat.crypto.ratchet import (
+    KEMState,
+    Ratchet,
+    RatchetBodyError,
+    RatchetDuplicate,
+    RatchetEarlier,
+    RatchetError,
+    RatchetFinished,
+)
 
 log = logging.getLogger("smpchat.agent")
 
 NOTICES = {
+    Notice.LOST: (NoticeKind.UNREADABLE, "A message from {alias}, sent {sent}, could not be decrypted and is lost."),
     Notice.ALLOWED: (
         NoticeKind.UNREADABLE,
-        "A message from {alias} could not be decrypted and is lost. If it happens again, renew the encryption:"
-        " `smpchat resync {who}`.",
+        "A message from {alias}, sent {sent}, could not be decrypted and is lost. If it happens again, renew the"
+        " encryption: `smpchat resync {who}`.",
     ),
     Notice.REQUIRED: (
         NoticeKind.OUT_OF_STEP,
         "Messages from {alias} can no longer be decrypted: one of you may have restored an old copy of the data. What"
-        " you write waits until you renew the encryption: `smpchat resync {who}`.",
+        " you write waits until you renew the encryption: `smpchat resync {who}`. The message sent {sent} is lost.",
+    ),
+    Notice.ASKED: (
+        NoticeKind.NEW_KEYS,
+        "New encryption keys came from {alias}, or from somebody in their place. What you write waits. Ask {alias},"
+        " over a call or face to face, whether they restored an old copy of their data. If so, accept the keys:"
+        " `smpchat resync {who}`. If not, refuse them: `smpchat resync {who} --refuse`.",
+    ),
+    Notice.STILL_WORKS: (
+        NoticeKind.KEYS_DOUBTED,
+        "New encryption keys came from {alias}, or from somebody in their place. {alias} has written with the old"
+        " ones since, so what you write goes on with those. Ask {alias}, over a call or face to face, whether they"
+        " want new ones. If so: `smpchat resync {who}`. If not: `smpchat resync {who} --refuse`.",
     ),
     Notice.NEW_CODE: (
         NoticeKind.CODE_CHANGED,
-        "The encryption with {alias} was renewed, so the security code has changed. Compare it, over a call or face to"
-        " face: `smpchat verify {who}`.",
+        "The encryption with {alias} was renewed, so the security code has changed. Compare it, over a call or face"
+        " to face: `smpchat verify {who}`.",
     ),
 }
-"""What people read; the security code's change stands until they have compared it."""
+"""What people read; the security code's change stands until they have compared it. ``{sent}`` is a time."""
+EARLIER = (
+    "A message from {alias}, sent {sent}, could not be decrypted, because it is older than others that came before."
+    " It is lost, unless it had come once already."
+)
+REPEATED = (
+    "{number} from {alias} came again, the last one as if sent {sent}. It changed nothing, and nothing is lost: their"
+    " relay was restored from a backup, or repeats old messages on purpose."
+)
+NOT_POST_QUANTUM = (
+    "Post-quantum keys no longer protect your messages with {alias}: their app has turned them off, or is an older one."
+    " They come back by themselves once both apps can use them."
+)
+TOO_MANY = (
+    "New encryption keys came in the name of {alias} {number} times within a day. More are ignored until tomorrow."
+)
+
+
+def at(sentence: str, sent_at: int) -> str:
+    """A sentence with its time: ``2023-11-14 22:13 UTC``."""
+    return sentence.replace("{sent}", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(sent_at)))
 
 
 def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The user asks for it. Raises `AgentError` if the connection is not made or the peer was asked already."""
+    """The user asks for it, or agrees to what the peer asks for.
+
+    Raises:
+        AgentError: The connection is not made, the peer was asked already, or its keys cannot be used.
+    """
     connection = connections.load(tx, connection_id)
     if not _is_made(connection):
         raise AgentError(
             "Only the encryption of a finished connection can be re-synchronised. Wait until `smpchat status` says"
             " connected."
         )
-    keys = _fresh_keys(tx, context, connection, E2E_VERSIONS.maximum)
+    theirs, before = resyncs.asked(tx, connection_id), resyncs.load(tx, connection_id)
+    # At the version that the peer sent, which is 3 even where the connection had 2 (agent-wire 5.8, trap 33).
+    version = theirs.version if theirs is not None else E2E_VERSIONS.maximum
+    keys = _fresh_keys(tx, context, connection, version)
+    if isinstance(before, resync_states.Asked) and not before.proven:
+        # The R took an id at its sender: counted, the message after it shows no gap. One that was shown to be followed
+        # by others was counted with them.
+        connections.save_received(tx, connection.id, delivery.renegotiated(connection.received))
+        connection = connections.load(tx, connection_id)
     try:
-        _step(tx, context, connection, resync.Requested(_hash(keys)), keys, E2E_VERSIONS.maximum)
+        _step(tx, context, connection, resync.Requested(_hash(keys)), keys, version, theirs)
+    except EnvelopeRefused:
+        raise AgentError(
+            "The new encryption keys cannot be used. Refuse them, and ask your contact for others."
+        ) from None
     except UnexpectedEvent:
         raise AgentError(
             "Your contact was asked already and has not answered yet. Their app does so by itself once they are online."
         ) from None
 
 
+def refuse(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """The user wants no new keys. Raises `AgentError` if none are asked for, by the peer or by us."""
+    connection = connections.load(tx, connection_id)
+    try:
+        _step(tx, context, connection, resync.Refused())
+    except UnexpectedEvent:
+        raise AgentError("No new encryption keys wait for your answer. `smpchat status` shows what does.") from None
+
+
 def keys_received(
-    tx: sqlite3.Connection, context: Context, connection: Connection, envelope: RatchetKeyEnvelope
+    tx: sqlite3.Connection, context: Context, connection: Connection, envelope: RatchetKeyEnvelope, sent_at: int
 ) -> None:
     """The peer's R envelope. Raises `EnvelopeRefused` for keys that cannot be used."""
     params = envelope.e2e_params
@@ -77,33 +144,71 @@ def keys_received(
         raise EnvelopeRefused(f"end-to-end encryption version {params.version} is not supported")
     if isinstance(params.kem, KEMAccepted):
         raise EnvelopeRefused("new ratchet keys answer a KEM key, but can only propose one")
-    theirs = keys_hash(params.key1, params.key2)
+    theirs, now = keys_hash(params.key1, params.key2), context.now()
     if resyncs.seen(tx, connection.id, theirs):
         return
-    # the R took an id at its sender; counted here, the message after it shows no gap
-    connections.save_received(tx, connection.id, delivery.renegotiated(connection.received))
-    # At the version that the peer sent, which is 3 even where the connection had 2 (agent-wire 5.8, trap 33).
-    keys = resyncs.own_keys(tx, connection.id) or _fresh_keys(tx, context, connection, params.version)
+    keys = resyncs.own_keys(tx, connection.id)
+    if keys is None:
+        lately = resyncs.seen_lately(tx, connection.id, now)
+        if lately >= resyncs.MAX_ASKED:
+            log.warning("new ratchet keys are ignored: %d came within a day", lately)
+            if lately == resyncs.MAX_ASKED:
+                context.application.notice(tx, connection.id, TOO_MANY.replace("{number}", str(lately)))
+                resyncs.mark_seen(tx, connection.id, theirs, now)
+            return
+    else:
+        # the R took an id at its sender; counted here, the message after it shows no gap
+        connections.save_received(tx, connection.id, delivery.renegotiated(connection.received))
     try:
-        _step(tx, context, connection, resync.KeysReceived(theirs, _hash(keys)), keys, params.version, params)
+        _step(tx, context, connection, resync.KeysReceived(theirs, sent_at), keys, params.version, params)
     except UnexpectedEvent as error:
         raise EnvelopeRefused("the new ratchet keys are our own") from error
     # So that a relay that brings an old R again does not start the ratchet anew (agent-wire 5.8).
-    resyncs.mark_seen(tx, connection.id, theirs)
+    resyncs.mark_seen(tx, connection.id, theirs, now)
 
 
-def message_failed(tx: sqlite3.Connection, context: Context, connection: Connection, error: RatchetError) -> None:
-    """The ratchet could not open a message, which is no copy of one that it has opened (agent-wire 4.7)."""
+def message_failed(
+    tx: sqlite3.Connection, context: Context, connection: Connection, error: RatchetError, sent_at: int, copy: bool
+) -> None:
+    """The ratchet could not open a message (agent-wire 4.7).
+
+    Args:
+        copy: One with its hash was opened long ago.
+    """
     log.warning("a message does not open: %s", error)
+    if copy:
+        number = ratchets.count_copy(tx, connection.id)
+        if number == 10 ** (len(str(number)) - 1):  # told at 1, 10, 100: whoever repeats them fills no screen
+            many = "An old message" if number == 1 else f"{number} old messages"
+            said = at(REPEATED, sent_at).replace("{number}", many)
+            context.application.notice(tx, connection.id, said, NoticeKind.REPEATED)
+        return
+    if isinstance(error, RatchetEarlier | RatchetFinished):
+        # It says nothing about those that follow: new keys would not help.
+        context.application.notice(tx, connection.id, at(EARLIER, sent_at), NoticeKind.MESSAGES_LOST)
+        return
     # RatchetDuplicate: another message has spent its key. The peer's data was used twice, from an old copy or on two
     # machines, and one of the two texts is lost; the reference drops it without a word.
-    required = not isinstance(error, RatchetBodyError | RatchetEarlier | RatchetDuplicate)
-    _step(tx, context, connection, resync.MessageFailed(required))
+    required = not isinstance(error, RatchetBodyError | RatchetDuplicate)
+    _step(tx, context, connection, resync.MessageFailed(required), sent_at=sent_at)
 
 
-def message_opened(tx: sqlite3.Connection, context: Context, connection: Connection) -> None:
-    """The ratchet opened a message."""
-    _step(tx, context, connection, resync.MessageOpened())
+def message_opened(
+    tx: sqlite3.Connection, context: Context, connection: Connection, sent_at: int, *, late: bool
+) -> None:
+    """The ratchet opened a message; ``late``: with a key that had been set aside."""
+    _step(tx, context, connection, resync.MessageOpened(sent_at, late), sent_at=sent_at)
+
+
+def kem_changed(tx: sqlite3.Connection, context: Context, connection_id: int, before: Ratchet, after: Ratchet) -> None:
+    """A message was opened, or the ratchet replaced: post-quantum keys may protect the connection no more, or again."""
+    if after.kem_sending and after.kem_receiving:
+        if not (before.kem_sending and before.kem_receiving):
+            context.application.mended(tx, connection_id, NoticeKind.NOT_POST_QUANTUM)
+        return
+    # Not while the first turns of a new ratchet make them: a key that is offered will be answered.
+    if (before.kem_sending or before.kem_receiving) and not (after.kem_sending or after.kem_receiving):
+        context.application.notice(tx, connection_id, NOT_POST_QUANTUM, NoticeKind.NOT_POST_QUANTUM)
 
 
 def ready_received(tx: sqlite3.Connection, context: Context, connection: Connection, *, receiving_only: bool) -> None:
@@ -139,13 +244,17 @@ def _step(
     keys: OwnKeys | None = None,
     e2e_version: int = 0,
     theirs: E2EParams | None = None,
+    *,
+    sent_at: int = 0,
 ) -> None:
     before = resyncs.load(tx, connection.id)
     after, effects = resync.step(before, event)
     if after != before:
         resyncs.save(tx, connection.id, after, keys)
-        if isinstance(after, resync_states.InSync | resync_states.Agreed):
-            context.application.mended(tx, connection.id, NoticeKind.OUT_OF_STEP, NoticeKind.UNREADABLE)
+        _end_conditions(tx, context, connection.id, after)
+    if isinstance(after, resync_states.Asked) and isinstance(event, resync.KeysReceived) and theirs is not None:
+        resyncs.save_asked(tx, connection.id, theirs)
+        outgoing.park(tx, connection.id, USER_MESSAGE)
     for effect in effects:
         match effect:
             case resync.SendKeys() if keys is not None:
@@ -160,7 +269,21 @@ def _step(
                 sending.release(tx, context, connection.id)
             case resync.Tell(notice):
                 kind, sentence = NOTICES[notice]
-                context.application.notice(tx, connection.id, sentence, kind)
+                context.application.notice(tx, connection.id, at(sentence, sent_at), kind)
+
+
+def _end_conditions(tx: sqlite3.Connection, context: Context, connection_id: int, after: resync_states.State) -> None:
+    over: list[NoticeKind] = []
+    if not isinstance(after, resync_states.Asked):
+        over += [NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED]
+    elif after.proven:
+        over.append(NoticeKind.NEW_KEYS)
+    else:
+        over.append(NoticeKind.KEYS_DOUBTED)
+    under = after.under if isinstance(after, resync_states.Asked) else after
+    if isinstance(under, resync_states.InSync | resync_states.Agreed):
+        over += [NoticeKind.OUT_OF_STEP, NoticeKind.UNREADABLE]
+    context.application.mended(tx, connection_id, *over)
 
 
 def _start_ratchet(
@@ -172,14 +295,17 @@ def _start_ratchet(
     *,
     sends: bool,
 ) -> None:
-    version = theirs.version
+    version, before = theirs.version, ratchets.load(tx, connection.id)
+    # Sealed with the ratchet that goes: whoever reads with the new one could not open it.
+    outgoing.take_back(tx, connection.id)
     pq = connection.pq_support or (
         theirs.kem is not None
         and context.wants_pq(connection.agent_version, version)
         and outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
     )
-    enabled = pq and context.wants_pq(connection.agent_version, version)
-    kem = keys.kem if enabled else None
+    # At a version without a KEM there is none for now: it comes with the first turn at one that has it.
+    enabled = pq and context.wants_pq(connection.agent_version, E2E_VERSIONS.maximum)
+    kem = keys.kem if enabled and version >= E2E_VERSION_KEM else None
     try:
         if sends:
             secret = agree_joiner(keys.x3dh, theirs.key1, theirs.key2)
@@ -193,4 +319,5 @@ def _start_ratchet(
     ratchets.replace(tx, connection.id, ratchet if enabled else ratchet.with_kem(False))
     erasure.empty_log(tx)  # of the old ratchet, and of our keys for the new one
     connections.save_pq_support(tx, connection.id, pq)
-    connections.save_versions(tx, connection.id, connection.agent_version, version)
+    if kem is None or theirs.kem is None:  # else the first turns bring them back, before anybody could miss them
+        kem_changed(tx, context, connection.id, before, ratchet)

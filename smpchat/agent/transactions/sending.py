@@ -13,7 +13,7 @@ from smpchat.agent.store import connections, outgoing, owed, resyncs, rotations
 from smpchat.agent.store.connections import Connection, SendQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
 from smpchat.agent.transactions import sealing
-from smpchat.agent.wire.envelope import AMessage, UserMessage, a_message, sizes
+from smpchat.agent.wire.envelope import USER_MESSAGE, AMessage, RatchetReady, UserMessage, a_message, sizes
 from smpchat.agent.wire.queue import QueueInfo
 from smpchat.crypto.agreement import E2EParams
 from smpchat.crypto.entropy import Entropy
@@ -52,8 +52,27 @@ def max_body(tx: sqlite3.Connection, connection_id: int) -> int:
 
 
 def may_send(tx: sqlite3.Connection, connection: Connection) -> bool:
-    """Whether the handshake and the ratchet let messages out."""
-    return states.may_send(connection.state) and not resync_states.holds_texts(resyncs.load(tx, connection.id))
+    """Whether the handshake and the ratchet let messages out; `holds_texts` says whether the user's wait even then."""
+    return states.may_send(connection.state) and not resync_states.holds_all(resyncs.load(tx, connection.id))
+
+
+def holds_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
+    """Whether what the user writes waits for a decision of the user's: keys have changed, or are to be changed."""
+    if outgoing.holds_texts(tx, connection_id):
+        return True
+    return resync_states.holds_texts(resyncs.load(tx, connection_id))
+
+
+def hold_texts(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
+    """What the user writes, and has written and no relay has, waits until `let_texts_go`; all else goes on."""
+    outgoing.hold_texts(tx, connection_id, now)
+    outgoing.park(tx, connection_id, USER_MESSAGE)
+
+
+def let_texts_go(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """What waited for the user's word is sealed and sent."""
+    if outgoing.let_texts_go(tx, connection_id):
+        release(tx, context, connection_id)
 
 
 def submit(
@@ -88,10 +107,13 @@ def submit(
 
 
 def release(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """Seal everything that waits, in order, if it may go."""
+    """Seal everything that waits and may go, in order."""
     if not may_send(tx, connections.load(tx, connection_id)):
         return
-    for waiting in outgoing.take_waiting(tx, connection_id):
+    held = USER_MESSAGE if holds_texts(tx, connection_id) else None
+    if held is None:
+        outgoing.unpark(tx, connection_id, rotations.hold_until(tx, connection_id))
+    for waiting in outgoing.take_waiting(tx, connection_id, but=held):
         message = a_message.decode(waiting.message)
         send(tx, context, connection_id, message, notify=waiting.notify, reference=waiting.reference)
 
@@ -111,7 +133,9 @@ def send(
     body, chain = sealing.seal_message(tx, context.entropy, connection, queue, message)
     if reference is not None:
         outgoing.record_sent(tx, connection_id, chain.last_id, chain.last_hash, reference)
-    _enqueue(tx, connection_id, kind, body, notify=notify, reference=reference)
+    # EREADY is of its ratchet: under another one it would say something else.
+    again = None if isinstance(message, RatchetReady) else a_message.encode(message)
+    _enqueue(tx, connection_id, kind, body, notify=notify, reference=reference, message=again)
 
 
 def send_ratchet_keys(tx: sqlite3.Connection, context: Context, connection_id: int, params: E2EParams) -> None:
@@ -122,7 +146,14 @@ def send_ratchet_keys(tx: sqlite3.Connection, context: Context, connection_id: i
 
 
 def _enqueue(
-    tx: sqlite3.Connection, connection_id: int, kind: Kind, body: bytes, *, notify: bool, reference: int | None
+    tx: sqlite3.Connection,
+    connection_id: int,
+    kind: Kind,
+    body: bytes,
+    *,
+    notify: bool,
+    reference: int | None,
+    message: bytes | None = None,
 ) -> None:
     outgoing.enqueue(
         tx,
@@ -134,4 +165,5 @@ def _enqueue(
         notify=notify,
         reference=reference,
         not_before=rotations.hold_until(tx, connection_id),
+        message=message,
     )

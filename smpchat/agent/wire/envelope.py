@@ -142,11 +142,13 @@ class NumberedMessage(Record):
 AgentMessage = ConnInfo | ConnInfoReply | ConnInfoSecured | RatchetInfo | NumberedMessage
 
 _receipt = record(Receipt, message_id=int64, message_hash=short_bytes, info=large_bytes)
+USER_MESSAGE = b"M"
+"""How what the user says begins; all else is what the agents have to say to each other."""
 a_message: Codec[AMessage] = tagged(
     "agent message body",
     [
         (b"H", Hello, record(Hello)),
-        (b"M", UserMessage, record(UserMessage, body=tail)),
+        (USER_MESSAGE, UserMessage, record(UserMessage, body=tail)),
         (b"V", Receipts, record(Receipts, receipts=non_empty(_receipt))),
         (b"QC", QueueContinue, record(QueueContinue, address=queue_address)),
         (b"QA", QueueAdd, record(QueueAdd, queues=non_empty(pair(queue_uri, maybe(queue_address))))),

@@ -14,6 +14,7 @@ from smpchat.agent.store.ratchets import KEPT_SEEN
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.agent.transactions import connection, outbox
 from smpchat.agent.transactions.renegotiation import NOTICES
+from smpchat.agent.transactions.renegotiation import at as dated
 from smpchat.agent.wire.envelope import UserMessage
 from tests.unit.agent.agents import NOW, Agent, connected
 
@@ -110,7 +111,7 @@ def test_what_is_new_and_does_not_open_is_told_all_the_same(pair: tuple[Agent, A
         turn(alice, bob)
     alice.do(lambda tx, _: ratchets.save(tx, alice.id, old))  # of a profile that was restored from a backup
     alice.receive(write(bob, "new"))
-    assert alice.notices == [NOTICES[Notice.REQUIRED][1]]
+    assert alice.notices == [dated(NOTICES[Notice.REQUIRED][1], int(NOW))]
 
 
 def test_one_that_was_late_is_opened_though_it_is_from_before(pair: tuple[Agent, Agent]) -> None:
