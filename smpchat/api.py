@@ -373,11 +373,13 @@ class Client(ProfileCalls):
         reply_to: int | None = None,
         wait: WaitFor = Wait.SENT,
         timeout: float = RELAY_TIMEOUT,
+        anyway: bool = False,
     ) -> Message:
         """Store a message and send it.
 
         Args:
             reply_to: Number of the message that it answers.
+            anyway: Send it, and what is held, although keys of the contact have changed.
             wait: How far it is to be when this returns: ``sent`` (the relay has it), ``delivered`` or ``none``.
         Returns:
             The message with its status: still ``pending`` if the handshake or the contact's full queue holds it back
@@ -385,9 +387,10 @@ class Client(ProfileCalls):
         Raises:
             InputError: Nothing was stored.
             DeliveryFailed: It will never arrive.
+            TextsHeld: It is stored, and held until you decide: `verify`, `resync`, `refuse_keys` or ``anyway``.
             RelayUnavailable, TimeoutError: Not within ``timeout`` seconds; it goes on by itself.
         """
-        return await self._sent(self._service.send(alias, text, reply_to), Wait(wait), timeout)
+        return await self._sent(self._service.send(alias, text, reply_to, anyway=anyway), Wait(wait), timeout)
 
     async def forward(
         self, message_id: int, alias: str, *, wait: WaitFor = Wait.SENT, timeout: float = RELAY_TIMEOUT
@@ -434,7 +437,7 @@ class Client(ProfileCalls):
         made = make(service)
         left = [change.message or service.required_message(change.message_id) for change in made]
         for change, message in zip(made, left, strict=True):
-            await self._settle(message.contact, partial(_progress_of, service, change.id), Wait(wait), seconds)
+            await self._settle(message.contact, partial(service.fate_of_change, change.id), Wait(wait), seconds)
         return [service.message(message.id) or message for message in left]
 
     async def _settle(self, alias: str, progress: Callable[[], Progress], wait: Wait, seconds: float) -> None:
@@ -442,6 +445,8 @@ class Client(ProfileCalls):
             return
         service, patience = self._service, Patience(seconds, chosen=True)
         connection_id = service.contact(alias).contact.connection_id
+        if progress()[0] is MessageStatus.PENDING:
+            service.check_not_held(alias)
         waited = await settle(
             service, connection_id, lambda: progress()[0], wait, patience, held_is_enough=wait is Wait.SENT
         )
@@ -495,10 +500,3 @@ class Client(ProfileCalls):
 def _check(state: StateChanged) -> None:
     if state.state == ConnectionState.FAILED:
         raise ConnectionFailed(state.reason or "The connection failed.")
-
-
-def _progress_of(service: ChatService, change_id: int) -> Progress:
-    change = service.change(change_id)
-    if change is None:
-        return MessageStatus.FAILED, "The contact was deleted."
-    return change.status, change.reason

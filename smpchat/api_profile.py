@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from smpchat.api_texts import checks_texts
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.introducing import ContactDetails
-from smpchat.chat.service.views import ContactView
+from smpchat.chat.service.views import ContactView, Verification
 from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.store.records import Message
 from smpchat.chat.wire.bots import BotCommand
@@ -55,6 +55,31 @@ class ProfileCalls:
         offered, any word behind a slash is a command. Raises `InputError`.
         """
         return self._service.set_bot(commands)
+
+    def verification(self, alias: str) -> Verification:
+        """The security code with a contact, and whether it was compared. Raises `UnknownContact`, `AgentError`."""
+        return self._service.verification(alias)
+
+    def verify(self, alias: str, code: str) -> Verification:
+        """Compare the code that the contact sees with ours; what was held because it had changed is sent.
+
+        Raises:
+            UnknownContact, AgentError: Nothing changed.
+            CodeDiffers: It is another one; the contact counts as not verified, and what is held stays held.
+        """
+        return self._service.verify(alias, code)
+
+    def resync(self, alias: str) -> None:
+        """Renew the encryption with a contact, or accept the new keys that came in its name.
+
+        Raises:
+            UnknownContact, AgentError: Nothing changed.
+        """
+        self._service.resync(alias)
+
+    def refuse_keys(self, alias: str) -> None:
+        """Refuse the new keys that came in a contact's name. Raises `UnknownContact`, `AgentError` if none did."""
+        self._service.refuse_keys(alias)
 
     def details(self, alias: str) -> ContactDetails:
         """A contact, what both sides allow, and what follows. Raises `UnknownContact`."""

@@ -17,6 +17,7 @@ Errors::
     ├── ArchiveDamaged        an exported profile that was cut or changed
     ├── ConnectionFailed      the handshake with a contact failed for good
     ├── DeliveryFailed        a message or change of ours will never arrive
+    ├── TextsHeld             stored, and held until the user decides: keys of the contact have changed
     ├── CodeDiffers           a security code that is not ours; the contact counts as not verified
     ├── RelayUnavailable      no relay could be reached; what was asked for is kept
     └── ProfileLocked         another process is online for this profile

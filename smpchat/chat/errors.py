@@ -126,6 +126,12 @@ class DeliveryFailed(ChatError):
     hint = "It is not tried again: once `smpchat status` shows the connection in order, write it anew."
 
 
+class TextsHeld(ChatError):
+    """What was written is stored, and held until the user has decided: keys of the contact have changed."""
+
+    hint = "Compare the security code with them, over a call or face to face, then decide."
+
+
 class CodeDiffers(ChatError):
     """The security code that the contact sees is another one than ours. The contact counts as not verified."""
 

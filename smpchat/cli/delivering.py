@@ -8,16 +8,17 @@ from smpchat.agent.machines.notices import NoticeKind
 from smpchat.chat.errors import DeliveryFailed
 from smpchat.chat.online.presence import online
 from smpchat.chat.online.wait import Wait
-from smpchat.chat.online.waiting import Patience, RelayDown, settle
-from smpchat.chat.service.attention import blocks_texts
+from smpchat.chat.online.waiting import Patience, RelayDown, flush, settle
+from smpchat.chat.service.attention import DECISIONS, blocks_texts
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import events
+from smpchat.chat.store.conditions import Condition
 from smpchat.chat.store.records import Message, MessageStatus
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.cli.arguments import WaitChange
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
-from smpchat.cli.text import happened_and_advice, shortened
+from smpchat.cli.text import happened_and_advice, plural, shortened
 from smpchat.cli.views.conditions import show_condition
 from smpchat.cli.views.messages import show_message, show_status
 from smpchat.client.trouble import Trouble
@@ -34,16 +35,37 @@ async def deliver(
     wait: Wait | None,
     patience: float | None,
     reply_to: int | None = None,
+    *,
+    anyway: bool = False,
 ) -> int:
-    """Store a message and send it; a reply without ``who`` goes where the message that it answers came from."""
+    """Store a message and send it; a reply without ``who`` goes where the message that it answers came from.
+
+    Args:
+        anyway: Also what is held because keys have changed.
+    """
 
     def make(service: WritingProfile) -> Message:
         if who is not None:
-            return service.send(who, text, reply_to)
+            return service.send(who, text, reply_to, anyway=anyway)
         assert reply_to is not None
         return service.send(service.required_message(reply_to).contact, text, reply_to)
 
     return await deliver_message(environment, make, wait, patience)
+
+
+async def deliver_held(environment: Environment, who: str) -> int:
+    """Send what is held because keys have changed."""
+    service = environment.open_as(WritingProfile)
+    try:
+        before = service.contact(who).pending
+        alias = service.write_anyway(who).alias
+        async with online(service, environment.relay()):
+            await flush(service)
+        left = service.contact(alias).pending
+        environment.notice(f"{plural(before - left, 'message')} to {shortened(alias)} sent, {left} pending.")
+        return ExitStatus.OK
+    finally:
+        service.close()
 
 
 async def deliver_message(
@@ -142,6 +164,10 @@ async def _wait(
     if wait is Wait.NONE:
         return
     connection = service.contact(who).contact.connection_id
+    blocked = blocks_texts(service.conditions(who)) if status() is MessageStatus.PENDING else None
+    if blocked is not None and blocked.kind in DECISIONS:  # no time helps: it is the user's move
+        show_condition(environment, blocked)
+        raise CommandFailed(ExitStatus.VERIFICATION, *_held(blocked))
     async with online(service, environment.relay()):
         waited = await settle(service, connection, status, wait, Patience.of(patience), held_is_enough=asked is None)
     if waited.status is MessageStatus.FAILED:
@@ -163,6 +189,13 @@ async def _wait(
         raise _not_yet(waited.status)
     kept = "" if down.kind is Trouble.FULL_QUEUE else _KEPT
     raise CommandFailed(status_of(down.kind), str(down), f"{down.hint} {kept}".rstrip())
+
+
+def _held(why: Condition) -> tuple[str, str]:
+    """What happened to a text that waits for the user's decision, and where what to do is said."""
+    alias = shortened(why.contact or "")
+    because = "the security code has changed" if why.kind == NoticeKind.CODE_CHANGED else "new encryption keys came"
+    return f"The message to {alias} is held, not sent: {because}.", happened_and_advice(why.text)[1]
 
 
 def _not_yet(status: MessageStatus) -> CommandFailed:

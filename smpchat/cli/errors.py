@@ -16,6 +16,7 @@ from smpchat.chat.errors import (
     DeliveryFailed,
     ProfileLocked,
     RelayUnavailable,
+    TextsHeld,
 )
 from smpchat.chat.online.waiting import RelayDown
 from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
@@ -54,6 +55,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     (PassphraseRefused, ExitStatus.LOCKED, None),
     (StoreInUse, ExitStatus.LOCKED, None),
     (CodeDiffers, ExitStatus.VERIFICATION, None),
+    (TextsHeld, ExitStatus.VERIFICATION, None),
     (ArchiveDamaged, ExitStatus.VERIFICATION, None),
     (ArchiveForeign, ExitStatus.VERIFICATION, None),
     (StoreTampered, ExitStatus.VERIFICATION, None),

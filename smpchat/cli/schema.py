@@ -111,6 +111,7 @@ TYPES = (
             text("reason", "a sentence: why it failed", optional=True),
             _MOVE,
             _INCOGNITO,
+            flag("pq", "whether post-quantum keys protect what is sent now (`status WHO`)", optional=True),
         ),
     ),
     ObjectType(

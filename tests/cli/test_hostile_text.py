@@ -209,7 +209,7 @@ def test_a_name_as_wide_as_the_terminal_hides_no_state(smpchat: Terminal, letter
     contacts = smpchat("-p", "bob", "contacts", tty=True).stdout
     assert " connected " in contacts and _without_styles(contacts).count(letter) == 80
     steps = _without_styles(smpchat("-p", "bob", "status", letter * 40, tty=True).stdout).splitlines()
-    assert steps[0].endswith("  instant handshake") and len(steps) == 4
+    assert steps[0].endswith("  instant handshake") and len(steps) == 5
     assert max(map(cell_len, steps)) <= 80
 
 

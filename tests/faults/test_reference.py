@@ -72,6 +72,12 @@ class Meeting:
         with service.database.transaction() as tx:
             agent.resync(tx, service.context, self.connection_id)
 
+    async def accept_keys(self) -> None:
+        """The peer has asked for new keys: Alice is asked, and agrees."""
+        await self.alice.until(lambda service: not isinstance(self.resync_state(service), resync_states.InSync))
+        while isinstance(self.resync_state(self.alice.service), resync_states.Asked):
+            await self.alice.do(self.renegotiate)
+
     def code(self, service: ChatService) -> bytes:
         return ratchets.load(service.database.connection, self.connection_id).associated_data
 
@@ -191,12 +197,11 @@ async def peer_renegotiates(folder: Path, plan: CrashPlan) -> None:
         old_code = met.code(met.alice.service)
         met.peer.break_ratchet()
         await met.peer.start_resync()
-        await met.alice.until(
-            lambda service: (
-                not isinstance(met.resync_state(service), resync_states.InSync) or bool(met.peer.of(RatchetReady))
-            )
-        )
+        await met.alice.until(lambda service: isinstance(met.resync_state(service), resync_states.Asked))
         await met.alice_says("meanwhile")
+        await met.alice_idle()
+        assert met.alice.service.contact("ref").pending == 1 and met.code(met.alice.service) == old_code
+        await met.accept_keys()
         await _renegotiated(met, old_code)
         assert met.codes_told() == 1
         assert said_to(met.peer) == ["welcome", "meanwhile", "last"]
@@ -246,6 +251,7 @@ async def with_post_quantum_keys(folder: Path, plan: CrashPlan) -> None:
         assert met.peer.ratchet is not None and met.peer.ratchet.kem_sending and met.peer.ratchet.kem_receiving
         met.peer.break_ratchet()
         await met.peer.start_resync()
+        await met.accept_keys()
         await _renegotiated(met, old_code)
         await _take_turns(met)
         assert met.alice.service.contact("ref").pq

@@ -16,6 +16,8 @@ class NoticeKind(StrEnum):
     """What the peer sends cannot be decrypted any more; only new keys help, and texts wait for them."""
     UNREADABLE = "unreadable"
     """A message could not be decrypted; the next one may open."""
+    MESSAGE_LOST = "message-lost"
+    """One more could not, where that was known."""
     CODE_CHANGED = "code-changed"
     """The security code is another one. Where the old one was compared, texts wait until the user has decided."""
     NEW_KEYS = "new-keys"
@@ -53,5 +55,10 @@ class NoticeKind(StrEnum):
     """More people ask than an address accepts by itself: they wait for their turn."""
 
 
-CONDITIONS = frozenset(NoticeKind) - {NoticeKind.INFORMATION, NoticeKind.MOVED, NoticeKind.RELAY_LEFT_OUT}
+CONDITIONS = frozenset(NoticeKind) - {
+    NoticeKind.INFORMATION,
+    NoticeKind.MESSAGE_LOST,
+    NoticeKind.MOVED,
+    NoticeKind.RELAY_LEFT_OUT,
+}
 """Kinds that stand until they are mended: people find them wherever they look, not only when they happened."""

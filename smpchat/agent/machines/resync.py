@@ -69,13 +69,17 @@ class Refused(Record):
     """The user wants no new keys: neither those that the peer asks for, nor those that we asked for."""
 
 
+class Overruled(Record):
+    """The user wants to write with the ratchet in use, and decides about the peer's keys later."""
+
+
 class ReadyReceived(Record):
     """The peer's EREADY. ``receiving_only``: it was the first message of a ratchet that could only receive."""
 
     receiving_only: bool
 
 
-Event = MessageFailed | MessageOpened | Requested | KeysReceived | Refused | ReadyReceived
+Event = MessageFailed | MessageOpened | Requested | KeysReceived | Refused | Overruled | ReadyReceived
 
 
 # -- effects ----------------------------------------------------------------------------------------------------------
@@ -92,6 +96,8 @@ class Notice(StrEnum):
     """The peer's keys wait for the user's word."""
     STILL_WORKS = "still-works"
     """They wait on, but the old ratchet has shown that it works."""
+    OVERRULED = "overruled"
+    """They wait on, and the user writes all the same."""
     NEW_CODE = "new-code"
 
 
@@ -164,6 +170,10 @@ def step(state: State, event: Event) -> Step:
             return _asked(state, event)
         case Asked(), Refused():
             return state.under, () if holds_all(state.under) else (Release(),)
+        case Asked(proven=False), Overruled():
+            return replace(state, proven=True), (Tell(Notice.OVERRULED), Release())
+        case _, Overruled():
+            return state, ()
         case Started(), Refused():
             return InSync(), (Release(),)
         case _, ReadyReceived(receiving_only):

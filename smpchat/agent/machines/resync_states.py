@@ -41,7 +41,8 @@ class Asked(Record):
         theirs: Hash of the peer's keys.
         at: When the relay took them, by its clock; POSIX seconds.
         under: What else is known of the ratchet in use.
-        proven: A message of the ratchet in use is newer than the keys: whoever has it can still read, so nothing waits.
+        proven: A message of the ratchet in use is newer than the keys, so its owner can still read; or the user chose
+            to write all the same. Nothing waits.
     """
 
     theirs: bytes

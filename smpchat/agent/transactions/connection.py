@@ -399,6 +399,11 @@ def refuse_keys(tx: sqlite3.Connection, context: Context, connection_id: int) ->
     renegotiation.refuse(tx, context, connection_id)
 
 
+def overrule_keys(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """What waits for the user's word about the peer's keys goes out under the ratchet in use; the question stays."""
+    renegotiation.overrule(tx, context, connection_id)
+
+
 # -- queues that move -------------------------------------------------------------------------------------------------
 
 

@@ -39,7 +39,7 @@ from smpchat.crypto.ratchet import (
 log = logging.getLogger("smpchat.agent")
 
 NOTICES = {
-    Notice.LOST: (NoticeKind.UNREADABLE, "A message from {alias}, sent {sent}, could not be decrypted and is lost."),
+    Notice.LOST: (NoticeKind.MESSAGE_LOST, "A message from {alias}, sent {sent}, could not be decrypted and is lost."),
     Notice.ALLOWED: (
         NoticeKind.UNREADABLE,
         "A message from {alias}, sent {sent}, could not be decrypted and is lost. If it happens again, renew the"
@@ -61,6 +61,12 @@ NOTICES = {
         "New encryption keys came from {alias}, or from somebody in their place. {alias} has written with the old"
         " ones since, so what you write goes on with those. Ask {alias}, over a call or face to face, whether they"
         " want new ones. If so: `smpchat resync {who}`. If not: `smpchat resync {who} --refuse`.",
+    ),
+    Notice.OVERRULED: (
+        NoticeKind.KEYS_DOUBTED,
+        "New encryption keys came from {alias}, or from somebody in their place. You chose to write with the old ones."
+        " If {alias} lost those, they cannot read it. Accept the new ones: `smpchat resync {who}`. Refuse them:"
+        " `smpchat resync {who} --refuse`.",
     ),
     Notice.NEW_CODE: (
         NoticeKind.CODE_CHANGED,
@@ -131,6 +137,11 @@ def refuse(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
         _step(tx, context, connection, resync.Refused())
     except UnexpectedEvent:
         raise AgentError("No new encryption keys wait for your answer. `smpchat status` shows what does.") from None
+
+
+def overrule(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
+    """The user writes with the ratchet in use, although keys of the peer wait."""
+    _step(tx, context, connections.load(tx, connection_id), resync.Overruled())
 
 
 def keys_received(

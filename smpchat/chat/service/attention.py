@@ -16,6 +16,10 @@ from smpchat.chat.store import conditions, notices, records
 from smpchat.chat.store.conditions import LOST_STANDS, Condition
 from smpchat.client.trouble import Trouble
 
+_PASSING = (NoticeKind.MESSAGES_LOST, NoticeKind.REPEATED)
+"""What nothing mends, and everybody has read after a while."""
+DECISIONS = (NoticeKind.CODE_CHANGED, NoticeKind.NEW_KEYS)
+"""Texts wait because of these, and nothing but the user's word lets them go."""
 _NAMED = 3
 """Contacts that a sentence about a relay names; the others are counted."""
 
@@ -26,7 +30,7 @@ def of_profile(tx: sqlite3.Connection, now: float) -> list[Condition]:
     found = [
         Condition(aliases.get(connection_id), kind, notices.addressed(text, aliases.get(connection_id)), since)
         for connection_id, kind, text, since in conditions.standing(tx)
-        if kind != NoticeKind.MESSAGES_LOST or now - since < LOST_STANDS
+        if kind not in _PASSING or now - since < LOST_STANDS
     ]
     for (connection_id, _), reason in held.load_all(tx).items():
         alias = aliases.get(connection_id)
@@ -75,5 +79,7 @@ def of_contact(tx: sqlite3.Connection, alias: str, now: float) -> list[Condition
 
 def blocks_texts(found: list[Condition]) -> Condition | None:
     """The condition because of which texts to a contact wait, if one does and it is not the relay's."""
-    waits = (NoticeKind.OUT_OF_STEP, Trouble.FULL_QUEUE)
-    return next((condition for condition in found if condition.kind in waits), None)
+    by_kind = {condition.kind: condition for condition in reversed(found)}
+    return next(
+        (by_kind[kind] for kind in (*DECISIONS, NoticeKind.OUT_OF_STEP, Trouble.FULL_QUEUE) if kind in by_kind), None
+    )

@@ -234,18 +234,6 @@ class ChatService(AddressProfile):
             publish(tx, events.ContactChanged(alias))
             return records.contact(tx, alias)
 
-    def resync(self, who: str) -> Contact:
-        """Negotiate the encryption with a contact anew: what is written meanwhile waits, and the security code changes.
-
-        Raises:
-            UnknownContact: No contact under that name.
-            AgentError: The connection is not made yet, or the contact was asked already and has not answered.
-        """
-        with self.database.transaction() as tx:
-            contact = records.contact(tx, who)
-            agent.resync(tx, self.context, contact.connection_id)
-            return contact
-
     def rotate(self, who: str, server: str | None = None) -> Contact:
         """Receive from a contact at another relay: whoever is online makes the queue and tells the contact's app.
 

@@ -103,6 +103,11 @@ class StoredMessages:
         """An edit, deletion or reaction of ours; None once its contact was deleted."""
         return changes.sent(self._tx, change_id)
 
+    def fate_of_change(self, change_id: int) -> tuple[MessageStatus, str | None]:
+        """What has become of an edit, deletion or reaction of ours, and why."""
+        change = self.change(change_id)
+        return (MessageStatus.FAILED, "The contact was deleted.") if change is None else (change.status, change.reason)
+
     def fate(self, message: Message) -> tuple[MessageStatus, str | None]:
         """What has become of a message of ours, and why: one that has disappeared had left before."""
         found = self.message(message.id)

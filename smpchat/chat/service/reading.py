@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, TypeVar
 from smpchat.agent.errors import StoreNotWritable
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_states import ConnectionState, Role
-from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import addresses, connections, consents, moves, obstacles, outgoing, ratchets, visits
 from smpchat.agent.store import links as short_links
 from smpchat.agent.store.connections import Connection
@@ -24,11 +23,11 @@ from smpchat.agent.store.database import Database, Migrations, encrypted_path
 from smpchat.agent.store.obstacles import Obstacle
 from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
-from smpchat.chat.errors import CodeDiffers, InputError, PassphraseNeeded, ProfileMoved
+from smpchat.chat.errors import InputError, PassphraseNeeded, ProfileMoved, TextsHeld
 from smpchat.chat.service import attention
 from smpchat.chat.service.messages import StoredMessages
 from smpchat.chat.service.views import ContactView, Invitation, Status, Verification
-from smpchat.chat.store import conditions, contact_settings, events, incognito, names, profiles, records, settings
+from smpchat.chat.store import contact_settings, events, incognito, names, profiles, records, settings
 from smpchat.chat.store.address import AddressView, address_view
 from smpchat.chat.store.conditions import Condition
 from smpchat.chat.store.feed import describe_state
@@ -236,28 +235,6 @@ class StoredProfile(StoredMessages):
         code = security_code(ratchets.load(self._tx, contact.connection_id).associated_data)
         return Verification(contact.alias, code, contact.verified_code == code)
 
-    def verify(self, who: str, code: str) -> Verification:
-        """Compare the code that the contact sees, by its digits, and remember that it is ours.
-
-        It is the code that is remembered: should the keys change, the contact counts as not verified again.
-
-        Raises:
-            CodeDiffers: What was remembered is forgotten.
-        """
-        own = self.verification(who)
-        # Digits only: other apps may group them in another way (agent-wire 4.10).
-        equal = _digits(code) == _digits(own.code)
-        with self.database.transaction() as tx:
-            contact = records.contact(tx, who)
-            records.save_verified_code(tx, contact.id, own.code if equal else None)
-            if equal:
-                names.confirm(tx, contact.id)
-                for kind in (NoticeKind.CODE_CHANGED, NoticeKind.SECOND_PERSON):
-                    conditions.end(tx, contact.connection_id, kind)
-        if not equal:
-            raise CodeDiffers(own.contact)
-        return Verification(own.contact, own.code, verified=True)
-
     def is_forgotten(self, connection_id: int) -> bool:
         """Whether a deleted connection's queue is gone from the relay, and with it the last trace."""
         try:
@@ -317,6 +294,12 @@ class StoredProfile(StoredMessages):
         """
         now = self.now()
         return attention.of_profile(self._tx, now) if who is None else attention.of_contact(self._tx, who, now)
+
+    def check_not_held(self, who: str) -> None:
+        """Raises `TextsHeld` if what is written to a contact waits for the user's decision."""
+        blocked = attention.blocks_texts(self.conditions(who))
+        if blocked is not None and blocked.kind in attention.DECISIONS:
+            raise TextsHeld(blocked.text)
 
     def is_sending(self) -> bool:
         """Whether something is on its way out that neither a relay in trouble nor a full queue holds up."""
@@ -448,10 +431,6 @@ class StoredProfile(StoredMessages):
 
 Opened = TypeVar("Opened", bound=StoredProfile)
 """How much of a profile is opened."""
-
-
-def _digits(code: str) -> str:
-    return "".join(c for c in code if c in "0123456789")
 
 
 def _hidden(connection: Connection) -> bool:

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 from smpchat.agent.context import Context
 from smpchat.agent.store import addresses
-from smpchat.chat.errors import InputError
+from smpchat.chat.errors import CodeDiffers, InputError
 from smpchat.chat.service.reading import StoredProfile
-from smpchat.chat.store import records
+from smpchat.chat.service.views import ContactView, Verification
+from smpchat.chat.store import names, records
 from smpchat.chat.store.address import RequestView
-from smpchat.chat.store.records import Message
-from smpchat.chat.transactions import conversation, requests
+from smpchat.chat.store.records import Contact, Message
+from smpchat.chat.transactions import conversation, holding, requests
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.incoming import ChatApplication
 from smpchat.crypto import kem as installed_kem
@@ -50,11 +51,12 @@ class WritingProfile(StoredProfile):
         """One message. Raises `UnknownMessage`."""
         return conversation.message(self._tx, message_id)
 
-    def send(self, who: str, text: str, reply_to: int | None = None) -> Message:
+    def send(self, who: str, text: str, reply_to: int | None = None, *, anyway: bool = False) -> Message:
         """Store a message; it is sent as soon as the handshake and the relay let it.
 
         Args:
             reply_to: Number of a message of this conversation, which the new one answers.
+            anyway: Send it, and what is held, although keys of the contact have changed.
         Raises:
             UnknownContact, UnknownMessage, TextTooLong, InputError: Nothing was stored.
             AgentError: The connection failed.
@@ -62,6 +64,8 @@ class WritingProfile(StoredProfile):
         with self.database.transaction() as tx:
             self.check_not_moved(tx)
             contact = records.contact(tx, who)
+            if anyway:
+                holding.overrule(tx, self.context, contact)
             original = None if reply_to is None else conversation.message(tx, reply_to)
             if original is not None and original.contact != contact.alias:
                 raise InputError(f"Message {original.id} is of another conversation.", "Answer it there.")
@@ -96,6 +100,72 @@ class WritingProfile(StoredProfile):
         with self.database.transaction() as tx:
             return conversation.react(tx, self.context, message_id, emoji, add=add)
 
+    # -- keys that have changed ---------------------------------------------------------------------------------------
+
+    def verify(self, who: str, code: str | None) -> Verification:
+        """Compare the code that the contact sees, by its digits, and remember that it is ours; what was held is sent.
+
+        It is the code that is remembered: should the keys change, the contact counts as not verified again.
+
+        Args:
+            code: None if the user has compared the two and found them equal.
+        Raises:
+            UnknownContact: No contact under that name.
+            AgentError: The connection has no keys yet.
+            CodeDiffers: What was remembered is forgotten.
+        """
+        with self.database.transaction() as tx:
+            own, contact = self.verification(who), records.contact(tx, who)
+            # Digits only: other apps may group them in another way (agent-wire 4.10).
+            equal = code is None or _digits(code) == _digits(own.code)
+            records.save_verified_code(tx, contact.id, own.code if equal else None)
+            if equal:
+                names.confirm(tx, contact.id)
+                holding.let_go(tx, self.context, contact)
+        if not equal:
+            raise CodeDiffers(own.contact)
+        return Verification(own.contact, own.code, verified=True)
+
+    def write_anyway(self, who: str) -> ContactView:
+        """Send what is held because keys of the contact have changed, and do not hold more: the user says so.
+
+        Raises:
+            UnknownContact: No contact under that name.
+        """
+        with self.database.transaction() as tx:
+            holding.overrule(tx, self.context, records.contact(tx, who))
+        return self.contact(who)
+
+    def resync(self, who: str) -> Contact:
+        """Negotiate the encryption with a contact anew, or agree to it; the security code changes.
+
+        What is written meanwhile waits.
+
+        Raises:
+            UnknownContact: No contact under that name.
+            AgentError: The connection is not made yet, or the contact was asked already and has not answered.
+        """
+        with self.database.transaction() as tx:
+            contact = records.contact(tx, who)
+            from smpchat.agent.transactions import connection as agent  # who only sends has no need of it
+
+            agent.resync(tx, self.context, contact.connection_id)
+            return contact
+
+    def refuse_keys(self, who: str) -> Contact:
+        """Refuse new keys that came from a contact, or take back that we asked for some: the old ones stay in use.
+
+        Raises:
+            UnknownContact: No contact under that name.
+            AgentError: There are none to decide about.
+        """
+        with self.database.transaction() as tx:
+            contact = records.contact(tx, who)
+            from smpchat.agent.transactions import connection as agent
+
+            agent.refuse_keys(tx, self.context, contact.connection_id)
+            return contact
+
     # -- contact requests ---------------------------------------------------------------------------------------------
 
     def requests(self) -> list[RequestView]:
@@ -105,3 +175,7 @@ class WritingProfile(StoredProfile):
     def unshown_requests(self) -> list[RequestView]:
         """Contact requests that no `listen` or `chat` has shown."""
         return [requests.view(self._tx, request) for request in addresses.unshown_requests(self._tx)]
+
+
+def _digits(code: str) -> str:
+    return "".join(c for c in code if c in "0123456789")

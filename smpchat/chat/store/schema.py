@@ -183,4 +183,6 @@ CHAT_MIGRATIONS = (
     ALTER TABLE to_handle ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0
     """,
     "CREATE INDEX messages_unfit_for_search ON messages (id) WHERE ttl IS NOT NULL OR live = 1",
+    "INSERT INTO held_texts SELECT connection_id, since FROM conditions WHERE kind = 'code-changed'"
+    " AND connection_id IN (SELECT id FROM connections)",
 )

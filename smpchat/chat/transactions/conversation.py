@@ -17,7 +17,7 @@ from smpchat.chat.errors import ContactGone, InputError, TextTooLong, UnknownMes
 from smpchat.chat.store import events, records
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus, Quoted
-from smpchat.chat.transactions import changes, preferences
+from smpchat.chat.transactions import changes, holding, preferences
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.room import room_of
 from smpchat.chat.wire.bodies import new_shared_id
@@ -242,6 +242,13 @@ def _submit(
     if contact.gone:
         raise ContactGone(contact.alias)
     sending.submit(tx, context, contact.connection_id, UserMessage(body), notify=notify, reference=reference)
+    why = holding.reason(tx, contact.connection_id)
+    if why is None:
+        return
+    if reference > 0:
+        records.set_status(tx, reference, MessageStatus.PENDING, why)
+    else:
+        changes.set_status(tx, -reference, MessageStatus.PENDING, why)
 
 
 def _submit_change(

@@ -8,7 +8,10 @@ from smpchat.agent.machines.notices import CONDITIONS, NoticeKind
 from smpchat.chat.store import conditions, events, notices, records, searching
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import MessageStatus
+from smpchat.chat.transactions import holding
 
+_HOLDS = frozenset({NoticeKind.CODE_CHANGED, NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED, NoticeKind.OUT_OF_STEP})
+"""Kinds that decide whether texts wait."""
 PERHAPS_LOST = "Perhaps lost: the encryption was renewed before it was confirmed."
 
 
@@ -26,15 +29,20 @@ def tell(
     """Keep a notice, and the condition that it means.
 
     The same condition is told once while it stands: a contact out of step fails with every message. A new security code
-    is a condition only where the old one had been compared, for nobody else had a reason to trust it.
+    is a condition only where the old one had been compared, for nobody else had a reason to trust it; then what is
+    written waits for the user, and every change is told.
     """
     contact = records.contact_of(tx, connection_id)
     stands = kind in CONDITIONS
     if kind is NoticeKind.CODE_CHANGED:
-        stands = contact is not None and contact.verified_code is not None
+        stands = contact is not None and holding.hold(tx, contact, now)
+        sentence = holding.HELD if stands else sentence
         if contact is not None:
             _mark_unconfirmed(tx, contact.id)
-    if stands and not conditions.begin(tx, connection_id, kind, sentence, now):
+    new = not stands or conditions.begin(tx, connection_id, kind, sentence, now)
+    if contact is not None and kind in _HOLDS:
+        holding.refresh(tx, contact)
+    if not new and kind is not NoticeKind.CODE_CHANGED:
         return
     alias, number = None, None
     if contact is not None:
@@ -46,6 +54,8 @@ def mended(tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> No
     """Conditions that are over."""
     over = [kind for kind in kinds if conditions.end(tx, connection_id, kind)]
     contact = records.contact_of(tx, connection_id)
+    if contact is not None and not _HOLDS.isdisjoint(kinds):
+        holding.refresh(tx, contact)
     if over and contact is not None:
         publish(tx, events.ContactChanged(contact.alias))
 

@@ -13,7 +13,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from smpchat.agent.machines.handshake_states import ConnectionState
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.chat.errors import InputError, UnknownContact
+from smpchat.chat.service.attention import DECISIONS, blocks_texts
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.views import ContactView
 from smpchat.chat.store.address import RequestView
@@ -258,8 +260,15 @@ class Conversation:
 
     def _show_sent(self, message: Message) -> None:
         view = self.current
+        found = blocks_texts(self.service.conditions(message.contact))
+        blocked = found if found is not None and found.kind in DECISIONS else None
         if view is not None and message.contact == view.alias:
             self.transcript.sent(message)
+            if blocked is not None:
+                what = "/verify CODE" if blocked.kind == NoticeKind.CODE_CHANGED else "/resync or /resync refuse"
+                self.transcript.tell(Text(f"! Held, not sent. First {what}; or /anyway.", "bold red"))
+        elif blocked is not None:
+            self.transcript.tell(Text(f"to {shortened(message.contact)}: held, not sent", "bold red"))
         else:
             self.apart.add(message.id)
             how = "forwarded, " if message.forwarded else ""
@@ -314,6 +323,8 @@ class Conversation:
         """One line: the connection if it is not made yet, the last message's status, and who wrote meanwhile."""
         view, mine, unread = self.current, self.transcript.mine, unread_summary(self.unread())
         parts = []
+        if view is not None and view.conditions:  # first: a narrow terminal cuts the end off
+            parts.append(f"! {in_short(blocks_texts(list(view.conditions)) or view.conditions[0])}")
         if view is None:
             parts.append("nobody to write to")
         elif view.state.state != ConnectionState.CONNECTED:
@@ -325,8 +336,6 @@ class Conversation:
             parts.append(f"messages disappear after {duration_text(self._ttl)}")
         if view is not None and view.pending > 1:
             parts.append(f"{view.pending} pending")
-        if view is not None and view.conditions:
-            parts.append(f"! {in_short(view.conditions[0])}")
         away = [condition for condition in self.standing if condition.server is not None]
         if away:
             parts.append(f"! relay {relay_name(away[0])} is not reached")

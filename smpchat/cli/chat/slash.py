@@ -6,6 +6,7 @@ from rich.text import Text
 
 from smpchat.agent.errors import AgentError
 from smpchat.chat.errors import ChatError, InputError, UnknownContact, UnknownRequest
+from smpchat.chat.service.attention import DECISIONS
 from smpchat.chat.store.records import Direction
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.cli.chat.conversation import Conversation
@@ -14,7 +15,7 @@ from smpchat.cli.emoji import BY_NAME, emoji_of
 from smpchat.cli.features import change_for, setting_named
 from smpchat.cli.steps import Progress, draw, steps_table
 from smpchat.cli.text import plural, printable, shortened
-from smpchat.cli.views.contacts import contacts_table, move_sentence, verification_lines
+from smpchat.cli.views.contacts import contacts_table, move_sentence, protection, verification_lines
 from smpchat.cli.views.details import preferences_table, told
 from smpchat.cli.views.layout import indented
 from smpchat.cli.views.messages import conversation, pending_line
@@ -139,10 +140,12 @@ class Lines:
                 self._status()
             case "/verify":
                 self._verify(argument)
+            case "/anyway":
+                self._anyway()
+            case "/resync":
+                self._resync(argument)
             case "/switch":
                 self._switch(argument)
-            case "/resync":
-                self._resync()
             case "/invite":
                 self._invite(argument)
             case "/connect":
@@ -249,6 +252,7 @@ class Lines:
     def _status(self) -> None:
         view = self._talk.need_contact()
         self._transcript.show(steps_table(draw(Progress(view.state), view.alias, self._talk.environment)))
+        self._transcript.tell(protection(view))
         if view.pending:
             self._transcript.show(Text(pending_line(view.alias, view.pending)))
         if view.move is not None:
@@ -258,6 +262,26 @@ class Lines:
         who = self._talk.need_contact().alias
         found = self._service.verify(who, code) if code else self._service.verification(who)
         self._transcript.show(Text(verification_lines(found, asked=not code, command="/verify CODE")))
+
+    def _anyway(self) -> None:
+        view = self._talk.need_contact()
+        if not any(condition.kind in DECISIONS for condition in view.conditions):
+            raise InputError("Nothing is held here.", "/status shows what waits.")
+        self._service.write_anyway(view.alias)
+
+    def _resync(self, argument: str) -> None:
+        who = self._talk.need_contact().alias
+        if argument not in ("", "refuse"):
+            raise InputError(f"{argument!r} is not an answer.", "Write /resync, or /resync refuse.")
+        if argument:
+            self._service.refuse_keys(who)
+            self._transcript.tell(f"Refused: your messages with {shortened(who)} stay under the old keys.")
+        else:
+            self._service.resync(who)
+            self._transcript.tell(
+                f"* The encryption with {shortened(who)} is being set up anew. Messages wait until it is, and the"
+                " security code changes."
+            )
 
     def _set(self, argument: str) -> None:
         who = self._talk.need_contact().alias
@@ -282,13 +306,6 @@ class Lines:
         move = self._talk.need_contact().move
         if move is not None:
             self._transcript.tell(move_sentence(who, move, self._talk.environment.now()))
-
-    def _resync(self) -> None:
-        who = self._service.resync(self._talk.need_contact().alias).alias
-        self._transcript.tell(
-            f"* The encryption with {shortened(who)} is being set up anew. Messages wait for their answer, and the"
-            " security code changes."
-        )
 
     def _invite(self, argument: str) -> None:
         """The link is printed once its queue is made: see `Arrivals`."""

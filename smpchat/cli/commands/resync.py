@@ -7,32 +7,51 @@ from contextlib import closing
 import typer
 
 from smpchat.cli.arguments import WHO
-from smpchat.cli.command_line import Program
+from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
+from smpchat.cli.text import shortened
 
 app = Program()
 
 
-@app.command()
-def resync(context: typer.Context, who: str = WHO) -> None:
-    """Negotiate encryption anew where messages can't be read. Example: smpchat resync bob"""
-    run(context, lambda environment: _resync(environment, who))
+@app.command(epilog=examples("smpchat resync bob", "smpchat resync bob --refuse"))
+def resync(
+    context: typer.Context,
+    who: str = WHO,
+    refuse: bool = typer.Option(False, "--refuse", help="Refuse the new keys that came; keep the old ones."),
+) -> None:
+    """Negotiate encryption anew where messages can't be read.
+
+    Also accepts new keys that a contact sent. Ask them first, over a call or face to face: somebody else may have sent
+    them.
+    """
+    run(context, lambda environment: _resync(environment, who, refuse))
 
 
-async def _resync(environment: Environment, who: str) -> int:
-    """Negotiate the encryption with a contact anew."""
+async def _resync(environment: Environment, who: str, refuse: bool) -> int:
+    """Negotiate the encryption with a contact anew, or keep it."""
+    from smpchat.agent.machines.notices import NoticeKind
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
     from smpchat.cli.views.contacts import show_view
 
     with closing(environment.open()) as service:
-        contact = service.resync(who)
+        asked = any(c.kind in (NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED) for c in service.contact(who).conditions)
+        contact = service.refuse_keys(who) if refuse else service.resync(who)
         async with online(service, environment.relay()):
             await flush(service)
         show_view(environment, service.contact(contact.alias))
-        environment.notice(
-            "Asked for new keys. What you write waits until their app answers; then the security code is another one."
-        )
+        name = shortened(contact.alias)
+        if refuse:
+            environment.notice(f"Refused: your messages with {name} stay under the old keys.")
+        elif asked:
+            environment.notice(
+                f"Accepted: the encryption with {name} is renewed, and the security code is another one."
+            )
+        else:
+            environment.notice(
+                "Asked for new keys. What you write waits until they agree; then the security code is another one."
+            )
         return ExitStatus.OK

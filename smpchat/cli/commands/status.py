@@ -51,13 +51,15 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
     from smpchat.cli.steps import Progress, draw, steps_table
     from smpchat.cli.views.conditions import show_conditions
     from smpchat.cli.views.connections import show_state
-    from smpchat.cli.views.contacts import move_sentence
+    from smpchat.cli.views.contacts import move_sentence, protection
     from smpchat.cli.views.messages import pending_line
 
     if environment.json:
-        show_state(environment, view.state, move=view.move, incognito=view.incognito)
+        show_state(environment, view.state, move=view.move, incognito=view.incognito, pq=view.pq)
     else:
         environment.show(steps_table(draw(Progress(view.state), view.alias, environment)))
+    if not environment.json and view.state.state == "connected":
+        environment.show(protection(view))
     if view.state.reason:
         environment.notice(view.state.reason)
     if view.pending:

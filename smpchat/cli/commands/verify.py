@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,6 +16,9 @@ from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
 from smpchat.cli.views.contacts import verification_lines
 
+if TYPE_CHECKING:
+    from smpchat.chat.service.views import Verification
+
 app = Program()
 
 
@@ -23,19 +27,37 @@ def verify(
     context: typer.Context,
     who: str = WHO,
     code: list[str] = typer.Argument(None, metavar="[CODE]", help="The code they see; only its digits count."),
+    confirm: bool = typer.Option(False, "--confirm", help="You have compared the codes, and they are the same."),
 ) -> None:
-    """Show the security code, or compare it with theirs."""
-    run(context, lambda environment: _verify(environment, who, " ".join(code) if code else None))
+    """Show the security code, or compare it with theirs.
+
+    Where the code has changed after it was compared, what you write is held, and is sent once you compare the new one.
+    """
+    run(context, lambda environment: _verify(environment, who, " ".join(code) if code else None, confirm))
 
 
-def _verify(environment: Environment, who: str, code: str | None) -> int:
+async def _verify(environment: Environment, who: str, code: str | None, confirm: bool) -> int:
     """Print the security code, or compare it with the one that the contact sees."""
-    with closing(environment.open_as(StoredProfile)) as service:
-        found = service.verification(who) if code is None else service.verify(who, code)
-        typed = environment.as_typed(f"`smpchat verify {shlex.quote(who)} CODE`")
-        environment.emit(
-            "verification",
-            {"contact": found.contact, "code": found.code, "verified": found.verified},
-            verification_lines(found, asked=code is None, command=typed.strip("`")),
-        )
+    if code is None and not confirm:
+        with closing(environment.open_as(StoredProfile)) as stored:
+            _show(environment, stored.verification(who), asked=True)
         return ExitStatus.OK
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import flush
+    from smpchat.chat.service.writing import WritingProfile
+
+    with closing(environment.open_as(WritingProfile)) as service:
+        _show(environment, service.verify(who, code), asked=False)
+        if not service.is_idle():  # what was held is on its way
+            async with online(service, environment.relay()):
+                await flush(service)
+    return ExitStatus.OK
+
+
+def _show(environment: Environment, found: Verification, *, asked: bool) -> None:
+    typed = environment.as_typed(f"`smpchat verify {shlex.quote(found.contact)} CODE`")
+    environment.emit(
+        "verification",
+        {"contact": found.contact, "code": found.code, "verified": found.verified},
+        verification_lines(found, asked=asked, command=typed.strip("`")),
+    )

@@ -12,7 +12,11 @@ from smpchat.cli.times import iso, since
 SHORT = {
     "out-of-step": "cannot be read: resync",
     "unreadable": "a message could not be read",
-    "code-changed": "security code changed: verify",
+    "code-changed": "messages held: verify the code",
+    "new-keys": "messages held: new keys came",
+    "keys-doubted": "new keys came: resync or refuse",
+    "not-post-quantum": "not post-quantum any more",
+    "repeated": "old messages came again",
     "second-person": "two people used the link: verify",
     "messages-lost": "messages were lost",
     "queue-lost": "nothing can arrive: queue lost",

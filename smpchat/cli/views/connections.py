@@ -21,6 +21,7 @@ def show_state(
     *,
     move: MoveView | None = None,
     incognito: str | None = None,
+    pq: bool | None = None,
 ) -> None:
     """A ``state`` object, or a line: `state_line` unless another is given."""
     fields: dict[str, Any] = {
@@ -40,6 +41,8 @@ def show_state(
         fields["move"] = move_fields(move)
     if incognito is not None:
         fields["incognito"] = incognito
+    if pq is not None:
+        fields["pq"] = pq
     environment.emit("state", fields, state_line(state, environment.now()) if line is None else line)
 
 

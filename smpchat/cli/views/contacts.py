@@ -35,20 +35,26 @@ def move_sentence(alias: str, move: MoveView, now: float) -> str:
     return f"Moving your queue for {name} to {where}: {waits[move.step]}, since {moment}."
 
 
+def protection(view: ContactView) -> str:
+    """What is known of the keys of a contact, in a line."""
+    code = "compared" if view.verified else "not compared"
+    return f"Security code: {code}. Post-quantum keys: {'yes' if view.pq else 'no'}."
+
+
 def contact_line(view: ContactView) -> str:
     """``alice: connected, calls themselves Alice, 2 unread``."""
     contact, state = view.contact, view.state.state
     profile = contact.profile
     known = f", calls themselves {shortened(profile.display_name)}" if profile else ""
     bot = ", a bot" if profile and profile.bot else ""
-    verified = ", verified" if view.verified else ""
+    keys = (", verified" if view.verified else "") + (", post-quantum" if view.pq else "")
     unread = f", {contact.unread} unread" if contact.unread else ""
     gone = ", deleted the contact with you" if contact.gone else ""
     business = ", a business" if contact.business else ""
     moving = f", moving to {shortened(view.move.relay or 'another relay', 60)}" if view.move else ""
     wrong = "".join(f" ! {in_short(condition)}" for condition in view.conditions)
     hidden = f", knows you as {view.incognito}" if view.incognito else ""
-    return f"{shortened(contact.alias)}: {state}{known}{bot}{business}{verified}{hidden}{unread}{gone}{wrong}{moving}"
+    return f"{shortened(contact.alias)}: {state}{known}{bot}{business}{keys}{hidden}{unread}{gone}{wrong}{moving}"
 
 
 def contact_fields(view: ContactView) -> dict[str, Any]:
@@ -129,6 +135,8 @@ def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]
             about.append((" (verified)", "green"))
         if not view.receipts:
             about.append((" (gets no receipts)", "dim"))
+        if view.pq:
+            about.append((" (post-quantum)", "dim"))
         if view.contact.gone:
             about.append((" (deleted the contact with you)", "bold"))
         if view.incognito is not None:

@@ -102,7 +102,8 @@ def _said_in_words(message: Message, indent: int) -> str:
 
 
 def _why_failed(message: Message) -> str:
-    return f" {printable(message.reason)}" if message.status is MessageStatus.FAILED and message.reason else ""
+    told = message.status in (MessageStatus.FAILED, MessageStatus.PENDING)
+    return f" {printable(message.reason)}" if told and message.reason else ""
 
 
 def _heading(message: Message) -> str:

@@ -20,6 +20,7 @@ from smpchat.crypto.ratchet import (
     RatchetDuplicate,
     RatchetEarlier,
     RatchetError,
+    RatchetFinished,
     RatchetHeaderError,
     RatchetKEMError,
     RatchetStateError,
@@ -214,7 +215,7 @@ def test_message_used_from_the_keys_set_aside_again_belongs_to_a_finished_chain(
     joiner.receive(initiator.send(b"turn"))
     initiator.receive(joiner.send(b"turn"))
     initiator.receive(messages[0])
-    error = unchanged(initiator, messages[0], RatchetHeaderError)  # messages[1] still keeps this header key alive
+    error = unchanged(initiator, messages[0], RatchetFinished)  # messages[1] still keeps this header key alive
     assert "finished chain" in str(error)
 
 
@@ -258,7 +259,7 @@ def test_keys_set_aside_are_bounded_and_the_oldest_go_first() -> None:
         joiner.receive(initiator.send(b"turn"))
     assert len(initiator.skipped) == MAX_STORED_SKIPPED
     assert initiator.receive(last_lost) == b"lost"
-    unchanged(initiator, first_lost, RatchetHeaderError)
+    unchanged(initiator, first_lost, RatchetFinished)
 
 
 def test_changed_bytes_are_refused_wherever_they_are() -> None:

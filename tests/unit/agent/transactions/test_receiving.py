@@ -350,8 +350,9 @@ class TestNumbers:
         assert refused.value.notice is not None and "{alias}" in refused.value.notice
         assert alice.connection.received == alice_before and alice.messages == []
         bob.do(lambda tx, _: connections.save_sent(tx, bob.id, counted))
-        bob.do(lambda tx, context: connection.resync(tx, context, bob.id))
-        exchange(alice, bob)
+        for agent in (bob, alice):  # who asks, and who agrees
+            agent.do(lambda tx, context, a=agent: connection.resync(tx, context, a.id))  # type: ignore[misc]
+            exchange(alice, bob)
         alice.receive(submit(bob, b"the next"))
         assert len(alice.messages) == 1
 
@@ -363,8 +364,9 @@ class TestNumbers:
         alice.receive(submit(bob, b"text"))
         assert len(alice.messages) == 1
         bob.do(lambda tx, _: connections.save_sent(tx, bob.id, counted))
-        bob.do(lambda tx, context: connection.resync(tx, context, bob.id))
-        exchange(alice, bob)
+        for agent in (bob, alice):  # who asks, and who agrees
+            agent.do(lambda tx, context, a=agent: connection.resync(tx, context, a.id))  # type: ignore[misc]
+            exchange(alice, bob)
         alice.receive(submit(bob, b"the next"))
         assert len(alice.messages) == 2
 
@@ -373,8 +375,9 @@ class TestNumbers:
         alice.do(
             lambda tx, _: connections.save_received(tx, alice.id, replace(alice.connection.received, last_id=2**63 - 1))
         )
-        bob.do(lambda tx, context: connection.resync(tx, context, bob.id))
-        exchange(alice, bob)
+        for agent in (bob, alice):  # who asks, and who agrees
+            agent.do(lambda tx, context, a=agent: connection.resync(tx, context, a.id))  # type: ignore[misc]
+            exchange(alice, bob)
         alice.receive(submit(bob, b"text"))
         assert len(alice.messages) == 1
 
