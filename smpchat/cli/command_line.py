@@ -139,6 +139,7 @@ def globals_first(arguments: Sequence[str], program: TyperGroup) -> list[str]:
         name, has_value = argument.partition("=")[0], "=" in argument
         others = _options(command)
         if argument == "--":
+            # All the rest, as it is: behind -- nothing is an option.
             rest += [argument, *waiting]
         elif name in own and name not in ("--help", "-h"):
             front += [argument, *_value(own[name] and not has_value, waiting)]

@@ -175,6 +175,7 @@ async def settle(
                 break
             await changes.next(_until_next_look(waited, patience))
     await flush(service)
+    # Once more: it may have left while the rest did.
     last = status()
     if last is not MessageStatus.PENDING:
         return Waited(last, enough=last in _ENOUGH[wait])

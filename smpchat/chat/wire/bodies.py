@@ -168,6 +168,7 @@ def decode_body(body: bytes) -> list[Part]:
     Raises:
         DecodeError: The body has none of the forms, or is one message and that is malformed.
     """
+    # One more, to tell that there are more. What is behind that is neither expanded nor read.
     parts = list(islice(_parts(body, may_expand=True), MAX_MESSAGES + 1))
     return parts if len(parts) <= MAX_MESSAGES else [*parts[:MAX_MESSAGES], LeftOut()]
 

@@ -90,6 +90,7 @@ class Conversation:
         self.after = service.last_event()  # before the first look at the contacts, or what comes in between is missed
         self.transcript = Transcript(environment, show)
         self.bell = Bell(service, environment.now)
+        # Its number: an alias may change while one writes.
         self._contact_id = contact_id
         self._views: dict[int, ContactView] = {}
         self._ttl: int | None = None  # of what is written to the current contact
