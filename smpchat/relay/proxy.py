@@ -157,6 +157,7 @@ class Proxy:
         if session_id not in self._by_id:  # it ended while the request waited for its turn
             raise ProxyFailure(ErrorCode.proxy("NO_SESSION"))
         destination, session = self._by_id[session_id]
+        # To the end: the dict's order is how long each was not used.
         self._sessions[destination] = self._sessions.pop(destination)
         return session
 

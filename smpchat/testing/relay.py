@@ -220,6 +220,7 @@ class MemoryRelay:
         self.commands.append(decode_command(transmission.body, client.version, keyed_new=client.keyed_new))
         self.arrivals.append(asyncio.get_running_loop().time())
         answers = self._queues.execute(client, transmission)
+        # Before any answer leaves, as in the real one.
         self._store.commit()
         return answers
 
@@ -242,5 +243,6 @@ class MemoryRelay:
         [content] = encode_batches([data], encrypted=session.encrypts)
         with contextlib.suppress(ConnectionClosed):  # a push to somebody who left; not the fault of who sent
             await served.connection.send([session.seal_block(content)])
+        # As a connection of the real relay does it: else no more than `MAX_UNSENT_PUSHES` would ever be pushed.
         if not outgoing.corr_id and isinstance(outgoing.message, Msg):
             outgoing.client.unsent -= 1

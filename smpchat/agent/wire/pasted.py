@@ -117,6 +117,7 @@ def find_link(text: str) -> Link:
             break
     if not found:
         raise error or what_it_is(text)
+    # Of one link the most complete reading comes last, and stays.
     different = {_same_relay(one.link): one for one in sorted(found, key=lambda one: one.score)}
     if len(different) > 1:
         raise LinkError(f"There are {len(different)} different links in this text.", "Paste only the one to use.")
