@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import InputError
 from smpchat.chat.service.reading import DEFAULT_PROFILE, Opened, is_used, no_passphrase
+from smpchat.config import Configuration, read
+from smpchat.config_path import FILE as CONFIG_FILE
+from smpchat.config_path import own_config_file, platform_config_file, platform_home
 from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
 from smpchat.relay.errors import RelayError, RelayTurnedOff
@@ -26,15 +29,35 @@ MAX_PROFILE_NAME = 40
 
 
 class Home(Record):
-    """A folder; made at first use, readable by its owner only."""
+    """A folder; made at first use, readable by its owner only.
+
+    Attributes:
+        config: The config file for everything; None: the home's own (`config_file`).
+    """
 
     path: Path
+    config: Path | None = None
 
     @staticmethod
     def default() -> Home:
         """Where ``SMPCHAT_HOME`` says, or else where the platform keeps a user's data."""
         chosen = os.environ.get("SMPCHAT_HOME")
-        return Home((Path(chosen) if chosen else platform_home()).absolute())
+        if chosen:
+            return Home(Path(chosen).absolute())
+        return Home(platform_home().absolute(), platform_config_file())
+
+    @property
+    def config_file(self) -> Path:
+        """The config file for everything: that of the platform, or of a home elsewhere its own."""
+        return self.config or own_config_file(self.path)
+
+    def config_files(self, profile: str) -> tuple[Path, Path]:
+        """The config file for everything, and the profile's, which wins. Raises `InputError` as `profile_folder`."""
+        return self.config_file, self.profile_folder(profile) / CONFIG_FILE
+
+    def configuration(self, profile: str) -> Configuration:
+        """What they say together. Raises `ConfigRefused`, and `InputError` as `profile_folder`."""
+        return read(self.config_files(profile))
 
     @property
     def relay_folder(self) -> Path:
@@ -83,10 +106,11 @@ class Home(Record):
     ) -> Opened:
         """As `open`, with no more than ``kind`` can do."""
         folder = self.profile_folder(profile)
+        defaults = self.configuration(profile).stored_defaults()
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self.path / "profiles").mkdir(mode=0o700, exist_ok=True)
-            return kind(folder, profile, socks, now=now, passphrase=passphrase)
+            return kind(folder, profile, socks, now=now, passphrase=passphrase, defaults=defaults)
         except OSError as error:
             raise StoreError(f"The folder {folder} cannot be used: {error.strerror}.") from error
 
@@ -97,13 +121,6 @@ class Home(Record):
     def relay(self) -> BackgroundRelay:
         """The embedded relay of this home."""
         return BackgroundRelay(self.relay_folder)
-
-
-def platform_home() -> Path:
-    """Where the platform keeps a user's data for this program."""
-    from platformdirs import user_data_path  # only where nobody has said where
-
-    return user_data_path("smpchat", appauthor=False)
 
 
 class BackgroundRelay:

@@ -89,7 +89,8 @@ async def deliver_message(
         def reason() -> str | None:
             return service.fate(message)[1]
 
-        await _wait(environment, service, message.contact, status, reason, wait, patience)
+        usual = Wait(environment.setting("wait"))
+        await _wait(environment, service, message.contact, status, reason, wait, patience, usual)
         return ExitStatus.OK
     finally:
         service.close()
@@ -120,7 +121,8 @@ async def deliver_changes(
             show_message(environment, message)
         for who in dict.fromkeys(message.contact for message in changed):
             ids = [change.id for change, message in zip(made, changed, strict=True) if message.contact == who]
-            await _wait_for(environment, service, who, ids, wait and Wait(wait.value), patience)
+            asked = None if wait is None else Wait(wait.value)
+            await _wait_for(environment, service, who, ids, asked, patience)
         return ExitStatus.OK
     finally:
         service.close()
@@ -147,7 +149,8 @@ async def _wait_for(
     def reason() -> str | None:
         return next((change.reason for change in found() if change and change.reason), None)
 
-    await _wait(environment, service, who, status, reason, wait, patience)
+    usual = Wait.NONE if environment.setting("wait") == Wait.NONE.value else Wait.SENT  # nobody tells us more of them
+    await _wait(environment, service, who, status, reason, wait, patience, usual)
 
 
 async def _wait(
@@ -158,9 +161,10 @@ async def _wait(
     reason: Callable[[], str | None],
     asked: Wait | None,
     patience: float | None,
+    usual: Wait,
 ) -> None:
-    """Be online until it is as far as asked for. Raises `CommandFailed`."""
-    wait = Wait.SENT if asked is None else asked
+    """Be online until it is as far as asked for, or else as is ``usual``. Raises `CommandFailed`."""
+    wait = usual if asked is None else asked
     if wait is Wait.NONE:
         return
     connection = service.contact(who).contact.connection_id

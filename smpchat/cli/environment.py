@@ -14,6 +14,8 @@ from smpchat.cli.profile_key import ProfileKey
 from smpchat.cli.selection import for_profile, selected
 from smpchat.cli.text import filled
 from smpchat.cli.text import printable as printable
+from smpchat.config_path import FILE as CONFIG_FILE
+from smpchat.config_path import own_config_file, platform_config_file, platform_home
 from smpchat.encoding.record import Record, field
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from smpchat.chat.online.embedded import EmbeddedRelay
     from smpchat.chat.service.connecting import ChatService
     from smpchat.chat.service.reading import Opened
+    from smpchat.config import Configuration
     from smpchat.home import Home
 
 JSON_VERSION = 1
@@ -38,6 +41,8 @@ class Environment(Record):
         color: Whether colours are wanted; they never carry a meaning alone.
         now: POSIX seconds.
         key: Where the profile's passphrase comes from, if it is encrypted.
+        config: What the config files say; None: there are none.
+        config_file: The one for everything; None: the home's own.
     """
 
     home: Path
@@ -51,6 +56,8 @@ class Environment(Record):
     color: bool = True
     now: Callable[[], float] = time.time
     key: ProfileKey = field(default_factory=ProfileKey)
+    config: Configuration | None = None
+    config_file: Path | None = None
 
     @property
     def relay_folder(self) -> Path:
@@ -61,7 +68,33 @@ class Environment(Record):
     def _home(self) -> Home:
         from smpchat.home import Home
 
-        return Home(self.home)
+        return Home(self.home, self.config_file)
+
+    def config_files(self) -> tuple[Path, Path]:
+        """The config file for everything, and the profile's. Raises `InputError` as `profile_folder`."""
+        return self._home.config_files(self.profile)
+
+    def said_otherwise(self, setting: str) -> str | None:
+        """What an option of this run or a variable says in place of the config files."""
+        if setting == "color" and not self.color:
+            return "never"
+        return self.socks if setting == "socks" else None
+
+    def setting(self, name: str) -> Any:
+        """What the config files say of a setting, or what holds without them."""
+        from smpchat.config import KEYS  # neither help nor completion asks
+
+        return KEYS[name].default if self.config is None else self.config.value(name)
+
+    def check_config(self) -> None:
+        """Raises `ConfigRefused` if the config files cannot be used: no command passes over them."""
+        if self.config is not None and self.config.error is not None:
+            raise self.config.error
+
+    @property
+    def colored(self) -> bool:
+        """Whether colours are wanted, by the options, the variables and the config files."""
+        return self.color and self.setting("color") != "never"
 
     def profile_folder(self, name: str | None = None) -> Path:
         """Folder of a profile. Raises `InputError` for a name that is no folder name."""
@@ -101,7 +134,11 @@ class Environment(Record):
     @property
     def styled(self) -> bool:
         """Whether standard output may have styles, as `rich` decides it: scripts do not wait for its import."""
-        return sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR"))
+        return sys.stdout.isatty() or self._forced or bool(os.environ.get("FORCE_COLOR"))
+
+    @property
+    def _forced(self) -> bool:
+        return self.color and self.setting("color") == "always"
 
     @property
     def redraws(self) -> bool:
@@ -118,7 +155,8 @@ class Environment(Record):
         from rich.console import Console
 
         # Neither markup nor emoji codes: a peer's [red] or :smile: is text.
-        return Console(no_color=not self.color, highlight=False, markup=False, emoji=False)
+        forced = True if self._forced else None
+        return Console(no_color=not self.colored, force_terminal=forced, highlight=False, markup=False, emoji=False)
 
     def as_typed(self, text: str) -> str:
         """A sentence whose commands, between backticks, are for the profile of this run (`for_profile`)."""
@@ -204,11 +242,24 @@ def make_environment(
     Raises:
         CommandFailed: The file that says which was chosen is damaged.
     """
+    config_file = None
     if home is None:
-        from platformdirs import user_data_path
-
-        home = user_data_path("smpchat", appauthor=False)
+        home, config_file = platform_home(), platform_config_file()
     color = color and not os.environ.get("NO_COLOR")
     profile = selected(home) if profile is None else profile
     key = ProfileKey(profile, key_file, key_command)
-    return Environment(home.absolute(), profile, json, quiet, verbose, socks, trace, plain, color, now, key)
+    home = home.absolute()
+    config = _configuration((config_file or own_config_file(home), home / "profiles" / profile / CONFIG_FILE))
+    return Environment(home, profile, json, quiet, verbose, socks, trace, plain, color, now, key, config, config_file)
+
+
+def _configuration(files: tuple[Path, Path]) -> Configuration | None:
+    """What the config files say; `run` tells what is wrong with them, where the command needs them."""
+    if not any(map(os.path.lexists, files)):
+        return None
+    from smpchat.config import ConfigRefused, Configuration, read
+
+    try:
+        return read(files)
+    except ConfigRefused as error:
+        return Configuration(error=error)

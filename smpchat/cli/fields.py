@@ -18,6 +18,7 @@ class Kind(Enum):
     COUNTS = "object of numbers"
     LIST = "list of objects"
     TEXTS = "list of texts"
+    SETTING = "text, true or false, or list of texts"
 
 
 class Field(Record):

@@ -11,10 +11,19 @@ import typer
 
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.times import choose_form
 
 
-def run(context: typer.Context, command: Callable[[Environment], int | Coroutine[Any, Any, int]]) -> None:
+def run(
+    context: typer.Context,
+    command: Callable[[Environment], int | Coroutine[Any, Any, int]],
+    *,
+    reads_config: bool = True,
+) -> None:
     """Run what a command does; an error becomes its two sentences and its exit status.
+
+    Args:
+        reads_config: Without it, the command runs although a config file cannot be used: it shows or mends that.
 
     Raises:
         typer.Exit: Always, with that status.
@@ -27,6 +36,9 @@ def run(context: typer.Context, command: Callable[[Environment], int | Coroutine
         # Before the command: what happens while a profile is opened is worth a line as well.
         start_logs(environment)
     try:
+        if reads_config:
+            environment.check_config()
+        choose_form(environment.setting("time-format"))
         outcome = command(environment)
         status = run_loop(outcome) if isinstance(outcome, Coroutine) else outcome
     except KeyboardInterrupt:

@@ -317,6 +317,36 @@ TYPES = (
         ),
     ),
     ObjectType(
+        "config",
+        "A setting of the config files, and who says what it is.",
+        "`config list`, `config get`, `config set`, `config unset`",
+        (
+            text("key", "its name"),
+            Field("value", Kind.SETTING, "what holds; `servers`: a list of texts"),
+            text(
+                "source",
+                "`stored`: a command of the profile chose it; `option`: an option or a variable of this command",
+                "default",
+                "everything",
+                "profile",
+                "stored",
+                "option",
+            ),
+            text("path", "the file that says so", optional=True),
+            number("line", "its line there", optional=True),
+        ),
+    ),
+    ObjectType(
+        "config-file",
+        "A config file, which need not be there.",
+        "`config path`",
+        (
+            text("scope", "what it is for", "everything", "profile"),
+            text("path", "the whole path"),
+            flag("exists", "whether it is there"),
+        ),
+    ),
+    ObjectType(
         "setting",
         "How relays are reached.",
         "`server socks`, `server private-routing`, `server strangers`",
@@ -496,6 +526,9 @@ def _field_problems(where: str, field: Field, value: Any) -> list[str]:
             fits = isinstance(value, int) and not isinstance(value, bool)
         case Kind.FLAG:
             fits = isinstance(value, bool)
+        case Kind.SETTING:
+            items = value if isinstance(value, list) else [value]
+            fits = isinstance(value, bool) or all(isinstance(item, str) for item in items)
         case Kind.TIME:
             fits = isinstance(value, str) and _TIME.fullmatch(value) is not None
         case Kind.TEXT:

@@ -55,6 +55,7 @@ COMMANDS = {
     "profile": Entry(_SETTINGS, "Your name, and your profiles."),
     "key": Entry(_SETTINGS, "The passphrase that your profile is encrypted with."),
     "server": Entry(_SETTINGS, "Relays for new invitations."),
+    "config": Entry(_SETTINGS, "Settings in a file."),
     "relay": Entry(_SETTINGS, "The relay that comes with smpchat."),
 }
 """By name, in the order of the manual page."""

@@ -29,22 +29,41 @@ def counting(seconds: float) -> str:
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 
 
+class _Form:
+    """How people read times, for the whole process, as a locale is."""
+
+    chosen = "24h"
+
+
+def choose_form(form: str) -> None:
+    """``24h``, ``12h``, or ``iso``, which also writes days as ISO 8601 does. What scripts read is not touched."""
+    _Form.chosen = form
+
+
 def clock(moment: float) -> str:
-    """``09:14``: a moment whose day is known from what is around it."""
-    return datetime.fromtimestamp(moment).strftime("%H:%M")
+    """``09:14``, or ``09:14 am``: a moment whose day is known from what is around it."""
+    when = datetime.fromtimestamp(moment)
+    if _Form.chosen == "12h":
+        # not %p, which is empty in many locales; and always as wide, for what stands in columns
+        return f"{when:%I:%M} {'am' if when.hour < 12 else 'pm'}"
+    return when.strftime("%H:%M")
 
 
 def day(moment: float) -> str:
-    """``Wednesday 25 November 2026``."""
+    """``Wednesday 25 November 2026``, or ``2026-11-25``."""
     when = datetime.fromtimestamp(moment)
+    if _Form.chosen == "iso":
+        return f"{when:%Y-%m-%d}"
     return f"{when:%A} {when.day} {when:%B} {when.year}"
 
 
 def since(moment: float, now: float) -> str:
-    """``09:14`` of today, ``25 Nov 09:14`` of another day."""
+    """``09:14`` of today, ``25 Nov 09:14`` or ``2026-11-25 09:14`` of another day."""
     when, today = datetime.fromtimestamp(moment), datetime.fromtimestamp(now)
     if when.date() == today.date():
         return clock(moment)
+    if _Form.chosen == "iso":
+        return f"{day(moment)} {clock(moment)}"
     year = "" if when.year == today.year else f" {when.year}"
     return f"{when.day} {when:%b}{year} {clock(moment)}"
 

@@ -28,6 +28,7 @@ from smpchat.chat.wire.bodies import shared_id
 from smpchat.chat.wire.message import decode_contact_request
 from smpchat.cli.commands import listen
 from smpchat.cli.environment import Environment
+from smpchat.cli.notifying import Notifier
 from smpchat.cli.schema import problems
 from smpchat.cli.views.links import show_request
 from smpchat.cli.views.messages import being_written
@@ -93,7 +94,7 @@ class Reader:
             self.after = number
             listen._show_event(self.environment, event)
         listen._show_people(self.environment, self.service)
-        await listen._show_messages(self.environment, self.listener, None, None, None)
+        await listen._show_messages(self.environment, self.listener, None, None, None, Notifier(self.environment))
         if not self.environment.json:
             for message in self.service.being_written("ann"):
                 self.environment.show(being_written(self.environment, message))

@@ -44,7 +44,7 @@ class ChatService(AddressProfile):
 
     def rings(self) -> bool:
         """Whether `chat` rings the terminal's bell when somebody writes."""
-        return settings.setting(self.database.connection, _BELL) == "on"
+        return settings.in_force(self.database.connection, _BELL) == "on"
 
     def set_rings(self, on: bool) -> None:
         """Change that, for later runs too."""

@@ -76,6 +76,7 @@ class StoredProfile(StoredMessages):
     Args:
         socks: A SOCKS proxy in place of the profile's setting: ``HOST:PORT``, or ``off``. Raises `InputError`.
         passphrase: Called for the passphrase if the store is encrypted.
+        defaults: What holds where the profile has not chosen (`settings.in_force`); None: as it was.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class StoredProfile(StoredMessages):
         now: Callable[[], float] = time.time,
         open_database: Callable[[Path, Mapping[str, Migrations]], Database] = Database,
         passphrase: Callable[[], str] = no_passphrase,
+        defaults: Mapping[str, str] | None = None,
     ) -> None:
         self.folder, self.name, self.socks, self.now = folder, name, socks, now
         if socks is not None and socks != NO_PROXY:
@@ -103,6 +105,9 @@ class StoredProfile(StoredMessages):
         if names.has_unsettled(self._tx):
             with suppress(StoreNotWritable), self.database.transaction() as tx:
                 naming.settle(tx, now())
+        if defaults is not None and settings.defaults(self._tx) != dict(defaults):
+            with self.database.transaction() as tx:
+                settings.save_defaults(tx, defaults)
         self.expire()
         self.remove_leftovers()
 
@@ -342,10 +347,48 @@ class StoredProfile(StoredMessages):
         from smpchat.chat.store.servers import ConfiguredServer
         from smpchat.client.routes import Route, Transport
 
-        return [
+        own = [
             ConfiguredServer(parse_server(row.address), row.preferred, Route(Transport(row.transport), row.ws_port))
             for row in settings.servers(self._tx)
         ]
+        if self.has_chosen(settings.SERVERS):
+            return own
+        usual = [ConfiguredServer(address, True, Route()) for address in self._usual_servers()]
+        listed = {entry.address.server for entry in usual}
+        return usual + [entry for entry in own if entry.address.server not in listed]
+
+    def _usual_servers(self) -> list[SMPServerAddress]:
+        """Those of the config files."""
+        from smpchat.chat.store.servers import relay_address
+
+        found: list[SMPServerAddress] = []
+        for address in (settings.default(self._tx, settings.SERVERS) or "").split():
+            if address == "simplex":
+                from smpchat.agent.wire.presets import SIMPLEX_SERVERS
+
+                found += map(SMPServerAddress, SIMPLEX_SERVERS)
+            else:
+                found.append(relay_address(address))
+        return list(dict.fromkeys(found))
+
+    def has_chosen(self, name: str) -> bool:
+        """Whether the profile has chosen this itself, so that the config files do not count."""
+        if name == settings.SERVERS and any(row.preferred for row in settings.servers(self._tx)):
+            return True
+        return settings.setting(self._tx, name) is not None
+
+    def forget_choice(self, name: str) -> None:
+        """Let the config files count again."""
+        with self.database.transaction() as tx:
+            if name == settings.SERVERS:
+                settings.prefer_no_server(tx)
+            settings.delete_setting(tx, name)
+
+    def setting(self, name: str) -> str | None:
+        """What holds for a setting of the config files; None if nobody has said anything."""
+        if name == settings.SERVERS:
+            return " ".join(str(entry.address.server) for entry in self.servers() if entry.preferred)
+        return settings.in_force(self._tx, name)
 
     def add_server(
         self, address: str, transport: Transport | None = None, ws_port: int | None = None
@@ -364,6 +407,7 @@ class StoredProfile(StoredMessages):
         if ws_port is not None and not 0 < ws_port < 65536:
             raise InputError(f"{ws_port} is no port.", "Give a number from 1 to 65535.")
         with self.database.transaction() as tx:
+            settings.save_setting(tx, settings.SERVERS, "own")
             settings.add_server(tx, _text(server), preferred=True)
             settings.set_route(tx, _text(server), transport, ws_port)
         return server
@@ -376,7 +420,12 @@ class StoredProfile(StoredMessages):
             known = {row.address for row in settings.servers(tx)}  # what was taken once need not be taken today
             stored = address.strip() if address.strip() in known else _text(relay_address(address))
             if not settings.remove_server(tx, stored):
+                if any(_text(address) == stored for address in self._usual_servers()):
+                    raise InputError(
+                        "This relay stands in a config file.", "`smpchat config list` shows where; take it out there."
+                    )
                 raise InputError("This relay is not in your list.", "`smpchat server list` shows it.")
+            settings.save_setting(tx, settings.SERVERS, "own")
 
     def use_servers(self, addresses: Sequence[str]) -> None:
         """New queues are made at these relays only; at the embedded one if none is given. Raises `InputError`."""
@@ -384,13 +433,14 @@ class StoredProfile(StoredMessages):
 
         servers = [relay_address(address) for address in addresses]
         with self.database.transaction() as tx:
+            settings.save_setting(tx, settings.SERVERS, "own")
             settings.prefer_no_server(tx)
             for server in servers:
                 settings.add_server(tx, _text(server), preferred=True)
 
     def private_routing(self) -> bool:
         """Whether strangers' relays are sent to through the profile's own."""
-        return settings.setting(self._tx, "private_routing") == "on"
+        return settings.in_force(self._tx, "private_routing") == "on"
 
     def set_private_routing(self, on: bool) -> None:
         """Change that; sessions that exist go on as they are."""
@@ -420,7 +470,7 @@ class StoredProfile(StoredMessages):
 
     def proxy(self) -> SocksProxy | None:
         """The SOCKS proxy for all connections but those to the embedded relay; `socks` wins over the setting."""
-        text = self.socks or settings.setting(self._tx, "socks") or NO_PROXY
+        text = self.socks or settings.in_force(self._tx, "socks") or NO_PROXY
         return None if text == NO_PROXY else _proxy(text)
 
     def set_proxy(self, text: str) -> None:

@@ -45,7 +45,7 @@ def receipts(tx: sqlite3.Connection, contact_id: int) -> bool:
 
 def receipts_of_all(tx: sqlite3.Connection) -> str:
     """``on`` or ``off``: what holds for contacts for which nothing else is set."""
-    return settings.setting(tx, Setting.RECEIPTS) or ON
+    return settings.in_force(tx, Setting.RECEIPTS) or ON
 
 
 def save_receipts(tx: sqlite3.Connection, contact_id: int | None, on: bool | None) -> None:

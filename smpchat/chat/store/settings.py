@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 
 from smpchat.encoding.record import Record
+
+_DEFAULT = "default."
+"""Before the name of a setting: what holds where the profile has not chosen, as the config files said it last."""
+SERVERS = "servers"
+"""Whether the profile has chosen its relays; they have a table of their own."""
 
 
 class ServerRow(Record):
@@ -65,3 +71,28 @@ def save_setting(tx: sqlite3.Connection, name: str, value: str) -> None:
 def delete_setting(tx: sqlite3.Connection, name: str) -> None:
     """Forget a setting."""
     tx.execute("DELETE FROM settings WHERE name = ?", (name,))
+
+
+def in_force(tx: sqlite3.Connection, name: str) -> str | None:
+    """What the profile has chosen, else what the config files say; None if neither says anything."""
+    own = setting(tx, name)
+    return default(tx, name) if own is None else own
+
+
+def default(tx: sqlite3.Connection, name: str) -> str | None:
+    """What the config files say."""
+    return setting(tx, _DEFAULT + name)
+
+
+def defaults(tx: sqlite3.Connection) -> dict[str, str]:
+    """All that the config files said last, by names."""
+    rows = tx.execute("SELECT name, value FROM settings WHERE name >= ? AND name < ?", (_DEFAULT, _DEFAULT + "\x7f"))
+    return {row["name"].removeprefix(_DEFAULT): row["value"] for row in rows}
+
+
+def save_defaults(tx: sqlite3.Connection, values: Mapping[str, str]) -> None:
+    """Replace what the config files said last: whoever is online for the profile goes by it at once."""
+    for name in defaults(tx).keys() - values.keys():
+        delete_setting(tx, _DEFAULT + name)
+    for name, value in values.items():
+        save_setting(tx, _DEFAULT + name, value)

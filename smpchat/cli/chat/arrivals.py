@@ -129,6 +129,7 @@ class Arrivals:
                 self._added[number] = None
                 message = self._service.message(number)
                 self._talk.bell.ring(message is not None and message.direction is Direction.RECEIVED)
+                self._talk.notifier.heard(message)
             case events.MessageExpired(number):
                 self._transcript.expired(number)
             case events.MessageChanged(number):

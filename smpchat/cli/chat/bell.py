@@ -15,14 +15,15 @@ class Bell:
 
     Args:
         now: POSIX seconds.
+        usual: Whether it rings where the user has not turned it on or off.
 
     Attributes:
         rings: Whether the user wants it.
     """
 
-    def __init__(self, service: ChatService, now: Callable[[], float]) -> None:
+    def __init__(self, service: ChatService, now: Callable[[], float], usual: bool = False) -> None:
         self._service, self._now = service, now
-        self.rings = service.rings()
+        self.rings = service.rings() or (usual and not service.has_chosen("bell"))
         self._due, self._rang = False, float("-inf")
 
     def turn(self, on: bool) -> None:

@@ -24,6 +24,7 @@ from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.chat.bell import Bell
 from smpchat.cli.chat.transcript import Transcript
 from smpchat.cli.environment import Environment
+from smpchat.cli.notifying import Notifier
 from smpchat.cli.text import narrowed, printable, shortened
 from smpchat.cli.times import since
 from smpchat.cli.views.conditions import condition_line, in_short, relay_name
@@ -89,7 +90,8 @@ class Conversation:
         self.environment, self.service = environment, service
         self.after = service.last_event()  # before the first look at the contacts, or what comes in between is missed
         self.transcript = Transcript(environment, show)
-        self.bell = Bell(service, environment.now)
+        self.bell = Bell(service, environment.now, environment.setting("notifications") == "bell")
+        self.notifier = Notifier(environment, rings=False)
         # Its number: an alias may change while one writes.
         self._contact_id = contact_id
         self._views: dict[int, ContactView] = {}

@@ -59,7 +59,7 @@ class Screen:
             prompt_continuation=lambda width, _line, _wrapped: " " * width,
             erase_when_done=environment.redraws,
             bottom_toolbar=self._toolbar if environment.redraws else None,
-            color_depth=None if environment.color else ColorDepth.DEPTH_1_BIT,
+            color_depth=None if environment.colored else ColorDepth.DEPTH_1_BIT,
             input=source,
             output=sink,
         )
@@ -153,9 +153,14 @@ class Screen:
                     app.invalidate()
                 if self._conversation.bell.take():
                     self._session.output.bell()
+                self._conversation.notifier.tell(self._to_terminal)
                 if self._below is not None:
                     self._below.ask_again()
                 await changes.next(self._arrivals.next_look())
+
+    def _to_terminal(self, sequence: str) -> None:
+        self._session.output.write_raw(sequence)
+        self._session.output.flush()
 
     def _prompt(self) -> AnyFormattedText:
         console = self._environment.console()

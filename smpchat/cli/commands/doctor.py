@@ -68,13 +68,13 @@ class Check(Record):
 @app.command()
 def doctor(context: typer.Context) -> None:
     """Check this installation, profile and relays. Example: smpchat doctor"""
-    run(context, _doctor)
+    run(context, _doctor, reads_config=False)
 
 
 async def _doctor(environment: Environment) -> int:
     """Run every check and print it; fails if a required one does."""
     checks: list[Check] = []
-    for look in (_python, _libraries, _crypto, _post_quantum, _home, _profile, _terminal):
+    for look in (_python, _libraries, _crypto, _post_quantum, _home, _config, _profile, _terminal):
         for check in look(environment):
             checks.append(check)
             _show(environment, check)
@@ -196,6 +196,18 @@ def _writing_problem(folder: Path) -> str | None:
     except OSError as error:
         return error.strerror or str(error)
     return None
+
+
+def _config(environment: Environment) -> Iterator[Check]:
+    try:
+        environment.check_config()
+    except ChatError as error:
+        yield Check("config", False, str(error))
+    else:
+        there = [str(path) for path in environment.config_files() if path.exists()]
+        yield Check(
+            "config", True, f"settings from {' and '.join(there)}" if there else "no config file, which is fine"
+        )
 
 
 def _profile(environment: Environment) -> Iterator[Check]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.chat.store import events
     from smpchat.cli.handler import MessageHandler
+    from smpchat.cli.notifying import Notifier
 
 app = Program()
 
@@ -73,9 +74,11 @@ async def _listen(
     from smpchat.chat.service.relay_watch import RelayWatch
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.cli.handler import MessageHandler
+    from smpchat.cli.notifying import Notifier
     from smpchat.cli.views.conditions import show_conditions, show_relay_back
 
     handler = None if command_line is None else MessageHandler.parse(command_line, environment)
+    notifier = Notifier(environment)
     service = environment.open_as(WritingProfile)
     try:
         if handler is not None and environment.is_encrypted() and environment.key.is_a_variable:
@@ -102,7 +105,8 @@ async def _listen(
                     _show_event(environment, event)
                 _show_people(environment, service)
                 left = None if count is None else count - seen
-                seen += await _show_messages(environment, listener, handler, left, skip_after)
+                seen += await _show_messages(environment, listener, handler, left, skip_after, notifier)
+                notifier.tell(_to_terminal)
                 if handler is not None:
                     _show_people(environment, service)  # that one was skipped
                 away, back = relays.look(loop.time())
@@ -154,6 +158,7 @@ async def _show_messages(
     handler: MessageHandler | None,
     limit: int | None,
     skip_after: int | None,
+    notifier: Notifier,
 ) -> int:
     """Print what is to be shown, but at most ``limit`` new messages; how many those were.
 
@@ -175,6 +180,7 @@ async def _show_messages(
                 continue
         show_message(environment, message)
         listener.done(message)
+        notifier.heard(message)
         shown += 1
         if shown == limit:
             return shown
@@ -182,6 +188,10 @@ async def _show_messages(
         show_message(environment, message)
         listener.done(message)
     return shown
+
+
+def _to_terminal(sequence: str) -> None:
+    print(sequence, end="", flush=True)
 
 
 def _show_event(environment: Environment, event: events.ChatEvent) -> None:

@@ -27,6 +27,12 @@ _ENVIRONMENT = {
 }
 
 
+_FILES = {
+    "~/.config/smpchat/config.toml": "Settings, one a line, which `smpchat config list` shows; `smpchat config path`"
+    " prints where the file is on this system. A home named with --home has its own, and each profile one more.",
+}
+
+
 @app.command(epilog=examples("smpchat man | man -l -"))
 def man(context: typer.Context) -> None:
     """Print the manual page."""
@@ -52,6 +58,8 @@ def manual(program: Any) -> str:
         *(line for status in ExitStatus for line in (".TP", str(int(status)), _roff(sentence(status.meaning)))),
         ".SH ENVIRONMENT",
         *(line for name, text in _ENVIRONMENT.items() for line in (".TP", f".B {name}", _roff(text))),
+        ".SH FILES",
+        *(line for name, text in _FILES.items() for line in (".TP", f".I {name}", _roff(text))),
         ".SH EXAMPLES",
         *_examples(program.epilog),
     ]

@@ -37,8 +37,8 @@ def test_people_get_a_line_for_each_check(smpchat: Terminal) -> None:
     smpchat.connected()
     lines = smpchat("-p", "alice", "doctor").stdout.splitlines()
     assert [line.split()[1] for line in lines] == [
-        "python", "libraries", "crypto", "post-quantum", "home", "profile", "schema", "online", "clock", "terminal",
-        "relay",
+        "python", "libraries", "crypto", "post-quantum", "home", "config", "profile", "schema", "online", "clock",
+        "terminal", "relay",
     ]  # fmt: skip
     assert any("alice: 1 contact, 0 invitations not used yet" in line for line in lines)
 

@@ -1,0 +1,221 @@
+"""``config``: settings that stand in a file, for everything or for one profile."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from smpchat.cli.command_line import examples, group
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.running import run
+from smpchat.cli.text import printable
+from smpchat.config import KEYS, Configuration, Key, Value, content, read, stored_text, values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+app = group("Settings in a file.", "smpchat config list")
+
+
+def _keys(incomplete: str) -> list[str]:
+    return [name for name in KEYS if name.startswith(incomplete)]
+
+
+def _values(context: typer.Context, incomplete: str) -> list[str]:
+    key = KEYS.get(context.params.get("key") or "")
+    return [value for value in key.values if value.startswith(incomplete)] if key else []
+
+
+KEY = typer.Argument(metavar="SETTING", help="Its name; `config list` shows all.", autocompletion=_keys)
+PROFILE_ONLY = typer.Option(False, "--profile-only", help="Only the profile's own file.")
+
+
+@app.command("list")
+def list_(context: typer.Context, profile_only: bool = PROFILE_ONLY) -> None:
+    """List every setting, and where it is set. Example: smpchat config list"""
+    run(context, lambda environment: _list(environment, profile_only), reads_config=False)
+
+
+def _list(environment: Environment, profile_only: bool) -> int:
+    """Print what holds for every setting; with ``profile_only``, what the profile's file says."""
+    if profile_only:
+        path = _files(environment)[1]
+        text = content(path)
+        for name, value in values(path, text).items() if text is not None else ():
+            _show(environment, KEYS[name], value, "profile")
+        return ExitStatus.OK
+    for key, value, source in _in_force(environment, tuple(KEYS.values())):
+        _show(environment, key, value, source)
+    return ExitStatus.OK
+
+
+@app.command("get")
+def get(context: typer.Context, key: str = KEY, profile_only: bool = PROFILE_ONLY) -> None:
+    """Print what one setting is. Example: smpchat config get time-format"""
+    run(context, lambda environment: _get(environment, key, profile_only), reads_config=False)
+
+
+def _get(environment: Environment, name: str, profile_only: bool) -> int:
+    """Print the value of one setting."""
+    from smpchat.chat.errors import InputError
+    from smpchat.cli.config_file import known
+
+    key = KEYS[known(name)]
+    if profile_only:
+        found = read(_files(environment)[1:]).said.get(name)
+        if found is None:
+            raise InputError(
+                f"{name} is not set for the profile alone.", "`smpchat config get` without --profile-only shows it."
+            )
+        _show(environment, key, found, "profile", alone=True)
+        return ExitStatus.OK
+    for _, value, source in _in_force(environment, (key,)):
+        _show(environment, key, value, source, alone=True)
+    return ExitStatus.OK
+
+
+@app.command(
+    "set",
+    epilog=examples("smpchat config set time-format 12h", "smpchat -p work config set receipts off --profile-only"),
+)
+def set_(
+    context: typer.Context,
+    key: str = KEY,
+    value: list[str] = typer.Argument(
+        metavar="VALUE...", help="What it is to be; of servers several, or none.", autocompletion=_values
+    ),
+    profile_only: bool = PROFILE_ONLY,
+) -> None:
+    """Write one setting into the config file.
+
+    Other lines and comments stay as they are. An option of a command and a variable of the environment win over the
+    file, and the profile's file wins over the one for everything.
+    """
+    run(context, lambda environment: _set(environment, key, value, profile_only), reads_config=False)
+
+
+def _set(environment: Environment, name: str, words: list[str], profile_only: bool) -> int:
+    """Write a setting; what the profile chose by a command itself no longer counts if it is set for it alone."""
+    from smpchat.cli.config_file import known, set_in, typed
+
+    set_in(_files(environment)[profile_only], known(name), typed(name, words))
+    return _changed(environment, name, profile_only)
+
+
+@app.command("unset")
+def unset(context: typer.Context, key: str = KEY, profile_only: bool = PROFILE_ONLY) -> None:
+    """Take one setting out of the config file. Example: smpchat config unset time-format"""
+    run(context, lambda environment: _unset(environment, key, profile_only), reads_config=False)
+
+
+def _unset(environment: Environment, name: str, profile_only: bool) -> int:
+    """Remove a setting; of the profile alone, what it chose by a command too."""
+    from smpchat.cli.config_file import known, unset_in
+
+    unset_in(_files(environment)[profile_only], known(name))
+    return _changed(environment, name, profile_only)
+
+
+def _changed(environment: Environment, name: str, profile_only: bool) -> int:
+    """Print what holds now, and say so if a command of the profile had the last word."""
+    from smpchat.chat.service.reading import StoredProfile
+
+    key = KEYS[name]
+    if profile_only and key.stored is not None and environment.is_used():
+        with closing(environment.open_as(StoredProfile)) as service:
+            service.forget_choice(key.stored)
+    for _, value, source in _in_force(environment, (key,), ask=False):
+        _show(environment, key, value, source)
+        if not profile_only and source in ("profile", "stored"):
+            by = f"by {key.chosen_by}" if source == "stored" else "in its own config file"
+            environment.notice(
+                f"This profile goes on as it is: {name} was chosen for it {by}."
+                f" `smpchat config unset {name} --profile-only` takes that back."
+            )
+    return ExitStatus.OK
+
+
+@app.command("path")
+def path_(context: typer.Context, profile_only: bool = PROFILE_ONLY) -> None:
+    """Print where the config files are. Example: smpchat config path"""
+    run(context, lambda environment: _path(environment, profile_only), reads_config=False)
+
+
+def _path(environment: Environment, profile_only: bool) -> int:
+    """Print the paths, of files that may not be there yet too."""
+    for scope, path in list(zip(("everything", "profile"), _files(environment), strict=True))[profile_only:]:
+        fields = {"scope": scope, "path": str(path), "exists": path.exists()}
+        environment.emit("config-file", fields, printable(str(path)))
+    return ExitStatus.OK
+
+
+def _files(environment: Environment) -> tuple[Path, Path]:
+    return environment.config_files()
+
+
+def _in_force(environment: Environment, keys: tuple[Key, ...], *, ask: bool = True) -> Iterator[tuple[Key, Value, str]]:
+    """What holds for each, and who says so: an option, the store, a file, or nobody.
+
+    Args:
+        ask: For a passphrase, where only the store can tell.
+    """
+    config = read(_files(environment))
+    chosen = _chosen(environment, keys) if ask or not environment.is_encrypted() else {}
+    for key in keys:
+        option = environment.said_otherwise(key.name)
+        if option is not None:
+            yield key, Value(option), "option"
+        elif key.name in chosen:
+            yield key, Value(chosen[key.name]), "stored"
+        else:
+            yield key, config.said.get(key.name, Value(key.default)), _source(environment, config, key)
+
+
+def _source(environment: Environment, config: Configuration, key: Key) -> str:
+    found = config.said.get(key.name)
+    if found is None:
+        return "default"
+    return "profile" if found.path == _files(environment)[1] else "everything"
+
+
+def _chosen(environment: Environment, keys: tuple[Key, ...]) -> dict[str, Any]:
+    """What the profile's store says itself, by the names of settings."""
+    from smpchat.chat.service.reading import StoredProfile
+
+    stored = [(key.name, key.stored) for key in keys if key.stored is not None]
+    if not stored or not environment.is_used():
+        return {}
+    with closing(environment.open_as(StoredProfile)) as service:
+        own = [(name, as_stored) for name, as_stored in stored if service.has_chosen(as_stored)]
+        return {name: _value(name, service.setting(as_stored)) for name, as_stored in own}
+
+
+def _value(name: str, text: str | None) -> bool | str | tuple[str, ...]:
+    match KEYS[name].default:
+        case bool():
+            return text == "on"
+        case tuple():
+            return tuple((text or "").split())
+    return text or ""
+
+
+def _show(environment: Environment, key: Key, value: Value, source: str, *, alone: bool = False) -> None:
+    fields: dict[str, Any] = {
+        "key": key.name,
+        "value": list(value.value) if isinstance(value.value, tuple) else value.value,
+        "source": source,
+    }
+    if value.path is not None:
+        fields |= {"path": str(value.path), "line": value.line}
+    shown = printable(stored_text(value.value))
+    where = {
+        "default": "default",
+        "option": "given to this command",
+        "stored": f"chosen by {key.chosen_by.replace('`', '')}",
+    }.get(source) or f"{value.path}, line {value.line}"
+    line = shown if alone else f"{key.name:<16} {shown or 'none':<12} ({printable(where)})"
+    environment.emit("config", fields, line)

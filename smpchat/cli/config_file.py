@@ -1,0 +1,116 @@
+"""Changing one line of a config file, with everything else in it as it was: `tomllib` reads and cannot write."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from smpchat.chat.errors import InputError
+from smpchat.config import FLAGS, KEYS, ConfigRefused, checked, content, parsed, statements, unknown_hint
+
+_NEW = "# Settings of smpchat: `smpchat config list` shows every one of them.\n"
+_FLAGS = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
+
+
+def known(name: str) -> str:
+    """The name of a setting. Raises `InputError`."""
+    if name not in KEYS:
+        raise InputError(f"There is no setting {name[:60]!r}.", unknown_hint(name))
+    return name
+
+
+def typed(name: str, words: list[str]) -> bool | str | list[str]:
+    """What was typed for a setting, as the file has it. Raises `InputError`."""
+    default = KEYS[name].default
+    if isinstance(default, tuple):
+        return [] if words == ["none"] else words
+    text = " ".join(words)
+    if not isinstance(default, bool):
+        return text
+    if text.lower() not in _FLAGS:
+        raise InputError(f"{name} cannot be {text[:60]!r}.", f"Say {' or '.join(FLAGS)}.")
+    return _FLAGS[text.lower()]
+
+
+def set_in(path: Path, name: str, value: bool | str | list[str]) -> None:
+    """Write a setting into a file, in its old place if it has one. Raises `ConfigRefused`, `OSError`."""
+    try:
+        checked(path, None, name, value)
+    except ConfigRefused as error:
+        what = str(error).removeprefix(f"{path}: ").rstrip(".")
+        raise InputError(f"The setting cannot be that: {what}.", f"It may be {KEYS[name].form}.") from None
+    text = content(path)
+    changed = with_setting(path, _NEW if text is None else text, name, value)
+    if parsed(path, changed).get(name) != value:  # no edit of ours may change what another line says
+        raise ConfigRefused(path, None, f"{name} cannot be written here", "Change the file with an editor.")
+    write(path, changed)
+
+
+def unset_in(path: Path, name: str) -> bool:
+    """Take a setting out of a file; False if it is not there. Raises `ConfigRefused`, `OSError`."""
+    text = content(path)
+    if text is None or name not in parsed(path, text):
+        return False
+    write(path, with_setting(path, text, name, None))
+    return True
+
+
+def with_setting(path: Path, text: str, name: str, value: bool | str | list[str] | None) -> str:
+    """The text of a file with another value of one setting; without its lines if that is None.
+
+    Raises:
+        ConfigRefused: The file is not TOML.
+    """
+    parsed(path, text)
+    found = statements(path, text)
+    lines = text.split("\n")
+    end = "\r" if lines[0].endswith("\r") else ""
+    place = next((statement for statement in found if statement.key == name), None)
+    written = [] if value is None else [f"{name} = {_toml(value)}"]
+    if place is not None:
+        if written and place.comment:
+            written[0] += f"  {place.comment}"
+        lines[place.first : place.last + 1] = [line + end for line in written]
+        return "\n".join(lines)
+    at = next((statement.first for statement in found if statement.is_table), None)
+    if at is None:  # at the end: a table takes all that stands below it
+        at = len(lines) - (lines[-1] == "")
+        if at and not lines[at - 1].endswith(end):
+            lines[at - 1] += end
+        if at == len(lines):
+            lines.append("")
+    lines[at:at] = [line + end for line in written]
+    return "\n".join(lines)
+
+
+def _toml(value: bool | str | list[str]) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, but for those of characters beyond 16 bits; DEL has to be one
+        return re.sub("\x7f", r"\\u007f", json.dumps(value, ensure_ascii=False))
+    if len(value) < 2:
+        return f"[{', '.join(map(_toml, value))}]"
+    return "[" + "".join(f"\n  {_toml(one)}," for one in value) + "\n]"
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file, at once and for its owner only; where it is a link, what the link leads to."""
+    path = path.resolve()
+    for folder in (*reversed(path.parent.parents), path.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)  # with parents=True only the last one were for its owner alone
+    under_way = path.with_name(f".{path.name}.{os.getpid()}")
+    with suppress(FileNotFoundError):  # of a process that was killed
+        under_way.unlink()
+    try:
+        with os.fdopen(os.open(under_way, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        under_way.replace(path)
+    except OSError:
+        under_way.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,101 @@
+"""Telling a person who looks elsewhere that somebody wrote: by the terminal, or by a program of theirs.
+
+Who wrote is told, what they wrote is not: notifications are shown on locked and shared screens.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+
+from smpchat.chat.errors import InputError
+from smpchat.chat.store.records import Direction, Message
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import shortened
+from smpchat.config import NOTIFICATIONS
+from smpchat.relay.surroundings import for_programs
+
+QUIET = 3.0
+"""Seconds in which somebody is told once, whatever comes."""
+
+
+class Notifier:
+    """Tells as the setting ``notifications`` says; not too often, and by one program at a time.
+
+    Args:
+        rings: Whether ``bell`` is done here; `chat` has its own bell.
+    Raises:
+        InputError: The setting names a program that is not there.
+    """
+
+    def __init__(self, environment: Environment, *, rings: bool = True) -> None:
+        self._environment = environment
+        self._kind = str(environment.setting("notifications"))
+        self._arguments = [] if self._kind in NOTIFICATIONS else shlex.split(self._kind)
+        self._by_terminal = environment.redraws and self._kind != "off" and (rings or self._kind != "bell")
+        if self._arguments and shutil.which(self._arguments[0]) is None:
+            raise InputError(
+                f"There is no program {self._arguments[0]!r}, which is to tell you of messages.",
+                "Name another with `smpchat config set notifications`, or off.",
+            )
+        self._heard: Message | None = None
+        self._running: subprocess.Popen[bytes] | None = None
+        self._told = float("-inf")
+
+    def heard(self, message: Message | None) -> None:
+        """A message came that may be worth telling."""
+        if message is not None and message.direction is Direction.RECEIVED:
+            self._heard = message
+
+    def tell(self, write: Callable[[str], object]) -> None:
+        """Tell of what was heard since the last call.
+
+        Args:
+            write: Takes what the terminal is to get.
+        """
+        message, self._heard = self._heard, None
+        now = self._environment.now()
+        if message is None or now - self._told < QUIET:
+            return
+        self._told = now
+        if self._arguments:
+            self._start(message)
+        elif self._by_terminal:
+            write(sequence(self._kind, message.contact))
+
+    def _start(self, message: Message) -> None:
+        """Run the program, which nobody waits for; one that still runs has told already."""
+        if self._running is not None and self._running.poll() is None:
+            return
+        own = {
+            "SMPCHAT_HOME": str(self._environment.home),
+            "SMPCHAT_PROFILE": self._environment.profile,
+            "SMPCHAT_CONTACT": os.fsdecode(message.contact.replace("\0", "\ufffd").encode()),
+            "SMPCHAT_ID": str(message.id),
+        }
+        try:
+            self._running = subprocess.Popen(
+                self._arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # the screen is ours
+                stderr=subprocess.DEVNULL,
+                env=for_programs() | own,
+                start_new_session=True,  # Ctrl-C is for us
+            )
+        except OSError as error:
+            self._arguments, self._by_terminal = [], False
+            self._environment.notice(f"The program that is to tell you of messages does not start: {error.strerror}.")
+
+
+def sequence(kind: str, alias: str) -> str:
+    """What makes a terminal ring, or show a notification (OSC 9 of iTerm2, OSC 777 of rxvt)."""
+    said = f"message from {shortened(alias)}"  # no control character is left in it that could end the sequence
+    match kind:
+        case "osc9":
+            return f"\x1b]9;smpchat: {said}\x1b\\"
+        case "osc777":
+            return f"\x1b]777;notify;smpchat;{said.replace(';', ',')}\x1b\\"
+    return "\a"

@@ -1,0 +1,397 @@
+"""The config file: which settings there are, what each may be, and what two files together say.
+
+One file is for everything, one for each profile; a line in the profile's wins. Both are TOML with one setting a line.
+Nothing in them is skipped in silence: a ``sock =`` that is passed over would send past the proxy.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from smpchat.chat.errors import InputError
+from smpchat.encoding.record import Record, field
+
+MAX_BYTES = 1 << 16
+MAX_SERVERS = 64
+MAX_TEXT = 1_000
+"""Characters of one value."""
+NOTIFICATIONS = ("off", "bell", "osc9", "osc777")
+"""What is not a command."""
+_LIST = "`smpchat config list` shows every setting."
+
+
+class Key(Record):
+    """One setting.
+
+    Attributes:
+        default: What holds where nobody has said anything; as in the file.
+        meaning: For the table of docs/config.md, and for `config list`.
+        form: What it may be, in words.
+        check: Returns what is wrong with a value of the right type; an empty text: nothing.
+        values: What completion offers.
+        stored: The profile's own choice, which wins over the files, is stored under this name.
+        chosen_by: How the profile makes that choice.
+    """
+
+    name: str
+    default: bool | str | tuple[str, ...]
+    meaning: str
+    form: str
+    check: Callable[[Any], str]
+    values: tuple[str, ...] = ()
+    stored: str | None = None
+    chosen_by: str = ""
+
+    def in_file(self) -> str:
+        """The line of a file that says what holds anyway."""
+        if isinstance(self.default, bool):
+            return f"{self.name} = {str(self.default).lower()}"
+        return f'{self.name} = "{self.default}"' if isinstance(self.default, str) else f"{self.name} = []"
+
+
+def _any(_: object) -> str:
+    return ""
+
+
+def _one_of(*values: str) -> Callable[[str], str]:
+    return lambda value: "" if value in values else f"{value!r} is not one of {', '.join(values)}"
+
+
+def _notifications(value: str) -> str:
+    import shlex
+
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        return f"the command cannot be read ({error})"
+    return "" if words else "it is empty"
+
+
+def _socks(value: str) -> str:
+    from smpchat.encoding.reader import DecodeError
+    from smpchat.transport.socks_address import parse_proxy
+
+    try:
+        if value != "off":
+            parse_proxy(value)
+    except DecodeError:
+        return f"{value!r} is not HOST:PORT, and not off"
+    return ""
+
+
+def _servers(value: tuple[str, ...]) -> str:
+    from smpchat.chat.store.servers import relay_address
+
+    if len(value) > MAX_SERVERS:
+        return f"more than {MAX_SERVERS} relays"
+    for at, address in enumerate(value, 1):
+        if address == "simplex":
+            continue
+        try:
+            server = relay_address(address)
+        except InputError as error:
+            # the text itself may hold a password
+            return f"relay {at}: {str(error)[0].lower()}{str(error)[1:].rstrip('.')}"
+        if server.password:
+            return "the password of a relay does not belong into this file: use `smpchat server add`"
+    return ""
+
+
+FLAGS = ("on", "off")
+KEYS = {
+    key.name: key
+    for key in (
+        Key(
+            "bell",
+            False,
+            "`chat` rings the terminal's bell when somebody writes",
+            "true or false",
+            _any,
+            FLAGS,
+            "bell",
+            "/bell in `smpchat chat`",
+        ),
+        Key(
+            "notifications",
+            "off",
+            "how `chat` and `listen` tell that somebody wrote: `bell`; `osc9` or `osc777`, which many terminals show on"
+            " the desktop; or a command of yours, which gets the alias as `SMPCHAT_CONTACT` and the number of the"
+            " message as `SMPCHAT_ID`",
+            "off, bell, osc9, osc777 or a command",
+            _notifications,
+            NOTIFICATIONS,
+        ),
+        Key(
+            "receipts",
+            True,
+            "contacts are told that their messages arrived",
+            "true or false",
+            _any,
+            FLAGS,
+            "receipts",
+            "`smpchat profile set --receipts`",
+        ),
+        Key(
+            "time-format",
+            "24h",
+            "times as people read them: 21:05; 09:05 pm; or 21:05 and days as 2026-11-25; `--json` stays as it is",
+            "24h, 12h or iso",
+            _one_of("24h", "12h", "iso"),
+            ("24h", "12h", "iso"),
+        ),
+        Key(
+            "wait",
+            "sent",
+            "what `send` and `reply` wait for without `--wait`",
+            "sent, delivered or none",
+            _one_of("sent", "delivered", "none"),
+            ("sent", "delivered", "none"),
+        ),
+        Key(
+            "color",
+            "auto",
+            "colours: auto is on a terminal only; `--no-color` and `NO_COLOR` win",
+            "auto, always or never",
+            _one_of("auto", "always", "never"),
+            ("auto", "always", "never"),
+        ),
+        Key(
+            "servers",
+            (),
+            "relays for new invitations: addresses, or `simplex` for the public ones; none: the relay that comes with"
+            " smpchat",
+            "a list of relays' addresses, or simplex",
+            _servers,
+            ("simplex",),
+            "servers",
+            "`smpchat server add` or `smpchat server use`",
+        ),
+        Key(
+            "private-routing",
+            False,
+            "messages to other people's relays go through yours",
+            "true or false",
+            _any,
+            FLAGS,
+            "private_routing",
+            "`smpchat server private-routing`",
+        ),
+        Key(
+            "socks",
+            "off",
+            "the SOCKS5 proxy to every relay but your own here",
+            "HOST:PORT or off",
+            _socks,
+            ("off", "127.0.0.1:9050"),
+            "socks",
+            "`smpchat server socks`",
+        ),
+    )
+}
+"""Every setting, in the order in which it is listed."""
+
+
+class ConfigRefused(InputError):
+    """A config file cannot be used. Says which line of which file, and why."""
+
+    def __init__(self, path: Path, line: int | None, what: str, hint: str) -> None:
+        where = f"{path}, line {line}" if line else str(path)
+        super().__init__(f"{where}: {what}.", hint)
+
+
+class Value(Record):
+    """What holds for one setting, and which line says so; None: the default."""
+
+    value: bool | str | tuple[str, ...]
+    path: Path | None = None
+    line: int | None = None
+
+
+class Configuration(Record):
+    """What the config files say.
+
+    Attributes:
+        said: Values by name, without those that no file names.
+        error: Why they could not be read; then nothing of them holds.
+    """
+
+    said: Mapping[str, Value] = field(default_factory=dict)
+    error: ConfigRefused | None = None
+
+    def value(self, name: str) -> Any:
+        """What holds: of a profile's own choices (`Key.stored`) only the store knows more."""
+        found = self.said.get(name)
+        return KEYS[name].default if found is None else found.value
+
+    def stored_defaults(self) -> dict[str, str]:
+        """What the profile's store goes by where it has no choice of its own, under the names there."""
+        return {
+            key.stored: stored_text(self.said[name].value)
+            for name, key in KEYS.items()
+            if key.stored is not None and name in self.said
+        }
+
+
+def stored_text(value: bool | str | tuple[str, ...]) -> str:
+    """A value as the store has it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return value if isinstance(value, str) else " ".join(value)
+
+
+def read(paths: tuple[Path, ...]) -> Configuration:
+    """What the files say together, a later one before an earlier one. Raises `ConfigRefused`."""
+    said: dict[str, Value] = {}
+    for path in paths:
+        text = content(path)
+        if text is not None:
+            said |= values(path, text)
+    return Configuration(said)
+
+
+def content(path: Path) -> str | None:
+    """The text of a config file; None if there is none. Raises `ConfigRefused`."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigRefused(path, None, "this is not a file", "Put the settings into a file of that name.")
+        if status.st_mode & stat.S_IWOTH:  # it may name a program, and the way around a proxy
+            raise ConfigRefused(path, None, "everybody may write this file", "Take that away: chmod o-w, and its path.")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigRefused(path, None, f"cannot be read: {error.strerror}", "Make it a file of yours.") from error
+    if len(data) > MAX_BYTES:
+        raise ConfigRefused(path, None, f"longer than {MAX_BYTES:,} bytes", _LIST)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigRefused(path, line, "this is not UTF-8 text", "Write the line anew.") from None
+
+
+def values(path: Path, text: str) -> dict[str, Value]:
+    """Every setting in a file. Raises `ConfigRefused`."""
+    lines = {statement.key: statement for statement in reversed(statements(path, text))}
+    found = {}
+    for name, value in parsed(path, text).items():
+        line = lines[name].first + 1 if name in lines else None
+        found[name] = Value(checked(path, line, name, value), path, line)
+    return found
+
+
+def parsed(path: Path, text: str) -> dict[str, Any]:
+    """A file as TOML. Raises `ConfigRefused`."""
+    import tomllib  # only where there is a file: 3 ms
+
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ConfigRefused(path, None, "brackets within too many brackets", "Write one setting a line.") from None
+    except ValueError as error:  # of a number with thousands of digits too
+        what, _, where = str(error).rpartition(" (at ")
+        at = re.match(r"line (\d+)", where)
+        line = int(at[1]) if at else max(1, len(text.splitlines()))
+        raise ConfigRefused(
+            path, line, f"this is not TOML: {what or error}", 'Write NAME = "VALUE", or true or false without quotes.'
+        ) from None
+
+
+def checked(path: Path, line: int | None, name: str, value: object) -> bool | str | tuple[str, ...]:
+    """A value that may be used. Raises `ConfigRefused`."""
+    key = KEYS.get(name)
+    if key is None:
+        raise ConfigRefused(path, line, f"there is no setting {name[:60]!r}", unknown_hint(name))
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        value = tuple(value)
+    texts = value if isinstance(value, tuple) else (value,) if isinstance(value, str) else ()
+    hint = f"It may be {key.form}: `smpchat config set {name} VALUE` writes it."
+    if type(value) is not type(key.default):
+        raise ConfigRefused(path, line, f"{name} is not {key.form}", hint)
+    if any(len(text) > MAX_TEXT or not text.isprintable() for text in texts):
+        raise ConfigRefused(path, line, f"{name} is too long, or has characters that cannot be printed", hint)
+    wrong = key.check(value)
+    if wrong:
+        raise ConfigRefused(path, line, f"{name}: {wrong}", hint)
+    assert isinstance(value, bool | str | tuple)
+    return value
+
+
+def unknown_hint(name: str) -> str:
+    """What may have been meant."""
+    import difflib
+
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), KEYS, 1)
+    return (f"Did you mean {near[0]}? " if near else "") + _LIST
+
+
+class Statement(Record):
+    """Lines of a file that belong together, counted from 0: ``key = value``, or the head of a table."""
+
+    key: str
+    first: int
+    last: int
+    comment: str
+    is_table: bool
+
+
+_STRING = re.compile(r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'', re.DOTALL)
+_PLAIN = re.compile(r"[^\"'#\n\[\]{}]+")
+
+
+def statements(path: Path, text: str) -> list[Statement]:
+    """Where each setting stands, which `tomllib` does not tell; a file that is not TOML gives some of them."""
+    found = []
+    for first, last, code, comment in _logical_lines(text):
+        begun = code.strip()
+        if not begun:
+            continue
+        key = _first_key(path, begun.lstrip("[") if begun.startswith("[") else begun)
+        if key is not None:
+            found.append(Statement(key, first, last, comment, begun.startswith("[")))
+    return found
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, int, str, str]]:
+    """First line, last line, what stands there, and the comment behind it."""
+    at = line = first = depth = 0
+    begin, comment = 0, ""
+    while at < len(text):
+        character = text[at]
+        string = _STRING.match(text, at) if character in "\"'" else None
+        plain = _PLAIN.match(text, at)
+        end = string.end() if string else plain.end() if plain else at + 1
+        if character == "#":
+            end = text.find("\n", at)
+            end = len(text) if end < 0 else end
+            if depth == 0:
+                comment = text[at:end].rstrip("\r")
+        elif character in "[{":
+            depth += 1
+        elif character in "]}":
+            depth = max(0, depth - 1)
+        elif character == "\n" and depth == 0:
+            yield first, line, text[begin : at - len(comment)] if comment else text[begin:at], comment
+            begin, comment, first = at + 1, "", line + 1
+        line += text.count("\n", at, end)
+        at = end
+    yield first, line, text[begin : at - len(comment)] if comment else text[begin:at], comment
+
+
+def _first_key(path: Path, code: str) -> str | None:
+    """``a`` of ``a = 1``, ``"a" = 1``, ``a.b = 1`` and ``[a]``."""
+    found = re.match(r"""\s*([A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')\s*(?=[.=\]])""", code)
+    if found is None:
+        return None
+    if found[1][0] not in "\"'":
+        return found[1]
+    try:
+        return next(iter(parsed(path, f"{found[1]} = 0")))
+    except ConfigRefused:
+        return None

@@ -1,0 +1,29 @@
+"""Where the data and the config files of a user are: no more than paths, for every start asks for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FILE = "config.toml"
+PROGRAM = "smpchat"
+"""The last part of the folders that the platform names."""
+
+
+def platform_home() -> Path:
+    """Where the platform keeps a user's data for this program."""
+    from platformdirs import user_data_path  # only where nobody has said where
+
+    return user_data_path(PROGRAM, appauthor=False)
+
+
+def platform_config_file() -> Path:
+    """The config file where the platform keeps such files."""
+    from platformdirs import user_config_path
+
+    return user_config_path(PROGRAM, appauthor=False) / FILE
+
+
+def own_config_file(home: Path) -> Path:
+    """The config file of a home that somebody named: in it, unless that is the platform's all the same."""
+    is_platforms = home.name == PROGRAM and home == platform_home()
+    return platform_config_file() if is_platforms else home / FILE
