@@ -19,8 +19,8 @@ COMMANDS = (
     "contacts", "status", "rename", "verify", "resync", "rotate", "delete", "requests", "accept", "reject",
     "address create", "address show", "address delete",
     "demo", "doctor", "explain", "man", "profile show", "profile set", "profile list", "profile switch",
-
-    "config list", "config get", "config set", "config unset", "config path", "export", "import", "key set", "key change", "key remove", "key test", "server list", "server add",
+    "export", "import", "key set", "key change", "key remove", "key test", "server list", "server add",
+    "config list", "config get", "config set", "config unset", "config path",
     "server remove", "server use", "relay run", "relay start", "relay stop", "relay status",
     "relay stats", "relay rotate-certificate", "relay backup", "relay restore",
 )  # fmt: skip

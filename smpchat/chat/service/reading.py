@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, TypeVar
 from smpchat.agent.errors import StoreNotWritable
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_states import ConnectionState, Role
-from smpchat.agent.store import addresses, connections, consents, moves, obstacles, outgoing, ratchets, visits
+from smpchat.agent.store import addresses, connections, moves, obstacles, outgoing, ratchets, visits
 from smpchat.agent.store import links as short_links
 from smpchat.agent.store.connections import Connection
 from smpchat.agent.store.database import Database, Migrations, encrypted_path
 from smpchat.agent.store.obstacles import Obstacle
 from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
-from smpchat.chat.errors import InputError, PassphraseNeeded, ProfileMoved, TextsHeld
+from smpchat.chat.errors import PassphraseNeeded, ProfileMoved, TextsHeld
 from smpchat.chat.service import attention
-from smpchat.chat.service.messages import StoredMessages
+from smpchat.chat.service.choices import NO_PROXY, StoredChoices, parsed_proxy
 from smpchat.chat.service.views import ContactView, Invitation, Status, Verification
 from smpchat.chat.store import contact_settings, events, incognito, names, profiles, records, settings
 from smpchat.chat.store.address import AddressView, address_view
@@ -39,18 +39,14 @@ from smpchat.chat.transactions import naming
 from smpchat.chat.wire.preferences import OWN_DEFAULTS
 from smpchat.chat.wire.profile import Profile
 from smpchat.crypto.agreement import security_code
-from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import replace
-from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
+from smpchat.protocol.address import SMPServer
 
 if TYPE_CHECKING:  # imported where they are used: most commands that read ask for no setting of the network
-    from smpchat.chat.store.servers import ConfiguredServer
-    from smpchat.client.routes import Transport
-    from smpchat.transport.socks_address import SocksProxy
+    pass
 
 DATABASE_NAME = "smpchat.db"
 DEFAULT_PROFILE = "default"
-NO_PROXY = "off"
 MOVED = "moved"
 """Setting: the profile was moved elsewhere, at this POSIX time."""
 
@@ -70,7 +66,7 @@ def no_passphrase() -> str:
     raise PassphraseNeeded
 
 
-class StoredProfile(StoredMessages):
+class StoredProfile(StoredChoices):
     """One profile's store, opened. Any number of processes may have it open; one at a time is online.
 
     Args:
@@ -92,7 +88,7 @@ class StoredProfile(StoredMessages):
     ) -> None:
         self.folder, self.name, self.socks, self.now = folder, name, socks, now
         if socks is not None and socks != NO_PROXY:
-            _proxy(socks)
+            parsed_proxy(socks)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         components = {"agent": AGENT_MIGRATIONS, "chat": CHAT_MIGRATIONS}
         path = folder / DATABASE_NAME
@@ -106,7 +102,7 @@ class StoredProfile(StoredMessages):
             with suppress(StoreNotWritable), self.database.transaction() as tx:
                 naming.settle(tx, now())
         if defaults is not None and settings.defaults(self._tx) != dict(defaults):
-            with self.database.transaction() as tx:
+            with suppress(StoreNotWritable), self.database.transaction() as tx:
                 settings.save_defaults(tx, defaults)
         self.expire()
         self.remove_leftovers()
@@ -340,144 +336,6 @@ class StoredProfile(StoredMessages):
         """Relays that hold queues of ours: where contacts write to."""
         return [queue.server for queue in moves.every_queue(self._tx)]
 
-    # -- servers ------------------------------------------------------------------------------------------------------
-
-    def servers(self) -> list[ConfiguredServer]:
-        """Configured relays. None preferred: the embedded relay takes new queues."""
-        from smpchat.chat.store.servers import ConfiguredServer
-        from smpchat.client.routes import Route, Transport
-
-        own = [
-            ConfiguredServer(parse_server(row.address), row.preferred, Route(Transport(row.transport), row.ws_port))
-            for row in settings.servers(self._tx)
-        ]
-        if self.has_chosen(settings.SERVERS):
-            return own
-        usual = [ConfiguredServer(address, True, Route()) for address in self._usual_servers()]
-        listed = {entry.address.server for entry in usual}
-        return usual + [entry for entry in own if entry.address.server not in listed]
-
-    def _usual_servers(self) -> list[SMPServerAddress]:
-        """Those of the config files."""
-        from smpchat.chat.store.servers import relay_address
-
-        found: list[SMPServerAddress] = []
-        for address in (settings.default(self._tx, settings.SERVERS) or "").split():
-            if address == "simplex":
-                from smpchat.agent.wire.presets import SIMPLEX_SERVERS
-
-                found += map(SMPServerAddress, SIMPLEX_SERVERS)
-            else:
-                found.append(relay_address(address))
-        return list(dict.fromkeys(found))
-
-    def has_chosen(self, name: str) -> bool:
-        """Whether the profile has chosen this itself, so that the config files do not count."""
-        if name == settings.SERVERS and any(row.preferred for row in settings.servers(self._tx)):
-            return True
-        return settings.setting(self._tx, name) is not None
-
-    def forget_choice(self, name: str) -> None:
-        """Let the config files count again."""
-        with self.database.transaction() as tx:
-            if name == settings.SERVERS:
-                settings.prefer_no_server(tx)
-            settings.delete_setting(tx, name)
-
-    def setting(self, name: str) -> str | None:
-        """What holds for a setting of the config files; None if nobody has said anything."""
-        if name == settings.SERVERS:
-            return " ".join(str(entry.address.server) for entry in self.servers() if entry.preferred)
-        return settings.in_force(self._tx, name)
-
-    def add_server(
-        self, address: str, transport: Transport | None = None, ws_port: int | None = None
-    ) -> SMPServerAddress:
-        """Add a relay, or change by what way it is reached; it takes new queues from now on.
-
-        Args:
-            transport: TLS, unless it was added with another one before.
-            ws_port: Port of its WebSocket; that of before, else `smpchat.client.network.DEFAULT_WS_PORT`.
-        Raises:
-            InputError: The address or the port is none.
-        """
-        from smpchat.chat.store.servers import relay_address
-
-        server = relay_address(address)
-        if ws_port is not None and not 0 < ws_port < 65536:
-            raise InputError(f"{ws_port} is no port.", "Give a number from 1 to 65535.")
-        with self.database.transaction() as tx:
-            settings.save_setting(tx, settings.SERVERS, "own")
-            settings.add_server(tx, _text(server), preferred=True)
-            settings.set_route(tx, _text(server), transport, ws_port)
-        return server
-
-    def remove_server(self, address: str) -> None:
-        """Remove a relay from the list; contacts whose queues are there keep them. Raises `InputError`."""
-        from smpchat.chat.store.servers import relay_address
-
-        with self.database.transaction() as tx:
-            known = {row.address for row in settings.servers(tx)}  # what was taken once need not be taken today
-            stored = address.strip() if address.strip() in known else _text(relay_address(address))
-            if not settings.remove_server(tx, stored):
-                if any(_text(address) == stored for address in self._usual_servers()):
-                    raise InputError(
-                        "This relay stands in a config file.", "`smpchat config list` shows where; take it out there."
-                    )
-                raise InputError("This relay is not in your list.", "`smpchat server list` shows it.")
-            settings.save_setting(tx, settings.SERVERS, "own")
-
-    def use_servers(self, addresses: Sequence[str]) -> None:
-        """New queues are made at these relays only; at the embedded one if none is given. Raises `InputError`."""
-        from smpchat.chat.store.servers import relay_address
-
-        servers = [relay_address(address) for address in addresses]
-        with self.database.transaction() as tx:
-            settings.save_setting(tx, settings.SERVERS, "own")
-            settings.prefer_no_server(tx)
-            for server in servers:
-                settings.add_server(tx, _text(server), preferred=True)
-
-    def private_routing(self) -> bool:
-        """Whether strangers' relays are sent to through the profile's own."""
-        return settings.in_force(self._tx, "private_routing") == "on"
-
-    def set_private_routing(self, on: bool) -> None:
-        """Change that; sessions that exist go on as they are."""
-        with self.database.transaction() as tx:
-            settings.save_setting(tx, "private_routing", "on" if on else "off")
-
-    def strangers_anywhere(self) -> bool:
-        """Whether relays that others name may be at any address, also of this computer and its networks."""
-        return consents.anywhere(self._tx)
-
-    def set_strangers_anywhere(self, on: bool) -> None:
-        """Change that."""
-        with self.database.transaction() as tx:
-            consents.save_anywhere(tx, on)
-
-    def is_local(self, connection_id: int) -> bool:
-        """Whether only this computer reaches the relay of a connection's queue."""
-        queue = connections.receive_queue(self._tx, connection_id)
-        return queue is not None and queue.server.is_on_loopback
-
-    def is_own_relay(self, server: SMPServer) -> bool:
-        """Whether the profile has queues of its own there, or may come to have some."""
-        own = [entry.address.server for entry in self.servers()]
-        own += connections.wanted_relays(self._tx) + moves.wanted_relays(self._tx)
-        own += [queue.server for queue in moves.every_queue(self._tx)]
-        return any(map(server.is_within, own))
-
-    def proxy(self) -> SocksProxy | None:
-        """The SOCKS proxy for all connections but those to the embedded relay; `socks` wins over the setting."""
-        text = self.socks or settings.in_force(self._tx, "socks") or NO_PROXY
-        return None if text == NO_PROXY else _proxy(text)
-
-    def set_proxy(self, text: str) -> None:
-        """Save the SOCKS proxy, ``HOST:PORT`` or ``off``. Raises `InputError`."""
-        with self.database.transaction() as tx:
-            settings.save_setting(tx, "socks", text if text == NO_PROXY else str(_proxy(text)))
-
 
 Opened = TypeVar("Opened", bound=StoredProfile)
 """How much of a profile is opened."""
@@ -486,21 +344,6 @@ Opened = TypeVar("Opened", bound=StoredProfile)
 def _hidden(connection: Connection) -> bool:
     deleted = states.connection_state(connection.state) is ConnectionState.DELETED
     return deleted or states.role(connection.state) is Role.OWNER
-
-
-def _proxy(text: str) -> SocksProxy:
-    from smpchat.transport.socks_address import parse_proxy
-
-    try:
-        return parse_proxy(text)
-    except DecodeError:
-        raise InputError(
-            f"{text!r} is not the address of a SOCKS proxy.", "Give HOST:PORT, such as 127.0.0.1:9050 for Tor, or off."
-        ) from None
-
-
-def _text(address: SMPServerAddress) -> str:
-    return format_server(address)
 
 
 def _os_user() -> str:

@@ -47,7 +47,7 @@ def explain(
     ),
 ) -> None:
     """Say what an exit code or a state means, and whose move is next."""
-    run(context, lambda environment: _explain(environment, code))
+    run(context, lambda environment: _explain(environment, code), reads_config=False)
 
 
 def _explain(environment: Environment, code: str | None) -> int:
