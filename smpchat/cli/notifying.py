@@ -21,6 +21,9 @@ from smpchat.relay.surroundings import for_programs
 QUIET = 3.0
 """Seconds in which somebody is told once, whatever comes."""
 
+_running: list[subprocess.Popen[bytes]] = []
+"""The program, if it runs. It may outlive whoever started it, and Python complains of one that is forgotten meanwhile."""
+
 
 class Notifier:
     """Tells as the setting ``notifications`` says; not too often, and by one program at a time.
@@ -42,7 +45,6 @@ class Notifier:
                 "Name another with `smpchat config set notifications`, or off.",
             )
         self._heard: Message | None = None
-        self._running: subprocess.Popen[bytes] | None = None
         self._told = float("-inf")
 
     def heard(self, message: Message | None) -> None:
@@ -68,7 +70,8 @@ class Notifier:
 
     def _start(self, message: Message) -> None:
         """Run the program, which nobody waits for; one that still runs has told already."""
-        if self._running is not None and self._running.poll() is None:
+        _running[:] = [process for process in _running if process.poll() is None]
+        if _running:
             return
         own = {
             "SMPCHAT_HOME": str(self._environment.home),
@@ -77,13 +80,15 @@ class Notifier:
             "SMPCHAT_ID": str(message.id),
         }
         try:
-            self._running = subprocess.Popen(
-                self._arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # the screen is ours
-                stderr=subprocess.DEVNULL,
-                env=for_programs() | own,
-                start_new_session=True,  # Ctrl-C is for us
+            _running.append(
+                subprocess.Popen(
+                    self._arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,  # the screen is ours
+                    stderr=subprocess.DEVNULL,
+                    env=for_programs() | own,
+                    start_new_session=True,  # Ctrl-C is for us
+                )
             )
         except OSError as error:
             self._arguments, self._by_terminal = [], False
