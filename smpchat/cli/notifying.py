@@ -22,7 +22,7 @@ QUIET = 3.0
 """Seconds in which somebody is told once, whatever comes."""
 
 _running: list[subprocess.Popen[bytes]] = []
-"""The program, if it runs. It may outlive whoever started it, and Python complains of one that is forgotten meanwhile."""
+"""The program, if it runs. It may outlive us: Python complains of one that nobody holds while it runs."""
 
 
 class Notifier:

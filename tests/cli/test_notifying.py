@@ -5,18 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from smpchat.chat.store.events import MessageAdded
-from smpchat.chat.store.feed import publish
-from smpchat.chat.store.records import Direction, insert_message
-from smpchat.cli.notifying import Notifier, sequence
-from smpchat.config import Configuration, Value
-from smpchat.encoding.record import replace
-from tests.cli.chat.talk import Talk
+from smpchat.cli.notifying import sequence
 from tests.cli.terminal import Terminal
 
 
@@ -93,18 +86,3 @@ def test_a_program_that_is_not_there_is_told_before_anything_is_shown(smpchat: T
     result = smpchat("-p", "bob", "listen", "--timeout", "1")
     assert result.code == 1 and "There is no program 'no-such-program'" in result.stderr
     assert smpchat("-p", "bob", "contacts").code == 0  # what tells nobody needs none
-
-
-def test_chat_tells_the_terminal(people: Terminal, talk: Callable[..., Talk]) -> None:
-    bob = talk("alice")
-    config = Configuration({"notifications": Value("osc9")})
-    bob.conversation.notifier = Notifier(replace(bob.environment, config=config), rings=False)
-    told: list[str] = []
-    with bob.service.database.transaction() as tx:
-        contact = bob.service.contact("carol").contact
-        for direction in (Direction.RECEIVED, Direction.SENT):
-            publish(tx, MessageAdded(insert_message(tx, contact.id, direction, "text", bob.environment.now(), None)))
-    bob.news()
-    bob.conversation.notifier.tell(told.append)
-    bob.conversation.notifier.tell(told.append)
-    assert told == [sequence("osc9", "carol")]

@@ -13,6 +13,9 @@ from smpchat.chat.store.events import MessageAdded
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Direction, insert_message
 from smpchat.cli.chat.screen import Screen as ChatScreen
+from smpchat.cli.notifying import Notifier, sequence
+from smpchat.config import Configuration, Value
+from smpchat.encoding.record import replace
 from tests.cli.chat.talk import Talk, ask, hear
 from tests.cli.terminal import Terminal
 
@@ -95,3 +98,18 @@ def test_the_terminal_gets_the_bell(people: Terminal, talk: Callable[..., Talk])
             await running
 
     asyncio.run(run())
+
+
+def test_the_desktop_is_told_of_what_others_write(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    config = Configuration({"notifications": Value("osc9")})
+    bob.conversation.notifier = Notifier(replace(bob.environment, config=config), rings=False)
+    told: list[str] = []
+    with bob.service.database.transaction() as tx:
+        contact = bob.service.contact("carol").contact
+        for direction in (Direction.RECEIVED, Direction.SENT):
+            publish(tx, MessageAdded(insert_message(tx, contact.id, direction, "text", bob.environment.now(), None)))
+    bob.news()
+    bob.conversation.notifier.tell(told.append)
+    bob.conversation.notifier.tell(told.append)
+    assert told == [sequence("osc9", "carol")]
