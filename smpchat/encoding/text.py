@@ -62,6 +62,6 @@ def read_query(text: str) -> dict[str, str]:
         if name and name not in parameters:
             try:
                 parameters[name] = unquote_to_bytes(value.replace("+", " ")).decode("utf-8")
-            except UnicodeDecodeError:
+            except UnicodeError:  # of its bytes; or there is half of a surrogate pair in it
                 raise DecodeError(f"parameter {name[:20]!r} is not UTF-8") from None
     return parameters
