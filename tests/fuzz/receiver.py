@@ -296,7 +296,7 @@ class World:
     def _look(self, tx: sqlite3.Connection) -> None:
         """Everything that people would be shown now."""
         for contact in records.contacts(tx):
-            for message in records.history(tx, contact.id, 20, None):
+            for message in records.page(tx, contact.id, 2**62, 20, later=False):
                 json.dumps(message_fields(message))
                 message_line(message)
         for _, kind, payload in records.events_after(tx, self.seen):
