@@ -9,7 +9,7 @@ import pkgutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -21,7 +21,8 @@ from smpchat.agent.store import outgoing
 from smpchat.agent.store.obstacles import Obstacle
 from smpchat.chat.errors import CodeDiffers, InputError, ProfileLocked, UnknownContact
 from smpchat.chat.service.reading import DATABASE_NAME
-from smpchat.cli.chat.slash import Edit, Leave
+from smpchat.chat.store.searching import IndexDamaged
+from smpchat.cli.chat.slash import Edit, Leave, Offer
 from smpchat.cli.errors import explain
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.handler import HandlerFailed
@@ -35,15 +36,28 @@ from smpchat.relay.relay_session import ProxyFailure
 from smpchat.transport.base import ChainRefused, ConnectFailed
 from tests.cli.commands.test_server import Terminal
 
-NEVER_SHOWN = {Leave, Edit, CommandFailed, HandlerFailed, DestinationRefused, ForwardRefused, ProxyFailure}
-"""What `chat` and the relay say to themselves, and what carries the sentences of whoever raises it."""
+NEVER_SHOWN = {
+    Leave,
+    Edit,
+    Offer,
+    CommandFailed,
+    HandlerFailed,
+    DestinationRefused,
+    ForwardRefused,
+    ProxyFailure,
+    IndexDamaged,
+}
+"""What `chat`, the index and the relay say to themselves, and what carries the sentences of whoever raises it."""
 _SAMPLES: dict[Any, object] = {
     str: "something went wrong",
     int: 3,
     float: 3.0,
     bool: True,
+    int | None: 3,
     bytes: b"x",
     object: object(),
+    Sequence[str]: ("bob", "Bob"),
+    Path: Path("/home/x"),
     VersionRange: VersionRange(1, 2),
     ErrorCode: ErrorCode(("INTERNAL",)),
     ExitStatus: ExitStatus.INPUT,
@@ -68,7 +82,8 @@ def an_instance(cls: type[Exception]) -> Exception:
     """An error with arguments of the types that it asks for."""
     if not inspect.isfunction(cls.__init__):  # Exception's own
         return cls("something went wrong")
-    hints = get_type_hints(cls.__init__, localns={"VersionRange": VersionRange})  # not imported where it is only named
+    named = {"VersionRange": VersionRange, "Path": Path, "Sequence": Sequence}  # not imported where only named
+    hints = get_type_hints(cls.__init__, localns=named)
     parameters = list(inspect.signature(cls).parameters.values())
     required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     positional = [_SAMPLES[hints[p.name]] for p in required if p.kind is not p.KEYWORD_ONLY]

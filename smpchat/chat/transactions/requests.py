@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from smpchat.agent.context import Context
 from smpchat.agent.store import addresses, sent_requests
 from smpchat.agent.store.addresses import ReceivedRequest
-from smpchat.agent.transactions import contact_address
 from smpchat.chat.errors import UnknownRequest
 from smpchat.chat.store import events, incognito, records
 from smpchat.chat.store.address import RequestView
@@ -24,6 +23,8 @@ from smpchat.encoding.text import to_base64url
 
 def view(tx: sqlite3.Connection, request: ReceivedRequest) -> RequestView:
     """A request; it was looked at before it was kept, so that it says who asks."""
+    from smpchat.agent.transactions import contact_address  # a handshake's imports: only who shows requests needs it
+
     asked, _ = decode_contact_request(request.info)
     assert asked.profile is not None
     return RequestView(
