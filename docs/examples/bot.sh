@@ -1,8 +1,8 @@
 #!/bin/sh
-# A bot for the people in FRIENDS. Needs df. Start: FRIENDS="alice bob" smpchat listen --skip-after 3 --exec ./bot.sh
+# A bot for FRIENDS, by contact_id of `--json contacts`: FRIENDS="1 4" smpchat listen --skip-after 3 --exec ./bot.sh
 case " $FRIENDS " in
-    *" $SMPCHAT_CONTACT "*) ;;
-    *) exit 0 ;; # a stranger; the alias is yours, so nobody can pass for a friend
+    *" $SMPCHAT_CONTACT_ID "*) ;;
+    *) exit 0 ;; # somebody else: a name, and the alias made from it, may be anybody's
 esac
 [ "$SMPCHAT_CONTENT" = text ] || exit 0 # a picture, a call, and the like
 

@@ -117,6 +117,8 @@ class MessageHandler(Record):
                 "SMPCHAT_PROFILE": self.profile,
                 "SMPCHAT_TYPE": "message",
                 "SMPCHAT_CONTACT": _variable(message.contact),
+                "SMPCHAT_CONTACT_ID": str(message.contact_id),
+                "SMPCHAT_VERIFIED": "yes" if message.verified else "no",
                 "SMPCHAT_TEXT": _variable(message.text),
                 "SMPCHAT_ID": str(message.id),
                 "SMPCHAT_CONTENT": _variable(message.content),

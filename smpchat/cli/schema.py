@@ -120,6 +120,11 @@ TYPES = (
         "`contacts`, `contact show`, `contact set`, `accept`, `rename`, `resync`, `rotate`, `listen`",
         (
             text("alias", "what commands call the contact"),
+            number("contact_id", "its number, which no rename changes and no other contact of the profile ever has"),
+            flag(
+                "alias_confirmed",
+                "whether you chose the alias, or verified whoever has it; if not, only they call themselves that",
+            ),
             Field(
                 "profile",
                 Kind.OBJECT,
@@ -140,6 +145,7 @@ TYPES = (
             flag("business", "a business: several people there may read what you write", optional=True),
             flag("verified", "the security code was compared", optional=True),
             flag("receipts", "false: they are not told that their messages arrived", optional=True),
+            text("looks_like", "another contact, whose alias looks like the name that this one chose", optional=True),
             text("description", "a line that they wrote about themselves", optional=True),
             flag("picture", "their profile has a picture; `contact show --save-picture` saves it", optional=True),
             number("disappear_after", "seconds after which messages disappear (`contact show`)", optional=True),
@@ -198,6 +204,7 @@ TYPES = (
                 optional=True,
             ),
             flag("in_turn", "it is accepted by itself, after those before it", optional=True),
+            text("looks_like", "a contact of yours, whose alias looks like the name", optional=True),
         ),
     ),
     ObjectType(
@@ -206,6 +213,7 @@ TYPES = (
         "`connect`, `send`, `reply`, `forward`, `edit`, `retract`, `react`, `listen`, `history`, `demo`",
         (
             text("contact", "the alias"),
+            number("contact_id", "the contact's number, as in `contact`"),
             text("direction", "`sent` is ours", "sent", "received"),
             number("id", "what `reply`, `edit`, `retract` and `react` take; the other side has another number"),
             text("text", "the text, exactly as it was written"),
@@ -218,6 +226,7 @@ TYPES = (
                 " `report`, or what only their app knows; of all but `text` and `link` the text begins with a note in"
                 " brackets",
             ),
+            flag("verified", "the contact's security code was compared, and is still the same", optional=True),
             text("reason", "a sentence: why it failed", optional=True),
             text("sender", "who said it, where the contact is a business or group and passed it on", optional=True),
             text(

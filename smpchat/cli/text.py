@@ -53,12 +53,16 @@ def printable(text: str, *, lines: bool = False) -> str:
     return "".join(shown)
 
 
-def abridged(text: str) -> str:
-    """What a message says, harmless and as much of it as anybody would read: no text of a peer floods the terminal."""
+def abridged(text: str) -> tuple[str, str]:
+    """What a message says, harmless and as much of it as anybody would read: no text of a peer floods the terminal.
+
+    Returns:
+        The text, and a note of ours of what was left out; empty if nothing was.
+    """
     lines = printable(text[:MAX_SHOWN_TEXT], lines=True).split("\n", MAX_SHOWN_LINES)
     left_out = max(0, len(text) - MAX_SHOWN_TEXT) + sum(map(len, lines[MAX_SHOWN_LINES:]))
     shown = "\n".join(lines[:MAX_SHOWN_LINES])
-    return f"{shown} … ({plural(left_out, 'more character')}, in --json)" if left_out else shown
+    return shown, f"({plural(left_out, 'more character')}, in --json)" if left_out else ""
 
 
 def _joins(text: str, at: int) -> bool:
@@ -72,6 +76,11 @@ def shortened(name: str, limit: int = MAX_SHOWN_NAME) -> str:
     # cut first: escaping a megabyte of name would be work for nothing
     shown = printable(name[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def quoted(name: str, limit: int = MAX_SHOWN_NAME) -> str:
+    """A name that its bearer chose, between quotes that it cannot close: what stands outside of them is ours."""
+    return f'"{" ".join(shortened(name, limit).split()).replace(chr(34), chr(39))}"'
 
 
 def narrowed(name: str, columns: int) -> str:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
+import sys
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from smpchat.chat.store.records import Direction, insert_message
+from smpchat.chat.store.records import Direction, Message, MessageStatus, Quoted, Reaction, insert_message
 from smpchat.chat.store.settings import save_setting
 from smpchat.chat.wire.bodies import MAX_EXPANDED
+from smpchat.chat.wire.content import Preview
 from smpchat.chat.wire.profile import MAX_RECEIVED_NAME, Profile
+from smpchat.cli.environment import Environment
 from smpchat.cli.text import MAX_ESCAPES, MAX_SHOWN_LINES, MAX_SHOWN_TEXT, abridged, printable, shortened
-from tests.cli.terminal import START, Result, Terminal
+from smpchat.cli.views.messages import message_line, message_text, spoken
+from smpchat.encoding.record import replace
+from tests.cli.terminal import START, FakeTerminal, Result, Terminal
 
 ATTACKS = {
     "terminal_escape": "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[8mhidden",
@@ -77,16 +87,17 @@ def test_a_joiner_between_ascii_is_shown() -> None:
 )
 def test_no_text_floods_the_terminal(filling: str) -> None:
     text = filling * (MAX_EXPANDED // len(filling))
-    harmless(abridged(text))
-    assert len(abridged(text)) < MAX_SHOWN_TEXT + 10 * MAX_ESCAPES
-    assert abridged(text).count("\n") < MAX_SHOWN_LINES
-    assert abridged(text).endswith("in --json)")
+    shown, left_out = abridged(text)
+    harmless(shown)
+    assert len(shown) < MAX_SHOWN_TEXT + 10 * MAX_ESCAPES
+    assert shown.count("\n") < MAX_SHOWN_LINES
+    assert left_out.endswith("in --json)")
 
 
 def test_what_people_write_is_shown_in_full() -> None:
     for text in ("", "a\nb", "x" * MAX_SHOWN_TEXT, "\n" * (MAX_SHOWN_LINES - 1), "\u0ba8\u0bbf" * 1_000):
-        assert abridged(text) == text
-    assert abridged("x" * MAX_SHOWN_TEXT + "yy") == "x" * MAX_SHOWN_TEXT + " … (2 more characters, in --json)"
+        assert abridged(text) == (text, "")
+    assert abridged("x" * MAX_SHOWN_TEXT + "yy") == ("x" * MAX_SHOWN_TEXT, "(2 more characters, in --json)")
 
 
 def test_line_ends_of_any_kind_are_line_ends_in_a_text() -> None:
@@ -252,3 +263,122 @@ def test_a_name_of_10_000_characters_is_shown_short(smpchat: Terminal) -> None:
     for result in _everything_shown(smpchat, tty=True):
         assert "x" * 61 not in result.stdout + result.stderr
     assert json.loads(smpchat("--json", "-p", "bob", "contacts").stdout)["profile"]["name"] == LONG[:MAX_RECEIVED_NAME]
+
+
+# -- marks of ours -----------------------------------------------------------------------------------------------------
+
+SAID = Message(
+    id=12, contact="bob", direction=Direction.RECEIVED, text="hello", sent_at=START, status=MessageStatus.RECEIVED,
+    reason=None,
+)  # fmt: skip
+QUOTE = Quoted(3, Direction.SENT, "what I have said, so long that it takes more than one line of the terminal")
+MARKED = {
+    "reply": {"reply_to": QUOTE},
+    "reply to what is gone": {"reply_to": replace(QUOTE, deleted=True)},
+    "picture": {"text": "[image pic.jpg, 4 KiB] hello", "note": "[image pic.jpg, 4 KiB]"},
+    "picture alone": {"text": "[image pic.jpg, 4 KiB]", "note": "[image pic.jpg, 4 KiB]"},
+    "forwarded": {"forwarded": True},
+    "of a member": {"sender": "carol"},
+    "edited": {"edited": True},
+    "unfinished": {"live": True},
+    "deleted": {"deleted": True, "text": ""},
+    "liked": {"reactions": (Reaction("👍", Direction.SENT), Reaction("👍", Direction.RECEIVED))},
+    "disappearing": {"ttl": 60},
+    "going": {"expires_at": START + 60.0},
+    "link": {"preview": Preview("https://a.example", "A title", "and more")},
+}
+PIECES = (
+    "\n", "\n", " ", "  ", " " * 11, " " * 13, " " * 40, "│", "|", "│ ", "| ", "> you: what I have said",
+    "> bob: hello",
+    "(edited)", "(👍 you)", "[deleted]", "[image pic.jpg, 4 KiB]", "[forwarded]", "* ", " * ", "bob * ", "bob: ", "\t│",
+    "─── Tuesday 14 November 2023 ───", "  12  22:13  bob: ", "✓✓", "x" * 30, "漢" * 20, "\u3000│", "\xa0│", "a\u0301",
+    "\u2028│", "\r│", "👩‍👩‍👧", "https://a.example/" + "y" * 70,
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def terminal(columns: int | None, *, plain: bool) -> Iterator[Environment]:
+    """The environment of a terminal so wide, or of a pipe."""
+    out = io.StringIO() if columns is None else FakeTerminal()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        patch.setenv("COLUMNS", str(columns or 80))
+        patch.setenv("TERM", "xterm")
+        yield Environment(Path("nowhere"), "alice", plain=plain)
+
+
+def marks(environment: Environment, message: Message, columns: int | None) -> list[str]:
+    """The rows that are marked as ours in a conversation and in `listen`: by the star, or the bar in the margin."""
+    found = []
+    for shown, indent, heading in (
+        (spoken(environment, message).plain, 13, r"  12  22:13  bob"),
+        (message_text(environment, message).plain if environment.attended else message_line(message), 4, "bob"),
+    ):
+        at = indent if columns is None else max(2, min(indent, columns * 2 // 5))
+        ours = re.compile(rf"{heading} \* | {{{at - 2}}}[│|]")
+        lines = shown.splitlines() if columns is None else rows(shown, columns)
+        found += [row for row in lines if ours.match(row)]
+    return found
+
+
+@pytest.mark.parametrize("columns", [None, 12, 20, 33, 60, 80, 120])
+@pytest.mark.parametrize("plain", [False, True], ids=["symbols", "plain"])
+@pytest.mark.parametrize("kind", MARKED)
+def test_what_is_more_than_a_text_is_marked_as_ours(kind: str, plain: bool, columns: int | None) -> None:
+    message = replace(SAID, **MARKED[kind])  # type: ignore[arg-type]
+    with terminal(columns, plain=plain) as environment:
+        assert (columns is not None and columns < 20) or len(marks(environment, message, columns)) >= 2
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(max_size=60),
+    st.sampled_from([None, 12, 20, 33, 60, 80, 120]),
+    st.booleans(),
+)
+def test_no_text_makes_a_mark_of_ours(text: str, columns: int | None, plain: bool) -> None:
+    with terminal(columns, plain=plain) as environment:
+        assert marks(environment, replace(SAID, text=text), columns) == []
+
+
+@pytest.mark.parametrize("columns", [None, 20, 60, 80])
+@pytest.mark.parametrize("kind", MARKED)
+def test_no_text_looks_like_what_is_more_than_a_text(kind: str, columns: int | None) -> None:
+    message = replace(SAID, **MARKED[kind])  # type: ignore[arg-type]
+    with terminal(columns, plain=False) as environment:
+        real = spoken(environment, message).plain
+        said = real.partition("bob")[2].lstrip(" :*")
+        for text in (said, said.replace("\n" + " " * 13, "\n"), re.sub("\n *", "\n", said), real, f"\n{real}"):
+            assert spoken(environment, replace(SAID, text=text)).plain != real
+
+
+@pytest.mark.parametrize(
+    "name", ["Bob, verified", "Bob (verified)", 'Bob", verified, "', "Bob" + " " * 30 + "verified"]
+)
+@pytest.mark.parametrize("tty", [False, True], ids=["pipe", "terminal"])
+def test_no_name_says_what_we_say_of_a_contact(smpchat: Terminal, name: str, tty: bool) -> None:
+    _name_yourself(smpchat, name)
+    smpchat("-p", "bob", "connect", smpchat.invite("alice", "--note", "bob"), "--alias", "alice")
+    smpchat("-p", "alice", "listen", "--timeout", "3")
+    for command in (["listen", "--timeout", "3"], ["contacts"], ["contact", "show", "alice"]):
+        shown = _without_styles(smpchat("-p", "bob", *command, tty=tty).stdout)
+        assert "Bob" in shown
+        assert "verified" not in re.sub(r'"[^"]*"', "", shown)
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipe", "terminal"])
+def test_who_only_calls_themselves_so_is_marked_until_that_is_confirmed(smpchat: Terminal, tty: bool) -> None:
+    smpchat.connected("alice", "carol")  # a bystander, whom alice named
+    link = smpchat.invite("alice")
+    assert smpchat("-p", "bob", "connect", link, "--alias", "alice", "-m", "it is me").code == 0
+    assert "bob (?): it is me" in _without_styles(smpchat("-p", "alice", "listen", "--timeout", "3", tty=tty).stdout)
+
+    def marked() -> list[bool]:
+        shown = [smpchat("-p", "alice", *command, tty=tty).stdout for command in (["history", "bob"], ["contacts"])]
+        [contact] = [c for c in smpchat("--json", "-p", "alice", "contacts").objects() if c["alias"] == "bob"]
+        assert not any("carol (?)" in text for text in shown)
+        return ["bob (?)" in _without_styles(text) for text in shown] + [not contact["alias_confirmed"]]
+
+    assert marked() == [True, True, True]
+    assert smpchat("-p", "alice", "rename", "bob", "bob").code == 0
+    assert marked() == [False, False, False]

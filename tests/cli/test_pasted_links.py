@@ -67,7 +67,7 @@ def test_a_link_is_known_again_in_every_form(smpchat: Terminal, short: bool) -> 
     for form in ("markdown target", "redirector", "wrapped at 76"):
         result = smpchat("-p", "bob", "connect", ANY[form](link), "--alias", "again")
         assert result.code == 1 and "You used this link already, for your contact 'alice'." in said(result)
-        result = smpchat("-p", "alice", "connect", ANY[form](link), "--alias", "me")
+        result = smpchat("-p", "alice", "connect", ANY[form](link), "--alias", "myself_too")
         assert result.code == 1 and "-p NAME" in said(result), "one's own link"
 
 

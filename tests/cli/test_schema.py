@@ -13,6 +13,7 @@ MESSAGE = {
     "v": 1,
     "type": "message",
     "contact": "bob",
+    "contact_id": 1,
     "direction": "received",
     "id": 1,
     "text": "hello",

@@ -88,7 +88,7 @@ def test_a_link_used_twice(smpchat: Terminal, screen: Screen, flags: tuple[str, 
         smpchat(*flags, "-p", "carol", "contacts"),
         smpchat(*flags, "-p", "carol", "send", "alice", "anybody there?"),
         smpchat(*flags, "-p", "bob", "connect", link, "--alias", "again"),
-        smpchat(*flags, "-p", "alice", "connect", link, "--alias", "me"),
+        smpchat(*flags, "-p", "alice", "connect", link, "--alias", "myself_too"),
     ]
     assert [result.code for result in said] == [4, 0, 4, 1, 1]
     screen(_name("link_used", flags), "\n".join(result.transcript() for result in said))

@@ -102,7 +102,7 @@ def test_all_three_show_everything(home: Home) -> None:
             assert home.run("dora", "react", str(heard), "👍").code == 0
             listening.until("message", id=sent["id"])
             for screen in (one, two):
-                screen.until("👍 from them")
+                screen.until("(👍 dora)")
                 assert len(screen.lines("dora: from dora ")) == 4
                 assert len(screen.lines("you: typed in one")) == 1
     assert [text for text, _ in home.statuses("ines", "dora")][-1] == "typed in one"

@@ -119,7 +119,9 @@ def test_the_shell_bot_answers_friends(home: Home, variables: dict[str, str]) ->
     connect(home, "bot", "alice")
     connect(home, "bot", "mallory")
     bot = ["smpchat", "listen", "--exec", str(DOCS / "examples" / "bot.sh")]
-    with running(bot, variables | {"SMPCHAT_PROFILE": "bot", "FRIENDS": "alice"}):
+    contacts = home.run("bot", "contacts").of("contact")
+    friend = next(contact["contact_id"] for contact in contacts if contact["alias"] == "alice")
+    with running(bot, variables | {"SMPCHAT_PROFILE": "bot", "FRIENDS": str(friend)}):
         home.run("mallory", "send", "bot", "date", "--wait", "delivered")
         with home.running("alice", "listen") as alice:
             for said, answered in (("say --json $(id)", "--json $(id)"), ("hello", "I know: date, disk, say TEXT")):

@@ -70,7 +70,7 @@ def test_three_people_and_one_short_link(home: Home) -> None:
         "since": joined.of("state")[-1]["since"],
     }
     assert [(m["text"], m["status"]) for m in joined.of("message")] == [("one", "sent"), ("two", "sent")]
-    assert "calls themselves alice" in joined.errors
+    assert 'calls themselves "alice"' in joined.errors
     third = home.run("carol", "connect", link, "--alias", "alice", "-m", "hi")
     assert third.code == 4 and USED in third.errors
     assert home.run("carol", "contacts").of("contact")[0]["state"] == "failed"
@@ -101,7 +101,7 @@ def test_off_a_terminal_the_alias_comes_from_the_link(home: Home) -> None:
 def test_one_link_is_recognised_in_both_forms(home: Home) -> None:
     made = invitation(home)
     for form in ("link", "short_link"):
-        own = home.run("alice", "connect", made[form], "--alias", "me")
+        own = home.run("alice", "connect", made[form], "--alias", "myself_too")
         assert own.code == 1 and "your own" in own.errors
     assert home.run("bob", "connect", made["short_link"], "--alias", "alice").code == 0
     for form in ("link", "short_link"):
@@ -215,7 +215,7 @@ def test_the_name_in_the_link_is_offered_before_the_profile_is_sent(home: Home) 
     link = invitation(home)["short_link"]
     with terminal(home, "bob", "connect", link, "-m", "hi") as bob:
         seen = bob.until("[alice] ")
-        assert "Whoever made this link calls themselves alice." in seen
+        assert 'Whoever made this link calls themselves "alice".' in seen
         assert "nobody else" in seen
         assert home.run("alice", "listen", "--timeout", "0.5").objects == [], "nothing was sent to her"
         bob.type("")

@@ -27,7 +27,7 @@ from smpchat.chat.errors import PassphraseNeeded, ProfileMoved, TextsHeld
 from smpchat.chat.service import attention
 from smpchat.chat.service.choices import NO_PROXY, StoredChoices, parsed_proxy
 from smpchat.chat.service.views import ContactView, Invitation, Status, Verification
-from smpchat.chat.store import contact_settings, events, incognito, names, profiles, records, settings
+from smpchat.chat.store import contact_settings, events, incognito, lines, names, profiles, records, settings
 from smpchat.chat.store.address import AddressView, address_view
 from smpchat.chat.store.conditions import Condition
 from smpchat.chat.store.feed import describe_state
@@ -38,7 +38,6 @@ from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.chat.transactions import naming
 from smpchat.chat.wire.preferences import OWN_DEFAULTS
 from smpchat.chat.wire.profile import Profile
-from smpchat.crypto.agreement import security_code
 from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer
 
@@ -202,6 +201,7 @@ class StoredProfile(StoredChoices):
         under_way, made_up = move_views(self._tx), incognito.names(self._tx)
         receipts = contact_settings.by_contact(self._tx, contact_settings.Setting.RECEIPTS)
         usual = contact_settings.receipts_of_all(self._tx)
+        aliases, newest = names.by_number(self._tx), lines.newest(self._tx)
         standing: dict[str | None, list[Condition]] = {}
         for condition in attention.of_profile(self._tx, self.now()):
             standing.setdefault(condition.contact, []).append(condition)
@@ -217,13 +217,14 @@ class StoredProfile(StoredChoices):
                 incognito=made_up.get(contact.connection_id),
                 conditions=tuple(standing.get(contact.alias, ())),
                 receipts=receipts.get(contact.id, usual) != contact_settings.OFF,
+                looks_like=aliases.get(contact.resembles or 0),
+                newest=newest.get(contact.id, 0),
             )
             for contact in found
         ]
 
     def _security_code(self, connection_id: int) -> str | None:
-        ratchet = ratchets.find(self._tx, connection_id)
-        return security_code(ratchet.associated_data) if ratchet else None
+        return records.current_code(self._tx, connection_id)
 
     def verification(self, who: str) -> Verification:
         """A contact's security code: the same on both sides, unless somebody sits between them.

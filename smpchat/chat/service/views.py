@@ -41,6 +41,8 @@ class ContactView(Record):
         verified: The security code was compared and is still the same.
         conditions: What is wrong with it now.
         receipts: It is told that its messages arrived.
+        looks_like: The alias of another contact that looks like the name that this one chose.
+        newest: Number of the last message of the conversation; 0 if there is none.
     """
 
     contact: Contact
@@ -52,6 +54,8 @@ class ContactView(Record):
     incognito: str | None = None
     conditions: tuple[Condition, ...] = ()
     receipts: bool = True
+    looks_like: str | None = None
+    newest: int = 0
 
     @property
     def alias(self) -> str:

@@ -69,6 +69,7 @@ class RequestView(Record):
         received_at: POSIX seconds.
         relay_refused: Why `accept` refuses it unless told ``any_relay``: where the relay is that the request names.
         in_turn: It is accepted by itself once others are done.
+        looks_like: The alias of a contact that looks like the name.
     """
 
     id: int
@@ -77,6 +78,7 @@ class RequestView(Record):
     received_at: float
     relay_refused: str | None = None
     in_turn: bool = False
+    looks_like: str | None = None
 
 
 def address_view(tx: sqlite3.Connection, address: addresses.Address) -> AddressView:

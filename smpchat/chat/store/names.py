@@ -50,3 +50,8 @@ def settle(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
 def confirm(tx: sqlite3.Connection, contact_id: int) -> None:
     """The user chose the alias, or compared the security code: who has it is no longer in doubt."""
     tx.execute("UPDATE contacts SET confirmed = 1, resembles = NULL WHERE id = ?", (contact_id,))
+
+
+def by_number(tx: sqlite3.Connection) -> dict[int, str]:
+    """Alias of each contact."""
+    return {row["id"]: row["alias"] for row in tx.execute("SELECT id, alias FROM contacts")}

@@ -114,6 +114,9 @@ class Message(Record):
         edited: The text is another one than at first.
         deleted: Its author took it back; the text is empty.
         reactions: Those of both sides.
+        contact_id: Number of the contact, which no rename changes and no other contact ever has.
+        self_named: The contact's alias is only what it calls itself, which proves nothing.
+        verified: The contact's security code was compared, and is still the same.
         shown: Whether somebody was shown it; messages of ours are.
         changes: How often the contact has edited it, deleted it or reacted to it.
         ttl: Seconds after which it disappears, from when it was shown or, if it is ours, has left; None if it stays.
@@ -145,6 +148,9 @@ class Message(Record):
     held: bool = False
     command: str | None = None
     arguments: str = field(default="", repr=False)
+    contact_id: int = 0
+    self_named: bool = False
+    verified: bool = False
 
 
 # -- contacts ---------------------------------------------------------------------------------------------------------
@@ -283,7 +289,8 @@ def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 _MESSAGES = """
-    SELECT messages.*, contacts.alias, original.id AS original_id, original.text AS original_text,
+    SELECT messages.*, contacts.alias, contacts.confirmed, contacts.provisional, contacts.connection_id,
+        contacts.verified_code, original.id AS original_id, original.text AS original_text,
         original.deleted AS original_deleted
     FROM messages
     JOIN contacts ON contacts.id = messages.contact_id
@@ -316,7 +323,24 @@ def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
         sender=row["sender"],
         forwarded=bool(row["forwarded"]),
         held=row["written_at"] is not None,
+        contact_id=row["contact_id"],
+        self_named=not row["confirmed"] and not row["provisional"],
+        verified=_is_verified(tx, row["connection_id"], row["verified_code"]),
     )
+
+
+def _is_verified(tx: sqlite3.Connection, connection_id: int, code: str | None) -> bool:
+    """Whether the security code was compared and is still the same; most were not, and cost nothing."""
+    return code is not None and code == current_code(tx, connection_id)
+
+
+def current_code(tx: sqlite3.Connection, connection_id: int) -> str | None:
+    """The security code of a connection; None while it has no keys."""
+    from smpchat.agent.store import ratchets
+    from smpchat.crypto.agreement import security_code
+
+    ratchet = ratchets.find(tx, connection_id)
+    return security_code(ratchet.associated_data) if ratchet else None
 
 
 def _quoted(row: sqlite3.Row) -> Quoted | None:

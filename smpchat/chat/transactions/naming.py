@@ -52,13 +52,23 @@ def watch(tx: sqlite3.Connection, contact: Contact, name: str, now: float) -> No
     """A contact with no other alias than its own name says that name: tell if it is like another contact's alias."""
     if contact.confirmed:
         return
-    base = base_alias(name)
-    shown = looks(base) | looks(_ENDS.sub("", base))  # bob is not told from bob! or from ~bob~
-    alike = next((other for other in _others(tx, contact.id) if not other[2].isdisjoint(shown)), None)
+    alike = _like(tx, name, contact.id)
     if alike is None or contact.resembles == alike[0]:
         return
     names.mark_resembling(tx, contact.id, alike[0])
     telling.tell(tx, contact.connection_id, LOOKS_ALIKE.format(other=_quoted(alike[1])), now)
+
+
+def like(tx: sqlite3.Connection, name: str) -> str | None:
+    """The alias of a contact that looks like the name of somebody who is none yet."""
+    alike = _like(tx, name, None)
+    return alike[1] if alike else None
+
+
+def _like(tx: sqlite3.Connection, name: str, contact_id: int | None) -> tuple[int, str, frozenset[str]] | None:
+    base = base_alias(name)
+    shown = looks(base) | looks(_ENDS.sub("", base))  # bob is not told from bob! or from ~bob~
+    return next((other for other in _others(tx, contact_id) if not other[2].isdisjoint(shown)), None)
 
 
 def settle(tx: sqlite3.Connection, now: float) -> None:

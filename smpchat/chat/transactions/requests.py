@@ -13,6 +13,7 @@ from smpchat.chat.store import events, incognito, records
 from smpchat.chat.store.address import RequestView
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact, Direction
+from smpchat.chat.transactions import naming
 from smpchat.chat.wire.bodies import new_shared_id, pack_info
 from smpchat.chat.wire.content import whole
 from smpchat.chat.wire.message import ContactRequest, decode_contact_request, encode_contact_request
@@ -27,13 +28,15 @@ def view(tx: sqlite3.Connection, request: ReceivedRequest) -> RequestView:
 
     asked, _ = decode_contact_request(request.info)
     assert asked.profile is not None
+    name = asked.profile.display_name
     return RequestView(
         request.id,
-        asked.profile.display_name,
+        name,
         asked.text or None,
         request.received_at,
         contact_address.reason_against(tx, request),
         request.in_turn,
+        naming.like(tx, name),
     )
 
 

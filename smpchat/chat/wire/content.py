@@ -30,6 +30,7 @@ _MAX_TYPE = 40
 """Characters of an unknown type that are kept as the kind of a message."""
 _MAX_LINK = 4_000
 """Characters of a link in a card; invitations with keys take some 1,600."""
+_NO_BRACKETS = str.maketrans("[]", "()")
 _MAX_PREVIEW = 300
 """Characters of the title, of the description and of the address in a preview, each."""
 
@@ -201,7 +202,7 @@ def _preview(content: dict[str, Any]) -> Preview | None:
 
 
 def _line(value: object) -> str:
-    return _short(value, _MAX_PREVIEW) if isinstance(value, str) else ""
+    return _cut(value, _MAX_PREVIEW) if isinstance(value, str) else ""
 
 
 # -- text of peers ----------------------------------------------------------------------------------------------------
@@ -213,7 +214,11 @@ def short_name(value: object) -> str:
 
 
 def _short(text: str, limit: int = _MAX_NAME) -> str:
-    """A name on one line, cut where it gets long."""
+    """A name on one line, cut where it gets long; it cannot end a note that stands between brackets."""
+    return _cut(text, limit).translate(_NO_BRACKETS)
+
+
+def _cut(text: str, limit: int) -> str:
     # Cut before it is looked at letter by letter, as it may be as long as a message; one letter more tells that there
     # are more.
     line = "".join(c if c.isprintable() else " " for c in whole(text[: limit + 1]))
@@ -222,7 +227,7 @@ def _short(text: str, limit: int = _MAX_NAME) -> str:
 
 def in_a_sentence(name: str) -> str:
     """A peer's word in quotes, on one line and cut where it gets long, for a sentence of ours."""
-    return f"'{_short(name)}'"
+    return f"'{_cut(name, _MAX_NAME)}'"
 
 
 def whole(text: str) -> str:

@@ -9,7 +9,7 @@ from smpchat.chat.service.relay_watch import RelayWatch
 from smpchat.chat.store import events
 from smpchat.chat.store.records import Direction, Message, MessageStatus
 from smpchat.cli.chat.conversation import Conversation
-from smpchat.cli.text import printable, shortened
+from smpchat.cli.text import printable, quoted, shortened
 from smpchat.cli.views.conditions import condition_line, relay_back
 from smpchat.cli.views.links import command_for_them, own_alias
 
@@ -169,7 +169,7 @@ class Arrivals:
         if view is None or view.contact.profile is None or view.contact.id in self._known:
             return  # a name that changes later has a line in the conversation
         self._known.add(view.contact.id)
-        self._transcript.tell(f"* {shortened(alias)} calls themselves {shortened(view.contact.profile.display_name)}.")
+        self._transcript.tell(f"* {shortened(alias)} calls themselves {quoted(view.contact.profile.display_name)}.")
 
     def _status_changed(self, event: events.StatusChanged) -> None:
         message = self._service.message(event.id)

@@ -60,14 +60,10 @@ def choose(service: ChatService, who: str | None) -> int | None:
             raise
     found = service.contacts()
     if found:
-        return max(found, key=lambda view: (view.contact.unread > 0, _last_spoken(service, view.alias))).contact.id
+        return max(found, key=lambda view: (view.contact.unread > 0, view.newest)).contact.id
     if service.invitations() or service.address() is not None:
         return None
     raise InputError("There is nobody to write to yet.", "Make a link with `smpchat invite`.")
-
-
-def _last_spoken(service: ChatService, alias: str) -> int:
-    return max((message.id for message in service.history(alias, 1)), default=0)
 
 
 class Conversation:
@@ -320,7 +316,8 @@ class Conversation:
     def prompt(self) -> str:
         """What stands before the line to write on."""
         view = self.current
-        return f"{narrowed(view.alias, 24)}> " if view else "> "
+        mark = " (?)" if view is not None and view.contact.self_named else ""
+        return f"{narrowed(view.alias, 24)}{mark}> " if view else "> "
 
     def toolbar(self, columns: int) -> str:
         """One line: the connection if it is not made yet, the last message's status, and who wrote meanwhile."""

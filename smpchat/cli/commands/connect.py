@@ -19,7 +19,7 @@ from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.streams import argument_text, read_text
-from smpchat.cli.text import printable, shortened
+from smpchat.cli.text import printable, quoted, shortened
 
 if TYPE_CHECKING:
     from smpchat.chat.online.waiting import Patience
@@ -161,7 +161,7 @@ def _name(environment: Environment, service: ChatService, contact: Contact) -> C
     from smpchat.agent.machines.handshake_states import Role
 
     contact = service.contact_of(contact.connection_id) or contact
-    _introduce(environment, contact)
+    _introduce(environment, service, contact)
     _welcome(environment, service, contact)
     if service.state(contact.connection_id).role == Role.INITIATOR:
         environment.notice("They get your request, with your profile, once they have a name.")
@@ -177,11 +177,15 @@ def _name(environment: Environment, service: ChatService, contact: Contact) -> C
         raise CommandFailed(ExitStatus.INTERRUPTED, "Interrupted.", _ONCE_MORE) from None
 
 
-def _introduce(environment: Environment, contact: Contact) -> None:
+def _introduce(environment: Environment, service: ChatService, contact: Contact) -> None:
     from smpchat.chat.transactions.incoming import business_sentence
+    from smpchat.cli.views.contacts import looks_like
 
     if contact.link_name is not None:
-        environment.notice(f"Whoever made this link calls themselves {shortened(contact.link_name)}.")
+        environment.notice(f"Whoever made this link calls themselves {quoted(contact.link_name)}.")
+        like = service.contact(contact.alias).looks_like
+        if like is not None:
+            environment.notice(looks_like(like))
     if contact.business:
         environment.notice(business_sentence(shortened(contact.link_name or contact.alias)))
 
@@ -282,7 +286,7 @@ class _Joining:
         if provisional:
             self._tell_alias()
         else:
-            _introduce(self._environment, self._contact)
+            _introduce(self._environment, self._service, self._contact)
         _welcome(self._environment, self._service, self._contact)
 
     def _tell_alias(self) -> None:

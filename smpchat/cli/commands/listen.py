@@ -49,8 +49,9 @@ def listen(
 
     With --exec, CMD runs for each message, one after the other, and a message counts as shown once CMD ended with 0;
     otherwise listening ends with 1, or goes on once CMD has failed on the message as often as --skip-after says. CMD
-    gets the message as a JSON object on its standard input, and as SMPCHAT_TYPE, SMPCHAT_CONTACT, SMPCHAT_ID and
-    SMPCHAT_TEXT. What it prints is not sent: it may run `smpchat send`.
+    gets the message as a JSON object on its standard input, and as SMPCHAT_TYPE, SMPCHAT_CONTACT, SMPCHAT_CONTACT_ID,
+    SMPCHAT_VERIFIED, SMPCHAT_ID and SMPCHAT_TEXT. What it prints is not sent: it may run `smpchat send`. An alias
+    proves nothing; the contact's id stays the same, and is nobody else's.
     """
     if skip_after is not None and command is None:
         raise typer.BadParameter("--skip-after needs --exec.")

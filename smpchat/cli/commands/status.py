@@ -51,7 +51,7 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
     from smpchat.cli.steps import Progress, draw, steps_table
     from smpchat.cli.views.conditions import show_conditions
     from smpchat.cli.views.connections import show_state
-    from smpchat.cli.views.contacts import move_sentence, protection
+    from smpchat.cli.views.contacts import SELF_NAMED, looks_like, move_sentence, protection
     from smpchat.cli.views.messages import pending_line
 
     if environment.json:
@@ -60,6 +60,10 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
         environment.show(steps_table(draw(Progress(view.state), view.alias, environment)))
     if not environment.json and view.state.state == "connected":
         environment.show(protection(view))
+    if view.looks_like is not None and not environment.json:
+        environment.show(looks_like(view.looks_like))
+    if view.contact.self_named:
+        environment.notice(SELF_NAMED)
     if view.state.reason:
         environment.notice(view.state.reason)
     if view.pending:

@@ -9,11 +9,12 @@ from smpchat.chat.service.views import ContactView, Verification
 from smpchat.chat.store.moves import MoveView
 from smpchat.chat.wire.profile import Profile
 from smpchat.cli.environment import Environment
-from smpchat.cli.text import shortened
+from smpchat.cli.text import quoted, shortened
 from smpchat.cli.times import since
 from smpchat.cli.views.conditions import in_short
 from smpchat.cli.views.connections import move_fields, waits_for
 from smpchat.cli.views.layout import Cell, show_table, table
+from smpchat.cli.views.messages import named
 from smpchat.encoding.record import as_dict
 
 if TYPE_CHECKING:
@@ -42,19 +43,40 @@ def protection(view: ContactView) -> str:
 
 
 def contact_line(view: ContactView) -> str:
-    """``alice: connected, calls themselves Alice, 2 unread``."""
-    contact, state = view.contact, view.state.state
-    profile = contact.profile
-    known = f", calls themselves {shortened(profile.display_name)}" if profile else ""
-    bot = ", a bot" if profile and profile.bot else ""
-    keys = (", verified" if view.verified else "") + (", post-quantum" if view.pq else "")
-    unread = f", {contact.unread} unread" if contact.unread else ""
-    gone = ", deleted the contact with you" if contact.gone else ""
-    business = ", a business" if contact.business else ""
-    moving = f", moving to {shortened(view.move.relay or 'another relay', 60)}" if view.move else ""
+    """``alice: connected, verified, 2 unread, calls themselves "Alice"``: what they chose stands last, in quotes."""
+    contact, profile = view.contact, view.contact.profile
+    marks = [str(view.state.state), *(text for text, _ in _marks(view))]
+    if contact.unread:
+        marks.insert(1, f"{contact.unread} unread")
+    known = f", calls themselves {quoted(profile.display_name)}" if profile else ""
     wrong = "".join(f" ! {in_short(condition)}" for condition in view.conditions)
-    hidden = f", knows you as {view.incognito}" if view.incognito else ""
-    return f"{shortened(contact.alias)}: {state}{known}{bot}{business}{keys}{hidden}{unread}{gone}{wrong}{moving}"
+    return f"{shown_alias(view)}: {', '.join(marks)}{known}{wrong}"
+
+
+def shown_alias(view: ContactView) -> str:
+    """The alias, marked if it is only what the contact calls itself."""
+    return named(view.alias, self_named=view.contact.self_named)
+
+
+def looks_like(other: str) -> str:
+    """A warning about a name that looks like the alias ``other``."""
+    return f"This name looks like your contact {shortened(other)}. Names prove nothing."
+
+
+def _marks(view: ContactView) -> list[tuple[str, str]]:
+    """What we know of a contact, in a few words each, with their styles."""
+    contact, profile = view.contact, view.contact.profile
+    marks = [("verified", "green")] if view.verified else []
+    marks += [("post-quantum", "")] if view.pq else []
+    marks += [(f"looks like {shortened(view.looks_like)}", "bold red")] if view.looks_like else []
+    marks += [("a bot", "")] if profile and profile.bot else []
+    marks += [("a business", "")] if contact.business else []
+    marks += [] if view.receipts else [("gets no receipts", "")]
+    marks += [("deleted the contact with you", "bold")] if contact.gone else []
+    marks += [(f"knows you as {view.incognito}", "")] if view.incognito is not None else []
+    if view.move is not None:
+        marks.append((f"moving to {shortened(view.move.relay or 'another relay', 40)}", ""))
+    return marks
 
 
 def contact_fields(view: ContactView) -> dict[str, Any]:
@@ -62,6 +84,8 @@ def contact_fields(view: ContactView) -> dict[str, Any]:
     contact, profile = view.contact, view.contact.profile
     fields: dict[str, Any] = {
         "alias": contact.alias,
+        "contact_id": contact.id,
+        "alias_confirmed": contact.confirmed,
         "profile": _profile_fields(profile) if profile else None,
         "state": view.state.state,
         "unread": contact.unread,
@@ -79,6 +103,8 @@ def contact_fields(view: ContactView) -> dict[str, Any]:
         fields["conditions"] = [condition.kind for condition in view.conditions]
     if view.verified:
         fields["verified"] = True
+    if view.looks_like is not None:
+        fields["looks_like"] = view.looks_like
     if view.move is not None:
         fields["move"] = move_fields(view.move)
     if view.incognito is not None:
@@ -108,50 +134,53 @@ def show_contacts(environment: Environment, views: list[ContactView]) -> None:
         for view in views:
             show_view(environment, view)
     elif views:
-        show_table(environment, _HEADINGS, _rows(environment, views))
+        show_table(environment, *_table(environment, views))
+        if environment.attended and any(view.contact.self_named for view in views):
+            environment.notice(f"\n{SELF_NAMED}")
 
 
-_HEADINGS = ("Alias", "State", "Unread", "Pending", "Calls themselves")
+SELF_NAMED = (
+    "(?) only they call themselves that, which proves nothing. `smpchat verify WHO` compares security codes;"
+    " `smpchat rename WHO ALIAS` gives them a name of yours, or the same one if you know who it is."
+)
+_HEADINGS = ("Alias", "State", "Unread", "Pending", "Known", "Calls themselves")
 
 
 def contacts_table(environment: Environment, views: list[ContactView]) -> Table:
     """The same table, to be drawn among other things."""
-    return table(_HEADINGS, _rows(environment, views))
+    return table(*_table(environment, views))
+
+
+def _table(environment: Environment, views: list[ContactView]) -> tuple[list[str], list[list[Cell]]]:
+    """Headings and rows, without columns where nothing stands."""
+    rows = _rows(environment, views)
+    used = [at for at in range(len(_HEADINGS)) if at in (0, 1) or any(text for row in rows for text, _ in row[at])]
+    return [_HEADINGS[at] for at in used], [[row[at] for at in used] for row in rows]
 
 
 def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]]:
-    """Alias, state, what is unread or pending, and the name that the contact chose, or who is waited for."""
+    """Alias, state, what is unread or pending, what we know, and the name that the contact chose.
+
+    Nothing of ours stands behind that name: a name may hold the same words.
+    """
     rows: list[list[Cell]] = []
     now = environment.now()
     for view in views:
         profile, state = view.contact.profile, view.state
+        known = [(mark if at == 0 else f", {mark}", style) for at, (mark, style) in enumerate(_marks(view))]
         waiting = waits_for(state)
-        if waiting and state.since is not None:
-            waiting += f" since {since(state.since, now)}"
-        about = [(shortened(profile.display_name, 40), "")] if profile else [(waiting, "dim")]
-        if profile and profile.bot:
-            about.append((" (a bot)", "dim"))
-        if view.verified:
-            about.append((" (verified)", "green"))
-        if not view.receipts:
-            about.append((" (gets no receipts)", "dim"))
-        if view.pq:
-            about.append((" (post-quantum)", "dim"))
-        if view.contact.gone:
-            about.append((" (deleted the contact with you)", "bold"))
-        if view.incognito is not None:
-            about.append((f" (knows you as {view.incognito})", "dim"))
-        if view.move is not None:
-            about.append((f" (moving to {shortened(view.move.relay or 'another relay', 40)})", "dim"))
-        for condition in view.conditions:
-            about.append((f" ! {in_short(condition)}", "bold red"))
+        if waiting:
+            moment = f" since {since(state.since, now)}" if state.since is not None else ""
+            known.append((f"{', ' if known else ''}{waiting}{moment}", "dim"))
+        known += [(f"{' ' if known or at else ''}! {in_short(c)}", "bold red") for at, c in enumerate(view.conditions)]
         rows.append(
             [
-                [(shortened(view.alias), "bold")],
+                [(shown_alias(view), "bold")],
                 [(state.state, "bold red" if state.state == ConnectionState.FAILED else "")],
                 [(str(view.contact.unread or ""), "bold")],
                 [(str(view.pending or ""), "")],
-                about,
+                known,
+                [(quoted(profile.display_name, 40), "dim")] if profile else [],
             ]
         )
     return rows

@@ -76,6 +76,40 @@ def indented(environment: Environment, text: str, start: int, indent: int) -> st
     return hanging(text, start, indent, shutil.get_terminal_size().columns)
 
 
+Part = tuple[bool, str]
+"""Harmless text of one message, and whether it is ours rather than its author's."""
+
+
+def in_margin(environment: Environment | None, parts: Sequence[Part], start: int, indent: int) -> str:
+    """The parts of a message, each beginning a line; behind ``start`` columns of a heading, further lines indented.
+
+    In front of what is ours stands a bar, in columns where an author's text never stands: it is wrapped before a
+    terminal goes on at its left edge, and a word that fits no line, which a terminal breaks there, holds no blank.
+
+    Args:
+        environment: Where it is printed; None for a pipe.
+    """
+    columns = None
+    if environment is not None and environment.attended:
+        columns = max(10, shutil.get_terminal_size().columns)
+    at = indent if columns is None else min(indent, columns * 2 // 5)
+    bar = "│" if environment is not None and environment.symbols else "|"
+    rows: list[str] = []
+    for ours, text in parts:
+        gutter = f"{bar:>{at - 1}} " if ours else " " * at
+        rows += [gutter + row for row in _rows(text, at if rows else start, at, columns)]
+    return "\n".join(rows)[at:]
+
+
+def _rows(text: str, start: int, indent: int, columns: int | None) -> list[str]:
+    if columns is None:
+        return text.split("\n")
+    from smpchat.cli.wrapping import hanging
+
+    first, *rest = hanging(text, start, indent, columns).split("\n")
+    return [first, *(row[indent:] for row in rest)]
+
+
 def in_words(environment: Environment, sentence: Text) -> Text:
     """A sentence of ours in lines that end between words, on a terminal."""
     from rich.text import Text

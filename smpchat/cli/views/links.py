@@ -11,9 +11,9 @@ from smpchat.chat.service.views import Invitation
 from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.wire.alias import alias_from_name
 from smpchat.cli.environment import Environment
-from smpchat.cli.text import filled, plural, printable, shortened
+from smpchat.cli.text import filled, plural, printable, quoted, shortened
 from smpchat.cli.times import iso, since
-from smpchat.cli.views.layout import indented
+from smpchat.cli.views.layout import in_margin
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -127,6 +127,8 @@ def show_request(environment: Environment, request: RequestView) -> None:
         fields["relay_refused"] = request.relay_refused
     if request.in_turn:
         fields["in_turn"] = True
+    if request.looks_like is not None:
+        fields["looks_like"] = request.looks_like
     environment.emit("request", fields, lambda: request_text(environment, request))
 
 
@@ -136,12 +138,14 @@ def request_text(environment: Environment, request: RequestView) -> Text:
 
     said = f": {printable(request.text, lines=True)}" if request.text else "."
     heading = f"request {request.id}: "
-    line = f"{shortened(request.name)} asks to be a contact{said}"
+    parts = [(False, f"{quoted(request.name)} asks to be a contact{said}")]
+    if request.looks_like is not None:
+        parts.append((True, f"This name looks like your contact {shortened(request.looks_like)}. Names prove nothing."))
     if request.in_turn:
-        line += "\nAccepted by itself when its turn comes."
+        parts.append((True, "Accepted by itself when its turn comes."))
     if request.relay_refused is not None:
-        line += (
-            f"\nTheir relay needs your consent: {shortened(request.relay_refused, 200)}."
-            f"\nIf you know who it is: {environment.as_typed(f'`smpchat accept {request.id} --any-relay`')}"
-        )
-    return Text.assemble((heading, "bold"), indented(environment, line, len(heading), 4))
+        parts += [
+            (True, f"Their relay needs your consent: {shortened(request.relay_refused, 200)}."),
+            (True, f"If you know who it is: {environment.as_typed(f'`smpchat accept {request.id} --any-relay`')}"),
+        ]
+    return Text.assemble((heading, "bold"), in_margin(environment, parts, len(heading), 4))

@@ -14,7 +14,7 @@ from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import abridged, narrowed, plural, printable, shortened
 from smpchat.cli.times import clock, day, iso, since
-from smpchat.cli.views.layout import indented
+from smpchat.cli.views.layout import Part, in_margin, indented
 from smpchat.encoding.record import as_dict
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def message_fields(message: Message) -> dict[str, Any]:
     """Fields of a ``message`` object."""
     fields: dict[str, Any] = {
         "contact": message.contact,
+        "contact_id": message.contact_id,
         "direction": message.direction,
         "id": message.id,
         "text": message.text,
@@ -48,6 +49,8 @@ def message_fields(message: Message) -> dict[str, Any]:
         "status": message.status,
         "content": message.content,
     }
+    if message.verified:
+        fields["verified"] = True
     if message.reason:
         fields["reason"] = message.reason
     if message.sender is not None:
@@ -96,9 +99,16 @@ def message_line(message: Message) -> str:
 
 
 def _said_in_words(message: Message, indent: int) -> str:
-    """What a message says, and the status of one of ours; lines after the first are indented."""
-    said = _said(message).replace("\n", "\n" + " " * indent)
-    return said if message.direction is Direction.RECEIVED else f"{said}  ({message.status}){_why_failed(message)}"
+    """What a message says, and the status of one of ours, without waiting for the import of `rich`."""
+    return in_margin(None, _with_status(message, f"({message.status})"), 0, indent)
+
+
+def _with_status(message: Message, mark: str) -> list[Part]:
+    parts = _parts(message)
+    if message.direction is Direction.SENT:
+        ours, said = parts[-1]
+        parts[-1] = (ours, f"{said}  {mark}{_why_failed(message)}")
+    return parts
 
 
 def _why_failed(message: Message) -> str:
@@ -108,59 +118,80 @@ def _why_failed(message: Message) -> str:
 
 def _heading(message: Message) -> str:
     """``alice: ``, or ``to alice: `` for one of ours."""
-    alias = shortened(message.contact)
+    alias = named(message.contact, self_named=message.self_named)
     return (alias if message.direction is Direction.RECEIVED else f"to {alias}") + _colon(message)
 
 
+def named(alias: str, *, self_named: bool) -> str:
+    """An alias as it is shown; behind one that is only what the contact calls itself stands what no alias can hold."""
+    return f"{shortened(alias)} (?)" if self_named else shortened(alias)
+
+
 def _colon(message: Message) -> str:
-    """What parts a name from what is said: a star if it is more than the words of whoever has the name.
+    """What parts a name from what is said: a star if the first line is ours, and not of whoever has the name.
 
     No text can make that mark: it stands in front of the text, and an alias has no blanks.
     """
-    return " * " if _marks(message) and not message.deleted else ": "
+    ours, _ = _parts(message)[0]
+    return " * " if ours else ": "
+
+
+def _parts(message: Message) -> list[Part]:
+    """What is shown of a message: what it answers and is, the author's words, and what became of it.
+
+    A text can hold the same characters as our marks, but never stand where they stand: in the heading's line behind
+    the star, or behind the bar in the margin (`in_margin`).
+    """
+    parts = [(True, shown) for shown in (_quote_line(message), _marks(message)) if shown]
+    if message.deleted:
+        parts.append((True, _DELETED))
+    else:
+        words, left_out = abridged(message.text.removeprefix(message.note).removeprefix(" " if message.note else ""))
+        if words or not parts:
+            parts.append((False, words))
+        if left_out:
+            parts.append((True, left_out))
+        if message.preview is not None:
+            parts.append((True, _preview(message.preview)))
+    marks = _change_marks(message)
+    return [*parts, (True, f"({marks})")] if marks else parts
 
 
 def _marks(message: Message) -> str:
     """``[from carol] [forwarded] [image p.jpg, 4 KiB]``: what we say in front of the author's words; often empty."""
-    sender = f"[from {shortened(message.sender)}]" if message.sender is not None else ""
+    if message.deleted:
+        return ""
+    sender = f"[from {_unbracketed(shortened(message.sender))}]" if message.sender is not None else ""
     forwarded = "[forwarded]" if message.forwarded else ""
     return " ".join(filter(None, (sender, forwarded, printable(message.note))))
 
 
-def _said(message: Message) -> str:
-    """What a message says, what it answers and what became of it."""
-    text = _quote_line(message) + (_DELETED if message.deleted else _whole_text(message))
-    marks = _change_marks(message)
-    return f"{text}  ({marks})" if marks else text
-
-
-def _whole_text(message: Message) -> str:
-    words = abridged(message.text.removeprefix(message.note).removeprefix(" " if message.note else ""))
-    text = " ".join(filter(None, (_marks(message), words)))
-    return f"{text}\n{_preview(message.preview)}" if message.preview is not None else text
+def _unbracketed(name: str) -> str:
+    return name.replace("[", "(").replace("]", ")")
 
 
 def _preview(preview: Preview) -> str:
     """``[Example title: a description]``: what the sender's app says of a link."""
     found = ": ".join(filter(None, (preview.title, preview.description)))
-    return f"[{printable(found or preview.uri)}]"
+    return f"[{_unbracketed(printable(found or preview.uri))}]"
 
 
 def _quote_line(message: Message) -> str:
-    """``> what it answers`` on a line of its own in front of a reply; empty for any other message."""
+    """``> alice: what it answers``; empty for what answers nothing."""
     quoted = message.reply_to
     if quoted is None:
         return ""
     shown = _DELETED if quoted.deleted else shortened(quoted.text.split("\n", 1)[0])
-    return f"> {'you' if quoted.direction is Direction.SENT else 'they'}: {shown}\n"
+    return f"> {'you' if quoted.direction is Direction.SENT else shortened(message.contact)}: {shown}"
 
 
 def _change_marks(message: Message) -> str:
-    """``edited, 👍 from you``: what became of a message after it was sent."""
+    """``edited, 👍 alice``: what became of a message after it was sent."""
     marks = ["still being written"] if message.live else []
     marks += ["edited"] if message.edited and not message.deleted else []
     marks += [
-        f"{printable(r.emoji)} from {'you' if r.direction is Direction.SENT else 'them'}" for r in message.reactions
+        f"{printable(r.emoji)} {'you' if r.direction is Direction.SENT else shortened(message.contact)}"
+        for r in message.reactions
     ]
     if message.expires_at is not None:
         marks.append(f"until {since(message.expires_at, message.sent_at)}")
@@ -179,11 +210,10 @@ def message_text(environment: Environment, message: Message) -> Text:
 
 def _append_said(environment: Environment, heading: Text, message: Message, indent: int) -> Text:
     """What a message says behind its heading, and the status of one of ours."""
-    said = _said(message)
-    if message.direction is Direction.RECEIVED:
-        return heading.append(indented(environment, said, heading.cell_len, indent))
     mark = TICKS.get(message.status, "") if environment.symbols else f"({message.status})"
-    said = indented(environment, f"{said}  {mark}{_why_failed(message)}", heading.cell_len, indent)
+    said = in_margin(environment, _with_status(message, mark), heading.cell_len, indent)
+    if message.direction is Direction.RECEIVED:
+        return heading.append(said)
     at = len(heading) + said.rfind(mark)
     heading.append(said).stylize(_STYLES.get(message.status, ""), at)
     return heading
@@ -247,7 +277,9 @@ def _when(message: Message) -> str:
 
 
 def _who(message: Message) -> str:
-    return shortened(message.contact) if message.direction is Direction.RECEIVED else "you"
+    if message.direction is Direction.SENT:
+        return "you"
+    return named(message.contact, self_named=message.self_named)
 
 
 def interleaved(

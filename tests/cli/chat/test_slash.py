@@ -26,7 +26,7 @@ def test_a_request_is_shown_and_accepted_while_one_writes_to_somebody_else(
     assert bob.enter("/accept") == ["! Nobody asks to be a contact. Requests come through your address."]
     assert bob.enter("/requests") == ["Nobody asks to be a contact."]
     ask(people, "Dave")
-    line = "request 1: Dave asks to be a contact: hello bob  (/accept 1 or /reject 1)"
+    line = 'request 1: "Dave" asks to be a contact: hello bob  (/accept 1 or /reject 1)'
     assert bob.news().count(line) == 1
     assert not bob.service.unshown_requests()
     assert bob.enter("/requests") == [line]
@@ -42,7 +42,7 @@ def test_a_request_is_shown_and_accepted_while_one_writes_to_somebody_else(
 
 def test_a_request_that_came_before_is_shown_at_the_beginning(people: Terminal, talk: Callable[..., Talk]) -> None:
     ask(people, "Dave")
-    assert "request 1: Dave asks to be a contact: hello bob  (/accept 1 or /reject 1)" in talk("alice").news()
+    assert 'request 1: "Dave" asks to be a contact: hello bob  (/accept 1 or /reject 1)' in talk("alice").news()
     assert not [line for line in talk("alice").news() if "request" in line]
 
 
@@ -106,10 +106,10 @@ def test_replies_edits_deletions_and_reactions(people: Terminal, talk: Callable[
     bob.enter(f"/reply {question} an answer")
     answer = bob.service.history("alice", 1)[0]
     assert (answer.text, answer.reply_to and answer.reply_to.id) == ("an answer", question)
-    assert bob.tail()[-1] == "22:13  you: > they: question\n             an answer  ·"
+    assert bob.tail()[-1] == "22:13  you * > alice: question\n             an answer  ·"
     bob.enter(f"/edit {answer.id} a better answer")
-    assert "a better answer  (edited)  ·" in bob.tail()[-1]
-    assert bob.enter(f"/react {question} 👍")[-1] == "22:13  alice: question  (👍 from you)"
+    assert "a better answer\n           │ (edited)  ·" in bob.tail()[-1]
+    assert bob.enter(f"/react {question} 👍")[-2:] == ["22:13  alice: question", "           │ (👍 you)"]
     assert bob.enter(f"/react #{question} -👍")[-1] == "22:13  alice: question"
     bob.enter(f"/delete {answer.id}")
     assert bob.service.history("alice", 1)[0].deleted
@@ -139,7 +139,7 @@ def test_what_a_contact_changes_is_shown_again(people: Terminal, talk: Callable[
     people("-p", "bob", "send", "carol", "(online)", "--wait", "delivered", "--timeout", "2")
     shown = bob.news()
     at = next(n for n, line in enumerate(shown) if "changed or reacted to message" in line)
-    assert shown[at + 1].endswith("alice: second  (edited)")
+    assert shown[at + 1].endswith("alice: second") and shown[at + 2].endswith("│ (edited)")
     assert not bob.service.unshown_changes()
 
 

@@ -139,7 +139,7 @@ def test_a_contact_that_is_only_ready_can_be_written_to(smpchat: Terminal, monke
         smpchat("-p", "bob", "send", "ally", "(online again)", "--wait", "delivered", "--timeout", "2")
         shown = bob.news()
         assert "* ally is connected." in shown
-        assert "* ally calls themselves alice." in shown
+        assert '* ally calls themselves "alice".' in shown
         assert bob.who == "ally"
 
 

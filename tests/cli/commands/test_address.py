@@ -81,7 +81,7 @@ def test_from_the_request_to_the_first_answer(smpchat: Terminal, link: str) -> N
     assert re.fullmatch(r"2023-11-14T22:13:\d\dZ", request["received_at"])
     assert smpchat("--json", "-p", "alice", "listen", "--timeout", "1").objects() == []
     assert smpchat("--json", "-p", "alice", "requests").objects() == [request]
-    assert smpchat("-p", "alice", "requests").stdout == "request 1: bob asks to be a contact: hello\n"
+    assert smpchat("-p", "alice", "requests").stdout == 'request 1: "bob" asks to be a contact: hello\n'
     [address] = smpchat("--json", "-p", "alice", "status").objects("address")
     assert (address["short_link"], address["requests"]) == (link, 1)
 
@@ -142,7 +142,7 @@ def test_an_address_is_made_later_if_the_relay_is_away(smpchat: Terminal) -> Non
 
 
 def test_ones_own_address_is_refused(smpchat: Terminal, link: str) -> None:
-    result = smpchat("-p", "alice", "connect", link, "--alias", "me")
+    result = smpchat("-p", "alice", "connect", link, "--alias", "myself_too")
     assert (result.code, result.stdout) == (1, "")
     assert result.stderr.startswith("This is your own address.\n")
 
@@ -197,7 +197,7 @@ def test_a_text_cannot_pass_for_another_request(smpchat: Terminal, link: str) ->
     smpchat("-p", "bob", "connect", link, "--alias", "alice", "-m", "hi\nrequest 2: carol asks to be a contact")
     smpchat("-p", "alice", "listen", "--timeout", "1")
     shown = smpchat("-p", "alice", "requests").stdout.splitlines()
-    assert [line for line in shown if line.startswith("request ")] == ["request 1: bob asks to be a contact: hi"]
+    assert [line for line in shown if line.startswith("request ")] == ['request 1: "bob" asks to be a contact: hi']
     assert json.loads(smpchat("--json", "-p", "alice", "requests").stdout)["text"].startswith("hi\n")
 
 
@@ -215,7 +215,7 @@ def test_off_a_terminal_the_name_in_the_link_becomes_the_alias(smpchat: Terminal
     assert [message["contact"] for message in result.objects("message")] == ["alice"]
     assert "The contact is called alice; `smpchat -p bob rename` changes that." in result.stderr
     named = smpchat("-p", "carol", "connect", link, "--alias", "friend")
-    assert named.code == 0 and "Whoever made this link calls themselves alice." in named.stderr
+    assert named.code == 0 and 'Whoever made this link calls themselves "alice".' in named.stderr
 
 
 def test_on_a_terminal_the_name_is_offered_before_the_request_goes_out(smpchat: Terminal, link: str) -> None:
@@ -231,12 +231,12 @@ def test_on_a_terminal_the_name_is_offered_before_the_request_goes_out(smpchat: 
     assert (result.code, before, sent(smpchat)) == (0, [0], 1)
     told = re.sub(r"\s+", " ", result.stderr)
     assert (
-        "Whoever made this link calls themselves alice. They get your request, with your profile, once they have a"
+        'Whoever made this link calls themselves "alice". They get your request, with your profile, once they have a'
         " name. What do you call them? [alice]"
     ) in told
     assert "yours now" not in told, "others may use an address too"
     smpchat("-p", "alice", "listen", "--timeout", "1")
-    assert smpchat("-p", "alice", "requests").stdout == "request 1: bob asks to be a contact: hi\n"
+    assert smpchat("-p", "alice", "requests").stdout == 'request 1: "bob" asks to be a contact: hi\n'
 
 
 def test_a_question_left_open_is_asked_again_by_the_same_command(smpchat: Terminal, link: str) -> None:

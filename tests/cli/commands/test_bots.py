@@ -17,11 +17,11 @@ def test_a_bot_says_so_and_what_it_offers(smpchat: Terminal) -> None:
     [profile] = smpchat("--json", "-p", "alice", "profile", "show").objects("profile")
     assert problems(profile) == []
     assert profile["bot"] and [command["keyword"] for command in profile["commands"]] == ["help", "date"]
-    assert "calls themselves alice, a bot" in smpchat("-p", "bob", "listen", "--timeout", "2").stdout
+    assert 'a bot, calls themselves "alice"' in smpchat("-p", "bob", "listen", "--timeout", "2").stdout
     [contact] = smpchat("--json", "-p", "bob", "contacts").objects("contact")
     assert problems(contact) == []
     assert contact["profile"]["commands"][0] == {"keyword": "help", "label": "What I can do", "params": ""}
-    assert "alice (a bot)" in smpchat("-p", "bob", "contacts").stdout
+    assert "a bot" in smpchat("-p", "bob", "contacts").stdout
     for text in ("/help me", "/other"):
         assert smpchat("-p", "bob", "send", "alice", text).code == 0
     call, other = smpchat("--json", "-p", "alice", "listen", "--count", "2", "--timeout", "5").objects("message")

@@ -77,7 +77,7 @@ def test_edit(copy: Path) -> None:
 
 def test_edit_from_standard_input(copy: Path) -> None:
     result = call(copy, "edit", "1", "-", "--wait", "none", text="one\ntwo\n")
-    assert result.stdout == "to bob: one\n    two  (edited)  (delivered)\n"
+    assert result.stdout == "to bob: one\n    two\n  | (edited)  (delivered)\n"
 
 
 def test_retract(copy: Path) -> None:
@@ -102,7 +102,8 @@ def test_several_are_retracted_or_none(copy: Path) -> None:
 def test_forward(copy: Path) -> None:
     [message] = objects(call(copy, "--json", "forward", "2", "bob", "--wait", "none"))
     assert (message["contact"], message["text"], message["forwarded"]) == ("bob", "hi \x1b[2J", True)
-    assert call(copy, "history", "bob").stdout.splitlines()[-1].endswith("you * [forwarded] hi \\u{1b}[2J  (pending)")
+    heading, said = call(copy, "history", "bob").stdout.splitlines()[-2:]
+    assert heading.endswith("you * [forwarded]") and said == "             hi \\u{1b}[2J  (pending)"
     refused = call(copy, "--json", "forward", "2", "nobody")
     assert objects(refused)[0]["message"].startswith("There is no contact")
 

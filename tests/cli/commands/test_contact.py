@@ -31,7 +31,7 @@ class TestContact:
         shown = friends("-p", "alice", "contact", "show", "bob")
         assert shown.code == 0
         lines = shown.stdout.splitlines()
-        assert lines[0] == "bob: connected, calls themselves bob"
+        assert lines[0] == 'bob: connected, calls themselves "bob"'
         assert "Security code: not compared yet" in lines
         assert [line.split() for line in lines if line.startswith("Reactions")] == [["Reactions", "yes", "yes", "on"]]
         assert [line.split()[-1] for line in lines if line.startswith("Voice")] == ["off"]
@@ -120,7 +120,7 @@ class TestProfile:
             ("bob", "Robert", "climbs", True)
         ]
         shown = friends("-p", "alice", "contact", "show", "bob").stdout
-        assert "bob: connected, calls themselves Robert" in shown and "About: climbs" in shown
+        assert 'bob: connected, post-quantum, calls themselves "Robert"' in shown and "About: climbs" in shown
         saved = tmp_path / "bob.jpg"
         result = friends("-p", "alice", "contact", "show", "bob", "--save-picture", str(saved))
         assert result.code == 0 and saved.read_bytes() == JPEG

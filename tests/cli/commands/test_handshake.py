@@ -152,7 +152,7 @@ def test_an_image_is_saved_where_the_user_says(smpchat: Terminal) -> None:
 def test_connect_asks_for_an_alias_until_it_can_be_one(smpchat: Terminal) -> None:
     smpchat("-p", "bob", "connect", smpchat.invite("alice"), "--alias", "taken")
     link = smpchat.invite("alice")
-    result = smpchat("-p", "bob", "connect", link, stdin="@no\ntaken\nAlice B\n", tty=True)
+    result = smpchat("-p", "bob", "connect", link, stdin="-no\ntaken\nAlice B\n", tty=True)
     assert result.code == 0
     assert result.stderr.count("What do you call them?") == 3
     assert "Ready: you can write to Alice_B now." in result.stderr

@@ -76,14 +76,14 @@ class TestConnect:
 
     def test_with_an_alias_the_name_is_told(self, smpchat: Terminal) -> None:
         result = smpchat("-p", "bob", "connect", short_link(smpchat), "--alias", "friend")
-        assert result.code == 0 and "Whoever made this link calls themselves alice." in result.stderr
+        assert result.code == 0 and 'Whoever made this link calls themselves "alice".' in result.stderr
         assert "The contact is called" not in result.stderr
 
     def test_the_name_is_made_harmless(self, smpchat: Terminal) -> None:
         with smpchat.service("alice") as alice:
             alice.set_profile("e\u0301vil [red]")
         result = smpchat("-p", "bob", "connect", short_link(smpchat), tty=True)
-        assert result.code == 0 and "calls themselves évil [red]." in result.stderr
+        assert result.code == 0 and 'calls themselves "évil [red]".' in result.stderr
         assert "What do you call them? [évil_[red]]" in result.stderr
 
     def test_the_question_comes_between_reading_and_sending(self, smpchat: Terminal) -> None:
@@ -106,7 +106,7 @@ class TestConnect:
 
     def test_it_is_asked_until_the_answer_can_be_used(self, smpchat: Terminal) -> None:
         smpchat("-p", "bob", "connect", smpchat.invite("alice"), "--alias", "taken")
-        result = smpchat("-p", "bob", "connect", short_link(smpchat), stdin="@no\ntaken\nmy friend\n", tty=True)
+        result = smpchat("-p", "bob", "connect", short_link(smpchat), stdin="-no\ntaken\nmy friend\n", tty=True)
         assert result.code == 0 and result.stderr.count("What do you call them? [alice]") == 3
         assert "Ready: you can write to my_friend now." in result.stderr
 
