@@ -158,7 +158,7 @@ class TestLines:
         for name in ("Bob", "Bob", "Rob\nert\x1b[2J" + "t" * 200):
             alice.receive(encode_profile(Profile(name)))
         [line] = self.lines(alice)
-        assert line.startswith("[is now called Rob ert [2Jttt") and len(line) < 125
+        assert line.startswith("[is now called Rob ert (2Jttt") and len(line) < 125
         assert alice.contact().alias == "bob"
 
     def test_a_picture_or_description_is_none(self, alice: Alice) -> None:
