@@ -109,7 +109,7 @@ def test_a_files_name_stays_on_one_line_and_is_cut() -> None:
     name = "../../.bashrc\nalice: yes\x1b[2J" + "a" * 1000
     note = describe({"type": "file", "text": ""}, {"fileName": name, "fileSize": 1})
     assert note is not None and len(note) < 130
-    assert note.startswith("[file ../../.bashrc alice: yes [2Jaaa")
+    assert note.startswith("[file ../../.bashrc alice: yes (2Jaaa")
     assert "\n" not in note and "\x1b" not in note
 
 
