@@ -19,7 +19,7 @@ from smpchat.agent.transactions.first_messages import SECOND_PERSON
 from smpchat.agent.wire.envelope import AgentMessage, ConnInfoReply, ConnInfoSecured
 from smpchat.agent.wire.links import InvitationLink, parse_link
 from smpchat.agent.wire.queue import QueueInfo
-from smpchat.chat.store import events, records
+from smpchat.chat.store import events, invitations
 from smpchat.client.connect import open_session
 from smpchat.client.trouble import Trouble
 from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey
@@ -174,7 +174,7 @@ def test_an_s_answer_to_a_link_without_reply_key_is_refused(tmp_path: Path) -> N
         service = place.alice.service
         with service.database.transaction() as tx:  # as no command of ours makes it any more
             number = agent.invite(tx, service.context, Terms(sender_securable=True, reply_key=False))
-            records.insert_invitation(tx, number, None)
+            invitations.insert(tx, number, None)
         await mallory.join(await place.link_of(number), INFO, reply_at=place.relay.server)
         await asyncio.sleep(60)
         assert len(place.alice.service.invitations()) == 1

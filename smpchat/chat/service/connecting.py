@@ -18,7 +18,7 @@ from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
 from smpchat.chat.service.addressing import AddressProfile
 from smpchat.chat.service.given_links import check_link, joined, made_by
 from smpchat.chat.service.views import ContactView
-from smpchat.chat.store import conditions, events, lines, names, records, settings
+from smpchat.chat.store import conditions, events, invitations, lines, names, records, settings
 from smpchat.chat.store import incognito as incognito_names
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact
@@ -80,7 +80,7 @@ class ChatService(AddressProfile):
             if note is not None:
                 naming.check_unlike(tx, note)
             connection_id = agent.invite(tx, self.context, terms, relay)
-            records.insert_invitation(tx, connection_id, note)
+            invitations.insert(tx, connection_id, note)
             if incognito:
                 self._hide(tx, connection_id)
         return connection_id
@@ -285,7 +285,7 @@ class ChatService(AddressProfile):
                 return contact.connection_id
             for invitation in self.invitations():
                 if who in (invitation.note, str(invitation.connection)) or made_by(who, invitation):
-                    records.delete_invitation(tx, invitation.connection)
+                    invitations.delete(tx, invitation.connection)
                     conditions.forget(tx, invitation.connection)
                     agent.delete(tx, self.context, invitation.connection)
                     return invitation.connection

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from smpchat.agent.errors import StoreNotWritable
+from smpchat.agent.errors import MissingRecord, StoreNotWritable
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.handshake_states import ConnectionState, Role
 from smpchat.agent.store import addresses, connections, moves, obstacles, outgoing, ratchets, visits
@@ -27,7 +27,17 @@ from smpchat.chat.errors import PassphraseNeeded, ProfileMoved, TextsHeld
 from smpchat.chat.service import attention
 from smpchat.chat.service.choices import NO_PROXY, StoredChoices, parsed_proxy
 from smpchat.chat.service.views import ContactView, Invitation, Status, Verification
-from smpchat.chat.store import contact_settings, events, incognito, lines, names, profiles, records, settings
+from smpchat.chat.store import (
+    codes,
+    contact_settings,
+    events,
+    incognito,
+    invitations,
+    names,
+    profiles,
+    records,
+    settings,
+)
 from smpchat.chat.store.address import AddressView, address_view
 from smpchat.chat.store.conditions import Condition
 from smpchat.chat.store.feed import describe_state
@@ -35,7 +45,6 @@ from smpchat.chat.store.lock import online_lock
 from smpchat.chat.store.moves import move_views
 from smpchat.chat.store.records import Contact
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
-from smpchat.chat.transactions import naming
 from smpchat.chat.wire.preferences import OWN_DEFAULTS
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import replace
@@ -98,6 +107,8 @@ class StoredProfile(StoredChoices):
 
             self.database = EncryptedDatabase(path, components, passphrase())
         if names.has_unsettled(self._tx):
+            from smpchat.chat.transactions import naming  # once for a profile: others do not wait for it
+
             with suppress(StoreNotWritable), self.database.transaction() as tx:
                 naming.settle(tx, now())
         if defaults is not None and settings.defaults(self._tx) != dict(defaults):
@@ -135,7 +146,7 @@ class StoredProfile(StoredChoices):
 
     def invitations(self) -> list[Invitation]:
         """Invitations that nobody has answered yet, oldest first."""
-        notes = records.invitation_notes(self._tx)
+        notes = invitations.notes(self._tx)
         by_id = {c.id: c for c in connections.load_all(self._tx)}
         short, made_up = short_links.texts(self._tx), incognito.names(self._tx)
         return [
@@ -201,7 +212,7 @@ class StoredProfile(StoredChoices):
         under_way, made_up = move_views(self._tx), incognito.names(self._tx)
         receipts = contact_settings.by_contact(self._tx, contact_settings.Setting.RECEIPTS)
         usual = contact_settings.receipts_of_all(self._tx)
-        aliases, newest = names.by_number(self._tx), lines.newest(self._tx)
+        aliases, newest = names.by_number(self._tx), names.newest_messages(self._tx)
         standing: dict[str | None, list[Condition]] = {}
         for condition in attention.of_profile(self._tx, self.now()):
             standing.setdefault(condition.contact, []).append(condition)
@@ -224,7 +235,7 @@ class StoredProfile(StoredChoices):
         ]
 
     def _security_code(self, connection_id: int) -> str | None:
-        return records.current_code(self._tx, connection_id)
+        return codes.current(self._tx, connection_id)
 
     def verification(self, who: str) -> Verification:
         """A contact's security code: the same on both sides, unless somebody sits between them.
@@ -234,7 +245,9 @@ class StoredProfile(StoredChoices):
             AgentError: The connection has no keys yet.
         """
         contact = records.contact(self._tx, who)
-        code = security_code(ratchets.load(self._tx, contact.connection_id).associated_data)
+        code = self._security_code(contact.connection_id)
+        if code is None:
+            raise MissingRecord("The connection has no ratchet yet.")
         return Verification(contact.alias, code, contact.verified_code == code)
 
     def is_forgotten(self, connection_id: int) -> bool:

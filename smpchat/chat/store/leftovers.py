@@ -12,7 +12,7 @@ from pathlib import Path
 
 from smpchat.agent.store import addresses
 from smpchat.agent.store.database import Database
-from smpchat.chat.store import records
+from smpchat.chat.store import invitations
 
 _TYPED = "input-history"
 _ADDRESS = "address.png"
@@ -32,7 +32,7 @@ def remove(database: Database) -> None:
         return
     kept: set[int | None] = set()
     if not database.ENCRYPTED:
-        kept |= records.invitation_notes(tx).keys() | ({None} if addresses.current(tx) else set())
+        kept |= invitations.notes(tx).keys() | ({None} if addresses.current(tx) else set())
     _remove(folder, names - {picture_of(folder, link).name for link in kept})
 
 

@@ -94,9 +94,3 @@ def count_earlier(tx: sqlite3.Connection, contact_id: int, before: int) -> int:
     query = "SELECT count(*) FROM messages WHERE contact_id = ? AND husk = 0 AND id < ?"
     [count] = tx.execute(query, (contact_id, before)).fetchone()
     return int(count)
-
-
-def newest(tx: sqlite3.Connection) -> dict[int, int]:
-    """Number of the last message by contact."""
-    rows = tx.execute("SELECT contact_id, max(id) FROM messages WHERE husk = 0 GROUP BY contact_id")
-    return {row[0]: row[1] for row in rows}

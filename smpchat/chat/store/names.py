@@ -1,4 +1,4 @@
-"""Aliases as they are stored: who has which, what it looks like, and whether the user vouches for it."""
+"""Contacts in a list: who has which alias, what it looks like, whether the user vouches for it, who spoke last."""
 
 from __future__ import annotations
 
@@ -55,3 +55,9 @@ def confirm(tx: sqlite3.Connection, contact_id: int) -> None:
 def by_number(tx: sqlite3.Connection) -> dict[int, str]:
     """Alias of each contact."""
     return {row["id"]: row["alias"] for row in tx.execute("SELECT id, alias FROM contacts")}
+
+
+def newest_messages(tx: sqlite3.Connection) -> dict[int, int]:
+    """Number of the last message by contact."""
+    rows = tx.execute("SELECT contact_id, max(id) FROM messages WHERE husk = 0 GROUP BY contact_id")
+    return {row[0]: row[1] for row in rows}

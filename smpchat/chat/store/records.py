@@ -1,4 +1,4 @@
-"""Contacts, messages, invitations: records and the statements that load and save them."""
+"""Contacts and messages: records and the statements that load and save them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from smpchat.chat.errors import AmbiguousContact, UnknownContact
 from smpchat.chat.store import searching
+from smpchat.chat.store.codes import is_verified
 from smpchat.chat.wire.alias import fold, looks, nearest
 from smpchat.chat.wire.content import PLAIN, Content, Preview
 from smpchat.chat.wire.profile import Profile
@@ -325,22 +326,8 @@ def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
         held=row["written_at"] is not None,
         contact_id=row["contact_id"],
         self_named=not row["confirmed"] and not row["provisional"],
-        verified=_is_verified(tx, row["connection_id"], row["verified_code"]),
+        verified=is_verified(tx, row["connection_id"], row["verified_code"]),
     )
-
-
-def _is_verified(tx: sqlite3.Connection, connection_id: int, code: str | None) -> bool:
-    """Whether the security code was compared and is still the same; most were not, and cost nothing."""
-    return code is not None and code == current_code(tx, connection_id)
-
-
-def current_code(tx: sqlite3.Connection, connection_id: int) -> str | None:
-    """The security code of a connection; None while it has no keys."""
-    from smpchat.agent.store import ratchets
-    from smpchat.crypto.agreement import security_code
-
-    ratchet = ratchets.find(tx, connection_id)
-    return security_code(ratchet.associated_data) if ratchet else None
 
 
 def _quoted(row: sqlite3.Row) -> Quoted | None:
@@ -474,24 +461,6 @@ def pending_counts(tx: sqlite3.Connection) -> dict[int, int]:
     """Number of pending messages by contact."""
     rows = tx.execute("SELECT contact_id, count(*) FROM messages WHERE status = 'pending' GROUP BY contact_id")
     return {row[0]: row[1] for row in rows}
-
-
-# -- invitations ------------------------------------------------------------------------------------------------------
-
-
-def insert_invitation(tx: sqlite3.Connection, connection_id: int, note: str | None) -> None:
-    """A new invitation and the alias that its contact will get."""
-    tx.execute("INSERT INTO invitations VALUES (?, ?)", (connection_id, note))
-
-
-def invitation_notes(tx: sqlite3.Connection) -> dict[int, str | None]:
-    """Notes of the invitations that nobody has answered, by connection."""
-    return {row["connection_id"]: row["note"] for row in tx.execute("SELECT * FROM invitations ORDER BY connection_id")}
-
-
-def delete_invitation(tx: sqlite3.Connection, connection_id: int) -> None:
-    """An invitation was answered or cancelled."""
-    tx.execute("DELETE FROM invitations WHERE connection_id = ?", (connection_id,))
 
 
 # -- the feed of events -----------------------------------------------------------------------------------------------

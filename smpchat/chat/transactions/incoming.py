@@ -22,6 +22,7 @@ from smpchat.chat.store import (
     events,
     expiry,
     incognito,
+    invitations,
     lines,
     names,
     notices,
@@ -150,12 +151,12 @@ class ChatApplication:
         profile = next((m.event.profile for m in said if isinstance(m.event, told)), None)
         contact = records.contact_of(tx, connection_id)
         if contact is None:
-            note = records.invitation_notes(tx).get(connection_id)
+            note = invitations.notes(tx).get(connection_id)
             # The note is the user's own word; a name that people give themselves proves nothing.
             name = note or (profile.display_name if profile else "contact")
             alias = naming.free_alias(tx, name, invited=note is not None)
             records.insert_contact(tx, connection_id, alias, confirmed=note is not None)
-            records.delete_invitation(tx, connection_id)
+            invitations.delete(tx, connection_id)
             contact = records.contact(tx, alias)
         for message in said:
             _note_version(tx, contact, message.versions)

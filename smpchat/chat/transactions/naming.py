@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from smpchat.chat.errors import AliasInUse
-from smpchat.chat.store import names, records
+from smpchat.chat.store import invitations, names
 from smpchat.chat.store.records import Contact
 from smpchat.chat.transactions import telling
 from smpchat.chat.wire.alias import MAX_ALIAS, alias_from_name, base_alias, fold, is_reserved, looks
@@ -32,7 +32,7 @@ def free_alias(tx: sqlite3.Connection, name: str, contact_id: int | None = None,
     for _, other, alike in _others(tx, contact_id):
         folded.add(fold(other))
         looked |= alike
-    for note in () if invited else filter(None, records.invitation_notes(tx).values()):
+    for note in () if invited else filter(None, invitations.notes(tx).values()):
         folded.add(fold(note))
         looked |= looks(note)
     if invited:  # two contacts of the user's own choice may look alike

@@ -11,7 +11,7 @@ import pytest
 
 from smpchat.chat.errors import AliasInUse, AmbiguousContact, InputError, UnknownContact
 from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store import records
+from smpchat.chat.store import invitations, records
 from smpchat.chat.store.records import Contact
 from smpchat.chat.transactions import naming
 from smpchat.chat.transactions.incoming import ChatApplication
@@ -40,7 +40,7 @@ class Alice:
         assert isinstance(application, ChatApplication)
         with self.service.database.transaction() as tx:
             connection = next(self._connections)
-            records.insert_invitation(tx, connection, note)
+            invitations.insert(tx, connection, note)
             application.peer_info_received(tx, connection, encode_profile(Profile(name)))
             found = records.contact_of(tx, connection)
         assert found is not None
@@ -103,7 +103,7 @@ def test_an_alias_of_the_users_own_needs_no_mark(alice: Alice) -> None:
 
 def test_nobody_takes_the_name_of_somebody_who_is_invited(alice: Alice) -> None:
     with alice.service.database.transaction() as tx:
-        records.insert_invitation(tx, 1, "bob")
+        invitations.insert(tx, 1, "bob")
     assert alice.joins(CYRILLIC_BOB).alias == f"{CYRILLIC_BOB}_2"
     assert alice.joins("whoever", note="dave").alias == "dave"
 

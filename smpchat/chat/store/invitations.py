@@ -1,0 +1,20 @@
+"""Invitations that nobody has answered: the alias that the user has noted for whoever does."""
+
+from __future__ import annotations
+
+import sqlite3
+
+
+def insert(tx: sqlite3.Connection, connection_id: int, note: str | None) -> None:
+    """A new invitation and the alias that its contact will get."""
+    tx.execute("INSERT INTO invitations VALUES (?, ?)", (connection_id, note))
+
+
+def notes(tx: sqlite3.Connection) -> dict[int, str | None]:
+    """Notes of the invitations that nobody has answered, by connection."""
+    return {row["connection_id"]: row["note"] for row in tx.execute("SELECT * FROM invitations ORDER BY connection_id")}
+
+
+def delete(tx: sqlite3.Connection, connection_id: int) -> None:
+    """An invitation was answered or cancelled."""
+    tx.execute("DELETE FROM invitations WHERE connection_id = ?", (connection_id,))
