@@ -34,7 +34,7 @@ def test_of_one_contact(three: Terminal) -> None:
     assert arrives(three, "carol") == "delivered", "somebody else still is"
     found = {c["alias"]: c.get("receipts", True) for c in three("--json", "-p", "bob", "contacts").objects("contact")}
     assert found == {"alice": False, "carol": True}
-    assert "(gets no receipts)" in three("-p", "bob", "contacts").stdout
+    assert "gets no receipts" in three("-p", "bob", "contacts").stdout
     assert "Receipts of their messages: off, for this contact" in three("-p", "bob", "contact", "show", "alice").stdout
     assert "alice is not told that messages arrived here." in three("-p", "bob", "status", "alice").stderr
     three("-p", "bob", "contact", "set", "alice", "receipts", "default")
