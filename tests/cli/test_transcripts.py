@@ -62,6 +62,31 @@ def test_waiting_for_an_answer(smpchat: Terminal, screen: Screen, flags: tuple[s
 
 
 @JSON
+def test_a_changed_key(smpchat: Terminal, screen: Screen, flags: tuple[str, ...]) -> None:
+    smpchat.connected()
+    [code] = smpchat("-p", "bob", "--json", "verify", "alice").objects("verification")
+    assert smpchat("-p", "alice", "verify", "bob", code["code"]).code == 0
+    said = []
+    for line in (
+        ("-p", "bob", "resync", "alice"),
+        ("-p", "alice", "listen", "--timeout", "3"),
+        ("-p", "alice", "send", "bob", "what now?"),
+        ("-p", "alice", "resync", "bob"),
+        ("-p", "bob", "listen", "--timeout", "3"),
+        ("-p", "alice", "listen", "--timeout", "3"),
+        ("-p", "alice", "send", "bob", "my PIN is 1234"),
+        ("-p", "alice", "contacts"),
+        ("-p", "alice", "status", "bob"),
+        ("-p", "alice", "history", "bob"),
+        ("-p", "alice", "verify", "bob", "--confirm"),
+        ("-p", "bob", "listen", "--timeout", "3"),
+    ):
+        smpchat.wait(1)
+        said.append(smpchat(*flags, *line))
+    screen(_name("changed_key", flags), "\n".join(result.transcript() for result in said))
+
+
+@JSON
 def test_no_relay(smpchat: Terminal, screen: Screen, flags: tuple[str, ...]) -> None:
     smpchat.connected()
     link = smpchat.invite("alice")

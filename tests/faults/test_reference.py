@@ -227,6 +227,32 @@ async def alice_renegotiates(folder: Path, plan: CrashPlan) -> None:
         assert sum("can no longer be decrypted" in sentence for sentence in met.notices()) == 1
 
 
+async def a_verified_contact_renegotiates(folder: Path, plan: CrashPlan) -> None:
+    """Alice has compared the peer's code: what she writes under the new one waits until she has compared that."""
+    async with meeting(folder, plan) as met:
+
+        async def verify() -> None:
+            while not met.alice.service.contact("ref").verified:
+                await met.alice.do(lambda service: service.verify("ref", None))
+
+        await verify()
+        met.peer.break_ratchet()
+        await met.peer.start_resync()
+        await met.accept_keys()
+        await met.peer.until(lambda: bool(met.peer.of(RatchetReady)))
+        await met.peer.say("again")
+        await met.alice_read("again")
+        await met.alice_says("held")
+        await met.alice_idle()
+        view = met.alice.service.contact("ref")
+        assert (view.pending, view.verified) == (1, False)
+        assert [condition.kind for condition in view.conditions] == ["code-changed"]
+        await verify()
+        await met.peer_read("held")
+        assert said_to(met.peer) == ["welcome", "held"]
+        assert not met.alice.service.contact("ref").conditions
+
+
 async def both_renegotiate(folder: Path, plan: CrashPlan) -> None:
     """Both ask at the same moment."""
     async with meeting(folder, plan) as met:
@@ -273,7 +299,14 @@ def _check_sizes(met: Meeting) -> None:
     assert {len(command.body) for command in sent} == {15992, 16043}
 
 
-SCENARIOS = [with_post_quantum_keys, moving, peer_renegotiates, alice_renegotiates, both_renegotiate]
+SCENARIOS = [
+    with_post_quantum_keys,
+    moving,
+    peer_renegotiates,
+    alice_renegotiates,
+    a_verified_contact_renegotiates,
+    both_renegotiate,
+]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.chat.errors import DeliveryFailed
+from smpchat.chat.errors import DeliveryFailed, TextsHeld
 from smpchat.chat.store.records import MessageStatus
 from smpchat.client.routes import Transport
 from smpchat.protocol.version import VersionRange
@@ -194,6 +194,54 @@ def test_an_old_copy_of_ours_is_told_until_the_encryption_is_renewed(tmp_path: P
 
     def kinds(sam: Person) -> list[str]:
         return [condition.kind for condition in sam.service.conditions("ann")]
+
+    run(scenario, tmp_path)
+
+
+def test_new_keys_of_an_agent_are_a_question_and_a_new_code_holds_texts(tmp_path: Path) -> None:
+    async def scenario(folder: Path) -> None:
+        async with relay("official", folder) as server, friends(folder, server) as (sam, agent, connection):
+            await greet(sam, "ann", agent, connection)
+            sam.service.verify("ann", None)
+            before = sam.service.verification("ann").code
+            await agent.do(f"rsync {connection} force")
+            await until(lambda: kinds(sam) == ["new-keys"], "the question")
+            held = await sam.send("ann", "held", wait="none")
+            assert (held.status, held.reason) == (MessageStatus.PENDING, "Held: new encryption keys came.")
+            with pytest.raises(TextsHeld):
+                await sam.send("ann", "held too")
+            assert sam.service.verification("ann").code == before
+            sam.service.resync("ann")
+            await until(lambda: kinds(sam) == ["code-changed"], "the new code")
+            shown = "".join(sam.service.verification("ann").code.split())
+            assert sam.service.verification("ann").code != before
+            await agent.wait("RSYNC", state="ok")
+            code = bytes.fromhex((await agent.do(f"adhash {connection}"))["hash"])
+            assert int(shown) == int.from_bytes(code, "big")
+            await agent.do(f"send {connection} {text_body('under the new keys')}")
+            await sam.heard_text("under the new keys")
+            assert [m.status for m in sam.history("ann")[-3:-1]] == 2 * [MessageStatus.PENDING]
+            sam.service.verify("ann", shown)
+            await agent_reads(agent, "held", "held too")
+            await delivered(sam, "ann", "held", "held too")
+
+    def kinds(sam: Person) -> list[str]:
+        return [condition.kind for condition in sam.service.conditions("ann")]
+
+    run(scenario, tmp_path)
+
+
+def test_new_keys_that_are_refused_change_nothing(tmp_path: Path) -> None:
+    async def scenario(folder: Path) -> None:
+        async with relay("official", folder) as server, friends(folder, server) as (sam, agent, connection):
+            await greet(sam, "ann", agent, connection)
+            await agent.do(f"rsync {connection} force")
+            await until(lambda: [c.kind for c in sam.service.conditions("ann")] == ["new-keys"], "the question")
+            held = await sam.send("ann", "under the old keys", wait="none")
+            assert held.status is MessageStatus.PENDING
+            sam.service.refuse_keys("ann")
+            await agent_reads(agent, "under the old keys")
+            assert not sam.service.conditions("ann")
 
     run(scenario, tmp_path)
 

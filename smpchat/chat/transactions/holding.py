@@ -28,7 +28,7 @@ HELD = (
 WRITTEN_ANYWAY = "You write to {alias} without having compared the new security code, so {alias} is no longer verified."
 
 CODE = "Held: the security code has changed."
-KEYS = "Held: new encryption keys came, and you have not decided about them."
+KEYS = "Held: new encryption keys came."
 OUT_OF_STEP = "Held: messages can no longer be decrypted."
 RENEWING = "Waits: the encryption is being renewed."
 

@@ -70,7 +70,9 @@ class Lines:
         try:
             self._enter(line)
         except (ChatError, AgentError) as error:
-            hint = _HINTS.get(type(error)) or self._talk.environment.as_typed(error.hint)
+            # what an `AgentError` of no kind of its own advises stands in its message
+            advice = "" if type(error) is AgentError else error.hint
+            hint = _HINTS.get(type(error)) or self._talk.environment.as_typed(advice)
             self._transcript.tell(
                 Text.assemble(("! ", "bold red"), printable(str(error), lines=True), " ", (hint, "dim"))
             )
@@ -268,6 +270,7 @@ class Lines:
         if not any(condition.kind in DECISIONS for condition in view.conditions):
             raise InputError("Nothing is held here.", "/status shows what waits.")
         self._service.write_anyway(view.alias)
+        self._transcript.tell("* What was held is on its way.")
 
     def _resync(self, argument: str) -> None:
         who = self._talk.need_contact().alias
