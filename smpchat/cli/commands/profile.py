@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import InputError
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
@@ -166,10 +167,16 @@ def _list(environment: Environment) -> int:
     from smpchat.cli.views.profiles import display_name, show_profile
 
     folder = environment.home / "profiles"
+    refused: StoreError | None = None
     for path in sorted(folder.iterdir()) if folder.exists() else []:
         other = replace(environment, profile=path.name)
         if other.is_used():
-            show_profile(environment, path.name, display_name(other))
+            try:
+                show_profile(environment, path.name, display_name(other))
+            except StoreError as error:  # the others are not to blame for one that cannot be opened
+                refused = refused or error
+    if refused is not None:
+        raise refused
     return ExitStatus.OK
 
 

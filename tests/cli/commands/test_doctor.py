@@ -109,6 +109,9 @@ def test_a_profile_with_a_trigger_is_opened_by_nothing(smpchat: Terminal) -> Non
     assert (result.code, error["code"]) == (5, 5)
     assert "holds a trigger that is not smpchat's: 'spy'" in error["message"]
     assert smpchat("contacts").code == 0  # another profile
+    result = smpchat("--json", "profile", "list")
+    assert [found["name"] for found in result.objects("profile")] == ["default"]
+    assert (result.code, [error["code"] for error in result.objects("error")]) == (5, [5])
 
 
 def test_a_store_that_cannot_be_used_is_named(smpchat: Terminal) -> None:
