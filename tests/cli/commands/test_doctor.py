@@ -108,9 +108,9 @@ def test_a_profile_with_a_trigger_is_opened_by_nothing(smpchat: Terminal) -> Non
     [error] = result.objects("error")
     assert (result.code, error["code"]) == (5, 5)
     assert "holds a trigger that is not smpchat's: 'spy'" in error["message"]
-    assert smpchat("contacts").code == 0  # another profile
+    assert smpchat("-p", "bob", "profile", "set", "Bob").code == 0  # another profile
     result = smpchat("--json", "profile", "list")
-    assert [found["name"] for found in result.objects("profile")] == ["default"]
+    assert [found["name"] for found in result.objects("profile")] == ["bob"]
     assert (result.code, [error["code"] for error in result.objects("error")]) == (5, [5])
 
 
