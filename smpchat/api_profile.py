@@ -180,6 +180,29 @@ class ProfileCalls:
         """Give up a move that the contact has not gone along with. Raises `InputError`."""
         return self._service.contact(self._service.stay(alias).alias)
 
+    def search(
+        self,
+        text: str,
+        alias: str | None = None,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[Message]:
+        """The last messages with every word of a text, of all contacts or one, oldest first; they count as seen.
+
+        Args:
+            text: Words, or parts of them, in any order; capitals and accents do not matter. All messages if empty.
+            since, until: Sent in this time, POSIX seconds, without ``until`` itself.
+            before: Only messages with a smaller id: the next page.
+        Raises:
+            UnknownContact: No contact under that name.
+        """
+        found = self._service.find(text, alias, since=since, until=until, before=before, limit=limit).messages
+        self._service.were_read(found)
+        return found
+
     def history(self, alias: str, limit: int = 50, search: str | None = None) -> list[Message]:
         """The last messages of a conversation, oldest first; they count as seen. Raises `UnknownContact`."""
         found = self._service.history(alias, limit, search)

@@ -78,6 +78,16 @@ WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=
 INCOGNITO = typer.Option(False, "--incognito", help="Tell them a made-up name; they never learn your own.")
 QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes.")
 QR_FILE = typer.Option(None, "--qr-file", metavar="FILE", help="Save the QR code as a picture: a new PNG file.")
+LAST = typer.Option(
+    None, "-n", parser=number(1), metavar="N", show_default=False, help="At most so many messages (50)."
+)
+SINCE = typer.Option(
+    None, "--since", metavar="TIME", help="Sent then or later: 2026-11-30, '2026-11-30 09:14', yesterday, 2h or 3d."
+)
+UNTIL = typer.Option(None, "--until", metavar="TIME", help="Sent then or before; of a day, all of it.")
+BEFORE = typer.Option(
+    None, "--before", parser=number(1), metavar="N", help="Only messages before number N: pages back."
+)
 REQUEST = typer.Argument(metavar="WHO", help="Number of the request, or the name in it; `requests` shows both.")
 MESSAGE = typer.Argument(metavar="MESSAGE", help="Number of the message; `history` shows it.")
 _WAIT_HELP = "What to wait for: sent if not given; none only stores it."

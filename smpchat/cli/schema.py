@@ -210,7 +210,7 @@ TYPES = (
     ObjectType(
         "message",
         "One message, as it is now.",
-        "`connect`, `send`, `reply`, `forward`, `edit`, `retract`, `react`, `listen`, `history`, `demo`",
+        "`connect`, `send`, `reply`, `forward`, `edit`, `retract`, `react`, `listen`, `history`, `search`, `demo`",
         (
             text("contact", "the alias"),
             number("contact_id", "the contact's number, as in `contact`"),

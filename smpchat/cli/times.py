@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
+
+from smpchat.chat.errors import InputError
+from smpchat.chat.wire.durations import parse_duration
 
 
 def span(milliseconds: float) -> str:
@@ -71,3 +75,37 @@ def since(moment: float, now: float) -> str:
 def iso(moment: float) -> str:
     """``2026-11-25T09:14:00Z``."""
     return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
+
+
+_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d?):(\d\d)(?::(\d\d)(?:\.\d+)?)?(Z?))?")
+_CLOCK = re.compile(r"(\d\d?):(\d\d)")
+WRITTEN = "2026-11-30, '2026-11-30 09:14', 09:14, today, yesterday, 2h or 3d"
+"""How a moment may be written."""
+
+
+def moment(text: str, now: float, *, end: bool = False) -> float:
+    """POSIX seconds of a moment in the past that a person gave, in the local time zone; ``Z`` says that it is UTC.
+
+    Args:
+        text: As in `WRITTEN`; a span is before now: ``30m``, ``2h``, ``3d``, ``1w``.
+        end: The moment when the day, minute or second that was given is over.
+    Raises:
+        InputError: It is none of these.
+    """
+    given, present = text.strip(), datetime.fromtimestamp(now)
+    today = present.replace(hour=0, minute=0, second=0, microsecond=0)
+    day_named = {"today": today, "yesterday": today - timedelta(days=1)}.get(given.lower())
+    try:
+        if day_named is not None:
+            return (day_named + timedelta(days=end)).timestamp()
+        if match := _CLOCK.fullmatch(given):
+            return today.replace(hour=int(match[1]), minute=int(match[2])).timestamp() + 60 * end
+        if match := _DATE.fullmatch(given):
+            year, month, date, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+            named = datetime(year, month, date, hour, minute, second, tzinfo=UTC if match[7] else None)
+            if match[4] is None:
+                return (named + timedelta(days=end)).timestamp()
+            return named.timestamp() + (end if match[6] else 60 * end)
+        return now - parse_duration(given)
+    except (ValueError, OverflowError, OSError, InputError):  # a month 13; a year that this system cannot count
+        raise InputError(f"{text!r} is not a time.", f"Write it like this: {WRITTEN}.") from None

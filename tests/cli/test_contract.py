@@ -15,7 +15,7 @@ from smpchat.cli.logs import TRACE
 from tests.cli.terminal import Terminal
 
 COMMANDS = (
-    "invite", "connect", "chat", "send", "reply", "forward", "edit", "retract", "react", "listen", "history",
+    "invite", "connect", "chat", "send", "reply", "forward", "edit", "retract", "react", "listen", "history", "search",
     "contacts", "status", "rename", "verify", "resync", "rotate", "delete", "requests", "accept", "reject",
     "address create", "address show", "address delete",
     "demo", "doctor", "explain", "man", "profile show", "profile set", "profile list", "profile switch",

@@ -200,7 +200,9 @@ def connected(smpchat: Terminal) -> Path:
     return smpchat.home
 
 
-@pytest.mark.parametrize("command", [["contacts"], ["status"], ["status", "alice"], ["history", "alice"]])
+@pytest.mark.parametrize(
+    "command", [["contacts"], ["status"], ["status", "alice"], ["history", "alice"], ["search", "hello"]]
+)
 @pytest.mark.parametrize("options", [["--json"], []], ids=["scripts", "people"])
 def test_commands_that_read_import_what_reads(connected: Path, command: list[str], options: list[str]) -> None:
     status, imported = _imported(connected, "-p", "bob", *options, *command)

@@ -161,6 +161,7 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
         special(run.home, "alice", "bob")
         run("alice", "listen", "--timeout", "1")
         run("alice", "history", "bob")
+        run("alice", "search", "hello")
         run("alice", "verify", "bob", run("alice", "verify", "bob").of("verification")[0]["code"])
         run("alice", "contact", "set", "bob", "disappear", "1d")
         run("alice", "contact", "set", "bob", "receipts", "off")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from rich.text import Text
 
 from smpchat.agent.errors import AgentError
@@ -243,13 +245,19 @@ class Lines:
     def _search(self, argument: str) -> None:
         if not argument:
             raise InputError("What to search for is missing.", "Write /search TEXT.")
-        found = self._service.history(self._talk.need_contact().alias, 50, argument)
-        if not found:
+        alias = self._talk.need_contact().alias
+        found = self._service.find(argument, alias)
+        if not found.messages:
             self._transcript.tell(f"No message contains {argument!r}.")
             return
-        self._transcript.tell(f"{plural(len(found), 'message')} with {argument!r}:")
-        for line in conversation(self._talk.environment, found):
+        count = plural(len(found.messages), "message")
+        self._transcript.tell(f"The last {count} with {argument!r}:" if found.more else f"{count} with {argument!r}:")
+        for line in conversation(self._talk.environment, found.messages):
             self._transcript.show(line)
+        if found.more:
+            before = found.messages[0].id
+            command = shlex.join(("smpchat", "search", "--who", alias, "--before", str(before), "--", argument))
+            self._transcript.tell(self._talk.environment.as_typed(f"There are earlier ones: `{command}`"))
 
     def _status(self) -> None:
         view = self._talk.need_contact()

@@ -1,36 +1,42 @@
-"""``history``: the messages of a conversation, or those that contain a text."""
+"""``history``: the messages of a conversation or of all, or those that contain a text."""
 
 from __future__ import annotations
 
 import typer
 
 from smpchat.chat.service.reading import StoredProfile
-from smpchat.cli.arguments import WHO, number
-from smpchat.cli.command_line import Program
+from smpchat.cli.arguments import BEFORE, LAST, SINCE, UNTIL, aliases
+from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.pages import Wanted, nothing_found, show_page
 from smpchat.cli.running import run
+from smpchat.cli.streams import argument_text
 from smpchat.cli.views.conditions import show_conditions
 from smpchat.cli.views.contacts import FIRST_STEPS
-from smpchat.cli.views.messages import show_history
 
 app = Program()
 
 
-@app.command()
+@app.command(epilog=examples("smpchat history bob -n 10", "smpchat history --since yesterday"))
 def history(
     context: typer.Context,
-    who: str = WHO,
-    last: int = typer.Option(
-        50, "-n", parser=number(1), metavar="N", show_default=False, help="At most so many messages (50)."
+    who: str | None = typer.Argument(None, metavar="[WHO]", help="The contact's alias.", autocompletion=aliases),
+    last: int | None = LAST,
+    search: str | None = typer.Option(
+        None, "--search", metavar="TEXT", help="Only those with all words of TEXT; see `search`."
     ),
-    search: str | None = typer.Option(None, "--search", metavar="TEXT", help="Only those that contain this."),
+    since: str | None = SINCE,
+    until: str | None = UNTIL,
+    before: int | None = BEFORE,
 ) -> None:
-    """Print a conversation. Example: smpchat history bob -n 10"""
-    run(context, lambda environment: _history(environment, who, last, search))
+    """Print a conversation, or the last messages of all."""
+    text = argument_text(search or "")
+    wanted = Wanted("history", who, text, last, since, until, before)
+    run(context, lambda environment: _history(environment, wanted))
 
 
-def _history(environment: Environment, who: str, limit: int, search: str | None) -> int:
+def _history(environment: Environment, wanted: Wanted) -> int:
     """Print the last messages of a conversation; nothing for a profile that was never used."""
     if not environment.is_used():
         if environment.attended:
@@ -38,14 +44,12 @@ def _history(environment: Environment, who: str, limit: int, search: str | None)
         return ExitStatus.OK
     service = environment.open_as(StoredProfile)
     try:
-        found = service.history(who, limit, search)
-        everything = len(found) < limit
-        happened = service.notices(who, 0 if everything else found[0].sent_at) if search is None else []
-        show_history(environment, found, happened)
-        service.were_read(found)
-        show_conditions(environment, service.conditions(who) if search is None else [])
-        if not found and not happened and environment.attended:
-            environment.notice("No messages yet." if search is None else f"No message contains {search!r}.")
+        found = show_page(environment, service, wanted)
+        is_chosen = bool(wanted.text or wanted.since or wanted.until or wanted.before)
+        if wanted.who is not None and not is_chosen:
+            show_conditions(environment, service.conditions(wanted.who))
+        if not found and environment.attended:
+            environment.notice(nothing_found(wanted) if is_chosen else "No messages yet.")
         return ExitStatus.OK
     finally:
         service.close()

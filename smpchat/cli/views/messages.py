@@ -219,11 +219,14 @@ def _append_said(environment: Environment, heading: Text, message: Message, inde
     return heading
 
 
-def conversation(environment: Environment, messages: list[Message], previous: Message | None = None) -> list[Text]:
+def conversation(
+    environment: Environment, messages: list[Message], previous: Message | None = None, *, several: bool = False
+) -> list[Text]:
     """Lines of a conversation: a separator wherever a day begins, then time, who and text.
 
     Args:
         previous: The message shown last, which decides whether the first separator is needed.
+        several: The messages are of several conversations: those of ours name the contact, too.
     """
     from rich.text import Text
 
@@ -233,11 +236,17 @@ def conversation(environment: Environment, messages: list[Message], previous: Me
         if day(message.sent_at) != today:
             today = day(message.sent_at)
             lines.append(Text(_separator(today, "─── " if environment.symbols else "--- "), "dim"))
-        lines.append(spoken(environment, message))
+        lines.append(spoken(environment, message, several=several))
     return lines
 
 
-def show_history(environment: Environment, messages: list[Message], notices: Sequence[StoredNotice] = ()) -> None:
+def show_history(
+    environment: Environment,
+    messages: list[Message],
+    notices: Sequence[StoredNotice] = (),
+    *,
+    several: bool = False,
+) -> None:
     """``message`` and ``notice`` objects, or the lines of a `conversation` with what happened meanwhile."""
     previous = None
     for said, happened in interleaved(messages, notices):
@@ -245,10 +254,10 @@ def show_history(environment: Environment, messages: list[Message], notices: Seq
             for message in said:
                 show_message(environment, message)
         elif environment.styled:
-            for line in conversation(environment, said, previous):
+            for line in conversation(environment, said, previous, several=several):
                 environment.show(line)
         else:
-            _print_in_words(said, previous)
+            _print_in_words(said, previous, several=several)
         previous = said[-1] if said else previous
         if happened is not None and environment.json:
             show_stored_notice(environment, happened)
@@ -258,14 +267,15 @@ def show_history(environment: Environment, messages: list[Message], notices: Seq
             print(_notice_line(environment, happened), flush=True)
 
 
-def _print_in_words(messages: list[Message], previous: Message | None) -> None:
+def _print_in_words(messages: list[Message], previous: Message | None, *, several: bool) -> None:
     """The lines of a `conversation` in words, without waiting for the import of `rich`."""
     today = day(previous.sent_at) if previous else None
     for message in messages:
         if day(message.sent_at) != today:
             today = day(message.sent_at)
             print(_separator(today, "--- "), flush=True)
-        print(f"{_when(message)}  {_who(message)}{_colon(message)}" + _said_in_words(message, _NUMBERED), flush=True)
+        heading = f"{_when(message)}  {_who(message, several=several)}{_colon(message)}"
+        print(heading + _said_in_words(message, _NUMBERED), flush=True)
 
 
 def _separator(today: str, rule: str) -> str:
@@ -276,9 +286,9 @@ def _when(message: Message) -> str:
     return f"{message.id:>4}  {clock(message.sent_at)}"
 
 
-def _who(message: Message) -> str:
+def _who(message: Message, *, several: bool) -> str:
     if message.direction is Direction.SENT:
-        return "you"
+        return f"to {shortened(message.contact)}" if several else "you"
     return named(message.contact, self_named=message.self_named)
 
 
@@ -311,11 +321,11 @@ def show_stored_notice(environment: Environment, notice: StoredNotice) -> None:
     environment.emit("notice", fields, f"* {environment.as_typed(printable(notice.text))}")
 
 
-def spoken(environment: Environment, message: Message) -> Text:
+def spoken(environment: Environment, message: Message, *, several: bool = False) -> Text:
     """``  12  09:14  bob: hello``, or ``  13  09:15  you: hello back  ✓✓``: number first."""
     from rich.text import Text
 
-    who = (_who(message), "bold" if message.direction is Direction.RECEIVED else "dim")
+    who = (_who(message, several=several), "bold" if message.direction is Direction.RECEIVED else "dim")
     heading = Text.assemble((_when(message), "dim"), "  ", who, _colon(message))
     return _append_said(environment, heading, message, _NUMBERED)
 

@@ -1,0 +1,89 @@
+"""A page of messages for `history` and `search`: read, printed, and how to get at the page before it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from smpchat.chat.service.reading import StoredProfile
+from smpchat.cli.environment import Environment
+from smpchat.cli.times import moment
+from smpchat.cli.views.messages import show_history
+from smpchat.encoding.record import Record
+
+_USUAL = 50
+
+
+class Wanted(Record):
+    """What a command line asks for; times as they were typed.
+
+    Attributes:
+        command: `history`, or `search`, which takes the text as its argument and the contact as an option.
+        text: Only messages with all its words; all if there are none.
+    """
+
+    command: str
+    who: str | None = None
+    text: str = ""
+    limit: int | None = None
+    since: str | None = None
+    until: str | None = None
+    before: int | None = None
+
+
+def show_page(environment: Environment, service: StoredProfile, wanted: Wanted) -> bool:
+    """Print the last messages of what is wanted, and say whether there are more; False if there is nothing.
+
+    Raises:
+        InputError: A time is not one.
+        UnknownContact: No contact under that name.
+    """
+    now = environment.now()
+    since = None if wanted.since is None else moment(wanted.since, now)
+    until = None if wanted.until is None else moment(wanted.until, now, end=True)
+    limit = wanted.limit or _USUAL
+    page = service.find(wanted.text, wanted.who, since=since, until=until, before=wanted.before, limit=limit)
+    found, happened = page.messages, []
+    if wanted.who is not None and not wanted.text:
+        begin = found[0].sent_at if page.more else since or 0
+        happened = service.notices(wanted.who, begin)
+        if wanted.before is not None:
+            until = min(until or now, found[-1].sent_at if found else begin)
+        if until is not None:
+            happened = [notice for notice in happened if notice.at < until]
+    show_history(environment, found, happened, several=wanted.who is None)
+    service.were_read(found)
+    # To a script that said how many it wants, this is no news.
+    if page.more and (environment.attended or wanted.limit is None):
+        environment.notice(f"There are earlier ones: `{_next(wanted, found[0].id)}`")
+    return bool(found or happened)
+
+
+def nothing_found(wanted: Wanted) -> str:
+    """A sentence for a page without messages."""
+    which = " in that time" if wanted.since or wanted.until else " before that" if wanted.before else ""
+    return f"No message{which} contains {wanted.text!r}." if wanted.text else f"No messages{which}."
+
+
+def _next(wanted: Wanted, before: int) -> str:
+    """The command for the page before this one."""
+    of_history = wanted.command == "history"
+    given: Sequence[tuple[str, object]] = (
+        ("--search", wanted.text or None if of_history else None),
+        ("--who", None if of_history else wanted.who),
+        ("-n", wanted.limit),
+        ("--since", wanted.since),
+        ("--until", wanted.until),
+        ("--before", before),
+    )
+    options = [word for name, value in given if value is not None for word in _option(name, str(value))]
+    argument = wanted.who if of_history else wanted.text
+    if argument is None:
+        return shlex.join(("smpchat", wanted.command, *options))
+    if argument.startswith("-"):
+        return shlex.join(("smpchat", wanted.command, *options, "--", argument))
+    return shlex.join(("smpchat", wanted.command, argument, *options))
+
+
+def _option(name: str, value: str) -> tuple[str, ...]:
+    return (f"{name}={value}",) if value.startswith("-") else (name, value)
