@@ -18,6 +18,7 @@ def program() -> None:
     three times what it takes to start Python. Nothing waits for that here: a command closes its store, its sessions and
     its event loop before it returns.
     """
+    _open_closed_streams()
     gc.set_threshold(100_000)  # a start makes up to 65,000 objects, and all stay: to look through them takes 8 ms
     if any(name.startswith(_OURS) for name in os.environ):
         from smpchat.relay.surroundings import take_secrets
@@ -28,9 +29,39 @@ def program() -> None:
     try:
         main()
     except SystemExit as ended:
+        _drop_what_nobody_reads()
         if isinstance(ended.code, int) and _may_leave():
             os._exit(ended.code)
         raise
+
+
+def _open_closed_streams() -> None:
+    """Whoever starts us may have closed a standard stream (`>&-`): then nobody reads it, and nothing comes from it.
+
+    Its number would be given to the next file that is opened, the profile's database perhaps, and what a library writes
+    to standard error would go into that.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            if nothing != number:
+                os.dup2(nothing, number)
+                os.close(nothing)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+
+
+def _drop_what_nobody_reads() -> None:
+    """What is left for a reader that has gone goes nowhere: Python would complain while it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except (OSError, ValueError):
+            pass  # a full disk: `_may_leave` finds it too, and Python tells
 
 
 def _may_leave() -> bool:

@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,7 +207,8 @@ def _print_sentences(text: str) -> None:
     lines = printable(text, lines=True).split("\n")
     if sys.stderr.isatty():
         lines = [filled(line, shutil.get_terminal_size().columns) for line in lines]
-    print("\n".join(lines), file=sys.stderr, flush=True)
+    with suppress(BrokenPipeError):  # nobody reads our notices: what the command is to do it does all the same
+        print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def encodes(encoding: str | None, text: str) -> bool:

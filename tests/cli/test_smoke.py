@@ -123,7 +123,7 @@ def test_an_error_ends_the_process_with_its_code(tmp_path: Path) -> None:
     assert _run(tmp_path, "-m", "smpchat", "nonsense").returncode == 2
 
 
-@pytest.mark.parametrize("command", ["profile show", "demo"])
+@pytest.mark.parametrize("command", ["profile show", "demo", "man"])
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, command: str) -> None:
     script = f"{sys.executable} -m smpchat {command} | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(
@@ -134,6 +134,42 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, command: str) -> No
         timeout=60,
     )
     assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the shell closes the streams")
+@pytest.mark.parametrize(
+    ("line", "code", "told"),
+    [
+        ("contacts >&-", 0, ""),
+        ("doctor >&- 2>&- <&-", 0, ""),
+        ("listen --timeout 0 >&-", 0, ""),
+        ("send bob - <&-", 1, "There is no contact 'bob'."),
+        ("chat <&-", 1, "`chat` needs a terminal."),
+        ("contacts >&- --nonsense 2>&-", 2, ""),
+        ("connect nonsense 2>&1 >/dev/null | (exec <&-); exit ${PIPESTATUS[0]}", 1, ""),
+    ],
+)
+def test_a_stream_that_is_closed_is_no_error(tmp_path: Path, line: str, code: int, told: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m smpchat {line}"],
+        env={**os.environ, "SMPCHAT_HOME": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr.split("\n")[0]) == (code, "", told)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the shell closes the streams")
+def test_what_is_written_to_a_closed_stream_goes_into_no_file(tmp_path: Path) -> None:
+    """The next file that is opened would get its number: a database, in the middle of which a notice then stands."""
+    code = "from smpchat import __main__ as m; m._open_closed_streams(); import os; print(os.open(__file__, 0))"
+    script = tmp_path / "script.py"
+    script.write_text(code.replace("print(", "open('found', 'w').write(str(").replace("0))", "0)))"))
+    line = f"cd {tmp_path} && {sys.executable} script.py <&- >&- 2>&-"
+    assert subprocess.run(["bash", "-c", line], env=dict(os.environ), timeout=60).returncode == 0
+    assert int((tmp_path / "found").read_text()) > 2
 
 
 def test_the_demonstration_shows_three_steps_of_two_people(tmp_path: Path) -> None:

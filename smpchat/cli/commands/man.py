@@ -10,6 +10,7 @@ import typer
 from smpchat import __version__
 from smpchat.cli.command_line import Program, examples, loaded
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.running import run
 from smpchat.cli.text import sentence
 
 app = Program()
@@ -36,7 +37,13 @@ _FILES = {
 @app.command(epilog=examples("smpchat man | man -l -"))
 def man(context: typer.Context) -> None:
     """Print the manual page."""
-    print(manual(context.find_root().command), end="")
+    run(context, lambda _: _man(context), reads_config=False)
+
+
+def _man(context: typer.Context) -> int:
+    """Print the page."""
+    print(manual(context.find_root().command), end="", flush=True)
+    return ExitStatus.OK
 
 
 def manual(program: Any) -> str:
