@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ from smpchat.relay.folder import (
 )
 from smpchat.relay.limits import Limits
 from smpchat.relay.local_http import LocalHTTP, Page
-from smpchat.relay.options import LOOPBACK, NO_WEBSOCKET, NOTHING_CHOSEN, OFF, Options
+from smpchat.relay.options import LOOPBACK, NO_WEBSOCKET, NOTHING_CHOSEN, OFF, Options, hosts_of
 from smpchat.relay.server import RelayServer
 from smpchat.relay.statistics import prometheus_text
 from smpchat.relay.store import SQLiteStore
@@ -97,8 +97,8 @@ async def run_relay(
         chosen = options.over(NOTHING_CHOSEN if reset else known.options)
         kept = chosen if keep else known.options
         entropy = entropy or SystemEntropy()
-        host, password = chosen.host or LOOPBACK, chosen.password or None
-        identity = _identity(folder, entropy, clock, host)
+        hosts, password = hosts_of(chosen.host), chosen.password or None
+        identity = _identity(folder, entropy, clock, hosts)
         with closing(SQLiteStore(folder / DATABASE)) as store:
             server = RelayServer(
                 store,
@@ -114,8 +114,8 @@ async def run_relay(
             )
             async with _told(folder, server, chosen.metrics_port or OFF):
                 serve_ws = known.ws_port if ws_port is None else ws_port or known.ws_port or 0
-                await _listen(server, host, port or known.port or 0, serve_ws)
-                address = _address(identity, host, server.port, password)
+                await _listen(server, hosts, port or known.port or 0, serve_ws)
+                address = _address(identity, hosts, server.port, password)
                 running = RelayInfo("running", address, os.getpid(), server.port, server.ws_port, kept)
                 try:
                     # Only now: who reads of a relay that runs may connect at once.
@@ -188,10 +188,10 @@ async def _acquire(lock: FolderLock) -> None:
         await asyncio.sleep(_LOCK_POLL)
 
 
-def _identity(folder: Path, entropy: Entropy, clock: Callable[[], float], host: str) -> Identity:
+def _identity(folder: Path, entropy: Entropy, clock: Callable[[], float], hosts: Sequence[str]) -> Identity:
     now = datetime.fromtimestamp(clock(), UTC)
     try:
-        return load_or_create_identity(folder / IDENTITY, entropy, now, [_public_host(host)])[0]
+        return load_or_create_identity(folder / IDENTITY, entropy, now, public_hosts(hosts))[0]
     except TransportError as error:
         left = certificate_left(folder, clock=clock)
         what_to_do = "; smpchat relay rotate-certificate makes another" if left is not None and left.days < 0 else ""
@@ -223,13 +223,13 @@ def certificate_left(folder: Path, *, clock: Callable[[], float] = time.time) ->
         return None
 
 
-async def _listen(server: RelayServer, host: str, port: int, ws_port: int | None) -> None:
+async def _listen(server: RelayServer, hosts: Sequence[str], port: int, ws_port: int | None) -> None:
     wanted = port
     try:
-        await server.start(host, port)
+        await server.start(hosts, port)
         if ws_port is not None and ws_port != NO_WEBSOCKET:
             wanted = ws_port
-            await server.listen_websocket(host, ws_port)
+            await server.listen_websocket(hosts, ws_port)
     except ListenFailed as error:
         await server.close()
         if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE:
@@ -237,22 +237,34 @@ async def _listen(server: RelayServer, host: str, port: int, ws_port: int | None
         raise RelayError(f"The relay {error}.") from error
 
 
-def _address(identity: Identity, host: str, port: int, password: str | None) -> str:
-    server = SMPServer((_public_host(host),), str(port), identity.fingerprint)
+def _address(identity: Identity, hosts: Sequence[str], port: int, password: str | None) -> str:
+    server = SMPServer(tuple(public_hosts(hosts)), str(port), identity.fingerprint)
     return format_server(SMPServerAddress(server, password))
 
 
+def public_hosts(hosts: Sequence[str]) -> list[str]:
+    """What others can connect to when the relay listens on ``hosts``."""
+    return list(dict.fromkeys(map(_public_host, hosts)))
+
+
 def _public_host(host: str) -> str:
-    """What others can connect to when the relay listens on ``host``."""
     try:
-        wildcard = ipaddress.ip_address(host).is_unspecified
+        listened = ipaddress.ip_address(host)
     except ValueError:
-        wildcard = not host
-    if not wildcard:
         return host
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing: only asks which own address a way out would have
+    if not listened.is_unspecified:
+        return host
+    # `::` listens on IPv4 too, which more people can reach.
+    return _own_address(socket.AF_INET, "192.0.2.1") or (
+        (_own_address(socket.AF_INET6, "2001:db8::1") if listened.version == 6 else None) or LOOPBACK
+    )
+
+
+def _own_address(family: socket.AddressFamily, anywhere: str) -> str | None:
+    """This computer's own address of a family, if it has a way out; ``anywhere`` is sent nothing."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((anywhere, 9))
             return str(probe.getsockname()[0])
-        except OSError:
-            return LOOPBACK
+    except OSError:
+        return None

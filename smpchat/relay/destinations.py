@@ -16,6 +16,7 @@ from smpchat.encoding.text import bracketed
 from smpchat.protocol.address import SMPServer, is_loopback
 from smpchat.transport import tls
 from smpchat.transport.base import BlockConnection, ConnectFailed
+from smpchat.transport.listening import Hosts
 from smpchat.transport.scope import Scope, scope_of
 from smpchat.transport.tcp import describe
 
@@ -33,9 +34,10 @@ class Destinations(Enum):
     ALL = "all"
 
     @staticmethod
-    def for_host(host: str | None) -> Destinations:
+    def for_host(host: Hosts) -> Destinations:
         """The default of a relay that listens on ``host``."""
-        return Destinations.ALL if host and is_loopback(host) else Destinations.PUBLIC
+        hosts = (host,) if isinstance(host, str) else host or ()
+        return Destinations.ALL if hosts and all(map(is_loopback, hosts)) else Destinations.PUBLIC
 
 
 class DestinationRefused(Exception):

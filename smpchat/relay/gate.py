@@ -5,6 +5,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections import Counter
+from collections.abc import Callable
+
+from smpchat.relay.failures import Failure, failure_of
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -16,14 +19,16 @@ class Gate:
         total: In all.
         per_address: From one IPv4 address or one IPv6 network of 64 bits, which is what one subscriber has. This
             computer's own are not counted: an onion service's and a local proxy's clients all come from there.
+        on_failure: Told of connections that came to nothing.
     """
 
-    def __init__(self, total: int, per_address: int) -> None:
+    def __init__(self, total: int, per_address: int, on_failure: Callable[[Failure], None] = lambda _: None) -> None:
         self._total = total
         self._per_address = per_address
         self._open = 0
         self._by_origin: Counter[str] = Counter()
         self._refused = 0
+        self._on_failure = on_failure
 
     def __len__(self) -> int:
         return self._open
@@ -45,6 +50,10 @@ class Gate:
         if origin is not None:
             self._by_origin[origin] += 1
         return True
+
+    def failed(self, error: Exception) -> None:
+        """See `smpchat.transport.base.Gate.failed`."""
+        self._on_failure(failure_of(error))
 
     def leave(self, host: str | None) -> None:
         """Counts a connection that `enter` let in no longer."""

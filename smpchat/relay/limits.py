@@ -15,6 +15,16 @@ PLAUSIBLE_PAUSE = 86_400
 CERTIFICATE_WARNING = timedelta(days=30)
 """Before the online certificate runs out."""
 
+
+def runs_out(left: timedelta) -> str:
+    """``runs out in 2 days``, ``ran out 2 days ago``: what a certificate does."""
+    days = abs(left) // timedelta(days=1)
+    when = "" if days == 0 else "1 day" if days == 1 else f"{days} days"
+    if left < timedelta():
+        return f"ran out {when} ago" if when else "ran out less than a day ago"
+    return f"runs out in {when}" if when else "runs out in less than a day"
+
+
 _OTHER_DESCRIPTORS = 64
 """Files that are open beside connections, with room to spare."""
 

@@ -53,7 +53,7 @@ class Explained(Record):
 
 
 OPTIONS: Final = (
-    Explained("host", "ADDRESS", "Address to listen on; 0.0.0.0 for your network", "127.0.0.1"),
+    Explained("host", "ADDRESS", "Addresses to listen on, apart by commas; :: for all, IPv4 too", "127.0.0.1"),
     Explained("password", "TEXT", "What new queues need; '' for none", None),
     Explained("proxy", "|".join(PROXY), "Relays to forward to: all on loopback, else public", None, words=PROXY),
     Explained("new_queues", "on|off", "Whether anybody may create queues", "on", words=("on", "off")),
@@ -72,6 +72,25 @@ OPTIONS: Final = (
 )  # fmt: skip
 _PASSWORD = re.compile(r"[!-.0-9;-?A-~]{1,200}")  # as an address can hold it
 BY_NAME: Final = {option.name: option for option in OPTIONS}
+
+
+MAX_HOSTS = 8
+"""Addresses to listen on, all of which stand in every link."""
+
+
+def hosts_of(text: str | None) -> tuple[str, ...]:
+    """Where ``--host`` says to listen; IPv6 addresses may stand in brackets. Raises `RelayOptionRefused`."""
+    if not text:
+        return (LOOPBACK,)
+    hosts = tuple(dict.fromkeys(unbracketed(part.strip()) for part in text.split(",")))
+    if not all(hosts) or len(hosts) > MAX_HOSTS:
+        raise RelayOptionRefused(f"--host is an address, or up to {MAX_HOSTS} apart by commas, not {text!r}.")
+    return hosts
+
+
+def unbracketed(host: str) -> str:
+    """An IPv6 address as the system takes it, also if it is given as addresses of relays have it."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 class Options(Record):
@@ -104,6 +123,7 @@ class Options(Record):
     def __post_init__(self) -> None:
         if self.password and not _PASSWORD.fullmatch(self.password):
             raise RelayOptionRefused("A password is up to 200 printable ASCII characters without blanks, @, : and /.")
+        hosts_of(self.host)
         for option in OPTIONS:
             value = getattr(self, option.name)
             if type(value) is str and not value.isprintable():

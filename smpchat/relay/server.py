@@ -20,6 +20,7 @@ from smpchat.relay.commands import QueueService, forward_nothing
 from smpchat.relay.connection import Connection, ConnectionLimits
 from smpchat.relay.connections import Connections
 from smpchat.relay.destinations import Destinations, dial
+from smpchat.relay.failures import Failure, FailureLog
 from smpchat.relay.gate import Gate
 from smpchat.relay.limits import Limits, descriptors_for
 from smpchat.relay.outgoing import Outgoing
@@ -31,6 +32,7 @@ from smpchat.relay.worker import Worker
 from smpchat.transport import tls
 from smpchat.transport.base import BlockConnection, Listener, TransportError
 from smpchat.transport.identity import Identity
+from smpchat.transport.listening import Hosts
 
 _LAST_ANSWERS = 2.0
 """Seconds that clients have to take their last answers when the relay stops."""
@@ -95,6 +97,7 @@ class RelayServer:
             limits=proxy_limits,
         )
         self._counters = Counters()
+        self._failures = FailureLog()
         self._committer = committer or ThreadPoolExecutor(1, "relay-commit")
         self._started_at = 0.0
         self._connections = Connections(self._counters)
@@ -116,7 +119,7 @@ class RelayServer:
         self._ws_listener: Listener | None = None
         self._gate: Gate | None = None
 
-    async def start(self, host: str | None = None, port: int = 0, *, listen: bool = True) -> None:
+    async def start(self, host: Hosts = None, port: int = 0, *, listen: bool = True) -> None:
         """Starts working; without ``listen`` only connections given to `serve` are served.
 
         Raises:
@@ -127,7 +130,9 @@ class RelayServer:
         if listen:
             limits = self._limits
             self._gate = Gate(
-                min(limits.connections, descriptors_for(limits.connections)), limits.connections_per_address
+                min(limits.connections, descriptors_for(limits.connections)),
+                limits.connections_per_address,
+                self._failed,
             )
             self._listener = await tls.serve(
                 self._identity, host, port, self.serve, handshake_timeout=limits.handshake, gate=self._gate
@@ -137,7 +142,7 @@ class RelayServer:
         self._worker.expire()
         self._sweep()
 
-    async def listen_websocket(self, host: str | None = None, port: int = 0) -> None:
+    async def listen_websocket(self, host: Hosts = None, port: int = 0) -> None:
         """Accepts connections over WebSocket too, after `start`.
 
         Raises:
@@ -178,6 +183,7 @@ class RelayServer:
             certificate_seconds=int(self._certificate_left().total_seconds()),
             accepted=counters.connections,
             turned_away=0 if self._gate is None else self._gate.refused,
+            tls_failed=counters.tls_failed,
             handshakes_failed=counters.handshakes_failed,
             queues_created=done.queues_created,
             queues_deleted=done.queues_deleted,
@@ -215,6 +221,7 @@ class RelayServer:
             await asyncio.wait([self._working])
         await self._proxy.close()
         self._worker.cancel_timers()
+        self._failures.write()
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in self._connections:
@@ -257,7 +264,12 @@ class RelayServer:
         except (ProtocolError, CryptoError, TransportError) as failure:
             _log.debug("the handshake with a client failed: %s", failure)
         self._counters.handshakes_failed += 1
+        self._failures.note(Failure.IN_SMP)
         return None
+
+    def _failed(self, failure: Failure) -> None:
+        self._counters.tls_failed += 1
+        self._failures.note(failure)
 
     async def _serve(self, blocks: BlockConnection, session: SMPSession) -> None:
         loop = asyncio.get_running_loop()

@@ -51,6 +51,7 @@ class Counters:
 
     Attributes:
         connections: Clients that completed the handshake.
+        tls_failed: Connections that did not come as far as the SMP handshake: no TLS, or no WebSocket in it.
         handshakes_failed: Connections that did not, after TLS.
         deliveries: MSG written, repetitions included.
         refused: Answers ERR by the first word of the error.
@@ -60,6 +61,7 @@ class Counters:
     """
 
     connections: int = 0
+    tls_failed: int = 0
     handshakes_failed: int = 0
     deliveries: int = 0
     refused: Counter[str] = field(default_factory=Counter)
@@ -101,6 +103,7 @@ class Statistics:
     certificate_seconds: int = _figure(Kind.GAUGE, "Seconds until the online certificate runs out")
     accepted: int = _figure(Kind.COUNTER, "Connections that completed the handshake")
     turned_away: int = _figure(Kind.COUNTER, "Connections closed at once because there were too many")
+    tls_failed: int = _figure(Kind.COUNTER, "Connections that ended before that: without TLS, or in it")
     handshakes_failed: int = _figure(Kind.COUNTER, "Connections that ended in the SMP handshake")
     queues_created: int = _figure(Kind.COUNTER, "Queues created")
     queues_deleted: int = _figure(Kind.COUNTER, "Queues deleted by their recipients")

@@ -26,7 +26,7 @@ from smpchat.relay.commands import QueueService
 from smpchat.relay.connection import Connection, Received
 from smpchat.relay.connections import Connections
 from smpchat.relay.errors import RelayStoreError
-from smpchat.relay.limits import CERTIFICATE_WARNING, Limits
+from smpchat.relay.limits import CERTIFICATE_WARNING, Limits, runs_out
 from smpchat.relay.outgoing import Outgoing, error
 from smpchat.relay.recovery import take_back
 from smpchat.relay.statistics import Counters
@@ -279,7 +279,7 @@ class Worker:
     def _warn_of_certificate(self) -> None:
         left = self._certificate_left()
         if left < CERTIFICATE_WARNING:
-            _log.warning("the certificate runs out in %d days: smpchat relay rotate-certificate", left.days)
+            _log.warning("the certificate %s: smpchat relay rotate-certificate", runs_out(left))
 
     def _execute(self, connection: Connection, received: Received) -> list[Outgoing]:
         client = connection.client

@@ -131,6 +131,10 @@ class Gate(Protocol):
         """A connection that was let in has ended."""
         ...
 
+    def failed(self, error: Exception) -> None:
+        """A connection that was let in came to nothing: TLS, or what begins within it, failed."""
+        ...
+
 
 class Listener(Protocol):
     """Accepts connections until closed."""

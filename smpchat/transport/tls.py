@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from smpchat.encoding.text import bracketed
 from smpchat.transport.base import (
     BLOCK_SIZE,
     BlockConnection,
@@ -27,6 +26,7 @@ from smpchat.transport.base import (
     check_blocks,
 )
 from smpchat.transport.hosts import DIRECT, Dialer, first_answering
+from smpchat.transport.listening import Hosts, listen_on
 from smpchat.transport.tcp import describe
 from smpchat.transport.tls_stream import TLSStream
 
@@ -232,37 +232,30 @@ class TLSListener:
         self._on_connection = on_connection
         self._handshake_timeout = handshake_timeout
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
-    async def start(self, host: str | None, port: int) -> None:
+    async def start(self, host: Hosts, port: int) -> None:
         """Listen. Raises `ListenFailed`."""
-        loop = asyncio.get_running_loop()
-        try:
-            # A thousand may wait in the kernel: after a restart all clients of a relay come at once.
-            self._server = await loop.create_server(self._accept, host or None, port, backlog=1024)
-        except (OSError, OverflowError) as error:
-            reason = describe(error) if isinstance(error, OSError) else "there is no such port"
-            where = f"{bracketed(host) if host else '*'}:{port}"
-            raise ListenFailed(f"cannot listen on {where}: {reason}", temporary=False) from error
+        self._servers = await listen_on(self._accept, host, port)
 
     @property
     def port(self) -> int:
         """The TCP port in use."""
-        if self._server is None or not self._server.sockets:
+        if not self._servers or not self._servers[0].sockets:
             raise ListenFailed("the listener is closed", temporary=False)
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(self._servers[0].sockets[0].getsockname()[1])
 
     async def close(self) -> None:
         """See `Listener.close`."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         while self._tasks:
             tasks = tuple(self._tasks)
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        if self._server is not None:
-            await self._server.wait_closed()
+        for server in self._servers:
+            await server.wait_closed()
 
     def _accept(self) -> TLSStream:
         return TLSStream(self._context, server_side=True, on_open=self._opened)
@@ -292,6 +285,8 @@ class TLSListener:
         except (OSError, TransportError) as error:  # a timeout is an OSError too
             _log.debug("TLS handshake with a client: %s", describe(error) if isinstance(error, OSError) else error)
             stream.abort()
+            if self._gate is not None:
+                self._gate.failed(error)
             return
         except BaseException:
             stream.abort()
@@ -308,7 +303,7 @@ class TLSListener:
 
 async def serve(
     identity: Identity,
-    host: str | None,
+    host: Hosts,
     port: int,
     on_connection: OnConnection,
     *,
@@ -320,7 +315,7 @@ async def serve(
 
     Args:
         identity: Certificates and key to show.
-        host: Address to listen on; None or empty for all.
+        host: Addresses to listen on, at one port; None or empty for all.
         port: TCP port; 0 for any free one, see `TLSListener.port`.
         on_connection: Serves a connection, which is closed when this returns or raises.
         handshake_timeout: Seconds a client has for the TLS handshake.

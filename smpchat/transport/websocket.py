@@ -35,6 +35,7 @@ from smpchat.transport.base import (
 )
 from smpchat.transport.hosts import DIRECT, Dialer, first_answering
 from smpchat.transport.identity import Identity
+from smpchat.transport.listening import Hosts
 from smpchat.transport.tls import (
     HANDSHAKE_TIMEOUT,
     TLSListener,
@@ -223,7 +224,7 @@ async def _first_event(stream: TLSStream, protocol: Protocol) -> list[Event]:
 
 async def serve(
     identity: Identity,
-    host: str | None,
+    host: Hosts,
     port: int,
     on_connection: OnConnection,
     *,

@@ -19,7 +19,7 @@ from smpchat.cli.running import run
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import masked
 from smpchat.relay.folder import status as relay_status
-from smpchat.relay.limits import CERTIFICATE_WARNING
+from smpchat.relay.limits import CERTIFICATE_WARNING, runs_out
 from smpchat.relay.options import BY_NAME, NO_WEBSOCKET, parse_options
 from smpchat.relay.surroundings import PASSWORD_VARIABLE, secret
 
@@ -34,7 +34,13 @@ def _option(name: str, envvar: str | None = None) -> Any:
     return typer.Option(None, option.flag, metavar=option.metavar, envvar=envvar, help=option.help)
 
 
-HOST = _option("host")
+HOST = typer.Option(
+    [],
+    BY_NAME["host"].flag,
+    metavar=BY_NAME["host"].metavar,
+    help="Address to listen on; :: for all, IPv4 too; may be repeated (127.0.0.1).",
+    show_default=False,
+)
 PORT = typer.Option(
     0,
     "--port",
@@ -69,7 +75,7 @@ METRICS_PORT = _option("metrics_port")
 @app.command("run")
 def run_here(
     context: typer.Context,
-    host: str | None = HOST,
+    host: list[str] = HOST,
     port: int = PORT,
     ws_port: str | None = WS_PORT,
     versions: str | None = typer.Option(
@@ -159,7 +165,7 @@ def _offered(versions: str) -> VersionRange:
 @app.command("start")
 def start(
     context: typer.Context,
-    host: str | None = HOST,
+    host: list[str] = HOST,
     port: int = PORT,
     ws_port: str | None = WS_PORT,
     password: str | None = PASSWORD,
@@ -211,6 +217,7 @@ def _start(
 def _typed_options(context: typer.Context) -> dict[str, str | None]:
     """Those of the table, by name."""
     typed = {name: context.params[name] for name in BY_NAME}
+    typed["host"] = ",".join(context.params["host"]) if context.params["host"] else None
     if typed["password"] is None:
         typed["password"] = secret(PASSWORD_VARIABLE)
     return typed
@@ -372,5 +379,5 @@ def _warn_of_certificate(environment: Environment) -> None:
     left = daemon.certificate_left(environment.relay_folder)
     if left is not None and left < CERTIFICATE_WARNING:
         environment.notice(
-            f"The relay's certificate runs out in {left.days} days: `smpchat relay rotate-certificate` makes another."
+            f"The relay's certificate {runs_out(left)}: `smpchat relay rotate-certificate` makes another."
         )

@@ -150,6 +150,25 @@ def test_a_wildcard_is_printed_as_an_address_of_this_machine(folder: Path) -> No
     assert parse_server(address).server.hosts[0] not in ("0.0.0.0", "")
 
 
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+@pytest.mark.parametrize(
+    ("host", "tried"),
+    [("::", ["127.0.0.1", "::1"]), ("[::1]", ["::1"]), ("::1", ["::1"]), ("127.0.0.1,[::1]", ["127.0.0.1", "::1"])],
+)
+def test_an_address_that_is_printed_works(folder: Path, host: str, tried: list[str]) -> None:
+    async def within() -> None:
+        relay, stopping, address, port = await run_until_ready(folder, Options(host=host))
+        server = parse_server(address).server
+        assert server.port_number == port and "::" not in server.hosts
+        for one in (*server.hosts, *tried):
+            _, writer = await asyncio.open_connection(one, port)
+            writer.close()
+        stopping.set()
+        await relay
+
+    asyncio.run(within())
+
+
 def test_a_second_relay_on_the_folder_is_refused(folder: Path) -> None:
     async def within() -> None:
         relay, stopping, _, _ = await run_until_ready(folder)

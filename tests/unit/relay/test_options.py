@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from smpchat.encoding.record import fields, replace
 from smpchat.relay.daemon import limits_of
 from smpchat.relay.destinations import Destinations
 from smpchat.relay.errors import RelayOptionRefused
-from smpchat.relay.limits import Limits
+from smpchat.relay.limits import Limits, runs_out
 from smpchat.relay.options import (
     BY_NAME,
     NOTHING_CHOSEN,
@@ -14,6 +16,7 @@ from smpchat.relay.options import (
     OPTIONS,
     PROXY,
     Options,
+    hosts_of,
     options_from_json,
     parse_options,
 )
@@ -107,3 +110,36 @@ def test_passwords_that_fit_no_address(password: str) -> None:
 def test_what_cannot_have_been_kept(content: object) -> None:
     with pytest.raises(RelayOptionRefused):
         options_from_json(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        (None, ("127.0.0.1",)),
+        ("", ("127.0.0.1",)),
+        ("::", ("::",)),
+        ("[::1], 192.0.2.1,::1", ("::1", "192.0.2.1")),
+    ],
+)
+def test_addresses_to_listen_on(text: str | None, hosts: tuple[str, ...]) -> None:
+    assert hosts_of(text) == hosts
+
+
+@pytest.mark.parametrize("text", [",", "a,,b", "[]", ",".join(f"192.0.2.{n}" for n in range(9))])
+def test_addresses_that_are_none(text: str) -> None:
+    with pytest.raises(RelayOptionRefused, match="--host"):
+        Options(host=text)
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (-2, "ran out 2 days ago"),
+        (-0.1, "ran out less than a day ago"),
+        (0.5, "runs out in less than a day"),
+        (1.5, "runs out in 1 day"),
+        (20, "runs out in 20 days"),
+    ],
+)
+def test_when_a_certificate_runs_out(days: float, told: str) -> None:
+    assert runs_out(timedelta(days=days)) == told

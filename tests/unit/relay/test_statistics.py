@@ -18,6 +18,7 @@ SAMPLE = Statistics(
     certificate_seconds=8,
     accepted=9,
     turned_away=10,
+    tls_failed=10,
     handshakes_failed=11,
     queues_created=12,
     queues_deleted=13,

@@ -89,6 +89,7 @@ class CountingGate:
         self.inside = 0
         self.entered, self.left = asyncio.Event(), asyncio.Event()
         self.hosts: set[str | None] = set()
+        self.failures: list[type[Exception]] = []
 
     def enter(self, host: str | None) -> bool:
         self.hosts.add(host)
@@ -101,6 +102,9 @@ class CountingGate:
     def leave(self, host: str | None) -> None:
         self.inside -= 1
         self.left.set()
+
+    def failed(self, error: Exception) -> None:
+        self.failures.append(type(error))
 
 
 def test_the_gate_refuses_before_tls_and_hears_of_every_end() -> None:
@@ -120,6 +124,7 @@ def test_the_gate_refuses_before_tls_and_hears_of_every_end() -> None:
             await listener.close()
             assert gate.inside == 0
             assert gate.hosts == {"127.0.0.1"}
+            assert len(gate.failures) == 1  # the silent one
             await connection.close()
             del reader
 

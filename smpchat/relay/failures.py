@@ -1,0 +1,66 @@
+"""Connections that come to nothing: counted, and told in the log without letting anybody fill it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections import Counter
+from enum import Enum
+
+_log = logging.getLogger("smpchat.relay")
+
+
+class Failure(Enum):
+    """How a connection came to nothing, in the words of the log."""
+
+    NO_TLS = "did not speak TLS; do not put a proxy before the relay that adds a header or ends TLS"
+    IN_TLS = "failed in TLS, or within it before SMP began"
+    IN_SMP = "speak TLS and not SMP, or a version that this relay does not"
+    SILENT = ""
+    """Nothing was said, as by whoever only looks whether the port is open; counted, and not worth a line."""
+
+
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "BAD_RECORD_TYPE", "UNEXPECTED_MESSAGE")
+
+
+def failure_of(error: Exception) -> Failure:
+    """How a connection came to nothing that ended with ``error`` before SMP began."""
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        return Failure.NO_TLS if getattr(error, "reason", None) in _NO_TLS else Failure.IN_TLS
+    return Failure.SILENT if isinstance(error, OSError) else Failure.IN_TLS
+
+
+class FailureLog:
+    """Writes how many connections came to nothing, and how: one line a minute at most, whoever knocks."""
+
+    _EVERY = 60.0
+
+    def __init__(self) -> None:
+        self._counted: Counter[Failure] = Counter()
+        self._last = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    def note(self, failure: Failure) -> None:
+        """One more."""
+        if failure is Failure.SILENT:
+            return
+        self._counted[failure] += 1
+        loop = asyncio.get_running_loop()
+        if self._timer is None:
+            wait = self._last + self._EVERY - loop.time()
+            if wait > 0:
+                self._timer = loop.call_later(wait, self.write)
+            else:
+                self.write()
+
+    def write(self) -> None:
+        """Write the line, if there is something to tell."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._counted:
+            self._last = asyncio.get_running_loop().time()
+            told = (f"{count} {failure.value}" for failure, count in self._counted.items())
+            _log.warning("connections that came to nothing: %s", "; ".join(told))
+            self._counted.clear()

@@ -1,0 +1,102 @@
+"""Listening on several addresses at one port: a link has room for one port only."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Collection, Sequence
+
+from smpchat.encoding.text import bracketed
+from smpchat.transport.base import ListenFailed
+from smpchat.transport.tcp import describe
+
+Hosts = str | Sequence[str] | None
+"""An address or name, or several; None or empty: every address of this computer."""
+WILDCARDS = ("::", "0.0.0.0")
+"""Every address of a family. The first stands for both families, as it does for other servers."""
+BACKLOG = 1024
+"""Connections that wait in the kernel: after a restart all clients of a relay come at once."""
+_TRIES = 16
+"""Ports chosen by the system that are tried, where one is free for the first address and taken for another."""
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""The computer has no such address, or nothing of its family."""
+
+
+async def listen_on(protocol: Callable[[], asyncio.BaseProtocol], hosts: Hosts, port: int) -> list[asyncio.Server]:
+    """Servers at one port of every address; with 0 the system chooses it.
+
+    Raises:
+        ListenFailed: One of the addresses cannot be listened on. Nothing listens.
+    """
+    wanted = [hosts] if isinstance(hosts, str) else list(hosts or WILDCARDS)
+    groups = [(host, await _addresses(host or WILDCARDS[0], port)) for host in wanted]
+    every = {address for _, addresses in groups for address in addresses}
+    for left in reversed(range(_TRIES)):
+        servers: list[asyncio.Server] = []
+        try:
+            for host, addresses in groups:
+                await _listen_on_one(
+                    protocol, host, [one for one in addresses if not _is_within(one, every)], servers, port
+                )
+            return servers
+        except BaseException as error:
+            for server in servers:
+                server.close()
+                await server.wait_closed()
+            taken = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
+            if port != 0 or not servers or not taken or not left:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _is_within(address: str, every: Collection[str]) -> bool:
+    """Whether another one of these takes what comes to an address; the system lets nobody listen there as well."""
+    wildcard = WILDCARDS[":" not in address]
+    return address != wildcard and wildcard in every
+
+
+async def _listen_on_one(
+    protocol: Callable[[], asyncio.BaseProtocol],
+    host: str,
+    addresses: Sequence[str],
+    servers: list[asyncio.Server],
+    port: int,
+) -> None:
+    """Every address of one host that this computer has; at least one of them, if there are any."""
+    found = 0
+    for address in addresses:
+        at = servers[0].sockets[0].getsockname()[1] if servers else port
+        try:
+            if not any(address == own.getsockname()[0] for server in servers for own in server.sockets):
+                server = await asyncio.get_running_loop().create_server(protocol, address, at, backlog=BACKLOG)
+                if not server.sockets:  # asyncio passes over a family that the system does not have
+                    raise OSError(errno.EAFNOSUPPORT, "no such family")
+                servers.append(server)
+            found += 1
+        except (OSError, OverflowError) as error:
+            last = address == addresses[-1] and not found
+            if isinstance(error, OSError) and error.errno in _NOT_HERE and not last:
+                continue
+            reason = describe(error) if isinstance(error, OSError) else "there is no such port"
+            where = f"{bracketed(host) if host else '*'}:{at}"
+            raise ListenFailed(f"cannot listen on {where}: {reason}", temporary=False) from error
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    """The IP addresses that a host stands for."""
+    if host == WILDCARDS[0]:
+        return list(WILDCARDS)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise ListenFailed(f"cannot listen on {bracketed(host)}:{port}: {describe(error)}", temporary=False) from error
+    return list(dict.fromkeys(_with_zone(address[4]) for address in found))
+
+
+def _with_zone(address: tuple[object, ...]) -> str:
+    """``fe80::1%2``: an address of one link is none without it."""
+    zone = address[3] if len(address) == 4 else 0
+    return f"{address[0]}%{zone}" if zone and "%" not in str(address[0]) else str(address[0])
