@@ -88,7 +88,7 @@ class TooManyWait(AgentError):
     hint = "Wait until your contact reads again: what waits is sent by itself. `smpchat status` shows how much that is."
 
     def __init__(self) -> None:
-        super().__init__("So many messages wait for this contact, who has not read for long, that no more can wait.")
+        super().__init__("So many messages wait here for this contact that no more can wait.")
 
 
 class RelayNotPublic(AgentError):

@@ -35,7 +35,8 @@ HINTS: dict[Trouble, str] = {
     Trouble.PASSWORD: (
         "Ask the person who runs the relay for the address with its password, and add that; or choose another relay."
     ),
-    Trouble.FULL_QUEUE: "Nothing is lost: it is sent as soon as they read.",
+    Trouble.FULL_QUEUE: "Nothing is lost: it is sent by itself as soon as there is room.",
+    Trouble.RELAY_FULL: "It is tried again by itself; or choose another relay with `smpchat server use`.",
     Trouble.CANNOT_STORE: "It is tried again by itself. If this lasts, tell the person who runs the relay.",
     Trouble.BLOCKED: "Ask your contact for a link at another relay.",
     Trouble.FAULTY: "Tell the person who runs the relay, or choose another with `smpchat server use`.",
@@ -45,10 +46,13 @@ HINTS: dict[Trouble, str] = {
 
 def sentence(obstacle: Obstacle, alias: str | None = None) -> str:
     """What happened. ``alias``: of the contact that waits because of it, where there is one."""
-    name = alias or "Your contact"
+    name = alias or "your contact"
     match obstacle.kind:
         case Trouble.FULL_QUEUE:
-            return f"{name} has not read for a long time: the queue is full."
+            # A relay whose disk is full says the same word as one whose queue is.
+            return f"The relay takes no more messages for {name}: too many wait there unread, or it is full."
+        case Trouble.RELAY_FULL:
+            return f"The relay takes nothing new for now: it is full, or was asked for too much ({obstacle.error})."
         case Trouble.CANNOT_STORE:
             return f"The relay could not store it ({obstacle.error})."
         case Trouble.PASSWORD:

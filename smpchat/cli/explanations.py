@@ -184,7 +184,7 @@ _EXITS = {
         ),
         (
             "The contact is offline, or has not opened the link yet.",
-            "The contact has not read for long, and their queue is full.",
+            "Too many messages wait for the contact unread, or their relay is full.",
             "The handshake is one that holds texts until they have answered (three-step, standard).",
         ),
     ),
@@ -303,7 +303,10 @@ _STATES = (
         "It leaves as soon as somebody is online for the profile and nothing holds it back, in the order of writing.",
         (
             (Mover.NOBODY, "Every command that goes online sends it."),
-            (Mover.CONTACT, "If the connection is not made yet, or their queue is full: they come online first."),
+            (
+                Mover.CONTACT,
+                "If the connection is not made yet, or too much waits unread: they come online first.",
+            ),
         ),
         (
             ("smpchat listen", "stay online until it is sent"),
@@ -313,7 +316,7 @@ _STATES = (
         (
             "It was written with `--wait none`, or the relay was not reached in time.",
             "The handshake is three-step or standard, or a request, and they have not answered.",
-            "Their queue is full: they have not read for long.",
+            "Too many messages wait for them unread, or their relay is full.",
         ),
         mark="·",
     ),

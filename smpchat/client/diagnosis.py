@@ -5,6 +5,7 @@ from __future__ import annotations
 from smpchat.client.errors import SessionClosed
 from smpchat.client.private_routing import PrivateRoutingFailed
 from smpchat.client.trouble import Trouble
+from smpchat.protocol.commands import Command, Send
 from smpchat.protocol.errors import (
     CertificateTimeError,
     ErrorCode,
@@ -55,14 +56,23 @@ def trouble_of(error: Exception) -> Trouble:
 
 
 def trouble_of_code(code: ErrorCode) -> Trouble:
-    """What a relay's ERR amounts to. AUTH is the password's: for a queue it means that the queue is gone."""
+    """What a relay's ERR amounts to, of a command that is not about one queue.
+
+    Of a message, `trouble_of_command` says more of QUOTA. Of a queue, AUTH means that it is gone.
+    """
     if code.is_blocked:
         return Trouble.BLOCKED
     match code.words[0]:
         case "QUOTA":
-            return Trouble.FULL_QUEUE
+            return Trouble.RELAY_FULL
         case "INTERNAL" | "STORE":
             return Trouble.CANNOT_STORE
         case "AUTH":
             return Trouble.PASSWORD
     return Trouble.FAULTY
+
+
+def trouble_of_command(command: Command, error: SMPError) -> Trouble:
+    """The same of a command that a relay has refused: only a message can find a queue full."""
+    found = trouble_of(error)
+    return Trouble.FULL_QUEUE if found is Trouble.RELAY_FULL and isinstance(command, Send) else found

@@ -29,7 +29,9 @@ class Trouble(StrEnum):
     PASSWORD = "password"
     """NEW: AUTH. It wants a password, or another one, or makes no new queues."""
     FULL_QUEUE = "queue-full"
-    """SEND: QUOTA. The peer has not read for long."""
+    """SEND: QUOTA. The peer has not read for long; or the relay is full, which SMP has no other word for."""
+    RELAY_FULL = "relay-full"
+    """QUOTA for anything else: the relay takes nothing new for now."""
     CANNOT_STORE = "cannot-store"
     """INTERNAL or STORE: its disk is full, say."""
     BLOCKED = "blocked"
@@ -43,4 +45,4 @@ class Trouble(StrEnum):
         return self not in _ANSWERS
 
 
-_ANSWERS = frozenset({Trouble.PASSWORD, Trouble.FULL_QUEUE, Trouble.CANNOT_STORE, Trouble.BLOCKED})
+_ANSWERS = frozenset({Trouble.PASSWORD, Trouble.FULL_QUEUE, Trouble.RELAY_FULL, Trouble.CANNOT_STORE, Trouble.BLOCKED})

@@ -159,6 +159,10 @@ def closed(street: Street) -> None:
     street.other.refuse(New, 1000, ErrorCode.AUTH)
 
 
+def full(street: Street) -> None:
+    street.other.refuse(New, 1000, ErrorCode.QUOTA)
+
+
 def disk_full(street: Street) -> None:
     street.other.refuse(New, 1000, ErrorCode.INTERNAL)
 
@@ -167,6 +171,7 @@ KINDS: dict[Callable[[Street], None], Trouble] = {
     stopped: Trouble.UNREACHABLE,
     closed: Trouble.PASSWORD,
     disk_full: Trouble.CANNOT_STORE,
+    full: Trouble.RELAY_FULL,
 }
 
 
@@ -235,7 +240,7 @@ def test_a_full_queue_holds_a_message_and_says_why(tmp_path: Path, enough: bool)
                 assert (waited.status, waited.enough) == (MessageStatus.PENDING, enough)
                 assert waited.obstacle is not None and waited.obstacle.kind is Trouble.FULL_QUEUE
                 assert (loop.time() - began < 3) is enough
-                assert str(RelayDown(waited.obstacle, "bob")).startswith("bob has not read for a long time")
+                assert str(RelayDown(waited.obstacle, "bob")).startswith("The relay takes no more messages for bob: ")
             async with there.bob.online():
                 await there.bob.until(lambda s: s.contact("alice").contact.unread == 4)
                 await there.alice.until(lambda s: s.obstacle(connection_of(s, "bob")) is None)

@@ -20,7 +20,7 @@ from smpchat.agent.store.held import Held
 from smpchat.agent.store.outgoing import Kind, Lane, OutboxItem
 from smpchat.agent.transactions import outbox
 from smpchat.agent.transactions.outbox import Verdict
-from smpchat.client.diagnosis import trouble_of
+from smpchat.client.diagnosis import trouble_of, trouble_of_command
 from smpchat.client.pool import SessionPool
 from smpchat.client.request import Request
 from smpchat.client.session import ServerSession
@@ -120,7 +120,8 @@ class Sender:
                     if verdict is Verdict.DONE:
                         held.let_go(tx, item.connection_id, item.lane)
                     else:
-                        self._hold(tx, item, trouble_of(error), f"relay {session.server.hosts[0]}: {error.code}")
+                        trouble = trouble_of_command(request.command, error)
+                        self._hold(tx, item, trouble, f"relay {session.server.hosts[0]}: {error.code}")
                 log.info("relay refused %s: %s", item.kind, error.code)
                 # A text that is refused for good changes nothing for the next. What the handshake sends may: the lane
                 # looks anew.

@@ -74,7 +74,7 @@ def doctor(context: typer.Context) -> None:
 async def _doctor(environment: Environment) -> int:
     """Run every check and print it; fails if a required one does."""
     checks: list[Check] = []
-    for look in (_python, _libraries, _crypto, _post_quantum, _home, _config, _profile, _terminal):
+    for look in (_python, _versions, _libraries, _crypto, _post_quantum, _home, _config, _profile, _terminal):
         for check in look(environment):
             checks.append(check)
             _show(environment, check)
@@ -112,6 +112,13 @@ def _line(environment: Environment, check: Check) -> Text:
 
 def _python(_: Environment) -> Iterator[Check]:
     yield Check("python", sys.version_info >= MINIMUM_PYTHON, f"{platform.python_version()} on {platform.system()}")
+
+
+def _versions(_: Environment) -> Iterator[Check]:
+    from smpchat.cli import versions
+
+    yield Check("versions", True, versions.listed(versions.software()))
+    yield Check("protocols", True, versions.listed(versions.protocols()))
 
 
 def _libraries(_: Environment) -> Iterator[Check]:

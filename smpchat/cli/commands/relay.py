@@ -38,7 +38,7 @@ HOST = typer.Option(
     [],
     BY_NAME["host"].flag,
     metavar=BY_NAME["host"].metavar,
-    help="Address to listen on; :: for all, IPv4 too; may be repeated (127.0.0.1).",
+    help=BY_NAME["host"].help,
     show_default=False,
 )
 PORT = typer.Option(

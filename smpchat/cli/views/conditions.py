@@ -26,7 +26,7 @@ SHORT = {
     "too-much": "sends more than is taken",
     "versions": "another version is needed",
     "move-failed": "could not move to another relay",
-    "queue-full": "has not read for a long time",
+    "queue-full": "its relay takes no more messages",
     "cannot-store": "its relay cannot store messages",
 }
 """A few words for the list of contacts; `status` has the sentence."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from smpchat import __version__
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.client.connect import open_session
 from smpchat.client.session import ServerSession
@@ -37,8 +38,8 @@ def test_people_get_a_line_for_each_check(smpchat: Terminal) -> None:
     smpchat.connected()
     lines = smpchat("-p", "alice", "doctor").stdout.splitlines()
     assert [line.split()[1] for line in lines] == [
-        "python", "libraries", "crypto", "post-quantum", "home", "config", "profile", "schema", "online", "clock",
-        "terminal", "relay",
+        "python", "versions", "protocols", "libraries", "crypto", "post-quantum", "home", "config",
+        "profile", "schema", "online", "clock", "terminal", "relay",
     ]  # fmt: skip
     assert any("alice: 1 contact, 0 invitations not used yet" in line for line in lines)
 
@@ -193,3 +194,10 @@ def test_roff_reads_the_manual(smpchat: Terminal, tmp_path: Path) -> None:
 def test_long_details_stay_in_their_column(smpchat: Terminal) -> None:
     lines = smpchat("doctor", "--no-color", tty=True).stdout.splitlines()
     assert [line[:17] for line in lines if "rich " in line or "typer " in line][-1] == " " * 17
+
+
+def test_the_versions_that_a_report_needs_are_named(smpchat: Terminal) -> None:
+    found = checks(smpchat("--json", "doctor"))
+    assert [name.split()[0] for name in found["versions"][1].split(", ")] == ["smpchat", "Python", "OpenSSL", "SQLite"]
+    assert f"smpchat {__version__}, " in found["versions"][1]
+    assert "SMP 7-18" in found["protocols"][1] and "agent 2-7" in found["protocols"][1]

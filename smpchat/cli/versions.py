@@ -1,0 +1,39 @@
+"""Versions of what a fault may depend on: the first thing that whoever reports one is asked."""
+
+from __future__ import annotations
+
+import platform
+
+from smpchat import __version__
+
+
+def software() -> dict[str, str]:
+    """smpchat, and what it runs on."""
+    import sqlite3
+    import ssl
+
+    return {
+        "smpchat": __version__,
+        "Python": platform.python_version(),
+        "OpenSSL": ssl.OPENSSL_VERSION.split()[1],
+        "SQLite": sqlite3.sqlite_version,
+    }
+
+
+def protocols() -> dict[str, str]:
+    """The versions of each protocol that this program speaks, first and last."""
+    from smpchat.agent.wire.envelope import AGENT_VERSIONS
+    from smpchat.agent.wire.links import E2E_VERSIONS
+    from smpchat.protocol.version import SMP_CLIENT_VERSIONS, SMP_VERSIONS
+
+    return {
+        "SMP": str(SMP_CLIENT_VERSIONS),
+        "SMP of the embedded relay": str(SMP_VERSIONS),
+        "agent": str(AGENT_VERSIONS),
+        "end-to-end encryption": str(E2E_VERSIONS),
+    }
+
+
+def listed(versions: dict[str, str]) -> str:
+    """``smpchat 0.1.0, Python 3.12.3``."""
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
