@@ -14,10 +14,11 @@ from smpchat.chat.errors import InputError
 from smpchat.cli.arguments import number
 from smpchat.cli.command_line import group
 from smpchat.cli.environment import Environment, printable
-from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
 from smpchat.cli.running import run
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import masked
+from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status as relay_status
 from smpchat.relay.limits import CERTIFICATE_WARNING, runs_out
 from smpchat.relay.options import BY_NAME, NO_WEBSOCKET, parse_options
@@ -145,7 +146,12 @@ def _run(
             ready=ready,
         )
 
-    loop.run(until_stopped())
+    try:
+        loop.run(until_stopped())
+    except RelayError as error:
+        if error.hint != RelayError.hint:
+            raise
+        raise CommandFailed(status_of(None), str(error), "Mend that and run it again; -v shows more.") from error
     return ExitStatus.OK
 
 

@@ -31,6 +31,7 @@ NOTHING = Statistics(
     certificate_seconds=int((an_identity().expires - datetime.fromtimestamp(NOW, UTC)).total_seconds()),
     accepted=0,
     turned_away=0,
+    tls_failed=0,
     handshakes_failed=0,
     queues_created=0,
     queues_deleted=0,
