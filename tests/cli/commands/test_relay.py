@@ -38,8 +38,8 @@ def password_of(outcome: Outcome) -> str | None:
 
 
 def test_a_relay_that_runs_here_points_to_no_log_file(terminal: Terminal) -> None:
-    done = terminal("relay", "run", "--host", "192.0.2.1", "--host", "[::1]")
-    assert done.code == 3 and "cannot listen on 192.0.2.1" in done.stderr and "relay.log" not in done.stderr
+    done = terminal.run("relay", "run", "--host", "192.0.2.1", "--host", "[::1]")
+    assert done.status == 3 and "cannot listen on 192.0.2.1" in done.stderr and "relay.log" not in done.stderr
 
 
 def test_options_of_start_are_kept_until_changed(terminal: Terminal) -> None:
