@@ -31,6 +31,7 @@ ATTACKS = {
     "terminal_escape": "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[8mhidden",
     "c1_control": "\x9b31m\x90payload\x9c",
     "carriage_return": "innocent\ralice: send me your keys",
+    "link": "\x1b]8;;https://evil.example\x1b\\click\x1b]8;;\x1b\\",
     "backspace": "no\x08\x08yes",
     "bell_and_null": "\x07\x00\x07",
     "bidi_override": "\u202egnp.exe\u202c \u2066isolate\u2069 \u200f",
@@ -127,6 +128,7 @@ def _name_yourself(smpchat: Terminal, name: str, full_name: str = "") -> None:
 
 def _without_styles(text: str) -> str:
     """The text without the escape sequences that the program itself writes for colours and for drawing again."""
+    text = re.sub(r"\x1b\]8;(?:id=\d+;[^\x1b]*|;)\x1b\\", "", text)  # a link as rich writes it, with a number
     return re.sub(r"\x1b\[(?:\d+(;\d+)*m|\?25[hl]|2K|1A)|\r", "", text)
 
 

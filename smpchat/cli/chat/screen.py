@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -29,6 +30,9 @@ from smpchat.cli.chat.editor import edited, remove_left
 from smpchat.cli.chat.slash import Edit, Leave, Lines, Offer
 from smpchat.cli.chat.typed import Typed
 from smpchat.cli.environment import Environment
+
+_LINK = re.compile(r"\x1b\]8;[^\x1b]*\x1b\\")
+"""OSC 8: where a link leads, for terminals that take a click (its end: an empty one)."""
 
 
 class Screen:
@@ -167,7 +171,8 @@ class Screen:
         with console.capture() as capture:
             for line in self._conversation.transcript.tail():
                 console.print(line, soft_wrap=True)
-        return [*ANSI(capture.get()).__pt_formatted_text__(), ("bold", self._conversation.prompt())]
+        drawn = _LINK.sub("", capture.get())  # what prompt_toolkit does not know it would print
+        return [*ANSI(drawn).__pt_formatted_text__(), ("bold", self._conversation.prompt())]
 
     def _toolbar(self) -> str:
         return self._conversation.toolbar(self._session.app.output.get_size().columns)

@@ -210,12 +210,18 @@ def message_text(environment: Environment, message: Message) -> Text:
 
 def _append_said(environment: Environment, heading: Text, message: Message, indent: int) -> Text:
     """What a message says behind its heading, and the status of one of ours."""
+    from smpchat.cli.views import markup
+
     mark = TICKS.get(message.status, "") if environment.symbols else f"({message.status})"
-    said = in_margin(environment, _with_status(message, mark), heading.cell_len, indent)
-    if message.direction is Direction.RECEIVED:
-        return heading.append(said)
-    at = len(heading) + said.rfind(mark)
-    heading.append(said).stylize(_STYLES.get(message.status, ""), at)
+    parts, drawn = _with_status(message, mark), None
+    if markup.are_shown(environment):
+        parts, drawn = markup.taken_out(parts)
+    begin, said = len(heading), in_margin(environment, parts, heading.cell_len, indent)
+    heading.append(said)
+    if drawn is not None:
+        markup.draw(heading, begin, drawn)
+    if message.direction is Direction.SENT:
+        heading.stylize(_STYLES.get(message.status, ""), begin + said.rfind(mark))
     return heading
 
 

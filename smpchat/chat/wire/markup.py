@@ -1,0 +1,121 @@
+"""Bold, italic and the like in texts, as SimpleX apps read them.
+
+Source: the reference app's markdown (its parser and its help): ``*bold*``, ``_italic_``, ``~strike~``, code between
+backticks, ``#secret#``, ``!1 red!`` and links. A mark counts at the beginning of a word only, and what stands between
+two marks neither begins nor ends with a blank; anything else is text. Nothing nests.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from smpchat.encoding.record import Record
+
+
+class Style(StrEnum):
+    """How a part of a text is to be shown."""
+
+    PLAIN = "plain"
+    BOLD = "bold"
+    ITALIC = "italic"
+    STRIKE = "strike"
+    CODE = "code"
+    SECRET = "secret"
+    RED = "red"
+    GREEN = "green"
+    BLUE = "blue"
+    YELLOW = "yellow"
+    CYAN = "cyan"
+    MAGENTA = "magenta"
+    LINK = "link"
+
+
+class Part(Record):
+    """A piece of a text without its marks."""
+
+    text: str
+    style: Style
+
+
+_MARKS = {"*": Style.BOLD, "_": Style.ITALIC, "~": Style.STRIKE, "`": Style.CODE, "#": Style.SECRET}
+_COLOURS = (Style.RED, Style.GREEN, Style.BLUE, Style.YELLOW, Style.CYAN, Style.MAGENTA)
+_COLOUR_NAMES = {name: style for style in _COLOURS for name in (style.value, style.value[0])} | dict(
+    zip("123456", _COLOURS, strict=True)
+)
+_LINK = re.compile(r"(?:https?://|simplex:/)[^\s\"'<>]{3,}")
+_LINK_END = ".,;:!?)]}"
+"""What ends a sentence rather than a link."""
+_LONGEST_COLOUR = 8
+
+
+def parts_of(text: str) -> list[Part]:
+    """A text in pieces, each with its style; one piece for a text without marks. Linear in the text's length."""
+    parts: list[Part] = []
+    for number, line in enumerate(text.split("\n")):
+        if number:
+            parts.append(Part("\n", Style.PLAIN))
+        _read_line(line, parts)
+    return _joined(parts)
+
+
+def _read_line(line: str, parts: list[Part]) -> None:
+    # Where each mark stands last: without it, a line of 16,000 stars would be searched to its end 16,000 times.
+    last = {mark: line.rfind(mark) for mark in (*_MARKS, "!")}
+    place = 0
+    while place < len(line):
+        end = place
+        while end < len(line) and line[end] == " ":
+            end += 1
+        if end > place:
+            parts.append(Part(line[place:end], Style.PLAIN))
+        place = _read_word(line, end, last, parts) if end < len(line) else end
+
+
+def _read_word(line: str, place: int, last: dict[str, int], parts: list[Part]) -> int:
+    """Read what begins at ``place``, which is no blank; where the next begins."""
+    mark = line[place]
+    begin, style = place + 1, _MARKS.get(mark)
+    if mark == "!":
+        style, begin = _colour(line, place)
+    if style is not None and last[mark] >= begin:
+        close = line.index(mark, begin)
+        words = line[begin:close]
+        if words and not words.startswith(" ") and not words.endswith(" "):
+            parts.append(Part(words, style))
+            return close + 1
+    end = line.find(" ", place)
+    end = len(line) if end < 0 else end
+    _read_links(line[place:end], parts)
+    return end
+
+
+def _colour(line: str, place: int) -> tuple[Style | None, int]:
+    """The colour that ``!1 `` or ``!red `` names, and where its words begin."""
+    blank = line.find(" ", place, place + _LONGEST_COLOUR + 1)
+    style = _COLOUR_NAMES.get(line[place + 1 : blank]) if blank > 0 else None
+    return style, blank + 1
+
+
+def _read_links(word: str, parts: list[Part]) -> None:
+    found = _LINK.search(word)
+    if found is None:
+        parts.append(Part(word, Style.PLAIN))
+        return
+    link = found[0].rstrip(_LINK_END)
+    begin = found.start()
+    parts += [Part(word[:begin], Style.PLAIN), Part(link, Style.LINK)]
+    parts.append(Part(word[begin + len(link) :], Style.PLAIN))
+
+
+def _joined(parts: list[Part]) -> list[Part]:
+    """Neighbours of one style as one piece."""
+    joined: list[tuple[list[str], Style]] = []
+    for part in parts:
+        if not part.text:
+            continue
+        if joined and joined[-1][1] is part.style is Style.PLAIN:
+            joined[-1][0].append(part.text)
+        else:
+            joined.append(([part.text], part.style))
+    return [Part("".join(texts), style) for texts, style in joined]

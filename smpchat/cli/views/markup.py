@@ -1,0 +1,77 @@
+"""Marks of an author's words as styles of the terminal: bold for ``*bold*``, a link that can be clicked, a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from smpchat.chat.wire.markup import Part, Style, parts_of
+from smpchat.cli.environment import Environment
+from smpchat.cli.views.layout import Part as LayoutPart
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_STYLES = {
+    Style.BOLD: "bold",
+    Style.ITALIC: "italic",
+    Style.STRIKE: "strike",
+    Style.CODE: "reverse",
+    # Drawn as a bar; whoever selects it reads it, as who taps it does in an app.
+    Style.SECRET: "reverse conceal",
+    Style.RED: "red",
+    Style.GREEN: "green",
+    Style.BLUE: "blue",
+    Style.YELLOW: "yellow",
+    Style.CYAN: "cyan",
+    Style.MAGENTA: "magenta",
+}
+
+
+def are_shown(environment: Environment) -> bool:
+    """Whether styles are drawn at all; where they are not, the marks themselves say what is meant."""
+    return environment.styled and environment.symbols and environment.console().color_system is not None
+
+
+def taken_out(parts: Sequence[LayoutPart]) -> tuple[list[LayoutPart], list[Part]]:
+    """What is to be laid out, without the marks of the author's words; and all of it in pieces, for `draw`."""
+    kept: list[LayoutPart] = []
+    pieces: list[Part] = []
+    for ours, text in parts:
+        found = [Part(text, Style.PLAIN)] if ours else parts_of(text)
+        kept.append((ours, text if ours else "".join(piece.text for piece in found)))
+        pieces += found
+    return kept, pieces
+
+
+def draw(line: Text, begin: int, pieces: Sequence[Part]) -> None:
+    """Give the pieces their styles, wherever the layout has put them behind ``begin``.
+
+    The layout only adds blanks, line ends and a margin: the letters follow each other as they did.
+    """
+    place, text = begin, line.plain
+    for piece in pieces:
+        run: int | None = None
+        for letter in piece.text:
+            if letter.isspace():
+                continue
+            found = text.find(letter, place)
+            if found < 0:
+                return
+            if run is not None and "\n" in text[place:found]:  # the margin of the next line keeps its own look
+                _paint(line, piece, run, place)
+                run = None
+            run = found if run is None else run
+            place = found + 1
+        if run is not None:
+            _paint(line, piece, run, place)
+
+
+def _paint(line: Text, part: Part, begin: int, end: int) -> None:
+    if part.style is Style.LINK:
+        from rich.style import Style as Drawn
+
+        # What is shown is where it leads: no text can disguise one address as another.
+        line.stylize(Drawn(link=part.text), begin, end)
+    elif part.style is not Style.PLAIN:
+        line.stylize(_STYLES[part.style], begin, end)
