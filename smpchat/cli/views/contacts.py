@@ -134,7 +134,7 @@ def show_contacts(environment: Environment, views: list[ContactView]) -> None:
         for view in views:
             show_view(environment, view)
     elif views:
-        show_table(environment, *_table(environment, views))
+        show_table(environment, *_table(environment, views), breaks=_BREAKS)
         if environment.attended and any(view.contact.self_named for view in views):
             environment.notice(f"\n{SELF_NAMED}")
 
@@ -144,11 +144,12 @@ SELF_NAMED = (
     " `smpchat rename WHO ALIAS` gives them a name of yours, or the same one if you know who it is."
 )
 _HEADINGS = ("Alias", "State", "Unread", "Pending", "Known", "Calls themselves")
+_BREAKS = ("Known",)
 
 
 def contacts_table(environment: Environment, views: list[ContactView]) -> Table:
     """The same table, to be drawn among other things."""
-    return table(*_table(environment, views))
+    return table(*_table(environment, views), breaks=_BREAKS)
 
 
 def _table(environment: Environment, views: list[ContactView]) -> tuple[list[str], list[list[Cell]]]:

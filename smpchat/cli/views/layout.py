@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from smpchat.cli.environment import Environment
@@ -19,25 +19,31 @@ Cell = Sequence[tuple[str, str]]
 _GAP = 2
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
-    """A table without lines; its first and last columns may hold names that other people chose."""
+def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], breaks: Collection[str] = ()) -> Table:
+    """A table without lines; its first and last columns may hold names that other people chose.
+
+    Args:
+        breaks: Headings of other columns that may break.
+    """
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_edge=False)
     for heading in headings:
-        outer = heading in (headings[0], headings[-1])  # they break, if any does
+        outer = heading in (headings[0], headings[-1], *breaks)  # they break, if any does
         drawn.add_column(Text(heading, "dim"), no_wrap=not outer, justify="left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text.assemble(*cell) for cell in row))
     return drawn
 
 
-def show_table(environment: Environment, headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+def show_table(
+    environment: Environment, headings: Sequence[str], rows: Sequence[Sequence[Cell]], breaks: Collection[str] = ()
+) -> None:
     """A table on standard output: by `rich` only where there is something to it, since its import takes 20 ms."""
     plain = None if environment.styled else plain_table(headings, rows)
     if plain is None:
-        environment.show(table(headings, rows))
+        environment.show(table(headings, rows, breaks))
     else:
         print(plain, flush=True)
 
