@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
 
-from smpchat.crypto.entropy import SystemEntropy
+from smpchat.chat.service import writing
 from smpchat.testing.entropy import SeededEntropy
 from tests.cli.terminal import Terminal
 
@@ -65,10 +66,11 @@ def test_waiting_for_an_answer(smpchat: Terminal, screen: Screen, flags: tuple[s
 
 @JSON
 def test_a_changed_key(
-    smpchat: Terminal, screen: Screen, flags: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    smpchat: Terminal, screen: Screen, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
 ) -> None:
-    # Both ask at once, and whose keys are the lower ones decides who goes first, and whether it is post-quantum yet.
-    monkeypatch.setattr(SystemEntropy, "random", SeededEntropy("a changed key").random)
+    # Whose new keys count is decided by their bytes: the same in each run, or the post-quantum keys come now or later.
+    runs = itertools.count()
+    monkeypatch.setattr(writing, "SystemEntropy", lambda: SeededEntropy(f"run {next(runs)}"))
     smpchat.connected()
     [code] = smpchat("-p", "bob", "--json", "verify", "alice").objects("verification")
     assert smpchat("-p", "alice", "verify", "bob", code["code"]).code == 0
