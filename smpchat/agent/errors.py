@@ -21,6 +21,10 @@ class AgentError(Exception):
     hint = "Run the command again with -v to see details."
 
 
+class NotNow(AgentError):
+    """What was asked for does not fit the state of the connection, and may later. Nothing changed."""
+
+
 class LinkError(AgentError):
     """Text that is not a connection link, or a link with a malformed part. Nothing was stored."""
 

@@ -13,7 +13,7 @@ from smpchat.chat.store import events
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
 from smpchat.cli.steps import StepView
-from smpchat.cli.text import happened_and_advice
+from smpchat.cli.text import happened_and_advice, shortened
 from smpchat.encoding.record import replace
 from smpchat.transport.base import TransportError
 
@@ -85,6 +85,20 @@ async def start_relay(environment: Environment) -> None:
             str(error),
             "Start it with `smpchat relay start`, or choose another: `smpchat server use simplex`.",
         ) from error
+
+
+def tell_own_name(environment: Environment, service: ChatService, connection: int) -> None:
+    """Say under what name one will be seen, if nobody chose it: at the first link, or as long as it is the login's.
+
+    Args:
+        connection: The link that was just made or used.
+    """
+    unchosen = service.unchosen_name(connection)
+    if unchosen is None or not (unchosen.is_first or (unchosen.is_login and environment.attended)):
+        return
+    which = ", your login name" if unchosen.is_login else ""
+    name = shortened(unchosen.name)
+    environment.notice(f"They will see you as {name}{which}. Another name: `smpchat profile set NAME`.")
 
 
 def warn_if_local(environment: Environment, service: ChatService, connection: int, what: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 
-from smpchat.agent.errors import AgentError, PassphraseRefused, StoreInUse, StoreTampered
+from smpchat.agent.errors import AgentError, NotNow, PassphraseRefused, StoreInUse, StoreTampered
 from smpchat.agent.store.connections import UnknownConnection
 from smpchat.chat.errors import (
     ArchiveDamaged,
@@ -121,9 +121,10 @@ def explain(error: BaseException) -> Explanation:
             "The relay refused the command: the queue was deleted, or the key is not the queue's.",
             "Ask your contact for a new link.",
         )
-    if type(error) is AgentError:  # of a connection that failed for good: what happened, then what to do
+    if type(error) in (AgentError, NotNow):  # the first is of a connection that failed for good
         happened, advice = happened_and_advice(str(error))
-        return Explanation(ExitStatus.REFUSED, happened, advice or sentence(error.hint))
+        status = ExitStatus.INPUT if isinstance(error, NotNow) else ExitStatus.REFUSED
+        return Explanation(status, happened, advice or sentence(str(getattr(error, "hint", _REPORT))))
     if isinstance(error, RelayDown | RelayUnavailable):
         return Explanation(status_of(error.kind), _message(error), sentence(error.hint))
     for kind, status, hint in _TABLE:

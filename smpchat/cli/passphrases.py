@@ -142,7 +142,8 @@ def _ask(source: Source, new: bool) -> str:
     if not (sys.stdin.isatty() or sys.stderr.isatty()):  # standard input may be a link or a message
         raise PassphraseNeeded(f"Use {source.options} or the variable {source.variable}.")
     try:
-        found = getpass.getpass(f"{printable(source.question)}: ")
+        least = f" ({MIN_LENGTH} characters or more)" if new else ""
+        found = getpass.getpass(f"{printable(source.question)}{least}: ")
         again = getpass.getpass("Once more: ") if new else found
     except KeyboardInterrupt:
         print(file=sys.stderr)  # the line of the question ends here

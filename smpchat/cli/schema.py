@@ -426,6 +426,16 @@ TYPES = (
         _figures(),
     ),
     ObjectType(
+        "deleted",
+        "A contact or an invitation that you deleted.",
+        "`delete`",
+        (
+            text("contact", "the alias; null if it was an invitation", nullable=True),
+            number("connection", "its number"),
+            flag("finished", "whether its relay was told as well; else the next command that reaches it does that"),
+        ),
+    ),
+    ObjectType(
         "verification",
         "A contact's security code.",
         "`verify`",

@@ -191,6 +191,7 @@ def _use_everything(used: Used, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     gone = used("--json", "send", mila, said["forwarded"]).objects("message")[0]["id"]
     used("retract", str(gone))
     used("history", mila)
+    used("search", said["heard"])
     _chat(used, monkeypatch, tmp_path)
     used.of(mila, "listen", "--timeout", "3")
     handler = shlex.join([sys.executable, "-c", f"import os; assert 'SMPCHAT_KEY' not in os.environ; {RECORD}"])

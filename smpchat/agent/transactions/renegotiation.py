@@ -11,7 +11,7 @@ import sqlite3
 import time
 
 from smpchat.agent.context import Context
-from smpchat.agent.errors import AgentError, EnvelopeRefused, UnexpectedEvent
+from smpchat.agent.errors import AgentError, EnvelopeRefused, NotNow, UnexpectedEvent
 from smpchat.agent.machines import delivery, resync, resync_states
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.notices import NoticeKind
@@ -105,8 +105,8 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
     """
     connection = connections.load(tx, connection_id)
     if not _is_made(connection):
-        raise AgentError(
-            "Only the encryption of a finished connection can be re-synchronised. Wait until `smpchat status` says"
+        raise NotNow(
+            "This contact is not connected yet, so there are no keys to replace. Wait until `smpchat status` says"
             " connected."
         )
     theirs, before = resyncs.asked(tx, connection_id), resyncs.load(tx, connection_id)
@@ -125,7 +125,7 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
             "The new encryption keys cannot be used. Refuse them, and ask your contact for others."
         ) from None
     except UnexpectedEvent:
-        raise AgentError(
+        raise NotNow(
             "Your contact was asked already and has not answered yet. Their app does so by itself once they are online."
         ) from None
 
@@ -136,7 +136,7 @@ def refuse(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
     try:
         _step(tx, context, connection, resync.Refused())
     except UnexpectedEvent:
-        raise AgentError("No new encryption keys wait for your answer. `smpchat status` shows what does.") from None
+        raise NotNow("No new encryption keys wait for your answer. `smpchat status` shows what does.") from None
 
 
 def overrule(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:

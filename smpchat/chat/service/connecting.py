@@ -17,8 +17,9 @@ from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
 from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
 from smpchat.chat.service.addressing import AddressProfile
 from smpchat.chat.service.given_links import check_link, joined, made_by
+from smpchat.chat.service.reading import DEFAULT_PROFILE
 from smpchat.chat.service.views import ContactView
-from smpchat.chat.store import conditions, events, invitations, lines, names, records, settings
+from smpchat.chat.store import conditions, events, invitations, lines, names, profiles, records, settings
 from smpchat.chat.store import incognito as incognito_names
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact
@@ -27,6 +28,7 @@ from smpchat.chat.transactions import conversation, naming, requests
 from smpchat.chat.transactions.incoming import contact_from_request
 from smpchat.chat.transactions.moves import move_errors
 from smpchat.chat.wire.alias import check_alias
+from smpchat.encoding.record import Record
 
 _BELL = "bell"
 _TERMS = {
@@ -35,6 +37,19 @@ _TERMS = {
     Variant.STANDARD: Terms(sender_securable=False, reply_key=False),
 }
 """What `invite --handshake` may ask for; the fourth variant is what other software makes of *instant*."""
+
+
+class UnchosenName(Record):
+    """A name that others see and nobody chose.
+
+    Attributes:
+        is_login: It is the user's at the operating system.
+        is_first: Only one link was made or used so far.
+    """
+
+    name: str
+    is_login: bool
+    is_first: bool
 
 
 class ChatService(AddressProfile):
@@ -148,6 +163,21 @@ class ChatService(AddressProfile):
                 conversation.send_text(tx, self.context, contact, text)
             publish(tx, self._describe(tx, connections.load(tx, connection_id)))
         return contact
+
+    def find_contact(self, who: str) -> Contact | None:
+        """The contact with this alias, if there is one."""
+        return records.find_contact(self._tx, who)
+
+    def unchosen_name(self, connection_id: int) -> UnchosenName | None:
+        """The name that others see, if nobody ever chose it.
+
+        Args:
+            connection_id: Of a link that was just made or used.
+        """
+        if profiles.own(self._tx) is not None:
+            return None
+        is_first = {connection.id for connection in connections.load_all(self._tx)} == {connection_id}
+        return UnchosenName(self.own_profile().display_name, self.name == DEFAULT_PROFILE, is_first)
 
     def free_alias(self, text: str) -> str:
         """``text`` as an alias that a new contact may have. Raises `InputError`; changes nothing."""

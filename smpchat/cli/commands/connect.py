@@ -117,20 +117,28 @@ async def _join(
     *,
     incognito: bool,
 ) -> int:
+    from smpchat.cli.connecting import tell_own_name
+
     with contextlib.closing(environment.open()) as service:
         after = service.last_event()
         contact = service.connect(link, alias, texts, incognito=incognito)
+        if not incognito:
+            tell_own_name(environment, service, contact.connection_id)
         return await _Joining(environment, service, contact, len(texts), after).run(wait, patience)
 
 
 def _join_asking(
     environment: Environment, link: str, texts: Sequence[str], wait: bool, patience: Patience, *, incognito: bool
 ) -> int:
+    from smpchat.cli.connecting import tell_own_name
+
     with contextlib.closing(environment.open()) as service:
         after = service.last_event()
         contact = service.connect(link, None, texts, hold=True, incognito=incognito)
         # two loops: Ctrl-C could not end a question asked inside of one
         running.run_loop(_read(environment, service, contact, patience))
+        if not incognito:
+            tell_own_name(environment, service, contact.connection_id)
         if service.is_held(contact.connection_id):
             contact = _name(environment, service, contact)
         return running.run_loop(_Joining(environment, service, contact, len(texts), after).run(wait, patience))

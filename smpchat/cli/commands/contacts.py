@@ -11,7 +11,7 @@ from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
-from smpchat.cli.views.contacts import FIRST_STEPS, show_contacts
+from smpchat.cli.views.contacts import FIRST_STEPS, no_contacts_yet, show_contacts
 
 app = Program()
 
@@ -29,6 +29,10 @@ def _contacts(environment: Environment) -> int:
             found = service.contacts()
             show_contacts(environment, found)
             if found:
+                return ExitStatus.OK
+            invitations = service.invitations()
+            if invitations and environment.attended:
+                environment.notice(no_contacts_yet(invitations, environment.now()))
                 return ExitStatus.OK
     if environment.attended:
         environment.notice(FIRST_STEPS)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Coroutine
 from contextlib import closing
+from typing import Any
 
 import typer
 
@@ -10,6 +13,7 @@ from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
+from smpchat.cli.text import shortened
 
 _PATIENCE = 5.0
 app = Program()
@@ -19,9 +23,24 @@ app = Program()
 def delete(
     context: typer.Context,
     who: str = typer.Argument(metavar="WHO", help="An alias, or the note, number or link of an invitation."),
+    yes: bool = typer.Option(False, "--yes", help="Do not ask first; nobody is asked in a script."),
 ) -> None:
     """Delete a contact, or cancel an invitation. Example: smpchat delete bob"""
-    run(context, lambda environment: _delete(environment, who))
+    run(context, lambda environment: _ask_and_delete(environment, who, sure=yes))
+
+
+def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | Coroutine[Any, Any, int]:
+    """Delete, once a person who is there has said yes: a contact's messages do not come back."""
+    if not sure and environment.attended and sys.stdin.isatty():
+        with closing(environment.open()) as service:
+            contact = service.find_contact(who)
+        if contact is not None:
+            question = f"Delete {shortened(contact.alias)} and all messages? They are gone for good. [y/N] "
+            print(question, end="", file=sys.stderr, flush=True)
+            if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+                environment.notice("Nothing was deleted.")
+                return ExitStatus.OK
+    return _delete(environment, who)
 
 
 async def _delete(environment: Environment, who: str) -> int:
@@ -30,6 +49,7 @@ async def _delete(environment: Environment, who: str) -> int:
     from smpchat.chat.online.waiting import Patience, RelayDown, until
 
     with closing(environment.open()) as service:
+        contact = service.find_contact(who)
         connection = service.delete(who)
         service.remove_leftovers()
         async with online(service, environment.relay()):
@@ -39,6 +59,8 @@ async def _delete(environment: Environment, who: str) -> int:
                 )
             except RelayDown:
                 gone = None
+        fields = {"contact": contact.alias if contact else None, "connection": connection, "finished": bool(gone)}
+        environment.emit("deleted", fields, None)
         if gone:
             environment.notice("Deleted.")
         else:

@@ -152,7 +152,7 @@ class _Inviting:
 
     def _show(self, invitation: Invitation, shown: Shown) -> None:
         from smpchat.chat.store.leftovers import picture_of
-        from smpchat.cli.connecting import warn_if_local
+        from smpchat.cli.connecting import tell_own_name, warn_if_local
         from smpchat.cli.qr import save_qr, show_qr
         from smpchat.cli.views.links import command_for_them, own_alias, show_invitation
 
@@ -169,6 +169,8 @@ class _Inviting:
         if shown.copy:
             copy_to_clipboard(environment, command_for_them(invitation, suggested), "command for them")
         warn_if_local(environment, self._service, invitation.connection, "link")
+        if invitation.incognito is None:
+            tell_own_name(environment, self._service, invitation.connection)
 
     def _why_full(self) -> str:
         from smpchat.agent.machines.handshake_states import Variant

@@ -132,13 +132,14 @@ async def _listen(
 def _show_people(environment: Environment, service: WritingProfile) -> None:
     """Print requests, notices and contacts that nobody was shown."""
     from smpchat.cli.views.contacts import show_view
-    from smpchat.cli.views.links import show_request
+    from smpchat.cli.views.links import how_to_answer, show_request
     from smpchat.cli.views.messages import show_stored_notice
 
     # Marked once for all of a kind: 500 new contacts waited 500 times for the disk, and the messages behind them too.
     requests = service.unshown_requests()
     for request in requests:
         show_request(environment, request)
+    how_to_answer(environment, requests)
     if requests:
         service.mark_requests_shown(*(request.id for request in requests))
     notices = service.unshown_notices()
@@ -167,7 +168,7 @@ async def _show_messages(
     crash, repeats it, and none is ever skipped unless its handler failed on it ``skip_after`` times.
     """
     from smpchat.cli.handler import HandlerFailed
-    from smpchat.cli.views.messages import show_message
+    from smpchat.cli.views.messages import show_heard
 
     shown = 0
     for message in listener.messages():
@@ -179,14 +180,14 @@ async def _show_messages(
                     raise
                 environment.notice(str(error))
                 continue
-        show_message(environment, message)
+        show_heard(environment, message)
         listener.done(message)
         notifier.heard(message)
         shown += 1
         if shown == limit:
             return shown
     for message in listener.changes():
-        show_message(environment, message)
+        show_heard(environment, message)
         listener.done(message)
     return shown
 

@@ -11,7 +11,8 @@ from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
-from smpchat.cli.views.contacts import show_view
+from smpchat.cli.text import shortened
+from smpchat.cli.views.contacts import contact_fields
 
 app = Program()
 
@@ -29,6 +30,8 @@ def rename(
 def _rename(environment: Environment, who: str, alias: str) -> int:
     """Give a contact another alias."""
     with closing(environment.open()) as service:
-        contact = service.rename(who, alias)
-        show_view(environment, service.contact(contact.alias))
+        before = service.contact(who).alias
+        view = service.contact(service.rename(who, alias).alias)
+        sentence = f"{shortened(before)} is now called {shortened(view.alias)} here; they do not see that."
+        environment.emit("contact", contact_fields(view), sentence)
         return ExitStatus.OK

@@ -12,7 +12,7 @@ from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.running import run
-from smpchat.cli.views.links import show_request, turned_away
+from smpchat.cli.views.links import how_to_answer, show_request, turned_away
 
 app = Program()
 
@@ -56,6 +56,7 @@ def _requests(environment: Environment) -> int:
             waiting, address = service.requests(), service.address()
     for request in waiting:
         show_request(environment, request)
+    how_to_answer(environment, waiting)
     if address is not None and address.turned_away:
         environment.notice(turned_away(environment, address))
     if not waiting and environment.attended:

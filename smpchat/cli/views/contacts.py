@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from smpchat.agent.machines.handshake_states import ConnectionState
-from smpchat.chat.service.views import ContactView, Verification
+from smpchat.chat.service.views import ContactView, Invitation, Verification
 from smpchat.chat.store.moves import MoveView
 from smpchat.chat.wire.profile import Profile
 from smpchat.cli.environment import Environment
@@ -14,13 +15,25 @@ from smpchat.cli.times import since
 from smpchat.cli.views.conditions import in_short
 from smpchat.cli.views.connections import move_fields, waits_for
 from smpchat.cli.views.layout import Cell, show_table, table
+from smpchat.cli.views.links import not_used
 from smpchat.cli.views.messages import named
 from smpchat.encoding.record import as_dict
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+_NAMED = 3  # invitations in a sentence
 FIRST_STEPS = "Nothing here yet: `smpchat invite` makes a link for somebody, `smpchat connect` uses one."
+
+
+def no_contacts_yet(invitations: Sequence[Invitation], now: float) -> str:
+    """``No contacts yet: your invitation for bob was not used yet. `smpchat status` shows its link.``"""
+    notes = [f"for {shortened(i.note)}" if i.note else f"number {i.connection}" for i in invitations]
+    if len(notes) == 1:
+        used = not_used(invitations[0], now)
+        return f"No contacts yet: your invitation {notes[0]} was {used}. `smpchat status` shows its link."
+    named = ", ".join(notes[:_NAMED]) + (", …" if len(notes) > _NAMED else "")
+    return f"No contacts yet: your {len(notes)} invitations ({named}) wait. `smpchat status` shows their links."
 
 
 def move_sentence(alias: str, move: MoveView, now: float) -> str:

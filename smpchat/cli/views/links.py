@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from smpchat.chat.service.reading import StoredProfile
@@ -113,6 +114,14 @@ def turned_away(environment: Environment, address: AddressView) -> str:
     """How many requests were dropped because too many waited, and since when."""
     when = since(address.turned_away_since or 0, environment.now())
     return f"{plural(address.turned_away, 'more request')} could not be kept, since {when}."
+
+
+def how_to_answer(environment: Environment, requests: Sequence[RequestView]) -> None:
+    """Tell a person at a terminal what to do with requests that were just printed."""
+    waiting = [request.id for request in requests if not request.in_turn]
+    if waiting and environment.attended:
+        first = waiting[0]
+        environment.notice(f"Accept with `smpchat accept {first}`, or forget it with `smpchat reject {first}`.")
 
 
 def show_request(environment: Environment, request: RequestView) -> None:

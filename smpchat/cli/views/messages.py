@@ -93,6 +93,14 @@ def show_message(environment: Environment, message: Message) -> None:
     environment.emit("message", message_fields(message), line)
 
 
+def show_heard(environment: Environment, message: Message) -> None:
+    """As `show_message`; for a person with the number that `reply` takes, and the time."""
+    if environment.attended:
+        environment.show(spoken(environment, message, several=True, now=environment.now()))
+    else:
+        show_message(environment, message)
+
+
 def message_line(message: Message) -> str:
     """A message in words, without colours, for a pipe."""
     return f"{_heading(message)}{_said_in_words(message, 4)}"
@@ -327,12 +335,14 @@ def show_stored_notice(environment: Environment, notice: StoredNotice) -> None:
     environment.emit("notice", fields, f"* {environment.as_typed(printable(notice.text))}")
 
 
-def spoken(environment: Environment, message: Message, *, several: bool = False) -> Text:
+def spoken(environment: Environment, message: Message, *, several: bool = False, now: float | None = None) -> Text:
     """``  12  09:14  bob: hello``, or ``  13  09:15  you: hello back  ✓✓``: number first."""
     from rich.text import Text
 
     who = (_who(message, several=several), "bold" if message.direction is Direction.RECEIVED else "dim")
-    heading = Text.assemble((_when(message), "dim"), "  ", who, _colon(message))
+    # Among others of its day, a time is enough; alone it needs the day, unless that is today.
+    when = _when(message) if now is None else f"{message.id:>4}  {since(message.sent_at, now)}"
+    heading = Text.assemble((when, "dim"), "  ", who, _colon(message))
     return _append_said(environment, heading, message, _NUMBERED)
 
 

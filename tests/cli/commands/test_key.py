@@ -154,7 +154,7 @@ def test_on_a_terminal_it_is_asked_for(alone: Terminal, monkeypatch: pytest.Monk
     assert asked == [
         "Passphrase of the profile alice: ",
         "Passphrase of the profile alice: ",
-        "New passphrase for the profile alice: ",
+        "New passphrase for the profile alice (8 characters or more): ",
         "Once more: ",
         "Passphrase of the profile alice: ",
     ]
