@@ -11,8 +11,8 @@ from tests.fuzz.mutate import BYTES, Mutate, Mutator
 SLOW = 0.1
 """Seconds that one input may take."""
 _TRIES = 3
-_KEPT = 64
-"""Mutated inputs that were accepted, and are mutated further."""
+_KEPT = 16
+"""Mutated inputs that were accepted, and are mutated further: few, as what they take counts as memory that grows."""
 
 
 @dataclass
