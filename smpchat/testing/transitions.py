@@ -115,14 +115,66 @@ def reachable() -> set[State]:
 
 _HEADER = """# The states of a connection
 
-Printed by `python -m smpchat.testing.transitions` from the machine in `smpchat/agent/machines/handshake.py`; a test
-checks that this page is current. A row holds for the variants it names; an event that is not listed for a state is an
-error that changes nothing. *Securable*: the queue's sender may secure it (SKEY). *Keyed*: made with the reply key.
-*Held*: the user is asked something first; such a state goes on like the one without, but keeps the confirmation or
-request until JoinReleased. *Texts wait*: the initiator's software does not read texts before its answer.
+A connection has an *initiator*, who made the link, and a *joiner*, who used it. Each side stores the
+state it is in. The picture shows the usual way (*instant*), in which nobody waits for the other; the tables have every
+way and every failure.
 
-Events that change nothing, because an answer or a flight was repeated, are listed below each table. From every state
-the user can delete the connection, which removes its queue from the relay; a failed or deleted connection stays so.
+```text
+ step            initiator                       relays          joiner
+
+                 Inviting                                        ReadingLink   a short link: it is read first
+ 1 invitation       |  NEW ------------------> queue A              |
+                 Invited                                         Joining
+                    |                          queue A <--- SKEY ---|          (LKEY with a short link)
+                    |                          queue B <--- NEW ----|
+                    |                                            Confirming
+ 2 confirmation     |                          queue A <--- profile, reply queue
+                    |                                            AwaitingHello    "ready": may write
+                    |  <---------------------- queue A              |
+                 Answering        may write                         |
+ 3 hello            |  profile --------------> queue B              |
+                 Connected                     queue B ---------->  |
+                                                                 Connected        "connected"
+```
+
+Other ways through the states:
+
+- **Contact address**: the owner goes from *Publishing* to *Published*. The person who asks is the *initiator* of the
+  new connection: *Preparing*, *Requesting*, *Requested*, then *Answering*, as above. The
+  owner who accepts is the *joiner*.
+- **Older programs and relays**: where the reply queue is not secured by its sender, the joiner secures it when the
+  hello asks for that (*SecuringReply*), and each side waits for a last message of the other (*AwaitingReady*).
+- **Failure and deletion**: a connection that can never be made ends in *Failed*, with the reason; one that the user
+  deletes ends in *Deleted*.
+
+## How to read the tables
+
+| word | meaning |
+|---|---|
+| event | something that happened: a relay answered, a message of the peer arrived, or the user decided |
+| effect | what the machine asks for: a command to a relay, or a message to send |
+| variants | the kinds of link for which the row holds |
+| instant | the joiner secures both queues; this is what smpchat makes if the relay can do it |
+| three-step | the link has a reply key, but the relay does not let a sender secure the queue |
+| sender-secured | the relay lets a sender secure the queue, but the link has no reply key, as with SimpleX apps |
+| standard | neither: the handshake of old apps and relays |
+| short link | what the link allows is not known yet |
+| S, D | the tag of the confirmation: the reply queue is secured with the link's reply key (S), or it is not (D) |
+| signed, unsigned | whether the relay was told the sender's key, so that its answer shows whose key the queue has |
+| securable | the queue's sender may secure it (SKEY) |
+| keyed | the queue was made with the reply key |
+| KEY beside the confirmation | the relay lets anybody write to a queue until it is secured, so nothing waits for KEY |
+| messaging | the queue was made for messages, so that its sender may secure it |
+| held | the user is asked something first: the confirmation or request is kept back until JoinReleased |
+| texts wait | the initiator's program does not read texts before its answer |
+| peer | the program on the other side |
+
+An event that is not listed for a state is an error and changes nothing. Events that change nothing, because an answer
+or a flight was repeated, are listed below each table. Deleting is possible in every state and removes the queue from
+the relay. A *held* state goes on like the same state without that word; its rows are left out.
+
+This page is printed by `python -m smpchat.testing.transitions` from the machine in
+`smpchat/agent/machines/handshake.py`; a test checks that it is current.
 """
 
 
