@@ -163,7 +163,7 @@ Other ways through the states:
 | signed, unsigned | whether the relay was told the sender's key, so that its answer shows whose key the queue has |
 | securable | the queue's sender may secure it (SKEY) |
 | keyed | the queue was made with the reply key |
-| KEY beside the confirmation | the relay lets anybody write to a queue until it is secured, so nothing waits for KEY |
+| KEY beside the confirmation | the relay lets KEY and the confirmation travel at the same time (SMP 9 or later) |
 | messaging | the queue was made for messages, so that its sender may secure it |
 | held | the user is asked something first: the confirmation or request is kept back until JoinReleased |
 | texts wait | the initiator's program does not read texts before its answer |
