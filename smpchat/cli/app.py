@@ -68,6 +68,7 @@ def options(
     ),
     trace: bool = typer.Option(False, "--trace", help="Name every protocol frame on standard error, with its time."),
     no_color: bool = typer.Option(False, "--no-color", help="No colours; the variable NO_COLOR does the same."),
+    version: bool = typer.Option(False, "--version", help="Print versions: smpchat, what it runs on, protocols."),
     plain: bool = typer.Option(False, "--plain", help="Words for symbols, nothing redrawn: for screen readers."),
     key_file: Path | None = typer.Option(
         None,

@@ -124,6 +124,15 @@ class LazyGroup(GroupWithPanels):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "commands": {name: Listed(name) for name in COMMANDS}})
 
+    def invoke(self, ctx: Any) -> Any:
+        """With ``--version`` no command is needed, and none runs."""
+        if ctx.params.get("version"):
+            from smpchat.cli.versions import show
+
+            show(as_json=ctx.params.get("as_json", False))
+            return 0
+        return super().invoke(ctx)
+
 
 def globals_first(arguments: Sequence[str], program: TyperGroup) -> list[str]:
     """The arguments with the program's own options, which may stand anywhere before ``--``, in front of the command.

@@ -268,6 +268,31 @@ TYPES = (
         ),
     ),
     ObjectType(
+        "version",
+        "What a fault may depend on.",
+        "`--version`",
+        (
+            text("smpchat", "this program"),
+            text("python", "what runs it"),
+            text("openssl", "of its TLS"),
+            text("sqlite", "of its store"),
+            Field(
+                "protocols",
+                Kind.OBJECT,
+                "first and last version of each that it speaks",
+                fields=tuple(
+                    text(name, about)
+                    for name, about in (
+                        ("SMP", "with relays"),
+                        ("SMP of the embedded relay", "with clients"),
+                        ("agent", "with other apps"),
+                        ("end-to-end encryption", "of the ratchet"),
+                    )
+                ),
+            ),
+        ),
+    ),
+    ObjectType(
         "status",
         "A message of ours has another status.",
         "`send`, `reply`, `forward`, `listen`, `demo`",

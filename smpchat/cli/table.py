@@ -38,7 +38,7 @@ COMMANDS = {
     "listen": Entry(_TALK, "Stay online and print what comes."),
     "history": Entry(_TALK, "Print a conversation, or the last messages of all."),
     "search": Entry(_TALK, "Find messages in all conversations."),
-    "contacts": Entry(_PEOPLE, "List contacts."),
+    "contacts": Entry(_PEOPLE, "List contacts, the latest conversation first."),
     "status": Entry(_PEOPLE, "Show invitations, handshakes and relays."),
     "rename": Entry(_PEOPLE, "Give a contact another alias."),
     "verify": Entry(_PEOPLE, "Show the security code, or compare it with theirs."),

@@ -34,6 +34,18 @@ def protocols() -> dict[str, str]:
     }
 
 
+def show(*, as_json: bool) -> None:
+    """A ``version`` object, or a line for each."""
+    from smpchat.cli.environment import json_line
+
+    found, spoken = software(), protocols()
+    if as_json:
+        fields = {name.lower(): version for name, version in found.items()}
+        print(json_line("version", fields | {"protocols": spoken}), flush=True)
+    else:
+        print("\n".join(f"{name} {version}" for name, version in (found | spoken).items()), flush=True)
+
+
 def listed(versions: dict[str, str]) -> str:
     """``smpchat 0.1.0, Python 3.12.3``."""
     return ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -14,11 +14,11 @@ from smpchat.agent.transactions import connection as agent
 from smpchat.agent.transactions import contact_address, outbox, requesting
 from smpchat.agent.wire import links
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
-from smpchat.chat.errors import AliasInUse, InputError, UnknownContact
+from smpchat.chat.errors import AliasInUse, AmbiguousContact, InputError, UnknownContact
 from smpchat.chat.service.addressing import AddressProfile
 from smpchat.chat.service.given_links import check_link, joined, made_by
 from smpchat.chat.service.reading import DEFAULT_PROFILE
-from smpchat.chat.service.views import ContactView
+from smpchat.chat.service.views import ContactView, Invitation
 from smpchat.chat.store import conditions, events, invitations, lines, names, profiles, records, settings
 from smpchat.chat.store import incognito as incognito_names
 from smpchat.chat.store.feed import publish
@@ -27,7 +27,7 @@ from smpchat.chat.store.servers import relay_address
 from smpchat.chat.transactions import conversation, naming, requests
 from smpchat.chat.transactions.incoming import contact_from_request
 from smpchat.chat.transactions.moves import move_errors
-from smpchat.chat.wire.alias import check_alias
+from smpchat.chat.wire.alias import check_alias, fold
 from smpchat.encoding.record import Record
 
 _BELL = "bell"
@@ -306,20 +306,31 @@ class ChatService(AddressProfile):
         Returns:
             The connection, whose queue whoever is online removes from the relay.
         Raises:
-            UnknownContact: Neither exists.
+            UnknownContact: Neither exists, or several contacts may be meant.
         """
         with self.database.transaction() as tx:
-            contact = records.find_contact(tx, who)
-            if contact is not None:
-                self._delete(tx, contact)
-                return contact.connection_id
-            for invitation in self.invitations():
-                if who in (invitation.note, str(invitation.connection)) or made_by(who, invitation):
-                    invitations.delete(tx, invitation.connection)
-                    conditions.forget(tx, invitation.connection)
-                    agent.delete(tx, self.context, invitation.connection)
-                    return invitation.connection
-        raise UnknownContact(who)
+            try:
+                contact = records.contact(tx, who)
+            except AmbiguousContact:
+                raise
+            except UnknownContact:
+                invitation = self._named_invitation(who)
+                if invitation is None:
+                    raise
+                invitations.delete(tx, invitation.connection)
+                conditions.forget(tx, invitation.connection)
+                agent.delete(tx, self.context, invitation.connection)
+                return invitation.connection
+            self._delete(tx, contact)
+            return contact.connection_id
+
+    def _named_invitation(self, who: str) -> Invitation | None:
+        """The invitation with this note, number or link."""
+        noted = fold(who.removeprefix("@"))
+        for invitation in self.invitations():
+            if noted == fold(invitation.note or "") or who == str(invitation.connection) or made_by(who, invitation):
+                return invitation
+        return None
 
     def _delete(self, tx: sqlite3.Connection, contact: Contact) -> None:
         """Tell the contact, if it can be told, and forget it."""

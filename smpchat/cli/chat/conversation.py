@@ -20,6 +20,7 @@ from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.views import ContactView
 from smpchat.chat.store.address import RequestView
 from smpchat.chat.store.records import Direction, Message
+from smpchat.chat.wire.alias import fold
 from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.chat.bell import Bell
 from smpchat.cli.chat.transcript import Transcript
@@ -53,7 +54,7 @@ def choose(service: ChatService, who: str | None) -> int | None:
         try:
             return service.contact(who).contact.id
         except UnknownContact:
-            if any(who == invitation.note for invitation in service.invitations()):
+            if any(fold(who.removeprefix("@")) == fold(i.note or "") for i in service.invitations()):
                 raise InputError(
                     f"Nobody has used your invitation for {who!r} yet.", "`smpchat status` shows its link again."
                 ) from None

@@ -7,7 +7,7 @@ from contextlib import closing
 import typer
 
 from smpchat.chat.service.reading import StoredProfile
-from smpchat.cli.command_line import Program
+from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
@@ -16,19 +16,25 @@ from smpchat.cli.views.contacts import FIRST_STEPS, no_contacts_yet, show_contac
 app = Program()
 
 
-@app.command()
-def contacts(context: typer.Context) -> None:
-    """List contacts. Example: smpchat contacts"""
-    run(context, _contacts)
+@app.command(epilog=examples("smpchat contacts", "smpchat contacts --unread"))
+def contacts(
+    context: typer.Context,
+    unread: bool = typer.Option(False, "--unread", help="Only those who wrote something that you have not read."),
+) -> None:
+    """List contacts, the latest conversation first."""
+    run(context, lambda environment: _contacts(environment, unread))
 
 
-def _contacts(environment: Environment) -> int:
-    """Print all contacts."""
+def _contacts(environment: Environment, only_unread: bool) -> int:
+    """Print all contacts, or those who wrote something unread."""
     if environment.is_used():
         with closing(environment.open_as(StoredProfile)) as service:
             found = service.contacts()
-            show_contacts(environment, found)
+            shown = [view for view in found if view.contact.unread] if only_unread else found
+            show_contacts(environment, shown)
             if found:
+                if not shown and environment.attended:
+                    environment.notice("Nothing unread.")
                 return ExitStatus.OK
             invitations = service.invitations()
             if invitations and environment.attended:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.service.views import ContactView, Invitation, Verification
 from smpchat.chat.store.moves import MoveView
+from smpchat.chat.wire.alias import fold
 from smpchat.chat.wire.profile import Profile
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import quoted, shortened
@@ -142,7 +144,8 @@ def show_view(environment: Environment, view: ContactView) -> None:
 
 
 def show_contacts(environment: Environment, views: list[ContactView]) -> None:
-    """``contact`` objects, or a table."""
+    """``contact`` objects, or a table; the latest conversation first."""
+    views = recent_first(views)
     if environment.json:
         for view in views:
             show_view(environment, view)
@@ -156,13 +159,24 @@ SELF_NAMED = (
     "(?) only they call themselves that, which proves nothing. `smpchat verify WHO` compares security codes;"
     " `smpchat rename WHO ALIAS` gives them a name of yours, or the same one if you know who it is."
 )
-_HEADINGS = ("Alias", "State", "Unread", "Pending", "Known", "Calls themselves")
+_HEADINGS = ("Alias", "State", "Unread", "Pending", "Known", "Their name")
 _BREAKS = ("Known",)
+
+
+def recent_first(views: list[ContactView]) -> list[ContactView]:
+    """By the last message; those without any by alias, bob2 before bob10."""
+    return sorted(views, key=lambda view: (-view.newest, _natural(view.alias)))
+
+
+def _natural(alias: str) -> list[tuple[int, str]]:
+    """Digits in an alias count as a number, so that they are in the order that people expect."""
+    parts = re.split(r"([0-9]+)", fold(alias))  # at odd places digits, of which an alias has at most 40
+    return [(int(part), "") if at % 2 else (0, part) for at, part in enumerate(parts)]
 
 
 def contacts_table(environment: Environment, views: list[ContactView]) -> Table:
     """The same table, to be drawn among other things."""
-    return table(*_table(environment, views), breaks=_BREAKS)
+    return table(*_table(environment, recent_first(views)), breaks=_BREAKS)
 
 
 def _table(environment: Environment, views: list[ContactView]) -> tuple[list[str], list[list[Cell]]]:
