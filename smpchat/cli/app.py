@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 
+from smpchat.cli.arguments import profiles
 from smpchat.cli.command_line import (
     GroupWithPanels,
     LazyGroup,
@@ -55,6 +56,7 @@ def options(
         metavar="NAME",
         envvar="SMPCHAT_PROFILE",
         help="Whose data to use; else that of `profile switch`.",
+        autocompletion=profiles,
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per line."),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No notices."),

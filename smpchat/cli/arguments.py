@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
 from smpchat.cli.environment import make_environment
 from smpchat.cli.exit_status import CommandFailed
 from smpchat.cli.streams import argument_text, read_text
+
+if TYPE_CHECKING:
+    from smpchat.chat.service.reading import StoredProfile
 
 
 def number(
@@ -40,7 +43,53 @@ port = number(1, 65535)
 
 
 def aliases(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion in the shell: the contacts of the profile that the line names so far."""
+    """For completion in the shell: the contacts of the profile that the line names so far, with @ if one is typed."""
+    at = "@" if incomplete.startswith("@") else ""
+    return [at + alias for alias in _begun(_aliases(context), incomplete.removeprefix("@"))]
+
+
+def who_can_go(context: typer.Context, incomplete: str) -> list[str]:
+    """For `delete`: contacts, and notes of invitations."""
+    notes = _look(context, lambda service: [invitation.note or "" for invitation in service.invitations()])
+    return aliases(context, incomplete) + _begun(notes, incomplete)
+
+
+def requests(context: typer.Context, incomplete: str) -> list[str]:
+    """For completion: numbers of those who wait for an answer. A name would be one that a stranger chose."""
+    from smpchat.agent.store import addresses
+
+    return _begun(
+        _look(context, lambda service: [str(r.id) for r in addresses.requests(service.database.connection)]), incomplete
+    )
+
+
+def relays(context: typer.Context, incomplete: str) -> list[str]:
+    """For completion: addresses in the profile's list; one with a password is not written into a line by itself."""
+    from smpchat.protocol.address import format_server
+
+    def listed(service: StoredProfile) -> list[str]:
+        known = [entry.address for entry in service.servers()]
+        return [format_server(address.server) for address in known if address.password is None]
+
+    return _begun(_look(context, listed), incomplete)
+
+
+def profiles(context: typer.Context, incomplete: str) -> list[str]:
+    """For completion: the profiles of the home that the line names so far."""
+    home = context.find_root().params.get("home")
+    try:
+        folder = make_environment(Path(home) if home else None, "").home / "profiles"
+        return _begun(sorted(path.name for path in folder.iterdir() if path.is_dir()), incomplete)
+    except (CommandFailed, OSError):
+        return []
+
+
+def _aliases(context: typer.Context) -> list[str]:
+    return _look(context, lambda service: [view.alias for view in service.contacts()])
+
+
+def _look(context: typer.Context, read: Callable[[StoredProfile], list[str]]) -> list[str]:
+    """What is read of the profile that the line names so far; nothing where it cannot be opened without questions."""
     from smpchat.agent.errors import AgentError
     from smpchat.chat.errors import ChatError
     from smpchat.chat.service.reading import StoredProfile
@@ -52,10 +101,14 @@ def aliases(context: typer.Context, incomplete: str) -> list[str]:
         if not environment.is_used() or environment.is_encrypted():
             return []  # nobody is asked for a passphrase while a line is completed
         with closing(environment.open_as(StoredProfile)) as service:
-            known = [view.alias for view in service.contacts()]
+            return read(service)
     except (CommandFailed, AgentError, ChatError):
         return []
-    return [alias for alias in known if alias.startswith(incomplete) and _is_inert(alias)]
+
+
+def _begun(known: Sequence[str], incomplete: str) -> list[str]:
+    """Those that begin as what is typed, if no shell takes any of it for more than a letter."""
+    return [text for text in known if text and text.startswith(incomplete) and _is_inert(text)]
 
 
 def _is_inert(alias: str) -> bool:
@@ -64,7 +117,7 @@ def _is_inert(alias: str) -> bool:
     Shells put what is completed into the line without quotes, zsh evaluates it even before, and an alias may be a name
     that somebody else chose: ``bob;reboot`` must not be offered.
     """
-    return all(c > "\x7f" or c.isalnum() or c in "@+:,./_-" for c in alias)
+    return all(c > "\x7f" or c.isalnum() or c in "@+:,./_-=" for c in alias)
 
 
 class WaitChange(Enum):
@@ -88,7 +141,9 @@ UNTIL = typer.Option(None, "--until", metavar="TIME", help="Sent then or before;
 BEFORE = typer.Option(
     None, "--before", parser=number(1), metavar="N", help="Only messages before number N: pages back."
 )
-REQUEST = typer.Argument(metavar="WHO", help="Number of the request, or the name in it; `requests` shows both.")
+REQUEST = typer.Argument(
+    metavar="WHO", help="Number of the request, or the name in it; `requests` shows both.", autocompletion=requests
+)
 MESSAGE = typer.Argument(metavar="MESSAGE", help="Number of the message; `history` shows it.")
 _WAIT_HELP = "What to wait for: sent if not given; none only stores it."
 WAIT = typer.Option(None, "--wait", help=_WAIT_HELP)

@@ -69,9 +69,10 @@ class GroupWithPanels(TyperGroup):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """For a line that a shell completes, with the options in front that say whose aliases are meant."""
-        asks_for_value = bool(args) and _options(self).get(args[-1], False)
-        if parent is None and extra.get("resilient_parsing") and not asks_for_value:
-            args = globals_first(args, self)
+        if parent is None and extra.get("resilient_parsing"):
+            asks_for_value = bool(args) and _options(self).get(args[-1], False)
+            # What is asked for is the value of an option of the program: the command before it has no such option.
+            args = _parted(args[:-1], self)[0] if asks_for_value else globals_first(args, self)
         return super().make_context(info_name, args, parent, **extra)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -139,6 +140,12 @@ def globals_first(arguments: Sequence[str], program: TyperGroup) -> list[str]:
 
     A value of another option is never taken for one: ``-m -v`` sends the text ``-v``.
     """
+    front, rest = _parted(arguments, program)
+    return front + rest
+
+
+def _parted(arguments: Sequence[str], program: TyperGroup) -> tuple[list[str], list[str]]:
+    """The program's own options, and the rest."""
     own = _options(program)
     command: Any = program
     front: list[str] = []
@@ -160,7 +167,7 @@ def globals_first(arguments: Sequence[str], program: TyperGroup) -> list[str]:
             rest.append(argument)
             if not argument.startswith("-"):
                 command = loaded(getattr(command, "commands", {}).get(argument, command))
-    return front + rest
+    return front, rest
 
 
 def _options(command: Any) -> dict[str, bool]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from smpchat.chat.errors import NoAddress
-from smpchat.cli.arguments import QR, QR_FILE, Shown
+from smpchat.cli.arguments import QR, QR_FILE, Shown, relays
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
@@ -44,7 +44,9 @@ def create(
     ),
     welcome: str | None = WELCOME,
     auto_reply: str | None = AUTO_REPLY,
-    server: str | None = typer.Option(None, "--server", metavar="ADDRESS", help="Relay for this address alone."),
+    server: str | None = typer.Option(
+        None, "--server", metavar="ADDRESS", help="Relay for this address alone.", autocompletion=relays
+    ),
     qr: bool | None = QR,
     qr_file: Path | None = QR_FILE,
     copy: bool = COPY,

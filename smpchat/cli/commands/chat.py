@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from smpchat.chat.errors import InputError
+from smpchat.cli.arguments import aliases
 from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
@@ -27,7 +28,7 @@ _NAMED = 3
 def chat(
     context: typer.Context,
     who: str | None = typer.Argument(
-        None, metavar="[WHO]", help="The contact's alias; without it, whoever wrote last."
+        None, metavar="[WHO]", help="The contact's alias; without it, whoever wrote last.", autocompletion=aliases
     ),
 ) -> None:
     """Talk in this terminal. Example: smpchat chat bob"""

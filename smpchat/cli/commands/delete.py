@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from smpchat.cli.arguments import who_can_go
 from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
@@ -22,7 +23,9 @@ app = Program()
 @app.command()
 def delete(
     context: typer.Context,
-    who: str = typer.Argument(metavar="WHO", help="An alias, or the note, number or link of an invitation."),
+    who: str = typer.Argument(
+        metavar="WHO", help="An alias, or the note, number or link of an invitation.", autocompletion=who_can_go
+    ),
     yes: bool = typer.Option(False, "--yes", help="Do not ask first; nobody is asked in a script."),
 ) -> None:
     """Delete a contact, or cancel an invitation. Example: smpchat delete bob"""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.cli.arguments import INCOGNITO, QR, QR_FILE, Shown, seconds
+from smpchat.cli.arguments import INCOGNITO, QR, QR_FILE, Shown, relays, seconds
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
@@ -43,7 +43,9 @@ class Handshake(Enum):
 def invite(
     context: typer.Context,
     note: str | None = typer.Option(None, "--note", metavar="ALIAS", help="Alias of whoever uses the link."),
-    server: str | None = typer.Option(None, "--server", metavar="ADDRESS", help="Relay for this invitation alone."),
+    server: str | None = typer.Option(
+        None, "--server", metavar="ADDRESS", help="Relay for this invitation alone.", autocompletion=relays
+    ),
     handshake: Handshake = typer.Option(
         Handshake.INSTANT.value, "--handshake", show_default=False, help="How to connect (instant)."
     ),

@@ -10,6 +10,7 @@ import typer
 
 from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import InputError
+from smpchat.cli.arguments import profiles
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
@@ -182,7 +183,8 @@ def _list(environment: Environment) -> int:
 
 @app.command("switch")
 def switch(
-    context: typer.Context, name: str = typer.Argument(metavar="NAME", help="As `profile list` shows it.")
+    context: typer.Context,
+    name: str = typer.Argument(metavar="NAME", help="As `profile list` shows it.", autocompletion=profiles),
 ) -> None:
     """Choose the profile of later commands without -p. Example: smpchat profile switch alice"""
     run(context, lambda environment: _switch(environment, name))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.cli.arguments import TIMEOUT, WHO
+from smpchat.cli.arguments import TIMEOUT, WHO, relays
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -30,7 +30,11 @@ def rotate(
     context: typer.Context,
     who: str = WHO,
     server: str | None = typer.Option(
-        None, "--server", metavar="URI", help="The new relay; one of yours if not given, another one if possible."
+        None,
+        "--server",
+        metavar="URI",
+        help="The new relay; one of yours if not given, another one if possible.",
+        autocompletion=relays,
     ),
     cancel: bool = typer.Option(False, "--cancel", help="Give up a move that they have not gone along with."),
     wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they have followed."),

@@ -11,7 +11,7 @@ from smpchat.agent.wire.presets import SIMPLEX_SERVERS
 from smpchat.chat.errors import InputError
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.servers import relay_address
-from smpchat.cli.arguments import port
+from smpchat.cli.arguments import port, relays
 from smpchat.cli.command_line import group
 from smpchat.cli.environment import Environment, printable
 from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
@@ -37,7 +37,9 @@ _HINTS = {
 }
 
 app = group("Relays for new invitations.", "smpchat server use simplex")
-ADDRESS = typer.Argument(metavar="ADDRESS", help="smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT.")
+_HELP = "smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT."
+ADDRESS = typer.Argument(metavar="ADDRESS", help=_HELP, autocompletion=relays)
+NEW_ADDRESS = typer.Argument(metavar="ADDRESS", help=_HELP)
 TRANSPORT = typer.Option(
     None, "--transport", metavar="tls|websocket|auto", help="How to reach it; auto: TLS, else WebSocket."
 )
@@ -90,7 +92,7 @@ def _show(environment: Environment, address: str | None, route: Route, default: 
 @app.command("add")
 def add(
     context: typer.Context,
-    address: str = ADDRESS,
+    address: str = NEW_ADDRESS,
     transport: str | None = TRANSPORT,
     ws_port: int | None = WS_PORT,
 ) -> None:
@@ -182,7 +184,7 @@ def _use(environment: Environment, address: str, private_routing: bool | None) -
 def test(
     context: typer.Context,
     address: str | None = typer.Argument(
-        None, metavar="[ADDRESS]", help="A relay; without it, those for new invitations."
+        None, metavar="[ADDRESS]", help="A relay; without it, those for new invitations.", autocompletion=relays
     ),
     transport: str | None = TRANSPORT,
     ws_port: int | None = WS_PORT,
