@@ -191,6 +191,9 @@ def test_after_a_renegotiation_the_old_ratchet_is_gone(
             await here.alice.until(lambda s: s.is_idle())
             here.check()  # our keys wait for his
         before = key_walk.ratchet_of(here.bob.service.database)
+        await here.bob.until(lambda s: bool(s.conditions("alice")))
+        here.check()  # and hers for his answer
+        here.bob.service.resync("alice")
         await here.bob.until(lambda s: key_walk.ratchet_of(s.database) != before)
         await here.turn("after")
         here.check()
