@@ -72,8 +72,8 @@ class Lines:
         try:
             self._enter(line)
         except (ChatError, AgentError) as error:
-            # what an `AgentError` of no kind of its own advises stands in its message
-            advice = "" if type(error) is AgentError else error.hint
+            # an `AgentError` without a hint of its own says in its message what to do
+            advice = "" if error.hint == AgentError.hint else error.hint
             hint = _HINTS.get(type(error)) or self._talk.environment.as_typed(advice)
             self._transcript.tell(
                 Text.assemble(("! ", "bold red"), printable(str(error), lines=True), " ", (hint, "dim"))
