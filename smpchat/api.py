@@ -36,10 +36,10 @@ from typing import Literal, Self, TypeVar
 from smpchat.agent.errors import AgentError
 from smpchat.agent.machines.handshake_states import ConnectionState, Variant
 from smpchat.agent.online.changes import Changes
-from smpchat.api_events import Event, MessageChanged, MessageReceived, RequestReceived
+from smpchat.api_events import Event, MessageChanged, MessageReceived, RequestReceived, check_not_failed
 from smpchat.api_profile import ProfileCalls
 from smpchat.api_texts import checks_texts
-from smpchat.chat.errors import ChatError, ConnectionFailed, DeliveryFailed, RelayUnavailable
+from smpchat.chat.errors import ChatError, DeliveryFailed, RelayUnavailable
 from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.online.presence import online
 from smpchat.chat.online.wait import Wait
@@ -237,7 +237,7 @@ class Client(ProfileCalls):
             raise error.for_program() from error
         if state is None:
             raise not_in_time().for_program()
-        _check(state)
+        check_not_failed(state)
         named = service.contact_of(contact.connection_id) or contact  # a short link has told a name meanwhile
         return service.contact(named.alias)
 
@@ -256,7 +256,7 @@ class Client(ProfileCalls):
             with Changes(service.database) as changes:
                 while True:
                     state = service.state(number or 0)
-                    _check(state)
+                    check_not_failed(state)
                     if state.state == ConnectionState.CONNECTED:
                         return state
                     await changes.next()
@@ -495,8 +495,3 @@ class Client(ProfileCalls):
                     yield MessageChanged(message)
                     self._listening.done(message)
                 await changes.next()
-
-
-def _check(state: StateChanged) -> None:
-    if state.state == ConnectionState.FAILED:
-        raise ConnectionFailed(state.reason or "The connection failed.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from smpchat.agent.machines.handshake_states import ConnectionState
+from smpchat.chat.errors import ConnectionFailed
 from smpchat.chat.store.address import RequestView
 from smpchat.chat.store.events import ContactChanged, Notice, StateChanged, StatusChanged
 from smpchat.chat.store.records import Message
@@ -28,3 +30,9 @@ class RequestReceived(Record):
 
 Event = MessageReceived | MessageChanged | RequestReceived | StateChanged | StatusChanged | ContactChanged | Notice
 """What `Client.events` yields."""
+
+
+def check_not_failed(state: StateChanged) -> None:
+    """Raises `ConnectionFailed` if this is where a connection ends."""
+    if state.state == ConnectionState.FAILED:
+        raise ConnectionFailed(state.reason or "The connection failed.")

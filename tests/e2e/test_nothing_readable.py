@@ -88,8 +88,6 @@ def test_files_sockets_and_environments(tmp_path: Path, monkeypatch: pytest.Monk
         assert home.run("default", "delete", ALIAS).code == 0
         assert _found([home.folder, temporary], words) == [], "once all is deleted"
     finally:
-        subprocess.run(
-            [sys.executable, "-m", "smpchat", "--home", str(home.folder), "relay", "stop"],
-            env=environment(),
-            check=True,
-        )
+        for folder in (home.folder, elsewhere.folder):
+            stop = [sys.executable, "-m", "smpchat", "--home", str(folder), "relay", "stop"]
+            subprocess.run(stop, env=environment(), check=True)
