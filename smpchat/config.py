@@ -173,7 +173,7 @@ KEYS = {
         Key(
             "private-routing",
             False,
-            "messages to other people's relays go through yours",
+            "messages to other relays go through yours",
             "true or false",
             _any,
             FLAGS,

@@ -9,7 +9,7 @@ from smpchat.chat.service.reading import StoredProfile
 from smpchat.cli.environment import Environment
 from smpchat.cli.times import moment
 from smpchat.cli.views.messages import show_history
-from smpchat.encoding.record import Record
+from smpchat.encoding.record import Record, field
 
 _USUAL = 50
 
@@ -24,7 +24,7 @@ class Wanted(Record):
 
     command: str
     who: str | None = None
-    text: str = ""
+    text: str = field(default="", repr=False)
     limit: int | None = None
     since: str | None = None
     until: str | None = None

@@ -49,8 +49,9 @@ def renewed(smpchat: Terminal) -> Terminal:
     return smpchat
 
 
-def test_it_is_told_wherever_one_looks_and_nothing_leaves(renewed: Terminal) -> None:
+def test_it_is_told_wherever_one_looks_and_nothing_leaves(renewed: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     smpchat = renewed
+    monkeypatch.setenv("COLUMNS", "120")  # whether it is post-quantum yet is chance, and would break the line
     sent = alice(smpchat, "send", "bob", "my PIN is 1234")
     assert sent.code == 5 and "(pending) Held: the security code has changed." in sent.stdout, sent
     assert sent.stderr.startswith("The message to bob is held, not sent: the security code has changed."), sent

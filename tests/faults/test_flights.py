@@ -83,7 +83,7 @@ def shake_hands(
         if text is not None:
             service.context = Context(Writer(service, text), service.entropy, service.now)
         service.invite(variant=variant)
-        bob.service.invite(note="nobody")  # warms bob's session
+        bob.service.invite(note="noone")  # warms bob's session
         async with alice.online(), bob.online():
             for person in (alice, bob):
                 await person.until(lambda service: service.invitations()[0].link is not None)

@@ -37,6 +37,7 @@ SECRET_TEXT = re.compile(
 SHOWN_TEXT = {
     ("Verification", "code"),  # the security code: two people read it to each other
     ("Contact", "verified_code"),
+    ("Statement", "key"),  # the name of a setting in a file
 }
 KEYS: list[type[Any]] = [keys.X25519PrivateKey, keys.X448PrivateKey, keys.Ed25519PrivateKey, keys.Ed448PrivateKey]
 KEYS += [KEMPublicKey, KEMPrivateKey, KEMCiphertext]

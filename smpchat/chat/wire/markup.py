@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from smpchat.encoding.record import Record
+from smpchat.encoding.record import Record, field
 
 
 class Style(StrEnum):
@@ -34,7 +34,7 @@ class Style(StrEnum):
 class Part(Record):
     """A piece of a text without its marks."""
 
-    text: str
+    text: str = field(repr=False)
     style: Style
 
 

@@ -196,7 +196,7 @@ class TestAddress:
         smpchat.stdin = Reading
         asked = smpchat("-p", "bob", "connect", address["short_link"], tty=True)
         assert asked.code == 0
-        assert len(seen) == 1 and "Welcome, *dear* guest" in seen[0]
+        assert len(seen) == 1 and "Welcome, \x1b[1mdear\x1b[0m guest" in seen[0]
         assert smpchat("--json", "-p", "bob", "listen", "--timeout", "1").objects("message") == []
         [kept] = smpchat("--json", "-p", "bob", "history", "alice").objects("message")
         assert (kept["direction"], kept["text"]) == ("received", "Welcome, *dear* guest")

@@ -268,7 +268,7 @@ class TestRenegotiation:
     def test_an_invitation_cannot_be_renegotiated(self, tmp_path: Path) -> None:
         alice = Agent("alice", tmp_path)
         alice.invite()
-        with pytest.raises(AgentError, match="finished"):
+        with pytest.raises(AgentError, match="not connected yet"):
             agree(alice)
         with pytest.raises(AgentError, match="wait for your answer"):
             refuse(alice)
