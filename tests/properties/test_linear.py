@@ -7,6 +7,7 @@ that is quadratic sixteen times. What lies between is noise, and is tried again.
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import io
 import itertools
@@ -162,10 +163,14 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
 
 
 def seconds(function: Callable[[str], object], text: str) -> float:
+    gc.disable()  # a collection costs what all other tests have left, whatever the length is
     began = time.process_time()
-    with suppress(DecodeError, LinkError):
-        function(text)
-    return time.process_time() - began
+    try:
+        with suppress(DecodeError, LinkError):
+            function(text)
+        return time.process_time() - began
+    finally:
+        gc.enable()
 
 
 def grows_too_fast(function: Callable[[str], object], filling: str, end: str = "") -> bool:
