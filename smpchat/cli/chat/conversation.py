@@ -195,11 +195,11 @@ class Conversation:
         self._seen = (found[0].id, found[-1].id)
         earlier = self.service.count_earlier(view.alias, found[0].id)
         unread = view.contact.unread - sum(m.direction is Direction.RECEIVED and not m.shown for m in found)
-        if unread > 0:
-            self.service.skip_unread(view.alias, found[0].id)
         if earlier:
             which = f", {unread:,} of them unread" if unread > 0 else ""
             self.transcript.tell(f"… {earlier:,} earlier{which}: /history")
+        if unread > 0:  # told before: a crash in between tells it again, and never leaves them unmentioned
+            self.service.skip_unread(view.alias, found[0].id)
 
     def last(self, count: int) -> None:
         """Print the last messages again."""
