@@ -15,6 +15,7 @@ from smpchat.crypto.ratchet import (
     RatchetDuplicate,
     RatchetEarlier,
     RatchetError,
+    RatchetFinished,
     RatchetHeaderError,
     RatchetTooManySkipped,
     SkippedKeys,
@@ -22,7 +23,16 @@ from smpchat.crypto.ratchet import (
 from tests.unit.crypto.ratchets import Party, two_parties
 
 # The version in front of a header is bound to the body only: with another one a true header reads as other numbers.
-ALTERED = (RatchetHeaderError, RatchetBodyError, RatchetTooManySkipped, RatchetDuplicate, RatchetEarlier)
+ALTERED = (
+    RatchetHeaderError,
+    RatchetFinished,
+    RatchetBodyError,
+    RatchetTooManySkipped,
+    RatchetDuplicate,
+    RatchetEarlier,
+)
+# A message of a finished chain has a header that still opens while another key of that chain is set aside.
+REPEATED = (RatchetDuplicate, RatchetEarlier, RatchetHeaderError, RatchetFinished)
 
 
 @dataclass
@@ -50,7 +60,7 @@ class Line:
     def repeat(self, position: int) -> None:
         """Let an arrived message arrive again: never accepted, and nothing changes."""
         _, message = self.sent[self.arrived[position % len(self.arrived)]]
-        self.refused(message, RatchetDuplicate, RatchetEarlier, RatchetHeaderError)
+        self.refused(message, *REPEATED)
 
     def alter(self, position: int, index: int, bit: int) -> None:
         """Let a waiting message arrive with one bit changed: refused, and the true one can still arrive."""
