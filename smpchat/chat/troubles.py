@@ -40,6 +40,12 @@ HINTS: dict[Trouble, str] = {
     Trouble.CANNOT_STORE: "It is tried again by itself. If this lasts, tell the person who runs the relay.",
     Trouble.BLOCKED: "Ask your contact for a link at another relay.",
     Trouble.FAULTY: "Tell the person who runs the relay, or choose another with `smpchat server use`.",
+    Trouble.GONE: "Ask your contact to send the file again.",
+    Trouble.NOT_UPLOADED: "Ask your contact to send the file again.",
+    Trouble.DAMAGED: "Ask your contact to send the file again.",
+    Trouble.CANNOT_WRITE: "Make room on the disk: it goes on by itself.",
+    Trouble.FILE_LOST: "Send the file again.",
+    Trouble.TIME_UP: "Send the file again, or ask your contact to.",
 }
 """What to do, or whose move it is."""
 

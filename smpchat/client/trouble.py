@@ -38,6 +38,18 @@ class Trouble(StrEnum):
     """Its operator has blocked the queue."""
     FAULTY = "faulty"
     """It breaks the protocol."""
+    GONE = "gone"
+    """FGET: AUTH. The file has expired at the relay, or was deleted there by whoever sent it."""
+    NOT_UPLOADED = "not-uploaded"
+    """FGET: NO_FILE. A place was made for this part of the file, and nothing ever came there."""
+    DAMAGED = "damaged"
+    """What the relay has is not what the file's description names."""
+    CANNOT_WRITE = "cannot-write"
+    """This computer's disk is full or read-only; no relay is to blame."""
+    FILE_LOST = "file-lost"
+    """What was to be sent is no longer on this computer, or was changed there."""
+    TIME_UP = "time-up"
+    """It was tried for as long as makes sense."""
 
     @property
     def ends_sessions(self) -> bool:
@@ -45,4 +57,18 @@ class Trouble(StrEnum):
         return self not in _ANSWERS
 
 
-_ANSWERS = frozenset({Trouble.PASSWORD, Trouble.FULL_QUEUE, Trouble.RELAY_FULL, Trouble.CANNOT_STORE, Trouble.BLOCKED})
+_ANSWERS = frozenset(
+    {
+        Trouble.PASSWORD,
+        Trouble.FULL_QUEUE,
+        Trouble.RELAY_FULL,
+        Trouble.CANNOT_STORE,
+        Trouble.BLOCKED,
+        Trouble.GONE,
+        Trouble.NOT_UPLOADED,
+        Trouble.DAMAGED,
+        Trouble.CANNOT_WRITE,
+        Trouble.FILE_LOST,
+        Trouble.TIME_UP,
+    }
+)
