@@ -9,8 +9,8 @@ from smpchat.protocol.commands import Err, Msg
 from smpchat.protocol.errors import ErrorCode
 from smpchat.protocol.transmission import Transmission, encode_transmission
 from smpchat.relay.connection import Connection
+from smpchat.relay.counters import Counters
 from smpchat.relay.outgoing import Outgoing
-from smpchat.relay.statistics import Counters
 from smpchat.relay.subscriptions import Client
 
 

@@ -37,7 +37,6 @@ from smpchat.relay.limits import Limits
 from smpchat.relay.local_http import LocalHTTP, Page
 from smpchat.relay.options import LOOPBACK, NO_WEBSOCKET, NOTHING_CHOSEN, OFF, Options, hosts_of
 from smpchat.relay.server import RelayServer
-from smpchat.relay.statistics import prometheus_text
 from smpchat.relay.store import SQLiteStore
 from smpchat.transport.base import ListenFailed, TransportError
 from smpchat.transport.identity import Identity, load_identity, load_or_create_identity
@@ -158,6 +157,8 @@ async def _told(folder: Path, server: RelayServer, metrics_port: int) -> AsyncIt
         return Page("application/json", json.dumps((await server.statistics()).to_json()).encode())
 
     async def metrics() -> Page:
+        from smpchat.relay.statistics import prometheus_text  # only a monitor asks
+
         return Page("text/plain; version=0.0.4; charset=utf-8", prometheus_text(await server.statistics()).encode())
 
     control = Control(folder, {STATISTICS_PATH: statistics})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Protocol
 
@@ -59,7 +58,6 @@ class NewQueue(Record):
     notifier: Notifier | None = None
 
 
-@dataclasses.dataclass(slots=True)
 class Backlog:
     """What waits in a queue.
 
@@ -68,11 +66,13 @@ class Backlog:
         full: A quota marker is held, always as the last.
     """
 
-    numbers: list[int] = dataclasses.field(default_factory=list)
-    full: bool = False
+    __slots__ = ("full", "numbers")
+
+    def __init__(self, numbers: list[int] | None = None, full: bool = False) -> None:
+        self.numbers = [] if numbers is None else numbers
+        self.full = full
 
 
-@dataclasses.dataclass(slots=True, eq=False)
 class Queue:
     """A stored queue. Read freely; only its store changes it.
 
@@ -86,19 +86,50 @@ class Queue:
         notifications: How many wait for the notifier.
     """
 
-    row: int
-    rcv_id: bytes
-    snd_id: bytes
-    recipient_keys: tuple[AuthPublicKey, ...]
-    dh_secret: bytes = dataclasses.field(repr=False)
-    sender_key: AuthPublicKey | None
-    mode: QueueMode | None
-    active: bool = True
-    link_id: bytes | None = None
-    notifier: Notifier | None = None
-    notifications: int = 0
-    read_backlog: Callable[[Queue], Backlog] = dataclasses.field(default=lambda queue: Backlog(), repr=False)
-    _backlog: Backlog | None = dataclasses.field(default=None, init=False, repr=False)
+    __slots__ = (
+        "_backlog",
+        "active",
+        "dh_secret",
+        "link_id",
+        "mode",
+        "notifications",
+        "notifier",
+        "rcv_id",
+        "read_backlog",
+        "recipient_keys",
+        "row",
+        "sender_key",
+        "snd_id",
+    )
+
+    def __init__(
+        self,
+        row: int,
+        rcv_id: bytes,
+        snd_id: bytes,
+        recipient_keys: tuple[AuthPublicKey, ...],
+        dh_secret: bytes,
+        sender_key: AuthPublicKey | None,
+        mode: QueueMode | None,
+        active: bool = True,
+        link_id: bytes | None = None,
+        notifier: Notifier | None = None,
+        notifications: int = 0,
+        read_backlog: Callable[[Queue], Backlog] = lambda queue: Backlog(),
+    ) -> None:
+        self.row = row
+        self.rcv_id = rcv_id
+        self.snd_id = snd_id
+        self.recipient_keys = recipient_keys
+        self.dh_secret = dh_secret
+        self.sender_key = sender_key
+        self.mode = mode
+        self.active = active
+        self.link_id = link_id
+        self.notifier = notifier
+        self.notifications = notifications
+        self.read_backlog = read_backlog
+        self._backlog: Backlog | None = None
 
     @property
     def backlog(self) -> Backlog:

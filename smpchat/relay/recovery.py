@@ -7,7 +7,6 @@ answers and pushes of the group say was done to them is reversed here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from smpchat.protocol.commands import Deld, End, Err, Ids, Msg, NMsg
 from smpchat.protocol.errors import ErrorCode
@@ -23,7 +22,6 @@ _ENDING = (b"DEL", b"NDEL", b"NKEY")
 """Commands that end subscriptions, perhaps the client's own, and do not say whether they did."""
 
 
-@dataclass(slots=True)
 class Undone:
     """What is to be done in place of what the group would have sent.
 
@@ -33,9 +31,12 @@ class Undone:
         waiting: Clients with notifications to resume in a while.
     """
 
-    outgoing: list[Outgoing] = field(default_factory=list)
-    afresh: dict[Client, None] = field(default_factory=dict)
-    waiting: dict[Client, None] = field(default_factory=dict)
+    __slots__ = ("afresh", "outgoing", "waiting")
+
+    def __init__(self) -> None:
+        self.outgoing: list[Outgoing] = []
+        self.afresh: dict[Client, None] = {}
+        self.waiting: dict[Client, None] = {}
 
 
 def take_back(

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
@@ -19,13 +20,13 @@ from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay.commands import QueueService, forward_nothing
 from smpchat.relay.connection import Connection, ConnectionLimits
 from smpchat.relay.connections import Connections
+from smpchat.relay.counters import GROUP_SIZES, Counters
 from smpchat.relay.destinations import Destinations, dial
 from smpchat.relay.failures import Failure, FailureLog
 from smpchat.relay.gate import Gate
 from smpchat.relay.limits import Limits, descriptors_for
 from smpchat.relay.outgoing import Outgoing
 from smpchat.relay.proxy import Proxy, ProxyLimits
-from smpchat.relay.statistics import GROUP_SIZES, Counters, Statistics
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import Client
 from smpchat.relay.worker import Worker
@@ -33,6 +34,9 @@ from smpchat.transport import tls
 from smpchat.transport.base import BlockConnection, Listener, TransportError
 from smpchat.transport.identity import Identity
 from smpchat.transport.listening import Hosts
+
+if TYPE_CHECKING:
+    from smpchat.relay.statistics import Statistics
 
 _LAST_ANSWERS = 2.0
 """Seconds that clients have to take their last answers when the relay stops."""
@@ -168,6 +172,8 @@ class RelayServer:
 
     async def statistics(self) -> Statistics:
         """The figures of this moment. Raises `RelayStoreError` if the messages cannot be counted."""
+        from smpchat.relay.statistics import Statistics  # only an operator asks: a start need not wait for it
+
         size = await asyncio.to_thread(self._store.measure)
         counters, done = self._counters, self._store.counts
         return Statistics(

@@ -2,77 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
-from typing import Any, Final
+from typing import Any
 
-GROUP_SIZES: Final = (0, 1, 3, 7, 15, 31, 63, 127, 255, 511)
-"""Commands that share one commit, at most, in each class of the histogram."""
 _PREFIX = "smpchat_relay_"
-
-
-@dataclass(slots=True)
-class StoreCounts:
-    """What the store did since it was opened and committed.
-
-    Attributes:
-        sends: Messages taken; quota markers are none.
-        acks: Messages that their recipients acknowledged, so that they were removed.
-        expired: Messages removed because nobody fetched them.
-    """
-
-    queues_created: int = 0
-    queues_deleted: int = 0
-    sends: int = 0
-    acks: int = 0
-    expired: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class StoreSize:
-    """What the store holds on the disk.
-
-    Attributes:
-        messages: Messages and quota markers.
-        database_bytes: Database and write-ahead log.
-        free_bytes: Of these, what deleted messages left and new ones will use.
-    """
-
-    messages: int
-    database_bytes: int
-    free_bytes: int
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the server did since its start.
-
-    Attributes:
-        connections: Clients that completed the handshake.
-        tls_failed: Connections that did not come as far as the SMP handshake: no TLS, or no WebSocket in it.
-        handshakes_failed: Connections that did not, after TLS.
-        deliveries: MSG written, repetitions included.
-        refused: Answers ERR by the first word of the error.
-        commands: Commands of all groups that were committed.
-        groups: Commits by `GROUP_SIZES`.
-        commits_failed: Groups that could not be stored.
-    """
-
-    connections: int = 0
-    tls_failed: int = 0
-    handshakes_failed: int = 0
-    deliveries: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    commands: int = 0
-    groups: list[int] = field(default_factory=lambda: [0] * len(GROUP_SIZES))
-    commits_failed: int = 0
-
-    def committed(self, commands: int) -> None:
-        """Counts a commit of so many commands."""
-        self.commands += commands
-        self.groups[min(commands.bit_length(), len(GROUP_SIZES) - 1)] += 1
 
 
 class Kind(Enum):

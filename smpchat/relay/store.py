@@ -12,7 +12,6 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,11 @@ from smpchat.crypto.keys import AuthPublicKey, auth_key
 from smpchat.encoding.codec import non_empty
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.queue_mode import QueueMode
+from smpchat.relay.counters import StoreCounts, StoreSize
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.limits import PLAUSIBLE_PAUSE
 from smpchat.relay.records import Backlog, Link, NewQueue, Notifier, Queue, StoredMessage
 from smpchat.relay.schema import INCREMENTAL, prepare, translated
-from smpchat.relay.statistics import StoreCounts, StoreSize
 from smpchat.storage.opening import harden
 
 _auth_keys = non_empty(auth_key)
@@ -448,7 +447,7 @@ class SQLiteStore:
                 with suppress(sqlite3.Error):  # the commit is done; if the disk fails, the next one tells
                     self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
             self._writing = self._shrunk = False
-            self._committed = replace(self.counts)
+            self._committed = self.counts.copy()
             if self._stored or self._free:
                 self.look_for_room()
 
@@ -460,7 +459,7 @@ class SQLiteStore:
         self._writing = self._shrunk = False
         # All of it, as a queue that was changed cannot be told from the others any more. Rare, and the relay
         # has nothing else to do: the disk is full.
-        self.counts = replace(self._committed)
+        self.counts = self._committed.copy()
         self._load()
 
     def close(self) -> None:

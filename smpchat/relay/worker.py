@@ -25,11 +25,11 @@ from smpchat.protocol.errors import ErrorCode
 from smpchat.relay.commands import QueueService
 from smpchat.relay.connection import Connection, Received
 from smpchat.relay.connections import Connections
+from smpchat.relay.counters import Counters
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.limits import CERTIFICATE_WARNING, Limits, runs_out
 from smpchat.relay.outgoing import Outgoing, error
 from smpchat.relay.recovery import take_back
-from smpchat.relay.statistics import Counters
 from smpchat.relay.store import SQLiteStore
 from smpchat.relay.subscriptions import Client
 from smpchat.relay.turns import Turns

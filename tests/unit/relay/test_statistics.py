@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 import re
 
-from smpchat.relay.statistics import GROUP_SIZES, Counters, Kind, Statistics, figures, prometheus_name, prometheus_text
+from smpchat.relay.counters import GROUP_SIZES, Counters
+from smpchat.relay.statistics import Kind, Statistics, figures, prometheus_name, prometheus_text
 
 SAMPLE = Statistics(
     uptime_seconds=1,

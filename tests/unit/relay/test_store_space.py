@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from smpchat.relay.copying import copy_database, take_over
+from smpchat.relay.counters import StoreCounts
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.records import Queue, StoredMessage
-from smpchat.relay.statistics import StoreCounts
 from smpchat.relay.store import SQLiteStore
 from tests.unit.relay.test_store import a_queue
 
