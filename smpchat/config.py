@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from smpchat.chat.errors import InputError
+from smpchat.encoding.patterns import late
 from smpchat.encoding.record import Record, field
 
 MAX_BYTES = 1 << 16
@@ -341,8 +342,8 @@ class Statement(Record):
     is_table: bool
 
 
-_STRING = re.compile(r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'', re.DOTALL)
-_PLAIN = re.compile(r"[^\"'#\n\[\]{}]+")
+_STRING = late(r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'', re.DOTALL)
+_PLAIN = late(r"[^\"'#\n\[\]{}]+")
 
 
 def statements(path: Path, text: str) -> list[Statement]:
@@ -364,8 +365,8 @@ def _logical_lines(text: str) -> Iterator[tuple[int, int, str, str]]:
     begin, comment = 0, ""
     while at < len(text):
         character = text[at]
-        string = _STRING.match(text, at) if character in "\"'" else None
-        plain = _PLAIN.match(text, at)
+        string = _STRING().match(text, at) if character in "\"'" else None
+        plain = _PLAIN().match(text, at)
         end = string.end() if string else plain.end() if plain else at + 1
         if character == "#":
             end = text.find("\n", at)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from pathlib import Path
 
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.encoding.patterns import late
 
 FILE = "active-profile"
 DEFAULT = "default"
@@ -42,9 +42,7 @@ def select(home: Path, name: str) -> None:
     under_way.replace(home / FILE)
 
 
-_COMMAND = re.compile(
-    r"`smpchat (?!(?:relay|demo|explain|man|import|COMMAND|profile list|profile switch)\b|-)(?=[a-z])"
-)
+_COMMAND = late(r"`smpchat (?!(?:relay|demo|explain|man|import|COMMAND|profile list|profile switch)\b|-)(?=[a-z])")
 """A command in a sentence, unless it concerns no profile or names one."""
 
 
@@ -57,7 +55,7 @@ def for_profile(text: str, home: Path, profile: str) -> str:
         return text
     name = shlex.quote(profile)
     # A function: in a text re would take a backslash of the name for one of its own.
-    return _COMMAND.sub(lambda _: f"`smpchat -p {name} ", text)
+    return _COMMAND().sub(lambda _: f"`smpchat -p {name} ", text)
 
 
 def _used_without_option(home: Path) -> str | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 
 from smpchat.chat.errors import InputError
 from smpchat.chat.wire.durations import parse_duration
+from smpchat.encoding.patterns import late
 
 
 def span(milliseconds: float) -> str:
@@ -77,8 +77,8 @@ def iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
 
 
-_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d?):(\d\d)(?::(\d\d)(?:\.\d+)?)?(Z?))?")
-_CLOCK = re.compile(r"(\d\d?):(\d\d)")
+_DATE = late(r"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d?):(\d\d)(?::(\d\d)(?:\.\d+)?)?(Z?))?")
+_CLOCK = late(r"(\d\d?):(\d\d)")
 WRITTEN = "2026-11-30, '2026-11-30 09:14', 09:14, today, yesterday, 2h or 3d"
 """How a moment may be written."""
 
@@ -98,9 +98,9 @@ def moment(text: str, now: float, *, end: bool = False) -> float:
     try:
         if day_named is not None:
             return (day_named + timedelta(days=end)).timestamp()
-        if match := _CLOCK.fullmatch(given):
+        if match := _CLOCK().fullmatch(given):
             return today.replace(hour=int(match[1]), minute=int(match[2])).timestamp() + 60 * end
-        if match := _DATE.fullmatch(given):
+        if match := _DATE().fullmatch(given):
             year, month, date, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
             named = datetime(year, month, date, hour, minute, second, tzinfo=UTC if match[7] else None)
             if match[4] is None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
-_ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)")
+from smpchat.encoding.patterns import late
+
+_ESCAPE_SEQUENCE = late(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)")
 """Colours, pasting marks and link marks of terminals."""
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 """Letters and marks without ink that Unicode does not count as format characters."""
@@ -19,7 +20,7 @@ def visible(text: str) -> str:
     Control characters that are no blanks go as well.
     """
     if "\x1b" in text:
-        text = _ESCAPE_SEQUENCE.sub("", text)
+        text = _ESCAPE_SEQUENCE().sub("", text)
     if text.isascii() and text.isprintable():
         return text
     return "".join(letter for letter in text if not _is_invisible(letter))

@@ -6,13 +6,14 @@ import json
 import re
 from typing import Any
 
+from smpchat.encoding.patterns import late
 from smpchat.encoding.reader import DecodeError
 
 MAX_DEPTH = 64
 """Deepest nesting taken; the deepest that apps write is under 10."""
 
 # A string to its closing quote or the end, or a bracket. The pattern always finds an end, so it takes linear time.
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
+_TOKEN = late(r'"(?:[^"\\]|\\.?)*(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 def parse_json(data: bytes, what: str = "JSON") -> Any:
@@ -40,7 +41,7 @@ def _no_number(name: str) -> None:
 
 def _depth(text: str) -> int:
     deepest = depth = 0
-    for token in _TOKEN.finditer(text):
+    for token in _TOKEN().finditer(text):
         match token[0]:
             case "[" | "{":
                 depth += 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 
 from smpchat.encoding.codec import Codec, mapped, non_empty, record, short_bytes
+from smpchat.encoding.patterns import late
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import bracketed, from_base64url, to_base64url
@@ -17,14 +17,14 @@ FINGERPRINT_SIZE = 32
 MAX_HOSTS = 4
 """Hosts that one relay may have: each is dialled in turn at every try, and all stand in every message about it."""
 
-_HOST = re.compile(r"[^:#?,;/@%&=\[\]\s]+")
+_HOST = late(r"[^:#?,;/@%&=\[\]\s]+")
 # A bracket can be read in one way only. Where it could be an address or a letter, 24 pairs of them in a text that is no
 # address took six seconds, and each pair more doubles that.
-_ADDRESS = re.compile(
+_ADDRESS = late(
     r"smp://(?P<key>[A-Za-z0-9_-]+=*)(?::(?P<password>[^@\s:/]+))?@(?P<hosts>(?:\[[^\]]{0,255}\]|[^\[\]/#?:\s])+)(?::(?P<port>[0-9]{1,5}))?/?"
 )
 
-_SECRET = re.compile(r"(smp://[^:@/\s]*):[^@/\s]*@")
+_SECRET = late(r"(smp://[^:@/\s]*):[^@/\s]*@")
 
 
 class SMPServer(Record):
@@ -92,7 +92,7 @@ def format_server(address: SMPServer | SMPServerAddress) -> str:
 
 def masked(address: str) -> str:
     """A relay's address as it may be read over somebody's shoulder, or in a log: its password is not in it."""
-    return _SECRET.sub(r"\1:****@", address)
+    return _SECRET().sub(r"\1:****@", address)
 
 
 def parse_server(text: str) -> SMPServerAddress:
@@ -100,7 +100,7 @@ def parse_server(text: str) -> SMPServerAddress:
 
     What a person gives is read by `smpchat.protocol.server_text`, which names the part that is wrong.
     """
-    match = _ADDRESS.fullmatch(text.strip())
+    match = _ADDRESS().fullmatch(text.strip())
     if not match:
         raise DecodeError("smp://FINGERPRINT@HOST:PORT expected")
     key_hash = from_base64url(match["key"], "fingerprint")
@@ -123,7 +123,7 @@ def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 
 def checked_host(text: str) -> str:
     """A name or an address; an IPv6 address may come in brackets, and goes without. Raises `DecodeError`."""
-    if _HOST.fullmatch(text) and text.isprintable():
+    if _HOST().fullmatch(text) and text.isprintable():
         return text
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:

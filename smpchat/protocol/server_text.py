@@ -9,6 +9,7 @@ import re
 from ipaddress import IPv4Address, IPv6Address
 
 from smpchat.encoding.carried import unwrapped, visible
+from smpchat.encoding.patterns import late
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.text import from_base64url, to_base64url
 from smpchat.protocol.address import FINGERPRINT_SIZE, MAX_HOSTS, SMPServer, SMPServerAddress
@@ -20,8 +21,8 @@ FINGERPRINT_LENGTH = 43
 _MAX_PASSWORD, _MAX_NAME, _MAX_LABEL = 255, 253, 63
 _ONION_LENGTH, _OLD_ONION_LENGTH = 56, 16
 
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
-_START = re.compile(r"smp://", re.IGNORECASE)
+_SCHEME = late(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+_START = late(r"smp://", re.IGNORECASE)
 _OTHER_SCHEMES = {
     "xftp": "it is that of a file server (xftp://), and this one has to be that of a message relay (smp://)",
     "ntf": "it is that of a notification server (ntf://), and this one has to be that of a message relay (smp://)",
@@ -44,11 +45,11 @@ def read_server(text: str) -> SMPServerAddress:
     text = unwrapped(visible(text))
     if not text:
         raise DecodeError("it is empty")
-    if len({unwrapped(part) for part in _START.split(text)[1:]}) > 1:
+    if len({unwrapped(part) for part in _START().split(text)[1:]}) > 1:
         raise DecodeError("there are several of them; give one at a time")
     if re.search(r"\s", text):
         raise DecodeError("there is a blank or a line end in it")
-    if not _START.match(text):
+    if not _START().match(text):
         raise DecodeError(_without_scheme(text))
     named, at, place = text[len("smp://") :].rpartition("@")
     if not at:
@@ -62,7 +63,7 @@ def read_server(text: str) -> SMPServerAddress:
 
 
 def _without_scheme(text: str) -> str:
-    scheme = _SCHEME.match(text)
+    scheme = _SCHEME().match(text)
     known = _OTHER_SCHEMES.get(scheme[1].lower()) if scheme else None
     return known or "it does not begin with smp://"
 

@@ -5,10 +5,10 @@ Light on purpose: the command line reads the table for its help.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from smpchat.encoding.patterns import late
 from smpchat.encoding.record import Record, field, fields, replace
 from smpchat.relay.errors import RelayOptionRefused
 
@@ -70,7 +70,7 @@ OPTIONS: Final = (
     Explained("idle_time", "SECONDS", "Seconds that a client without queues may be silent", "21600", (60, 31_536_000)),
     Explained("metrics_port", "PORT|off", "Port of loopback with figures for Prometheus", "off", (1, 65_535), ("off",)),
 )  # fmt: skip
-_PASSWORD = re.compile(r"[!-.0-9;-?A-~]{1,200}")  # as an address can hold it
+_PASSWORD = late(r"[!-.0-9;-?A-~]{1,200}")  # as an address can hold it
 BY_NAME: Final = {option.name: option for option in OPTIONS}
 
 
@@ -121,7 +121,7 @@ class Options(Record):
     metrics_port: int | None = None
 
     def __post_init__(self) -> None:
-        if self.password and not _PASSWORD.fullmatch(self.password):
+        if self.password and not _PASSWORD().fullmatch(self.password):
             raise RelayOptionRefused("A password is up to 200 printable ASCII characters without blanks, @, : and /.")
         hosts_of(self.host)
         for option in OPTIONS:

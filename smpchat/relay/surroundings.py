@@ -12,11 +12,13 @@ import re
 import sys
 from collections.abc import Mapping
 
+from smpchat.encoding.patterns import late
+
 PASSWORD_VARIABLE = "SMPCHAT_RELAY_PASSWORD"
 """Carries the relay's password, to its background process too: others can read a command line, but no environment."""
 SECRETS = ("SMPCHAT_KEY", "SMPCHAT_NEW_KEY", "SMPCHAT_PASSPHRASE", PASSWORD_VARIABLE)
 """Variables whose value is a secret."""
-_NEEDED = re.compile(
+_NEEDED = late(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TMP|TEMP|SSL_CERT_(FILE|DIR)|OPENSSL_\w+"
     r"|(LD|DYLD)_LIBRARY_PATH|VIRTUAL_ENV|PYTHON\w*|COVERAGE_\w+|SYSTEMROOT|SYSTEMDRIVE|WINDIR|COMSPEC|PATHEXT"
     r"|(LOCAL)?APPDATA|USERPROFILE|PROGRAMDATA",
@@ -47,7 +49,7 @@ def for_programs() -> dict[str, str]:
 
 def for_own_process(password: str | None) -> Mapping[str, str]:
     """For a process of ours that outlives us: as little as can be, and the one secret that it is started for."""
-    needed = {name: value for name, value in os.environ.items() if _NEEDED.fullmatch(name)}
+    needed = {name: value for name, value in os.environ.items() if _NEEDED().fullmatch(name)}
     return needed if password is None else needed | {PASSWORD_VARIABLE: password}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import string
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 # By number: Python knows the names from 3.12 on, and the call likewise.
 _ENABLE_TRIGGER, _DEFENSIVE, _ENABLE_VIEW = 1003, 1010, 1015
 
-_PLAIN = frozenset(f"{string.ascii_letters}{string.digits}/._-~:".encode())
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-~:")
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What reading a file raises that is damaged, or no database: its errors quote the file, and Python decodes them."""
 

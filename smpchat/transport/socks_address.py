@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
+from smpchat.encoding.patterns import late
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record
 
-_PROXY = re.compile(r"(?:socks5h?://)?(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s\[\]:/@]+)):(?P<port>[0-9]{1,5})/?")
+_PROXY = late(r"(?:socks5h?://)?(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s\[\]:/@]+)):(?P<port>[0-9]{1,5})/?")
 
 
 class SocksProxy(Record):
@@ -22,7 +21,7 @@ class SocksProxy(Record):
 
 def parse_proxy(text: str) -> SocksProxy:
     """Reads ``HOST:PORT``, with or without ``socks5://`` before it. Raises `DecodeError`."""
-    match = _PROXY.fullmatch(text.strip())
+    match = _PROXY().fullmatch(text.strip())
     if not match or not 0 < int(match["port"]) < 65536:
         raise DecodeError("HOST:PORT of a SOCKS5 proxy expected")
     return SocksProxy(match["v6"] or match["host"], int(match["port"]))

@@ -18,6 +18,7 @@ from smpchat.agent.wire.short_links import ShortLink, cut_by_the_shell, is_short
 from smpchat.crypto.agreement import E2EParamsRange, e2e_params_from_text, e2e_params_to_text
 from smpchat.crypto.errors import KeyFormatError
 from smpchat.crypto.keys import Ed25519PublicKey
+from smpchat.encoding.patterns import late
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import from_base64url, read_query, to_base64url, write_query
@@ -29,7 +30,7 @@ E2E_VERSIONS = VersionRange(2, 3)
 MAX_LINK_LENGTH = 16_384
 """Longest text looked at; the longest real link, two queues and a KEM key, is under 5,000 characters."""
 
-_LINK = re.compile(r"(simplex:|https://[^/#?\s]+)/(invitation|contact)/?#/?\??(.*)", re.DOTALL)
+_LINK = late(r"(simplex:|https://[^/#?\s]+)/(invitation|contact)/?#/?\??(.*)", re.DOTALL)
 _REPLY_KEY_LENGTH = 59
 """Characters of base64url, without padding, of the 44-byte DER of an Ed25519 key."""
 
@@ -139,7 +140,7 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
     if is_short_link(text):
         return parse_short_link(text)
     # Any host before the path: it is a page that shows the link to people, and no part of the address (agent-wire 2.1).
-    match = _LINK.match(text)
+    match = _LINK().match(text)
     if not match:
         raise LinkError("This is not a SimpleX connection link.")
     _, mode, query = match.groups()

@@ -6,17 +6,18 @@ import re
 
 from smpchat.agent.errors import LinkError
 from smpchat.encoding.carried import unwrapped
+from smpchat.encoding.patterns import late
 
 _ASK = "Ask the person for their SimpleX link."
 
-_NAME = re.compile(
+_NAME = late(
     r"(?:simplex:/*name\b.*)|[@#][\w-]{1,63}(?:\.[\w-]{1,63}){0,4}|(?:[\w-]{1,63}\.){1,4}(?:simplex|testing)", re.I
 )
-_RELAY = re.compile(r"(?<![a-z])(smp|xftp|ntf)://", re.I)
-_FILE = re.compile(r"(?:simplex:/*|simplex\.chat/)file\b", re.I)
-_REMOTE = re.compile(r"(?<![a-z])xrcp:", re.I)
-_NO_FRAGMENT = re.compile(r"(?:simplex:/*|simplex\.chat/)(?:invitation|contact)/?(?:\?\S*)?#?$", re.I)
-_SESSION_ID = re.compile(r"05[0-9a-f]{64}", re.I)
+_RELAY = late(r"(?<![a-z])(smp|xftp|ntf)://", re.I)
+_FILE = late(r"(?:simplex:/*|simplex\.chat/)file\b", re.I)
+_REMOTE = late(r"(?<![a-z])xrcp:", re.I)
+_NO_FRAGMENT = late(r"(?:simplex:/*|simplex\.chat/)(?:invitation|contact)/?(?:\?\S*)?#?$", re.I)
+_SESSION_ID = late(r"05[0-9a-f]{64}", re.I)
 
 _OTHERS = (
     (r"(?:t|telegram)\.(?:me|dog)/|tg:", "a Telegram link"),
@@ -47,24 +48,24 @@ _LOOKED_AT = 4_096
 def what_it_is(text: str) -> LinkError:
     """The error for a text in which no link was found."""
     text = unwrapped(text[:_LOOKED_AT])
-    if _REMOTE.search(text):
+    if _REMOTE().search(text):
         return LinkError(
             "This links two devices of one person (xrcp:); it is not a link to a person.",
             "smpchat cannot control another device, or be controlled by one.",
         )
-    if relay := _RELAY.search(text):
+    if relay := _RELAY().search(text):
         return _relay(relay[1].lower())
-    if _FILE.search(text):
+    if _FILE().search(text):
         return LinkError(
             "This link leads to a file, not to a person.", "smpchat cannot open file links yet: ask for the file."
         )
-    if _NAME.fullmatch(text):
+    if _NAME().fullmatch(text):
         return LinkError("This is a SimpleX name, and names are not supported yet.", "Ask for the link instead.")
-    if _NO_FRAGMENT.search(text):
+    if _NO_FRAGMENT().search(text):
         return LinkError(
             "The link is cut off: everything after # is missing.", "Copy the whole link again, or ask for a new one."
         )
-    if _SESSION_ID.fullmatch(text):
+    if _SESSION_ID().fullmatch(text):
         return LinkError("This is a Session ID, not a SimpleX link.", _ASK)
     for pattern, name in _OTHER:
         if pattern.search(text):

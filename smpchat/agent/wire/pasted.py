@@ -26,6 +26,7 @@ from smpchat.agent.wire.short_links import (
 )
 from smpchat.encoding.carried import visible
 from smpchat.encoding.json_text import parse_json
+from smpchat.encoding.patterns import late
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record, replace
 
@@ -41,28 +42,28 @@ _MAX_ESCAPED = MAX_LINK_LENGTH * 3
 
 Link = ConnectionLink | ShortLink
 
-_START = re.compile(
+_START = late(
     r"(?:https?|simplex)(?::|%(?:25){0,2}3a)"
     r"|(?<![a-z0-9.%@/:_-])(?://)?(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}(?=(?:/|%2f)(?:invitation|contact|[a-z])(?:/|%2f)?[#?%])"
     r"|(?<![a-z0-9.%@/_-])/?(?:invitation|contact)/?#/?\?",
     re.IGNORECASE | re.ASCII,
 )
 """A scheme, a host before a path of links, or such a path alone."""
-_NEVER_IN_A_LINK = re.compile(r"[^A-Za-z0-9\-._~%&=#/?:@,;+!$\[\]\s]")
+_NEVER_IN_A_LINK = late(r"[^A-Za-z0-9\-._~%&=#/?:@,;+!$\[\]\s]")
 _PATH = r"(?:https?:/{0,3}|simplex:/{0,3}|//?)?(?P<host>[^/?#\s]+(?=/)(?<!:))?/*"
-_FULL = re.compile(
+_FULL = late(
     _PATH + r"(?:[^/?#\s]+/+){0,8}?(?P<mode>invitation|contact)/?(?:\?[^#]*)?#[/!]*\??(?P<rest>.*)", re.IGNORECASE
 )
-_SHORT = re.compile(_PATH + r"(?P<letter>[a-z])/?(?:\?[^#]*)?#/?(?P<rest>.*)", re.IGNORECASE)
+_SHORT = late(_PATH + r"(?P<letter>[a-z])/?(?:\?[^#]*)?#/?(?P<rest>.*)", re.IGNORECASE)
 _AFTER = frozenset(".,;:!?])_~-/&")
 """Ends of sentences and marks of emphasis; some may also end a link, so it is read with them first."""
-_TRACKING = re.compile(
+_TRACKING = late(
     r"[?&](?:utm_[a-z_]+|fbclid|gclid|gbraid|wbraid|dclid|msclkid|yclid|twclid|ttclid|igshid|igsh|mc_[ce]id|_hsenc"
     r"|_hsmi|mkt_tok|ref_src|ref_url|s_cid|vero_id|oly_[a-z_]+_id)=[^&?#]*",
     re.IGNORECASE,
 )
-_ONION = re.compile(r"[a-z2-7]{56}\.onion")
-_QUOTING = re.compile(r"^[ \t]*(?:>[ \t]?)+", re.MULTILINE)
+_ONION = late(r"[a-z2-7]{56}\.onion")
+_QUOTING = late(r"^[ \t]*(?:>[ \t]?)+", re.MULTILINE)
 _ENTITIES = {
     "amp": "&",
     "#38": "&",
@@ -74,10 +75,10 @@ _ENTITIES = {
     "#39": "'",
     "nbsp": " ",
 }
-_ENTITY = re.compile(r"&(amp|#0{0,4}38|#x0{0,2}26|lt|gt|quot|#34|#39|nbsp);", re.IGNORECASE)
-_SOFT_BREAK = re.compile(r"[=\\][ \t]*\r?\n")
-_QUOTED_PRINTABLE = re.compile(r"=(2[1-9A-F]|[3-6][0-9A-F]|7[0-9A-E])", re.IGNORECASE)
-_BACKSLASH = re.compile(r"\\(?:u00([2-7][0-9a-f])|([!-/:-@\[-`{-~]))", re.IGNORECASE)
+_ENTITY = late(r"&(amp|#0{0,4}38|#x0{0,2}26|lt|gt|quot|#34|#39|nbsp);", re.IGNORECASE)
+_SOFT_BREAK = late(r"[=\\][ \t]*\r?\n")
+_QUOTED_PRINTABLE = late(r"=(2[1-9A-F]|[3-6][0-9A-F]|7[0-9A-E])", re.IGNORECASE)
+_BACKSLASH = late(r"\\(?:u00([2-7][0-9a-f])|([!-/:-@\[-`{-~]))", re.IGNORECASE)
 
 
 class _Found(Record):
@@ -137,19 +138,19 @@ def _same_relay(link: Link) -> Link:
 
 def _readings(text: str) -> Iterator[str]:
     """What the text may have been before a program carried it, the likeliest first."""
-    text = _QUOTING.sub("", text)
+    text = _QUOTING().sub("", text)
     for _ in range(_MAX_DECODINGS):
-        if "&" not in text or not _ENTITY.search(text):
+        if "&" not in text or not _ENTITY().search(text):
             break
-        text = _ENTITY.sub(_entity, text)
+        text = _ENTITY().sub(_entity, text)
     yield text
     if "\\" in text:  # JSON, markdown
-        yield _BACKSLASH.sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], text)
-    joined = _SOFT_BREAK.sub("", text)
+        yield _BACKSLASH().sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], text)
+    joined = _SOFT_BREAK().sub("", text)
     if joined != text:
         yield joined
-    if _QUOTED_PRINTABLE.search(joined):
-        yield _QUOTED_PRINTABLE.sub(lambda match: chr(int(match[1], 16)), joined)
+    if _QUOTED_PRINTABLE().search(joined):
+        yield _QUOTED_PRINTABLE().sub(lambda match: chr(int(match[1], 16)), joined)
     lines = text.splitlines()
     if len(lines) > 1:  # a terminal breaks lines at its width, wherever that is
         width = max(map(len, lines))
@@ -166,7 +167,7 @@ def _entity(match: re.Match[str]) -> str:
 
 def _links_in(text: str) -> tuple[list[_Found], LinkError | None]:
     """Every link, or why the first thing that looks like one is none."""
-    starts = [match.start() for match in islice(_START.finditer(text), _MAX_STARTS + 1)]
+    starts = [match.start() for match in islice(_START().finditer(text), _MAX_STARTS + 1)]
     found: list[_Found] = []
     error: LinkError | None = None
     for start, end in pairwise([*starts, len(text)]):
@@ -179,7 +180,7 @@ def _links_in(text: str) -> tuple[list[_Found], LinkError | None]:
 
 def _pieces(text: str) -> list[str]:
     """What stands between blanks, up to the first character that no link has."""
-    foreign = _NEVER_IN_A_LINK.search(text)
+    foreign = _NEVER_IN_A_LINK().search(text)
     return (text[: foreign.start()] if foreign else text).split(maxsplit=_MAX_PIECES)[:_MAX_PIECES]
 
 
@@ -240,15 +241,15 @@ def _spellings(text: str) -> Iterator[str]:
                     break
                 part = decoded
                 yield part
-    if _TRACKING.search(text):
-        yield _TRACKING.sub("", text)
+    if _TRACKING().search(text):
+        yield _TRACKING().sub("", text)
 
 
 def _plain(text: str) -> str | None:
     """A candidate in the form that apps write, or None if it is not shaped like a link."""
-    if full := _FULL.match(text):
+    if full := _FULL().match(text):
         return f"simplex:/{full['mode'].lower()}#/?{full['rest']}"
-    if short := _SHORT.match(text):
+    if short := _SHORT().match(text):
         host, letter = short["host"], short["letter"].lower()
         keys, mark, parameters = short["rest"].partition("?")
         if not mark:  # parameters that were added by a carrier who did not look whether there are some
@@ -271,7 +272,7 @@ def _score(link: Link) -> int:
 
 
 def _host_score(host: str) -> int:
-    return 2 if _ONION.fullmatch(host) else int("." in host[:-1] and host[-1] not in _AFTER)
+    return 2 if _ONION().fullmatch(host) else int("." in host[:-1] and host[-1] not in _AFTER)
 
 
 def _data_score(data: str | None) -> int:

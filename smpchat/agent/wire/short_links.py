@@ -6,7 +6,6 @@ Source: agent-wire 2.7 for the text; 2.10 for links to preset relays, which leav
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from enum import Enum
 from typing import TypeVar
@@ -14,6 +13,7 @@ from typing import TypeVar
 from smpchat.agent.errors import LinkError, UnknownRelay
 from smpchat.agent.wire.presets import PRESET_SERVERS
 from smpchat.encoding.codec import Codec, fixed, record, short_bytes, tagged, within
+from smpchat.encoding.patterns import late
 from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.encoding.record import Record, field, replace
 from smpchat.encoding.text import bracketed, from_base64url, read_query, to_base64url, write_query
@@ -22,10 +22,10 @@ from smpchat.protocol.address import FINGERPRINT_SIZE, MAX_HOSTS, SMPServer, che
 LINK_ID_SIZE, LINK_KEY_SIZE = 24, 32
 """Bytes."""
 
-_SHORT_LINK = re.compile(
+_SHORT_LINK = late(
     r"(?:simplex:|https://(?P<host>[^/#?\s]+))/(?P<letter>[A-Za-z])/?#(?P<ids>[^?\s]*)(?:\?(?P<query>\S*))?"
 )
-_START = re.compile(r"(?:simplex:|https://[^/#?\s]+)/[A-Za-z]/?#")
+_START = late(r"(?:simplex:|https://[^/#?\s]+)/[A-Za-z]/?#")
 _WEB_PORTS = frozenset({"", "443", "5223"})
 """Ports at which a preset relay is the same relay."""
 
@@ -99,7 +99,7 @@ def without_key(text: str) -> str:
 
 def is_short_link(text: str) -> bool:
     """Whether the text begins like a short link; it may still be damaged."""
-    return _START.match(text) is not None
+    return _START().match(text) is not None
 
 
 def parse_short_link(text: str) -> ShortLink:
@@ -108,7 +108,7 @@ def parse_short_link(text: str) -> ShortLink:
     Raises:
         LinkError: One sentence naming the part that is wrong.
     """
-    match = _SHORT_LINK.fullmatch(text)
+    match = _SHORT_LINK().fullmatch(text)
     if not match:
         raise LinkError("The link is broken by a blank or a line end: copy it in one piece.")
     letter = match["letter"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterable
 
@@ -11,12 +10,13 @@ from smpchat.chat.store import invitations, names
 from smpchat.chat.store.records import Contact
 from smpchat.chat.transactions import telling
 from smpchat.chat.wire.alias import MAX_ALIAS, alias_from_name, base_alias, fold, is_reserved, looks
+from smpchat.encoding.patterns import late
 
 LOOKS_ALIKE = (
     "{{alias}} chose a name that looks like that of your contact {other}. A name proves nothing: this may be somebody"
     " else. Compare security codes, `smpchat verify {{who}}`, or choose another alias, `smpchat rename {{who}} ALIAS`."
 )
-_ENDS = re.compile(r"^[\W_]+|[\W_]+$")
+_ENDS = late(r"^[\W_]+|[\W_]+$")
 RENAMED = "Until now {{alias}} had the alias {before}, a word or number that smpchat itself uses."
 
 
@@ -67,7 +67,7 @@ def like(tx: sqlite3.Connection, name: str) -> str | None:
 
 def _like(tx: sqlite3.Connection, name: str, contact_id: int | None) -> tuple[int, str, frozenset[str]] | None:
     base = base_alias(name)
-    shown = looks(base) | looks(_ENDS.sub("", base))  # bob is not told from bob! or from ~bob~
+    shown = looks(base) | looks(_ENDS().sub("", base))  # bob is not told from bob! or from ~bob~
     return next((other for other in _others(tx, contact_id) if not other[2].isdisjoint(shown)), None)
 
 

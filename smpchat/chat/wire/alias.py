@@ -6,13 +6,13 @@ like an alias that somebody else has: `fold` tells what is the same alias, `look
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
 from smpchat.chat.errors import InputError
+from smpchat.encoding.patterns import late
 
 MAX_ALIAS = 40
 """Longest alias, in characters."""
@@ -20,9 +20,9 @@ _MAX_NAME = 400
 """Characters of a name that are looked at: marks and blanks among them count."""
 _FORBIDDEN_START = "-@/"
 _MARK = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
-_STACKED_MARKS = re.compile(f"(?<={_MARK}{{2}}){_MARK}+")
+_STACKED_MARKS = late(f"(?<={_MARK}{{2}}){_MARK}+")
 """Combining marks after the second on one letter: they would draw over the lines around."""
-_INVISIBLE = re.compile(
+_INVISIBLE = late(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 """What prints as nothing although Unicode calls it printable: fillers, Braille blank, variation selectors."""
@@ -45,7 +45,7 @@ def looks(text: str) -> frozenset[str]:
 
     Source: UTS #39, 4; capitals are read as they are written and as small letters, since I looks like l, and is i.
     """
-    seen = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    seen = _INVISIBLE().sub("", unicodedata.normalize("NFKC", text))
     return frozenset(_prototypes(_prototypes(form).casefold()) for form in (seen, seen.casefold()))
 
 
@@ -57,7 +57,7 @@ def is_reserved(alias: str) -> bool:
 
 def check_alias(text: str) -> str:
     """An alias as given by the user, blanks replaced, with or without the @ of chat. Raises `InputError`."""
-    alias = _INVISIBLE.sub("", unicodedata.normalize("NFC", "_".join(text.removeprefix("@").split())))
+    alias = _INVISIBLE().sub("", unicodedata.normalize("NFC", "_".join(text.removeprefix("@").split())))
     if not alias or not alias.isprintable() or len(alias) > MAX_ALIAS or alias[0] in _FORBIDDEN_START:
         raise InputError(
             f"{text[:MAX_ALIAS]!r} cannot be an alias.",
@@ -85,8 +85,8 @@ def alias_from_name(name: str, taken: Callable[[str], bool] = lambda alias: Fals
 def base_alias(name: str) -> str:
     """A name with harmless characters only, in the form of an alias."""
     # Cut before it is normalised: NFC of 16,000 marks on one letter took 0.56 s, inside the transaction.
-    visible = "".join(c if c.isprintable() and not _INVISIBLE.match(c) else " " for c in name[:_MAX_NAME])
-    visible = _STACKED_MARKS.sub("", unicodedata.normalize("NFC", visible))
+    visible = "".join(c if c.isprintable() and not _INVISIBLE().match(c) else " " for c in name[:_MAX_NAME])
+    visible = _STACKED_MARKS().sub("", unicodedata.normalize("NFC", visible))
     # An alias is typed, after @ and as an argument: it must not begin like an option, and holds no blank.
     return "_".join(visible.split()).lstrip(_FORBIDDEN_START)[:MAX_ALIAS] or "contact"
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from smpchat.chat.errors import InputError
 from smpchat.chat.wire.content import whole
+from smpchat.encoding.patterns import late
 from smpchat.encoding.record import Record, field
 
 MAX_COMMANDS = 100
@@ -20,7 +21,7 @@ _MAX_DEPTH = 4
 """Menus inside menus that are looked into."""
 _MAX_TEXT = 100
 """Characters of a keyword, of a label and of the parameters, each."""
-_CALL = re.compile(r"/(?:'([^'\n]+)'|([^\s/'][^\s]*))(?:\s+|$)", re.ASCII)
+_CALL = late(r"/(?:'([^'\n]+)'|([^\s/'][^\s]*))(?:\s+|$)", re.ASCII)
 
 
 class BotCommand(Record):
@@ -69,7 +70,7 @@ def _written(keyword: str) -> str:
 
 def read_call(text: str) -> Call | None:
     """The command that a text calls; None if it begins with none."""
-    found = _CALL.match(text)
+    found = _CALL().match(text)
     return Call(found[1] or found[2], text[found.end() :].strip()) if found else None
 
 

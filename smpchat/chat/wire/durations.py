@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 from smpchat.chat.errors import InputError
+from smpchat.encoding.patterns import late
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_WRITTEN = re.compile(r"([0-9]{1,9})([smhdw])")
+_WRITTEN = late(r"([0-9]{1,9})([smhdw])")
 _UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
 def parse_duration(text: str) -> int:
     """Seconds in a length of time that a person gave. Raises `InputError`."""
-    match = _WRITTEN.fullmatch(text.strip().lower())
+    match = _WRITTEN().fullmatch(text.strip().lower())
     if match is None or int(match[1]) == 0:
         raise InputError(f"{text!r} is not a length of time.", "Write 30s, 5m, 1h, 1d or 2w.")
     return int(match[1]) * _SECONDS[match[2]]

@@ -5,10 +5,11 @@ Words and texts are folded alike, so it need not be language; only what a person
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
-_DROPPED = re.compile(
+from smpchat.encoding.patterns import late
+
+_DROPPED = late(
     "[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
     "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u00ad\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff]"
 )
@@ -22,7 +23,7 @@ def folded(text: str) -> str:
     """A text as it is compared."""
     if text.isascii():  # most are, and this is ten times quicker
         return text.lower().replace("\0", " ")
-    bare = _DROPPED.sub("", unicodedata.normalize("NFKD", text).casefold())
+    bare = _DROPPED().sub("", unicodedata.normalize("NFKD", text).casefold())
     return bare.translate(_UNDIVIDED)
 
 

@@ -7,9 +7,9 @@ two marks neither begins nor ends with a blank; anything else is text. Nothing n
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 
+from smpchat.encoding.patterns import late
 from smpchat.encoding.record import Record, field
 
 
@@ -43,7 +43,7 @@ _COLOURS = (Style.RED, Style.GREEN, Style.BLUE, Style.YELLOW, Style.CYAN, Style.
 _COLOUR_NAMES = {name: style for style in _COLOURS for name in (style.value, style.value[0])} | dict(
     zip("123456", _COLOURS, strict=True)
 )
-_LINK = re.compile(r"(?:https?://|simplex:/)[^\s\"'<>]{3,}")
+_LINK = late(r"(?:https?://|simplex:/)[^\s\"'<>]{3,}")
 _LINK_END = ".,;:!?)]}"
 """What ends a sentence rather than a link."""
 _LONGEST_COLOUR = 8
@@ -98,7 +98,7 @@ def _colour(line: str, place: int) -> tuple[Style | None, int]:
 
 
 def _read_links(word: str, parts: list[Part]) -> None:
-    found = _LINK.search(word)
+    found = _LINK().search(word)
     if found is None:
         parts.append(Part(word, Style.PLAIN))
         return

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 
 from smpchat.chat.errors import InputError
+from smpchat.encoding.patterns import late
 from smpchat.encoding.record import Record, field
 
 MAX_PICTURE = 12_500
@@ -17,7 +17,7 @@ MAX_RECEIVED = 65_536
 """Longest data URI of a peer's that is kept; a message never expands to more."""
 
 _MAGIC = {"jpg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n"}
-_DATA_URI = re.compile(r"data:image/(jpg|jpeg|png);base64,([A-Za-z0-9+/]+={0,2})")
+_DATA_URI = late(r"data:image/(jpg|jpeg|png);base64,([A-Za-z0-9+/]+={0,2})")
 
 
 class Picture(Record):
@@ -47,13 +47,13 @@ def too_large(size: int) -> InputError:
 
 def received_uri(value: object) -> str | None:
     """The picture in a peer's profile, if there is one worth keeping."""
-    fits = isinstance(value, str) and len(value) <= MAX_RECEIVED and _DATA_URI.fullmatch(value) is not None
+    fits = isinstance(value, str) and len(value) <= MAX_RECEIVED and _DATA_URI().fullmatch(value) is not None
     return value if isinstance(value, str) and fits else None
 
 
 def picture_of(uri: str) -> Picture:
     """The picture in a data URI. Raises `InputError` if it is not what it says: then nothing should open it."""
-    match = _DATA_URI.fullmatch(uri)
+    match = _DATA_URI().fullmatch(uri)
     try:
         data = base64.b64decode(match[2], validate=True) if match else b""
     except binascii.Error:
