@@ -11,7 +11,8 @@ from typing import Any
 from tests.vectors.check import Document
 
 _BLOCK_FIELDS = {"dir", "sess", "block"}
-_BODY_FIELDS = {"case", "form"}
+_FURTHER_BODY_FIELDS = {"form", "sent_or_received"}
+"""One of them stands in every body, beside its case and its text or bytes."""
 _LINK_STARTS = ("simplex:/", "https://")
 _COMPANION_SUFFIXES = {".jsonl", ".txt"}
 
@@ -71,7 +72,9 @@ def parse_document(content: bytes) -> Document:
 
 
 def _is_body(value: object) -> bool:
-    return isinstance(value, dict) and value.keys() >= _BODY_FIELDS and not value.keys().isdisjoint({"raw", "b64"})
+    if not isinstance(value, dict) or "case" not in value:
+        return False
+    return not value.keys().isdisjoint(_FURTHER_BODY_FIELDS) and not value.keys().isdisjoint({"raw", "b64"})
 
 
 def _is_block(value: object) -> bool:

@@ -20,6 +20,7 @@ from smpchat.chat.wire.bodies import (
     shared_id,
 )
 from smpchat.chat.wire.content import PLAIN, Content, describe, read_content, short_name, text_content, whole
+from smpchat.chat.wire.files import DescriptionPart, FileInvitation, read_description_part, read_invitation
 from smpchat.chat.wire.happenings import (
     GROUP_EVENTS,
     FileCancelled,
@@ -96,6 +97,7 @@ class TextMessage(Record):
         ttl: Seconds after which it is to disappear; None if it stays.
         forwarded: Its author passes on what somebody else wrote.
         content: What it is beside its text.
+        file: What can be received with it.
     """
 
     text: str = field(repr=False)
@@ -105,6 +107,7 @@ class TextMessage(Record):
     ttl: int | None = None
     forwarded: bool = False
     content: Content = PLAIN
+    file: FileInvitation | None = None
 
 
 class MessageUpdate(Record):
@@ -202,6 +205,7 @@ ChatEvent = (
     | ContactDeleted
     | Happening
     | FileCancelled
+    | DescriptionPart
     | Relayed
     | LeftOut
     | UnsupportedEvent
@@ -391,6 +395,7 @@ def _read_text(envelope: Envelope) -> ChatEvent | None:
         ttl=read_ttl(params.get("ttl")),
         forwarded=params.get("forward") is True,
         content=content,
+        file=read_invitation(params.get("file"), params["content"]),
     )
 
 
@@ -407,8 +412,7 @@ def _read_update(envelope: Envelope) -> ChatEvent | None:
     original, read = shared_id(params.get("msgId")), read_content(params.get("content"))
     if original is None or read is None:
         return None
-    text, content = read
-    return MessageUpdate(original, text, params.get("live") is True, read_ttl(params.get("ttl")), content)
+    return MessageUpdate(original, read[0], params.get("live") is True, read_ttl(params.get("ttl")), read[1])
 
 
 def _read_deletion(envelope: Envelope) -> ChatEvent | None:
@@ -441,8 +445,7 @@ def _read_join_rejected(envelope: Envelope) -> ChatEvent | None:
     if not isinstance(rejection, dict):
         return None
     profile = Profile.from_wire(rejection.get("groupProfile")) or Profile("group")
-    reason = rejection.get("rejectionReason")
-    return JoinRejected(profile, short_name(reason))
+    return JoinRejected(profile, short_name(rejection.get("rejectionReason")))
 
 
 def _read_relayed(envelope: Envelope) -> ChatEvent | None:
@@ -490,6 +493,7 @@ _EVENTS: dict[str, Callable[[Envelope], ChatEvent | None]] = {
     "x.call.inv": read_call,
     "x.file": read_old_file,
     "x.file.cancel": read_file_cancel,
+    "x.msg.file.descr": read_description_part,
     "x.grp.inv": read_group_invitation,
     "x.grp.msg.forward": _read_relayed,
     **dict.fromkeys(GROUP_EVENTS, read_group_event),

@@ -1,7 +1,7 @@
-"""Format of ``app-bodies.jsonl``: bodies that an app sent in named situations, with their text where they are JSON.
+"""Formats of ``app-bodies.jsonl`` and ``files-real.jsonl``: bodies that apps sent in named situations.
 
-``form`` is the first byte; ``raw`` the text, ``b64`` the bytes where these were compressed. A record without an event
-is what stands behind a short link, in its own framing (agent-wire 2.9).
+``form``, where it stands, is the first byte; ``raw`` the text, ``b64`` the bytes where these were compressed. A
+record without an event is what stands behind a short link, in its own framing (agent-wire 2.9).
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from smpchat.agent.wire.envelope import NumberedMessage, Receipts, a_message, agent_message
 from smpchat.chat.wire import message as chat
-from smpchat.chat.wire.bodies import Envelope, decode_body, encode_envelope, shared_id
+from smpchat.chat.wire.bodies import CHAT_VERSIONS, Envelope, decode_body, encode_envelope, shared_id
+from smpchat.chat.wire.files import DescriptionPart, encode_description_part, encode_file, encode_file_cancel
+from smpchat.chat.wire.happenings import FileCancelled
 from smpchat.encoding import zstd
 from tests.vectors.check import Check, Document, Mismatch, same
 from tests.vectors.documents import Bodies
@@ -32,9 +35,12 @@ def checks(document: Document) -> Iterator[Check]:
         yield Check(f"{name}bytes", partial(_same_bytes, record, body))
         if is_link_data(record):
             yield Check(f"{name}link data", partial(_link_data, record, body))
+        elif record.get("event") == "A_RCVD":
+            yield Check(f"{name}receipt", partial(_receipt, record, body))
         else:
             yield Check(f"{name}events", partial(_same_events, record, body))
             yield Check(f"{name}written again", partial(_written_again, record, body))
+            yield Check(f"{name}files", partial(_files_written_again, body))
 
 
 def body_of(record: dict[str, Any]) -> bytes:
@@ -59,7 +65,20 @@ def is_link_data(record: dict[str, Any]) -> bool:
 
 
 def _same_bytes(record: dict[str, Any], body: bytes) -> None:
-    same("form", body[:1].decode(), record["form"])
+    same("form", body[:1].decode(), record.get("form", body[:1].decode()))
+
+
+def _receipt(record: dict[str, Any], body: bytes) -> None:
+    """Of a message with a file only: what follows it asks for none. Sent ones come without their header."""
+    if record["sent_or_received"] == "received":
+        message = agent_message.decode(body, "receipt")
+        same("written again", agent_message.encode(message), body)
+        inner = message.message if isinstance(message, NumberedMessage) else None
+    else:
+        inner = a_message.decode(body, "receipt")
+        same("written again", a_message.encode(inner), body)
+    if not isinstance(inner, Receipts):
+        raise Mismatch("this is no receipt")
 
 
 def _link_data(record: dict[str, Any], body: bytes) -> None:
@@ -80,7 +99,8 @@ def _same_events(record: dict[str, Any], body: bytes) -> None:
         same("msgId", envelope.shared_id, shared_id(item.get("msgId")))
         content = item["params"].get("content")
         if isinstance(decoded.event, chat.TextMessage | chat.MessageUpdate) and content["type"] in ("text", "link"):
-            same("text", decoded.event.text, content["text"])
+            note = decoded.event.content.note  # of a text with a file
+            same("text", decoded.event.text.removeprefix(f"{note} "), content["text"])
         if isinstance(decoded.event, chat.TextMessage):
             same("forward", decoded.event.forwarded, item["params"].get("forward") is True)
             same("live", decoded.event.live, item["params"].get("live") is True)
@@ -94,3 +114,24 @@ def _written_again(record: dict[str, Any], body: bytes) -> None:
     expected = text[1:-1] if text[:1] == "[" else text
     if "\\" not in text:
         same("JSON", again, expected)
+
+
+def _files_written_again(body: bytes) -> None:
+    """Our own form of what belongs to a file: the app's JSON to the byte."""
+    for envelope, decoded in zip(decode_body(body), chat.decode_messages(body), strict=True):
+        if not isinstance(envelope, Envelope) or envelope.shared_id is None:
+            continue
+        params = envelope.params
+        match decoded.event:
+            case chat.TextMessage(file=file) if file is not None and params.keys() <= {"content", "file", "ttl"}:
+                ours = encode_file(params["content"], file, envelope.shared_id, decoded.event.ttl)
+            case DescriptionPart() as part:
+                ours = encode_description_part(part, envelope.shared_id)
+            case FileCancelled(original):
+                ours = encode_file_cancel(original, envelope.shared_id)
+            case _:
+                if envelope.event == "x.msg.file.descr":
+                    raise Mismatch("a part of a description that is not understood")
+                continue
+        expected = Envelope(envelope.event, params, envelope.shared_id, CHAT_VERSIONS)
+        same("ours", ours, encode_envelope(expected))

@@ -124,7 +124,7 @@ def _same_events(record: dict[str, Any], body: bytes) -> None:
 
 _UNDERSTOOD = {
     *("x.info", "x.contact", "x.msg.new", "x.msg.update", "x.msg.del", "x.msg.react", "x.direct.del"),
-    *("x.call.inv", "x.file", "x.file.cancel", "x.grp.inv", "x.grp.link.inv", "x.grp.link.reject"),
+    *("x.call.inv", "x.file", "x.file.cancel", "x.msg.file.descr", "x.grp.inv", "x.grp.link.inv", "x.grp.link.reject"),
     *("x.grp.link.acpt", "x.grp.mem.new", "x.grp.mem.intro", "x.grp.mem.role", "x.grp.mem.del", "x.grp.leave"),
     *("x.grp.del", "x.grp.info", "x.grp.direct.inv", "x.grp.msg.forward"),
 }

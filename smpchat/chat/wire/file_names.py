@@ -1,0 +1,67 @@
+"""Names of files that peers send, made harmless: never a path, never a device, always a name that every system takes.
+
+What a peer calls a file decides nothing but what it is called here (xftp-wire 6). ``..\\..\\x``, ``CON.txt``, a name of
+300 bytes and one that is written backwards by a bidi mark all become plain names.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from smpchat.encoding.characters import composed
+
+MAX_BYTES = 255
+"""Bytes of a file's name on most systems."""
+MAX_TRIES = 10_000
+"""Names that are tried before a file is given up: ``name_9999.ext``."""
+NAMELESS = "file"
+_ROOM = len("_9999")
+_MAX_EXTENSION = 32
+"""Bytes of an extension that is kept when a name is cut."""
+_REFUSED = re.compile(r'[<>:"|?*]')
+"""What Windows takes in no name; ``:`` would be another stream of a file there."""
+_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
+_BLANK_LETTERS = "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f"
+"""Letters that print as nothing although Unicode calls them printable."""
+
+
+def safe_name(name: str) -> str:
+    """The last part of what a peer calls a file, as a name for a file of ours."""
+    last = re.split(r"[/\\]", composed(name[:1_000]))[-1]
+    # Control, format, bidi, private and unassigned characters: what cannot be seen must not be in a name.
+    seen = "".join(c for c in last if c == " " or (c.isprintable() and c not in _BLANK_LETTERS))
+    seen = " ".join(_REFUSED.sub("_", unicodedata.normalize("NFC", seen)).split(" "))
+    # No hidden file, no option of a command, and no end that Windows drops.
+    kept = seen.strip(" .").lstrip("-~ .") or NAMELESS
+    if _DEVICES.fullmatch(kept.split(".", 1)[0].rstrip(" ")):
+        kept = f"_{kept}"
+    return _cut(kept)
+
+
+def candidates(name: str) -> Iterator[str]:
+    """``name.ext``, ``name_1.ext``, ``name_2.ext`` …: the first that nobody has is taken."""
+    yield name
+    stem, extension = _parted(name)
+    for number in range(1, MAX_TRIES):
+        yield f"{stem}_{number}{extension}"
+
+
+def _cut(name: str) -> str:
+    room = MAX_BYTES - _ROOM
+    if len(name.encode()) <= room:
+        return name
+    stem, extension = _parted(name)
+    shorter = stem.encode()[: room - len(extension.encode())].decode("utf-8", "ignore")
+    return f"{shorter.rstrip(' .')}{extension}"
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """``("archive", ".tar.gz")``."""
+    stem, dot, extension = name.rpartition(".")
+    if not stem or len(extension.encode()) > _MAX_EXTENSION:
+        return name, ""
+    if stem.endswith(".tar"):
+        stem, extension = stem.removesuffix(".tar"), f"tar.{extension}"
+    return (stem, dot + extension) if stem else (name, "")

@@ -1,0 +1,164 @@
+"""Files in chat messages: the invitation in ``x.msg.new``, the description that follows it, and its withdrawal.
+
+The message comes before the upload, with a placeholder for the description (part 0). The description follows in parts
+1, 2, 3 … each a message of its own; it holds the keys of the file (xftp-wire 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from smpchat.chat.wire.bodies import CHAT_VERSIONS, Envelope, encode_envelope, shared_id
+from smpchat.chat.wire.content import whole
+from smpchat.chat.wire.picture import received_uri
+from smpchat.encoding.record import Record, field
+
+PART = 14_000
+"""Characters of one part of a description; apps cut there (xftp-wire 7.1)."""
+MAX_PARTS = 32
+"""Parts of one description that are kept: one file of 1 GiB in chunks of 4 MiB needs three."""
+MAX_DESCRIPTION = MAX_PARTS * PART
+"""Characters of one description that are kept."""
+MAX_FILE = 1 << 30
+"""Bytes of a file that apps send, and receive without a proof that we do not have (xftp-wire 3.1)."""
+MAX_STATED_SIZE = 1 << 50
+"""Largest size that is believed of an invitation, in bytes: what is more is no size."""
+_MAX_NAME = 1_000
+"""Characters of a file's name that are kept; file systems have at most 255 bytes."""
+
+
+class FileDescription(Record):
+    """``fileDescr``: one part of the text that says where a file is and how it is opened. It holds keys.
+
+    Attributes:
+        number: 0 in the invitation, from 1 on in messages of their own.
+        complete: It is the last part.
+    """
+
+    text: str = field(repr=False)
+    number: int
+    complete: bool
+
+
+class FileInvitation(Record):
+    """``file`` of ``x.msg.new``: a file that can be received once its description is here.
+
+    Attributes:
+        name: As the sender wrote it: a path, or anything else; see `smpchat.chat.wire.file_names`.
+        size: Bytes, as the sender says.
+        begun: What the placeholder holds of the description; apps leave it empty.
+        preview: The small picture of a picture or video, as a data URI.
+    """
+
+    name: str = field(repr=False)
+    size: int
+    begun: FileDescription = FileDescription("", 0, False)
+    preview: str | None = field(default=None, repr=False)
+
+
+class DescriptionPart(Record):
+    """``x.msg.file.descr``: a part of the description of the file in message ``shared_id``."""
+
+    shared_id: str
+    description: FileDescription
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_invitation(value: object, content: dict[str, Any]) -> FileInvitation | None:
+    """A file that can be received; None if there is none, or it is sent in an old way (no ``fileDescr``).
+
+    Args:
+        content: That of its message.
+    """
+    if not isinstance(value, dict):
+        return None
+    name, size, begun = value.get("fileName"), value.get("fileSize"), read_description(value.get("fileDescr"))
+    # Not `isinstance`: for Python true is an int, too.
+    if not isinstance(name, str) or type(size) is not int or not 0 <= size <= MAX_STATED_SIZE:
+        return None
+    if begun is None or begun.number != 0:  # an app takes no other (xftp-wire 7.1)
+        return None
+    return FileInvitation(whole(name[:_MAX_NAME]), size, begun, received_uri(content.get("image")))
+
+
+def read_description(value: object) -> FileDescription | None:
+    """One part; None if it is malformed."""
+    if not isinstance(value, dict):
+        return None
+    text, number, complete = (value.get(f"fileDescr{name}") for name in ("Text", "PartNo", "Complete"))
+    if not isinstance(text, str) or type(number) is not int or not isinstance(complete, bool):
+        return None
+    if len(text) > MAX_DESCRIPTION or not 0 <= number <= MAX_PARTS:
+        return None
+    return FileDescription(whole(text), number, complete)
+
+
+def read_description_part(envelope: Envelope) -> DescriptionPart | None:
+    """``x.msg.file.descr``."""
+    original = shared_id(envelope.params.get("msgId"))
+    description = read_description(envelope.params.get("fileDescr"))
+    if original is None or description is None or description.number == 0:
+        return None
+    return DescriptionPart(original, description)
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+def invitation_params(invitation: FileInvitation) -> dict[str, Any]:
+    """``file`` of ``x.msg.new``."""
+    return {
+        "fileName": invitation.name,
+        "fileSize": invitation.size,
+        "fileDescr": description_params(invitation.begun),
+    }
+
+
+def description_params(description: FileDescription) -> dict[str, Any]:
+    """``fileDescr``."""
+    return {
+        "fileDescrText": description.text,
+        "fileDescrPartNo": description.number,
+        "fileDescrComplete": description.complete,
+    }
+
+
+def parts_of(text: str, size: int = PART) -> Iterator[FileDescription]:
+    """The parts that a description is sent in."""
+    count = max(1, -(-len(text) // size))
+    for number in range(1, count + 1):
+        yield FileDescription(text[(number - 1) * size : number * size], number, number == count)
+
+
+def encode_file(content: dict[str, Any], invitation: FileInvitation, own_id: str, ttl: int | None = None) -> bytes:
+    """``x.msg.new`` with a file. ``content``: as `smpchat.chat.wire.media` makes it."""
+    params: dict[str, Any] = {"content": content, "file": invitation_params(invitation)}
+    if ttl is not None:
+        params["ttl"] = ttl
+    return _encode("x.msg.new", params, own_id)
+
+
+def encode_description_part(part: DescriptionPart, own_id: str) -> bytes:
+    """``x.msg.file.descr``; ``own_id`` is this message's own id."""
+    params = {"msgId": part.shared_id, "fileDescr": description_params(part.description)}
+    return _encode("x.msg.file.descr", params, own_id)
+
+
+def encode_file_cancel(original: str, own_id: str) -> bytes:
+    """``x.file.cancel`` of the file in message ``original``."""
+    return _encode("x.file.cancel", {"msgId": original}, own_id)
+
+
+def encode_caption(content: dict[str, Any], original: str, own_id: str, ttl: int | None = None) -> bytes:
+    """``x.msg.update`` of a message with a file: its content with another text."""
+    params: dict[str, Any] = {"msgId": original, "content": content}
+    if ttl is not None:
+        params["ttl"] = ttl
+    return _encode("x.msg.update", params, own_id)
+
+
+def _encode(event: str, params: dict[str, Any], own_id: str) -> bytes:
+    return encode_envelope(Envelope(event, params, own_id, CHAT_VERSIONS))

@@ -1,0 +1,189 @@
+"""What a file is, by its content: a picture, a video, a voice message, or a file like any other; and previews.
+
+An app shows a picture at once by the preview in the message, and takes no picture without one. Previews are made with
+Pillow where it is installed (``pip install smpchat[images]``); without it a picture goes as a plain file. Only the
+user's own files are looked at, when they are sent: nothing of a peer's is decoded here.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any
+
+from smpchat.encoding.record import Record, field
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_PREVIEW = 14_000
+"""Characters of a preview: a data URI that fits one message beside a short text (xftp-wire 7.2)."""
+PREVIEWS = (MAX_PREVIEW, 8_000, 3_500)
+"""The same where there is less room in a message."""
+MAX_VOICE = 522_240
+"""Bytes of a voice message that apps download by themselves."""
+MAX_VOICE_SECONDS = 300
+"""Seconds of the longest voice message of apps; what is longer is music, or a recording."""
+MAX_PIXELS = 200_000_000
+"""Pixels of a picture that is decoded for a preview."""
+_SIDES = (480, 360, 256, 192, 128, 96, 64, 48)
+_QUALITIES = (75, 50, 30)
+_MAX_BOXES = 4_000
+"""Boxes of an MP4 file that are looked at."""
+_MAX_DEPTH = 6
+_MAX_DURATION = 360_000
+"""Seconds."""
+
+# A dark frame, 16 by 9: apps take no video without a preview, and nothing here decodes video.
+_FRAME = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAJCAAAAAAeQfPuAAAAEUlEQVR42mPUYEAFTAyDQwAAHboAOlQEUUEAAAAASUVO"
+    "RK5CYII="
+)
+
+
+class Media(Record):
+    """What a file is sent as.
+
+    Attributes:
+        kind: ``file``, ``image``, ``video`` or ``voice``, as in ``content`` of a message.
+        previews: Data URIs, the best first: the first that fits the message goes.
+        duration: Seconds.
+    """
+
+    kind: str = "file"
+    previews: tuple[str, ...] = field(default=(), repr=False)
+    duration: int | None = None
+
+    def contents(self, text: str) -> Iterator[dict[str, Any]]:
+        """``content`` of the message, the best form first; the last one is that of a plain file."""
+        if self.kind == "voice":
+            yield {"type": "voice", "text": text, "duration": self.duration or 0}
+        for preview in self.previews:
+            content: dict[str, Any] = {"type": self.kind, "text": text, "image": preview}
+            yield content | ({"duration": self.duration or 0} if self.kind == "video" else {})
+        yield {"type": "file", "text": text}
+
+
+PLAIN_FILE = Media()
+
+
+def look_at(file: IO[bytes], size: int) -> Media:
+    """What the file is, by its first bytes and what they say of the rest; nothing is believed of its name.
+
+    Args:
+        size: Its length in bytes.
+    """
+    file.seek(0)
+    begin = file.read(16)
+    if _is_picture(begin):
+        previews = tuple(previews_of(file))
+        return Media("image", previews) if previews else PLAIN_FILE
+    if begin[4:8] == b"ftyp":
+        return _look_at_mp4(file, size)
+    return PLAIN_FILE
+
+
+def _is_picture(begin: bytes) -> bool:
+    """JPEG, PNG, GIF or WebP."""
+    return (
+        begin.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a"))
+        or begin[:4] + begin[8:12] == b"RIFFWEBP"
+    )
+
+
+# -- previews ---------------------------------------------------------------------------------------------------------
+
+
+def previews_of(file: IO[bytes]) -> Iterator[str]:
+    """Previews of a picture of the user's, the largest first; none without Pillow, or if it cannot be decoded.
+
+    They are drawn anew: what a camera writes beside a picture, such as the place, is not in them.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:
+        return
+    file.seek(0)
+    try:
+        with Image.open(file, formats=("JPEG", "PNG", "GIF", "WEBP")) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                return
+            opened.draft("RGB", (2 * _SIDES[0], 2 * _SIDES[0]))
+            drawn = _flat(ImageOps.exif_transpose(opened))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return  # not the picture that its first bytes promise: it goes as a file
+    for limit in PREVIEWS:
+        found = _preview(drawn, limit)
+        if found is not None:
+            yield found
+
+
+def _flat(image: Image) -> Image:
+    """Without transparency, which JPEG does not have: on white."""
+    from PIL import Image
+
+    image.thumbnail((_SIDES[0], _SIDES[0]))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        flat = Image.new("RGB", image.size, "white")
+        flat.paste(image, mask=image.getchannel("A"))
+        return flat
+    return image.convert("RGB")
+
+
+def _preview(image: Image, limit: int) -> str | None:
+    for side in _SIDES:
+        smaller = image.copy()
+        smaller.thumbnail((side, side))
+        for quality in _QUALITIES:
+            encoded = io.BytesIO()
+            smaller.save(encoded, "JPEG", quality=quality, optimize=True)
+            uri = f"data:image/jpg;base64,{base64.b64encode(encoded.getvalue()).decode()}"
+            if len(uri) <= limit:
+                return uri
+    return None
+
+
+# -- MP4 --------------------------------------------------------------------------------------------------------------
+
+
+def _look_at_mp4(file: IO[bytes], size: int) -> Media:
+    """A video, a voice message, or a file, by its tracks and its length (ISO/IEC 14496-12)."""
+    tracks: set[bytes] = set()
+    seconds = 0
+    boxes = 0
+    waiting = [(0, size, 0)]
+    while waiting:
+        at, end, depth = waiting.pop()
+        while end - at >= 8 and boxes < _MAX_BOXES:
+            boxes += 1
+            file.seek(at)
+            header = file.read(16)
+            length, kind, begin = int.from_bytes(header[:4], "big"), header[4:8], at + 8
+            if length == 1:
+                length, begin = int.from_bytes(header[8:16], "big"), at + 16
+            length = end - at if length == 0 else length
+            if length < begin - at or at + length > end:
+                break
+            if kind in (b"moov", b"trak", b"mdia") and depth < _MAX_DEPTH:
+                waiting.append((begin, at + length, depth + 1))
+            elif kind == b"hdlr":
+                file.seek(begin)
+                tracks.add(file.read(12)[8:12])
+            elif kind == b"mvhd":
+                file.seek(begin)
+                seconds = _seconds(file.read(32))
+            at += length
+    if b"vide" in tracks:
+        return Media("video", (_FRAME,), seconds)
+    if tracks == {b"soun"} and 0 < seconds <= MAX_VOICE_SECONDS and size <= MAX_VOICE:
+        return Media("voice", duration=seconds)
+    return PLAIN_FILE
+
+
+def _seconds(header: bytes) -> int:
+    """The duration in a ``mvhd`` box, rounded up; 0 if it says none."""
+    at, width = (20, 8) if header[:1] == b"\x01" else (12, 4)
+    scale, duration = int.from_bytes(header[at : at + 4], "big"), int.from_bytes(header[at + 4 : at + 4 + width], "big")
+    return min(-(-duration // scale), _MAX_DURATION) if scale else 0
