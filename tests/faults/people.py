@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from smpchat.agent.online.runner import AgentRunner
-from smpchat.agent.store.database import Database, Migrations
+from smpchat.agent.store.database import Database, Scripts
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import events
 from smpchat.client.connect import open_session
@@ -50,7 +50,7 @@ class CrashingDatabase(Database):
 
     SYNCHRONOUS = "OFF"  # the machine does not lose power in these tests
 
-    def __init__(self, path: Path, components: Mapping[str, Migrations], plan: CrashPlan) -> None:
+    def __init__(self, path: Path, components: Mapping[str, Scripts], plan: CrashPlan) -> None:
         self._plan = plan
         if not path.exists() and not plan.is_near():
             path.write_bytes(_new_file(tuple(components.items())))
@@ -74,7 +74,7 @@ class CrashingDatabase(Database):
 
 
 @cache
-def _new_file(components: tuple[tuple[str, Migrations], ...]) -> bytes:
+def _new_file(components: tuple[tuple[str, Scripts], ...]) -> bytes:
     """A profile's database with its schema and nothing else, which takes some milliseconds to make."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "new.db"

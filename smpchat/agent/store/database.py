@@ -17,6 +17,7 @@ from smpchat.agent.errors import StoreError, StoreNotWritable, StoreReplaced, St
 from smpchat.agent.store.erasure import EMPTY_LOG
 from smpchat.agent.store.migrating import define_functions
 from smpchat.agent.store.signals import Signals
+from smpchat.storage.migrations import Migrations
 from smpchat.storage.opening import file_uri, harden, trigger_in, ways_to_read
 
 BUSY_TIMEOUT = 30.0
@@ -27,8 +28,8 @@ CLEARING_TIMEOUT = 0.05
 """The same to empty the log, which can be done later as well: a command may show messages page by page for hours."""
 _WAL_TRIES = 1000
 
-Migrations = Sequence[str]
-"""SQL scripts; number N brings a component's schema from version N to N + 1. Never edited once released."""
+Scripts = Sequence[str]
+"""`Migrations`, or the first of them."""
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
@@ -59,7 +60,7 @@ class Database:
     SYNCHRONOUS = "FULL"
     ENCRYPTED = False
 
-    def __init__(self, path: Path, components: Mapping[str, Migrations]) -> None:
+    def __init__(self, path: Path, components: Mapping[str, Scripts]) -> None:
         """Open or create the file, readable by its owner only, and bring every component's schema up to date.
 
         Raises:
@@ -143,7 +144,7 @@ class Database:
         connection.row_factory = sqlite3.Row
         return connection
 
-    def _migrate(self, components: Mapping[str, Migrations]) -> None:
+    def _migrate(self, components: Mapping[str, Scripts]) -> None:
         versions = self._versions()
         if all(versions.get(name, 0) == len(migrations) for name, migrations in components.items()):
             return
@@ -153,9 +154,12 @@ class Database:
             versions = self._versions()
             for name, migrations in components.items():
                 version = versions.get(name, 0)
+                scripts = migrations[version:]
+                if version == 0 and isinstance(migrations, Migrations):
+                    scripts = (migrations.tables.read_text(encoding="utf-8").rstrip(),)
                 if version > len(migrations):
                     raise StoreError(f"The profile's database {self.path} was written by a newer smpchat: upgrade.")
-                for script in migrations[version:]:
+                for script in scripts:
                     # Not `executescript`: it commits what was begun before it, and all migrations are one transaction.
                     # So no statement may hold a semicolon.
                     for statement in script.split(";"):

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from smpchat.agent.errors import PassphraseRefused, StoreError, StoreInUse, StoreReplaced
 from smpchat.agent.store import sqlcipher
-from smpchat.agent.store.database import BUSY_TIMEOUT, Database, Migrations, encrypted_path
+from smpchat.agent.store.database import BUSY_TIMEOUT, Database, Scripts, encrypted_path
 from smpchat.storage.opening import harden
 
 IN_USE_TIMEOUT = 5.0
@@ -35,7 +35,7 @@ class EncryptedDatabase(Database):
 
     ENCRYPTED = True
 
-    def __init__(self, path: Path, components: Mapping[str, Migrations], passphrase: str) -> None:
+    def __init__(self, path: Path, components: Mapping[str, Scripts], passphrase: str) -> None:
         """Open the file that stands for the plain one at ``path``.
 
         Raises:

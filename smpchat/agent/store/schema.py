@@ -1,8 +1,14 @@
 """Tables of the agent layer, as numbered migrations."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
+from smpchat.storage.migrations import Migrations
+
 # AUTOINCREMENT: without it SQLite may give a new row the number of one that was deleted. An answer under way for the
 # old outbox item, or another process that still has its number, would then mean the new one.
-AGENT_MIGRATIONS = (
+_SCRIPTS = (
     """
     CREATE TABLE connections (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -306,3 +312,5 @@ AGENT_MIGRATIONS = (
     )
     """,
 )
+
+AGENT_MIGRATIONS = Migrations(_SCRIPTS, Path(__file__).with_name("tables.sql"))

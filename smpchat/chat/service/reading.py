@@ -19,7 +19,7 @@ from smpchat.agent.machines.handshake_states import ConnectionState, Role
 from smpchat.agent.store import addresses, connections, moves, obstacles, outgoing, ratchets, visits
 from smpchat.agent.store import links as short_links
 from smpchat.agent.store.connections import Connection
-from smpchat.agent.store.database import Database, Migrations, encrypted_path
+from smpchat.agent.store.database import Database, Scripts, encrypted_path
 from smpchat.agent.store.obstacles import Obstacle
 from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
@@ -90,7 +90,7 @@ class StoredProfile(StoredChoices):
         socks: str | None = None,
         *,
         now: Callable[[], float] = time.time,
-        open_database: Callable[[Path, Mapping[str, Migrations]], Database] = Database,
+        open_database: Callable[[Path, Mapping[str, Scripts]], Database] = Database,
         passphrase: Callable[[], str] = no_passphrase,
         defaults: Mapping[str, str] | None = None,
     ) -> None:

@@ -1,6 +1,12 @@
 """Tables of the chat layer, as numbered migrations."""
 
-CHAT_MIGRATIONS = (
+from __future__ import annotations
+
+from pathlib import Path
+
+from smpchat.storage.migrations import Migrations
+
+_SCRIPTS = (
     """
     CREATE TABLE settings (
         name TEXT PRIMARY KEY,
@@ -186,3 +192,5 @@ CHAT_MIGRATIONS = (
     "INSERT INTO held_texts SELECT connection_id, since FROM conditions WHERE kind = 'code-changed'"
     " AND connection_id IN (SELECT id FROM connections)",
 )
+
+CHAT_MIGRATIONS = Migrations(_SCRIPTS, Path(__file__).with_name("tables.sql"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import DATABASE_NAME
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.chat.transactions import changes
+from tests.tables import LAYERS, texts
 
 _CHANGES_ANEW = 7
 """The version that made their table again."""
@@ -47,3 +49,22 @@ def test_a_profile_of_every_earlier_version_is_read_as_it_was(tmp_path: Path, ve
     assert (message.ttl, message.expires_at) == (None, None)
     assert service.unshown_changes() == []
     service.close()
+
+
+def test_a_new_profile_gets_what_the_migrations_lead_to() -> None:
+    assert {layer: migrations.tables.read_text(encoding="utf-8") for layer, migrations in LAYERS.items()} == texts(), (
+        "run: python -m tests.tables"
+    )
+
+
+def test_a_new_file_is_of_the_newest_version(tmp_path: Path) -> None:
+    def content(path: Path, migrated: bool) -> list[tuple[object, ...]]:
+        components = {name: tuple(scripts) if migrated else scripts for name, scripts in LAYERS.items()}
+        with closing(Database(path, components)) as database:
+            queries = (
+                "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name",
+                "SELECT * FROM schema_versions",
+            )
+            return [tuple(row) for query in queries for row in database.read(query)]
+
+    assert content(tmp_path / "new.db", migrated=False) == content(tmp_path / "old.db", migrated=True)

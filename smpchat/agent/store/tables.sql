@@ -1,0 +1,237 @@
+-- The tables of the agent layer as they are today. Made by python -m tests.tables
+CREATE TABLE connections (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        state TEXT NOT NULL,
+        link TEXT,
+        agent_version INTEGER NOT NULL,
+        client_version INTEGER NOT NULL,
+        e2e_version INTEGER NOT NULL,
+        x3dh_key1 BLOB,
+        x3dh_key2 BLOB,
+        reply_key BLOB,
+        sent_id INTEGER NOT NULL DEFAULT 0,
+        sent_hash BLOB NOT NULL DEFAULT x'',
+        received_id INTEGER NOT NULL DEFAULT 0,
+        received_hash BLOB NOT NULL DEFAULT x'',
+        created_at REAL NOT NULL,
+        ready_at REAL,
+        connected_at REAL
+    , pq_support INTEGER NOT NULL DEFAULT 0, wanted_relay TEXT, over_at REAL, x3dh_public BLOB);
+CREATE UNIQUE INDEX joined_links ON connections (link) WHERE link IS NOT NULL;
+CREATE TABLE receive_queues (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        server TEXT NOT NULL,
+        rcv_id BLOB NOT NULL,
+        snd_id BLOB NOT NULL,
+        mode TEXT,
+        auth_key BLOB NOT NULL,
+        dh_secret BLOB NOT NULL,
+        e2e_key BLOB NOT NULL,
+        e2e_secret BLOB,
+        peer_key BLOB,
+        UNIQUE (server, rcv_id)
+    );
+CREATE TABLE send_queues (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        server TEXT NOT NULL,
+        snd_id BLOB NOT NULL,
+        mode TEXT,
+        client_version INTEGER NOT NULL,
+        auth_key BLOB NOT NULL,
+        e2e_public BLOB NOT NULL,
+        e2e_secret BLOB NOT NULL
+    );
+CREATE TABLE ratchets (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        state BLOB NOT NULL
+    );
+CREATE TABLE skipped_keys (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        header_key BLOB NOT NULL,
+        number INTEGER NOT NULL,
+        message_key BLOB NOT NULL,
+        iv BLOB NOT NULL,
+        PRIMARY KEY (connection_id, header_key, number)
+    );
+CREATE TABLE seen_messages (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        hash BLOB NOT NULL, number INTEGER NOT NULL DEFAULT 0, sent_at INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (connection_id, hash)
+    ) WITHOUT ROWID;
+CREATE TABLE waiting_messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        message BLOB NOT NULL,
+        notify INTEGER NOT NULL,
+        reference INTEGER
+    );
+CREATE TABLE first_messages (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        body BLOB NOT NULL
+    );
+CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        lane TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        body BLOB NOT NULL DEFAULT x'',
+        signed INTEGER NOT NULL DEFAULT 1,
+        notify INTEGER NOT NULL DEFAULT 0,
+        reference INTEGER,
+        not_before REAL NOT NULL DEFAULT 0
+    , message BLOB);
+CREATE INDEX outbox_lanes ON outbox (connection_id, lane, priority, id);
+CREATE TABLE sent_messages (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        message_id INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        reference INTEGER NOT NULL,
+        PRIMARY KEY (connection_id, message_id)
+    ) WITHOUT ROWID;
+CREATE TABLE relay_states (
+        server TEXT PRIMARY KEY,
+        error TEXT NOT NULL,
+        since REAL NOT NULL,
+        next_try_at REAL
+    , kind TEXT NOT NULL DEFAULT 'unreachable');
+CREATE TABLE kem_spares (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        public BLOB NOT NULL,
+        private BLOB NOT NULL
+    );
+CREATE TABLE resyncs (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        state TEXT NOT NULL,
+        key1 BLOB,
+        key2 BLOB,
+        kem_public BLOB,
+        kem_private BLOB
+    , asked BLOB);
+CREATE TABLE ratchet_keys_seen (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        hash BLOB NOT NULL, at REAL NOT NULL DEFAULT 0,
+        PRIMARY KEY (connection_id, hash)
+    ) WITHOUT ROWID;
+CREATE TABLE rotations (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        stage TEXT NOT NULL,
+        server TEXT NOT NULL,
+        snd_id BLOB NOT NULL,
+        mode TEXT,
+        client_version INTEGER NOT NULL,
+        auth_key BLOB NOT NULL,
+        e2e_public BLOB NOT NULL,
+        e2e_secret BLOB NOT NULL
+    , hold_until REAL NOT NULL DEFAULT 0);
+CREATE TABLE addresses (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        auto_accept INTEGER NOT NULL,
+        root_key BLOB NOT NULL,
+        user_data BLOB NOT NULL,
+        short_link TEXT,
+        fixed_data BLOB
+    );
+CREATE TABLE received_requests (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        connection_id INTEGER NOT NULL REFERENCES addresses ON DELETE CASCADE,
+        request_id TEXT,
+        snd_id BLOB NOT NULL,
+        link TEXT NOT NULL,
+        info BLOB NOT NULL,
+        received_at REAL NOT NULL,
+        shown INTEGER NOT NULL DEFAULT 0
+    , relay TEXT NOT NULL DEFAULT '', in_turn INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX received_requests_not_shown ON received_requests (id) WHERE shown = 0;
+CREATE TABLE sent_requests (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        address_id BLOB,
+        info BLOB NOT NULL,
+        reference INTEGER
+    );
+CREATE TABLE short_links (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        link TEXT,
+        link_id BLOB,
+        auth_key BLOB,
+        kem_public BLOB,
+        kem_private BLOB
+    );
+CREATE INDEX short_links_by_id ON short_links (link_id)
+    ;
+CREATE INDEX seen_messages_in_order ON seen_messages (connection_id, number)
+    ;
+CREATE TABLE held_lanes (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        lane TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        error TEXT NOT NULL,
+        since REAL NOT NULL,
+        tried_at REAL NOT NULL,
+        next_try_at REAL NOT NULL DEFAULT 0,
+        PRIMARY KEY (connection_id, lane)
+    ) WITHOUT ROWID
+    ;
+CREATE TABLE moves (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        state TEXT NOT NULL,
+        since REAL NOT NULL,
+        relay TEXT
+    );
+CREATE TABLE other_receive_queues (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        server TEXT NOT NULL,
+        rcv_id BLOB NOT NULL,
+        snd_id BLOB NOT NULL,
+        mode TEXT,
+        auth_key BLOB NOT NULL,
+        dh_secret BLOB NOT NULL,
+        e2e_key BLOB NOT NULL,
+        e2e_secret BLOB,
+        peer_key BLOB,
+        left_at REAL,
+        UNIQUE (server, rcv_id)
+    );
+CREATE INDEX other_receive_queues_of ON other_receive_queues (connection_id)
+    ;
+CREATE TABLE relay_visits (server TEXT PRIMARY KEY, since REAL NOT NULL, until REAL) WITHOUT ROWID;
+CREATE TABLE allowances (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        used INTEGER NOT NULL,
+        since REAL NOT NULL,
+        PRIMARY KEY (connection_id, kind)
+    ) WITHOUT ROWID
+    ;
+CREATE TABLE consents (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        server TEXT NOT NULL,
+        PRIMARY KEY (connection_id, server)
+    ) WITHOUT ROWID;
+CREATE TABLE strangers (anywhere INTEGER NOT NULL);
+CREATE TABLE own_clock (seen REAL NOT NULL, held_until REAL NOT NULL);
+CREATE TABLE turned_away (
+        connection_id INTEGER PRIMARY KEY REFERENCES addresses ON DELETE CASCADE,
+        count INTEGER NOT NULL,
+        since REAL NOT NULL
+    );
+CREATE TABLE accepted_by_themselves (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        at REAL NOT NULL
+    );
+CREATE TABLE held_texts (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        since REAL NOT NULL
+    );
+CREATE TABLE old_messages (
+        connection_id INTEGER NOT NULL REFERENCES connections ON DELETE CASCADE,
+        hash BLOB NOT NULL,
+        number INTEGER NOT NULL,
+        PRIMARY KEY (connection_id, hash)
+    ) WITHOUT ROWID;
+CREATE INDEX old_messages_in_order ON old_messages (connection_id, number);
+CREATE TABLE old_copies (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        number INTEGER NOT NULL
+    )

@@ -1,0 +1,111 @@
+-- The tables of the chat layer as they are today. Made by python -m tests.tables
+CREATE TABLE settings (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    );
+CREATE TABLE servers (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        address TEXT NOT NULL UNIQUE,
+        preferred INTEGER NOT NULL DEFAULT 0
+    , transport TEXT NOT NULL DEFAULT 'tls', ws_port INTEGER NOT NULL DEFAULT 443);
+CREATE TABLE invitations (
+        connection_id INTEGER PRIMARY KEY,
+        note TEXT
+    );
+CREATE TABLE contacts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        connection_id INTEGER NOT NULL UNIQUE,
+        alias TEXT NOT NULL UNIQUE COLLATE NOCASE,
+        profile TEXT,
+        profile_shown INTEGER NOT NULL DEFAULT 0
+    , chat_version INTEGER, gone INTEGER NOT NULL DEFAULT 0, verified_code TEXT, link_name TEXT, provisional INTEGER NOT NULL DEFAULT 0, business INTEGER NOT NULL DEFAULT 0, told BLOB, own_member TEXT, folded TEXT, looks TEXT NOT NULL DEFAULT '', confirmed INTEGER NOT NULL DEFAULT 0, resembles INTEGER);
+CREATE TABLE messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        direction TEXT NOT NULL,
+        text TEXT NOT NULL,
+        sent_at REAL NOT NULL,
+        status TEXT NOT NULL,
+        reason TEXT,
+        shared_id TEXT,
+        shown INTEGER NOT NULL
+    , quoted_id INTEGER, quoted_direction TEXT, quoted_text TEXT, live INTEGER NOT NULL DEFAULT 0, edited INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0, changes INTEGER NOT NULL DEFAULT 0, changes_shown INTEGER NOT NULL DEFAULT 0, ttl INTEGER, expires_at REAL, husk INTEGER NOT NULL DEFAULT 0, content TEXT NOT NULL DEFAULT 'text', note TEXT NOT NULL DEFAULT '', preview TEXT, sender TEXT, forwarded INTEGER NOT NULL DEFAULT 0, occasion TEXT, written_at REAL);
+CREATE INDEX messages_of_contact ON messages (contact_id, id);
+CREATE INDEX messages_not_shown ON messages (id) WHERE shown = 0;
+CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL,
+        payload TEXT NOT NULL
+    );
+CREATE INDEX messages_by_shared_id ON messages (contact_id, shared_id);
+CREATE INDEX messages_changed ON messages (id) WHERE changes > changes_shown;
+CREATE TABLE reactions (
+        message_id INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
+        direction TEXT NOT NULL,
+        emoji TEXT NOT NULL,
+        PRIMARY KEY (message_id, direction, emoji)
+    ) WITHOUT ROWID;
+CREATE TABLE contact_settings (
+        contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (contact_id, name)
+    ) WITHOUT ROWID;
+CREATE TABLE pictures (
+        contact_id INTEGER PRIMARY KEY REFERENCES contacts ON DELETE CASCADE,
+        uri TEXT NOT NULL
+    );
+CREATE INDEX messages_expiring ON messages (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX messages_quoting ON messages (quoted_id) WHERE quoted_id IS NOT NULL;
+CREATE TABLE gone_messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        shared_id TEXT NOT NULL
+    );
+CREATE INDEX gone_messages_by_id ON gone_messages (contact_id, shared_id);
+CREATE TABLE "changes" (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        message_id INTEGER NOT NULL,
+        contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        status TEXT NOT NULL,
+        reason TEXT
+    );
+CREATE INDEX changes_of_message ON changes (message_id)
+    ;
+CREATE INDEX messages_by_occasion ON messages (contact_id, occasion) WHERE occasion IS NOT NULL;
+CREATE INDEX messages_being_written ON messages (id) WHERE written_at IS NOT NULL
+    ;
+CREATE TABLE notices (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        text TEXT NOT NULL,
+        at REAL NOT NULL,
+        shown INTEGER NOT NULL DEFAULT 0
+    );
+CREATE INDEX notices_of ON notices (contact_id);
+CREATE INDEX notices_not_shown ON notices (id) WHERE shown = 0
+    ;
+CREATE TABLE incognito (
+        connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
+        name TEXT NOT NULL
+    );
+CREATE TABLE to_handle (message_id INTEGER PRIMARY KEY REFERENCES messages ON DELETE CASCADE, failures INTEGER NOT NULL DEFAULT 0, skipped INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE member_names (
+        contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        member TEXT NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (contact_id, member)
+    ) WITHOUT ROWID
+    ;
+CREATE TABLE conditions (
+        connection_id INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        text TEXT NOT NULL,
+        since REAL NOT NULL,
+        PRIMARY KEY (connection_id, kind)
+    ) WITHOUT ROWID
+    ;
+CREATE INDEX contacts_folded ON contacts (folded)
+    ;
+CREATE INDEX messages_unfit_for_search ON messages (id) WHERE ttl IS NOT NULL OR live = 1
