@@ -9,6 +9,9 @@ Errors::
 
 from __future__ import annotations
 
+Buffer = bytes | bytearray | memoryview
+"""Bytes that need not be copied to be handed on; a memoryview has to be one of single bytes."""
+
 
 class DecodeError(ValueError):
     """Input does not have the form it must have.

@@ -1,9 +1,10 @@
-"""Addresses of relays, binary and as ``smp://`` text (smp-wire 1.1 and 1.4)."""
+"""Addresses of relays: of messages, binary and as ``smp://`` text (smp-wire 1.1 and 1.4), and of files, ``xftp://``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
+from typing import ClassVar, Self
 
 from smpchat.encoding.codec import Codec, mapped, non_empty, record, short_bytes
 from smpchat.encoding.patterns import late
@@ -12,6 +13,7 @@ from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import bracketed, from_base64url, to_base64url
 
 DEFAULT_PORT = 5223
+DEFAULT_FILE_PORT = 443
 FINGERPRINT_SIZE = 32
 """Bytes: the SHA-256 of the identity certificate."""
 MAX_HOSTS = 4
@@ -21,25 +23,28 @@ _HOST = late(r"[^:#?,;/@%&=\[\]\s]+")
 # A bracket can be read in one way only. Where it could be an address or a letter, 24 pairs of them in a text that is no
 # address took six seconds, and each pair more doubles that.
 _ADDRESS = late(
-    r"smp://(?P<key>[A-Za-z0-9_-]+=*)(?::(?P<password>[^@\s:/]+))?@(?P<hosts>(?:\[[^\]]{0,255}\]|[^\[\]/#?:\s])+)(?::(?P<port>[0-9]{1,5}))?/?"
+    r"(?P<scheme>smp|xftp)://(?P<key>[A-Za-z0-9_-]+=*)(?::(?P<password>[^@\s:/]+))?@(?P<hosts>(?:\[[^\]]{0,255}\]|[^\[\]/#?:\s])+)(?::(?P<port>[0-9]{1,5}))?/?"
 )
 
-_SECRET = late(r"(smp://[^:@/\s]*):[^@/\s]*@")
+_SECRET = late(r"((?:smp|xftp)://[^:@/\s]*):[^@/\s]*@")
 
 
-class SMPServer(Record):
+class Server(Record):
     """A relay: its hosts, the port as text ("" is the default one and stays so), and its certificate's fingerprint."""
 
     hosts: tuple[str, ...]
     port: str
     key_hash: bytes
 
+    SCHEME: ClassVar[str]
+    DEFAULT_PORT: ClassVar[int]
+
     @property
     def port_number(self) -> int:
         """The port to connect to."""
         # The text is kept beside the number: "" and "5223" are two addresses for the reference, which compares
         # them when queues move (agent-wire trap 27).
-        return int(self.port) if self.port else DEFAULT_PORT
+        return int(self.port) if self.port else self.DEFAULT_PORT
 
     @property
     def host(self) -> str:
@@ -56,20 +61,44 @@ class SMPServer(Record):
         """Whether only the computer it runs on reaches it."""
         return all(map(is_loopback, self.hosts))
 
-    def is_within(self, known: SMPServer) -> bool:
+    def is_within(self, known: Self) -> bool:
         """Whether it is the relay ``known``, and leads to no other host: a fingerprint alone is no secret."""
         # The hosts too: a contact who knows the fingerprint of our relay could else name a host of its own beside it,
         # and be taken for our relay, which is reached without the proxy.
         return self.key_hash == known.key_hash and set(self.hosts) <= set(known.hosts)
 
     def __str__(self) -> str:
-        return format_server(self)
+        return _written(self, None)
+
+
+class SMPServer(Server):
+    """A relay of messages."""
+
+    SCHEME = "smp"
+    DEFAULT_PORT = DEFAULT_PORT
+
+
+class FileServer(Server):
+    """A relay of files, which speaks XFTP."""
+
+    SCHEME = "xftp"
+    DEFAULT_PORT = DEFAULT_FILE_PORT  # xftp-wire trap 18
 
 
 class SMPServerAddress(Record):
     """A relay and the password for making queues there, if it wants one."""
 
     server: SMPServer
+    password: str | None = field(default=None, repr=False)
+
+
+class FileServerAddress(Record):
+    """A relay of files and the password for putting files there, if it wants one.
+
+    The password stays in the configuration: it must never be part of a file's description (xftp-wire trap 19).
+    """
+
+    server: FileServer
     password: str | None = field(default=None, repr=False)
 
 
@@ -81,13 +110,18 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def format_server(address: SMPServer | SMPServerAddress) -> str:
-    """``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``."""
-    server, password = (address, None) if isinstance(address, SMPServer) else (address.server, address.password)
+def format_server(address: Server | SMPServerAddress | FileServerAddress) -> str:
+    """``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``, or the same with ``xftp://``."""
+    if isinstance(address, Server):
+        return _written(address, None)
+    return _written(address.server, address.password)
+
+
+def _written(server: Server, password: str | None) -> str:
     secret = f":{password}" if password else ""
     hosts = ",".join(map(bracketed, server.hosts))
     port = f":{server.port}" if server.port else ""
-    return f"smp://{to_base64url(server.key_hash)}{secret}@{hosts}{port}"
+    return f"{server.SCHEME}://{to_base64url(server.key_hash)}{secret}@{hosts}{port}"
 
 
 def masked(address: str) -> str:
@@ -100,12 +134,34 @@ def parse_server(text: str) -> SMPServerAddress:
 
     What a person gives is read by `smpchat.protocol.server_text`, which names the part that is wrong.
     """
+    parts, password = _parts(text, SMPServer.SCHEME)
+    return SMPServerAddress(SMPServer(*parts), password)
+
+
+def parse_file_server(text: str) -> FileServerAddress:
+    """The same of a relay of files, as it was written down here or stands in a description."""
+    parts, password = _parts(text, FileServer.SCHEME)
+    return FileServerAddress(FileServer(*parts), password)
+
+
+def _parts(text: str, scheme: str) -> tuple[tuple[tuple[str, ...], str, bytes], str | None]:
     match = _ADDRESS().fullmatch(text.strip())
-    if not match:
-        raise DecodeError("smp://FINGERPRINT@HOST:PORT expected")
+    if not match or match["scheme"] != scheme:
+        raise DecodeError(f"{scheme}://FINGERPRINT@HOST:PORT expected")
     key_hash = from_base64url(match["key"], "fingerprint")
     hosts = tuple(map(checked_host, match["hosts"].split(",")))
-    return SMPServerAddress(SMPServer(hosts, _any_port(match["port"] or ""), key_hash), match["password"])
+    return (hosts, _any_port(match["port"] or ""), key_hash), match["password"]
+
+
+def checked_file_server(text: str) -> FileServer:
+    """A relay of files that somebody else names, in a description. Raises `DecodeError`."""
+    address = parse_file_server(text)
+    server = address.server
+    if address.password is not None:
+        raise DecodeError("a relay's password has no place here")
+    if len(server.key_hash) != FINGERPRINT_SIZE:
+        raise DecodeError("a relay's fingerprint has a wrong length")
+    return FileServer(_hosts(server.hosts), checked_port(server.port), server.key_hash)
 
 
 def checked_server(hosts: Iterable[str], port: str, key_hash: bytes) -> SMPServer:

@@ -10,7 +10,7 @@ from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.encoding.record import Record
 
 _PLAIN = frozenset("BLOCK SESSION AUTH SERVICE CRYPTO QUOTA NO_MSG LARGE_MSG EXPIRED INTERNAL DUPLICATE_".split())
-_COMMAND = frozenset("UNKNOWN SYNTAX PROHIBITED NO_AUTH HAS_AUTH NO_ENTITY".split())
+COMMAND_ERRORS = frozenset("UNKNOWN SYNTAX PROHIBITED NO_AUTH HAS_AUTH NO_ENTITY".split())
 _TRANSPORT = frozenset("BLOCK VERSION LARGE_MSG SESSION NO_AUTH".split())
 _HANDSHAKE = frozenset("PARSE IDENTITY BAD_AUTH BAD_SERVICE".split())
 _NETWORK_PLAIN = frozenset("UNKNOWNCA FAILED TIMEOUT".split())
@@ -96,19 +96,20 @@ def _read_error(reader: Reader, depth: int = 0) -> ErrorCode:
         case "CMD":
             name = _next_word(reader)
             # NO_QUEUE is the older name of NO_ENTITY
-            return ErrorCode.cmd(_choice("NO_ENTITY" if name == "NO_QUEUE" else name, _COMMAND))
+            return ErrorCode.cmd(_choice("NO_ENTITY" if name == "NO_QUEUE" else name, COMMAND_ERRORS))
         case "STORE":
             if reader.take(1, "blank") != b" ":
                 raise DecodeError("blank expected")
             return ErrorCode(("STORE",), reader.rest())
         case "BLOCKED":
-            return _read_blocked(reader)
+            return read_blocked(reader)
         case "PROXY":
             return _read_proxy(reader, depth)
     raise DecodeError("unknown error name")
 
 
-def _read_blocked(reader: Reader) -> ErrorCode:
+def read_blocked(reader: Reader) -> ErrorCode:
+    """What stands behind ``BLOCKED``: a reason, and in newer relays a notice. Raises `DecodeError`."""
     text = reader.rest()
     reason, comma, notice = text.removeprefix(b" reason=").partition(b",notice=")
     if not text.startswith(b" reason=") or reason.decode("ascii", "replace") not in _BLOCKING:

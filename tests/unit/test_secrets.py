@@ -21,7 +21,8 @@ PUBLIC = frozenset(
     _corr_id address_id corr_id entity_id link_id msg_id notifier_id owner_id rcv_id sender_id service_id session_id
     snd_id
     ca_certificate certificate chain peer_key signature signed_key tag iv nonce salt
-    key_hash message_hash last_hash previous_hash fresh own theirs
+    digest key_hash message_hash last_hash previous_hash fresh own theirs
+    answer proof recipient_ids
     associated_data fixed fixed_data sealed ratchet_message user
     info json name text
     """.split()

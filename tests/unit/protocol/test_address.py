@@ -8,10 +8,15 @@ from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.encoding.text import from_base64url
 from smpchat.protocol.address import (
     MAX_HOSTS,
+    FileServer,
+    FileServerAddress,
     SMPServer,
     SMPServerAddress,
+    checked_file_server,
     checked_server,
     format_server,
+    masked,
+    parse_file_server,
     parse_server,
     smp_server,
 )
@@ -164,3 +169,48 @@ def test_messages_name_an_ipv6_host_in_brackets() -> None:
 def test_password_stays_out_of_the_servers_text() -> None:
     address = parse_server(f"smp://{FIXTURE}:secret@h")
     assert "secret" not in str(address.server)
+
+
+# -- relays of files --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "port"),
+    [
+        (f"xftp://{FIXTURE}@files.example.com", FileServerAddress(FileServer(("files.example.com",), "", HASH)), 443),
+        (
+            f"xftp://{FIXTURE}:word@h,{ONION}:7443",
+            FileServerAddress(FileServer(("h", ONION), "7443", HASH), "word"),
+            7443,
+        ),
+    ],
+)
+def test_text_of_a_file_relay(text: str, address: FileServerAddress, port: int) -> None:
+    assert parse_file_server(text) == address
+    assert format_server(address) == text
+    assert address.server.port_number == port
+    assert "word" not in masked(text) and "word" not in repr(address)
+
+
+def test_a_file_relay_is_not_a_relay_of_messages() -> None:
+    assert FileServer(("h",), "", HASH) != SMPServer(("h",), "", HASH)
+    for parse, text in ((parse_file_server, f"smp://{FIXTURE}@h"), (parse_server, f"xftp://{FIXTURE}@h")):
+        with pytest.raises(DecodeError):
+            parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"xftp://{FIXTURE}:word@h",
+        f"xftp://{FIXTURE}@h:0",
+        f"xftp://{FIXTURE}@h:0443",
+        "xftp://AAAA@h",
+        f"xftp://{FIXTURE}@" + ",".join("abcde"),
+        f"xftp://{FIXTURE}@h/path",
+    ],
+)
+def test_a_file_relay_that_others_name_is_checked(text: str) -> None:
+    with pytest.raises(DecodeError):
+        checked_file_server(text)
+    assert checked_file_server(f"xftp://{FIXTURE}@h:7443") == FileServer(("h",), "7443", HASH)

@@ -1,0 +1,90 @@
+"""What clients ask of relays of files, and what these say (xftp-wire 2.2)."""
+
+from __future__ import annotations
+
+from smpchat.crypto.keys import AuthPublicKey, X25519PublicKey
+from smpchat.encoding.record import Record, field
+from smpchat.protocol.errors import ErrorCode
+
+CHUNK_SIZES = (64 * 1024, 256 * 1024, 1024 * 1024, 4 * 1024 * 1024)
+"""Bytes that a chunk may have; any other number is ERR SIZE."""
+MAX_KEYS = 255
+"""Recipients that one command can name; their count is a byte."""
+
+
+class FNew(Record):
+    """Register a chunk of ``size`` bytes with this SHA-256, for its sender and its recipients."""
+
+    sender_key: AuthPublicKey
+    size: int
+    digest: bytes
+    recipient_keys: tuple[AuthPublicKey, ...]
+    password: bytes | None = field(default=None, repr=False)
+
+
+class FAdd(Record):
+    """Add recipients to a chunk."""
+
+    recipient_keys: tuple[AuthPublicKey, ...]
+
+
+class FPut(Record):
+    """Put a chunk's bytes, which follow the block."""
+
+
+class FDel(Record):
+    """Delete a chunk, for all."""
+
+
+class FGet(Record):
+    """Get a chunk's bytes, encrypted for this key."""
+
+    key: X25519PublicKey
+
+
+class FAck(Record):
+    """Give up one recipient's access."""
+
+
+class Ping(Record):
+    """Ask for a sign of life."""
+
+
+FileCommand = FNew | FAdd | FPut | FDel | FGet | FAck | Ping
+
+
+class SIds(Record):
+    """A chunk was registered: ids for its sender and its recipients, in the order of their keys."""
+
+    sender_id: bytes
+    recipient_ids: tuple[bytes, ...]
+
+
+class RIds(Record):
+    """Recipients were added: their ids, in the order of their keys."""
+
+    recipient_ids: tuple[bytes, ...]
+
+
+class File(Record):
+    """The chunk follows the block, encrypted with the secret of both keys and this nonce; its tag is last."""
+
+    key: X25519PublicKey
+    nonce: bytes
+
+
+class Ok(Record):
+    """Done."""
+
+
+class Pong(Record):
+    """Answer to PING."""
+
+
+class Err(Record):
+    """The command failed."""
+
+    error: ErrorCode
+
+
+FileAnswer = SIds | RIds | File | Ok | Pong | Err

@@ -1,0 +1,195 @@
+"""The hello exchange of a connection, for both sides (xftp-wire 1.3)."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.keys import X25519PrivateKey
+from smpchat.encoding.codec import large_bytes, non_empty, short_bytes, word16
+from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.encoding.record import Record
+from smpchat.protocol.block import pad_block, unpad_block
+from smpchat.protocol.errors import BlockError, HandshakeError, IdentityError, RemoteProtocolError, VersionError
+from smpchat.protocol.session import encode_signed_key, verify_session_key
+from smpchat.protocol.version import VersionRange, version_range
+from smpchat.protocol.xftp.errors import XFTPError, file_error
+
+XFTP_VERSIONS = VersionRange(1, 3)
+"""Not 4, whose fields in hello, FNEW and SIDS are positional (xftp-wire trap 25)."""
+_CHAIN_LENGTH = 2
+
+_chain = non_empty(large_bytes)
+
+
+class FileServerHello(Record):
+    """A relay's hello. ``proof``: what it signs for browsers; empty for others."""
+
+    versions: VersionRange
+    session_id: bytes
+    chain: tuple[bytes, ...]
+    signed_key: bytes
+    proof: bytes = b""
+
+    def encode(self) -> bytes:
+        """Content of the block."""
+        return (
+            version_range.write(self.versions)
+            + short_bytes.write(self.session_id)
+            + _chain.write(self.chain)
+            + large_bytes.write(self.signed_key)
+            + short_bytes.write(self.proof)
+        )
+
+    @staticmethod
+    def decode(content: bytes) -> FileServerHello:
+        """Reads a hello; an unknown tail is ignored. Raises `DecodeError`."""
+        reader = Reader(content)
+        versions, session_id = version_range.read(reader), short_bytes.read(reader)
+        chain, signed_key = _chain.read(reader), large_bytes.read(reader)
+        return FileServerHello(versions, session_id, chain, signed_key, short_bytes.read(reader))
+
+
+class FileClientHello(Record):
+    """A client's hello: the version it chose, and the relay that it expects."""
+
+    version: int
+    key_hash: bytes
+
+    def encode(self) -> bytes:
+        """Content of the block."""
+        return word16.write(self.version) + short_bytes.write(self.key_hash)
+
+    @staticmethod
+    def decode(content: bytes) -> FileClientHello:
+        """Reads a hello; an unknown tail is ignored. Raises `DecodeError`."""
+        reader = Reader(content)
+        return FileClientHello(word16.read(reader), short_bytes.read(reader))
+
+
+class Agreed(Record):
+    """What a client learnt of the relay's hello.
+
+    Attributes:
+        answer: The block to send.
+        version: XFTP version of the session.
+        chain: The relay's certificates, whose path and dates are the caller's to check before it sends ``answer``.
+    """
+
+    answer: bytes
+    version: int
+    chain: tuple[bytes, ...]
+
+
+def receive_server_hello(
+    block: bytes,
+    key_hash: bytes,
+    session_id: bytes,
+    leaf: bytes | None,
+    versions: VersionRange = XFTP_VERSIONS,
+) -> Agreed:
+    """Check a relay's hello.
+
+    Args:
+        key_hash: Fingerprint from the relay's address.
+        session_id: ``tls-unique`` of the connection.
+        leaf: DER of the certificate of TLS; None where the transport cannot tell.
+    Raises:
+        IdentityError: Not the relay in the address, or not this connection.
+        VersionError: No common version.
+        XFTPError: The relay refuses the connection with an error.
+        HandshakeError: The hello is malformed.
+    """
+    content = _content(block)
+    try:
+        hello = FileServerHello.decode(content)
+    except DecodeError as error:
+        _raise_refusal(content)
+        raise HandshakeError("The file relay's hello is malformed.") from error
+    if not hmac.compare_digest(hello.session_id, session_id):
+        raise IdentityError("The file relay's hello names another TLS session: someone may be in between.")
+    # Before the version, as what another relay speaks is nobody's fault. SMP takes up to four (xftp-wire trap 13).
+    if len(hello.chain) != _CHAIN_LENGTH:
+        raise IdentityError(f"The file relay shows {len(hello.chain)} certificates; exactly two are possible.")
+    verify_session_key(hello.chain, hello.signed_key, key_hash)
+    if leaf is not None and not hmac.compare_digest(hello.chain[0], leaf):
+        raise IdentityError("The file relay's hello shows another certificate than its TLS connection.")
+    version = hello.versions.agree(versions)
+    if version is None:
+        side = "the file relay" if hello.versions.maximum < versions.minimum else "smpchat"
+        raise VersionError(
+            f"The file relay speaks XFTP versions {hello.versions}, this program {versions}: {side} must upgrade."
+        )
+    return Agreed(pad_block(FileClientHello(version, key_hash).encode()), version, hello.chain)
+
+
+def check_acceptance(body: bytes) -> None:
+    """What a relay says to a client's hello: nothing, if it accepts it.
+
+    Raises:
+        XFTPError: It refuses.
+        HandshakeError: It says something else.
+    """
+    if not body:
+        return
+    _raise_refusal(_content(body))
+    raise HandshakeError("The file relay's answer to the hello is malformed.")
+
+
+def _content(block: bytes) -> bytes:
+    try:
+        return unpad_block(block)
+    except BlockError as error:
+        raise HandshakeError("The file relay's hello is malformed.") from error
+
+
+def _raise_refusal(content: bytes) -> None:
+    # Bare, in no transmission, unlike the errors of commands (xftp-wire trap 4).
+    try:
+        code = file_error.decode(content)
+    except DecodeError:
+        return
+    raise XFTPError(code)
+
+
+def server_hello(
+    chain: tuple[bytes, ...],
+    sign: Callable[[bytes], bytes],
+    session_id: bytes,
+    entropy: Entropy,
+    versions: VersionRange = XFTP_VERSIONS,
+) -> tuple[bytes, X25519PrivateKey]:
+    """A relay's hello block, and the session's key in it.
+
+    Args:
+        chain: Leaf and identity, DER.
+        sign: Signs with the leaf's key.
+    """
+    key = X25519PrivateKey.generate(entropy)
+    hello = FileServerHello(versions, session_id, chain[:_CHAIN_LENGTH], encode_signed_key(key.public(), sign))
+    return pad_block(hello.encode()), key
+
+
+def receive_client_hello(block: bytes, key_hash: bytes, versions: VersionRange = XFTP_VERSIONS) -> int:
+    """The version that a client chose.
+
+    Args:
+        key_hash: Fingerprint of the relay's identity.
+    Raises:
+        HandshakeError: Malformed, for another relay, or of a version that was not offered: answer `HANDSHAKE`.
+    """
+    try:
+        hello = FileClientHello.decode(unpad_block(block))
+    except (DecodeError, RemoteProtocolError) as error:
+        raise HandshakeError("The client's hello is malformed.") from error
+    if not hmac.compare_digest(hello.key_hash, key_hash):
+        raise IdentityError("The client expects another relay.")
+    if not versions.contains(hello.version):
+        raise VersionError(f"The client chose XFTP version {hello.version}; {versions} were offered.")
+    return hello.version
+
+
+def refusal_block(error: XFTPError) -> bytes:
+    """What a relay answers to a hello that it refuses."""
+    return pad_block(file_error.encode(error.code))
