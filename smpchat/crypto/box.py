@@ -55,7 +55,7 @@ def portable_hsalsa20(key: bytes, block: bytes) -> bytes:
     return b"".join(x[i].to_bytes(4, "little") for i in (0, 5, 10, 15, 6, 7, 8, 9))
 
 
-def _libsodium(name: str) -> Any:
+def libsodium(name: str) -> Any:
     """A function of the libsodium inside PyNaCl, or None: PyNaCl's compiled module exports the library on most
     platforms."""
     try:
@@ -68,7 +68,7 @@ def _libsodium(name: str) -> Any:
 
 def libsodium_hsalsa20() -> HSalsa20 | None:
     """HSalsa20 of the libsodium inside PyNaCl, which has no binding for it; None if it cannot be called."""
-    function = _libsodium("crypto_core_hsalsa20")
+    function = libsodium("crypto_core_hsalsa20")
     if function is None:
         return None
     function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p]
@@ -129,7 +129,7 @@ def libsodium_secretbox() -> tuple[Secretbox, Secretbox] | None:
     PyNaCl uses the one of NaCl, with zeros before the data, which it has to put there and cut off again: a quarter of
     the time of a block.
     """
-    seal_easy, open_easy = _libsodium("crypto_secretbox_easy"), _libsodium("crypto_secretbox_open_easy")
+    seal_easy, open_easy = libsodium("crypto_secretbox_easy"), libsodium("crypto_secretbox_open_easy")
     if seal_easy is None or open_easy is None:
         return None
     for function in (seal_easy, open_easy):
