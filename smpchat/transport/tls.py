@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from smpchat.transport.base import (
     BLOCK_SIZE,
@@ -40,14 +40,21 @@ CLIENT_ALPN = ("smp/1",)
 SERVER_ALPN = ("smp/1", "http/1.1")  # official clients offer the latter on port 443 (smp-wire trap 9)
 HANDSHAKE_TIMEOUT = 60.0
 """Seconds a client has for the TLS handshake (smp-wire 2.1)."""
+
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...
+
+
 C = TypeVar("C")
+Served = TypeVar("Served", bound=_Closable)
 Begin = Callable[[TLSStream], Awaitable[C]]
 """Makes a connection of a stream whose TLS handshake is complete."""
 _OP_LEGACY_SERVER_CONNECT = 0x4  # `ssl` names it from Python 3.12; the reference at TLS 1.2 needs it (smp-wire 2.5)
 
 
-def client_context() -> ssl.SSLContext:
-    """TLS settings of a client: any certificate, `CLIENT_ALPN`, TLS 1.2 and 1.3."""
+def client_context(alpn: Sequence[str] = CLIENT_ALPN) -> ssl.SSLContext:
+    """TLS settings of a client: any certificate, TLS 1.2 and 1.3."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # Relays sign their own certificates, and their names are not what is trusted: the fingerprint in the address is,
     # which the hello exchange compares before anything is sent (smp-wire 2.3). No authority could add to that.
@@ -56,12 +63,12 @@ def client_context() -> ssl.SSLContext:
     # The reference allows 1.2 as well, where OpenSSL 3 refuses it unless told otherwise, below (smp-wire 2.5, trap 10).
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | _OP_LEGACY_SERVER_CONNECT
-    context.set_alpn_protocols(list(CLIENT_ALPN))
+    context.set_alpn_protocols(list(alpn))
     return context
 
 
-def server_context(identity: Identity) -> ssl.SSLContext:
-    """TLS settings of a relay: its chain, `SERVER_ALPN`, TLS 1.2 and 1.3, no tickets."""
+def server_context(identity: Identity, alpn: Sequence[str] = SERVER_ALPN) -> ssl.SSLContext:
+    """TLS settings of a relay: its chain, TLS 1.2 and 1.3, no tickets."""
     import secrets  # with `random`, which clients have no use for
     import tempfile
 
@@ -72,7 +79,7 @@ def server_context(identity: Identity) -> ssl.SSLContext:
     # ends would sign different session ids (smp-wire 2.4, trap 42).
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(list(SERVER_ALPN))
+    context.set_alpn_protocols(list(alpn))
     # `ssl` loads certificates from files only. A password known to this call keeps the key itself off the disk.
     password = secrets.token_bytes(16).hex()
     with tempfile.TemporaryDirectory(prefix="smpchat-") as folder:
@@ -209,7 +216,7 @@ async def client_stream(connected: socket.socket, context: ssl.SSLContext, begin
         raise
 
 
-class TLSListener:
+class TLSListener(Generic[Served]):
     """Accepts TLS connections; made by `serve`.
 
     Args:
@@ -221,9 +228,9 @@ class TLSListener:
     def __init__(
         self,
         context: ssl.SSLContext,
-        on_connection: OnConnection,
+        on_connection: Callable[[Served], Awaitable[None]],
         handshake_timeout: float,
-        begin: Begin[BlockConnection] = plain_blocks,
+        begin: Begin[Served],
         gate: Gate | None = None,
     ) -> None:
         self._context = context
@@ -310,7 +317,7 @@ async def serve(
     handshake_timeout: float = HANDSHAKE_TIMEOUT,
     context: ssl.SSLContext | None = None,
     gate: Gate | None = None,
-) -> TLSListener:
+) -> TLSListener[BlockConnection]:
     """Accept TLS connections and run ``on_connection`` for each in a task of its own.
 
     Args:
@@ -324,6 +331,8 @@ async def serve(
     Raises:
         ListenFailed: The address is taken or not of this computer.
     """
-    listener = TLSListener(context or server_context(identity), on_connection, handshake_timeout, gate=gate)
+    listener: TLSListener[BlockConnection] = TLSListener(
+        context or server_context(identity), on_connection, handshake_timeout, plain_blocks, gate
+    )
     await listener.start(host, port)
     return listener

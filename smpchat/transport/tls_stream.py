@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import cast
 from weakref import WeakKeyDictionary
 
+from smpchat.encoding.reader import Buffer
 from smpchat.transport.base import ConnectionClosed
 from smpchat.transport.tcp import acknowledge_now, describe, tune
 
@@ -102,7 +103,14 @@ class TLSStream(asyncio.BufferedProtocol):
                 self._reader = None
         return data
 
-    def write(self, parts: Iterable[bytes]) -> None:
+    async def gather(self, size: int) -> bytearray:
+        """What has come, between 1 and ``size`` bytes of one or more records; else as `read`."""
+        gathered = bytearray(await self.read(size))
+        while len(gathered) < size and (more := self._decrypt(size - len(gathered))) is not None:
+            gathered += more
+        return gathered
+
+    def write(self, parts: Iterable[Buffer]) -> None:
         """Encrypt ``parts``, each into TLS records of its own, and hand all of it to the socket in one write.
 
         Raises:

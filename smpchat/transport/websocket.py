@@ -231,7 +231,7 @@ async def serve(
     handshake_timeout: float = HANDSHAKE_TIMEOUT,
     context: ssl.SSLContext | None = None,
     gate: Gate | None = None,
-) -> TLSListener:
+) -> TLSListener[BlockConnection]:
     """Accept WebSocket connections inside TLS. Arguments and errors are those of `smpchat.transport.tls.serve`.
 
     ``handshake_timeout`` counts for TLS and the upgrade together.

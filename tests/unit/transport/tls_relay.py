@@ -24,7 +24,7 @@ async def relay(
     serve: Callable[[BlockConnection], Awaitable[None]] = echo,
     context: ssl.SSLContext | None = None,
     handshake_timeout: float = 10,
-) -> AsyncIterator[tls.TLSListener]:
+) -> AsyncIterator[tls.TLSListener[BlockConnection]]:
     listener = await tls.serve(
         an_identity(), "127.0.0.1", 0, serve, context=context, handshake_timeout=handshake_timeout
     )

@@ -1,0 +1,357 @@
+"""One HTTP/2 connection of either side: bodies that come and go piece by piece, windows, and what a peer may not do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+from h2.settings import SettingCodes, Settings
+
+from smpchat.encoding.reader import Buffer
+from smpchat.transport.base import ConnectionClosed
+from smpchat.transport.tls import session_identifier
+from smpchat.transport.tls_stream import TLSStream
+
+MAX_STREAMS = 16
+"""Requests that one client may have under way; the app has one."""
+MAX_FRAME = 64 * 1024
+"""Bytes of a frame that are taken; the app's are smaller."""
+MAX_HEADERS = 8 * 1024
+FLOOD = 256
+"""Frames in a second that carry nothing, or next to nothing, before the connection is ended."""
+_NEXT_TO_NOTHING = 1024
+_READ = 256 * 1024
+_WRITE = 128 * 1024
+_RECORD = 16 * 1024
+"""Bytes that TLS encrypts together."""
+
+Headers = list[tuple[bytes, bytes]]
+Parts = Iterable[Buffer] | AsyncIterator[Buffer]
+
+
+class HTTP2Refused(ConnectionClosed):
+    """The peer broke HTTP/2, or floods us with empty frames, and was told that this ends the connection. Close it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the peer sent {reason}", temporary=False)
+
+
+class StreamEnded(ConnectionClosed):
+    """The peer has ended this one request or answer before it was whole."""
+
+
+class Body:
+    """The bytes of one request or answer as they come; each can be taken once."""
+
+    def __init__(self, link: Link, stream_id: int) -> None:
+        self._link = link
+        self._stream_id = stream_id
+        self._pieces: deque[tuple[memoryview, int]] = deque()  # with the bytes of the window that go with them
+        self._ended = False
+        self._failure: str | None = None
+        self._news = asyncio.Event()
+
+    async def next(self) -> memoryview | None:
+        """The next bytes, as many as came together; None behind the last ones.
+
+        Raises:
+            ConnectionClosed: There will be no more, though there should.
+        """
+        while not self._pieces:
+            if self._failure is not None:
+                raise StreamEnded(self._failure)
+            if self._ended:
+                return None
+            self._news.clear()
+            await self._link.wait(self._news)
+        piece, credit = self._pieces.popleft()
+        self._link.taken(self._stream_id, credit)
+        return piece
+
+    async def take(self, size: int) -> bytes:
+        """Exactly ``size`` bytes; fewer only where the body ends before."""
+        parts, missing = [], size
+        while missing and (piece := await self.next()) is not None:
+            if len(piece) > missing:
+                self._pieces.appendleft((piece[missing:], 0))
+                piece = piece[:missing]
+            parts.append(piece)
+            missing -= len(piece)
+        return b"".join(parts)
+
+    async def __aiter__(self) -> AsyncIterator[memoryview]:
+        while (piece := await self.next()) is not None:
+            yield piece
+
+    def add(self, data: bytes, credit: int) -> None:
+        """What came; ``credit``: what it took of the window."""
+        if self._failure is None and data:
+            self._pieces.append((memoryview(data), credit))
+            self._news.set()
+        else:
+            self._link.taken(self._stream_id, credit)
+
+    def end(self) -> None:
+        """No more will come."""
+        self._ended = True
+        self._news.set()
+
+    def fail(self, reason: str) -> None:
+        """No more will come, and what came is not all."""
+        if not self._ended and self._failure is None:
+            self._failure = reason
+        self._news.set()
+
+    def drop(self) -> None:
+        """Nobody takes what came, or what comes: its bytes are given back, for the other requests of the connection."""
+        while self._pieces:
+            self._link.taken(self._stream_id, self._pieces.popleft()[1])
+        if not self._ended:
+            self.fail("nobody reads this any more")
+
+
+class Outlet:
+    """One direction of one stream: what is sent waits for the peer's window."""
+
+    def __init__(self, link: Link, stream_id: int, stop: Callable[[], bool] = lambda: False) -> None:
+        self._link = link
+        self._stream_id = stream_id
+        self.room = asyncio.Event()
+        self.closed: str | None = None
+        """Why nothing more can be sent."""
+        self.finished = False
+        """Whether all was sent."""
+        self._stop = stop
+
+    def close(self, reason: str) -> None:
+        self.closed = self.closed or reason
+        self.room.set()
+
+    async def send_all(self, headers: Headers, parts: Parts) -> bool:
+        """Headers and a body of ``parts``; False if ``stop`` told to leave the rest.
+
+        Raises:
+            ConnectionClosed: The peer takes no more.
+        """
+        begun = False
+        async with aclosing(_one_ahead(parts)) as ahead:
+            async for part, last in ahead:
+                self._check()
+                if not begun:
+                    begun = True
+                    self._link.h2.send_headers(self._stream_id, headers, end_stream=not len(part))
+                    if not len(part):
+                        self._link.flush()
+                if not await self._send(part, end=last):
+                    return False
+        self.finished = True
+        return True
+
+    def _check(self) -> None:
+        self._link.check()
+        if self.closed is not None:
+            raise StreamEnded(self.closed)
+
+    async def _send(self, data: Buffer, *, end: bool) -> bool:
+        link, view = self._link, memoryview(data)
+        at = unwritten = 0
+        while at < len(view):
+            self._check()
+            if self._stop():
+                return False
+            left = len(view) - at
+            size = min(left, link.h2.local_flow_control_window(self._stream_id), link.h2.max_outbound_frame_size)
+            if size <= 0:
+                link.flush()
+                unwritten = 0
+                self.room.clear()
+                await link.wait(self.room)
+                continue
+            # The end goes with the last bytes: an empty frame counts as a flood (xftp-wire 1.2).
+            link.h2.send_data(self._stream_id, view[at : at + size], end_stream=end and size == left)
+            link.sent += size
+            at, unwritten = at + size, unwritten + size
+            if at == len(view) or unwritten >= _WRITE:
+                link.flush()
+                unwritten = 0
+                await link.drain()
+        return True
+
+
+async def _each(parts: Parts) -> AsyncIterator[Buffer]:
+    if isinstance(parts, AsyncIterator):
+        async for part in parts:
+            yield part
+    else:
+        for part in parts:
+            yield part
+
+
+async def _one_ahead(parts: Parts) -> AsyncGenerator[tuple[Buffer, bool]]:
+    """Each part that is not empty, and whether it is the last one; one empty part if there is none."""
+    before: Buffer = b""
+    async for part in _each(parts):
+        if len(part):
+            if len(before):
+                yield before, False
+            before = part
+    yield before, True
+
+
+class Link:
+    """An HTTP/2 connection over a TLS stream, of either side."""
+
+    def __init__(self, stream: TLSStream, *, client: bool, window: int) -> None:
+        self._stream = stream
+        self._session_id = session_identifier(stream.ssl_object)
+        self._peer_leaf = stream.ssl_object.getpeercert(True)
+        configuration = h2.config.H2Configuration(client_side=client, header_encoding=None)
+        self.h2 = h2.connection.H2Connection(configuration)
+        settings = {
+            SettingCodes.INITIAL_WINDOW_SIZE: window,
+            SettingCodes.MAX_FRAME_SIZE: MAX_FRAME,
+            SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEADERS,
+            SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
+        }
+        if client:
+            settings[SettingCodes.ENABLE_PUSH] = 0
+        self.h2.local_settings = Settings(client=client, initial_values=settings)
+        self.h2.max_inbound_frame_size = MAX_FRAME
+        self.h2.decoder.max_header_list_size = MAX_HEADERS
+        self.h2.initiate_connection()
+        self.h2.increment_flow_control_window(window - self.h2.inbound_flow_control_window)
+        self.sent = 0
+        self._end: ConnectionClosed | None = None
+        self._flood_since, self._flood, self._window_updates, self._sent_before = 0.0, 0, 0, 0
+
+    @property
+    def session_id(self) -> bytes:
+        """See `smpchat.transport.tls.session_identifier`."""
+        return self._session_id
+
+    @property
+    def peer_leaf(self) -> bytes | None:
+        """DER of the relay's certificate; None at the relay."""
+        return self._peer_leaf
+
+    @property
+    def peer_host(self) -> str | None:
+        """The other end's IP address."""
+        return self._stream.peer_host
+
+    @property
+    def alpn(self) -> str | None:
+        """The protocol name both sides agreed on."""
+        return self._stream.ssl_object.selected_alpn_protocol()
+
+    @property
+    def tls_version(self) -> str:
+        """Such as ``TLSv1.3``."""
+        return self._stream.ssl_object.version() or "unknown"
+
+    def flush(self) -> bool:
+        """Hand what `h2` has to say to the stream; whether that was anything."""
+        data = memoryview(self.h2.data_to_send())
+        if not data:
+            return False
+        if self._end is not None and not isinstance(self._end, HTTP2Refused):
+            return False
+        try:
+            self._stream.write(data[at : at + _RECORD] for at in range(0, len(data), _RECORD))
+        except ConnectionClosed as error:
+            self._ended(error)
+            return False
+        return True
+
+    async def drain(self) -> None:
+        """Wait until the socket takes more."""
+        self.check()
+        await self._stream.drain()
+
+    def check(self) -> None:
+        """Raises `ConnectionClosed` if the connection has ended."""
+        if self._end is not None:
+            raise self._end.with_traceback(None)
+
+    def taken(self, stream_id: int, credit: int) -> None:
+        """Bytes of the window that can be used again."""
+        if credit and self._end is None:
+            self.h2.acknowledge_received_data(credit, stream_id)
+            self.flush()
+
+    async def wait(self, news: asyncio.Event) -> None:
+        """Until ``news`` is set, or the connection has ended, which raises `ConnectionClosed`."""
+        raise NotImplementedError
+
+    async def receive(self) -> list[h2.events.Event]:
+        """What came next; what answers it is sent.
+
+        Raises:
+            HTTP2Refused: It is not as it should be.
+            ConnectionClosed: Nothing more comes.
+        """
+        self.check()
+        try:
+            data = await self._stream.gather(_READ)
+        except ConnectionClosed as error:
+            self._ended(error)
+            raise
+        try:
+            events = self.h2.receive_data(data)
+        except h2.exceptions.H2Error as error:
+            raise self._refuse(f"what is not HTTP/2: {_words(error)}") from error
+        except (ValueError, LookupError) as error:  # what its decoder of headers did not foresee
+            raise self._refuse("what is not HTTP/2") from error
+        self._count(events)
+        return events
+
+    def _count(self, events: Sequence[h2.events.Event]) -> None:
+        """Frames that cost us something and the peer nothing."""
+        now = asyncio.get_running_loop().time()
+        if now - self._flood_since >= 1:
+            self._flood_since, self._flood, self._window_updates, self._sent_before = now, 0, 0, self.sent
+        for event in events:
+            match event:
+                case h2.events.WindowUpdated():
+                    self._window_updates += 1
+                case h2.events.DataReceived():
+                    self._flood += event.stream_ended is None and len(event.data) < _NEXT_TO_NOTHING
+                case h2.events.RequestReceived() | h2.events.ResponseReceived() | h2.events.StreamEnded():
+                    pass
+                case _:
+                    self._flood += 1
+        # Of these a sender gets as many as it sends bytes, from some software one for each frame.
+        excess = max(0, self._window_updates - (self.sent - self._sent_before) // _NEXT_TO_NOTHING)
+        if self._flood + excess > FLOOD:
+            self.h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+            raise self._refuse("a flood of frames that carry nothing")
+
+    def _refuse(self, reason: str) -> HTTP2Refused:
+        refused = HTTP2Refused(reason)
+        self._end = refused
+        self.flush()  # the frame that tells the peer why
+        return refused
+
+    def _ended(self, error: ConnectionClosed) -> None:
+        if self._end is None:
+            self._end = ConnectionClosed(str(error), temporary=error.temporary)
+
+    async def close(self) -> None:
+        """Send what is under way, as far as the peer takes it within two seconds, and end the connection."""
+        if self._end is None:
+            self.h2.close_connection()
+            self.flush()
+            self._end = ConnectionClosed("this side closed the connection")
+        await self._stream.close()
+
+
+def _words(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text[:100] if text.isascii() and text.isprintable() and text else type(error).__name__

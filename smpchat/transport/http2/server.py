@@ -1,0 +1,179 @@
+"""The relay's side: requests of one client, several at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+
+import h2.errors
+import h2.events
+
+from smpchat.transport.base import ConnectionClosed, Gate
+from smpchat.transport.http2.link import Body, Headers, Link, Outlet, Parts
+from smpchat.transport.identity import Identity
+from smpchat.transport.listening import Hosts
+from smpchat.transport.tls import HANDSHAKE_TIMEOUT, TLSListener, server_context
+from smpchat.transport.tls_stream import TLSStream
+
+_log = logging.getLogger(__name__)
+
+ALPN = ("xftp/1", "http/1.1")  # the app offers the latter at the web's port, and speaks the same (xftp-wire 1.1)
+WINDOW = 1024 * 1024
+"""The same of all requests of one client together, which is what a connection can make a relay hold."""
+PATIENCE = 120.0
+"""Seconds that a server waits for the next bytes of a request, or for a client to take some of an answer."""
+MAX_DROPPED = 64 * 1024 * 1024
+"""Bytes of requests that were answered without them, before the connection is ended."""
+
+
+class Request:
+    """What a client asks; answered once.
+
+    Attributes:
+        headers: Names and values, pseudo headers among them.
+        body: As it comes.
+    """
+
+    def __init__(self, server: HTTP2Server, stream_id: int, headers: Headers) -> None:
+        self.headers = headers
+        self.body = Body(server, stream_id)
+        self.outlet = Outlet(server, stream_id)
+
+    async def answer(self, parts: Parts) -> None:
+        """Send an answer with status 200, whose body are these parts, each when the client has room for it.
+
+        Raises:
+            ConnectionClosed: The client does not take it: it has gone, or given up this request.
+        """
+        await self.outlet.send_all([(b":status", b"200")], parts)
+
+
+OnRequest = Callable[[Request], Awaitable[None]]
+"""Answers one request. What it has not read of the body is dropped; without an answer the client is told that there is
+none."""
+
+
+class HTTP2Server(Link):
+    """A connection of a client; made by `serve`."""
+
+    def __init__(self, stream: TLSStream, patience: float = PATIENCE) -> None:
+        super().__init__(stream, client=False, window=WINDOW)
+        self._patience = patience
+        self._dropped = 0
+        self._requests: dict[int, Request] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.last_request = asyncio.get_running_loop().time()
+        """When the last request began or ended, on the loop's clock."""
+        self.flush()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way."""
+        return bool(self._requests)
+
+    async def serve(self, on_request: OnRequest) -> None:
+        """Answer requests until the client closes the connection, which raises `ConnectionClosed`."""
+        try:
+            while True:
+                for event in await self.receive():
+                    self._take(event, on_request)
+                # Or a peer could make us hoard what answers it.
+                if self.flush():
+                    await self._stream.drain()
+        finally:
+            for request in self._requests.values():
+                request.body.fail("the client closed the connection")
+                request.outlet.close("the client closed the connection")
+            for task in self._tasks:
+                task.cancel()
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+
+    async def wait(self, news: asyncio.Event) -> None:
+        """See `Link.wait`: `serve` reads."""
+        self.check()
+        try:
+            async with asyncio.timeout(self._patience):
+                await news.wait()
+        except TimeoutError:
+            raise ConnectionClosed(f"the client did nothing for {self._patience:g} s") from None
+        self.check()
+
+    def _take(self, event: h2.events.Event, on_request: OnRequest) -> None:
+        match event:
+            case h2.events.RequestReceived():
+                request = self._requests[event.stream_id] = Request(self, event.stream_id, list(event.headers))
+                self.last_request = asyncio.get_running_loop().time()
+                task = asyncio.get_running_loop().create_task(self._run(request, event.stream_id, on_request))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case h2.events.DataReceived():
+                if (found := self._requests.get(event.stream_id)) is not None:
+                    found.body.add(event.data, event.flow_controlled_length)
+                else:
+                    self._drop(event)
+            case h2.events.StreamEnded():
+                if (found := self._requests.get(event.stream_id)) is not None:
+                    found.body.end()
+            case h2.events.StreamReset():
+                if (found := self._requests.get(event.stream_id)) is not None:
+                    found.body.fail("the client gave up this request")
+                    found.outlet.close("the client gave up this request")
+            case h2.events.WindowUpdated() | h2.events.RemoteSettingsChanged():
+                for found in self._requests.values():
+                    found.outlet.room.set()
+            case h2.events.ConnectionTerminated():
+                raise ConnectionClosed("the client closed the connection")
+
+    def _drop(self, event: h2.events.DataReceived) -> None:
+        # Taken all the same, so that the connection goes on, as the app takes it: a request that was refused is no
+        # fault of the next one.
+        self._dropped += event.flow_controlled_length
+        if self._dropped > MAX_DROPPED:
+            self.h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+            raise self._refuse("what nobody reads")
+        self.taken(event.stream_id, event.flow_controlled_length)
+
+    async def _run(self, request: Request, stream_id: int, on_request: OnRequest) -> None:
+        try:
+            await on_request(request)
+        except ConnectionClosed as error:
+            _log.debug("a request: %s", error)
+        except Exception:
+            _log.exception("answering a request failed")
+        finally:
+            del self._requests[stream_id]
+            self.last_request = asyncio.get_running_loop().time()
+            request.body.drop()
+            if not request.outlet.finished and request.outlet.closed is None and self._end is None:
+                self.h2.reset_stream(stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)
+                self.flush()
+
+
+OnConnection = Callable[[HTTP2Server], Awaitable[None]]
+
+
+async def serve(
+    identity: Identity,
+    host: Hosts,
+    port: int,
+    on_connection: OnConnection,
+    *,
+    handshake_timeout: float = HANDSHAKE_TIMEOUT,
+    patience: float = PATIENCE,
+    context: ssl.SSLContext | None = None,
+    gate: Gate | None = None,
+) -> TLSListener[HTTP2Server]:
+    """Accept connections of clients. Arguments and errors are those of `smpchat.transport.tls.serve`.
+
+    ``on_connection`` calls `HTTP2Server.serve`; ``patience`` is how long a client may do nothing within a request.
+    """
+
+    async def begin(stream: TLSStream) -> HTTP2Server:
+        return HTTP2Server(stream, patience)
+
+    listener = TLSListener(context or server_context(identity, ALPN), on_connection, handshake_timeout, begin, gate)
+    await listener.start(host, port)
+    return listener

@@ -1,0 +1,481 @@
+"""Bodies of both directions over loopback: whole, bounded, refused, broken off. The other ends are `h2` and `ssl`."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import wraps
+from typing import Any, ParamSpec
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+import pytest
+
+from smpchat.encoding.reader import Buffer
+from smpchat.testing.entropy import SeededEntropy
+from smpchat.transport import tls
+from smpchat.transport.base import ConnectFailed, ConnectionClosed
+from smpchat.transport.http2 import client as http2_client
+from smpchat.transport.http2 import server as http2_server
+from smpchat.transport.http2.client import HTTP2Client
+from smpchat.transport.http2.link import FLOOD, MAX_STREAMS, HTTP2Refused, StreamEnded
+from smpchat.transport.http2.server import HTTP2Server, OnRequest, Request
+from tests.unit.transport.support import an_identity
+
+P = ParamSpec("P")
+
+
+def in_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run a test in a loop of its own, for half a minute at most."""
+
+    @wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        asyncio.run(asyncio.wait_for(test(*args, **kwargs), 30))
+
+    return run
+
+
+RANDOM = SeededEntropy("bodies").random(3_000_001)
+
+
+async def echo(request: Request) -> None:
+    """The whole body, then the same: to answer before is to refuse the rest."""
+    await request.answer([piece async for piece in request.body])
+
+
+@asynccontextmanager
+async def relay(on_request: OnRequest = echo, patience: float = 10) -> AsyncIterator[tuple[int, list[HTTP2Server]]]:
+    """Its port, and its connections as they come."""
+    connections: list[HTTP2Server] = []
+
+    async def on_connection(connection: HTTP2Server) -> None:
+        connections.append(connection)
+        await connection.serve(on_request)
+
+    listener = await http2_server.serve(an_identity(), "127.0.0.1", 0, on_connection, patience=patience)
+    try:
+        yield listener.port, connections
+    finally:
+        await listener.close()
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[HTTP2Client]:
+    client = await http2_client.connect(["127.0.0.1"], port, timeout=10)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def read(client: HTTP2Client, *parts: Buffer) -> bytes:
+    answer = await client.request(parts)
+    assert answer.status == 200
+    return b"".join([piece async for piece in answer.body])
+
+
+@in_loop
+async def test_bodies_of_any_length_come_back() -> None:
+    async with relay() as (port, connections), connected(port) as client:
+        for size in (0, 1, 4, 16_384, 65_536, 1_048_576, 3_000_001):
+            assert await read(client, RANDOM[:size]) == RANDOM[:size]
+        assert await read(client, b"", RANDOM[:10], b"", RANDOM[10:20], b"") == RANDOM[:20]
+        assert client.session_id == connections[0].session_id
+        assert (client.alpn, connections[0].alpn) == ("xftp/1", "xftp/1")
+        assert client.peer_leaf == an_identity().chain[0]
+
+
+@in_loop
+async def test_take_gives_as_much_as_there_is() -> None:
+    async with relay() as (port, _), connected(port) as client:
+        answer = await client.request([RANDOM[:100_000]])
+        assert await answer.body.take(10) == RANDOM[:10]
+        assert await answer.body.take(0) == b""
+        assert await answer.body.take(70_000) == RANDOM[10:70_010]
+        assert await answer.body.take(70_000) == RANDOM[70_010:100_000]
+        assert await answer.body.take(1) == b""
+
+
+@in_loop
+async def test_an_answer_that_nobody_reads_does_not_stop_the_next() -> None:
+    async with relay() as (port, _), connected(port) as client:
+        for _ in range(3):
+            await client.request([RANDOM[:60_000]])
+        assert await read(client, RANDOM[:60_000]) == RANDOM[:60_000]
+
+
+@in_loop
+async def test_a_refusal_before_the_end_of_a_body_ends_the_body() -> None:
+    async def refuse(request: Request) -> None:
+        await request.body.take(4)
+        await request.answer([b"no"])
+
+    async with relay(refuse) as (port, _), connected(port) as client:
+        sent = 0
+
+        async def endless() -> AsyncIterator[Buffer]:
+            nonlocal sent
+            while True:
+                sent += 100_000
+                yield bytes(100_000)
+
+        answer = await client.request(endless())
+        assert not answer.request_was_taken
+        assert await answer.body.take(10) == b"no"
+        assert sent < http2_server.MAX_DROPPED
+
+
+@in_loop
+async def test_what_was_not_read_does_not_use_up_the_window() -> None:
+    """The official server loses the bytes of a refused body for good (xftp-wire trap 12)."""
+
+    async def refuse(request: Request) -> None:
+        await request.answer([b"no"])
+
+    async with relay(refuse) as (port, _), connected(port) as client:
+        for _ in range(5):
+            answer = await client.request([bytes(http2_server.WINDOW // 2)])
+            assert await answer.body.take(10) == b"no"
+
+
+@in_loop
+async def test_what_nobody_reads_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http2_server, "MAX_DROPPED", 300_000)
+
+    async def refuse(request: Request) -> None:
+        await request.answer([b"no"])
+
+    async with relay(refuse) as (port, _), connected(port) as client:
+        with pytest.raises(ConnectionClosed):
+            for _ in range(10):
+                await client.request([bytes(100_000)])
+
+
+@in_loop
+async def test_a_relay_holds_no_more_than_its_window() -> None:
+    may_read, waiting = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Request) -> None:
+        waiting.set()
+        await may_read.wait()
+        await echo(request)
+
+    async with relay(slow) as (port, _), connected(port) as client:
+        handed = 0
+
+        async def parts() -> AsyncIterator[Buffer]:
+            nonlocal handed
+            for start in range(0, len(RANDOM), 10_000):
+                handed = start
+                yield RANDOM[start : start + 10_000]
+
+        asking = asyncio.create_task(client.request(parts()))
+        await waiting.wait()
+        while client.h2.outbound_flow_control_window > 0:
+            await asyncio.wait([asking], timeout=0.001)
+        assert handed <= http2_server.WINDOW + 20_000
+        may_read.set()
+        answer = await asking
+        assert b"".join([piece async for piece in answer.body]) == RANDOM
+
+
+@in_loop
+async def test_a_client_holds_no_more_than_its_window() -> None:
+    """An answer of any length waits for whoever reads it."""
+    produced = 0
+
+    async def endless(request: Request) -> None:
+        async def parts() -> AsyncIterator[Buffer]:
+            nonlocal produced
+            while True:
+                produced += 100_000
+                yield bytes(100_000)
+
+        await request.answer(parts())
+
+    async with relay(endless) as (port, connections), connected(port) as client:
+        answer = await client.request([b"x"])
+        while connections[0].h2.outbound_flow_control_window > 0:
+            await answer.body.take(1)
+        assert produced <= http2_client.WINDOW + 200_000 + 1_000_000
+
+
+@in_loop
+async def test_several_requests_of_one_client_are_answered_at_once() -> None:
+    async with relay() as (port, _), raw(port) as peer:
+        for stream in (1, 3, 5):
+            peer.ask(stream, b"")
+        for stream in (5, 1, 3):
+            peer.h2.send_data(stream, b"%d" % stream, end_stream=True)
+        await peer.flush()
+        answers = dict[int, bytes]()
+        while len(answers) < 3:
+            for event in await peer.events():
+                if isinstance(event, h2.events.DataReceived):
+                    answers[event.stream_id] = event.data
+        assert answers == {1: b"1", 3: b"3", 5: b"5"}
+
+
+# -- how it ends ------------------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_a_relay_that_closes_ends_the_answer() -> None:
+    async def leave(request: Request) -> None:
+        await request.answer(parts())
+
+    async def parts() -> AsyncIterator[Buffer]:
+        yield bytes(10)
+        raise OSError("the disk is gone")
+
+    async with relay(leave) as (port, _), connected(port) as client:
+        with pytest.raises(ConnectionClosed):
+            await read(client, b"x")
+
+
+@in_loop
+async def test_a_request_without_answer_is_told() -> None:
+    async def silent(request: Request) -> None:
+        await request.body.take(1)
+
+    async with relay(silent) as (port, _), connected(port) as client:
+        with pytest.raises(StreamEnded):
+            await client.request([b"x"])
+        with pytest.raises(StreamEnded):  # and the connection goes on
+            await client.request([b"x"])
+
+
+@in_loop
+async def test_the_end_of_a_connection_is_an_error_at_both_ends() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def wait(request: Request) -> None:
+        begun.set()
+        try:
+            await request.body.take(1_000_000)
+        finally:
+            ended.set()
+
+    async with relay(wait) as (port, _):
+        async with connected(port) as client:
+            asking = asyncio.create_task(client.request(slowly()))
+            await begun.wait()
+        with pytest.raises(ConnectionClosed):
+            await asking
+        with pytest.raises(ConnectionClosed):
+            await client.request([b"x"])
+        await asyncio.wait_for(ended.wait(), 5)
+
+
+async def slowly() -> AsyncIterator[Buffer]:
+    while True:
+        yield bytes(10)
+        await asyncio.sleep(0.001)
+
+
+@in_loop
+async def test_a_client_that_does_nothing_within_a_request_is_left() -> None:
+    gone = asyncio.Event()
+
+    async def wait(request: Request) -> None:
+        try:
+            await request.body.take(100)
+        except ConnectionClosed as error:
+            assert "did nothing" in str(error)
+            gone.set()
+            raise
+
+    async with relay(wait, patience=0.01) as (port, _), raw(port) as peer:
+        peer.ask(1, b"")
+        await peer.flush()
+        await asyncio.wait_for(gone.wait(), 5)
+
+
+@in_loop
+async def test_what_is_not_xftp_is_told() -> None:
+    async def never(connection: Any) -> None:
+        await connection.receive()
+
+    listener = await tls.serve(an_identity(), "127.0.0.1", 0, never, context=tls.server_context(an_identity(), ()))
+    try:
+        with pytest.raises(ConnectFailed, match="XFTP is not spoken here"):
+            await http2_client.connect(["127.0.0.1"], listener.port, timeout=5)
+    finally:
+        await listener.close()
+
+
+# -- what a client may not do -----------------------------------------------------------------------------------------
+
+
+class Raw:
+    """A client of `h2` alone, which does what ours does not."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.h2 = h2.connection.H2Connection(
+            h2.config.H2Configuration(
+                client_side=True, validate_outbound_headers=False, normalize_outbound_headers=False
+            )
+        )
+        self.h2.initiate_connection()
+        self.reader, self.writer = reader, writer
+
+    def ask(self, stream: int, data: bytes, *, end: bool = False) -> None:
+        headers = [(":method", "POST"), (":scheme", "https"), (":authority", "h"), (":path", "/")]
+        self.h2.send_headers(stream, headers)
+        if data:
+            self.h2.send_data(stream, data, end_stream=end)
+
+    async def flush(self) -> None:
+        self.writer.write(self.h2.data_to_send())
+        await self.writer.drain()
+
+    async def events(self) -> list[h2.events.Event]:
+        data = await self.reader.read(65_536)
+        if not data:
+            raise EOFError
+        return self.h2.receive_data(data)
+
+    async def ended(self) -> None:
+        """Once the relay has closed the connection."""
+        try:
+            while await self.reader.read(65_536):
+                pass
+        except OSError:
+            pass
+
+
+@asynccontextmanager
+async def raw(port: int) -> AsyncIterator[Raw]:
+    context = tls.client_context(("xftp/1",))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    try:
+        yield Raw(reader, writer)
+    finally:
+        writer.transport.abort()
+
+
+def pings(peer: Raw) -> None:
+    peer.h2.ping(bytes(8))
+
+
+def settings(peer: Raw) -> None:
+    peer.h2.update_settings({h2.settings.SettingCodes.MAX_FRAME_SIZE: 16_384})
+
+
+def empty_data(peer: Raw) -> None:
+    peer.h2.send_data(1, b"")
+
+
+def small_data(peer: Raw) -> None:
+    peer.h2.send_data(1, b"x")
+
+
+def windows(peer: Raw) -> None:
+    peer.h2.increment_flow_control_window(1)
+
+
+def resets(peer: Raw) -> None:
+    stream = peer.h2.get_next_available_stream_id()
+    peer.ask(stream, b"")
+    peer.h2.reset_stream(stream)
+
+
+def priorities(peer: Raw) -> None:
+    peer.h2.prioritize(1, weight=3)
+
+
+@pytest.mark.parametrize("flood", [pings, settings, empty_data, small_data, windows, resets, priorities])
+@in_loop
+async def test_a_flood_of_nothing_ends_the_connection(flood: Callable[[Raw], None]) -> None:
+    async with relay() as (port, _), raw(port) as peer:
+        peer.ask(1, b"")
+        for _ in range(2 * FLOOD + 10):
+            flood(peer)
+        await peer.flush()
+        await asyncio.wait_for(peer.ended(), 10)
+
+
+async def _too_many(peer: Raw) -> None:
+    peer.h2.remote_settings[h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS] = 1_000
+    peer.h2.remote_settings.acknowledge()
+    for stream in range(1, 2 * MAX_STREAMS + 3, 2):
+        peer.ask(stream, b"")
+
+
+async def _not_http(peer: Raw) -> None:
+    peer.h2.clear_outbound_data_buffer()
+    peer.writer.write(b"GET / HTTP/1.1\r\n\r\n")
+
+
+async def _long_frame(peer: Raw) -> None:
+    peer.ask(1, b"")
+    await peer.flush()
+    peer.writer.write((100_000).to_bytes(3, "big") + b"\0\0" + (1).to_bytes(4, "big") + bytes(100_000))
+
+
+async def _long_headers(peer: Raw) -> None:
+    peer.h2.send_headers(1, [(":method", "POST"), (":scheme", "https"), (":path", "/"), ("x", "y" * 9_000)])
+
+
+async def _beyond_the_window(peer: Raw) -> None:
+    peer.ask(1, b"")
+    await peer.flush()
+    frame = (16_384).to_bytes(3, "big") + b"\0\0" + (1).to_bytes(4, "big") + bytes(16_384)
+    peer.writer.write(frame * 100)
+
+
+@pytest.mark.parametrize("fault", [_too_many, _not_http, _long_frame, _long_headers, _beyond_the_window])
+@in_loop
+async def test_a_broken_rule_ends_the_connection(fault: Callable[[Raw], Awaitable[None]]) -> None:
+    async def wait(request: Request) -> None:
+        await asyncio.Event().wait()
+
+    async with relay(wait) as (port, connections), raw(port) as peer:
+        await fault(peer)
+        await peer.flush()
+        await asyncio.wait_for(peer.ended(), 10)
+        with pytest.raises(HTTP2Refused):
+            connections[0].check()
+
+
+@in_loop
+async def test_a_relay_that_floods_its_client_is_left() -> None:
+    async def on_connection(connection: HTTP2Server) -> None:
+        async def answer(request: Request) -> None:
+            for _ in range(FLOOD + 1):
+                connection.h2.ping(bytes(8))
+            connection.flush()
+            await asyncio.Event().wait()
+
+        await connection.serve(answer)
+
+    listener = await http2_server.serve(an_identity(), "127.0.0.1", 0, on_connection)
+    try:
+        async with connected(listener.port) as client:
+            with pytest.raises(HTTP2Refused, match="flood"):
+                await client.request([b"x"])
+    finally:
+        await listener.close()
+
+
+@in_loop
+async def test_the_client_names_no_server() -> None:
+    """The server name would choose another listener at a relay that shares its port (xftp-wire 1.1)."""
+    names: list[str | None] = []
+    context = tls.server_context(an_identity(), http2_server.ALPN)
+
+    def saw(connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
+        names.append(name)
+
+    context.sni_callback = saw
+    listener = await http2_server.serve(an_identity(), "127.0.0.1", 0, lambda c: c.serve(echo), context=context)
+    try:
+        async with connected(listener.port) as client:
+            assert await read(client, b"abcd") == b"abcd"
+    finally:
+        await listener.close()
+    assert names == [None]
