@@ -18,6 +18,9 @@ from smpchat.agent.wire.user_data import read_user_json
 from smpchat.chat.errors import InputError
 from smpchat.chat.wire.alias import alias_from_name, check_alias
 from smpchat.chat.wire.durations import parse_duration
+from smpchat.chat.wire.group_encoding import encode_group_event
+from smpchat.chat.wire.group_events import is_unsupported
+from smpchat.chat.wire.groups import decode_group_messages, read_group_link
 from smpchat.chat.wire.message import decode_contact_request, decode_link_info, decode_messages
 from smpchat.chat.wire.picture import picture_of
 from smpchat.chat.wire.profile import Profile
@@ -49,7 +52,7 @@ from smpchat.transport.chain import verify_chain
 from smpchat.transport.identity import create_identity
 from smpchat.transport.socks_address import parse_proxy
 from tests.fuzz.mutate import BYTES, JSON, TEXT, Mutate, text_of
-from tests.fuzz.receiver import a_request, bodies, world
+from tests.fuzz.receiver import a_request, bodies, group_bodies, world
 from tests.fuzz.seeds import spread, tried
 from tests.fuzz.target import Target
 
@@ -63,6 +66,14 @@ _ADDRESS = b"smp://" + b"A" * 43 + b"@relay.example.org,[::1]:5223"
 
 def _text(read: Callable[[str], object]) -> Callable[[bytes], object]:
     return lambda data: read(text_of(data))
+
+
+def _group_events(data: bytes) -> None:
+    """What was read means the same once it is written again."""
+    for message in decode_group_messages(data):
+        if not is_unsupported(message.event):
+            again = encode_group_event(message.event, message.shared_id)
+            assert [other.event for other in decode_group_messages(again)] == [message.event]
 
 
 def _readable(run: Callable[[bytes], object], mutate: Mutate) -> list[bytes]:
@@ -257,6 +268,8 @@ def decoders() -> list[Target]:
         _codec("agent.short-link", short_link),
         _decoder("agent.user-data", read_user_json, b"X" + compress(_PROFILE), mutate=JSON),
         Target("chat.body", decode_messages, (DecodeError,), bodies, JSON),
+        Target("chat.group-body", _group_events, (DecodeError,), group_bodies, JSON),
+        _decoder("chat.group-link", read_group_link, b'{"groupProfile":{"displayName":"team"}}', mutate=JSON),
         _decoder("chat.request", decode_contact_request, mutate=JSON, errors=(DecodeError,)),
         _decoder("chat.profile", _json(Profile.from_wire), _PROFILE, mutate=JSON),
         _decoder("chat.picture", _text(picture_of), _PICTURE, errors=(InputError,), mutate=TEXT),

@@ -363,6 +363,13 @@ def bodies() -> list[bytes]:
     return [_TEXT, *sorted((text.encode() for text in found if text.startswith("{")), key=len)]
 
 
+@cache
+def group_bodies() -> list[bytes]:
+    """Bodies that members of groups send, one of each event."""
+    lines = (DATA / "group-events.jsonl").read_text(encoding="utf-8").splitlines()
+    return [_TEXT, *sorted((line.encode() for line in lines if line.startswith("{")), key=len)]
+
+
 def _messages() -> list[bytes]:
     """Agent messages of every kind, behind their number."""
     address = QueueAddress(RELAY, b"sender id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,6 +52,13 @@ class Bodies:
     records: tuple[dict[str, Any], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Messages between members of a group, one a line: an envelope, or an array of them."""
+
+    lines: tuple[Any, ...]
+
+
 def parse_document(content: bytes) -> Document:
     """What the bytes hold; anything that is no JSON, no trace, no bodies and no links raises `ValueError`."""
     text = content.decode("utf-8")
@@ -65,10 +73,20 @@ def parse_document(content: bytes) -> Document:
             return Trace(found)
         if found and all(map(_is_body, found)):
             return Bodies(found)
+        if found and all(map(_is_event, found)):
+            return Events(found)
         raise
     if _is_body(document):
         return Bodies((document,))
+    if _is_event(document):
+        return Events((document,))
     return Trace((document,)) if _is_block(document) else document
+
+
+def _is_event(value: object) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(item, dict) and _is_event(item) for item in value)
+    return isinstance(value, dict) and value.keys() >= {"event", "params"} and "case" not in value
 
 
 def _is_body(value: object) -> bool:
@@ -82,8 +100,9 @@ def _is_block(value: object) -> bool:
 
 
 def read_document(path: Path) -> Document:
-    """The document in a file; a trace comes with the traces and links in the same folder."""
-    document = parse_document(path.read_bytes())
+    """The document in a file, compressed if it ends in .gz; a trace comes with those and the links beside it."""
+    content = path.read_bytes()
+    document = parse_document(gzip.decompress(content) if path.suffix == ".gz" else content)
     if not isinstance(document, Trace):
         return document
     beside = list(_documents_beside(path))

@@ -12,6 +12,7 @@ from tests.vectors.formats import (
     chat,
     chat_links,
     crypto,
+    group_events,
     handshake,
     links,
     ratchet,
@@ -33,7 +34,9 @@ class Format(Protocol):
         ...
 
 
-FORMATS: tuple[Format, ...] = (crypto, x3dh, ratchet, smp, agent, handshake, chat_links, chat, app_bodies, trace, links)
+FORMATS: tuple[Format, ...] = (
+    *(crypto, x3dh, ratchet, smp, agent, handshake, chat_links, chat, app_bodies, group_events, trace, links),
+)
 
 
 class UnknownFormat(Exception):

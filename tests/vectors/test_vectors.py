@@ -27,6 +27,8 @@ FILES = (
     "ratchet_v3_pq.json",
     "chat.json",
     "app-bodies.jsonl",
+    "group-events.jsonl",
+    "groups-real.jsonl.gz",
     *sorted(str(path.relative_to(DATA)) for path in (DATA / "traces").iterdir()),
 )
 

@@ -341,7 +341,7 @@ def decode_messages(body: bytes) -> list[ChatMessage]:
     Raises:
         DecodeError: The body has none of the forms of `bodies`, or is one message and that is malformed.
     """
-    return [_message(part) for part in decode_body(body)]
+    return [read_message(part) for part in decode_body(body)]
 
 
 def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | None]:
@@ -359,11 +359,10 @@ def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | 
     raise DecodeError("this is no contact request")
 
 
-def _message(part: Part) -> ChatMessage:
-    if isinstance(part, Unreadable):
-        return ChatMessage(UnsupportedEvent(f"unreadable: {part.what}"))
-    if isinstance(part, LeftOut):
-        return ChatMessage(part)
+def read_message(part: Part) -> ChatMessage:
+    """What one part of a body means between two contacts."""
+    if isinstance(part, Unreadable | LeftOut):
+        return ChatMessage(part if isinstance(part, LeftOut) else UnsupportedEvent(f"unreadable: {part.what}"))
     read = _EVENTS.get(part.event)
     event = read(part) if read else None
     return ChatMessage(event or UnsupportedEvent(whole(part.event[:_MAX_EVENT])), part.versions)
@@ -462,13 +461,13 @@ def _read_relayed(envelope: Envelope) -> ChatEvent | None:
     member = shared_id(params.get("memberId"))
     if event is None:
         return None
-    name, said_at = short_name(params.get("memberName")), _moment(params.get("msgTs"))
+    name, said_at = short_name(params.get("memberName")), moment_of(params.get("msgTs"))
     if name:
         return Relayed(name, event, said_at)
     return Relayed((member or "")[:_UNKNOWN_NAME] or "the group", event, said_at, member)
 
 
-def _moment(value: object) -> float | None:
+def moment_of(value: object) -> float | None:
     """POSIX seconds of an ISO 8601 time, whose fraction may have any number of digits."""
     if not isinstance(value, str) or len(value) > _MAX_TIME:
         return None

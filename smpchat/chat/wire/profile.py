@@ -67,6 +67,10 @@ class Profile(Record):
         value = self._named() | {"preferences": self._preferences_json()}
         return value if self.picture is None else value | {"image": self.picture}
 
+    def to_members(self) -> dict[str, Any]:
+        """What the members of a group get: who we are, never what we allow our contacts (group-wire 11, trap 4)."""
+        return self._named() if self.picture is None else self._named() | {"image": self.picture}
+
     def _named(self) -> dict[str, Any]:
         # fullName even if it is empty, and never a peerType: without the one, or with an unknown other, apps refuse the
         # whole profile, and the connection hangs (agent-wire 6.3, trap 38).

@@ -1,4 +1,5 @@
-"""Formats of ``app-bodies.jsonl`` and ``files-real.jsonl``: bodies that apps sent in named situations.
+"""Formats of ``app-bodies.jsonl``, ``files-real.jsonl`` and ``groups-real.jsonl``: what apps sent, each in a named
+situation.
 
 ``form``, where it stands, is the first byte; ``raw`` the text, ``b64`` the bytes where these were compressed. A
 record without an event is what stands behind a short link, in its own framing (agent-wire 2.9).
@@ -20,6 +21,7 @@ from smpchat.chat.wire.happenings import FileCancelled
 from smpchat.encoding import zstd
 from tests.vectors.check import Check, Document, Mismatch, same
 from tests.vectors.documents import Bodies
+from tests.vectors.formats.group_events import same_group_events
 
 
 def recognises(document: Document) -> bool:
@@ -41,6 +43,7 @@ def checks(document: Document) -> Iterator[Check]:
             yield Check(f"{name}events", partial(_same_events, record, body))
             yield Check(f"{name}written again", partial(_written_again, record, body))
             yield Check(f"{name}files", partial(_files_written_again, body))
+            yield Check(f"{name}group", partial(same_group_events, body))
 
 
 def body_of(record: dict[str, Any]) -> bytes:

@@ -1,0 +1,449 @@
+"""What events of groups are made of: roles, member ids, profiles, invitations (group-wire 1).
+
+Everything is read from a peer's JSON; what a group cannot do without and is malformed makes its whole event unusable
+(`Malformed`), the rest counts as left out.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import IntEnum, StrEnum
+from typing import Any, NewType
+
+from smpchat.chat.wire.content import whole
+from smpchat.chat.wire.preferences import read_ttl
+from smpchat.chat.wire.profile import Profile
+from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, field
+from smpchat.encoding.text import from_base64url, to_base64url
+from smpchat.protocol.version import VersionRange
+
+JsonObject = dict[str, Any]
+"""A value of JSON that is kept as it came, with what only newer apps know in it. Never changed in place."""
+MemberId = NewType("MemberId", bytes)
+"""Names a member within its group, for all; whoever adds the member chooses it. Apps take 16 ASCII bytes."""
+
+MAX_MEMBER_ID = 255
+"""Longest member id, in bytes: a length of one byte stands before it where members sign (group-wire 10)."""
+MAX_LINK = 4_000
+"""Characters of the link of a member's connection; without post-quantum keys it takes some 700."""
+MAX_GROUP_SIZE = 1_000_000
+"""Most members that a group is believed to have."""
+MAX_REASON = 100
+"""Characters of the reason why a group does not take somebody in."""
+MAX_MENTIONS = 5
+"""Mentions of one message that are read; apps send 3 at most (group-wire 5)."""
+MAX_NAME = 255
+"""Characters of a name in a mention, or of a member that is passed on."""
+MAX_TIME = 40
+"""Characters of a time; apps write 30."""
+TTL_DEFAULT = 86_400
+"""Seconds after which messages disappear where a group says that they do, not when."""
+
+
+class Malformed(DecodeError):
+    """An event lacks what its meaning depends on."""
+
+
+class Role(IntEnum):
+    """What a member may do, in order. A role that only newer apps know counts as the lowest."""
+
+    OBSERVER = 0
+    AUTHOR = 1
+    MEMBER = 2
+    MODERATOR = 3
+    ADMIN = 4
+    OWNER = 5
+
+    @property
+    def word(self) -> str:
+        """As JSON and people write it."""
+        return self.name.lower()
+
+
+class Restriction(StrEnum):
+    """Whether what a member says is hidden from all."""
+
+    BLOCKED = "blocked"
+    UNRESTRICTED = "unrestricted"
+    OTHER = "other"
+    """A word that only newer apps know; it hides nothing."""
+
+
+class Acceptance(StrEnum):
+    """How far somebody is in who joined by a link."""
+
+    ACCEPTED = "accepted"
+    PENDING = "pending"
+    """The host decides, or a program of its."""
+    REVIEW = "pending_review"
+    """The moderators decide."""
+
+
+class ChatType(StrEnum):
+    """On which side of a business chat we are."""
+
+    BUSINESS = "business"
+    """We are the customer."""
+    CUSTOMER = "customer"
+    """We are the business, or work for it."""
+
+
+class Feature(StrEnum):
+    """What a group may have, by its name in the group's profile."""
+
+    TIMED_MESSAGES = "timedMessages"
+    DIRECT_MESSAGES = "directMessages"
+    FULL_DELETE = "fullDelete"
+    REACTIONS = "reactions"
+    VOICE = "voice"
+    FILES = "files"
+    SIMPLEX_LINKS = "simplexLinks"
+    REPORTS = "reports"
+    HISTORY = "history"
+
+
+_ON = frozenset({Feature.REACTIONS, Feature.VOICE, Feature.FILES, Feature.SIMPLEX_LINKS, Feature.REPORTS})
+"""What a group has that says nothing about it; the rest it has not (group-wire 1)."""
+
+
+class MemberIdRole(Record):
+    """A member and its role."""
+
+    member: MemberId
+    role: Role
+
+
+class MemberInfo(Record):
+    """A member as others introduce it.
+
+    Attributes:
+        versions: What its app speaks; None where the introduction leaves it out.
+    """
+
+    member: MemberId
+    role: Role
+    profile: Profile
+    versions: VersionRange | None = None
+
+
+class Business(Record):
+    """The group is the chat of one customer with the people of a business."""
+
+    chat_type: ChatType
+    business: MemberId
+    customer: MemberId
+
+
+class GroupProfile(Record):
+    """What a group says about itself: the JSON object as its owners sent it.
+
+    Changing it means changing that object: an editor that left out what it does not know would switch that off for all
+    (group-wire 11, trap 27).
+    """
+
+    value: JsonObject = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The name to show."""
+        return whole(self.value["displayName"][:MAX_NAME])
+
+    @property
+    def full_name(self) -> str:
+        """A longer name; may be empty."""
+        return _text(self.value.get("fullName"), MAX_NAME)
+
+    @property
+    def description(self) -> str:
+        """A line about the group; may be empty."""
+        return _text(self.value.get("shortDescr"), MAX_NAME)
+
+    @property
+    def welcome(self) -> str:
+        """What newcomers are told; may be empty. JSON calls it the description (group-wire 11, trap 19)."""
+        return _text(self.value.get("description"), None)
+
+    @property
+    def reviews(self) -> bool:
+        """Whether moderators decide about everybody who joins by a link."""
+        admission = self.value.get("memberAdmission")
+        return isinstance(admission, dict) and admission.get("review") == "all"
+
+    @property
+    def channel(self) -> bool:
+        """Whether relays carry it, and its members are no connections of ours (group-wire 10)."""
+        return isinstance(self.value.get("publicGroup"), dict)
+
+    def allows(self, feature: Feature, role: Role) -> bool:
+        """Whether a member of that role may use a feature."""
+        said = self._preference(feature)
+        enable = said.get("enable")
+        on = enable == "on" if isinstance(enable, str) else feature in _ON
+        least = said.get("role")
+        return on and (not isinstance(least, str) or role >= _role(least))
+
+    @property
+    def disappear_after(self) -> int | None:
+        """Seconds after which new messages go; None if they stay."""
+        if not self.allows(Feature.TIMED_MESSAGES, Role.OWNER):
+            return None
+        ttl = read_ttl(self._preference(Feature.TIMED_MESSAGES).get("ttl"))
+        return ttl if ttl else TTL_DEFAULT
+
+    def with_preferences(self, preferences: JsonObject) -> GroupProfile:
+        """The same with other preferences."""
+        return GroupProfile(self.value | {"groupPreferences": preferences})
+
+    @property
+    def preferences(self) -> JsonObject:
+        """As they came."""
+        found = self.value.get("groupPreferences")
+        return found if isinstance(found, dict) else {}
+
+    def _preference(self, feature: Feature) -> JsonObject:
+        said = self.preferences.get(feature)
+        return said if isinstance(said, dict) else {}
+
+
+class Mention(Record):
+    """A member that a text names as ``@name``."""
+
+    name: str = field(repr=False)
+    member: MemberId
+
+
+class GroupQuote(Record):
+    """The message that a post answers.
+
+    Attributes:
+        author: Who wrote it; this says whose it is, never ``by_sender``, which history turns round (group-wire 12).
+        sent_at: ISO 8601, as it came.
+        by_sender: As it came.
+        content: As it came.
+    """
+
+    author: MemberId | None
+    shared_id: str | None
+    sent_at: str
+    by_sender: bool
+    content: JsonObject = field(repr=False)
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_member(value: object) -> MemberId:
+    """A member id, from base64url with or without padding. Raises `Malformed`."""
+    member = maybe_member(value)
+    if member is None:
+        raise Malformed("not a member id")
+    return member
+
+
+def maybe_member(value: object) -> MemberId | None:
+    """The same; None if it is no member id."""
+    # bytes, never the text: one id has several spellings (group-wire 11, trap 2)
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_MEMBER_ID * 4 // 3 + 4:
+        return None
+    try:
+        found = from_base64url(value, "member id")
+    except DecodeError:
+        return None
+    return MemberId(found) if 0 < len(found) <= MAX_MEMBER_ID else None
+
+
+def read_role(value: object) -> Role:
+    """A role; one we do not know is the lowest. Raises `Malformed` if it is not even a word."""
+    if not isinstance(value, str):
+        raise Malformed("not a role")
+    return _role(value)
+
+
+def _role(word: str) -> Role:
+    return _ROLES.get(word, Role.OBSERVER)
+
+
+_ROLES = {role.word: role for role in Role}
+
+
+def read_object(value: object, name: str) -> JsonObject:
+    """The object under ``name``. Raises `Malformed`."""
+    found = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(found, dict):
+        raise Malformed(f"no {name}")
+    return found
+
+
+def kept(value: JsonObject) -> JsonObject:
+    """An object that is kept as it came, but for halves of surrogate pairs, which nothing can store or pass on."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        whole_value: JsonObject = _whole(value)
+        return whole_value
+    return value
+
+
+def _whole(value: Any) -> Any:
+    match value:
+        case str():
+            return whole(value)
+        case dict():
+            return {whole(name): _whole(item) for name, item in value.items()}
+        case list():
+            return [_whole(item) for item in value]
+    return value
+
+
+def read_link(value: object) -> str:
+    """The text of a link, which its reader parses. Raises `Malformed`."""
+    # Before anything parses it: what is too long or has blanks is no link of an app's.
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_LINK or " " in value:
+        raise Malformed("not a link")
+    if not value.isascii() or not value.isprintable():
+        raise Malformed("not a link")
+    return value
+
+
+def read_profile(value: object) -> Profile:
+    """A member's profile. Raises `Malformed` if it has no name."""
+    profile = Profile.from_wire(value)
+    if profile is None:
+        raise Malformed("a member without a name")
+    return profile
+
+
+def read_group_profile(params: JsonObject) -> GroupProfile:
+    """``groupProfile``. Raises `Malformed` if it has no name."""
+    value = kept(read_object(params, "groupProfile"))
+    if not isinstance(value.get("displayName"), str) or not value["displayName"]:
+        raise Malformed("a group without a name")
+    return GroupProfile(value)
+
+
+def read_member_role(params: JsonObject, name: str) -> MemberIdRole:
+    """``fromMember``, ``invitedMember``. Raises `Malformed`."""
+    value = read_object(params, name)
+    return MemberIdRole(read_member(value.get("memberId")), read_role(value.get("memberRole")))
+
+
+def read_member_info(params: JsonObject) -> MemberInfo:
+    """``memberInfo``. Raises `Malformed`."""
+    value = read_object(params, "memberInfo")
+    return MemberInfo(
+        read_member(value.get("memberId")),
+        read_role(value.get("memberRole")),
+        read_profile(value.get("profile")),
+        read_versions(value.get("v")),
+    )
+
+
+def read_versions(value: object) -> VersionRange | None:
+    """``v``; None if it is none."""
+    try:
+        return VersionRange.parse(value) if isinstance(value, str) else None
+    except DecodeError:
+        return None
+
+
+def read_business(value: object) -> Business | None:
+    """``business``; None for an ordinary group. Raises `Malformed`."""
+    if value is None:
+        return None
+    if not isinstance(value, dict) or value.get("chatType") not in list(ChatType):
+        raise Malformed("a business chat of an unknown kind")
+    return Business(
+        ChatType(value["chatType"]), read_member(value.get("businessId")), read_member(value.get("customerId"))
+    )
+
+
+def read_size(value: object) -> int | None:
+    """``groupSize``; None if it is no number of members."""
+    # Not `isinstance`: for Python true is an int, too.
+    return value if type(value) is int and 0 <= value <= MAX_GROUP_SIZE else None
+
+
+def read_restriction(value: object) -> Restriction:
+    """``memberRestrictions``. Raises `Malformed`."""
+    word = value.get("restriction") if isinstance(value, dict) else None
+    if not isinstance(word, str):
+        raise Malformed("not a restriction")
+    return Restriction(word) if word in (Restriction.BLOCKED, Restriction.UNRESTRICTED) else Restriction.OTHER
+
+
+def read_scope(params: JsonObject) -> MemberId | None:
+    """Whose support chat an event belongs to; None if it is for all.
+
+    Raises:
+        Malformed: It is for some, and not said for whom: others must not see it (group-wire 7.1).
+    """
+    value = params.get("scope")
+    if value is None:
+        return None
+    if not isinstance(value, dict) or value.get("type") != "member":
+        raise Malformed("a scope of an unknown kind")
+    return read_member(value.get("memberId"))
+
+
+def read_mentions(value: object) -> tuple[Mention, ...]:
+    """``mentions``; what is no mention is left out."""
+    if not isinstance(value, dict):
+        return ()
+    found = []
+    for name in sorted(value)[:MAX_MENTIONS]:
+        said = value[name]
+        member = maybe_member(said.get("memberId")) if isinstance(said, dict) else None
+        if member is not None and 0 < len(name) <= MAX_NAME:
+            found.append(Mention(whole(name), member))
+    return tuple(found)
+
+
+def read_time(value: object) -> str:
+    """A time as text; empty if it is none."""
+    fits = isinstance(value, str) and len(value) <= MAX_TIME and value.isascii() and value.isprintable()
+    return value if isinstance(value, str) and fits else ""
+
+
+def _text(value: object, limit: int | None) -> str:
+    return whole(value[:limit]) if isinstance(value, str) else ""
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+def member_text(member: MemberId) -> str:
+    """A member id as JSON has it."""
+    return to_base64url(member)
+
+
+def member_role_params(value: MemberIdRole) -> JsonObject:
+    """``fromMember``, ``invitedMember``."""
+    return {"memberId": member_text(value.member), "memberRole": value.role.word}
+
+
+def member_info_params(info: MemberInfo) -> JsonObject:
+    """``memberInfo``."""
+    params: JsonObject = {"memberId": member_text(info.member), "memberRole": info.role.word}
+    if info.versions is not None:
+        params["v"] = str(info.versions)
+    return params | {"profile": info.profile.to_members()}
+
+
+def business_params(business: Business) -> JsonObject:
+    """``business``."""
+    return {
+        "chatType": str(business.chat_type),
+        "businessId": member_text(business.business),
+        "customerId": member_text(business.customer),
+    }
+
+
+def scope_params(scope: MemberId) -> JsonObject:
+    """``scope``."""
+    return {"type": "member", "memberId": member_text(scope)}
+
+
+def mentions_params(mentions: tuple[Mention, ...]) -> JsonObject:
+    """``mentions``."""
+    return {mention.name: {"memberId": member_text(mention.member)} for mention in mentions}
