@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from smpchat.client.routes import Route, Transport
 from smpchat.crypto.entropy import Entropy
-from smpchat.protocol.address import MAX_HOSTS, SMPServer
+from smpchat.protocol.address import MAX_HOSTS, Server, SMPServer
 from smpchat.transport import tls
 from smpchat.transport.base import BlockConnection, ConnectFailed
 from smpchat.transport.hosts import DIRECT, Dialer, DirectDialer
@@ -117,9 +117,19 @@ class Network:
         return await websocket.connect(hosts, route.ws_port, timeout=seconds, dialer=dialer)
 
     def _dialer(self, server: SMPServer, route: Route) -> Dialer:
-        proxy = None if route.local else self._proxy()
-        if proxy is None:
-            return DIRECT if route.fence is None else DirectDialer(route.fence)
-        # one circuit for each relay, which neither other profiles nor later runs share
-        user = hashlib.sha256(self._isolation + server.key_hash).hexdigest()[:32]
-        return SocksDialer(proxy, user, "smpchat", route.fence)
+        return dialer_to(server, route, self._proxy, self._isolation)
+
+
+def dialer_to(server: Server, route: Route, proxy: Callable[[], SocksProxy | None], isolation: bytes) -> Dialer:
+    """What opens connections to a relay.
+
+    Args:
+        proxy: The SOCKS proxy for all relays but local ones, if any.
+        isolation: Random, and the same for all connections that a proxy may see together.
+    """
+    found = None if route.local else proxy()
+    if found is None:
+        return DIRECT if route.fence is None else DirectDialer(route.fence)
+    # one circuit for each relay, which neither other profiles nor later runs share
+    user = hashlib.sha256(isolation + server.key_hash).hexdigest()[:32]
+    return SocksDialer(found, user, "smpchat", route.fence)

@@ -89,7 +89,7 @@ async def probe(
     Returns:
         Whether every step succeeded.
     """
-    stopwatch = _Stopwatch(report)
+    stopwatch = Stopwatch(report)
     events: asyncio.Queue[tuple[bytes, BrokerMessage]] = asyncio.Queue()
 
     async def greet(connection: BlockConnection) -> DirectSession:
@@ -128,7 +128,7 @@ async def probe(
     return True
 
 
-class _Stopwatch:
+class Stopwatch:
     """Times steps. ``connect`` and ``hello`` may be tried by several ways; the last try counts."""
 
     def __init__(self, report: Callable[[Check], None]) -> None:
