@@ -12,7 +12,14 @@ from smpchat.encoding.carried import unwrapped, visible
 from smpchat.encoding.patterns import late
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.text import from_base64url, to_base64url
-from smpchat.protocol.address import FINGERPRINT_SIZE, MAX_HOSTS, SMPServer, SMPServerAddress
+from smpchat.protocol.address import (
+    FINGERPRINT_SIZE,
+    MAX_HOSTS,
+    FileServer,
+    FileServerAddress,
+    SMPServer,
+    SMPServerAddress,
+)
 
 MAX_ADDRESS_LENGTH = 2_048
 """Longest text looked at, in characters; four host names and a password take less."""
@@ -22,12 +29,9 @@ _MAX_PASSWORD, _MAX_NAME, _MAX_LABEL = 255, 253, 63
 _ONION_LENGTH, _OLD_ONION_LENGTH = 56, 16
 
 _SCHEME = late(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
-_START = late(r"smp://", re.IGNORECASE)
-_OTHER_SCHEMES = {
-    "xftp": "it is that of a file server (xftp://), and this one has to be that of a message relay (smp://)",
-    "ntf": "it is that of a notification server (ntf://), and this one has to be that of a message relay (smp://)",
-    "simplex": "it is a link to connect with, for `smpchat connect`",
-}
+_STARTS = {scheme: late(rf"{scheme}://", re.IGNORECASE) for scheme in (SMPServer.SCHEME, FileServer.SCHEME)}
+_KINDS = {"smp": "message relay", "xftp": "file relay", "ntf": "notification server"}
+_LINK = "it is a link to connect with, for `smpchat connect`"
 _SHOWN = 40
 """Characters of a wrong part that are quoted."""
 
@@ -40,32 +44,56 @@ def read_server(text: str) -> SMPServerAddress:
     Raises:
         DecodeError: Names the part that is wrong; ``what`` goes on a sentence.
     """
+    (hosts, port, key_hash), password = _read(text, SMPServer.SCHEME)
+    return SMPServerAddress(SMPServer(hosts, port, key_hash), password)
+
+
+def read_file_server(text: str) -> FileServerAddress:
+    """The relay of files that a person names: the same with ``xftp://``. Raises `DecodeError`."""
+    (hosts, port, key_hash), password = _read(text, FileServer.SCHEME)
+    return FileServerAddress(FileServer(hosts, port, key_hash), password)
+
+
+def names_file_server(text: str) -> bool:
+    """Whether a text is to be read as a relay of files, whatever may be wrong with it."""
+    return _STARTS[FileServer.SCHEME]().match(unwrapped(visible(text[:MAX_ADDRESS_LENGTH]))) is not None
+
+
+def _read(text: str, scheme: str) -> tuple[tuple[tuple[str, ...], str, bytes], str | None]:
+    start = _STARTS[scheme]()
     if len(text) > MAX_ADDRESS_LENGTH:
         raise DecodeError(f"it is {len(text):,} characters long, and none is longer than {MAX_ADDRESS_LENGTH:,}")
     text = unwrapped(visible(text))
     if not text:
         raise DecodeError("it is empty")
-    if len({unwrapped(part) for part in _START().split(text)[1:]}) > 1:
+    if len({unwrapped(part) for part in start.split(text)[1:]}) > 1:
         raise DecodeError("there are several of them; give one at a time")
     if re.search(r"\s", text):
         raise DecodeError("there is a blank or a line end in it")
-    if not _START().match(text):
-        raise DecodeError(_without_scheme(text))
-    named, at, place = text[len("smp://") :].rpartition("@")
+    if not start.match(text):
+        raise DecodeError(_without_scheme(text, scheme))
+    named, at, place = text[len(f"{scheme}://") :].rpartition("@")
     if not at:
         missing = "host is missing: it stands after @" if _like_fingerprint(place) else "fingerprint is missing"
-        raise DecodeError(f"its {missing}, as in smp://FINGERPRINT@HOST")
+        raise DecodeError(f"its {missing}, as in {scheme}://FINGERPRINT@HOST")
     fingerprint, colon, password = named.partition(":")
-    key_hash = _fingerprint(fingerprint)
-    _check_password(password, given=bool(colon))
-    hosts, port = _place(place)
-    return SMPServerAddress(SMPServer(hosts, port, key_hash), password if colon else None)
+    key_hash = _fingerprint(fingerprint, scheme)
+    _check_password(password, scheme, given=bool(colon))
+    hosts, port = _place(place, scheme)
+    return (hosts, port, key_hash), password if colon else None
 
 
-def _without_scheme(text: str) -> str:
-    scheme = _SCHEME().match(text)
-    known = _OTHER_SCHEMES.get(scheme[1].lower()) if scheme else None
-    return known or "it does not begin with smp://"
+def _without_scheme(text: str, scheme: str) -> str:
+    found = _SCHEME().match(text)
+    given = found[1].lower() if found else ""
+    if given == "simplex":
+        return _LINK
+    if given in _KINDS and given != scheme:
+        return (
+            f"it is that of a {_KINDS[given]} ({given}://), and this one has to be that of a "
+            f"{_KINDS[scheme]} ({scheme}://)"
+        )
+    return f"it does not begin with {scheme}://"
 
 
 def _like_fingerprint(text: str) -> bool:
@@ -76,10 +104,10 @@ def _quoted(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
 
 
-def _fingerprint(text: str) -> bytes:
+def _fingerprint(text: str, scheme: str) -> bytes:
     body = text.rstrip("=")
     if not body:
-        raise DecodeError("its fingerprint is missing, as in smp://FINGERPRINT@HOST")
+        raise DecodeError(f"its fingerprint is missing, as in {scheme}://FINGERPRINT@HOST")
     if body == "FINGERPRINT":
         raise DecodeError("FINGERPRINT stands for the relay's own: 43 letters and digits that its operator publishes")
     if "+" in body or "/" in body:
@@ -97,11 +125,11 @@ def _fingerprint(text: str) -> bytes:
     return key_hash
 
 
-def _check_password(password: str, *, given: bool) -> None:
+def _check_password(password: str, scheme: str, *, given: bool) -> None:
     if not given:
         return
     if not password:
-        raise DecodeError("its password is missing after the colon, as in smp://FINGERPRINT:PASSWORD@HOST")
+        raise DecodeError(f"its password is missing after the colon, as in {scheme}://FINGERPRINT:PASSWORD@HOST")
     if wrong := re.search(r"[@:/]|[^!-~]", password):
         raise DecodeError(f"its password has the character {wrong[0]!r} in it, which none can have")
     if len(password) > _MAX_PASSWORD:
@@ -111,7 +139,7 @@ def _check_password(password: str, *, given: bool) -> None:
 # -- hosts and port ---------------------------------------------------------------------------------------------------
 
 
-def _place(text: str) -> tuple[tuple[str, ...], str]:
+def _place(text: str, scheme: str) -> tuple[tuple[str, ...], str]:
     text = text.removesuffix("/")
     if extra := re.search(r"[/?#\\].*", text):
         raise DecodeError(f"{_quoted(extra[0])} stands after its host, where nothing can stand but a port")
@@ -121,9 +149,9 @@ def _place(text: str) -> tuple[tuple[str, ...], str]:
         host, port = _split_port(part)
         if port is not None:
             raise DecodeError("its port stands inside the list of hosts; it belongs at the end, after the last one")
-        hosts.append(_host(host))
+        hosts.append(_host(host, scheme))
     host, port = _split_port(last)
-    hosts.append(_host(host))
+    hosts.append(_host(host, scheme))
     if len(hosts) > MAX_HOSTS:
         raise DecodeError(f"it has {len(hosts)} hosts, and none has more than {MAX_HOSTS}")
     return tuple(dict.fromkeys(hosts)), "" if port is None else _port(port)
@@ -158,9 +186,9 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def _host(text: str) -> str:
+def _host(text: str, scheme: str) -> str:
     if not text:
-        raise DecodeError("its host is missing, as in smp://FINGERPRINT@HOST")
+        raise DecodeError(f"its host is missing, as in {scheme}://FINGERPRINT@HOST")
     if text == "HOST":
         raise DecodeError("HOST stands for the relay's own name, such as relay.example.org")
     if text.startswith("["):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -8,8 +9,21 @@ from hypothesis import strategies as st
 
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.text import from_base64url
-from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
-from smpchat.protocol.server_text import FINGERPRINT_LENGTH, MAX_ADDRESS_LENGTH, read_server
+from smpchat.protocol.address import (
+    FileServer,
+    FileServerAddress,
+    SMPServer,
+    SMPServerAddress,
+    format_server,
+    parse_server,
+)
+from smpchat.protocol.server_text import (
+    FINGERPRINT_LENGTH,
+    MAX_ADDRESS_LENGTH,
+    names_file_server,
+    read_file_server,
+    read_server,
+)
 
 KEY = "LcJUMfVhwD8yxjAiSaDzzGF3-kLG4Uh0Fl_ZIjrRwjI"
 HASH = from_base64url(KEY)
@@ -54,7 +68,7 @@ REFUSED = {
     "scheme alone": ("smp://", "fingerprint is missing"),
     "host alone": ("relay.example.org", "does not begin with smp://"),
     "no scheme": (f"{KEY}=@h", "does not begin with smp://"),
-    "file server": (f"xftp://{KEY}=@h", "file server"),
+    "file relay": (f"xftp://{KEY}=@h", "that of a file relay"),
     "notification server": (f"ntf://{KEY}=@h", "notification server"),
     "link": (f"simplex:/a#{KEY}?h=h", "link to connect with"),
     "web address": (f"https://{KEY}=@h", "does not begin with smp://"),
@@ -127,6 +141,24 @@ def test_the_part_that_is_wrong_is_named(text: str, part: str) -> None:
     assert part in caught.value.what
     assert len(caught.value.what) < 160
     assert "pass" not in caught.value.what.lower() or "password" in caught.value.what
+
+
+@pytest.mark.parametrize(("text", "address"), TAKEN.values(), ids=TAKEN.keys())
+def test_a_file_relay_is_read_by_the_same_rules(text: str, address: SMPServerAddress) -> None:
+    server, other = address.server, text.replace("smp:", "xftp:").replace("SMP:", "XFTP:").replace("Smp:", "Xftp:")
+    found = read_file_server(other)
+    assert found == FileServerAddress(FileServer(server.hosts, server.port, server.key_hash), address.password)
+    assert names_file_server(other) and not names_file_server(text)
+
+
+@pytest.mark.parametrize(("text", "part"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_wrong_with_a_file_relay_is_named(text: str, part: str) -> None:
+    other = {"xftp://": "smp://", "smp://": "xftp://"}
+    swapped = re.sub(r"(xftp|smp)://", lambda found: other[found[0]], text)
+    with pytest.raises(DecodeError) as caught:
+        read_file_server(swapped)
+    expected = part.replace("that of a file relay", "that of a message relay").replace("smp://", "xftp://")
+    assert expected in caught.value.what
 
 
 def test_an_address_cut_anywhere_in_its_fingerprint_is_refused() -> None:
