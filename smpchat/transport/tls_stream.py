@@ -84,6 +84,11 @@ class TLSStream(asyncio.BufferedProtocol):
         name = None if self._transport is None else self._transport.get_extra_info("peername")
         return str(name[0]) if isinstance(name, tuple) and name else None
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether TCP has ended, or this side has closed it."""
+        return self._lost.done() or self._transport is None or self._transport.is_closing()
+
     async def handshake(self) -> None:
         """Wait for the TLS handshake. Raises `OSError`, of which `ssl.SSLError` is one; then `abort`."""
         # Shielded: a caller's timeout would cancel the future that asyncio's callbacks are still to settle.

@@ -256,6 +256,11 @@ class Link:
         """Such as ``TLSv1.3``."""
         return self._stream.ssl_object.version() or "unknown"
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection is known to have ended, without a look at what came last."""
+        return self._end is not None or self._stream.is_lost
+
     def flush(self) -> bool:
         """Hand what `h2` has to say to the stream; whether that was anything."""
         data = memoryview(self.h2.data_to_send())
@@ -342,6 +347,11 @@ class Link:
     def _ended(self, error: ConnectionClosed) -> None:
         if self._end is None:
             self._end = ConnectionClosed(str(error), temporary=error.temporary)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self._ended(ConnectionClosed("this side closed the connection"))
+        self._stream.abort()
 
     async def close(self) -> None:
         """Send what is under way, as far as the peer takes it within two seconds, and end the connection."""

@@ -1,0 +1,43 @@
+"""How an encrypted file is cut (xftp-wire 3.1), and how large it can be."""
+
+from __future__ import annotations
+
+from smpchat.protocol.xftp.commands import CHUNK_SIZES
+
+KIB, MIB = 1024, 1024 * 1024
+MAX_FILE = 1024 * MIB
+"""Bytes of a file itself. Apps of 2026 refuse more unless its sender has paid for it (xftp-wire 3.1)."""
+LENGTH_SIZE, TAG_SIZE = 8, 16
+MAX_NAME = 255
+"""Bytes of UTF-8 of the name inside an encrypted file: its length is one byte."""
+MAX_HEADER = 1 + MAX_NAME + 1
+"""A name, and that there is nothing more."""
+MAX_ENCRYPTED = MAX_FILE + MIB
+"""Bytes of all chunks of the largest file: what is around it begins one chunk more."""
+
+_LAYOUTS = (
+    # above how many bytes in all, the size of small chunks, and that of big ones
+    (3 * MIB, MIB, 4 * MIB),
+    (768 * KIB, 256 * KIB, MIB),
+    (0, 64 * KIB, 256 * KIB),
+)
+
+
+def chunk_sizes(size: int) -> tuple[int, ...]:
+    """Sizes of the chunks that hold ``size`` bytes, in order; their sum is the length of the encrypted file."""
+    _, small, big = next(layout for layout in _LAYOUTS if size > layout[0] or not layout[0])
+    full, rest = divmod(size, big)
+    # Fewer requests for a quarter of padding at most.
+    if rest > big * 3 // 4:
+        return (big,) * (full + 1)
+    return (big,) * full + (small,) * -(-rest // small)
+
+
+def one_chunk(size: int) -> int | None:
+    """The smallest chunk that holds ``size`` bytes; None if none does."""
+    return next((chunk for chunk in CHUNK_SIZES if size <= chunk), None)
+
+
+def encrypted_sizes(header: int, size: int) -> tuple[int, ...]:
+    """Chunks of a file of ``size`` bytes with a header of ``header`` bytes."""
+    return chunk_sizes(LENGTH_SIZE + header + size + TAG_SIZE)

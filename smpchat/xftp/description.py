@@ -1,0 +1,351 @@
+"""The description of a file: where its chunks are, and how to open them; YAML (xftp-wire 4).
+
+What is read comes from whoever sent the file. Its text is bounded before it is looked at; it is taken as a stream of
+events, so that nothing in it is built but lists, mappings and texts, without the references that make few bytes into
+many; and every number is checked against what the largest file needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import Any
+
+from smpchat.crypto.box import KEY_SIZE, NONCE_SIZE
+from smpchat.crypto.errors import KeyFormatError
+from smpchat.crypto.keys import Ed25519PrivateKey
+from smpchat.encoding.patterns import late
+from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, field
+from smpchat.encoding.text import from_base64url, to_base64url
+from smpchat.protocol.address import FileServer, checked_file_server, format_server
+from smpchat.protocol.xftp.commands import CHUNK_SIZES
+from smpchat.xftp.chunks import MAX_ENCRYPTED
+
+MAX_TEXT = 256 * 1024
+"""Characters; the largest file of an app takes some 37,000."""
+MAX_CHUNKS = 1025
+"""What the largest file needs if no chunk is smaller than 1 MiB; apps cut it into 257."""
+MAX_REPLICAS = 4
+"""Of one chunk; all software makes one (xftp-wire trap 21)."""
+MAX_ID = 255
+DIGEST_SIZE, CHUNK_DIGEST_SIZE = 64, 32
+_MAX_DEPTH = 5
+_MAX_FIELDS = 64
+"""Keys of a mapping; newer descriptions may have some that are not known here."""
+
+_SIZE = late(r"([0-9]{1,12})(gb|mb|kb)?")
+_UNITS = (("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10), ("", 1))
+
+
+class Party(StrEnum):
+    """Whose description it is: keys and ids in it are theirs."""
+
+    RECIPIENT = "recipient"
+    SENDER = "sender"
+
+
+class DescribedReplica(Record):
+    """A chunk at one relay."""
+
+    server: FileServer
+    replica_id: bytes
+    key: Ed25519PrivateKey
+
+
+class DescribedChunk(Record):
+    """A chunk, with its bytes and their SHA-256; ``number`` counts from 1."""
+
+    number: int
+    size: int
+    digest: bytes
+    replicas: tuple[DescribedReplica, ...]
+
+
+class Redirect(Record):
+    """That the file holds the description of another one, whose sizes and SHA-512 these are."""
+
+    size: int
+    digest: bytes
+
+
+class FileDescription(Record):
+    """A file.
+
+    Attributes:
+        size: Bytes of all chunks.
+        digest: SHA-512 of all of them.
+        key, nonce: Of the box that they are.
+        chunks: In order.
+    """
+
+    size: int
+    digest: bytes
+    key: bytes = field(repr=False)
+    nonce: bytes = field(repr=False)
+    chunks: tuple[DescribedChunk, ...]
+    redirect: Redirect | None = None
+    party: Party = Party.RECIPIENT
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_description(text: str, party: Party = Party.RECIPIENT) -> FileDescription:
+    """The file that a text describes.
+
+    Args:
+        party: Whose description it has to be.
+    Raises:
+        DecodeError: It is none, or of a file that cannot be; ``what`` says so in lower-case words.
+    """
+    if len(text) > MAX_TEXT:
+        raise DecodeError(f"it has {len(text):,} characters, and none has more than {MAX_TEXT:,}")
+    found = _mapping(_tree(text), "a description")
+    if _text(found, "party") != party:
+        raise DecodeError(f"it is not that of a {party.value}")
+    size = _file_size(found, "size")
+    digest = _bytes(_text(found, "digest"), DIGEST_SIZE, "digest")
+    key = _bytes(_text(found, "key"), KEY_SIZE, "key")
+    nonce = _bytes(_text(found, "nonce"), NONCE_SIZE, "nonce")
+    chunks = _chunks(found, _chunk_size(_text(found, "chunkSize")))
+    if sum(chunk.size for chunk in chunks) != size:
+        raise DecodeError("the sizes of its chunks are not that of the file")
+    return FileDescription(size, digest, key, nonce, chunks, _redirect(found), party)
+
+
+def _tree(text: str) -> Any:
+    """Mappings, lists and texts of a YAML document."""
+    import yaml
+
+    # libyaml, if this PyYAML was built with it, is ten times as fast; both read the same.
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    try:
+        events = _Events(yaml.parse(text, Loader=loader))
+        events.expect(yaml.StreamStartEvent)
+        events.expect(yaml.DocumentStartEvent)
+        tree = events.node(_MAX_DEPTH)
+        events.expect(yaml.DocumentEndEvent)
+        events.expect(yaml.StreamEndEvent)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, DecodeError):
+            raise
+        raise DecodeError("it is not YAML") from None
+    return tree
+
+
+class _Events:
+    """Takes a tree out of a stream of events, and refuses what no description needs."""
+
+    def __init__(self, events: Iterable[Any]) -> None:
+        self._events: Iterator[Any] = iter(events)
+
+    def expect(self, kind: type[Any]) -> None:
+        if not isinstance(next(self._events, None), kind):
+            raise DecodeError("it is not one YAML document")
+
+    def node(self, depth: int) -> Any:
+        return self._of(next(self._events, None), depth)
+
+    def _of(self, event: Any, depth: int) -> Any:
+        import yaml
+
+        if depth == 0:
+            raise DecodeError("lists or mappings in it are nested too deeply")
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise DecodeError("there are references in it, which descriptions do not have")
+        if isinstance(event, yaml.ScalarEvent):
+            return str(event.value)
+        if isinstance(event, yaml.SequenceStartEvent):
+            items: list[Any] = []
+            while not isinstance(event := next(self._events, None), yaml.SequenceEndEvent):
+                if len(items) > MAX_CHUNKS * MAX_REPLICAS:
+                    raise DecodeError("a list in it is too long")
+                items.append(self._of(event, depth - 1))
+            return items
+        if isinstance(event, yaml.MappingStartEvent):
+            found: dict[str, Any] = {}
+            while not isinstance(event := next(self._events, None), yaml.MappingEndEvent):
+                key = self._of(event, depth - 1)
+                if not isinstance(key, str) or key in found or len(found) >= _MAX_FIELDS:
+                    raise DecodeError("a mapping in it has keys that are not texts, too many, or one of them twice")
+                found[key] = self.node(depth - 1)
+            return found
+        raise DecodeError("it is cut off")
+
+
+def _mapping(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DecodeError(f"{what} has to be a mapping")
+    return value
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise DecodeError(f"{what} has to be a list")
+    return value
+
+
+def _text(found: dict[str, Any], name: str) -> str:
+    value = found.get(name)
+    if not isinstance(value, str):
+        raise DecodeError(f"{name} is missing" if value is None else f"{name} has to be a text")
+    return value
+
+
+def _bytes(text: str, size: int, what: str) -> bytes:
+    data = from_base64url(text, what)
+    if len(data) != size:
+        raise DecodeError(f"{what} has {len(data)} bytes, and not {size}")
+    return data
+
+
+def _size(text: str, what: str) -> int:
+    match = _SIZE().fullmatch(text)
+    if not match:
+        raise DecodeError(f"{what} is not a size")
+    return int(match[1]) * dict(_UNITS)[match[2] or ""]
+
+
+def _file_size(found: dict[str, Any], name: str) -> int:
+    size = _size(_text(found, name), name)
+    if not 0 < size <= MAX_ENCRYPTED:
+        raise DecodeError(f"the file has {size:,} bytes, and none may have more than {MAX_ENCRYPTED:,}")
+    return size
+
+
+def _chunk_size(text: str) -> int:
+    size = _size(text, "the size of a chunk")
+    if size not in CHUNK_SIZES:
+        raise DecodeError(f"there are no chunks of {size:,} bytes")
+    return size
+
+
+def _redirect(found: dict[str, Any]) -> Redirect | None:
+    if "redirect" not in found:
+        return None
+    value = _mapping(found["redirect"], "redirect")
+    text = _text(value, "size")
+    # A plain number, unlike all other sizes (xftp-wire trap 8).
+    if not (text.isascii() and text.isdecimal() and len(text) <= 12):
+        raise DecodeError("the size of what it leads to is not a number")
+    if not 0 < int(text) <= MAX_ENCRYPTED:
+        raise DecodeError("what it leads to is too large")
+    return Redirect(int(text), _bytes(_text(value, "digest"), DIGEST_SIZE, "digest"))
+
+
+class _Gathered:
+    """What several replicas say of one chunk."""
+
+    def __init__(self) -> None:
+        self.replicas: list[DescribedReplica] = []
+        self.digest: bytes | None = None
+        self.size: int | None = None
+
+
+def _chunks(found: dict[str, Any], default: int) -> tuple[DescribedChunk, ...]:
+    chunks: dict[int, _Gathered] = {}
+    for group in _list(found.get("replicas"), "replicas"):
+        place = _mapping(group, "a relay's replicas")
+        server = checked_file_server(_text(place, "server"))
+        for line in _list(place.get("chunks"), "chunks"):
+            if not isinstance(line, str):
+                raise DecodeError("a chunk has to be a text")
+            _read_chunk(line, server, chunks)
+    if sorted(chunks) != list(range(1, len(chunks) + 1)):
+        raise DecodeError("the numbers of its chunks have gaps")
+    return tuple(_described(number, chunks[number], default) for number in range(1, len(chunks) + 1))
+
+
+def _read_chunk(line: str, server: FileServer, chunks: dict[int, _Gathered]) -> None:
+    """``NUMBER:ID:KEY[:DIGEST[:SIZE]]``."""
+    number, *parts = line.split(":")
+    if not 2 <= len(parts) <= 4 or not (number.isascii() and number.isdecimal() and len(number) <= 5):
+        raise DecodeError("a chunk is not NUMBER:ID:KEY:DIGEST:SIZE")
+    if not 1 <= int(number) <= MAX_CHUNKS:
+        raise DecodeError(f"it has a chunk {int(number):,}, and none has more than {MAX_CHUNKS:,} of them")
+    chunk = chunks.setdefault(int(number), _Gathered())
+    if len(chunk.replicas) == MAX_REPLICAS:
+        raise DecodeError(f"a chunk has more than {MAX_REPLICAS} replicas")
+    replica_id = from_base64url(parts[0], "a chunk's id")
+    if len(replica_id) > MAX_ID:
+        raise DecodeError("a chunk's id is too long")
+    try:
+        key = Ed25519PrivateKey.from_der(from_base64url(parts[1], "a chunk's key"))
+    except KeyFormatError:
+        raise DecodeError("a chunk's key is not an Ed25519 key") from None
+    chunk.replicas.append(DescribedReplica(server, replica_id, key))
+    if len(parts) > 2:
+        _same(chunk, _bytes(parts[2], CHUNK_DIGEST_SIZE, "a chunk's digest"), None)
+    if len(parts) > 3:
+        _same(chunk, None, _chunk_size(parts[3]))
+
+
+def _same(chunk: _Gathered, digest: bytes | None, size: int | None) -> None:
+    if digest is not None:
+        if chunk.digest not in (None, digest):
+            raise DecodeError("replicas of one chunk have different digests")
+        chunk.digest = digest
+    if size is not None:
+        if chunk.size not in (None, size):
+            raise DecodeError("replicas of one chunk have different sizes")
+        chunk.size = size
+
+
+def _described(number: int, chunk: _Gathered, default: int) -> DescribedChunk:
+    if chunk.digest is None:
+        raise DecodeError(f"chunk {number} has no digest")
+    return DescribedChunk(number, chunk.size or default, chunk.digest, tuple(chunk.replicas))
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+def format_size(size: int) -> str:
+    """The largest unit that leaves nothing over."""
+    unit, bytes_of = next(one for one in _UNITS if size % one[1] == 0)
+    return f"{size // bytes_of}{unit}"
+
+
+def write_description(description: FileDescription) -> str:
+    """The text of a description, as apps write it: keys in order, replicas by relay."""
+    default = description.chunks[0].size
+    places: dict[str, list[str]] = {}
+    for chunk in description.chunks:
+        for place, replica in enumerate(chunk.replicas):
+            # Without the password of the relay, which is nobody else's (xftp-wire trap 19).
+            lines = places.setdefault(format_server(replica.server), [])
+            lines.append(_chunk_line(chunk, replica, first=place == 0, default=default))
+    text = [
+        f"chunkSize: {format_size(default)}",
+        f"digest: {to_base64url(description.digest)}",
+        f"key: {to_base64url(description.key)}",
+        f"nonce: {to_base64url(description.nonce)}",
+        f"party: {description.party.value}",
+    ]
+    if description.redirect is not None:
+        text += [
+            "redirect:",
+            f"  digest: {to_base64url(description.redirect.digest)}",
+            f"  size: {description.redirect.size}",
+        ]
+    text.append("replicas:")
+    for server, lines in places.items():
+        text += ["- chunks:", *(f"  - {line}" for line in lines), f"  server: {_quoted(server)}"]
+    text.append(f"size: {format_size(description.size)}")
+    return "\n".join(text) + "\n"
+
+
+def _chunk_line(chunk: DescribedChunk, replica: DescribedReplica, *, first: bool, default: int) -> str:
+    parts = [str(chunk.number), to_base64url(replica.replica_id), to_base64url(replica.key.der)]
+    if first:
+        parts.append(to_base64url(chunk.digest))
+        if chunk.size != default:
+            parts.append(format_size(chunk.size))
+    return ":".join(parts)
+
+
+def _quoted(server: str) -> str:
+    """As it is, unless its hosts have letters that mean something else in YAML."""
+    plain = server.isascii() and not set(server) & set("[]{}#&*!|>'\"%`\\ ")
+    return server if plain else "'" + server.replace("'", "''") + "'"

@@ -1,0 +1,273 @@
+"""A file as relays get it: name, content and filler in one box, whose tag is last (xftp-wire 3).
+
+Both directions block, and take a file piece by piece: what they hold of it is a few megabytes. Digests are computed
+beside encryption, in a thread of their own, since SHA-512 alone takes as long as all the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, BinaryIO
+
+from smpchat.crypto.box import KEY_SIZE, NONCE_SIZE
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import VerificationError
+from smpchat.crypto.secretbox import Opener, Sealer
+from smpchat.encoding.codec import int64, maybe, short_bytes
+from smpchat.encoding.reader import DecodeError, Reader
+from smpchat.xftp.chunks import LENGTH_SIZE, MAX_ENCRYPTED, MAX_NAME, TAG_SIZE, encrypted_sizes
+
+Progress = Callable[[int], object]
+"""Told how many bytes are done; may raise to stop."""
+Chunk = tuple[int, bytes]
+"""Bytes, and SHA-256."""
+
+_PIECE = 1024 * 1024
+_FILLER = b"#"
+_HEADER_WITHIN = 1024
+"""Bytes in which the header has to be complete (xftp-wire 3)."""
+_extra = maybe(short_bytes)
+
+
+class SourceChanged(OSError):
+    """A file became shorter while it was read."""
+
+
+def header_of(name: str) -> bytes:
+    """The header with a name, shortened to what fits. Nobody uses it: the message has the name (xftp-wire 3)."""
+    # Longer ones wrap their length byte in the reference (xftp-wire trap 14).
+    data = name.encode("utf-8", "replace")[:MAX_NAME].decode("utf-8", "ignore").encode()
+    return short_bytes.write(data) + _extra.write(None)
+
+
+def encrypt_file(
+    source: BinaryIO,
+    target: BinaryIO,
+    name: str,
+    size: int,
+    entropy: Entropy,
+    progress: Progress = lambda done: None,
+    *,
+    sizes: Sequence[int] | None = None,
+) -> tuple[bytes, bytes, bytes, tuple[Chunk, ...]]:
+    """Encrypt a file.
+
+    Args:
+        source: Gives the file's bytes; what comes behind the first ``size`` of them is left out.
+        target: Gets the encrypted file.
+        name: Goes into the encrypted file.
+        entropy: For key and nonce.
+        progress: Told bytes of the file itself.
+        sizes: Of the chunks, if not as `encrypted_sizes` has them.
+    Returns:
+        Key, nonce, SHA-512 of the encrypted file, and its chunks.
+    Raises:
+        SourceChanged: ``source`` has fewer bytes.
+    """
+    key, nonce = entropy.random(KEY_SIZE), entropy.random(NONCE_SIZE)
+    header = header_of(name)
+    chunks = tuple(sizes or encrypted_sizes(len(header), size))
+    sealer = Sealer(key, nonce)
+    plain = _Plain(int64.write(len(header) + size) + header, source, size)
+    left = sum(chunks)
+    if left < LENGTH_SIZE + len(header) + size + TAG_SIZE:
+        raise ValueError("the chunks do not hold the file")
+    with _Digests(chunks) as digests:
+        for buffer in digests.buffers():
+            content = buffer[: min(len(buffer), left - TAG_SIZE)]
+            plain.read_into(content)
+            sealer.update(content, content)
+            left -= len(buffer)
+            if left <= 0:
+                buffer[len(content) :] = sealer.finish()
+            elif left < TAG_SIZE:
+                raise ValueError("a chunk is smaller than a tag")
+            target.write(buffer)
+            digests.add(buffer)
+            progress(plain.done)
+        return key, nonce, digests.whole(), digests.chunks()
+
+
+class _Plain:
+    """What is sealed: a prefix, the file, and filler without end."""
+
+    def __init__(self, prefix: bytes, source: BinaryIO, size: int) -> None:
+        self._prefix = prefix
+        self._source = source
+        self._left = size
+        self.done = 0
+
+    def read_into(self, view: memoryview) -> None:
+        at = min(len(view), len(self._prefix))
+        view[:at] = self._prefix[:at]
+        self._prefix = self._prefix[at:]
+        while at < len(view) and self._left:
+            got = self._source.readinto(view[at : at + self._left])  # type: ignore[attr-defined]
+            if not got:
+                raise SourceChanged("the file became shorter while it was read")
+            at, self._left, self.done = at + got, self._left - got, self.done + got
+        view[at:] = _FILLER * (len(view) - at)
+
+
+class _Digests:
+    """SHA-512 of all, and SHA-256 of each chunk, a piece behind whoever makes the bytes."""
+
+    _BUFFERS = 3
+
+    def __init__(self, sizes: Sequence[int], *, whole_only: bool = False) -> None:
+        self._sizes = sizes
+        self._whole = hashlib.sha512()
+        self._whole_only = whole_only
+        self._chunk = hashlib.sha256()
+        self._chunks: list[Chunk] = []
+        self._in_chunk = 0
+        # A thread for one small piece takes longer than its digest.
+        self._worker = ThreadPoolExecutor(1) if sum(sizes) > _PIECE else None
+        self._jobs: list[Future[None]] = []
+
+    def __enter__(self) -> _Digests:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._worker is not None:
+            self._worker.shutdown(cancel_futures=True)
+
+    def buffers(self) -> Iterator[memoryview]:
+        """Where the next bytes go: pieces of all chunks, none of which belongs to two."""
+        spaces = [memoryview(bytearray(min(_PIECE, max(self._sizes)))) for _ in range(self._BUFFERS)]
+        number = 0
+        for size in self._sizes:
+            for start in range(0, size, _PIECE):
+                # Not before the digests are done with what was in it.
+                if number >= self._BUFFERS and self._worker is not None:
+                    self._jobs[number - self._BUFFERS].result()
+                yield spaces[number % self._BUFFERS][: min(_PIECE, size - start)]
+                number += 1
+
+    def add(self, piece: memoryview) -> None:
+        if self._worker is None:
+            self._update(piece)
+        else:
+            self._jobs.append(self._worker.submit(self._update, piece))
+
+    def _update(self, piece: memoryview) -> None:
+        self._whole.update(piece)
+        if self._whole_only:
+            return
+        self._chunk.update(piece)
+        self._in_chunk += len(piece)
+        size = self._sizes[len(self._chunks)]
+        if self._in_chunk == size:
+            self._chunks.append((size, self._chunk.digest()))
+            self._chunk, self._in_chunk = hashlib.sha256(), 0
+
+    def _finish(self) -> None:
+        for job in self._jobs:
+            job.result()
+
+    def whole(self) -> bytes:
+        """SHA-512 of all."""
+        self._finish()
+        return self._whole.digest()
+
+    def chunks(self) -> tuple[Chunk, ...]:
+        """Each with its SHA-256."""
+        self._finish()
+        return tuple(self._chunks)
+
+
+def decrypt_file(
+    source: BinaryIO,
+    target: BinaryIO,
+    key: bytes,
+    nonce: bytes,
+    digest: bytes,
+    progress: Progress = lambda done: None,
+) -> int:
+    """Check and decrypt a file.
+
+    Args:
+        source: The encrypted file; read from its beginning.
+        target: Gets the file's bytes, which nobody may look at before this returns: only then they are authentic.
+        digest: SHA-512 of the encrypted file.
+        progress: Told bytes of the encrypted file.
+    Returns:
+        How many bytes the file has.
+    Raises:
+        VerificationError: It is not the file that was described, or not sealed with this key.
+        DecodeError: It does not hold a file.
+    """
+    length = source.seek(0, 2)
+    source.seek(0)
+    if not TAG_SIZE + LENGTH_SIZE < length <= MAX_ENCRYPTED:
+        raise DecodeError(f"an encrypted file has {length:,} bytes")
+    opener = Opener(key, nonce)
+    content = _Content(target, length - TAG_SIZE)
+    done = 0
+    tag = bytearray()
+    plain = memoryview(bytearray(min(_PIECE, length)))
+    with _Digests([length], whole_only=True) as digests:
+        for buffer in digests.buffers():
+            _read_all(source, buffer)
+            digests.add(buffer)
+            sealed = buffer[: max(0, min(len(buffer), length - TAG_SIZE - done))]
+            tag += buffer[len(sealed) :]
+            opener.update(sealed, plain[: len(sealed)])
+            content.add(plain[: len(sealed)])
+            done += len(buffer)
+            progress(done)
+        # Of what was described first: a damaged download is told from a wrong key.
+        if not hmac.compare_digest(digests.whole(), digest):
+            raise VerificationError("the file is not the one that its description names")
+    opener.finish(bytes(tag))
+    if content.fault is not None:
+        raise content.fault
+    return content.size
+
+
+def _read_all(source: Any, view: memoryview) -> None:
+    at = 0
+    while at < len(view):
+        got = source.readinto(view[at:])
+        if not got:
+            raise VerificationError("the encrypted file became shorter while it was read")
+        at += got
+
+
+class _Content:
+    """Takes apart what is in the box, as it comes."""
+
+    def __init__(self, target: BinaryIO, length: int) -> None:
+        self._target = target
+        self._length = length
+        self._left: int | None = None
+        self.size = 0
+        self.fault: DecodeError | None = None
+        """What is wrong with it; to be told only if it is what was sealed."""
+
+    def add(self, piece: memoryview) -> None:
+        if self._left is None:
+            # The first piece has all of the header, or is the whole file.
+            try:
+                self._left, begin = self._header(bytes(piece[: LENGTH_SIZE + _HEADER_WITHIN]))
+            except DecodeError as error:
+                self.fault, self._left, begin = error, 0, 0
+            self.size = self._left
+            piece = piece[begin:]
+        own = piece[: self._left]
+        self._target.write(own)
+        self._left -= len(own)
+
+    def _header(self, start: bytes) -> tuple[int, int]:
+        """Bytes of the file, and where in the box they begin."""
+        reader = Reader(start)
+        length = int64.read(reader)
+        short_bytes.read(reader)  # a name, of which old agents garble what is not ASCII (xftp-wire 10, 7)
+        _extra.read(reader)
+        size = length - (reader.offset - LENGTH_SIZE)
+        if size < 0 or reader.offset + size > self._length:
+            raise DecodeError("an encrypted file has a wrong length in it")
+        return size, reader.offset

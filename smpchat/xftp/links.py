@@ -1,0 +1,71 @@
+"""Links to files, and descriptions that lead to another one because they would not fit a link (xftp-wire 4.1)."""
+
+from __future__ import annotations
+
+import hmac
+
+from smpchat.encoding.patterns import late
+from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, field
+from smpchat.encoding.text import read_query, write_query
+from smpchat.xftp.description import MAX_TEXT, FileDescription, Redirect, read_description, write_description
+
+MAX_LINK = 3 * MAX_TEXT
+"""Characters: each of a description's may be written as three."""
+REDIRECT_NAME = "redirect.yaml"
+_LINK = late(r"(?:simplex:/|https://[^/#?\s]{1,255}/)file/?#/?\?(?P<query>.*)")
+
+
+class FileLink(Record):
+    """A link: the file, and what else the program that made it wrote there."""
+
+    description: FileDescription
+    data: str | None = field(default=None, repr=False)
+
+
+def read_file_link(text: str) -> FileLink:
+    """Reads a link to a file. Raises `DecodeError`."""
+    if len(text) > MAX_LINK:
+        raise DecodeError(f"the link is {len(text):,} characters long, and none is longer than {MAX_LINK:,}")
+    match = _LINK().fullmatch(text.strip())
+    if not match:
+        raise DecodeError("a link to a file begins with simplex:/file#/?desc=")
+    query = read_query(match["query"])
+    if "desc" not in query:
+        raise DecodeError("there is no description in the link")
+    return FileLink(read_description(query["desc"]), query.get("data"))
+
+
+def write_file_link(link: FileLink) -> str:
+    """``simplex:/file#/?desc=…``."""
+    parameters = [("desc", write_description(link.description))]
+    if link.data is not None:
+        parameters.append(("data", link.data))
+    return f"simplex:/file#/?{write_query(parameters)}"
+
+
+def redirect_to(description: FileDescription) -> Redirect:
+    """What the description of a file has to say that holds this description."""
+    return Redirect(description.size, description.digest)
+
+
+def follow(redirect: Redirect, content: bytes) -> FileDescription:
+    """The file that a description leads to.
+
+    Args:
+        content: Of the file that the description with ``redirect`` names.
+    Raises:
+        DecodeError: It is no description, or of another file, or leads further.
+    """
+    if len(content) > MAX_TEXT:
+        raise DecodeError("what the description leads to is too long for a description")
+    try:
+        description = read_description(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise DecodeError("what the description leads to is no description") from None
+    if description.redirect is not None:
+        raise DecodeError("the description leads to one that leads to another")
+    same = hmac.compare_digest(description.digest, redirect.digest)
+    if description.size != redirect.size or not same:
+        raise DecodeError("the description leads to that of another file")
+    return description

@@ -1,0 +1,42 @@
+"""By what way each relay of files is reached: directly, or through a SOCKS proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from smpchat.client.network import dialer_to
+from smpchat.client.routes import Route
+from smpchat.crypto.entropy import Entropy
+from smpchat.protocol.address import MAX_HOSTS, FileServer
+from smpchat.transport.socks_address import SocksProxy
+
+if TYPE_CHECKING:
+    from smpchat.transport.http2.client import HTTP2Client
+
+
+class FileRoutes:
+    """Opens connections to relays of files.
+
+    Args:
+        entropy: For what keeps this client's streams apart at the proxy.
+        route: How to reach a relay; asked at each connection. A relay that somebody else named needs a fence.
+        proxy: The SOCKS proxy for all relays but local ones, if any; asked at each connection.
+    """
+
+    def __init__(
+        self,
+        entropy: Entropy,
+        route: Callable[[FileServer], Route] = lambda _: Route(),
+        proxy: Callable[[], SocksProxy | None] = lambda: None,
+    ) -> None:
+        self._isolation = entropy.random(16)
+        self._route = route
+        self._proxy = proxy
+
+    async def connect(self, server: FileServer, *, timeout: float) -> HTTP2Client:  # noqa: ASYNC109 - shared out among hosts
+        """A connection to ``server``, before any hello. Raises `ConnectFailed`."""
+        from smpchat.transport.http2 import client  # costs 40 ms: only who moves files pays for it
+
+        dialer = dialer_to(server, self._route(server), self._proxy, self._isolation)
+        return await client.connect(server.hosts[:MAX_HOSTS], server.port_number, timeout=timeout, dialer=dialer)

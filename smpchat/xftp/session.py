@@ -1,0 +1,413 @@
+"""A session with a relay of files: the hello, then one request after the other (xftp-wire 1.3 and 2.2).
+
+A request that fails on its way ends the session, since nobody can tell what the connection still holds of it. A relay's
+ERR does not, unless it answers an upload (xftp-wire trap 12).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from smpchat.client.errors import ResponseTimeout, SessionClosed, UnexpectedResponse
+from smpchat.client.identity import check_identity
+from smpchat.client.session import trace
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey, X25519PrivateKey
+from smpchat.encoding.reader import Buffer, DecodeError
+from smpchat.protocol.address import FileServer
+from smpchat.protocol.block import BLOCK_SIZE
+from smpchat.protocol.errors import LocalProtocolError, RemoteProtocolError
+from smpchat.protocol.version import VersionRange
+from smpchat.protocol.xftp.command_codec import decode_answer, encode_command, password_bytes
+from smpchat.protocol.xftp.commands import (
+    Err,
+    FAck,
+    FAdd,
+    FDel,
+    FGet,
+    File,
+    FileAnswer,
+    FileCommand,
+    FNew,
+    FPut,
+    Ok,
+    Ping,
+    Pong,
+    RIds,
+    SIds,
+)
+from smpchat.protocol.xftp.errors import XFTPError
+from smpchat.protocol.xftp.hello import XFTP_VERSIONS, check_acceptance, receive_server_hello
+from smpchat.protocol.xftp.transmission import decode_block, signed_block
+from smpchat.transport.base import ConnectFailed, ConnectionClosed
+from smpchat.xftp.chunks import TAG_SIZE
+from smpchat.xftp.errors import ChunkDamaged
+from smpchat.xftp.routes import FileRoutes
+
+if TYPE_CHECKING:
+    from smpchat.transport.http2.client import Answer, HTTP2Client
+
+RESPONSE_TIMEOUT = 30.0
+"""Seconds without anything from the relay, or in which it takes nothing (xftp-wire 1.2)."""
+SLOWEST = 16 * 1024
+"""Bytes a second at which a chunk has to come or go in the end. The app wants 80 KiB, and ends in a failure on slow
+lines; a relay waits five minutes for a chunk, in which this is the largest one."""
+MAX_KEYS = 200
+"""Recipients in one command; the rest follows with FADD, as the app does (xftp-wire 2.2)."""
+_PART = 64 * 1024
+
+
+A = TypeVar("A", SIds, RIds, File, Ok, Pong)
+
+
+def _today() -> datetime:
+    return datetime.now(UTC)
+
+
+async def connect(
+    server: FileServer,
+    *,
+    network: FileRoutes,
+    entropy: Entropy,
+    timeout: float,  # noqa: ASYNC109 - for connecting and the hellos together
+    versions: VersionRange = XFTP_VERSIONS,
+    response_timeout: float = RESPONSE_TIMEOUT,
+    now: Callable[[], datetime] = _today,
+    greeted: Callable[[], object] = lambda: None,
+) -> FileSession:
+    """Open a session with ``server``.
+
+    Args:
+        server: Its hosts are tried in order.
+        network: By what way to reach it.
+        entropy: For the keys of downloads.
+        versions: XFTP versions to agree on one of.
+        response_timeout: Seconds in which something has to happen within a request.
+        now: Calendar time, for the dates of certificates.
+        greeted: Called when the relay is reached, before the hellos.
+    Raises:
+        ConnectFailed: ``cannot reach relay HOST:PORT: …``.
+        HandshakeError: It is not the relay that its address names, or speaks no common version.
+        XFTPError: It refuses the connection.
+    """
+    deadline = asyncio.get_running_loop().time() + timeout
+    connection = await network.connect(server, timeout=timeout)
+    try:
+        greeted()
+        async with asyncio.timeout_at(deadline):
+            version = await _greet(connection, server, versions, now)
+    except TimeoutError:
+        await connection.close()
+        raise ConnectFailed(f"cannot reach relay {server.authority}: no hello within {timeout:.3g} s") from None
+    except ConnectionClosed as error:
+        await connection.close()
+        raise ConnectFailed(f"cannot reach relay {server.authority}: {error} during the handshake") from error
+    except BaseException:
+        await connection.close()
+        raise
+    return FileSession(connection, server, version, entropy, response_timeout)
+
+
+async def _greet(
+    connection: HTTP2Client, server: FileServer, versions: VersionRange, now: Callable[[], datetime]
+) -> int:
+    answer = await connection.request(())
+    hello = await answer.body.take(BLOCK_SIZE)
+    agreed = receive_server_hello(hello, server.key_hash, connection.session_id, connection.peer_leaf, versions)
+    # Before our hello leaves: what follows it are commands, with keys that are known to this relay only.
+    check_identity(agreed.chain, server.key_hash, now())
+    answer = await connection.request((agreed.answer,))
+    check_acceptance(await answer.body.take(BLOCK_SIZE))
+    return agreed.version
+
+
+class FileSession:
+    """One session; made by `connect`. One request at a time.
+
+    Errors of every request: `XFTPError` for the relay's ERR, `NoResponse`, a `TransportError`, if there is no usable
+    answer; then the session has ended, and the relay may have carried out what was asked.
+
+    Attributes:
+        server: The relay, as its address names it.
+        version: The XFTP version of the session.
+    """
+
+    def __init__(
+        self, connection: HTTP2Client, server: FileServer, version: int, entropy: Entropy, response_timeout: float
+    ) -> None:
+        self.server = server
+        self.version = version
+        self._connection = connection
+        self._entropy = entropy
+        self._response_timeout = response_timeout
+        self._closed = asyncio.Event()
+        self._reason: SessionClosed | None = None
+        self._busy = False
+
+    @property
+    def closed(self) -> asyncio.Event:
+        """Set when the session has ended. Nobody reads while nothing is asked: look here before the next request."""
+        if not self._closed.is_set() and self._connection.is_lost:
+            self._end("the relay closed the connection", None)
+        return self._closed
+
+    @property
+    def close_reason(self) -> SessionClosed | None:
+        """Why the session ended; None while it lasts."""
+        return self._reason
+
+    # -- for senders --------------------------------------------------------------------------------------------------
+
+    async def create(
+        self,
+        sender_key: Ed25519PrivateKey,
+        size: int,
+        digest: bytes,
+        recipient_keys: Sequence[Ed25519PublicKey],
+        password: str | None = None,
+    ) -> tuple[bytes, tuple[bytes, ...]]:
+        """Register a chunk.
+
+        Args:
+            size: One of `CHUNK_SIZES`.
+            digest: SHA-256 of its bytes.
+            recipient_keys: At least one.
+            password: What the relay wants of those who put files there, if anything.
+        Returns:
+            The sender's id, and each recipient's in the order of their keys.
+        """
+        first, rest = tuple(recipient_keys[:MAX_KEYS]), tuple(recipient_keys[MAX_KEYS:])
+        command = FNew(sender_key.public(), size, digest, first, password_bytes(password))
+        answer = await self._ask(command, b"", sender_key, SIds)
+        ids = self._checked_ids(answer.recipient_ids, first)
+        if not answer.sender_id:
+            raise self._broken("an empty id")
+        if rest:
+            ids += await self.add_recipients(answer.sender_id, sender_key, rest)
+        return answer.sender_id, ids
+
+    async def add_recipients(
+        self, sender_id: bytes, sender_key: Ed25519PrivateKey, recipient_keys: Sequence[Ed25519PublicKey]
+    ) -> tuple[bytes, ...]:
+        """Let more people get a chunk; their ids, in the order of their keys."""
+        ids: tuple[bytes, ...] = ()
+        for start in range(0, len(recipient_keys), MAX_KEYS):
+            some = tuple(recipient_keys[start : start + MAX_KEYS])
+            answer = await self._ask(FAdd(some), sender_id, sender_key, RIds)
+            ids += self._checked_ids(answer.recipient_ids, some)
+        return ids
+
+    async def put(
+        self,
+        sender_id: bytes,
+        sender_key: Ed25519PrivateKey,
+        size: int,
+        body: AsyncIterator[Buffer] | Iterable[Buffer],
+    ) -> None:
+        """Upload a chunk; again if need be, since the relay takes one that it has.
+
+        Args:
+            body: ``size`` bytes. What it raises is raised, and ends the session.
+        """
+        async with self._request():
+            async with asyncio.timeout(self._response_timeout) as limit:
+                block = signed_block(sender_key, self._connection.session_id, sender_id, encode_command(FPut()))
+                answer = await self._connection.request(_paced(block, body, size, limit, self._response_timeout))
+            found = await self._read_answer(FPut(), sender_id, answer)
+            if isinstance(found, Err) or not answer.request_was_taken:
+                # The bytes of the body that it has not read are lost from its window for good (xftp-wire trap 12).
+                self._end("an upload was refused", None)
+            self._expect(found, Ok)
+
+    async def delete(self, sender_id: bytes, sender_key: Ed25519PrivateKey) -> None:
+        """Delete a chunk, for all recipients."""
+        await self._ask(FDel(), sender_id, sender_key, Ok)
+
+    # -- for recipients -----------------------------------------------------------------------------------------------
+
+    async def get(
+        self, recipient_id: bytes, recipient_key: Ed25519PrivateKey, size: int, digest: bytes
+    ) -> AsyncGenerator[memoryview, None]:
+        """Download a chunk, as pieces that are its bytes only once the last one has come.
+
+        Args:
+            size, digest: What its description says.
+        Raises:
+            ChunkDamaged: It is not that chunk: after some pieces, or the last one.
+        """
+        async with self._request():
+            own = X25519PrivateKey.generate(self._entropy)
+            command = FGet(own.public())
+            found, answer = await self._send(command, recipient_id, recipient_key)
+            file = self._expect(found, File)
+            try:
+                secret = own.exchange(file.key)
+            except CryptoError as error:
+                raise ChunkDamaged("its key is none") from error
+            from smpchat.crypto.secretbox import Opener  # costs 10 ms: only who fetches files pays for it
+
+            opener, hashed, left, tag = Opener(secret, file.nonce), hashlib.sha256(), size, bytearray()
+            seconds = self._response_timeout
+            deadline = asyncio.get_running_loop().time() + seconds + size / SLOWEST
+            while True:
+                now = asyncio.get_running_loop().time()
+                async with asyncio.timeout_at(min(now + seconds, deadline)):
+                    piece = await answer.body.next()
+                if piece is None:
+                    break
+                sealed, rest = piece[:left], piece[left:]
+                tag += rest
+                if len(tag) > TAG_SIZE:
+                    raise ChunkDamaged("it is longer than it should be")
+                if sealed:
+                    output = memoryview(bytearray(len(sealed)))
+                    opener.update(sealed, output)
+                    hashed.update(output)
+                    left -= len(sealed)
+                    yield output
+            if left or len(tag) != TAG_SIZE:
+                raise ChunkDamaged("it is shorter than it should be")
+            try:
+                opener.finish(bytes(tag))
+            except CryptoError as error:
+                raise ChunkDamaged("it was changed on its way") from error
+            if not hmac.compare_digest(hashed.digest(), digest):
+                raise ChunkDamaged("its digest is another one")
+
+    async def acknowledge(self, recipient_id: bytes, recipient_key: Ed25519PrivateKey) -> None:
+        """Give up one's access to a chunk."""
+        await self._ask(FAck(), recipient_id, recipient_key, Ok)
+
+    async def ping(self) -> None:
+        """Ask for a sign of life."""
+        await self._ask(Ping(), b"", None, Pong)
+
+    async def close(self) -> None:
+        """End the session. May be repeated."""
+        self._end("this side closed it", None)
+        await self._connection.close()
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _request(self) -> AsyncIterator[None]:
+        """Around one request: what goes wrong with it ends the session."""
+        if self._busy:
+            raise LocalProtocolError("a session with a file relay takes one request at a time")
+        if self.closed.is_set():
+            raise SessionClosed(str(self._reason)) from self._reason
+        self._busy = True
+        try:
+            yield
+        except TimeoutError:
+            self._end("the relay does not answer", None)
+            raise ResponseTimeout(f"relay {self.server.host} did not answer in time") from None
+        except ChunkDamaged as error:
+            self._end(str(error), error)  # what is left of the answer is in the way of the next one
+            raise
+        except XFTPError:
+            raise
+        except (ConnectionClosed, RemoteProtocolError, DecodeError) as error:
+            self._end(str(error), error)
+            raise SessionClosed(f"relay {self.server.host}: {error}") from error
+        except BaseException as error:
+            self._end("a request was broken off", error if isinstance(error, Exception) else None)
+            raise
+        finally:
+            self._busy = False
+            if self._closed.is_set():
+                self._connection.abort()
+
+    def _end(self, reason: str, cause: Exception | None) -> None:
+        if self._reason is None:
+            self._reason = SessionClosed(reason)
+            self._reason.__cause__ = cause
+            self._closed.set()
+
+    async def _ask(self, command: FileCommand, entity_id: bytes, key: Ed25519PrivateKey | None, expected: type[A]) -> A:
+        async with self._request():
+            found, _ = await self._send(command, entity_id, key)
+            return self._expect(found, expected)
+
+    async def _send(
+        self, command: FileCommand, entity_id: bytes, key: Ed25519PrivateKey | None
+    ) -> tuple[FileAnswer, Answer]:
+        """The relay's answer to a command that is a block and nothing more."""
+        block = signed_block(key, self._connection.session_id, entity_id, encode_command(command))
+        async with asyncio.timeout(self._response_timeout):
+            answer = await self._connection.request((block,))
+        return await self._read_answer(command, entity_id, answer), answer
+
+    async def _read_answer(self, command: FileCommand, entity_id: bytes, answer: Answer) -> FileAnswer:
+        self._trace(">", command)
+        if answer.status != 200:
+            raise self._broken(f"HTTP status {answer.status}")
+        async with asyncio.timeout(self._response_timeout):
+            block = await answer.body.take(BLOCK_SIZE)
+        transmission, _ = decode_block(block, self._connection.session_id)
+        found = decode_answer(transmission.body)
+        self._trace("<", found)
+        # Some errors name no chunk, and what makes one has none to name (xftp-wire 2.1).
+        if transmission.entity_id not in (entity_id, b""):
+            raise self._broken("an answer about another chunk")
+        return found
+
+    def _expect(self, found: FileAnswer, expected: type[A]) -> A:
+        if isinstance(found, Err):
+            raise XFTPError(found.error)
+        if not isinstance(found, expected):
+            raise self._broken(type(found).__name__.upper())
+        return found
+
+    def _checked_ids(self, ids: tuple[bytes, ...], keys: Sequence[Ed25519PublicKey]) -> tuple[bytes, ...]:
+        if len(ids) != len(keys) or len(set(ids)) != len(ids) or not all(ids):
+            raise self._broken("ids that are not one for each recipient")
+        return ids
+
+    def _broken(self, what: str) -> UnexpectedResponse:
+        error = UnexpectedResponse(f"relay {self.server.host} answered with {what}")
+        self._end(str(error), RemoteProtocolError(str(error)))
+        return error
+
+    def _trace(self, direction: str, message: FileCommand | FileAnswer) -> None:
+        name = type(message).__name__.upper()
+        words = " ".join((name, *message.error.words)) if isinstance(message, Err) else name
+        trace.debug("%s %-8s %s", direction, words, self.server.host)
+
+
+async def _each(parts: AsyncIterator[Buffer] | Iterable[Buffer]) -> AsyncIterator[Buffer]:
+    if isinstance(parts, AsyncIterator):
+        async for part in parts:
+            yield part
+    else:
+        for part in parts:
+            yield part
+
+
+async def _paced(
+    block: bytes, body: AsyncIterator[Buffer] | Iterable[Buffer], size: int, limit: asyncio.Timeout, seconds: float
+) -> AsyncIterator[Buffer]:
+    """An upload's parts, each small enough that the relay has to take one in ``seconds``."""
+    loop = asyncio.get_running_loop()
+    yield block
+    left = size
+    async for piece in _each(body):
+        if len(piece) > left:
+            raise LocalProtocolError("more bytes than the chunk has")
+        view = memoryview(piece)
+        for start in range(0, len(view), _PART):
+            limit.reschedule(loop.time() + seconds)
+            part = view[start : start + _PART]
+            left -= len(part)
+            if not left:  # what is on its way is out of sight from here on
+                limit.reschedule(loop.time() + seconds + size / SLOWEST)
+            yield part
+    if left:
+        raise LocalProtocolError("fewer bytes than the chunk has")
