@@ -153,8 +153,8 @@ def test_a_file_relay_is_read_by_the_same_rules(text: str, address: SMPServerAdd
 
 @pytest.mark.parametrize(("text", "part"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_is_wrong_with_a_file_relay_is_named(text: str, part: str) -> None:
-    other = {"xftp://": "smp://", "smp://": "xftp://"}
-    swapped = re.sub(r"(xftp|smp)://", lambda found: other[found[0]], text)
+    other = {"xftp:/": "smp:/", "smp:/": "xftp:/"}
+    swapped = re.sub(r"(xftp|smp):/", lambda found: other[found[0]], text)
     with pytest.raises(DecodeError) as caught:
         read_file_server(swapped)
     expected = part.replace("that of a file relay", "that of a message relay").replace("smp://", "xftp://")
