@@ -66,7 +66,15 @@ _KINDS: dict[int, type[AuthPublicKey]] = {64: Ed25519PublicKey, 114: Ed448Public
 
 
 def authorised(client: Client, transmission: Transmission, keys: tuple[AuthPublicKey, ...]) -> bool:
-    """Whether one of ``keys`` made the transmission's authorisation.
+    """Whether one of ``keys`` made the transmission's authorisation; see `signed_by_one`."""
+    signed = signed_bytes(client.session_id, transmission.corr_id, transmission.entity_id, transmission.body)
+    return signed_by_one(keys, transmission, signed, client.session_key)
+
+
+def signed_by_one(
+    keys: tuple[AuthPublicKey, ...], transmission: Transmission, signed: bytes, session_key: X25519PrivateKey | None
+) -> bool:
+    """Whether one of ``keys`` authorised ``signed``; ``session_key`` is the relay's own.
 
     With no key, or none of the kind that the authorisation's length implies, a key of no queue is verified against
     instead: how long a refusal takes does not tell whether the queue exists (smp-wire 7.6).
@@ -75,12 +83,11 @@ def authorised(client: Client, transmission: Transmission, keys: tuple[AuthPubli
     if length not in _KINDS:
         return False  # empty: no cryptography, and the same for all queues
     real = tuple(key for key in keys if isinstance(key, _KINDS[length]))
-    signed = signed_bytes(client.session_id, transmission.corr_id, transmission.entity_id, transmission.body)
     verified = False
     # All of them, also after one that fits: how long it takes says nothing about which it was.
     for key in real or (_STAND_INS[length],):
         try:
-            verify_authorisation(key, transmission.auth, signed, transmission.corr_id, client.session_key)
+            verify_authorisation(key, transmission.auth, signed, transmission.corr_id, session_key)
         except CryptoError:  # also a stored X25519 key of low order
             continue
         verified = True

@@ -13,6 +13,7 @@ from smpchat.protocol.block import decode_batch, encode_batches, largest_transmi
 from smpchat.protocol.errors import BlockError, ErrorCode
 from smpchat.protocol.session import SMPSession
 from smpchat.protocol.transmission import SessionMismatch, Transmission, decode_transmission
+from smpchat.relay.rates import Bucket
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client
 from smpchat.transport.base import BlockConnection, TransportError
 
@@ -82,8 +83,7 @@ class Connection:
         self._limits = limits
         self._clock = clock
         self._on_room = on_room
-        self._new_queues = float(limits.new_queues)
-        self._new_queues_at = self.active_at
+        self._new_queues = Bucket(limits.new_queues, clock)
         self._under_way = 0
         self._blocks_under_way = 0
         self._outgoing: deque[tuple[bytes, bool]] = deque()
@@ -95,15 +95,7 @@ class Connection:
 
     def may_create(self) -> bool:
         """Whether one more queue may be created now; counts it if so."""
-        now, most = self._clock(), self._limits.new_queues
-        # A bucket that fills within a minute: bursts are fine, a flood is not. A queue is
-        # about 1 kB of the relay's memory, for good.
-        self._new_queues = min(most, self._new_queues + (now - self._new_queues_at) * most / 60)
-        self._new_queues_at = now
-        if self._new_queues < 1:
-            return False
-        self._new_queues -= 1
-        return True
+        return self._new_queues.take()  # a queue is about 1 kB of the relay's memory, for good
 
     async def read(self) -> list[Received]:
         """The commands of the next block; waits first while too much of the connection's earlier work is undone.

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from smpchat.chat.service.reading import StoredProfile
+from smpchat.relay.files.index import FileIndex
 from smpchat.relay.store import SQLiteStore
 
 ROOT = Path(__file__).parents[2]
@@ -70,9 +71,14 @@ def test_rows_are_read() -> None:
 
 def test_every_table_is_there(tmp_path: Path) -> None:
     """A table without a bound is found when it is made."""
-    with closing(StoredProfile(tmp_path / "profile", "alice")) as profile, closing(SQLiteStore(":memory:")) as relay:
+    with (
+        closing(StoredProfile(tmp_path / "profile", "alice")) as profile,
+        closing(SQLiteStore(":memory:")) as relay,
+        closing(FileIndex(":memory:")) as files,
+    ):
         found = {row[0] for row in profile.database.read("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        found |= {row[0] for row in relay._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for store in (relay, files):
+            found |= {row[0] for row in store._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     named = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert {name for name in found if not name.startswith("sqlite_")} == set(named)
     assert sorted(named) == named

@@ -1,0 +1,231 @@
+"""What each XFTP command means to the relay (xftp-wire 2.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import Executor
+from typing import TypeVar
+
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.keys import AuthPublicKey, X25519PrivateKey, X25519PublicKey
+from smpchat.crypto.secretbox import Sealer
+from smpchat.encoding.record import Record, field
+from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.transmission import Transmission
+from smpchat.protocol.xftp import errors
+from smpchat.protocol.xftp.commands import (
+    CHUNK_SIZES,
+    Err,
+    FAck,
+    FAdd,
+    FDel,
+    FGet,
+    File,
+    FileAnswer,
+    FileCommand,
+    FNew,
+    FPut,
+    Ok,
+    Ping,
+    Pong,
+    RIds,
+    SIds,
+)
+from smpchat.relay.authorisation import signed_by_one
+from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.files.records import ID_SIZE, Chunk, NewChunk, NewRecipient
+from smpchat.relay.files.store import FileStore, Gone, WrongDigest
+from smpchat.relay.files.transfer import TooLong, receive, sealed
+from smpchat.relay.rates import Bucket
+
+T = TypeVar("T")
+NONCE_SIZE = 24
+
+_log = logging.getLogger("smpchat.relay")
+
+
+class Asked(Record):
+    """A command as it came.
+
+    Attributes:
+        signed: What its authorisation is of.
+        session_key: The relay's own, for keys that do not sign.
+        new_chunks: How many the connection may still register.
+        body: What comes behind the block.
+    """
+
+    command: FileCommand
+    transmission: Transmission
+    signed: bytes = field(repr=False)
+    session_key: X25519PrivateKey | None = field(repr=False)
+    new_chunks: Bucket = field(repr=False)
+    body: AsyncIterator[memoryview] = field(repr=False)
+
+
+class Reply(Record):
+    """An answer, and the bytes that follow its block."""
+
+    answer: FileAnswer
+    body: AsyncGenerator[memoryview, None] | None = field(default=None, repr=False)
+
+
+OK = Reply(Ok())
+_AUTH = Reply(Err(errors.AUTH))
+
+
+def _refused(code: ErrorCode) -> Reply:
+    return Reply(Err(code))
+
+
+class FileService:
+    """The commands over one store.
+
+    Args:
+        clock: Unix time in seconds.
+        password: What FNEW must carry, if anything.
+        new_files: Whether FNEW registers chunks; ERR AUTH otherwise (xftp-wire 2.2).
+        transfer: Seconds that the bytes of one chunk may take to arrive.
+        index: One thread, for what changes the index.
+        workers: Threads for the bytes of chunks.
+    """
+
+    def __init__(
+        self,
+        store: FileStore,
+        *,
+        entropy: Entropy,
+        clock: Callable[[], float],
+        password: str | None,
+        new_files: bool,
+        transfer: float,
+        index: Executor,
+        workers: Executor,
+    ) -> None:
+        self._store = store
+        self._entropy = entropy
+        self._clock = clock
+        self._password = None if password is None else password.encode()
+        self._new_files = new_files
+        self._transfer = transfer
+        self._index = index
+        self._workers = workers
+
+    async def answer(self, request: Asked) -> Reply:
+        """Does what a command asks for."""
+        try:
+            return await self._answer(request)
+        except Gone:
+            return _AUTH
+        except RelayStoreError as error:
+            _log.error("%s", error)
+            return _refused(errors.FILE_IO if isinstance(request.command, FPut | FGet) else errors.INTERNAL)
+
+    async def _answer(self, request: Asked) -> Reply:
+        match request.command:
+            case Ping():
+                return Reply(Pong())
+            case FNew() as new:
+                return await self._register(request, new)
+        entity = request.transmission.entity_id
+        by_recipient = isinstance(request.command, FGet | FAck)
+        chunk = await self._indexed(self._store.by_recipient if by_recipient else self._store.by_sender, entity)
+        # Verified where there is no chunk as well: how long a refusal takes does not tell.
+        if not self._authorised(request, chunk.key if chunk is not None else None) or chunk is None:
+            return _AUTH
+        match request.command:
+            case FPut():
+                return await self._upload(chunk, request.body)
+            case FGet(key):
+                return await self._download(chunk, key)
+            case FAdd(keys):
+                return await self._add(chunk, keys)
+            case FAck():
+                return OK if await self._indexed(self._store.forget, entity) else _AUTH
+            case FDel():
+                return OK if await self._indexed(self._store.delete, chunk) else _AUTH
+
+    async def _indexed(self, call: Callable[..., T], *arguments: object) -> T:
+        # Shielded: what has begun is done, whether the client still waits for it or not.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._index, call, *arguments))
+
+    async def _worked(self, call: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._workers, call, *arguments))
+
+    def _authorised(self, request: Asked, key: AuthPublicKey | None) -> bool:
+        keys = () if key is None else (key,)
+        return signed_by_one(keys, request.transmission, request.signed, request.session_key)
+
+    # --- registering -------------------------------------------------------------------------------------------------
+
+    async def _register(self, request: Asked, new: FNew) -> Reply:
+        if not self._authorised(request, new.sender_key) or not self._new_files or not self._knows_password(new):
+            return _AUTH
+        if new.size not in CHUNK_SIZES:
+            return _refused(errors.SIZE)
+        if not request.new_chunks.take() or not await self._indexed(self._store.has_room):
+            return _refused(errors.QUOTA)
+        sender_id, recipients = self._entropy.random(ID_SIZE), self._recipients(new.recipient_keys)
+        chunk = NewChunk(sender_id, new.sender_key, new.size, new.digest, recipients)
+        await self._indexed(self._store.create, chunk, int(self._clock()))
+        return Reply(SIds(sender_id, tuple(one.recipient_id for one in recipients)))
+
+    def _knows_password(self, new: FNew) -> bool:
+        # One that is not needed is ignored, as by the reference (xftp-wire 10.4).
+        return self._password is None or hmac.compare_digest(new.password or b"", self._password)
+
+    def _recipients(self, keys: tuple[AuthPublicKey, ...]) -> tuple[NewRecipient, ...]:
+        return tuple(NewRecipient(self._entropy.random(ID_SIZE), key) for key in keys)
+
+    async def _add(self, chunk: Chunk, keys: tuple[AuthPublicKey, ...]) -> Reply:
+        recipients = self._recipients(keys)
+        if not await self._indexed(self._store.has_room) or not await self._indexed(self._store.add, chunk, recipients):
+            return _refused(errors.QUOTA)
+        return Reply(RIds(tuple(one.recipient_id for one in recipients)))
+
+    # --- bytes -------------------------------------------------------------------------------------------------------
+
+    async def _upload(self, chunk: Chunk, body: AsyncIterator[memoryview]) -> Reply:
+        if await self._worked(self._store.is_there, chunk):
+            # The answer to the first one was lost. Read to the end, since some clients take an answer that comes
+            # before that for a refusal.
+            received = 0
+            async for data in body:
+                received += len(data)
+                if received > chunk.size:
+                    return _refused(errors.SIZE)
+            return OK
+        if not await self._worked(self._store.reserve, chunk.size):
+            return _refused(errors.QUOTA)
+        upload = await self._worked(self._store.begin, chunk)
+        try:
+            async with asyncio.timeout(self._transfer):
+                await receive(self._store, upload, body, self._workers)
+        except TooLong:
+            return _refused(errors.SIZE)
+        except TimeoutError:
+            return _refused(errors.TIMEOUT)
+        if upload.received != chunk.size:
+            await self._worked(self._store.discard, upload)
+            return _refused(errors.SIZE)
+        try:
+            await self._worked(self._store.make_durable, upload)
+        except WrongDigest:
+            return _refused(errors.DIGEST)
+        await self._indexed(self._store.finish, upload)
+        return OK
+
+    async def _download(self, chunk: Chunk, client_key: X25519PublicKey) -> Reply:
+        if not chunk.there:
+            return _refused(errors.NO_FILE)
+        key, nonce = X25519PrivateKey.generate(self._entropy), self._entropy.random(NONCE_SIZE)
+        try:
+            secret = key.exchange(client_key)
+        except CryptoError:  # a point of low order, with which the secret would be everybody's
+            return _refused(errors.CRYPTO)
+        file = await self._worked(self._store.open_chunk, chunk)
+        body = sealed(file, chunk.size, Sealer(secret, nonce), self._workers, lambda: self._store.fetched(chunk))
+        return Reply(File(key.public(), nonce), body)

@@ -1,0 +1,212 @@
+"""The index of files: which chunks there are, who sent them and who may fetch them, in one SQLite file.
+
+Every change is one transaction, committed when the call returns. Calls may come from any thread, one at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from smpchat.crypto.keys import AuthPublicKey, auth_key
+from smpchat.encoding.reader import DecodeError
+from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.files.records import Chunk, NewChunk, NewRecipient
+from smpchat.relay.files.schema import prepare
+from smpchat.relay.limits import PLAUSIBLE_PAUSE
+from smpchat.relay.schema import translated
+from smpchat.storage.opening import harden
+
+HOUR = 3_600
+_COLUMNS = "chunk.row, chunk.sender_id, {key}, chunk.size, chunk.digest, chunk.there"
+
+
+class FileIndex:
+    """The index in ``path``, made if it is not there; ``":memory:"`` is for tests.
+
+    Raises:
+        RelayStoreError: Not an index of this program, one of a newer version, or one that cannot be used.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        if path != ":memory:":
+            try:
+                # SQLite would create it as the umask says.
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            except OSError as error:
+                raise RelayStoreError(f"The relay's index of files cannot be opened: {error}.") from error
+        with translated("opening the index of files"):
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            with translated("opening the index of files"):
+                harden(self._db)
+                prepare(self._db, str(path))
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the file. May be repeated."""
+        with translated("closing the index of files"):
+            self._db.close()
+
+    @contextmanager
+    def _changing(self, doing: str) -> Iterator[sqlite3.Connection]:
+        with translated(doing):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # a failed COMMIT may have ended it
+                    with suppress(sqlite3.Error):  # what happened first is what is told
+                        self._db.execute("ROLLBACK")
+                raise
+
+    def size(self) -> int:
+        """Bytes in use."""
+        with translated("looking for room"):
+            (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+            (unused,) = self._db.execute("PRAGMA freelist_count").fetchone()
+            (page,) = self._db.execute("PRAGMA page_size").fetchone()
+        return int((pages - unused) * page)
+
+    def totals(self) -> tuple[int, int]:
+        """Chunks that are there, and their bytes."""
+        with translated("counting files"):
+            count, size = self._db.execute(
+                "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM stored_chunk WHERE there"
+            ).fetchone()
+        return int(count), int(size)
+
+    def create(self, new: NewChunk, now: int) -> None:
+        """Registers a chunk; none of its ids may be in use. ``now``: POSIX seconds."""
+        with self._changing("registering a file") as db:
+            row = db.execute(
+                "INSERT INTO stored_chunk (sender_id, sender_key, size, digest, made, there) VALUES (?, ?, ?, ?, ?, 0)",
+                (new.sender_id, auth_key.encode(new.sender_key), new.size, new.digest, now - now % HOUR),
+            ).lastrowid
+            self._add(row, new.recipients)
+
+    def add(self, chunk: Chunk, recipients: Sequence[NewRecipient]) -> bool:
+        """Gives a chunk more recipients; False if it is gone."""
+        with self._changing("adding recipients of a file") as db:
+            if db.execute("SELECT 1 FROM stored_chunk WHERE row = ?", (chunk.row,)).fetchone() is None:
+                return False
+            self._add(chunk.row, recipients)
+        return True
+
+    def _add(self, row: int | None, recipients: Sequence[NewRecipient]) -> None:
+        self._db.executemany(
+            "INSERT INTO chunk_recipient (recipient_id, chunk, key) VALUES (?, ?, ?)",
+            [(one.recipient_id, row, auth_key.encode(one.key)) for one in recipients],
+        )
+
+    def recipients(self, chunk: Chunk) -> int:
+        """How many a chunk has."""
+        with translated("counting recipients of a file"):
+            (count,) = self._db.execute("SELECT COUNT(*) FROM chunk_recipient WHERE chunk = ?", (chunk.row,)).fetchone()
+        return int(count)
+
+    def by_sender(self, sender_id: bytes) -> Chunk | None:
+        """The chunk with this sender id, and the sender's key."""
+        return self._one(
+            f"SELECT {_COLUMNS.format(key='chunk.sender_key')} FROM stored_chunk AS chunk WHERE sender_id = ?",
+            sender_id,
+        )
+
+    def by_recipient(self, recipient_id: bytes) -> Chunk | None:
+        """The chunk that this recipient id leads to, and the recipient's key."""
+        return self._one(
+            f"SELECT {_COLUMNS.format(key='one.key')} FROM chunk_recipient AS one"
+            " JOIN stored_chunk AS chunk ON chunk.row = one.chunk WHERE one.recipient_id = ?",
+            recipient_id,
+        )
+
+    def _one(self, statement: str, key: bytes) -> Chunk | None:
+        with translated("looking for a file"):
+            row = self._db.execute(statement, (key,)).fetchone()
+        return None if row is None else _chunk(row)
+
+    def arrived(self, chunk: Chunk) -> bool:
+        """Notes that the bytes of a chunk are on the disk; False if the chunk is gone, or if they were there before."""
+        with self._changing("storing a file") as db:
+            return (
+                db.execute(
+                    "UPDATE stored_chunk SET there = 1 WHERE row = ? AND sender_id = ? AND NOT there",
+                    (chunk.row, chunk.sender_id),
+                ).rowcount
+                == 1
+            )
+
+    def delete(self, chunks: Sequence[Chunk]) -> list[Chunk]:
+        """Removes chunks with all their recipients; tells which of them were there to be removed."""
+        removed = []
+        with self._changing("removing a file") as db:
+            for chunk in chunks:
+                now = self.by_sender(chunk.sender_id)  # it may have arrived since it was looked up
+                if now is not None and now.row == chunk.row:
+                    db.execute("DELETE FROM stored_chunk WHERE row = ?", (chunk.row,))
+                    removed.append(now)
+        return removed
+
+    def forget(self, recipient_id: bytes) -> bool:
+        """Removes one recipient; tells whether there was one."""
+        with self._changing("removing a recipient of a file") as db:
+            return db.execute("DELETE FROM chunk_recipient WHERE recipient_id = ?", (recipient_id,)).rowcount == 1
+
+    def old(self, before: int, limit: int) -> list[Chunk]:
+        """Chunks that were registered before a moment, oldest first."""
+        with translated("looking for old files"):
+            rows = self._db.execute(
+                f"SELECT {_COLUMNS.format(key='chunk.sender_key')} FROM stored_chunk AS chunk"
+                " WHERE made < ? ORDER BY made LIMIT ?",
+                (before, limit),
+            ).fetchall()
+        return list(map(_chunk, rows))
+
+    def there(self) -> Iterator[Chunk]:
+        """All chunks whose bytes have arrived. The index must not change meanwhile."""
+        with translated("reading the index of files"):
+            for row in self._db.execute(
+                f"SELECT {_COLUMNS.format(key='chunk.sender_key')} FROM stored_chunk AS chunk WHERE there"
+            ):
+                yield _chunk(row)
+
+    def see_clock(self, now: int, keep: int) -> bool:
+        """Whether anything may count as old now: not when time has leapt, nor for ``keep`` seconds after that.
+
+        As `smpchat.relay.store.SQLiteStore.see_clock`: a clock that is set wrong for a moment must not remove files,
+        and a computer that was off for days has to give people the time promised.
+        """
+        with translated("reading when the clock was seen"):
+            found = self._db.execute("SELECT seen, hold FROM file_clock").fetchone()
+            (any_chunk,) = self._db.execute("SELECT EXISTS (SELECT 1 FROM stored_chunk)").fetchone()
+        if not any_chunk:  # nothing can be old, and nothing is written for it
+            if found is not None:
+                with self._changing("noting the clock") as db:
+                    db.execute("DELETE FROM file_clock")
+            return True
+        seen, hold = found or (now, 0)
+        passed = now - seen
+        believed = 0 <= passed <= PLAUSIBLE_PAUSE
+        hold = max(0, hold - passed) if believed else keep
+        with self._changing("noting the clock") as db:
+            db.execute("DELETE FROM file_clock")
+            db.execute("INSERT INTO file_clock VALUES (?, ?)", (now, hold))
+            # Registered while the clock was ahead: as if it were now, or they would stay until that day.
+            db.execute("UPDATE stored_chunk SET made = ? WHERE made > ?", (now - now % HOUR, now))
+        return believed and not hold
+
+
+def _chunk(row: tuple[Any, ...]) -> Chunk:
+    number, sender_id, key, size, digest, there = row
+    decode: Callable[[bytes, str], AuthPublicKey] = auth_key.decode
+    try:
+        return Chunk(number, sender_id, decode(key, "key of a file"), size, digest, bool(there))
+    except (DecodeError, TypeError) as error:
+        raise RelayStoreError(f"The relay's index of files holds a damaged record (row {number}).") from error

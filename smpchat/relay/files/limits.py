@@ -1,0 +1,41 @@
+"""What the relay grants those who store and fetch files."""
+
+from __future__ import annotations
+
+from smpchat.encoding.record import Record
+
+
+class FileLimits(Record):
+    """As `smpchat.relay.limits.Limits`, for files.
+
+    Attributes:
+        quota: Bytes of all chunks together, those under way included; ERR QUOTA beyond.
+        free: Bytes that stay free on the disk, so that messages still find room; the same.
+        index: Bytes of the index in use, beyond which no chunk and no recipient is taken; the same.
+        keep: Seconds after which a chunk is removed (xftp-wire 6), and at most an hour more.
+        expire_every: Seconds between looking for such chunks.
+        handshake: Seconds for TLS, and again for the hellos.
+        idle: Seconds without a request after which a connection is closed.
+        stalled: Seconds that a client may neither send nor take anything within a request.
+        transfer: Seconds that one chunk may take, in either direction (xftp-wire 1.2).
+        connections: Open at a time, handshakes included; more are closed at once.
+        connections_per_address: The same for one address, see `smpchat.relay.gate.Gate`.
+        requests: Requests of one connection that are worked on at a time; more wait.
+        new_chunks: Chunks that one connection registers in a minute; ERR QUOTA beyond.
+        recipients: Recipients that one chunk may have; the same.
+    """
+
+    quota: int = 10 * 1024**3
+    free: int = 512 * 1024**2
+    index: int = 256 * 1024**2
+    keep: int = 48 * 3_600
+    expire_every: float = 1_800.0
+    handshake: float = 60.0
+    idle: float = 900.0
+    stalled: float = 120.0
+    transfer: float = 300.0
+    connections: int = 256
+    connections_per_address: int = 64
+    requests: int = 2
+    new_chunks: int = 3_000
+    recipients: int = 16_384

@@ -1,0 +1,70 @@
+"""The form of the index of files, and how an older one is brought up to date; rules as in `smpchat.relay.schema`."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.relay.errors import RelayStoreError
+from smpchat.storage.opening import trigger_in
+
+_APPLICATION_ID = 0x534D5046  # "SMPF": tells our file from any other SQLite file
+
+# One script per schema version, applied in order and never edited after a release. `made` is a full hour: when exactly
+# somebody sent a file is nobody's business.
+_MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE stored_chunk (
+        row INTEGER PRIMARY KEY,
+        sender_id BLOB NOT NULL UNIQUE,
+        sender_key BLOB NOT NULL,
+        size INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        made INTEGER NOT NULL,
+        there INTEGER NOT NULL
+    );
+    CREATE INDEX stored_chunk_by_time ON stored_chunk (made);
+    CREATE TABLE chunk_recipient (
+        recipient_id BLOB PRIMARY KEY,
+        chunk INTEGER NOT NULL REFERENCES stored_chunk (row) ON DELETE CASCADE,
+        key BLOB NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX chunk_recipient_by_chunk ON chunk_recipient (chunk);
+    CREATE TABLE file_clock (
+        seen INTEGER NOT NULL,
+        hold INTEGER NOT NULL
+    );
+    """,
+)
+SCHEMA_VERSION = len(_MIGRATIONS)
+
+
+def prepare(db: sqlite3.Connection, path: str) -> None:
+    """Creates or migrates an index that was just opened, and sets how it is written.
+
+    Raises:
+        RelayStoreError: Not an index of this program, or one of a newer version.
+        sqlite3.Error: It cannot be read or written.
+    """
+    (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    if trigger := trigger_in(db):
+        raise RelayStoreError(f"{path} holds a trigger that is not smpchat's: {trigger[:60]!r}.")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    if application != _APPLICATION_ID and (application or tables):
+        raise RelayStoreError(f"{path} is not a relay's index of files.")
+    if version > SCHEMA_VERSION:
+        raise RelayStoreError(
+            f"{path} was written by a newer smpchat (schema {version}, this program knows {SCHEMA_VERSION})."
+        )
+    db.execute("PRAGMA secure_delete = FAST")
+    # FULL: OK to a sender means that the chunk survives a power cut.
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA journal_size_limit = 8388608")
+    # BEGIN and COMMIT are in the script: `executescript` commits whatever was begun before it.
+    for number in range(version, SCHEMA_VERSION):
+        db.executescript(
+            f"BEGIN IMMEDIATE; {_MIGRATIONS[number]}; PRAGMA application_id = {_APPLICATION_ID};"
+            f" PRAGMA user_version = {number + 1}; COMMIT"
+        )

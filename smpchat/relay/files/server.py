@@ -1,0 +1,220 @@
+"""The relay of files: accepts connections, and joins them to what keeps the files."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smpchat.crypto.entropy import Entropy
+from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.failures import Failure
+from smpchat.relay.files.commands import FileService
+from smpchat.relay.files.connection import BrokenOff, FileConnection
+from smpchat.relay.files.counters import ConnectionCounts
+from smpchat.relay.files.limits import FileLimits
+from smpchat.relay.files.store import FileStore
+from smpchat.relay.gate import Gate
+from smpchat.relay.limits import descriptors_for
+from smpchat.transport.base import ConnectionClosed, Listener
+from smpchat.transport.identity import Identity
+from smpchat.transport.listening import Hosts
+from smpchat.transport.tls import TLSListener, server_context
+from smpchat.transport.tls_stream import TLSStream
+
+if TYPE_CHECKING:
+    from smpchat.transport.http2.server import HTTP2Server, Request
+
+ALPN = ("xftp/1", "http/1.1")
+"""Names that are spoken (xftp-wire 1.1); `h2` is none of them, by which browsers ask for something else."""
+
+_DESCRIPTORS = 2
+"""Files that a connection may have open beside its socket."""
+
+_log = logging.getLogger("smpchat.relay")
+
+
+class FileRelay:
+    """Keeps files in a folder and serves them; beside a `smpchat.relay.server.RelayServer`, and apart from it.
+
+    Args:
+        folder: Where the files are; made at first use.
+        identity: Certificates that the relay proves to be.
+        clock: Unix time in seconds.
+        password: What FNEW must carry, if anything.
+        new_files: Whether chunks are taken at all.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        identity: Identity,
+        *,
+        entropy: Entropy,
+        clock: Callable[[], float],
+        password: str | None = None,
+        new_files: bool = True,
+        limits: FileLimits | None = None,
+    ) -> None:
+        self._folder = folder
+        self._identity = identity
+        self._entropy = entropy
+        self._clock = clock
+        self._password = password
+        self._new_files = new_files
+        self._limits = limits or FileLimits()
+        # Threads of its own: a disk that is busy with files holds up no commit of messages.
+        self._index = ThreadPoolExecutor(1, "files-index")
+        self._workers = ThreadPoolExecutor(min(4, (os.cpu_count() or 1) + 1), "files")
+        self._store: FileStore | None = None
+        self._service: FileService | None = None
+        self._gate: Gate | None = None
+        self._listener: Listener | None = None
+        self._expiring: asyncio.Task[None] | None = None
+        self._open: set[FileConnection] = set()
+        self._counts = ConnectionCounts()
+
+    async def start(self, host: Hosts = None, port: int = 0) -> None:
+        """Opens the folder, then listens.
+
+        Raises:
+            RelayStoreError: The folder cannot be used.
+            ListenFailed: The address is taken or not of this computer.
+        Whatever is raised, `close` is still to be called.
+        """
+        limits = self._limits
+        self._store = await asyncio.get_running_loop().run_in_executor(self._index, FileStore, self._folder, limits)
+        self._service = FileService(
+            self._store,
+            entropy=self._entropy,
+            clock=self._clock,
+            password=self._password,
+            new_files=self._new_files,
+            transfer=limits.transfer,
+            index=self._index,
+            workers=self._workers,
+        )
+        connections = min(
+            limits.connections, descriptors_for(limits.connections * (1 + _DESCRIPTORS)) // (1 + _DESCRIPTORS)
+        )
+        self._gate = Gate(max(1, connections), limits.connections_per_address, self._failed)
+        self._listener = listener = TLSListener(
+            server_context(self._identity, ALPN), self._serve, limits.handshake, self._begin, self._gate
+        )
+        await listener.start(host, port)
+        self._expiring = asyncio.get_running_loop().create_task(self._expire())
+
+    @property
+    def port(self) -> int:
+        """The TCP port in use. Raises `RuntimeError` when not listening."""
+        if self._listener is None:
+            raise RuntimeError("the relay does not listen for files")
+        return self._listener.port
+
+    async def close(self) -> None:
+        """Ends all connections; a chunk that is being put in its place is finished. May be repeated."""
+        if self._expiring is not None:
+            self._expiring.cancel()
+            await asyncio.wait([self._expiring])
+        if self._listener is not None:
+            await self._listener.close()
+        # First what works on bytes, which hands what it finished to the index.
+        await asyncio.to_thread(self._workers.shutdown)
+        await asyncio.to_thread(self._index.shutdown)
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    async def _begin(self, stream: TLSStream) -> HTTP2Server:
+        # Loaded when the first client comes: most starts of the relay are for messages only. On a thread, for 10 ms.
+        module = await asyncio.to_thread(importlib.import_module, "smpchat.transport.http2.server")
+        link: HTTP2Server = module.HTTP2Server(stream, self._limits.stalled)
+        return link
+
+    async def _serve(self, link: HTTP2Server) -> None:
+        assert self._service is not None
+        loop = asyncio.get_running_loop()
+        connection = FileConnection(
+            self._service,
+            self._identity,
+            link.session_id,
+            link.alpn,
+            entropy=self._entropy,
+            limits=self._limits,
+            clock=loop.time,
+            counts=self._counts,
+        )
+
+        async def answer(request: Request) -> None:
+            try:
+                await connection.serve(request)
+            except BrokenOff as error:
+                _log.debug("an answer was broken off: %s", error)
+                await link.close()
+
+        self._open.add(connection)
+        watching = loop.create_task(self._watch(link, connection))
+        try:
+            await link.serve(answer)
+        except ConnectionClosed as error:
+            _log.debug("a client for files disconnected: %s", error)
+        finally:
+            watching.cancel()
+            self._open.discard(connection)
+            self._counts.handshakes_failed += connection.version is None
+
+    async def _watch(self, link: HTTP2Server, connection: FileConnection) -> None:
+        """Closes a connection that says no hello, or is not used."""
+        limits, loop = self._limits, asyncio.get_running_loop()
+        await asyncio.sleep(limits.handshake)
+        while connection.version is not None:
+            left = limits.idle if link.is_busy else link.last_request + limits.idle - loop.time()
+            if left <= 0:
+                break
+            await asyncio.sleep(left)
+        _log.debug("a client for files was silent: its connection is closed")
+        await link.close()
+
+    def _failed(self, _: Failure) -> None:
+        self._counts.tls_failed += 1
+
+    async def _expire(self) -> None:
+        """Removes what is old, now and again and again."""
+        assert self._store is not None
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                while await loop.run_in_executor(self._index, self._store.expire, int(self._clock())):
+                    pass
+            except RelayStoreError as error:
+                _log.error("%s", error)
+            await asyncio.sleep(self._limits.expire_every)
+
+    def figures(self) -> dict[str, Any]:
+        """Those of this moment, by the names that `smpchat.relay.statistics.Statistics` has for them."""
+        if self._store is None:
+            return {}
+        size, done, counts = self._store.measure(), self._store.counts, self._counts
+        return {
+            "files_connections": len(self._open),
+            "files_chunks": size.chunks,
+            "files_bytes": size.stored,
+            "files_limit_bytes": size.quota,
+            "files_accepted": counts.accepted,
+            "files_turned_away": 0 if self._gate is None else self._gate.refused,
+            "files_tls_failed": counts.tls_failed,
+            "files_handshakes_failed": counts.handshakes_failed,
+            "files_created": done.created,
+            "files_uploads": done.uploads,
+            "files_downloads": done.downloads,
+            "files_bytes_in": done.bytes_in,
+            "files_bytes_out": done.bytes_out,
+            "files_deleted": done.deleted,
+            "files_expired": done.expired,
+            "files_refused": dict(counts.refused),
+        }

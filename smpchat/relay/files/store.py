@@ -1,0 +1,341 @@
+"""Chunks of files on the disk, with the index that says which there are, and the quota that bounds them.
+
+::
+
+    index.db       the index (`smpchat.relay.files.index`)
+    chunks/NAME    the bytes of a chunk that has arrived, by its sender id in hexadecimal
+    incoming/NAME  the bytes of one that is on its way, by a random name
+
+The order is what survives a kill between any two steps: bytes are written to ``incoming``, made durable, compared with
+the digest, moved to ``chunks``, and noted in the index; then the sender gets OK. A chunk is taken out of the index
+before its file goes. So a file that the index does not name is one of a step that was never answered, and `FileStore`
+removes it when it is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import os
+import secrets
+import shutil
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.files.counters import FileCounts, FileSize
+from smpchat.relay.files.index import HOUR, FileIndex
+from smpchat.relay.files.limits import FileLimits
+from smpchat.relay.files.records import Chunk, NewChunk, NewRecipient
+
+INDEX, CHUNKS, INCOMING = "index.db", "chunks", "incoming"
+_STEP = 200
+"""Chunks that one call removes at most, so that it stays short."""
+
+_log = logging.getLogger("smpchat.relay")
+
+
+class Gone(Exception):
+    """The chunk was deleted meanwhile, or has expired."""
+
+
+class WrongDigest(Exception):
+    """The bytes are not those that were announced."""
+
+
+class Upload:
+    """The bytes of one chunk while they arrive. Made by `FileStore.begin`, ended by its `finish` or `discard`.
+
+    `write` may be called on any thread, one call at a time.
+    """
+
+    def __init__(self, chunk: Chunk, path: Path, file: BinaryIO) -> None:
+        self.chunk = chunk
+        self.path = path
+        self.file = file
+        self.received = 0
+        self._digest = hashlib.sha256()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Appends to what has arrived. Raises `RelayStoreError`; more than the chunk's size is the caller's fault."""
+        if self.received + len(data) > self.chunk.size:
+            raise ValueError("more than the chunk's size")
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self.file.write(left) :]  # it may take less, as where the disk is nearly full
+        except OSError as error:
+            raise RelayStoreError(f"A file cannot be stored: {error}.") from error
+        self._digest.update(data)
+        self.received += len(data)
+
+    def is_right(self) -> bool:
+        """Whether all of it has arrived, and is what was announced."""
+        return self.received == self.chunk.size and hmac.compare_digest(self._digest.digest(), self.chunk.digest)
+
+
+class FileStore:
+    """The files in ``folder``, which is made at first use. Opening it removes what steps left that a kill cut short.
+
+    What changes the index (all but `begin`, `reserve`, `discard` and `open_chunk`) is called by one thread at a time.
+
+    Raises:
+        RelayStoreError: The folder or the index in it cannot be used.
+    """
+
+    def __init__(self, folder: Path, limits: FileLimits) -> None:
+        self._folder, self._limits = folder, limits
+        self._chunks, self._incoming = folder / CHUNKS, folder / INCOMING
+        self.counts = FileCounts()
+        self._lock = threading.Lock()  # of what follows
+        self._reserved = 0
+        self._failed: set[Path] = set()  # files that could not be removed, and are tried again
+        try:
+            for path in (folder, self._chunks, self._incoming):
+                path.mkdir(mode=0o700, exist_ok=True)
+            self._index = FileIndex(folder / INDEX)
+            try:
+                _sync_folder(folder)
+                _sync_folder(folder.parent)
+                self._sweep()
+                self._count, self._stored = self._index.totals()
+            except BaseException:
+                self._index.close()
+                raise
+        except OSError as error:
+            raise RelayStoreError(f"The relay's folder for files cannot be used: {error}.") from error
+
+    def _sweep(self) -> None:
+        """Removes files that the index does not name, and records whose file is not there."""
+        for path in self._incoming.iterdir():
+            path.unlink()
+        on_disk = {entry.name: entry.stat().st_size for entry in os.scandir(self._chunks)}
+        lost: list[Chunk] = []
+        for chunk in self._index.there():
+            if on_disk.pop(_name(chunk), None) != chunk.size:
+                lost.append(chunk)
+        for name in on_disk:
+            (self._chunks / name).unlink()
+        for start in range(0, len(lost), _STEP):
+            for chunk in self._index.delete(lost[start : start + _STEP]):
+                (self._chunks / _name(chunk)).unlink(missing_ok=True)
+        if lost:
+            _log.error("%d chunks of files are not on the disk any more, and were given up", len(lost))
+
+    def close(self) -> None:
+        """Closes the index. May be repeated."""
+        self._index.close()
+
+    # --- room --------------------------------------------------------------------------------------------------------
+
+    def has_room(self) -> bool:
+        """Whether one more chunk may be registered, or a recipient added."""
+        return self._index.size() < self._limits.index and self._disk_has(0)
+
+    def _disk_has(self, size: int) -> bool:
+        with suppress(OSError):  # what it is like is then told by the first write that fails
+            return shutil.disk_usage(self._folder).free >= self._limits.free + size
+        return True
+
+    def reserve(self, size: int) -> bool:
+        """Takes so many bytes of the quota; False, and nothing is taken, if they are not there."""
+        with self._lock:
+            if self._stored + self._reserved + size > self._limits.quota or not self._disk_has(self._reserved + size):
+                return False
+            self._reserved += size
+            return True
+
+    def measure(self) -> FileSize:
+        """What is held now."""
+        with self._lock:
+            return FileSize(self._count, self._stored, self._reserved, self._limits.quota)
+
+    # --- registering -------------------------------------------------------------------------------------------------
+
+    def create(self, new: NewChunk, now: int) -> None:
+        """See `FileIndex.create`."""
+        self._index.create(new, now)
+        self.counts.created += 1
+
+    def add(self, chunk: Chunk, recipients: Sequence[NewRecipient]) -> bool:
+        """Gives a chunk more recipients; False if it would then have too many. Raises `Gone`."""
+        if self._index.recipients(chunk) + len(recipients) > self._limits.recipients:
+            return False
+        if not self._index.add(chunk, recipients):
+            raise Gone
+        return True
+
+    def by_sender(self, sender_id: bytes) -> Chunk | None:
+        """See `FileIndex.by_sender`."""
+        return self._index.by_sender(sender_id)
+
+    def by_recipient(self, recipient_id: bytes) -> Chunk | None:
+        """See `FileIndex.by_recipient`."""
+        return self._index.by_recipient(recipient_id)
+
+    def is_there(self, chunk: Chunk) -> bool:
+        """Whether the bytes of a chunk have arrived, so that they need not come again."""
+        # The disk too: a commit that was told to have failed, and did not, leaves a record without its file.
+        return chunk.there and (self._chunks / _name(chunk)).exists()
+
+    # --- bytes in ----------------------------------------------------------------------------------------------------
+
+    def begin(self, chunk: Chunk) -> Upload:
+        """Opens a file for the bytes of a chunk for which room was reserved. Raises `RelayStoreError`."""
+        path = self._incoming / secrets.token_hex(16)
+        try:
+            file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
+        except OSError as error:
+            self._give_back(chunk.size)
+            raise RelayStoreError(f"A file cannot be stored: {error}.") from error
+        return Upload(chunk, path, file)
+
+    def make_durable(self, upload: Upload) -> None:
+        """Everything that has arrived onto the disk.
+
+        Raises:
+            WrongDigest: It is not what was announced. Nothing is left of it.
+            RelayStoreError: The disk fails. Nothing is left of it.
+        """
+        try:
+            if not upload.is_right():
+                raise WrongDigest
+            os.fsync(upload.file.fileno())
+            upload.file.close()
+        except OSError as error:
+            self.discard(upload)
+            raise RelayStoreError(f"A file cannot be stored: {error}.") from error
+        except WrongDigest:
+            self.discard(upload)
+            raise
+
+    def finish(self, upload: Upload) -> None:
+        """Puts a chunk whose bytes are durable in its place, and notes it in the index. Then it may be confirmed.
+
+        Raises:
+            Gone: It was deleted meanwhile. Nothing is left of it.
+            RelayStoreError: It cannot be put there. Nothing is left of it.
+        """
+        chunk, path = upload.chunk, self._chunks / _name(upload.chunk)
+        try:
+            present = self._index.by_sender(chunk.sender_id)
+        except RelayStoreError:
+            self.discard(upload)
+            raise
+        if present is None:
+            self.discard(upload)
+            raise Gone
+        if self.is_there(present):  # sent twice at the same time, and the other one was faster
+            self.discard(upload)
+            return
+        try:
+            upload.path.replace(path)
+            _sync_folder(self._chunks)
+            self._index.arrived(chunk)
+        except (OSError, RelayStoreError) as error:
+            self._remove(path)
+            self.discard(upload)
+            if isinstance(error, RelayStoreError):
+                raise
+            raise RelayStoreError(f"A file cannot be stored: {error}.") from error
+        with self._lock:
+            self._reserved -= chunk.size
+            if not present.there:
+                self._stored += chunk.size
+                self._count += 1
+        self.counts.uploads += 1
+        self.counts.bytes_in += chunk.size
+
+    def discard(self, upload: Upload) -> None:
+        """Forgets what has arrived of a chunk, and gives its room back."""
+        with suppress(OSError):  # the disk has failed, which was told
+            upload.file.close()
+        self._remove(upload.path)
+        self._give_back(upload.chunk.size)
+
+    def _give_back(self, size: int) -> None:
+        with self._lock:
+            self._reserved -= size
+
+    # --- bytes out ---------------------------------------------------------------------------------------------------
+
+    def open_chunk(self, chunk: Chunk) -> BinaryIO:
+        """The bytes of a chunk. What is open can be read to its end, even if the chunk goes meanwhile.
+
+        Raises:
+            Gone: It was deleted meanwhile.
+            RelayStoreError: The file cannot be opened.
+        """
+        try:
+            return (self._chunks / _name(chunk)).open("rb", buffering=0)
+        except FileNotFoundError:
+            raise Gone from None
+        except OSError as error:
+            raise RelayStoreError(f"A file cannot be read: {error}.") from error
+
+    def fetched(self, chunk: Chunk) -> None:
+        """Counts a chunk that somebody took whole."""
+        self.counts.downloads += 1
+        self.counts.bytes_out += chunk.size
+
+    # --- removing ----------------------------------------------------------------------------------------------------
+
+    def delete(self, chunk: Chunk) -> bool:
+        """Removes a chunk with all its recipients; False if it was gone already."""
+        removed = self._index.delete([chunk])
+        self._drop(removed)
+        self.counts.deleted += len(removed)
+        return bool(removed)
+
+    def forget(self, recipient_id: bytes) -> bool:
+        """See `FileIndex.forget`."""
+        return self._index.forget(recipient_id)
+
+    def _drop(self, removed: Sequence[Chunk]) -> None:
+        for chunk in removed:
+            if chunk.there:
+                self._remove(self._chunks / _name(chunk))
+                with self._lock:
+                    self._stored -= chunk.size
+                    self._count -= 1
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:  # Windows removes no file that somebody reads
+            _log.warning("a file cannot be removed yet: %s", error.strerror)
+            with self._lock:
+                self._failed.add(path)
+
+    def expire(self, now: int) -> bool:
+        """Removes some of the chunks whose time is over; tells whether there may be more. ``now``: POSIX seconds."""
+        with self._lock:
+            failed, self._failed = self._failed, set()
+        for path in failed:
+            self._remove(path)
+        if not self._index.see_clock(now, self._limits.keep):
+            return False
+        old = self._index.old(now - self._limits.keep - HOUR, _STEP)  # an hour, since they are dated by the full hour
+        removed = self._index.delete(old) if old else []
+        self._drop(removed)
+        self.counts.expired += len(removed)
+        return len(old) == _STEP
+
+
+def _name(chunk: Chunk) -> str:
+    return chunk.sender_id.hex()
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
