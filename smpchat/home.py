@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import InputError
@@ -18,12 +18,20 @@ from smpchat.config import Configuration, read
 from smpchat.config_path import FILE as CONFIG_FILE
 from smpchat.config_path import own_config_file, platform_config_file, platform_home
 from smpchat.encoding.record import Record
-from smpchat.protocol.address import SMPServer, SMPServerAddress, parse_server
+from smpchat.protocol.address import (
+    FileServer,
+    FileServerAddress,
+    SMPServer,
+    SMPServerAddress,
+    parse_file_server,
+    parse_server,
+)
 from smpchat.relay.errors import RelayError, RelayTurnedOff
 from smpchat.transport.base import OwnRelayFailed, OwnRelayStopped
 
 if TYPE_CHECKING:
     from smpchat.chat.service.connecting import ChatService
+    from smpchat.relay.folder import RelayInfo
 
 MAX_PROFILE_NAME = 40
 
@@ -131,28 +139,60 @@ class BackgroundRelay:
 
     def owns(self, server: SMPServer) -> bool:
         """Whether ``server`` is this relay and leads to no other host: it is connected to by no proxy."""
+        own = self._known()
+        return own is not None and own.address is not None and _is_own(server, parse_server(own.address).server)
+
+    def owns_files(self, server: FileServer) -> bool:
+        """The same for where it keeps files."""
+        own = self._known()
+        if own is None or own.files_address is None:
+            return False
+        return _is_own(server, parse_file_server(own.files_address).server)
+
+    def _known(self) -> RelayInfo | None:
         from smpchat.relay.folder import status  # most commands ask for no relay
 
         try:
-            address = status(self._folder).address
+            return status(self._folder)
         except RelayError:  # its state cannot be read, which whoever starts it is told
-            return False
-        if address is None:
-            return False
-        own = parse_server(address).server
-        return server.is_within(own) or (server.is_on_loopback and server.key_hash == own.key_hash)
+            return None
 
     async def start(self) -> SMPServerAddress:
         """Its address, once it accepts connections. Raises `OwnRelayStopped`, `OwnRelayFailed`."""
+        info = await self._started()
+        assert info.address is not None
+        return parse_server(info.address)
+
+    async def start_files(self) -> FileServerAddress:
+        """Where it keeps files, once it accepts connections. Raises as `start`, also if it keeps none."""
+        info = await self._started()
+        if info.files_address is None:
+            raise OwnRelayFailed(f"The relay of this computer keeps no files. {_why_no_files(info)}")
+        return parse_file_server(info.files_address)
+
+    async def _started(self) -> RelayInfo:
         import asyncio
 
         from smpchat.relay.background import start_background  # most commands never start it
 
         try:
-            info = await asyncio.to_thread(start_background, self._folder, on_demand=True)
+            return await asyncio.to_thread(start_background, self._folder, on_demand=True)
         except RelayTurnedOff as error:
             raise OwnRelayStopped(str(error)) from error
         except RelayError as error:
             raise OwnRelayFailed(str(error)) from error
-        assert info.address is not None
-        return parse_server(info.address)
+
+
+def _why_no_files(info: RelayInfo) -> str:
+    if info.files_trouble is not None:
+        return info.files_trouble
+    if info.files_port is None:
+        return "An older smpchat started it: `smpchat relay stop`, then `smpchat relay start`."
+    return "It was started with `--files-port off`."
+
+
+S = TypeVar("S", SMPServer, FileServer)
+
+
+def _is_own(server: S, own: S) -> bool:
+    return server.is_within(own) or (server.is_on_loopback and server.key_hash == own.key_hash)

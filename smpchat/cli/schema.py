@@ -21,7 +21,7 @@ from smpchat.relay.statistics import figures
 
 def _figures() -> tuple[Field, ...]:
     """Those of the relay; what it counts by kind is an object."""
-    by_kind = {"refused"} | {name for name, kind, _ in figures() if kind is FigureKind.HISTOGRAM}
+    by_kind = {"refused", "files_refused"} | {name for name, kind, _ in figures() if kind is FigureKind.HISTOGRAM}
     return tuple(
         Field(name, Kind.COUNTS if name in by_kind else Kind.NUMBER, meaning[0].lower() + meaning[1:])
         for name, _, meaning in figures()
@@ -427,6 +427,9 @@ TYPES = (
             text("address", "null before its first start", nullable=True),
             number("pid", "its process; null if it is stopped", nullable=True),
             number("ws_port", "port of its WebSocket; null if it has none", nullable=True),
+            number("files_port", "port on which it keeps files; null if it keeps none", nullable=True),
+            text("files_address", "`xftp://…`, where it keeps files; null if it does not", nullable=True),
+            text("files_trouble", "why it keeps no files although it should, in a sentence", optional=True),
             Field(
                 "certificate_expires",
                 Kind.TIME,

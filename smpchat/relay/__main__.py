@@ -38,17 +38,20 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _ws_port(text: str) -> int:
+def _port_or_off(text: str) -> int:
     return NO_WEBSOCKET if text == "off" else _port(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a relay; returns the exit status: 0, 1 after an error, `EXIT_RUNNING`, `EXIT_TURNED_OFF`."""
     parser = argparse.ArgumentParser(prog="python -m smpchat.relay", description="Run the smpchat relay.")
-    parser.add_argument("folder", type=Path, help="where the relay keeps certificates, queues and messages")
+    parser.add_argument("folder", type=Path, help="where the relay keeps certificates, queues, messages and files")
     parser.add_argument("--port", type=_port, default=0, help="default: the one used before, or any free one")
     parser.add_argument(
-        "--ws-port", type=_ws_port, help="serve WebSocket there too; 0 for any free port, off; default: as before"
+        "--ws-port", type=_port_or_off, help="serve WebSocket there too; 0 for any free port, off; default: as before"
+    )
+    parser.add_argument(
+        "--files-port", type=_port_or_off, help="keep files, there; 0 for any free port, off; default: as before"
     )
     for option in OPTIONS:
         if option.name != "password":
@@ -90,6 +93,7 @@ async def _run(arguments: argparse.Namespace, options: Options) -> None:
         stop=loop.stop_on_signals(),
         port=arguments.port,
         ws_port=arguments.ws_port,
+        files_port=arguments.files_port,
         keep=arguments.keep,
         reset=arguments.reset,
         unless_stopped=arguments.unless_stopped,

@@ -38,7 +38,7 @@ from smpchat.relay.folder import (
     turn_off,
     turn_on,
 )
-from smpchat.relay.options import LOOPBACK, NO_WEBSOCKET, NOTHING_CHOSEN, Options
+from smpchat.relay.options import LOOPBACK, NO_FILES, NO_WEBSOCKET, NOTHING_CHOSEN, Options
 from smpchat.relay.surroundings import for_own_process
 
 EXIT_RUNNING = 3
@@ -55,6 +55,7 @@ def start_background(
     *,
     port: int = 0,
     ws_port: int | None = None,
+    files_port: int | None = None,
     keep: bool = False,
     reset: bool = False,
     versions: VersionRange = SMP_VERSIONS,
@@ -68,7 +69,7 @@ def start_background(
     left as it is. Blocks; call it on a thread in asyncio programs.
 
     Args:
-        options, port, ws_port, keep, reset: See `run_relay`.
+        options, port, ws_port, files_port, keep, reset: See `run_relay`.
         on_demand: Not because somebody asked for the relay: use one that runs, but start none after ``relay stop``.
         timeout: Seconds until it must accept connections.
     Raises:
@@ -88,6 +89,8 @@ def start_background(
     arguments += options.arguments()
     if ws_port is not None:
         arguments += ["--ws-port", "off" if ws_port == NO_WEBSOCKET else str(ws_port)]
+    if files_port is not None:
+        arguments += ["--files-port", "off" if files_port == NO_FILES else str(files_port)]
     arguments += ["--keep"] * keep + ["--reset"] * reset + ["--no-extensions"] * (not extensions)
     deadline = time.monotonic() + timeout
     log_start, process = _spawn(folder, arguments, options.password)

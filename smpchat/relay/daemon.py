@@ -10,10 +10,11 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from smpchat.crypto.entropy import Entropy, SystemEntropy
 from smpchat.encoding.record import replace
@@ -21,9 +22,12 @@ from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay.control import STATISTICS_PATH, Control
 from smpchat.relay.destinations import Destinations
-from smpchat.relay.errors import RelayError, RelayPortTaken, RelayRunning, RelayTurnedOff
+from smpchat.relay.errors import RelayError, RelayPortTaken, RelayRunning, RelayStoreError, RelayTurnedOff
+from smpchat.relay.files.limits import FileLimits
+from smpchat.relay.files.server import FileRelay
 from smpchat.relay.folder import (
     DATABASE,
+    FILES,
     IDENTITY,
     TURNED_OFF,
     FolderLock,
@@ -35,12 +39,15 @@ from smpchat.relay.folder import (
 )
 from smpchat.relay.limits import Limits
 from smpchat.relay.local_http import LocalHTTP, Page
-from smpchat.relay.options import LOOPBACK, NO_WEBSOCKET, NOTHING_CHOSEN, OFF, Options, hosts_of
+from smpchat.relay.options import LOOPBACK, NO_FILES, NO_WEBSOCKET, NOTHING_CHOSEN, OFF, Options, hosts_of
 from smpchat.relay.server import RelayServer
 from smpchat.relay.store import SQLiteStore
 from smpchat.transport.base import ListenFailed, TransportError
 from smpchat.transport.identity import Identity, load_identity, load_or_create_identity
 from smpchat.transport.identity import rotate_certificate as renew_certificate
+
+if TYPE_CHECKING:
+    from smpchat.relay.statistics import Statistics
 
 _LOCK_PATIENCE = 0.5  # seconds; whoever asks for the status holds the lock for a moment
 _LOCK_POLL = 0.02
@@ -55,6 +62,7 @@ async def run_relay(
     stop: asyncio.Event,
     port: int = 0,
     ws_port: int | None = None,
+    files_port: int | None = None,
     keep: bool = False,
     reset: bool = False,
     unless_stopped: bool = False,
@@ -73,6 +81,9 @@ async def run_relay(
         port: 0 for the port of the start before, at the first start for any free one.
         ws_port: Where to serve WebSocket as well; None for whatever the start before did, 0 for its port or any free
             one, `NO_WEBSOCKET` for not at all.
+        files_port: Where to keep files as well; None for whatever the start before did, at the first start for any free
+            port, 0 for its port or any free one, `NO_FILES` for not at all. Where it is None, a relay that cannot keep
+            files serves messages all the same, and its state says why.
         keep: Keeps the options, once it accepts connections, for every start to come.
         reset: Goes by the defaults and not by the options kept; with ``keep`` those are forgotten.
         unless_stopped: Not after ``relay stop``, also where that comes only now (`smpchat.relay.background`).
@@ -111,21 +122,38 @@ async def run_relay(
                 limits=limits_of(chosen),
                 destinations=None if chosen.proxy is None else Destinations(chosen.proxy),
             )
-            async with _told(folder, server, chosen.metrics_port or OFF):
+            files = FileRelay(
+                folder / FILES,
+                identity,
+                entropy=entropy,
+                clock=clock,
+                password=password,
+                new_files=chosen.new_files is not False,
+                limits=file_limits_of(chosen),
+            )
+
+            async def figures() -> Statistics:
+                return (await server.statistics()).with_files(files.figures())
+
+            async with _told(folder, figures, chosen.metrics_port or OFF):
                 serve_ws = known.ws_port if ws_port is None else ws_port or known.ws_port or 0
                 await _listen(server, hosts, port or known.port or 0, serve_ws)
-                address = _address(identity, hosts, server.port, password)
-                running = RelayInfo("running", address, os.getpid(), server.port, server.ws_port, kept)
+                running: RelayInfo | None = None
                 try:
-                    # Only now: who reads of a relay that runs may connect at once.
-                    write_state(folder, running)
-                    _log.info("the relay is ready with %d queues, versions %s", store.queue_count, versions)
-                    if ready is not None:
-                        ready(address, server.port)
-                    await server.wait(stop)
+                    async with _keeping_files(files, hosts, files_port, known.files_port) as (served, trouble):
+                        address = _address(identity, hosts, server.port, password)
+                        ports = server.port, server.ws_port, served
+                        running = RelayInfo("running", address, os.getpid(), *ports, trouble, kept)
+                        # Only now: who reads of a relay that runs may connect at once.
+                        write_state(folder, running)
+                        _log.info("the relay is ready with %d queues, versions %s", store.queue_count, versions)
+                        if ready is not None:
+                            ready(address, server.port)
+                        await server.wait(stop)
                 finally:
                     await server.close()
-                    write_state(folder, replace(running, state="stopped", pid=None))
+                    if running is not None:
+                        write_state(folder, replace(running, state="stopped", pid=None))
                     _log.info("the relay has stopped")
     finally:
         lock.release()
@@ -149,17 +177,73 @@ def limits_of(options: Options) -> Limits:
     return Limits(**{name: value for name, value in chosen.items() if value is not None})
 
 
+def file_limits_of(options: Options) -> FileLimits:
+    """The same for files."""
+    default = FileLimits()
+    chosen = {
+        "quota": None if options.files_quota is None else options.files_quota * 1024**2,
+        "free": None if options.min_free is None else max(default.free, options.min_free * 1024**2),
+        "keep": None if options.files_hours is None else options.files_hours * 3_600,
+        "connections": options.max_file_connections,
+        "connections_per_address": options.max_file_connections_per_address,
+        "new_chunks": options.max_new_chunks,
+        "handshake": options.handshake_time,
+        "stalled": options.write_time,
+    }
+    return FileLimits(**{name: value for name, value in chosen.items() if value is not None})
+
+
 @asynccontextmanager
-async def _told(folder: Path, server: RelayServer, metrics_port: int) -> AsyncIterator[None]:
+async def _keeping_files(
+    files: FileRelay, hosts: Sequence[str], wanted: int | None, known: int | None
+) -> AsyncIterator[tuple[int | None, str | None]]:
+    """Serves files while the block runs, which gets the port, and why they are not served if they should be.
+
+    Args:
+        wanted: See `run_relay`.
+        known: The port of the start before, or `OFF`.
+    Raises:
+        RelayPortTaken: The wanted port is in use.
+        RelayError: What was asked for cannot be done for another reason.
+    """
+    try:
+        if wanted == NO_FILES or (wanted is None and known == OFF):
+            yield OFF, None
+            return
+        trouble = None
+        try:
+            await files.start(hosts, wanted or known or 0)
+        except (ListenFailed, RelayStoreError) as error:
+            failed = _not_served(error, wanted or known or 0)
+            if wanted is not None:
+                raise failed from error
+            # Links to queues must not wait for a port that another program has.
+            trouble = str(failed)
+            _log.error("files are not served: %s", trouble)
+        yield known if trouble is not None else files.port, trouble
+    finally:
+        await files.close()
+
+
+def _not_served(error: ListenFailed | RelayStoreError, port: int) -> RelayError:
+    if isinstance(error, RelayStoreError):
+        return error
+    if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE:
+        return RelayPortTaken(f"Port {port} is used by another program.")
+    return RelayError(f"The relay {error}.")
+
+
+@asynccontextmanager
+async def _told(folder: Path, figures: Callable[[], Awaitable[Statistics]], metrics_port: int) -> AsyncIterator[None]:
     """Has the relay tell its figures while the block runs. Raises `RelayPortTaken`, or `RelayError`."""
 
     async def statistics() -> Page:
-        return Page("application/json", json.dumps((await server.statistics()).to_json()).encode())
+        return Page("application/json", json.dumps((await figures()).to_json()).encode())
 
     async def metrics() -> Page:
         from smpchat.relay.statistics import prometheus_text  # only a monitor asks
 
-        return Page("text/plain; version=0.0.4; charset=utf-8", prometheus_text(await server.statistics()).encode())
+        return Page("text/plain; version=0.0.4; charset=utf-8", prometheus_text(await figures()).encode())
 
     control = Control(folder, {STATISTICS_PATH: statistics})
     exporter = LocalHTTP({"/metrics": metrics})
@@ -233,9 +317,7 @@ async def _listen(server: RelayServer, hosts: Sequence[str], port: int, ws_port:
             await server.listen_websocket(hosts, ws_port)
     except ListenFailed as error:
         await server.close()
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE:
-            raise RelayPortTaken(f"Port {wanted} is used by another program.") from error
-        raise RelayError(f"The relay {error}.") from error
+        raise _not_served(error, wanted) from error
 
 
 def _address(identity: Identity, hosts: Sequence[str], port: int, password: str | None) -> str:

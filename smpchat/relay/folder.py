@@ -4,6 +4,7 @@
 
     identity/     certificates and keys (`smpchat.transport.identity`)
     relay.db      queues and messages
+    files/        files, each for two days (`smpchat.relay.files.store`)
     relay.json    ports, address, options kept, and the process id while it runs; readable by the owner only
     relay.control where the relay that runs can be asked for its figures (`smpchat.relay.control`)
     relay.lock    locked by the relay that runs
@@ -30,9 +31,10 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-IDENTITY, DATABASE, STATE, CONTROL, LOCK, LOG, STOPPED = (
+IDENTITY, DATABASE, FILES, STATE, CONTROL, LOCK, LOG, STOPPED = (
     "identity",
     "relay.db",
+    "files",
     "relay.json",
     "relay.control",
     "relay.lock",
@@ -53,6 +55,8 @@ class RelayInfo(Record):
         pid: Process id; None unless it runs.
         port: Remembered from the first start on, since links contain it.
         ws_port: Where WebSocket is served, remembered as well; None where it is not.
+        files_port: Where files are served, remembered as well; `OFF` where they are not, None before the first start.
+        files_trouble: Why files are not served although they should be, in a sentence.
         options: What ``relay start`` was given, which holds until it is given something else.
     """
 
@@ -61,7 +65,16 @@ class RelayInfo(Record):
     pid: int | None = None
     port: int | None = None
     ws_port: int | None = None
+    files_port: int | None = None
+    files_trouble: str | None = None
     options: Options = NOTHING_CHOSEN
+
+    @property
+    def files_address(self) -> str | None:
+        """``xftp://…`` with port, and password if there is one; None where files are not served."""
+        if self.address is None or not self.files_port or self.files_trouble is not None:
+            return None
+        return f"xftp{self.address.removeprefix('smp').rpartition(':')[0]}:{self.files_port}"
 
 
 def prepare_folder(folder: Path) -> Path:
@@ -145,13 +158,19 @@ def read_state(folder: Path) -> RelayInfo:
         case {"address": str() | None as address, "port": int() as port, "pid": int() | None as pid} if (
             0 < port < 65536
         ):
-            ws_port = content.get("ws_port")
+            ws_port, files_port = content.get("ws_port"), content.get("files_port")
+            trouble = content.get("files_trouble")
             try:
                 options = options_from_json(content.get("options", {}))
             except RelayOptionRefused as error:
                 raise RelayError(f"{path} holds options that cannot be: {error}") from error
-            if ws_port is None or (isinstance(ws_port, int) and 0 < ws_port < 65536):
-                return RelayInfo("stopped" if pid is None else "running", address, pid, port, ws_port, options)
+            if (
+                (ws_port is None or (isinstance(ws_port, int) and 0 < ws_port < 65536))
+                and (files_port is None or (isinstance(files_port, int) and 0 <= files_port < 65536))
+                and (trouble is None or isinstance(trouble, str))
+            ):
+                state: Literal["running", "stopped"] = "stopped" if pid is None else "running"
+                return RelayInfo(state, address, pid, port, ws_port, files_port, trouble, options)
     raise RelayError(f"{path} is damaged: write the port that your links contain into it, or delete it.")
 
 
@@ -162,6 +181,8 @@ def state_json(info: RelayInfo) -> bytes:
         "pid": info.pid,
         "port": info.port,
         "ws_port": info.ws_port,
+        "files_port": info.files_port,
+        "files_trouble": info.files_trouble,
         "options": info.options.chosen(),
     }
     return json.dumps(content).encode()

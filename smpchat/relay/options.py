@@ -16,8 +16,8 @@ LOOPBACK = "127.0.0.1"
 """Where the relay listens unless told otherwise, and serves its figures."""
 OFF = 0
 """In place of a port: not served."""
-NO_WEBSOCKET = -1
-"""In place of a port: do not serve WebSocket, and forget the port that was used for it."""
+NO_WEBSOCKET = NO_FILES = -1
+"""In place of a port: do not serve WebSocket, or files, and forget the port that was used for it."""
 PROXY = ("none", "public", "all")
 """See `smpchat.relay.destinations.Destinations`."""
 
@@ -54,7 +54,7 @@ class Explained(Record):
 
 OPTIONS: Final = (
     Explained("host", "ADDRESS", "Addresses to listen on, apart by commas; :: for all, IPv4 too", "127.0.0.1"),
-    Explained("password", "TEXT", "What new queues need; '' for none", None),
+    Explained("password", "TEXT", "What new queues and files need; '' for none", None),
     Explained("proxy", "|".join(PROXY), "Relays to forward to: all on loopback, else public", None, words=PROXY),
     Explained("new_queues", "on|off", "Whether anybody may create queues", "on", words=("on", "off")),
     Explained("quota", "N", "Messages that a queue holds", "128", (1, 100_000)),
@@ -68,10 +68,17 @@ OPTIONS: Final = (
     Explained("handshake_time", "SECONDS", "Seconds for TLS, and again for the hellos", "60", (1, 3_600)),
     Explained("write_time", "SECONDS", "Seconds that a client may take nothing", "120", (1, 86_400)),
     Explained("idle_time", "SECONDS", "Seconds that a client without queues may be silent", "21600", (60, 31_536_000)),
+    Explained("new_files", "on|off", "Whether anybody may store files", "on", words=("on", "off")),
+    Explained("files_quota", "MIB", "MiB of files in all", "10240", (1, 100_000_000)),
+    Explained("files_hours", "HOURS", "Hours after which a file is removed", "48", (1, 8_760)),
+    Explained("max_file_connections", "N", "Connections for files at a time", "256", (1, 100_000)),
+    Explained("max_file_connections_per_address", "N", "The same for one address", "64", (1, 100_000)),
+    Explained("max_new_chunks", "N", "Chunks of files that one connection creates in a minute", "3000", (1, 1_000_000)),
     Explained("metrics_port", "PORT|off", "Port of loopback with figures for Prometheus", "off", (1, 65_535), ("off",)),
 )  # fmt: skip
 _PASSWORD = late(r"[!-.0-9;-?A-~]{1,200}")  # as an address can hold it
 BY_NAME: Final = {option.name: option for option in OPTIONS}
+_SWITCHES = frozenset(option.name for option in OPTIONS if option.words == ("on", "off"))
 
 
 MAX_HOSTS = 8
@@ -118,6 +125,12 @@ class Options(Record):
     handshake_time: int | None = None
     write_time: int | None = None
     idle_time: int | None = None
+    new_files: bool | None = None
+    files_quota: int | None = None
+    files_hours: int | None = None
+    max_file_connections: int | None = None
+    max_file_connections_per_address: int | None = None
+    max_new_chunks: int | None = None
     metrics_port: int | None = None
 
     def __post_init__(self) -> None:
@@ -171,7 +184,7 @@ def parse_options(typed: Mapping[str, str | None]) -> Options:
 
 def _parsed(option: Explained, text: str) -> str | int | bool:
     match option.name:
-        case "new_queues":
+        case name if name in _SWITCHES:
             if text not in option.words:
                 raise RelayOptionRefused(f"{option.flag} is on or off, not {text!r}.")
             return text == "on"
@@ -190,7 +203,7 @@ def options_from_json(content: object) -> Options:
     if not isinstance(content, dict):
         raise RelayOptionRefused("The options kept are no object.")
     for name, value in content.items():
-        kind = bool if name == "new_queues" else int if name in BY_NAME and BY_NAME[name].bounds else str
+        kind = bool if name in _SWITCHES else int if name in BY_NAME and BY_NAME[name].bounds else str
         if name not in BY_NAME or type(value) is not kind:
             raise RelayOptionRefused(f"{name!r} is no option, or its value is none of its values.")
     return Options(**content)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import Enum
 from typing import Any
 
@@ -20,6 +20,11 @@ class Kind(Enum):
 
 def _figure(kind: Kind, meaning: str) -> Any:
     return field(metadata={"kind": kind, "meaning": meaning})
+
+
+def _of_files(kind: Kind, meaning: str) -> Any:
+    """What is 0 where the relay keeps no files."""
+    return field(default=0, metadata={"kind": kind, "meaning": meaning})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,29 @@ class Statistics:
     commits_failed: int = _figure(Kind.COUNTER, "Groups of commands that could not be stored")
     commands: int = _figure(Kind.COUNTER, "Commands in all commits")
     group_sizes: Mapping[int, int] = _figure(Kind.HISTOGRAM, "Commits by how many commands they made durable")
+    files_connections: int = _of_files(Kind.GAUGE, "Clients connected for files now")
+    files_chunks: int = _of_files(Kind.GAUGE, "Chunks of files held")
+    files_bytes: int = _of_files(Kind.GAUGE, "Bytes of the chunks held")
+    files_limit_bytes: int = _of_files(Kind.GAUGE, "Bytes that files may take")
+    files_accepted: int = _of_files(Kind.COUNTER, "Connections for files that completed the handshake")
+    files_turned_away: int = _of_files(Kind.COUNTER, "Connections for files closed at once because there were too many")
+    files_tls_failed: int = _of_files(Kind.COUNTER, "Connections for files that ended before HTTP/2 began")
+    files_handshakes_failed: int = _of_files(Kind.COUNTER, "Connections for files that ended in the XFTP handshake")
+    files_created: int = _of_files(Kind.COUNTER, "Chunks registered")
+    files_uploads: int = _of_files(Kind.COUNTER, "Chunks taken from senders")
+    files_downloads: int = _of_files(Kind.COUNTER, "Chunks given to recipients, repetitions included")
+    files_bytes_in: int = _of_files(Kind.COUNTER, "Bytes of the chunks taken")
+    files_bytes_out: int = _of_files(Kind.COUNTER, "Bytes of the chunks given")
+    files_deleted: int = _of_files(Kind.COUNTER, "Chunks deleted by their senders")
+    files_expired: int = _of_files(Kind.COUNTER, "Chunks removed because their time was over")
+    files_refused: Mapping[str, int] = field(
+        default_factory=dict,
+        metadata={"kind": Kind.COUNTER, "meaning": "Commands about files refused, by their errors"},
+    )
+
+    def with_files(self, figures: Mapping[str, Any]) -> Statistics:
+        """The same with the figures about files, by their names."""
+        return replace(self, **figures)
 
     def to_json(self) -> dict[str, Any]:
         """The fields of the JSON type ``stats``; sizes of groups by the most that a class holds."""

@@ -23,11 +23,12 @@ from smpchat.client.connect import open_session
 from smpchat.client.session import OnEvent, ServerSession
 from smpchat.crypto import kem
 from smpchat.crypto.entropy import Entropy
-from smpchat.protocol.address import SMPServer, SMPServerAddress
+from smpchat.protocol.address import FileServer, FileServerAddress, SMPServer, SMPServerAddress
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.kem import HashKEM
 from smpchat.testing.loop import JumpingLoop, run_jumping
 from smpchat.testing.relay import MemoryRelay
+from smpchat.transport.base import OwnRelayFailed
 
 START = 1_700_000_000.0  # Tuesday 14 November 2023, 22:13:20 UTC
 DELAY = 0.05
@@ -115,6 +116,12 @@ class Terminal:
 
     async def start(self) -> SMPServerAddress:
         return SMPServerAddress(self.relay.server)
+
+    def owns_files(self, server: FileServer) -> bool:
+        return False
+
+    async def start_files(self) -> FileServerAddress:
+        raise OwnRelayFailed("The relay of this computer keeps no files.")
 
     # -- time ---------------------------------------------------------------------------------------------------------
 

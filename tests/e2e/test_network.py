@@ -19,7 +19,7 @@ from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store.records import MessageStatus
 from smpchat.client.routes import Transport
 from smpchat.crypto.entropy import SystemEntropy
-from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
+from smpchat.protocol.address import FileServer, FileServerAddress, SMPServer, SMPServerAddress, format_server
 from smpchat.relay.destinations import Destinations
 from smpchat.relay.server import RelayServer
 from smpchat.relay.store import SQLiteStore
@@ -37,6 +37,12 @@ class NoEmbeddedRelay:
         return False
 
     async def start(self) -> SMPServerAddress:
+        raise TransportError("there is no embedded relay here")
+
+    def owns_files(self, server: FileServer) -> bool:
+        return False
+
+    async def start_files(self) -> FileServerAddress:
         raise TransportError("there is no embedded relay here")
 
 

@@ -13,9 +13,12 @@ from smpchat.chat.errors import InputError, PassphraseNeeded
 from smpchat.chat.service.encryption import set_passphrase
 from smpchat.client.diagnosis import trouble_of
 from smpchat.client.trouble import Trouble
+from smpchat.encoding.record import replace
 from smpchat.home import BackgroundRelay, Home
-from smpchat.protocol.address import SMPServer
+from smpchat.protocol.address import FileServer, FileServerAddress, SMPServer
+from smpchat.relay import background
 from smpchat.relay.folder import STATE, RelayInfo, prepare_folder, turn_off, write_state
+from smpchat.relay.options import OFF
 from smpchat.transport.base import ConnectFailed, OwnRelayFailed, OwnRelayStopped
 from tests.unit.agent.store.encryption_crashes import quick_keys
 
@@ -79,6 +82,39 @@ def test_whoever_knows_the_relays_fingerprint_cannot_pass_for_it(tmp_path: Path)
     assert not relay.owns(SMPServer(("me.example",), "5223", b"x" * 32))
     (tmp_path / "relay" / STATE).write_text("damaged")
     assert not relay.owns(at_home), "whoever starts it is told"
+
+
+def test_nor_for_where_it_keeps_files(tmp_path: Path) -> None:
+    folder, key_hash = prepare_folder(tmp_path / "relay"), b"k" * 32
+    relay = BackgroundRelay(folder)
+    at_home = FileServer(("127.0.0.1",), "5224", key_hash)
+    assert not relay.owns_files(at_home), "it was never started"
+    info = RelayInfo("running", f"{SMPServer(('me.example',), '5223', key_hash)}", None, 5223, files_port=5224)
+    write_state(folder, info)
+    assert relay.owns_files(FileServer(("me.example",), "5224", key_hash)) and relay.owns_files(at_home)
+    assert not relay.owns_files(FileServer(("elsewhere.example",), "5224", key_hash))
+    assert not relay.owns_files(FileServer(("me.example",), "5224", b"x" * 32))
+    write_state(folder, replace(info, files_port=OFF))
+    assert not relay.owns_files(at_home)
+
+
+def test_where_the_relay_of_this_computer_keeps_files_and_why_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_hash = b"k" * 32
+    info = RelayInfo("running", f"{SMPServer(('127.0.0.1',), '5223', key_hash)}", 1, 5223, files_port=5224)
+
+    def found(info: RelayInfo) -> FileServerAddress:
+        monkeypatch.setattr(background, "start_background", lambda *_, **__: info)
+        return asyncio.run(BackgroundRelay(tmp_path).start_files())
+
+    assert found(info) == FileServerAddress(FileServer(("127.0.0.1",), "5224", key_hash))
+    with pytest.raises(OwnRelayFailed, match=r"keeps no files\. Port 5224 is used by another program\."):
+        found(replace(info, files_trouble="Port 5224 is used by another program."))
+    with pytest.raises(OwnRelayFailed, match="`--files-port off`"):
+        found(replace(info, files_port=OFF))
+    with pytest.raises(OwnRelayFailed, match="`smpchat relay stop`, then"):
+        found(replace(info, files_port=None))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from smpchat.protocol.address import SMPServer, SMPServerAddress
+from smpchat.protocol.address import FileServer, FileServerAddress, SMPServer, SMPServerAddress
 
 
 class EmbeddedRelay(Protocol):
@@ -16,4 +16,12 @@ class EmbeddedRelay(Protocol):
 
     async def start(self) -> SMPServerAddress:
         """Its address, once it runs. Raises `TransportError` if it was stopped on purpose or does not start."""
+        ...
+
+    def owns_files(self, server: FileServer) -> bool:
+        """Whether this is where the embedded relay keeps files."""
+        ...
+
+    async def start_files(self) -> FileServerAddress:
+        """Where it keeps files, once it runs. Raises as `start`, also if it keeps none."""
         ...

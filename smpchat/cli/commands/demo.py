@@ -17,7 +17,7 @@ from smpchat.cli.running import run
 if TYPE_CHECKING:
     from smpchat.chat.service.connecting import ChatService
     from smpchat.chat.store.events import StateChanged
-    from smpchat.protocol.address import SMPServer, SMPServerAddress
+    from smpchat.protocol.address import FileServer, FileServerAddress, SMPServer, SMPServerAddress
 
 app = Program()
 _TIMEOUT = 30.0
@@ -28,16 +28,22 @@ _LOOKS = 0.003
 class _Relay:
     """The relay of the demonstration, which runs already."""
 
-    def __init__(self, address: str) -> None:
-        from smpchat.protocol.address import parse_server
+    def __init__(self, address: str, files_address: str) -> None:
+        from smpchat.protocol.address import parse_file_server, parse_server
 
-        self._address = parse_server(address)
+        self._address, self._files = parse_server(address), parse_file_server(files_address)
 
     def owns(self, server: SMPServer) -> bool:
         return server == self._address.server
 
     async def start(self) -> SMPServerAddress:
         return self._address
+
+    def owns_files(self, server: FileServer) -> bool:
+        return server == self._files.server
+
+    async def start_files(self) -> FileServerAddress:
+        return self._files
 
 
 @app.command()
@@ -51,6 +57,7 @@ async def _demo(environment: Environment) -> int:
     import asyncio
 
     from smpchat.relay.daemon import run_relay
+    from smpchat.relay.folder import status
 
     with tempfile.TemporaryDirectory(prefix="smpchat-demo-") as folder:
         stopping = asyncio.Event()
@@ -64,7 +71,9 @@ async def _demo(environment: Environment) -> int:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if relay.done():
                 await relay
-            await _converse(environment, Path(folder), _Relay(await ready))
+            address, files_address = await ready, status(Path(folder) / "relay").files_address
+            assert files_address is not None  # at any free port, in a folder of its own
+            await _converse(environment, Path(folder), _Relay(address, files_address))
         finally:
             stopping.set()
             await asyncio.wait([relay])

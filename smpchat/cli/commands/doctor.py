@@ -274,24 +274,32 @@ async def _relays(environment: Environment) -> list[Check]:
                 found = await asyncio.gather(
                     *(_reach(service, network, one, waiting.get(one.server, [])) for one in [*preferred, *others])
                 )
-                return [*found] if preferred else [_embedded(environment), *found]
+                return [*found] if preferred else [*_embedded(environment), *found]
         except (AgentError, ChatError, DecodeError) as error:
             return [Check("relay", False, str(error))]
-    return [_embedded(environment)]
+    return list(_embedded(environment))
 
 
-def _embedded(environment: Environment) -> Check:
+def _embedded(environment: Environment) -> Iterator[Check]:
     from smpchat.protocol.address import masked
 
     try:
         info = relay_status(environment.relay_folder)
-        if info.state == "running":
-            return Check("relay", True, f"the embedded relay runs at {masked(info.address or '')}")
-        if is_turned_off(environment.relay_folder):
-            return Check("relay", False, "the embedded relay was stopped: `smpchat relay start`", required=False)
+        if info.state != "running" and is_turned_off(environment.relay_folder):
+            yield Check("relay", False, "the embedded relay was stopped: `smpchat relay start`", required=False)
+            return
     except RelayError as error:
-        return Check("relay", False, str(error))
-    return Check("relay", True, "the embedded relay starts on demand")
+        yield Check("relay", False, str(error))
+        return
+    if info.state != "running":
+        yield Check("relay", True, "the embedded relay starts on demand")
+        return
+    yield Check("relay", True, f"the embedded relay runs at {masked(info.address or '')}")
+    if info.files_trouble is not None:
+        hint = "Then start it again, `--files-port PORT` for another port."
+        yield Check("files", False, f"it keeps no files. {info.files_trouble} Run `smpchat relay stop`. {hint}", False)
+    elif info.files_address is not None:
+        yield Check("files", True, f"it keeps files at {masked(info.files_address)}")
 
 
 def _who_writes_there(service: ChatService) -> dict[SMPServer, list[str]]:

@@ -56,6 +56,12 @@ WS_PORT = typer.Option(
     metavar="PORT|off",
     help="Serve WebSocket on this port too; 0 for any, off for none. It is remembered.",
 )
+FILES_PORT = typer.Option(
+    None,
+    "--files-port",
+    metavar="PORT|off",
+    help="Keep files, on this port; off for none. It is remembered; at first any.",
+)
 PASSWORD = _option("password", PASSWORD_VARIABLE)
 PROXY = _option("proxy")
 NEW_QUEUES = _option("new_queues")
@@ -70,6 +76,12 @@ MAX_UNSENT = _option("max_unsent")
 HANDSHAKE_TIME = _option("handshake_time")
 WRITE_TIME = _option("write_time")
 IDLE_TIME = _option("idle_time")
+NEW_FILES = _option("new_files")
+FILES_QUOTA = _option("files_quota")
+FILES_HOURS = _option("files_hours")
+MAX_FILE_CONNECTIONS = _option("max_file_connections")
+MAX_FILES_PER_ADDRESS = _option("max_file_connections_per_address")
+MAX_NEW_CHUNKS = _option("max_new_chunks")
 METRICS_PORT = _option("metrics_port")
 
 
@@ -79,6 +91,7 @@ def run_here(
     host: list[str] = HOST,
     port: int = PORT,
     ws_port: str | None = WS_PORT,
+    files_port: str | None = FILES_PORT,
     versions: str | None = typer.Option(
         None, "--smp-versions", metavar="FIRST-LAST", help="SMP versions to offer, such as 7-14."
     ),
@@ -97,6 +110,12 @@ def run_here(
     handshake_time: str | None = HANDSHAKE_TIME,
     write_time: str | None = WRITE_TIME,
     idle_time: str | None = IDLE_TIME,
+    new_files: str | None = NEW_FILES,
+    files_quota: str | None = FILES_QUOTA,
+    files_hours: str | None = FILES_HOURS,
+    max_file_connections: str | None = MAX_FILE_CONNECTIONS,
+    max_file_connections_per_address: str | None = MAX_FILES_PER_ADDRESS,
+    max_new_chunks: str | None = MAX_NEW_CHUNKS,
     metrics_port: str | None = METRICS_PORT,
     reset: bool = typer.Option(False, "--reset", help="Go by the defaults, not by what `relay start` kept."),
 ) -> None:
@@ -104,34 +123,35 @@ def run_here(
     typed = _typed_options(context)
     run(
         context,
-        lambda environment: _run(environment, typed, port, ws_port, versions, not no_extensions, reset),
+        lambda environment: _run(environment, typed, (port, ws_port, files_port), versions, not no_extensions, reset),
     )
 
 
 def _run(
     environment: Environment,
     typed: Mapping[str, str | None],
-    port: int,
-    ws_port: str | None,
+    ports: Ports,
     versions: str | None,
     extensions: bool,
     reset: bool,
 ) -> int:
     """Run the relay here until interrupted."""
+    from smpchat.cli.views.relay import files_lines, relay_fields
     from smpchat.protocol.version import SMP_VERSIONS
     from smpchat.relay import daemon, loop
     from smpchat.relay.log import start_log
 
-    serve_ws, options = _ws_port(ws_port), parse_options(typed)
+    port, ws_port, files_port = _ports(ports)
+    options = parse_options(typed)
     offered = SMP_VERSIONS if versions is None else _offered(versions)
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     start_log(verbose=environment.verbose, quiet=environment.quiet)
 
     def ready(address: str, _: int) -> None:
-        served = relay_status(environment.relay_folder).ws_port
+        info = relay_status(environment.relay_folder)
         shown = masked(address)  # what is printed here is often kept in a log
-        fields = {"state": "running", "address": shown, "pid": os.getpid(), "ws_port": served}
-        environment.emit("relay", fields, shown + (f"\nWebSocket on port {served}" if served else ""))
+        lines = [shown, *([f"WebSocket on port {info.ws_port}"] if info.ws_port else []), *files_lines(info)]
+        environment.emit("relay", relay_fields(info) | {"pid": os.getpid()}, "\n".join(lines))
 
     async def until_stopped() -> None:
         await daemon.run_relay(
@@ -139,7 +159,8 @@ def _run(
             options,
             stop=loop.stop_on_signals(),
             port=port,
-            ws_port=serve_ws,
+            ws_port=ws_port,
+            files_port=files_port,
             reset=reset,
             versions=offered,
             extensions=extensions,
@@ -174,6 +195,7 @@ def start(
     host: list[str] = HOST,
     port: int = PORT,
     ws_port: str | None = WS_PORT,
+    files_port: str | None = FILES_PORT,
     password: str | None = PASSWORD,
     proxy: str | None = PROXY,
     new_queues: str | None = NEW_QUEUES,
@@ -188,30 +210,42 @@ def start(
     handshake_time: str | None = HANDSHAKE_TIME,
     write_time: str | None = WRITE_TIME,
     idle_time: str | None = IDLE_TIME,
+    new_files: str | None = NEW_FILES,
+    files_quota: str | None = FILES_QUOTA,
+    files_hours: str | None = FILES_HOURS,
+    max_file_connections: str | None = MAX_FILE_CONNECTIONS,
+    max_file_connections_per_address: str | None = MAX_FILES_PER_ADDRESS,
+    max_new_chunks: str | None = MAX_NEW_CHUNKS,
     metrics_port: str | None = METRICS_PORT,
     reset: bool = typer.Option(False, "--reset", help="Forget what earlier starts kept."),
 ) -> None:
     """Start the relay in the background. Its options are kept. Example: smpchat relay start --quota 500"""
     typed = _typed_options(context)
-    run(context, lambda environment: _start(environment, typed, port, ws_port, reset))
+    run(context, lambda environment: _start(environment, typed, (port, ws_port, files_port), reset))
 
 
-def _start(
-    environment: Environment, typed: Mapping[str, str | None], port: int, ws_port: str | None, reset: bool
-) -> int:
+def _start(environment: Environment, typed: Mapping[str, str | None], ports: Ports, reset: bool) -> int:
     """Start the relay in the background; what was typed is kept."""
     from smpchat.cli.views.relay import show_relay
     from smpchat.relay import background
 
-    wanted, options = _ws_port(ws_port), parse_options(typed)
+    port, ws_port, files_port = _ports(ports)
+    options = parse_options(typed)
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     info = background.start_background(
-        environment.relay_folder, options, port=port, ws_port=wanted, keep=True, reset=reset
+        environment.relay_folder,
+        options,
+        port=port,
+        ws_port=ws_port,
+        files_port=files_port,
+        keep=True,
+        reset=reset,
     )
     show_relay(environment, whole=True)
     _warn_of_certificate(environment)
     as_kept = options if reset else options.over(info.options)
-    if not _is_as_wanted(wanted, info.ws_port) or port not in (0, info.port) or info.options != as_kept:
+    served = _is_as_wanted(ws_port, info.ws_port) and _is_as_wanted(files_port, info.files_port or None)
+    if not served or port not in (0, info.port) or info.options != as_kept:
         raise CommandFailed(
             ExitStatus.INPUT,
             "The relay was running already, and goes on as it was.",
@@ -229,13 +263,22 @@ def _typed_options(context: typer.Context) -> dict[str, str | None]:
     return typed
 
 
-def _ws_port(text: str | None) -> int | None:
-    """What ``--ws-port`` means to `smpchat.relay.daemon.run_relay`. Raises `InputError`."""
+Ports = tuple[int, str | None, str | None]
+"""Of messages, of WebSocket and of files, the last two as they were typed."""
+
+
+def _ports(ports: Ports) -> tuple[int, int | None, int | None]:
+    """What they mean to `smpchat.relay.daemon.run_relay`. Raises `InputError`."""
+    port, ws_port, files_port = ports
+    return port, _port_or_off(ws_port), _port_or_off(files_port)
+
+
+def _port_or_off(text: str | None) -> int | None:
     if text is None:
         return None
     if text == "off":
         return NO_WEBSOCKET
-    if not text.isdecimal() or int(text) > 65535:
+    if not (text.isascii() and text.isdecimal()) or int(text) > 65535:
         raise InputError(f"{text!r} is no port.", "Give a number up to 65535, 0 for any free port, or off.")
     return int(text)
 
@@ -303,20 +346,15 @@ def rotate_certificate(context: typer.Context) -> None:
 
 def _rotate_certificate(environment: Environment) -> int:
     """Make a new online certificate under the same authority."""
+    from smpchat.cli.views.relay import relay_fields
     from smpchat.relay import daemon
 
     folder = environment.relay_folder
     before = relay_status(folder)
     expires = daemon.rotate_certificate(folder)
-    fields = {
-        "state": before.state,
-        "address": masked(before.address or "") or None,
-        "pid": before.pid,
-        "ws_port": before.ws_port,
-    }
     environment.emit(
         "relay",
-        {**fields, "certificate_expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}"},
+        {**relay_fields(before), "certificate_expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}"},
         f"New online certificate, valid until {expires:%Y-%m-%d}. The address stays.",
     )
     if before.state == "running":

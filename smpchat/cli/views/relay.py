@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from smpchat.cli.environment import Environment
 from smpchat.protocol.address import masked
-from smpchat.relay.folder import status
+from smpchat.relay.folder import RelayInfo, status
+from smpchat.relay.options import OFF
 
 
 def show_relay(environment: Environment, *, whole: bool = False) -> None:
     """Print the embedded relay. ``whole``: with the password in its address, for who is to give it to others."""
     info = status(environment.relay_folder)
-    address = info.address if info.address is None or whole else masked(info.address)
-    line = f"relay: {info.state}" + (f", {address}" if address else "")
+    fields = relay_fields(info, whole=whole)
+    line = f"relay: {info.state}" + (f", {fields['address']}" if fields["address"] else "")
     if info.ws_port is not None:
         line += f", WebSocket on port {info.ws_port}"
-    fields = {"state": info.state, "address": address, "pid": info.pid, "ws_port": info.ws_port}
-    environment.emit("relay", fields, line)
+    environment.emit("relay", fields, "\n".join([line, *files_lines(info, whole=whole)]))
+
+
+def relay_fields(info: RelayInfo, *, whole: bool = False) -> dict[str, Any]:
+    """The fields of the JSON type ``relay``. ``whole``: with the password in both addresses."""
+    fields = {
+        "state": info.state,
+        "address": _shown(info.address, whole),
+        "pid": info.pid,
+        "ws_port": info.ws_port,
+        "files_port": info.files_port or None,
+        "files_address": _shown(info.files_address, whole),
+    }
+    return fields if info.files_trouble is None else fields | {"files_trouble": info.files_trouble}
+
+
+def files_lines(info: RelayInfo, *, whole: bool = False) -> list[str]:
+    """Where it keeps files, or why it does not; nothing before its first start."""
+    if info.files_trouble is not None:
+        return [f"files: not kept. {info.files_trouble}"]
+    if info.files_port == OFF:
+        return ["files: not kept (`--files-port off`)"]
+    address = _shown(info.files_address, whole)
+    return [] if address is None else [f"files: {address}"]
+
+
+def _shown(address: str | None, whole: bool) -> str | None:
+    return address if address is None or whole else masked(address)

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from smpchat.cli.schema import problems
-from smpchat.protocol.address import parse_server
+from smpchat.protocol.address import masked, parse_file_server, parse_server
 from smpchat.relay import background
+from smpchat.relay.folder import FolderLock, RelayInfo, prepare_folder, write_state
 from smpchat.relay.options import OPTIONS
 from smpchat.relay.statistics import figures
 from tests.cli.commands.test_server import Outcome, Terminal
@@ -102,9 +103,41 @@ def test_a_password_is_printed_only_where_it_is_asked_for(terminal: Terminal) ->
     assert logs and not any("hush" in log for log in logs)
 
 
+def test_files_are_kept_at_a_port_that_is_told_or_not_at_all(terminal: Terminal) -> None:
+    [started] = fitting(terminal.run("--json", "relay", "start", "--password", "hush"))
+    assert parse_file_server(started["files_address"]).password == "hush"
+    assert started["files_address"].endswith(f"@127.0.0.1:{started['files_port']}")
+    lines = terminal.run("relay", "status").stdout.splitlines()
+    assert lines[1] == f"files: {masked(started['files_address'])}" and "hush" not in lines[1]
+    assert terminal.run("relay", "start", "--files-port", "off").status == 1  # it runs already
+    terminal.run("relay", "stop")
+    [without] = fitting(terminal.run("--json", "relay", "start", "--files-port", "off"))
+    assert (without["files_port"], without["files_address"]) == (None, None)
+    assert terminal.run("relay", "status").stdout.splitlines()[1] == "files: not kept (`--files-port off`)"
+
+
+def test_why_files_are_not_kept_is_told(terminal: Terminal) -> None:
+    folder = prepare_folder(terminal.home / "relay")
+    lock = FolderLock(folder)
+    assert lock.acquire()
+    try:
+        trouble = "Port 5224 is used by another program."
+        write_state(folder, RelayInfo("running", f"smp://{'A' * 43}=@127.0.0.1:5223", 1, 5223, None, 5224, trouble))
+        assert terminal.run("relay", "status").stdout.splitlines()[-1] == f"files: not kept. {trouble}"
+        [relay] = fitting(terminal.run("--json", "relay", "status"))
+        assert (relay["files_trouble"], relay["files_address"]) == (trouble, None)
+        [check] = [item for item in terminal.run("--json", "doctor").objects if item.get("name") == "files"]
+        assert not check["ok"] and not check["required"] and check["detail"].startswith(f"it keeps no files. {trouble}")
+    finally:
+        lock.release()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (("--files-port", "here"), "'here' is no port."),
+        (("--files-quota", "0"), "--files-quota is a number from 1 to 100000000, not '0'."),
+        (("--new-files", "perhaps"), "--new-files is on or off, not 'perhaps'."),
         (("--quota", "0"), "--quota is a number from 1 to 100000, not '0'."),
         (("--new-queues", "perhaps"), "--new-queues is on or off, not 'perhaps'."),
         (("--proxy", "some"), "--proxy is one of none, public, all."),
@@ -180,6 +213,4 @@ def test_a_backup_and_what_it_is_good_for(terminal: Terminal, tmp_path: Path) ->
     assert refused.status == json.loads(refused.stdout)["code"] == 1
     other = Terminal(tmp_path / "other")
     restored = other.run("--json", "relay", "restore", str(file))
-    assert fitting(restored) == [
-        {"v": 1, "type": "relay", "state": "stopped", "address": started["address"], "pid": None, "ws_port": None}
-    ]
+    assert fitting(restored) == [started | {"state": "stopped", "pid": None}]

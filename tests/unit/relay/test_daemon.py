@@ -34,11 +34,14 @@ from smpchat.relay.errors import (
     RelayPortTaken,
     RelayRunning,
     RelayStartFailed,
+    RelayStoreError,
     RelayTurnedOff,
 )
+from smpchat.relay.files.store import INDEX
 from smpchat.relay.folder import (
     CONTROL,
     DATABASE,
+    FILES,
     LOCK,
     LOG,
     STATE,
@@ -51,7 +54,7 @@ from smpchat.relay.folder import (
     status,
     turn_off,
 )
-from smpchat.relay.options import NO_WEBSOCKET, NOTHING_CHOSEN, Options
+from smpchat.relay.options import NO_FILES, NO_WEBSOCKET, NOTHING_CHOSEN, OFF, Options
 from smpchat.transport import certificates, tls
 
 
@@ -104,11 +107,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def test_the_first_start_makes_an_identity_and_the_address_stays(folder: Path) -> None:
     address, port, info = in_foreground(folder)
-    assert info == RelayInfo("running", address, os.getpid(), port)
+    assert info == RelayInfo("running", address, os.getpid(), port, files_port=info.files_port)
     parsed = parse_server(address)
     assert parsed.server.hosts == ("127.0.0.1",)
     assert parsed.server.port_number == port
-    assert status(folder) == RelayInfo("stopped", address, None, port)
+    assert status(folder) == RelayInfo("stopped", address, None, port, files_port=info.files_port)
     assert in_foreground(folder)[:2] == (address, port)
 
 
@@ -120,6 +123,49 @@ def test_websocket_is_served_where_asked_for_and_from_then_on(folder: Path) -> N
     assert status(folder).ws_port == info.ws_port
     assert in_foreground(folder, ws_port=NO_WEBSOCKET)[2] == replace(info, ws_port=None)
     assert in_foreground(folder)[2].ws_port is None
+
+
+def test_files_are_kept_from_the_first_start_on_where_they_were_before(folder: Path) -> None:
+    address, port, info = in_foreground(folder)
+    assert info.files_port not in (None, OFF, port) and info.files_trouble is None
+    assert info.files_address == f"xftp{address.removeprefix('smp').rpartition(':')[0]}:{info.files_port}"
+    assert in_foreground(folder)[2] == in_foreground(folder, files_port=0)[2] == info
+    assert status(folder).files_address == info.files_address
+    without = in_foreground(folder, files_port=NO_FILES)[2]
+    assert without == replace(info, files_port=OFF) and without.files_address is None
+    assert in_foreground(folder)[2] == without  # which is remembered, too
+    assert in_foreground(folder, Options(password="secret"), files_port=info.files_port)[2].files_address == (
+        info.files_address.replace("@", ":secret@")
+    )
+
+
+def test_a_relay_of_before_it_kept_files_keeps_them_from_its_next_start_on(folder: Path) -> None:
+    in_foreground(folder)
+    state = json.loads((folder / STATE).read_text())
+    del state["files_port"], state["files_trouble"]
+    (folder / STATE).write_text(json.dumps(state))
+    assert status(folder).files_port is None is status(folder).files_address
+    assert in_foreground(folder)[2].files_port
+
+
+def test_messages_go_on_where_files_cannot_be_kept_and_the_state_says_why(folder: Path) -> None:
+    info = in_foreground(folder)[2]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", info.files_port or 0))
+        taken.listen()
+        without = in_foreground(folder)[2]
+        assert without.files_trouble == f"Port {info.files_port} is used by another program."
+        assert (without.files_port, without.files_address) == (info.files_port, None)
+        assert status(folder).files_trouble == without.files_trouble
+        with pytest.raises(RelayPortTaken, match=f"^Port {info.files_port} is used by another program.$"):
+            in_foreground(folder, files_port=info.files_port)
+    assert in_foreground(folder)[2] == info
+    (folder / FILES / INDEX).write_bytes(b"no database")
+    damaged = in_foreground(folder)[2]
+    assert damaged.files_trouble is not None and "index of files" in damaged.files_trouble
+    with pytest.raises(RelayStoreError):
+        in_foreground(folder, files_port=0)
+    assert status(folder).state == "stopped"
 
 
 def test_a_websocket_port_in_use_is_named_and_nothing_is_left_open(folder: Path) -> None:
@@ -216,10 +262,10 @@ def test_a_damaged_state_file_is_not_taken_for_a_first_start(folder: Path, conte
 
 
 def test_the_state_of_a_relay_that_was_killed_is_not_believed(folder: Path) -> None:
-    address, port, _ = in_foreground(folder)
+    info = in_foreground(folder)[2]
     state = json.loads((folder / STATE).read_text())
     (folder / STATE).write_text(json.dumps(state | {"pid": os.getpid()}))
-    assert status(folder) == RelayInfo("stopped", address, None, port)
+    assert status(folder) == replace(info, state="stopped", pid=None)
     assert stop(folder).state == "stopped"  # and this process was sent no signal
 
 
@@ -407,7 +453,7 @@ def test_started_stopped_and_started_again(folder: Path) -> None:
         assert os.getsid(info.pid) == info.pid
 
     stopped = stop(folder)
-    assert stopped == RelayInfo("stopped", info.address, None, info.port)
+    assert stopped == replace(info, state="stopped", pid=None)
     with pytest.raises(RelayTurnedOff):
         start_background(folder, on_demand=True)
     assert status(folder).state == "stopped"

@@ -7,6 +7,7 @@ from pathlib import Path
 from smpchat.encoding.record import as_dict
 from smpchat.relay.commands import MAX_RECIPIENT_KEYS
 from smpchat.relay.connection import MAX_BLOCKS_UNDER_WAY, MAX_UNDER_WAY
+from smpchat.relay.files.limits import FileLimits
 from smpchat.relay.limits import Limits
 from smpchat.relay.notifications import MAX_WAITING
 from smpchat.relay.options import OPTIONS
@@ -42,6 +43,7 @@ def test_every_option_with_its_default() -> None:
 def test_every_limit_with_its_value() -> None:
     limits: dict[str, float] = dict(as_dict(Limits()))
     limits |= {f"forwarding: {name}": value for name, value in as_dict(ProxyLimits()).items()}
+    limits |= {f"files: {name}": value for name, value in as_dict(FileLimits()).items()}
     limits |= {
         "commands under way": MAX_UNDER_WAY,
         "blocks under way": MAX_BLOCKS_UNDER_WAY,
@@ -67,6 +69,14 @@ def test_limits_that_have_an_option_name_it() -> None:
         "stored",
         "free",
         "keep",
+        "files: quota",
+        "files: free",
+        "files: keep",
+        "files: handshake",
+        "files: stalled",
+        "files: connections",
+        "files: connections_per_address",
+        "files: new_chunks",
     }
     assert {meaning.split("`")[1] for meaning in named.values()} <= flags
 

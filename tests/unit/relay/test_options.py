@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from smpchat.encoding.record import fields, replace
-from smpchat.relay.daemon import limits_of
+from smpchat.relay.daemon import file_limits_of, limits_of
 from smpchat.relay.destinations import Destinations
 from smpchat.relay.errors import RelayOptionRefused
+from smpchat.relay.files.limits import FileLimits
 from smpchat.relay.limits import Limits, runs_out
 from smpchat.relay.options import (
     BY_NAME,
@@ -21,7 +22,9 @@ from smpchat.relay.options import (
     parse_options,
 )
 
-ALL = Options("0.0.0.0", "secret", "public", False, 500, 2048, 256, 7, 20, 10, 30, 2048, 5, 6, 70, 9100)
+ALL = Options("0.0.0.0", "secret", "public", False, 500, 2048, 256, 7, 20, 10, 30, 2048, 5, 6, 70)
+ALL = replace(ALL, new_files=False, files_quota=3, files_hours=2, max_file_connections=8, metrics_port=9100)
+ALL = replace(ALL, max_file_connections_per_address=4, max_new_chunks=9)
 
 
 def test_the_table_and_the_fields_are_the_same() -> None:
@@ -32,7 +35,8 @@ def test_the_table_and_the_fields_are_the_same() -> None:
 def test_the_defaults_that_are_told_are_those_that_hold() -> None:
     told = parse_options({option.name: option.default for option in OPTIONS})
     assert limits_of(told) == limits_of(NOTHING_CHOSEN) == Limits()
-    assert (told.new_queues, told.metrics_port) == (True, OFF)
+    assert file_limits_of(told) == FileLimits()
+    assert (told.new_queues, told.new_files, told.metrics_port) == (True, True, OFF)
 
 
 def test_options_become_limits() -> None:
@@ -49,6 +53,21 @@ def test_options_become_limits() -> None:
         free=256 * 1024**2,
         keep=7 * 86_400,
     )
+
+
+def test_options_become_limits_of_files() -> None:
+    assert file_limits_of(NOTHING_CHOSEN) == FileLimits()
+    assert file_limits_of(ALL) == FileLimits(
+        quota=3 * 1024**2,
+        keep=7_200,
+        handshake=5,
+        stalled=6,
+        connections=8,
+        connections_per_address=4,
+        new_chunks=9,
+    )
+    # Files leave at least as much free as messages, so that these go on longer.
+    assert file_limits_of(Options(min_free=4096)).free == 4096 * 1024**2
 
 
 def test_what_was_chosen_goes_over_what_was_kept() -> None:

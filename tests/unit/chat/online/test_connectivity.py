@@ -13,7 +13,7 @@ from smpchat.agent.store import consents
 from smpchat.chat.online import connectivity
 from smpchat.chat.service.connecting import ChatService
 from smpchat.client.network import Network
-from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server
+from smpchat.protocol.address import FileServer, FileServerAddress, SMPServer, SMPServerAddress, format_server
 from smpchat.transport.base import AddressRefused
 
 OWN = SMPServer(("own.example.org",), "5223", bytes(32))
@@ -24,6 +24,12 @@ class NoRelay:
         return False
 
     async def start(self) -> SMPServerAddress:
+        raise AssertionError("it is not needed")
+
+    def owns_files(self, server: FileServer) -> bool:
+        return False
+
+    async def start_files(self) -> FileServerAddress:
         raise AssertionError("it is not needed")
 
 
