@@ -98,7 +98,7 @@ class TooManyWait(AgentError):
 class RelayNotPublic(AgentError):
     """A request is to be answered at a relay that only this computer or its network reaches. The request is kept."""
 
-    hint = "If you know who asks and want this, add --any-relay to `smpchat accept`."
+    hint = "If you know who asks and want this, accept it with `smpchat accept WHO --any-relay`."
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The relay that this request names is not connected to: {reason}.")
@@ -143,7 +143,7 @@ _REFUSALS = {
         "Your contact's app was told to use the new relay and may write there by now.",
         "The move ends with the next message from there; `smpchat status` shows it.",
     ),
-    Refusal.NONE: ("You are not moving to another relay with this contact.", "`smpchat rotate` begins."),
+    Refusal.NONE: ("You are not moving to another relay with this contact.", "`smpchat rotate WHO` begins."),
 }
 """For whoever does not know the contact's name; `smpchat.chat.transactions.moves` does."""
 

@@ -39,7 +39,7 @@ class UnknownContact(InputError):
 class AmbiguousContact(UnknownContact):
     """Several contacts under that name: an old profile may have aliases that differ in capitals alone."""
 
-    hint = "Type the alias exactly, or give one of them another with `smpchat rename`."
+    hint = "Type the alias exactly, or give one of them another with `smpchat rename WHO ALIAS`."
 
     def __init__(self, name: str, found: Sequence[str]) -> None:
         ChatError.__init__(self, f"{name!r} may be {_or(found)}.")

@@ -23,7 +23,8 @@ HINTS: dict[Trouble, str] = {
     ),
     Trouble.PROXY: "Start the proxy, or stop using it with `smpchat server socks off`.",
     Trouble.PRIVATE_ROUTING: (
-        "Add a relay that forwards with `smpchat server add`, or go without with `smpchat server private-routing off`."
+        "Add a relay that forwards with `smpchat server add ADDRESS`, or go without with"
+        " `smpchat server private-routing off`."
     ),
     Trouble.FINGERPRINT: (
         "Someone else may be answering in its place. Check the relay's address with the person who runs it."
@@ -36,10 +37,10 @@ HINTS: dict[Trouble, str] = {
         "Ask the person who runs the relay for the address with its password, and add that; or choose another relay."
     ),
     Trouble.FULL_QUEUE: "Nothing is lost: it is sent by itself as soon as there is room.",
-    Trouble.RELAY_FULL: "It is tried again by itself; or choose another relay with `smpchat server use`.",
+    Trouble.RELAY_FULL: "It is tried again by itself; or choose another relay with `smpchat server use ADDRESS`.",
     Trouble.CANNOT_STORE: "It is tried again by itself. If this lasts, tell the person who runs the relay.",
     Trouble.BLOCKED: "Ask your contact for a link at another relay.",
-    Trouble.FAULTY: "Tell the person who runs the relay, or choose another with `smpchat server use`.",
+    Trouble.FAULTY: "Tell the person who runs the relay, or choose another with `smpchat server use ADDRESS`.",
     Trouble.GONE: "Ask your contact to send the file again.",
     Trouble.NOT_UPLOADED: "Ask your contact to send the file again.",
     Trouble.DAMAGED: "Ask your contact to send the file again.",

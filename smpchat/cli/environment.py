@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpchat.cli.profile_key import ProfileKey
-from smpchat.cli.selection import for_profile, selected
+from smpchat.cli.selection import as_typed, selected
 from smpchat.cli.text import filled
 from smpchat.cli.text import printable as printable
 from smpchat.config_path import FILE as CONFIG_FILE
@@ -160,8 +160,8 @@ class Environment(Record):
         return Console(no_color=not self.colored, force_terminal=forced, highlight=False, markup=False, emoji=False)
 
     def as_typed(self, text: str) -> str:
-        """A sentence whose commands, between backticks, are for the profile of this run (`for_profile`)."""
-        return for_profile(text, self.home, self.profile)
+        """A sentence whose commands, between backticks, run as they stand (`smpchat.cli.selection.as_typed`)."""
+        return as_typed(text, self.home, self.profile)
 
     # -- output -------------------------------------------------------------------------------------------------------
 
@@ -189,7 +189,7 @@ class Environment(Record):
 
     def error(self, status: int, message: str, hint: str) -> None:
         """What happened and what to do: on standard error, and as an object for scripts."""
-        hint = self.as_typed(hint)
+        message, hint = self.as_typed(message), self.as_typed(hint)
         if self.json:
             self.emit("error", {"code": status, "message": message, "hint": hint}, None)
         _print_sentences(f"{message}\n{hint}" if hint else message)

@@ -85,7 +85,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     (
         RemoteProtocolError,
         ExitStatus.NETWORK,
-        "The relay is faulty: tell whoever runs it, or choose another with `smpchat server use`.",
+        "The relay is faulty: tell whoever runs it, or choose another with `smpchat server use ADDRESS`.",
     ),
     (LocalProtocolError, ExitStatus.INPUT, _REPORT),
     (ProtocolError, ExitStatus.NETWORK, _TRY_AGAIN),

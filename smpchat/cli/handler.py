@@ -67,9 +67,7 @@ class MessageHandler(Record):
         """Keeps other handlers of the profile away, since two would both get each message."""
         lock = FileLock(self.lock)
         if not lock.take():
-            raise CommandFailed(
-                ExitStatus.LOCKED, "Another `smpchat listen --exec` runs for this profile.", "End it first."
-            )
+            raise CommandFailed(ExitStatus.LOCKED, "Another `listen --exec` runs for this profile.", "End it first.")
         try:
             yield
         finally:

@@ -42,7 +42,7 @@ class Notifier:
         if self._arguments and shutil.which(self._arguments[0]) is None:
             raise InputError(
                 f"There is no program {self._arguments[0]!r}, which is to tell you of messages.",
-                "Name another with `smpchat config set notifications`, or off.",
+                "Name another with `smpchat config set notifications COMMAND`, or off.",
             )
         self._heard: Message | None = None
         self._told = float("-inf")

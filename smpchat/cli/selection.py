@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.config_path import platform_home
 from smpchat.encoding.patterns import late
+
+if TYPE_CHECKING:
+    import re
 
 FILE = "active-profile"
 DEFAULT = "default"
@@ -42,20 +47,39 @@ def select(home: Path, name: str) -> None:
     under_way.replace(home / FILE)
 
 
-_COMMAND = late(r"`smpchat (?!(?:relay|demo|explain|man|import|COMMAND|profile list|profile switch)\b|-)(?=[a-z])")
-"""A command in a sentence, unless it concerns no profile or names one."""
+_COMMAND = late(r"`smpchat ((?:[\w-]+ ?)[^`]*)")
+_ALIKE_ANYWHERE = late(r"(?:demo|explain|man)\b|-v$|.*--(?:help|version)\b")
+"""Commands that no data is looked up for."""
+_OF_ALL_PROFILES = late(r"(?:relay|import|profile list|profile switch)\b|-p |--profile ")
+"""Commands that concern no profile, or name theirs."""
 
 
-def for_profile(text: str, home: Path, profile: str) -> str:
-    """``text`` with ``-p`` in every command between backticks, where without it another profile would be used.
+def as_typed(text: str, home: Path, profile: str) -> str:
+    """``text`` with ``--home`` and ``-p`` in every command between backticks, where without them it did something else.
 
     What a sentence tells to type works as it stands: who tries two profiles in two terminals needs it most.
+
+    Args:
+        home, profile: Those of the run that says it; ``Path()`` and an empty name where they are not known.
     """
-    if "`smpchat " not in text or not profile or profile == _used_without_option(home):
+    if "`smpchat " not in text:
         return text
-    name = shlex.quote(profile)
-    # A function: in a text re would take a backslash of the name for one of its own.
-    return _COMMAND().sub(lambda _: f"`smpchat -p {name} ", text)
+    where = "" if home in (Path(), _home_without_option()) else f"--home {shlex.quote(str(home))} "
+    whose = "" if not profile or profile == _used_without_option(home) else f"-p {shlex.quote(profile)} "
+
+    def complete(found: re.Match[str]) -> str:
+        command = found[1]
+        if _ALIKE_ANYWHERE().match(command):
+            return found[0]
+        return f"`smpchat {where}{'' if _OF_ALL_PROFILES().match(command) else whose}{command}"
+
+    # A function: in a text re would take a backslash of a name for one of its own.
+    return _COMMAND().sub(complete, text) if where or whose else text
+
+
+def _home_without_option() -> Path:
+    chosen = os.environ.get("SMPCHAT_HOME")
+    return (Path(chosen) if chosen else platform_home()).absolute()
 
 
 def _used_without_option(home: Path) -> str | None:

@@ -102,6 +102,7 @@ class Terminal:
         async def connect(server: SMPServer, *, entropy: Entropy, on_event: OnEvent, **_: object) -> ServerSession:
             return await open_session(self.relay.connect(), server, entropy=entropy, on_event=on_event)
 
+        monkeypatch.setenv("SMPCHAT_HOME", str(home))  # also for what a test runs without `__call__`
         quick = HashKEM()
         for name in ("generate", "encapsulate", "decapsulate"):
             monkeypatch.setattr(kem, name, getattr(quick, name))
@@ -144,6 +145,8 @@ class Terminal:
             others = [asyncio.ensure_future(work()) for work in self._meanwhile]
             try:
                 status: int | BaseException = await command
+            except asyncio.CancelledError:  # Ctrl-C, as asyncio.run tells of it
+                status = KeyboardInterrupt()
             except Exception as error:
                 status = error
             await asyncio.gather(*others)

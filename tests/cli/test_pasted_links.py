@@ -99,7 +99,7 @@ def test_a_short_link_that_was_cut_is_refused_at_once(smpchat: Terminal, cut: in
     ("text", "sentence", "hint"),
     [
         ("@alice.simplex", "names are not supported yet", "Ask for the link"),
-        ("smp://x@smp.example.org", "the address of a relay", "server add`"),
+        ("smp://x@smp.example.org", "the address of a relay", "server add ADDRESS`"),
         ("https://simplex.chat/contact#/?v=2-7", "cut off after v=", "Put the link in quotes"),
         ("https://t.me/alice", "a Telegram link", "Ask the person"),
         ("https://simplex.chat/file#/?desc=x", "leads to a file", "ask for the file"),
@@ -131,7 +131,7 @@ class TestOwnRelay:
     def test_is_found_among_the_configured_ones(self, smpchat: Terminal) -> None:
         link, server = self.links(smpchat)
         result = smpchat("-p", "bob", "connect", link, "--alias", "alice")
-        assert result.code == 1 and "`smpchat -p bob server add`" in said(result) and "full link" in said(result)
+        assert result.code == 1 and "`smpchat -p bob server add ADDRESS`" in said(result) and "full link" in said(result)
         assert smpchat("-p", "bob", "server", "add", server).code == 0
         assert smpchat("-p", "bob", "connect", f"<{link.upper()[:18]}{link[18:]}>", "--alias", "alice").code == 0
 

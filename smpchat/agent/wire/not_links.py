@@ -80,7 +80,7 @@ def _relay(scheme: str) -> LinkError:
     if scheme == "smp":
         return LinkError(
             "This is the address of a relay, not a link to a person.",
-            "To make your own links there, give it to `smpchat server add`.",
+            "To make your own links there: `smpchat server add ADDRESS`.",
         )
     kind = "file server (xftp://)" if scheme == "xftp" else "notification server (ntf://)"
     return LinkError(f"This is the address of a {kind}, not a link to a person.", _ASK)

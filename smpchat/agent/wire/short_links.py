@@ -230,7 +230,7 @@ def resolve(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
         raise cut_by_the_shell("h=…", UnknownRelay)
     raise UnknownRelay(
         f"The link names the relay {link.server.host} without its fingerprint, and smpchat does not know that relay.",
-        "Ask for the full link, or add its relay with `smpchat server add`.",
+        "Ask for the full link, or add its relay with `smpchat server add ADDRESS`.",
     )
 
 

@@ -131,7 +131,8 @@ def unfold(archive: Archive, folder: Path, scratch: Path, entropy: Entropy) -> N
     """
     if folder.exists():
         raise InputError(
-            f"There is a profile {folder.name!r} already.", "Import it under another name: `smpchat -p NAME import`."
+            f"There is a profile {folder.name!r} already.",
+            "Import it under another name: `smpchat -p NAME import FILE`.",
         )
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # On the same disk, where a rename is one step: to another one it is a copy, and a crash leaves half of it.

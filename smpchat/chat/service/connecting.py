@@ -354,7 +354,8 @@ class ChatService(AddressProfile):
                 at_it = [view.alias for view in self.contacts() if server in self._relays_of(tx, view)]
                 whom = f"the contact {at_it[0]!r}" if at_it else "an invitation, your address or something just begun"
                 raise InputError(
-                    f"You still need this relay: {whom} is there.", "Delete that first, or move with `smpchat rotate`."
+                    f"You still need this relay: {whom} is there.",
+                    "Delete that first, or move with `smpchat rotate WHO`.",
                 )
             outgoing.clear_relay_trouble(tx, server)
         return given_up

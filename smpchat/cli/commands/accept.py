@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ async def _accept(environment: Environment, who: str, alias: str | None, incogni
             raise unreachable(down, "The request is accepted; the next command that goes online tells its sender.")
         show_state(environment, state)
         if state.state == ConnectionState.FAILED:
-            raise failed(state, "Delete the contact with `smpchat delete`.")
+            raise failed(state, f"Delete the contact with `smpchat delete {shlex.quote(contact.alias)}`.")
         return ExitStatus.OK
 
 

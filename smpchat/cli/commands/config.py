@@ -69,7 +69,7 @@ def _get(environment: Environment, name: str, profile_only: bool) -> int:
         found = read(_files(environment)[1:]).said.get(name)
         if found is None:
             raise InputError(
-                f"{name} is not set for the profile alone.", "`smpchat config get` without --profile-only shows it."
+                f"{name} is not set for the profile alone.", f"`smpchat config get {name}` shows what holds."
             )
         _show(environment, key, found, "profile", alone=True)
         return ExitStatus.OK

@@ -298,7 +298,10 @@ class _Joining:
         _welcome(self._environment, self._service, self._contact)
 
     def _tell_alias(self) -> None:
-        self._environment.notice(f"The contact is called {self._contact.alias}; `smpchat rename` changes that.")
+        alias = self._contact.alias
+        self._environment.notice(
+            f"The contact is called {alias}; `smpchat rename {shlex.quote(alias)} ALIAS` changes that."
+        )
 
 
 def _tell_name(environment: Environment, service: ChatService, alias: str) -> None:

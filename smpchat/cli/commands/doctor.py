@@ -92,7 +92,12 @@ async def _doctor(environment: Environment) -> int:
 
 
 def _show(environment: Environment, check: Check) -> None:
-    fields = {"name": check.name, "ok": check.ok, "detail": check.detail, "required": check.required}
+    fields = {
+        "name": check.name,
+        "ok": check.ok,
+        "detail": environment.as_typed(check.detail),
+        "required": check.required,
+    }
     environment.emit("check", fields, lambda: _line(environment, check))
 
 
@@ -104,7 +109,7 @@ def _line(environment: Environment, check: Check) -> Text:
     word, style = ("ok", "green") if check.ok else ("failed", "bold red") if check.required else ("note", "bold")
     marks = {"ok": "✓", "failed": "✗", "note": "!"}
     line = Text.assemble((marks[word] if environment.symbols else f"{word:6}", style), f"  {check.name:13} ")
-    return line.append(indented(environment, printable(check.detail), len(line), len(line)))
+    return line.append(indented(environment, printable(environment.as_typed(check.detail)), len(line), len(line)))
 
 
 # -- this installation ------------------------------------------------------------------------------------------------

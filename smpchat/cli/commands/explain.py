@@ -16,6 +16,7 @@ from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.explanations import Kind, Mover, Topic, find, topics
 from smpchat.cli.running import run
+from smpchat.encoding.record import replace
 
 app = Program()
 _TYPE = "explanation"
@@ -52,7 +53,7 @@ def explain(
 
 def _explain(environment: Environment, code: str | None) -> int:
     """Print all about what was named; without a name, one line about everything."""
-    found = list(topics()) if code is None else find(code)
+    found = [_as_typed(environment, topic) for topic in (topics() if code is None else find(code))]
     if not found:
         raise InputError(f"There is no exit code or state {code!r}.", "`smpchat explain` lists them.")
     if environment.json:
@@ -65,6 +66,12 @@ def _explain(environment: Environment, code: str | None) -> int:
     if code is None and environment.attended:
         environment.notice("\n`smpchat explain 3` or `smpchat explain ready` says whose move is next.")
     return ExitStatus.OK
+
+
+def _as_typed(environment: Environment, topic: Topic) -> Topic:
+    """A topic with commands that run as they stand."""
+    commands = tuple((environment.as_typed(f"`{command}`").strip("`"), what) for command, what in topic.commands)
+    return replace(topic, commands=commands)
 
 
 def _fields(topic: Topic) -> dict[str, Any]:

@@ -231,7 +231,9 @@ def _hint(check: Check) -> str:
 
     if check.trouble not in (None, Trouble.UNREACHABLE, Trouble.FAULTY):
         return troubles.HINTS[check.trouble]
-    return _HINTS.get(check.name, "Tell the person who runs the relay, or choose another with `smpchat server use`.")
+    return _HINTS.get(
+        check.name, "Tell the person who runs the relay, or choose another with `smpchat server use ADDRESS`."
+    )
 
 
 async def _targets(environment: Environment, service: StoredProfile, address: str | None) -> list[SMPServerAddress]:
@@ -356,5 +358,5 @@ def _strangers(environment: Environment, setting: str | None) -> int:
 def _no_relay_of_yours() -> InputError:
     return InputError(
         "Private routing goes through a relay of yours, and you have configured none.",
-        "Add one with `smpchat server add` or `smpchat server use`; the one on this computer hides nothing.",
+        "Add one with `smpchat server add ADDRESS`; the one on this computer hides nothing.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -108,8 +109,9 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
             made_up = found.incognito.get(state.connection)
             show_state(environment, state, move=found.moves.get(state.connection), incognito=made_up)
         if service.is_held(state.connection):
-            name = shortened(state.alias or "")
-            environment.notice(f"{name} waits for a name of your choice: `smpchat rename`, or `connect` once more.")
+            alias = state.alias or ""
+            give = f"`smpchat rename {shlex.quote(alias)} ALIAS`"
+            environment.notice(f"{shortened(alias)} waits for a name of your choice: {give}.")
     for state in found.connections:
         if state.connection in found.moves:
             move = found.moves[state.connection]

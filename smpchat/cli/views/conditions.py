@@ -44,7 +44,7 @@ def relay_name(condition: Condition) -> str:
 
 def show_condition(environment: Environment, condition: Condition) -> None:
     """A ``condition`` object, or ``! SENTENCE (since 09:14)``."""
-    fields = {"kind": condition.kind, "text": condition.text, "since": iso(condition.since)}
+    fields = {"kind": condition.kind, "text": environment.as_typed(condition.text), "since": iso(condition.since)}
     if condition.contact is not None:
         fields["contact"] = condition.contact
     if condition.server is not None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _NAMED = 3  # invitations in a sentence
-FIRST_STEPS = "Nothing here yet: `smpchat invite` makes a link for somebody, `smpchat connect` uses one."
+FIRST_STEPS = "Nothing here yet: `smpchat invite` makes a link for somebody, `smpchat connect LINK` uses one."
 
 
 def no_contacts_yet(invitations: Sequence[Invitation], now: float) -> str:

@@ -331,8 +331,9 @@ def _notice_line(environment: Environment, notice: StoredNotice) -> str:
 
 def show_stored_notice(environment: Environment, notice: StoredNotice) -> None:
     """A ``notice`` object, or ``* bob now receives at the relay new.test.``"""
-    fields = {"contact": notice.contact, "kind": notice.kind, "text": notice.text, "at": iso(notice.at)}
-    environment.emit("notice", fields, f"* {environment.as_typed(printable(notice.text))}")
+    text = environment.as_typed(notice.text)
+    fields = {"contact": notice.contact, "kind": notice.kind, "text": text, "at": iso(notice.at)}
+    environment.emit("notice", fields, f"* {printable(text)}")
 
 
 def spoken(environment: Environment, message: Message, *, several: bool = False, now: float | None = None) -> Text:

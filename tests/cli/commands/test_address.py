@@ -213,7 +213,7 @@ def test_off_a_terminal_the_name_in_the_link_becomes_the_alias(smpchat: Terminal
     assert result.code == 0
     assert {state["alias"] for state in result.objects("state")} == {"alice"}
     assert [message["contact"] for message in result.objects("message")] == ["alice"]
-    assert "The contact is called alice; `smpchat -p bob rename` changes that." in result.stderr
+    assert "The contact is called alice; `smpchat -p bob rename alice ALIAS` changes that." in result.stderr
     named = smpchat("-p", "carol", "connect", link, "--alias", "friend")
     assert named.code == 0 and 'Whoever made this link calls themselves "alice".' in named.stderr
 

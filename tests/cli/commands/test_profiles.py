@@ -19,7 +19,7 @@ from smpchat.chat.service.reading import DATABASE_NAME
 from smpchat.chat.store.lock import kept_offline
 from smpchat.cli.app import app
 from smpchat.cli.schema import problems
-from smpchat.cli.selection import FILE, for_profile, select
+from smpchat.cli.selection import FILE, as_typed, select
 from smpchat.home import Home
 
 SECRET = "correct horse"
@@ -40,7 +40,7 @@ def call(tmp_path: Path) -> Call:
         Home(home).open(name).close()
 
     def run(*arguments: str, text: str = "", **environment: str) -> Result:
-        return CliRunner().invoke(app, ["--home", str(home), *arguments], input=text, env=environment)
+        return CliRunner().invoke(app, arguments, input=text, env={"SMPCHAT_HOME": str(home), **environment})
 
     return run
 
@@ -118,21 +118,25 @@ def test_a_damaged_choice_is_an_error_and_no_other_profile(call: Call, tmp_path:
         ("smpchat failed.", "smpchat failed."),
     ],
 )
-def test_commands_in_sentences_name_the_profile_where_they_must(tmp_path: Path, text: str, shown: str) -> None:
-    assert for_profile(text, tmp_path, "bob") == shown
-    assert for_profile(text, tmp_path, "default") == text
+def test_commands_in_sentences_name_the_profile_where_they_must(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, shown: str
+) -> None:
+    monkeypatch.setenv("SMPCHAT_HOME", str(tmp_path))
+    assert as_typed(text, tmp_path, "bob") == shown
+    assert as_typed(text, tmp_path, "default") == text
     select(tmp_path, "bob")
-    assert for_profile(text, tmp_path, "bob") == text
+    assert as_typed(text, tmp_path, "bob") == text
     (tmp_path / FILE).write_bytes(b"\xff")
-    assert for_profile(text, tmp_path, "bob") == shown
+    assert as_typed(text, tmp_path, "bob") == shown
 
 
 def test_the_profile_of_the_environment_needs_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMPCHAT_HOME", str(tmp_path))
     monkeypatch.setenv("SMPCHAT_PROFILE", "my work")
-    assert for_profile("`smpchat status`", tmp_path, "my work") == "`smpchat status`"
-    assert for_profile("`smpchat status`", tmp_path, "default") == "`smpchat -p default status`"
+    assert as_typed("`smpchat status`", tmp_path, "my work") == "`smpchat status`"
+    assert as_typed("`smpchat status`", tmp_path, "default") == "`smpchat -p default status`"
     monkeypatch.delenv("SMPCHAT_PROFILE")
-    assert for_profile("`smpchat status`", tmp_path, "my work") == "`smpchat -p 'my work' status`"
+    assert as_typed("`smpchat status`", tmp_path, "my work") == "`smpchat -p 'my work' status`"
 
 
 def test_the_hint_of_an_error_can_be_typed_as_it_stands(call: Call) -> None:

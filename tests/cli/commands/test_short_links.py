@@ -72,7 +72,7 @@ class TestConnect:
         assert result.code == 0
         assert {state["alias"] for state in result.objects("state")} == {"alice"}
         assert [message["contact"] for message in result.objects("message")] == ["alice"]
-        assert "The contact is called alice; `smpchat -p bob rename` changes that." in result.stderr
+        assert "The contact is called alice; `smpchat -p bob rename alice ALIAS` changes that." in result.stderr
 
     def test_with_an_alias_the_name_is_told(self, smpchat: Terminal) -> None:
         result = smpchat("-p", "bob", "connect", short_link(smpchat), "--alias", "friend")

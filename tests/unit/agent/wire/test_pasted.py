@@ -225,7 +225,7 @@ def test_what_is_no_usable_link_is_told_what_it_is(text: str, sentence: str) -> 
     ("text", "hint"),
     [
         ("@alice", "Ask for the link instead."),
-        ("smp://x@y", "To make your own links there, give it to `smpchat server add`."),
+        ("smp://x@y", "To make your own links there: `smpchat server add ADDRESS`."),
         ("https://simplex.chat/contact#/?v=2-7", "Put the link in quotes: the shell cut it at &."),
         ("https://t.me/x", "Ask the person for their SimpleX link."),
         (f"https://smp8.simplex.im/a#{KEY[1:]}", "Copy the whole link again, or ask for a new one."),
