@@ -1,4 +1,4 @@
-"""A link as a QR code: drawn where it fits the terminal, an image file where it does not."""
+"""A link or security code as a QR code: drawn where it fits the terminal, an image file where it does not."""
 
 from __future__ import annotations
 
@@ -23,19 +23,10 @@ def show_qr(environment: Environment, link: str, image: Path) -> None:
 
     Nothing is saved beside an encrypted profile: whoever reads the picture could use the link.
     """
-    from rich.text import Text
-
     code = _code(link)
-    width, height = code.symbol_size(border=_BORDER)
-    columns, rows = shutil.get_terminal_size()
-    lines = (height + 1) // 2
-    if environment.symbols and width <= columns and lines < rows:
-        drawn = io.StringIO()
-        code.terminal(drawn, border=_BORDER, compact=True)
-        # full blocks are the light modules: name both colours, or a light terminal shows the code inverted
-        environment.show(Text(drawn.getvalue().rstrip("\n"), style="#ffffff on #000000"))
+    if draw(environment, code):
         return
-    why = f", {width} columns by {lines} lines, does not fit this terminal" if environment.symbols else ""
+    why = _too_large(code) if environment.symbols else ""
     if environment.is_encrypted():
         what = f"The QR code{why}, and" if why else "The QR code is not drawn here, and"
         environment.notice(f"{what} no picture of it is kept beside an encrypted profile: --qr-file FILE saves one.")
@@ -43,6 +34,38 @@ def show_qr(environment: Environment, link: str, image: Path) -> None:
     with open(os.open(image, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
         code.save(file, kind="png", scale=4)
     environment.notice(f"The QR code{f'{why}: it' if why else ''} is in {image}")
+
+
+def show_code(environment: Environment, code: str, *, asked: bool) -> None:
+    """Draw a security code as apps scan it: its digits, which are compared without blanks.
+
+    Args:
+        asked: Say so where it cannot be drawn.
+    """
+    symbol = _code("".join(code.split()))
+    if not draw(environment, symbol) and asked:
+        why = _too_large(symbol) if environment.symbols else " cannot be drawn here"
+        environment.notice(f"The QR code{why}: compare the digits.")
+
+
+def draw(environment: Environment, code: QRCode) -> bool:
+    """Draw a code where the terminal can show it whole; False if it cannot."""
+    from rich.text import Text
+
+    width, height = code.symbol_size(border=_BORDER)
+    columns, rows = shutil.get_terminal_size()
+    if not (environment.symbols and width <= columns and (height + 1) // 2 < rows):
+        return False
+    drawn = io.StringIO()
+    code.terminal(drawn, border=_BORDER, compact=True)
+    # full blocks are the light modules: name both colours, or a light terminal shows the code inverted
+    environment.show(Text(drawn.getvalue().rstrip("\n"), style="#ffffff on #000000"))
+    return True
+
+
+def _too_large(code: QRCode) -> str:
+    width, height = code.symbol_size(border=_BORDER)
+    return f", {width} columns by {(height + 1) // 2} lines, does not fit this terminal"
 
 
 def check_free(file: Path | None) -> None:

@@ -50,7 +50,7 @@ COMMANDS = {
     "demo": Entry(_INSIDE, "Watch two people connect on a relay in this process."),
     "doctor": Entry(_INSIDE, "Check this installation, profile and relays."),
     "explain": Entry(_INSIDE, "Say what an exit code or a state means, and whose move is next."),
-    "man": Entry(_INSIDE, "Print the manual page."),
+    "man": Entry(_INSIDE, "Show the manual page."),
     "contact": Entry(_PEOPLE, "All about one contact, and what you allow it."),
     "address": Entry(_CONNECT, "Your address, for many people to use: each sends a request."),
     "profile": Entry(_SETTINGS, "Your name, and your profiles."),

@@ -131,7 +131,9 @@ class TestOwnRelay:
     def test_is_found_among_the_configured_ones(self, smpchat: Terminal) -> None:
         link, server = self.links(smpchat)
         result = smpchat("-p", "bob", "connect", link, "--alias", "alice")
-        assert result.code == 1 and "`smpchat -p bob server add ADDRESS`" in said(result) and "full link" in said(result)
+        assert (
+            result.code == 1 and "`smpchat -p bob server add ADDRESS`" in said(result) and "full link" in said(result)
+        )
         assert smpchat("-p", "bob", "server", "add", server).code == 0
         assert smpchat("-p", "bob", "connect", f"<{link.upper()[:18]}{link[18:]}>", "--alias", "alice").code == 0
 

@@ -46,3 +46,22 @@ ELSEWHERE = (
     Command("Alt-Enter", "a new line in the message"),
     Command("Ctrl-Z", "leave for a moment; `fg` comes back"),
 )
+KEYS = (
+    Command("Enter", "sends the line"),
+    Command("Alt-Enter", "begins a new line in the message"),
+    Command(
+        "Up, in an empty line",
+        "edits your last message; Up again goes further back through what you wrote to this contact",
+    ),
+    Command("Ctrl-R", "searches through what you wrote to this contact"),
+    Command("Tab", "completes a slash command, an alias, the number of a request, the emoji after `/react`"),
+    Command("Alt-A", "goes to the next contact with unread messages"),
+    Command(
+        "Ctrl-X Ctrl-E",
+        "opens the line in your editor (`VISUAL`, else `EDITOR`); leaving the editor sends nothing",
+    ),
+    Command("Ctrl-C", "empties the line; in an empty line it leaves"),
+    Command("Ctrl-D, in an empty line", "leaves"),
+    Command("Ctrl-Z", "puts `chat` aside; `fg` in the shell brings it back"),
+)
+"""What keys do in `chat`: for the manual page, and docs/chat.md."""

@@ -1,14 +1,22 @@
-"""``man``: the manual page, written from the commands themselves."""
+"""``man``: the manual page, written from the commands themselves: read in a pager, printed as roff, or installed."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from smpchat import __version__
+from smpchat.cli.chat.slash_table import COMMANDS as SLASH_COMMANDS
+from smpchat.cli.chat.slash_table import ELSEWHERE, KEYS, Command
 from smpchat.cli.command_line import Program, examples, loaded
+from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
 from smpchat.cli.text import sentence
@@ -31,19 +39,76 @@ _ENVIRONMENT = {
 _FILES = {
     "~/.config/smpchat/config.toml": "Settings, one a line, which `smpchat config list` shows; `smpchat config path`"
     " prints where the file is on this system. A home named with --home has its own, and each profile one more.",
+    "~/.local/share/smpchat": "The home: all data. `smpchat doctor` prints where it is on this system.",
+    "HOME/profiles/NAME/smpchat.db": "One profile: keys, contacts, messages, links, settings. smpchat.db.encrypted once"
+    " it has a passphrase.",
+    "HOME/profiles/NAME/config.toml": "Settings of this profile.",
+    "HOME/relay": "The relay that comes with smpchat: its queues, its certificates, and relay.log.",
 }
+_PAGE = "smpchat.1"
 
 
-@app.command(epilog=examples("smpchat man | man -l -"))
-def man(context: typer.Context) -> None:
-    """Print the manual page."""
-    run(context, lambda _: _man(context), reads_config=False)
+@app.command(epilog=examples("smpchat man", "smpchat man --install"))
+def man(
+    context: typer.Context,
+    install: bool = typer.Option(False, "--install", help="Put the page where `man smpchat` finds it."),
+) -> None:
+    """Show the manual page.
+
+    On a terminal in the pager of `man`; into a pipe or file as roff.
+    """
+    run(context, lambda environment: _man(environment, context, install), reads_config=False)
 
 
-def _man(context: typer.Context) -> int:
-    """Print the page."""
-    print(manual(context.find_root().command), end="", flush=True)
+def _man(environment: Environment, context: typer.Context, install: bool) -> int:
+    """Show, print or install the page."""
+    page = manual(context.find_root().command)
+    if install:
+        _install(environment, page)
+    elif not (environment.attended and _paged(page)):
+        print(page, end="", flush=True)
     return ExitStatus.OK
+
+
+def _paged(page: str) -> bool:
+    """Show the page as `man` shows pages; False where there is no such program, or it cannot."""
+    import tempfile
+
+    program = shutil.which("man")
+    if program is None:
+        return False
+    with tempfile.TemporaryDirectory(prefix="smpchat-") as folder:
+        file = Path(folder) / _PAGE
+        file.write_text(page, encoding="utf-8")
+        return subprocess.call([program, str(file)]) == 0  # a path with / in it is a page of its own to every man
+
+
+def _install(environment: Environment, page: str) -> None:
+    """Write the page below the user's own folder of pages, and say so if `man` does not look there."""
+    share = os.environ.get("XDG_DATA_HOME") or ""
+    pages = (Path(share) if os.path.isabs(share) else Path.home() / ".local" / "share") / "man"
+    file = pages / "man1" / _PAGE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    under_way = file.with_name(f".{_PAGE}.{os.getpid()}")
+    under_way.write_text(page, encoding="utf-8")
+    under_way.replace(file)
+    print(file, flush=True)
+    if _is_searched(pages):
+        environment.notice("Read it with `man smpchat`.")
+    else:
+        environment.notice(
+            f"`man` does not look there yet. Put this line into your shell's start file:\nexport MANPATH={pages}:"
+        )
+
+
+def _is_searched(pages: Path) -> bool:
+    """Whether `man` looks for pages there; what it says itself, where it says that."""
+    found = os.environ.get("MANPATH", "")
+    program = shutil.which("manpath")
+    if program is not None:
+        # it maps folders of PATH to folders of pages, by rules of its own
+        found = subprocess.run([program, "-q"], capture_output=True, text=True, check=False).stdout or found
+    return any(entry and Path(entry).resolve() == pages.resolve() for entry in found.strip().split(":"))
 
 
 def manual(program: Any) -> str:
@@ -65,6 +130,12 @@ def manual(program: Any) -> str:
         *(line for status in ExitStatus for line in (".TP", str(int(status)), _roff(sentence(status.meaning)))),
         ".SH ENVIRONMENT",
         *(line for name, text in _ENVIRONMENT.items() for line in (".TP", f".B {name}", _roff(text))),
+        ".SH KEYS",
+        _roff("In `smpchat chat`:"),
+        *_table(KEYS),
+        ".SH SLASH COMMANDS",
+        _roff("In `smpchat chat`. Without a number, a command means the last message."),
+        *_table((*SLASH_COMMANDS.values(), *ELSEWHERE)),
         ".SH FILES",
         *(line for name, text in _FILES.items() for line in (".TP", f".I {name}", _roff(text))),
         ".SH EXAMPLES",
@@ -92,6 +163,11 @@ def _command(name: str, command: Any) -> list[str]:
         *_options(command),
         *_examples(command.epilog),
     ]
+
+
+def _table(rows: Iterable[Command]) -> list[str]:
+    """What keys or slash commands do."""
+    return [line for row in rows for line in (".TP", f".B {_roff(row.usage)}", _roff(sentence(row.does)))]
 
 
 def _options(command: Any) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from smpchat.chat.service.reading import StoredProfile
-from smpchat.cli.arguments import WHO
+from smpchat.cli.arguments import QR, WHO
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
@@ -28,19 +28,26 @@ def verify(
     who: str = WHO,
     code: list[str] = typer.Argument(None, metavar="[CODE]", help="The code they see; only its digits count."),
     confirm: bool = typer.Option(False, "--confirm", help="You have compared the codes, and they are the same."),
+    qr: bool | None = QR,
 ) -> None:
     """Show the security code, or compare it with theirs.
 
-    Where the code has changed after it was compared, what you write is held, and is sent once you compare the new one.
+    SimpleX apps scan the QR code. Where the code has changed after it was compared, what you write is held, and is sent
+    once you compare the new one.
     """
-    run(context, lambda environment: _verify(environment, who, " ".join(code) if code else None, confirm))
+    run(context, lambda environment: _verify(environment, who, " ".join(code) if code else None, confirm, qr))
 
 
-async def _verify(environment: Environment, who: str, code: str | None, confirm: bool) -> int:
+async def _verify(environment: Environment, who: str, code: str | None, confirm: bool, qr: bool | None) -> int:
     """Print the security code, or compare it with the one that the contact sees."""
     if code is None and not confirm:
         with closing(environment.open_as(StoredProfile)) as stored:
-            _show(environment, stored.verification(who), asked=True)
+            found = stored.verification(who)
+            _show(environment, found, asked=True)
+        if environment.attended if qr is None else qr:
+            from smpchat.cli.qr import show_code
+
+            show_code(environment, found.code, asked=bool(qr))
         return ExitStatus.OK
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush

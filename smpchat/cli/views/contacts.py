@@ -223,6 +223,6 @@ def verification_lines(found: Verification, *, asked: bool, command: str) -> str
     rows = "\n".join("  " + " ".join(groups[at : at + 8]) for at in range(0, len(groups), 8))
     state = "verified" if found.verified else "not verified yet"
     return (
-        f"Security code with {name} ({state}):\n\n{rows}\n\n"
+        f"Security code with {name} ({state}):\n{rows}\n\n"
         f"Compare it with what {name} sees, over a call or face to face. If it is the same:\n\n  {command}"
     )

@@ -1,25 +1,20 @@
-"""`doctor` and `man`."""
+"""`doctor`."""
 
 from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sqlite3
-import subprocess
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from smpchat import __version__
-from smpchat.cli.exit_status import ExitStatus
 from smpchat.client.connect import open_session
 from smpchat.client.session import ServerSession
 from smpchat.protocol.address import SMPServer
 from tests.cli.terminal import Result, Terminal
-from tests.cli.test_contract import COMMANDS
 
 
 def checks(result: Result) -> dict[str, tuple[bool, str]]:
@@ -170,25 +165,6 @@ def test_a_process_that_is_online_is_seen(smpchat: Terminal) -> None:
     with FileLock(smpchat.home / "profiles" / "alice" / "online.lock"):
         assert "another process" in checks(smpchat("--json", "-p", "alice", "doctor"))["online"][1]
     assert "no process" in checks(smpchat("--json", "-p", "alice", "doctor"))["online"][1]
-
-
-def test_the_manual_names_every_command_and_exit_status(smpchat: Terminal) -> None:
-    page = smpchat("man").stdout
-    for command in COMMANDS:
-        assert ".SS " + command.replace("-", "\\-") in page  # roff would print another hyphen
-    for status in ExitStatus:
-        assert f"\n{int(status)}\n" in page
-    assert "\\-\\-handshake" in page
-
-
-@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
-def test_roff_reads_the_manual(smpchat: Terminal, tmp_path: Path) -> None:
-    page = smpchat("man").stdout
-    done = subprocess.run(
-        ["groff", "-man", "-Kutf8", "-Tutf8", "-ww", "-P-cbou"], input=page, capture_output=True, text=True, check=True
-    )
-    assert done.stderr == ""
-    assert "smpchat invite" in done.stdout
 
 
 def test_long_details_stay_in_their_column(smpchat: Terminal) -> None:

@@ -1,0 +1,31 @@
+"""`verify`: what a terminal shows beside the digits."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import segno
+
+from tests.cli.terminal import Terminal
+
+
+def test_the_code_is_a_qr_code_of_its_digits_and_all_fits_a_small_terminal(smpchat: Terminal) -> None:
+    smpchat.connected()
+    [found] = smpchat("--json", "-p", "alice", "verify", "bob").objects("verification")
+    drawn = io.StringIO()
+    segno.make(found["code"].replace(" ", ""), error="l", micro=False).terminal(drawn, border=2, compact=True)
+    shown = smpchat("-p", "alice", "--no-color", "verify", "bob", tty=True).stdout
+    blocks = [line for line in shown.splitlines() if "\u2588" in line or "\u2580" in line]
+    assert [line.rstrip() for line in blocks] == [line.rstrip() for line in drawn.getvalue().splitlines()]
+    assert len(shown.splitlines()) <= 22  # and the command above, and the prompt below
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "\u2588" not in smpchat("-p", "alice", "verify", "bob", "--no-qr", tty=True).stdout
+
+
+def test_where_it_cannot_be_drawn_the_digits_do(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    smpchat.connected()
+    assert smpchat("-p", "alice", "verify", "bob", "--plain", tty=True).stderr == ""
+    assert "compare the digits" in smpchat("-p", "alice", "verify", "bob", "--qr").stderr
+    monkeypatch.setenv("COLUMNS", "20")
+    assert "does not fit" in smpchat("-p", "alice", "verify", "bob", "--qr", tty=True).stderr
