@@ -22,7 +22,8 @@ from tests.cli.commands.test_server import Outcome, Terminal
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    monkeypatch.setenv("SMPCHAT_HOME", str(tmp_path / "home"))  # so that hints do not name it
     yield Terminal(tmp_path / "home")
     if (tmp_path / "home" / "relay").exists():
         background.stop(tmp_path / "home" / "relay")
