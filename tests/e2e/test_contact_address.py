@@ -19,8 +19,8 @@ def test_the_owner_is_away_and_accepts_later(home: Home) -> None:
     asked = home.run("bob", "connect", link, "--alias", "alice", "-m", "one", "-m", "two")
     assert asked.code == 0
     assert [(m["text"], m["status"]) for m in asked.of("message")] == [("one", "sent"), ("two", "pending")]
-    heard = home.run("alice", "listen", "--timeout", "1")
-    assert [(r["name"], r["text"]) for r in heard.of("request")] == [("bob", "one")]
+    with home.running("alice", "listen") as alice:
+        alice.until("request", name="bob", text="one")
     assert home.run("alice", "accept", "bob", "--alias", "robert").code == 0
     assert home.run("alice", "send", "robert", "three").code == 0
     with home.running("bob", "listen") as bob:
@@ -56,7 +56,8 @@ def test_an_older_relay_gives_a_full_link(home: Home, versions: str) -> None:
         made = address(home)
         assert "short_link" not in made
         assert home.run("bob", "connect", str(made["link"]), "--alias", "alice", "-m", "one").code == 0
-        assert home.run("alice", "listen", "--timeout", "1").of("request")[0]["text"] == "one"
+        with home.running("alice", "listen") as alice:
+            alice.until("request", text="one")
         assert home.run("alice", "accept", "1").code == 0
         with home.running("bob", "listen") as bob:
             bob.until("state", state="connected" if versions == "9-14" else "ready")

@@ -247,6 +247,7 @@ def test_an_old_relay_that_goes_away_in_the_middle_holds_nothing_up(tmp_path: Pa
         await found.until_step("using")
         await found.old.stop()
         found.peer.tests.set()
+        await found.peer.until(lambda: found.peer.moves == 1)  # until then it would speak to the relay that is gone
         await found.peer.say("one")
         await found.until_step(None)
         await found.alice_read("one")
