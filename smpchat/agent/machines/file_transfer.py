@@ -1,0 +1,198 @@
+"""A chunk of a file on its way to a relay or from one, as a state machine: frozen states, pure ``step(state, event)``.
+
+::
+
+    sending     Unplaced → Placed (registered: FNEW) → Stored (FPUT)
+    receiving   Wanted → Here (FGET, digest compared)
+
+Until somebody has the description of a file nobody but us knows where its chunks are. So a chunk that is registered and
+cannot be brought to its relay is registered at another one, and the first is told to forget it. Of a file that comes, a
+chunk is where its description says, at one relay or several.
+
+Source: xftp-wire 2.4 and 6. The reference fails the whole file at a full relay; here the next one is asked.
+"""
+
+from __future__ import annotations
+
+from smpchat.agent.errors import UnexpectedEvent
+from smpchat.agent.machines.retry import Delays
+from smpchat.client.trouble import Trouble
+from smpchat.encoding.record import Record
+
+SENDING_PATIENCE = 86_400.0
+"""Seconds for which a file is uploaded: its first chunks end at their relays a day after that."""
+RECEIVING_PATIENCE = 2 * 86_400.0
+"""Seconds for which a file is downloaded: relays keep it no longer."""
+DELETION_PATIENCE = 2 * 86_400.0
+"""Seconds for which a relay is asked to delete a chunk; by then it has done so itself."""
+SENDER_KEYS_KEPT = 7 * 86_400.0
+"""Seconds after which a chunk cannot be deleted any more: relays keep files for two days unless they are told else."""
+RESTS = Delays(2, 180)
+"""Delays after which a relay of files is tried again (xftp-wire 6)."""
+TRIES_AT_RELAY = 3
+"""Uploads of a chunk that may fail at its relay before another one is asked."""
+TRIES_NOT_UPLOADED = 5
+"""Downloads of a chunk that the relay has a place for and no bytes, until it counts as lost."""
+TRIES_DAMAGED = 2
+"""Transfers of a chunk whose bytes are found wrong: one may have been an accident."""
+
+_SENDING_AGAIN_ELSEWHERE = frozenset({Trouble.RELAY_FULL, Trouble.PASSWORD, Trouble.GONE})
+_OF_THE_FILE = frozenset({Trouble.FILE_LOST, Trouble.BLOCKED})
+_LOST_AT_RELAY = frozenset({Trouble.GONE, Trouble.BLOCKED})
+
+
+# -- states -----------------------------------------------------------------------------------------------------------
+
+
+class Unplaced(Record):
+    """No relay knows of the chunk."""
+
+
+class Placed(Record):
+    """A relay has registered the chunk and has not taken its bytes, ``failures`` times."""
+
+    failures: int = 0
+
+
+class Stored(Record):
+    """The relay has the chunk."""
+
+
+class Wanted(Record):
+    """The chunk is to be downloaded.
+
+    Attributes:
+        replica: Which of the places in the description is asked, counted from 0 among those that are left.
+        failures: How often that one did not give it.
+        spoilt: It was here once, and was found to be damaged later.
+    """
+
+    replica: int = 0
+    failures: int = 0
+    spoilt: bool = False
+
+
+class Here(Record):
+    """The chunk is on our disk."""
+
+    spoilt: bool = False
+
+
+class Lost(Record):
+    """The chunk can never be had, and the file neither."""
+
+    trouble: Trouble
+
+
+State = Unplaced | Placed | Stored | Wanted | Here | Lost
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+class Registered(Record):
+    """A relay has a place for the chunk."""
+
+
+class Moved(Record):
+    """The bytes are where they were to go."""
+
+
+class NotMoved(Record):
+    """A relay did not register, take or give the chunk.
+
+    Attributes:
+        replicas: Of a chunk that is to come: the places that are left, this one included.
+    """
+
+    trouble: Trouble
+    replicas: int = 1
+
+
+class Spoilt(Record):
+    """What is on our disk is not the chunk."""
+
+
+Event = Registered | Moved | NotMoved | Spoilt
+
+
+# -- effects ----------------------------------------------------------------------------------------------------------
+
+
+class ForgetPlace(Record):
+    """The relay is to delete what it registered."""
+
+
+class DropReplica(Record):
+    """The place that was asked is of no use any more."""
+
+
+Effect = ForgetPlace | DropReplica
+Step = tuple[State, tuple[Effect, ...]]
+
+
+# -- transitions ------------------------------------------------------------------------------------------------------
+
+
+def step(state: State, event: Event) -> Step:
+    """The next state of a chunk, and what to do about it. Raises `UnexpectedEvent`."""
+    match state, event:
+        case Unplaced(), Registered():
+            return Placed(), ()
+        case Unplaced(), NotMoved(trouble):
+            return (Lost(trouble), ()) if trouble is Trouble.FILE_LOST else (state, ())
+        case Placed(), Moved():
+            return Stored(), ()
+        case Placed(failures), NotMoved(trouble):
+            return _not_taken(failures, trouble)
+        case Wanted(spoilt=spoilt), Moved():
+            return Here(spoilt), ()
+        case Wanted(), NotMoved(trouble, replicas):
+            return _not_given(state, trouble, replicas)
+        case Here(False), Spoilt():
+            return Wanted(spoilt=True), ()
+        case Here(True), Spoilt():
+            return Lost(Trouble.DAMAGED), ()
+    raise UnexpectedEvent(state, event)
+
+
+def _not_taken(failures: int, trouble: Trouble) -> Step:
+    if trouble in _OF_THE_FILE:
+        return Lost(trouble), (ForgetPlace(),)
+    tries = TRIES_DAMAGED if trouble is Trouble.DAMAGED else TRIES_AT_RELAY
+    if trouble in _SENDING_AGAIN_ELSEWHERE or failures + 1 >= tries:
+        return Unplaced(), (ForgetPlace(),)
+    return Placed(failures + 1), ()
+
+
+def _not_given(state: Wanted, trouble: Trouble, replicas: int) -> Step:
+    tries = {Trouble.DAMAGED: TRIES_DAMAGED, Trouble.NOT_UPLOADED: TRIES_NOT_UPLOADED}.get(trouble)
+    if trouble in _LOST_AT_RELAY or (tries is not None and state.failures + 1 >= tries):
+        if replicas <= 1:
+            return Lost(trouble), ()
+        # Those behind it move up by one.
+        return Wanted(state.replica % (replicas - 1), 0, state.spoilt), (DropReplica(),)
+    if trouble is Trouble.CANNOT_WRITE:
+        return state, ()
+    if tries is not None or replicas <= 1:
+        # Of a relay that cannot be reached nothing is counted: it may be back in an hour.
+        return Wanted(state.replica, state.failures + (tries is not None), state.spoilt), ()
+    return Wanted((state.replica + 1) % replicas, 0, state.spoilt), ()
+
+
+# -- the file ---------------------------------------------------------------------------------------------------------
+
+
+def patience(*, sending: bool) -> float:
+    """Seconds after its beginning at which a transfer is given up."""
+    return SENDING_PATIENCE if sending else RECEIVING_PATIENCE
+
+
+def is_about_chunk(trouble: Trouble, *, sending: bool) -> bool:
+    """Whether the relay can be asked for something else at once: the refusal was about one chunk, or is ours.
+
+    Not where a chunk is to be registered again in consequence: the same relay would be asked in the next moment.
+    """
+    if sending:
+        return trouble in _OF_THE_FILE
+    return trouble in (Trouble.GONE, Trouble.BLOCKED, Trouble.NOT_UPLOADED, Trouble.DAMAGED)
