@@ -104,6 +104,58 @@ class RelayNotPublic(AgentError):
         super().__init__(f"The relay that this request names is not connected to: {reason}.")
 
 
+class FileGone(AgentError):
+    """The ciphertext of a file that was about to be sent is no longer there. Nothing was stored."""
+
+    hint = "Send the file again."
+
+    def __init__(self) -> None:
+        super().__init__("The encrypted copy of the file was removed before it could be sent.")
+
+
+class NotRegular(AgentError):
+    """What was to be sent is not a file with an end: a folder, a device, a pipe. Nothing was stored."""
+
+    hint = "Give the path of a file; pack a folder into one first."
+
+    def __init__(self) -> None:
+        super().__init__("This is not a regular file.")
+
+
+class TooManyFiles(AgentError):
+    """So many files are under way that no more are taken. Nothing was stored."""
+
+    hint = "Wait until some of them have arrived, or cancel one."
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit:,} files are on their way already, and no more can be.")
+
+
+class FileRefused(AgentError):
+    """A file's description that cannot be used. Nothing was stored.
+
+    The message says why; no part of it is the sender's text.
+    """
+
+    hint = "Ask your contact to send the file again."
+
+
+class RelaysNotApproved(AgentError):
+    """A file is at relays that the sender chose and you do not use yourself. Nothing was stored.
+
+    Attributes:
+        relays: Their hosts.
+    """
+
+    hint = "If you agree, say so when you receive the file; or use a SOCKS proxy, which hides your address."
+
+    def __init__(self, relays: tuple[str, ...]) -> None:
+        self.relays = relays
+        super().__init__(
+            f"Your contact chose where this file is: {', '.join(relays)}. To fetch it shows your address there."
+        )
+
+
 class HeldBack(AgentError):
     """A peer has sent more than is taken for now. Nothing was stored; the message is to stay at the relay."""
 

@@ -140,6 +140,9 @@ def left_over(database: Database) -> list[str]:
             if database.read(query)[0][0]:
                 found.append(f"{table}.{name}")
 
+    for row in database.read("SELECT id FROM files WHERE stage NOT IN ('moving', 'opening')"):
+        spent(f"id = {row['id']}", "files", "key", "nonce")
+        spent(f"file_id = {row['id']}", "file_replicas", "key")
     for row in database.read("SELECT id, state, received_id FROM connections"):
         state, number = state_from_json(row["state"]), row["id"]
         mine = f"connection_id = {number}"

@@ -234,4 +234,61 @@ CREATE INDEX old_messages_in_order ON old_messages (connection_id, number);
 CREATE TABLE old_copies (
         connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,
         number INTEGER NOT NULL
+    );
+CREATE TABLE files (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sending INTEGER NOT NULL,
+        stage TEXT NOT NULL,
+        name TEXT NOT NULL,
+        target TEXT,
+        local TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        plain_size INTEGER,
+        slots INTEGER NOT NULL DEFAULT 0,
+        digest BLOB NOT NULL,
+        key BLOB NOT NULL,
+        nonce BLOB NOT NULL,
+        started REAL NOT NULL,
+        moving INTEGER NOT NULL DEFAULT 0,
+        trouble TEXT,
+        error TEXT NOT NULL DEFAULT '',
+        since REAL,
+        next_try_at REAL
+    );
+CREATE TABLE file_chunks (
+        file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        state TEXT NOT NULL,
+        failures INTEGER NOT NULL DEFAULT 0,
+        replica INTEGER NOT NULL DEFAULT 0,
+        spoilt INTEGER NOT NULL DEFAULT 0,
+        not_before REAL NOT NULL DEFAULT 0,
+        server TEXT,
+        sender_id BLOB,
+        sender_key BLOB,
+        trouble TEXT,
+        error TEXT NOT NULL DEFAULT '',
+        since REAL,
+        next_try_at REAL,
+        PRIMARY KEY (file_id, number)
+    ) WITHOUT ROWID;
+CREATE INDEX file_chunks_to_move ON file_chunks (server, file_id, number)
+        WHERE state IN ('unplaced', 'placed', 'wanted');
+CREATE TABLE file_replicas (
+        file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        place INTEGER NOT NULL,
+        server TEXT NOT NULL,
+        replica_id BLOB NOT NULL,
+        key BLOB NOT NULL,
+        PRIMARY KEY (file_id, number, place)
+    ) WITHOUT ROWID;
+CREATE TABLE file_deletions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        server TEXT NOT NULL,
+        sender_id BLOB NOT NULL,
+        sender_key BLOB NOT NULL,
+        since REAL NOT NULL
     )

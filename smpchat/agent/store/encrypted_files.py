@@ -1,0 +1,105 @@
+"""Encrypts a file of the user's for sending: once, whole, before anything about it is stored."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from smpchat.agent.errors import FileGone, NotRegular
+from smpchat.agent.store import file_folder
+from smpchat.crypto.entropy import Entropy
+
+Progress = Callable[[int, int], object]
+"""Told how many bytes of how many are encrypted; may raise to stop it."""
+
+
+class EncryptedFile:
+    """A file that is encrypted and not submitted yet. Use it in a ``with`` block: what is not submitted is removed.
+
+    Attributes:
+        plain_size: Bytes of the file itself.
+        chunks: Size and SHA-256 of each chunk, in order.
+    """
+
+    def __init__(
+        self,
+        profile: Path,
+        local: str,
+        held: BinaryIO,
+        *,
+        plain_size: int,
+        key: bytes,
+        nonce: bytes,
+        digest: bytes,
+        chunks: Sequence[tuple[int, bytes]],
+    ) -> None:
+        self.profile, self.local = profile, local
+        self.plain_size = plain_size
+        self.key, self.nonce, self.digest, self.chunks = key, nonce, digest, tuple(chunks)
+        self._held = held
+        self._submitted = False
+
+    def settle(self) -> None:
+        """It belongs to a row of the store now. Raises `FileGone`."""
+        try:
+            file_folder.settle_new(self.profile, self.local)
+        except OSError as error:
+            raise FileGone from error
+        self._submitted = True
+
+    def close(self) -> None:
+        """Let go of it; what was not submitted is removed."""
+        self._held.close()
+        if not self._submitted:
+            file_folder.discard_new(self.profile, self.local)
+
+    def __enter__(self) -> EncryptedFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+# A pipe would be waited for, for ever.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def encrypt_for_sending(path: Path, profile: Path, entropy: Entropy, progress: Progress) -> EncryptedFile:
+    """Encrypt a file into the profile's folder of files. Blocks, for seconds where the file is large.
+
+    Args:
+        path: A regular file; what it is called is told to nobody.
+        profile: The profile's folder.
+    Raises:
+        NotRegular: It is a folder, a device, or something else that has no end.
+        OSError: It cannot be read, or the disk is full. Nothing stays.
+        Exception: What ``progress`` raises. Nothing stays.
+    """
+    from smpchat.xftp.encryption import encrypt_file  # libsodium and OpenSSL: only who sends a file needs them
+
+    local = file_folder.new_name(entropy.random(16))
+    with open(os.open(path, _FLAGS), "rb") as source:
+        size = _size(source)
+        file_folder.check_room(file_folder.made(profile), size)
+        new, held = file_folder.create_new(profile, local)
+        try:
+            key, nonce, digest, chunks = encrypt_file(
+                source, held, path.name, size, entropy, lambda done: progress(done, size)
+            )
+            held.flush()
+            os.fsync(held.fileno())
+        except BaseException:
+            held.close()
+            new.unlink(missing_ok=True)
+            raise
+    return EncryptedFile(profile, local, held, plain_size=size, key=key, nonce=nonce, digest=digest, chunks=chunks)
+
+
+def _size(source: BinaryIO) -> int:
+    found = os.fstat(source.fileno())
+    if not stat.S_ISREG(found.st_mode):
+        raise NotRegular
+    return found.st_size

@@ -1,0 +1,241 @@
+"""Chunks of files: how far each is, where it is, and what is to be done next.
+
+Keys are here for as long as something needs them; see docs/keys.md.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from smpchat.agent.machines.file_transfer import Here, Lost, Placed, State, Stored, Unplaced, Wanted
+from smpchat.agent.store import file_deletions
+from smpchat.agent.store.files import Problem, Stage, problem_values
+from smpchat.encoding.record import Record, field
+
+
+class Chunk(Record):
+    """One chunk of a file.
+
+    Attributes:
+        digest: SHA-256 of its bytes.
+        not_before: POSIX seconds: it is not asked for earlier.
+        server: Address of the relay that has registered it, of a file that goes out.
+        sender_id, sender_key: What that relay knows it by.
+    """
+
+    file_id: int
+    number: int
+    size: int
+    digest: bytes
+    state: State
+    not_before: float = 0
+    server: str | None = None
+    sender_id: bytes | None = None
+    sender_key: bytes | None = field(default=None, repr=False)
+
+
+class Replica(Record):
+    """Where a recipient finds a chunk. ``place``: the recipient's slot, or which of several relays."""
+
+    place: int
+    server: str
+    replica_id: bytes
+    key: bytes = field(repr=False)
+
+
+_STATES: dict[str, type[Record]] = {
+    "unplaced": Unplaced,
+    "placed": Placed,
+    "stored": Stored,
+    "wanted": Wanted,
+    "here": Here,
+}
+_NAMES = {cls: name for name, cls in _STATES.items()}
+
+
+# -- chunks -----------------------------------------------------------------------------------------------------------
+
+
+def chunk(tx: sqlite3.Connection, file_id: int, number: int) -> Chunk | None:
+    """One chunk; None if its file was deleted."""
+    row = tx.execute("SELECT * FROM file_chunks WHERE file_id = ? AND number = ?", (file_id, number)).fetchone()
+    return _chunk(row) if row else None
+
+
+def chunks(tx: sqlite3.Connection, file_id: int) -> list[Chunk]:
+    """All chunks of a file, in order."""
+    rows = tx.execute("SELECT * FROM file_chunks WHERE file_id = ? ORDER BY number", (file_id,)).fetchall()
+    return [_chunk(row) for row in rows]
+
+
+def offset(tx: sqlite3.Connection, file_id: int, number: int) -> int:
+    """Where in the ciphertext a chunk begins."""
+    query = "SELECT coalesce(sum(size), 0) FROM file_chunks WHERE file_id = ? AND number < ?"
+    return int(tx.execute(query, (file_id, number)).fetchone()[0])
+
+
+def save_state(tx: sqlite3.Connection, file_id: int, number: int, state: State, not_before: float = 0) -> None:
+    """A chunk's next state; ``not_before``: POSIX seconds. Its file fails in place of a chunk that is lost."""
+    assert not isinstance(state, Lost)
+    replica = getattr(state, "replica", 0)
+    tx.execute(
+        "UPDATE file_chunks SET state = ?, failures = ?, replica = ?, spoilt = ?, not_before = ?"
+        " WHERE file_id = ? AND number = ?",
+        (
+            _NAMES[type(state)],
+            getattr(state, "failures", 0),
+            replica,
+            getattr(state, "spoilt", False),
+            not_before,
+            file_id,
+            number,
+        ),
+    )
+    if isinstance(state, Wanted):
+        tx.execute(
+            "UPDATE file_chunks SET server = (SELECT r.server FROM file_replicas AS r WHERE r.file_id = :id"
+            " AND r.number = :number ORDER BY r.place LIMIT 1 OFFSET :replica)"
+            " WHERE file_id = :id AND number = :number",
+            {"id": file_id, "number": number, "replica": replica},
+        )
+
+
+def clear_chunk_problem(tx: sqlite3.Connection, file_id: int, number: int) -> None:
+    """The chunk goes on."""
+    tx.execute(
+        "UPDATE file_chunks SET trouble = NULL, error = '', since = NULL, next_try_at = NULL"
+        " WHERE file_id = ? AND number = ? AND trouble IS NOT NULL",
+        (file_id, number),
+    )
+
+
+def set_chunk_problem(tx: sqlite3.Connection, file_id: int, number: int, problem: Problem) -> None:
+    """Why a chunk waits; ``since`` stays while it is for the same kind of reason."""
+    tx.execute(
+        "UPDATE file_chunks SET since = CASE WHEN trouble = :kind THEN since ELSE :since END, trouble = :kind,"
+        " error = :error, next_try_at = :next WHERE file_id = :id AND number = :number",
+        problem_values(problem) | {"id": file_id, "number": number},
+    )
+
+
+def place(tx: sqlite3.Connection, file_id: int, number: int, server: str, sender_id: bytes, sender_key: bytes) -> None:
+    """A relay has registered the chunk."""
+    tx.execute(
+        "UPDATE file_chunks SET server = ?, sender_id = ?, sender_key = ? WHERE file_id = ? AND number = ?",
+        (server, sender_id, sender_key, file_id, number),
+    )
+
+
+def take_place(tx: sqlite3.Connection, file_id: int, number: int, now: float) -> None:
+    """The chunk is no longer at its relay, which is to forget it."""
+    file_deletions.owe(tx, "file_id = ? AND number = ?", (file_id, number), now)
+    tx.execute("DELETE FROM file_replicas WHERE file_id = ? AND number = ?", (file_id, number))
+
+
+def take_places(tx: sqlite3.Connection, file_id: int, now: float) -> None:
+    """None of the file's chunks is to stay at a relay."""
+    file_deletions.owe(tx, "file_id = ?", (file_id,), now)
+
+
+def is_moved(tx: sqlite3.Connection, file_id: int) -> bool:
+    """Whether every chunk is where it was to go."""
+    query = "SELECT 1 FROM file_chunks WHERE file_id = ? AND state IN ('unplaced', 'placed', 'wanted') LIMIT 1"
+    return tx.execute(query, (file_id,)).fetchone() is None
+
+
+# -- what is to be done -----------------------------------------------------------------------------------------------
+
+_TO_MOVE = "state IN ('unplaced', 'placed', 'wanted') AND not_before <= :now"  # as the index says it
+
+
+def servers(tx: sqlite3.Connection, now: float) -> list[str]:
+    """Addresses of the relays at which something is to be uploaded, downloaded or deleted."""
+    rows = tx.execute(
+        f"SELECT DISTINCT server FROM file_chunks WHERE server IS NOT NULL AND {_TO_MOVE}"
+        " UNION SELECT server FROM file_deletions",
+        {"now": now},
+    )
+    return [row["server"] for row in rows.fetchall()]
+
+
+def files_at(tx: sqlite3.Connection, server: str | None, now: float) -> list[int]:
+    """Files of which chunks are to be moved there; without a relay, those with chunks that need one."""
+    rows = tx.execute(
+        f"SELECT DISTINCT file_id FROM file_chunks JOIN files ON files.id = file_id WHERE server IS :server AND"
+        f" {_TO_MOVE} AND stage = :moving AND coalesce(files.next_try_at, 0) <= :now",
+        {"server": server, "now": now, "moving": Stage.MOVING},
+    )
+    return [row["file_id"] for row in rows.fetchall()]
+
+
+def numbers_at(tx: sqlite3.Connection, server: str | None, file_id: int, now: float, limit: int) -> list[int]:
+    """The next chunks of a file that are to be moved there, in order."""
+    rows = tx.execute(
+        f"SELECT number FROM file_chunks WHERE server IS :server AND file_id = :id AND {_TO_MOVE}"
+        " ORDER BY number LIMIT :limit",
+        {"server": server, "id": file_id, "now": now, "limit": limit},
+    )
+    return [row["number"] for row in rows.fetchall()]
+
+
+def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
+    """When the next chunk or file that waits may go on, in POSIX seconds."""
+    row = tx.execute(
+        "SELECT min(at) FROM (SELECT not_before AS at FROM file_chunks WHERE not_before > :now"
+        " UNION ALL SELECT next_try_at FROM files WHERE next_try_at > :now AND stage IN ('moving', 'opening'))",
+        {"now": now},
+    ).fetchone()
+    return None if row[0] is None else float(row[0])
+
+
+# -- recipients and replicas ------------------------------------------------------------------------------------------
+
+
+def save_replicas(tx: sqlite3.Connection, file_id: int, number: int, replicas: Iterable[Replica]) -> None:
+    """Where recipients find a chunk, or where we do."""
+    tx.executemany(
+        "INSERT OR REPLACE INTO file_replicas VALUES (?, ?, ?, ?, ?, ?)",
+        ((file_id, number, r.place, r.server, r.replica_id, r.key) for r in replicas),
+    )
+
+
+def replicas(tx: sqlite3.Connection, file_id: int, number: int) -> list[Replica]:
+    """The same, by place."""
+    rows = tx.execute(
+        "SELECT * FROM file_replicas WHERE file_id = ? AND number = ? ORDER BY place", (file_id, number)
+    ).fetchall()
+    return [Replica(row["place"], row["server"], row["replica_id"], row["key"]) for row in rows]
+
+
+def drop_replica(tx: sqlite3.Connection, file_id: int, number: int, place: int) -> None:
+    """The place is of no use any more."""
+    query = "DELETE FROM file_replicas WHERE file_id = ? AND number = ? AND place = ?"
+    tx.execute(query, (file_id, number, place))
+
+
+def _chunk(row: sqlite3.Row) -> Chunk:
+    return Chunk(
+        file_id=row["file_id"],
+        number=row["number"],
+        size=row["size"],
+        digest=row["digest"],
+        state=_state(row),
+        not_before=row["not_before"],
+        server=row["server"],
+        sender_id=row["sender_id"],
+        sender_key=row["sender_key"],
+    )
+
+
+def _state(row: sqlite3.Row) -> State:
+    match row["state"]:
+        case "unplaced":
+            return Unplaced()
+        case "placed":
+            return Placed(row["failures"])
+        case "stored":
+            return Stored()
+        case "here":
+            return Here(bool(row["spoilt"]))
+    return Wanted(row["replica"], row["failures"], bool(row["spoilt"]))

@@ -1,0 +1,265 @@
+"""Ciphertext of files beside a profile's database, and files put in their place without overwriting anything.
+
+::
+
+    <profile>/files/<random>.new          being encrypted for sending, locked by whoever does it
+    <profile>/files/<random>.enc          what is sent, or as much as has come
+    <target folder>/.smpchat-<random>.part  being decrypted
+
+What stands in the folder and nothing needs is swept: after a ``kill -9``, a file that was cancelled, one that is done.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from smpchat.agent.errors import MissingRecord
+
+FOLDER = "files"
+_NAME = re.compile(r"[0-9a-f]{32}")
+_SENT, _NEW = ".enc", ".new"
+ROOM = 64 * 1024 * 1024
+"""Bytes that stay free on a disk: messages and the profile's database need room, too."""
+MAX_NAME = 255
+"""Bytes of a file's name that file systems take."""
+_MAX_TRIES = 10_000
+
+
+def new_name(random: bytes) -> str:
+    """What a ciphertext is called. ``random``: 16 bytes."""
+    return random.hex()
+
+
+def folder_of(profile: Path) -> Path:
+    """Where a profile's ciphertext is."""
+    return profile / FOLDER
+
+
+def local_path(profile: Path, name: str) -> Path:
+    """Where the ciphertext called so is. Raises `MissingRecord` for a name that is not one of ours."""
+    return folder_of(profile) / f"{_checked(name)}{_SENT}"
+
+
+def part_path(target: Path, name: str) -> Path:
+    """Where what is to be at ``target`` is decrypted first."""
+    return target.with_name(f".smpchat-{_checked(name)}.part")
+
+
+def _checked(name: str) -> str:
+    # The row may be of a profile that somebody else made: no way up or elsewhere.
+    if not _NAME.fullmatch(name):
+        raise MissingRecord("The name of a file's ciphertext is not one of ours.")
+    return name
+
+
+def made(profile: Path) -> Path:
+    """The folder of ciphertext, made if it is not there. Raises `OSError`."""
+    folder = folder_of(profile)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def check_room(folder: Path, size: int) -> None:
+    """Raises `OSError` if a disk has no place for so many bytes more."""
+    if shutil.disk_usage(folder).free < size + ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+# -- being encrypted --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _removed_on_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+
+
+def create_new(profile: Path, name: str) -> tuple[Path, BinaryIO]:
+    """An empty file for ciphertext, which nobody sweeps while it is open here. Raises `OSError`."""
+    path = made(profile) / f"{_checked(name)}{_NEW}"
+    file = open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _NO_FOLLOW, 0o600), "r+b")
+    with _removed_on_error(path):
+        _lock(file)
+    return path, file
+
+
+def settle_new(profile: Path, name: str) -> None:
+    """It is complete, and in a transaction that says so. Raises `OSError` if it is gone."""
+    folder = folder_of(profile)
+    (folder / f"{_checked(name)}{_NEW}").rename(folder / f"{name}{_SENT}")
+
+
+def discard_new(profile: Path, name: str) -> None:
+    """It is not going to be sent."""
+    with suppress(OSError):
+        (folder_of(profile) / f"{_checked(name)}{_NEW}").unlink()
+
+
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Whether the file is ours until it is closed; a process that dies closes it."""
+    if sys.platform == "win32":  # there an open file cannot be removed anyway
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+# -- sweeping ---------------------------------------------------------------------------------------------------------
+
+
+def candidates(profile: Path, needed: Collection[str]) -> list[Path]:
+    """What stands in the folder and is not needed, as far as ``needed`` is up to date."""
+    try:
+        with os.scandir(folder_of(profile)) as entries:
+            return [Path(entry.path) for entry in entries if _is_ours(entry.name) and entry.name[:32] not in needed]
+    except OSError:
+        return []
+
+
+def _is_ours(name: str) -> bool:
+    return name[32:] in (_SENT, _NEW) and _NAME.fullmatch(name[:32]) is not None
+
+
+def is_new(path: Path) -> bool:
+    """Whether it belongs to nothing that is stored yet."""
+    return path.suffix == _NEW
+
+
+def remove(paths: Collection[Path]) -> None:
+    """Remove what is left over; call it inside a transaction, so that nobody settles one of them meanwhile."""
+    for path in paths:
+        with suppress(OSError):  # removed by another process, or open in one on Windows
+            if path.suffix != _NEW or _is_abandoned(path):
+                path.unlink()
+
+
+def _is_abandoned(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return _lock(file)
+
+
+# -- publishing -------------------------------------------------------------------------------------------------------
+
+
+def numbered(target: Path) -> Iterator[Path]:
+    """``name.ext``, ``name_1.ext``, ``name_2.ext``, …: each fits a file system."""
+    yield target
+    stem, suffix = target.stem, target.suffix
+    for number in range(1, _MAX_TRIES):
+        end = f"_{number}{suffix}"
+        cut = stem
+        while len(os.fsencode(cut + end)) > MAX_NAME and cut:
+            cut = cut[:-1]
+        yield target.with_name(cut + end)
+
+
+def publish(part: Path, target: Path) -> Path:
+    """Give a complete file its name, or the first free one like it; the part stays beside it until `unpublished`.
+
+    May be repeated after a crash at any point: what was published is found again, and not published twice.
+
+    Raises:
+        FileExistsError: Thousands of such names are taken.
+        OSError: The folder cannot be written.
+    """
+    sync(part)
+    for path in numbered(target):
+        if _same(part, path):  # of a try that was interrupted
+            return path
+        if os.path.lexists(path):
+            continue
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            continue
+        except OSError:
+            if not part.exists() or not os.access(part.parent, os.W_OK):
+                raise
+            # A file system without links, as on memory cards: the name is taken first, then the file moved over it.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            os.replace(part, path)
+        _sync_folder(path.parent)
+        return path
+    raise FileExistsError(f"{target} and thousands like it exist.")
+
+
+def find_published(part: Path, target: Path) -> Path | None:
+    """Where a part was published, if it was and nobody has been told: two names of one file."""
+    try:
+        if part.is_symlink() or part.stat().st_nlink < 2:
+            return None
+    except OSError:
+        return None
+    for path in numbered(target):
+        if _same(part, path):
+            return path
+        if not os.path.lexists(path):
+            return None
+    return None
+
+
+def _same(part: Path, path: Path) -> bool:
+    try:
+        return not path.is_symlink() and os.path.samefile(part, path)
+    except OSError:
+        return False
+
+
+def unpublished(part: Path) -> None:
+    """The part is needed no more."""
+    with suppress(OSError):
+        part.unlink()
+
+
+def remove_part(target: Path | None, name: str) -> None:
+    """What was decrypted so far is not wanted any more."""
+    if target is not None:
+        with suppress(MissingRecord):
+            unpublished(part_path(target, name))
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """What tells a file from another one that takes its name. Raises `OSError`."""
+    found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
+def retract(path: Path, known: tuple[int, int]) -> None:
+    """Take back what was published and nobody was told of."""
+    with suppress(OSError):
+        if identity(path) == known:
+            path.unlink()
+
+
+def sync(path: Path) -> None:
+    """All of the file is on the disk when this returns. Raises `OSError`."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # where folders cannot be opened, as on Windows
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,310 @@
+"""Files on their way to relays and from them; `smpchat.agent.store.file_chunks` has their chunks.
+
+Keys are here for as long as something needs them; see docs/keys.md.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+
+from smpchat.agent.errors import MissingRecord, TooManyFiles
+from smpchat.client.trouble import Trouble
+from smpchat.encoding.record import Record, field
+
+MAX_ERROR = 400
+"""Characters that are kept of what a relay or this computer said."""
+
+
+class Stage(StrEnum):
+    """Where a whole file is."""
+
+    MOVING = "moving"
+    """Chunks are on their way."""
+    OPENING = "opening"
+    """All chunks are here; the file is checked, decrypted and put in its place."""
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Problem(Record):
+    """Why a file does not go on, or never will.
+
+    Attributes:
+        error: What happened, in words.
+        since: POSIX seconds.
+        next_try_at: When it is tried again, if that is known.
+    """
+
+    kind: Trouble
+    error: str
+    since: float
+    next_try_at: float | None = None
+
+
+class StoredFile(Record):
+    """One file.
+
+    Attributes:
+        sending: It goes to relays; else it comes.
+        name: What it is called, for people.
+        target: Where a file that comes is to be, if nothing is there yet.
+        local: Name of its ciphertext in the profile's folder of files.
+        size: Bytes of the ciphertext, which is the sum of the chunks.
+        plain_size: Bytes of the file itself, if they are known: another number is another file.
+        slots: For how many recipients each chunk is registered.
+        started: POSIX seconds.
+        problem: Of the whole file, not of one chunk.
+    """
+
+    id: int
+    sending: bool
+    stage: Stage
+    name: str
+    target: Path | None
+    local: str
+    size: int
+    plain_size: int | None
+    slots: int
+    digest: bytes
+    key: bytes = field(repr=False)
+    nonce: bytes = field(repr=False)
+    started: float
+    problem: Problem | None
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+def add(
+    tx: sqlite3.Connection,
+    *,
+    sending: bool,
+    name: str,
+    target: Path | None,
+    local: str,
+    plain_size: int | None,
+    slots: int,
+    digest: bytes,
+    key: bytes,
+    nonce: bytes,
+    chunks: Iterable[tuple[int, bytes]],
+    now: float,
+) -> int:
+    """Keep a new file; ``chunks``: size and digest of each, in order. Returns its number."""
+    parts = list(chunks)
+    row = tx.execute(
+        "INSERT INTO files (sending, stage, name, target, local, size, plain_size, slots, digest, key, nonce,"
+        " started) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            sending,
+            Stage.MOVING,
+            name,
+            None if target is None else str(target),
+            local,
+            sum(size for size, _ in parts),
+            plain_size,
+            slots,
+            digest,
+            key,
+            nonce,
+            now,
+        ),
+    )
+    file_id = int(row.lastrowid or 0)
+    state = "unplaced" if sending else "wanted"
+    tx.executemany(
+        "INSERT INTO file_chunks (file_id, number, size, digest, state) VALUES (?, ?, ?, ?, ?)",
+        ((file_id, number, size, chunk_digest, state) for number, (size, chunk_digest) in enumerate(parts, 1)),
+    )
+    return file_id
+
+
+def find(tx: sqlite3.Connection, file_id: int) -> StoredFile | None:
+    """A file; None if it was deleted."""
+    row = tx.execute("SELECT * FROM files WHERE id = ?", (file_id,)).fetchone()
+    return _file(row) if row else None
+
+
+def load(tx: sqlite3.Connection, file_id: int) -> StoredFile:
+    """A file. Raises `MissingRecord`."""
+    found = find(tx, file_id)
+    if found is None:
+        raise MissingRecord(f"File {file_id} is missing.")
+    return found
+
+
+def in_stage(tx: sqlite3.Connection, stage: Stage) -> list[StoredFile]:
+    """All files there, oldest first."""
+    return [_file(row) for row in tx.execute("SELECT * FROM files WHERE stage = ? ORDER BY id", (stage,)).fetchall()]
+
+
+def set_stage(tx: sqlite3.Connection, file_id: int, stage: Stage) -> None:
+    """The file is somewhere else now."""
+    tx.execute("UPDATE files SET stage = ?, moving = 0 WHERE id = ?", (stage, file_id))
+
+
+def delete(tx: sqlite3.Connection, file_id: int) -> None:
+    """Forget a file and its chunks."""
+    tx.execute("DELETE FROM files WHERE id = ?", (file_id,))
+
+
+def set_moving(tx: sqlite3.Connection, moving: dict[int, int]) -> None:
+    """How many bytes of chunks that are under way have been moved, by file."""
+    tx.executemany("UPDATE files SET moving = ? WHERE id = ?", [(bytes_, file) for file, bytes_ in moving.items()])
+
+
+def begin_anew(tx: sqlite3.Connection) -> None:
+    """A new process is online: nothing is under way, and everything is tried at once."""
+    tx.execute("UPDATE files SET moving = 0, next_try_at = NULL WHERE moving <> 0 OR next_try_at IS NOT NULL")
+    tx.execute(
+        "UPDATE file_chunks SET not_before = 0, next_try_at = NULL WHERE not_before <> 0 OR next_try_at IS NOT NULL"
+    )
+
+
+def with_parts(tx: sqlite3.Connection) -> list[StoredFile]:
+    """Files that are over, and of which a part may still stand beside their place."""
+    query = "SELECT * FROM files WHERE target IS NOT NULL AND stage NOT IN (?, ?)"
+    return [_file(row) for row in tx.execute(query, (Stage.MOVING, Stage.OPENING)).fetchall()]
+
+
+def forget_target(tx: sqlite3.Connection, file_id: int) -> None:
+    """Nothing more is done where the file was to be."""
+    tx.execute("UPDATE files SET target = NULL WHERE id = ?", (file_id,))
+
+
+def set_problem(tx: sqlite3.Connection, file_id: int, problem: Problem) -> None:
+    """Why the whole file does not go on; ``since`` stays while it is for the same kind of reason."""
+    tx.execute(
+        "UPDATE files SET since = CASE WHEN trouble = :kind THEN since ELSE :since END, trouble = :kind,"
+        " error = :error, next_try_at = :next WHERE id = :id",
+        problem_values(problem) | {"id": file_id},
+    )
+
+
+def clear_problem(tx: sqlite3.Connection, file_id: int) -> None:
+    """The whole file goes on."""
+    tx.execute(
+        "UPDATE files SET trouble = NULL, error = '', since = NULL, next_try_at = NULL"
+        " WHERE id = ? AND trouble IS NOT NULL",
+        (file_id,),
+    )
+
+
+def forget_keys(tx: sqlite3.Connection, file_id: int) -> None:
+    """Nothing of the file is opened or fetched any more, and nobody else is told how."""
+    tx.execute("UPDATE files SET key = x'', nonce = x'', digest = x'' WHERE id = ?", (file_id,))
+    tx.execute("DELETE FROM file_replicas WHERE file_id = ?", (file_id,))
+
+
+def locals_in_use(tx: sqlite3.Connection) -> set[str]:
+    """Names of ciphertext files that something still needs."""
+    rows = tx.execute("SELECT local FROM files WHERE stage IN (?, ?)", (Stage.MOVING, Stage.OPENING))
+    return {row["local"] for row in rows}
+
+
+def count_moving(tx: sqlite3.Connection) -> int:
+    """Files that are under way, in either direction."""
+    query = "SELECT count(*) FROM files WHERE stage IN (?, ?)"
+    return int(tx.execute(query, (Stage.MOVING, Stage.OPENING)).fetchone()[0])
+
+
+def check_room(tx: sqlite3.Connection, limit: int) -> None:
+    """Raises `TooManyFiles` if so many are under way already."""
+    if count_moving(tx) >= limit:
+        raise TooManyFiles(limit)
+
+
+def moved(tx: sqlite3.Connection, file_id: int) -> int:
+    """Bytes of the file's ciphertext that are where they were to go."""
+    row = tx.execute(
+        "SELECT coalesce(sum(size), 0) + (SELECT moving FROM files WHERE id = :id) AS total FROM file_chunks"
+        " WHERE file_id = :id AND state IN ('stored', 'here')",
+        {"id": file_id},
+    ).fetchone()
+    return int(row["total"] or 0)
+
+
+def worst_problem(tx: sqlite3.Connection, file_id: int) -> Problem | None:
+    """Why the chunk that waits longest does."""
+    row = tx.execute(
+        "SELECT * FROM file_chunks WHERE file_id = ? AND trouble IS NOT NULL ORDER BY since, number LIMIT 1", (file_id,)
+    ).fetchone()
+    return problem_of(row) if row else None
+
+
+def begun_before(tx: sqlite3.Connection, moment: float, *, sending: bool) -> list[StoredFile]:
+    """Files that are still under way and began before a time given in POSIX seconds."""
+    rows = tx.execute(
+        "SELECT * FROM files WHERE stage IN (?, ?) AND sending = ? AND started < ?",
+        (Stage.MOVING, Stage.OPENING, sending, moment),
+    )
+    return [_file(row) for row in rows.fetchall()]
+
+
+def is_any_old(
+    tx: sqlite3.Connection, *, sent_before: float, received_before: float, owed_before: float, keys_before: float
+) -> bool:
+    """Whether some file, deletion or key is older than it may be; all POSIX seconds."""
+    row = tx.execute(
+        "SELECT EXISTS (SELECT 1 FROM files WHERE stage IN ('moving', 'opening')"
+        "   AND started < CASE WHEN sending THEN :sent ELSE :received END)"
+        " OR EXISTS (SELECT 1 FROM file_deletions WHERE since < :owed)"
+        " OR EXISTS (SELECT 1 FROM files JOIN file_chunks ON file_id = files.id WHERE sender_key IS NOT NULL"
+        "   AND started < :keys AND stage NOT IN ('moving', 'opening'))",
+        {"sent": sent_before, "received": received_before, "owed": owed_before, "keys": keys_before},
+    ).fetchone()
+    return bool(row[0])
+
+
+def are_there_any(tx: sqlite3.Connection) -> bool:
+    """Whether anything about files is to be done, now or later."""
+    row = tx.execute(
+        "SELECT EXISTS (SELECT 1 FROM files WHERE stage IN ('moving', 'opening'))"
+        " OR EXISTS (SELECT 1 FROM file_deletions)"
+        " OR EXISTS (SELECT 1 FROM file_chunks WHERE sender_key IS NOT NULL)"
+        " OR EXISTS (SELECT 1 FROM files WHERE target IS NOT NULL)"
+    ).fetchone()
+    return bool(row[0])
+
+
+# -- rows -------------------------------------------------------------------------------------------------------------
+
+
+def problem_values(problem: Problem) -> dict[str, object]:
+    """A problem as parameters of a statement."""
+    return {
+        "kind": problem.kind,
+        "error": problem.error[:MAX_ERROR],
+        "since": problem.since,
+        "next": problem.next_try_at,
+    }
+
+
+def problem_of(row: sqlite3.Row) -> Problem | None:
+    """The problem in a row; None if there is none."""
+    if row["trouble"] is None:
+        return None
+    return Problem(Trouble(row["trouble"]), row["error"], row["since"], row["next_try_at"])
+
+
+def _file(row: sqlite3.Row) -> StoredFile:
+    return StoredFile(
+        id=row["id"],
+        sending=bool(row["sending"]),
+        stage=Stage(row["stage"]),
+        name=row["name"],
+        target=None if row["target"] is None else Path(row["target"]),
+        local=row["local"],
+        size=row["size"],
+        plain_size=row["plain_size"],
+        slots=row["slots"],
+        digest=row["digest"],
+        key=row["key"],
+        nonce=row["nonce"],
+        started=row["started"],
+        problem=problem_of(row),
+    )
