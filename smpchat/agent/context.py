@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from smpchat.agent.machines.delivery import Integrity
@@ -11,6 +12,7 @@ from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import kem_spares
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection
+from smpchat.client.trouble import Trouble
 from smpchat.crypto.agreement import E2E_VERSION_KEM
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.kem import KEMCiphertext, KEMPrivateKey, KEMProvider, KEMPublicKey, KEMUnavailable
@@ -98,6 +100,18 @@ class Application(Protocol):
         self, tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest
     ) -> None:
         """The request became a connection at once; what is said to it may be submitted already."""
+        ...
+
+    def file_uploaded(self, tx: sqlite3.Connection, file_id: int, descriptions: tuple[str, ...]) -> None:
+        """A file is at its relays. Each description is for one recipient, and is kept by nobody else."""
+        ...
+
+    def file_received(self, tx: sqlite3.Connection, file_id: int, path: Path) -> None:
+        """A file has arrived whole, and is at this path."""
+        ...
+
+    def file_failed(self, tx: sqlite3.Connection, file_id: int, trouble: Trouble) -> None:
+        """A file will never be sent or received; `smpchat.agent.transactions.files.transfer` says more."""
         ...
 
 

@@ -20,6 +20,7 @@ from smpchat.agent.errors import StoreError
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.migrating import define_functions
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
+from smpchat.agent.transactions import files
 from smpchat.chat.errors import ArchiveDamaged, ArchiveForeign, ArchiveNewer, InputError, NoArchive
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import DATABASE_NAME, MOVED
@@ -201,6 +202,8 @@ def _check(folder: Path, name: str) -> None:
     """Open it, which brings an older schema up to date, and read all of it once: a row may hold anything."""
     try:
         with closing(ChatService(folder, name)) as service:
+            with service.database.transaction() as tx:
+                files.abandon_received(tx, service.context)
             _read_through(service)
     except StoreError as error:
         code = getattr(error.__cause__, "sqlite_errorcode", None)

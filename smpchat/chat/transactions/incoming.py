@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused
@@ -55,6 +56,7 @@ from smpchat.chat.wire.message import (
 )
 from smpchat.chat.wire.preferences import Feature, allowed
 from smpchat.chat.wire.profile import Profile
+from smpchat.client.trouble import Trouble
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import replace
 from smpchat.protocol.version import VersionRange
@@ -221,6 +223,18 @@ class ChatApplication:
     def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
         """The message will never arrive."""
         _progress(tx, reference, MessageStatus.FAILED, self._now(), reason)
+
+    def file_uploaded(self, tx: sqlite3.Connection, file_id: int, descriptions: tuple[str, ...]) -> None:
+        """No message has a file yet."""
+        log.info("file %d is at its relays", file_id)
+
+    def file_received(self, tx: sqlite3.Connection, file_id: int, path: Path) -> None:
+        """No message has a file yet."""
+        log.info("file %d has arrived", file_id)
+
+    def file_failed(self, tx: sqlite3.Connection, file_id: int, trouble: Trouble) -> None:
+        """No message has a file yet."""
+        log.info("file %d has failed: %s", file_id, trouble)
 
     def notice(
         self,

@@ -24,6 +24,7 @@ from smpchat.agent.transactions.outbox import Verdict
 from smpchat.agent.transactions.receiving import Received
 from smpchat.agent.wire.links import InvitationLink, parse_link
 from smpchat.agent.wire.short_links import ShortInvitation
+from smpchat.client.trouble import Trouble
 from smpchat.crypto.kem import KEMProvider
 from smpchat.crypto.keys import X25519PrivateKey
 from smpchat.protocol.address import SMPServer
@@ -107,6 +108,15 @@ class Recorder:
         self, tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest
     ) -> None:
         self.told.append(("accepted", connection_id))
+
+    def file_uploaded(self, tx: sqlite3.Connection, file_id: int, descriptions: tuple[str, ...]) -> None:
+        self.told.append(("uploaded", (file_id, descriptions)))
+
+    def file_received(self, tx: sqlite3.Connection, file_id: int, path: Path) -> None:
+        self.told.append(("file", (file_id, path)))
+
+    def file_failed(self, tx: sqlite3.Connection, file_id: int, trouble: Trouble) -> None:
+        self.told.append(("file failed", (file_id, trouble)))
 
     def all(self, kind: str) -> list[object]:
         return [what for which, what in self.told if which == kind]

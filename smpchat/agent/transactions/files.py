@@ -1,0 +1,510 @@
+"""Files that are sent and received: what the layer above asks for, and what the outcome of each request changes.
+
+Nothing here waits or talks to a relay: `smpchat.agent.online.file_transfers` does what the store says.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import FileRefused, RelaysNotApproved
+from smpchat.agent.machines import file_transfer as machine
+from smpchat.agent.machines.file_transfer import (
+    DropReplica,
+    Event,
+    ForgetPlace,
+    Lost,
+    Moved,
+    NotMoved,
+    Registered,
+    Spoilt,
+)
+from smpchat.agent.store import clock, erasure, file_chunks, file_deletions, file_folder, files
+from smpchat.agent.store.database import Database
+from smpchat.agent.store.encrypted_files import EncryptedFile
+from smpchat.agent.store.file_chunks import Chunk, Replica
+from smpchat.agent.store.files import Problem, Stage, StoredFile
+from smpchat.client.trouble import Trouble
+from smpchat.crypto.keys import Ed25519PrivateKey
+from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record, field
+from smpchat.protocol.address import FileServer, parse_file_server
+
+if TYPE_CHECKING:
+    from smpchat.xftp.description import FileDescription
+
+SLOTS = 4
+"""Recipients that a file is registered for, so that relays do not learn how many there are (xftp-wire 5)."""
+MAX_PADDING = 4 * 1024 * 1024 + 64 * 1024
+"""Bytes that a ciphertext may have more than its file: less than one chunk, and the smallest one for names."""
+MIN_OVERHEAD = 24
+"""Bytes that it has more at least: a length, and the tag."""
+MAX_FILES = 1_000
+"""Files that may be under way at once in one profile."""
+
+
+class Transfer(Record):
+    """How far a file is.
+
+    Attributes:
+        done: Bytes of ``total``, which is what travels: encrypted, and padded.
+        started, expires: POSIX seconds; at the second one it is given up.
+        problem: Why it does not go on, or why it failed.
+    """
+
+    file_id: int
+    sending: bool
+    stage: Stage
+    name: str
+    done: int
+    total: int
+    started: float
+    expires: float
+    problem: Problem | None
+
+
+def transfer(tx: sqlite3.Connection, file_id: int) -> Transfer | None:
+    """How far a file is; None if it was deleted."""
+    file = files.find(tx, file_id)
+    if file is None:
+        return None
+    done = file.size if file.stage in (Stage.OPENING, Stage.DONE) else min(files.moved(tx, file_id), file.size)
+    problem = file.problem
+    if problem is None and file.stage is Stage.MOVING:
+        problem = files.worst_problem(tx, file_id)
+    expires = file.started + machine.patience(sending=file.sending)
+    return Transfer(file.id, file.sending, file.stage, file.name, done, file.size, file.started, expires, problem)
+
+
+# -- what the layer above asks for ------------------------------------------------------------------------------------
+
+
+def submit_file(
+    tx: sqlite3.Connection, context: Context, encrypted: EncryptedFile, name: str, slots: int = SLOTS
+) -> int:
+    """Send a file: it is brought to relays, and then `Application.file_uploaded` is told how it is found there.
+
+    Args:
+        name: For people.
+        slots: Recipients; each gets a description of its own.
+    Returns:
+        Number of the file.
+    Raises:
+        FileGone: The ciphertext was removed meanwhile.
+        TooManyFiles: So many are under way.
+    """
+    files.check_room(tx, MAX_FILES)
+    file_id = files.add(
+        tx,
+        sending=True,
+        name=name,
+        target=None,
+        local=encrypted.local,
+        plain_size=encrypted.plain_size,
+        slots=slots,
+        digest=encrypted.digest,
+        key=encrypted.key,
+        nonce=encrypted.nonce,
+        chunks=encrypted.chunks,
+        now=context.now(),
+    )
+    # Last, and under the write lock that whoever sweeps takes: it is never without its row.
+    encrypted.settle()
+    return file_id
+
+
+def relays_to_approve(description_text: str, known: Callable[[FileServer], bool]) -> tuple[str, ...]:
+    """Hosts of the relays that one has to be asked about before the file is fetched.
+
+    Args:
+        known: Whether one's own settings name a relay.
+    Raises:
+        FileRefused: The description cannot be used.
+    """
+    return _unknown(_read(description_text), known)
+
+
+def _unknown(described: FileDescription, known: Callable[[FileServer], bool]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for chunk in described.chunks:
+        if not any(known(replica.server) for replica in chunk.replicas):
+            found |= dict.fromkeys(replica.server.host for replica in chunk.replicas)
+    return tuple(found)
+
+
+def receive_file(
+    tx: sqlite3.Connection,
+    context: Context,
+    description_text: str,
+    target: Path,
+    *,
+    approved: bool,
+    known: Callable[[FileServer], bool],
+    size: int | None = None,
+) -> int:
+    """Fetch a file; `Application.file_received` is told where it is, once it is there whole.
+
+    Args:
+        target: Where it is to be; if something is there by then, beside it under a name with a number.
+        approved: The user agrees that relays see this computer's address although the sender chose them.
+        known: Whether one's own settings name a relay.
+        size: Bytes that the file was announced with; another file is not put in its place.
+    Returns:
+        Number of the file.
+    Raises:
+        FileRefused: The description cannot be used.
+        RelaysNotApproved: Somebody has to be asked first.
+        TooManyFiles: So many are under way.
+    """
+    described = _read(description_text)
+    if size is not None and not _fits_size(described.size, size):
+        raise FileRefused("The description of this file is of one that is larger or smaller than was announced.")
+    asked = () if approved else _unknown(described, known)
+    if asked:
+        raise RelaysNotApproved(asked)
+    files.check_room(tx, MAX_FILES)
+    file_id = files.add(
+        tx,
+        sending=False,
+        name=target.name,
+        target=target,
+        local=file_folder.new_name(context.entropy.random(16)),
+        plain_size=size,
+        slots=0,
+        digest=described.digest,
+        key=described.key,
+        nonce=described.nonce,
+        chunks=[(chunk.size, chunk.digest) for chunk in described.chunks],
+        now=context.now(),
+    )
+    for chunk in described.chunks:
+        places = [r for r in chunk.replicas if approved or known(r.server)]
+        file_chunks.save_replicas(
+            tx,
+            file_id,
+            chunk.number,
+            (Replica(n, str(r.server), r.replica_id, r.key.raw) for n, r in enumerate(places)),
+        )
+        file_chunks.save_state(tx, file_id, chunk.number, machine.Wanted())
+    return file_id
+
+
+def _fits_size(encrypted: int, plain: int) -> bool:
+    # A message that announces ten bytes must not fill the disk.
+    return plain + MIN_OVERHEAD <= encrypted <= plain + MAX_PADDING
+
+
+def cancel_file(tx: sqlite3.Connection, context: Context, file_id: int) -> None:
+    """Stop a file, and have its chunks deleted at the relays; it then reads as cancelled. One that is over stays so."""
+    file = files.find(tx, file_id)
+    if file is None:
+        return
+    _leave(tx, context, file)
+    if file.stage in (Stage.MOVING, Stage.OPENING):
+        files.set_stage(tx, file_id, Stage.CANCELLED)
+
+
+def delete_file(tx: sqlite3.Connection, context: Context, file_id: int) -> None:
+    """Forget a file, and have its chunks deleted at the relays. One that has been received stays where it is."""
+    file = files.find(tx, file_id)
+    if file is not None:
+        _leave(tx, context, file)
+        files.delete(tx, file_id)
+
+
+def _leave(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
+    # Whoever decrypts it at this moment finds nothing to publish. Were this rolled back, it would be decrypted again.
+    file_folder.remove_part(file.target, file.local)
+    file_chunks.take_places(tx, file.id, context.now())
+    files.forget_keys(tx, file.id)
+    erasure.empty_log(tx)
+
+
+def abandon_received(tx: sqlite3.Connection, context: Context) -> None:
+    """The profile was brought here from elsewhere: nothing is put where it says, which need not be a place of ours."""
+    for stage in (Stage.MOVING, Stage.OPENING):
+        for file in files.in_stage(tx, stage):
+            if not file.sending:
+                fail(tx, context, file.id, Problem(Trouble.FILE_LOST, "the profile was moved", context.now()))
+
+
+def begin_anew(tx: sqlite3.Connection) -> None:
+    """A new process is online: everything is tried at once, and what a killed one left beside files is removed."""
+    files.begin_anew(tx)
+    for file in files.with_parts(tx):
+        file_folder.remove_part(file.target, file.local)
+        files.forget_target(tx, file.id)
+
+
+def sweep(database: Database) -> None:
+    """Remove ciphertext that no file needs, and what a process left that was killed while it encrypted."""
+    profile = database.path.parent
+    if not file_folder.candidates(profile, files.locals_in_use(database.connection)):
+        return
+    with database.transaction() as tx:
+        file_folder.remove(file_folder.candidates(profile, files.locals_in_use(tx)))
+
+
+def spent(database: Database) -> list[Path]:
+    """Ciphertext of files that are over; what somebody is encrypting just now is not among it. Changes nothing."""
+    found = file_folder.candidates(database.path.parent, files.locals_in_use(database.connection))
+    return [path for path in found if not file_folder.is_new(path)]
+
+
+# -- uploads ----------------------------------------------------------------------------------------------------------
+
+
+class Registration(Record):
+    """FNEW of a chunk: fresh keys at each try, so that one that was lost on its way shares none with the one used."""
+
+    file_id: int
+    number: int
+    size: int
+    digest: bytes
+    sender_key: Ed25519PrivateKey = field(repr=False)
+    recipient_keys: tuple[Ed25519PrivateKey, ...] = field(repr=False)
+
+
+class Answer(Record):
+    """What a relay answered to one."""
+
+    registration: Registration
+    server: FileServer
+    sender_id: bytes
+    recipient_ids: tuple[bytes, ...]
+
+
+def prepare(tx: sqlite3.Connection, context: Context, file_id: int, number: int) -> Registration | None:
+    """Keys for a chunk that no relay knows; None if it is not to be registered any more."""
+    file, chunk = files.find(tx, file_id), file_chunks.chunk(tx, file_id, number)
+    if file is None or chunk is None or file.stage is not Stage.MOVING or chunk.state != machine.Unplaced():
+        return None
+    make = Ed25519PrivateKey.generate
+    return Registration(
+        file_id,
+        number,
+        chunk.size,
+        chunk.digest,
+        make(context.entropy),
+        tuple(make(context.entropy) for _ in range(file.slots)),
+    )
+
+
+def registered(tx: sqlite3.Connection, context: Context, answers: Sequence[Answer]) -> None:
+    """Relays have registered chunks. What was given up meanwhile they are to forget again."""
+    for answer in answers:
+        one, server = answer.registration, str(answer.server)
+        if _apply(tx, context, one.file_id, one.number, Registered()) is None:
+            file_deletions.owe_deletion(tx, server, answer.sender_id, one.sender_key.raw, context.now())
+            continue
+        file_chunks.place(tx, one.file_id, one.number, server, answer.sender_id, one.sender_key.raw)
+        keyed = zip(answer.recipient_ids, one.recipient_keys, strict=True)
+        file_chunks.save_replicas(
+            tx,
+            one.file_id,
+            one.number,
+            (Replica(slot, server, replica_id, key.raw) for slot, (replica_id, key) in enumerate(keyed)),
+        )
+
+
+# -- outcomes ---------------------------------------------------------------------------------------------------------
+
+
+def moved(tx: sqlite3.Connection, context: Context, moved_chunks: Sequence[tuple[int, int]]) -> None:
+    """Chunks (file, number) are where they were to go."""
+    touched = dict.fromkeys(
+        file_id for file_id, number in moved_chunks if _apply(tx, context, file_id, number, Moved()) is not None
+    )
+    for file_id in touched:
+        files.clear_problem(tx, file_id)
+        if not file_chunks.is_moved(tx, file_id):
+            continue
+        file = files.load(tx, file_id)
+        if file.sending:
+            _uploaded(tx, context, file)
+        else:
+            files.set_stage(tx, file_id, Stage.OPENING)
+
+
+def not_moved(
+    tx: sqlite3.Connection, context: Context, file_id: int, number: int, problem: Problem, not_before: float = 0
+) -> None:
+    """A relay did not register, take or give a chunk.
+
+    Args:
+        not_before: POSIX seconds; the chunk is not asked for earlier, at this relay or another one.
+    """
+    left = max(1, len(file_chunks.replicas(tx, file_id, number)))
+    state = _apply(tx, context, file_id, number, NotMoved(problem.kind, left), problem, not_before)
+    if state is not None and not isinstance(state, Lost):
+        file_chunks.set_chunk_problem(tx, file_id, number, problem)
+
+
+def spoilt(tx: sqlite3.Connection, context: Context, file_id: int, numbers: Sequence[int], error: str) -> None:
+    """Chunks on our disk are not what they were: they are fetched again, once."""
+    file = files.find(tx, file_id)
+    if file is None or file.stage is not Stage.OPENING:
+        return
+    problem = Problem(Trouble.DAMAGED, error, context.now())
+    for number in numbers:
+        if isinstance(_apply(tx, context, file_id, number, Spoilt(), problem), Lost):
+            return
+    files.set_stage(tx, file_id, Stage.MOVING)
+
+
+def opened(tx: sqlite3.Connection, context: Context, file_id: int, path: Path) -> bool:
+    """The file is in its place; False if it was given up meanwhile."""
+    file = files.find(tx, file_id)
+    if file is None or file.stage is not Stage.OPENING:
+        return False
+    files.set_stage(tx, file_id, Stage.DONE)
+    files.clear_problem(tx, file_id)
+    files.forget_keys(tx, file_id)
+    erasure.empty_log(tx)
+    context.application.file_received(tx, file_id, path)
+    return True
+
+
+def hold(tx: sqlite3.Connection, file_id: int, problem: Problem) -> None:
+    """The whole file waits, for the disk of this computer."""
+    file = files.find(tx, file_id)
+    if file is not None and file.stage in (Stage.MOVING, Stage.OPENING):
+        files.set_problem(tx, file_id, problem)
+
+
+def fail(tx: sqlite3.Connection, context: Context, file_id: int, problem: Problem) -> None:
+    """The file will never arrive."""
+    file = files.find(tx, file_id)
+    if file is None or file.stage not in (Stage.MOVING, Stage.OPENING):
+        return
+    files.set_stage(tx, file_id, Stage.FAILED)
+    files.set_problem(tx, file_id, problem)
+    _leave(tx, context, file)
+    context.application.file_failed(tx, file_id, problem.kind)
+
+
+def _uploaded(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
+    descriptions = tuple(_describe(tx, file))
+    files.set_stage(tx, file.id, Stage.DONE)
+    # Whoever is to fetch it gets the keys now, and nobody else will: what is kept is what deletes the chunks.
+    files.forget_keys(tx, file.id)
+    erasure.empty_log(tx)
+    context.application.file_uploaded(tx, file.id, descriptions)
+
+
+def _apply(
+    tx: sqlite3.Connection,
+    context: Context,
+    file_id: int,
+    number: int,
+    event: Event,
+    problem: Problem | None = None,
+    not_before: float = 0,
+) -> machine.State | None:
+    """One step of a chunk; None if the file is no longer under way, or the event comes too late for the chunk."""
+    file, chunk = files.find(tx, file_id), file_chunks.chunk(tx, file_id, number)
+    if file is None or chunk is None or file.stage not in (Stage.MOVING, Stage.OPENING) or not _fits(chunk, event):
+        return None
+    state, effects = machine.step(chunk.state, event)
+    for effect in effects:
+        match effect:
+            case ForgetPlace():
+                file_chunks.take_place(tx, file_id, number, context.now())
+            case DropReplica():
+                file_chunks.drop_replica(tx, file_id, number, asked(tx, chunk).place)
+    if isinstance(state, Lost):
+        fail(tx, context, file_id, problem or Problem(state.trouble, "", context.now()))
+    else:
+        file_chunks.save_state(tx, file_id, number, state, not_before)
+        if isinstance(event, Moved):
+            file_chunks.clear_chunk_problem(tx, file_id, number)
+    return state
+
+
+def _fits(chunk: Chunk, event: Event) -> bool:
+    """Whether the event is about the chunk as it is: what another process has done meanwhile counts once."""
+    match event:
+        case Registered():
+            return isinstance(chunk.state, machine.Unplaced)
+        case Moved():
+            return isinstance(chunk.state, machine.Placed | machine.Wanted)
+        case NotMoved():
+            return isinstance(chunk.state, machine.Unplaced | machine.Placed | machine.Wanted)
+    return isinstance(chunk.state, machine.Here)
+
+
+def asked(tx: sqlite3.Connection, chunk: Chunk) -> Replica:
+    """Where a chunk that is wanted is asked for."""
+    places = file_chunks.replicas(tx, chunk.file_id, chunk.number)
+    assert isinstance(chunk.state, machine.Wanted)
+    return places[chunk.state.replica % len(places)]
+
+
+# -- what ends by itself ----------------------------------------------------------------------------------------------
+
+
+def is_any_old(tx: sqlite3.Connection, now: float) -> bool:
+    """Whether `give_up_old` may have something to do. Changes nothing."""
+    return files.is_any_old(
+        tx,
+        sent_before=now - machine.SENDING_PATIENCE,
+        received_before=now - machine.RECEIVING_PATIENCE,
+        owed_before=now - machine.DELETION_PATIENCE,
+        keys_before=now - machine.SENDER_KEYS_KEPT,
+    )
+
+
+def give_up_old(tx: sqlite3.Connection, context: Context) -> None:
+    """Files and deletions whose time is over; not after a leap of the clock, in which two days may be a moment."""
+    now = context.now()
+    if clock.is_held(tx, now):
+        return
+    for sending in (True, False):
+        for file in files.begun_before(tx, now - machine.patience(sending=sending), sending=sending):
+            waited = file.problem or files.worst_problem(tx, file.id)
+            error = waited.error if waited else ""
+            fail(tx, context, file.id, Problem(Trouble.TIME_UP, error, now))
+    gone = file_deletions.give_up_deletions(tx, now - machine.DELETION_PATIENCE)
+    if file_deletions.forget_sender_keys(tx, now - machine.SENDER_KEYS_KEPT) or gone:
+        erasure.empty_log(tx)
+
+
+def forgotten(tx: sqlite3.Connection, deletion_id: int) -> None:
+    """A relay has deleted a chunk, or does not know it."""
+    file_deletions.deleted(tx, deletion_id)
+
+
+# -- descriptions -----------------------------------------------------------------------------------------------------
+
+
+def _read(text: str) -> FileDescription:
+    """A recipient's description of a file. Raises `FileRefused`."""
+    from smpchat.xftp.description import read_description  # YAML: only who sends or fetches a file needs it
+
+    try:
+        described = read_description(text)
+    except DecodeError as error:
+        raise FileRefused(f"The description of this file cannot be used: {error.what}.") from None
+    if described.redirect is not None:
+        raise FileRefused("The description of this file leads to another one, which messages must not.")
+    return described
+
+
+def _describe(tx: sqlite3.Connection, file: StoredFile) -> Iterator[str]:
+    """What each recipient gets."""
+    from smpchat.xftp.description import DescribedChunk, DescribedReplica, FileDescription, write_description
+
+    chunks = file_chunks.chunks(tx, file.id)
+    places = {chunk.number: file_chunks.replicas(tx, file.id, chunk.number) for chunk in chunks}
+    servers = {chunk.server: parse_file_server(chunk.server or "").server for chunk in chunks}
+    for slot in range(file.slots):
+        described = []
+        for chunk in chunks:
+            one = places[chunk.number][slot]
+            replica = DescribedReplica(servers[chunk.server], one.replica_id, Ed25519PrivateKey(one.key))
+            described.append(DescribedChunk(chunk.number, chunk.size, chunk.digest, (replica,)))
+        yield write_description(FileDescription(file.size, file.digest, file.key, file.nonce, tuple(described)))
