@@ -15,6 +15,9 @@ from collections.abc import Callable
 from smpchat.agent.context import Context
 from smpchat.agent.errors import StoreError
 from smpchat.agent.online.admitting import Admitting
+from smpchat.agent.online.file_bytes import Offload, to_thread
+from smpchat.agent.online.file_relays import FileNetwork
+from smpchat.agent.online.file_transfers import FileTransfers
 from smpchat.agent.online.incoming import Incoming
 from smpchat.agent.online.lanes import Lanes
 from smpchat.agent.online.notices import Notices
@@ -38,6 +41,8 @@ class AgentRunner:
         choose_servers: The relays at which a new queue may be made, in the order in which they are tried; told the
             relay of the peer's queue, where there is one, and the addresses of those in trouble, to prefer others.
             May start the embedded relay; raises `TransportError` when there is none to be had.
+        files: How files get to relays and from them; None leaves them where they are.
+        offload: Runs what blocks, in a thread.
     """
 
     def __init__(
@@ -46,6 +51,8 @@ class AgentRunner:
         context: Context,
         make_pool: Callable[..., SessionPool],
         choose_servers: ChooseServers,
+        files: FileNetwork | None = None,
+        offload: Offload = to_thread,
     ) -> None:
         self._database = database
         self._tasks = tasks = Tasks()
@@ -73,6 +80,7 @@ class AgentRunner:
         )
         self._lanes = Lanes(database, context, pool, tasks, self._relays, notices, self._spares, sender)
         self._admitting = Admitting(database, context)
+        self._files = FileTransfers(database, context, tasks, files, offload) if files is not None else None
         self._receiver = Receiver(database, context, incoming, self._subscriptions, notices, resume=self._resume)
 
     async def run(self) -> None:
@@ -86,6 +94,8 @@ class AgentRunner:
 
         def look_for_work() -> None:
             self._admitting.look()
+            if self._files is not None:
+                self._files.look()
             # Not from inside the commit, which belongs to whoever is at work and has its own next line to run.
             loop.call_soon(self._lanes.kick)
 
@@ -94,6 +104,8 @@ class AgentRunner:
             self._relays.watch_all()
             for work in (self._receiver.run(), self._subscriptions.repeat(), self._admitting.run()):
                 self._tasks.spawn(work)
+            if self._files is not None:
+                self._tasks.spawn(self._files.run())
             self._lanes.kick()
             await failure
         except sqlite3.Error as error:
@@ -105,6 +117,8 @@ class AgentRunner:
             self._spares.cancel()
             self._lanes.cancel()
             await self._tasks.cancel()
+            if self._files is not None:
+                await self._files.close()
             await self._pool.close()
             self._relays.leave_all()
 

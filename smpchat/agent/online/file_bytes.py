@@ -1,0 +1,116 @@
+"""A file's ciphertext on this computer's disk, read and written in a thread so that messages never wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from smpchat.agent.store import file_folder
+
+T = TypeVar("T")
+
+PIECE = 256 * 1024
+"""Bytes that are read or written at once."""
+
+
+class Offload(Protocol):
+    """Runs blocking work elsewhere, as `asyncio.to_thread` does; tests do it on the spot."""
+
+    def __call__(self, function: Callable[..., T], /, *arguments: Any) -> Awaitable[T]:
+        """What the function returns or raises."""
+        ...
+
+
+async def to_thread(function: Callable[..., T], /, *arguments: Any) -> T:
+    """In a thread."""
+    return await asyncio.to_thread(function, *arguments)
+
+
+async def in_place(function: Callable[..., T], /, *arguments: Any) -> T:
+    """On the spot, for loops whose time jumps."""
+    return function(*arguments)
+
+
+async def pieces(path: Path, begin: int, size: int, offload: Offload) -> AsyncGenerator[memoryview, None]:
+    """Bytes of a file. Raises `OSError`, and `EOFError` if it is shorter."""
+    descriptor = await offload(os.open, path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        done = 0
+        while done < size:
+            piece = await offload(_read, descriptor, begin + done, min(PIECE, size - done))
+            if not piece:
+                raise EOFError(f"{path.name} ends early")
+            done += len(piece)
+            yield memoryview(piece)
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, begin: int, size: int) -> bytes:
+    os.lseek(descriptor, begin, os.SEEK_SET)
+    return os.read(descriptor, size)
+
+
+class Writer:
+    """Writes one chunk of a ciphertext into its place.
+
+    Args:
+        progress: Called with the number of bytes that were added.
+    """
+
+    def __init__(self, path: Path, begin: int, offload: Offload) -> None:
+        self._path, self._begin, self._offload = path, begin, offload
+        self._descriptor: int | None = None
+        self._waiting = bytearray()
+
+    async def open(self, size: int) -> None:
+        """Make the file if there is none. Raises `OSError`, also if the disk has no room for ``size`` bytes."""
+        self._descriptor = await self._offload(_open, self._path, size)
+
+    async def add(self, piece: memoryview) -> None:
+        """The next bytes. Raises `OSError`."""
+        self._waiting += piece
+        if len(self._waiting) >= PIECE:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what was added. Raises `OSError`."""
+        assert self._descriptor is not None
+        waiting, self._waiting = self._waiting, bytearray()
+        await self._offload(_write, self._descriptor, self._begin, waiting)
+        self._begin += len(waiting)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _open(path: Path, size: int) -> int:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file_folder.check_room(path.parent, size)
+    flags = os.O_CREAT | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags, 0o600)
+
+
+def _write(descriptor: int, begin: int, data: bytearray) -> None:
+    os.lseek(descriptor, begin, os.SEEK_SET)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def digest_of(path: Path, begin: int, size: int) -> bytes:
+    """SHA-256 of a part of a file; of what is there if it is shorter. Raises `OSError`."""
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        file.seek(begin)
+        while size > 0 and (piece := file.read(min(PIECE, size))):
+            found.update(piece)
+            size -= len(piece)
+    return found.digest()

@@ -1,0 +1,249 @@
+"""Relays of files, as an online process uses them: one session each, one request at a time, rests after failures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
+from typing import Protocol
+
+from smpchat.agent.machines.file_transfer import RESTS
+from smpchat.client.diagnosis import trouble_of
+from smpchat.client.trouble import Trouble
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey
+from smpchat.encoding.record import Record
+from smpchat.protocol.address import FileServer, FileServerAddress
+from smpchat.protocol.errors import ProtocolError
+from smpchat.protocol.xftp.errors import XFTPError
+from smpchat.transport.base import ConnectFailed, TransportError
+
+log = logging.getLogger("smpchat.agent")
+
+CONNECT_TIMEOUT = 45.0
+"""Seconds for a session with a relay that is the only one of use (xftp-wire 1.2)."""
+NEXT_RELAY_AFTER = 6.0
+"""The same where another relay may take the chunk."""
+KEPT_IDLE = 30.0
+"""Seconds for which a session stays that nobody uses."""
+
+
+class FileRelaySession(Protocol):
+    """A session with a relay of files; one request at a time. All raise `TransportError` and `ProtocolError`."""
+
+    @property
+    def closed(self) -> asyncio.Event:
+        """Set when the session has ended."""
+        ...
+
+    async def create(
+        self,
+        sender_key: Ed25519PrivateKey,
+        size: int,
+        digest: bytes,
+        recipient_keys: Sequence[Ed25519PublicKey],
+        password: str | None,
+    ) -> tuple[bytes, tuple[bytes, ...]]:
+        """Register a chunk: the sender's id, and one for each recipient."""
+        ...
+
+    async def put(
+        self, sender_id: bytes, sender_key: Ed25519PrivateKey, size: int, body: AsyncIterator[memoryview]
+    ) -> None:
+        """Upload a chunk."""
+        ...
+
+    def get(
+        self, replica_id: bytes, key: Ed25519PrivateKey, size: int, digest: bytes
+    ) -> AsyncGenerator[memoryview, None]:
+        """Download a chunk; at the end it raises if the bytes are not the chunk's."""
+        ...
+
+    async def delete(self, sender_id: bytes, sender_key: Ed25519PrivateKey) -> None:
+        """Delete a chunk."""
+        ...
+
+    async def close(self) -> None:
+        """End the session."""
+        ...
+
+
+ConnectFiles = Callable[[FileServer, float], Awaitable[FileRelaySession]]
+"""Opens a session within some seconds. Raises `TransportError` and `ProtocolError`."""
+ChooseFileServers = Callable[[frozenset[str]], Awaitable[Sequence[FileServerAddress]]]
+"""Where chunks may be put, the best first; told the addresses of relays in trouble. May start the embedded relay.
+Raises `TransportError` when there is none to be had."""
+
+
+class FileNetwork(Record):
+    """How files get to relays and from them."""
+
+    connect: ConnectFiles
+    choose: ChooseFileServers
+
+
+class Failure(Record):
+    """Why a relay did not do what it was asked, in a form that is stored."""
+
+    kind: Trouble
+    error: str
+
+
+def failure_of(server: FileServer, error: Exception, *, registering: bool = False) -> Failure:
+    """What an error of a session amounts to. ``registering``: of FNEW, where AUTH is about the password."""
+    if isinstance(error, XFTPError):
+        return Failure(_trouble_of_answer(error, registering=registering), f"relay {server.host}: {error.code}")
+    return Failure(trouble_of(error), str(error))
+
+
+def _trouble_of_answer(error: XFTPError, *, registering: bool) -> Trouble:
+    if error.code.is_blocked:
+        return Trouble.BLOCKED
+    match error.code.words[0]:
+        case "AUTH":
+            return Trouble.PASSWORD if registering else Trouble.GONE
+        case "NO_FILE":
+            return Trouble.NOT_UPLOADED
+        case "QUOTA":
+            return Trouble.RELAY_FULL
+        case "DIGEST" | "SIZE" | "CRYPTO":
+            return Trouble.DAMAGED
+        case "INTERNAL" | "FILE_IO" | "TIMEOUT":
+            return Trouble.CANNOT_STORE
+    return Trouble.FAULTY
+
+
+class _Relay:
+    def __init__(self) -> None:
+        self.session: FileRelaySession | None = None
+        self.busy = False
+        self.attempts = 0
+        self.resting: asyncio.TimerHandle | None = None
+        self.idle: asyncio.TimerHandle | None = None
+
+
+class FileRelays:
+    """The relays of files that one process is at work with.
+
+    Args:
+        wake: Called when a relay that rested may be tried again.
+    """
+
+    def __init__(self, connect: ConnectFiles, entropy: Entropy, wake: Callable[[], object]) -> None:
+        self._connect = connect
+        self._entropy = entropy
+        self._wake = wake
+        self._relays: dict[FileServer, _Relay] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def _relay(self, server: FileServer) -> _Relay:
+        return self._relays.setdefault(server, _Relay())
+
+    def is_free(self, server: FileServer) -> bool:
+        """Whether somebody may begin to work with it."""
+        relay = self._relays.get(server)
+        return relay is None or (not relay.busy and relay.resting is None)
+
+    def is_reached(self, server: FileServer) -> bool:
+        """Whether there is a session with it."""
+        relay = self._relays.get(server)
+        return relay is not None and relay.session is not None and not relay.session.closed.is_set()
+
+    def dials(self) -> int:
+        """Relays that somebody works with and that are not reached yet."""
+        return sum(relay.busy and not self.is_reached(server) for server, relay in self._relays.items())
+
+    def attempts(self, server: FileServer) -> int:
+        """How often it has failed since it did what it was asked."""
+        relay = self._relays.get(server)
+        return relay.attempts if relay is not None else 0
+
+    def forget_but(self, needed: Collection[FileServer]) -> None:
+        """What is known of others is of no use any more."""
+        for server, relay in list(self._relays.items()):
+            if server not in needed and not relay.busy and relay.resting is None and relay.session is None:
+                del self._relays[server]
+
+    def in_trouble(self) -> frozenset[str]:
+        """Addresses of those that rest after a failure."""
+        return frozenset(str(server) for server, relay in self._relays.items() if relay.resting is not None)
+
+    def begin(self, server: FileServer) -> None:
+        """Somebody works with it now, and nobody else."""
+        relay = self._relay(server)
+        relay.busy = True
+        if relay.idle is not None:
+            relay.idle.cancel()
+            relay.idle = None
+
+    def end(self, server: FileServer) -> None:
+        """The work with it is done for now."""
+        relay = self._relay(server)
+        relay.busy = False
+        if relay.session is not None:
+            relay.idle = asyncio.get_running_loop().call_later(KEPT_IDLE, self._let_go, relay)
+
+    def rest(self, server: FileServer) -> float:
+        """Leave it alone for a while, longer after each failure: seconds until the next try."""
+        relay = self._relay(server)
+        relay.attempts += 1
+        delay = RESTS.after(relay.attempts, self._entropy.random(1)[0] / 255)
+        if relay.resting is not None:
+            relay.resting.cancel()
+        relay.resting = asyncio.get_running_loop().call_later(delay, self._rested, relay)
+        return delay
+
+    def _rested(self, relay: _Relay) -> None:
+        relay.resting = None
+        self._wake()
+
+    def did_well(self, server: FileServer) -> None:
+        """It did what it was asked: the next rest is a short one."""
+        self._relay(server).attempts = 0
+
+    async def session(self, server: FileServer, seconds: float) -> FileRelaySession:
+        """The session with it, opened if there is none. Raises `TransportError` and `ProtocolError`."""
+        relay = self._relay(server)
+        if relay.session is not None and not relay.session.closed.is_set():
+            return relay.session
+        relay.session = None
+        try:
+            async with asyncio.timeout(seconds):
+                relay.session = await self._connect(server, seconds)
+        except TimeoutError:
+            raise ConnectFailed(f"cannot reach relay {server.authority}: no answer within {seconds:g} s") from None
+        return relay.session
+
+    async def drop(self, server: FileServer) -> None:
+        """End the session: what is under way in it is not wanted, or it can no longer be relied on."""
+        relay = self._relay(server)
+        session, relay.session = relay.session, None
+        if session is not None:
+            await _close(session)
+
+    def _let_go(self, relay: _Relay) -> None:
+        relay.idle = None
+        session, relay.session = relay.session, None
+        if session is not None:
+            task = asyncio.ensure_future(_close(session))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """End all sessions and timers."""
+        sessions = []
+        for relay in self._relays.values():
+            for timer in (relay.resting, relay.idle):
+                if timer is not None:
+                    timer.cancel()
+            if relay.session is not None:
+                sessions.append(relay.session)
+        self._relays.clear()
+        await asyncio.gather(*self._closing, *map(_close, sessions), return_exceptions=True)
+
+
+async def _close(session: FileRelaySession) -> None:
+    try:
+        await session.close()
+    except (TransportError, ProtocolError, OSError) as error:
+        log.debug("a session with a relay of files did not end well: %s", error)

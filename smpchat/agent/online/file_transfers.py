@@ -1,0 +1,496 @@
+"""Files on their way, while a process is online: what the store says is carried out, relay by relay, chunk by chunk.
+
+A worker for each relay makes one request at a time; workers run side by side, and take turns among files. A chunk that
+no relay knows is taken by the first worker that is free, so that a relay that is dead or slow holds up nothing but the
+chunks that are there. What was moved is committed a few times a second: a chunk that is brought or fetched twice does
+no harm. Messages have tasks and sessions of their own, and wait for none of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import StoreError
+from smpchat.agent.machines import file_transfer as machine
+from smpchat.agent.machines.retry import UNANSWERED
+from smpchat.agent.online.file_bytes import Offload, to_thread
+from smpchat.agent.online.file_chunks import ChunkKey, FileChunks, LocalFault, NotWanted, RegistrationFailed
+from smpchat.agent.online.file_opening import NEXT_TRY_AFTER, FileOpening
+from smpchat.agent.online.file_relays import (
+    CONNECT_TIMEOUT,
+    NEXT_RELAY_AFTER,
+    FileNetwork,
+    FileRelays,
+    failure_of,
+)
+from smpchat.agent.online.tasks import Tasks, is_of_store
+from smpchat.agent.store import file_chunks, file_deletions, files
+from smpchat.agent.store.database import Database
+from smpchat.agent.store.file_chunks import Chunk
+from smpchat.agent.store.files import Problem, Stage, StoredFile
+from smpchat.agent.transactions import files as transactions
+from smpchat.client.diagnosis import trouble_of
+from smpchat.client.trouble import Trouble
+from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record
+from smpchat.protocol.address import FileServer, FileServerAddress, parse_file_server
+from smpchat.protocol.errors import ProtocolError
+from smpchat.transport.base import TransportError
+
+log = logging.getLogger("smpchat.agent")
+
+COMMIT_EVERY = 0.25
+"""Seconds between commits of what was moved; every process sees the progress by them."""
+LOOK_AGAIN = 300.0
+"""Seconds at most between looks while there are files: the clock may be set."""
+BATCH = 8
+"""Chunks that are registered with one commit."""
+MAX_WORKERS = 16
+"""Relays that are worked with at once: a description may name as many as it has chunks."""
+MAX_DIALS = 8
+"""Of these, how many may be looked for yet, so that a description that names dead ones leaves room for the others."""
+CHOSEN_FOR = 10.0
+"""Seconds for which the relays that were chosen for a file are kept."""
+
+
+class _Job(Record):
+    file: StoredFile
+    chunk: Chunk
+
+
+class FileTransfers:
+    """All files of a profile.
+
+    Args:
+        offload: Runs what blocks, in a thread.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        context: Context,
+        tasks: Tasks,
+        network: FileNetwork,
+        offload: Offload = to_thread,
+    ) -> None:
+        self._database = database
+        self._context = context
+        self._tasks = tasks
+        self._network = network
+        self._relays = FileRelays(network.connect, context.entropy, self.look)
+        self._chunks = FileChunks(database, context, offload, self._progressed)
+        self._opening = FileOpening(database, context, offload)
+        self._changed = asyncio.Event()
+        self._registrable: dict[FileServer, FileServerAddress] = {}
+        self._chosen = 0, 0.0
+        self._no_relay_until = 0.0
+        self._no_relay_attempts = 0
+        self._claimed: set[ChunkKey] = set()
+        self._done: list[ChunkKey] = []
+        self._under_way: dict[ChunkKey, int] = {}
+        self._shown: dict[int, int] = {}
+        self._turn = itertools.count(1)
+        self._turns: dict[int, int] = {}
+        self._committing: asyncio.TimerHandle | None = None
+        self._committed_at = 0.0
+        self._stuck: set[Path] = set()
+        self._opens = False
+        self._workers = 0
+
+    @property
+    def _tx(self) -> sqlite3.Connection:
+        return self._database.connection
+
+    def look(self) -> None:
+        """Something was committed, or a relay may be tried again."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Do what there is to do, for ever."""
+        if files.are_there_any(self._tx):
+            with self._database.transaction() as tx:
+                transactions.begin_anew(tx)
+        transactions.sweep(self._database)  # also what a process left that was killed while it encrypted
+        while True:
+            self._changed.clear()
+            await self._start_all()
+            try:
+                async with asyncio.timeout(self._patience()):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    async def close(self) -> None:
+        """End sessions and timers; what was moved is committed where it can be."""
+        self._opening.stop()
+        try:
+            self._commit()
+            self._remove_spent()
+        except (StoreError, sqlite3.Error) as error:  # it must not take the place of what the process ends with
+            log.info("what was moved last was not stored: %s", type(error).__name__)
+        if self._committing is not None:
+            self._committing.cancel()
+        await self._relays.close()
+
+    def _patience(self) -> float | None:
+        if not files.are_there_any(self._tx):
+            return None
+        now = self._context.now()
+        due = [LOOK_AGAIN]
+        deadline = file_chunks.next_deadline(self._tx, now)
+        if deadline is not None:
+            due.append(deadline - now)
+        if self._no_relay_until > now:
+            due.append(self._no_relay_until - now)
+        return max(0.01, min(due))
+
+    # -- who works on what --------------------------------------------------------------------------------------------
+
+    async def _start_all(self) -> None:
+        now = self._context.now()
+        if transactions.is_any_old(self._tx, now):
+            with self._database.transaction() as tx:
+                transactions.give_up_old(tx, self._context)
+        self._remove_spent()
+        self._start_opening(now)
+        found = [server for text in file_chunks.servers(self._tx, now) if (server := _server(text)) is not None]
+        self._relays.forget_but({*found, *self._registrable})
+        for server in sorted(found, key=self._relays.attempts):
+            self._start_worker(server, now)
+        await self._start_registering(now)
+
+    def _remove_spent(self) -> None:
+        """Ciphertext of files that are over. What cannot be removed is not tried again and again."""
+        spent = set(transactions.spent(self._database)) - self._stuck
+        if spent:
+            self._stuck |= spent
+            transactions.sweep(self._database)
+
+    def _start_opening(self, now: float) -> None:
+        if self._opens:
+            return
+        for file in files.in_stage(self._tx, Stage.OPENING):
+            waits = file.problem.next_try_at if file.problem else None
+            if waits is None or waits <= now:
+                self._opens = True
+                self._tasks.spawn(self._open(file))
+                return
+
+    async def _open(self, file: StoredFile) -> None:
+        try:
+            await self._opening.open(file)
+        except Exception as error:
+            if is_of_store(error):
+                raise
+            self._fault(file.id, error)
+        finally:
+            self._opens = False
+            self.look()
+
+    def _start_worker(self, server: FileServer, now: float) -> None:
+        if self._workers >= MAX_WORKERS or not self._relays.is_free(server):
+            return
+        if not self._relays.is_reached(server) and self._relays.dials() >= MAX_DIALS:
+            return
+        if self._has_work(server, now):
+            self._workers += 1
+            self._relays.begin(server)
+            self._tasks.spawn(self._work(server))
+
+    def _has_work(self, server: FileServer, now: float) -> bool:
+        return (
+            file_deletions.next_deletion(self._tx, str(server)) is not None
+            or self._next(str(server), 1, now) is not None
+        )
+
+    async def _start_registering(self, now: float) -> None:
+        """Workers for chunks that no relay knows: no more of them than chunks."""
+        waiting = self._next(None, MAX_WORKERS, now)
+        if waiting is None or now < self._no_relay_until:
+            return
+        moment = asyncio.get_running_loop().time()
+        # Not at each look, of which there is one for each commit; for each file anew, as they come in another order.
+        if self._chosen[0] != waiting[0] or moment > self._chosen[1] + CHOSEN_FOR:
+            try:
+                addresses = await self._network.choose(self._relays.in_trouble())
+                if not addresses:
+                    raise TransportError("no relay for files is set up")
+            except (TransportError, ProtocolError) as error:
+                self._no_relay(waiting, error)
+                return
+            self._no_relay_attempts = 0
+            self._chosen = waiting[0], moment
+            self._registrable = {address.server: address for address in addresses}
+        free = [server for server in self._registrable if self._relays.is_free(server)]
+        for server in free[: len(waiting[1])]:
+            if self._workers < MAX_WORKERS:
+                self._workers += 1
+                self._relays.begin(server)
+                self._tasks.spawn(self._work(server))
+
+    def _no_relay(self, waiting: tuple[int, list[int]], error: Exception) -> None:
+        self._no_relay_attempts += 1
+        now = self._context.now()
+        self._no_relay_until = now + machine.RESTS.after(self._no_relay_attempts)
+        file_id, numbers = waiting
+        problem = Problem(trouble_of(error), str(error), now, self._no_relay_until)
+        with self._database.transaction() as tx:
+            transactions.not_moved(tx, self._context, file_id, numbers[0], problem)
+
+    def _next(self, server: str | None, count: int, now: float) -> tuple[int, list[int]] | None:
+        """A file and its next chunks for a relay; without one, chunks that need one. Files take turns."""
+        found = file_chunks.files_at(self._tx, server, now)
+        for file_id in sorted(found, key=lambda number: self._turns.get(number, 0)):
+            taken = {number for claimed, number in self._claimed if claimed == file_id}
+            numbers = file_chunks.numbers_at(self._tx, server, file_id, now, count + len(taken))
+            free = [number for number in numbers if number not in taken][:count]
+            if free:
+                return file_id, free
+        return None
+
+    # -- one relay ----------------------------------------------------------------------------------------------------
+
+    async def _work(self, server: FileServer) -> None:
+        try:
+            while self._tasks.running and await self._do_next(server):
+                self._relays.did_well(server)
+        except Exception as error:
+            if is_of_store(error):
+                raise
+            # A fault of one file or relay must not cost the others theirs.
+            log.error("work with a relay of files stopped", exc_info=error)
+            self._relays.rest(server)
+        finally:
+            self._workers -= 1
+            self._relays.end(server)
+            if self._tasks.running:
+                self._commit()
+                self.look()
+
+    async def _do_next(self, server: FileServer) -> bool:
+        """The next request; False if there is none, or the relay rests now."""
+        now = self._context.now()
+        deletion = file_deletions.next_deletion(self._tx, str(server))
+        if deletion is not None:
+            return await self._delete(server, deletion)
+        found = self._next(str(server), 1, now)
+        if found is not None:
+            return await self._move(server, *found)
+        address = self._registrable.get(server)
+        found = self._next(None, BATCH, now) if address is not None else None
+        if address is None or found is None:
+            return False
+        file_id, numbers = found
+        # A share for each relay that is not in trouble: those that begin a moment later find something, too.
+        left = len(file_chunks.numbers_at(self._tx, None, file_id, now, 2 * BATCH * MAX_WORKERS))
+        others = sum(other not in self._in_trouble() for other in self._registrable)
+        return await self._register(server, address, file_id, numbers[: max(1, left // (2 * max(1, others)))])
+
+    def _in_trouble(self) -> set[FileServer]:
+        texts = self._relays.in_trouble()
+        return {server for server in self._registrable if str(server) in texts}
+
+    async def _delete(self, server: FileServer, deletion: file_deletions.Deletion) -> bool:
+        try:
+            session = await self._relays.session(server, CONNECT_TIMEOUT)
+            await self._chunks.delete(session, deletion)
+        except (TransportError, ProtocolError) as error:
+            failure = failure_of(server, error)
+            if failure.kind is not Trouble.GONE:
+                await self._failed(server, error)
+                return False
+            # It has expired, or was deleted by the request whose answer was lost.
+        with self._database.transaction() as tx:
+            transactions.forgotten(tx, deletion.id)
+        return True
+
+    async def _register(self, server: FileServer, address: FileServerAddress, file_id: int, numbers: list[int]) -> bool:
+        keys = {(file_id, number) for number in numbers}
+        self._claimed |= keys
+        failed: tuple[int, Exception] | None = None
+        try:
+            others = any(self._relays.is_free(other) for other in self._registrable if other != server)
+            try:
+                session = await self._relays.session(server, NEXT_RELAY_AFTER if others else CONNECT_TIMEOUT)
+                await self._chunks.register(session, address, file_id, numbers)
+            except RegistrationFailed as error:
+                if not isinstance(error.__cause__, TransportError | ProtocolError):
+                    raise
+                failed = error.number, error.__cause__
+            except (TransportError, ProtocolError) as error:
+                failed = numbers[0], error
+        finally:
+            self._claimed -= keys
+        self._turns[file_id] = next(self._turn)
+        if failed is None:
+            return True
+        number, cause = failed
+        await self._failed(server, cause, file_id, number, registering=True)
+        return False
+
+    async def _move(self, server: FileServer, file_id: int, numbers: list[int]) -> bool:
+        file, chunk = files.find(self._tx, file_id), file_chunks.chunk(self._tx, file_id, numbers[0])
+        if file is None or chunk is None:
+            return True
+        key = (file_id, chunk.number)
+        self._claimed.add(key)
+        moved = False
+        try:
+            session = await self._relays.session(server, CONNECT_TIMEOUT)
+            self._turns[file_id] = next(self._turn)
+            await self._chunks.move(session, file, chunk)
+            moved = True
+            self._moved(key, last=self._next(str(server), 1, self._context.now()) is None)
+            return True
+        except NotWanted:
+            await self._relays.drop(server)
+            return True
+        except LocalFault as fault:
+            await self._relays.drop(server)
+            self._local_fault(file, chunk, fault)
+            return True
+        except (TransportError, ProtocolError) as error:
+            return await self._move_failed(server, _Job(file, chunk), error)
+        finally:
+            self._under_way.pop(key, None)
+            if not moved:
+                self._claimed.discard(key)
+
+    async def _move_failed(self, server: FileServer, job: _Job, error: Exception) -> bool:
+        failure = failure_of(server, error)
+        kind = failure.kind
+        if job.file.sending:
+            # The connection's window is lost with a body that the relay did not read (xftp-wire trap 12).
+            await self._relays.drop(server)
+            if kind is Trouble.DAMAGED and not await self._chunks.is_intact(job.file, job.chunk):
+                kind = Trouble.FILE_LOST
+        if not machine.is_about_chunk(kind, sending=job.file.sending):
+            await self._failed(server, error, job.file.id, job.chunk.number)
+            return False
+        now = self._context.now()
+        failures = getattr(job.chunk.state, "failures", 0) + 1
+        wait = UNANSWERED.after(failures) if kind is Trouble.NOT_UPLOADED else 0.0
+        problem = Problem(kind, failure.error, now, now + wait if wait else None)
+        with self._database.transaction() as tx:
+            transactions.not_moved(tx, self._context, job.file.id, job.chunk.number, problem, now + wait if wait else 0)
+        return True
+
+    async def _failed(
+        self,
+        server: FileServer,
+        error: Exception,
+        file_id: int | None = None,
+        number: int = 0,
+        *,
+        registering: bool = False,
+    ) -> None:
+        """The relay is of no use now: it rests, and the chunk remembers why."""
+        log.info("relay of files not used: %s", error)
+        await self._relays.drop(server)
+        now = self._context.now()
+        problem_at = now + self._relays.rest(server)
+        if file_id is None:
+            return
+        failure = failure_of(server, error, registering=registering)
+        problem = Problem(failure.kind, failure.error, now, problem_at)
+        with self._database.transaction() as tx:
+            transactions.not_moved(tx, self._context, file_id, number, problem)
+
+    def _local_fault(self, file: StoredFile, chunk: Chunk, fault: LocalFault) -> None:
+        now = self._context.now()
+        reason = getattr(fault.error, "strerror", None) or str(fault.error)
+        with self._database.transaction() as tx:
+            if file.sending:
+                problem = Problem(Trouble.FILE_LOST, reason, now)
+                transactions.not_moved(tx, self._context, file.id, chunk.number, problem)
+            else:
+                wait = NEXT_TRY_AFTER
+                transactions.hold(tx, file.id, Problem(Trouble.CANNOT_WRITE, reason, now, now + wait))
+
+    def _fault(self, file_id: int, error: Exception) -> None:
+        """Something that must not happen: the file waits, and the others go on."""
+        log.error("file %d does not go on", file_id, exc_info=error)
+        now = self._context.now()
+        problem = Problem(Trouble.FAULTY, type(error).__name__, now, now + NEXT_TRY_AFTER)
+        with self._database.transaction() as tx:
+            transactions.hold(tx, file_id, problem)
+
+    # -- commits ------------------------------------------------------------------------------------------------------
+
+    def _progressed(self, key: ChunkKey, done: int) -> None:
+        self._under_way[key] = done
+        self._commit_soon()
+
+    def _moved(self, key: ChunkKey, *, last: bool) -> None:
+        self._under_way.pop(key, None)
+        self._done.append(key)
+        if last:
+            self._commit()
+        else:
+            self._commit_soon()
+
+    def _commit_soon(self) -> None:
+        if self._committing is None:
+            loop = asyncio.get_running_loop()
+            due = max(0.0, self._committed_at + COMMIT_EVERY - loop.time())
+            self._committing = loop.call_later(due, self._commit_in_turn)
+
+    def _commit_in_turn(self) -> None:
+        self._committing = None
+        try:
+            self._commit()
+        except Exception as error:  # nobody would be told: this is called by a timer
+            self._tasks.fail(error)
+
+    def _commit(self) -> None:
+        """Store what was moved, and how much is under way."""
+        if self._committing is not None:
+            self._committing.cancel()
+            self._committing = None
+        self._committed_at = asyncio.get_running_loop().time()
+        done, self._done = self._done, []
+        under_way: dict[int, int] = {}
+        for (file_id, _), size in self._under_way.items():
+            under_way[file_id] = under_way.get(file_id, 0) + size
+        changed = {
+            number: under_way.get(number, 0)
+            for number in under_way.keys() | self._shown.keys()
+            if under_way.get(number, 0) != self._shown.get(number, 0)
+        }
+        self._shown = under_way
+        if not done and not changed:
+            return
+        try:
+            with self._database.transaction() as tx:
+                transactions.moved(tx, self._context, done)
+                files.set_moving(tx, changed)
+        except Exception as error:
+            if is_of_store(error):
+                raise
+            self._commit_apart(done)
+        self._claimed.difference_update(done)
+        self.look()
+
+    def _commit_apart(self, done: Sequence[ChunkKey]) -> None:
+        """One of them cannot be committed: the others are not to wait for it."""
+        for file_id in dict.fromkeys(number for number, _ in done):
+            try:
+                with self._database.transaction() as tx:
+                    transactions.moved(tx, self._context, [key for key in done if key[0] == file_id])
+            except Exception as error:
+                if is_of_store(error):
+                    raise
+                self._fault(file_id, error)
+
+
+def _server(text: str) -> FileServer | None:
+    try:
+        return parse_file_server(text).server
+    except DecodeError:  # of a profile that somebody else made
+        return None

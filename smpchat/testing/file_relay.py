@@ -1,0 +1,276 @@
+"""A relay of files inside the test's own process and loop: chunks in memory, behind sessions that can fail."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from enum import Enum, auto
+
+from smpchat.client.errors import SessionClosed
+from smpchat.crypto.entropy import Entropy
+from smpchat.crypto.keys import Ed25519PrivateKey, Ed25519PublicKey
+from smpchat.encoding.record import Record
+from smpchat.protocol.address import FileServer
+from smpchat.protocol.errors import ErrorCode
+from smpchat.protocol.xftp.errors import AUTH, DIGEST, NO_FILE, QUOTA, SIZE, XFTPError
+from smpchat.transport.base import ConnectFailed
+
+PIECE = 16 * 1024
+"""Bytes that a download hands over at once."""
+
+
+class FileFaultKind(Enum):
+    """What goes wrong at one request."""
+
+    REQUEST_LOST = auto()
+    """The session ends before the relay carries it out."""
+    ANSWER_LOST = auto()
+    """The session ends after the relay has carried it out; of a download, in its middle."""
+    STALLED = auto()
+    """Nothing goes on for longer than anybody waits."""
+    CHANGED = auto()
+    """A bit of the bytes is another one on arrival."""
+
+
+class FileFault(Record):
+    """Something that goes wrong once, at request number ``at``, counted from 1 over all sessions."""
+
+    at: int
+    kind: FileFaultKind
+
+
+STALL = 120.0
+"""Seconds; longer than a client waits for an answer."""
+
+
+class _Stored:
+    def __init__(self, sender: Ed25519PublicKey, size: int, digest: bytes) -> None:
+        self.sender, self.size, self.digest = sender, size, digest
+        self.data: bytes | None = None
+        self.recipients: dict[bytes, Ed25519PublicKey] = {}
+
+
+class MemoryFileRelay:
+    """What an XFTP relay does, as far as a client can tell.
+
+    Attributes:
+        up: Whether it can be reached.
+        refuses: What it answers to commands of these names, instead of doing them.
+        commands: The names of all commands it has got.
+        on_command: Called with each name before it is carried out.
+        delay: Seconds that each request takes.
+    """
+
+    def __init__(self, server: FileServer, entropy: Entropy) -> None:
+        self.server = server
+        self.up = True
+        self.password: str | None = None
+        self.quota: int | None = None
+        self.refuses: dict[str, ErrorCode] = {}
+        self.commands: list[str] = []
+        self.on_command: Callable[[str], object] = lambda _: None
+        self.delay = 0.0
+        self.faults: list[FileFault] = []
+        self._entropy = entropy
+        self._chunks: dict[bytes, _Stored] = {}
+        self._sessions: set[MemoryFileSession] = set()
+        self.most_sessions = 0
+
+    @property
+    def used(self) -> int:
+        """Bytes of all chunks."""
+        return sum(len(chunk.data) for chunk in self._chunks.values() if chunk.data is not None)
+
+    @property
+    def registered(self) -> int:
+        """Chunks it knows, with bytes or without."""
+        return len(self._chunks)
+
+    def forget_all(self) -> None:
+        """Everything has expired."""
+        self._chunks.clear()
+
+    def damage(self) -> None:
+        """Every chunk's first byte is another one now."""
+        for chunk in self._chunks.values():
+            if chunk.data:
+                chunk.data = bytes([chunk.data[0] ^ 1]) + chunk.data[1:]
+
+    def stop(self) -> None:
+        """Nobody reaches it any more, and sessions end."""
+        self.up = False
+        for session in self._sessions:
+            session.closed.set()
+
+    async def connect(self, seconds: float) -> MemoryFileSession:
+        """A session. Raises `ConnectFailed`."""
+        if not self.up:
+            raise ConnectFailed(f"cannot reach relay {self.server.authority}: it is down")
+        session = MemoryFileSession(self)
+        self._sessions = {other for other in self._sessions if not other.closed.is_set()} | {session}
+        self.most_sessions = max(self.most_sessions, len(self._sessions))
+        return session
+
+    def next_fault(self, name: str) -> FileFaultKind | None:
+        """Count a request; what goes wrong with it."""
+        self.commands.append(name)
+        self.on_command(name)
+        number = len(self.commands)
+        return next((fault.kind for fault in self.faults if fault.at == number), None)
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    def create(
+        self, sender: Ed25519PublicKey, size: int, digest: bytes, keys: Sequence[Ed25519PublicKey], password: str | None
+    ) -> tuple[bytes, tuple[bytes, ...]]:
+        self._refuse("FNEW")
+        if self.password is not None and password != self.password:
+            raise XFTPError(AUTH)
+        sender_id = self._entropy.random(16)
+        chunk = self._chunks[sender_id] = _Stored(sender, size, digest)
+        for key in keys:
+            chunk.recipients[self._entropy.random(16)] = key
+        return sender_id, tuple(chunk.recipients)
+
+    def check_put(self, sender_id: bytes, key: Ed25519PrivateKey) -> None:
+        """Before the body is read."""
+        self._refuse("FPUT")
+        chunk = self._of_sender(sender_id, key)
+        if self.quota is not None and chunk.data is None and self.used + chunk.size > self.quota:
+            raise XFTPError(QUOTA)
+
+    def put(self, sender_id: bytes, key: Ed25519PrivateKey, data: bytes) -> None:
+        chunk = self._of_sender(sender_id, key)
+        if len(data) != chunk.size:
+            raise XFTPError(SIZE)
+        if hashlib.sha256(data).digest() != chunk.digest:
+            raise XFTPError(DIGEST)
+        chunk.data = data
+
+    def get(self, replica_id: bytes, key: Ed25519PrivateKey) -> bytes:
+        self._refuse("FGET")
+        for chunk in self._chunks.values():
+            if chunk.recipients.get(replica_id) == key.public():
+                if chunk.data is None:
+                    raise XFTPError(NO_FILE)
+                return chunk.data
+        raise XFTPError(AUTH)
+
+    def delete(self, sender_id: bytes, key: Ed25519PrivateKey) -> None:
+        self._refuse("FDEL")
+        self._of_sender(sender_id, key)
+        del self._chunks[sender_id]
+
+    def _refuse(self, name: str) -> None:
+        if name in self.refuses:
+            raise XFTPError(self.refuses[name])
+
+    def _of_sender(self, sender_id: bytes, key: Ed25519PrivateKey) -> _Stored:
+        chunk = self._chunks.get(sender_id)
+        if chunk is None or chunk.sender != key.public():
+            raise XFTPError(AUTH)
+        return chunk
+
+
+class MemoryFileSession:
+    """One session with it; refuses a second request while one is under way."""
+
+    def __init__(self, relay: MemoryFileRelay) -> None:
+        self._relay = relay
+        self._busy = False
+        self.closed = asyncio.Event()
+
+    async def _begin(self, name: str) -> FileFaultKind | None:
+        assert not self._busy, "one request at a time"
+        if self.closed.is_set():
+            raise SessionClosed("the session has ended")
+        self._busy = True
+        fault = self._relay.next_fault(name)
+        await asyncio.sleep(self._relay.delay)
+        if fault is FileFaultKind.STALLED:
+            await asyncio.sleep(STALL)
+            self._lose()
+        if fault is FileFaultKind.REQUEST_LOST or self.closed.is_set():
+            self._lose()
+        return fault
+
+    def _lose(self) -> None:
+        self.closed.set()
+        raise SessionClosed("the session ended")
+
+    def _end(self, fault: FileFaultKind | None) -> None:
+        self._busy = False
+        if fault is FileFaultKind.ANSWER_LOST:
+            self._lose()
+
+    async def create(
+        self,
+        sender_key: Ed25519PrivateKey,
+        size: int,
+        digest: bytes,
+        recipient_keys: Sequence[Ed25519PublicKey],
+        password: str | None,
+    ) -> tuple[bytes, tuple[bytes, ...]]:
+        """FNEW."""
+        fault = await self._begin("FNEW")
+        try:
+            return self._relay.create(sender_key.public(), size, digest, recipient_keys, password)
+        finally:
+            self._end(fault)
+
+    async def put(
+        self, sender_id: bytes, sender_key: Ed25519PrivateKey, size: int, body: AsyncIterator[memoryview]
+    ) -> None:
+        """FPUT."""
+        fault = await self._begin("FPUT")
+        try:
+            self._relay.check_put(sender_id, sender_key)
+            data = bytearray()
+            async for piece in body:
+                data += piece
+                if self.closed.is_set():
+                    self._lose()
+                await asyncio.sleep(0)
+            if fault is FileFaultKind.CHANGED:
+                data[0] ^= 1
+            self._relay.put(sender_id, sender_key, bytes(data))
+        except BaseException:
+            self.closed.set()  # what was not read of the body is in the way of the next request
+            raise
+        finally:
+            self._end(fault)
+
+    async def get(
+        self, replica_id: bytes, key: Ed25519PrivateKey, size: int, digest: bytes
+    ) -> AsyncGenerator[memoryview, None]:
+        """FGET."""
+        fault = await self._begin("FGET")
+        try:
+            data = bytearray(self._relay.get(replica_id, key))
+            if fault is FileFaultKind.CHANGED:
+                data[0] ^= 1
+            for begin in range(0, len(data), PIECE):
+                if self.closed.is_set() or (fault is FileFaultKind.ANSWER_LOST and begin >= len(data) // 2):
+                    self._lose()
+                yield memoryview(data)[begin : begin + PIECE]
+                await asyncio.sleep(0)
+            if len(data) != size or hashlib.sha256(data).digest() != digest:
+                raise XFTPError(DIGEST)
+        except BaseException:
+            self.closed.set()
+            raise
+        finally:
+            self._busy = False
+
+    async def delete(self, sender_id: bytes, sender_key: Ed25519PrivateKey) -> None:
+        """FDEL."""
+        fault = await self._begin("FDEL")
+        try:
+            self._relay.delete(sender_id, sender_key)
+        finally:
+            self._end(fault)
+
+    async def close(self) -> None:
+        """End it."""
+        self.closed.set()
