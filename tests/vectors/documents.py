@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,11 @@ _BLOCK_FIELDS = {"dir", "sess", "block"}
 _FURTHER_BODY_FIELDS = {"form", "sent_or_received"}
 """One of them stands in every body, beside its case and its text or bytes."""
 _LINK_STARTS = ("simplex:/", "https://")
+_FILE_LINK_STARTS = ("simplex:/file#", "simplex:/file/#")
+_DESCRIPTION_KEYS = {"chunkSize", "digest", "party", "replicas"}
+_BLOCK_SIZE = 16_384
+_DESCRIBED = ".rcv.yaml"
+_CHUNK = re.compile(r"(.+)\.chunk\d+\.bin")
 _COMPANION_SUFFIXES = {".jsonl", ".txt"}
 
 
@@ -59,10 +65,44 @@ class Events:
     lines: tuple[Any, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FileLinks:
+    """Links to files, one a line."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The description of a file.
+
+    Attributes:
+        chunks: What the relay stores, if all of it stands beside the description.
+        plain: The file itself, if it does.
+    """
+
+    text: str
+    chunks: tuple[bytes, ...] = ()
+    plain: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of a relay."""
+
+    content: bytes
+
+
 def parse_document(content: bytes) -> Document:
-    """What the bytes hold; anything that is no JSON, no trace, no bodies and no links raises `ValueError`."""
+    """What the bytes hold; anything of no known kind raises `ValueError`."""
+    if len(content) == _BLOCK_SIZE and not content.isascii():
+        return Block(content)
     text = content.decode("utf-8")
     lines = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if lines and all(line.startswith(_FILE_LINK_STARTS) for line in lines):
+        return FileLinks(lines)
+    if _DESCRIPTION_KEYS <= {line.partition(":")[0] for line in text.splitlines()}:
+        return Description(text)
     if lines and all(line == "None" or line.startswith(_LINK_STARTS) for line in lines):
         return LinkText(lines)
     try:
@@ -100,9 +140,18 @@ def _is_block(value: object) -> bool:
 
 
 def read_document(path: Path) -> Document:
-    """The document in a file, compressed if it ends in .gz; a trace comes with those and the links beside it."""
+    """The document in a file, compressed if it ends in .gz; a trace comes with those and the links beside it.
+
+    A file that is described beside it is read as its description, and so are its chunks.
+    """
+    chunk = _CHUNK.fullmatch(path.name)
+    described = path.with_name((chunk[1] if chunk else path.name) + _DESCRIBED)
+    if described.is_file():
+        path = described
     content = path.read_bytes()
     document = parse_document(gzip.decompress(content) if path.suffix == ".gz" else content)
+    if isinstance(document, Description):
+        return _with_file(document, path)
     if not isinstance(document, Trace):
         return document
     beside = list(_documents_beside(path))
@@ -111,6 +160,15 @@ def read_document(path: Path) -> Document:
         tuple(other for other in beside if isinstance(other, Trace)),
         tuple(link for other in beside if isinstance(other, LinkText) for link in other.links),
     )
+
+
+def _with_file(document: Description, path: Path) -> Description:
+    file = path.with_name(path.name.removesuffix(_DESCRIBED))
+    if file == path:
+        return document
+    chunks = sorted(path.parent.glob(f"{file.name}.chunk*.bin"), key=lambda one: (len(one.name), one.name))
+    plain = file.read_bytes() if file.is_file() else None
+    return Description(document.text, tuple(one.read_bytes() for one in chunks), plain)
 
 
 def _documents_beside(path: Path) -> Iterable[Document]:

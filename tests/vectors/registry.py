@@ -19,6 +19,8 @@ from tests.vectors.formats import (
     smp,
     trace,
     x3dh,
+    xftp,
+    xftp_files,
 )
 
 
@@ -35,7 +37,22 @@ class Format(Protocol):
 
 
 FORMATS: tuple[Format, ...] = (
-    *(crypto, x3dh, ratchet, smp, agent, handshake, chat_links, chat, app_bodies, group_events, trace, links),
+    *(
+        xftp,
+        xftp_files,
+        crypto,
+        x3dh,
+        ratchet,
+        smp,
+        agent,
+        handshake,
+        chat_links,
+        chat,
+        app_bodies,
+        group_events,
+        trace,
+        links,
+    ),
 )
 
 

@@ -18,7 +18,7 @@ import pytest
 from smpchat.protocol.session import ServerHello
 from smpchat.protocol.transmission import decode_transmission
 from tests.vectors.check import Document
-from tests.vectors.documents import LinkText, Trace, parse_document, read_document
+from tests.vectors.documents import Block, Description, LinkText, Trace, parse_document, read_document
 from tests.vectors.registry import checks_of, each_check
 
 DATA = Path(__file__).parent / "data"
@@ -103,6 +103,13 @@ EXCEPTIONS = {
         "client_messages.*.smp last": OPAQUE,
         "client_msg_envelopes.*.smp last": OPAQUE,
     },
+    "xftp/xftp.json": {
+        "errBlockedResponse middle": OPAQUE,
+        "fnewPasswordCommand last": OPAQUE,
+        "ridsResponse last": OPAQUE,
+        "ridsResponse middle": OPAQUE,
+        "sidsResponse last": OPAQUE,
+    },
 }
 
 
@@ -125,6 +132,7 @@ def smaller(name: str, document: Document) -> Document:
         "ratchet_v3_pq.json",
         "smp.json",
         "x3dh.json",
+        "xftp/xftp.json",
     ],
 )
 def test_every_hex_value_counts(name: str) -> None:
@@ -246,3 +254,60 @@ class TestDocuments:
     def test_anything_else_is_refused(self, content: bytes) -> None:
         with pytest.raises(ValueError):
             parse_document(content)
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+REAL = DATA / "xftp" / "real"
+
+
+@pytest.mark.parametrize("path", sorted(REAL.glob("*.txt.rcv.yaml")), ids=lambda path: path.name)
+def test_every_part_of_a_description_counts(path: Path) -> None:
+    described = read_document(path)
+    assert isinstance(described, Description) and described.chunks and described.plain
+    assert not fails(described)
+    for name in ("digest", "key", "nonce", "size", "party", "chunkSize", "  server"):
+        line = next(line for line in described.text.splitlines() if line.startswith(name))
+        changed = (
+            line.replace("64kb", "256kb") if "64kb" in line else line[: len(name) + 4] + "_" + line[len(name) + 5 :]
+        )
+        assert fails(Description(described.text.replace(line, changed), described.chunks, described.plain)), name
+    (chunk,) = described.chunks
+    for at in (0, 30_000, 65_535):
+        other = chunk[:at] + bytes([chunk[at] ^ 1]) + chunk[at + 1 :]
+        assert fails(Description(described.text, (other,), described.plain))
+    assert fails(Description(described.text, described.chunks, described.plain + b"!"))
+
+
+@pytest.mark.parametrize("field", ["first16", "tag", "headerNameBytes", "filler", "key", "nonce", "digest", "size"])
+def test_every_part_of_a_real_box_counts(field: str) -> None:
+    (record,) = json.loads((REAL / "decrypt-kat.json").read_bytes())[:1]
+    assert not fails([record])
+    value = record[field]
+    changed = (
+        ["!"] if field == "filler" else "128kb" if field == "size" else ("0" if value[0] != "0" else "1") + value[1:]
+    )
+    assert fails([record | {field: changed}])
+
+
+def test_a_hello_counts_where_it_is_signed() -> None:
+    block = read_document(REAL / "server-hello.bin")
+    assert isinstance(block, Block) and not fails(block)
+    for at in (1, 80, 400, 800):
+        assert fails(Block(block.content[:at] + bytes([block.content[at] ^ 1]) + block.content[at + 1 :])), at
+
+
+def test_other_answers_of_a_real_relay_are_noticed() -> None:
+    probes = json.loads((DATA / "xftp" / "xftp-server-probes.json").read_bytes())
+    named = {probe["probe"]: probe["result"] for probe in probes}
+    hello, unknown, refused = named["ALPN xftp/1 no SNI"], named["unknown command"], named["version 4"]
+    for result in (hello, unknown, refused):
+        assert not fails([{"probe": "x", "result": result}])
+    for result in (
+        hello | {"range": [4, 5]},
+        hello | {"hello2": "no"},
+        ["tx", unknown[1] | {"cmd": "ERR CMD UNKNOWN "}],
+        ["tx", unknown[1] | {"cmd": "SIDS x"}],
+        refused.replace("HANDSHAKE", "HANDSHAKF"),
+    ):
+        assert fails([{"probe": "x", "result": result}])

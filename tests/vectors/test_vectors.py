@@ -30,6 +30,7 @@ FILES = (
     "group-events.jsonl",
     "groups-real.jsonl.gz",
     *sorted(str(path.relative_to(DATA)) for path in (DATA / "traces").iterdir()),
+    *sorted(str(path.relative_to(DATA)) for path in (DATA / "xftp").rglob("*") if path.is_file()),
 )
 
 
