@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import Any
+from typing import Any, cast
+
+import h2.connection
 
 from smpchat.agent.errors import LinkDataError, LinkError
 from smpchat.agent.wire import envelope, link_data, queue
@@ -26,7 +31,8 @@ from smpchat.chat.wire.picture import picture_of
 from smpchat.chat.wire.profile import Profile
 from smpchat.cli.text import filled, printable
 from smpchat.crypto.agreement import e2e_params_from_text
-from smpchat.crypto.errors import CryptoError
+from smpchat.crypto.box import seal
+from smpchat.crypto.errors import CryptoError, VerificationError
 from smpchat.crypto.kem import KEMAccepted, KEMProposed, kem_params
 from smpchat.crypto.keys import Ed25519PrivateKey, auth_key
 from smpchat.crypto.ratchet_state import Ratchet
@@ -36,24 +42,33 @@ from smpchat.encoding.json_text import parse_json
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.zstd import compress, decompress
 from smpchat.protocol import address, command_codec, errors, messages, transmission
-from smpchat.protocol.block import decode_batch
+from smpchat.protocol.block import decode_batch, pad_block, unpad_block
 from smpchat.protocol.commands import Lnk
 from smpchat.protocol.envelope import client_message, client_msg_envelope
 from smpchat.protocol.errors import BlockError, IdentityError
 from smpchat.protocol.server_text import read_server
 from smpchat.protocol.session import ClientHello, ServerHello, verify_session_key
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
+from smpchat.protocol.xftp import command_codec as xftp_codec
+from smpchat.protocol.xftp import transmission as xftp_transmission
+from smpchat.protocol.xftp.errors import XFTPError, file_error
+from smpchat.protocol.xftp.hello import FileClientHello, receive_server_hello
 from smpchat.relay.errors import RelayError
 from smpchat.relay.options import options_from_json
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.kem import HashKEM
-from smpchat.transport.base import ChainRefused
+from smpchat.transport.base import ChainRefused, ConnectionClosed
 from smpchat.transport.chain import verify_chain
+from smpchat.transport.http2.server import HTTP2Server, Request
 from smpchat.transport.identity import create_identity
 from smpchat.transport.socks_address import parse_proxy
+from smpchat.transport.tls_stream import TLSStream
+from smpchat.xftp.description import read_description, write_description
+from smpchat.xftp.encryption import decrypt_file
+from smpchat.xftp.links import read_file_link, write_file_link
 from tests.fuzz.mutate import BYTES, JSON, TEXT, Mutate, text_of
 from tests.fuzz.receiver import a_request, bodies, group_bodies, world
-from tests.fuzz.seeds import spread, tried
+from tests.fuzz.seeds import DATA, spread, tried
 from tests.fuzz.target import Target
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -207,6 +222,159 @@ def _server_bytes(hosts: tuple[str, ...], port: str) -> bytes:
     return address.smp_server.encode(address.SMPServer(hosts, port, bytes(32)))
 
 
+# -- files ------------------------------------------------------------------------------------------------------------
+
+XFTP = DATA / "xftp"
+
+
+def _xftp(suffix: str) -> list[bytes]:
+    """Contents of blocks in the known answers of XFTP."""
+    document = json.loads((XFTP / "xftp.json").read_bytes())
+    return [bytes.fromhex(value) for name, value in document.items() if name.endswith(suffix)]
+
+
+def _xftp_block(data: bytes) -> object:
+    """A block with mutated content, as both sides read it."""
+    transmission, _ = xftp_transmission.decode_block(pad_block(data[:16_000]), b"\x11" * 32)
+    return transmission
+
+
+def _file_hello(data: bytes) -> object:
+    return receive_server_hello(pad_block(data[:16_000]), bytes(32), data[5:37], None)
+
+
+def _description(text: str) -> None:
+    description = read_description(text)
+    assert read_description(write_description(description)) == description
+
+
+def _file_link(text: str) -> None:
+    link = read_file_link(text)
+    assert read_file_link(write_file_link(link)) == link
+
+
+def _descriptions() -> list[bytes]:
+    return [path.read_bytes() for path in sorted(XFTP.rglob("*rcv*.yaml"))]
+
+
+_FILE_INSIDE = (20).to_bytes(8, "big") + b"\x09hello.txt0" + b"content##########"
+
+
+def _opened_file(inside: bytes) -> None:
+    """A file that is sealed as it should be, whatever is in it."""
+    box = seal(bytes(32), bytes(24), inside)
+    sealed, plain = box[16:] + box[:16], io.BytesIO()
+    digest = hashlib.sha512(sealed).digest()
+    assert decrypt_file(io.BytesIO(sealed), plain, bytes(32), bytes(24), digest) == len(plain.getvalue())
+
+
+def _changed_file(sealed: bytes) -> None:
+    decrypt_file(io.BytesIO(sealed), io.BytesIO(), bytes(32), bytes(24), hashlib.sha512(sealed).digest())
+
+
+class _Frames:
+    """A stream that gives some bytes and then ends."""
+
+    peer_host, is_lost = None, False
+
+    def __init__(self, data: bytes) -> None:
+        self._data = [data]
+        self.ssl_object = self
+
+    session_reused = False
+
+    def get_channel_binding(self, kind: str) -> bytes:
+        return bytes(32)
+
+    def getpeercert(self, binary: bool) -> None:
+        return None
+
+    async def gather(self, size: int) -> bytes:
+        if not self._data:
+            raise ConnectionClosed("the peer closed the connection")
+        return self._data.pop()
+
+    def write(self, parts: Iterable[object]) -> None:
+        for _ in parts:
+            pass
+
+    async def drain(self) -> None:
+        pass
+
+
+_PREAMBLE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+def _frames(data: bytes) -> None:
+    """What a client sends, read by the relay's side, with an answer to each request."""
+
+    async def answer(request: Request) -> None:
+        await request.answer([await request.body.take(100)])
+
+    async def run() -> None:
+        await HTTP2Server(cast(TLSStream, _Frames(_PREAMBLE + data)), 1).serve(answer)
+
+    asyncio.run(run())
+
+
+def _frame_seeds() -> list[bytes]:
+    client = h2.connection.H2Connection()
+    client.initiate_connection()
+    client.send_headers(1, [(":method", "POST"), (":scheme", "https"), (":authority", "h"), (":path", "/")])
+    client.send_data(1, b"hello", end_stream=True)
+    client.ping(bytes(8))
+    client.increment_flow_control_window(5)
+    client.send_headers(3, [(":method", "POST"), (":scheme", "https"), (":authority", "h"), (":path", "/")])
+    client.reset_stream(3)
+    return [client.data_to_send().removeprefix(_PREAMBLE)]
+
+
+def _files() -> list[Target]:
+    xftp_errors = (DecodeError, errors.RemoteProtocolError, XFTPError)
+    return [
+        Target(
+            "xftp.command",
+            xftp_codec.decode_command,
+            (DecodeError,),
+            lambda: [decode_block_of(data) for data in _xftp("Content")] + _xftp("Command"),
+        ),
+        Target(
+            "xftp.answer",
+            xftp_codec.decode_answer,
+            (DecodeError,),
+            lambda: [decode_block_of(data) for data in _xftp("Response")],
+        ),
+        Target("xftp.block", _xftp_block, xftp_errors, lambda: _xftp("Content") + _xftp("Response")),
+        Target(
+            "xftp.server-hello",
+            _file_hello,
+            xftp_errors,
+            lambda: [unpad_block((XFTP / "real" / "server-hello.bin").read_bytes())],
+        ),
+        Target("xftp.client-hello", FileClientHello.decode, (DecodeError,), lambda: [b"\0\3\x20" + bytes(32)]),
+        Target(
+            "xftp.error", file_error.decode, (DecodeError,), lambda: [b"AUTH", b"CMD SYNTAX", b"BLOCKED reason=spam"]
+        ),
+        Target("xftp.description", _text(_description), (DecodeError,), _descriptions, TEXT),
+        Target("xftp.link", _text(_file_link), (DecodeError,), lambda: [(XFTP / "xftp-uri.txt").read_bytes()], TEXT),
+        Target(
+            "xftp.server",
+            _text(address.checked_file_server),
+            (DecodeError,),
+            lambda: [_ADDRESS.replace(b"smp", b"xftp")],
+            TEXT,
+        ),
+        Target("xftp.file", _opened_file, (DecodeError,), lambda: [_FILE_INSIDE]),
+        Target("xftp.changed-file", _changed_file, (DecodeError, VerificationError), lambda: [bytes(200)]),
+        Target("transport.http2", _frames, (ConnectionClosed,), _frame_seeds),
+    ]
+
+
+def decode_block_of(content: bytes) -> bytes:
+    """The command or answer in the content of a block."""
+    return xftp_transmission.decode_block(pad_block(content), b"\x11" * 32)[0].body
+
+
 def _relay_messages() -> list[bytes]:
     found = messages.RcvMessage(1_700_000_000, True, b"body"), messages.QuotaMarker(1_700_000_000)
     return [messages.encode_rcv_message(message) for message in found]
@@ -278,6 +446,7 @@ def decoders() -> list[Target]:
         _decoder("cli.terminal", _text(_terminal), b"hello", b"line\nline", mutate=TEXT),
         _decoder("relay.options", _json(options_from_json), _OPTIONS, errors=(DecodeError, RelayError), mutate=JSON),
     ]
+    found += _files()
     for invitation in (True, False):
         kind = "invitation" if invitation else "address"
         for part, name in enumerate(("fixed", "user")):
