@@ -12,7 +12,7 @@ import json
 import os
 import re
 import socket
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 
 FOLDER = "SMPCHAT_PEERS"
 """Environment variable: the folder with the programs."""
-NEEDED = ("smp-server", "agentdrv", "simplex-chat")
+NEEDED = ("smp-server", "xftp-server", "xftp", "agentdrv", "simplex-chat")
 PATIENCE = 30.0
 """Seconds after which a test gives up; a handshake with post-quantum keys takes one on a busy machine."""
 ENDING = 10.0
@@ -151,6 +151,54 @@ async def official_server(folder: Path, port: int | None = None) -> AsyncIterato
         if process.returncode is None:
             process.terminate()
         await end(process)
+
+
+@asynccontextmanager
+async def official_file_server(
+    folder: Path, *, quota: str = "1gb", password: str | None = None, port: int | None = None
+) -> AsyncIterator[str]:
+    """The official relay of files with an empty folder or that of a start before; its address, without a password."""
+    port = port or free_port()
+    configuration, files, is_new = folder / "cfg", folder / "files", _make(folder)
+    environment = {
+        **os.environ,
+        "XFTP_SERVER_CFG_PATH": str(configuration),
+        "XFTP_SERVER_LOG_PATH": str(folder / "log"),
+    }
+    if is_new:
+        _make(files)
+        options = ("init", "--ip", "127.0.0.1", "-q", quota, "-p", str(files))
+        made = await asyncio.create_subprocess_exec(
+            program("xftp-server"), *options, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, env=environment
+        )
+        assert await made.wait() == 0
+    settings = configuration / "file-server.ini"
+    text = _configured(settings.read_text(), port)
+    if password is not None:
+        text = re.sub(r"^\[AUTH\]$", f"[AUTH]\ncreate_password = {password}", text, flags=re.MULTILINE)
+    settings.write_text(text)
+    with (folder / "output").open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            program("xftp-server"), "start", stdin=DEVNULL, stdout=output, stderr=output, env=environment
+        )
+    try:
+        await accepts(port, process)
+        yield f"xftp://{(configuration / 'fingerprint').read_text().strip()}@127.0.0.1:{port}"
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await end(process)
+
+
+async def xftp(*arguments: str | Path) -> tuple[int, str]:
+    """The reference's command for files: its exit status, and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        program("xftp"), *map(str, arguments), stdin=DEVNULL, stdout=PIPE, stderr=STDOUT
+    )
+    async with asyncio.timeout(PATIENCE):
+        output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
 
 
 def _configured(text: str, port: int) -> str:
