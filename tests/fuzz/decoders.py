@@ -52,13 +52,14 @@ from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.protocol.xftp import command_codec as xftp_codec
 from smpchat.protocol.xftp import transmission as xftp_transmission
 from smpchat.protocol.xftp.errors import XFTPError, file_error
-from smpchat.protocol.xftp.hello import FileClientHello, receive_server_hello
+from smpchat.protocol.xftp.hello import FileClientHello, FileServerHello, receive_server_hello
 from smpchat.relay.errors import RelayError
 from smpchat.relay.options import options_from_json
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.kem import HashKEM
 from smpchat.transport.base import ChainRefused, ConnectionClosed
 from smpchat.transport.chain import verify_chain
+from smpchat.transport.http2.link import HTTP2Refused
 from smpchat.transport.http2.server import HTTP2Server, Request
 from smpchat.transport.identity import create_identity
 from smpchat.transport.socks_address import parse_proxy
@@ -240,7 +241,9 @@ def _xftp_block(data: bytes) -> object:
 
 
 def _file_hello(data: bytes) -> object:
-    return receive_server_hello(pad_block(data[:16_000]), bytes(32), data[5:37], None)
+    hello = unpad_block((XFTP / "real" / "server-hello.bin").read_bytes())
+    identity = hashlib.sha256(FileServerHello.decode(hello).chain[1]).digest()
+    return receive_server_hello(pad_block(data[:16_000]), identity, data[5:37], None)
 
 
 def _description(text: str) -> None:
@@ -260,10 +263,14 @@ def _descriptions() -> list[bytes]:
 _FILE_INSIDE = (20).to_bytes(8, "big") + b"\x09hello.txt0" + b"content##########"
 
 
+def _sealed(inside: bytes) -> bytes:
+    box = seal(bytes(32), bytes(24), inside)
+    return box[16:] + box[:16]
+
+
 def _opened_file(inside: bytes) -> None:
     """A file that is sealed as it should be, whatever is in it."""
-    box = seal(bytes(32), bytes(24), inside)
-    sealed, plain = box[16:] + box[:16], io.BytesIO()
+    sealed, plain = _sealed(inside), io.BytesIO()
     digest = hashlib.sha512(sealed).digest()
     assert decrypt_file(io.BytesIO(sealed), plain, bytes(32), bytes(24), digest) == len(plain.getvalue())
 
@@ -314,7 +321,12 @@ def _frames(data: bytes) -> None:
     async def run() -> None:
         await HTTP2Server(cast(TLSStream, _Frames(_PREAMBLE + data)), 1).serve(answer)
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except HTTP2Refused:
+        raise
+    except ConnectionClosed:
+        pass  # as it has to be behind the last byte
 
 
 def _frame_seeds() -> list[bytes]:
@@ -333,40 +345,40 @@ def _files() -> list[Target]:
     xftp_errors = (DecodeError, errors.RemoteProtocolError, XFTPError)
     return [
         Target(
-            "xftp.command",
+            "files.command",
             xftp_codec.decode_command,
             (DecodeError,),
             lambda: [decode_block_of(data) for data in _xftp("Content")] + _xftp("Command"),
         ),
         Target(
-            "xftp.answer",
+            "files.answer",
             xftp_codec.decode_answer,
             (DecodeError,),
             lambda: [decode_block_of(data) for data in _xftp("Response")],
         ),
-        Target("xftp.block", _xftp_block, xftp_errors, lambda: _xftp("Content") + _xftp("Response")),
+        Target("files.block", _xftp_block, xftp_errors, lambda: _xftp("Content") + _xftp("Response")),
         Target(
-            "xftp.server-hello",
+            "files.server-hello",
             _file_hello,
             xftp_errors,
             lambda: [unpad_block((XFTP / "real" / "server-hello.bin").read_bytes())],
         ),
-        Target("xftp.client-hello", FileClientHello.decode, (DecodeError,), lambda: [b"\0\3\x20" + bytes(32)]),
+        Target("files.client-hello", FileClientHello.decode, (DecodeError,), lambda: [b"\0\3\x20" + bytes(32)]),
         Target(
-            "xftp.error", file_error.decode, (DecodeError,), lambda: [b"AUTH", b"CMD SYNTAX", b"BLOCKED reason=spam"]
+            "files.error", file_error.decode, (DecodeError,), lambda: [b"AUTH", b"CMD SYNTAX", b"BLOCKED reason=spam"]
         ),
-        Target("xftp.description", _text(_description), (DecodeError,), _descriptions, TEXT),
-        Target("xftp.link", _text(_file_link), (DecodeError,), lambda: [(XFTP / "xftp-uri.txt").read_bytes()], TEXT),
+        Target("files.description", _text(_description), (DecodeError,), _descriptions, TEXT),
+        Target("files.link", _text(_file_link), (DecodeError,), lambda: [(XFTP / "xftp-uri.txt").read_bytes()], TEXT),
         Target(
-            "xftp.server",
+            "files.server",
             _text(address.checked_file_server),
             (DecodeError,),
             lambda: [_ADDRESS.replace(b"smp", b"xftp")],
             TEXT,
         ),
-        Target("xftp.file", _opened_file, (DecodeError,), lambda: [_FILE_INSIDE]),
-        Target("xftp.changed-file", _changed_file, (DecodeError, VerificationError), lambda: [bytes(200)]),
-        Target("transport.http2", _frames, (ConnectionClosed,), _frame_seeds),
+        Target("files.content", _opened_file, (DecodeError,), lambda: [_FILE_INSIDE]),
+        Target("files.changed-file", _changed_file, (DecodeError, VerificationError), lambda: [_sealed(_FILE_INSIDE)]),
+        Target("transport.http2", _frames, (HTTP2Refused,), _frame_seeds),
     ]
 
 
