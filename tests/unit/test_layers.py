@@ -40,10 +40,10 @@ for _layer, _directly in (
 
 IMPURE = {"asyncio", "os", "random", "secrets", "select", "socket", "sqlite3", "ssl", "subprocess", "threading", "time"}
 PURE_PACKAGES = ("encoding", "crypto", "protocol")
-PURE_ROOMS = ("agent/wire", "agent/machines", "chat/wire")
+PURE_ROOMS = ("agent/wire", "agent/machines", "chat/wire", "chat/machines")
 ROOMS = {
     "agent": ("errors", "wire", "machines", "store", "context", "transactions", "online"),
-    "chat": ("errors", "troubles", "wire", "store", "transactions", "service", "online"),
+    "chat": ("errors", "troubles", "wire", "machines", "store", "transactions", "service", "online"),
 }
 """The order of rooms inside a package: each may use those before it. Modules outside a room are listed too."""
 ENTROPY = ROOT / "crypto" / "entropy.py"

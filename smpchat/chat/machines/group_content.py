@@ -1,0 +1,184 @@
+"""What members write, change, take back and react to (group-wire 5 to 7.1)."""
+
+from __future__ import annotations
+
+from smpchat.chat.machines.group_effects import (
+    Change,
+    DirectOffer,
+    FileEvent,
+    Hidden,
+    KeepDeletion,
+    React,
+    Refused,
+    Remove,
+    Show,
+)
+from smpchat.chat.machines.group_inputs import Known
+from smpchat.chat.machines.group_links import Step
+from smpchat.chat.machines.group_rights import Deed, may
+from smpchat.chat.machines.group_states import Group, Member
+from smpchat.chat.wire.group_events import (
+    Deletion,
+    DirectInvitation,
+    Edit,
+    FileDescribed,
+    FileWithdrawn,
+    Post,
+    Reaction,
+)
+from smpchat.chat.wire.group_values import Feature, MemberId, Role
+from smpchat.encoding.patterns import late
+from smpchat.encoding.record import Record
+
+DELETABLE = 78 * 3_600
+"""Seconds in which an author can take back what it wrote; no limit for moderators (group-wire 11, trap 21)."""
+MAX_REACTIONS = 3
+"""Kinds of reactions of one member to one message."""
+_LINK = late(r"simplex:/|https://[^\s/]+/(?:(?:invitation|contact|file)/?#|[a-z]#)")
+"""What apps take for a link to a conversation: the whole form and the short one, on any host."""
+
+
+class Saying(Record):
+    """Somebody says something.
+
+    Attributes:
+        shared_id: Its id.
+        said_at: POSIX seconds, not later than now.
+        forwarder: Who passed it on; None for its author's own copy.
+    """
+
+    by: Member
+    shared_id: str | None
+    said_at: float
+    known: Known
+    forwarder: MemberId | None
+
+
+class _Nobodys(Record):
+    """It belongs to a support chat that is not ours to see."""
+
+    why: str
+
+
+def wrote(group: Group, saying: Saying, post: Post) -> Step:
+    """``x.msg.new``."""
+    by, scope = saying.by, _scope(group, saying.by, post.scope)
+    if isinstance(scope, _Nobodys):
+        return group, (Refused("x.msg.new", scope.why),)
+    if scope is None and not may(Deed.WRITE, by.role):
+        return group, (Refused("x.msg.new", "from somebody who may not write"),)
+    # Nothing disappears in a group that does not want it; what is passed on may be of a time when it did.
+    timed = saying.forwarder is not None or group.profile.disappear_after is not None
+    hidden, moderator = _hidden(group, saying, post, scope)
+    ttl = post.ttl if timed else None
+    shown = Show(by.id, saying.shared_id, post, saying.said_at, scope, saying.forwarder, ttl, hidden, moderator)
+    return group, (shown,)
+
+
+def _hidden(group: Group, saying: Saying, post: Post, scope: MemberId | None) -> tuple[Hidden | None, MemberId | None]:
+    if saying.by.blocked:
+        return Hidden.BLOCKED, None
+    if _forbidden(group, saying.by, post, scope):
+        return Hidden.FEATURE, None
+    for id in saying.known.moderators:
+        moderator = group.find(id)
+        own = id == saying.by.id
+        if own or (moderator is not None and may(Deed.MODERATE, moderator.role, saying.by.role)):
+            return Hidden.MODERATED, id
+    return None, None
+
+
+def _forbidden(group: Group, by: Member, post: Post, scope: MemberId | None) -> bool:
+    allows = group.profile.allows
+    if post.kind == "voice":
+        return not allows(Feature.VOICE, by.role)
+    if scope is not None:
+        return False
+    if post.kind == "report" and (group.own.role < Role.MODERATOR or not allows(Feature.REPORTS, by.role)):
+        return True
+    if post.file is not None and not allows(Feature.FILES, by.role):
+        return True
+    return _holds_link(post.text) and not allows(Feature.SIMPLEX_LINKS, by.role)
+
+
+def _holds_link(text: str) -> bool:
+    return _LINK().search(text) is not None
+
+
+def edited(group: Group, saying: Saying, edit: Edit) -> Step:
+    """``x.msg.update``: only its author can; of a message that we do not have, it is all there is."""
+    by = saying.by
+    if saying.known.gone:
+        return group, (Refused("x.msg.update", "of a message that was deleted"),)
+    if saying.known.item is None:
+        post = Post(edit.content, ttl=edit.ttl, live=edit.live, mentions=edit.mentions, scope=edit.scope)
+        after, effects = wrote(group, _of(saying, edit.original), post)
+        return after, effects
+    scope = saying.known.item.scope
+    if scope is None and not may(Deed.EDIT, by.role):
+        return group, (Refused("x.msg.update", "from somebody who may not write"),)
+    words = Post(edit.content).text
+    if scope is None and _holds_link(words) and not group.profile.allows(Feature.SIMPLEX_LINKS, by.role):
+        return group, (Refused("x.msg.update", "a link, which the group does not allow"),)
+    return group, (Change(by.id, edit, saying.said_at),)
+
+
+def _of(saying: Saying, shared_id: str) -> Saying:
+    return Saying(saying.by, shared_id, saying.said_at, saying.known, saying.forwarder)
+
+
+def took_back(group: Group, saying: Saying, deletion: Deletion) -> Step:
+    """``x.msg.del``: by its author for some time, by a moderator at any time, and before the message came."""
+    by, item = saying.by, saying.known.item
+    author = deletion.author or by.id
+    if saying.known.gone:
+        return group, ()
+    if author != by.id:
+        target = group.find(author)
+        if not may(Deed.MODERATE, by.role, target.role if target else None):
+            return group, (Refused("x.msg.del", "of another's message, from somebody who may not"),)
+    elif item is not None and deletion.author is None and saying.said_at > item.said_at + DELETABLE:
+        return group, (Refused("x.msg.del", "too late"),)
+    if item is None:
+        return group, (KeepDeletion(author, deletion.original, by.id),)
+    whole = group.profile.allows(Feature.FULL_DELETE, by.role)
+    return group, (Remove(author, deletion.original, by.id, whole),)
+
+
+def reacted(group: Group, saying: Saying, reaction: Reaction) -> Step:
+    """``x.msg.react``."""
+    item = saying.known.item
+    if reaction.author is None:
+        return group, (Refused("x.msg.react", "not said to whose message"),)
+    if not group.profile.allows(Feature.REACTIONS, saying.by.role):
+        return group, (Refused("x.msg.react", "which the group does not allow"),)
+    if saying.known.gone or (reaction.add and item is not None and item.reactions >= MAX_REACTIONS):
+        return group, (Refused("x.msg.react", "one more than is kept, or of a message that was deleted"),)
+    return group, (React(reaction.author, reaction.original, saying.by.id, reaction.emoji, reaction.add),)
+
+
+def file_event(group: Group, saying: Saying, event: FileDescribed | FileWithdrawn) -> Step:
+    """``x.msg.file.descr`` and ``x.file.cancel``; from anybody, as files go to support chats as well."""
+    return group, (FileEvent(saying.by.id, event),)
+
+
+def offered(group: Group, by: Member, event: DirectInvitation) -> Step:
+    """``x.grp.direct.inv``."""
+    if by.blocked or not group.profile.allows(Feature.DIRECT_MESSAGES, by.role):
+        return group, (Refused("x.grp.direct.inv", "which the group does not allow"),)
+    return group, (DirectOffer(by.id, event.link, event.content),)
+
+
+def _scope(group: Group, by: Member, scope: MemberId | None) -> MemberId | _Nobodys | None:
+    """Whose support chat something belongs to that ``by`` says; None if it is for all (group-wire 7.1)."""
+    if group.own.pending:
+        return group.own.id
+    if by.pending:
+        return by.id if group.own.role >= Role.MODERATOR else _Nobodys("from somebody who is not in yet")
+    if scope is None:
+        return None
+    if scope == group.own.id:
+        return scope if by.role >= Role.MODERATOR else _Nobodys("in our support chat, and not a moderator")
+    if group.own.role < Role.MODERATOR or (scope != by.id and by.role < Role.MODERATOR):
+        return _Nobodys("in a support chat that is not theirs or not ours")
+    return scope

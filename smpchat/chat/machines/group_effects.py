@@ -1,0 +1,278 @@
+"""What is to be done about what happened to a group. Connections carry our own profile where they carry any."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from smpchat.chat.wire.group_events import Edit, GroupEvent, Post
+from smpchat.chat.wire.group_values import GroupProfile, JsonObject, MemberId, Role
+from smpchat.chat.wire.profile import Profile
+from smpchat.encoding.record import Record, field
+
+# -- connections ------------------------------------------------------------------------------------------------------
+
+
+class JoinHost(Record):
+    """Join the host's link; our connection info says that we accept the invitation."""
+
+    link: str = field(repr=False)
+
+
+class MakeLink(Record):
+    """Make a link for a member, without post-quantum keys; `Linked` follows."""
+
+    member: MemberId
+
+
+class JoinMember(Record):
+    """Join a member's link; our connection info says who we are."""
+
+    member: MemberId
+    link: str = field(repr=False)
+
+
+class Allow(Record):
+    """The peer is the one that it should be; our connection info says who we are."""
+
+    member: MemberId
+
+
+class Turn(Record):
+    """The peer is not the one that it should be: no connection comes of it."""
+
+    member: MemberId
+    why: str
+
+
+class Disconnect(Record):
+    """Give up connections, each once all that was to leave through it has been delivered (group-wire 11, trap 13)."""
+
+    members: tuple[MemberId, ...]
+
+
+class Release(Record):
+    """What waited for a member's connection may leave, in order."""
+
+    member: MemberId
+
+
+# -- sending ----------------------------------------------------------------------------------------------------------
+
+
+class Send(Record):
+    """One event, with one id, to some members.
+
+    Attributes:
+        now: Connected members.
+        later: Those who get it once they are.
+        passed_on: Those who get it from a host; to send it later as well would double it (group-wire 11, trap 6).
+    """
+
+    event: GroupEvent
+    now: tuple[MemberId, ...]
+    later: tuple[MemberId, ...] = ()
+    passed_on: tuple[MemberId, ...] = ()
+
+
+# -- what is kept -----------------------------------------------------------------------------------------------------
+
+
+class Hidden(StrEnum):
+    """Why a message is kept and not shown."""
+
+    BLOCKED = "blocked"
+    """Its author is blocked for all."""
+    MODERATED = "moderated"
+    """It was deleted before it came."""
+    FEATURE = "feature"
+    """The group does not allow that to its author."""
+
+
+class Show(Record):
+    """A message.
+
+    Attributes:
+        forwarder: Who passed it on, so that its author is not proven; None for its author's own copy.
+        ttl: Seconds after which it goes.
+        by: With `Hidden.MODERATED`, who deleted it.
+    """
+
+    author: MemberId
+    shared_id: str | None
+    post: Post
+    said_at: float
+    scope: MemberId | None
+    forwarder: MemberId | None = None
+    ttl: int | None = None
+    hidden: Hidden | None = None
+    by: MemberId | None = None
+
+
+class Prove(Record):
+    """The author's own copy of a passed-on message came: it is what was said, unless it was edited since."""
+
+    author: MemberId
+    shared_id: str
+    post: Post
+
+
+class Change(Record):
+    """Another text for a message."""
+
+    author: MemberId
+    edit: Edit
+    said_at: float
+
+
+class Remove(Record):
+    """A message is deleted. ``whole``: nothing of it stays, not even a mark."""
+
+    author: MemberId
+    shared_id: str
+    by: MemberId
+    whole: bool
+
+
+class RemoveAll(Record):
+    """All that a member wrote is."""
+
+    author: MemberId
+    by: MemberId
+    whole: bool
+
+
+class KeepDeletion(Record):
+    """A moderator deletes a message that has not come yet."""
+
+    author: MemberId
+    shared_id: str
+    by: MemberId
+
+
+class React(Record):
+    """A reaction; to a message that has not come yet, it is kept for it."""
+
+    author: MemberId
+    shared_id: str
+    by: MemberId
+    emoji: str = field(repr=False)
+    add: bool
+
+
+class FileEvent(Record):
+    """What follows a message with a file."""
+
+    author: MemberId
+    event: GroupEvent
+
+
+class SaveProfile(Record):
+    """Who a member is."""
+
+    member: MemberId
+    profile: Profile
+
+
+class Forget(Record):
+    """No record of a member stays."""
+
+    member: MemberId
+
+
+class DirectOffer(Record):
+    """A member offers a conversation of two."""
+
+    member: MemberId
+    link: str = field(repr=False)
+    content: JsonObject | None = field(default=None, repr=False)
+
+
+# -- what is told -----------------------------------------------------------------------------------------------------
+
+
+class News(StrEnum):
+    """What a person is told of the group."""
+
+    JOINED = "joined"
+    """We are in."""
+    ACCEPTED = "accepted"
+    """We are in, after a decision."""
+    PENDING = "pending"
+    """The host decides about us."""
+    REVIEW = "review"
+    """Moderators decide about us."""
+    MEMBER_JOINED = "member-joined"
+    MEMBER_REVIEWED = "member-reviewed"
+    """We are to decide about somebody."""
+    MEMBER_ACCEPTED = "member-accepted"
+    MEMBER_CONNECTED = "member-connected"
+    MEMBER_LEFT = "member-left"
+    MEMBER_REMOVED = "member-removed"
+    MEMBER_BLOCKED = "member-blocked"
+    MEMBER_UNBLOCKED = "member-unblocked"
+    ROLE = "role"
+    RENAMED = "renamed"
+    """A member calls itself otherwise."""
+    CHANGED = "changed"
+    """The group's name, picture, texts or rules."""
+    REMOVED = "removed"
+    """We are out."""
+    DELETED = "deleted"
+    CROWDED = "crowded"
+    """There are more members than are kept."""
+
+
+class Tell(Record):
+    """A line of the conversation.
+
+    Attributes:
+        member: Whom it is about; None for us and the group.
+        by: Who did it.
+        role: With `News.ROLE`.
+        before: With `News.RENAMED`.
+    """
+
+    news: News
+    member: MemberId | None = None
+    by: MemberId | None = None
+    role: Role | None = None
+    before: str | None = field(default=None, repr=False)
+
+
+class SaveGroup(Record):
+    """The group's own profile changed."""
+
+    profile: GroupProfile
+
+
+class Refused(Record):
+    """Nothing came of an event: for the log. Names no person and quotes nothing of theirs."""
+
+    event: str
+    why: str
+
+
+Effect = (
+    JoinHost
+    | MakeLink
+    | JoinMember
+    | Allow
+    | Turn
+    | Disconnect
+    | Release
+    | Send
+    | Show
+    | Prove
+    | Change
+    | Remove
+    | RemoveAll
+    | KeepDeletion
+    | React
+    | FileEvent
+    | SaveProfile
+    | Forget
+    | DirectOffer
+    | Tell
+    | SaveGroup
+    | Refused
+)

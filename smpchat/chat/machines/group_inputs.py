@@ -1,0 +1,166 @@
+"""What happens to a group, for its machine: what a person does, what the agent tells, what members say."""
+
+from __future__ import annotations
+
+from smpchat.chat.wire.group_events import (
+    Deletion,
+    Edit,
+    Forward,
+    GroupEvent,
+    Post,
+    Reaction,
+)
+from smpchat.chat.wire.group_values import MemberId
+from smpchat.chat.wire.groups import GroupMessage
+from smpchat.encoding.record import Record, field
+
+# -- what a person does -----------------------------------------------------------------------------------------------
+
+
+class Accept(Record):
+    """The invitation is accepted."""
+
+
+class Leave(Record):
+    """Out of the group, or no to an invitation."""
+
+
+# -- what the agent tells ---------------------------------------------------------------------------------------------
+
+
+class Confirmed(Record):
+    """Connection info of a peer that joins or answers a link of ours, or its answer to our own.
+
+    Attributes:
+        member: Whose connection it is.
+    """
+
+    member: MemberId
+    info: GroupEvent
+
+
+class Linked(Record):
+    """The link that was to be made for a member is there."""
+
+    member: MemberId
+    link: str = field(repr=False)
+
+
+class Connected(Record):
+    """The connection to a member works."""
+
+    member: MemberId
+
+
+class Lost(Record):
+    """The connection to a member could not be made, or is no more."""
+
+    member: MemberId
+
+
+class Tick(Record):
+    """Time has passed: who waits may have its turn."""
+
+    now: float
+
+
+# -- what members say -------------------------------------------------------------------------------------------------
+
+
+class Seen(Record):
+    """A message that came before. ``forwarder``: who passed it on; None if its author's own copy came."""
+
+    forwarder: MemberId | None
+
+
+class Item(Record):
+    """A message that is kept.
+
+    Attributes:
+        said_at: POSIX seconds.
+        scope: Whose support chat it stands in; None for all.
+        reactions: How many kinds the sender of the event in hand has hung on it.
+    """
+
+    author: MemberId
+    said_at: float
+    scope: MemberId | None = None
+    reactions: int = 0
+
+
+class Known(Record):
+    """What is kept of the messages that an event is about; `asks` says which.
+
+    Attributes:
+        seen: The event came before.
+        item: The message that it changes.
+        gone: That message was there, and nothing of it is kept.
+        moderators: Who has deleted the message that it is, before it came.
+    """
+
+    seen: Seen | None = None
+    item: Item | None = None
+    gone: bool = False
+    moderators: tuple[MemberId, ...] = ()
+
+
+NOTHING = Known()
+
+
+class Heard(Record):
+    """One event of a message that came through a member's connection.
+
+    Attributes:
+        sender: Whose connection it is.
+        at: When the relay took it, by its clock; POSIX seconds.
+        now: When it came.
+    """
+
+    sender: MemberId
+    message: GroupMessage
+    at: float
+    now: float
+    known: Known = NOTHING
+
+
+Input = Accept | Leave | Confirmed | Linked | Connected | Lost | Tick | Heard
+
+
+class Asked(Record):
+    """Which messages must be known before an event is stepped; each as its author and id.
+
+    Attributes:
+        event: Its own id; None if it has none.
+        item: What it changes.
+        by: Who says it.
+    """
+
+    by: MemberId
+    event: str | None
+    item: tuple[MemberId, str] | None
+
+
+def asks(sender: MemberId, message: GroupMessage) -> Asked:
+    """What to look up for an event from ``sender``."""
+    event, shared_id, by = message.event, message.shared_id, sender
+    if isinstance(event, Forward):
+        by = event.author or sender
+        shared_id = event.message.shared_id
+        if event.event is None:
+            return Asked(by, shared_id, None)
+        event = event.event
+    return Asked(by, shared_id, _item(by, event))
+
+
+def _item(by: MemberId, event: GroupEvent) -> tuple[MemberId, str] | None:
+    match event:
+        case Edit(original):
+            return by, original
+        case Deletion(original, author) | Reaction(original, author):
+            return author or by, original
+    return None
+
+
+def is_post(event: GroupEvent) -> bool:
+    """Whether an event is a message that a person reads, straight or passed on."""
+    return isinstance(event.event if isinstance(event, Forward) else event, Post)

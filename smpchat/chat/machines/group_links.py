@@ -1,0 +1,297 @@
+"""How a member joins a group and comes to a connection with every other one (group-wire 2 to 4).
+
+::
+
+    host          x.grp.mem.intro      → newcomer       newcomer makes a link
+    newcomer      x.grp.mem.inv        → host           with that link
+    host          x.grp.mem.fwd        → member         member joins it
+    both          x.grp.mem.con        → host           once it works
+
+Whoever is connected proves with that who it is; until then everything about it is the host's word.
+"""
+
+from __future__ import annotations
+
+from smpchat.chat.machines.group_effects import (
+    Allow,
+    Disconnect,
+    Effect,
+    Forget,
+    JoinHost,
+    JoinMember,
+    MakeLink,
+    News,
+    Refused,
+    Release,
+    SaveProfile,
+    Tell,
+    Turn,
+)
+from smpchat.chat.machines.group_inputs import Confirmed
+from smpchat.chat.machines.group_rights import Deed, may
+from smpchat.chat.machines.group_sending import to_member
+from smpchat.chat.machines.group_states import (
+    LINKS_PER_MINUTE,
+    MAX_MEMBERS,
+    MAX_TOLD,
+    MAX_UNKNOWN,
+    Group,
+    Link,
+    Member,
+    Standing,
+)
+from smpchat.chat.wire.group_events import (
+    Agreed,
+    Invitation,
+    LinkInvitation,
+    LinkOfMember,
+    MemberIntroduced,
+    MemberPresents,
+    MembersConnected,
+)
+from smpchat.chat.wire.group_values import Acceptance, MemberId, MemberInfo, Restriction
+from smpchat.encoding.record import replace
+from smpchat.protocol.version import VersionRange
+
+Step = tuple[Group, tuple[Effect, ...]]
+INTRODUCED_SINCE = 2
+"""First chat version whose members can be introduced (group-wire, versions)."""
+_MINUTE = 60
+
+
+# -- into the group ---------------------------------------------------------------------------------------------------
+
+
+def invited(invitation: Invitation, host_name: str, versions: VersionRange | None) -> Group | Refused:
+    """The group that a contact invites us to; nothing is sent until the invitation is accepted.
+
+    Args:
+        host_name: How we call that contact.
+        versions: What its app speaks.
+    """
+    host, own = invitation.host, invitation.invited
+    if host.member == own.member:
+        return Refused("x.grp.inv", "the host and we would be one member")
+    if not may(Deed.INVITE, host.role, own.role):
+        return Refused("x.grp.inv", "the host may not invite to that role")
+    if invitation.profile.channel:
+        return Refused("x.grp.inv", "a channel")
+    return Group(
+        own=Member(own.member, own.role, "", Standing.INVITED),
+        host=host.member,
+        profile=invitation.profile,
+        by_link=False,
+        members={host.member: Member(host.member, host.role, host_name, older=True, versions=versions)},
+        business=invitation.business,
+        invitation=invitation.link,
+    )
+
+
+def invited_again(group: Group, invitation: Invitation) -> Step:
+    """The same link once more: the host has thought of another role (group-wire 12, fact 10)."""
+    host, own = invitation.host, invitation.invited
+    if group.own.standing is not Standing.INVITED:
+        return group, (Refused("x.grp.inv", "accepted or refused already"),)
+    if (host.member, own.member, invitation.link) != (group.host, group.own.id, group.invitation):
+        return group, (Refused("x.grp.inv", "other members than before"),)
+    if not may(Deed.INVITE, host.role, own.role):
+        return group, (Refused("x.grp.inv", "the host may not invite to that role"),)
+    after = group.changed(own.member, role=own.role).changed(host.member, role=host.role)
+    return replace(after, profile=invitation.profile), ()
+
+
+def answered(answer: LinkInvitation, versions: VersionRange | None) -> Group | Refused:
+    """The group whose host answers our request through its link.
+
+    Args:
+        versions: What the host's app speaks.
+    """
+    host, own = answer.host, answer.invited
+    if host.member == own.member:
+        return Refused("x.grp.link.inv", "the host and we would be one member")
+    if not may(Deed.INVITE, host.role, own.role):
+        return Refused("x.grp.link.inv", "the host may not let anybody in with that role")
+    if answer.profile.channel:
+        return Refused("x.grp.link.inv", "a channel")
+    match answer.accepted:
+        case Acceptance.PENDING:
+            standing = Standing.PENDING
+        case Acceptance.REVIEW:
+            standing = Standing.REVIEW
+        case _:
+            # says "accepted" even where moderators are to decide (group-wire 12, fact 13)
+            standing = Standing.REVIEW if answer.profile.reviews else Standing.JOINING
+    known_as = Member(
+        host.member, host.role, answer.host_name, link=Link.JOINING, older=True, named=False, versions=versions
+    )
+    return Group(
+        own=Member(own.member, own.role, "", standing),
+        host=host.member,
+        profile=answer.profile,
+        by_link=True,
+        members={host.member: known_as},
+        business=answer.business,
+    )
+
+
+def accept(group: Group) -> Step:
+    """The invitation is accepted."""
+    if group.own.standing is not Standing.INVITED or group.invitation is None:
+        return group, (Refused("accept", "no invitation waits"),)
+    after = group.changed(group.own.id, standing=Standing.JOINING).changed(group.host, link=Link.JOINING)
+    return replace(after, invitation=None), (JoinHost(group.invitation),)
+
+
+# -- to the members ---------------------------------------------------------------------------------------------------
+
+
+def introduced(group: Group, by: Member, event: MemberIntroduced, now: float) -> Step:
+    """``x.grp.mem.intro``: we are new, and this is somebody who is not."""
+    info = event.info
+    if by.id != group.host or not may(Deed.INTRODUCE, by.role):
+        return group, (Refused("x.grp.mem.intro", "not from our host"),)
+    if info.versions is None or info.versions.maximum < INTRODUCED_SINCE:
+        return group, (Refused("x.grp.mem.intro", "a member whose app knows no introductions"),)
+    known = group.find(info.member)
+    if known is not None and known.standing is not Standing.UNKNOWN:
+        return group, (Refused("x.grp.mem.intro", "a member that we know"),)
+    blocked = event.restriction is Restriction.BLOCKED or (known is not None and known.blocked)
+    member = replace(_from(info, by), older=True, link=Link.WANTED, blocked=blocked)
+    after, effects = enter(group, member)
+    if member.id not in after.members:
+        return after, effects
+    last, turn = turns(after, now)
+    return last, (*effects, SaveProfile(member.id, info.profile), *turn)
+
+
+def announced_as(info: MemberInfo, by: Member, standing: Standing) -> Member:
+    """A newcomer, as the one who let it in says."""
+    return replace(_from(info, by), standing=standing)
+
+
+def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step:
+    """``x.grp.mem.fwd``: a newcomer's link for us. It may come before the newcomer is announced (trap 9)."""
+    info = event.info
+    if not may(Deed.LET_JOIN, by.role, info.role):
+        return group, (Refused("x.grp.mem.fwd", "not from somebody who may let members in"),)
+    if info.member == group.own.id:
+        return group, (Refused("x.grp.mem.fwd", "a link to ourselves"),)
+    known, after = group.members.get(info.member), group
+    effects: tuple[Effect, ...] = ()
+    if known is None or known.standing is Standing.UNKNOWN:
+        blocked = known is not None and known.blocked
+        after, entered = enter(group, replace(_from(info, by), blocked=blocked))
+        known, effects = after.members.get(info.member), (*entered, SaveProfile(info.member, info.profile))
+        if known is None:
+            return after, entered
+    # Only who let it in has its link. Another admin's would put that admin between the two of us.
+    if known.introducer != by.id:
+        return group, (Refused("x.grp.mem.fwd", "not from the one who let it in"),)
+    if known.gone or known.link not in (Link.NONE, Link.TO_JOIN):
+        return group, (Refused("x.grp.mem.fwd", "connected, or about to be"),)
+    versions = info.versions or known.versions
+    last, turn = turns(after.changed(known.id, link=Link.TO_JOIN, offer=event.link, versions=versions), now)
+    return last, (*effects, *turn)
+
+
+def turns(group: Group, now: float) -> Step:
+    """Begin connections that wait, as many as a minute allows."""
+    waiting = [member for member in group.members.values() if member.link in (Link.WANTED, Link.TO_JOIN)]
+    if not waiting or not group.active:
+        return group, ()
+    # A clock that was set back begins a new minute, too.
+    fresh = not group.minute <= now < group.minute + _MINUTE
+    minute, begun = (now, 0) if fresh else (group.minute, group.begun)
+    effects: list[Effect] = []
+    members = dict(group.members)
+    for member in waiting[: max(0, LINKS_PER_MINUTE - begun)]:
+        if member.link is Link.WANTED:
+            members[member.id] = replace(member, link=Link.MAKING)
+            effects.append(MakeLink(member.id))
+        else:
+            assert member.offer is not None
+            members[member.id] = replace(member, link=Link.JOINING, offer=None)
+            effects.append(JoinMember(member.id, member.offer))
+    return replace(group, members=members, minute=minute, begun=begun + len(effects)), tuple(effects)
+
+
+def confirmed(group: Group, event: Confirmed) -> Step:
+    """The peer says who it is, before there is a connection."""
+    member = group.members.get(event.member)
+    if member is None or member.gone or not group.active:
+        return group, (Turn(event.member, "not a member any more"),)
+    match event.info:
+        case MemberPresents(id, profile) if id == member.id and member.id != group.host:
+            after = group.changed(member.id, name=profile.display_name)
+            return after, (SaveProfile(member.id, profile), Allow(member.id))
+        case Agreed() if member.id == group.host and not group.by_link:
+            return group, (Allow(member.id),)
+        case LinkInvitation(host, invited=own) if member.id == group.host == host.member and own.member == group.own.id:
+            return group, (Allow(member.id),)
+    # (trap 10) It must be the one that this link was for.
+    return group.changed(member.id, link=Link.NONE), (Turn(member.id, "another member, or none"),)
+
+
+def connected(group: Group, id: MemberId) -> Step:
+    """The connection to a member works: what waited for it leaves, and whoever stood between us is told."""
+    member = group.members.get(id)
+    if member is None or member.gone or not group.active:
+        return group, (Disconnect((id,)),)
+    if member.link is Link.CONNECTED:
+        return group, ()
+    after = group.changed(id, link=Link.CONNECTED)
+    if id == group.host:
+        if group.own.standing is Standing.JOINING:
+            return after.changed(group.own.id, standing=Standing.CURRENT), (Release(id), Tell(News.JOINED))
+        if group.own.pending:
+            return after, (Release(id), Tell(waits(group.own.standing)))
+        return after, (Release(id),)
+    effects: tuple[Effect, ...] = (Release(id), Tell(News.MEMBER_CONNECTED, id))
+    if member.introducer is not None:
+        after, told = tell_connected(after, id, member.introducer)
+        effects += told
+    return after, effects
+
+
+def waits(standing: Standing) -> News:
+    """What we are told while we are not in yet."""
+    return News.REVIEW if standing is Standing.REVIEW else News.PENDING
+
+
+def tell_connected(group: Group, member: MemberId, host: MemberId) -> Step:
+    """``x.grp.mem.con``: the host need not pass on any more what that member and we say. Once to each."""
+    told = group.members[member].told
+    if host in told or len(told) >= MAX_TOLD or host not in group.members:
+        return group, ()
+    return group.changed(member, told=(*told, host)), to_member(group, host, MembersConnected(member))
+
+
+# -- records ----------------------------------------------------------------------------------------------------------
+
+
+def enter(group: Group, member: Member) -> Step:
+    """The same with a member new or named, if there is room. Of those who are out, the first goes to make some."""
+    if member.id in group.members:
+        return group.with_member(member), ()
+    unknown = member.standing is Standing.UNKNOWN
+    if not unknown and len(group.members) < MAX_MEMBERS:
+        return group.with_member(member), ()
+    if group.full and not unknown:
+        return group, (_NO_ROOM,)
+    strangers = [other.id for other in group.members.values() if other.standing is Standing.UNKNOWN]
+    if len(group.members) < MAX_MEMBERS and len(strangers) < MAX_UNKNOWN:
+        return group.with_member(member), ()
+    gone = (other.id for other in group.members.values() if other.gone)
+    out = strangers[0] if unknown and strangers else next(gone, strangers[0] if strangers else None)
+    if out is not None:
+        return group.without(out).with_member(member), (Forget(out),)
+    if group.crowded:
+        return replace(group, full=True), (_NO_ROOM,)
+    return replace(group, full=True, crowded=True), (_NO_ROOM, Tell(News.CROWDED))
+
+
+_NO_ROOM = Refused("member", "more members than are kept")
+
+
+def _from(info: MemberInfo, by: Member) -> Member:
+    return Member(info.member, info.role, info.profile.display_name, introducer=by.id, versions=info.versions)

@@ -1,0 +1,217 @@
+"""What members say of each other and of the group: who comes, what one may, who goes (group-wire 7)."""
+
+from __future__ import annotations
+
+from smpchat.chat.machines.group_effects import (
+    Disconnect,
+    Effect,
+    News,
+    Refused,
+    RemoveAll,
+    SaveGroup,
+    SaveProfile,
+    Tell,
+)
+from smpchat.chat.machines.group_links import Step, announced_as, enter, waits
+from smpchat.chat.machines.group_rights import Deed, may
+from smpchat.chat.machines.group_states import Group, Link, Member, Standing, unknown_name
+from smpchat.chat.wire.group_events import (
+    HostProfile,
+    LinkAccepted,
+    MemberAnnounced,
+    MemberProfile,
+    MemberRemoved,
+    MemberRestricted,
+    RoleChanged,
+)
+from smpchat.chat.wire.group_values import Acceptance, Feature, GroupProfile, JsonObject, MemberId, Restriction, Role
+from smpchat.encoding.record import replace
+
+
+def announced(group: Group, by: Member, event: MemberAnnounced) -> Step:
+    """``x.grp.mem.new``."""
+    info = event.info
+    if not may(Deed.ANNOUNCE, by.role, info.role):
+        return group, (Refused("x.grp.mem.new", "not from somebody who may let members in"),)
+    if info.member == group.own.id:
+        return group, ()
+    # Under review only moderators know of it; whoever sees more than it should, shows nothing.
+    if event.scope is not None and (event.scope != info.member or group.own.role < Role.MODERATOR):
+        return group, (Refused("x.grp.mem.new", "a review that is not ours"),)
+    known = group.members.get(info.member)
+    if known is not None and known.standing is not Standing.UNKNOWN:
+        return group, (Refused("x.grp.mem.new", "a member that we know"),)
+    standing = Standing.CURRENT if event.scope is None else Standing.REVIEW
+    member = announced_as(info, by, standing)
+    if known is not None:
+        member = replace(member, blocked=known.blocked)
+    after, effects = enter(group, member)
+    if member.id not in after.members:
+        return after, effects
+    news = News.MEMBER_JOINED if event.scope is None else News.MEMBER_REVIEWED
+    return after, (*effects, SaveProfile(member.id, info.profile), Tell(news, member.id, by.id))
+
+
+def accepted(group: Group, by: Member, event: LinkAccepted) -> Step:
+    """``x.grp.link.acpt``: of us, or of somebody else."""
+    if not may(Deed.ACCEPT, by.role, event.role):
+        return group, (Refused("x.grp.link.acpt", "not from somebody who may accept members"),)
+    if event.member == group.own.id:
+        return _we_are_accepted(group, event)
+    member = group.members.get(event.member)
+    if member is None or not member.pending:
+        return group, (Refused("x.grp.link.acpt", "nobody who waits for it"),)
+    if event.acceptance is not Acceptance.ACCEPTED:
+        return group.changed(member.id, standing=_standing(event.acceptance)), ()
+    after = group.changed(member.id, standing=Standing.CURRENT, role=event.role)
+    return after, (Tell(News.MEMBER_ACCEPTED, member.id, by.id),)
+
+
+def _we_are_accepted(group: Group, event: LinkAccepted) -> Step:
+    own = group.own
+    if own.standing is Standing.CURRENT:
+        return group, (Refused("x.grp.link.acpt", "we are in already"),)
+    standing = _standing(event.acceptance)
+    # "in" before the connection to the host works: that says it then
+    if standing is Standing.CURRENT and group.members[group.host].link is not Link.CONNECTED:
+        standing = Standing.JOINING
+    after = group.changed(own.id, standing=standing, role=event.role)
+    if standing is Standing.CURRENT:
+        return after, (Tell(News.ACCEPTED),)
+    return after, (Tell(waits(standing)),) if after.own.pending and own.standing is not standing else ()
+
+
+def _standing(acceptance: Acceptance) -> Standing:
+    match acceptance:
+        case Acceptance.ACCEPTED:
+            return Standing.CURRENT
+        case Acceptance.REVIEW:
+            return Standing.REVIEW
+        case Acceptance.PENDING:
+            return Standing.PENDING
+
+
+def host_named(group: Group, by: Member, event: HostProfile) -> Step:
+    """``x.grp.link.mem``: once, and only from the host of a group that we came to by a link (trap 11)."""
+    if by.id != group.host or not group.by_link or by.named:
+        return group, (Refused("x.grp.link.mem", "not from a host that nobody knows"),)
+    after = group.changed(by.id, name=event.profile.display_name, named=True)
+    return after, (SaveProfile(by.id, event.profile),)
+
+
+def renamed(group: Group, by: Member, event: MemberProfile) -> Step:
+    """``x.info``."""
+    name = event.profile.display_name
+    effects: tuple[Effect, ...] = (SaveProfile(by.id, event.profile),)
+    if name != by.name:
+        effects += (Tell(News.RENAMED, by.id, before=by.name),)
+    return group.changed(by.id, name=name), effects
+
+
+def role_changed(group: Group, by: Member, event: RoleChanged) -> Step:
+    """``x.grp.mem.role``."""
+    target = group.find(event.member)
+    if target is None or target.gone:
+        return group, (Refused("x.grp.mem.role", "of nobody whom we know"),)
+    if not may(Deed.ROLE, by.role, target.role):
+        return group, (Refused("x.grp.mem.role", "not from somebody who may"),)
+    if target.role is event.role:
+        return group, ()
+    after = group.changed(target.id, role=event.role)
+    return after, (Tell(News.ROLE, target.id, by.id, event.role),)
+
+
+def restricted(group: Group, by: Member, event: MemberRestricted) -> Step:
+    """``x.grp.mem.restrict``: never of us (group-wire 7)."""
+    target = group.members.get(event.member)
+    if event.member == group.own.id:
+        return group, (Refused("x.grp.mem.restrict", "of ourselves"),)
+    if not may(Deed.RESTRICT, by.role, target.role if target else None):
+        return group, (Refused("x.grp.mem.restrict", "not from somebody who may"),)
+    blocked = event.restriction is Restriction.BLOCKED
+    effects: tuple[Effect, ...] = ()
+    if target is None:
+        group, effects = enter(group, unknown(event.member))
+        target = group.members.get(event.member)
+    if target is None or target.blocked is blocked:
+        return group, effects
+    news = News.MEMBER_BLOCKED if blocked else News.MEMBER_UNBLOCKED
+    return group.changed(target.id, blocked=blocked), (*effects, Tell(news, target.id, by.id))
+
+
+def removed(group: Group, by: Member, event: MemberRemoved) -> Step:
+    """``x.grp.mem.del``: of us, or of somebody else."""
+    target = group.find(event.member)
+    if target is None:
+        return group, (Refused("x.grp.mem.del", "of nobody whom we know"),)
+    if not may(Deed.REMOVE, by.role, target.role):
+        return group, (Refused("x.grp.mem.del", "not from somebody who may"),)
+    if target.gone:
+        return group, ()
+    whole = group.profile.allows(Feature.FULL_DELETE, by.role)
+    messages = (RemoveAll(target.id, by.id, whole),) if event.messages else ()
+    if target.id == group.own.id:
+        after, effects = over(group, Standing.REMOVED)
+        return after, (*effects, *messages, Tell(News.REMOVED, by=by.id))
+    after, effects = out(group, target, Standing.REMOVED)
+    return after, (*effects, *messages, Tell(News.MEMBER_REMOVED, target.id, by.id))
+
+
+def left(group: Group, by: Member) -> Step:
+    """``x.grp.leave``."""
+    after, effects = out(group, by, Standing.LEFT)
+    return after, (*effects, Tell(News.MEMBER_LEFT, by.id))
+
+
+def deleted(group: Group, by: Member) -> Step:
+    """``x.grp.del``."""
+    if not may(Deed.DELETE, by.role):
+        return group, (Refused("x.grp.del", "not from an owner"),)
+    after, effects = over(group, Standing.DELETED)
+    return after, (*effects, Tell(News.DELETED, by=by.id))
+
+
+def changed(group: Group, by: Member, profile: GroupProfile) -> Step:
+    """``x.grp.info``: the whole profile; in a business chat only the preferences count (group-wire 7)."""
+    if not may(Deed.CHANGE, by.role):
+        return group, (Refused("x.grp.info", "not from an owner"),)
+    if group.business is not None:
+        profile = group.profile.with_preferences(profile.preferences)
+    return _with_profile(group, by, profile)
+
+
+def preferences_changed(group: Group, by: Member, preferences: JsonObject) -> Step:
+    """``x.grp.prefs``."""
+    if not may(Deed.PREFERENCES, by.role):
+        return group, (Refused("x.grp.prefs", "not from an owner"),)
+    return _with_profile(group, by, group.profile.with_preferences(preferences))
+
+
+def _with_profile(group: Group, by: Member, profile: GroupProfile) -> Step:
+    if profile == group.profile:
+        return group, ()
+    return replace(group, profile=profile), (SaveGroup(profile), Tell(News.CHANGED, by=by.id))
+
+
+def out(group: Group, member: Member, standing: Standing) -> Step:
+    """A member goes; its record stays, as the messages name it."""
+    after = replace(group, full=False).changed(member.id, standing=standing, link=Link.NONE, offer=None)
+    return after, (Disconnect((member.id,)),) if _has_connection(member) else ()
+
+
+def over(group: Group, standing: Standing) -> Step:
+    """We are out: no connection stays, what was said does."""
+    ends = tuple(member.id for member in group.members.values() if _has_connection(member))
+    members = {id: replace(member, link=Link.NONE, offer=None) for id, member in group.members.items()}
+    after = replace(group, members=members, invitation=None).changed(group.own.id, standing=standing)
+    return after, (Disconnect(ends),) if ends else ()
+
+
+def _has_connection(member: Member) -> bool:
+    return member.link not in (Link.NONE, Link.WANTED, Link.TO_JOIN)
+
+
+def unknown(member: MemberId, name: str | None = None) -> Member:
+    """Somebody who is only spoken of."""
+    # apps give it the lowest role that may write, so that what is passed on of it can be shown
+    return Member(member, Role.AUTHOR, name or unknown_name(member), Standing.UNKNOWN, named=False)

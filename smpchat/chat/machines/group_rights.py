@@ -1,0 +1,82 @@
+"""Who may do what in a group: one table. Each receiver enforces it, as there is no server that could (group-wire 7)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from smpchat.chat.wire.group_values import Role
+from smpchat.encoding.record import Record
+
+
+class Deed(StrEnum):
+    """What somebody does, by the event that does it."""
+
+    WRITE = "x.msg.new"
+    EDIT = "x.msg.update"
+    TAKE_BACK = "x.msg.del of its own"
+    MODERATE = "x.msg.del of another's"
+    REACT = "x.msg.react"
+    FILE = "x.msg.file.descr"
+    WITHDRAW = "x.file.cancel"
+    PROFILE = "x.info"
+    LEAVE = "x.grp.leave"
+    INTRODUCE = "x.grp.mem.intro"
+    ANNOUNCE = "x.grp.mem.new"
+    LET_JOIN = "x.grp.mem.fwd"
+    FORWARD = "x.grp.msg.forward"
+    ACCEPT = "x.grp.link.acpt"
+    ROLE = "x.grp.mem.role"
+    RESTRICT = "x.grp.mem.restrict"
+    REMOVE = "x.grp.mem.del"
+    CHANGE = "x.grp.info"
+    PREFERENCES = "x.grp.prefs"
+    DELETE = "x.grp.del"
+    INVITE = "x.grp.inv"
+
+
+class Rule(Record):
+    """What a deed asks of whoever does it.
+
+    Attributes:
+        least: Lowest role.
+        covers: And no lower than that of the member it is done to: the role that it has, or is to get as a newcomer.
+    """
+
+    least: Role
+    covers: bool = False
+
+
+_ANYBODY = Rule(Role.OBSERVER)
+_RULES: dict[Deed, Rule] = {
+    Deed.WRITE: Rule(Role.AUTHOR),
+    Deed.EDIT: Rule(Role.AUTHOR),
+    Deed.TAKE_BACK: _ANYBODY,
+    Deed.MODERATE: Rule(Role.MODERATOR, covers=True),
+    # apps do not ask for a role here (group-wire 11, trap 18)
+    Deed.REACT: _ANYBODY,
+    Deed.FILE: _ANYBODY,
+    Deed.WITHDRAW: _ANYBODY,
+    Deed.PROFILE: _ANYBODY,
+    Deed.LEAVE: _ANYBODY,
+    Deed.INTRODUCE: Rule(Role.ADMIN),
+    Deed.ANNOUNCE: Rule(Role.ADMIN, covers=True),
+    Deed.LET_JOIN: Rule(Role.ADMIN, covers=True),
+    # rights to what is passed on are the author's (group-wire 11, trap 16)
+    Deed.FORWARD: Rule(Role.ADMIN),
+    Deed.ACCEPT: Rule(Role.MODERATOR, covers=True),
+    # The role that the member has counts, not the one it gets, as in apps: if we refused what they take, an admin would
+    # be a member for us and an owner for all others.
+    Deed.ROLE: Rule(Role.ADMIN, covers=True),
+    Deed.RESTRICT: Rule(Role.MODERATOR, covers=True),
+    Deed.REMOVE: Rule(Role.ADMIN, covers=True),
+    Deed.CHANGE: Rule(Role.OWNER),
+    Deed.PREFERENCES: Rule(Role.OWNER),
+    Deed.DELETE: Rule(Role.OWNER),
+    Deed.INVITE: Rule(Role.ADMIN, covers=True),
+}
+
+
+def may(deed: Deed, role: Role, target: Role | None = None) -> bool:
+    """Whether somebody of that role may do it, to a member of the role ``target`` where it is done to one."""
+    rule = _RULES[deed]
+    return role >= rule.least and (not rule.covers or target is None or role >= target)

@@ -1,0 +1,127 @@
+"""To whom what we say goes, and how: straight, later, or through a host (group-wire 5 and 7.1)."""
+
+from __future__ import annotations
+
+from smpchat.chat.machines.group_effects import Effect, Send
+from smpchat.chat.machines.group_rights import Deed, may
+from smpchat.chat.machines.group_states import Group, Link, Member, Standing
+from smpchat.chat.wire.group_events import (
+    Deletion,
+    Edit,
+    FileDescribed,
+    FileWithdrawn,
+    GroupChanged,
+    GroupDeleted,
+    GroupEvent,
+    MemberAnnounced,
+    MemberLeft,
+    MemberProfile,
+    MemberRemoved,
+    MemberRestricted,
+    Post,
+    PreferencesChanged,
+    Reaction,
+    RoleChanged,
+)
+from smpchat.chat.wire.group_values import MemberId, Role
+from smpchat.chat.wire.profile import Profile
+
+FORWARDS_SINCE = 4
+"""First chat version whose hosts pass on what two members say before they are connected."""
+PROFILES_SINCE = 7
+"""First chat version whose members take a new profile in a group."""
+SCOPES_SINCE = 15
+"""First chat version that keeps support chats apart."""
+MAX_RECEIPTS = 20
+"""Current members up to which a group has receipts."""
+FORWARDABLE = (
+    *(Post, Edit, Deletion, Reaction, FileDescribed, FileWithdrawn, MemberProfile, MemberAnnounced),
+    *(RoleChanged, MemberRestricted, MemberRemoved, MemberLeft, GroupDeleted, GroupChanged, PreferencesChanged),
+)
+
+
+def scope_of(group: Group, scope: MemberId | None) -> MemberId | None:
+    """Whose support chat what we say belongs to: our own while we are not in yet."""
+    return group.own.id if group.own.pending else scope
+
+
+def may_say(group: Group, event: GroupEvent) -> str | None:
+    """Why we may not say this to the group; None if we may."""
+    if group.own.standing not in (Standing.CURRENT, Standing.PENDING, Standing.REVIEW):
+        return "You are not in this group."
+    scoped = group.own.pending or (isinstance(event, Post | Edit) and event.scope is not None)
+    if isinstance(event, Post | Edit) and not scoped and not may(Deed.WRITE, group.own.role):
+        return "You are an observer in this group: you can read, react and leave, but not write."
+    return None
+
+
+def recipients(group: Group, scope: MemberId | None = None) -> tuple[Member, ...]:
+    """Who is to get what we say, connected or not."""
+    scope = scope_of(group, scope)
+    others = group.members.values()
+    if scope is None:
+        return tuple(member for member in others if member.standing is Standing.CURRENT)
+    if group.own.standing is Standing.PENDING:
+        return (group.members[group.host],)
+    whose = group.members.get(scope)
+    if whose is not None and whose.standing is Standing.PENDING:
+        return (whose,)
+    return tuple(member for member in others if member is whose or _moderates(member))
+
+
+def _moderates(member: Member) -> bool:
+    current = member.standing is Standing.CURRENT and member.role >= Role.MODERATOR
+    return current and member.speaks >= SCOPES_SINCE
+
+
+def deliver(group: Group, event: GroupEvent, scope: MemberId | None = None) -> Send:
+    """One event to all who are to get it."""
+    return _send(group, event, recipients(group, scope))
+
+
+def deliver_profile(group: Group, profile: Profile) -> Send:
+    """Who we are now, right before the next message; not to support chats."""
+    everybody = recipients(group)
+    return _send(
+        group, MemberProfile(profile), tuple(member for member in everybody if member.speaks >= PROFILES_SINCE)
+    )
+
+
+def profile_is_new(told: Profile, now: Profile) -> bool:
+    """Whether the members are to be told (group-wire 12, fact 4)."""
+    return (told.display_name, told.full_name, told.picture) != (now.display_name, now.full_name, now.picture)
+
+
+def wants_receipts(group: Group) -> bool:
+    """Whether what is said here is receipted, if the user allows it."""
+    return group.size <= MAX_RECEIPTS
+
+
+def to_member(group: Group, id: MemberId, event: GroupEvent) -> tuple[Effect, ...]:
+    """One event to one member; nothing if it is out."""
+    member = group.members.get(id)
+    if member is None or member.gone:
+        return ()
+    if member.link is Link.CONNECTED:
+        return (Send(event, (id,)),)
+    return (Send(event, (), later=(id,)),)
+
+
+def _send(group: Group, event: GroupEvent, to: tuple[Member, ...]) -> Send:
+    now, later, passed_on = [], [], []
+    for member in to:
+        if member.link is Link.CONNECTED:
+            now.append(member.id)
+        elif _passed_on(group, member, event):
+            passed_on.append(member.id)
+        else:
+            later.append(member.id)
+    return Send(event, tuple(now), tuple(later), tuple(passed_on))
+
+
+def _passed_on(group: Group, member: Member, event: GroupEvent) -> bool:
+    """Whether a host gives it our copy; to send it later as well would double it (group-wire 11, trap 6)."""
+    host = group.members.get(group.host if member.older else member.introducer or b"")  # type: ignore[arg-type]
+    if member.id == group.host or host is None or not isinstance(event, FORWARDABLE):
+        return False
+    return min(member.speaks, host.speaks) >= FORWARDS_SINCE

@@ -1,0 +1,218 @@
+"""A group as one of its members sees it, as a state machine: ``step(group, event) -> (group, effects)``.
+
+What is not legal changes nothing and gives one `Refused`; the machine raises for nothing that a peer can say. Events of
+one group are stepped one after the other (group-wire 11, trap 28).
+"""
+
+from __future__ import annotations
+
+from smpchat.chat.machines import group_content as content
+from smpchat.chat.machines import group_links as links
+from smpchat.chat.machines import group_members as members
+from smpchat.chat.machines.group_effects import Effect, Prove, Refused, Send
+from smpchat.chat.machines.group_inputs import (
+    Accept,
+    Confirmed,
+    Connected,
+    Heard,
+    Input,
+    Leave,
+    Linked,
+    Lost,
+    Tick,
+)
+from smpchat.chat.machines.group_links import Step
+from smpchat.chat.machines.group_rights import Deed, may
+from smpchat.chat.machines.group_sending import deliver, to_member
+from smpchat.chat.machines.group_states import Group, Link, Member, Standing
+from smpchat.chat.wire.group_events import (
+    Deletion,
+    DirectInvitation,
+    Edit,
+    FileDescribed,
+    FileWithdrawn,
+    Forward,
+    GroupChanged,
+    GroupDeleted,
+    GroupEvent,
+    HostProfile,
+    LinkAccepted,
+    LinkForMember,
+    LinkOfMember,
+    MemberAnnounced,
+    MemberIntroduced,
+    MemberLeft,
+    MemberProfile,
+    MemberRemoved,
+    MemberRestricted,
+    MembersConnected,
+    Post,
+    PreferencesChanged,
+    Probe,
+    Reaction,
+    RoleChanged,
+)
+from smpchat.chat.wire.group_values import MemberId
+
+
+def step(group: Group, event: Input) -> Step:
+    """The next state and what to do about it."""
+    match event:
+        case Accept():
+            return links.accept(group)
+        case Leave():
+            return _leave(group)
+        case Confirmed():
+            return links.confirmed(group, event)
+        case Linked(member, link):
+            return _linked(group, member, link)
+        case Connected(member):
+            return links.connected(group, member)
+        case Lost(member):
+            known = group.members.get(member)
+            return (group, ()) if known is None else (group.changed(member, link=Link.NONE, offer=None), ())
+        case Tick(now):
+            return links.turns(group, now)
+        case Heard():
+            return _heard(group, event)
+
+
+def _leave(group: Group) -> Step:
+    if group.own.standing is Standing.INVITED:  # an invitation that nobody accepts is forgotten, without a word
+        return members.over(group, Standing.LEFT)
+    if not group.active:
+        return group, (Refused("leave", "we are out"),)
+    farewell = deliver(group, MemberLeft())
+    after, effects = members.over(group, Standing.LEFT)
+    # Nobody is there later to send what waits: only who is connected hears of it from us, the others from a host.
+    return after, (Send(farewell.event, farewell.now, (), farewell.passed_on), *effects)
+
+
+def _linked(group: Group, id: MemberId, link: str) -> Step:
+    member = group.members.get(id)
+    if member is None or member.link is not Link.MAKING or not group.active:
+        return group, (Refused("link", "not wanted any more"),)
+    return group.changed(id, link=Link.OFFERED), to_member(group, group.host, LinkForMember(id, link))
+
+
+# -- what members say -------------------------------------------------------------------------------------------------
+
+
+def _heard(group: Group, heard: Heard) -> Step:
+    sender, event = group.members.get(heard.sender), heard.message.event
+    if sender is None or sender.gone or not group.active:
+        return group, (Refused(_name(event), "from somebody who is out, or we are"),)
+    versions = heard.message.versions
+    if versions is not None and versions != sender.versions:
+        group = group.changed(sender.id, versions=versions)
+        sender = group.members[sender.id]
+    if isinstance(event, Forward):
+        return _passed_on(group, sender, heard, event)
+    seen = heard.known.seen
+    if seen is not None:
+        if seen.forwarder is None:
+            return group, ()
+        after, effects = links.tell_connected(group, sender.id, seen.forwarder)
+        shared_id = heard.message.shared_id
+        if isinstance(event, Post) and shared_id is not None:
+            effects = (Prove(sender.id, shared_id, event), *effects)
+        return after, effects
+    saying = content.Saying(sender, heard.message.shared_id, heard.at, heard.known, None)
+    straight = _straight(group, sender, event, heard.now)
+    return straight if straight is not None else _said(group, saying, event)
+
+
+def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> Step:
+    """``x.grp.msg.forward``: rights are the author's; the host may have made it up (group-wire 11, traps 16 and 26)."""
+    seen = heard.known.seen
+    if not may(Deed.FORWARD, host.role):
+        return group, (Refused("x.grp.msg.forward", "from somebody who lets nobody in"),)
+    if forward.event is None or forward.author is None:  # a channel has no author (group-wire 10)
+        return group, (Refused("x.grp.msg.forward", "what is not passed on"),)
+    if forward.author == group.own.id:  # we know better what we said
+        return group, () if seen else (Refused("x.grp.msg.forward", "words of ours"),)
+    author, after = group.members.get(forward.author), group
+    if seen is not None:
+        # Its own copy came as well, so the host may stop.
+        if author is None or author.id == host.id or seen.forwarder is not None:
+            return group, ()
+        return links.tell_connected(group, author.id, host.id)
+    effects: tuple[Effect, ...] = ()
+    if author is None:
+        after, effects = links.enter(group, members.unknown(forward.author, forward.name))
+        author = after.members.get(forward.author)
+        if author is None:
+            return after, effects
+    # The time is the host's word. None of it was said after it came, and a time to come would stand last for ever.
+    moment = forward.moment
+    said_at = heard.at if moment is None else min(moment, heard.at)
+    # History holds what the host said itself: nobody else has to prove that.
+    forwarder = None if author.id == host.id else host.id
+    saying = content.Saying(author, forward.message.shared_id, said_at, heard.known, forwarder)
+    last, said = _said(after, saying, forward.event)
+    if all(isinstance(effect, Refused) for effect in said):
+        return group, said
+    return last, (*effects, *said)
+
+
+def _straight(group: Group, by: Member, event: GroupEvent, now: float) -> Step | None:
+    """What counts only from the one who says it; None for anything else."""
+    match event:
+        case HostProfile():
+            return members.host_named(group, by, event)
+        case LinkAccepted():
+            return members.accepted(group, by, event)
+        case MemberIntroduced():
+            return links.introduced(group, by, event, now)
+        case LinkOfMember():
+            return links.link_came(group, by, event, now)
+        case DirectInvitation():
+            return content.offered(group, by, event)
+        # Whether two others are connected matters to who let one of them in; and who of our contacts is a member is
+        # nobody's business.
+        case MembersConnected() | Probe():
+            return group, ()
+    return None
+
+
+def _said(group: Group, saying: content.Saying, event: GroupEvent) -> Step:
+    """What counts from its author, whoever brings it."""
+    by = saying.by
+    if by.gone and not isinstance(event, Post | Edit | Deletion | Reaction | FileDescribed | FileWithdrawn):
+        return group, (Refused(_name(event), "from somebody who is out"),)
+    match event:
+        case Post():
+            return content.wrote(group, saying, event)
+        case Edit():
+            return content.edited(group, saying, event)
+        case Deletion():
+            return content.took_back(group, saying, event)
+        case Reaction():
+            return content.reacted(group, saying, event)
+        case FileDescribed() | FileWithdrawn():
+            return content.file_event(group, saying, event)
+        case MemberProfile():
+            return members.renamed(group, by, event)
+        case MemberAnnounced():
+            return members.announced(group, by, event)
+        case RoleChanged():
+            return members.role_changed(group, by, event)
+        case MemberRestricted():
+            return members.restricted(group, by, event)
+        case MemberRemoved():
+            return members.removed(group, by, event)
+        case MemberLeft():
+            return members.left(group, by)
+        case GroupDeleted():
+            return members.deleted(group, by)
+        case GroupChanged(profile):
+            return members.changed(group, by, profile)
+        case PreferencesChanged(preferences):
+            return members.preferences_changed(group, by, preferences)
+        case LinkForMember():
+            return group, (Refused("x.grp.mem.inv", "we have let nobody in"),)
+    return group, (Refused(_name(event), "nothing that members say to members"),)
+
+
+def _name(event: GroupEvent) -> str:
+    return type(event).__name__
