@@ -13,7 +13,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterable
-from typing import cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from smpchat.encoding.reader import Buffer
@@ -97,23 +97,33 @@ class TLSStream(asyncio.BufferedProtocol):
     async def read(self, size: int) -> bytes:
         """Between 1 and ``size`` bytes. A cancelled call loses nothing. Raises `ConnectionClosed` at the end."""
         while (data := self._decrypt(size)) is None:
-            if self._end is not None:
-                raise ConnectionClosed(self._end)
-            if self._reader is not None:
-                raise RuntimeError("two tasks read from one connection")
-            self._reader = asyncio.get_running_loop().create_future()
-            try:
-                await self._reader
-            finally:
-                self._reader = None
-        return data
+            await self._more()
+        return bytes(data)
 
-    async def gather(self, size: int) -> bytearray:
-        """What has come, between 1 and ``size`` bytes of one or more records; else as `read`."""
-        gathered = bytearray(await self.read(size))
-        while len(gathered) < size and (more := self._decrypt(size - len(gathered))) is not None:
-            gathered += more
-        return gathered
+    async def _more(self) -> None:
+        """Until more may be there to read. Raises `ConnectionClosed` at the end."""
+        if self._end is not None:
+            raise ConnectionClosed(self._end)
+        if self._reader is not None:
+            raise RuntimeError("two tasks read from one connection")
+        self._reader = asyncio.get_running_loop().create_future()
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+
+    async def read_into(self, view: memoryview) -> int:
+        """Put what has come into ``view``, of one or more records: how many bytes. Else as `read`.
+
+        Nothing else runs between the bytes' arrival in ``view`` and the return: several streams may share one.
+        """
+        filled = 0
+        while True:
+            while filled < len(view) and (got := self._decrypt(len(view), view[filled:])) is not None:
+                filled += got
+            if filled:
+                return filled
+            await self._more()
 
     def write(self, parts: Iterable[Buffer]) -> None:
         """Encrypt ``parts``, each into TLS records of its own, and hand all of it to the socket in one write.
@@ -238,23 +248,27 @@ class TLSStream(asyncio.BufferedProtocol):
             self._continue_handshake()
         self._wake_reader()
 
-    def _decrypt(self, size: int) -> bytes | None:
-        """Plaintext at hand; None if more ciphertext is needed, or if reading has ended and ``_end`` says why."""
+    def _decrypt(self, size: int, view: memoryview | None = None) -> Any:
+        """Plaintext at hand, at most ``size`` bytes, or how much of it is in ``view`` now.
+
+        None if more ciphertext is needed, or if reading has ended and ``_end`` says why.
+        """
         if self._end is not None:
             return None
         incoming = self._incoming
         if not incoming.pending and not incoming.eof and not self._ssl.pending():
             return None  # what OpenSSL would say with an exception
+        data: bytes | int | None
         try:
-            data = self._ssl.read(size)
+            data = self._ssl.read(size, view)
         except ssl.SSLWantReadError:
             data = None
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            data = b""
+            data = 0
         except ssl.SSLError as error:
             self._finish(describe(error))
             return None
-        if data == b"":
+        if data is not None and not data:
             self._finish(self._loss)
             return None
         self._flush()  # answers that TLS itself gives, such as to a key update

@@ -296,10 +296,12 @@ class _Frames:
     def getpeercert(self, binary: bool) -> None:
         return None
 
-    async def gather(self, size: int) -> bytes:
+    async def read_into(self, view: memoryview) -> int:
         if not self._data:
             raise ConnectionClosed("the peer closed the connection")
-        return self._data.pop()
+        data = self._data.pop()[: len(view)]
+        view[: len(data)] = data
+        return len(data)
 
     def write(self, parts: Iterable[object]) -> None:
         for _ in parts:

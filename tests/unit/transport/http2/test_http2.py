@@ -14,6 +14,7 @@ import h2.connection
 import h2.events
 import h2.settings
 import pytest
+from hyperframe.frame import DataFrame
 
 from smpchat.encoding.reader import Buffer
 from smpchat.testing.entropy import SeededEntropy
@@ -479,3 +480,8 @@ async def test_the_client_names_no_server() -> None:
     finally:
         await listener.close()
     assert names == [None]
+
+
+def test_frames_are_not_written_out() -> None:
+    """h2 does so with every frame it gets."""
+    assert repr(DataFrame(1, bytes(100))).endswith("100 bytes")
