@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
@@ -39,7 +39,7 @@ from smpchat.relay.authorisation import signed_by_one
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.files.records import ID_SIZE, Chunk, NewChunk, NewRecipient
 from smpchat.relay.files.store import FileStore, Gone, WrongDigest
-from smpchat.relay.files.transfer import TooLong, receive, sealed
+from smpchat.relay.files.transfer import Download, Reception, TooLong, opened, passed_over
 from smpchat.relay.rates import Bucket
 
 T = TypeVar("T")
@@ -66,11 +66,19 @@ class Asked(Record):
     body: AsyncIterator[memoryview] = field(repr=False)
 
 
+class Sealed(Record):
+    """A chunk that is to follow an answer, and what it is sealed with."""
+
+    file: BinaryIO
+    chunk: Chunk
+    sealer: Sealer = field(repr=False)
+
+
 class Reply(Record):
-    """An answer, and the bytes that follow its block."""
+    """An answer, and what follows its block: see `FileService.download`."""
 
     answer: FileAnswer
-    body: AsyncGenerator[memoryview, None] | None = field(default=None, repr=False)
+    sealed: Sealed | None = None
 
 
 OK = Reply(Ok())
@@ -189,34 +197,30 @@ class FileService:
     # --- bytes -------------------------------------------------------------------------------------------------------
 
     async def _upload(self, chunk: Chunk, body: AsyncIterator[memoryview]) -> Reply:
-        if await self._worked(self._store.is_there, chunk):
-            # The answer to the first one was lost. Read to the end, since some clients take an answer that comes
-            # before that for a refusal.
-            received = 0
-            async for data in body:
-                received += len(data)
-                if received > chunk.size:
-                    return _refused(errors.SIZE)
-            return OK
-        if not await self._worked(self._store.reserve, chunk.size):
-            return _refused(errors.QUOTA)
-        upload = await self._worked(self._store.begin, chunk)
+        reception = Reception(self._store, chunk, self._workers)
         try:
             async with asyncio.timeout(self._transfer):
-                await receive(self._store, upload, body, self._workers)
+                if await self._worked(self._store.is_there, chunk):
+                    # The answer to the first one was lost. Read to the end, since some clients take an answer that
+                    # comes before that for a refusal.
+                    await passed_over(body, chunk.size)
+                    return OK
+                if not await reception.begin():
+                    return _refused(errors.QUOTA)
+                received = await reception.receive(body)
+            if received != chunk.size:
+                return _refused(errors.SIZE)
+            await reception.make_durable()
+            await self._indexed(self._store.finish, reception.finished())
+            return OK
         except TooLong:
             return _refused(errors.SIZE)
         except TimeoutError:
             return _refused(errors.TIMEOUT)
-        if upload.received != chunk.size:
-            await self._worked(self._store.discard, upload)
-            return _refused(errors.SIZE)
-        try:
-            await self._worked(self._store.make_durable, upload)
         except WrongDigest:
             return _refused(errors.DIGEST)
-        await self._indexed(self._store.finish, upload)
-        return OK
+        finally:
+            await reception.end()
 
     async def _download(self, chunk: Chunk, client_key: X25519PublicKey) -> Reply:
         if not chunk.there:
@@ -226,6 +230,12 @@ class FileService:
             secret = key.exchange(client_key)
         except CryptoError:  # a point of low order, with which the secret would be everybody's
             return _refused(errors.CRYPTO)
-        file = await self._worked(self._store.open_chunk, chunk)
-        body = sealed(file, chunk.size, Sealer(secret, nonce), self._workers, lambda: self._store.fetched(chunk))
-        return Reply(File(key.public(), nonce), body)
+        file = await opened(self._store, chunk, self._workers)
+        return Reply(File(key.public(), nonce), Sealed(file, chunk, Sealer(secret, nonce)))
+
+    def download(self, block: bytes, sealed: Sealed) -> Download:
+        """What follows ``block``, with it."""
+        chunk = sealed.chunk
+        return Download(
+            block, sealed.file, chunk.size, sealed.sealer, self._workers, lambda: self._store.fetched(chunk)
+        )

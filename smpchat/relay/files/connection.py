@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import X25519PrivateKey
-from smpchat.encoding.reader import Buffer
 from smpchat.protocol.block import BLOCK_SIZE
 from smpchat.protocol.errors import BlockError, ErrorCode, HandshakeError
 from smpchat.protocol.transmission import SessionMismatch, Transmission
@@ -92,10 +90,21 @@ class FileConnection:
         """
         # What a client may cost is bounded before anything is read: more requests wait where they are, in its window.
         async with self._at_once:
-            await self._serve(request)
+            try:
+                await self._serve(request)
+            except ConnectionClosed as error:
+                from smpchat.transport.http2.link import StreamEnded  # loaded already, as a request came
+
+                if isinstance(error, StreamEnded):  # by the client, who may ask for something else
+                    raise
+                raise BrokenOff(str(error)) from error
 
     async def _serve(self, request: Request) -> None:
-        block = await request.body.take(BLOCK_SIZE)
+        try:
+            async with asyncio.timeout(self._limits.handshake):
+                block = await request.body.take(BLOCK_SIZE)
+        except TimeoutError:
+            raise BrokenOff("a client took too long for a command") from None
         if self.version is None:
             await request.answer(self._hello(block))
         else:
@@ -145,28 +154,22 @@ class FileConnection:
         if isinstance(reply.answer, Err):
             self._count_refusal(reply.answer.error)
         block = self._block(to, reply.answer)
-        if reply.body is None:
+        if reply.sealed is None:
             await request.answer([block])
             return
-        async with aclosing(reply.body) as body:
-            try:
-                async with asyncio.timeout(self._limits.transfer):
-                    await request.answer(_behind(block, body))
-            except TimeoutError:
-                raise BrokenOff("a client took too long for a file") from None
-            except ConnectionClosed as error:  # it took nothing for too long, or is not there any more
-                raise BrokenOff(str(error)) from error
-            except RelayStoreError as error:
-                _log.error("%s", error)
-                raise BrokenOff(str(error)) from error
+        download = self._service.download(block, reply.sealed)
+        try:
+            async with asyncio.timeout(self._limits.transfer):
+                await request.answer(download)
+        except TimeoutError:
+            raise BrokenOff("a client took too long for a file") from None
+        except RelayStoreError as error:
+            _log.error("%s", error)
+            raise BrokenOff(str(error)) from error
+        finally:
+            download.close()
 
     def _block(self, to: Transmission | None, answer: FileAnswer) -> bytes:
         assert self.version is not None
         corr_id, entity_id = (b"", b"") if to is None else (to.corr_id, to.entity_id)
         return encode_block(Transmission(corr_id, entity_id, encode_answer(answer, self.version)), self._session_id)
-
-
-async def _behind(block: bytes, body: AsyncIterator[memoryview]) -> AsyncIterator[Buffer]:
-    yield block
-    async for piece in body:
-        yield piece

@@ -82,7 +82,8 @@ class Upload:
 class FileStore:
     """The files in ``folder``, which is made at first use. Opening it removes what steps left that a kill cut short.
 
-    What changes the index (all but `begin`, `reserve`, `discard` and `open_chunk`) is called by one thread at a time.
+    `begin`, `make_durable`, `discard`, `is_there` and `open_chunk` may be called on any thread. All others use the
+    index, and are called by one thread at a time.
 
     Raises:
         RelayStoreError: The folder or the index in it cannot be used.
@@ -185,8 +186,14 @@ class FileStore:
 
     # --- bytes in ----------------------------------------------------------------------------------------------------
 
-    def begin(self, chunk: Chunk) -> Upload:
-        """Opens a file for the bytes of a chunk for which room was reserved. Raises `RelayStoreError`."""
+    def begin(self, chunk: Chunk) -> Upload | None:
+        """Takes room for the bytes of a chunk, and opens a file for them; None if there is no room.
+
+        Raises:
+            RelayStoreError: There can be no file. No room is taken.
+        """
+        if not self.reserve(chunk.size):
+            return None
         path = self._incoming / secrets.token_hex(16)
         try:
             file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
@@ -199,20 +206,16 @@ class FileStore:
         """Everything that has arrived onto the disk.
 
         Raises:
-            WrongDigest: It is not what was announced. Nothing is left of it.
-            RelayStoreError: The disk fails. Nothing is left of it.
+            WrongDigest: It is not what was announced; `discard` it.
+            RelayStoreError: The disk fails; the same.
         """
+        if not upload.is_right():
+            raise WrongDigest
         try:
-            if not upload.is_right():
-                raise WrongDigest
             os.fsync(upload.file.fileno())
             upload.file.close()
         except OSError as error:
-            self.discard(upload)
             raise RelayStoreError(f"A file cannot be stored: {error}.") from error
-        except WrongDigest:
-            self.discard(upload)
-            raise
 
     def finish(self, upload: Upload) -> None:
         """Puts a chunk whose bytes are durable in its place, and notes it in the index. Then it may be confirmed.

@@ -1,15 +1,21 @@
-"""Bytes of chunks between connections and the disk: read, hashed, sealed and written on threads, never on the loop."""
+"""Bytes of chunks between connections and the disk: read, hashed, sealed and written on threads, never on the loop.
+
+A thread cannot be stopped. So whoever is cancelled leaves what it holds to what the thread does last: no file stays
+open, and no byte of the quota taken.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, Future
-from itertools import cycle
 from typing import BinaryIO, TypeVar
 
 from smpchat.crypto.secretbox import Sealer
+from smpchat.encoding.reader import Buffer
 from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.files.records import Chunk
 from smpchat.relay.files.store import FileStore, Upload
 
 T = TypeVar("T")
@@ -22,21 +28,56 @@ class TooLong(Exception):
     """More bytes came than were announced."""
 
 
-async def receive(store: FileStore, upload: Upload, body: AsyncIterator[memoryview], workers: Executor) -> None:
-    """Writes what comes into ``upload`` until it ends; the next piece is filled while one is written.
+async def _done(future: Future[T]) -> T:
+    return await asyncio.shield(asyncio.wrap_future(future))
 
-    Raises:
-        TooLong: More came than the chunk has.
-        RelayStoreError: It cannot be written.
-    Whatever is raised, also by ``body`` or because of a cancellation, the upload has then been discarded.
-    """
-    writing: Future[None] | None = None
-    try:
-        buffers = bytearray(PIECE), bytearray(PIECE)
+
+async def passed_over(body: AsyncIterator[memoryview], size: int) -> None:
+    """Reads a body that is not needed. Raises `TooLong` if it has more bytes than that."""
+    received = 0
+    async for data in body:
+        received += len(data)
+        if received > size:
+            raise TooLong
+
+
+class Reception:
+    """One chunk on its way in. Its user calls `end` at last, whatever has happened before."""
+
+    def __init__(self, store: FileStore, chunk: Chunk, workers: Executor) -> None:
+        self._store = store
+        self._chunk = chunk
+        self._workers = workers
+        self._upload: Upload | None = None
+        self._last: Future[None] | None = None  # what a thread does, or did last
+
+    def _begin(self) -> None:
+        self._upload = self._store.begin(self._chunk)
+
+    async def _work(self, call: Callable[..., None], *arguments: object) -> None:
+        self._last = self._workers.submit(call, *arguments)
+        await _done(self._last)
+
+    async def begin(self) -> bool:
+        """Whether there is room; it is then taken. Raises `RelayStoreError`."""
+        await self._work(self._begin)
+        return self._upload is not None
+
+    async def receive(self, body: AsyncIterator[memoryview]) -> int:
+        """Writes what comes until it ends, and tells how many bytes; the next piece is filled while one is written.
+
+        Raises:
+            TooLong: More came than the chunk has.
+            RelayStoreError: It cannot be written.
+        """
+        upload = self._upload
+        assert upload is not None
+        buffers = memoryview(bytearray(PIECE)), memoryview(bytearray(PIECE))
         filled, current, received = 0, 0, 0
+        writing: Future[None] | None = None
         async for data in body:
             received += len(data)
-            if received > upload.chunk.size:
+            if received > self._chunk.size:
                 raise TooLong
             while len(data):
                 taken = data[: PIECE - filled]
@@ -46,58 +87,111 @@ async def receive(store: FileStore, upload: Upload, body: AsyncIterator[memoryvi
                 if filled == PIECE:
                     if writing is not None:
                         await _done(writing)
-                    writing = workers.submit(upload.write, memoryview(buffers[current]))
+                    self._last = writing = self._workers.submit(upload.write, buffers[current])
                     filled, current = 0, 1 - current
         if writing is not None:
             await _done(writing)
-        if filled:
-            writing = workers.submit(upload.write, memoryview(buffers[current])[:filled])
-            await _done(writing)
-    except BaseException:
-        # After what a thread still writes, or it would write into a file that is closed.
-        if writing is None or writing.done():
-            workers.submit(store.discard, upload)
+        await self._work(upload.write, buffers[current][:filled])
+        return received
+
+    async def make_durable(self) -> None:
+        """See `FileStore.make_durable`."""
+        await self._work(self._store.make_durable, self._upload)
+
+    def finished(self) -> Upload:
+        """What `FileStore.finish` takes over."""
+        upload, self._upload = self._upload, None
+        assert upload is not None
+        return upload
+
+    async def end(self) -> None:
+        """Forgets what has arrived, unless it is finished, once no thread writes any more."""
+        ended: Future[None] = Future()
+
+        def drop(_: object = None) -> None:
+            upload, self._upload = self._upload, None
+            if upload is not None:
+                self._store.discard(upload)
+            ended.set_result(None)
+
+        if self._last is not None and not self._last.done():
+            self._last.add_done_callback(drop)
+        elif self._upload is not None:
+            self._workers.submit(drop)
         else:
-            writing.add_done_callback(lambda _: store.discard(upload))
+            return
+        await _done(ended)
+
+
+async def opened(store: FileStore, chunk: Chunk, workers: Executor) -> BinaryIO:
+    """See `FileStore.open_chunk`."""
+    future = workers.submit(store.open_chunk, chunk)
+    try:
+        return await _done(future)
+    except asyncio.CancelledError:
+        future.add_done_callback(lambda late: None if late.exception() else late.result().close())
         raise
 
 
-async def _done(future: Future[T]) -> T:
-    # Shielded: a thread cannot be stopped, and who is cancelled has to know what it still does.
-    return await asyncio.shield(asyncio.wrap_future(future))
+class Download:
+    """What follows a block: the bytes of a chunk, sealed, and the tag behind them.
 
+    A piece holds until the next but one is asked for, as the connection looks one ahead to know the last; the next one
+    is made while one is sent.
 
-async def sealed(
-    file: BinaryIO, size: int, sealer: Sealer, workers: Executor, whole: Callable[[], None]
-) -> AsyncGenerator[memoryview, None]:
-    """The bytes of a chunk, sealed, and the tag behind them; the next piece is made while one is sent.
-
-    A piece holds until the next but one is asked for, as the connection looks one ahead to know the last. ``file`` is
-    closed at the end, or when this is; ``whole`` is called if all was taken.
-
-    Raises:
-        RelayStoreError: The file cannot be read to its end.
+    Args:
+        block: Comes before them.
+        file: Closed by `close`.
+        whole: Called if all was taken.
     """
-    buffers = cycle([memoryview(bytearray(min(size, PIECE))) for _ in range(3)])
-    sizes = iter([PIECE] * (size // PIECE) + [size % PIECE] * bool(size % PIECE))
 
-    def begun() -> Future[memoryview] | None:
-        wanted = next(sizes, None)
-        return None if wanted is None else workers.submit(_make, file, sealer, next(buffers)[:wanted])
+    def __init__(
+        self, block: bytes, file: BinaryIO, size: int, sealer: Sealer, workers: Executor, whole: Callable[[], None]
+    ) -> None:
+        self._block: bytes | None = block
+        self._file = file
+        self._left = size
+        self._sealer: Sealer | None = sealer
+        self._workers = workers
+        self._whole = whole
+        self._buffers = deque(memoryview(bytearray(min(size, PIECE))) for _ in range(3))
+        self._making: Future[memoryview] | None = None
 
-    making = begun()
-    try:
-        while making is not None:
-            piece = await _done(making)
-            making = begun()
-            yield piece
-        yield memoryview(sealer.finish())
-        whole()
-    finally:
-        if making is None:
-            file.close()
+    def __aiter__(self) -> Download:
+        return self
+
+    async def __anext__(self) -> Buffer:
+        """The next piece. Raises `RelayStoreError` if the file cannot be read to its end."""
+        if self._block is not None:
+            block, self._block = self._block, None
+            self._begin()
+            return block
+        if self._making is not None:
+            piece = await _done(self._making)
+            self._begin()
+            return piece
+        if self._sealer is not None:
+            tag, self._sealer = self._sealer.finish(), None
+            return memoryview(tag)
+        self._whole()
+        raise StopAsyncIteration
+
+    def _begin(self) -> None:
+        if not self._left or self._sealer is None:
+            self._making = None
+            return
+        buffer = self._buffers[0]
+        self._buffers.rotate(-1)
+        size = min(self._left, PIECE)
+        self._left -= size
+        self._making = self._workers.submit(_make, self._file, self._sealer, buffer[:size])
+
+    def close(self) -> None:
+        """Closes the file, once no thread reads it any more."""
+        if self._making is None or self._making.done():
+            self._file.close()
         else:
-            making.add_done_callback(lambda _: file.close())
+            self._making.add_done_callback(lambda _: self._file.close())
 
 
 def _make(file: BinaryIO, sealer: Sealer, piece: memoryview) -> memoryview:

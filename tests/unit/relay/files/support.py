@@ -52,8 +52,8 @@ def registered(store: FileStore, number: int, size: int = SIZE, now: int = NOW) 
 
 def received(store: FileStore, chunk: Chunk, data: bytes) -> Upload:
     """The bytes of a chunk, durable and not yet in their place."""
-    assert store.reserve(chunk.size)
     upload = store.begin(chunk)
+    assert upload is not None
     upload.write(data)
     store.make_durable(upload)
     return upload

@@ -74,11 +74,12 @@ def test_other_bytes_than_were_announced_are_refused_and_leave_nothing(tmp_path:
     with closing(a_store(tmp_path)) as store:
         chunk = registered(store, 1)
         for data in (content(2), content(1)[:-1], b""):
-            assert store.reserve(SIZE)
             upload = store.begin(chunk)
+            assert upload is not None
             upload.write(data)
             with pytest.raises(WrongDigest):
                 store.make_durable(upload)
+            store.discard(upload)
         assert files_in(tmp_path) == set() and store.measure().reserved == 0
         store.finish(received(store, chunk, content(1)))
         assert read(store, chunk) == content(1)
@@ -87,8 +88,8 @@ def test_other_bytes_than_were_announced_are_refused_and_leave_nothing(tmp_path:
 def test_more_bytes_than_announced_are_not_written(tmp_path: Path) -> None:
     with closing(a_store(tmp_path)) as store:
         chunk = registered(store, 1)
-        assert store.reserve(SIZE)
         upload = store.begin(chunk)
+        assert upload is not None
         upload.write(content(1))
         with pytest.raises(ValueError, match="size"):
             upload.write(b"1")
@@ -322,8 +323,8 @@ def test_a_commit_that_was_made_and_told_to_have_failed(tmp_path: Path, monkeypa
 
 def test_a_write_that_fails_is_a_sentence(tmp_path: Path) -> None:
     with closing(a_store(tmp_path)) as store:
-        assert store.reserve(SIZE)
         upload = store.begin(registered(store, 1))
+        assert upload is not None
         upload.file.close()
         upload.file = open(os.devnull, "rb")
         with pytest.raises(RelayStoreError, match="A file cannot be stored"):
