@@ -6,6 +6,7 @@ import asyncio
 import functools
 import hashlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -199,9 +200,14 @@ class Asker:
         await self.link.close()
 
 
-async def connect(relay: FileRelay, *, alpn: Sequence[str] = ("xftp/1",)) -> Asker:
-    """A connection before its hellos."""
-    context = client_context(alpn)
+async def connect(
+    relay: FileRelay,
+    *,
+    alpn: Sequence[str] = ("xftp/1",),
+    settings: Callable[[ssl.SSLContext], Any] = lambda context: context,
+) -> Asker:
+    """A connection before its hellos. ``settings``: changes those of TLS."""
+    context = settings(client_context(alpn))
 
     async def begin(stream: TLSStream) -> HTTP2Client:
         return HTTP2Client(stream, "127.0.0.1")
