@@ -145,6 +145,7 @@ async def test_pieces_hold_while_the_next_one_is_made(tmp_path: Path, size: int)
         download = a_download(store, chunk, await opened(store, chunk, workers), workers)
         got, kept = bytearray(), memoryview(b"")
         async for piece in download:
+            await asyncio.wrap_future(workers.submit(bool))  # the next one is made by now
             got += kept
             kept = memoryview(piece)
         got += kept
