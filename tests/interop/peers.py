@@ -375,11 +375,18 @@ def nowhere(scheme: str = "xftp") -> str:
 
 
 @asynccontextmanager
-async def real_app(folder: Path, name: str, server: str, *options: str) -> AsyncIterator[App]:
-    """The app with its databases in ``folder``; the profile is called ``name`` from the first start on."""
+async def real_app(
+    folder: Path, name: str, server: str, *options: str, files_at: str | None = None
+) -> AsyncIterator[App]:
+    """The app with its databases in ``folder``; the profile is called ``name`` from the first start on.
+
+    Args:
+        server: Its relay.
+        files_at: Its relay of files; without one it can send none.
+    """
     port, files, is_new = free_port(), folder / "files", _make(folder)
     _make(files)
-    arguments = ["-d", str(folder / "app"), "-y", "-p", str(port), "-s", server, "--xftp-server", nowhere()]
+    arguments = ["-d", str(folder / "app"), "-y", "-p", str(port), "-s", server, "--xftp-server", files_at or nowhere()]
     with (folder / "output").open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *(program("simplex-chat"), *arguments, "--files-folder", str(files), *options),
