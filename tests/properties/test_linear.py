@@ -48,7 +48,10 @@ from smpchat.encoding.json_text import parse_json
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.text import from_base64url, read_query
 from smpchat.encoding.zstd import compress, decompress
-from smpchat.protocol.server_text import read_server
+from smpchat.protocol.address import checked_file_server
+from smpchat.protocol.server_text import read_file_server, read_server
+from smpchat.xftp.description import read_description
+from smpchat.xftp.links import read_file_link
 
 SHORT, FACTOR = 2_048, 4
 NOISE = 0.002
@@ -158,6 +161,12 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "base64url": from_base64url,
     "relay's address": read_server,
     "relay's host": lambda text: read_server(f"smp://{text}"),
+    "file relay's address": read_file_server,
+    "file relay in a description": lambda text: checked_file_server(f"xftp://{text}"),
+    "description": read_description,
+    "description's mapping": lambda text: read_description(f"a: {text}"),
+    "description's chunks": lambda text: read_description("replicas:\n- chunks:\n" + f"  - {text}\n" * 8),
+    "file's link": lambda text: read_file_link(f"simplex:/file#/?desc={text}"),
     "search": lambda text: DATABASE.execute("SELECT instr(lower(?), lower(?))", (whole(text), "needle")).fetchall(),
 }
 
@@ -213,7 +222,7 @@ def patterns() -> Iterator[tuple[str, str]]:
         assert loaded.__file__ is not None
         for node in ast.walk(ast.parse(Path(loaded.__file__).read_text(encoding="utf-8"))):
             match node:
-                case ast.Call(ast.Attribute(ast.Name("re")), [ast.Constant(str(pattern)), *_]):
+                case ast.Call(ast.Attribute(ast.Name("re")) | ast.Name("late"), [ast.Constant(str(pattern)), *_]):
                     yield module.name, pattern
 
 
