@@ -226,6 +226,21 @@ async def _one_ahead(parts: Parts) -> AsyncGenerator[tuple[Buffer, bool]]:
     yield before, True
 
 
+class _Second:
+    """What came within one second, by kind."""
+
+    def __init__(self, since: float, sent_before: int) -> None:
+        self.since = since
+        self._sent_before = sent_before
+        self.windows = self.small = self.others = self.received = 0
+
+    def excess(self, sent: int) -> int:
+        """Frames beyond what goes with the bytes: some software makes a small one, or a window, with every large."""
+        windows = max(0, self.windows - (sent - self._sent_before) // _NEXT_TO_NOTHING)
+        small = max(0, self.small - self.received // _NEXT_TO_NOTHING)
+        return windows + small + self.others
+
+
 class Link:
     """An HTTP/2 connection over a TLS stream, of either side."""
 
@@ -251,7 +266,7 @@ class Link:
         self.sent = 0
         self._buffer = _buffer_of(asyncio.get_running_loop())
         self._end: ConnectionClosed | None = None
-        self._flood_since, self._flood, self._window_updates, self._sent_before = 0.0, 0, 0, 0
+        self._second = _Second(0.0, 0)
 
     @property
     def session_id(self) -> bytes:
@@ -342,21 +357,21 @@ class Link:
     def _count(self, events: Sequence[h2.events.Event]) -> None:
         """Frames that cost us something and the peer nothing."""
         now = asyncio.get_running_loop().time()
-        if now - self._flood_since >= 1:
-            self._flood_since, self._flood, self._window_updates, self._sent_before = now, 0, 0, self.sent
+        if now - self._second.since >= 1:
+            self._second = _Second(now, self.sent)
+        second = self._second
         for event in events:
             match event:
                 case h2.events.WindowUpdated():
-                    self._window_updates += 1
+                    second.windows += 1
                 case h2.events.DataReceived():
-                    self._flood += event.stream_ended is None and len(event.data) < _NEXT_TO_NOTHING
+                    second.received += len(event.data)
+                    second.small += event.stream_ended is None and len(event.data) < _NEXT_TO_NOTHING
                 case h2.events.RequestReceived() | h2.events.ResponseReceived() | h2.events.StreamEnded():
                     pass
                 case _:
-                    self._flood += 1
-        # Of these a sender gets as many as it sends bytes, from some software one for each frame.
-        excess = max(0, self._window_updates - (self.sent - self._sent_before) // _NEXT_TO_NOTHING)
-        if self._flood + excess > FLOOD:
+                    second.others += 1
+        if second.excess(self.sent) > FLOOD:
             self.h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
             raise self._refuse("a flood of frames that carry nothing")
 

@@ -334,6 +334,11 @@ class Raw:
         self.writer.write(self.h2.data_to_send())
         await self.writer.drain()
 
+    async def room(self, stream: int, size: int) -> None:
+        """Once the window has room."""
+        while self.h2.local_flow_control_window(stream) < size:
+            await self.events()
+
     async def events(self) -> list[h2.events.Event]:
         data = await self.reader.read(65_536)
         if not data:
@@ -398,6 +403,21 @@ async def test_a_flood_of_nothing_ends_the_connection(flood: Callable[[Raw], Non
             flood(peer)
         await peer.flush()
         await asyncio.wait_for(peer.ended(), 10)
+
+
+@in_loop
+async def test_small_frames_among_large_ones_are_no_flood() -> None:
+    """Some software ends each piece of a body with what was left over."""
+    async with relay() as (port, _), raw(port) as peer:
+        peer.ask(1, b"")
+        sent = bytearray()
+        while len(sent) < 2 * (FLOOD + 10) * 16_385:
+            await peer.room(1, 16_385)
+            for part in (RANDOM[:16_384], b"!"):
+                peer.h2.send_data(1, part)
+                sent += part
+            await peer.flush()
+        assert len(sent) // 16_385 > 2 * FLOOD
 
 
 async def _too_many(peer: Raw) -> None:
