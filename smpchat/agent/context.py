@@ -58,6 +58,10 @@ class Application(Protocol):
         """A user message arrived; True asks for a receipt. ``sent_at``: POSIX seconds, by the relay's clock."""
         ...
 
+    def gives_receipts(self, tx: sqlite3.Connection, connection_id: int) -> bool:
+        """Whether the peer is to be told that its messages arrived; asked again when a receipt is about to leave."""
+        ...
+
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
         """The relay has the message."""
         ...

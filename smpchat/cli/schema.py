@@ -112,6 +112,7 @@ TYPES = (
             _MOVE,
             _INCOGNITO,
             flag("pq", "whether post-quantum keys protect what is sent now (`status WHO`)", optional=True),
+            flag("receipts", "whether they are told that their messages arrived (`status`)", optional=True),
         ),
     ),
     ObjectType(
@@ -306,14 +307,19 @@ TYPES = (
     ObjectType(
         "profile",
         "One of your profiles.",
-        "`profile show`, `profile set`, `profile list`, `profile switch`, `import`",
+        "`profile show`, `profile set`, `profile list`, `profile switch`, `import`, `status`",
         (
             text("name", "what `-p` takes"),
             text("display_name", "what contacts are told; null in a list if it is encrypted", nullable=True),
             text("description", "a line about you that contacts are told", optional=True),
             flag("picture", "whether contacts are told a picture", optional=True),
             flag("bot", "whether contacts are told that a program writes", optional=True),
-            flag("receipts", "false: contacts are not told that their messages arrived", optional=True),
+            flag(
+                "receipts",
+                "whether contacts are told that their messages arrived, where nothing else is set for one (`profile show`,"
+                " `profile set`, `status`)",
+                optional=True,
+            ),
             _COMMANDS,
             flag("active", "the one that this command used, or that later ones will"),
         ),

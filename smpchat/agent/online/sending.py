@@ -18,7 +18,7 @@ from smpchat.agent.store.connections import UnknownConnection
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.held import Held
 from smpchat.agent.store.outgoing import Kind, Lane, OutboxItem
-from smpchat.agent.transactions import outbox
+from smpchat.agent.transactions import outbox, sending
 from smpchat.agent.transactions.outbox import Verdict
 from smpchat.client.diagnosis import trouble_of, trouble_of_command
 from smpchat.client.pool import SessionPool
@@ -90,6 +90,10 @@ class Sender:
             return Verdict.DONE
         if outbox.target(self._database.connection, items[0]) != session.server:
             return Verdict.DONE
+        self._seal_receipts(key, 1 if one_by_one else outbox.PIPELINE)
+        items = self.head(key)
+        if not items:  # nobody wants those receipts any more
+            return Verdict.DONE
         if items[0].kind is Kind.REACH:
             with self._database.transaction() as tx:
                 outbox.reached(tx, self._context, items[0])
@@ -104,6 +108,13 @@ class Sender:
         if one_by_one:
             items = items[:1]
         return await self._post(session, outbox.together(self._database.connection, items))
+
+    def _seal_receipts(self, key: LaneKey, most: int) -> None:
+        """What is about to leave, now that there is a session; what stays behind can still be left out."""
+        while due := [item for item in self.head(key)[:most] if item.kind is Kind.RECEIPT]:
+            with self._database.transaction() as tx:
+                for item in due:
+                    sending.seal_receipt(tx, self._context, item)
 
     async def _post(self, session: ServerSession, items: list[OutboxItem]) -> Verdict:
         requests = [outbox.request(self._database.connection, item) for item in items]

@@ -60,7 +60,7 @@ def needed_servers(tx: sqlite3.Connection, connection_id: int, *, receiving: boo
     kinds = outgoing.kinds(tx, connection_id)
     needed = set()
     send_queue, receive_queue = connections.send_queue(tx, connection_id), connections.receive_queue(tx, connection_id)
-    if send_queue is not None and kinds & (outgoing.SENDS | {Kind.SECURE_SEND}):
+    if send_queue is not None and kinds & outgoing.TO_PEER:
         needed.add(str(send_queue.server))
     if receive_queue is not None and (receiving or kinds & {Kind.SECURE_RECEIVE, Kind.DELETE, Kind.UPDATE_ADDRESS}):
         needed.add(str(receive_queue.server))

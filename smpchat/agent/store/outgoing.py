@@ -37,6 +37,7 @@ class Kind(StrEnum):
     HELLO = "hello"  # SEND
     READY = "ready"  # SEND, of HELLO
     MESSAGE = "message"  # SEND
+    RECEIPT = "receipt"  # no command: not sealed before its turn has come, and the user still wants it
     FAREWELL = "farewell"  # SEND
     REACH = "reach"  # no command: a session with the relay of the peer's new queue
     DELETE = "delete"  # DEL
@@ -50,6 +51,8 @@ AWAITED = (Lane.SEND, Lane.RECEIVE)
 NUMBERED = frozenset({Kind.READY, Kind.MESSAGE, Kind.FAREWELL})
 """SENDs of what comes after confirmation and hello; their bodies are in the outbox."""
 SENDS = frozenset({Kind.REQUEST, Kind.CONFIRMATION, Kind.HELLO}) | NUMBERED
+TO_PEER = SENDS | {Kind.SECURE_SEND, Kind.RECEIPT}
+"""What goes to the peer's queue."""
 
 
 class Priority(IntEnum):
@@ -58,6 +61,8 @@ class Priority(IntEnum):
     SECURE = 0
     HANDSHAKE = 1
     MESSAGE = 2
+    RECEIPT = 3
+    """Behind all that is sealed: it gets the next number."""
 
 
 PARKED = 1e11
@@ -69,7 +74,8 @@ class OutboxItem(Record):
 
     Attributes:
         body: Body of a message or farewell, key of a KEY, data of an LSET, parameters of a NEW, or the number of a
-            queue that was left; requests, confirmations and hellos are in `first_message`.
+            queue that was left; requests, confirmations and hellos are in `first_message`, receipts in a column of
+            their own.
         signed: Whether the SEND is authorised.
         reference: The application's number of the message; None for the agent's own.
     """
@@ -101,7 +107,8 @@ def enqueue(
     """Put an item into the outbox; it is not looked at before a time given in POSIX seconds.
 
     Args:
-        message: What is sealed in the body, so that it can be sealed anew while no relay has it; plaintext.
+        message: What is sealed in the body, so that it can be sealed anew while no relay has it; of a receipt, what is
+            to be sealed. Plaintext.
     """
     tx.execute(
         "INSERT INTO outbox (connection_id, lane, priority, kind, body, signed, notify, reference, not_before, message)"
@@ -205,11 +212,19 @@ def postpone_item(tx: sqlite3.Connection, item_id: int, not_before: float) -> No
 
 
 def hold_numbered(tx: sqlite3.Connection, connection_id: int, not_before: float) -> None:
-    """No sealed message is looked at before a time given in POSIX seconds; 0 lets them all go."""
+    """No message is looked at before a time given in POSIX seconds; 0 lets them all go."""
     tx.execute(
-        "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND kind IN (?, ?, ?)",
-        (not_before, connection_id, Kind.READY, Kind.MESSAGE, Kind.FAREWELL),
+        "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND kind IN (?, ?, ?, ?)",
+        (not_before, connection_id, Kind.READY, Kind.MESSAGE, Kind.FAREWELL, Kind.RECEIPT),
     )
+
+
+def take_receipt(tx: sqlite3.Connection, item_id: int) -> bytes | None:
+    """Remove a receipt that is not sealed; None if it was gone already."""
+    query = "DELETE FROM outbox WHERE id = ? AND kind = ? RETURNING message"
+    row = tx.execute(query, (item_id, Kind.RECEIPT)).fetchone()
+    message: bytes | None = row["message"] if row else None
+    return message
 
 
 def numbered(tx: sqlite3.Connection, connection_id: int) -> list[OutboxItem]:

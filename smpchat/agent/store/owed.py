@@ -10,7 +10,7 @@ MAX_OWN = 512
 """Receipts and the like that wait for a contact who does not read: beyond that no more are made, so that neither the
 contact nor our own relay, which makes quota markers, can fill the disk."""
 MAX_OWN_BYTES = 8 << 20
-"""The same in bytes: a sealed message has 16 kB."""
+"""The same in bytes: a sealed message has 16 kB, and what is in it is kept beside it."""
 MAX_ANSWERS = 64
 """Answers to the moves of a contact's queue that may wait beside all those."""
 MAX_TEXTS = 4_000
@@ -37,13 +37,13 @@ def takes_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def _waiting(tx: sqlite3.Connection, connection_id: int, reference: str) -> tuple[int, int]:
-    """Number and bytes of what waits to be sealed or sent."""
+    """Number and bytes of what waits to be sealed or sent; of what is sealed, also the text that is kept with it."""
     count, size = tx.execute(
         "SELECT count(*), coalesce(sum(size), 0) FROM"
-        " (SELECT length(body) AS size FROM outbox"
-        f" WHERE connection_id = :id AND kind = :kind AND reference {reference}"
+        " (SELECT length(body) + coalesce(length(message), 0) AS size FROM outbox"
+        f" WHERE connection_id = :id AND kind IN (:message, :receipt) AND reference {reference}"
         " UNION ALL SELECT length(message) FROM waiting_messages"
         f" WHERE connection_id = :id AND reference {reference})",
-        {"id": connection_id, "kind": Kind.MESSAGE},
+        {"id": connection_id, "message": Kind.MESSAGE, "receipt": Kind.RECEIPT},
     ).fetchone()
     return int(count), int(size)

@@ -31,7 +31,7 @@ from smpchat.agent.machines.handshake_events import (
 from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import connections, erasure, links, moves, outgoing, rotations
 from smpchat.agent.store.connections import ReceiveQueue, UnknownConnection
-from smpchat.agent.store.outgoing import NUMBERED, SENDS, Kind, Lane, OutboxItem
+from smpchat.agent.store.outgoing import NUMBERED, SENDS, TO_PEER, Kind, Lane, OutboxItem
 from smpchat.agent.transactions import connection as connection_steps
 from smpchat.agent.transactions import contact_address, linking, moving, requesting, rotation, sending
 from smpchat.client.request import Request
@@ -63,7 +63,7 @@ class Verdict(Enum):
 
 def target(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer:
     """The relay that an item goes to; `CREATE` items have none of their own. Raises `MissingRecord`."""
-    if item.kind in SENDS or item.kind is Kind.SECURE_SEND:
+    if item.kind in TO_PEER:
         return sending.required_send_queue(tx, item.connection_id).server
     if item.kind is Kind.READ_LINK:
         return links.joined(tx, item.connection_id).link.server

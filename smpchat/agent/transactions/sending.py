@@ -11,9 +11,9 @@ from smpchat.agent.machines import resync_states
 from smpchat.agent.machines.failures import failure_sentence
 from smpchat.agent.store import connections, outgoing, owed, resyncs, rotations
 from smpchat.agent.store.connections import Connection, SendQueue
-from smpchat.agent.store.outgoing import Kind, Lane, Priority
+from smpchat.agent.store.outgoing import Kind, Lane, OutboxItem, Priority
 from smpchat.agent.transactions import sealing
-from smpchat.agent.wire.envelope import USER_MESSAGE, AMessage, RatchetReady, UserMessage, a_message, sizes
+from smpchat.agent.wire.envelope import USER_MESSAGE, AMessage, RatchetReady, Receipts, UserMessage, a_message, sizes
 from smpchat.agent.wire.queue import QueueInfo
 from smpchat.crypto.agreement import E2EParams
 from smpchat.crypto.entropy import Entropy
@@ -115,7 +115,36 @@ def release(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
         outgoing.unpark(tx, connection_id, rotations.hold_until(tx, connection_id))
     for waiting in outgoing.take_waiting(tx, connection_id, but=held):
         message = a_message.decode(waiting.message)
+        if isinstance(message, Receipts):
+            _await_turn(tx, connection_id, waiting.message)
+            continue
         send(tx, context, connection_id, message, notify=waiting.notify, reference=waiting.reference)
+
+
+def seal_receipt(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
+    """The turn of a receipt has come: it becomes the last of the sealed messages, if the user still wants it to leave.
+
+    What is sealed has its number, and the peer would miss it: so nothing is sealed that may have to be left out.
+    """
+    plaintext = outgoing.take_receipt(tx, item.id)
+    if plaintext is None or not context.application.gives_receipts(tx, item.connection_id):
+        return
+    if may_send(tx, connections.load(tx, item.connection_id)):
+        send(tx, context, item.connection_id, a_message.decode(plaintext))
+    else:
+        outgoing.wait(tx, item.connection_id, plaintext, notify=False, reference=None)
+
+
+def _await_turn(tx: sqlite3.Connection, connection_id: int, receipt: bytes) -> None:
+    outgoing.enqueue(
+        tx,
+        connection_id,
+        Lane.SEND,
+        Kind.RECEIPT,
+        Priority.RECEIPT,
+        not_before=rotations.hold_until(tx, connection_id),
+        message=receipt,
+    )
 
 
 def send(

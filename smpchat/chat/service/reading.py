@@ -299,6 +299,7 @@ class StoredProfile(StoredChoices):
             address=self.address(),
             moves=move_views(self._tx),
             incognito=incognito.names(self._tx),
+            receipts={view.contact.connection_id: view.receipts for view in views},
         )
 
     def conditions(self, who: str | None = None) -> list[Condition]:

@@ -77,6 +77,7 @@ class Status(Record):
     Attributes:
         moves: Moves of our own queues that are under way, by connection.
         incognito: Made-up names by which contacts know us, by connection.
+        receipts: Who is told that its messages arrived, and who is not, by connection.
     """
 
     invitations: list[Invitation]
@@ -86,3 +87,4 @@ class Status(Record):
     address: AddressView | None = None
     moves: dict[int, MoveView] = field(default_factory=dict)
     incognito: dict[int, str] = field(default_factory=dict)
+    receipts: dict[int, bool] = field(default_factory=dict)

@@ -212,6 +212,11 @@ class ChatApplication:
                 return hearing.hear(tx, contact, event, sent_at, self._now())
         return False
 
+    def gives_receipts(self, tx: sqlite3.Connection, connection_id: int) -> bool:
+        """As the user has set it by now, also in the config file or for this contact alone."""
+        contact = records.contact_of(tx, connection_id)
+        return contact is not None and contact_settings.receipts(tx, contact.id)
+
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
         """The relay has the message; a receipt may have come before its answer."""
         _progress(tx, reference, MessageStatus.SENT, self._now())

@@ -56,7 +56,9 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
     from smpchat.cli.views.messages import pending_line
 
     if environment.json:
-        show_state(environment, view.state, move=view.move, incognito=view.incognito, pq=view.pq)
+        show_state(
+            environment, view.state, move=view.move, incognito=view.incognito, pq=view.pq, receipts=view.receipts
+        )
     else:
         environment.show(steps_table(draw(Progress(view.state), view.alias, environment)))
     if not environment.json and view.state.state == "connected":
@@ -107,7 +109,13 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
     for state in found.connections:
         if environment.json or state.connection not in waiting:
             made_up = found.incognito.get(state.connection)
-            show_state(environment, state, move=found.moves.get(state.connection), incognito=made_up)
+            show_state(
+                environment,
+                state,
+                move=found.moves.get(state.connection),
+                incognito=made_up,
+                receipts=found.receipts.get(state.connection),
+            )
         if service.is_held(state.connection):
             alias = state.alias or ""
             give = f"`smpchat rename {shlex.quote(alias)} ALIAS`"
@@ -116,8 +124,25 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
         if state.connection in found.moves:
             move = found.moves[state.connection]
             environment.notice(move_sentence(state.alias or "", move, environment.now()))
-    if not service.receipts() and not environment.json:
-        environment.show("No receipts: your contacts are not told that their messages arrived.")
+    _show_receipts(environment, service, found)
     for alias, pending in found.pending.items():
         environment.notice(pending_line(alias, pending))
     show_relay(environment)
+
+
+def _show_receipts(environment: Environment, service: StoredProfile, found: Status) -> None:
+    """Whether contacts are told that their messages arrived; in words only where some are not."""
+    from smpchat.cli.views.profiles import show_profile
+
+    usual = service.receipts()
+    if environment.json:
+        told = service.own_profile().display_name
+        show_profile(environment, environment.profile, told, receipts=usual)
+        return
+    aliases = {state.connection: shortened(state.alias or "") for state in found.connections}
+    others = ", ".join(sorted(aliases[number] for number, on in found.receipts.items() if on != usual))
+    if not usual:
+        but = f", except {others}" if others else ""
+        environment.show(f"No receipts: your contacts are not told that their messages arrived{but}.")
+    elif others:
+        environment.show(f"No receipts to {others}: they are not told that their messages arrived.")

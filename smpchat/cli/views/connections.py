@@ -22,6 +22,7 @@ def show_state(
     move: MoveView | None = None,
     incognito: str | None = None,
     pq: bool | None = None,
+    receipts: bool | None = None,
 ) -> None:
     """A ``state`` object, or a line: `state_line` unless another is given."""
     fields: dict[str, Any] = {
@@ -43,6 +44,8 @@ def show_state(
         fields["incognito"] = incognito
     if pq is not None:
         fields["pq"] = pq
+    if receipts is not None:
+        fields["receipts"] = receipts
     environment.emit("state", fields, state_line(state, environment.now()) if line is None else line)
 
 

@@ -21,13 +21,18 @@ def display_name(environment: Environment) -> str | None:
 
 
 def show_profile(
-    environment: Environment, name: str, told: str | None, profile: Profile | None = None, *, receipts: bool = True
+    environment: Environment,
+    name: str,
+    told: str | None,
+    profile: Profile | None = None,
+    *,
+    receipts: bool | None = None,
 ) -> None:
     """A ``profile`` object, or ``* alice: Alice``; the star marks the one that is used.
 
     Args:
         profile: The rest of what contacts are told, where it is to be shown too.
-        receipts: Whether contacts are told that their messages arrived.
+        receipts: Whether contacts are told that their messages arrived; None: that is not to be shown.
     """
     active = name == environment.profile
     fields: dict[str, Any] = {"name": name, "display_name": told, "active": active}
@@ -46,7 +51,7 @@ def show_profile(
         line += "".join(
             f"\n  /{printable(command.keyword)}: {printable(command.label)}" for command in profile.commands
         )
-    if not receipts:
-        fields["receipts"] = False
-        line += "\n  gives no receipts"
+    if receipts is not None:
+        fields["receipts"] = receipts
+        line += "" if receipts else "\n  gives no receipts"
     environment.emit("profile", fields, line)

@@ -26,6 +26,13 @@ def arrives(smpchat: Terminal, sender: str) -> str:
     return str(last["status"])
 
 
+def shown(smpchat: Terminal) -> tuple[bool, dict[str, bool]]:
+    """What `status --json` says of Bob, and of each of his contacts that the test made."""
+    found = smpchat("--json", "-p", "bob", "status")
+    [profile] = found.objects("profile")
+    return profile["receipts"], {s["alias"]: s["receipts"] for s in found.objects("state") if "receipts" in s}
+
+
 def test_of_one_contact(three: Terminal) -> None:
     assert arrives(three, "alice") == "delivered"
     said = three("-p", "bob", "contact", "set", "alice", "receipts", "off")
@@ -37,6 +44,9 @@ def test_of_one_contact(three: Terminal) -> None:
     assert "gets no receipts" in three("-p", "bob", "contacts").stdout
     assert "Receipts of their messages: off, for this contact" in three("-p", "bob", "contact", "show", "alice").stdout
     assert "alice is not told that messages arrived here." in three("-p", "bob", "status", "alice").stderr
+    assert "No receipts to alice: they are not told" in three("-p", "bob", "status").stdout
+    assert shown(three) == (True, {"alice": False, "carol": True})
+    assert [o["receipts"] for o in three("--json", "-p", "bob", "status", "alice").objects("state")] == [False]
     three("-p", "bob", "contact", "set", "alice", "receipts", "default")
     assert arrives(three, "alice") == "delivered", "and that of the first text never comes"
     statuses = [m["status"] for m in three("--json", "-p", "alice", "history", "bob").objects("message")]
@@ -50,7 +60,9 @@ def test_of_everybody_but_one(three: Terminal) -> None:
     said = three("-p", "bob", "contact", "set", "carol", "receipts", "on")
     assert said.stdout == "carol is told when a message arrives here.\n"
     assert [arrives(three, who) for who in ("alice", "carol")] == ["sent", "delivered"]
-    assert "receipts" not in three("--json", "-p", "bob", "profile", "set", "--receipts").objects()[0]
+    assert "not told that their messages arrived, except carol." in three("-p", "bob", "status").stdout
+    assert shown(three) == (False, {"alice": False, "carol": True})
+    assert three("--json", "-p", "bob", "profile", "set", "--receipts").objects()[0]["receipts"] is True
     assert arrives(three, "alice") == "delivered"
 
 

@@ -19,7 +19,7 @@ from smpchat.agent.store.connections import Connection, ReceiveQueue
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.outgoing import SENDS, Kind, OutboxItem
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
-from smpchat.agent.transactions import connection, outbox, receiving
+from smpchat.agent.transactions import connection, outbox, receiving, sending
 from smpchat.agent.transactions.outbox import Verdict
 from smpchat.agent.transactions.receiving import Received
 from smpchat.agent.wire.links import InvitationLink, parse_link
@@ -73,6 +73,9 @@ class Recorder:
     ) -> bool:
         self.told.append(("message", (body, integrity)))
         self.times.append(sent_at)
+        return self.receipts
+
+    def gives_receipts(self, tx: sqlite3.Connection, connection_id: int) -> bool:
         return self.receipts
 
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
@@ -225,6 +228,9 @@ class Agent:
             return []
         if item.kind is Kind.REACH:
             self.do(lambda tx, context: outbox.reached(tx, context, item))
+            return []
+        if item.kind is Kind.RECEIPT:
+            self.do(lambda tx, context: sending.seal_receipt(tx, context, item))
             return []
         request = outbox.request(self.tx, item)
         answer = self.lnk if isinstance(request.command, LGet | LKey) else None

@@ -42,8 +42,25 @@ def waiting(agent: Agent) -> list[int]:
     return [len(item.body) for item in outgoing.numbered(agent.tx, agent.id)]
 
 
-@pytest.mark.parametrize("brings", ["texts", "markers"])
-@pytest.mark.parametrize(("limit", "value"), [("MAX_OWN", 3), ("MAX_OWN_BYTES", 3 * SEALED)])
+def receipts(agent: Agent) -> int:
+    """How many wait, which are sealed when their turn comes."""
+    query = "SELECT count(*) FROM outbox WHERE connection_id = ? AND kind = ?"
+    return int(agent.tx.execute(query, (agent.id, Kind.RECEIPT)).fetchone()[0])
+
+
+RECEIPT = 43
+"""Bytes."""
+
+
+@pytest.mark.parametrize(
+    ("brings", "limit", "value"),
+    [
+        ("texts", "MAX_OWN", 3),
+        ("texts", "MAX_OWN_BYTES", 3 * RECEIPT),
+        ("markers", "MAX_OWN", 3),
+        ("markers", "MAX_OWN_BYTES", 3 * SEALED),
+    ],
+)
 def test_a_contact_that_does_not_read_gets_no_more_than_so_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, brings: str, limit: str, value: int
 ) -> None:
@@ -54,7 +71,7 @@ def test_a_contact_that_does_not_read_gets_no_more_than_so_many(
     write(alice, 7)
     for body in bodies:
         alice.receive(body)
-    assert waiting(alice) == [SEALED] * (3 + 1)
+    assert (receipts(alice), len(waiting(alice))) == ((3, 1) if brings == "texts" else (0, 3 + 1))
     assert len(alice.messages) == (5 if brings == "texts" else 0)
     alice.carry_out()
     alice.receive(None)
@@ -73,13 +90,25 @@ def test_the_users_texts_wait_up_to_a_number_and_then_get_a_sentence(
         write(alice, reference)
     with pytest.raises(TooManyWait, match="no more can wait"):
         write(alice, 4)
-    assert len(waiting(alice)) == 3 + 3
+    assert (len(waiting(alice)), receipts(alice)) == (3, 3)
     alice.carry_out()
     write(alice, 4)
 
 
 def test_the_numbers_in_bytes_are_those_of_sealed_messages() -> None:
     assert owed.MAX_OWN * SEALED <= owed.MAX_OWN_BYTES and owed.MAX_TEXTS * SEALED <= owed.MAX_TEXTS_BYTES
+
+
+def test_what_is_kept_beside_a_sealed_message_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text of 10 kB takes 16 kB sealed, and 10 more."""
+    long = UserMessage(bytes(10_000))
+    alice, _ = connected(tmp_path)
+    monkeypatch.setattr(owed, "MAX_TEXTS_BYTES", 3 * SEALED)
+    for reference in range(1, 3):
+        alice.do(lambda tx, context: connection.submit(tx, context, alice.id, long, reference=reference))  # noqa: B023
+    with pytest.raises(TooManyWait):
+        write(alice, 3)
+    assert sum(len(row["body"]) + len(row["message"]) for row in alice.tx.execute("SELECT * FROM outbox")) > 3 * SEALED
 
 
 def test_of_a_contact_that_sends_no_receipts_so_many_are_expected(
