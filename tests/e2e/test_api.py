@@ -112,6 +112,41 @@ def test_the_bot_of_the_documentation(tmp_path: Path, monkeypatch: pytest.Monkey
     run(scenario, tmp_path)
 
 
+def test_receipts_are_given_or_not(tmp_path: Path) -> None:
+    """For one contact, for all, and with an exception; what was not confirmed then is not later."""
+
+    async def scenario(home: Path) -> None:
+        async with two(home) as (alice, bob), asyncio.timeout(60):
+            heard = alice.messages()
+
+            async def confirmed(text: str) -> bool:
+                sent = await bob.send("alice", text)
+                assert (await anext(heard)).text == text
+                alice.give_receipts(True, "bob")
+                await bob.send("alice", "now", wait="delivered")
+                assert (await anext(heard)).text == "now"
+                [status] = [m.status for m in bob.history("alice") if m.id == sent.id]
+                return status == "delivered"
+
+            for number, (choices, expected) in enumerate(
+                {
+                    ((None, "bob"),): True,
+                    ((False, "bob"),): False,
+                    ((False, None), (None, "bob")): False,
+                    ((True, "bob"),): True,
+                    ((None, None), (None, "bob")): True,
+                }.items()
+            ):
+                for on, alias in choices:
+                    alice.give_receipts(on, alias)
+                assert alice.contact("bob").receipts is expected
+                assert await confirmed(f"text {number}") is expected, choices
+            with pytest.raises(UnknownContact):
+                alice.give_receipts(False, "nobody")
+
+    run(scenario, tmp_path)
+
+
 def test_a_short_link_names_the_contact_and_can_be_used_like_a_full_one(tmp_path: Path) -> None:
     async def scenario(home: Path) -> None:
         async with relay(home), Client("alice", home) as alice, Client("bob", home) as bob, asyncio.timeout(30):
