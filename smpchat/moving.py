@@ -8,10 +8,11 @@ from pathlib import Path
 
 from smpchat.chat.errors import InputError, UnknownProfile
 from smpchat.chat.service import archive
+from smpchat.chat.service.choices import NetworkChoices
 from smpchat.chat.service.reading import no_passphrase
 from smpchat.chat.store.lock import kept_offline
-from smpchat.crypto.entropy import SystemEntropy
 from smpchat.home import Home
+from smpchat.storage.under_way import beside, under_way
 
 
 def export_profile(
@@ -40,9 +41,10 @@ def export_profile(
         raise InputError(f"There is a file {str(file)!r} already.", "Choose another name, or delete it first.")
     with closing(home.open(profile, passphrase=own_passphrase)) as service, kept_offline(service.folder, profile):
         data = archive.pack(service, passphrase)
-        under_way = file.with_name(f".{file.name}.{service.entropy.random(8).hex()}")
-        archive.write_new(under_way, data)
-        under_way.replace(file)
+        growing = beside(file)
+        with under_way(home.path, growing):
+            archive.write_new(growing, data)
+            growing.replace(file)
         # Last: a crash before it leaves a whole file and a profile that still works. The other way round there could be
         # neither.
         if move:
@@ -50,15 +52,24 @@ def export_profile(
     return len(data)
 
 
-def import_profile(home: Home, file: Path, passphrase: str, profile: str | None = None) -> str:
+def import_profile(
+    home: Home,
+    file: Path,
+    passphrase: str,
+    profile: str | None = None,
+    *,
+    approve: Callable[[NetworkChoices], bool] = lambda _: True,
+) -> str:
     """Make a profile of what `export_profile` wrote.
 
     Args:
         profile: Its name here; that in the file if None.
+        approve: Called with what it says of relays and the way to them: they are another's choice, if the file is.
     Returns:
         The name.
     Raises:
         InputError: There is such a profile, or the file is none of ours.
+        ImportDeclined: That was not approved of; nothing was made.
         ArchiveDamaged: The file was cut or changed.
         WrongPassphrase: It needs another passphrase.
     """
@@ -67,5 +78,5 @@ def import_profile(home: Home, file: Path, passphrase: str, profile: str | None 
     name = found.name.decode(errors="replace") if profile is None else profile
     folder = home.profile_folder(name)
     home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    archive.unfold(found, folder, home.path, SystemEntropy())
+    archive.unfold(found, folder, home.path, approve)
     return name

@@ -191,6 +191,15 @@ class NoArchive(InputError):
         super().__init__("This is no exported profile.")
 
 
+class ImportDeclined(InputError):
+    """The user did not want the profile with what it says of relays and the way to them. Nothing was stored."""
+
+    hint = "Ask whoever gave you the file why it says so."
+
+    def __init__(self) -> None:
+        super().__init__("Nothing was imported.")
+
+
 class ArchiveNewer(InputError):
     """An exported profile of a later version of smpchat."""
 

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from smpchat.chat.errors import InputError
-from smpchat.chat.store.lock import FileLock
 from smpchat.chat.store.records import Message
 from smpchat.cli.environment import Environment, json_line
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -23,6 +22,7 @@ from smpchat.cli.profile_key import ProfileKey
 from smpchat.cli.views.messages import message_fields
 from smpchat.encoding.record import Record
 from smpchat.relay.surroundings import for_programs
+from smpchat.storage.locks import FileLock
 
 _STANDARD_ERROR = 2
 _AGAIN = (

@@ -316,11 +316,24 @@ TYPES = (
             flag("bot", "whether contacts are told that a program writes", optional=True),
             flag(
                 "receipts",
-                "whether contacts are told that their messages arrived, where nothing else is set for one (`profile show`,"
-                " `profile set`, `status`)",
+                "whether contacts are told that their messages arrived, but for those with a setting of their own"
+                " (`profile show`, `profile set`, `status`)",
                 optional=True,
             ),
             _COMMANDS,
+            Field(
+                "network",
+                Kind.OBJECT,
+                "what the imported file says of relays and the way to them (`import`)",
+                optional=True,
+                fields=(
+                    Field("receives_at", Kind.TEXTS, "addresses of the relays where contacts write to"),
+                    Field("servers", Kind.TEXTS, "of those for new queues; empty: this computer's", optional=True),
+                    text("socks", "the proxy, or `off`", optional=True),
+                    flag("private_routing", "messages to other relays go through its own", optional=True),
+                    text("strangers", "relays that strangers name may be anywhere", "any", optional=True),
+                ),
+            ),
             flag("active", "the one that this command used, or that later ones will"),
         ),
     ),

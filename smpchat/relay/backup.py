@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import shutil
 import tarfile
-import tempfile
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +28,7 @@ from smpchat.relay.folder import (
     read_state,
     state_json,
 )
+from smpchat.storage.under_way import beside, under_way
 from smpchat.transport.base import TransportError
 from smpchat.transport.identity import FILES, NEEDED_FILES, identity_files, load_identity
 
@@ -57,9 +56,11 @@ def back_up(folder: Path, target: Path) -> int:
         raise BackupRefused(f"There is no relay in {folder}: it was never started.")
     if target.exists():
         raise BackupRefused(f"{target} exists already, and is not overwritten.")
+    growing = beside(target.absolute())
     try:
-        with tempfile.TemporaryDirectory(prefix=".smpchat-", dir=target.absolute().parent) as name:
-            database, archive = Path(name, DATABASE), Path(name, "tar")
+        with under_way(folder.absolute().parent, growing):
+            growing.mkdir(mode=0o700)
+            database, archive = growing / DATABASE, growing / "tar"
             copy_database(folder / DATABASE, database)
             with os.fdopen(os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -95,26 +96,25 @@ def restore(source: Path, folder: Path) -> None:
         RelayError: Something cannot be read or written.
     """
     folder = folder.absolute()
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+    growing = beside(folder)
     try:
         _check_empty(folder)
-        temporary.mkdir(mode=0o700)
-        (temporary / IDENTITY).mkdir(mode=0o700)
-        _unpack(source, temporary)
-        # Opened as a relay would, before it takes anything's place: a backup that does not work is noticed now.
-        _check(source, temporary)
-        _check_empty(folder)
-        if folder.exists():
-            for name in (LOG, f"{LOG}.1", STOPPED):
-                if (folder / name).exists():
-                    (folder / name).rename(temporary / name)
-            (folder / LOCK).unlink(missing_ok=True)
-            folder.rmdir()
-        temporary.rename(folder)
+        with under_way(folder.parent, growing):
+            growing.mkdir(mode=0o700)
+            (growing / IDENTITY).mkdir(mode=0o700)
+            _unpack(source, growing)
+            # Opened as a relay would, before it takes anything's place: a backup that does not work is noticed now.
+            _check(source, growing)
+            _check_empty(folder)
+            if folder.exists():
+                for name in (LOG, f"{LOG}.1", STOPPED):
+                    if (folder / name).exists():
+                        (folder / name).rename(growing / name)
+                (folder / LOCK).unlink(missing_ok=True)
+                folder.rmdir()
+            growing.rename(folder)
     except OSError as error:
         raise RelayError(f"The backup cannot be restored: {error}.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _check_empty(folder: Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -21,13 +22,13 @@ from smpchat.agent.store.database import Database
 from smpchat.agent.store.migrating import define_functions
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.agent.transactions import files
-from smpchat.chat.errors import ArchiveDamaged, ArchiveForeign, ArchiveNewer, InputError, NoArchive
+from smpchat.chat.errors import ArchiveDamaged, ArchiveForeign, ArchiveNewer, ImportDeclined, InputError, NoArchive
+from smpchat.chat.service.choices import NetworkChoices
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import DATABASE_NAME, MOVED
 from smpchat.chat.store import searching, settings
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.crypto import passphrase as sealing
-from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import VerificationError
 from smpchat.encoding.codec import int64, record, short_bytes, tail
 from smpchat.encoding.reader import DecodeError
@@ -42,6 +43,7 @@ from smpchat.storage.foreign import (
     schema_of,
 )
 from smpchat.storage.opening import SQLITE_ERRORS, harden
+from smpchat.storage.under_way import beside, under_way
 
 MAGIC = b"smpchat profile\0"
 VERSION = 1
@@ -116,15 +118,20 @@ def _snapshot(service: ChatService) -> bytes:
         settings.save_setting(copy, "profile", service.own_profile().to_json())
         # The mark of the copy that stays behind; the one that goes on has none.
         settings.delete_setting(copy, MOVED)
+        settings.save_defaults(copy, {})  # of this computer's config files, which hold here
         return copy.serialize()
 
 
-def unfold(archive: Archive, folder: Path, scratch: Path, entropy: Entropy) -> None:
+def unfold(
+    archive: Archive, folder: Path, scratch: Path, approve: Callable[[NetworkChoices], bool] = lambda _: True
+) -> None:
     """Make the profile's folder, whole or not at all.
 
     Args:
         scratch: A folder on the same disk, where it grows.
+        approve: Called with what the profile says of relays and the way to them, before there is one.
     Raises:
+        ImportDeclined: That was not approved of.
         InputError: There is such a profile.
         ArchiveForeign: The database in it is not as we write one.
         ArchiveDamaged: It cannot be used.
@@ -137,18 +144,13 @@ def unfold(archive: Archive, folder: Path, scratch: Path, entropy: Entropy) -> N
         )
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # On the same disk, where a rename is one step: to another one it is a copy, and a crash leaves half of it.
-    under_way = scratch / f".import-{entropy.random(8).hex()}"
-    under_way.mkdir(mode=0o700)
-    try:
-        _rebuild(archive.database, under_way / DATABASE_NAME)
-        _check(under_way, folder.name)
+    growing = beside(scratch / "import")
+    with under_way(scratch, growing):
+        growing.mkdir(mode=0o700)
+        _rebuild(archive.database, growing / DATABASE_NAME)
+        _check(growing, folder.name, approve)
         # The last step: a folder with this name is whole, or there is none.
-        under_way.rename(folder)
-    except BaseException:
-        for left in under_way.iterdir():
-            left.unlink()
-        under_way.rmdir()
-        raise
+        growing.rename(folder)
 
 
 def _rebuild(data: bytes, path: Path) -> None:
@@ -198,13 +200,15 @@ def schema_difference(service: ChatService) -> str | None:
         return difference(schema_of(service.database.connection), schema_of(ours))
 
 
-def _check(folder: Path, name: str) -> None:
+def _check(folder: Path, name: str, approve: Callable[[NetworkChoices], bool]) -> None:
     """Open it, which brings an older schema up to date, and read all of it once: a row may hold anything."""
     try:
-        with closing(ChatService(folder, name)) as service:
+        # What the config files of another computer said holds there.
+        with closing(ChatService(folder, name, defaults={})) as service:
             with service.database.transaction() as tx:
                 files.abandon_received(tx, service.context)
             _read_through(service)
+            choices = service.network_choices()
     except StoreError as error:
         code = getattr(error.__cause__, "sqlite_errorcode", None)
         if isinstance(error.__cause__, OSError) or (code is not None and code & 0xFF in _OF_DISK):
@@ -212,6 +216,8 @@ def _check(folder: Path, name: str) -> None:
         raise ArchiveDamaged from None
     except Exception:  # whatever our own readers make of records that we did not write
         raise ArchiveDamaged from None
+    if not approve(choices):
+        raise ImportDeclined
 
 
 def _read_through(service: ChatService) -> None:

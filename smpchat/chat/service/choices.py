@@ -10,7 +10,8 @@ from smpchat.chat.errors import InputError
 from smpchat.chat.service.messages import StoredMessages
 from smpchat.chat.store import settings
 from smpchat.encoding.reader import DecodeError
-from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
+from smpchat.encoding.record import Record
+from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, masked, parse_server
 
 if TYPE_CHECKING:  # imported where they are used: most commands that read ask for no setting of the network
     from smpchat.chat.store.servers import ConfiguredServer
@@ -18,6 +19,31 @@ if TYPE_CHECKING:  # imported where they are used: most commands that read ask f
     from smpchat.transport.socks_address import SocksProxy
 
 NO_PROXY = "off"
+
+
+class NetworkChoices(Record):
+    """What a profile itself says of relays and the way to them, whatever config files say.
+
+    Attributes:
+        servers: Addresses of the relays for new queues, passwords left out; None: it says nothing. Empty: the one of
+            this computer.
+        proxy: ``HOST:PORT``, or ``off``.
+        private_routing: Whether messages to other relays go through its own.
+        strangers_anywhere: Relays that strangers name may be in networks of this computer.
+        receives_at: Relays where contacts write to: they are connected to as soon as the profile is online.
+    """
+
+    servers: tuple[str, ...] | None
+    proxy: str | None
+    private_routing: bool | None
+    strangers_anywhere: bool
+    receives_at: tuple[str, ...]
+
+    @property
+    def says_something(self) -> bool:
+        """Whether anything is chosen; relays that hold its queues are its past, and no choice."""
+        chosen = (self.servers, self.proxy, self.private_routing)
+        return self.strangers_anywhere or any(one is not None for one in chosen)
 
 
 class StoredChoices(StoredMessages):
@@ -143,6 +169,18 @@ class StoredChoices(StoredMessages):
         """Change that."""
         with self.database.transaction() as tx:
             consents.save_anywhere(tx, on)
+
+    def network_choices(self) -> NetworkChoices:
+        """What the profile has chosen itself."""
+        routing = settings.setting(self._tx, "private_routing")
+        servers = [masked(format_server(e.address)) for e in self.servers() if e.preferred]
+        return NetworkChoices(
+            servers=tuple(servers) if self.has_chosen(settings.SERVERS) else None,
+            proxy=settings.setting(self._tx, "socks"),
+            private_routing=None if routing is None else routing == "on",
+            strangers_anywhere=consents.anywhere(self._tx),
+            receives_at=tuple(sorted({str(queue.server) for queue in moves.every_queue(self._tx)})),
+        )
 
     def is_local(self, connection_id: int) -> bool:
         """Whether only this computer reaches the relay of a connection's queue."""

@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 
 from smpchat.chat.errors import InputError
-from smpchat.chat.store.lock import FileLock
 from smpchat.relay.surroundings import for_programs
+from smpchat.storage.locks import FileLock
 
 IN_MEMORY = Path("/dev/shm")
 """Where Linux keeps files in memory."""

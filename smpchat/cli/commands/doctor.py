@@ -191,9 +191,19 @@ def _home(environment: Environment) -> Iterator[Check]:
         yield Check("home", True, f"{home}" if made else f"{home} is made at first use")
     if not made:
         return
+    yield from _leftovers(home)
     mode = stat.S_IMODE(home.stat().st_mode)
     if os.name == "posix" and mode & 0o077:
         yield Check("home-mode", False, f"others can look into {home}: chmod 700", required=False)
+
+
+def _leftovers(home: Path) -> Iterator[Check]:
+    from smpchat.storage.under_way import left_behind
+
+    left = [str(path) for path in left_behind(home)]
+    if left:
+        detail = f"an interrupted command left {', '.join(left)}; the next export, import, backup or restore removes it"
+        yield Check("leftovers", False, detail, required=False)
 
 
 def _writing_problem(folder: Path) -> str | None:

@@ -39,6 +39,7 @@ def export(
 def _export(environment: Environment, file: Path, passphrase_file: Path | None, *, move: bool) -> int:
     """Write the profile to an encrypted file."""
     from smpchat.chat.service.reading import StoredProfile
+    from smpchat.cli.leftovers import tell_leftovers
     from smpchat.cli.passphrases import ONE_ONLY, exported_file, passphrase
     from smpchat.home import Home
     from smpchat.moving import export_profile
@@ -46,6 +47,7 @@ def _export(environment: Environment, file: Path, passphrase_file: Path | None, 
     home, file = Home(environment.home), file.absolute()
     if not home.has(environment.profile):
         raise UnknownProfile(environment.profile)
+    tell_leftovers(environment)
     secret = passphrase(exported_file(passphrase_file), new=True)
     try:
         size = export_profile(home, environment.profile, file, secret, move=move, own_passphrase=environment.key)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.chat.errors import InputError
+from smpchat.chat.errors import ImportDeclined, InputError
 from smpchat.cli.arguments import PASSPHRASE_FILE
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
 from smpchat.encoding.record import replace
+
+if TYPE_CHECKING:
+    from smpchat.chat.service.choices import NetworkChoices
 
 app = Program()
 
@@ -22,33 +27,63 @@ def import_(
     context: typer.Context,
     file: Path = typer.Argument(metavar="FILE", help="What `smpchat export` made."),
     passphrase_file: Path | None = PASSPHRASE_FILE,
+    yes: bool = typer.Option(False, "--yes", help="Take its relays and proxy unasked; nobody is asked in a script."),
 ) -> None:
     """Make a profile of an exported file.
 
-    It gets its own name, or the one of -p. Import a file once, and use the profile nowhere else: two copies in use
-    break each other's encryption, and messages are lost. The passphrase is asked for, or read from --passphrase-file or
-    the variable SMPCHAT_PASSPHRASE.
+    It gets its own name, or the one of -p. If the file brings relays, a proxy or private routing of its own, you are
+    told, and asked on a terminal. Import a file once, and use the profile nowhere else: two copies in use break each
+    other's encryption, and messages are lost. The passphrase is asked for, or read from --passphrase-file or the
+    variable SMPCHAT_PASSPHRASE.
     """
     # As it was typed. The environment has the chosen profile in place of none, and a file is to bring its own name.
     name = context.find_root().params["profile"]
-    run(context, lambda environment: _import(environment, file, passphrase_file, name))
+    run(context, lambda environment: _import(environment, file, passphrase_file, name, sure=yes))
 
 
-def _import(environment: Environment, file: Path, passphrase_file: Path | None, name: str | None) -> int:
-    """Make a profile of an exported file."""
+def _import(environment: Environment, file: Path, passphrase_file: Path | None, name: str | None, *, sure: bool) -> int:
+    """Make a profile of an exported file, once a person who is there agrees to the relays and proxy in it."""
+    from smpchat.cli.leftovers import tell_leftovers
     from smpchat.cli.passphrases import ONE_ONLY, exported_file, passphrase
+    from smpchat.cli.views.network import network_fields, network_lines
     from smpchat.cli.views.profiles import display_name, show_profile
     from smpchat.home import Home
     from smpchat.moving import import_profile
 
+    found: list[NetworkChoices] = []
+
+    def approve(choices: NetworkChoices) -> bool:
+        found.append(choices)
+        return sure or not choices.says_something or _agrees(environment, choices)
+
     home = Home(environment.home)
     if not file.exists():
         raise InputError(f"There is no file {str(file)!r}.", "Give the file that `smpchat export` made.")
+    tell_leftovers(environment)
     try:
-        imported = import_profile(home, file, passphrase(exported_file(passphrase_file), new=False), name)
+        secret = passphrase(exported_file(passphrase_file), new=False)
+        imported = import_profile(home, file, secret, name, approve=approve)
+    except ImportDeclined as error:
+        environment.notice(str(error))
+        return ExitStatus.OK
     except OSError as error:
         raise InputError(f"{str(file)!r} cannot be imported: {error.strerror}.", "Check the file and disk.") from None
-    show_profile(environment, imported, display_name(replace(environment, profile=imported)))
+    [choices] = found
+    told = display_name(replace(environment, profile=imported))
+    show_profile(environment, imported, told, network=network_fields(choices))
+    if choices.says_something and not environment.json and not environment.attended:
+        environment.notice("The file has network settings of its own:\n" + network_lines(choices))
     environment.notice(f"Use this profile here only from now on, not where it was exported: {ONE_ONLY}.")
     environment.notice("It is not encrypted here: `smpchat key set` does that.")
     return ExitStatus.OK
+
+
+def _agrees(environment: Environment, choices: NetworkChoices) -> bool:
+    """Ask whether the profile is to go online by the ways that the file names; True where nobody is there to ask."""
+    from smpchat.cli.views.network import network_lines
+
+    if not environment.attended or not sys.stdin.isatty():
+        return True
+    environment.notice("The file has network settings of its own:\n" + network_lines(choices))
+    print("Import the profile with these settings? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -372,8 +372,10 @@ def back_up(
 
 def _back_up(environment: Environment, file: Path) -> int:
     """Copy the relay into a file."""
+    from smpchat.cli.leftovers import tell_leftovers
     from smpchat.relay.backup import back_up as write
 
+    tell_leftovers(environment)
     size = write(environment.relay_folder, file)
     environment.emit("backup", {"file": str(file.absolute()), "bytes": size}, f"{file}: {size:,} bytes")
     environment.notice("Whoever has this file can take the relay's place: keep it as safe as the relay.")
@@ -390,10 +392,12 @@ def restore(
 
 def _restore(environment: Environment, file: Path) -> int:
     """Make the relay from a backup."""
+    from smpchat.cli.leftovers import tell_leftovers
     from smpchat.cli.views.relay import show_relay
     from smpchat.relay.backup import restore as read
 
     environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    tell_leftovers(environment)
     read(file, environment.relay_folder)
     show_relay(environment)
     return ExitStatus.OK

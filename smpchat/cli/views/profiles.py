@@ -27,12 +27,14 @@ def show_profile(
     profile: Profile | None = None,
     *,
     receipts: bool | None = None,
+    network: dict[str, Any] | None = None,
 ) -> None:
     """A ``profile`` object, or ``* alice: Alice``; the star marks the one that is used.
 
     Args:
         profile: The rest of what contacts are told, where it is to be shown too.
         receipts: Whether contacts are told that their messages arrived; None: that is not to be shown.
+        network: What it says of relays and the way to them, for programs.
     """
     active = name == environment.profile
     fields: dict[str, Any] = {"name": name, "display_name": told, "active": active}
@@ -54,4 +56,6 @@ def show_profile(
     if receipts is not None:
         fields["receipts"] = receipts
         line += "" if receipts else "\n  gives no receipts"
+    if network is not None:
+        fields["network"] = network
     environment.emit("profile", fields, line)

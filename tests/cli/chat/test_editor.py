@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from smpchat.chat.errors import InputError
-from smpchat.chat.store.lock import FileLock
 from smpchat.cli.chat import editor
+from smpchat.storage.locks import FileLock
 
 
 @pytest.fixture(autouse=True)

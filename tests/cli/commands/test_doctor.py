@@ -177,3 +177,27 @@ def test_the_versions_that_a_report_needs_are_named(smpchat: Terminal) -> None:
     assert [name.split()[0] for name in found["versions"][1].split(", ")] == ["smpchat", "Python", "OpenSSL", "SQLite"]
     assert f"smpchat {__version__}, " in found["versions"][1]
     assert "SMP 7-18" in found["protocols"][1] and "agent 2-7" in found["protocols"][1]
+
+
+@pytest.mark.parametrize("command", ["export", "import", "relay backup", "relay restore"])
+def test_what_a_killed_command_left_is_told_and_removed_by_the_next(
+    smpchat: Terminal, tmp_path: Path, command: str
+) -> None:
+    smpchat("-p", "alice", "profile", "set", "Alice")
+    left = tmp_path / ".alice.smpchat.0123456789abcdef"
+    left.write_bytes(b"half of it")
+    register = smpchat.home / ".under-way"
+    register.mkdir()
+    (register / "0123456789abcdef").write_bytes(bytes(left))
+    result = smpchat("--json", "-p", "alice", "doctor")
+    assert (result.code, checks(result)["leftovers"]) == (
+        0,
+        (False, f"an interrupted command left {left}; the next export, import, backup or restore removes it"),
+    )
+    (tmp_path / "file").touch()
+    (tmp_path / "secret").write_text("correct horse battery")
+    options = ["--passphrase-file", str(tmp_path / "secret")] if " " not in command else []
+    told = smpchat("-p", "alice", *command.split(), str(tmp_path / "file"), *options).stderr
+    assert f"Removed {left}: a command that was interrupted had left it." in told
+    assert not left.exists() and not register.exists()
+    assert "leftovers" not in checks(smpchat("--json", "-p", "alice", "doctor"))

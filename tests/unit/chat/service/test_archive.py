@@ -48,7 +48,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def restore(found: Archive, folder: Path) -> None:
-    unfold(found, folder, folder.parent, SeededEntropy("unfold"))
+    unfold(found, folder, folder.parent)
 
 
 def test_everything_comes_back(service: ChatService, tmp_path: Path) -> None:

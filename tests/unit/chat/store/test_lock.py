@@ -12,7 +12,8 @@ import filelock
 import pytest
 
 from smpchat.chat.errors import ProfileLocked
-from smpchat.chat.store.lock import FileLock, kept_offline, online_lock
+from smpchat.chat.store.lock import kept_offline, online_lock
+from smpchat.storage.locks import FileLock
 
 
 def test_one_has_it_until_it_is_given_back(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_versions_before_this_one_and_programs_that_use_filelock_share_it(tmp_pa
 
 def test_a_process_that_is_killed_holds_nothing(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from smpchat.chat.store.lock import FileLock\n"
+        "import sys, time; from pathlib import Path; from smpchat.storage.locks import FileLock\n"
         "lock = FileLock(Path(sys.argv[1])); print(lock.take(), flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "lock")]

@@ -16,7 +16,6 @@ from smpchat.chat.store import expiry, records, searching
 from smpchat.chat.store.records import Direction
 from smpchat.chat.transactions import changes
 from smpchat.crypto.passphrase import Cost
-from smpchat.testing.entropy import SeededEntropy
 
 SECRET = "correct horse"
 MANY = 25
@@ -279,7 +278,7 @@ def test_an_index_goes_with_the_profile_into_no_archive(alice: Alice, tmp_path: 
     assert archive.schema_difference(alice.service) is None
     found = packed(alice)
     assert searching.TABLE.encode() not in found.database
-    archive.unfold(found, tmp_path / "again", tmp_path, SeededEntropy("unfold"))
+    archive.unfold(found, tmp_path / "again", tmp_path)
     with closing(ChatService(tmp_path / "again", "again")) as again:
         assert [message.text for message in again.find("word").messages] == ["a word that stays"]
         assert searching._last(again.database.connection)
@@ -301,7 +300,7 @@ def test_an_encrypted_profile_has_one_too(tmp_path: Path) -> None:
     last = alice.got("a word that came")
     alice.filled()
     assert alice.found("word") == ["a word that came"] and alice.indexed() > indexed
-    archive.unfold(packed(alice), tmp_path / "again", tmp_path, SeededEntropy("unfold"))
+    archive.unfold(packed(alice), tmp_path / "again", tmp_path)
     alice.service.close()
     encryption.remove_passphrase(alice.folder, SECRET)
     alice.passphrase = None

@@ -1,0 +1,14 @@
+"""What a command that was killed has left half made, told when the next one removes it."""
+
+from __future__ import annotations
+
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import printable
+
+
+def tell_leftovers(environment: Environment) -> None:
+    """Remove it, and say so."""
+    from smpchat.storage.under_way import sweep
+
+    for path in sweep(environment.home):
+        environment.notice(f"Removed {printable(str(path))}: a command that was interrupted had left it.")

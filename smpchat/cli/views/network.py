@@ -1,0 +1,48 @@
+"""What a profile says of relays and the way to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smpchat.chat.service.choices import NetworkChoices
+from smpchat.cli.text import shortened
+
+_SHOWN = 5
+"""Relays that are named; a file may bring any number."""
+_LONGEST = 120
+
+
+def network_fields(choices: NetworkChoices) -> dict[str, Any]:
+    """The object ``network``."""
+    fields: dict[str, Any] = {"receives_at": list(choices.receives_at)}
+    if choices.servers is not None:
+        fields["servers"] = list(choices.servers)
+    if choices.proxy is not None:
+        fields["socks"] = choices.proxy
+    if choices.private_routing is not None:
+        fields["private_routing"] = choices.private_routing
+    if choices.strangers_anywhere:
+        fields["strangers"] = "any"
+    return fields
+
+
+def network_lines(choices: NetworkChoices) -> str:
+    """The same for people, a line each."""
+    lines = []
+    if choices.servers is not None:
+        lines.append(f"relays for new contacts: {_listed(choices.servers) or 'the one of this computer'}")
+    if choices.proxy is not None:
+        lines.append(f"SOCKS proxy: {'none' if choices.proxy == 'off' else shortened(choices.proxy, _LONGEST)}")
+    if choices.private_routing is not None:
+        lines.append(f"private routing: {'on' if choices.private_routing else 'off'}")
+    if choices.strangers_anywhere:
+        lines.append("relays that strangers name: anywhere, also in your own network")
+    if choices.receives_at:
+        lines.append(f"it receives at: {_listed(choices.receives_at)}")
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _listed(addresses: tuple[str, ...]) -> str:
+    named = ", ".join(shortened(address, _LONGEST) for address in addresses[:_SHOWN])
+    more = len(addresses) - _SHOWN
+    return f"{named} and {more} more" if more > 0 else named

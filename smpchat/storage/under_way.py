@@ -1,0 +1,126 @@
+"""Files and folders that grow beside their place: a register knows them, so that the next one removes what was left.
+
+::
+
+    <folder>/.under-way/<number>        whole path of what is being made
+    <folder>/.under-way/<number>.lock   held by whoever makes it, taken before the path is there
+
+What grows is named ``.<name>.<16 hex digits>``, and nothing of another name is ever removed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from smpchat.storage.locks import FileLock
+
+REGISTER = ".under-way"
+_NUMBER = re.compile(r"[0-9a-f]{16}")
+_NAME = re.compile(r"\..+\.[0-9a-f]{16}")
+
+
+def beside(place: Path) -> Path:
+    """Where something is to grow that is then moved to its place: on the same disk, where that is one step."""
+    return place.with_name(f".{place.name}.{secrets.token_hex(8)}")
+
+
+@contextmanager
+def under_way(folder: Path, growing: Path) -> Iterator[None]:
+    """While the block runs, ``growing`` may be there; afterwards it is not. What others have left is removed first.
+
+    Args:
+        folder: Where the register is kept; where nothing can be written there, there is none.
+    """
+    sweep(folder)
+    entered = None
+    with suppress(OSError):
+        entered = _enter(folder / REGISTER, growing.absolute())
+    try:
+        yield
+    finally:
+        _remove(growing)
+        if entered is not None:
+            _strike(*entered)
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """What those who died have left, as far as it is still there."""
+    found = []
+    for entry, growing in _entries(folder):
+        lock = FileLock(_lock_of(entry))
+        if lock.take():
+            lock.release()
+            if os.path.lexists(growing):
+                found.append(growing)
+    return found
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove that; what was removed. What is on a disk that is not there stays in the register."""
+    removed = []
+    for entry, growing in _entries(folder):
+        lock = FileLock(_lock_of(entry))
+        if not lock.take():
+            continue
+        if os.path.lexists(growing):
+            _remove(growing)
+            if not os.path.lexists(growing):
+                removed.append(growing)
+        if os.path.lexists(growing) or not growing.parent.is_dir():
+            lock.release()
+        else:
+            _strike(entry, lock)
+    return removed
+
+
+def _enter(register: Path, growing: Path) -> tuple[Path, FileLock]:
+    entry = register / secrets.token_hex(8)
+    lock = FileLock(_lock_of(entry))
+    lock.take()
+    with open(os.open(entry, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(os.fsencode(growing))
+    return entry, lock
+
+
+def _lock_of(entry: Path) -> Path:
+    return entry.with_name(f"{entry.name}.lock")
+
+
+def _strike(entry: Path, lock: FileLock) -> None:
+    with suppress(OSError):
+        entry.unlink(missing_ok=True)
+    lock.release()
+    with suppress(OSError):
+        _lock_of(entry).unlink(missing_ok=True)
+        entry.parent.rmdir()  # the last one
+
+
+def _entries(folder: Path) -> list[tuple[Path, Path]]:
+    """Each with what it names; what names nothing of ours is left alone."""
+    found = []
+    try:
+        entries = sorted(path for path in (folder / REGISTER).iterdir() if _NUMBER.fullmatch(path.name))
+    except OSError:
+        return []
+    for entry in entries:
+        try:
+            growing = Path(os.fsdecode(entry.read_bytes()))
+        except (OSError, ValueError):
+            continue
+        if growing.is_absolute() and _NAME.fullmatch(growing.name):
+            found.append((entry, growing))
+    return found
+
+
+def _remove(growing: Path) -> None:
+    if growing.is_dir() and not growing.is_symlink():
+        shutil.rmtree(growing, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            growing.unlink(missing_ok=True)
