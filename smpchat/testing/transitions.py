@@ -21,6 +21,7 @@ from smpchat.agent.machines.handshake_events import (
     ConfirmationRefused,
     DeleteRequested,
     Event,
+    GivenUp,
     HelloAccepted,
     HelloReceived,
     HelloRefused,
@@ -84,6 +85,7 @@ def events() -> list[Event]:
         AddressRead(),
         *(AddressRefused(reason) for reason in _ADDRESS_FAILURES),
         RequestAccepted(),
+        GivenUp(),
         DeleteRequested(),
     ]
 

@@ -18,6 +18,10 @@ FAILURE_SENTENCES = {
         "Whoever sent this request cannot be reached: they have given it up, or somebody else answered it. Delete the"
         " contact; they can ask again."
     ),
+    Failure.NOT_REACHED: (
+        "They asked through your address, and the relay that they named could not be reached for a week. Delete the"
+        " contact; they can ask again."
+    ),
     Failure.REPLY_REFUSED: (
         "Your contact's reply address does not accept your key: the link was changed on its way, or their side is"
         " faulty. Delete this contact and give a new link another way."

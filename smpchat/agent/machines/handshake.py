@@ -41,6 +41,7 @@ from smpchat.agent.machines.handshake_events import (
     ConfirmationRefused,
     DeleteRequested,
     Event,
+    GivenUp,
     HelloAccepted,
     HelloReceived,
     HelloRefused,
@@ -265,6 +266,9 @@ def step(state: State, event: Event) -> Step:
             return _failed(state, _used(state.terms))
         case ((Joining() | Confirming() | AwaitingHello() | SecuringReply() | Answering()), ReceiveQueueRefused()):
             return _failed(state, Failure.QUEUE_REFUSED)
+
+        case ((Joining() | Confirming()), GivenUp()) if state.terms.requested:
+            return _failed(state, Failure.NOT_REACHED)
 
         # -- the owner of an address --
         case Publishing(), ReceiveQueueCreated():

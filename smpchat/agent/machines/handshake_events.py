@@ -123,6 +123,10 @@ class RequestAccepted(Record):
     """The address's relay has the request."""
 
 
+class GivenUp(Record):
+    """Whoever asked through our address named a relay that was not reached for too long."""
+
+
 class DeleteRequested(Record):
     """The user deletes the connection or address, or cancels the invitation."""
 
@@ -148,6 +152,7 @@ Event = (
     | AddressRead
     | AddressRefused
     | RequestAccepted
+    | GivenUp
     | DeleteRequested
 )
 

@@ -45,6 +45,8 @@ class Failure(StrEnum):
     """The same of a short link that may be the other form of a full one that was joined here."""
     REQUEST_GONE = "request-gone"
     """`LINK_USED` of the link in a request to our address."""
+    NOT_REACHED = "not-reached"
+    """The relay in a request that was accepted by itself."""
     REPLY_REFUSED = "reply-refused"
     QUEUE_REFUSED = "queue-refused"
     ADDRESS_GONE = "address-gone"

@@ -32,7 +32,7 @@ class Admitting:
         """Accept one after the other, for ever."""
         while True:
             self._changed.clear()
-            due = contact_address.next_turn(self._database.connection, self._context.now())
+            due = contact_address.next_look(self._database.connection, self._context.now())
             left = None if due is None else min(due - self._context.now(), LOOK_AGAIN)
             if left is not None and left <= 0:
                 self._accept()
@@ -45,9 +45,11 @@ class Admitting:
                 pass
 
     def _accept(self) -> None:
+        """The next in turn; before, there may be room to be made."""
         try:
             with self._database.transaction() as tx:
-                contact_address.accept_next(tx, self._context)
+                if not contact_address.give_up_next(tx, self._context):
+                    contact_address.accept_next(tx, self._context)
         except AgentError as error:  # whatever is wrong with it, the next one must not wait for it
             log.warning("request not accepted: %s", error)
             with self._database.transaction() as tx:

@@ -103,6 +103,10 @@ class Sender:
             with self._database.transaction() as tx:
                 outbox.not_offered(tx, self._context, items[0])
             return Verdict.DONE
+        if outbox.waits_on(self._database.connection, self._context, items[0]):
+            with self._database.transaction() as tx:
+                outbox.wait_on(tx, self._context, items[0])
+            return Verdict.DONE
         if items[0].kind is Kind.EMPTY:
             return await self._empty(session, items[0])
         if one_by_one:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from smpchat.agent.store.outgoing import PARKED
+
 LEAP = 7 * 86_400.0
 """Seconds without a look at the clock, or since the last one, after which it is not believed at once."""
 BACK = 3_600.0
@@ -30,9 +32,14 @@ def is_due(tx: sqlite3.Connection, now: float) -> bool:
 
 
 def note(tx: sqlite3.Connection, now: float) -> bool:
-    """The clock says this. Returns whether it leapt."""
+    """The clock says this. Returns whether it leapt.
+
+    What was to come later keeps its distance then, so that nothing is given up early or held for ever.
+    """
     seen, until = _known(tx, now)
     leapt = _leapt(seen, now)
+    if leapt or now < seen:
+        _put_off(tx, seen, now - seen)
     if leapt:
         until = now + HOLD
     elif until > now + HOLD:  # of a clock that was ahead
@@ -40,6 +47,12 @@ def note(tx: sqlite3.Connection, now: float) -> bool:
     tx.execute("DELETE FROM own_clock")
     tx.execute("INSERT INTO own_clock VALUES (?, ?)", (now, until))
     return leapt
+
+
+def _put_off(tx: sqlite3.Connection, since: float, seconds: float) -> None:
+    for table, column in (("outbox", "not_before"), ("rotations", "hold_until")):
+        query = f"UPDATE {table} SET {column} = {column} + ? WHERE {column} > ? AND {column} < ?"
+        tx.execute(query, (seconds, since, PARKED))
 
 
 def _known(tx: sqlite3.Connection, now: float) -> tuple[float, float]:

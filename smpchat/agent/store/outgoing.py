@@ -211,6 +211,12 @@ def postpone_item(tx: sqlite3.Connection, item_id: int, not_before: float) -> No
     tx.execute("UPDATE outbox SET not_before = ? WHERE id = ?", (not_before, item_id))
 
 
+def awaits_farewell(tx: sqlite3.Connection, connection_id: int) -> bool:
+    """Whether the last message to a peer has not left."""
+    query = "SELECT 1 FROM outbox WHERE connection_id = ? AND kind = ?"
+    return tx.execute(query, (connection_id, Kind.FAREWELL)).fetchone() is not None
+
+
 def hold_numbered(tx: sqlite3.Connection, connection_id: int, not_before: float) -> None:
     """No message is looked at before a time given in POSIX seconds; 0 lets them all go."""
     tx.execute(

@@ -24,6 +24,8 @@ UNREACHED = 100
 """The same of any age: a session or a place among the dials for each."""
 YOUNG = 600.0
 """Seconds after which a relay that was not reached leaves its place to the next asker."""
+PATIENCE = 7 * 86_400.0
+"""Seconds after which a relay that was never reached is given up, and with it whoever named it."""
 _HOUR = 3600.0
 
 
@@ -65,6 +67,15 @@ def note_acceptance(tx: sqlite3.Connection, connection_id: int, now: float) -> N
     times = addresses.accepted_by_themselves(tx)
     addresses.forget_accepted(tx, [n for n, at in times.items() if at <= now - _HOUR and not _is_unreached(tx, n)])
     addresses.note_accepted(tx, connection_id, now)
+
+
+def next_given_up(tx: sqlite3.Connection) -> tuple[float, int] | None:
+    """Who is given up next of those that were accepted by themselves, and when in POSIX seconds; None: nobody."""
+    waiting = [(at, number) for number, at in addresses.accepted_by_themselves(tx).items() if _is_unreached(tx, number)]
+    if not waiting:
+        return None
+    at, number = min(waiting)
+    return at + PATIENCE, number
 
 
 def _is_unreached(tx: sqlite3.Connection, connection_id: int) -> bool:

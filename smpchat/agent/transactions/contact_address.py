@@ -20,8 +20,9 @@ from smpchat.agent.errors import (
     OwnLinkError,
 )
 from smpchat.agent.machines import handshake
+from smpchat.agent.machines.handshake_events import GivenUp
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import addresses, connections, consents, outgoing
+from smpchat.agent.store import addresses, clock, connections, consents, outgoing
 from smpchat.agent.store.addresses import Address, ReceivedRequest
 from smpchat.agent.store.connections import ReceiveQueue
 from smpchat.agent.store.outgoing import Kind, Lane, Priority
@@ -294,6 +295,24 @@ def accept_next(tx: sqlite3.Connection, context: Context) -> None:
     _accept_by_itself(tx, context, request)
     if _next_in_turn(tx) is None:
         context.application.mended(tx, request.connection_id, NoticeKind.REQUESTS_WAIT, NoticeKind.REQUESTS_FULL)
+
+
+def next_look(tx: sqlite3.Connection, now: float) -> float | None:
+    """When there is something to do: a turn that comes, or somebody who is given up. Changes nothing."""
+    given_up, turn = admitting.next_given_up(tx), next_turn(tx, now)
+    due = None if given_up is None else given_up[0]
+    if due is not None and due <= now and clock.is_held(tx, now):
+        due = now + clock.HOLD  # not after a leap of the clock, in which a week may be a moment
+    return min((moment for moment in (due, turn) if moment is not None), default=None)
+
+
+def give_up_next(tx: sqlite3.Connection, context: Context) -> bool:
+    """Give up whoever was accepted by themselves and not reached for too long; whether there was somebody."""
+    found, now = admitting.next_given_up(tx), context.now()
+    if found is None or found[0] > now or clock.is_held(tx, now):
+        return False
+    connection.apply(tx, context, found[1], GivenUp())
+    return True
 
 
 def drop_next(tx: sqlite3.Connection) -> None:

@@ -29,7 +29,7 @@ from smpchat.agent.machines.handshake_events import (
     SendQueueSecured,
 )
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.agent.store import connections, erasure, links, moves, outgoing, rotations
+from smpchat.agent.store import clock, connections, erasure, links, moves, outgoing, rotations
 from smpchat.agent.store.connections import ReceiveQueue, UnknownConnection
 from smpchat.agent.store.outgoing import NUMBERED, SENDS, TO_PEER, Kind, Lane, OutboxItem
 from smpchat.agent.transactions import connection as connection_steps
@@ -410,6 +410,21 @@ def give_up_left(tx: sqlite3.Connection, server: str) -> int:
         moving.forget_left(tx, other)
         connection_steps.forget_if_deleted(tx, other.queue.connection_id)
     return len(left)
+
+
+def waits_on(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> bool:
+    """Whether a queue is not deleted yet, as the farewell still has time to leave: the clock leapt. Changes nothing.
+
+    What `clock.note` puts off may come due before it looks at the clock.
+    """
+    if item.kind is not Kind.DELETE or not outgoing.awaits_farewell(tx, item.connection_id):
+        return False
+    return clock.is_held(tx, context.now())
+
+
+def wait_on(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
+    """Not before tomorrow."""
+    outgoing.postpone_item(tx, item.id, context.now() + clock.HOLD)
 
 
 def _queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:

@@ -10,8 +10,10 @@ import pytest
 
 from smpchat.agent.errors import EnvelopeRefused, LinkError, OwnLinkError, RelayNotPublic
 from smpchat.agent.machines import handshake_states as states
-from smpchat.agent.store import addresses, connections, consents, outgoing, sent_requests
+from smpchat.agent.machines.failures import failure_sentence
+from smpchat.agent.store import addresses, clock, connections, consents, outgoing, sent_requests
 from smpchat.agent.store.addresses import ReceivedRequest
+from smpchat.agent.store.allowances import DAY
 from smpchat.agent.store.outgoing import Kind
 from smpchat.agent.transactions import admitting, contact_address, outbox, requesting, strangers
 from smpchat.agent.transactions.admitting import AT_ONCE, MAX_REQUESTS, PER_HOUR, YOUNG
@@ -418,6 +420,47 @@ class TestTurns:
             connections.save_state(tx, connection_id, states.Connected(ROLE, TERMS, states.Answer.REPLY), NOW)
         assert not strangers.is_unknown(alice.tx, server)
         assert strangers.fence_for(alice.tx, server) == fence, "that it was reached once is no consent"
+
+
+class TestGivingUp:
+    def test_who_is_never_reached_is_given_up_after_a_week_and_makes_room(self, tmp_path: Path) -> None:
+        """Bystanders: Carol, whose confirmation left, and Dave, whom the owner accepted."""
+        alice = owner(tmp_path, auto_accept=True)
+        for name in ("bob", "carol"):
+            alice.receive(request_of(Agent(name, tmp_path), full_link(alice)))
+            alice.now += 60
+        bob, carol = (int(str(number)) for number in alice.application.all("accepted"))
+        with alice.database.transaction() as tx:
+            connections.save_state(tx, carol, states.Connected(ROLE, TERMS, states.Answer.REPLY), alice.now)
+            addresses.save_auto_accept(tx, alice.id, False)
+        alice.receive(request_of(Agent("dave", tmp_path), full_link(alice)))
+        [asked] = requests_of(alice)
+        with alice.database.transaction() as tx:
+            dave = contact_address.accept(tx, alice.context, asked)
+
+        def give_up() -> bool:
+            with alice.database.transaction() as tx:
+                return contact_address.give_up_next(tx, alice.context)
+
+        due = NOW + admitting.PATIENCE
+        assert contact_address.next_look(alice.tx, alice.now) == due and not give_up()
+        alice.now = due
+        assert give_up() and not give_up(), "once"
+        failed = connections.load(alice.tx, bob).state
+        assert isinstance(failed, states.Failed) and "for a week" in failure_sentence(failed)
+        assert not isinstance(connections.load(alice.tx, dave).state, states.Failed)
+        assert isinstance(connections.load(alice.tx, carol).state, states.Connected)
+        assert contact_address.next_look(alice.tx, alice.now) is None
+
+    def test_a_clock_that_leaps_gives_nobody_up(self, tmp_path: Path) -> None:
+        alice = owner(tmp_path, auto_accept=True)
+        alice.receive(request_of(Agent("bob", tmp_path), full_link(alice)))
+        alice.do(lambda tx, _: clock.note(tx, alice.now))
+        alice.now += 365 * DAY
+        alice.do(lambda tx, context: contact_address.give_up_next(tx, context))
+        [bob] = alice.application.all("accepted")
+        assert not isinstance(connections.load(alice.tx, int(str(bob))).state, states.Failed)
+        assert contact_address.next_look(alice.tx, alice.now) == alice.now + clock.HOLD
 
 
 ROLE = states.Role.JOINER

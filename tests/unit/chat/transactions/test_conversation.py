@@ -23,6 +23,7 @@ from smpchat.protocol.commands import Del, Send
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping
 from smpchat.testing.relay import MemoryRelay
+from tests.faults import people
 from tests.faults.people import START, Person
 
 
@@ -330,6 +331,34 @@ class TestFarewell:
             connection = two.alice.service.delete("bob")
             await asyncio.sleep(FAREWELL_PATIENCE)
             async with two.alice.online():
+                await two.alice.until(lambda service: service.is_forgotten(connection))
+            await two.close()
+
+        run_jumping(main)
+
+    @pytest.mark.parametrize("noted", [True, False], ids=["seen", "not seen yet"])
+    def test_a_clock_that_leaps_does_not_give_it_up(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted: bool
+    ) -> None:
+        async def main() -> None:
+            two = Two(tmp_path)
+            async with two.connected():
+                pass
+            await two.relays["bob"].stop()
+            service = two.alice.service
+            service.note_clock()
+            connection = service.delete("bob")
+            async with two.alice.online():
+                await asyncio.sleep(60)
+                monkeypatch.setattr(people, "START", people.START + 365 * 86_400)
+                if noted:
+                    service.note_clock()
+                service.invite()  # something that has the lanes looked at
+                await asyncio.sleep(600)
+                assert not service.is_forgotten(connection), "bob can still be told"
+                two.relays["bob"].start()
+                async with two.bob.online():
+                    await two.bob.until(lambda service: service.contact("alice").contact.gone)
                 await two.alice.until(lambda service: service.is_forgotten(connection))
             await two.close()
 
