@@ -120,7 +120,7 @@ class World:
             assert link is not None
             peer.join(link)
             exchange(alice, peer)
-            peer.say(_TEXT)
+            peer.say(TEXT)
             exchange(alice, peer)
             contact = records.contact_of(alice.tx, alice.id)
             assert contact is not None
@@ -129,14 +129,14 @@ class World:
             if peer is self.carol:
                 self.carols = alice.id
         self.bobs, self.queue = alice.id, alice.queue
-        self.bob.say(_TEXT)
+        self.bob.say(TEXT)
         self.bob.carry_out()  # lost: what follows sets a key aside
         self.bobs_queue = connections.send_queue(self.bob.tx, self.bob.id)
         self.bobs_ratchet = ratchets.load(self.bob.tx, self.bob.id)
         self.bobs_chain = self.bob.connection.sent
         self._invite(folder)
         self._publish()
-        self.before = self._bystander()
+        self.before = self.bystander()
         self.seen = alice.service.last_event()
         self.count = 0
 
@@ -189,13 +189,17 @@ class World:
         """The agent envelope."""
         self.inside_box(client_message.encode(ClientMessage(PHEmpty(), data)))
 
+    def boxed_envelope(self, data: bytes) -> bytes:
+        """An agent envelope as Bob's program sends it."""
+        return self._boxed(client_message.encode(ClientMessage(PHEmpty(), data)))
+
     def ratchet_message(self, data: bytes) -> None:
         """The ratchet's message, unread."""
         self.agent_envelope(wire.agent_envelope.encode(wire.MessageEnvelope(7, data)))
 
     def header(self, data: bytes) -> None:
         """The header inside its seal, with the body under the key of the next message."""
-        plain = wire.agent_message.encode(wire.NumberedMessage(9, b"", wire.UserMessage(_TEXT)))
+        plain = wire.agent_message.encode(wire.NumberedMessage(9, b"", wire.UserMessage(TEXT)))
         self.ratchet_message(_with_header(self.bobs_ratchet, data, plain))
 
     def agent_message(self, data: bytes) -> None:
@@ -208,7 +212,7 @@ class World:
 
     def numbered(self, data: bytes) -> None:
         """The message behind its number and hash."""
-        self.agent_message(_numbered(self.bobs_chain) + data)
+        self.agent_message(numbered_start(self.bobs_chain) + data)
 
     def chat(self, body: bytes) -> None:
         """The body of a chat message."""
@@ -275,17 +279,18 @@ class World:
                     refused = error
                 if tx.total_changes - changes > MOST_CHANGES:
                     raise Broken(f"{tx.total_changes - changes} rows changed for {len(content)} bytes")
-                if self._bystander() != self.before:
+                if self.bystander() != self.before:
                     raise Broken("another contact was touched")
                 if self.count % _LOOKED_AT == 0 and refused is None:
-                    self._look(tx)
+                    self.look(tx)
                 raise _Undo
         except _Undo:
             pass
         if refused is not None:
             raise refused
 
-    def _bystander(self) -> list[object]:
+    def bystander(self) -> list[object]:
+        """All rows of a contact whom nothing concerns."""
         rows: list[object] = []
         for table in _BYSTANDER:
             column = "id" if table == "connections" else "connection_id"
@@ -293,7 +298,7 @@ class World:
             rows += [tuple(row) for row in found]
         return rows
 
-    def _look(self, tx: sqlite3.Connection) -> None:
+    def look(self, tx: sqlite3.Connection) -> None:
         """Everything that people would be shown now."""
         for contact in records.contacts(tx):
             for message in records.page(tx, contact.id, 2**62, 20, later=False):
@@ -304,14 +309,14 @@ class World:
         attention.of_profile(tx, NOW)
 
 
-_TEXT = b'{"v":"1-16","msgId":"b25l","event":"x.msg.new","params":{"content":{"text":"hello","type":"text"}}}'
+TEXT = b'{"v":"1-16","msgId":"b25l","event":"x.msg.new","params":{"content":{"text":"hello","type":"text"}}}'
 
 
 def _from_relay(body: bytes) -> bytes:
     return encode_rcv_message(RcvMessage(int(NOW), True, body))
 
 
-def _numbered(chain: Chain) -> bytes:
+def numbered_start(chain: Chain) -> bytes:
     """The start of the next numbered message, correct."""
     whole = wire.agent_message.encode(wire.NumberedMessage(chain.last_id + 1, chain.last_hash, wire.Hello()))
     return whole[:-1]
@@ -360,7 +365,7 @@ def bodies() -> list[bytes]:
     """Chat bodies that apps have sent."""
     lines = (DATA / "app-bodies.jsonl").read_text(encoding="utf-8").splitlines()
     found = {json.loads(line)["raw"] for line in lines}
-    return [_TEXT, *sorted((text.encode() for text in found if text.startswith("{")), key=len)]
+    return [TEXT, *sorted((text.encode() for text in found if text.startswith("{")), key=len)]
 
 
 @cache
@@ -370,7 +375,7 @@ def group_bodies() -> list[bytes]:
     return [_TEXT, *sorted((line.encode() for line in lines if line.startswith("{")), key=len)]
 
 
-def _messages() -> list[bytes]:
+def messages() -> list[bytes]:
     """Agent messages of every kind, behind their number."""
     address = QueueAddress(RELAY, b"sender id")
     link = a_request(invitation=True)
@@ -379,7 +384,7 @@ def _messages() -> list[bytes]:
     own_address = QueueAddress(own.server, own.snd_id)
     found: list[wire.AMessage] = [
         wire.Hello(),
-        wire.UserMessage(_TEXT),
+        wire.UserMessage(TEXT),
         wire.Receipts((wire.Receipt(2, bytes(32)), wire.Receipt(1, b""))),
         wire.QueueContinue(own_address),
         wire.QueueAdd(((uri, own_address), (uri, None))),
@@ -393,8 +398,8 @@ def _messages() -> list[bytes]:
 
 
 def _agent_messages() -> list[bytes]:
-    start = _numbered(world().bobs_chain)
-    return [start + message for message in _messages()]
+    start = numbered_start(world().bobs_chain)
+    return [start + message for message in messages()]
 
 
 def _confirmations() -> list[bytes]:
@@ -408,7 +413,7 @@ def _confirmations() -> list[bytes]:
     return [wire.agent_message.encode(message) for message in found]
 
 
-def _envelopes() -> list[bytes]:
+def envelopes() -> list[bytes]:
     """Those of a message, and of keys for a new ratchet."""
     here = world()
     params = wire.agent_envelope.decode(here.confirmation.body)
@@ -441,11 +446,11 @@ def _request_infos() -> list[bytes]:
 
 def _sent() -> list[bytes]:
     here = world()
-    return [here._boxed(client_message.encode(ClientMessage(PHEmpty(), envelope))) for envelope in _envelopes()]
+    return [here._boxed(client_message.encode(ClientMessage(PHEmpty(), envelope))) for envelope in envelopes()]
 
 
 def _in_box() -> list[bytes]:
-    return [client_message.encode(ClientMessage(PHEmpty(), envelope)) for envelope in _envelopes()]
+    return [client_message.encode(ClientMessage(PHEmpty(), envelope)) for envelope in envelopes()]
 
 
 def _batches() -> list[bytes]:
@@ -468,11 +473,11 @@ def receivers() -> list[Target]:
         target("relay", World.relay, lambda: [_from_relay(one) for one in _sent()] + [b"QUOTA " + bytes(8)]),
         target("body", World.body, _sent),
         target("box", World.inside_box, _in_box),
-        target("envelope", World.agent_envelope, _envelopes),
+        target("envelope", World.agent_envelope, envelopes),
         target("ratchet", World.ratchet_message, lambda: [world()._encrypted(one) for one in _agent_messages()[:3]]),
         target("header", World.header, _headers),
         target("message", World.agent_message, _agent_messages),
-        target("numbered", World.numbered, _messages),
+        target("numbered", World.numbered, messages),
         target("chat", World.chat, bodies, JSON),
         target("compressed", World.compressed, bodies, JSON),
         target("compressed-frame", World.chat, lambda: [compress_body(one) for one in bodies()[:20]]),

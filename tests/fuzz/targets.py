@@ -7,13 +7,14 @@ from functools import cache
 
 from tests.fuzz.decoders import decoders
 from tests.fuzz.receiver import receivers
+from tests.fuzz.sequences import sequences
 from tests.fuzz.target import Target
 
 
 @cache
 def every() -> dict[str, Target]:
     """Decoders first."""
-    return {target.name: target for target in (*decoders(), *receivers())}
+    return {target.name: target for target in (*decoders(), *receivers(), *sequences())}
 
 
 def chosen(names: Sequence[str]) -> list[Target]:
