@@ -20,6 +20,7 @@ from smpchat.chat.store import (
     profiles,
     records,
     searching,
+    untold,
 )
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.notices import StoredNotice
@@ -97,7 +98,7 @@ class StoredMessages:
     def next_expiry(self) -> float | None:
         """When the next message is to go, or to be taken for finished; POSIX seconds."""
         due = None if clock.is_held(self._tx, self.now()) else expiry.next_due(self._tx)
-        return min(filter(None, (due, live.next_abandoned(self._tx))), default=None)
+        return min(filter(None, (due, live.next_abandoned(self._tx), untold.next_due(self._tx))), default=None)
 
     def change(self, change_id: int) -> SentChange | None:
         """An edit, deletion or reaction of ours; None once its contact was deleted."""
@@ -223,14 +224,20 @@ class StoredMessages:
         return live.being_written(self._tx, records.contact(self._tx, who).id)
 
     def give_up_waiting(self) -> None:
-        """Take for finished what nobody has written at for a while; every look at messages does this first."""
-        if not live.abandoned(self._tx, self.now()):
+        """Take for finished what nobody has written at for a while; every look at messages does this first.
+
+        And tell the changes that were too many to be told one by one.
+        """
+        if not live.abandoned(self._tx, self.now()) and not untold.due(self._tx, self.now()):
             return
+        from smpchat.chat.transactions import hearing  # seldom, and only where somebody writes
+
         with suppress(StoreNotWritable), self.database.transaction() as tx:
             # Asked once more, inside: another process may have released some meanwhile, and each is told once.
             for message_id in live.abandoned(tx, self.now()):
                 live.release(tx, message_id)
                 publish(tx, events.MessageAdded(message_id))
+            hearing.tell_put_off(tx, self.now())
 
     def unshown_messages(self) -> list[Message]:
         """Received messages that are finished and that no `listen` or `chat` has shown."""

@@ -191,6 +191,11 @@ _SCRIPTS = (
     "CREATE INDEX messages_unfit_for_search ON messages (id) WHERE ttl IS NOT NULL OR live = 1",
     "INSERT INTO held_texts SELECT connection_id, since FROM conditions WHERE kind = 'code-changed'"
     " AND connection_id IN (SELECT id FROM connections)",
+    """
+    ALTER TABLE contacts ADD COLUMN changes_told INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE contacts ADD COLUMN changes_since REAL NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN told_at REAL;
+    CREATE INDEX messages_to_tell ON messages (told_at) WHERE told_at IS NOT NULL""",
 )
 
 CHAT_MIGRATIONS = Migrations(_SCRIPTS, Path(__file__).with_name("tables.sql"))

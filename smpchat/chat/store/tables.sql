@@ -18,7 +18,7 @@ CREATE TABLE contacts (
         alias TEXT NOT NULL UNIQUE COLLATE NOCASE,
         profile TEXT,
         profile_shown INTEGER NOT NULL DEFAULT 0
-    , chat_version INTEGER, gone INTEGER NOT NULL DEFAULT 0, verified_code TEXT, link_name TEXT, provisional INTEGER NOT NULL DEFAULT 0, business INTEGER NOT NULL DEFAULT 0, told BLOB, own_member TEXT, folded TEXT, looks TEXT NOT NULL DEFAULT '', confirmed INTEGER NOT NULL DEFAULT 0, resembles INTEGER);
+    , chat_version INTEGER, gone INTEGER NOT NULL DEFAULT 0, verified_code TEXT, link_name TEXT, provisional INTEGER NOT NULL DEFAULT 0, business INTEGER NOT NULL DEFAULT 0, told BLOB, own_member TEXT, folded TEXT, looks TEXT NOT NULL DEFAULT '', confirmed INTEGER NOT NULL DEFAULT 0, resembles INTEGER, changes_told INTEGER NOT NULL DEFAULT 0, changes_since REAL NOT NULL DEFAULT 0);
 CREATE TABLE messages (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
@@ -29,7 +29,7 @@ CREATE TABLE messages (
         reason TEXT,
         shared_id TEXT,
         shown INTEGER NOT NULL
-    , quoted_id INTEGER, quoted_direction TEXT, quoted_text TEXT, live INTEGER NOT NULL DEFAULT 0, edited INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0, changes INTEGER NOT NULL DEFAULT 0, changes_shown INTEGER NOT NULL DEFAULT 0, ttl INTEGER, expires_at REAL, husk INTEGER NOT NULL DEFAULT 0, content TEXT NOT NULL DEFAULT 'text', note TEXT NOT NULL DEFAULT '', preview TEXT, sender TEXT, forwarded INTEGER NOT NULL DEFAULT 0, occasion TEXT, written_at REAL);
+    , quoted_id INTEGER, quoted_direction TEXT, quoted_text TEXT, live INTEGER NOT NULL DEFAULT 0, edited INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0, changes INTEGER NOT NULL DEFAULT 0, changes_shown INTEGER NOT NULL DEFAULT 0, ttl INTEGER, expires_at REAL, husk INTEGER NOT NULL DEFAULT 0, content TEXT NOT NULL DEFAULT 'text', note TEXT NOT NULL DEFAULT '', preview TEXT, sender TEXT, forwarded INTEGER NOT NULL DEFAULT 0, occasion TEXT, written_at REAL, told_at REAL);
 CREATE INDEX messages_of_contact ON messages (contact_id, id);
 CREATE INDEX messages_not_shown ON messages (id) WHERE shown = 0;
 CREATE TABLE events (
@@ -108,4 +108,5 @@ CREATE TABLE conditions (
     ;
 CREATE INDEX contacts_folded ON contacts (folded)
     ;
-CREATE INDEX messages_unfit_for_search ON messages (id) WHERE ttl IS NOT NULL OR live = 1
+CREATE INDEX messages_unfit_for_search ON messages (id) WHERE ttl IS NOT NULL OR live = 1;
+CREATE INDEX messages_to_tell ON messages (told_at) WHERE told_at IS NOT NULL

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 
-from smpchat.chat.store import events, expiry, lines, live, records
+from smpchat.chat.store import events, expiry, lines, live, records, untold
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact, Direction, Message, Quoted
 from smpchat.chat.transactions import changes, preferences
@@ -59,9 +59,9 @@ def hear(
         case MessageDeletion(shared_id):
             _delete_message(tx, contact, shared_id, sent_at, sender)
         case ReactionChange() as reaction:
-            _react(tx, contact, reaction)
+            _react(tx, contact, reaction, now)
         case FileCancelled(shared_id):
-            _cancel_file(tx, contact, shared_id, sender)
+            _cancel_file(tx, contact, shared_id, now, sender)
         case UnsupportedEvent(name):
             log.info("chat event of %r ignored: %r", contact.alias, name)
         case other:
@@ -171,10 +171,8 @@ def _update_message(
         live.hold(tx, original.id, now)
     elif original.held:
         live.release(tx, original.id)
-    if update.live or original.held:  # nobody was shown it, or its end is still to come: not changed, but written
-        publish(tx, events.MessageChanged(original.id, contact.alias, events.Change.EDITED, Direction.RECEIVED))
-    else:
-        _changed(tx, contact, original, events.Change.EDITED)
+    # Where nobody was shown it, or its end is still to come, it is not changed, but written.
+    _changed(tx, contact, original, events.Change.EDITED, now, counts=not (update.live or original.held))
 
 
 def _edited(original: Message, update: MessageUpdate) -> tuple[str, Content]:
@@ -185,7 +183,7 @@ def _edited(original: Message, update: MessageUpdate) -> tuple[str, Content]:
     return joined(original.note, words), Content(original.content, original.note, update.content.preview)
 
 
-def _cancel_file(tx: sqlite3.Connection, contact: Contact, shared_id: str, sender: str | None) -> None:
+def _cancel_file(tx: sqlite3.Connection, contact: Contact, shared_id: str, now: float, sender: str | None) -> None:
     original = lines.find_said(tx, contact.id, shared_id, sender)
     if original is None or not original.note or original.note.endswith(_CANCELLED):
         return
@@ -193,7 +191,7 @@ def _cancel_file(tx: sqlite3.Connection, contact: Contact, shared_id: str, sende
     note = joined(original.note, _CANCELLED)
     content = Content(original.content, note, original.preview)
     changes.edit(tx, original.id, joined(note, words), edited=False, live=original.live, content=content)
-    _changed(tx, contact, original, events.Change.CANCELLED)
+    _changed(tx, contact, original, events.Change.CANCELLED, now)
 
 
 def _delete_message(
@@ -210,10 +208,12 @@ def _delete_message(
         changes.erase(tx, original)
     else:
         changes.delete(tx, original.id)
-    _changed(tx, contact, original, events.Change.DELETED)
+    # Once for each message, and so never put off.
+    changes.count(tx, original.id)
+    publish(tx, events.MessageChanged(original.id, contact.alias, events.Change.DELETED, Direction.RECEIVED))
 
 
-def _react(tx: sqlite3.Connection, contact: Contact, reaction: ReactionChange) -> None:
+def _react(tx: sqlite3.Connection, contact: Contact, reaction: ReactionChange, now: float) -> None:
     # Of either side, unlike edits: one reacts to what the other said.
     original = records.find_message(tx, contact.id, reaction.shared_id)
     if original is None or original.deleted:
@@ -222,9 +222,37 @@ def _react(tx: sqlite3.Connection, contact: Contact, reaction: ReactionChange) -
         log.info("a reaction was ignored: reactions are not allowed")
         return
     if changes.react(tx, original.id, Direction.RECEIVED, reaction.emoji, add=reaction.add):
-        _changed(tx, contact, original, events.Change.REACTION)
+        _changed(tx, contact, original, events.Change.REACTION, now)
 
 
-def _changed(tx: sqlite3.Connection, contact: Contact, message: Message, change: events.Change) -> None:
-    changes.count(tx, message.id)
-    publish(tx, events.MessageChanged(message.id, contact.alias, change, Direction.RECEIVED))
+def _changed(
+    tx: sqlite3.Connection,
+    contact: Contact,
+    message: Message,
+    change: events.Change,
+    now: float,
+    *,
+    counts: bool = True,
+) -> None:
+    """Tell it, or later if there were too many; ``counts``: whoever was shown the message is to be shown it again."""
+    if not untold.may_tell(tx, contact.id, now):
+        untold.put_off(tx, message.id, now)
+        return
+    untold.told(tx, message.id)
+    _tell(tx, message.id, contact.alias, change, counts=counts)
+
+
+def _tell(tx: sqlite3.Connection, message_id: int, alias: str, change: events.Change, *, counts: bool) -> None:
+    if counts:
+        changes.count(tx, message_id)
+    publish(tx, events.MessageChanged(message_id, alias, change, Direction.RECEIVED))
+
+
+def tell_put_off(tx: sqlite3.Connection, now: float) -> None:
+    """What was too much is told, as it is by now."""
+    for message_id in untold.due(tx, now):
+        untold.told(tx, message_id)
+        message = records.message(tx, message_id)
+        if message is not None and not message.deleted:
+            shown = message.shown and not message.live
+            _tell(tx, message_id, message.contact, events.Change.EDITED, counts=shown)

@@ -45,6 +45,7 @@ from smpchat.chat.wire.message import (
     ContactRequest,
     GroupJoined,
     JoinRejected,
+    MessageUpdate,
     ProfileInfo,
     Relayed,
     TextMessage,
@@ -186,7 +187,7 @@ class ChatApplication:
         self.mended(tx, connection_id, *_ENDED_BY_A_MESSAGE)
         # A list, and no generator: `any` would stop at the first text, and what stands behind it in the body would be
         # lost.
-        asked = any([self._receive(tx, contact, message, sent_at) for message in _decoded(body)])
+        asked = any([self._receive(tx, contact, message, sent_at) for message in _without_repeats(_decoded(body))])
         return asked and contact_settings.receipts(tx, contact.id)
 
     def _receive(self, tx: sqlite3.Connection, contact: Contact, message: ChatMessage, sent_at: int) -> bool:
@@ -328,6 +329,16 @@ def _decoded(body: bytes) -> list[ChatMessage]:
     if not said:
         log.info("chat message ignored: it holds chunks or signed copies only")
     return said
+
+
+def _without_repeats(said: list[ChatMessage]) -> list[ChatMessage]:
+    """Of the versions of one text in one body the last: the others would be written, and overwritten at once."""
+    last = {m.event.shared_id: number for number, m in enumerate(said) if isinstance(m.event, MessageUpdate)}
+    return [
+        message
+        for number, message in enumerate(said)
+        if not isinstance(message.event, MessageUpdate) or last[message.event.shared_id] == number
+    ]
 
 
 # -- what the contact sent --------------------------------------------------------------------------------------------

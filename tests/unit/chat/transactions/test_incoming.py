@@ -13,7 +13,7 @@ import pytest
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.machines.notices import NoticeKind
 from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store import events, lines, notices, records
+from smpchat.chat.store import events, lines, notices, records, untold
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus, Quoted, Reaction
 from smpchat.chat.transactions import changes
 from smpchat.chat.transactions.hearing import DELETABLE
@@ -462,6 +462,79 @@ class TestRelayed:
     def test_what_a_member_does_is_a_line_of_its_own(self, alice: Alice) -> None:
         alice.receive(self.relay("x.grp.leave"))
         assert (alice.message().sender, alice.message().text) == ("carol", "[left the group]")
+
+
+class TestBursts:
+    """Who changes messages without end is heard once in a while, with the last."""
+
+    def test_so_many_changes_are_told_in_a_minute_and_then_the_last(self, alice: Alice) -> None:
+        """Bystander: Carol, whose edit is told at once."""
+        for who, shared_id in ((BOB, ONE), (CAROL, TWO)):
+            alice.receive(encode_text("hello", shared_id), of=who)
+        for message in alice.service.unshown_messages():
+            alice.service.mark_shown(message.id)
+        alice.news()
+        for number in range(5 * untold.MOST):
+            alice.receive(update(ONE, f"version {number}") if number % 2 else reaction(ONE, add=number % 4 == 0))
+            if number == 4 * untold.MOST:
+                alice.receive(update(TWO, "hello!"), of=CAROL)
+        told = [event for event in alice.news() if isinstance(event, events.MessageChanged)]
+        assert [event.contact for event in told].count("bob") == untold.MOST
+        assert told[-1].contact == "carol"
+        last = f"version {5 * untold.MOST - 1}"
+        assert alice.message().text == last, "it is what is stored, all the same"
+        for message in alice.service.unshown_changes():
+            alice.service.mark_shown(message.id, message.changes)
+        assert alice.service.next_expiry() == NOW + untold.WINDOW
+        alice.now += untold.WINDOW - 1
+        assert alice.news() == [] == alice.service.unshown_changes()
+        alice.now += 2
+        assert [event.contact for event in alice.news() if isinstance(event, events.MessageChanged)] == ["bob"]
+        [message] = alice.service.unshown_changes()
+        assert (message.contact, message.text) == ("bob", last)
+        assert alice.service.next_expiry() is None
+        alice.receive(reaction(ONE, REACTIONS[1]))
+        assert len(alice.news()) == 1, "and a new minute begins"
+
+    def test_a_clock_that_is_set_back_tells_it_too(self, alice: Alice) -> None:
+        alice.receive(encode_text("hello", ONE))
+        for number in range(untold.MOST + 2):
+            alice.receive(update(ONE, f"version {number}"))
+        alice.news()
+        alice.now -= 3_600
+        assert len(alice.news()) == 1
+
+    def test_what_is_being_written_is_drawn_so_often_too(self, alice: Alice) -> None:
+        alice.receive(message("h", live=True))
+        for number in range(3 * untold.MOST):
+            alice.receive(update(ONE, f"h{number}", live=True))
+        assert len(alice.news()) == 1 + untold.MOST
+        alice.receive(update(ONE, "hello"))
+        assert [m.text for m in alice.service.unshown_messages()] == ["hello"], "who looks finds it finished"
+        alice.now += untold.WINDOW + 1
+        [told] = alice.news()
+        assert isinstance(told, events.MessageChanged) and alice.service.unshown_changes() == []
+
+    def test_a_deletion_is_told_at_once_and_nothing_after_it(self, alice: Alice) -> None:
+        alice.receive(encode_text("hello", ONE))
+        for message_ in alice.service.unshown_messages():
+            alice.service.mark_shown(message_.id)
+        for number in range(untold.MOST + 2):
+            alice.receive(update(ONE, f"version {number}"))
+        alice.news()
+        alice.receive(deletion(ONE))
+        assert [getattr(event, "change", None) for event in alice.news()] == [events.Change.DELETED]
+        alice.now += untold.WINDOW + 1
+        assert alice.news() == []
+
+    def test_of_the_versions_in_one_body_the_last_is_written(self, alice: Alice) -> None:
+        alice.receive(encode_text("hello", ONE))
+        alice.receive(encode_text("other", TWO))
+        alice.news()
+        versions = [update(ONE, f"version {number}") for number in range(100)]
+        alice.receive(compress_body(b"[" + b",".join([*versions[:50], update(TWO, "other!"), *versions[50:]]) + b"]"))
+        assert sorted(m.text for m in alice.service.history("bob")) == ["other!", "version 99"]
+        assert len(alice.news()) == 2
 
 
 class TestDeletions:

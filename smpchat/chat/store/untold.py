@@ -1,0 +1,46 @@
+"""Changes of messages that are told later: who changes messages without end is heard once in a while, with the last."""
+
+from __future__ import annotations
+
+import sqlite3
+
+MOST = 60
+"""Edits, reactions and versions of what is being written that are told one by one: each is drawn, printed, handled. Of
+more than one a second, the last of each message is told when the time is over."""
+WINDOW = 60.0
+"""Seconds for which they are counted, and after which what was too much is told."""
+
+
+def may_tell(tx: sqlite3.Connection, contact_id: int, now: float) -> bool:
+    """Whether one more change of a contact's is told at once. A clock that was set back begins a new time."""
+    row = tx.execute(
+        "UPDATE contacts SET"
+        " changes_told = CASE WHEN :now - changes_since BETWEEN 0 AND :window THEN changes_told + 1 ELSE 1 END,"
+        " changes_since = CASE WHEN :now - changes_since BETWEEN 0 AND :window THEN changes_since ELSE :now END"
+        " WHERE id = :id RETURNING changes_told",
+        {"id": contact_id, "now": now, "window": WINDOW},
+    ).fetchone()
+    return row is None or row["changes_told"] <= MOST
+
+
+def put_off(tx: sqlite3.Connection, message_id: int, now: float) -> None:
+    """A change of a message is to be told later, with those that follow; the first says when."""
+    query = "UPDATE messages SET told_at = coalesce(told_at, ?) WHERE id = ?"
+    tx.execute(query, (now + WINDOW, message_id))
+
+
+def told(tx: sqlite3.Connection, message_id: int) -> None:
+    """All changes so far are told."""
+    tx.execute("UPDATE messages SET told_at = NULL WHERE id = ? AND told_at IS NOT NULL", (message_id,))
+
+
+def due(tx: sqlite3.Connection, now: float) -> list[int]:
+    """Messages whose changes are to be told now. A clock that was set back tells them too."""
+    query = "SELECT id FROM messages WHERE told_at IS NOT NULL AND NOT told_at BETWEEN ? AND ? ORDER BY id"
+    return [row["id"] for row in tx.execute(query, (now, now + WINDOW))]
+
+
+def next_due(tx: sqlite3.Connection) -> float | None:
+    """When the next are to be told; POSIX seconds."""
+    [first] = tx.execute("SELECT min(told_at) FROM messages WHERE told_at IS NOT NULL").fetchone()
+    return None if first is None else float(first)
