@@ -424,6 +424,29 @@ class TestStolenQueueKeys:
         assert (alice.messages, bob.messages) == ([(b"here", Integrity.OK)], [(b"there", Integrity.OK)])
         assert codes(alice) == codes(bob) == agreed
 
+    def test_a_thief_who_answers_first_shows_by_the_code_and_by_a_question(self, pair: tuple[Agent, Agent]) -> None:
+        """The gap of SECURITY.md: nobody who lost their keys could prove anything, so the first answer is taken."""
+        alice, bob = pair
+        before = codes(alice, bob)
+        agree(alice)
+        pass_on(alice, bob)
+        agree(bob)
+        theirs = bob.carry_out()
+        Thief(alice, bob).send_keys()
+        assert alice.notices[-1:] == told(Notice.NEW_CODE)
+        assert len({*codes(alice, bob), *before}) == 3, "compared, they differ"
+        for body in theirs:
+            alice.receive(body)
+        assert told(Notice.ASKED)[0] in alice.notices, "the contact's own answer"
+        refuse(alice)
+        agree(alice)  # anew: that answer was one to keys that are spent
+        exchange(alice, bob)
+        agree(bob)
+        exchange(alice, bob)
+        write(alice, b"it is you")
+        exchange(alice, bob)
+        assert bob.messages[-1:] == [(b"it is you", Integrity.OK)] and len(set(codes(alice, bob))) == 1
+
     def test_how_often_it_may_be_tried(self, pair: tuple[Agent, Agent], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(resyncs, "MAX_ASKED", 3)
         alice, bob = pair
