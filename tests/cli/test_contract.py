@@ -247,7 +247,7 @@ def test_a_person_reads_why_there_is_nothing(smpchat: Terminal) -> None:
 
 def test_the_default_profile_has_the_users_name(smpchat: Terminal) -> None:
     assert smpchat("--json", "profile", "show").objects() == [
-        {"v": 1, "type": "profile", "name": "default", "display_name": "ola", "active": True}
+        {"v": 1, "type": "profile", "name": "default", "display_name": "ola", "active": True, "receipts": True}
     ]
 
 

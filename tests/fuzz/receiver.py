@@ -372,7 +372,7 @@ def bodies() -> list[bytes]:
 def group_bodies() -> list[bytes]:
     """Bodies that members of groups send, one of each event."""
     lines = (DATA / "group-events.jsonl").read_text(encoding="utf-8").splitlines()
-    return [_TEXT, *sorted((line.encode() for line in lines if line.startswith("{")), key=len)]
+    return [TEXT, *sorted((line.encode() for line in lines if line.startswith("{")), key=len)]
 
 
 def messages() -> list[bytes]:
