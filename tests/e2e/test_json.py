@@ -183,7 +183,17 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
         run("alice", "resync", "bob")
         run("alice", "rename", "bob", "robert")
         run("alice", "export", str(tmp_path / "file"), "--passphrase-file", str(secret))
+        choices = (
+            ("add", f"smp://{'A' * 43}=@relay.example"),
+            ("socks", "127.0.0.1:9050"),
+            ("private-routing", "on"),
+            ("strangers", "any"),
+        )
+        for choice in choices:
+            run("dora", "server", *choice)
+        run("dora", "export", str(tmp_path / "chosen"), "--passphrase-file", str(secret))
         run("anna", "import", str(tmp_path / "file"), "--passphrase-file", str(secret))
+        run("emma", "import", str(tmp_path / "chosen"), "--passphrase-file", str(secret))
         monkeypatch.setenv("SMPCHAT_KEY", "correct horse")
         monkeypatch.setenv("SMPCHAT_NEW_KEY", "correct horse")
         for command in ("set", "test", "change", "remove"):
