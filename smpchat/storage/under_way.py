@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -80,6 +81,9 @@ def sweep(folder: Path) -> list[Path]:
 
 
 def _enter(register: Path, growing: Path) -> tuple[Path, FileLock]:
+    register.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_ours(register):
+        raise PermissionError(f"{register} is not ours alone")
     entry = register / secrets.token_hex(8)
     lock = FileLock(_lock_of(entry))
     lock.take()
@@ -103,19 +107,35 @@ def _strike(entry: Path, lock: FileLock) -> None:
 
 def _entries(folder: Path) -> list[tuple[Path, Path]]:
     """Each with what it names; what names nothing of ours is left alone."""
-    found = []
+    found, register = [], folder / REGISTER
     try:
-        entries = sorted(path for path in (folder / REGISTER).iterdir() if _NUMBER.fullmatch(path.name))
+        if not _is_ours(register):
+            return []
+        entries = sorted(path for path in register.iterdir() if _NUMBER.fullmatch(path.name))
     except OSError:
         return []
     for entry in entries:
         try:
+            if not stat.S_ISREG(entry.lstat().st_mode):
+                continue
             growing = Path(os.fsdecode(entry.read_bytes()))
         except (OSError, ValueError):
             continue
         if growing.is_absolute() and _NAME.fullmatch(growing.name):
             found.append((entry, growing))
     return found
+
+
+def _is_ours(register: Path) -> bool:
+    """Whether nobody else can write into it: a relay's folder may be beside those of other people, as in /tmp.
+
+    Raises:
+        OSError: It is not there.
+    """
+    found = register.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        return False
+    return os.name != "posix" or (found.st_uid == os.getuid() and not found.st_mode & 0o022)
 
 
 def _remove(growing: Path) -> None:

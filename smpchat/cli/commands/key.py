@@ -31,11 +31,13 @@ def _set(environment: Environment) -> int:
     """Encrypt the profile, which is made if it was never used."""
     from smpchat.chat.service.encryption import check_encrypted, set_passphrase
     from smpchat.chat.service.reading import StoredProfile
+    from smpchat.cli.leftovers import tell_leftovers
 
     folder = environment.profile_folder()
     check_encrypted(folder, False)
     environment.open_as(StoredProfile).close()
     set_passphrase(folder, environment.key.choose())
+    tell_leftovers(environment)  # of an import that was killed, which is as readable as this profile was
     _show(environment, "is encrypted from now on")
     environment.notice(
         "Every command asks for the passphrase now, unless it gets it from --key-file, --key-command or SMPCHAT_KEY."

@@ -180,7 +180,7 @@ def test_the_versions_that_a_report_needs_are_named(smpchat: Terminal) -> None:
     assert "SMP 7-18" in found["protocols"][1] and "agent 2-7" in found["protocols"][1]
 
 
-@pytest.mark.parametrize("command", ["export", "import", "relay backup", "relay restore"])
+@pytest.mark.parametrize("command", ["export", "import", "relay backup", "relay restore", "key set"])
 def test_what_a_killed_command_left_is_told_and_removed_by_the_next(
     smpchat: Terminal, tmp_path: Path, command: str
 ) -> None:
@@ -188,7 +188,7 @@ def test_what_a_killed_command_left_is_told_and_removed_by_the_next(
     left = tmp_path / ".alice.smpchat.0123456789abcdef"
     left.write_bytes(b"half of it")
     register = smpchat.home / ".under-way"
-    register.mkdir()
+    register.mkdir(mode=0o700)
     (register / "0123456789abcdef").write_bytes(bytes(left))
     result = smpchat("--json", "-p", "alice", "doctor")
     assert (result.code, checks(result)["leftovers"]) == (
@@ -198,7 +198,8 @@ def test_what_a_killed_command_left_is_told_and_removed_by_the_next(
     (tmp_path / "file").touch()
     (tmp_path / "secret").write_text("correct horse battery")
     options = ["--passphrase-file", str(tmp_path / "secret")] if " " not in command else []
-    told = smpchat("-p", "alice", *command.split(), str(tmp_path / "file"), *options).stderr
+    file = [str(tmp_path / "file")] if command != "key set" else ["--key-file", str(tmp_path / "secret")]
+    told = smpchat("-p", "alice", *command.split(), *file, *options).stderr
     assert f"Removed {left}: a command that was interrupted had left it." in told
     assert not left.exists() and not register.exists()
-    assert "leftovers" not in checks(smpchat("--json", "-p", "alice", "doctor"))
+    assert "leftovers" not in checks(smpchat("--json", "-p", "bob", "doctor"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from smpchat.storage.under_way import REGISTER, beside, left_behind, sweep, unde
 
 def leave(folder: Path, growing: Path) -> None:
     """What a process leaves that is killed over a file."""
-    (folder / REGISTER).mkdir(exist_ok=True)
+    (folder / REGISTER).mkdir(mode=0o700, exist_ok=True)
     (folder / REGISTER / "0123456789abcdef").write_bytes(bytes(growing.absolute()))
 
 
@@ -83,6 +84,23 @@ def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path: Path) -> None:
     leave(tmp_path, growing)
     assert sweep(tmp_path) == [growing]
     assert (tmp_path / "precious" / "file").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no modes there")
+def test_what_others_can_write_is_no_register(tmp_path: Path) -> None:
+    precious = beside(tmp_path / "precious")
+    precious.touch()
+    leave(tmp_path, precious)
+    (tmp_path / REGISTER).chmod(0o777)
+    assert left_behind(tmp_path) == [] == sweep(tmp_path)
+    with under_way(tmp_path, beside(tmp_path / "file")):
+        assert len(list((tmp_path / REGISTER).iterdir())) == 1
+    (tmp_path / REGISTER).chmod(0o700)
+    os.mkfifo(tmp_path / REGISTER / "fedcba9876543210")  # nobody would ever write into it
+    assert left_behind(tmp_path) == [precious]
+    (tmp_path / REGISTER).rename(tmp_path / "elsewhere")
+    (tmp_path / REGISTER).symlink_to(tmp_path / "elsewhere")
+    assert sweep(tmp_path) == [] and precious.exists()
 
 
 def test_where_no_register_can_be_kept_it_works_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
