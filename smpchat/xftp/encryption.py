@@ -148,13 +148,11 @@ class _Digests:
                 number += 1
 
     def add(self, piece: memoryview) -> None:
+        # Only the slower one in the thread: the other one takes as long here as encryption is shorter.
         if self._worker is None:
-            self._update(piece)
+            self._whole.update(piece)
         else:
-            self._jobs.append(self._worker.submit(self._update, piece))
-
-    def _update(self, piece: memoryview) -> None:
-        self._whole.update(piece)
+            self._jobs.append(self._worker.submit(self._whole.update, piece))
         if self._whole_only:
             return
         self._chunk.update(piece)
@@ -164,18 +162,14 @@ class _Digests:
             self._chunks.append((size, self._chunk.digest()))
             self._chunk, self._in_chunk = hashlib.sha256(), 0
 
-    def _finish(self) -> None:
-        for job in self._jobs:
-            job.result()
-
     def whole(self) -> bytes:
         """SHA-512 of all."""
-        self._finish()
+        for job in self._jobs:
+            job.result()
         return self._whole.digest()
 
     def chunks(self) -> tuple[Chunk, ...]:
         """Each with its SHA-256."""
-        self._finish()
         return tuple(self._chunks)
 
 
