@@ -196,6 +196,81 @@ _SCRIPTS = (
     ALTER TABLE contacts ADD COLUMN changes_since REAL NOT NULL DEFAULT 0;
     ALTER TABLE messages ADD COLUMN told_at REAL;
     CREATE INDEX messages_to_tell ON messages (told_at) WHERE told_at IS NOT NULL""",
+    # What is said in a group is in messages, as everywhere; what a group needs to know beside that stands apart.
+    """
+    CREATE TABLE groups (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        contact_id INTEGER UNIQUE REFERENCES contacts ON DELETE CASCADE,
+        inviter_id INTEGER REFERENCES contacts ON DELETE SET NULL,
+        profile TEXT NOT NULL,
+        own BLOB NOT NULL,
+        role INTEGER NOT NULL,
+        standing TEXT NOT NULL,
+        host BLOB NOT NULL,
+        by_link INTEGER NOT NULL,
+        business TEXT,
+        invitation TEXT,
+        minute REAL NOT NULL DEFAULT 0,
+        begun INTEGER NOT NULL DEFAULT 0,
+        full INTEGER NOT NULL DEFAULT 0,
+        crowded INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE group_members (
+        place INTEGER PRIMARY KEY AUTOINCREMENT,
+        group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
+        member BLOB NOT NULL,
+        connection_id INTEGER UNIQUE,
+        role INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        standing TEXT NOT NULL,
+        link TEXT NOT NULL,
+        older INTEGER NOT NULL,
+        introducer BLOB,
+        versions TEXT,
+        blocked INTEGER NOT NULL,
+        named INTEGER NOT NULL,
+        offer TEXT,
+        told TEXT NOT NULL,
+        profile TEXT,
+        UNIQUE (group_id, member)
+    );
+    CREATE TABLE group_heard (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
+        author BLOB NOT NULL,
+        shared_id TEXT NOT NULL,
+        forwarder BLOB,
+        gone INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (group_id, author, shared_id)
+    );
+    CREATE TABLE group_messages (
+        message_id INTEGER PRIMARY KEY REFERENCES messages ON DELETE CASCADE,
+        group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
+        author BLOB NOT NULL,
+        shared_id TEXT NOT NULL,
+        scope BLOB,
+        forwarder BLOB,
+        UNIQUE (group_id, author, shared_id)
+    );
+    CREATE TABLE group_reactions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
+        author BLOB NOT NULL,
+        shared_id TEXT NOT NULL,
+        by BLOB NOT NULL,
+        emoji TEXT NOT NULL,
+        early INTEGER NOT NULL,
+        UNIQUE (group_id, author, shared_id, by, emoji)
+    );
+    CREATE TABLE group_deletions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
+        author BLOB NOT NULL,
+        shared_id TEXT NOT NULL,
+        by BLOB NOT NULL,
+        UNIQUE (group_id, author, shared_id, by)
+    )
+    """,
 )
 
 CHAT_MIGRATIONS = Migrations(_SCRIPTS, Path(__file__).with_name("tables.sql"))

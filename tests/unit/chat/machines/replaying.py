@@ -11,7 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 from smpchat.chat.machines.group_effects import MakeLink, Refused
 from smpchat.chat.machines.group_inputs import Accept, Confirmed, Connected, Leave, Linked
 from smpchat.chat.machines.group_links import answered, invited, invited_again
-from smpchat.chat.machines.group_states import Link, Standing
+from smpchat.chat.machines.group_states import Group, Link, Standing
 from smpchat.chat.wire.group_encoding import encode_group_event
 from smpchat.chat.wire.group_events import (
     Deletion,
@@ -62,10 +62,12 @@ class Replay:
         views: Each group that the person was ever invited to, by the group's first name, in order.
         wrote: What the app wrote of its own accord, as the machine should.
         file: What is played.
+        make: Keeps what a group is.
     """
 
     person: str
     file: Path = FILE
+    make: Callable[[Group], View] = View
     views: dict[str, View] = field(default_factory=dict)
     ids: dict[str, MemberId] = field(default_factory=dict)
     wrote: list[GroupEvent] = field(default_factory=list)
@@ -122,18 +124,19 @@ class Replay:
             case Invitation():
                 name = event.profile.name
                 if name in self.views:
-                    self.view.group, refused = invited_again(self.view.group, event)
+                    again, refused = invited_again(self.view.group, event)
                     assert not refused
+                    self.view.becomes(again)
                     return
                 group = invited(event, record["from"], SPEAKS)
                 assert not isinstance(group, Refused)
-                self.views[name] = View(group)
+                self.views[name] = self.make(group)
                 return
             case LinkInvitation():
                 group = answered(event, SPEAKS)
                 assert not isinstance(group, Refused)
                 name = event.profile.name
-                self.views[name + "'" * sum(known.startswith(name) for known in self.views)] = View(group)
+                self.views[name + "'" * sum(known.startswith(name) for known in self.views)] = self.make(group)
                 self.view.happens(Confirmed(event.host.member, event))
                 return
         if record["via"].startswith("contact") or not self.views:

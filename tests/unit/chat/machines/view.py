@@ -56,6 +56,10 @@ class View:
             self._do(effect)
         return found
 
+    def becomes(self, group: Group) -> None:
+        """Something changed it that is no event."""
+        self.group = group
+
     def hears(self, sender: MemberId, message: GroupMessage, at: float) -> tuple[Effect, ...]:
         """A member says something."""
         asked = asks(sender, message)
@@ -63,12 +67,13 @@ class View:
         known = self._known(key, asked.item, asked.by)
         found = self.happens(Heard(sender, message, at, at, known))
         if key is not None:
-            passed_on = isinstance(message.event, Forward)
-            if key not in self.seen:
-                self.seen[key] = Seen(sender if passed_on else None)
-            elif not passed_on:
-                self.seen[key] = Seen(None)
+            self.note(key, sender if isinstance(message.event, Forward) else None)
         return found
+
+    def note(self, key: Key, forwarder: MemberId | None) -> None:
+        """An event came."""
+        if key not in self.seen or forwarder is None:
+            self.seen[key] = Seen(forwarder)
 
     def says(self, shared_id: str, post: Post, at: float) -> None:
         """We write."""

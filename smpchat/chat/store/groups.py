@@ -1,0 +1,381 @@
+"""Groups as their machine knows them: loaded before a step, saved after it, only what changed.
+
+Who is in a group, which connection is whose, and what came already; the words are in messages, as everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+from smpchat.chat.machines.group_inputs import Asked, Item, Known, Seen
+from smpchat.chat.machines.group_states import Group, Link, Member, Standing
+from smpchat.chat.wire.group_values import (
+    Business,
+    GroupProfile,
+    MemberId,
+    Role,
+    business_params,
+    read_business,
+    read_versions,
+)
+from smpchat.chat.wire.profile import Profile
+from smpchat.encoding.record import Record
+
+KEPT_HEARD = 20_000
+"""Ids kept of the events of one group, so that none counts twice; the oldest go."""
+KEPT_EARLY = 1_000
+"""Reactions, and deletions, kept in one group for messages that have not come; the oldest go."""
+
+
+class Place(Record):
+    """Whose connection one is.
+
+    Attributes:
+        group: Number of the group.
+        member: Who is at its other end.
+    """
+
+    group: int
+    member: MemberId
+
+
+# -- the group --------------------------------------------------------------------------------------------------------
+
+
+def insert(tx: sqlite3.Connection, group: Group, inviter_id: int | None = None) -> int:
+    """A new group's number. ``inviter_id``: the contact that invites us."""
+    cursor = tx.execute(
+        "INSERT INTO groups (inviter_id, profile, own, role, standing, host, by_link, business)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            inviter_id,
+            _json(group.profile.value),
+            group.own.id,
+            group.own.role,
+            group.own.standing,
+            group.host,
+            group.by_link,
+            _json(business_params(group.business)) if group.business else None,
+        ),
+    )
+    assert cursor.lastrowid is not None
+    _save_state(tx, cursor.lastrowid, group)
+    for member in group.members.values():
+        _insert_member(tx, cursor.lastrowid, member)
+    return cursor.lastrowid
+
+
+def load(tx: sqlite3.Connection, group_id: int) -> Group | None:
+    """A group as its machine knows it; None if there is none."""
+    row = tx.execute("SELECT * FROM groups WHERE id = ?", (group_id,)).fetchone()
+    if row is None:
+        return None
+    members = tx.execute("SELECT * FROM group_members WHERE group_id = ? ORDER BY place", (group_id,))
+    return Group(
+        own=Member(MemberId(row["own"]), Role(row["role"]), "", Standing(row["standing"])),
+        host=MemberId(row["host"]),
+        profile=GroupProfile(json.loads(row["profile"])),
+        by_link=bool(row["by_link"]),
+        members={member.id: member for member in map(_member_from, members)},
+        business=_business(row["business"]),
+        invitation=row["invitation"],
+        minute=row["minute"],
+        begun=row["begun"],
+        full=bool(row["full"]),
+        crowded=bool(row["crowded"]),
+    )
+
+
+def save(tx: sqlite3.Connection, group_id: int, before: Group, after: Group) -> None:
+    """What a step changed."""
+    if before is after:
+        return
+    if before.profile is not after.profile:
+        tx.execute("UPDATE groups SET profile = ? WHERE id = ?", (_json(after.profile.value), group_id))
+    _save_state(tx, group_id, after)
+    for id, member in after.members.items():
+        known = before.members.get(id)
+        if known is None:
+            _insert_member(tx, group_id, member)
+        elif known is not member:
+            _save_member(tx, group_id, member)
+    for id in before.members.keys() - after.members.keys():
+        tx.execute("DELETE FROM group_members WHERE group_id = ? AND member = ?", (group_id, id))
+
+
+def _save_state(tx: sqlite3.Connection, group_id: int, group: Group) -> None:
+    tx.execute(
+        "UPDATE groups SET role = ?, standing = ?, invitation = ?, minute = ?, begun = ?, full = ?, crowded = ?"
+        " WHERE id = ?",
+        (
+            *(group.own.role, group.own.standing, group.invitation, group.minute, group.begun, group.full),
+            *(group.crowded, group_id),
+        ),
+    )
+
+
+def attach(tx: sqlite3.Connection, group_id: int, contact_id: int) -> None:
+    """The conversation of a group."""
+    tx.execute("UPDATE groups SET contact_id = ? WHERE id = ?", (contact_id, group_id))
+
+
+def of_contact(tx: sqlite3.Connection, contact_id: int) -> int | None:
+    """The group whose conversation this is; None for a person's."""
+    row = tx.execute("SELECT id FROM groups WHERE contact_id = ?", (contact_id,)).fetchone()
+    return None if row is None else int(row["id"])
+
+
+def invitations(tx: sqlite3.Connection) -> list[int]:
+    """Groups that we are invited to and have not said anything about, in the order in which they came."""
+    rows = tx.execute("SELECT id FROM groups WHERE standing = ? ORDER BY id", (Standing.INVITED,))
+    return [row["id"] for row in rows]
+
+
+def find(tx: sqlite3.Connection, own: MemberId, host: MemberId) -> int | None:
+    """The group in which these two are we and our host: a repeated invitation names the same."""
+    row = tx.execute("SELECT id FROM groups WHERE own = ? AND host = ?", (own, host)).fetchone()
+    return None if row is None else int(row["id"])
+
+
+# -- members ----------------------------------------------------------------------------------------------------------
+
+
+def connect(tx: sqlite3.Connection, group_id: int, member: MemberId, connection_id: int | None) -> None:
+    """A member's connection; None takes it away."""
+    tx.execute(
+        "UPDATE group_members SET connection_id = ? WHERE group_id = ? AND member = ?",
+        (connection_id, group_id, member),
+    )
+
+
+def of_connection(tx: sqlite3.Connection, connection_id: int) -> Place | None:
+    """Whose connection it is; None if it is no member's."""
+    query = "SELECT group_id, member FROM group_members WHERE connection_id = ?"
+    row = tx.execute(query, (connection_id,)).fetchone()
+    return None if row is None else Place(row["group_id"], MemberId(row["member"]))
+
+
+def connection_of(tx: sqlite3.Connection, group_id: int, member: MemberId) -> int | None:
+    """A member's connection, if there is one."""
+    query = "SELECT connection_id FROM group_members WHERE group_id = ? AND member = ?"
+    row = tx.execute(query, (group_id, member)).fetchone()
+    return None if row is None or row["connection_id"] is None else int(row["connection_id"])
+
+
+def save_profile(tx: sqlite3.Connection, group_id: int, member: MemberId, profile: Profile) -> None:
+    """Who a member says it is."""
+    tx.execute(
+        "UPDATE group_members SET profile = ? WHERE group_id = ? AND member = ?", (profile.to_json(), group_id, member)
+    )
+
+
+def profile_of(tx: sqlite3.Connection, group_id: int, member: MemberId) -> Profile | None:
+    """Who a member says it is, without its picture; None if it has not."""
+    query = "SELECT profile FROM group_members WHERE group_id = ? AND member = ?"
+    row = tx.execute(query, (group_id, member)).fetchone()
+    return None if row is None else Profile.from_json(row["profile"])
+
+
+def _member_columns(member: Member) -> dict[str, Any]:
+    return {
+        "role": member.role,
+        "name": member.name,
+        "standing": member.standing,
+        "link": member.link,
+        "older": member.older,
+        "introducer": member.introducer,
+        "versions": None if member.versions is None else str(member.versions),
+        "blocked": member.blocked,
+        "named": member.named,
+        "offer": member.offer,
+        "told": json.dumps([host.hex() for host in member.told]),
+    }
+
+
+def _insert_member(tx: sqlite3.Connection, group_id: int, member: Member) -> None:
+    columns = {"group_id": group_id, "member": member.id} | _member_columns(member)
+    names = ", ".join(columns)  # names are our own
+    tx.execute(f"INSERT INTO group_members ({names}) VALUES ({', '.join('?' * len(columns))})", tuple(columns.values()))
+
+
+def _save_member(tx: sqlite3.Connection, group_id: int, member: Member) -> None:
+    columns = _member_columns(member)
+    changes = ", ".join(f"{name} = ?" for name in columns)
+    query = f"UPDATE group_members SET {changes} WHERE group_id = ? AND member = ?"
+    tx.execute(query, (*columns.values(), group_id, member.id))
+
+
+def _member_from(row: sqlite3.Row) -> Member:
+    return Member(
+        id=MemberId(row["member"]),
+        role=Role(row["role"]),
+        name=row["name"],
+        standing=Standing(row["standing"]),
+        link=Link(row["link"]),
+        older=bool(row["older"]),
+        introducer=_maybe(row["introducer"]),
+        versions=read_versions(row["versions"]),
+        blocked=bool(row["blocked"]),
+        named=bool(row["named"]),
+        offer=row["offer"],
+        told=tuple(MemberId(bytes.fromhex(host)) for host in json.loads(row["told"])),
+    )
+
+
+# -- what came --------------------------------------------------------------------------------------------------------
+
+
+def known(tx: sqlite3.Connection, group_id: int, asked: Asked) -> Known:
+    """What is kept of the messages that an event is about."""
+    seen, item, gone = None, None, False
+    about = asked.item
+    if asked.event is not None:
+        row = _heard(tx, group_id, asked.by, asked.event)
+        seen = None if row is None else Seen(_maybe(row["forwarder"]))
+        about = about or (asked.by, asked.event)
+    if asked.item is not None:
+        row = _heard(tx, group_id, *asked.item)
+        gone = row is not None and bool(row["gone"])
+        item = _item(tx, group_id, *asked.item, by=asked.by)
+    moderators = () if about is None or item is not None else _deletions(tx, group_id, *about)
+    return Known(seen, item, gone, moderators)
+
+
+def _heard(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> sqlite3.Row | None:
+    query = "SELECT forwarder, gone FROM group_heard WHERE group_id = ? AND author = ? AND shared_id = ?"
+    row: sqlite3.Row | None = tx.execute(query, (group_id, author, shared_id)).fetchone()
+    return row
+
+
+def _item(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, *, by: MemberId) -> Item | None:
+    row = tx.execute(
+        "SELECT scope, sent_at FROM group_messages JOIN messages ON messages.id = message_id"
+        " WHERE group_id = ? AND author = ? AND group_messages.shared_id = ?",
+        (group_id, author, shared_id),
+    ).fetchone()
+    if row is None:
+        return None
+    [kinds] = tx.execute(
+        "SELECT count(*) FROM group_reactions WHERE group_id = ? AND author = ? AND shared_id = ? AND by = ?",
+        (group_id, author, shared_id, by),
+    ).fetchone()
+    return Item(author, row["sent_at"], _maybe(row["scope"]), kinds)
+
+
+def _deletions(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> tuple[MemberId, ...]:
+    query = "SELECT by FROM group_deletions WHERE group_id = ? AND author = ? AND shared_id = ? ORDER BY id"
+    return tuple(MemberId(row["by"]) for row in tx.execute(query, (group_id, author, shared_id)))
+
+
+def heard(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, forwarder: MemberId | None) -> None:
+    """An event came: from its author, or passed on. The author's own copy counts from then on."""
+    tx.execute(
+        "INSERT INTO group_heard (group_id, author, shared_id, forwarder) VALUES (:group, :author, :id, :forwarder)"
+        " ON CONFLICT DO UPDATE SET forwarder = NULL WHERE :forwarder IS NULL",
+        {"group": group_id, "author": author, "id": shared_id, "forwarder": forwarder},
+    )
+    _keep(tx, "group_heard", group_id, KEPT_HEARD)
+
+
+def add_message(
+    tx: sqlite3.Connection,
+    group_id: int,
+    message_id: int,
+    author: MemberId,
+    shared_id: str,
+    scope: MemberId | None = None,
+    forwarder: MemberId | None = None,
+) -> None:
+    """Who wrote a message of the conversation, and for whom. What was kept for it is its own now."""
+    tx.execute(
+        "INSERT INTO group_messages VALUES (?, ?, ?, ?, ?, ?)",
+        (message_id, group_id, author, shared_id, scope, forwarder),
+    )
+    key = (group_id, author, shared_id)
+    tx.execute("UPDATE group_reactions SET early = 0 WHERE group_id = ? AND author = ? AND shared_id = ?", key)
+    tx.execute("DELETE FROM group_deletions WHERE group_id = ? AND author = ? AND shared_id = ?", key)
+
+
+def find_message(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> int | None:
+    """A message's number in the conversation; None if it is not there."""
+    query = "SELECT message_id FROM group_messages WHERE group_id = ? AND author = ? AND shared_id = ?"
+    row = tx.execute(query, (group_id, author, shared_id)).fetchone()
+    return None if row is None else int(row["message_id"])
+
+
+def messages_of(tx: sqlite3.Connection, group_id: int, author: MemberId) -> list[int]:
+    """Numbers of all that a member wrote."""
+    query = "SELECT message_id FROM group_messages WHERE group_id = ? AND author = ? ORDER BY message_id"
+    return [row["message_id"] for row in tx.execute(query, (group_id, author))]
+
+
+def proven(tx: sqlite3.Connection, message_id: int) -> None:
+    """The author's own copy of a message came."""
+    tx.execute("UPDATE group_messages SET forwarder = NULL WHERE message_id = ?", (message_id,))
+
+
+def gone(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> None:
+    """Nothing of a message is kept but that it was there, so that an edit does not bring it back."""
+    heard(tx, group_id, author, shared_id, None)
+    key = (group_id, author, shared_id)
+    tx.execute("UPDATE group_heard SET gone = 1 WHERE group_id = ? AND author = ? AND shared_id = ?", key)
+    tx.execute("DELETE FROM group_messages WHERE group_id = ? AND author = ? AND shared_id = ?", key)
+    tx.execute("DELETE FROM group_reactions WHERE group_id = ? AND author = ? AND shared_id = ?", key)
+
+
+def keep_deletion(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, by: MemberId) -> None:
+    """Somebody deletes a message that has not come."""
+    tx.execute(
+        "INSERT OR IGNORE INTO group_deletions (group_id, author, shared_id, by) VALUES (?, ?, ?, ?)",
+        (group_id, author, shared_id, by),
+    )
+    _keep(tx, "group_deletions", group_id, KEPT_EARLY)
+
+
+def react(
+    tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, by: MemberId, emoji: str, *, add: bool
+) -> bool:
+    """A reaction comes or goes, to a message that is here or may come; whether that changes anything."""
+    key = (group_id, author, shared_id, by, emoji)
+    if not add:
+        query = (
+            "DELETE FROM group_reactions WHERE group_id = ? AND author = ? AND shared_id = ? AND by = ? AND emoji = ?"
+        )
+        return tx.execute(query, key).rowcount > 0
+    early = find_message(tx, group_id, author, shared_id) is None
+    changed = tx.execute(
+        "INSERT OR IGNORE INTO group_reactions (group_id, author, shared_id, by, emoji, early)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (*key, early),
+    )
+    _keep(tx, "group_reactions", group_id, KEPT_EARLY, "early = 1")
+    return changed.rowcount > 0
+
+
+def reactions(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> list[tuple[MemberId, str]]:
+    """Who put which emoji on a message."""
+    query = "SELECT by, emoji FROM group_reactions WHERE group_id = ? AND author = ? AND shared_id = ? ORDER BY id"
+    return [(MemberId(row["by"]), row["emoji"]) for row in tx.execute(query, (group_id, author, shared_id))]
+
+
+def _keep(tx: sqlite3.Connection, table: str, group_id: int, count: int, which: str = "1") -> None:
+    """Only the newest rows of a group stay."""
+    tx.execute(
+        f"DELETE FROM {table} WHERE group_id = :group AND {which} AND id <="  # both are our own words
+        f" (SELECT id FROM {table} WHERE group_id = :group AND {which} ORDER BY id DESC LIMIT 1 OFFSET :count)",
+        {"group": group_id, "count": count},
+    )
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _business(text: str | None) -> Business | None:
+    return read_business(json.loads(text)) if text else None
+
+
+def _maybe(value: bytes | None) -> MemberId | None:
+    return None if value is None else MemberId(value)
