@@ -110,6 +110,15 @@ async def run_relay(
         hosts, password = hosts_of(chosen.host), chosen.password or None
         identity = _identity(folder, entropy, clock, hosts)
         with closing(SQLiteStore(folder / DATABASE)) as store:
+            files = FileRelay(
+                folder / FILES,
+                identity,
+                entropy=entropy,
+                clock=clock,
+                password=password,
+                new_files=chosen.new_files is not False,
+                limits=file_limits_of(chosen),
+            )
             server = RelayServer(
                 store,
                 identity,
@@ -120,16 +129,8 @@ async def run_relay(
                 password=password,
                 new_queues=chosen.new_queues is not False,
                 limits=limits_of(chosen),
+                descriptors_beside=files.descriptors,
                 destinations=None if chosen.proxy is None else Destinations(chosen.proxy),
-            )
-            files = FileRelay(
-                folder / FILES,
-                identity,
-                entropy=entropy,
-                clock=clock,
-                password=password,
-                new_files=chosen.new_files is not False,
-                limits=file_limits_of(chosen),
             )
 
             async def figures() -> Statistics:

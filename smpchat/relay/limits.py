@@ -68,14 +68,19 @@ class Limits(Record):
     notify_every: float = 1.5
 
 
-def descriptors_for(connections: int) -> int:
-    """Connections, at most so many, that the operating system lets this process have; raises its soft limit."""
+def descriptors_for(connections: int, beside: int = 0) -> int:
+    """Connections, at most so many, that the operating system lets this process have; raises its soft limit.
+
+    Args:
+        beside: Descriptors that something else needs at the same time.
+    """
     if sys.platform == "win32":
         return connections
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _OTHER_DESCRIPTORS
+    others = _OTHER_DESCRIPTORS + beside
+    wanted = connections + others
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return connections
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -84,4 +89,4 @@ def descriptors_for(connections: int) -> int:
     except (OSError, ValueError) as failure:
         _log.warning("the limit of open files cannot be raised: %s", failure)
         most = soft
-    return max(1, most - _OTHER_DESCRIPTORS)
+    return max(1, most - others)

@@ -54,6 +54,7 @@ class RelayServer:
         new_queues: Whether NEW creates queues; ERR AUTH otherwise (smp-wire 8.1).
         destinations: Relays that it forwards to as a proxy; None for what is safe where it listens, see there.
         dial: How it connects to them.
+        descriptors_beside: Files that something else in this process may have open.
         committer: Runs commits, one at a time; a thread of the relay's own unless given. `close` shuts it down.
     """
 
@@ -73,7 +74,9 @@ class RelayServer:
         dial: Callable[[SMPServer, Destinations, float], Awaitable[BlockConnection]] = dial,
         proxy_limits: ProxyLimits | None = None,
         committer: Executor | None = None,
+        descriptors_beside: int = 0,
     ) -> None:
+        self._descriptors_beside = descriptors_beside
         self._store = store
         self._identity = identity
         self._entropy = entropy
@@ -134,7 +137,7 @@ class RelayServer:
         if listen:
             limits = self._limits
             self._gate = Gate(
-                min(limits.connections, descriptors_for(limits.connections)),
+                min(limits.connections, descriptors_for(limits.connections, self._descriptors_beside)),
                 limits.connections_per_address,
                 self._failed,
             )

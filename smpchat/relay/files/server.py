@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 from smpchat.crypto.entropy import Entropy
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.failures import Failure
-from smpchat.relay.files.commands import FileService
-from smpchat.relay.files.connection import BrokenOff, FileConnection
 from smpchat.relay.files.counters import ConnectionCounts
 from smpchat.relay.files.limits import FileLimits
 from smpchat.relay.files.store import FileStore
@@ -28,13 +26,15 @@ from smpchat.transport.tls import TLSListener, server_context
 from smpchat.transport.tls_stream import TLSStream
 
 if TYPE_CHECKING:
+    from smpchat.relay.files.commands import FileService
+    from smpchat.relay.files.connection import FileConnection
     from smpchat.transport.http2.server import HTTP2Server, Request
 
 ALPN = ("xftp/1", "http/1.1")
 """Names that are spoken (xftp-wire 1.1); `h2` is none of them, by which browsers ask for something else."""
 
-_DESCRIPTORS = 2
-"""Files that a connection may have open beside its socket."""
+_SHARE = 4
+"""Of the descriptors that the system grants, files take one in so many at most."""
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -68,6 +68,9 @@ class FileRelay:
         self._password = password
         self._new_files = new_files
         self._limits = limits or FileLimits()
+        self._each = 1 + self._limits.requests  # its socket, and the file of each of its requests
+        affordable = descriptors_for(self._limits.connections * self._each * _SHARE) // (self._each * _SHARE)
+        self._connections = max(1, min(self._limits.connections, affordable))
         # Threads of its own: a disk that is busy with files holds up no commit of messages.
         self._index = ThreadPoolExecutor(1, "files-index")
         self._workers = ThreadPoolExecutor(min(4, (os.cpu_count() or 1) + 1), "files")
@@ -79,6 +82,11 @@ class FileRelay:
         self._open: set[FileConnection] = set()
         self._counts = ConnectionCounts()
 
+    @property
+    def descriptors(self) -> int:
+        """Files that it may have open."""
+        return self._connections * self._each
+
     async def start(self, host: Hosts = None, port: int = 0) -> None:
         """Opens the folder, then listens.
 
@@ -89,20 +97,7 @@ class FileRelay:
         """
         limits = self._limits
         self._store = await asyncio.get_running_loop().run_in_executor(self._index, FileStore, self._folder, limits)
-        self._service = FileService(
-            self._store,
-            entropy=self._entropy,
-            clock=self._clock,
-            password=self._password,
-            new_files=self._new_files,
-            transfer=limits.transfer,
-            index=self._index,
-            workers=self._workers,
-        )
-        connections = min(
-            limits.connections, descriptors_for(limits.connections * (1 + _DESCRIPTORS)) // (1 + _DESCRIPTORS)
-        )
-        self._gate = Gate(max(1, connections), limits.connections_per_address, self._failed)
+        self._gate = Gate(self._connections, limits.connections_per_address, self._failed)
         self._listener = listener = TLSListener(
             server_context(self._identity, ALPN), self._serve, limits.handshake, self._begin, self._gate
         )
@@ -131,16 +126,37 @@ class FileRelay:
             self._store = None
 
     async def _begin(self, stream: TLSStream) -> HTTP2Server:
-        # Loaded when the first client comes: most starts of the relay are for messages only. On a thread, for 10 ms.
-        module = await asyncio.to_thread(importlib.import_module, "smpchat.transport.http2.server")
-        link: HTTP2Server = module.HTTP2Server(stream, self._limits.stalled)
-        return link
+        # Loaded when the first client comes: most starts of the relay are for messages only, and it takes 30 ms. On a
+        # thread, so that no message waits for it.
+        for name in ("smpchat.relay.files.connection", "smpchat.transport.http2.server"):
+            await asyncio.to_thread(importlib.import_module, name)
+        from smpchat.transport.http2.server import HTTP2Server
+
+        return HTTP2Server(stream, self._limits.stalled)
+
+    def _commands(self) -> FileService:
+        from smpchat.relay.files.commands import FileService
+
+        if self._service is None:
+            assert self._store is not None
+            self._service = FileService(
+                self._store,
+                entropy=self._entropy,
+                clock=self._clock,
+                password=self._password,
+                new_files=self._new_files,
+                transfer=self._limits.transfer,
+                index=self._index,
+                workers=self._workers,
+            )
+        return self._service
 
     async def _serve(self, link: HTTP2Server) -> None:
-        assert self._service is not None
+        from smpchat.relay.files.connection import BrokenOff, FileConnection
+
         loop = asyncio.get_running_loop()
         connection = FileConnection(
-            self._service,
+            self._commands(),
             self._identity,
             link.session_id,
             link.alpn,

@@ -150,5 +150,7 @@ def test_the_limit_of_open_files_bounds_the_connections() -> None:
         assert descriptors_for(500) == min(500, hard - 64)
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(564, hard)
         assert descriptors_for(10**9) <= hard
+        if hard != resource.RLIM_INFINITY:
+            assert descriptors_for(hard, beside=100) == hard - 164
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

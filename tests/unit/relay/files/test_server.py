@@ -25,6 +25,7 @@ from smpchat.protocol.xftp.commands import (
     RIds,
     SIds,
 )
+from smpchat.relay.files import server as module
 from smpchat.relay.files.store import CHUNKS, INCOMING
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.transport.base import ConnectionClosed
@@ -349,6 +350,19 @@ async def test_too_many_connections_are_turned_away(tmp_path: Path) -> None:
             await (await connect(relay)).shake_hands()
         assert await first.ask(Ping()) == Pong()
         assert relay.figures()["files_turned_away"] == 1
+
+
+@on_loop
+async def test_files_take_a_share_of_the_descriptors_and_leave_the_rest_to_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "descriptors_for", lambda wanted: min(wanted, 36))
+    async with a_file_relay(tmp_path, limits=limits(connections=100)) as relay:
+        assert relay.descriptors == 9  # three connections, each with a socket and two files
+        async with a_client(relay), a_client(relay), a_client(relay) as third:
+            with pytest.raises((ConnectionClosed, OSError)):
+                await (await connect(relay)).shake_hands()
+            assert await third.ask(Ping()) == Pong()
 
 
 @on_loop
