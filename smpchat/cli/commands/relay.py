@@ -379,6 +379,7 @@ def _back_up(environment: Environment, file: Path) -> int:
     size = write(environment.relay_folder, file)
     environment.emit("backup", {"file": str(file.absolute()), "bytes": size}, f"{file}: {size:,} bytes")
     environment.notice("Whoever has this file can take the relay's place: keep it as safe as the relay.")
+    environment.notice("Files that people send through the relay are not in it.")
     return ExitStatus.OK
 
 

@@ -44,6 +44,8 @@ from smpchat.relay.rates import Bucket
 
 T = TypeVar("T")
 NONCE_SIZE = 24
+_LINES = 10
+"""Errors of the disk that are logged in a minute."""
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -121,6 +123,7 @@ class FileService:
         self._transfer = transfer
         self._index = index
         self._workers = workers
+        self._lines = Bucket(_LINES, clock)
 
     async def answer(self, request: Asked) -> Reply:
         """Does what a command asks for."""
@@ -129,7 +132,8 @@ class FileService:
         except Gone:
             return _AUTH
         except RelayStoreError as error:
-            _log.error("%s", error)
+            if self._lines.take():  # of a disk that is full every client can make as many as it likes
+                _log.error("%s", error)
             return _refused(errors.FILE_IO if isinstance(request.command, FPut | FGet) else errors.INTERNAL)
 
     async def _answer(self, request: Asked) -> Reply:

@@ -25,8 +25,9 @@ from smpchat.protocol.xftp.commands import (
     RIds,
     SIds,
 )
+from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.files import server as module
-from smpchat.relay.files.store import CHUNKS, INCOMING
+from smpchat.relay.files.store import CHUNKS, INCOMING, FileStore
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.transport.base import ConnectionClosed
 from tests.unit.relay.files.serving import (
@@ -235,6 +236,25 @@ async def test_a_recipient_that_takes_nothing_is_left(tmp_path: Path) -> None:
         with pytest.raises(ConnectionClosed):
             async for _ in answer.body:
                 pass
+
+
+@on_loop
+async def test_a_disk_that_fails_is_answered_and_does_not_fill_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise RelayStoreError("A file cannot be stored: the disk is full.")
+
+    async with a_file_relay(tmp_path) as relay, a_client(relay) as asker:
+        ids = await asker.register(CONTENT)
+        with monkeypatch.context() as patch:
+            patch.setattr(FileStore, "make_durable", full)
+            for _ in range(20):
+                assert await asker.put(ids, CONTENT) == Err(errors.FILE_IO)
+            patch.setattr(FileStore, "delete", full)
+            assert await asker.ask(FDel(), ids.sender_id, SENDER) == Err(errors.INTERNAL)
+        assert caplog.text.count("the disk is full") == 10 and names(tmp_path) == []
+        assert await asker.put(ids, CONTENT) == Ok()
 
 
 @on_loop
