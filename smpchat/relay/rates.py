@@ -10,7 +10,7 @@ class Bucket:
 
     Args:
         most: What is there at first, and comes back within a minute.
-        clock: Seconds of any beginning.
+        clock: Seconds of any beginning; where it is set back, nothing comes back for a moment.
     """
 
     __slots__ = ("_at", "_clock", "_left", "_most")
@@ -22,7 +22,7 @@ class Bucket:
     def take(self) -> bool:
         """Whether one more may be done now; counts it if so."""
         now = self._clock()
-        self._left = min(self._most, self._left + (now - self._at) * self._most / 60)
+        self._left = min(self._most, self._left + max(0.0, now - self._at) * self._most / 60)
         self._at = now
         if self._left < 1:
             return False
