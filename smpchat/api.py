@@ -16,11 +16,10 @@
     if __name__ == "__main__":
         asyncio.run(main())
 
-Profiles are those of the command line, in the same folder: ``smpchat -p echo history bob`` shows what the bot said.
-Where another process is online for the profile, such as ``smpchat chat``, the two share it.
-
-Every error that a program may meet is a `ChatError` or `AgentError`, with a sentence and a ``hint`` what to do, or
-`TimeoutError`. A string with half of a surrogate pair in it is refused by every method, with `InputError`.
+Profiles are the same as for the command line, in the same folder: ``smpchat -p echo history bob`` shows what the bot
+said. If another process is online for the profile, such as ``smpchat chat``, the two share it. Every error is a
+`ChatError` or `AgentError`, with a sentence and a ``hint`` what to do, or a `TimeoutError`. Every method refuses a
+string that contains half of a surrogate pair, with `InputError`.
 """
 
 from __future__ import annotations
@@ -137,7 +136,7 @@ class Client(ProfileCalls):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Go offline; what was not sent yet is sent when the profile is online again."""
+        """Go offline. Messages that are not sent yet are sent when the profile is online again."""
         service, self._opened = self._service, None
         service.database.changed()  # loops over what happens end, with an error that says why
         try:
@@ -174,10 +173,10 @@ class Client(ProfileCalls):
         """A new one-time link.
 
         Args:
-            note: Alias of whoever uses it; the name that they choose, made unique, if None.
+            note: Alias for the person who uses it; None: the name that they chose, made unique.
             server: Address of the relay for this link alone; one of the configured ones if None.
             timeout: Seconds in which the relay must answer.
-            incognito: Tell whoever uses it a made-up name, and never our own.
+            incognito: Use a made-up name for this contact instead of our own.
         Raises:
             InputError: The note cannot be an alias, or is in use; or ``server`` is no relay's address.
             RelayUnavailable: There is no link; nothing is kept.
@@ -214,7 +213,7 @@ class Client(ProfileCalls):
         timeout: float = RELAY_TIMEOUT,
         incognito: bool = False,
     ) -> ContactView:
-        """Use a link, and write at once: link, alias and texts are stored together before anything is sent.
+        """Open a link and write at once: link, alias and texts are saved together before anything is sent.
 
         Returns:
             The contact, ready to be written to; `wait_connected` waits for its answer.
@@ -291,12 +290,12 @@ class Client(ProfileCalls):
         server: str | None = None,
         timeout: float = RELAY_TIMEOUT,
     ) -> AddressView:
-        """Make the profile's contact address: a link that any number of people may use, each of whom then asks.
+        """Make the profile's contact address: a link that many people can use; each sends a request.
 
         Args:
             auto_accept: Accept every request at once.
-            welcome: What people read before they ask, and get once they are accepted.
-            auto_reply: A message to everybody who is accepted.
+            welcome: Text that people see before they ask, and again when they are accepted.
+            auto_reply: Message to each person who is accepted.
             server: Address of the relay for it alone; one of the configured ones if None.
             timeout: Seconds in which the relay must answer.
         Returns:
@@ -337,17 +336,17 @@ class Client(ProfileCalls):
         incognito: bool = False,
         any_relay: bool = False,
     ) -> ContactView:
-        """Accept a request: whoever sent it becomes a contact, and the text in it the first message.
+        """Accept a request: its sender becomes a contact, and its text the first message.
 
         Args:
             request: Its number, or the name in it.
             alias: How to address the contact; made from the name in the request if None.
-            any_relay: Connect wherever the contact's relay is, also on this computer or in its network.
+            any_relay: Connect even if the contact's relay is on this computer or in its network.
         Returns:
             The contact, ready to be written to; `wait_connected` waits until it knows.
         Raises:
             InputError, AgentError: There is no such request, or the alias cannot be used; nothing changed.
-            ConnectionFailed: Whoever sent it has given it up.
+            ConnectionFailed: The sender has withdrawn the request.
             RelayUnavailable: No relay was reached within ``timeout`` seconds; the answer goes out by itself.
         """
         contact = self._service.accept(str(request), alias, incognito=incognito, any_relay=any_relay)
@@ -379,7 +378,7 @@ class Client(ProfileCalls):
 
         Args:
             reply_to: Number of the message that it answers.
-            anyway: Send it, and what is held, although keys of the contact have changed.
+            anyway: Send it and held messages, although keys of the contact have changed.
             wait: How far it is to be when this returns: ``sent`` (the relay has it), ``delivered`` or ``none``.
         Returns:
             The message with its status: still ``pending`` if the handshake or the contact's full queue holds it back
@@ -395,7 +394,7 @@ class Client(ProfileCalls):
     async def forward(
         self, message_id: int, alias: str, *, wait: WaitFor = Wait.SENT, timeout: float = RELAY_TIMEOUT
     ) -> Message:
-        """Pass a text of any conversation on to a contact; waits and raises as `send` does."""
+        """Forward a text of any conversation to a contact; waits and raises as `send` does."""
         return await self._sent(self._service.forward(message_id, alias), Wait(wait), timeout)
 
     async def _sent(self, message: Message, wait: Wait, seconds: float) -> Message:
@@ -404,23 +403,23 @@ class Client(ProfileCalls):
         return service.message(message.id) or replace(message, status=service.fate(message)[0])
 
     async def edit(self, message_id: int, text: str, *, wait: WaitFor = Wait.SENT, timeout: float = 20.0) -> Message:
-        """Give a message of ours another text; waits and raises as `send` does, but apps give no receipt."""
+        """Edit a message of ours; waits and raises as `send` does, but apps send no receipt for it."""
         return await self._change(lambda service: service.edit(message_id, text), wait, timeout)
 
     async def retract(self, message_id: int, *, wait: WaitFor = Wait.SENT, timeout: float = 20.0) -> Message:
-        """Take a message of ours back, which apps honour for 78 hours; waits and raises as `edit` does."""
+        """Delete a message of ours for both, within 78 hours; waits and raises as `edit` does."""
         return await self._change(lambda service: service.retract(message_id), wait, timeout)
 
     async def retract_all(
         self, message_ids: Sequence[int], *, wait: WaitFor = Wait.SENT, timeout: float = 20.0
     ) -> list[Message]:
-        """Take several messages of ours back: all of them or, if one cannot be, none; waits and raises as `edit`."""
+        """Delete several messages of ours, either all or none; waits and raises as `edit` does."""
         return await self._changes(lambda service: service.retract_all(message_ids), wait, timeout)
 
     async def react(
         self, message_id: int, emoji: str, *, add: bool = True, wait: WaitFor = Wait.SENT, timeout: float = 20.0
     ) -> Message:
-        """Put one of eight emoji on a message, or take it away; waits and raises as `edit` does."""
+        """React to a message with one of eight emoji, or remove it; waits and raises as `edit` does."""
         return await self._change(lambda service: service.react(message_id, emoji, add=add), wait, timeout)
 
     async def _change(self, make: Callable[[ChatService], SentChange], wait: WaitFor, seconds: float) -> Message:
@@ -433,7 +432,7 @@ class Client(ProfileCalls):
         """Messages as they are after changes, or were when nothing stayed of them."""
         service = self._service
         if Wait(wait) is Wait.DELIVERED:
-            raise ValueError("nobody confirms a change: wait for `sent` or `none`")
+            raise ValueError("a change is never confirmed as delivered: wait for `sent` or `none`")
         made = make(service)
         left = [change.message or service.required_message(change.message_id) for change in made]
         for change, message in zip(made, left, strict=True):
@@ -461,7 +460,7 @@ class Client(ProfileCalls):
     # -- what happens -------------------------------------------------------------------------------------------------
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Messages of all contacts: those that nobody was shown yet, then what comes, whoever else is shown it.
+        """Messages of all contacts: those not shown yet, then each new one, also if another process shows it.
 
         A message counts as shown once the loop asks for the next one: a crash in the middle of its body repeats that
         message, and none is ever skipped. One loop at a time, since two would share the messages.
@@ -476,7 +475,7 @@ class Client(ProfileCalls):
     async def events(self) -> AsyncIterator[Event]:
         """Everything that happens, from when the client went online; messages are shown as `messages` does it.
 
-        Contact requests come likewise: those that nobody was shown yet, then what arrives.
+        Requests come in the same way: those not shown yet, then each new one.
         """
         with Changes(self._service.database) as changes:
             while True:

@@ -17,13 +17,13 @@ class MessageReceived(Record):
 
 
 class MessageChanged(Record):
-    """A contact edited a message, took it back or reacted to it; ``message`` is as it is now."""
+    """A contact edited a message, deleted it or reacted to it; ``message`` is its current state."""
 
     message: Message
 
 
 class RequestReceived(Record):
-    """Somebody asks through our address to be a contact, and waits for `Client.accept` or `Client.reject`."""
+    """Someone used our address and wants to connect: answer with `Client.accept` or `Client.reject`."""
 
     request: RequestView
 

@@ -25,7 +25,7 @@ class ProfileCalls:
         raise NotImplementedError
 
     def profile(self) -> Profile:
-        """What contacts are told about us."""
+        """Our profile as contacts see it."""
         return self._service.own_profile()
 
     def set_profile(
@@ -49,7 +49,7 @@ class ProfileCalls:
         )
 
     def set_bot(self, commands: Sequence[BotCommand] | None = ()) -> Profile:
-        """Say that a program writes here, and offer commands; None: say that a person does.
+        """Mark the profile as a bot that offers commands; None: as a person.
 
         Apps show the commands as a menu. A message that calls one has ``command`` and ``arguments``; if none are
         offered, any word behind a slash is a command. Raises `InputError`.
@@ -70,7 +70,7 @@ class ProfileCalls:
         return self._service.verify(alias, code)
 
     def resync(self, alias: str) -> None:
-        """Renew the encryption with a contact, or accept the new keys that came in its name.
+        """Renew the encryption with a contact, or accept new keys that came in the contact's name.
 
         Raises:
             UnknownContact, AgentError: Nothing changed.
@@ -78,7 +78,7 @@ class ProfileCalls:
         self._service.resync(alias)
 
     def refuse_keys(self, alias: str) -> None:
-        """Refuse the new keys that came in a contact's name. Raises `UnknownContact`, `AgentError` if none did."""
+        """Refuse new keys that came in a contact's name. Raises `UnknownContact`, `AgentError` if none did."""
         self._service.refuse_keys(alias)
 
     def details(self, alias: str) -> ContactDetails:
@@ -107,7 +107,7 @@ class ProfileCalls:
             self._service.set_contact_allowed(alias, Feature(feature), chosen)
 
     def disappear_after(self, alias: str, seconds: int | None) -> ContactDetails:
-        """Let messages with a contact disappear so long after they were shown; None: they stay.
+        """Let messages with a contact disappear this long after they were shown; None: they stay.
 
         They do only where the contact allows it too: ``details.agreement.ttl`` says what holds.
 
@@ -151,15 +151,15 @@ class ProfileCalls:
         return self._service.requests()
 
     def reject(self, request: int | str) -> RequestView:
-        """Forget a request, by its number or the name in it; its sender is told nothing. Raises `UnknownRequest`."""
+        """Reject a request, by its number or the name in it; its sender is not told. Raises `UnknownRequest`."""
         return self._service.reject(str(request))
 
     def reject_all(self) -> int:
-        """Forget every request; whoever sent them is told nothing. Returns how many there were."""
+        """Reject every request; the senders are not told. Returns how many there were."""
         return self._service.reject_all()
 
     def allow_strangers_anywhere(self, allow: bool = True) -> None:
-        """Whether relays that others name may be on this computer or in its network; at first not."""
+        """Whether relays that other people name may be on this computer or in its network (default: no)."""
         self._service.set_strangers_anywhere(allow)
 
     # -- contacts ------------------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class ProfileCalls:
         return self._service.contact(self._service.rotate(alias, server).alias)
 
     def cancel_rotation(self, alias: str) -> ContactView:
-        """Give up a move that the contact has not gone along with. Raises `InputError`."""
+        """Cancel a move that the contact has not followed yet. Raises `InputError`."""
         return self._service.contact(self._service.stay(alias).alias)
 
     def search(

@@ -80,7 +80,7 @@ def _socks(value: str) -> str:
         if value != "off":
             parse_proxy(value)
     except DecodeError:
-        return f"{value!r} is not HOST:PORT, and not off"
+        return f"{value!r} is not HOST:PORT or off"
     return ""
 
 
@@ -98,7 +98,7 @@ def _servers(value: tuple[str, ...]) -> str:
             # the text itself may hold a password
             return f"relay {at}: {str(error)[0].lower()}{str(error)[1:].rstrip('.')}"
         if server.password:
-            return "the password of a relay does not belong into this file: use `smpchat server add`"
+            return "do not put a relay's password into this file: use `smpchat server add`"
     return ""
 
 
@@ -109,7 +109,7 @@ KEYS = {
         Key(
             "bell",
             False,
-            "`chat` rings the terminal's bell when somebody writes",
+            "`chat` rings the terminal's bell when someone writes",
             "true or false",
             _any,
             FLAGS,
@@ -119,9 +119,9 @@ KEYS = {
         Key(
             "notifications",
             "off",
-            "how `chat` and `listen` tell that somebody wrote: `bell`; `osc9` or `osc777`, which many terminals show on"
-            " the desktop; or a command of yours, which gets the alias as `SMPCHAT_CONTACT` and the number of the"
-            " message as `SMPCHAT_ID`",
+            "how `chat` and `listen` notify you of a message: `bell`; `osc9` or `osc777`, which many terminals"
+            " show on the desktop; or a command of yours, which gets the alias as `SMPCHAT_CONTACT` and the"
+            " number of the message as `SMPCHAT_ID`",
             "off, bell, osc9, osc777 or a command",
             _notifications,
             NOTIFICATIONS,
@@ -139,7 +139,8 @@ KEYS = {
         Key(
             "time-format",
             "24h",
-            "times as people read them: 21:05; 09:05 pm; or 21:05 and days as 2026-11-25; `--json` stays as it is",
+            "format of times: 21:05 (`24h`), 09:05 pm (`12h`), or 21:05 with days as 2026-11-25 (`iso`); does not"
+            " change `--json`",
             "24h, 12h or iso",
             _one_of("24h", "12h", "iso"),
             ("24h", "12h", "iso"),
@@ -155,7 +156,7 @@ KEYS = {
         Key(
             "color",
             "auto",
-            "colours: auto is on a terminal only; `--no-color` and `NO_COLOR` win",
+            "colours; auto means only on a terminal; `--no-color` and `NO_COLOR` override this",
             "auto, always or never",
             _one_of("auto", "always", "never"),
             ("auto", "always", "never"),
@@ -163,8 +164,8 @@ KEYS = {
         Key(
             "servers",
             (),
-            "relays for new invitations: addresses, or `simplex` for the public ones; none: the relay that comes with"
-            " smpchat",
+            "relays for new invitations: addresses, or `simplex` for the public relays; if empty, the embedded"
+            " relay is used",
             "a list of relays' addresses, or simplex",
             _servers,
             ("simplex",),
@@ -184,7 +185,7 @@ KEYS = {
         Key(
             "socks",
             "off",
-            "the SOCKS5 proxy to every relay but your own here",
+            "SOCKS5 proxy for every relay except the embedded one",
             "HOST:PORT or off",
             _socks,
             ("off", "127.0.0.1:9050"),
@@ -261,20 +262,22 @@ def content(path: Path) -> str | None:
         if not stat.S_ISREG(status.st_mode):
             raise ConfigRefused(path, None, "this is not a file", "Put the settings into a file of that name.")
         if status.st_mode & stat.S_IWOTH:  # it may name a program, and the way around a proxy
-            raise ConfigRefused(path, None, "everybody may write this file", "Take that away: chmod o-w, and its path.")
+            raise ConfigRefused(
+                path, None, "everyone may write to this file", "Remove that permission: chmod o-w, and the file's path."
+            )
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ConfigRefused(path, None, f"cannot be read: {error.strerror}", "Make it a file of yours.") from error
+        raise ConfigRefused(path, None, f"cannot be read: {error.strerror}", "Check who owns the file.") from error
     if len(data) > MAX_BYTES:
         raise ConfigRefused(path, None, f"longer than {MAX_BYTES:,} bytes", _LIST)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigRefused(path, line, "this is not UTF-8 text", "Write the line anew.") from None
+        raise ConfigRefused(path, line, "this is not UTF-8 text", "Write that line again.") from None
 
 
 def values(path: Path, text: str) -> dict[str, Value]:
@@ -294,7 +297,7 @@ def parsed(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise ConfigRefused(path, None, "brackets within too many brackets", "Write one setting a line.") from None
+        raise ConfigRefused(path, None, "too many nested brackets", "Write one setting per line.") from None
     except ValueError as error:  # of a number with thousands of digits too
         what, _, where = str(error).rpartition(" (at ")
         at = re.match(r"line (\d+)", where)
@@ -312,11 +315,11 @@ def checked(path: Path, line: int | None, name: str, value: object) -> bool | st
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         value = tuple(value)
     texts = value if isinstance(value, tuple) else (value,) if isinstance(value, str) else ()
-    hint = f"It may be {key.form}: `smpchat config set {name} VALUE` writes it."
+    hint = f"Allowed: {key.form}. `smpchat config set {name} VALUE` sets it."
     if type(value) is not type(key.default):
         raise ConfigRefused(path, line, f"{name} is not {key.form}", hint)
     if any(len(text) > MAX_TEXT or not text.isprintable() for text in texts):
-        raise ConfigRefused(path, line, f"{name} is too long, or has characters that cannot be printed", hint)
+        raise ConfigRefused(path, line, f"{name} is too long, or contains characters that cannot be printed", hint)
     wrong = key.check(value)
     if wrong:
         raise ConfigRefused(path, line, f"{name}: {wrong}", hint)

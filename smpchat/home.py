@@ -120,7 +120,7 @@ class Home(Record):
             (self.path / "profiles").mkdir(mode=0o700, exist_ok=True)
             return kind(folder, profile, socks, now=now, passphrase=passphrase, defaults=defaults)
         except OSError as error:
-            raise StoreError(f"The folder {folder} cannot be used: {error.strerror}.") from error
+            raise StoreError(f"Cannot use the folder {folder}: {error.strerror}.") from error
 
     def has(self, profile: str) -> bool:
         """Whether a profile was ever used. Raises `InputError` for a name that is no folder name."""

@@ -2,7 +2,7 @@
 # A bot for FRIENDS, by contact_id of `--json contacts`: FRIENDS="1 4" smpchat listen --skip-after 3 --exec ./bot.sh
 case " $FRIENDS " in
     *" $SMPCHAT_CONTACT_ID "*) ;;
-    *) exit 0 ;; # somebody else: a name, and the alias made from it, may be anybody's
+    *) exit 0 ;; # someone else: anyone can choose any name, and the alias may come from it
 esac
 [ "$SMPCHAT_CONTENT" = text ] || exit 0 # a picture, a call, and the like
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs a command and tells somebody if it failed. Needs smpchat, tail and iconv.
+# Runs a command and tells someone if it failed. Needs smpchat, tail and iconv.
 # Usage: notify.sh WHO COMMAND [ARGUMENT]...
 who=$1
 shift

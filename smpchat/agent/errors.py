@@ -43,19 +43,19 @@ class UnknownRelay(LinkError):
 class LinkDataError(AgentError):
     """What a relay keeps behind a short link does not belong to the link, or does not fit there."""
 
-    hint = "Ask whoever made the link for a new one, or for the full one."
+    hint = "Ask the person who made the link for a new one, or for the full link."
 
 
 class OwnLinkError(AgentError):
     """The link was made by this very profile."""
 
-    hint = "Send it to the other person; to try smpchat on your own, use another profile with -p NAME."
+    hint = "Send it to the other person. To try smpchat on your own, open the link with another profile: -p NAME."
 
 
 class LinkJoinedError(AgentError):
     """This profile has joined the link already."""
 
-    hint = "Write to that contact, or delete it and ask for a new link."
+    hint = "Write to that contact, or delete the contact and ask for a new link."
 
 
 class IncompatibleVersion(AgentError):
@@ -64,11 +64,13 @@ class IncompatibleVersion(AgentError):
     def __init__(self, layer: str, theirs: VersionRange, ours: VersionRange) -> None:
         theirs_is_older = theirs.maximum < ours.minimum
         older = "your contact" if theirs_is_older else "you"
-        super().__init__(f"This link needs {layer} version {theirs}; this program has {ours}: {older} must upgrade.")
+        super().__init__(
+            f"This link needs {layer} version {theirs}, and this smpchat has {ours}: {older} must upgrade."
+        )
         self.hint = (
-            "Ask your contact to upgrade their app and to make a new link."
+            "Ask your contact to upgrade their app and make a new link."
             if theirs_is_older
-            else "Upgrade smpchat, then use the link again."
+            else "Upgrade smpchat, then open the link again."
         )
 
 
@@ -83,25 +85,28 @@ class MessageTooLarge(AgentError):
 
     def __init__(self, size: int, limit: int) -> None:
         self.limit = limit
-        super().__init__(f"The message takes {size:,} bytes; at most {limit:,} fit.")
+        super().__init__(f"The message is {size:,} bytes long; at most {limit:,} fit.")
 
 
 class TooManyWait(AgentError):
     """So many messages wait for one contact that no more are taken. Nothing was stored."""
 
-    hint = "Wait until your contact reads again: what waits is sent by itself. `smpchat status` shows how much that is."
+    hint = (
+        "Wait until your contact comes online; waiting messages are then sent automatically. `smpchat status` shows"
+        " how many."
+    )
 
     def __init__(self) -> None:
-        super().__init__("So many messages wait here for this contact that no more can wait.")
+        super().__init__("Too many messages are already waiting for this contact.")
 
 
 class RelayNotPublic(AgentError):
     """A request is to be answered at a relay that only this computer or its network reaches. The request is kept."""
 
-    hint = "If you know who asks and want this, accept it with `smpchat accept WHO --any-relay`."
+    hint = "If you know who sent the request and want this: `smpchat accept WHO --any-relay`."
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"The relay that this request names is not connected to: {reason}.")
+        super().__init__(f"smpchat does not connect to the relay that this request names: {reason}.")
 
 
 class FileGone(AgentError):
@@ -189,13 +194,13 @@ class MoveRefused(AgentError):
 
 
 _REFUSALS = {
-    Refusal.NOT_CONNECTED: ("Your contact is not connected yet.", "Wait until `smpchat status` says connected."),
-    Refusal.TOO_OLD: ("Your contact's app is too old to follow you to another relay.", "Ask them to upgrade it."),
+    Refusal.NOT_CONNECTED: ("Your contact is not connected yet.", "Wait until `smpchat status` shows connected."),
+    Refusal.TOO_OLD: ("Your contact's app is too old to follow you to another relay.", "Ask your contact to upgrade."),
     Refusal.IN_USE: (
-        "Your contact's app was told to use the new relay and may write there by now.",
-        "The move ends with the next message from there; `smpchat status` shows it.",
+        "Your contact's app was told to use the new relay, and may already write there.",
+        "The move ends with the next message from the new relay. `smpchat status` shows it.",
     ),
-    Refusal.NONE: ("You are not moving to another relay with this contact.", "`smpchat rotate WHO` begins."),
+    Refusal.NONE: ("You are not moving to another relay with this contact.", "`smpchat rotate WHO` starts a move."),
 }
 """For whoever does not know the contact's name; `smpchat.chat.transactions.moves` does."""
 
@@ -217,8 +222,8 @@ class VersionRefused(EnvelopeRefused):
         older = "you" if theirs > ours.maximum else "they"
         super().__init__(f"{layer} version {theirs} is not supported")
         self.notice = (
-            f"The app of {{alias}} answered with {layer} version {theirs}; this program speaks {ours}: {older} must"
-            " upgrade, then use the link again."
+            f"{{alias}}'s app answered with {layer} version {theirs}, and this smpchat supports {ours}: {older}"
+            " must upgrade, then open the link again."
         )
 
 
@@ -228,15 +233,15 @@ class NumberRefused(EnvelopeRefused):
     def __init__(self, number: int) -> None:
         super().__init__(f"message number {number} is out of range")
         self.notice = (
-            "A message from {alias} was refused: its number is so high that their app must be broken, or something"
-            " else than an app. What it said is lost."
+            "A message from {alias} was refused because its number is impossibly high: the app of {alias} is"
+            " faulty, or not a real app. The message is lost."
         )
 
 
 class StoreError(AgentError):
     """The profile's database cannot be used."""
 
-    hint = "Check that the disk has room and that the folder belongs to you."
+    hint = "Check that the disk has free space and that the folder belongs to you."
 
 
 class StoreNotWritable(StoreError):
@@ -246,10 +251,12 @@ class StoreNotWritable(StoreError):
 class StoreTampered(StoreError):
     """The profile's database does something of its own with what is written to it. Nothing was stored."""
 
-    hint = "Somebody else put it there: use another profile, and tell your contacts over another channel."
+    hint = "Someone else added it: use another profile, and tell your contacts over another channel."
 
     def __init__(self, path: Path, trigger: str) -> None:
-        super().__init__(f"The profile's database {path} holds a trigger that is not smpchat's: {trigger[:60]!r}.")
+        super().__init__(
+            f"The profile's database {path} contains a trigger that smpchat did not make: {trigger[:60]!r}."
+        )
 
 
 class StoreReplaced(StoreError):
@@ -264,7 +271,7 @@ class StoreReplaced(StoreError):
 class StoreInUse(StoreError):
     """Another process has the profile's database open, so its passphrase cannot be changed."""
 
-    hint = "Let the other smpchat commands of this profile end, then try again."
+    hint = "Wait for the profile's other smpchat commands to end, then try again."
 
     def __init__(self) -> None:
         super().__init__("Another smpchat command is using the profile.")
@@ -273,7 +280,7 @@ class StoreInUse(StoreError):
 class PassphraseRefused(StoreError):
     """The profile's database is encrypted, and this passphrase does not open it."""
 
-    hint = "Try again; if it is certainly right, the file is damaged: restore it from a copy."
+    hint = "Try again. If you are sure that the passphrase is right, the file is damaged: restore it from a backup."
 
     def __init__(self) -> None:
         super().__init__("This passphrase does not open the profile.")
@@ -282,4 +289,4 @@ class PassphraseRefused(StoreError):
 class MissingRecord(AgentError):
     """A connection lacks something that it must have by now. Only that connection suffers from it."""
 
-    hint = "Delete the contact, and connect with a new link; your other contacts are not touched by it."
+    hint = "Delete the contact, and connect with a new link. Your other contacts are not affected."

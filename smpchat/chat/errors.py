@@ -29,7 +29,7 @@ class InputError(ChatError):
 class UnknownContact(InputError):
     """No contact or invitation under that name."""
 
-    hint = "`smpchat contacts` lists your contacts, `smpchat status` your invitations."
+    hint = "`smpchat contacts` lists your contacts; `smpchat status` lists your invitations."
 
     def __init__(self, name: str, near: Sequence[str] = ()) -> None:
         meant = f"Did you mean {_or(near)}? {self.hint}" if near else None
@@ -39,10 +39,10 @@ class UnknownContact(InputError):
 class AmbiguousContact(UnknownContact):
     """Several contacts under that name: an old profile may have aliases that differ in capitals alone."""
 
-    hint = "Type the alias exactly, or give one of them another with `smpchat rename WHO ALIAS`."
+    hint = "Type the alias exactly, or give one of these contacts another alias: `smpchat rename WHO ALIAS`."
 
     def __init__(self, name: str, found: Sequence[str]) -> None:
-        ChatError.__init__(self, f"{name!r} may be {_or(found)}.")
+        ChatError.__init__(self, f"{name!r} can mean {_or(found)}.")
 
 
 class UnknownProfile(InputError):
@@ -60,7 +60,7 @@ class UnknownRequest(InputError):
     hint = "`smpchat requests` shows their numbers."
 
     def __init__(self, who: str, found: int) -> None:
-        what = "There is no contact request" if not found else f"{found} contact requests are of somebody called"
+        what = "There is no request" if not found else f"{found} requests are from someone called"
         super().__init__(f"{what} {who!r}.")
 
 
@@ -83,7 +83,7 @@ class AliasInUse(InputError):
         if like is None:
             super().__init__(f"You already have a contact {alias!r}.")
         else:
-            super().__init__(f"{alias!r} looks like {like!r}, which is another contact of yours.")
+            super().__init__(f"{alias!r} looks like your contact {like!r}.")
 
 
 class TextTooLong(InputError):
@@ -93,7 +93,7 @@ class TextTooLong(InputError):
 
     def __init__(self, excess: int, limit: int) -> None:
         much = "1 byte" if excess == 1 else f"{excess:,} bytes"
-        super().__init__(f"The text is {much} too long: one message holds about {limit:,} bytes of text.")
+        super().__init__(f"The text is {much} too long: one message can hold about {limit:,} bytes.")
 
 
 class UnknownMessage(InputError):
@@ -108,22 +108,22 @@ class UnknownMessage(InputError):
 class ContactGone(InputError):
     """The contact deleted us. Nothing was stored."""
 
-    hint = "Only they can change that: ask them, another way, for a new link."
+    hint = "Ask them for a new link, over another channel."
 
     def __init__(self, alias: str) -> None:
-        super().__init__(f"{alias!r} deleted the contact with you, so nothing reaches them any more.")
+        super().__init__(f"{alias!r} removed you; messages no longer reach them.")
 
 
 class ConnectionFailed(ChatError):
     """The handshake with a contact failed for good; the message says why."""
 
-    hint = "Ask them for a new link: the alias of a failed contact may be used again."
+    hint = "Ask them for a new link. You can use the same alias again."
 
 
 class DeliveryFailed(ChatError):
     """A message or change of ours will never arrive; the message says why."""
 
-    hint = "It is not tried again: once `smpchat status` shows the connection in order, write it anew."
+    hint = "It will not be sent again. Send it once more when `smpchat status` shows that the connection works."
 
 
 class TextsHeld(ChatError):
@@ -136,12 +136,12 @@ class CodeDiffers(ChatError):
     """The security code that the contact sees is another one than ours. The contact counts as not verified."""
 
     hint = (
-        "Check the digits once more; if they differ, somebody may sit between you: delete the contact and connect"
-        " again with a link given another way."
+        "Check the digits once more. If they differ, someone may be reading along: delete the contact, and"
+        " connect again with a link sent over another channel."
     )
 
     def __init__(self, alias: str) -> None:
-        super().__init__(f"This is not the security code that you have with {alias!r}.")
+        super().__init__(f"This is not your security code with {alias!r}.")
 
 
 class RelayUnavailable(ChatError):
@@ -161,22 +161,22 @@ class RelayUnavailable(ChatError):
 class ProfileLocked(ChatError):
     """Another process is online for this profile."""
 
-    hint = "Let it deliver, or end it first."
+    hint = "Let it send the messages, or stop it first."
 
 
 class PassphraseNeeded(ProfileLocked):
     """A profile, or the exported file of one, is encrypted, and nobody can be asked for its passphrase."""
 
-    hint = "Pass the passphrase to what opens the profile."
+    hint = "Pass the passphrase as an argument when you open the profile."
 
     def __init__(self, hint: str | None = None) -> None:
-        super().__init__("There is nobody to ask for the passphrase.", hint)
+        super().__init__("No passphrase given, and no terminal to ask on.", hint)
 
 
 class ProfileMoved(ProfileLocked):
     """The profile was exported to be used elsewhere, and never goes online here again. Nothing was stored."""
 
-    hint = "Use it where you imported it; here `smpchat history` still shows what was said before."
+    hint = "Use it where you imported it. `smpchat history` still shows the earlier messages here."
 
     def __init__(self) -> None:
         super().__init__("This profile was moved away with `smpchat export --move`.")
@@ -185,10 +185,10 @@ class ProfileMoved(ProfileLocked):
 class NoArchive(InputError):
     """A file that no `smpchat export` wrote."""
 
-    hint = "Give the file that `smpchat export` made."
+    hint = "Give a file that `smpchat export` made."
 
     def __init__(self) -> None:
-        super().__init__("This is no exported profile.")
+        super().__init__("This is not an exported profile.")
 
 
 class ImportDeclined(InputError):
@@ -203,7 +203,7 @@ class ImportDeclined(InputError):
 class ArchiveNewer(InputError):
     """An exported profile of a later version of smpchat."""
 
-    hint = "Upgrade smpchat, then import it again."
+    hint = "Upgrade smpchat, then import the file again."
 
     def __init__(self) -> None:
         super().__init__("This profile was exported by a newer smpchat.")
@@ -221,10 +221,10 @@ class ArchiveDamaged(ChatError):
 class ArchiveForeign(ChatError):
     """An exported profile with something in it that no `smpchat export` writes. Nothing was stored."""
 
-    hint = "Somebody made or changed it with another program: do not use it, and ask yourself who gave it to you."
+    hint = "Someone made or changed it with another program. Do not use it, and ask the person who gave it to you."
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"This exported profile is not as smpchat writes one: {what}.")
+        super().__init__(f"This exported profile was not written by smpchat: {what}.")
 
 
 def _or(names: Sequence[str]) -> str:

@@ -9,44 +9,49 @@ from smpchat.agent.store.obstacles import Obstacle
 from smpchat.client.trouble import Trouble
 
 HINTS: dict[Trouble, str] = {
-    Trouble.UNREACHABLE: "Check that this computer is online; if it is, the relay is down.",
-    Trouble.NAME_NOT_FOUND: "Check that this computer is online; if it is, the relay's address is wrong or out of use.",
+    Trouble.UNREACHABLE: "Check that this computer is online. If it is, the relay is down.",
+    Trouble.NAME_NOT_FOUND: (
+        "Check that this computer is online. If it is, the relay's address is wrong or no longer in use."
+    ),
     Trouble.ADDRESS: (
-        "Ask the person who runs the relay for its address."
-        " Onion addresses need Tor: `smpchat server socks 127.0.0.1:9050`."
+        "Ask the relay's operator for its address. Onion addresses need Tor: `smpchat server socks 127.0.0.1:9050`."
     ),
     Trouble.OWN_RELAY_STOPPED: "Start it with `smpchat relay start`.",
-    Trouble.OWN_RELAY_FAILED: "Try `smpchat relay start`: it says more, and so does relay.log in the relay's folder.",
+    Trouble.OWN_RELAY_FAILED: "Look at relay.log in the relay's folder, or run `smpchat relay start` to see why.",
     Trouble.NOT_PUBLIC: (
-        "It may be a trick to reach what is in your network. If you know who named it,"
-        " `smpchat server strangers any` lets everybody name such relays."
+        "It may be a trick to reach computers in your network. If you trust the person who named it, `smpchat"
+        " server strangers any` allows such relays for everyone."
     ),
     Trouble.PROXY: "Start the proxy, or stop using it with `smpchat server socks off`.",
     Trouble.PRIVATE_ROUTING: (
-        "Add a relay that forwards with `smpchat server add ADDRESS`, or go without with"
+        "Add a relay that forwards messages with `smpchat server add ADDRESS`, or turn private routing off with"
         " `smpchat server private-routing off`."
     ),
-    Trouble.FINGERPRINT: (
-        "Someone else may be answering in its place. Check the relay's address with the person who runs it."
-    ),
+    Trouble.FINGERPRINT: ("Someone else may be answering in its place. Check the relay's address with its operator."),
+    Trouble.FINGERPRINT: ("Someone else may be answering in its place. Check the relay's address with its operator."),
     Trouble.CERTIFICATE_TIME: (
-        "Check this computer's clock. If it is right, the person who runs the relay must renew its certificate."
+        "Check this computer's clock. If it is right, the relay's operator must renew the certificate."
     ),
-    Trouble.VERSION: "Upgrade the older of the two, smpchat or the relay; or choose another relay.",
+    Trouble.VERSION: (
+        "Upgrade smpchat if it is the older one. Otherwise ask the relay's operator to upgrade, or choose another"
+        " relay."
+    ),
     Trouble.PASSWORD: (
-        "Ask the person who runs the relay for the address with its password, and add that; or choose another relay."
+        "Ask the relay's operator for the address with the password and add that address, or choose another relay."
     ),
-    Trouble.FULL_QUEUE: "Nothing is lost: it is sent by itself as soon as there is room.",
-    Trouble.RELAY_FULL: "It is tried again by itself; or choose another relay with `smpchat server use ADDRESS`.",
-    Trouble.CANNOT_STORE: "It is tried again by itself. If this lasts, tell the person who runs the relay.",
+    Trouble.FULL_QUEUE: "Nothing is lost: your messages are sent automatically as soon as there is room.",
+    Trouble.RELAY_FULL: (
+        "smpchat tries again automatically. Or choose another relay with `smpchat server use ADDRESS`."
+    ),
+    Trouble.CANNOT_STORE: "smpchat tries again automatically. If this lasts, tell the relay's operator.",
     Trouble.BLOCKED: "Ask your contact for a link at another relay.",
-    Trouble.FAULTY: "Tell the person who runs the relay, or choose another with `smpchat server use ADDRESS`.",
+    Trouble.FAULTY: "Tell the relay's operator, or choose another relay with `smpchat server use ADDRESS`.",
     Trouble.GONE: "Ask your contact to send the file again.",
     Trouble.NOT_UPLOADED: "Ask your contact to send the file again.",
     Trouble.DAMAGED: "Ask your contact to send the file again.",
-    Trouble.CANNOT_WRITE: "Make room on the disk: it goes on by itself.",
+    Trouble.CANNOT_WRITE: "Free some disk space; smpchat then continues automatically.",
     Trouble.FILE_LOST: "Send the file again.",
-    Trouble.TIME_UP: "Send the file again, or ask your contact to.",
+    Trouble.TIME_UP: "Send the file again, or ask your contact to send it again.",
 }
 """What to do, or whose move it is."""
 
@@ -57,13 +62,15 @@ def sentence(obstacle: Obstacle, alias: str | None = None) -> str:
     match obstacle.kind:
         case Trouble.FULL_QUEUE:
             # A relay whose disk is full says the same word as one whose queue is.
-            return f"The relay takes no more messages for {name}: too many wait there unread, or it is full."
+            return f"The relay takes no more messages for {name}: too many are waiting there, or the relay is full."
         case Trouble.RELAY_FULL:
-            return f"The relay takes nothing new for now: it is full, or was asked for too much ({obstacle.error})."
+            return (
+                f"The relay accepts nothing new at the moment: it is full, or got too many requests ({obstacle.error})."
+            )
         case Trouble.CANNOT_STORE:
-            return f"The relay could not store it ({obstacle.error})."
+            return f"The relay has a storage problem ({obstacle.error})."
         case Trouble.PASSWORD:
-            return f"The relay lets you make no queue: it wants a password, or another one ({obstacle.error})."
+            return f"The relay refuses a new queue: it needs a password, or a different one ({obstacle.error})."
         case Trouble.BLOCKED:
             return f"The relay's operator has blocked this queue ({obstacle.error})."
     text = obstacle.error.rstrip(".")

@@ -30,14 +30,16 @@ from smpchat.cli.streams import tolerate_any_text
 
 app = Program(
     cls=LazyGroup,
-    help="Terminal chat over the SimpleX Messaging Protocol: use a link and you can write at once.\n\n"
-    "The options may also stand after the command.",
+    help=(
+        "Terminal chat over the SimpleX Messaging Protocol: open a link and start writing at once.\n\nThese options"
+        " also work after the command."
+    ),
     no_args_is_help=True,
     add_completion=True,
 )
 _ALONE = (
-    "To try it alone, in two terminals: `smpchat -p alice invite` in one, and in the other the command that it prints,"
-    " with -p bob added."
+    "To try it alone, use two terminals: run `smpchat -p alice invite` in one, and in the other the command that"
+    " it prints, with -p bob added."
 )
 
 
@@ -47,7 +49,7 @@ _ALONE = (
 def options(
     context: typer.Context,
     home: Path | None = typer.Option(
-        None, "--home", metavar="FOLDER", envvar="SMPCHAT_HOME", help="Where all data is kept."
+        None, "--home", metavar="FOLDER", envvar="SMPCHAT_HOME", help="Folder for all data."
     ),
     profile: str | None = typer.Option(
         None,
@@ -55,29 +57,31 @@ def options(
         "--profile",
         metavar="NAME",
         envvar="SMPCHAT_PROFILE",
-        help="Whose data to use; else that of `profile switch`.",
+        help="Profile to use (default: chosen by `profile switch`).",
         autocompletion=profiles,
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per line."),
-    quiet: bool = typer.Option(False, "-q", "--quiet", help="No notices."),
-    verbose: bool = typer.Option(False, "-v", "--verbose", help="Log what happens to standard error."),
+    quiet: bool = typer.Option(False, "-q", "--quiet", help="Suppress notices."),
+    verbose: bool = typer.Option(False, "-v", "--verbose", help="Print a detailed log on standard error."),
     socks: str | None = typer.Option(
         None,
         "--socks",
         metavar="HOST:PORT|off",
         envvar="SMPCHAT_SOCKS",
-        help="A SOCKS5 proxy for this run, or off.",
+        help="SOCKS5 proxy for this command, or off.",
     ),
-    trace: bool = typer.Option(False, "--trace", help="Name every protocol frame on standard error, with its time."),
-    no_color: bool = typer.Option(False, "--no-color", help="No colours; the variable NO_COLOR does the same."),
-    version: bool = typer.Option(False, "--version", help="Print versions: smpchat, what it runs on, protocols."),
-    plain: bool = typer.Option(False, "--plain", help="Words for symbols, nothing redrawn: for screen readers."),
+    trace: bool = typer.Option(False, "--trace", help="Print every protocol frame's name and time on standard error."),
+    no_color: bool = typer.Option(False, "--no-color", help="No colours (or set the variable NO_COLOR)."),
+    version: bool = typer.Option(
+        False, "--version", help=("Print the versions of smpchat, Python, libraries and protocols.")
+    ),
+    plain: bool = typer.Option(False, "--plain", help="Plain text for screen readers."),
     key_file: Path | None = typer.Option(
         None,
         "--key-file",
         metavar="FILE",
         envvar="SMPCHAT_KEY_FILE",
-        help="File whose first line is the profile's passphrase.",
+        help="File with the profile's passphrase in its first line.",
     ),
     key_command: str | None = typer.Option(
         None,
@@ -157,7 +161,7 @@ def _explain_usage(error: UsageError, arguments: Sequence[str]) -> int:
         if len(arguments) <= command.count(" "):
             print(context.get_help())
             return ExitStatus.USAGE
-    message, hint = error.format_message(), f"`{command} --help` shows how the command is used."
+    message, hint = error.format_message(), f"`{command} --help` shows how to use the command."
     environment = Environment(Path(), "", json=wants_json(arguments))
     environment.error(ExitStatus.USAGE, message, hint)
     return ExitStatus.USAGE

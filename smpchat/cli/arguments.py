@@ -128,29 +128,34 @@ class WaitChange(Enum):
 
 
 WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=aliases)
-INCOGNITO = typer.Option(False, "--incognito", help="Tell them a made-up name; they never learn your own.")
-QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code; on a terminal: yes.")
-QR_FILE = typer.Option(None, "--qr-file", metavar="FILE", help="Save the QR code as a picture: a new PNG file.")
+INCOGNITO = typer.Option(False, "--incognito", help="Use a made-up name for this contact instead of your own.")
+QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code (default on a terminal).")
+QR_FILE = typer.Option(None, "--qr-file", metavar="FILE", help="Save the QR code as a new PNG file.")
 LAST = typer.Option(
-    None, "-n", parser=number(1), metavar="N", show_default=False, help="At most so many messages (50)."
+    None, "-n", parser=number(1), metavar="N", show_default=False, help="Print at most N messages (50)."
 )
 SINCE = typer.Option(
-    None, "--since", metavar="TIME", help="Sent then or later: 2026-11-30, '2026-11-30 09:14', yesterday, 2h or 3d."
+    None,
+    "--since",
+    metavar="TIME",
+    help=("Only messages sent since: 2026-11-30, '2026-11-30 09:14', yesterday, 2h or 3d."),
 )
-UNTIL = typer.Option(None, "--until", metavar="TIME", help="Sent then or before; of a day, all of it.")
+UNTIL = typer.Option(
+    None, "--until", metavar="TIME", help=("Only messages sent until then; a date includes the whole day.")
+)
 BEFORE = typer.Option(
-    None, "--before", parser=number(1), metavar="N", help="Only messages before number N: pages back."
+    None, "--before", parser=number(1), metavar="N", help="Only messages before number N, to page back."
 )
 REQUEST = typer.Argument(
-    metavar="WHO", help="Number of the request, or the name in it; `requests` shows both.", autocompletion=requests
+    metavar="WHO", help="Number or name of the request; `requests` shows both.", autocompletion=requests
 )
 MESSAGE = typer.Argument(metavar="MESSAGE", help="Number of the message; `history` shows it.")
-_WAIT_HELP = "What to wait for: sent if not given; none only stores it."
+_WAIT_HELP = "What to wait for (sent); none only stores the message."
 WAIT = typer.Option(None, "--wait", help=_WAIT_HELP)
 WAIT_CHANGE = typer.Option(None, "--wait", help=_WAIT_HELP)
 TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (20).")
 PASSPHRASE_FILE = typer.Option(
-    None, "--passphrase-file", metavar="FILE", help="File whose first line is the passphrase."
+    None, "--passphrase-file", metavar="FILE", help="File with the passphrase in its first line."
 )
 
 

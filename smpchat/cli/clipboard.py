@@ -19,11 +19,11 @@ def copy(environment: Environment, text: str, what: str) -> None:
         what: What the text is, for the notice: ``command for them``.
     """
     if not environment.redraws:
-        environment.notice("Nothing was copied: --copy needs a terminal, and neither --plain nor --json.")
+        environment.notice("Nothing was copied: --copy needs a terminal, and does not work with --plain or --json.")
         return
     print(_sequence(text), end="", flush=True)
     condition = " (tmux: set-clipboard on)" if os.environ.get("TMUX") else ""
-    environment.notice(f"The {what} is on the clipboard, if your terminal lets programs set it{condition}.")
+    environment.notice(f"The {what} is copied, if your terminal allows programs to use the clipboard{condition}.")
 
 
 def _sequence(text: str) -> str:

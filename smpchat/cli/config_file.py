@@ -11,7 +11,7 @@ from pathlib import Path
 from smpchat.chat.errors import InputError
 from smpchat.config import FLAGS, KEYS, ConfigRefused, checked, content, parsed, statements, unknown_hint
 
-_NEW = "# Settings of smpchat: `smpchat config list` shows every one of them.\n"
+_NEW = "# Settings of smpchat; `smpchat config list` shows all of them.\n"
 _FLAGS = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 
 
@@ -31,7 +31,7 @@ def typed(name: str, words: list[str]) -> bool | str | list[str]:
     if not isinstance(default, bool):
         return text
     if text.lower() not in _FLAGS:
-        raise InputError(f"{name} cannot be {text[:60]!r}.", f"Say {' or '.join(FLAGS)}.")
+        raise InputError(f"{name} cannot be {text[:60]!r}.", f"Use {' or '.join(FLAGS)}.")
     return _FLAGS[text.lower()]
 
 
@@ -41,11 +41,11 @@ def set_in(path: Path, name: str, value: bool | str | list[str]) -> None:
         checked(path, None, name, value)
     except ConfigRefused as error:
         what = str(error).removeprefix(f"{path}: ").rstrip(".")
-        raise InputError(f"The setting cannot be that: {what}.", f"It may be {KEYS[name].form}.") from None
+        raise InputError(f"The value is invalid: {what}.", f"Allowed: {KEYS[name].form}.") from None
     text = content(path)
     changed = with_setting(path, _NEW if text is None else text, name, value)
     if parsed(path, changed).get(name) != value:  # no edit of ours may change what another line says
-        raise ConfigRefused(path, None, f"{name} cannot be written here", "Change the file with an editor.")
+        raise ConfigRefused(path, None, f"{name} cannot be changed here", "Change it in the file with an editor.")
     write(path, changed)
 
 

@@ -98,12 +98,13 @@ def tell_own_name(environment: Environment, service: ChatService, connection: in
         return
     which = ", your login name" if unchosen.is_login else ""
     name = shortened(unchosen.name)
-    environment.notice(f"They will see you as {name}{which}. Another name: `smpchat profile set NAME`.")
+    environment.notice(f"They will see you as {name}{which}. To change it: `smpchat profile set NAME`.")
 
 
 def warn_if_local(environment: Environment, service: ChatService, connection: int, what: str) -> None:
     """Say so if a link that is given away leads to a relay on this computer."""
     if service.is_local(connection):
         environment.notice(
-            f"Only this computer can reach the relay of this {what}; to reach others: `smpchat server use simplex`."
+            f"Only people on this computer can use this {what}, because its relay runs here. To connect with"
+            " people elsewhere: `smpchat server use simplex`."
         )

@@ -23,7 +23,7 @@ from smpchat.cli.views.conditions import show_condition
 from smpchat.cli.views.messages import show_message, show_status
 from smpchat.client.trouble import Trouble
 
-_KEPT = "The message is kept, and sent by the next command that goes online."
+_KEPT = "The message is saved; the next command that goes online sends it."
 
 _WORST_FIRST = (MessageStatus.FAILED, MessageStatus.PENDING, MessageStatus.SENT, MessageStatus.DELIVERED)
 
@@ -207,10 +207,10 @@ def _not_yet(status: MessageStatus) -> CommandFailed:
     if status is MessageStatus.SENT:
         said = "The message is sent, but not delivered yet."
         hint = (
-            "It is at their relay: they have to come online. `smpchat listen` shows when they have it, unless they"
+            "It is at their relay until they come online. `smpchat listen` shows when they have it, unless they"
             " turned receipts off."
         )
     else:
         said = "The message is still pending."
-        hint = "It goes on by itself: `smpchat status` shows what it waits for."
+        hint = "It is sent automatically when possible. `smpchat status` shows what it is waiting for."
     return CommandFailed(ExitStatus.TIMEOUT, said, hint)

@@ -36,9 +36,9 @@ from smpchat.relay.errors import BackupRefused, RelayError, RelayOptionRefused
 from smpchat.transport.base import ChainRefused, ListenFailed, TransportError
 from smpchat.transport.base import IdentityError as IdentityFileError
 
-_TRY_AGAIN = "Try again in a moment; if it stays so, whoever runs the relay has to mend it. `smpchat status` shows it."
-_WRONG_RELAY = "Check the relay's address with whoever runs it: somebody else may be answering in its place."
-_REPORT = "Run the command again with -v, and report what it prints."
+_TRY_AGAIN = "Try again in a moment. If it keeps failing, tell the relay's operator. `smpchat status` shows the relay."
+_WRONG_RELAY = "Someone else may be answering in the relay's place. Check its address with the relay's operator."
+_REPORT = "This is a bug in smpchat. Run the command again with -v, and report what it prints."
 
 
 class Explanation(Record):
@@ -66,35 +66,38 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     (RelayOptionRefused, ExitStatus.INPUT, None),
     (BackupRefused, ExitStatus.INPUT, None),
     (RelayError, ExitStatus.NETWORK, None),
-    (UnknownConnection, ExitStatus.INPUT, "`smpchat status` shows what there is."),
+    (UnknownConnection, ExitStatus.INPUT, "`smpchat status` lists your invitations and connections."),
     (ChainRefused, ExitStatus.VERIFICATION, _WRONG_RELAY),
-    (IdentityFileError, ExitStatus.INPUT, "Restore the certificate files of the relay's folder from a copy."),
-    (ListenFailed, ExitStatus.NETWORK, "Choose another port with --port, or stop the program that uses this one."),
+    (IdentityFileError, ExitStatus.INPUT, "Restore the certificate files in the relay's folder from a backup."),
+    (ListenFailed, ExitStatus.NETWORK, "Stop the program that uses this port, or choose another port with --port."),
     (
         TransportError,
         ExitStatus.NETWORK,
-        "Check that this computer is online; if it is, only whoever runs the relay can mend it.",
+        "Check that this computer is online. If it is, only the relay's operator can fix it.",
     ),
     (IdentityError, ExitStatus.VERIFICATION, _WRONG_RELAY),
     (
         VersionError,
         ExitStatus.NETWORK,
-        "Whichever of you and the relay has the lower versions must upgrade; or choose another relay.",
+        (
+            "Upgrade smpchat if its versions are older. Otherwise ask the relay's operator to upgrade, or choose"
+            " another relay."
+        ),
     ),
     (SMPError, ExitStatus.NETWORK, _TRY_AGAIN),
     (
         RemoteProtocolError,
         ExitStatus.NETWORK,
-        "The relay is faulty: tell whoever runs it, or choose another with `smpchat server use ADDRESS`.",
+        "The relay is faulty. Tell its operator, or choose another relay with `smpchat server use ADDRESS`.",
     ),
     (LocalProtocolError, ExitStatus.INPUT, _REPORT),
     (ProtocolError, ExitStatus.NETWORK, _TRY_AGAIN),
-    (WrongPassphrase, ExitStatus.LOCKED, "Try again with the one that the file was exported with."),
-    (CryptoError, ExitStatus.VERIFICATION, "Nothing was shown or stored; ask your contact to send it again."),
-    (DecodeError, ExitStatus.INPUT, "Check what you gave the command: a part of it is malformed."),
-    (EncodeError, ExitStatus.INPUT, "Shorten what you gave the command: a part of it is too long."),
-    (sqlite3.Error, ExitStatus.INPUT, "Check that the disk has room and that the folder belongs to you."),
-    (EOFError, ExitStatus.INPUT, "Give the answer as an option of the command."),
+    (WrongPassphrase, ExitStatus.LOCKED, "Try again with the passphrase that was used for the export."),
+    (CryptoError, ExitStatus.VERIFICATION, "Nothing was shown or stored. Ask your contact to send it again."),
+    (DecodeError, ExitStatus.INPUT, "Check the arguments of the command: one of them is invalid."),
+    (EncodeError, ExitStatus.INPUT, "Shorten the arguments of the command: one of them is too long."),
+    (sqlite3.Error, ExitStatus.INPUT, "Check that the disk has free space and that the folder belongs to you."),
+    (EOFError, ExitStatus.INPUT, "Give the answer as an option; `--help` lists the options."),
 )
 
 
@@ -113,12 +116,14 @@ def explain(error: BaseException) -> Explanation:
         return Explanation(error.status, str(error), error.hint)  # complete, and may begin with an alias
     if isinstance(error, UnicodeEncodeError):  # arguments that are no UTF-8 reach us with surrogates in them
         return Explanation(
-            ExitStatus.INPUT, "Something on the command line is no UTF-8 text.", "Check your locale, or use `-`."
+            ExitStatus.INPUT,
+            "The command line contains text that is not UTF-8.",
+            "Check your locale, or give the text on standard input with `-`.",
         )
     if isinstance(error, SMPError) and error.code.words[0] == "AUTH":
         return Explanation(
             ExitStatus.REFUSED,
-            "The relay refused the command: the queue was deleted, or the key is not the queue's.",
+            "The relay refused the command: the queue was deleted, or this profile has the wrong key for it.",
             "Ask your contact for a new link.",
         )
     if type(error) in (AgentError, NotNow):  # the first is of a connection that failed for good
@@ -137,7 +142,7 @@ def explain(error: BaseException) -> Explanation:
 
 def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None:
-        return sentence(f"{error.filename} cannot be used: {error.strerror}")
+        return sentence(f"Cannot use {error.filename}: {error.strerror}")
     if isinstance(error, OSError) and error.strerror:
         return sentence(error.strerror)
     return sentence(str(error.args[0]) if error.args else "") or f"Something failed ({type(error).__name__})."
@@ -146,7 +151,7 @@ def _message(error: BaseException) -> str:
 def _os_hint(error: OSError) -> str:
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return "Make room on the disk, then run the command again."
+            return "Free some disk space, then run the command again."
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            return "Check whom the folder belongs to, or choose another with --home."
-    return "Check the folder, or choose another with --home."
+            return "Check who owns the folder, or choose another folder with --home."
+    return "Check the folder, or choose another folder with --home."

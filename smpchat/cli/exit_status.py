@@ -27,21 +27,21 @@ class ExitStatus(IntEnum):
         status.title, status.meaning = title, meaning
         return status
 
-    OK = 0, "ok", "it is done"
-    INPUT = 1, "input", "something given to the command cannot be used, or failed on this computer"
-    USAGE = 2, "usage", "the command line cannot be understood"
+    OK = 0, "ok", "done"
+    INPUT = 1, "input", "an argument is invalid, or something failed on this computer"
+    USAGE = 2, "usage", "the command line is wrong"
     NETWORK = (
         3,
         "relay not reached (nothing is lost)",
-        "a relay was not reached; what was to be sent is kept, and sent by whatever goes online next",
+        "a relay was not reached; messages are kept, and sent by the next smpchat that goes online",
     )
-    REFUSED = 4, "link used or refused", "the link was used or deleted, or the other side refuses"
+    REFUSED = 4, "link used or refused", "the link was used or deleted, or your contact refused"
     VERIFICATION = (
         5,
         "verification",
-        "something does not verify: a security code, a relay's certificate, a damaged file",
+        "something failed verification: a security code, a relay's certificate or a file",
     )
-    TIMEOUT = 6, "timed out", "the time given was not enough"
+    TIMEOUT = 6, "timed out", "the time limit was too short"
     LOCKED = (
         7,
         "profile locked or wrong passphrase",

@@ -53,7 +53,7 @@ def allowance(value: str) -> Allow | None:
     if word == DEFAULT:
         return None
     if word not in frozenset(Allow):
-        raise InputError(f"{value!r} is not a choice here.", "Choose yes, no, always or default.")
+        raise InputError(f"{value!r} is not a valid choice here.", "Choose yes, no, always or default.")
     return Allow(word)
 
 
@@ -74,5 +74,5 @@ def _switch(value: str) -> bool | None:
     """On or off; None: as for everybody. Raises `InputError`."""
     word = value.lower()
     if word not in (ON, OFF, DEFAULT):
-        raise InputError(f"{value!r} is not a choice here.", "Choose on, off or default.")
+        raise InputError(f"{value!r} is not a valid choice here.", "Choose on, off or default.")
     return None if word == DEFAULT else word == ON

@@ -26,8 +26,7 @@ from smpchat.storage.locks import FileLock
 
 _STANDARD_ERROR = 2
 _AGAIN = (
-    "The message counts as not shown, and is the first that the next `smpchat listen` gets; `--skip-after N` goes on"
-    " without one that fails N times."
+    "The next `smpchat listen` starts with this message again. `--skip-after N` skips a message that fails N times."
 )
 
 
@@ -55,10 +54,10 @@ class MessageHandler(Record):
         try:
             arguments = shlex.split(command_line)
         except ValueError as error:
-            raise InputError(f"The command of --exec cannot be read: {error}.", "Close what you quoted.") from None
+            raise InputError(f"The command of --exec cannot be read: {error}.", "Close the quotes.") from None
         if not arguments or shutil.which(arguments[0]) is None:
             name = arguments[0] if arguments else ""
-            raise InputError(f"There is no program {name!r}.", "Give --exec a program that is on your PATH, or a path.")
+            raise InputError(f"There is no program {name!r}.", "Give --exec a program on your PATH, or a full path.")
         lock = environment.profile_folder() / "exec.lock"
         return MessageHandler(tuple(arguments), environment.home, environment.profile, lock, environment.key)
 
@@ -67,7 +66,9 @@ class MessageHandler(Record):
         """Keeps other handlers of the profile away, since two would both get each message."""
         lock = FileLock(self.lock)
         if not lock.take():
-            raise CommandFailed(ExitStatus.LOCKED, "Another `listen --exec` runs for this profile.", "End it first.")
+            raise CommandFailed(
+                ExitStatus.LOCKED, "Another `listen --exec` is running for this profile.", "Stop it first."
+            )
         try:
             yield
         finally:

@@ -41,8 +41,8 @@ class Notifier:
         self._by_terminal = environment.redraws and self._kind != "off" and (rings or self._kind != "bell")
         if self._arguments and shutil.which(self._arguments[0]) is None:
             raise InputError(
-                f"There is no program {self._arguments[0]!r}, which is to tell you of messages.",
-                "Name another with `smpchat config set notifications COMMAND`, or off.",
+                f"There is no program {self._arguments[0]!r}, so you get no notifications.",
+                "Choose another program with `smpchat config set notifications COMMAND`, or off.",
             )
         self._heard: Message | None = None
         self._told = float("-inf")
@@ -92,7 +92,7 @@ class Notifier:
             )
         except OSError as error:
             self._arguments, self._by_terminal = [], False
-            self._environment.notice(f"The program that is to tell you of messages does not start: {error.strerror}.")
+            self._environment.notice(f"The program for notifications does not start: {error.strerror}.")
 
 
 def sequence(kind: str, alias: str) -> str:

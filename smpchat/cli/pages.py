@@ -55,7 +55,7 @@ def show_page(environment: Environment, service: StoredProfile, wanted: Wanted) 
     service.were_read(found)
     # To a script that said how many it wants, this is no news.
     if page.more and (environment.attended or wanted.limit is None):
-        environment.notice(f"There are earlier ones: `{_next(wanted, found[0].id)}`")
+        environment.notice(f"For earlier messages: `{_next(wanted, found[0].id)}`")
     return bool(found or happened)
 
 

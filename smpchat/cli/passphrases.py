@@ -23,7 +23,7 @@ NEW_KEY_VARIABLE = "SMPCHAT_NEW_KEY"
 MIN_LENGTH = 8
 """Characters of a passphrase that is chosen: whoever has the file may guess for as long as they like."""
 _MAX_BYTES = 1024
-ONE_ONLY = "two copies in use break each other's encryption, and messages are lost"
+ONE_ONLY = "two copies in use break each other's encryption and lose messages"
 """Why an exported profile is used in one place."""
 
 
@@ -85,7 +85,7 @@ def passphrase(source: Source, *, new: bool) -> str:
     if new and len(found) < MIN_LENGTH:
         raise InputError(
             f"The passphrase is too short: it needs {MIN_LENGTH} characters or more.",
-            "Whoever gets hold of the file may guess for years: several random words are good.",
+            "Anyone with the file can try guesses for years; use several random words.",
         )
     return found
 
@@ -95,7 +95,7 @@ def _first_line(file: Path) -> str:
         with open(file, "rb") as opened:
             data = opened.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise InputError(f"The file {str(file)!r} cannot be read: {error.strerror}.", "Give another one.") from None
+        raise InputError(f"Cannot read the file {str(file)!r}: {error.strerror}.", "Give another one.") from None
     return _line(data, f"The first line of {str(file)!r}", "Give another file.")
 
 
@@ -104,7 +104,7 @@ def _output(command: str) -> str:
     import shlex
     import subprocess
 
-    hint = "Give a command that prints the passphrase, and needs no shell."  # not shown: a secret may be in it
+    hint = "Give a command that prints the passphrase and does not need a shell."  # not shown: a secret may be in it
     try:
         arguments = shlex.split(command)
         # Standard error stays the terminal's: pass and gpg ask the person there for what they need.
@@ -130,9 +130,9 @@ def _text(data: bytes) -> str:
     try:
         found = data.decode()
     except UnicodeDecodeError:
-        raise InputError("The passphrase is no UTF-8 text.", "Give it in UTF-8.") from None
+        raise InputError("The passphrase is not UTF-8 text.", "Give it in UTF-8.") from None
     if "\0" in found:
-        raise InputError("The passphrase has a NUL character in it.", "Give another one.")
+        raise InputError("The passphrase contains a NUL character.", "Give another one.")
     return found
 
 

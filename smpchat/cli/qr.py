@@ -29,11 +29,13 @@ def show_qr(environment: Environment, link: str, image: Path) -> None:
     why = _too_large(code) if environment.symbols else ""
     if environment.is_encrypted():
         what = f"The QR code{why}, and" if why else "The QR code is not drawn here, and"
-        environment.notice(f"{what} no picture of it is kept beside an encrypted profile: --qr-file FILE saves one.")
+        environment.notice(
+            f"{what} it is not saved as a picture because your profile is encrypted. --qr-file FILE saves it."
+        )
         return
     with open(os.open(image, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
         code.save(file, kind="png", scale=4)
-    environment.notice(f"The QR code{f'{why}: it' if why else ''} is in {image}")
+    environment.notice(f"The QR code{f'{why}: it' if why else ''} is saved in {image}")
 
 
 def show_code(environment: Environment, code: str, *, asked: bool) -> None:
@@ -71,7 +73,7 @@ def _too_large(code: QRCode) -> str:
 def check_free(file: Path | None) -> None:
     """Raises `InputError` where `save_qr` could not save: before there is a link."""
     if file is not None and file.exists():
-        raise _cannot(file, "it exists already")
+        raise _cannot(file, "it already exists")
 
 
 def save_qr(environment: Environment, link: str, file: Path) -> None:
@@ -83,12 +85,12 @@ def save_qr(environment: Environment, link: str, file: Path) -> None:
     with open(descriptor, "wb") as opened:
         _code(link).save(opened, kind="png", scale=4)
     encrypted = " It is not encrypted." if environment.is_encrypted() else ""
-    where = f"The QR code is in {printable(str(file))}.{encrypted}"
-    environment.notice(f"{where} Anyone who sees it can use the link: delete it afterwards.")
+    where = f"The QR code is saved in {printable(str(file))}.{encrypted}"
+    environment.notice(f"{where} Anyone who sees it can use the link, so delete it afterwards.")
 
 
 def _cannot(file: Path, why: str) -> InputError:
-    return InputError(f"{str(file)!r} cannot be written: {why}.", "Choose another place.")
+    return InputError(f"Cannot write {str(file)!r}: {why}.", "Choose another place.")
 
 
 def _code(link: str) -> QRCode:

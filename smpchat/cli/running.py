@@ -42,7 +42,7 @@ def run(
         outcome = command(environment)
         status = run_loop(outcome) if isinstance(outcome, Coroutine) else outcome
     except KeyboardInterrupt:
-        environment.notice("Interrupted. What was stored is kept: go on with `smpchat listen`.")
+        environment.notice("Interrupted. Everything stored is kept; `smpchat listen` continues.")
         status = ExitStatus.INTERRUPTED
     except Exception as error:  # the top of the program: whatever it is, a person reads a sentence
         status = _end(environment, error)

@@ -29,32 +29,32 @@ def _figures() -> tuple[Field, ...]:
 
 
 _CONNECTION_STATES = ("invited", "joining", "ready", "connected", "failed", "deleted")
-_DIRECTION = text("direction", "who said it: `sent` is ours", "sent", "received")
-_REACTED = text("direction", "whose it is: `sent` is ours", "sent", "received")
-_DELETED = flag("deleted", "its author took it back; the text is empty", optional=True)
+_DIRECTION = text("direction", "who reacted: `sent` is you", "sent", "received")
+_REACTED = text("direction", "whose message: `sent` is yours", "sent", "received")
+_DELETED = flag("deleted", "its author deleted it; the text is empty", optional=True)
 
 _COMMANDS = Field(
     "commands",
     Kind.LIST,
-    "what that program offers: write `/` and the keyword to it",
+    "the bot's commands: send `/` and the keyword",
     optional=True,
     fields=(
         text("keyword", "what follows the slash"),
         text("label", "what a menu shows"),
-        text("params", "what is to stand behind the keyword; may be empty"),
+        text("params", "what to write after the keyword; may be empty"),
     ),
 )
 
 _MOVE = Field(
     "move",
     Kind.OBJECT,
-    "our queue for this contact is moving to another relay",
+    "your queue for this contact is moving to another relay",
     optional=True,
     fields=(
         text(
             "step",
-            "the new queue is being made; their app was asked; the queue is being secured; their first message there"
-            " is awaited",
+            "the new queue is being created; their app was asked; the queue is being secured; waiting for their"
+            " first message there",
             "creating",
             "asked",
             "securing",
@@ -65,7 +65,7 @@ _MOVE = Field(
     ),
 )
 
-_INCOGNITO = text("incognito", "the made-up name that they know us by, in place of our own", optional=True)
+_INCOGNITO = text("incognito", "the made-up name that they see instead of yours", optional=True)
 
 TYPES = (
     ObjectType(
@@ -73,31 +73,31 @@ TYPES = (
         "A one-time link that nobody has used yet.",
         "`invite`, `status`",
         (
-            number("connection", "the connection that comes of it; `delete` takes it"),
+            number("connection", "the number of the connection; `delete` takes it"),
             text("link", "the full link"),
-            text("short_link", "a shorter link that means the same", optional=True),
+            text("short_link", "a shorter link to the same", optional=True),
             text("command", "what the other person types"),
-            text("note", "the alias that whoever uses the link will get", optional=True),
-            Field("as_of", Kind.TIME, "until when it is known that nobody used it", optional=True),
+            text("note", "the alias for the person who uses the link", optional=True),
+            Field("as_of", Kind.TIME, "the link was not used until this time", optional=True),
             _INCOGNITO,
         ),
     ),
     ObjectType(
         "state",
-        "Where a connection is, or that it went on.",
+        "The state of a connection, or a change of it.",
         "`invite`, `connect`, `accept`, `listen`, `status`, `demo`",
         (
             number("connection", "as in `invitation`"),
-            text("alias", "the contact's alias; null until somebody used the invitation", nullable=True),
+            text("alias", "the contact's alias; null until someone uses the invitation", nullable=True),
             text(
                 "role",
-                "whether we made the link or used it; whoever uses an address sends a link with the request",
+                "`initiator` made the link, `joiner` used it (with an address, the request contains the link)",
                 "initiator",
                 "joiner",
             ),
             text(
                 "variant",
-                "the handshake that both ends can do; null while unknown",
+                "the handshake that both apps support; null while unknown",
                 "instant",
                 "three-step",
                 "sender-secured",
@@ -105,55 +105,57 @@ TYPES = (
                 nullable=True,
             ),
             number("step", "1 invitation, 2 confirmation, 3 hello"),
-            text("state", "`ready`: we may write; `connected`: they have answered", *_CONNECTION_STATES),
+            text("state", "`ready`: you can write; `connected`: they have answered", *_CONNECTION_STATES),
             number("elapsed_ms", "milliseconds since the link was made or used"),
             Field("since", Kind.TIME, "when this state began", optional=True),
             text("reason", "a sentence: why it failed", optional=True),
             _MOVE,
             _INCOGNITO,
-            flag("pq", "whether post-quantum keys protect what is sent now (`status WHO`)", optional=True),
+            flag("pq", "whether post-quantum encryption protects new messages (`status WHO`)", optional=True),
             flag("receipts", "whether they are told that their messages arrived (`status`)", optional=True),
         ),
     ),
     ObjectType(
         "contact",
-        "A person to write to.",
+        "A contact.",
         "`contacts`, `contact show`, `contact set`, `accept`, `rename`, `resync`, `rotate`, `listen`",
         (
-            text("alias", "what commands call the contact"),
-            number("contact_id", "its number, which no rename changes and no other contact of the profile ever has"),
+            text("alias", "your name for the contact, used in commands"),
+            number(
+                "contact_id", "the contact's number: it never changes, and no other contact of the profile ever has it"
+            ),
             flag(
                 "alias_confirmed",
-                "whether you chose the alias, or verified whoever has it; if not, only they call themselves that",
+                "true if you chose the alias or verified the contact; false if they chose the name themselves",
             ),
             Field(
                 "profile",
                 Kind.OBJECT,
-                "what they call themselves, which proves nothing; null until they said so",
+                "the name in their profile, which anyone can choose; null until it arrives",
                 nullable=True,
                 fields=(
                     text("name", "the name"),
-                    text("full_name", "a longer one; may be empty"),
-                    flag("bot", "a program writes there, as it says", optional=True),
+                    text("full_name", "a longer name; may be empty"),
+                    flag("bot", "the contact says that it is a bot", optional=True),
                     _COMMANDS,
                 ),
             ),
             text("state", "of the connection, as in `state`", *_CONNECTION_STATES),
-            number("unread", "messages that no `listen` or `chat` has shown"),
-            flag("pq", "whether post-quantum keys protect what is sent now"),
-            flag("gone", "they deleted the contact with us, so nothing reaches them", optional=True),
-            Field("conditions", Kind.TEXTS, "kinds of what is wrong with it, as in `condition`", optional=True),
-            flag("business", "a business: several people there may read what you write", optional=True),
-            flag("verified", "the security code was compared", optional=True),
-            flag("receipts", "false: they are not told that their messages arrived", optional=True),
-            text("looks_like", "another contact, whose alias looks like the name that this one chose", optional=True),
+            number("unread", "messages that `listen` and `chat` have not shown yet"),
+            flag("pq", "whether post-quantum encryption protects new messages"),
+            flag("gone", "they removed you, so messages no longer reach them", optional=True),
+            Field("conditions", Kind.TEXTS, "current problems, as kinds of `condition`", optional=True),
+            flag("business", "a business: several people there may read your messages", optional=True),
+            flag("verified", "you compared the security code", optional=True),
+            flag("receipts", "false: they get no receipts for their messages", optional=True),
+            text("looks_like", "another contact whose alias looks like this contact's name", optional=True),
             text("description", "a line that they wrote about themselves", optional=True),
-            flag("picture", "their profile has a picture; `contact show --save-picture` saves it", optional=True),
+            flag("picture", "they have a picture; `contact show --save-picture` saves it", optional=True),
             number("disappear_after", "seconds after which messages disappear (`contact show`)", optional=True),
             Field(
                 "preferences",
                 Kind.OBJECT,
-                "what both sides allow (`contact show`)",
+                "what you allow each other (`contact show`)",
                 optional=True,
                 fields=tuple(
                     Field(
@@ -161,10 +163,10 @@ TYPES = (
                         Kind.OBJECT,
                         "one of them",
                         fields=(
-                            text("ours", "what we allow them", *Allow),
-                            text("theirs", "what they allow us", *Allow),
-                            flag("by_us", "whether we may use it"),
-                            flag("by_them", "whether they may"),
+                            text("ours", "what you allow them", *Allow),
+                            text("theirs", "what they allow you", *Allow),
+                            flag("by_us", "whether you can use it"),
+                            flag("by_them", "whether they can use it"),
                         ),
                     )
                     for feature in Feature
@@ -176,93 +178,93 @@ TYPES = (
     ),
     ObjectType(
         "address",
-        "Our contact address.",
+        "Your contact address.",
         "`address create`, `address set`, `address show`, `status`",
         (
             text("link", "the full link"),
-            text("short_link", "a shorter link that means the same", optional=True),
+            text("short_link", "a shorter link to the same", optional=True),
             text("command", "what other people type"),
             flag("auto_accept", "whether every request is accepted at once"),
-            number("requests", "requests that wait for an answer"),
-            number("turned_away", "requests that were not kept because too many waited", optional=True),
+            number("requests", "requests waiting for your answer"),
+            number("turned_away", "requests turned away because too many were waiting", optional=True),
             Field("turned_away_since", Kind.TIME, "when the first of them came", optional=True),
-            text("welcome", "what people read before they ask, and get once accepted", optional=True),
-            text("auto_reply", "a message that everybody gets who is accepted", optional=True),
+            text("welcome", "text that people see before they ask, and again when accepted", optional=True),
+            text("auto_reply", "message to each person you accept", optional=True),
         ),
     ),
     ObjectType(
         "request",
-        "Somebody uses our address and asks to be a contact.",
+        "Someone used your address and wants to connect.",
         "`listen`, `requests`",
         (
             number("id", "what `accept` and `reject` take"),
-            text("name", "what they call themselves, which proves nothing"),
-            text("text", "what they say; null if nothing", nullable=True),
+            text("name", "the name in their profile, which anyone can choose"),
+            text("text", "their message; null if none", nullable=True),
             Field("received_at", Kind.TIME, "when the relay got it"),
             text(
                 "relay_refused",
-                "why it is not accepted without `--any-relay`: where the relay is that it names",
+                "why `accept` needs `--any-relay`: where their relay is",
                 optional=True,
             ),
-            flag("in_turn", "it is accepted by itself, after those before it", optional=True),
-            text("looks_like", "a contact of yours, whose alias looks like the name", optional=True),
+            flag("in_turn", "it will be accepted automatically when its turn comes", optional=True),
+            text("looks_like", "your contact whose alias looks like this name", optional=True),
         ),
     ),
     ObjectType(
         "message",
-        "One message, as it is now.",
+        "A message in its current state.",
         "`connect`, `send`, `reply`, `forward`, `edit`, `retract`, `react`, `listen`, `history`, `search`, `demo`",
         (
             text("contact", "the alias"),
             number("contact_id", "the contact's number, as in `contact`"),
             text("direction", "`sent` is ours", "sent", "received"),
-            number("id", "what `reply`, `edit`, `retract` and `react` take; the other side has another number"),
+            number(
+                "id", "the number for `reply`, `edit`, `retract` and `react`; your contact has another number for it"
+            ),
             text("text", "the text, exactly as it was written"),
-            Field("sent_at", Kind.TIME, "when it was written here, or taken by the relay"),
+            Field("sent_at", Kind.TIME, "when you wrote it, or when the relay accepted it"),
             text("status", "see below", "pending", "sent", "delivered", "failed", "received"),
             text(
                 "content",
-                "what kind of thing it is: `text`, `image`, `file`, `voice`, `video`, `link`, `chat` (a card with the"
-                " link of somebody or of a group), `call`, `group-invitation`, `group-event`, `profile-change`,"
-                " `report`, or what only their app knows; of all but `text` and `link` the text begins with a note in"
-                " brackets",
+                "the kind of message: `text`, `image`, `file`, `voice`, `video`, `link`, `chat` (a card with a"
+                " link to a person or group), `call`, `group-invitation`, `group-event`, `profile-change`,"
+                " `report`, or a kind that only their app knows; except for `text` and `link`, the text begins"
+                " with a note in brackets",
             ),
-            flag("verified", "the contact's security code was compared, and is still the same", optional=True),
+            flag("verified", "you compared the contact's security code, and it has not changed", optional=True),
             text("reason", "a sentence: why it failed", optional=True),
-            text("sender", "who said it, where the contact is a business or group and passed it on", optional=True),
-            text(
-                "command", "the keyword, if your profile is a bot and the text calls one of its commands", optional=True
-            ),
-            text("arguments", "what stands behind the command", optional=True),
-            flag("forwarded", "its author passes on what somebody else wrote", optional=True),
-            flag("live", "its author had not finished it when it was printed", optional=True),
+            text("sender", "who wrote it, if the contact is a business or group", optional=True),
+            text("command", "the keyword, if your profile is a bot and the text is one of its commands", optional=True),
+            text("arguments", "the text after the command", optional=True),
+            flag("forwarded", "it was forwarded from someone else", optional=True),
+            flag("live", "its author was still typing when it was printed", optional=True),
             Field(
                 "preview",
                 Kind.OBJECT,
-                "what their app says of the link in it; smpchat has not looked there",
+                "their app's description of the link; smpchat did not open the link",
                 optional=True,
                 fields=(text("uri", "the link"), text("title", "may be empty"), text("description", "may be empty")),
             ),
             Field(
                 "reply_to",
                 Kind.OBJECT,
-                "the message that it answers",
+                "the message that it replies to",
                 optional=True,
                 fields=(
-                    number("id", "null if we do not have it", nullable=True),
+                    number("id", "null if you do not have it", nullable=True),
                     _DIRECTION,
-                    text("text", "what it says"),
+                    text("text", "its text"),
                     _DELETED,
                 ),
             ),
-            flag("edited", "the text is another one than at first", optional=True),
+            flag("edited", "the text was edited", optional=True),
             _DELETED,
-            number("ttl", "seconds after which it disappears, once it was shown or has left", optional=True),
-            Field("expires_at", Kind.TIME, "when it disappears; not there before that time runs", optional=True),
+            number("ttl", "seconds after which it disappears, counted from when it was shown or sent", optional=True),
+            Field("expires_at", Kind.TIME, "when it disappears; absent until the time starts", optional=True),
             Field(
                 "reactions",
                 Kind.LIST,
-                "those of both sides",
+                "yours and your contact's",
                 optional=True,
                 fields=(text("emoji", "one of eight"), _REACTED),
             ),
@@ -270,24 +272,24 @@ TYPES = (
     ),
     ObjectType(
         "version",
-        "What a fault may depend on.",
+        "The versions of smpchat and what it uses.",
         "`--version`",
         (
-            text("smpchat", "this program"),
-            text("python", "what runs it"),
-            text("openssl", "of its TLS"),
-            text("sqlite", "of its store"),
+            text("smpchat", "smpchat"),
+            text("python", "the Python version"),
+            text("openssl", "the TLS library"),
+            text("sqlite", "the database library"),
             Field(
                 "protocols",
                 Kind.OBJECT,
-                "first and last version of each that it speaks",
+                "first and last supported version of each protocol",
                 fields=tuple(
                     text(name, about)
                     for name, about in (
                         ("SMP", "with relays"),
                         ("SMP of the embedded relay", "with clients"),
                         ("agent", "with other apps"),
-                        ("end-to-end encryption", "of the ratchet"),
+                        ("end-to-end encryption", "the double ratchet"),
                     )
                 ),
             ),
@@ -295,12 +297,12 @@ TYPES = (
     ),
     ObjectType(
         "status",
-        "A message of ours has another status.",
+        "The status of one of your messages changed.",
         "`send`, `reply`, `forward`, `listen`, `demo`",
         (
             number("id", "as in `message`"),
             text("contact", "the alias"),
-            text("status", "the new one", "pending", "sent", "delivered", "failed"),
+            text("status", "the new status", "pending", "sent", "delivered", "failed"),
             text("reason", "a sentence: why it failed", optional=True),
         ),
     ),
@@ -310,10 +312,12 @@ TYPES = (
         "`profile show`, `profile set`, `profile list`, `profile switch`, `import`, `status`",
         (
             text("name", "what `-p` takes"),
-            text("display_name", "what contacts are told; null in a list if it is encrypted", nullable=True),
-            text("description", "a line about you that contacts are told", optional=True),
-            flag("picture", "whether contacts are told a picture", optional=True),
-            flag("bot", "whether contacts are told that a program writes", optional=True),
+            text(
+                "display_name", "the name that contacts see; null in a list if the profile is encrypted", nullable=True
+            ),
+            text("description", "a line about you that contacts see", optional=True),
+            flag("picture", "whether the profile has a picture", optional=True),
+            flag("bot", "whether the profile is a bot", optional=True),
             flag(
                 "receipts",
                 "whether contacts are told that their messages arrived, but for those with a setting of their own"
@@ -334,7 +338,7 @@ TYPES = (
                     text("strangers", "relays that strangers name may be anywhere", "any", optional=True),
                 ),
             ),
-            flag("active", "the one that this command used, or that later ones will"),
+            flag("active", "the profile that this command used, or that later commands will use"),
         ),
     ),
     ObjectType(
@@ -343,18 +347,18 @@ TYPES = (
         "`key set`, `key change`, `key remove`, `key test`",
         (
             text("profile", "its name"),
-            flag("encrypted", "with `key test`, the passphrase given is the right one as well"),
+            flag("encrypted", "with `key test`: the given passphrase is also right"),
         ),
     ),
     ObjectType(
         "export",
-        "A profile was written to a file.",
+        "A profile was exported to a file.",
         "`export`",
         (
             text("profile", "its name"),
-            text("file", "the whole path"),
+            text("file", "the full path"),
             number("bytes", "size of the file"),
-            flag("moved", "whether the profile stays offline here from now on"),
+            flag("moved", "whether the profile never goes online here again"),
         ),
     ),
     ObjectType(
@@ -363,48 +367,48 @@ TYPES = (
         "`server list`, `server add`, `server remove`, `server use`",
         (
             text("address", "null for the embedded relay before its first start", nullable=True),
-            text("transport", "how it is reached", "tls", "websocket", "auto"),
-            flag("default", "whether new queues are made there"),
-            flag("embedded", "whether it is the one that comes with smpchat"),
-            number("ws_port", "port of its WebSocket", optional=True),
+            text("transport", "how to reach it", "tls", "websocket", "auto"),
+            flag("default", "whether new queues are created there"),
+            flag("embedded", "whether it is the embedded relay"),
+            number("ws_port", "its WebSocket port", optional=True),
         ),
     ),
     ObjectType(
         "config",
-        "A setting of the config files, and who says what it is.",
+        "A setting, and where its value comes from.",
         "`config list`, `config get`, `config set`, `config unset`",
         (
             text("key", "its name"),
-            Field("value", Kind.SETTING, "what holds; `servers`: a list of texts"),
+            Field("value", Kind.SETTING, "the value in use; `servers`: a list of texts"),
             text(
                 "source",
-                "`stored`: a command of the profile chose it; `option`: an option or a variable of this command",
+                "`stored`: set by a command for the profile; `option`: set by an option or variable of this command",
                 "default",
                 "everything",
                 "profile",
                 "stored",
                 "option",
             ),
-            text("path", "the file that says so", optional=True),
-            number("line", "its line there", optional=True),
+            text("path", "the file that sets it", optional=True),
+            number("line", "its line in the file", optional=True),
         ),
     ),
     ObjectType(
         "config-file",
-        "A config file, which need not be there.",
+        "A config file, which may not exist.",
         "`config path`",
         (
             text("scope", "what it is for", "everything", "profile"),
-            text("path", "the whole path"),
-            flag("exists", "whether it is there"),
+            text("path", "the full path"),
+            flag("exists", "whether it exists"),
         ),
     ),
     ObjectType(
         "setting",
-        "How relays are reached.",
+        "How to reach relays.",
         "`server socks`, `server private-routing`, `server strangers`",
         (
-            text("name", "which one", "socks", "private-routing", "strangers"),
+            text("name", "which setting", "socks", "private-routing", "strangers"),
             text(
                 "value",
                 "`socks`: the proxy, null if there is none; `private-routing`: `on` or `off`; `strangers`: `public` or"
@@ -415,11 +419,11 @@ TYPES = (
     ),
     ObjectType(
         "condition",
-        "What is wrong with a contact or relay now: it stands until it is mended.",
+        "A problem with a contact or relay that lasts until it is fixed.",
         "`listen`, `status`, `history`, `send`",
         (
-            text("contact", "alias; absent for what concerns no contact", optional=True),
-            text("server", "address of the relay that is not reached", optional=True),
+            text("contact", "the contact's alias, if it is about a contact", optional=True),
+            text("server", "address of the relay that cannot be reached", optional=True),
             text("kind", "such as out-of-step, code-changed, queue-full or unreachable"),
             text("text", "one sentence, and the command that helps where there is one"),
             Field("since", Kind.TIME, "since when"),
@@ -430,7 +434,7 @@ TYPES = (
         "Something that happened to a connection; `listen` prints it once, as it does messages.",
         "`listen`, `history`",
         (
-            text("contact", "alias; absent for what concerns no contact", optional=True),
+            text("contact", "the contact's alias, if it is about a contact", optional=True),
             text("kind", "what happened, such as out-of-step, moved or relay-back"),
             text("text", "one sentence"),
             Field("at", Kind.TIME, "when"),
@@ -445,7 +449,7 @@ TYPES = (
             text("state", "whether it runs", "running", "stopped"),
             text("address", "null before its first start", nullable=True),
             number("pid", "its process; null if it is stopped", nullable=True),
-            number("ws_port", "port of its WebSocket; null if it has none", nullable=True),
+            number("ws_port", "its WebSocket port; null if it has none", nullable=True),
             number("files_port", "port on which it keeps files; null if it keeps none", nullable=True),
             text("files_address", "`xftp://…`, where it keeps files; null if it does not", nullable=True),
             text("files_trouble", "why it keeps no files although it should, in a sentence", optional=True),
@@ -459,16 +463,16 @@ TYPES = (
     ),
     ObjectType(
         "backup",
-        "A relay was copied to a file.",
+        "A relay was backed up to a file.",
         "`relay backup`",
         (
-            text("file", "the whole path"),
+            text("file", "the full path"),
             number("bytes", "size of the file"),
         ),
     ),
     ObjectType(
         "stats",
-        "What the relay that runs counts, without anything that tells one client from another (relay.md).",
+        "The running relay's counters; they tell nothing about single clients (relay.md).",
         "`relay stats`",
         _figures(),
     ),
@@ -479,7 +483,10 @@ TYPES = (
         (
             text("contact", "the alias; null if it was an invitation", nullable=True),
             number("connection", "its number"),
-            flag("finished", "whether its relay was told as well; else the next command that reaches it does that"),
+            flag(
+                "finished",
+                "whether it is deleted at its relay too; if not, the next command that reaches the relay does that",
+            ),
         ),
     ),
     ObjectType(
@@ -488,51 +495,51 @@ TYPES = (
         "`verify`",
         (
             text("contact", "the alias"),
-            text("code", "what both sides see"),
+            text("code", "the code that you both see"),
             flag("verified", "whether you have compared it"),
         ),
     ),
     ObjectType(
         "check",
-        "One thing that was looked at.",
+        "One check.",
         "`doctor`, `server test`",
         (
             text("name", "what was checked"),
-            flag("ok", "whether it is as it should be"),
+            flag("ok", "whether the check passed"),
             text("detail", "what was found; may be empty"),
-            flag("required", "whether nothing works without it (`doctor`)", optional=True),
+            flag("required", "whether smpchat cannot work without it (`doctor`)", optional=True),
             number("elapsed_ms", "how long it took (`server test`)", optional=True),
             text("server", "the relay (`server test`)", optional=True),
         ),
     ),
     ObjectType(
         "explanation",
-        "What an exit code or a state means.",
+        "The meaning of an exit code or state.",
         "`explain`",
         (
             text("kind", "what is explained", *Explained),
             text("name", "what `explain` takes"),
             number("code", "of an exit code: the number", optional=True),
             text("meaning", "one line"),
-            text("text", "the same in sentences"),
+            text("text", "the meaning in sentences"),
             Field(
                 "moves",
                 Kind.LIST,
-                "whose move is next; several where it depends on the cause",
+                "who acts next; several if it depends on the cause",
                 fields=(text("who", "whose", *Mover), text("what", "what they do")),
             ),
             Field(
                 "commands",
                 Kind.LIST,
                 "what to type",
-                fields=(text("command", "with words in capitals to be replaced"), text("what", "what for")),
+                fields=(text("command", "replace the words in capitals"), text("what", "what it does")),
             ),
-            Field("causes", Kind.TEXTS, "what usually led here"),
+            Field("causes", Kind.TEXTS, "usual causes"),
         ),
     ),
     ObjectType(
         "error",
-        "The command failed. The same sentences are on standard error.",
+        "The command failed. The same sentences go to standard error.",
         "every command",
         (
             number("code", "the exit code"),
@@ -599,31 +606,31 @@ def _field_problems(where: str, field: Field, value: Any) -> list[str]:
             fits = isinstance(value, str) and _TIME.fullmatch(value) is not None
         case Kind.TEXT:
             fits = isinstance(value, str) and (not field.values or value in field.values)
-    return [] if fits else [f"{where}: {value!r} is no {field.kind.value}"]
+    return [] if fits else [f"{where}: {value!r} is not: {field.kind.value}"]
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------
 
 _HEADER = """# What `--json` prints
 
-Printed by `python -m smpchat.cli.schema` from the table in that module; tests check that this page is current, and that
-what the commands print is as it says.
+`python -m smpchat.cli.schema` prints this page from the table in that module. Tests check that it is current, and that
+the commands print what it says.
 
-With `--json`, which may stand anywhere in a command line, every command prints one JSON object per line on standard
-output, in ASCII, each flushed as it is printed. Notices for people stay on standard error; `-q` leaves them out. An
-error is an object too, its sentences are on standard error in every mode, and its code is the exit code.
+With `--json` anywhere in the command line, every command prints JSON objects on standard output: one per line, in
+ASCII, flushed at once. Notices for people go to standard error; `-q` suppresses them. An error is an object too: its
+code is the exit code, and its sentences also go to standard error.
 
-Every object has `v`, which is {version}, and `type`. Fields are never renamed, and none ever gets another meaning; new
-fields and new types may come: ignore what you do not know. *Optional* fields are left out where they say nothing. A
+Every object has `v`, which is {version}, and `type`. Fields are never renamed and never change their meaning. New
+fields and types may be added: ignore those you do not know. *Optional* fields are left out when they do not apply. A
 *number* is a whole number. A *time* is ISO 8601 in UTC, such as `2025-01-31T09:14:00Z`, with or without a fraction.
 
-A message's status goes from `pending` to `sent` (a relay has it) and `delivered` (the other side confirmed it), or to
-`failed`; what others wrote is `received`.
+The status of a message that you sent goes from `pending` to `sent` (a relay has it) to `delivered` (your contact's
+app confirmed it), or to `failed`. Messages from others have the status `received`.
 """
 
 _EXIT_CODES = """## Exit codes
 
-`smpchat explain CODE` says more about each: whose move is next, and what to type.
+`smpchat explain CODE` explains each code, and what to do.
 
 | code | means |
 |---|---|

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 NAMES = {1: "invitation", 2: "confirmation", 3: "hello"}
 _DONE = {
     (Role.INITIATOR, 1): "link made",
-    (Role.INITIATOR, 2): "their profile is here: you can write",
-    (Role.INITIATOR, 3): "your profile is on its way: connected",
+    (Role.INITIATOR, 2): "you have their profile: you can write",
+    (Role.INITIATOR, 3): "your profile is sent: connected",
     (Role.JOINER, 1): "link used, queue secured",
     (Role.JOINER, 2): "your profile is at their relay: you can write",
-    (Role.JOINER, 3): "their profile is here: connected",
+    (Role.JOINER, 3): "you have their profile: connected",
 }
 _UNDER_WAY = {
-    (Role.INITIATOR, 1): "making a queue at the relay",
-    (Role.INITIATOR, 2): "waiting for somebody to use the link",
+    (Role.INITIATOR, 1): "creating a queue at the relay",
+    (Role.INITIATOR, 2): "waiting for someone to use the link",
     (Role.INITIATOR, 3): "sending your profile",
     (Role.JOINER, 1): "using the link",
-    (Role.JOINER, 3): "waiting for their first message",
+    (Role.JOINER, 3): "waiting for them to come online",
 }
 _STEP = 14
 """Columns of the longest step's number and name."""
@@ -91,7 +91,7 @@ class Progress:
             if step == 2 and is_request(state):
                 return "your request is at their relay"
             held = step == 2 and role is Role.JOINER and state.holds_texts
-            return "your profile is at their relay: texts wait for the answer" if held else _DONE[role, step]
+            return "your profile is at their relay: messages wait for the answer" if held else _DONE[role, step]
         if step > self.finished + 1:
             return ""
         if state.state in (ConnectionState.FAILED, ConnectionState.DELETED):

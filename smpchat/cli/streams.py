@@ -18,7 +18,7 @@ def read_text() -> str:
     if len(data) > MAX_INPUT:
         raise CommandFailed(
             ExitStatus.INPUT,
-            f"Standard input holds more than {MAX_INPUT:,} bytes, far more than one message.",
+            f"Standard input has more than {MAX_INPUT:,} bytes, far more than one message can hold.",
             "Send it in parts.",
         )
     try:
@@ -27,8 +27,8 @@ def read_text() -> str:
     except UnicodeDecodeError as error:
         raise CommandFailed(
             ExitStatus.INPUT,
-            f"Standard input is no UTF-8 text: byte {error.start + 1} fits nothing.",
-            "Send text only, and convert other encodings, for example with `iconv -t UTF-8`.",
+            f"Standard input is not UTF-8 text: byte {error.start + 1} is invalid.",
+            "Send only text. Convert other encodings first, for example with `iconv -t UTF-8`.",
         ) from None
     return text.replace("\r\n", "\n").rstrip("\n")
 
@@ -42,7 +42,9 @@ def argument_text(argument: str) -> str:
         return os.fsencode(argument).decode()
     except UnicodeError:
         raise CommandFailed(
-            ExitStatus.INPUT, "A text on the command line is no UTF-8.", "Check your locale, or use `-`."
+            ExitStatus.INPUT,
+            "A text on the command line is not UTF-8.",
+            "Check your locale, or give the text on standard input with `-`.",
         ) from None
 
 

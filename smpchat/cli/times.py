@@ -108,4 +108,4 @@ def moment(text: str, now: float, *, end: bool = False) -> float:
             return named.timestamp() + (end if match[6] else 60 * end)
         return now - parse_duration(given)
     except (ValueError, OverflowError, OSError, InputError):  # a month 13; a year that this system cannot count
-        raise InputError(f"{text!r} is not a time.", f"Write it like this: {WRITTEN}.") from None
+        raise InputError(f"{text!r} is not a time.", f"Write it like one of these: {WRITTEN}.") from None

@@ -311,7 +311,7 @@ class PrivateRouter:
             ProtocolError: One shows another relay than ``server``, or is not the one that its address names.
         """
         if not own:
-            text = "private routing is on, but there is no relay of yours to go through"
+            text = "private routing is on, but you have no relay to go through"
             raise PrivateRoutingFailed(text, temporary=False)
         failures: list[Exception] = []
         proxies = self._in_order(own)

@@ -363,7 +363,7 @@ class DirectSession:
             self._silences += 1
             self._silence_counted_at = self._clock.now()
             if self._silences >= MAX_SILENCES:
-                self._end(f"{self._name} does not answer any more", None)
+                self._end(f"{self._name} no longer answers", None)
             elif self._pong is None or self._pong.done():
                 # At once, so that a session that hangs ends after 45 s, whenever the next command comes: with SUBs
                 # repeated 5 and 30 s later it took 90 s and more until a new session brought what waited.

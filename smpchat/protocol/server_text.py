@@ -31,7 +31,7 @@ _ONION_LENGTH, _OLD_ONION_LENGTH = 56, 16
 _SCHEME = late(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _STARTS = {scheme: late(rf"{scheme}://", re.IGNORECASE) for scheme in (SMPServer.SCHEME, FileServer.SCHEME)}
 _KINDS = {"smp": "message relay", "xftp": "file relay", "ntf": "notification server"}
-_LINK = "it is a link to connect with, for `smpchat connect`"
+_LINK = "it is a link to a person, for `smpchat connect`"
 _SHOWN = 40
 """Characters of a wrong part that are quoted."""
 
@@ -62,19 +62,19 @@ def names_file_server(text: str) -> bool:
 def _read(text: str, scheme: str) -> tuple[tuple[tuple[str, ...], str, bytes], str | None]:
     start = _STARTS[scheme]()
     if len(text) > MAX_ADDRESS_LENGTH:
-        raise DecodeError(f"it is {len(text):,} characters long, and none is longer than {MAX_ADDRESS_LENGTH:,}")
+        raise DecodeError(f"it is {len(text):,} characters long, and the limit is {MAX_ADDRESS_LENGTH:,}")
     text = unwrapped(visible(text))
     if not text:
         raise DecodeError("it is empty")
     if len({unwrapped(part) for part in start.split(text)[1:]}) > 1:
-        raise DecodeError("there are several of them; give one at a time")
+        raise DecodeError("there are several addresses; give one at a time")
     if re.search(r"\s", text):
-        raise DecodeError("there is a blank or a line end in it")
+        raise DecodeError("it contains a space or line break")
     if not start.match(text):
         raise DecodeError(_without_scheme(text, scheme))
     named, at, place = text[len(f"{scheme}://") :].rpartition("@")
     if not at:
-        missing = "host is missing: it stands after @" if _like_fingerprint(place) else "fingerprint is missing"
+        missing = "host after the @ is missing" if _like_fingerprint(place) else "fingerprint is missing"
         raise DecodeError(f"its {missing}, as in {scheme}://FINGERPRINT@HOST")
     fingerprint, colon, password = named.partition(":")
     key_hash = _fingerprint(fingerprint, scheme)
@@ -89,10 +89,7 @@ def _without_scheme(text: str, scheme: str) -> str:
     if given == "simplex":
         return _LINK
     if given in _KINDS and given != scheme:
-        return (
-            f"it is that of a {_KINDS[given]} ({given}://), and this one has to be that of a "
-            f"{_KINDS[scheme]} ({scheme}://)"
-        )
+        return f"it is the address of a {_KINDS[given]} ({given}://), and a {_KINDS[scheme]} ({scheme}://) is needed"
     return f"it does not begin with {scheme}://"
 
 
@@ -109,13 +106,18 @@ def _fingerprint(text: str, scheme: str) -> bytes:
     if not body:
         raise DecodeError(f"its fingerprint is missing, as in {scheme}://FINGERPRINT@HOST")
     if body == "FINGERPRINT":
-        raise DecodeError("FINGERPRINT stands for the relay's own: 43 letters and digits that its operator publishes")
+        raise DecodeError(
+            "FINGERPRINT is a placeholder: write the relay's own fingerprint there, 43 characters that its operator"
+            " publishes"
+        )
     if "+" in body or "/" in body:
-        raise DecodeError("its fingerprint has + or / in it, where - and _ belong (base64url)")
+        raise DecodeError("its fingerprint contains + or /, which should be - or _ (base64url)")
     if wrong := re.search(r"[^A-Za-z0-9_-]", body):
-        raise DecodeError(f"its fingerprint has the character {wrong[0]!r} in it: only letters, digits, - and _ occur")
+        raise DecodeError(
+            f"its fingerprint contains the character {wrong[0]!r}; only letters, digits, - and _ are allowed"
+        )
     if len(body) != FINGERPRINT_LENGTH:
-        raise DecodeError(f"its fingerprint has {len(body)} characters, and every one has {FINGERPRINT_LENGTH}")
+        raise DecodeError(f"its fingerprint has {len(body)} characters instead of {FINGERPRINT_LENGTH}")
     if len(text) > FINGERPRINT_LENGTH + 1:
         raise DecodeError("its fingerprint ends in more than one =")
     key_hash = from_base64url(body, "fingerprint")
@@ -131,9 +133,9 @@ def _check_password(password: str, scheme: str, *, given: bool) -> None:
     if not password:
         raise DecodeError(f"its password is missing after the colon, as in {scheme}://FINGERPRINT:PASSWORD@HOST")
     if wrong := re.search(r"[@:/]|[^!-~]", password):
-        raise DecodeError(f"its password has the character {wrong[0]!r} in it, which none can have")
+        raise DecodeError(f"its password contains the character {wrong[0]!r}, which is not allowed")
     if len(password) > _MAX_PASSWORD:
-        raise DecodeError(f"its password has {len(password)} characters, and none has more than {_MAX_PASSWORD}")
+        raise DecodeError(f"its password has {len(password)} characters, and the limit is {_MAX_PASSWORD}")
 
 
 # -- hosts and port ---------------------------------------------------------------------------------------------------
@@ -142,18 +144,20 @@ def _check_password(password: str, scheme: str, *, given: bool) -> None:
 def _place(text: str, scheme: str) -> tuple[tuple[str, ...], str]:
     text = text.removesuffix("/")
     if extra := re.search(r"[/?#\\].*", text):
-        raise DecodeError(f"{_quoted(extra[0])} stands after its host, where nothing can stand but a port")
+        raise DecodeError(f"it has {_quoted(extra[0])} after its host, where only a port is allowed")
     *others, last = text.split(",")
     hosts = []
     for part in others:
         host, port = _split_port(part)
         if port is not None:
-            raise DecodeError("its port stands inside the list of hosts; it belongs at the end, after the last one")
+            raise DecodeError(
+                "its port is in the middle of the list of hosts; it belongs at the end, after the last host"
+            )
         hosts.append(_host(host, scheme))
     host, port = _split_port(last)
     hosts.append(_host(host, scheme))
     if len(hosts) > MAX_HOSTS:
-        raise DecodeError(f"it has {len(hosts)} hosts, and none has more than {MAX_HOSTS}")
+        raise DecodeError(f"it has {len(hosts)} hosts, and the limit is {MAX_HOSTS}")
     return tuple(dict.fromkeys(hosts)), "" if port is None else _port(port)
 
 
@@ -165,7 +169,9 @@ def _split_port(text: str) -> tuple[str, str | None]:
             raise DecodeError(f"the brackets of its host {_quoted(text)} do not match")
         return inside + bracket, rest[1:] if rest else None
     if text.count(":") > 1:
-        raise DecodeError(f"its host {_quoted(text)} has too many colons; an IPv6 address stands in brackets, as [::1]")
+        raise DecodeError(
+            f"its host {_quoted(text)} has too many colons; write an IPv6 address in brackets, as in [::1]"
+        )
     host, colon, port = text.partition(":")
     return host, port if colon else None
 
@@ -178,7 +184,7 @@ def _port(text: str) -> str:
     if text.startswith("0") and text.strip("0"):
         raise DecodeError(f"its port {_quoted(text)} begins with a zero")
     if len(text) > 5 or not 0 < int(text) < 65536:
-        raise DecodeError(f"its port is {_shortened(text)}, and ports go from 1 to 65535")
+        raise DecodeError(f"its port is {_shortened(text)}; a port is a number from 1 to 65535")
     return text
 
 
@@ -190,18 +196,18 @@ def _host(text: str, scheme: str) -> str:
     if not text:
         raise DecodeError(f"its host is missing, as in {scheme}://FINGERPRINT@HOST")
     if text == "HOST":
-        raise DecodeError("HOST stands for the relay's own name, such as relay.example.org")
+        raise DecodeError("HOST is a placeholder: write the relay's own name there, such as relay.example.org")
     if text.startswith("["):
         return _ipv6(text[1:-1])
     host = text.lower()
     if wrong := re.search(r"[^a-z0-9._-]", host):
         other = ": write it as xn--…" if not wrong[0].isascii() else ""
-        raise DecodeError(f"its host {_quoted(text)} has the character {wrong[0]!r} in it, which none can have{other}")
+        raise DecodeError(f"its host {_quoted(text)} contains the character {wrong[0]!r}, which is not allowed{other}")
     if host.endswith("."):
         raise DecodeError(f"its host {_quoted(text)} ends with a dot")
     labels = host.split(".")
     if len(host) > _MAX_NAME or not all(0 < len(label) <= _MAX_LABEL for label in labels):
-        raise DecodeError(f"its host {_quoted(text)} is not a name: a part between two dots is empty or too long")
+        raise DecodeError(f"its host {_quoted(text)} is not a valid name: a part between two dots is empty or too long")
     if labels[-1] == "onion":
         return _onion(host, labels)
     if labels[-1].isdecimal():
@@ -218,7 +224,7 @@ def _ipv4(text: str) -> str:
 
 def _ipv6(text: str) -> str:
     if "%" in text:
-        raise DecodeError(f"its host {_quoted(text)} has a zone, which means nothing to other computers")
+        raise DecodeError(f"its host {_quoted(text)} has a zone (%), which other computers do not understand")
     try:
         IPv6Address(text)
     except ValueError:
@@ -229,11 +235,11 @@ def _ipv6(text: str) -> str:
 def _onion(host: str, labels: list[str]) -> str:
     name = labels[-2] if len(labels) > 1 else ""
     if len(name) == _OLD_ONION_LENGTH:
-        raise DecodeError(f"its host {host} is an onion address of the old kind, which Tor gave up in 2021")
+        raise DecodeError(f"its host {host} is an old (version 2) onion address, which Tor stopped supporting in 2021")
     if len(name) != _ONION_LENGTH:
         raise DecodeError(
-            f"its host {_quoted(host)} has {len(name)} characters before .onion, and every one has {_ONION_LENGTH}"
+            f"its host {_quoted(host)} has {len(name)} characters before .onion instead of {_ONION_LENGTH}"
         )
     if wrong := re.search(r"[^a-z2-7]", name):
-        raise DecodeError(f"its host has the character {wrong[0]!r} before .onion, where only a-z and 2-7 occur")
+        raise DecodeError(f"its host contains the character {wrong[0]!r} before .onion; only a-z and 2-7 are allowed")
     return host

@@ -84,12 +84,12 @@ def _certificate_key(der: bytes) -> SignaturePublicKey:
         with foreign_bytes():
             key = x509.load_der_x509_certificate(der).public_key()
     except ForeignBytesError as error:
-        raise IdentityError("The relay's certificate is malformed.") from error
+        raise IdentityError("The relay's certificate is damaged.") from error
     if isinstance(key, ed25519.Ed25519PublicKey):
         return Ed25519PublicKey(key.public_bytes_raw())
     if isinstance(key, ed448.Ed448PublicKey):
         return Ed448PublicKey(key.public_bytes_raw())
-    raise IdentityError("The relay's certificate has a key of another kind than Ed25519 and Ed448.")
+    raise IdentityError("The relay's certificate has a key that is neither Ed25519 nor Ed448.")
 
 
 # -- hellos -----------------------------------------------------------------------------------------------------------
@@ -311,14 +311,16 @@ class ClientHandshake:
         try:
             hello = ServerHello.decode(unpad_block(block))
         except (DecodeError, RemoteProtocolError) as error:
-            raise HandshakeError("The relay's hello is malformed.") from error
+            raise HandshakeError("The relay's hello is damaged.") from error
         if not hmac.compare_digest(hello.session_id, self._session_id):
-            raise IdentityError("The relay's hello names another TLS session: someone may be in between.")
+            raise IdentityError(
+                "The relay's hello belongs to another TLS session: someone may be intercepting the connection."
+            )
         common = self._common_versions(hello.versions)
         version = common.maximum
         peer_key = self._check_identity(hello) if hello.signed_key is not None else None
         if peer_key is None and version >= AUTH_CMDS:
-            raise IdentityError("The relay shows no certificates, though its version has them.")
+            raise IdentityError("The relay sent no certificates, although its version requires them.")
         own_key = X25519PrivateKey.generate(self._entropy) if version >= AUTH_CMDS else None
         # Never to a relay that did not offer: it has to look like any other client to it (handshake.md 3.6).
         extension = EXTENSION_VERSIONS.agree(hello.extensions) if self._extensions and hello.extensions else None
@@ -348,7 +350,7 @@ class ClientHandshake:
         if common is None:
             side = "the relay" if offered.maximum < self._versions.minimum else "smpchat"
             raise VersionError(
-                f"The relay speaks SMP versions {offered}, this program {self._versions}: {side} must upgrade."
+                f"The relay supports SMP versions {offered}, and this smpchat {self._versions}: {side} must upgrade."
             )
         return common
 
@@ -358,7 +360,7 @@ class ClientHandshake:
         # TLS checked nothing but that its peer holds this key: the fingerprint is compared with the hello's chain, so
         # the hello has to be of this very connection.
         if self._leaf is not None and not hmac.compare_digest(hello.chain[0], self._leaf):
-            raise IdentityError("The relay's hello shows another certificate than its TLS connection.")
+            raise IdentityError("The relay's hello and its TLS connection show different certificates.")
         return session_key
 
 
@@ -376,11 +378,11 @@ def verify_session_key(chain: Sequence[bytes], signed_key: bytes, key_hash: byte
             agree on a secret with it.
     """
     if not 2 <= len(chain) <= 4:
-        raise IdentityError(f"The relay shows {len(chain)} certificates; 2 to 4 are possible.")
+        raise IdentityError(f"The relay sent {len(chain)} certificates; 2 to 4 are allowed.")
     # The second certificate is the identity, however long the chain, and the whole of it is hashed,
     # not its key (smp-wire 2.3, traps 1 and 2).
     if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), key_hash):
-        raise IdentityError("The relay's fingerprint is not the one in its address.")
+        raise IdentityError("This relay is not the one the address names (its fingerprint differs).")
     try:
         key = open_signed_key(signed_key, _certificate_key(chain[0]))
         # Before anything is sent: a relay with such a key would make every secret of the session known to all.

@@ -32,7 +32,7 @@ class VersionRange(Record):
 
     def __post_init__(self) -> None:
         if not 0 <= self.minimum <= self.maximum <= 0xFFFF:
-            raise DecodeError(f"{self.minimum}-{self.maximum} is no version range")
+            raise DecodeError(f"{self.minimum}-{self.maximum} is not a version range")
 
     def agree(self, other: VersionRange) -> int | None:
         """The highest version of both, or None if they have none in common."""

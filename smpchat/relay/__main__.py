@@ -28,13 +28,13 @@ def _versions(text: str) -> VersionRange:
     except DecodeError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     if not (SMP_VERSIONS.contains(versions.minimum) and SMP_VERSIONS.contains(versions.maximum)):
-        raise argparse.ArgumentTypeError(f"{text}: this relay speaks versions {SMP_VERSIONS}")
+        raise argparse.ArgumentTypeError(f"{text}: this relay supports versions {SMP_VERSIONS}")
     return versions
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 <= int(text) < 65536:
-        raise argparse.ArgumentTypeError(f"{text} is no port number")
+        raise argparse.ArgumentTypeError(f"{text} is not a port number")
     return int(text)
 
 
@@ -57,11 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if option.name != "password":
             parser.add_argument(option.flag, metavar=option.metavar, help=option.help)
     parser.add_argument("--keep", action="store_true", help="keep these options for every start to come")
-    parser.add_argument("--reset", action="store_true", help="go by the defaults and not by the options kept")
+    parser.add_argument("--reset", action="store_true", help="use the defaults instead of the kept options")
     parser.add_argument("--unless-stopped", action="store_true", help="not after `smpchat relay stop`")
     parser.add_argument("--versions", type=_versions, default=SMP_VERSIONS, help="SMP versions offered, such as 7-14")
-    parser.add_argument("--no-extensions", action="store_true", help="offer nothing beyond standard SMP")
-    parser.add_argument("-v", "--verbose", action="store_true", help="log what helps to find a fault")
+    parser.add_argument("--no-extensions", action="store_true", help="offer only standard SMP")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log details that help to find a fault")
     arguments_read = parser.parse_args(arguments)
     typed = {option.name: getattr(arguments_read, option.name, None) for option in OPTIONS}
     typed["password"] = secret(PASSWORD_VARIABLE)

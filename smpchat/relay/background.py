@@ -106,7 +106,7 @@ def start_background(
         elif ended not in (None, EXIT_RUNNING):
             raise RelayStartFailed(f"The relay did not start: {_last_words(folder, log_start)}")
         time.sleep(_POLL)
-    raise RelayStartFailed(f"The relay accepts no connections after {timeout:g} seconds.")
+    raise RelayStartFailed(f"The relay still does not accept connections after {timeout:g} seconds.")
 
 
 def _spawn(folder: Path, arguments: list[str], password: str | None) -> tuple[int, subprocess.Popen[bytes]]:

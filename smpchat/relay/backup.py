@@ -53,9 +53,9 @@ def back_up(folder: Path, target: Path) -> int:
     """
     info = read_state(folder)
     if info.port is None:
-        raise BackupRefused(f"There is no relay in {folder}: it was never started.")
+        raise BackupRefused(f"There is no relay in {folder} because it was never started.")
     if target.exists():
-        raise BackupRefused(f"{target} exists already, and is not overwritten.")
+        raise BackupRefused(f"{target} already exists, and will not be overwritten.")
     growing = beside(target.absolute())
     try:
         with under_way(folder.absolute().parent, growing):
@@ -121,9 +121,9 @@ def _check_empty(folder: Path) -> None:
     if not folder.exists():
         return
     if is_locked(folder):
-        raise RelayRunning("A relay runs on this folder.")
+        raise RelayRunning("A relay is running on this folder.")
     if {path.name for path in folder.iterdir()} - _MAY_STAY:
-        raise BackupRefused(f"There is a relay in {folder} already; a backup is restored where there is none.")
+        raise BackupRefused(f"There is already a relay in {folder}. Restore the backup to an empty folder.")
 
 
 class _Bounded(io.BufferedReader):
@@ -146,18 +146,18 @@ def _unpack(source: Path, folder: Path) -> None:
             for member in tar:
                 if member.issparse() or member.offset_data + member.size > size:  # 10 kB that become gigabytes
                     raise BackupRefused(
-                        f"{source} is not a whole backup of a relay: {member.name[:40]!r} is longer than what is there."
+                        f"{source} is not a complete backup of a relay: {member.name[:40]!r} is cut off."
                     )
                 fits = member.name == DATABASE or (member.name in _SMALL_MEMBERS and member.size <= _SMALL)
                 content = tar.extractfile(member) if fits and member.isfile() and member.name not in seen else None
                 if content is None:
-                    raise BackupRefused(f"{source} is not a backup of a relay: it holds {member.name[:40]!r}.")
+                    raise BackupRefused(f"{source} is not a backup of a relay: it contains {member.name[:40]!r}.")
                 seen.add(member.name)
                 _write(folder / member.name, content)
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:  # numbers in headers may be anything
-        raise BackupRefused(f"{source} is not a backup of a relay, or not a whole one: {error}.") from error
+        raise BackupRefused(f"{source} is not a complete backup of a relay: {error}.") from error
     if missing := _NEEDED - seen:
-        raise BackupRefused(f"{source} is not a whole backup of a relay: {min(missing)} is missing.")
+        raise BackupRefused(f"{source} is not a complete backup of a relay: {min(missing)} is missing.")
 
 
 def _write(path: Path, content: IO[bytes]) -> None:
@@ -178,6 +178,6 @@ def _check(source: Path, folder: Path) -> None:
     except (RelayError, TransportError) as error:
         raise BackupRefused(f"{source} cannot be used: {error}") from error
     except DecodeError as error:
-        raise BackupRefused(f"{source} cannot be used: it names a relay's address that is none.") from error
+        raise BackupRefused(f"{source} cannot be used: the relay's address in it is invalid.") from error
     if info.port is None:
-        raise BackupRefused(f"{source} names no port.")
+        raise BackupRefused(f"{source} does not name a port.")

@@ -60,7 +60,7 @@ def ask(folder: Path, path: str) -> dict[str, Any]:
     import http.client  # costs 3 MB and 20 ms, and a relay never asks
 
     if status(folder).state != "running":
-        raise RelayNotRunning("The relay does not run.")
+        raise RelayNotRunning("The relay is not running.")
     door = _read_door(folder / CONTROL)
     connection = http.client.HTTPConnection(LOOPBACK, door.port, timeout=_TIMEOUT)
     try:
@@ -86,7 +86,7 @@ def _read_door(path: Path) -> _Door:
     try:
         content = parse_json(path.read_bytes(), "it")
     except FileNotFoundError:
-        raise RelayNotRunning("The relay is starting or stopping, or cannot be asked.") from None
+        raise RelayNotRunning("The relay is starting or stopping, or does not answer.") from None
     except (OSError, ValueError) as error:
         raise RelayError(f"{path} cannot be read: {error}.") from error
     match content:

@@ -63,7 +63,7 @@ def take_over(path: Path) -> None:
                 target.execute("COMMIT")
                 target.execute("PRAGMA journal_mode = DELETE")
     except DecodeError as error:
-        raise RelayStoreError(f"{path.name} is not as smpchat writes it: {error.what}.") from error
+        raise RelayStoreError(f"{path.name} was not written by smpchat: {error.what}.") from error
     ours.replace(path)
     SQLiteStore(path).close()  # its records are read, and an older schema is brought up to date
 
@@ -95,7 +95,7 @@ def _check_row(table: str, row: Sequence[Any]) -> None:
         case _:
             fits = False
     if not fits:
-        raise ForeignData(f"it holds a row that cannot be in {table}")
+        raise ForeignData(f"it contains a row that is not allowed in {table}")
 
 
 def _is_id(value: bytes) -> bool:

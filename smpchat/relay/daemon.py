@@ -252,7 +252,7 @@ async def _told(folder: Path, figures: Callable[[], Awaitable[Statistics]], metr
         try:
             await control.open()
         except OSError as error:
-            raise RelayError(f"The relay cannot listen for `relay stats`: {error}.") from error
+            raise RelayError(f"The relay cannot accept `relay stats`: {error}.") from error
         if metrics_port != OFF:
             try:
                 await exporter.start(metrics_port)
@@ -270,7 +270,7 @@ async def _acquire(lock: FolderLock) -> None:
     deadline = loop.time() + _LOCK_PATIENCE
     while not lock.acquire():
         if loop.time() > deadline:
-            raise RelayRunning("Another relay already runs on this folder.")
+            raise RelayRunning("Another relay is already running on this folder.")
         await asyncio.sleep(_LOCK_POLL)
 
 
@@ -280,7 +280,7 @@ def _identity(folder: Path, entropy: Entropy, clock: Callable[[], float], hosts:
         return load_or_create_identity(folder / IDENTITY, entropy, now, public_hosts(hosts))[0]
     except TransportError as error:
         left = certificate_left(folder, clock=clock)
-        what_to_do = "; smpchat relay rotate-certificate makes another" if left is not None and left.days < 0 else ""
+        what_to_do = "; smpchat relay rotate-certificate makes a new one" if left is not None and left.days < 0 else ""
         raise RelayError(f"The relay's certificates cannot be used: {error}{what_to_do}.") from error
 
 

@@ -16,7 +16,7 @@ class RelayError(Exception):
 class RelayStoreError(RelayError):
     """The relay's database cannot be read or written. What was under way was rolled back."""
 
-    hint = "Check that the disk has room and that the folder belongs to you."
+    hint = "Check that the disk has free space and that the folder belongs to you."
 
 
 class RelayRunning(RelayError):
@@ -56,4 +56,4 @@ class RelayNotRunning(RelayError):
 class BackupRefused(RelayError):
     """A backup cannot be written there, or cannot be restored. Nothing changed."""
 
-    hint = "Choose another file or an empty folder; docs/relay.md describes both commands."
+    hint = "Choose another file, or an empty folder with --home."

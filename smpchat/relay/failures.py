@@ -14,7 +14,7 @@ _log = logging.getLogger("smpchat.relay")
 class Failure(Enum):
     """How a connection came to nothing, in the words of the log."""
 
-    NO_TLS = "did not speak TLS; do not put a proxy before the relay that adds a header or ends TLS"
+    NO_TLS = "did not speak TLS; a proxy in front of the relay must not add a header or end TLS"
     IN_TLS = "failed in TLS, or within it before SMP began"
     IN_SMP = "speak TLS and not SMP, or a version that this relay does not"
     SILENT = ""

@@ -42,7 +42,7 @@ IDENTITY, DATABASE, FILES, STATE, CONTROL, LOCK, LOG, STOPPED = (
     "stopped",
 )
 
-TURNED_OFF = "The relay of this computer was stopped."
+TURNED_OFF = "The embedded relay was stopped."
 """What they are told who wanted it on demand."""
 
 
@@ -163,7 +163,7 @@ def read_state(folder: Path) -> RelayInfo:
             try:
                 options = options_from_json(content.get("options", {}))
             except RelayOptionRefused as error:
-                raise RelayError(f"{path} holds options that cannot be: {error}") from error
+                raise RelayError(f"{path} contains invalid options: {error}") from error
             if (
                 (ws_port is None or (isinstance(ws_port, int) and 0 < ws_port < 65536))
                 and (files_port is None or (isinstance(files_port, int) and 0 <= files_port < 65536))
@@ -171,7 +171,7 @@ def read_state(folder: Path) -> RelayInfo:
             ):
                 state: Literal["running", "stopped"] = "stopped" if pid is None else "running"
                 return RelayInfo(state, address, pid, port, ws_port, files_port, trouble, options)
-    raise RelayError(f"{path} is damaged: write the port that your links contain into it, or delete it.")
+    raise RelayError(f"{path} is damaged: write the port from your links into it, or delete it.")
 
 
 def state_json(info: RelayInfo) -> bytes:

@@ -21,8 +21,8 @@ def runs_out(left: timedelta) -> str:
     days = abs(left) // timedelta(days=1)
     when = "" if days == 0 else "1 day" if days == 1 else f"{days} days"
     if left < timedelta():
-        return f"ran out {when} ago" if when else "ran out less than a day ago"
-    return f"runs out in {when}" if when else "runs out in less than a day"
+        return f"expired {when} ago" if when else "expired less than a day ago"
+    return f"expires in {when}" if when else "expires in less than a day"
 
 
 _OTHER_DESCRIPTORS = 64

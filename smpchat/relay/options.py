@@ -53,28 +53,28 @@ class Explained(Record):
 
 
 OPTIONS: Final = (
-    Explained("host", "ADDRESS", "Addresses to listen on, apart by commas; :: for all, IPv4 too", "127.0.0.1"),
-    Explained("password", "TEXT", "What new queues and files need; '' for none", None),
+    Explained("host", "ADDRESS", "Addresses to listen on, separated by commas; :: means all, IPv4 too", "127.0.0.1"),
+    Explained("password", "TEXT", "Password needed for new queues and files; '' for none", None),
     Explained("proxy", "|".join(PROXY), "Relays to forward to: all on loopback, else public", None, words=PROXY),
-    Explained("new_queues", "on|off", "Whether anybody may create queues", "on", words=("on", "off")),
-    Explained("quota", "N", "Messages that a queue holds", "128", (1, 100_000)),
-    Explained("max_stored", "MIB", "MiB of queues and messages in all", "10240", (1, 100_000_000)),
-    Explained("min_free", "MIB", "MiB that stay free on the disk", "64", (1, 100_000_000)),
-    Explained("keep_days", "DAYS", "Days after which a message that nobody fetched is removed", "21", (1, 3_650)),
-    Explained("max_connections", "N", "Connections at a time", "10000", (1, 1_000_000)),
-    Explained("max_connections_per_address", "N", "The same for one address", "1000", (1, 1_000_000)),
-    Explained("max_new_queues", "N", "Queues that one connection creates in a minute", "3000", (1, 1_000_000)),
-    Explained("max_unsent", "KIB", "KiB of answers that may wait for one client", "1024", (64, 1_048_576)),
-    Explained("handshake_time", "SECONDS", "Seconds for TLS, and again for the hellos", "60", (1, 3_600)),
-    Explained("write_time", "SECONDS", "Seconds that a client may take nothing", "120", (1, 86_400)),
-    Explained("idle_time", "SECONDS", "Seconds that a client without queues may be silent", "21600", (60, 31_536_000)),
-    Explained("new_files", "on|off", "Whether anybody may store files", "on", words=("on", "off")),
-    Explained("files_quota", "MIB", "MiB of files in all", "10240", (1, 100_000_000)),
-    Explained("files_hours", "HOURS", "Hours after which a file is removed", "48", (1, 8_760)),
-    Explained("max_file_connections", "N", "Connections for files at a time", "256", (1, 100_000)),
-    Explained("max_file_connections_per_address", "N", "The same for one address", "64", (1, 100_000)),
-    Explained("max_new_chunks", "N", "Chunks of files that one connection creates in a minute", "3000", (1, 1_000_000)),
-    Explained("metrics_port", "PORT|off", "Port of loopback with figures for Prometheus", "off", (1, 65_535), ("off",)),
+    Explained("new_queues", "on|off", "Allow new queues", "on", words=("on", "off")),
+    Explained("quota", "N", "Messages per queue", "128", (1, 100_000)),
+    Explained("max_stored", "MIB", "MiB of stored queues and messages", "10240", (1, 100_000_000)),
+    Explained("min_free", "MIB", "MiB to leave free on the disk", "64", (1, 100_000_000)),
+    Explained("keep_days", "DAYS", "Days to keep messages that are not fetched", "21", (1, 3_650)),
+    Explained("max_connections", "N", "Open connections", "10000", (1, 1_000_000)),
+    Explained("max_connections_per_address", "N", "Open connections per address", "1000", (1, 1_000_000)),
+    Explained("max_new_queues", "N", "New queues per connection and minute", "3000", (1, 1_000_000)),
+    Explained("max_unsent", "KIB", "KiB of answers waiting for one client", "1024", (64, 1_048_576)),
+    Explained("handshake_time", "SECONDS", "Time limit for TLS, and again for the SMP handshake", "60", (1, 3_600)),
+    Explained("write_time", "SECONDS", "Time limit for a client that reads nothing", "120", (1, 86_400)),
+    Explained("idle_time", "SECONDS", "Time limit for an idle client without queues", "21600", (60, 31_536_000)),
+    Explained("new_files", "on|off", "Allow new files", "on", words=("on", "off")),
+    Explained("files_quota", "MIB", "MiB of stored files", "10240", (1, 100_000_000)),
+    Explained("files_hours", "HOURS", "Hours to keep files", "48", (1, 8_760)),
+    Explained("max_file_connections", "N", "Open connections for files", "256", (1, 100_000)),
+    Explained("max_file_connections_per_address", "N", "Open connections for files per address", "64", (1, 100_000)),
+    Explained("max_new_chunks", "N", "New file chunks per connection and minute", "3000", (1, 1_000_000)),
+    Explained("metrics_port", "PORT|off", "Loopback port for Prometheus metrics", "off", (1, 65_535), ("off",)),
 )  # fmt: skip
 _PASSWORD = late(r"[!-.0-9;-?A-~]{1,200}")  # as an address can hold it
 BY_NAME: Final = {option.name: option for option in OPTIONS}
@@ -91,7 +91,7 @@ def hosts_of(text: str | None) -> tuple[str, ...]:
         return (LOOPBACK,)
     hosts = tuple(dict.fromkeys(unbracketed(part.strip()) for part in text.split(",")))
     if not all(hosts) or len(hosts) > MAX_HOSTS:
-        raise RelayOptionRefused(f"--host is an address, or up to {MAX_HOSTS} apart by commas, not {text!r}.")
+        raise RelayOptionRefused(f"--host takes up to {MAX_HOSTS} addresses separated by commas, not {text!r}.")
     return hosts
 
 
@@ -135,18 +135,18 @@ class Options(Record):
 
     def __post_init__(self) -> None:
         if self.password and not _PASSWORD().fullmatch(self.password):
-            raise RelayOptionRefused("A password is up to 200 printable ASCII characters without blanks, @, : and /.")
+            raise RelayOptionRefused("A password has up to 200 printable ASCII characters, without spaces, @, : and /.")
         hosts_of(self.host)
         for option in OPTIONS:
             value = getattr(self, option.name)
             if type(value) is str and not value.isprintable():
-                raise RelayOptionRefused(f"{option.flag} has characters in it that cannot be printed.")
+                raise RelayOptionRefused(f"{option.flag} contains characters that cannot be printed.")
             if type(value) is str and option.words and value not in option.words:
-                raise RelayOptionRefused(f"{option.flag} is one of {', '.join(option.words)}.")
+                raise RelayOptionRefused(f"{option.flag} takes one of {', '.join(option.words)}.")
             if type(value) is int and option.bounds is not None and (value != OFF or "off" not in option.words):
                 low, high = option.bounds
                 if not low <= value <= high:
-                    raise RelayOptionRefused(f"{option.flag} is a number from {low} to {high}, not {value}.")
+                    raise RelayOptionRefused(f"{option.flag} takes a number from {low} to {high}, not {value}.")
 
     def over(self, kept: Options) -> Options:
         """These, and what ``kept`` says where nothing was chosen."""
@@ -186,7 +186,7 @@ def _parsed(option: Explained, text: str) -> str | int | bool:
     match option.name:
         case name if name in _SWITCHES:
             if text not in option.words:
-                raise RelayOptionRefused(f"{option.flag} is on or off, not {text!r}.")
+                raise RelayOptionRefused(f"{option.flag} takes on or off, not {text!r}.")
             return text == "on"
         case "metrics_port" if text == "off":
             return OFF
@@ -194,16 +194,16 @@ def _parsed(option: Explained, text: str) -> str | int | bool:
         return text
     if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text)):
         low, high = option.bounds
-        raise RelayOptionRefused(f"{option.flag} is a number from {low} to {high}, not {text!r}.")
+        raise RelayOptionRefused(f"{option.flag} takes a number from {low} to {high}, not {text!r}.")
     return int(text)
 
 
 def options_from_json(content: object) -> Options:
     """What `Options.chosen` gave. Raises `RelayOptionRefused` for anything else."""
     if not isinstance(content, dict):
-        raise RelayOptionRefused("The options kept are no object.")
+        raise RelayOptionRefused("The kept options are damaged.")
     for name, value in content.items():
         kind = bool if name in _SWITCHES else int if name in BY_NAME and BY_NAME[name].bounds else str
         if name not in BY_NAME or type(value) is not kind:
-            raise RelayOptionRefused(f"{name!r} is no option, or its value is none of its values.")
+            raise RelayOptionRefused(f"{name!r} is not an option, or its value is invalid.")
     return Options(**content)

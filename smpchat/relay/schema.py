@@ -103,7 +103,7 @@ def prepare(db: sqlite3.Connection, path: str, up_to: int = SCHEMA_VERSION) -> N
     """
     (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if trigger := trigger_in(db):
-        raise RelayStoreError(f"{path} holds a trigger that is not smpchat's: {trigger[:60]!r}.")
+        raise RelayStoreError(f"{path} contains a trigger that smpchat did not make: {trigger[:60]!r}.")
     if not tables:  # both have an effect only then; that it can shrink costs 6 to 18% more bytes written
         db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
         db.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
@@ -122,7 +122,7 @@ def prepare(db: sqlite3.Connection, path: str, up_to: int = SCHEMA_VERSION) -> N
         raise RelayStoreError(f"{path} is not a relay's database.")
     if version > SCHEMA_VERSION:
         raise RelayStoreError(
-            f"{path} was written by a newer smpchat (schema {version}, this program knows {SCHEMA_VERSION})."
+            f"{path} was written by a newer smpchat (schema {version}; this smpchat knows {SCHEMA_VERSION})."
         )
     # BEGIN and COMMIT are in the script: `executescript` commits whatever was begun before it.
     for number in range(version, up_to):

@@ -261,7 +261,7 @@ class Worker:
         believed, hold = self._store.see_clock(now, self._limits.keep)
         if not believed:
             _log.warning(
-                "the clock leapt, or the relay was off for long: no message is removed as old before %d more days",
+                "the clock jumped, or the relay was off for long: no old messages are removed for %d more days",
                 hold // 86_400,
             )
         return hold > 0
@@ -315,7 +315,7 @@ class Worker:
         self._counters.commits_failed += 1
         if not self._failing:
             self._failing = True
-            _log.error("%s Nothing is lost that was acknowledged; the relay goes on trying.", failure)
+            _log.error("%s No acknowledged message is lost; the relay keeps trying.", failure)
         self._store.rollback()
         commands: list[tuple[Client, Received]] = []
         resumed: list[Client] = []

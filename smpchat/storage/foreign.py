@@ -100,8 +100,8 @@ def difference(found: Counter[tuple[str, ...]], ours: Counter[tuple[str, ...]]) 
     if extra := sorted(found - ours):
         kind, name, *_ = extra[0]
         if any(one[:2] == extra[0][:2] for one in ours):
-            return f"its {kind} {name!r} is changed"
-        return f"it holds {'an' if kind[:1] in 'aeiou' else 'a'} {kind[:20]} {name[:60]!r}"
+            return f"its {kind} {name!r} was changed"
+        return f"it contains {'an' if kind[:1] in 'aeiou' else 'a'} {kind[:20]} {name[:60]!r}"
     if missing := sorted(ours - found):
         kind, name, *_ = missing[0]
         return f"it lacks the {kind} {name!r}"
@@ -122,18 +122,18 @@ def check_foreign(source: sqlite3.Connection, ours: sqlite3.Connection) -> None:
     except SQLITE_ERRORS as error:
         raise DamagedData(f"it cannot be read: {error}") from None
     if state != "ok":
-        raise DamagedData("its pages are not in order")
+        raise DamagedData("its pages are damaged")
 
 
 def _check_schema(source: sqlite3.Connection, ours: sqlite3.Connection) -> None:
     [encoding] = source.execute("PRAGMA encoding").fetchone()
     if encoding != "UTF-8":
-        raise ForeignData(f"it holds text as {encoding}")
+        raise ForeignData(f"its text is stored as {encoding}")
     if other := difference(schema_of(source), schema_of(ours)):
         raise ForeignData(other)
     for table in _tables(ours):
         if _columns(source, table) != _columns(ours, table):
-            raise ForeignData(f"its table {table!r} is changed")
+            raise ForeignData(f"its table {table!r} was changed")
 
 
 def copy_rows(
@@ -169,7 +169,7 @@ def copy_rows(
                 raise ForeignData(f"rows in {table!r} contradict each other") from None
     _copy_sequence(source, target)
     if lost := target.execute("PRAGMA foreign_key_check").fetchone():
-        raise ForeignData(f"rows in {lost[0]!r} belong to nothing")
+        raise ForeignData(f"rows in {lost[0]!r} belong to no other row")
 
 
 def _size(source: sqlite3.Connection) -> int:
@@ -199,7 +199,7 @@ def _check_row(table: str, columns: Sequence[_Column], row: Sequence[object]) ->
         elif isinstance(value, int | float) and column.kind == "REAL":
             fits = fits and math.isfinite(value) and abs(value) <= MAX_TIME
         if not fits:
-            raise ForeignData(f"it holds a value that cannot be in {table}.{column.name}")
+            raise ForeignData(f"it contains a value that is not allowed in {table}.{column.name}")
 
 
 def _copy_sequence(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -211,7 +211,7 @@ def _copy_sequence(source: sqlite3.Connection, target: sqlite3.Connection) -> No
     highest: dict[str, int] = {}
     for name, seq in rows:  # a table may stand there twice: exports of encrypted profiles once had it so
         if name not in known or not isinstance(seq, int) or not 0 <= seq < MAX_NUMBER:
-            raise ForeignData("it counts from numbers that cannot be")
+            raise ForeignData("its counters start at impossible numbers")
         highest[name] = max(seq, highest.get(name, 0))
     target.execute(f"DELETE FROM {_SEQUENCE}")
     target.executemany(f"INSERT INTO {_SEQUENCE} (name, seq) VALUES (?, ?)", highest.items())

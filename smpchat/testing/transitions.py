@@ -169,7 +169,7 @@ Other ways through the states:
 | messaging | the queue was made for messages, so that its sender may secure it |
 | held | the user is asked something first: the confirmation or request is kept back until JoinReleased |
 | texts wait | the initiator's program does not read texts before its answer |
-| peer | the program on the other side |
+| peer | the contact's program |
 
 An event that is not listed for a state is an error and changes nothing. Events that change nothing, because an answer
 or a flight was repeated, are listed below each table. Deleting is possible in every state and removes the queue from

@@ -41,18 +41,18 @@ def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) 
         ChainRefused: Anything is not as it should be.
     """
     if not 2 <= len(chain) <= 4:
-        raise ChainRefused(f"the relay shows {len(chain)} certificates; 2 to 4 are possible")
+        raise ChainRefused(f"the relay sent {len(chain)} certificates; 2 to 4 are allowed")
     # The certificate at index 1, whatever the length of the chain: the last one is only the anchor
     # of its path (smp-wire 2.3, traps 1 and 2).
     if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), key_hash):
-        raise ChainRefused("the relay's fingerprint is not the one in its address")
+        raise ChainRefused("this relay is not the one the address names (its fingerprint differs)")
     try:
         with foreign_bytes(ChainRefused, InvalidSignature):
             _check(chain, now)
     except InvalidSignature:
         raise ChainRefused("a certificate of the relay is not signed by the next one") from None
     except ForeignBytesError as error:
-        raise ChainRefused(f"a certificate of the relay is malformed or not issued by the next one: {error}") from error
+        raise ChainRefused(f"a certificate of the relay is damaged, or not issued by the next one: {error}") from error
 
 
 def _check(chain: Sequence[bytes], now: datetime | None) -> None:
@@ -85,9 +85,9 @@ def _check_dates(certificate: x509.Certificate, now: datetime | None) -> None:
         return
     moment = now.astimezone(UTC)
     if moment < certificate.not_valid_before_utc:
-        raise CertificateNotCurrent("a certificate of the relay is not valid yet; check this computer's clock")
+        raise CertificateNotCurrent("a certificate of the relay is not valid yet")
     if moment > certificate.not_valid_after_utc:
-        raise CertificateNotCurrent("a certificate of the relay has expired; check this computer's clock")
+        raise CertificateNotCurrent("a certificate of the relay has expired")
 
 
 def _check_critical(certificate: x509.Certificate) -> None:

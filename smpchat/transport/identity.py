@@ -203,7 +203,7 @@ def rotate_certificate(folder: Path, entropy: Entropy, now: datetime) -> Identit
     if not (folder / CA_CERTIFICATE).exists():
         raise IdentityMissing(f"there is no relay identity in {folder}")
     if not (folder / CA_KEY).exists():
-        raise IdentityError(f"{folder / CA_KEY} is needed to sign the certificate: put it back for the moment")
+        raise IdentityError(f"{folder / CA_KEY} is needed to sign the certificate: put it back for now")
     _check_private(folder / CA_KEY)
     ca, ca_key = x509.load_der_x509_certificate(_load_certificate(folder / CA_CERTIFICATE)), _load_key(folder / CA_KEY)
     if ca.public_key() != signing_key(ca_key).public_key():

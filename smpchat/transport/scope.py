@@ -134,10 +134,10 @@ class Fence(Record):
         """Why a host is not even looked up, as far as its text and the port tell."""
         scope = scope_as_written(host)
         if scope is not None and not self._admits(scope):
-            return f"{scope}, named by somebody else"
+            return f"{scope}, and someone else named it"
         # Not where our own relay is private too: such relays are at any port, and their users near.
         if not self.beside and port < FIRST_FREE_PORT and port != USUAL_PORT:
-            return f"port {port} belongs to other services, and somebody else named it"
+            return f"port {port} belongs to other services, and someone else named it"
         return None
 
     def check(self, hosts: Iterable[str], port: int) -> None:

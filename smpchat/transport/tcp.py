@@ -58,7 +58,7 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
         found = [str(address[4][0]) for address in waiting]
         waiting = [address for address in waiting if admits(str(address[4][0]))]
         if not waiting:
-            raise AddressRefused(f"it is {found[0]}, {scope_of(found[0])}, named by somebody else")
+            raise AddressRefused(f"it is {found[0]}, {scope_of(found[0])}, and someone else named it")
         waiting = _few(waiting)
     attempts: list[asyncio.Task[socket.socket]] = []
     winner: socket.socket | None = None

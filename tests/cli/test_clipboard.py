@@ -27,7 +27,7 @@ def copied(stdout: str) -> str:
 def test_the_command_for_them_is_copied(smpchat: Terminal) -> None:
     result = smpchat("-p", "alice", "invite", "--copy", "--no-wait", tty=True)
     assert result.code == 0
-    assert "The command for them is on the clipboard, if your terminal lets programs set it." in result.stderr
+    assert "The command for them is copied, if your terminal allows programs to use" in result.stderr
     command = copied(result.stdout)
     assert command in SEQUENCE.sub("", result.stdout)
     assert smpchat("-p", "bob", *shlex.split(command)[1:]).code == 0
@@ -37,7 +37,7 @@ def test_the_link_of_an_address_is_copied(smpchat: Terminal) -> None:
     made = smpchat("address", "create", "--copy", tty=True)
     assert copied(made.stdout) == copied(smpchat("address", "show", "--copy", tty=True).stdout)
     assert copied(made.stdout) == smpchat("--json", "address", "show").objects()[0]["short_link"]
-    assert "The link is on the clipboard" in made.stderr
+    assert "The link is copied" in made.stderr
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_an_old_copy_is_told_by_alias_until_it_is_mended(smpchat: Terminal) -> N
         assert shown.stdout.index(told) < shown.stdout.index("alice: connected"), "what needs attention comes first"
         assert bob(smpchat, "--json", "status").objects("condition") == [standing]
         assert told in bob(smpchat, "status", "alice").stdout
-        assert "cannot be read: resync" in bob(smpchat, "contacts").stdout
+        assert "unreadable: resync" in bob(smpchat, "contacts").stdout
         [alice, eve] = bob(smpchat, "--json", "contacts").objects("contact")
         assert alice["conditions"] == ["out-of-step"] and "conditions" not in eve
         history = bob(smpchat, "history", "alice")
@@ -86,7 +86,7 @@ def test_the_command_that_is_told_mends_it(smpchat: Terminal) -> None:
     lost = smpchat("-p", "alice", "--json", "history", "bob").objects("message")
     assert [m["status"] for m in lost if m["text"] == "lost"] == ["sent"]
     assert [m["reason"] for m in lost if m["text"] == "lost"] == [
-        "Perhaps lost: the encryption was renewed before it was confirmed."
+        "May be lost: the encryption was renewed before your contact confirmed this message."
     ]
 
 
@@ -118,7 +118,7 @@ def test_a_relay_that_is_away_names_the_contacts_that_it_silences(smpchat: Termi
     assert listened.code == 0
     [away] = bob(smpchat, "--json", "status").objects("condition")
     assert away["kind"] == "unreachable" and away["server"].endswith("@127.0.0.1")
-    assert "Nothing arrives from alice meanwhile." in away["text"]
+    assert "Until then nothing arrives from alice." in away["text"]
     smpchat.relay.running = True
     assert bob(smpchat, "listen", "--timeout", "3").code == 0
     assert bob(smpchat, "--json", "status").objects("condition") == []

@@ -140,7 +140,7 @@ def test_an_error_of_the_system_without_a_file_is_its_words() -> None:
 
 def test_a_file_that_cannot_be_used_is_named() -> None:
     explained = explain(PermissionError(errno.EACCES, "Permission denied", "/srv/x"))
-    assert explained.message == "/srv/x cannot be used: Permission denied."
+    assert explained.message == "Cannot use /srv/x: Permission denied."
     assert "--home" in explained.hint
 
 
@@ -155,7 +155,7 @@ def test_a_store_that_fails_while_a_command_is_online_is_told_in_a_sentence(
     assert outcome.status == ExitStatus.INPUT
     assert outcome.stderr.splitlines() == [
         f"The profile's database {tmp_path / 'profiles' / 'default' / DATABASE_NAME} cannot be read: disk I/O error.",
-        "Check that the disk has room and that the folder belongs to you.",
+        "Check that the disk has free space and that the folder belongs to you.",
     ]
     assert "Exception in callback" not in caplog.text
 
@@ -163,8 +163,8 @@ def test_a_store_that_fails_while_a_command_is_online_is_told_in_a_sentence(
 @pytest.mark.parametrize(
     ("theirs", "ours", "hint"),
     [
-        (VersionRange(1, 2), VersionRange(3, 4), "Ask your contact to upgrade their app and to make a new link."),
-        (VersionRange(5, 6), VersionRange(3, 4), "Upgrade smpchat, then use the link again."),
+        (VersionRange(1, 2), VersionRange(3, 4), "Ask your contact to upgrade their app and make a new link."),
+        (VersionRange(5, 6), VersionRange(3, 4), "Upgrade smpchat, then open the link again."),
     ],
 )
 def test_whoever_is_older_has_to_upgrade(theirs: VersionRange, ours: VersionRange, hint: str) -> None:

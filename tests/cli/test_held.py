@@ -43,7 +43,7 @@ def renewed(smpchat: Terminal) -> Terminal:
     assert bob(smpchat, "resync", "alice").code == 0
     alice(smpchat, "listen", "--timeout", "3")
     accepted = alice(smpchat, "resync", "bob")
-    assert "Accepted: the encryption with bob is renewed" in accepted.stderr, accepted
+    assert "Accepted. The encryption with bob is renewed" in accepted.stderr, accepted
     for who in ("bob", "alice", "bob", "alice"):
         smpchat("-p", who, "listen", "--timeout", "3")
     return smpchat
@@ -99,7 +99,7 @@ def test_what_lets_it_go(renewed: Terminal, how: str) -> None:
     [contact, _] = alice(smpchat, "--json", "contacts").objects("contact")
     assert contact.get("verified", False) == (how in ("code", "confirm")) and "conditions" not in contact
     if how == "anyway":
-        assert "without having compared the new security code" in alice(smpchat, "history", "bob").stdout
+        assert "without comparing the new security code" in alice(smpchat, "history", "bob").stdout
     assert all("reason" not in m for m in alice(smpchat, "--json", "history", "bob").objects("message"))
 
 
@@ -163,9 +163,9 @@ def test_keys_that_nobody_asked_for_are_a_question(smpchat: Terminal) -> None:
     assert alice(smpchat, "--json", "status").objects("condition") == []
     assert bob(smpchat, "--json", "resync", "alice", "--refuse").code == 0
     bob(smpchat, "listen", "--timeout", "3")
-    assert texts(smpchat, "bob", "alice") == ["waits"], "under the old keys"
+    assert texts(smpchat, "bob", "alice") == ["waits"], "still use the old keys"
     nothing = alice(smpchat, "resync", "bob", "--refuse")
-    assert nothing.code != 0 and "No new encryption keys wait for your answer" in nothing.stderr
+    assert nothing.code != 0 and "No new encryption keys are waiting for your answer" in nothing.stderr
 
 
 def test_written_anyway_the_question_stays(smpchat: Terminal) -> None:
@@ -175,7 +175,7 @@ def test_written_anyway_the_question_stays(smpchat: Terminal) -> None:
     assert alice(smpchat, "send", "bob", "one").code == 5
     assert alice(smpchat, "send", "bob", "two", "--anyway").code == 0
     [standing] = alice(smpchat, "--json", "status").objects("condition")
-    assert standing["kind"] == "keys-doubted" and "You chose to write with the old ones" in standing["text"]
+    assert standing["kind"] == "keys-doubted" and "You chose to write with the old keys" in standing["text"]
     assert alice(smpchat, "resync", "bob").code == 0
     for who in ("bob", "alice", "bob"):
         smpchat("-p", who, "listen", "--timeout", "3")

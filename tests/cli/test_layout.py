@@ -67,7 +67,7 @@ def test_a_history_is_the_same_with_and_without_rich(capsys: pytest.CaptureFixtu
     messages = [
         Message(1, "bob", received, "hello\nalicé\tand \x1b[2J", 1_700_000_000.0, MessageStatus.RECEIVED, None),
         Message(2, "bob", sent, "two\nlines", 1_700_100_000.0, MessageStatus.PENDING, None),
-        Message(13, "bob", sent, "", 1_700_200_000.0, MessageStatus.FAILED, "The contact was deleted.", deleted=True),
+        Message(13, "bob", sent, "", 1_700_200_000.0, MessageStatus.FAILED, "You deleted this contact.", deleted=True),
         Message(14, "bob", received, "x" * 200, 1_700_200_001.0, MessageStatus.RECEIVED, None, edited=True),
     ]
     show_history(environment, messages)

@@ -57,16 +57,16 @@ def test_what_fits_has_no_problems(value: dict[str, Any]) -> None:
         ({"v": 2}, "v is 2"),
         ({"type": "letter"}, "unknown type 'letter'"),
         ({"colour": "red"}, "message.colour: unknown"),
-        ({"id": "1"}, "message.id: '1' is no number"),
-        ({"id": True}, "message.id: True is no number"),
+        ({"id": "1"}, "message.id: '1' is not: number"),
+        ({"id": True}, "message.id: True is not: number"),
         ({"text": None}, "message.text: null"),
-        ({"status": "read"}, "message.status: 'read' is no text"),
-        ({"sent_at": "yesterday"}, "message.sent_at: 'yesterday' is no time"),
-        ({"edited": "yes"}, "message.edited: 'yes' is no true or false"),
+        ({"status": "read"}, "message.status: 'read' is not: text"),
+        ({"sent_at": "yesterday"}, "message.sent_at: 'yesterday' is not: time"),
+        ({"edited": "yes"}, "message.edited: 'yes' is not: true or false"),
         ({"reply_to": "bob"}, "message.reply_to: no object"),
         ({"reply_to": {"id": 1, "text": "x"}}, "message.reply_to.direction: missing"),
         ({"reactions": {}}, "message.reactions: no list"),
-        ({"reactions": [{"emoji": "x", "direction": "up"}]}, "message.reactions.direction: 'up' is no text"),
+        ({"reactions": [{"emoji": "x", "direction": "up"}]}, "message.reactions.direction: 'up' is not: text"),
     ],
 )
 def test_what_does_not_fit_is_found(change: dict[str, Any], problem: str) -> None:
@@ -76,14 +76,14 @@ def test_what_does_not_fit_is_found(change: dict[str, Any], problem: str) -> Non
 @pytest.mark.parametrize("refused", [["AUTH"], {"AUTH": "1"}, {"AUTH": True}, 1])
 def test_counts_are_numbers_by_name(refused: object) -> None:
     found = problems({"v": 1, "type": "stats", "refused": refused})
-    assert f"stats.refused: {refused!r} is no object of numbers" in found
+    assert f"stats.refused: {refused!r} is not: object of numbers" in found
     assert not any("stats.refused" in one for one in problems({"v": 1, "type": "stats", "refused": {"AUTH": 1}}))
 
 
 @pytest.mark.parametrize(("causes", "wrong"), [([], False), (["a"], False), ("a", True), ([1], True)])
 def test_a_list_of_texts_holds_texts(causes: object, wrong: bool) -> None:
     found = problems({"v": 1, "type": "explanation", "causes": causes})
-    assert (f"explanation.causes: {causes!r} is no list of texts" in found) is wrong
+    assert (f"explanation.causes: {causes!r} is not: list of texts" in found) is wrong
 
 
 @pytest.mark.parametrize("name", [name for name in MESSAGE if name not in ("v", "type")])

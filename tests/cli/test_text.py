@@ -75,7 +75,7 @@ def test_other_bytes_on_standard_input_are_one_sentence(copy: Path, command: str
     result = run(copy, "--json", command, *whom, stdin=b"caf\xe9\n", environment=LOCALES[locale])
     assert result.returncode == 1
     [error] = [json.loads(line) for line in result.stdout.splitlines()]
-    assert error["message"] == "Standard input is no UTF-8 text: byte 4 fits nothing."
+    assert error["message"] == "Standard input is not UTF-8 text: byte 4 is invalid."
     assert b"Traceback" not in result.stderr
     assert texts(copy) == []
 
@@ -99,7 +99,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_text(copy: Path) -> None
 def test_too_much_on_standard_input_is_not_read_to_its_end(copy: Path) -> None:
     result = run(copy, "send", "bob", "-", stdin=b"x" * (MAX_INPUT + 1))
     assert result.returncode == 1
-    assert result.stderr.startswith(b"Standard input holds more than 1,048,576 bytes")
+    assert result.stderr.startswith(b"Standard input has more than 1,048,576 bytes")
 
 
 def test_what_is_to_be_typed_stays_on_one_line() -> None:

@@ -242,7 +242,7 @@ def test_a_deleted_contact_is_told(tmp_path: Path) -> None:
             assert await alice.delete("bob", timeout=20)
             async for event in bob.events():
                 if isinstance(event, Notice):
-                    assert event.sentence == "alice deleted the contact with you."
+                    assert event.sentence == "alice removed you."
                     break
             with pytest.raises(ContactGone):
                 await bob.send("alice", "are you there?")
@@ -335,7 +335,7 @@ def test_an_acceptance_that_comes_too_late_says_so(tmp_path: Path) -> None:
                 await bob.connect(address.short_link or "", "alice")
                 await next_request(alice.events())
                 assert await bob.delete("alice", timeout=20)
-            with pytest.raises(ConnectionFailed, match="Whoever sent this request cannot be reached"):
+            with pytest.raises(ConnectionFailed, match="The person who sent this request can no longer be reached"):
                 await alice.accept("bob")
 
     run(scenario, tmp_path)

@@ -46,7 +46,7 @@ def test_a_deleted_address_is_refused_by_both_links(home: Home) -> None:
     for number, link in enumerate((made["short_link"], made["link"])):
         asked = home.run("bob", "connect", str(link), "--alias", f"alice{number}")
         assert asked.code == 4
-        assert asked.of("error")[0]["message"].startswith("This address leads nowhere")
+        assert asked.of("error")[0]["message"].startswith("This address does not exist")
 
 
 @pytest.mark.parametrize("versions", ["7-8", "9-14"])

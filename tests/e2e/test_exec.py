@@ -128,7 +128,7 @@ def test_kill_while_a_program_runs_repeats_its_message(pair: Home, recorder: Rec
         with recorder.wait.open("w"):  # opens once the program reads
             second = pair.run("alice", *listen(pair, recorder.command))
             assert second.code == 7
-            assert second.of("error")[0]["message"] == "Another `listen --exec` runs for this profile."
+            assert second.of("error")[0]["message"] == "Another `listen --exec` is running for this profile."
             alice.kill()
     assert [item for item in alice.seen if item["type"] == "message"] == []
     recorder.wait.unlink()

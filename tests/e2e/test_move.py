@@ -18,7 +18,7 @@ def test_a_moved_profile_goes_on_where_it_was(home: Home, tmp_path: Path) -> Non
         assert busy.code == 7
     moved = home.run("alice", "export", "--move", str(tmp_path / "file"), "--passphrase-file", str(secret))
     assert moved.code == 0
-    assert "write to the relay of this computer" in moved.errors
+    assert "write to the embedded relay on this computer" in moved.errors
     assert home.run("alice", "invite", "--no-wait").code == 7
     assert home.run("alice", "connect", link, "--alias", "x").code == 7
     assert home.run("bob", "send", "alice", "two").code == 0

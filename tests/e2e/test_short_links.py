@@ -71,7 +71,7 @@ def test_three_people_and_one_short_link(home: Home) -> None:
         "since": joined.of("state")[-1]["since"],
     }
     assert [(m["text"], m["status"]) for m in joined.of("message")] == [("one", "sent"), ("two", "sent")]
-    assert 'calls themselves "alice"' in joined.errors
+    assert 'uses the name "alice"' in joined.errors
     third = home.run("carol", "connect", link, "--alias", "alice", "-m", "hi")
     assert third.code == 4 and USED in third.errors
     assert home.run("carol", "contacts").of("contact")[0]["state"] == "failed"
@@ -95,7 +95,7 @@ def test_off_a_terminal_the_alias_comes_from_the_link(home: Home) -> None:
     joined = home.run("bob", "connect", invitation(home)["short_link"])
     assert joined.code == 0
     assert {state["alias"] for state in joined.of("state")} == {"Alice_B._\N{SNOWMAN}"}
-    assert "The contact is called Alice_B." in joined.errors
+    assert "The contact's alias is Alice_B." in joined.errors
     assert home.run("bob", "contacts").of("contact")[0]["profile"] is None
 
 
@@ -133,7 +133,7 @@ def test_relays_that_know_no_short_links(home: Home) -> None:
         result = home.run("alice", "invite", "--no-wait")
         [made] = result.of("invitation")
         assert "short_link" not in made and made["link"] in made["command"]
-        assert result.errors.count("no short ones") == 1
+        assert result.errors.count("does not support short links") == 1
         joined = home.run("bob", "connect", short, "--alias", "alice")
         assert joined.code == 4 and "too old for short links" in joined.errors
         assert home.run("bob", "connect", made["link"], "--alias", "alice").code == 0
@@ -142,7 +142,7 @@ def test_relays_that_know_no_short_links(home: Home) -> None:
 def test_handshakes_without_short_links_say_so_once(home: Home) -> None:
     result = home.run("alice", "invite", "--no-wait", "--handshake", "three-step")
     assert "short_link" not in result.of("invitation")[0]
-    assert result.errors.count("no short ones") == 1
+    assert result.errors.count("does not support short links") == 1
 
 
 def test_a_stopped_relay_delays_a_short_link_and_loses_nothing(home: Home) -> None:
@@ -216,7 +216,7 @@ def test_the_name_in_the_link_is_offered_before_the_profile_is_sent(home: Home) 
     link = invitation(home)["short_link"]
     with terminal(home, "bob", "connect", link, "-m", "hi") as bob:
         seen = bob.until("[alice] ")
-        assert 'Whoever made this link calls themselves "alice".' in seen
+        assert 'The person who made this link uses the name "alice".' in seen
         assert "nobody else" in seen
         assert home.run("alice", "listen", "--timeout", "0.5").objects == [], "nothing was sent to her"
         bob.type("")
@@ -232,7 +232,7 @@ def test_whoever_dies_while_asking_asks_again(home: Home) -> None:
         bob.until("[alice] ")
         bob.process.send_signal(signal.SIGKILL)
     status = home.run("bob", "status")
-    assert [state["state"] for state in status.of("state")] == ["joining"] and "waits for a name" in status.errors
+    assert [state["state"] for state in status.of("state")] == ["joining"] and "You have not named" in status.errors
     with terminal(home, "bob", "connect", link, "-m", "hi") as bob:
         bob.until("[alice] ")
         bob.type("-x")

@@ -161,7 +161,7 @@ def test_a_confirmation_with_a_wrong_version_is_refused_in_words(tmp_path: Path,
         await mallory.join(await place.invite(), INFO, reply_at=place.relay.server)
         await place.alice.until(lambda _: bool(place.notices()))
         [notice] = place.notices()
-        assert f"agent protocol version {version}; this program speaks 2-7" in notice and who in notice
+        assert f"agent protocol version {version}, and this smpchat supports 2-7" in notice and who in notice
         assert len(place.alice.service.invitations()) == 1  # nobody has answered it
 
     in_town(tmp_path, story)

@@ -328,7 +328,7 @@ def test_a_new_relay_that_loses_the_queue_ends_the_move(tmp_path: Path) -> None:
         await found.until_left()
         assert found.own == found.old.server
         assert found.lines() == [
-            "Moving to the relay new.test failed: it does not accept the new queue. You still receive at old.test."
+            "Moving to the relay new.test failed: it did not accept the new queue. You still receive at old.test."
         ]
         await found.peer.say("one")
         await found.alice_read("one")
@@ -412,14 +412,14 @@ def test_moves_that_cannot_be(tmp_path: Path) -> None:
         number = service.contact("ref").contact.connection_id
         with service.database.transaction() as tx:
             tx.execute("UPDATE connections SET agent_version = 2 WHERE id = ?", (number,))
-        with pytest.raises(InputError, match="The app of ref is too old"):
+        with pytest.raises(InputError, match="ref's app is too old"):
             service.rotate("ref")
         with service.database.transaction() as tx:
             tx.execute("UPDATE connections SET agent_version = 7 WHERE id = ?", (number,))
         found.peer.tests.clear()
         await found.rotate(found.new)
         await found.until_step("using")
-        told = r"The app of ref was told to use the relay new\.test"
+        told = r"ref's app was told to use the relay new\.test"
         with pytest.raises(InputError, match=told):
             service.rotate("ref")
         with pytest.raises(InputError, match=told):

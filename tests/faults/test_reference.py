@@ -399,7 +399,7 @@ def test_a_profile_moved_to_where_there_is_no_kem(tmp_path: Path, caplog: pytest
             service.context = replace(service.context, kem=None)
             met.alice.come_back()
             await met.peer.say("sealed")
-            await met.alice.until(lambda _: any("install the Python package" in notice for notice in met.notices()))
+            await met.alice.until(lambda _: any("Install the Python package" in notice for notice in met.notices()))
             assert "sealed" not in heard(met.alice)
             service.context = replace(service.context, kem=kem)
             met.alice.come_back()
@@ -450,11 +450,14 @@ def test_a_new_queue_that_refuses_gives_way_to_the_old_one(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda uri, old: (uri, QueueAddress(old.server, b"another")), "names an old address"),
-        (lambda uri, old: (uri, QueueAddress(replace(old.server, port="5223"), old.sender_id)), "names an old address"),
-        (lambda uri, old: (uri, None), "names an old address"),
-        (lambda uri, old: (replace(uri, versions=VersionRange(5, 9)), old), "speaks versions 5-9"),
-        (lambda uri, old: (replace(uri, server=old.server, sender_id=old.sender_id), old), "is the old one"),
+        (lambda uri, old: (uri, QueueAddress(old.server, b"another")), "names an old queue"),
+        (lambda uri, old: (uri, QueueAddress(replace(old.server, port="5223"), old.sender_id)), "names an old queue"),
+        (lambda uri, old: (uri, None), "names an old queue"),
+        (lambda uri, old: (replace(uri, versions=VersionRange(5, 9)), old), "needs versions 5-9"),
+        (
+            lambda uri, old: (replace(uri, server=old.server, sender_id=old.sender_id), old),
+            "is the same as the old one",
+        ),
     ],
     ids=["unknown-id", "other-port", "none", "versions", "same"],
 )

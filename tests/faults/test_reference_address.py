@@ -119,7 +119,7 @@ def answered_by(info: bytes) -> Scenario:
                 await alice.until(lambda service: service.contact("ref").state.state == "failed")
                 reason = alice.service.contact("ref").state.reason or ""
                 assert ("the group 'team [2J'" in reason) is (info == GROUP)
-                assert ("The group 'hikers' does not take you in ('long_name')" in reason) is (info == REJECTED)
+                assert ("The group 'hikers' did not accept you ('long_name')" in reason) is (info == REJECTED)
                 pending = alice.service.history("ref")[-1]
                 assert (pending.status, pending.reason) == (MessageStatus.FAILED, reason)
                 assert peer.info is None and said_to(peer) == []

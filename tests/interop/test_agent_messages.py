@@ -237,10 +237,10 @@ def test_new_keys_that_are_refused_change_nothing(tmp_path: Path) -> None:
             await greet(sam, "ann", agent, connection)
             await agent.do(f"rsync {connection} force")
             await until(lambda: [c.kind for c in sam.service.conditions("ann")] == ["new-keys"], "the question")
-            held = await sam.send("ann", "under the old keys", wait="none")
+            held = await sam.send("ann", "still use the old keys", wait="none")
             assert held.status is MessageStatus.PENDING
             sam.service.refuse_keys("ann")
-            await agent_reads(agent, "under the old keys")
+            await agent_reads(agent, "still use the old keys")
             assert not sam.service.conditions("ann")
 
     run(scenario, tmp_path)

@@ -121,7 +121,7 @@ DATABASE = sqlite3.connect(":memory:")
 
 FUNCTIONS: dict[str, Callable[[str], object]] = {
     "composed": composed,
-    "printable name": printable,
+    "printable characters": printable,
     "printable text": lambda text: printable(text, lines=True),
     "abridged": abridged,
     "shortened": shortened,

@@ -6,49 +6,50 @@ from smpchat.agent.machines.handshake_states import Failed, Failure
 
 FAILURE_SENTENCES = {
     Failure.LINK_USED: (
-        "This invitation was already used or was deleted. Ask for a new link. If it was meant only for you, someone"
-        " else may have opened it: ask another way and compare security codes."
+        "This invitation was already used or was deleted. Ask for a new link. If it was meant only for you,"
+        " someone else may have opened it: ask over another channel, and compare security codes afterwards."
     ),
     Failure.LINK_USED_OR_JOINED: (
-        "This invitation was already used or was deleted. You have used full links at its relay: if this is the short"
-        " form of one of them, write to that contact. Otherwise ask for a new link; if it was meant only for you,"
-        " someone else may have opened it: ask another way and compare security codes."
+        "This invitation was already used or was deleted. You have used full links at the same relay: if this is"
+        " the short form of one of them, write to that contact. Otherwise ask for a new link. If it was meant"
+        " only for you, someone else may have opened it: ask over another channel, and compare security codes"
+        " afterwards."
     ),
     Failure.REQUEST_GONE: (
-        "Whoever sent this request cannot be reached: they have given it up, or somebody else answered it. Delete the"
-        " contact; they can ask again."
+        "The person who sent this request can no longer be reached: they withdrew the request, or someone else"
+        " answered it. Delete the contact; they can send a new request."
     ),
     Failure.NOT_REACHED: (
         "They asked through your address, and the relay that they named could not be reached for a week. Delete the"
         " contact; they can ask again."
     ),
     Failure.REPLY_REFUSED: (
-        "Your contact's reply address does not accept your key: the link was changed on its way, or their side is"
-        " faulty. Delete this contact and give a new link another way."
+        "Your contact's reply queue does not accept your key: the link was changed on its way, or your contact's"
+        " app is faulty. Delete this contact, and send a new link over another channel."
     ),
     Failure.QUEUE_REFUSED: (
-        "The relay no longer has your own receiving queue for this contact. Delete the contact and connect again"
-        " with a new link."
+        "The relay no longer has your receiving queue for this contact. Delete the contact and connect again with"
+        " a new link."
     ),
     Failure.ADDRESS_GONE: (
-        "This address leads nowhere: it was deleted, or its link was changed on its way. Ask its owner for a new link."
+        "This address does not exist: it was deleted, or its link was changed on its way. Ask its owner for a new link."
     ),
     Failure.ADDRESS_UNUSABLE: (
-        "This address cannot be used: what its relay keeps for it does not belong to the link, or is of a kind or"
-        " version that this program does not know. Ask its owner for a one-time invitation instead."
+        "This address cannot be used: the data at its relay does not match the link, or this smpchat does not"
+        " know its kind or version. Ask its owner for a one-time invitation instead."
     ),
     Failure.ADDRESS_USED: (
-        "You used this address before, under its long link. Write to that contact, or delete it to ask again."
+        "You have already used this address with its full link. Write to that contact, or delete the contact to"
+        " send a new request."
     ),
-    Failure.NOT_A_CONTACT: "Nothing more is sent there; your messages were not sent.",
+    Failure.NOT_A_CONTACT: "Your messages were not sent, and nothing more will be sent there.",
     Failure.LINK_DATA: (
-        "The link is damaged, or somebody changed what it leads to. Ask for a new link from whoever made it, by"
-        " another way than this one came."
+        "The link is damaged, or someone changed the data at its relay. Ask for a new link, over another channel."
     ),
-    Failure.LINK_VERSIONS: "Nothing was sent, but the link is used up: ask for a new one after that.",
+    Failure.LINK_VERSIONS: "Nothing was sent, but the link is used up: ask for a new link afterwards.",
     Failure.NO_SHORT_LINKS: (
-        "The relay of this link is too old for short links: it speaks a version of SMP below 15. Ask whoever"
-        " made it for the full one."
+        "The relay of this link is too old for short links: its SMP version is below 15. Ask the person who made"
+        " the link for the full link."
     ),
 }
 """What the user reads (handshake.md 6)."""

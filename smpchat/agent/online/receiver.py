@@ -27,16 +27,16 @@ from smpchat.protocol.errors import ErrorCode, SMPError
 log = logging.getLogger("smpchat.agent")
 
 NO_KEM = (
-    "A message from {alias} needs post-quantum decryption, which is not available here. It stays at the relay:"
-    " install the Python package pqcrypto to read it."
+    "A message from {alias} needs post-quantum decryption, which is not available here. It stays at the relay."
+    " Install the Python package pqcrypto to read it."
 )
 NOT_PROCESSED = (
-    "A message from {alias} could not be processed because of a fault in this program. It stays at the relay;"
-    " other contacts are not affected. Run with -v for details, and look for a newer version."
+    "A message from {alias} could not be processed because of a bug in smpchat. It stays at the relay; other"
+    " contacts are not affected. Run with -v for details, and look for a newer version."
 )
 HELD_BACK = (
-    f"{{alias}} has sent more than {receiving.MESSAGES.most:,} messages within a day. What follows waits at your relay"
-    " until tomorrow. If you do not want it: `smpchat delete {who}`."
+    f"{{alias}} has sent more than {receiving.MESSAGES.most:,} messages within a day. Further messages wait at"
+    f" your relay until tomorrow. If you do not want them: `smpchat delete {{who}}`."
 )
 
 

@@ -233,7 +233,7 @@ class Sender:
                 return
             raise
         if not isinstance(ids, Ids):
-            raise TransportError(f"relay {server.hosts[0]} answered NEW with something else")
+            raise TransportError(f"relay {server.hosts[0]} gave a wrong answer to NEW")
         try:
             with self._database.transaction() as tx:
                 outbox.created(tx, self._context, item, creation, server, session.version, ids, keyed=keyed)
@@ -253,4 +253,4 @@ def _reason(server: SMPServer, error: Exception) -> str:
 
 def _left_out(failures: list[tuple[SMPServer, Exception]], used: SMPServer) -> str:
     reasons = "; ".join(_reason(*failure) for failure in failures)
-    return f"The new queue is at relay {used.hosts[0]}, because another one could not be used: {reasons}."
+    return f"The new queue is at the relay {used.hosts[0]}, because another relay could not be used: {reasons}."

@@ -24,10 +24,10 @@ from smpchat.protocol.commands import BrokerMessage, Sub
 from smpchat.protocol.errors import ErrorCode, SMPError
 
 LOST_QUEUE = (
-    "The relay {host} no longer has your queue for {alias}, so nothing arrives from them. Delete the contact and"
-    " connect again with a new link."
+    "The relay {host} no longer has your queue for {alias}, so nothing arrives from {alias}. Delete the contact"
+    " and connect again with a new link."
 )
-LOST_ADDRESS = "The relay {host} no longer has the queue of your address: delete the address and create another."
+LOST_ADDRESS = "The relay {host} no longer has the queue of your address. Delete the address and create a new one."
 
 
 class Subscriptions:

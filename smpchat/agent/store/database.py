@@ -158,7 +158,7 @@ class Database:
                 if version == 0 and isinstance(migrations, Migrations):
                     scripts = (migrations.tables.read_text(encoding="utf-8").rstrip(),)
                 if version > len(migrations):
-                    raise StoreError(f"The profile's database {self.path} was written by a newer smpchat: upgrade.")
+                    raise StoreError(f"A newer smpchat wrote the profile's database {self.path}: upgrade smpchat.")
                 for script in scripts:
                     # Not `executescript`: it commits what was begun before it, and all migrations are one transaction.
                     # So no statement may hold a semicolon.

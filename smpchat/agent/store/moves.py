@@ -59,7 +59,9 @@ def _move(row: sqlite3.Row) -> Move:
     try:
         state: State = _STATES[row["state"]]()
     except KeyError as error:
-        raise StoreError("The profile's database holds a move that this version does not know.") from error
+        raise StoreError(
+            "The profile's database contains a move that this version of smpchat does not know."
+        ) from error
     return Move(state, row["since"], parse_server(row["relay"]) if row["relay"] else None)
 
 

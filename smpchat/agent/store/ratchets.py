@@ -26,7 +26,7 @@ def load(tx: sqlite3.Connection, connection_id: int) -> Ratchet:
     """The connection's ratchet. Raises `MissingRecord` if there is none."""
     ratchet = find(tx, connection_id)
     if ratchet is None:
-        raise MissingRecord("The connection has no keys, not yet or not any more.")
+        raise MissingRecord("The connection has no keys yet, or no longer.")
     return ratchet
 
 

@@ -139,5 +139,5 @@ def _from_json(text: str) -> resync_states.State:
                 return _STATES[name]()
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
-            "The profile's database holds a re-synchronisation that this version does not know."
+            "The profile's database contains a key renewal that this version of smpchat does not know."
         ) from error

@@ -26,7 +26,9 @@ def state_from_json(text: str) -> states.State:
         fields = json.loads(text)
         state: states.State = _build(_STATES[fields.pop("state")], fields)
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError("The profile's database holds a handshake state that this version does not know.") from error
+        raise StoreError(
+            "The profile's database contains a handshake state that this version of smpchat does not know."
+        ) from error
     return state
 
 

@@ -101,10 +101,10 @@ def join(tx: sqlite3.Connection, context: Context, link: InvitationLink, *, requ
         IncompatibleVersion: A layer's versions do not overlap.
     """
     if connections.find_receive_queue_by_sender_id(tx, link.queues[0].sender_id):
-        raise OwnLinkError("This is an invitation of your own.")
+        raise OwnLinkError("This is your own invitation.")
     text = format_link(link)
     if connections.find_by_link(tx, text):
-        raise LinkJoinedError("You used this link already.")
+        raise LinkJoinedError("You have already used this link.")
     terms = Terms(link.sender_securable, link.reply_key is not None, requested)
     state, effects = handshake.join(terms, send_early=linking.may_send_early(link))
     connection_id = _insert(tx, context, state, text)
@@ -131,8 +131,8 @@ def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, 
     known = links.find(tx, link)
     if known is not None:
         if states.role(connections.load(tx, known).state) is states.Role.INITIATOR:
-            raise OwnLinkError("This is an invitation of your own.")
-        raise LinkJoinedError("You used this link already.")
+            raise OwnLinkError("This is your own invitation.")
+        raise LinkJoinedError("You have already used this link.")
     state, effects = handshake.join_short(held=held)
     connection_id = _insert(tx, context, state, None)
     auth_key = Ed25519PrivateKey.generate(context.entropy)

@@ -52,12 +52,12 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
 TOO_MANY_REQUESTS = (
-    f"{MAX_REQUESTS:,} contact requests wait for your answer, and more are turned away until you accept or reject some;"
-    " first those from the relay that most of them name. `smpchat requests --reject-all` forgets them all."
+    f"{MAX_REQUESTS:,} requests are waiting for your answer. More are turned away until you accept or reject some,"
+    " first those from the relay that most of them name. `smpchat requests --reject-all` rejects them all."
 )
 TAKING_TURNS = (
-    f"More people ask than are accepted by themselves: {PER_HOUR} in an hour, and {AT_ONCE} at a time whose relays were"
-    " not reached yet. The others wait for their turn; `smpchat requests` lists them."
+    f"More people are asking than smpchat accepts automatically: {PER_HOUR} an hour, and {AT_ONCE} at a time while"
+    " their relays are not reached. The others wait for their turn; `smpchat requests` lists them."
 )
 
 
@@ -379,7 +379,7 @@ def accept(tx: sqlite3.Connection, context: Context, request: ReceivedRequest, *
 
 
 def reject(tx: sqlite3.Connection, request: ReceivedRequest) -> None:
-    """Forget a request; its sender is told nothing."""
+    """Reject a request; the sender is not told."""
     addresses.delete_request(tx, request.id)
 
 

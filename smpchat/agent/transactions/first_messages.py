@@ -43,8 +43,8 @@ from smpchat.protocol.envelope import (
 from smpchat.protocol.queue_mode import QueueMode
 
 SECOND_PERSON = (
-    "Two people used the link that you made for {alias}; the first was accepted. Compare security codes, over a call or"
-    " face to face: `smpchat verify {who}`."
+    "Two people used the link that you made for {alias}, and the first one was accepted. Compare security codes,"
+    " over a call or face to face: `smpchat verify {who}`."
 )
 
 
@@ -63,7 +63,7 @@ def receive_first(
         secret = queue.link_key.exchange(envelope.sender_key)
     message, inner = open_layers(secret, envelope)
     if not isinstance(inner, Confirmation):
-        raise EnvelopeRefused("the first message of a queue is no confirmation")
+        raise EnvelopeRefused("the first message of a queue is not a confirmation")
     # Not lowered to ours as a range would be: the joiner has chosen, and whoever names a version above the link's
     # cannot be followed (agent-wire 1.5, trap 20).
     if not AGENT_VERSIONS.contains(inner.agent_version):

@@ -175,7 +175,7 @@ def read_link(
     stored = links.joined(tx, connection_id)
     try:
         if not isinstance(answer, Lnk):
-            raise LinkDataError("The relay answered with something else than the link's data.")
+            raise LinkDataError("The relay did not answer with the link's data.")
         opened = open_link(stored.link, answer)
         request = opened.request
         assert isinstance(request, InvitationLink)  # `open_link` checks that it is of the link's kind
@@ -188,7 +188,7 @@ def read_link(
     except IncompatibleVersion as error:
         return LinkUnusable(Failure.LINK_VERSIONS, str(error)), None
     except CryptoError:
-        return LinkUnusable(Failure.LINK_DATA, "The link's request holds a key that cannot be used."), None
+        return LinkUnusable(Failure.LINK_DATA, "The link contains a key that cannot be used."), None
     context.application.link_info_received(tx, connection_id, opened.user_data)
     event = LinkRead(reply_key=request.reply_key is not None, send_early=may_send_early(request))
     return event, _full_link(opened)
@@ -198,12 +198,12 @@ def _check_queue(tx: sqlite3.Connection, request: InvitationLink) -> None:
     """Raises `LinkDataError` if the relay gives us a queue that another connection of ours has."""
     queue = request.queues[0]
     if moves.uses_id(tx, queue.server, queue.sender_id):
-        raise LinkDataError("The link leads to a queue of your own.")
+        raise LinkDataError("This is your own link.")
     used = connections.find_send_queue(tx, queue.server, queue.sender_id)
     # One that is still joining by the full form of this link is shut out by the key that LKEY gave the queue. No other
     # has secured its queue with a key, after which an honest relay refuses LKEY.
     if used is not None and not isinstance(connections.load(tx, used.connection_id).state, states.Joining):
-        raise LinkDataError("The link leads to the queue of a contact that you have already.")
+        raise LinkDataError("The link leads to a contact that you already have.")
 
 
 def link_refused(tx: sqlite3.Connection, connection_id: int) -> SendQueueRefused | LinkUnusable:

@@ -47,8 +47,14 @@ PIPELINE = 16
 """SENDs that may be under way at once on one lane."""
 
 
-PEER_GONE = "{alias} can no longer be written to: their queue is gone. They may have deleted you; ask for a new link."
-PEER_BLOCKED = "{alias} can no longer be written to: the relay's operator has blocked their queue. Ask for a new link."
+PEER_GONE = (
+    "You can no longer write to {alias}: the queue for your messages is gone. {alias} may have removed you; ask for a"
+    " new link."
+)
+PEER_BLOCKED = (
+    "You can no longer write to {alias}: the relay's operator has blocked the queue for your messages. Ask for a new"
+    " link."
+)
 
 
 class Verdict(Enum):
@@ -361,8 +367,8 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
     if item.kind in NUMBERED and rotation.send_refused(tx, context, item.connection_id, sent_to):
         return Verdict.RETRY
     if item.kind is Kind.MESSAGE:
-        blocked = "The relay's operator has blocked your contact's queue: ask them for another link."
-        gone = "Your contact's queue is gone: they may have deleted this contact."
+        blocked = "The relay's operator has blocked your contact's queue. Ask your contact for a new link."
+        gone = "Your contact's queue is gone: they may have removed you."
         told = PEER_BLOCKED if code.is_blocked else PEER_GONE
         context.application.notice(tx, item.connection_id, told, NoticeKind.PEER_QUEUE_GONE)
         return _message_failed(tx, context, item, blocked if code.is_blocked else gone)

@@ -65,7 +65,7 @@ RECEIPTS_SINCE = 4
 MESSAGES = Allowance("message", 20_000, DAY)
 """Messages with something for the application: one every four seconds, and 1.3 GB at the very most. The others stay at
 the relay, whose limit for a queue then stops their sender."""
-BROKEN_CHAIN = "Messages from {alias} were lost or came out of order."
+BROKEN_CHAIN = "Messages from {alias} were lost, or arrived out of order."
 LAST_MOMENT = 32_503_680_000
 """POSIX seconds of the year 3000: the end of what every platform can show as a date."""
 
@@ -163,7 +163,7 @@ def _open_request(queue: ReceiveQueue, envelope: ClientMsgEnvelope) -> Invitatio
     # The secret is used once and forgotten: the next requester brings another key (agent-wire trap 36).
     message, inner = open_layers(secret, envelope)
     if isinstance(message.header, PHConfirmation) or not isinstance(inner, InvitationEnvelope):
-        raise EnvelopeRefused("something else than a contact request came to the address")
+        raise EnvelopeRefused("a message that is not a contact request came to the address")
     return inner
 
 
@@ -298,4 +298,4 @@ def _receive_receipt(tx: sqlite3.Connection, context: Context, connection_id: in
     if message_hash == receipt.message_hash:
         context.application.message_delivered(tx, reference)
     else:
-        context.application.message_failed(tx, reference, "Your contact received something else.")
+        context.application.message_failed(tx, reference, "Your contact received a different message.")

@@ -47,49 +47,58 @@ NOTICES = {
     ),
     Notice.REQUIRED: (
         NoticeKind.OUT_OF_STEP,
-        "Messages from {alias} can no longer be decrypted: one of you may have restored an old copy of the data. What"
-        " you write waits until you renew the encryption: `smpchat resync {who}`. The message sent {sent} is lost.",
+        (
+            "Messages from {alias} can no longer be decrypted: one of you may have restored an old backup. The"
+            " message sent {sent} is lost. Your own messages wait until you renew the encryption: `smpchat resync"
+            " {who}`."
+        ),
     ),
     Notice.ASKED: (
         NoticeKind.NEW_KEYS,
-        "New encryption keys came from {alias}, or from somebody in their place. What you write waits. Ask {alias},"
-        " over a call or face to face, whether they restored an old copy of their data. If so, accept the keys:"
-        " `smpchat resync {who}`. If not, refuse them: `smpchat resync {who} --refuse`.",
+        (
+            "New encryption keys came from {alias}, or from someone posing as {alias}. Your messages wait for your"
+            " decision. Ask {alias}, over a call or face to face, whether they restored an old backup. If yes, accept"
+            " the keys: `smpchat resync {who}`. If not, refuse them: `smpchat resync {who} --refuse`."
+        ),
     ),
     Notice.STILL_WORKS: (
         NoticeKind.KEYS_DOUBTED,
-        "New encryption keys came from {alias}, or from somebody in their place. {alias} has written with the old"
-        " ones since, so what you write goes on with those. Ask {alias}, over a call or face to face, whether they"
-        " want new ones. If so: `smpchat resync {who}`. If not: `smpchat resync {who} --refuse`.",
+        (
+            "New encryption keys came from {alias}, or from someone posing as {alias}. {alias} still writes with the"
+            " old keys, so your messages use the old keys too. Ask {alias}, over a call or face to face, whether they"
+            " want new keys. If yes: `smpchat resync {who}`. If not: `smpchat resync {who} --refuse`."
+        ),
     ),
     Notice.OVERRULED: (
         NoticeKind.KEYS_DOUBTED,
-        "New encryption keys came from {alias}, or from somebody in their place. You chose to write with the old ones."
-        " If {alias} lost those, they cannot read it. Accept the new ones: `smpchat resync {who}`. Refuse them:"
-        " `smpchat resync {who} --refuse`.",
+        (
+            "New encryption keys came from {alias}, or from someone posing as {alias}. You chose to write with the"
+            " old keys. If {alias} has lost those, {alias} cannot read your messages. Accept the new keys: `smpchat"
+            " resync {who}`. Refuse them: `smpchat resync {who} --refuse`."
+        ),
     ),
     Notice.NEW_CODE: (
         NoticeKind.CODE_CHANGED,
-        "The encryption with {alias} was renewed, so the security code has changed. Compare it, over a call or face"
-        " to face: `smpchat verify {who}`.",
+        (
+            "The encryption with {alias} was renewed, so the security code has changed. Compare the new code, over a"
+            " call or face to face: `smpchat verify {who}`."
+        ),
     ),
 }
 """What people read; the security code's change stands until they have compared it. ``{sent}`` is a time."""
 EARLIER = (
-    "A message from {alias}, sent {sent}, could not be decrypted, because it is older than others that came before."
-    " It is lost, unless it had come once already."
+    "A message from {alias}, sent {sent}, could not be decrypted because newer messages arrived first. It is"
+    " lost, unless you already have it."
 )
 REPEATED = (
-    "{number} from {alias} came again, the last one as if sent {sent}. It changed nothing, and nothing is lost: their"
+    "{number} from {alias} came again, the last one dated {sent}. This changed nothing, and nothing is lost: the"
     " relay was restored from a backup, or repeats old messages on purpose."
 )
 NOT_POST_QUANTUM = (
-    "Post-quantum keys no longer protect your messages with {alias}: their app has turned them off, or is an older one."
-    " They come back by themselves once both apps can use them."
+    "Post-quantum encryption with {alias} is off: {alias}'s app has turned it off, or is too old for it. It comes"
+    " back automatically once both apps support it."
 )
-TOO_MANY = (
-    "New encryption keys came in the name of {alias} {number} times within a day. More are ignored until tomorrow."
-)
+TOO_MANY = "New encryption keys for {alias} came {number} times within a day. More are ignored until tomorrow."
 
 
 def at(sentence: str, sent_at: int) -> str:
@@ -106,8 +115,8 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
     connection = connections.load(tx, connection_id)
     if not _is_made(connection):
         raise NotNow(
-            "This contact is not connected yet, so there are no keys to replace. Wait until `smpchat status` says"
-            " connected."
+            "This contact is not connected yet, so there are no keys to replace. Wait until `smpchat status`"
+            " shows connected."
         )
     theirs, before = resyncs.asked(tx, connection_id), resyncs.load(tx, connection_id)
     # At the version that the peer sent, which is 3 even where the connection had 2 (agent-wire 5.8, trap 33).
@@ -122,11 +131,11 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
         _step(tx, context, connection, resync.Requested(_hash(keys)), keys, version, theirs)
     except EnvelopeRefused:
         raise AgentError(
-            "The new encryption keys cannot be used. Refuse them, and ask your contact for others."
+            "The new encryption keys cannot be used. Refuse them, and ask your contact to send new ones."
         ) from None
     except UnexpectedEvent:
         raise NotNow(
-            "Your contact was asked already and has not answered yet. Their app does so by itself once they are online."
+            "You have already asked your contact for new keys. Their app answers automatically when they come online."
         ) from None
 
 
@@ -136,7 +145,7 @@ def refuse(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
     try:
         _step(tx, context, connection, resync.Refused())
     except UnexpectedEvent:
-        raise NotNow("No new encryption keys wait for your answer. `smpchat status` shows what does.") from None
+        raise NotNow("No new encryption keys are waiting for your answer. `smpchat status` shows what is.") from None
 
 
 def overrule(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:

@@ -104,8 +104,8 @@ def check_kind(address: ContactAddress) -> None:
     group = _is_group(address) if isinstance(address, ContactLink) else address.kind is not ContactType.CONTACT
     if group:
         raise LinkError(
-            "This link leads to a group or channel, which this program does not support.",
-            "To write to one of its members, ask that person for their own link.",
+            "This link leads to a group or channel, which smpchat does not support.",
+            "To write to a member, ask that person for their own link.",
         )
 
 
@@ -118,7 +118,7 @@ def _check(tx: sqlite3.Connection, address: ContactAddress) -> None:
     if own:
         raise OwnLinkError("This is your own address.")
     if find(tx, address) is not None:
-        raise LinkJoinedError("You used this address already.")
+        raise LinkJoinedError("You have already used this address.")
 
 
 def _is_short_link_of(own: addresses.Address, link: ShortContact) -> bool:
@@ -187,7 +187,7 @@ def address_read(tx: sqlite3.Connection, context: Context, connection_id: int, a
     link = _short_link(tx, connection_id)
     try:
         if not isinstance(answer, Lnk):
-            raise LinkDataError("The relay answered with something else.")
+            raise LinkDataError("The relay gave a wrong answer.")
         address, user_data = _opened(link, answer)
         used = sent_requests.find_by_address(tx, address.queues[0].sender_id) is not None
         if not used:
@@ -204,7 +204,7 @@ def _opened(link: ShortContact, answer: Lnk) -> tuple[ContactLink, bytes]:
     """The address, and what its owner says about themselves."""
     opened = open_link(link, answer)
     if not isinstance(opened.request, ContactLink) or not isinstance(opened.data, ContactLinkData):
-        raise LinkDataError("The link leads to something else than an address.")
+        raise LinkDataError("The link does not lead to an address.")
     if not opened.data.direct or _is_group(opened.request):
         raise LinkDataError("The link leads to a group or channel.")
     return opened.request, opened.user_data

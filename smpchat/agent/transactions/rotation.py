@@ -38,16 +38,16 @@ from smpchat.crypto.keys import Ed25519PrivateKey
 
 log = logging.getLogger("smpchat.agent")
 
-NOT_MOVED = "{{alias}} wants to receive at another relay, but {why}. Messages go on through the old one."
+NOT_MOVED = "{{alias}} wants to receive at another relay, but {why}. Messages still go through the old relay."
 NOT_REACHED = (
-    "{{alias}} wants to receive at another relay, which cannot be reached yet: {error}. Until then messages go on"
-    " through the old one."
+    "{{alias}} wants to receive at another relay, which cannot be reached yet: {error}. Until then messages go"
+    " through the old relay."
 )
 MOVED = "{{alias}} now receives at the relay {host}."
 
 TOO_MANY = (
-    "{alias} wants to receive at yet another relay, and has moved too often within an hour. Messages go on through the"
-    " one in use."
+    "{alias} wants to move to yet another relay, but has moved too often within an hour. Messages still go"
+    " through the relay in use."
 )
 
 MOVES = Allowance("move", 10, HOUR)
@@ -81,7 +81,7 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
     current = sending.required_send_queue(tx, connection.id)
     uri = next((uri for uri, old in message.queues if old is not None and same_address(old, current)), None)
     if uri is None:
-        _refuse(tx, context, connection, "it names an old address that is not in use")
+        _refuse(tx, context, connection, "it names an old queue that is not in use")
         return
     under_way = rotations.load(tx, connection.id)
     if under_way is not None and under_way.stage is Stage.TESTING:
@@ -89,7 +89,7 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
     why = _unusable(uri, current) or strangers.reason_against_move(tx, connection.id, uri.server)
     version = uri.versions.agree(CLIENT_VERSIONS)
     if why is None and version is None:
-        why = f"speaks versions {uri.versions} there, which this program does not"
+        why = f"it needs versions {uri.versions}, which this smpchat does not support"
     if why is not None or version is None:
         _refuse(tx, context, connection, why or "")
         return
@@ -97,7 +97,7 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
         auth_key = Ed25519PrivateKey.generate(context.entropy)
         queue = sending.new_send_queue(connection.id, context.entropy, uri.at(version), auth_key)
     except CryptoError as error:
-        raise EnvelopeRefused(f"the key of the new queue is bad: {error}") from error
+        raise EnvelopeRefused(f"the key of the new queue is invalid: {error}") from error
     # First a look whether its relay is there: who agreed to a move that cannot
     # be made would be cut off (agent-wire 5.7).
     rotations.save(tx, Rotation(Stage.REACHING, queue))
@@ -108,7 +108,7 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
 
 def _unusable(uri: QueueURI, current: SendQueue) -> str | None:
     if same_address(QueueAddress(uri.server, uri.sender_id), current):
-        return "the new queue is the old one"
+        return "the new queue is the same as the old one"
     return None
 
 

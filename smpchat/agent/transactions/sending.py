@@ -99,7 +99,7 @@ def submit(
     if isinstance(connection.state, states.Failed):
         raise AgentError(failure_sentence(connection.state))
     if isinstance(connection.state, states.Deleted):
-        raise AgentError("The contact was deleted. To write to them again, connect with a new link.")
+        raise AgentError("You deleted this contact. To write to them again, connect with a new link.")
     if reference is not None and not owed.takes_texts(tx, connection_id):
         raise TooManyWait
     outgoing.wait(tx, connection_id, a_message.encode(message), notify=notify, reference=reference)

@@ -283,7 +283,7 @@ def _unsigned(blob: bytes, what: str) -> tuple[bytes, bytes]:
     try:
         return short_bytes.read(reader), reader.rest()
     except DecodeError:
-        raise LinkDataError(f"The link's {what} is malformed.") from None
+        raise LinkDataError(f"The link's {what} is invalid.") from None
 
 
 def seal_blob(box_key: bytes, nonce: bytes, content: bytes, padded_length: int) -> bytes:
@@ -292,7 +292,7 @@ def seal_blob(box_key: bytes, nonce: bytes, content: bytes, padded_length: int) 
         return nonce + cb_encrypt(box_key, nonce, content, padded_length)
     except PaddingError:
         raise LinkDataError(
-            f"The link's data takes {len(content):,} bytes; at most {padded_length - 2:,} fit."
+            f"The link's data is {len(content):,} bytes long; at most {padded_length - 2:,} fit."
         ) from None
 
 
@@ -301,7 +301,7 @@ def open_blob(box_key: bytes, blob: bytes) -> bytes:
     try:
         return cb_decrypt(box_key, blob[:NONCE_SIZE], blob[NONCE_SIZE:])
     except CryptoError:
-        raise LinkDataError("What the relay keeps for this link does not open with the link's key.") from None
+        raise LinkDataError("The link's key does not decrypt the data at its relay.") from None
 
 
 # -- making -----------------------------------------------------------------------------------------------------------
@@ -397,17 +397,17 @@ def open_link(link: ShortLink, answer: Lnk) -> OpenedLink:
     fixed_blob, user_blob = open_blob(box_key, answer.fixed), open_blob(box_key, answer.user)
     fixed_signature, fixed_bytes = _unsigned(fixed_blob, "request")
     if not hmac.compare_digest(link_key_of(fixed_bytes), link.link_key):
-        raise LinkDataError("The relay gives another connection request than the one the link was made for.")
+        raise LinkDataError("The relay returned data that was not made for this link.")
     fixed_part = _decode(fixed_link_data, fixed_bytes, "request")
     _verify(fixed_part.root_key, fixed_signature, fixed_bytes, "request")
     user_signature, user_bytes = _unsigned(user_blob, "user data")
     data = _decode(conn_link_data, user_bytes, "user data")
     if not isinstance(data, InvitationLinkData if isinstance(link, ShortInvitation) else ContactLinkData):
-        raise LinkDataError("The link's user data is of another kind than the link.")
+        raise LinkDataError("The link's user data does not match the kind of link.")
     _verify_user_data(fixed_part.root_key, data, user_signature, user_bytes)
     request = fixed_part.request
     if not isinstance(request, InvitationLink if isinstance(link, ShortInvitation) else ContactLink):
-        raise LinkDataError("The link's request is of another kind than the link.")
+        raise LinkDataError("The link's request does not match the kind of link.")
     return OpenedLink(_checked_request(link, answer, request, data), fixed_part, data)
 
 
@@ -415,14 +415,14 @@ def _decode(codec: Codec[Any], data: bytes, what: str) -> Any:
     try:
         return codec.decode(data, what)
     except DecodeError:
-        raise LinkDataError(f"The link's {what} is malformed.") from None
+        raise LinkDataError(f"The link's {what} is invalid.") from None
 
 
 def _verify(key: Ed25519PublicKey, signature: bytes, data: bytes, what: str) -> None:
     try:
         key.verify(signature, data)
     except VerificationError:
-        raise LinkDataError(f"The link's {what} is not signed by whoever made the link.") from None
+        raise LinkDataError(f"The link's {what} is not signed by the person who made the link.") from None
 
 
 def _verify_user_data(root_key: Ed25519PublicKey, data: ConnLinkData, signature: bytes, signed_bytes: bytes) -> None:
@@ -430,7 +430,7 @@ def _verify_user_data(root_key: Ed25519PublicKey, data: ConnLinkData, signature:
     if isinstance(data, ContactLinkData):
         keys += _owner_keys(root_key, data.owners)
     if not any(_verifies(key, signature, signed_bytes) for key in keys):
-        raise LinkDataError("The link's user data is not signed by whoever made the link.")
+        raise LinkDataError("The link's user data is not signed by the person who made the link.")
 
 
 def _owner_keys(root_key: Ed25519PublicKey, owners: Iterable[OwnerAuth]) -> list[Ed25519PublicKey]:
@@ -438,7 +438,7 @@ def _owner_keys(root_key: Ed25519PublicKey, owners: Iterable[OwnerAuth]) -> list
     keys = [root_key]
     for owner in owners:
         if not any(_verifies(key, owner.signature, owner.owner_id + owner.key.der) for key in keys):
-            raise LinkDataError("The link names an owner whom nobody authorised.")
+            raise LinkDataError("The link names an owner who was not authorised.")
         keys.append(owner.key)
     return keys[1:]
 
@@ -454,9 +454,9 @@ def _verifies(key: Ed25519PublicKey, signature: bytes, data: bytes) -> bool:
 def _checked_request(link: ShortLink, answer: Lnk, request: ConnectionLink, data: ConnLinkData) -> ConnectionLink:
     first = request.queues[0]
     if link.server.hosts[0] not in first.server.hosts:
-        raise LinkDataError("The link's request names another relay than the link.")
+        raise LinkDataError("The link and its request name different relays.")
     if answer.sender_id != first.sender_id:
-        raise LinkDataError("The link's request names another queue than the one the relay keeps it with.")
+        raise LinkDataError("The link's request names a queue that is not its own.")
     # As the reference does (agent-wire 2.7): the relay may have got more hosts since, and the link was read there.
     queues = (replace(first, server=link.server), *request.queues[1:])
     if isinstance(request, InvitationLink):

@@ -134,9 +134,9 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
     if not text:
         raise LinkError("The link is empty.")
     if len(text) > MAX_LINK_LENGTH:
-        raise LinkError(f"This is {len(text):,} characters long; no connection link is that long.")
+        raise LinkError(f"This text is {len(text):,} characters long, which is too long for a link.")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise LinkError("The link is damaged: there are characters in it that are not text.")
+        raise LinkError("The link is damaged: it contains characters that are not text.")
     if is_short_link(text):
         return parse_short_link(text)
     # Any host before the path: it is a page that shows the link to people, and no part of the address (agent-wire 2.1).
@@ -147,7 +147,7 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
     if not query:
         raise LinkError("The link is cut off: everything after # is missing.")
     if re.search(r"\s", query):
-        raise LinkError("The link is broken by a blank or a line end: copy it in one piece.")
+        raise LinkError("The link is broken by a space or line break: copy it in one piece.")
     try:
         parameters = read_query(query)
     except DecodeError as error:
@@ -184,7 +184,7 @@ def _part(name: str, parameters: dict[str, str], read: Callable[[str], _T]) -> _
     try:
         return read(value)
     except ValueError:
-        raise LinkError(f"The link is cut off or damaged: its {part} ({name}) {verb} malformed.") from None
+        raise LinkError(f"The link is cut off or damaged: its {part} ({name}) {verb} invalid.") from None
 
 
 def _lenient_agent_versions(text: str) -> VersionRange:

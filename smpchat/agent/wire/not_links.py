@@ -50,8 +50,8 @@ def what_it_is(text: str) -> LinkError:
     text = unwrapped(text[:_LOOKED_AT])
     if _REMOTE().search(text):
         return LinkError(
-            "This links two devices of one person (xrcp:); it is not a link to a person.",
-            "smpchat cannot control another device, or be controlled by one.",
+            "This link pairs two devices of one person (xrcp:). It is not a link to a person.",
+            "smpchat cannot control another device or be controlled by one.",
         )
     if relay := _RELAY().search(text):
         return _relay(relay[1].lower())
@@ -72,7 +72,7 @@ def what_it_is(text: str) -> LinkError:
             return LinkError(f"This is {name}, not a SimpleX link.", _ASK)
     return LinkError(
         "This is not a SimpleX connection link.",
-        "Copy the whole link again: it begins with simplex:/ or https:// and has a # in it.",
+        "Copy the whole link again: it begins with simplex:/ or https:// and contains a #.",
     )
 
 
@@ -80,7 +80,7 @@ def _relay(scheme: str) -> LinkError:
     if scheme == "smp":
         return LinkError(
             "This is the address of a relay, not a link to a person.",
-            "To make your own links there: `smpchat server add ADDRESS`.",
+            "To make your own links at this relay: `smpchat server add ADDRESS`.",
         )
     kind = "file server (xftp://)" if scheme == "xftp" else "notification server (ntf://)"
     return LinkError(f"This is the address of a {kind}, not a link to a person.", _ASK)

@@ -101,7 +101,7 @@ def find_link(text: str) -> Link:
     """
     if len(text) > MAX_TEXT_LENGTH:
         raise LinkError(
-            f"This text is {len(text):,} characters long; a link is looked for in at most {MAX_TEXT_LENGTH:,}.",
+            f"This text is {len(text):,} characters long; smpchat looks for a link in at most {MAX_TEXT_LENGTH:,}.",
             "Paste the link alone.",
         )
     text = visible(text)
@@ -121,7 +121,9 @@ def find_link(text: str) -> Link:
     # Of one link the most complete reading comes last, and stays.
     different = {_same_relay(one.link): one for one in sorted(found, key=lambda one: one.score)}
     if len(different) > 1:
-        raise LinkError(f"There are {len(different)} different links in this text.", "Paste only the one to use.")
+        raise LinkError(
+            f"There are {len(different)} different links in this text.", "Paste only the link that you want to use."
+        )
     [one] = different.values()
     return one.link
 

@@ -110,7 +110,7 @@ def parse_short_link(text: str) -> ShortLink:
     """
     match = _SHORT_LINK().fullmatch(text)
     if not match:
-        raise LinkError("The link is broken by a blank or a line end: copy it in one piece.")
+        raise LinkError("The link is broken by a space or line break: copy it in one piece.")
     letter = match["letter"]
     kind = None if letter == "i" else _contact_type(letter)
     try:
@@ -135,10 +135,10 @@ def _contact_type(letter: str) -> ContactType:
         # unknown: nothing of ours could be sent there.
         return ContactType(letter.lower())
     except ValueError:
-        what = "leads to a service" if letter.lower() == "s" else "is a short link of an unknown kind"
+        what = "leads to a service" if letter.lower() == "s" else "is of an unknown kind"
         raise LinkError(
-            f"This {what} (/{letter}#), which this program does not support.",
-            "Ask for a link to a person: /i# or /a# stands in it.",
+            f"This link {what} (/{letter}#), which smpchat does not support.",
+            "Ask for a link to a person: it contains /i# or /a#.",
         ) from None
 
 
@@ -148,7 +148,7 @@ def _sized(text: str, size: int) -> bytes:
     except DecodeError:
         data = b""
     if len(data) != size:
-        raise LinkError("The link is cut off or damaged: its key is malformed.")
+        raise LinkError("The link is cut off or damaged: its key is invalid.")
     return data
 
 
@@ -158,14 +158,14 @@ def _server(host: str | None, parameters: dict[str, str]) -> SMPServer:
     if not hosts:
         raise LinkError("The link is cut off or damaged: it does not name its relay (h).")
     if host is not None and ":" in host and not host.startswith("["):
-        raise LinkError("The link is damaged: a port stands where only a host can.")
+        raise LinkError("The link is damaged: it has a port where only a host is allowed.")
     try:
         key_hash = _key_hash(parameters["c"]) if "c" in parameters else b""
         return checked_server(hosts, parameters.get("p", ""), key_hash)
     except DecodeError as error:
         if hosts[MAX_HOSTS:]:
             raise LinkError(f"The link cannot be used: its relay has {error.what}.", "Ask for a new link.") from None
-        raise LinkError("The link is cut off or damaged: the address of its relay is malformed.") from None
+        raise LinkError("The link is cut off or damaged: the address of its relay is invalid.") from None
 
 
 def _key_hash(text: str) -> bytes:
@@ -175,7 +175,7 @@ def _key_hash(text: str) -> bytes:
     except DecodeError:
         key_hash = b""
     if len(key_hash) != FINGERPRINT_SIZE:
-        raise LinkError("The link is cut off or damaged: the fingerprint of its relay (c) is malformed.")
+        raise LinkError("The link is cut off or damaged: the fingerprint of its relay (c) is invalid.")
     return key_hash
 
 
@@ -236,7 +236,7 @@ def resolve(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
 
 def cut_by_the_shell(after: str, kind: type[LinkError] = LinkError) -> LinkError:
     """A link of which everything from the first ``&`` on is missing."""
-    return kind(f"The link is cut off after {after}.", "Put the link in quotes: the shell cut it at &.")
+    return kind(f"The link is cut off after {after}.", "The shell cut the link at &: put the link in quotes.")
 
 
 # -- bytes ------------------------------------------------------------------------------------------------------------

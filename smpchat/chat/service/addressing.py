@@ -35,7 +35,7 @@ class AddressProfile(IntroducingProfile):
         relay = None if server is None else relay_address(server)
         with self.database.transaction() as tx:
             if addresses.current(tx) is not None:
-                raise InputError("You have a contact address already.", "`smpchat address show` prints it.")
+                raise InputError("You already have a contact address.", "`smpchat address show` prints it.")
             data = self._save_texts(tx, welcome, auto_reply)
             return contact_address.publish(tx, self.context, data, relay, auto_accept=auto_accept)
 
@@ -64,7 +64,7 @@ class AddressProfile(IntroducingProfile):
         """What stands behind the address's short link with these texts. Raises `InputError`."""
         texts = AddressTexts(whole(welcome).strip(), whole(auto_reply).strip())
         if len(texts.auto_reply) > MAX_WELCOME:
-            raise InputError("The automatic reply is too long.", f"Say it in at most {MAX_WELCOME:,} characters.")
+            raise InputError("The automatic reply is too long.", f"Use at most {MAX_WELCOME:,} characters.")
         data = packed_link_info(self.own_profile(tx), texts.welcome)
         address_store.save_texts(tx, texts)
         return data

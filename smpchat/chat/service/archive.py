@@ -77,7 +77,7 @@ def pack(service: ChatService, passphrase: str, cost: sealing.Cost = sealing.STR
     """The bytes of a file with a snapshot of the profile. Raises `InputError` if it is too large."""
     archive = Archive(service.name.encode(), int(service.now()), _snapshot(service))
     if len(archive.database) > MAX_SIZE // 2:
-        raise InputError("The profile is too large for one file.", "Delete contacts that you do not need.")
+        raise InputError("The profile is too large for one file.", "Delete contacts that you no longer need.")
     front = MAGIC + bytes([VERSION])
     return front + sealing.seal(passphrase, front, _archive.encode(archive), service.entropy, cost)
 
@@ -139,7 +139,7 @@ def unfold(
     """
     if folder.exists():
         raise InputError(
-            f"There is a profile {folder.name!r} already.",
+            f"There is already a profile {folder.name!r}.",
             "Import it under another name: `smpchat -p NAME import FILE`.",
         )
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -53,10 +53,10 @@ def _of_relay(tx: sqlite3.Connection, trouble: RelayTrouble, aliases: dict[int, 
     obstacle = Obstacle(trouble.kind, trouble.error, trouble.since, server=trouble.server)
     if trouble.kind is Trouble.NOT_PUBLIC:
         named = [aliases[number] for number in connections.senders_to(tx, trouble.server) if number in aliases]
-        who = f" It is the relay of {_list(sorted(named))}: nothing is sent to them." if named else ""
+        who = f" It is the relay of {_list(sorted(named))}: nothing can be sent to them." if named else ""
         text = f"{troubles.sentence(obstacle)}{who} {troubles.hint(obstacle)}"
         return Condition(None, trouble.kind, text, trouble.since, trouble.server)
-    silent = f" Nothing arrives from {_list(sorted(here))} meanwhile." if here else ""
+    silent = f" Until then nothing arrives from {_list(sorted(here))}." if here else ""
     text = f"{troubles.sentence(obstacle)}{silent} {troubles.hint(obstacle)}"
     return Condition(None, trouble.kind, text, trouble.since, trouble.server)
 

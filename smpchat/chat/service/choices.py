@@ -119,7 +119,7 @@ class StoredChoices(StoredMessages):
 
         server = relay_address(address)
         if ws_port is not None and not 0 < ws_port < 65536:
-            raise InputError(f"{ws_port} is no port.", "Give a number from 1 to 65535.")
+            raise InputError(f"{ws_port} is not a port.", "Give a number from 1 to 65535.")
         with self.database.transaction() as tx:
             settings.save_setting(tx, settings.SERVERS, "own")
             settings.add_server(tx, _text(server), preferred=True)
@@ -136,7 +136,8 @@ class StoredChoices(StoredMessages):
             if not settings.remove_server(tx, stored):
                 if any(_text(address) == stored for address in self._usual_servers()):
                     raise InputError(
-                        "This relay stands in a config file.", "`smpchat config list` shows where; take it out there."
+                        "This relay is set in a config file.",
+                        "`smpchat config list` shows which file; remove it there.",
                     )
                 raise InputError("This relay is not in your list.", "`smpchat server list` shows it.")
             settings.save_setting(tx, settings.SERVERS, "own")

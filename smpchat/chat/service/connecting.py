@@ -140,7 +140,7 @@ class ChatService(AddressProfile):
                         requests.reintroduce(tx, contact, self.own_profile(tx))
                     return self._take_up(tx, contact, alias, texts, hold=hold)
                 whom = f"your contact {contact.alias!r}" if contact else "a contact that you deleted"
-                raise LinkJoinedError(f"You used this link already, for {whom}.")
+                raise LinkJoinedError(f"You have already used this link, for {whom}.")
             made_up = alias is None
             if alias is None:
                 alias = naming.free_alias(tx, "contact")
@@ -352,10 +352,12 @@ class ChatService(AddressProfile):
             given_up = outbox.give_up_deletions(tx, server, self.now()) + outbox.give_up_left(tx, server)
             if outgoing.is_relay_needed(tx, server):
                 at_it = [view.alias for view in self.contacts() if server in self._relays_of(tx, view)]
-                whom = f"the contact {at_it[0]!r}" if at_it else "an invitation, your address or something just begun"
+                whom = (
+                    f"the contact {at_it[0]!r}" if at_it else "an invitation, your address or a connection in progress"
+                )
                 raise InputError(
-                    f"You still need this relay: {whom} is there.",
-                    "Delete that first, or move with `smpchat rotate WHO`.",
+                    f"You still need this relay: it is used by {whom}.",
+                    "Delete it first, or move to another relay with `smpchat rotate WHO`.",
                 )
             outgoing.clear_relay_trouble(tx, server)
         return given_up

@@ -52,4 +52,6 @@ def check_encrypted(folder: Path, wanted: bool) -> None:
         return
     if wanted:
         raise InputError(f"The profile {folder.name!r} is not encrypted.", "`smpchat key set` encrypts it.")
-    raise InputError(f"The profile {folder.name!r} is encrypted already.", "`smpchat key change` changes it.")
+    raise InputError(
+        f"The profile {folder.name!r} is already encrypted.", "`smpchat key change` changes its passphrase."
+    )

@@ -34,7 +34,7 @@ def check_link(text: str, relays: Iterable[SMPServer] = ()) -> links.ConnectionL
     if isinstance(link, ShortInvitation | ShortContact):
         return resolve(link, (*PRESET_SERVERS, *relays))
     if len(link.queues[0].server.key_hash) != FINGERPRINT_SIZE:
-        raise LinkError("The link is damaged: the fingerprint of its relay is malformed.")
+        raise LinkError("The link is damaged: the fingerprint of its relay is invalid.")
     return link
 
 

@@ -157,5 +157,5 @@ class IntroducingProfile(WritingProfile):
         contact = records.contact(self.database.connection, who)
         uri = profiles.picture(self.database.connection, contact.id)
         if uri is None:
-            raise InputError(f"There is no picture in the profile of {contact.alias}.", "Nothing was saved.")
+            raise InputError(f"{contact.alias}'s profile has no picture.", "Nothing was saved.")
         return picture_of(uri)

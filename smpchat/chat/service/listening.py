@@ -17,7 +17,7 @@ _REMEMBERED = 2 * KEPT_EVENTS
 
 NOT_HANDLED_KIND = "not-handled"
 NOT_HANDLED = (
-    "Message {number} of {{alias}} was not handled: the program failed on it {count} times. It is not run for it again;"
+    "Message {number} from {{alias}} was skipped: the program of `listen --exec` failed on it {count} times."
     " `smpchat history {{who}}` shows the message."
 )
 

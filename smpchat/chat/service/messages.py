@@ -107,7 +107,7 @@ class StoredMessages:
     def fate_of_change(self, change_id: int) -> tuple[MessageStatus, str | None]:
         """What has become of an edit, deletion or reaction of ours, and why."""
         change = self.change(change_id)
-        return (MessageStatus.FAILED, "The contact was deleted.") if change is None else (change.status, change.reason)
+        return (MessageStatus.FAILED, "You deleted this contact.") if change is None else (change.status, change.reason)
 
     def fate(self, message: Message) -> tuple[MessageStatus, str | None]:
         """What has become of a message of ours, and why: one that has disappeared had left before."""
@@ -116,7 +116,7 @@ class StoredMessages:
             return found.status, found.reason
         if message.ttl is not None:
             return MessageStatus.SENT, None
-        return MessageStatus.FAILED, "The contact was deleted."
+        return MessageStatus.FAILED, "You deleted this contact."
 
     def message(self, message_id: int) -> Message | None:
         """One message; None once its contact was deleted, or it has disappeared."""

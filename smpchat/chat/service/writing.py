@@ -68,7 +68,7 @@ class WritingProfile(StoredProfile):
                 holding.overrule(tx, self.context, contact)
             original = None if reply_to is None else conversation.message(tx, reply_to)
             if original is not None and original.contact != contact.alias:
-                raise InputError(f"Message {original.id} is of another conversation.", "Answer it there.")
+                raise InputError(f"Message {original.id} is from another conversation.", "Reply to it there.")
             return conversation.send_text(tx, self.context, contact, text, original)
 
     def edit(self, message_id: int, text: str) -> SentChange:

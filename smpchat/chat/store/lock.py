@@ -20,7 +20,7 @@ def kept_offline(folder: Path, name: str) -> Iterator[None]:
     """While the block runs, no process is online for the profile. Raises `ProfileLocked` if one is already."""
     lock = online_lock(folder)
     if not lock.take():
-        raise ProfileLocked(f"Another process is online for the profile {name!r}.", "End it first.")
+        raise ProfileLocked(f"Another smpchat is online for the profile {name!r}.", "Stop it first.")
     try:
         yield
     finally:

@@ -21,7 +21,7 @@ class ConfiguredServer(Record):
     route: Route
 
 
-_ADVICE = "Copy the whole address from whoever runs the relay; for the public ones: `smpchat server use simplex`."
+_ADVICE = "Copy the whole address from the relay's operator. For the public relays: `smpchat server use simplex`."
 
 
 def relay_address(address: str) -> SMPServerAddress:

@@ -103,7 +103,7 @@ def forward(tx: sqlite3.Connection, context: Context, message_id: int, contact: 
     if original.deleted:
         raise _was_deleted(message_id)
     if original.held:
-        raise InputError(f"Message {message_id} is still being written.", "Forward it when it is finished.")
+        raise InputError(f"Message {message_id} is still being written.", "Wait until it is finished, then forward it.")
     if original.note:
         raise InputError(f"Message {message_id} is not a text.", "Only texts can be forwarded.")
     return send_text(tx, context, contact, original.text, forwarded=True)
@@ -153,13 +153,13 @@ def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str,
     """
     emoji = emoji.strip().removesuffix(_VARIATION_SELECTOR)  # the heart of most keyboards has one; apps take none
     if emoji not in REACTIONS:
-        raise InputError("SimpleX apps do not take this as a reaction.", f"They take one of {' '.join(REACTIONS)}")
+        raise InputError("SimpleX apps do not accept this reaction.", f"Use one of {' '.join(REACTIONS)}")
     original, contact, shared_id = _named(tx, message_id)
     if not preferences.agreement(tx, contact).on(Feature.REACTIONS).by_us:
         raise _no_reactions(tx, contact)
     if not changes.react(tx, original.id, Direction.SENT, emoji, add=add):
         have = "already has a" if add else "has no"
-        raise InputError(f"Message {message_id} {have} {emoji} of yours.", "There is nothing to change.")
+        raise InputError(f"Message {message_id} {have} {emoji} from you.", "Nothing was changed.")
     body = encode_reaction(ReactionChange(shared_id, emoji, add), _new_id(context))
     return _submit_change(tx, context, contact, original, body, events.Change.REACTION)
 
@@ -202,7 +202,7 @@ def _quotation(original: Message) -> dict[str, Any]:
 
 
 def _was_deleted(message_id: int) -> InputError:
-    return InputError(f"Message {message_id} was deleted.", "Nothing is left of it to answer or to change.")
+    return InputError(f"Message {message_id} was deleted.", "It can no longer be answered or changed.")
 
 
 def _named(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, str]:
@@ -213,21 +213,21 @@ def _named(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, s
     if found.status is MessageStatus.FAILED:
         raise InputError(f"Message {message_id} never reached {found.contact!r}.", "Send the text again instead.")
     if found.shared_id is None:
-        raise InputError(f"Message {message_id} cannot be named to {found.contact!r}.", "Their app gave it no number.")
+        raise InputError(f"You cannot reply or react to message {message_id}.", "The sender's app gave it no number.")
     return found, records.contact(tx, found.contact), found.shared_id
 
 
 def _own(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, str]:
     found, contact, shared_id = _named(tx, message_id)
     if found.direction is not Direction.SENT:
-        raise InputError(f"Message {message_id} is not yours.", "Only its author can edit a message or take it back.")
+        raise InputError(f"Message {message_id} is not yours.", "You can edit or delete only your own messages.")
     return found, contact, shared_id
 
 
 def _packed(tx: sqlite3.Connection, contact: Contact, text: str, encode: Callable[[str], bytes]) -> bytes:
     """What ``encode`` makes of the text, as a body for this contact. Raises `InputError`."""
     if not text:
-        raise InputError("There is nothing to send: the text is empty.", "Give a text, or pipe one into `-`.")
+        raise InputError("The text is empty, so nothing was sent.", "Give a text, or pipe one in with `-`.")
     room, data = room_of(tx, contact), encode(text)
     body = room.pack(data)
     if body is None:

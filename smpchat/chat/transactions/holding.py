@@ -20,17 +20,19 @@ if TYPE_CHECKING:
     from smpchat.agent.context import Context
 
 HELD = (
-    "The security code with {alias} has changed: the encryption was renewed. What you write is held until you compare"
-    " the new code, over a call or face to face: `smpchat verify {who}`. To write all the same:"
+    "The security code with {alias} has changed because the encryption was renewed. Your messages are held until"
+    " you compare the new code, over a call or face to face: `smpchat verify {who}`. To send them anyway:"
     " `smpchat send {who} --anyway`."
 )
 """The code was compared before, so somebody relies on it."""
-WRITTEN_ANYWAY = "You write to {alias} without having compared the new security code, so {alias} is no longer verified."
+WRITTEN_ANYWAY = (
+    "You sent messages to {alias} without comparing the new security code, so {alias} is no longer verified."
+)
 
 CODE = "Held: the security code has changed."
 KEYS = "Held: new encryption keys came."
 OUT_OF_STEP = "Held: messages can no longer be decrypted."
-RENEWING = "Waits: the encryption is being renewed."
+RENEWING = "Waiting: the encryption is being renewed."
 
 
 def reason(tx: sqlite3.Connection, connection_id: int) -> str | None:

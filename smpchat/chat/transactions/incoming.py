@@ -74,12 +74,12 @@ _ENDED_BY_A_MESSAGE = (
 MAX_TOLD = 10
 """Lines in an hour about a contact's new name, or what it allows: each is shown, and rings. Likewise of what was left
 out of a message."""
-TOO_MANY_AT_ONCE = f"{{alias}} sent more than {MAX_MESSAGES} messages in one: those behind were left out."
+TOO_MANY_AT_ONCE = f"{{alias}} sent more than {MAX_MESSAGES} messages in one; the rest were left out."
 _INTEGRITY_NOTICES = {
     Integrity.SKIPPED: "Some messages from {alias} before this one were lost.",
     Integrity.BAD_ID: "A message from {alias} came out of order.",
     Integrity.DUPLICATE: "{alias} sent two different messages with the same number.",
-    Integrity.BAD_HASH: "The messages from {alias} do not follow each other: one may have been replaced.",
+    Integrity.BAD_HASH: "A message from {alias} does not match the one before it: one of them may have been replaced.",
 }
 
 
@@ -198,7 +198,7 @@ class ChatApplication:
                 _save_profile(tx, contact, profile, self._now())
             case ContactDeleted():
                 if records.mark_gone(tx, contact.id):
-                    self.notice(tx, contact.connection_id, "{alias} deleted the contact with you.")
+                    self.notice(tx, contact.connection_id, "{alias} removed you.")
                     publish(tx, events.ContactChanged(contact.alias))
             case LeftOut():
                 if notices.lately(tx, contact.id, TOO_MANY_AT_ONCE, self._now() - HOUR) < MAX_TOLD:
@@ -305,7 +305,7 @@ def contact_from_request(
 
 def business_sentence(alias: str) -> str:
     """What a person should know before writing to a business."""
-    return f"{alias} is a business: several people there may read what you write, and answer you."
+    return f"{alias} is a business: several people there may read your messages and answer you."
 
 
 def _is_unsuitable(event: ChatEvent) -> str | None:
@@ -313,10 +313,10 @@ def _is_unsuitable(event: ChatEvent) -> str | None:
     match event:
         case GroupJoined(profile, business=False):
             name = in_a_sentence(profile.display_name)
-            return f"This link leads to the group {name}, not to one person. smpchat cannot join groups yet."
+            return f"This link leads to the group {name}, not to a person. smpchat cannot join groups yet."
         case JoinRejected(profile, reason):
             because = f" ({in_a_sentence(reason)})" if reason else ""
-            return f"The group {in_a_sentence(profile.display_name)} does not take you in{because}."
+            return f"The group {in_a_sentence(profile.display_name)} did not accept you{because}."
     return None
 
 

@@ -26,15 +26,15 @@ def _sentences(tx: sqlite3.Connection, contact: Contact, refusal: Refusal) -> tu
     alias, who = contact.alias, shlex.quote(contact.alias)
     match refusal:
         case Refusal.NOT_CONNECTED:
-            return f"You are not connected with {alias} yet.", f"Wait until `smpchat status {who}` says connected."
+            return f"You are not connected with {alias} yet.", f"Wait until `smpchat status {who}` shows connected."
         case Refusal.TOO_OLD:
-            return f"The app of {alias} is too old to follow you to another relay.", f"Ask {alias} to upgrade it."
+            return f"{alias}'s app is too old to follow you to another relay.", f"Ask {alias} to upgrade it."
         case Refusal.IN_USE:
             new = moves.new_queue(tx, contact.connection_id)
-            where = new.queue.server.hosts[0] if new else "the new one"
+            where = f"the relay {new.queue.server.hosts[0]}" if new else "the new relay"
             return (
-                f"The app of {alias} was told to use the relay {where} and may write there by now.",
-                f"The move ends with the next message from there; `smpchat status {who}` shows it.",
+                f"{alias}'s app was told to use {where}, and may already write there.",
+                f"The move ends with the next message from there. `smpchat status {who}` shows it.",
             )
         case Refusal.NONE:
-            return f"You are not moving to another relay with {alias}.", f"`smpchat rotate {who}` begins."
+            return f"You are not moving to another relay with {alias}.", f"`smpchat rotate {who}` starts a move."

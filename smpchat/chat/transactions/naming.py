@@ -13,11 +13,12 @@ from smpchat.chat.wire.alias import MAX_ALIAS, alias_from_name, base_alias, fold
 from smpchat.encoding.patterns import late
 
 LOOKS_ALIKE = (
-    "{{alias}} chose a name that looks like that of your contact {other}. A name proves nothing: this may be somebody"
-    " else. Compare security codes, `smpchat verify {{who}}`, or choose another alias, `smpchat rename {{who}} ALIAS`."
+    "{{alias}} chose a name that looks like your contact {other}. Anyone can choose any name, so this may be"
+    " someone else. Compare security codes: `smpchat verify {{who}}`. Or choose another alias: `smpchat rename"
+    " {{who}} ALIAS`."
 )
 _ENDS = late(r"^[\W_]+|[\W_]+$")
-RENAMED = "Until now {{alias}} had the alias {before}, a word or number that smpchat itself uses."
+RENAMED = "{{alias}} used to have the alias {before}, which is a word or number that smpchat itself uses."
 
 
 def free_alias(tx: sqlite3.Connection, name: str, contact_id: int | None = None, *, invited: bool = False) -> str:

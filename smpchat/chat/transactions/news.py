@@ -9,7 +9,7 @@ from smpchat.chat.wire.happenings import Happening
 from smpchat.chat.wire.preferences import Feature
 from smpchat.chat.wire.profile import Profile
 
-TOO_MUCH = Happening("[changes its profile again and again: what follows is not told for an hour]", PROFILE_CHANGE)
+TOO_MUCH = Happening("[changes the profile again and again: further changes are not shown for an hour]", PROFILE_CHANGE)
 
 
 def about_name(before: Profile, after: Profile) -> list[Happening]:
@@ -35,10 +35,10 @@ def _about_time(before: Agreement, after: Agreement) -> list[str]:
         return []
     may, ttl = is_
     if not may:
-        return ["does not allow any more that messages disappear"] if was[0] else []
+        return ["no longer allows disappearing messages"] if was[0] else []
     if ttl is not None:
         return [f"set messages to disappear after {duration_text(ttl)}"]
-    return ["lets messages stay from now on" if was[1] is not None else "allows that messages disappear"]
+    return ["turned disappearing messages off" if was[1] is not None else "allows disappearing messages"]
 
 
 def _timed(said: Agreement) -> tuple[bool, int | None]:
@@ -49,11 +49,11 @@ def _about_deletion(before: Agreement, after: Agreement) -> list[str]:
     was, is_ = (said.on(Feature.FULL_DELETE).by_us for said in (before, after))
     if was == is_:
         return []
-    return ["lets you delete messages without a trace" if is_ else "keeps a mark of the messages that you delete"]
+    return ["lets you delete messages without a trace" if is_ else "keeps a mark for messages that you delete"]
 
 
 def _about_reactions(before: Agreement, after: Agreement) -> list[str]:
     was, is_ = (said.on(Feature.REACTIONS).by_us for said in (before, after))
     if was == is_:
         return []
-    return ["allows reactions" if is_ else "does not allow reactions any more"]
+    return ["allows reactions" if is_ else "no longer allows reactions"]

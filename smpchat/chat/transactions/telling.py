@@ -12,7 +12,7 @@ from smpchat.chat.transactions import holding
 
 _HOLDS = frozenset({NoticeKind.CODE_CHANGED, NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED, NoticeKind.OUT_OF_STEP})
 """Kinds that decide whether texts wait."""
-PERHAPS_LOST = "Perhaps lost: the encryption was renewed before it was confirmed."
+PERHAPS_LOST = "May be lost: the encryption was renewed before your contact confirmed this message."
 
 
 _LOOKED_AT = 200

@@ -65,8 +65,8 @@ def check_alias(text: str) -> str:
         )
     if is_reserved(alias):
         raise InputError(
-            f"{alias!r} cannot be an alias: smpchat itself uses that word or number.",
-            "Choose another alias, for example with a letter more.",
+            f"{alias!r} cannot be an alias: smpchat uses that word or number itself.",
+            "Choose another alias, for example with one more letter.",
         )
     return alias
 

@@ -199,7 +199,7 @@ def _json(text: bytes) -> Any:
 def read_envelope(value: object) -> Envelope:
     """One JSON message that was read already. Raises `DecodeError`."""
     if not isinstance(value, dict):
-        raise DecodeError("chat message is no object")
+        raise DecodeError("chat message is not an object")
     event, params = value.get("event"), value.get("params")
     if not isinstance(event, str) or not event.startswith("x") or not isinstance(params, dict):
         raise DecodeError("chat message without an event")

@@ -54,13 +54,11 @@ def own_commands(commands: Iterable[BotCommand]) -> tuple[BotCommand, ...]:
         texts = (command.keyword, command.label, command.params)
         if not all(text.isprintable() and len(text) <= _MAX_TEXT for text in texts) or not command.label:
             raise InputError(
-                f"The command {command.keyword[:_MAX_TEXT]!r} cannot be shown.",
+                f"The command {command.keyword[:_MAX_TEXT]!r} is invalid.",
                 f"Keyword, label and parameters have at most {_MAX_TEXT} printable characters each.",
             )
         if read_call(_written(command.keyword)) != Call(command.keyword, ""):
-            raise InputError(
-                f"{command.keyword!r} cannot be the keyword of a command.", "Use letters and digits, such as help."
-            )
+            raise InputError(f"{command.keyword!r} cannot be a keyword.", "Use letters and digits, such as help.")
     return kept
 
 

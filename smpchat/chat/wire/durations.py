@@ -14,7 +14,7 @@ def parse_duration(text: str) -> int:
     """Seconds in a length of time that a person gave. Raises `InputError`."""
     match = _WRITTEN().fullmatch(text.strip().lower())
     if match is None or int(match[1]) == 0:
-        raise InputError(f"{text!r} is not a length of time.", "Write 30s, 5m, 1h, 1d or 2w.")
+        raise InputError(f"{text!r} is not a time span.", "Write 30s, 5m, 1h, 1d or 2w.")
     return int(match[1]) * _SECONDS[match[2]]
 
 

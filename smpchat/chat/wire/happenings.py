@@ -13,7 +13,7 @@ from smpchat.chat.wire.bodies import Envelope, shared_id
 from smpchat.chat.wire.content import CALL, GROUP_EVENT, GROUP_INVITATION, Content, file_note, joined, short_name
 from smpchat.encoding.record import Record, field
 
-_OLD_FILE = "[cannot be received: sent in an old way]"
+_OLD_FILE = "[cannot be received: sent by an old app]"
 _MEDIA = {"video": "video call", "audio": "voice call"}
 
 
@@ -103,9 +103,9 @@ def _known_member(params: dict[str, Any]) -> str | None:
 def _acceptance(params: dict[str, Any]) -> str | None:
     match params.get("acceptance"):
         case "accepted":
-            return "[somebody was accepted as a member]"
+            return "[someone was accepted as a member]"
         case str():
-            return "[joining waits for a review]"
+            return "[waiting for approval to join]"
     return None
 
 
@@ -128,7 +128,7 @@ _GROUP_EVENTS: dict[str, Callable[[dict[str, Any]], str | None]] = {
     "x.grp.leave": lambda _: "[left the group]",
     "x.grp.del": lambda _: "[deleted the group]",
     "x.grp.info": _info,
-    "x.grp.direct.inv": lambda _: "[offers a conversation with you alone: not supported yet]",
+    "x.grp.direct.inv": lambda _: "[offers a private conversation: not supported yet]",
 }
 GROUP_EVENTS = frozenset(_GROUP_EVENTS)
 """Names of the events of a group that reach a person; the others are its machinery."""

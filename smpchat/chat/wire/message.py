@@ -255,7 +255,7 @@ def packed_link_info(profile: Profile, welcome: str = "") -> bytes:
         info = encode_link_info(shown, welcome)
         if len(info) <= MAX_LINK_INFO and len(welcome) <= MAX_WELCOME:
             return info
-    raise InputError("The welcome text is too long for a link.", f"Say it in at most {MAX_WELCOME:,} characters.")
+    raise InputError("The welcome text is too long for a link.", f"Use at most {MAX_WELCOME:,} characters.")
 
 
 def decode_link_info(info: bytes) -> LinkInfo | None:
@@ -356,7 +356,7 @@ def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | 
                 return request, message.versions
             case ProfileInfo(Profile() as profile):
                 return ContactRequest(profile, None), message.versions
-    raise DecodeError("this is no contact request")
+    raise DecodeError("this is not a contact request")
 
 
 def read_message(part: Part) -> ChatMessage:

@@ -31,7 +31,7 @@ def picture_uri(data: bytes) -> str:
     """The content of a file as a profile's picture. Raises `InputError` if it is none, or too large."""
     kind = _kind(data)
     if kind is None:
-        raise InputError("This is not a JPEG or PNG picture.", "Give the file of a picture, for example me.jpg.")
+        raise InputError("This is not a JPEG or PNG picture.", "Give a picture file, for example me.jpg.")
     if len(data) > MAX_FILE:
         raise too_large(len(data))
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
@@ -40,8 +40,8 @@ def picture_uri(data: bytes) -> str:
 def too_large(size: int) -> InputError:
     """A picture of so many bytes does not fit a profile."""
     return InputError(
-        f"The picture has {size:,} bytes; a profile holds {MAX_FILE:,}.",
-        "Save it smaller, for example as a JPEG of 192 by 192 pixels.",
+        f"The picture has {size:,} bytes; at most {MAX_FILE:,} fit in a profile.",
+        "Make it smaller, for example a JPEG of 192 by 192 pixels.",
     )
 
 
@@ -60,7 +60,7 @@ def picture_of(uri: str) -> Picture:
         data = b""
     kind = _kind(data)
     if kind is None:
-        raise InputError("The picture of this contact is not a JPEG or PNG.", "It was not saved.")
+        raise InputError("This contact's picture is not a JPEG or PNG.", "It was not saved.")
     return Picture(kind, data)
 
 

@@ -47,8 +47,8 @@ class Profile(Record):
         name = display_name.strip()
         if not name or not name.isprintable() or len(name) > MAX_NAME:
             raise InputError(
-                "A profile needs a printable name of 1 to 100 characters.",
-                "Give another name: `smpchat profile set NAME`.",
+                "The name of a profile has 1 to 100 printable characters.",
+                "Choose another name: `smpchat profile set NAME`.",
             )
         return Profile(name, full_name)
 
@@ -57,8 +57,8 @@ class Profile(Record):
         text = " ".join(description.split())
         if not text.isprintable() or len(text) > MAX_DESCRIPTION:
             raise InputError(
-                f"A description has at most {MAX_DESCRIPTION} printable characters; this one has {len(text):,}.",
-                "Say it in fewer words.",
+                f"A description has at most {MAX_DESCRIPTION} printable characters; yours has {len(text):,}.",
+                "Shorten it.",
             )
         return replace(self, description=text)
 

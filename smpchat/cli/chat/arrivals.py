@@ -106,7 +106,7 @@ class Arrivals:
             return
         if not self._transcript.is_current(message) and (message.changes or not theirs):
             who = shortened(alias) if theirs else "You"
-            self._transcript.changed_by(f"* {who} changed or reacted to message {message.id}:", message)
+            self._transcript.changed_by(f"* {who} {_what_changed(event, message)}:", message)
 
     def _take(self, event: events.ChatEvent) -> None:
         match event:
@@ -133,7 +133,8 @@ class Arrivals:
             case events.MessageExpired(number):
                 self._transcript.expired(number)
             case events.MessageChanged(number):
-                self._changed[number] = event
+                if number not in self._changed or event.change != events.Change.REACTION:
+                    self._changed[number] = event  # an edit says more than a reaction that came with it
             # Behind the case with an alias: an invitation's own steps have none.
             case events.StateChanged(connection):
                 self._link_made(connection)
@@ -145,7 +146,7 @@ class Arrivals:
             self._talk.invited.discard(connection)
             self._transcript.show(Text(invitation.short_link or invitation.link))
             command = command_for_them(invitation, own_alias(self._service, invitation))
-            self._transcript.tell(f"* Give them this link; or this command: {command}")
+            self._transcript.tell(f"* Send this link, or this command, to the other person: {command}")
 
     def _alias(self) -> str | None:
         return self._talk.current.alias if self._talk.current is not None else None
@@ -160,7 +161,7 @@ class Arrivals:
             return
         written_to = current is not None and current.contact.id == view.contact.id
         if written_to or event.state in (ConnectionState.CONNECTED, ConnectionState.FAILED):
-            where = "" if current else f" Write to them with /to {shortened(view.alias)}."
+            where = "" if current else f" Type /to {shortened(view.alias)} to write to them."
             style = "bold red" if event.state == ConnectionState.FAILED else "dim"
             self._transcript.tell(Text(f"* {self._talk.describe(view)}{where}", style))
 
@@ -169,7 +170,7 @@ class Arrivals:
         if view is None or view.contact.profile is None or view.contact.id in self._known:
             return  # a name that changes later has a line in the conversation
         self._known.add(view.contact.id)
-        self._transcript.tell(f"* {shortened(alias)} calls themselves {quoted(view.contact.profile.display_name)}.")
+        self._transcript.tell(f"* {shortened(alias)}'s profile name is {quoted(view.contact.profile.display_name)}.")
 
     def _status_changed(self, event: events.StatusChanged) -> None:
         message = self._service.message(event.id)
@@ -179,3 +180,15 @@ class Arrivals:
                 self._talk.apart.discard(message.id)
                 why = f": {printable(message.reason)}" if message.reason else ""
                 self._transcript.tell(f"to {shortened(message.contact)}: {message.status}{why}")
+
+
+def _what_changed(event: events.MessageChanged, message: Message) -> str:
+    """``edited message 3``, ``deleted message 1``, ``reacted 👍 to message 2``."""
+    if event.change != events.Change.REACTION:
+        return f"{event.change} message {message.id}"
+    emoji = [printable(reaction.emoji) for reaction in message.reactions if reaction.direction == event.direction]
+    return (
+        f"reacted {' '.join(emoji)} to message {message.id}"
+        if emoji
+        else f"removed a reaction from message {message.id}"
+    )

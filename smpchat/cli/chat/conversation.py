@@ -64,7 +64,7 @@ def choose(service: ChatService, who: str | None) -> int | None:
         return max(found, key=lambda view: (view.contact.unread > 0, view.newest)).contact.id
     if service.invitations() or service.address() is not None:
         return None
-    raise InputError("There is nobody to write to yet.", "Make a link with `smpchat invite`.")
+    raise InputError("No contacts yet.", "Make a link for someone with `smpchat invite`.")
 
 
 class Conversation:
@@ -152,7 +152,7 @@ class Conversation:
         """Who is written to. Raises `InputError` if there is nobody."""
         view = self.current
         if view is None:
-            raise InputError("There is nobody to write to.", "Choose somebody with /to WHO.")
+            raise InputError("No contact is chosen.", "Choose a contact with /to WHO.")
         return view
 
     def begin(self) -> None:
@@ -211,13 +211,13 @@ class Conversation:
         size = max(_READ, get_terminal_size().lines - _READ)
         found = self.service.earlier(alias, first, size) if back else self.service.later(alias, last, size)
         if not found:
-            end = "This is where the conversation begins." if back else "This is where it ends."
+            end = "This is the first message." if back else "This is the last message."
             self.transcript.tell(end if last else "No messages yet.")
             return
         self._print_page(found)
         left = self.service.count_earlier(alias, found[0].id)
         if back and left:
-            self.transcript.tell(f"… {left:,} earlier: /history. Forth again: /history forward")
+            self.transcript.tell(f"… {left:,} earlier: /history. Forward: /history forward")
 
     def _print_page(self, found: list[Message]) -> None:
         messages = [message for message in found if not message.held]
@@ -266,7 +266,7 @@ class Conversation:
             self.transcript.sent(message)
             if blocked is not None:
                 what = "/verify CODE" if blocked.kind == NoticeKind.CODE_CHANGED else "/resync or /resync refuse"
-                self.transcript.tell(Text(f"! Held, not sent. First {what}; or /anyway.", "bold red"))
+                self.transcript.tell(Text(f"! Held, not sent. First {what}, or send it with /anyway.", "bold red"))
         elif blocked is not None:
             self.transcript.tell(Text(f"to {shortened(message.contact)}: held, not sent", "bold red"))
         else:
@@ -286,8 +286,8 @@ class Conversation:
                 return printable(state.reason or f"The connection with {alias} failed.")
             case ConnectionState.READY if state.since is not None:
                 moment = since(state.since, self.environment.now())
-                return f"You can write to {alias} already; {waits_for(state)} since {moment}."
-        return f"You can write to {alias} already; {waits_for(state)}."
+                return f"You can write to {alias} now; {waits_for(state)} since {moment}."
+        return f"You can write to {alias} now; {waits_for(state)}."
 
     def in_trouble(self) -> list[str]:
         """Contacts that need a person's eye or hand, by alias, but for the one that is written to."""
@@ -327,7 +327,7 @@ class Conversation:
         if view is not None and view.conditions:  # first: a narrow terminal cuts the end off
             parts.append(f"! {in_short(blocks_texts(list(view.conditions)) or view.conditions[0])}")
         if view is None:
-            parts.append("nobody to write to")
+            parts.append("no contacts yet")
         elif view.state.state != ConnectionState.CONNECTED:
             parts.append(f"{view.state.state}: {waits_for(view.state)}".rstrip(": "))
         if mine is not None and view is not None:
@@ -339,7 +339,7 @@ class Conversation:
             parts.append(f"{view.pending} pending")
         away = [condition for condition in self.standing if condition.server is not None]
         if away:
-            parts.append(f"! relay {relay_name(away[0])} is not reached")
+            parts.append(f"! relay {relay_name(away[0])} not reached")
         troubled = self.in_trouble()
         if troubled:
             parts.append(f"! {', '.join(narrowed(alias, 20) for alias in troubled[:3])}")

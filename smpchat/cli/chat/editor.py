@@ -55,8 +55,8 @@ def _place(encrypted: bool) -> Path:
         return IN_MEMORY
     if encrypted:
         raise InputError(
-            "An editor needs a file, and nothing of an encrypted profile is written to the disk.",
-            "Write here: Alt-Enter begins a new line.",
+            "An editor needs a file, and an encrypted profile writes no plain files to disk.",
+            "Write here instead: Alt-Enter starts a new line.",
         )
     return Path(tempfile.gettempdir())
 
@@ -80,8 +80,8 @@ def _run(file: Path) -> bool:
     try:
         arguments = shlex.split(chosen) if chosen else [usual] if usual else []
         if not arguments:
-            raise InputError("There is no editor.", "Name one in the variable EDITOR.")
+            raise InputError("No editor found.", "Set the variable EDITOR to the name of an editor.")
         return subprocess.call([*arguments, str(file)], env=for_programs()) == 0
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise InputError(f"The editor {chosen!r} cannot be run: {why}.", "Check the variable EDITOR.") from None
+        raise InputError(f"Cannot run the editor {chosen!r}: {why}.", "Check the variable EDITOR.") from None

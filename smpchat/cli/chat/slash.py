@@ -23,7 +23,7 @@ from smpchat.cli.views.layout import indented
 from smpchat.cli.views.messages import conversation, pending_line
 
 _HINTS: dict[type[Exception], str] = {
-    UnknownContact: "/contacts lists who there is.",
+    UnknownContact: "/contacts lists your contacts.",
     UnknownRequest: "/requests shows their numbers.",
 }
 """What to do about an error, where the command line's own hint would lead out of the conversation."""
@@ -99,7 +99,7 @@ class Lines:
             self._command(word, argument)
         elif line.startswith("@"):
             if not argument:
-                raise InputError("A text is missing.", "Write @WHO TEXT; /to WHO changes whom you write to.")
+                raise InputError("The text is missing.", "Type @WHO TEXT, or change the conversation with /to WHO.")
             self._talk.send(word[1:], argument)
         elif line.strip():
             self._talk.send(self._talk.need_contact().alias, line)
@@ -129,11 +129,11 @@ class Lines:
                 self._changed(self._service.react(number, meant, add=add))
             case "/to":
                 if not argument:
-                    raise InputError("Whom to write to is missing.", "Write /to WHO.")
+                    raise InputError("The contact is missing.", "Type /to WHO.")
                 self._talk.go_to(self._service.contact(argument.removeprefix("@")))
             case "/next":
                 if not self._talk.next_unread():
-                    self._transcript.tell("Nothing unread.")
+                    self._transcript.tell("No unread messages.")
             case "/contacts":
                 self._transcript.show(contacts_table(self._talk.environment, self._service.contacts()))
             case "/history":
@@ -169,7 +169,10 @@ class Lines:
             case "/help":
                 self._help()
             case _:
-                raise InputError(f"There is no command {word!r}.", "/help lists them; //TEXT sends a text with a /.")
+                raise InputError(
+                    f"{word!r} is not a command.",
+                    "/help lists the commands; //TEXT sends a text that begins with /.",
+                )
 
     def _numbers(self, argument: str) -> list[int]:
         """Numbers of messages of this conversation: ``3-5 7``, apart by blanks or commas."""
@@ -180,11 +183,12 @@ class Lines:
             # Before they are listed: 1-999999999999 would fill the memory.
             if begin is None or end is None or not 0 <= end - begin < MAX_AT_ONCE - len(found):
                 raise InputError(
-                    f"{word!r} does not name messages.", f"Write /delete 3-5 7, for {MAX_AT_ONCE} messages at most."
+                    f"{word!r} is not a message number.",
+                    f"For example: /delete 3-5 7 (at most {MAX_AT_ONCE} messages).",
                 )
             found += range(begin, end + 1)
         if not found:
-            raise InputError("Write /delete N, or /delete 3-5 7.", "The number stands in front of each message.")
+            raise InputError("Type /delete N, or /delete 3-5 7.", "Each message begins with its number.")
         return [self._of_this_conversation(number) for number in found]
 
     def _numbered(self, argument: str, usage: str, last: Direction) -> tuple[int, str]:
@@ -194,7 +198,7 @@ class Lines:
         if number is not None and rest:
             return self._of_this_conversation(number), rest
         if not argument or number is not None:
-            raise InputError(f"Write {usage}.", "The number stands in front of each message.")
+            raise InputError(f"Type {usage}.", "Each message begins with its number.")
         return self._last(last), argument
 
     def _last(self, side: Direction) -> int:
@@ -202,8 +206,8 @@ class Lines:
         view = self._talk.need_contact()
         message = self._service.last_of(view.alias, side)
         if message is None:
-            whose = "of yours" if side is Direction.SENT else f"of {shortened(view.alias)}'s"
-            raise InputError(f"There is no message {whose} yet.", "The number stands in front of each message.")
+            whose = "of yours" if side is Direction.SENT else f"from {shortened(view.alias)}"
+            raise InputError(f"There is no message {whose} yet.", "Each message begins with its number.")
         return message.id
 
     def _edit(self, argument: str) -> None:
@@ -211,7 +215,7 @@ class Lines:
         word, _, text = argument.partition(" ")
         number = _number(word.removeprefix("#"))
         if argument and number is None:
-            raise InputError("Write /edit, /edit N, or /edit N TEXT.", "The number stands in front of each message.")
+            raise InputError("Type /edit, /edit N, or /edit N TEXT.", "Each message begins with its number.")
         number = self._last(Direction.SENT) if number is None else self._of_this_conversation(number)
         message = self._service.required_message(number)
         text = text.strip()
@@ -225,7 +229,7 @@ class Lines:
         message = self._service.required_message(number)
         if message.contact != self._talk.need_contact().alias:
             raise InputError(
-                f"Message {number} is of your conversation with {message.contact!r}.", "Go there with /to."
+                f"Message {number} is in your conversation with {message.contact!r}.", "Go there with /to."
             )
         return message.id
 
@@ -239,12 +243,12 @@ class Lines:
             return
         number = _number(argument)
         if not number:
-            raise InputError(f"{argument!r} is not a number of messages.", "Write /history 50.")
+            raise InputError(f"{argument!r} is not a number.", "For example: /history 50.")
         self._talk.last(number)
 
     def _search(self, argument: str) -> None:
         if not argument:
-            raise InputError("What to search for is missing.", "Write /search TEXT.")
+            raise InputError("The text to search for is missing.", "Type /search TEXT.")
         alias = self._talk.need_contact().alias
         found = self._service.find(argument, alias)
         if not found.messages:
@@ -257,7 +261,7 @@ class Lines:
         if found.more:
             before = found.messages[0].id
             command = shlex.join(("smpchat", "search", "--who", alias, "--before", str(before), "--", argument))
-            self._transcript.tell(self._talk.environment.as_typed(f"There are earlier ones: `{command}`"))
+            self._transcript.tell(self._talk.environment.as_typed(f"For earlier messages: `{command}`"))
 
     def _status(self) -> None:
         view = self._talk.need_contact()
@@ -276,21 +280,21 @@ class Lines:
     def _anyway(self) -> None:
         view = self._talk.need_contact()
         if not any(condition.kind in DECISIONS for condition in view.conditions):
-            raise InputError("Nothing is held here.", "/status shows what waits.")
+            raise InputError("No messages are held here.", "/status shows what is waiting.")
         self._service.write_anyway(view.alias)
-        self._transcript.tell("* What was held is on its way.")
+        self._transcript.tell("* Held messages are being sent.")
 
     def _resync(self, argument: str) -> None:
         who = self._talk.need_contact().alias
         if argument not in ("", "refuse"):
-            raise InputError(f"{argument!r} is not an answer.", "Write /resync, or /resync refuse.")
+            raise InputError(f"{argument!r} is not an answer.", "Type /resync, or /resync refuse.")
         if argument:
             self._service.refuse_keys(who)
-            self._transcript.tell(f"Refused: your messages with {shortened(who)} stay under the old keys.")
+            self._transcript.tell(f"Refused. Your messages with {shortened(who)} still use the old keys.")
         else:
             self._service.resync(who)
             self._transcript.tell(
-                f"* The encryption with {shortened(who)} is being set up anew. Messages wait until it is, and the"
+                f"* The encryption with {shortened(who)} is being renewed. Your messages wait until then, and the"
                 " security code changes."
             )
 
@@ -301,7 +305,7 @@ class Lines:
             return
         name, _, value = argument.partition(" ")
         if not value.strip():
-            raise InputError("A value is missing.", "Write /set disappear 1d, or /set reactions no.")
+            raise InputError("The value is missing.", "For example: /set disappear 1d, or /set reactions no.")
         setting = setting_named(name)
         details = change_for(setting, value.strip())(self._service, who)
         self._transcript.tell(f"* {told(details, setting.feature)}")
@@ -310,7 +314,7 @@ class Lines:
         who = self._talk.need_contact().alias
         if argument == "cancel":
             self._service.stay(who)
-            self._transcript.tell(f"You go on receiving from {shortened(who)} where you did.")
+            self._transcript.tell(f"The move is cancelled. You still receive from {shortened(who)} at the old relay.")
             return
         self._service.rotate(who, argument or None)
         self._talk.refresh()
@@ -326,13 +330,13 @@ class Lines:
     def _connect(self, argument: str) -> None:
         link, _, alias = argument.rpartition(" ")
         if not link:
-            raise InputError("Write /connect LINK ALIAS.", "The alias is what you will call them.")
+            raise InputError("Type /connect LINK ALIAS.", "ALIAS is your name for them.")
         view = self._service.contact(self._service.connect(link.strip(), alias.removeprefix("@")).alias)
         self._talk.go_to(view)
 
     def _rename(self, argument: str) -> None:
         if not argument:
-            raise InputError("A new name is missing.", "Write /rename ALIAS.")
+            raise InputError("The new alias is missing.", "Type /rename ALIAS.")
         before = self._talk.need_contact().alias
         contact = self._service.rename(before, argument.removeprefix("@"))
         self._transcript.tell(f"* {shortened(before)} is now called {shortened(contact.alias)}.")
@@ -340,7 +344,7 @@ class Lines:
     def _requests(self) -> None:
         waiting = self._service.requests()
         if not waiting:
-            self._transcript.tell("Nobody asks to be a contact.")
+            self._transcript.tell("No requests waiting.")
         for request in waiting:
             self._talk.show_request(request)
 
@@ -348,16 +352,18 @@ class Lines:
         """Who is written to stays the same."""
         who, alias = self._asking(argument)
         name = shortened(self._service.accept(who, alias or None).alias)
-        self._transcript.tell(f"* {name} is a contact now. Write to them with /to {name}.")
+        self._transcript.tell(f"* {name} is now a contact. Type /to {name} to write to them.")
 
     def _asking(self, argument: str) -> tuple[str, str]:
         """Whose request is meant, and the alias behind it; names may have blanks."""
         waiting = self._service.requests()
         if not argument:
             if not waiting:
-                raise InputError("Nobody asks to be a contact.", "Requests come through your address.")
+                raise InputError("No requests waiting.", "People send requests through your address.")
             if len(waiting) > 1:
-                raise InputError(f"{len(waiting)} requests wait.", "Write /accept N; /requests shows their numbers.")
+                raise InputError(
+                    f"{len(waiting)} requests are waiting.", "Type /accept N; /requests shows the numbers."
+                )
             return str(waiting[0].id), ""
         number, _, rest = argument.removeprefix("#").partition(" ")
         if number.isascii() and number.isdigit():
@@ -369,16 +375,16 @@ class Lines:
 
     def _reject(self, argument: str) -> None:
         if not argument:
-            raise InputError("Whose request to reject is missing.", "Write /reject N; /requests shows their numbers.")
+            raise InputError("The request is missing.", "Type /reject N; /requests shows the numbers.")
         request = self._service.reject(argument.removeprefix("#"))
-        self._transcript.tell(f"* The request of {shortened(request.name)} is rejected; they are told nothing.")
+        self._transcript.tell(f"* The request from {shortened(request.name)} is rejected. They are not told.")
 
     def _set_bell(self, argument: str) -> None:
         if argument not in ("", "on", "off"):
-            raise InputError(f"The bell cannot be {argument!r}.", "Write /bell on or /bell off.")
+            raise InputError(f"{argument!r} is not on or off.", "Type /bell on or /bell off.")
         if argument:
             self._talk.bell.turn(argument == "on")
-        self._transcript.tell(f"The bell is {'on: it rings when somebody writes' if self._talk.bell.rings else 'off'}.")
+        self._transcript.tell(f"The bell is {'on: it rings when someone writes' if self._talk.bell.rings else 'off'}.")
 
     def _help(self) -> None:
         commands = [*COMMANDS.values(), *ELSEWHERE]

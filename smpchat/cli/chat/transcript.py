@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -192,13 +192,13 @@ class Transcript:
             return
         for message in messages:
             if message.id not in known:
-                self.tell(f"* {shortened(message.contact)} is writing a message.")
+                self.tell(f"* {shortened(message.contact)} is typing.")
 
     def settle(self) -> None:
         """After a look at what happened: print what is final, and say which printed messages are delivered now."""
         self._drain(_TAIL)
         if self._confirmed:
-            numbers = ", ".join(map(str, self._confirmed))
+            numbers = ranges(self._confirmed)
             self._show_above(Text(f"* delivered: {numbers}", "dim"))
             self._confirmed = []
 
@@ -224,3 +224,14 @@ class Transcript:
         """Let own messages leave the prompt's side: all but the last ``keep``, and those whose status is final."""
         while self._tail and (len(self._tail) > keep or self._tail[0].status in _SETTLED):
             self._print([self._tail.pop(0)])
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """``29-31, 40``: numbers in order, those that follow each other together."""
+    found: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if found and number == found[-1][-1] + 1:
+            found[-1].append(number)
+        else:
+            found.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in found)

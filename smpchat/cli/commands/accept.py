@@ -26,11 +26,11 @@ def accept(
     context: typer.Context,
     who: str = REQUEST,
     alias: str | None = typer.Option(
-        None, "--alias", metavar="ALIAS", help="What you call them; their own name if not given."
+        None, "--alias", metavar="ALIAS", help="Your name for them (default: their own name)."
     ),
     incognito: bool = INCOGNITO,
     any_relay: bool = typer.Option(
-        False, "--any-relay", help="Connect wherever their relay is, also on this computer or its network."
+        False, "--any-relay", help="Connect even if their relay is on this computer or its network."
     ),
 ) -> None:
     """Accept a request. Example: smpchat accept 3 --alias bob"""
@@ -59,7 +59,7 @@ async def _accept(environment: Environment, who: str, alias: str | None, incogni
             if state is not None:
                 await flush(service)
         if state is None:
-            raise unreachable(down, "The request is accepted; the next command that goes online tells its sender.")
+            raise unreachable(down, "The request is accepted. The next command that goes online tells the sender.")
         show_state(environment, state)
         if state.state == ConnectionState.FAILED:
             raise failed(state, f"Delete the contact with `smpchat delete {shlex.quote(contact.alias)}`.")

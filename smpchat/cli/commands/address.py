@@ -22,36 +22,37 @@ if TYPE_CHECKING:
     from smpchat.chat.store.address import AddressView
 
 _PATIENCE = 5.0
-_KEPT = "The address is kept, and made by the next command that goes online; `smpchat address show` prints it."
+_KEPT = "The next command that goes online will create the address; then `smpchat address show` prints it."
 
-app = group("Your address, for many people to use: each sends a request.", "smpchat address create")
-COPY = typer.Option(False, "--copy", help="Put the link on the terminal's clipboard.")
+app = group("Your address: a link that many people can use.", "smpchat address create")
+COPY = typer.Option(False, "--copy", help="Copy the link to the clipboard.")
 
 
 WELCOME = typer.Option(
-    None, "--welcome", metavar="TEXT", help="What people read before they ask, and get once accepted; empty: nothing."
+    None,
+    "--welcome",
+    metavar="TEXT",
+    help=("Text that people see before they ask, and again when accepted (empty: none)."),
 )
-AUTO_REPLY = typer.Option(
-    None, "--auto-reply", metavar="TEXT", help="A message to everybody who is accepted; empty: none."
-)
+AUTO_REPLY = typer.Option(None, "--auto-reply", metavar="TEXT", help="Message to each person you accept (empty: none).")
 
 
 @app.command("create")
 def create(
     context: typer.Context,
     auto_accept: bool | None = typer.Option(
-        None, "--auto-accept/--no-auto-accept", help="Accept each request at once; of an existing address, changes it."
+        None, "--auto-accept/--no-auto-accept", help="Accept each request at once (also changes an existing address)."
     ),
     welcome: str | None = WELCOME,
     auto_reply: str | None = AUTO_REPLY,
     server: str | None = typer.Option(
-        None, "--server", metavar="ADDRESS", help="Relay for this address alone.", autocompletion=relays
+        None, "--server", metavar="ADDRESS", help="Relay for this address only.", autocompletion=relays
     ),
     qr: bool | None = QR,
     qr_file: Path | None = QR_FILE,
     copy: bool = COPY,
 ) -> None:
-    """Make your address. Example: smpchat address create"""
+    """Create your address. Example: smpchat address create"""
     said = _Said(auto_accept, _text(welcome), _text(auto_reply))
     run(context, lambda environment: _create(environment, said, server, Shown(qr, qr_file, copy)))
 
@@ -94,12 +95,12 @@ async def _create(environment: Environment, said: _Said, server: str | None, sho
 def set_(
     context: typer.Context,
     auto_accept: bool | None = typer.Option(
-        None, "--auto-accept/--no-auto-accept", help="Whether each request is accepted at once."
+        None, "--auto-accept/--no-auto-accept", help="Accept each request at once."
     ),
     welcome: str | None = WELCOME,
     auto_reply: str | None = AUTO_REPLY,
 ) -> None:
-    """Change what your address says, and whether it accepts."""
+    """Change your address's texts and whether it auto-accepts."""
     said = _Said(auto_accept, _text(welcome), _text(auto_reply))
     if said == _Said(None, None, None):
         raise typer.BadParameter("say what to change: --auto-accept, --welcome or --auto-reply.")
@@ -178,7 +179,7 @@ def _made(service: ChatService) -> AddressView | None:
 
 @app.command("delete")
 def delete(context: typer.Context) -> None:
-    """Delete your address with its open requests; contacts stay. Example: smpchat address delete"""
+    """Delete your address and its requests; contacts stay. Example: smpchat address delete"""
     run(context, _delete)
 
 
@@ -198,7 +199,7 @@ async def _delete(environment: Environment) -> int:
             except RelayDown:
                 gone = None
         if gone:
-            environment.notice("Deleted. Your contacts stay.")
+            environment.notice("Deleted. You keep your contacts.")
         else:
-            environment.notice("Deleted here; its relay is told by the next command that reaches it.")
+            environment.notice("Deleted here. The next command that reaches its relay deletes it there too.")
         return ExitStatus.OK

@@ -28,10 +28,10 @@ _NAMED = 3
 def chat(
     context: typer.Context,
     who: str | None = typer.Argument(
-        None, metavar="[WHO]", help="The contact's alias; without it, whoever wrote last.", autocompletion=aliases
+        None, metavar="[WHO]", help="The contact's alias (default: the person who wrote last).", autocompletion=aliases
     ),
 ) -> None:
-    """Talk in this terminal. Example: smpchat chat bob"""
+    """Chat in this terminal. Example: smpchat chat bob"""
     run(context, lambda environment: _chat(environment, who))
 
 
@@ -65,10 +65,10 @@ def tell_pending(environment: Environment, service: StoredProfile) -> None:
     if not waiting or service.is_online():
         return
     for alias, count in list(waiting.items())[:_NAMED]:
-        verb, goes = ("is", "it goes") if count == 1 else ("are", "they go")
+        verb, goes = ("is", "it") if count == 1 else ("are", "them")
         environment.notice(
-            f"{plural(count, 'message')} to {shortened(alias)} {verb} not sent yet:"
-            f" {goes} with the next command that goes online."
+            f"{plural(count, 'message')} to {shortened(alias)} {verb} not sent yet: the next command that goes"
+            f" online sends {goes}."
         )
     if len(waiting) > _NAMED:
-        environment.notice(f"The same is so for {plural(len(waiting) - _NAMED, 'other contact')}: `smpchat status`.")
+        environment.notice(f"The same goes for {plural(len(waiting) - _NAMED, 'other contact')}: `smpchat status`.")

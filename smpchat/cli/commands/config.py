@@ -18,7 +18,7 @@ from smpchat.config import KEYS, Configuration, Key, Value, content, read, store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-app = group("Settings in a file.", "smpchat config list")
+app = group("Settings in a config file.", "smpchat config list")
 
 
 def _keys(incomplete: str) -> list[str]:
@@ -30,8 +30,8 @@ def _values(context: typer.Context, incomplete: str) -> list[str]:
     return [value for value in key.values if value.startswith(incomplete)] if key else []
 
 
-KEY = typer.Argument(metavar="SETTING", help="Its name; `config list` shows all.", autocompletion=_keys)
-PROFILE_ONLY = typer.Option(False, "--profile-only", help="Only the profile's own file.")
+KEY = typer.Argument(metavar="SETTING", help="Name of the setting; `config list` shows all.", autocompletion=_keys)
+PROFILE_ONLY = typer.Option(False, "--profile-only", help="Only in the profile's own file.")
 
 
 @app.command("list")
@@ -55,7 +55,7 @@ def _list(environment: Environment, profile_only: bool) -> int:
 
 @app.command("get")
 def get(context: typer.Context, key: str = KEY, profile_only: bool = PROFILE_ONLY) -> None:
-    """Print what one setting is. Example: smpchat config get time-format"""
+    """Print one setting. Example: smpchat config get time-format"""
     run(context, lambda environment: _get(environment, key, profile_only), reads_config=False)
 
 
@@ -69,7 +69,7 @@ def _get(environment: Environment, name: str, profile_only: bool) -> int:
         found = read(_files(environment)[1:]).said.get(name)
         if found is None:
             raise InputError(
-                f"{name} is not set for the profile alone.", f"`smpchat config get {name}` shows what holds."
+                f"{name} is not set in the profile's own file.", f"`smpchat config get {name}` shows the value in use."
             )
         _show(environment, key, found, "profile", alone=True)
         return ExitStatus.OK
@@ -86,20 +86,20 @@ def set_(
     context: typer.Context,
     key: str = KEY,
     value: list[str] = typer.Argument(
-        metavar="VALUE...", help="What it is to be; of servers several, or none.", autocompletion=_values
+        metavar="VALUE...", help="The new value; servers takes several values, or none.", autocompletion=_values
     ),
     profile_only: bool = PROFILE_ONLY,
 ) -> None:
     """Write one setting into the config file.
 
-    Other lines and comments stay as they are. An option of a command and a variable of the environment win over the
-    file, and the profile's file wins over the one for everything.
+    Other lines and comments stay as they are. Command options and environment variables override the file. The
+    profile's own file overrides the common one.
     """
     run(context, lambda environment: _set(environment, key, value, profile_only), reads_config=False)
 
 
 def _set(environment: Environment, name: str, words: list[str], profile_only: bool) -> int:
-    """Write a setting; what the profile chose by a command itself no longer counts if it is set for it alone."""
+    """Write a setting. With --profile-only it replaces what a command of the profile chose before."""
     from smpchat.cli.config_file import known, set_in, typed
 
     set_in(_files(environment)[profile_only], known(name), typed(name, words))
@@ -108,7 +108,7 @@ def _set(environment: Environment, name: str, words: list[str], profile_only: bo
 
 @app.command("unset")
 def unset(context: typer.Context, key: str = KEY, profile_only: bool = PROFILE_ONLY) -> None:
-    """Take one setting out of the config file. Example: smpchat config unset time-format"""
+    """Remove one setting from the config file. Example: smpchat config unset time-format"""
     run(context, lambda environment: _unset(environment, key, profile_only), reads_config=False)
 
 
@@ -133,15 +133,15 @@ def _changed(environment: Environment, name: str, profile_only: bool) -> int:
         if not profile_only and source in ("profile", "stored"):
             by = f"by {key.chosen_by}" if source == "stored" else "in its own config file"
             environment.notice(
-                f"This profile goes on as it is: {name} was chosen for it {by}."
-                f" `smpchat config unset {name} --profile-only` takes that back."
+                f"This profile does not change: {name} was set for it {by}. `smpchat config unset {name}"
+                " --profile-only` removes that."
             )
     return ExitStatus.OK
 
 
 @app.command("path")
 def path_(context: typer.Context, profile_only: bool = PROFILE_ONLY) -> None:
-    """Print where the config files are. Example: smpchat config path"""
+    """Print the paths of the config files. Example: smpchat config path"""
     run(context, lambda environment: _path(environment, profile_only), reads_config=False)
 
 
@@ -214,8 +214,8 @@ def _show(environment: Environment, key: Key, value: Value, source: str, *, alon
     shown = printable(stored_text(value.value))
     where = {
         "default": "default",
-        "option": "given to this command",
-        "stored": f"chosen by {key.chosen_by.replace('`', '')}",
+        "option": "set by this command's options",
+        "stored": f"set by {key.chosen_by.replace('`', '')}",
     }.get(source) or f"{value.path}, line {value.line}"
     line = shown if alone else f"{key.name:<16} {shown or 'none':<12} ({printable(where)})"
     environment.emit("config", fields, line)

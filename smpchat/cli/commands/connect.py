@@ -29,26 +29,27 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 app = Program()
-_ONCE_MORE = "The join and its texts are kept: run the same command again to go on with them."
+_ONCE_MORE = "Your join and messages are saved; run the same command to continue."
 
 
 @app.command(epilog=examples("smpchat connect LINK --alias bob -m hello", "xsel | smpchat connect -"))
 def connect(
     context: typer.Context,
-    link: str = typer.Argument(metavar="LINK", help="The link; - reads it from standard input."),
+    link: str = typer.Argument(metavar="LINK", help="The link (- reads it from standard input)."),
     alias: str | None = typer.Option(
-        None, "--alias", metavar="ALIAS", help="What you call them; asked for on a terminal."
+        None, "--alias", metavar="ALIAS", help="Your name for them (asked on a terminal if omitted)."
     ),
     incognito: bool = INCOGNITO,
-    message: list[str] = typer.Option([], "-m", metavar="TEXT", help="A text to send at once; may be repeated."),
-    wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they have answered."),
+    message: list[str] = typer.Option([], "-m", metavar="TEXT", help="A message to send at once; may be repeated."),
+    wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they answer."),
     timeout: float | None = typer.Option(
         None, "--timeout", parser=seconds, metavar="SECONDS", show_default=False, help="How long to wait (20)."
     ),
 ) -> None:
-    """Use a link; you can write at once.
+    """Open a link; you can write at once.
 
-    Whoever made it need not be online. On a terminal you are asked what to call them unless --alias says so.
+    The person who made it need not be online. On a terminal smpchat asks what you want to call them, unless you give
+    --alias.
     """
     from smpchat.chat.online.waiting import Patience
 
@@ -97,7 +98,7 @@ def _ask_alias(offered: str | None, accept: Callable[[str], T]) -> T | None:
     """Ask until an answer is accepted; None at the end of input. An empty line takes what is offered."""
     shown = f" [{offered}]" if offered else ""
     while True:
-        print(f"What do you call them?{shown} ", end="", file=sys.stderr, flush=True)
+        print(f"Your name for this contact?{shown} ", end="", file=sys.stderr, flush=True)
         answer = sys.stdin.readline()
         if not answer:
             return None
@@ -172,11 +173,9 @@ def _name(environment: Environment, service: ChatService, contact: Contact) -> C
     _introduce(environment, service, contact)
     _welcome(environment, service, contact)
     if service.state(contact.connection_id).role == Role.INITIATOR:
-        environment.notice("They get your request, with your profile, once they have a name.")
+        environment.notice("Nothing is sent until you give this contact a name.")
     else:
-        environment.notice(
-            "The link is yours now: nobody else can use it. They get your profile once they have a name."
-        )
+        environment.notice("The link is reserved for you. Your profile is sent once you have named this contact.")
     offered = contact.alias if contact.link_name is not None else None
     accept = partial(service.name_contact, contact.connection_id)
     try:
@@ -190,7 +189,7 @@ def _introduce(environment: Environment, service: ChatService, contact: Contact)
     from smpchat.cli.views.contacts import looks_like
 
     if contact.link_name is not None:
-        environment.notice(f"Whoever made this link calls themselves {quoted(contact.link_name)}.")
+        environment.notice(f"The person who made this link uses the name {quoted(contact.link_name)}.")
         like = service.contact(contact.alias).looks_like
         if like is not None:
             environment.notice(looks_like(like))
@@ -233,9 +232,7 @@ class _Joining:
         if self._contact.provisional and not reads:
             self._tell_alias()
         ended, down = None, None
-        with interrupted(
-            "Interrupted.", lambda: "The join and its texts are kept: `smpchat listen` goes on with them."
-        ):
+        with interrupted("Interrupted.", lambda: "Your join and messages are saved; `smpchat listen` continues."):
             async with online(service, environment.relay()):
                 with StepView(environment, self._contact.alias) as view:
                     feed = Feed(service, view, connection, self._after)
@@ -269,11 +266,9 @@ class _Joining:
             raise CommandFailed(
                 ExitStatus.TIMEOUT,
                 f"{self._contact.alias} has not answered yet.",
-                "They have to come online. You can write already; `smpchat listen` shows the answer.",
+                "They need to come online. You can write now; `smpchat listen` shows the answer.",
             )
-        raise unreachable(
-            down, "The join and its texts are kept, and tried again by the next command that goes online."
-        )
+        raise unreachable(down, "Your join and messages are saved; the next command that goes online tries again.")
 
     def _enough(self, state: events.StateChanged, wait: bool) -> bool:
         from smpchat.agent.machines.handshake_states import ConnectionState
@@ -300,7 +295,7 @@ class _Joining:
     def _tell_alias(self) -> None:
         alias = self._contact.alias
         self._environment.notice(
-            f"The contact is called {alias}; `smpchat rename {shlex.quote(alias)} ALIAS` changes that."
+            f"The contact's alias is {alias}. `smpchat rename {shlex.quote(alias)} ALIAS` changes it."
         )
 
 
@@ -308,7 +303,7 @@ def _tell_name(environment: Environment, service: ChatService, alias: str) -> No
     """By what name the contact knows us, if it is a made-up one."""
     made_up = service.contact(alias).incognito
     if made_up is not None:
-        environment.notice(f"{shortened(alias)} knows you as {made_up}.")
+        environment.notice(f"{shortened(alias)} sees you as {made_up}.")
 
 
 def _what_next(environment: Environment, alias: str, state: events.StateChanged, gap: str) -> None:
@@ -319,7 +314,7 @@ def _what_next(environment: Environment, alias: str, state: events.StateChanged,
     if state.state == ConnectionState.CONNECTED:
         then = f"Connected: you and {name} have each other's profile."
     elif state.holds_texts:
-        then = f"Ready: what you write to {name} is kept, and sent as soon as they have answered."
+        then = f"Ready: your messages to {name} are saved, and sent when {name} answers."
     else:
-        then = f"Ready: you can write to {name} now. Their name and answers come once they are online."
-    environment.notice(f"{gap}{then} Talk: `smpchat chat {shlex.quote(alias)}`")
+        then = f"Ready: you can write to {name} now. Replies arrive when {name} comes online."
+    environment.notice(f"{gap}{then} Chat: `smpchat chat {shlex.quote(alias)}`")

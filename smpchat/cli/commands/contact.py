@@ -21,7 +21,7 @@ from smpchat.cli.text import printable, shortened
 if TYPE_CHECKING:
     from smpchat.chat.wire.picture import Picture
 
-app = group("All about one contact, and what you allow it.", "smpchat contact show bob")
+app = group("A contact's details, and what you allow them.", "smpchat contact show bob")
 
 
 @app.command("show")
@@ -29,7 +29,7 @@ def show(
     context: typer.Context,
     who: str = WHO,
     save_picture: Path | None = typer.Option(
-        None, "--save-picture", metavar="FILE", help="Save the picture in their profile; nothing opens it."
+        None, "--save-picture", metavar="FILE", help="Save the picture in their profile to a file."
     ),
 ) -> None:
     """Show a contact's profile, and what you allow each other. Example: smpchat contact show bob"""
@@ -46,7 +46,10 @@ def _show(environment: Environment, who: str, save_picture: Path | None) -> int:
         show_details(environment, details)
         if save_picture is not None:
             name = shortened(details.view.alias)
-            environment.notice(f"{name}'s picture is in {printable(str(save_picture))}. It may show anything.")
+            environment.notice(
+                f"{name}'s picture is saved in {printable(str(save_picture))}. Open it with care: it can be any"
+                " picture."
+            )
         return ExitStatus.OK
 
 
@@ -55,7 +58,7 @@ def _save(path: Path, picture: Picture) -> None:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be written: {error.strerror}.", "Choose another place.") from None
+        raise InputError(f"Cannot write {str(path)!r}: {error.strerror}.", "Choose another place.") from None
     with open(descriptor, "wb") as file:
         file.write(picture.data)
 
@@ -67,14 +70,17 @@ def set_(
     setting: str = typer.Argument(metavar="SETTING", help=f"One of {', '.join(SETTINGS)}."),
     value: str = typer.Argument(
         metavar="VALUE",
-        help="disappear: 30s, 5m, 1h, 1d, 2w or off; receipts: on, off or default; others: yes, no, always or default.",
+        help=(
+            "disappear: 30s, 5m, 1h, 1d, 2w or off. receipts: on, off or default. Other settings: yes, no, always"
+            " or default."
+        ),
     ),
 ) -> None:
     """Choose what you allow one contact.
 
-    yes means: if they allow it too. always: they may, whatever they allow you. default: as everybody may. The contact
-    is told; messages disappear on both sides, that long after they were shown. Receipts tell the contact when its
-    messages arrive; it is not told that you turn them off.
+    yes: allowed if they allow it too. always: allowed in any case. default: as set for all contacts. The contact sees
+    your choice. Disappearing messages are deleted for both of you, after that time. Receipts tell the contact that
+    their messages arrived; they are not told when you turn receipts off.
     """
     run(context, lambda environment: _set(environment, who, setting, value))
 

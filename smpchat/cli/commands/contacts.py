@@ -19,9 +19,9 @@ app = Program()
 @app.command(epilog=examples("smpchat contacts", "smpchat contacts --unread"))
 def contacts(
     context: typer.Context,
-    unread: bool = typer.Option(False, "--unread", help="Only those who wrote something that you have not read."),
+    unread: bool = typer.Option(False, "--unread", help="Only contacts with unread messages."),
 ) -> None:
-    """List contacts, the latest conversation first."""
+    """List contacts, latest conversation first."""
     run(context, lambda environment: _contacts(environment, unread))
 
 
@@ -34,7 +34,7 @@ def _contacts(environment: Environment, only_unread: bool) -> int:
             show_contacts(environment, shown)
             if found:
                 if not shown and environment.attended:
-                    environment.notice("Nothing unread.")
+                    environment.notice("No unread messages.")
                 return ExitStatus.OK
             invitations = service.invitations()
             if invitations and environment.attended:

@@ -24,9 +24,9 @@ app = Program()
 def delete(
     context: typer.Context,
     who: str = typer.Argument(
-        metavar="WHO", help="An alias, or the note, number or link of an invitation.", autocompletion=who_can_go
+        metavar="WHO", help="A contact's alias, or an invitation's note, number or link.", autocompletion=who_can_go
     ),
-    yes: bool = typer.Option(False, "--yes", help="Do not ask first; nobody is asked in a script."),
+    yes: bool = typer.Option(False, "--yes", help="Do not ask for confirmation (scripts are never asked)."),
 ) -> None:
     """Delete a contact, or cancel an invitation. Example: smpchat delete bob"""
     run(context, lambda environment: _ask_and_delete(environment, who, sure=yes))
@@ -38,7 +38,7 @@ def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | 
         with closing(environment.open()) as service:
             contact = service.find_contact(who)
         if contact is not None:
-            question = f"Delete {shortened(contact.alias)} and all messages? They are gone for good. [y/N] "
+            question = f"Delete {shortened(contact.alias)} and all messages for good? [y/N] "
             print(question, end="", file=sys.stderr, flush=True)
             if sys.stdin.readline().strip().lower() not in ("y", "yes"):
                 environment.notice("Nothing was deleted.")
@@ -67,5 +67,5 @@ async def _delete(environment: Environment, who: str) -> int:
         if gone:
             environment.notice("Deleted.")
         else:
-            environment.notice("Deleted here; its relay is told by the next command that reaches it.")
+            environment.notice("Deleted here. The next command that reaches its relay deletes it there too.")
         return ExitStatus.OK

@@ -48,7 +48,7 @@ class _Relay:
 
 @app.command()
 def demo(context: typer.Context) -> None:
-    """Watch two people connect on a relay in this process. Example: smpchat demo"""
+    """Watch two people connect, without a network. Example: smpchat demo"""
     run(context, _demo)
 
 
@@ -95,15 +95,13 @@ async def _converse(environment: Environment, folder: Path, relay: _Relay) -> No
             stage.say("alice", "has a link, and gives it to bob")
             bob.connect(str(link), "alice", ["Hello Alice! I could write at once."])
             await stage.until(lambda: bob.contact("alice").state.state in ("ready", "connected"))
-            stage.say("bob", "may write")
+            stage.say("bob", "can write")
             await stage.until(lambda: any(c.state.state == "connected" for c in alice.contacts()))
             alice.send("bob", "Hello Bob! So could I.")
             await stage.until(lambda: _delivered(alice, "bob") and _delivered(bob, "alice"))
         stage.say("both", "are connected, and both messages are delivered")
     except TimeoutError:
-        raise CommandFailed(
-            ExitStatus.TIMEOUT, "The demonstration took too long.", "Run it again with -v to see what happens."
-        ) from None
+        raise CommandFailed(ExitStatus.TIMEOUT, "The demo took too long.", "Run it again with -v to see why.") from None
     finally:
         alice.close()
         bob.close()

@@ -67,7 +67,7 @@ class Check(Record):
 
 @app.command()
 def doctor(context: typer.Context) -> None:
-    """Check this installation, profile and relays. Example: smpchat doctor"""
+    """Check the installation, profile and relays. Example: smpchat doctor"""
     run(context, _doctor, reads_config=False)
 
 
@@ -86,7 +86,7 @@ async def _doctor(environment: Environment) -> int:
         raise CommandFailed(
             ExitStatus.INPUT,
             f"{plural(len(failed), 'required check')} failed: {', '.join(failed)}.",
-            "Mend what they name, then run `smpchat doctor` again.",
+            "Fix what they report, then run `smpchat doctor` again.",
         )
     return ExitStatus.OK
 
@@ -145,7 +145,7 @@ def _crypto(_: Environment) -> Iterator[Check]:
 
     digest = hashlib.sha256(encrypt(_ratchet(), b"hello", 64)[1]).hexdigest()
     right = digest == _FIRST_MESSAGE
-    yield Check("crypto", right, "a known message comes out right" if right else "a known message comes out wrong")
+    yield Check("crypto", right, "self-test passed" if right else "self-test failed")
 
 
 def _ratchet() -> Ratchet:
@@ -165,14 +165,14 @@ def _post_quantum(_: Environment) -> Iterator[Check]:
     from smpchat.crypto import kem
 
     there = kem.available()
-    detail = "sntrup761 is there" if there else "no sntrup761: `pip install pqcrypto` adds it"
+    detail = "sntrup761 available" if there else "sntrup761 missing: `pip install pqcrypto` adds it"
     yield Check("post-quantum", there, detail, required=False)
 
 
 def _terminal(environment: Environment) -> Iterator[Check]:
     columns, rows = shutil.get_terminal_size()
     encoding = sys.stdout.encoding or "unknown"
-    kind = "symbols and drawing" if environment.symbols else "words and lines"
+    kind = "symbols and drawing" if environment.symbols else "plain output"
     detail = f"{encoding}, {columns} by {rows}, TERM={os.environ.get('TERM', '')}: {kind}"
     yield Check("terminal", True, detail, required=False)
 
@@ -186,15 +186,15 @@ def _home(environment: Environment) -> Iterator[Check]:
     there = next(folder for folder in (home, *home.parents) if folder.exists())
     problem = _writing_problem(there)
     if problem is not None:
-        yield Check("home", False, f"{there} cannot be written: {problem}")
+        yield Check("home", False, f"cannot write to {there}: {problem}")
     else:
-        yield Check("home", True, f"{home}" if made else f"{home} is made at first use")
+        yield Check("home", True, f"{home}" if made else f"{home} will be created at first use")
     if not made:
         return
     yield from _leftovers(home)
     mode = stat.S_IMODE(home.stat().st_mode)
     if os.name == "posix" and mode & 0o077:
-        yield Check("home-mode", False, f"others can look into {home}: chmod 700", required=False)
+        yield Check("home-mode", False, f"other users can read {home}: chmod 700", required=False)
 
 
 def _leftovers(home: Path) -> Iterator[Check]:
@@ -227,14 +227,12 @@ def _config(environment: Environment) -> Iterator[Check]:
         yield Check("config", False, str(error))
     else:
         there = [str(path) for path in environment.config_files() if path.exists()]
-        yield Check(
-            "config", True, f"settings from {' and '.join(there)}" if there else "no config file, which is fine"
-        )
+        yield Check("config", True, f"settings from {' and '.join(there)}" if there else "no config file (optional)")
 
 
 def _profile(environment: Environment) -> Iterator[Check]:
     if not environment.is_used():
-        yield Check("profile", True, f"{environment.profile} was never used")
+        yield Check("profile", True, f"{environment.profile} is not used yet")
         return
     try:
         with closing(environment.open()) as service:
@@ -243,7 +241,7 @@ def _profile(environment: Environment) -> Iterator[Check]:
             yield Check("profile", True, f"{environment.profile}: {people}, {waiting} not used yet")
             yield _schema(service)
             busy = service.is_online()
-            yield Check("online", True, "another process is online for it" if busy else "no process is online for it")
+            yield Check("online", True, "another smpchat is online for it" if busy else "nothing is online for it")
             yield _clock(environment, service)
     except (AgentError, ChatError) as error:
         yield Check("profile", False, str(error))
@@ -255,8 +253,8 @@ def _schema(service: ChatService) -> Check:
 
     other = schema_difference(service)
     if other is None:
-        return Check("schema", True, "the profile's database is as smpchat makes it")
-    return Check("schema", False, f"the profile's database is not as smpchat makes it: {other}; somebody changed it")
+        return Check("schema", True, "the profile's database is intact")
+    return Check("schema", False, f"someone changed the profile's database: {other}")
 
 
 def _clock(environment: Environment, service: ChatService) -> Check:
@@ -265,7 +263,7 @@ def _clock(environment: Environment, service: ChatService) -> Check:
     ahead = newest - environment.now()
     if ahead > _CLOCK_TOLERANCE:
         return Check("clock", False, f"a message is {span(ahead * 1000)} ahead of this clock", required=False)
-    return Check("clock", True, "not behind any message", required=False)
+    return Check("clock", True, "clock is not behind", required=False)
 
 
 # -- relays -----------------------------------------------------------------------------------------------------------
@@ -301,7 +299,7 @@ def _embedded(environment: Environment) -> Iterator[Check]:
     try:
         info = relay_status(environment.relay_folder)
         if info.state != "running" and is_turned_off(environment.relay_folder):
-            yield Check("relay", False, "the embedded relay was stopped: `smpchat relay start`", required=False)
+            yield Check("relay", False, "the embedded relay is stopped: `smpchat relay start`", required=False)
             return
     except RelayError as error:
         yield Check("relay", False, str(error))
@@ -309,7 +307,7 @@ def _embedded(environment: Environment) -> Iterator[Check]:
     if info.state != "running":
         yield Check("relay", True, "the embedded relay starts on demand")
         return
-    yield Check("relay", True, f"the embedded relay runs at {masked(info.address or '')}")
+    yield Check("relay", True, f"the embedded relay is running at {masked(info.address or '')}")
     if info.files_trouble is not None:
         hint = "Then start it again, `--files-port PORT` for another port."
         yield Check("files", False, f"it keeps no files. {info.files_trouble} Run `smpchat relay stop`. {hint}", False)
@@ -345,12 +343,12 @@ async def _reach(service: ChatService, network: Network, address: SMPServerAddre
             address.server, entropy=service.entropy, timeout=_RELAY_TIMEOUT, on_event=ignore, network=network
         )
     except (TransportError, ProtocolError) as error:
-        silent = f"; nothing arrives from {_names(waiting)} meanwhile" if waiting else ""
+        silent = f"; until then nothing arrives from {_names(waiting)}" if waiting else ""
         return Check("relay", False, f"{name}: {error}{silent}", required=False)
     took = loop.time() - start
     version = session.version
     await session.close()
-    return Check("relay", True, f"{name} answers within {span(took * 1000)}, SMP version {version}", required=False)
+    return Check("relay", True, f"{name} answered in {span(took * 1000)}, SMP version {version}", required=False)
 
 
 def _names(aliases: list[str]) -> str:

@@ -19,11 +19,11 @@ app = Program()
 def edit(
     context: typer.Context,
     message: int = MESSAGE,
-    text: list[str] = typer.Argument(metavar="TEXT...", help="The new text; - reads it from standard input."),
+    text: list[str] = typer.Argument(metavar="TEXT...", help="The new text (- reads it from standard input)."),
     wait: WaitChange | None = WAIT_CHANGE,
     timeout: float | None = TIMEOUT,
 ) -> None:
-    """Give a message of yours another text. Example: smpchat edit 12 see you at one"""
+    """Edit one of your messages. Example: smpchat edit 12 see you at one"""
     from smpchat.cli.delivering import deliver_change
 
     def edited(environment: Environment) -> Coroutine[Any, Any, int]:

@@ -23,13 +23,13 @@ _TYPE = "explanation"
 _KINDS = {
     Kind.EXIT: ("Exit code", "Exit codes"),
     Kind.CONNECTION: ("Connection state", "Connection states"),
-    Kind.MESSAGE: ("Message status", "What becomes of a message"),
+    Kind.MESSAGE: ("Message status", "Message statuses"),
 }
 _WHO = {
     Mover.YOU: "you",
     Mover.CONTACT: "your contact",
     Mover.OPERATOR: "the relay's operator",
-    Mover.NOBODY: "nobody",
+    Mover.NOBODY: "automatic",
 }
 _MAX_WIDTH = 100
 _OFF_TERMINAL = 80
@@ -44,10 +44,10 @@ def _names(incomplete: str) -> list[str]:
 def explain(
     context: typer.Context,
     code: str | None = typer.Argument(
-        None, metavar="[CODE]", help="An exit code or a state; all if left out.", autocompletion=_names
+        None, metavar="[CODE]", help="An exit code or a state (default: all).", autocompletion=_names
     ),
 ) -> None:
-    """Say what an exit code or a state means, and whose move is next."""
+    """Explain an exit code or state, and what to do."""
     run(context, lambda environment: _explain(environment, code), reads_config=False)
 
 
@@ -55,7 +55,7 @@ def _explain(environment: Environment, code: str | None) -> int:
     """Print all about what was named; without a name, one line about everything."""
     found = [_as_typed(environment, topic) for topic in (topics() if code is None else find(code))]
     if not found:
-        raise InputError(f"There is no exit code or state {code!r}.", "`smpchat explain` lists them.")
+        raise InputError(f"There is no exit code or state {code!r}.", "`smpchat explain` lists all of them.")
     if environment.json:
         for topic in found:
             environment.emit(_TYPE, _fields(topic), None)
@@ -107,7 +107,7 @@ def _in_full(found: Iterable[Topic], width: int) -> Iterator[str]:
         yield from _hanging("", f"{_KINDS[topic.kind][0]} {name}: {topic.meaning}.", width)
         yield ""
         yield from _hanging("", topic.happened, width)
-        yield from _table("Next move", [(_WHO[who], what) for who, what in topic.moves], width)
+        yield from _table("What happens next", [(_WHO[who], what) for who, what in topic.moves], width)
         yield from _table("What to type", topic.commands, width)
         if topic.causes:
             yield from ("", "Usual causes")

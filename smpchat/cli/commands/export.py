@@ -25,13 +25,13 @@ def export(
     context: typer.Context,
     file: Path = typer.Argument(metavar="FILE", help="A new file."),
     passphrase_file: Path | None = PASSPHRASE_FILE,
-    move: bool = typer.Option(False, "--move", help="Leave the profile offline here for good."),
+    move: bool = typer.Option(False, "--move", help="Never go online with the profile here again."),
 ) -> None:
-    """Write the whole profile to one encrypted file.
+    """Save the whole profile in an encrypted file.
 
-    The passphrase is asked for, or read from --passphrase-file or the variable SMPCHAT_PASSPHRASE. It cannot be
-    recovered. Use the profile in one place only from now on: two copies in use break each other's encryption, and
-    messages are lost. With --move the profile never goes online here again, which makes sure of that.
+    smpchat asks for the file's passphrase, or reads it from --passphrase-file or the variable SMPCHAT_PASSPHRASE. A
+    lost passphrase cannot be recovered. Use the profile in one place only: two copies in use break each other's
+    encryption and lose messages. With --move the profile never goes online here again.
     """
     run(context, lambda environment: _export(environment, file, passphrase_file, move=move))
 
@@ -52,20 +52,20 @@ def _export(environment: Environment, file: Path, passphrase_file: Path | None, 
     try:
         size = export_profile(home, environment.profile, file, secret, move=move, own_passphrase=environment.key)
     except OSError as error:
-        raise InputError(f"{str(file)!r} cannot be written: {error.strerror}.", "Choose another place.") from None
+        raise InputError(f"Cannot write {str(file)!r}: {error.strerror}.", "Choose another place.") from None
     environment.emit(
         "export",
         {"profile": environment.profile, "file": str(file), "bytes": size, "moved": move},
         f"{printable(environment.profile)} is in {printable(str(file))} ({size:,} bytes)",
     )
     if move:
-        environment.notice("It stays offline here from now on: import the file where you want to use it.")
+        environment.notice("The profile never goes online here again. Import the file where you want to use it.")
     else:
-        environment.notice(f"From now on use this profile or the file, never both: {ONE_ONLY}.")
+        environment.notice(f"Use either this profile or the file, never both: {ONE_ONLY}.")
     with closing(environment.open_as(StoredProfile)) as service:
         if any(environment.relay().owns(queue) for queue in service.own_relays()):
             environment.notice(
-                "Some contacts write to the relay of this computer, which the file does not hold: on another computer"
-                " they cannot reach you."
+                "Some contacts write to the embedded relay on this computer, which is not in the file: they"
+                " cannot reach you on another computer."
             )
     return ExitStatus.OK

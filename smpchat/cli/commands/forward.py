@@ -20,7 +20,7 @@ def forward(
     wait: Wait | None = WAIT,
     timeout: float | None = TIMEOUT,
 ) -> None:
-    """Pass a message on to another contact. Example: smpchat forward 12 carol"""
+    """Forward a message to another contact. Example: smpchat forward 12 carol"""
     from smpchat.cli.delivering import deliver_message
 
     run(

@@ -24,13 +24,13 @@ def history(
     who: str | None = typer.Argument(None, metavar="[WHO]", help="The contact's alias.", autocompletion=aliases),
     last: int | None = LAST,
     search: str | None = typer.Option(
-        None, "--search", metavar="TEXT", help="Only those with all words of TEXT; see `search`."
+        None, "--search", metavar="TEXT", help="Only messages with all words of TEXT (see `search`)."
     ),
     since: str | None = SINCE,
     until: str | None = UNTIL,
     before: int | None = BEFORE,
 ) -> None:
-    """Print a conversation, or the last messages of all."""
+    """Print a conversation, or the last messages of all contacts."""
     text = argument_text(search or "")
     wanted = Wanted("history", who, text, last, since, until, before)
     run(context, lambda environment: _history(environment, wanted))

@@ -25,11 +25,11 @@ app = Program()
 @app.command("import", epilog=examples("smpchat import alice.smpchat"))
 def import_(
     context: typer.Context,
-    file: Path = typer.Argument(metavar="FILE", help="What `smpchat export` made."),
+    file: Path = typer.Argument(metavar="FILE", help="A file that `smpchat export` made."),
     passphrase_file: Path | None = PASSPHRASE_FILE,
     yes: bool = typer.Option(False, "--yes", help="Take its relays and proxy unasked; nobody is asked in a script."),
 ) -> None:
-    """Make a profile of an exported file.
+    """Create a profile from an exported file.
 
     It gets its own name, or the one of -p. If the file brings relays, a proxy or private routing of its own, you are
     told, and asked on a terminal. Import a file once, and use the profile nowhere else: two copies in use break each
@@ -58,7 +58,7 @@ def _import(environment: Environment, file: Path, passphrase_file: Path | None, 
 
     home = Home(environment.home)
     if not file.exists():
-        raise InputError(f"There is no file {str(file)!r}.", "Give the file that `smpchat export` made.")
+        raise InputError(f"There is no file {str(file)!r}.", "Give a file that `smpchat export` made.")
     tell_leftovers(environment)
     try:
         secret = passphrase(exported_file(passphrase_file), new=False)
@@ -67,14 +67,14 @@ def _import(environment: Environment, file: Path, passphrase_file: Path | None, 
         environment.notice(str(error))
         return ExitStatus.OK
     except OSError as error:
-        raise InputError(f"{str(file)!r} cannot be imported: {error.strerror}.", "Check the file and disk.") from None
+        raise InputError(f"Cannot import {str(file)!r}: {error.strerror}.", "Check the file and the disk.") from None
     [choices] = found
     told = display_name(replace(environment, profile=imported))
     show_profile(environment, imported, told, network=network_fields(choices))
     if choices.says_something and not environment.json and not environment.attended:
         environment.notice("The file has network settings of its own:\n" + network_lines(choices))
-    environment.notice(f"Use this profile here only from now on, not where it was exported: {ONE_ONLY}.")
-    environment.notice("It is not encrypted here: `smpchat key set` does that.")
+    environment.notice(f"Use this profile only here, and no longer where you exported it: {ONE_ONLY}.")
+    environment.notice("It is not encrypted here. `smpchat key set` encrypts it.")
     return ExitStatus.OK
 
 

@@ -42,26 +42,26 @@ class Handshake(Enum):
 @app.command(epilog=examples("smpchat invite --note bob"))
 def invite(
     context: typer.Context,
-    note: str | None = typer.Option(None, "--note", metavar="ALIAS", help="Alias of whoever uses the link."),
+    note: str | None = typer.Option(None, "--note", metavar="ALIAS", help="Alias for the person who uses the link."),
     server: str | None = typer.Option(
-        None, "--server", metavar="ADDRESS", help="Relay for this invitation alone.", autocompletion=relays
+        None, "--server", metavar="ADDRESS", help="Relay for this invitation only.", autocompletion=relays
     ),
     handshake: Handshake = typer.Option(
-        Handshake.INSTANT.value, "--handshake", show_default=False, help="How to connect (instant)."
+        Handshake.INSTANT.value, "--handshake", show_default=False, help="Handshake to use (instant)."
     ),
-    wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected; on a terminal: yes."),
+    wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected (default on a terminal)."),
     timeout: float | None = typer.Option(
-        None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait; for ever if not given."
+        None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (default: no limit)."
     ),
     qr: bool | None = QR,
     qr_file: Path | None = QR_FILE,
     incognito: bool = INCOGNITO,
-    copy: bool = typer.Option(False, "--copy", help="Put the command for them on the terminal's clipboard."),
+    copy: bool = typer.Option(False, "--copy", help="Copy the command for the other person to the clipboard."),
 ) -> None:
-    """Make a one-time link, and watch it being used.
+    """Make a one-time link for one person.
 
-    It is for one person. On a terminal the three steps are shown until both are connected; Ctrl-C ends the waiting,
-    and the link stays valid.
+    Only one person can use it. On a terminal you see the three steps until you are connected. Ctrl-C stops waiting; the
+    link stays valid.
     """
     from smpchat.agent.machines.handshake_states import Variant
 
@@ -178,8 +178,8 @@ class _Inviting:
         from smpchat.agent.machines.handshake_states import Variant
 
         if self._variant is not Variant.INSTANT:
-            return f"This is the full link: the handshake {self._variant} has no short ones."
-        return "This is the full link: its relay has no short ones."
+            return f"This is the full link: the {self._variant} handshake does not support short links."
+        return "This is the full link: the relay does not support short links."
 
     async def _wait(self, invitation: Invitation, patience: Patience) -> events.StateChanged | None:
         from smpchat.chat.online.waiting import until
@@ -202,23 +202,23 @@ class _Inviting:
         from smpchat.agent.machines.handshake_states import ConnectionState
         from smpchat.cli.connecting import failed, gap, unreachable
 
-        still_valid = "The invitation stays valid: run `smpchat listen` to go on waiting."
+        still_valid = "The invitation stays valid. To continue waiting: `smpchat listen`."
         if ended is None and down is not None:
             raise unreachable(down, still_valid)
         if ended is None:
-            raise CommandFailed(ExitStatus.TIMEOUT, "Nobody used the link yet.", still_valid)
+            raise CommandFailed(ExitStatus.TIMEOUT, "Nobody has used the link yet.", still_valid)
         self._service.remove_leftovers()
         if ended.state != ConnectionState.CONNECTED:
             raise failed(ended, "Make a new invitation with `smpchat invite`.")
         alias = ended.alias or ""
         unread = self._service.contact(alias).contact.unread
-        came = f" {plural(unread, 'message')} came with it." if unread else ""
-        talk = f"Talk: `smpchat chat {shlex.quote(alias)}`"
+        came = f" They have already sent {plural(unread, 'message')}." if unread else ""
+        talk = f"Chat: `smpchat chat {shlex.quote(alias)}`"
         self._environment.notice(f"{gap(self._environment)}Connected with {shortened(alias)}.{came} {talk}")
 
     def _how_to_go_on(self) -> str:
         number = self._connection
         return (
-            "The invitation stays valid. Go on waiting with `smpchat listen`, see its link again with"
-            f" `smpchat status`, or cancel it with `smpchat delete {number}`."
+            "The invitation stays valid. Continue waiting with `smpchat listen`, see the link again with `smpchat"
+            f" status`, or cancel it with `smpchat delete {number}`."
         )

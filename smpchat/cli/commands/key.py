@@ -14,15 +14,15 @@ from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
 from smpchat.cli.text import printable
 
-app = group("The passphrase that your profile is encrypted with.", "smpchat key set")
+app = group("The passphrase that encrypts your profile.", "smpchat key set")
 
 
 @app.command("set", epilog=examples("smpchat key set", "smpchat -p work --key-command 'pass smpchat' key set"))
 def set_(context: typer.Context) -> None:
     """Encrypt the profile with a passphrase.
 
-    It is asked for, or comes from --key-file, --key-command or the variable SMPCHAT_KEY, as in every command from then
-    on. It cannot be recovered. Other commands of the profile must have ended.
+    smpchat asks for the passphrase, or takes it from --key-file, --key-command or the variable SMPCHAT_KEY, now and in
+    every later command. A lost passphrase cannot be recovered. Stop other smpchat commands of this profile first.
     """
     run(context, _set)
 
@@ -38,10 +38,11 @@ def _set(environment: Environment) -> int:
     environment.open_as(StoredProfile).close()
     set_passphrase(folder, environment.key.choose())
     tell_leftovers(environment)  # of an import that was killed, which is as readable as this profile was
-    _show(environment, "is encrypted from now on")
+    _show(environment, "is now encrypted")
     environment.notice(
-        "Every command asks for the passphrase now, unless it gets it from --key-file, --key-command or SMPCHAT_KEY."
-        " Nobody can replace a lost one. The disk may keep traces of the file as it was, until it needs the space."
+        "Every command now asks for the passphrase, unless it comes from --key-file, --key-command or"
+        " SMPCHAT_KEY. A lost passphrase cannot be recovered. Traces of the unencrypted file may stay on disk"
+        " until overwritten."
     )
     return ExitStatus.OK
 
@@ -50,7 +51,7 @@ def _set(environment: Environment) -> int:
 def change(
     context: typer.Context,
     file: Path | None = typer.Option(
-        None, "--new-key-file", metavar="FILE", help="File whose first line is the new passphrase."
+        None, "--new-key-file", metavar="FILE", help="File with the new passphrase in its first line."
     ),
     command: str | None = typer.Option(
         None, "--new-key-command", metavar="CMD", help="Command that prints the new passphrase."
@@ -70,13 +71,13 @@ def _change(environment: Environment, file: Path | None, command: str | None) ->
     check_encrypted(folder, True)
     environment.open_as(StoredProfile).close()  # nobody chooses a new one before the old one was found right
     change_passphrase(folder, environment.key(), passphrases.passphrase(source, new=True))
-    _show(environment, "has another passphrase from now on")
+    _show(environment, "has a new passphrase")
     return ExitStatus.OK
 
 
 @app.command("remove")
 def remove(context: typer.Context) -> None:
-    """Decrypt the profile: whoever reads the disk reads it. Example: smpchat key remove"""
+    """Remove the passphrase; the profile is then not encrypted. Example: smpchat key remove"""
     run(context, _remove)
 
 
@@ -87,13 +88,13 @@ def _remove(environment: Environment) -> int:
     folder = _used(environment)
     check_encrypted(folder, True)
     remove_passphrase(folder, environment.key())
-    _show(environment, "is not encrypted any more")
+    _show(environment, "is no longer encrypted")
     return ExitStatus.OK
 
 
 @app.command("test")
 def test(context: typer.Context) -> None:
-    """Tell whether the passphrase is right. Example: smpchat key test --key-file secret.txt"""
+    """Check the passphrase. Example: smpchat key test --key-file secret.txt"""
     run(context, _test)
 
 
@@ -103,7 +104,10 @@ def _test(environment: Environment) -> int:
 
     _used(environment)
     environment.open_as(StoredProfile).close()
-    _show(environment, "is encrypted, and this is its passphrase" if environment.is_encrypted() else "is not encrypted")
+    _show(
+        environment,
+        "is encrypted, and this passphrase is correct" if environment.is_encrypted() else "is not encrypted",
+    )
     return ExitStatus.OK
 
 

@@ -29,29 +29,25 @@ app = Program()
 def listen(
     context: typer.Context,
     timeout: float | None = typer.Option(
-        None, "--timeout", parser=seconds, metavar="SECONDS", help="End after so long."
+        None, "--timeout", parser=seconds, metavar="SECONDS", help="Stop after this time."
     ),
-    count: int | None = typer.Option(
-        None, "--count", parser=number(1), metavar="N", help="End after so many messages."
-    ),
-    command: str | None = typer.Option(
-        None, "--exec", metavar="CMD", help="Run this for each message: an object on its input, SMPCHAT_TEXT and so on."
-    ),
+    count: int | None = typer.Option(None, "--count", parser=number(1), metavar="N", help="Stop after N messages."),
+    command: str | None = typer.Option(None, "--exec", metavar="CMD", help="Run CMD for each message (see below)."),
     skip_after: int | None = typer.Option(
         None,
         "--skip-after",
         parser=number(1),
         metavar="N",
-        help="With --exec: go on without a message that CMD fails on N times.",
+        help="With --exec: skip a message after CMD failed on it N times.",
     ),
 ) -> None:
-    """Stay online and print what comes.
+    """Stay online and print what arrives.
 
-    With --exec, CMD runs for each message, one after the other, and a message counts as shown once CMD ended with 0;
-    otherwise listening ends with 1, or goes on once CMD has failed on the message as often as --skip-after says. CMD
-    gets the message as a JSON object on its standard input, and as SMPCHAT_TYPE, SMPCHAT_CONTACT, SMPCHAT_CONTACT_ID,
-    SMPCHAT_VERIFIED, SMPCHAT_ID and SMPCHAT_TEXT. What it prints is not sent: it may run `smpchat send`. An alias
-    proves nothing; the contact's id stays the same, and is nobody else's.
+    With --exec, CMD runs for each message, one at a time. CMD gets the message as a JSON object on its standard input,
+    and in the variables SMPCHAT_TYPE, SMPCHAT_CONTACT, SMPCHAT_CONTACT_ID, SMPCHAT_VERIFIED, SMPCHAT_ID and
+    SMPCHAT_TEXT. If CMD ends with 0, the message counts as shown. If CMD fails, listening ends with 1, unless
+    --skip-after is given. CMD's output is not sent: to answer, run `smpchat send` in it. Do not trust an alias; use the
+    contact's id, which never changes and belongs to one contact only.
     """
     if skip_after is not None and command is None:
         raise typer.BadParameter("--skip-after needs --exec.")
@@ -84,7 +80,7 @@ async def _listen(
     try:
         if handler is not None and environment.is_encrypted() and environment.key.is_a_variable:
             environment.notice(
-                "CMD does not get SMPCHAT_KEY: if it runs smpchat, give --key-file or --key-command instead."
+                "CMD does not get SMPCHAT_KEY. If it runs smpchat, use --key-file or --key-command instead."
             )
         # Before the first look: what comes from here on is for this listener, whoever is shown it first.
         after = service.last_event()
@@ -122,7 +118,7 @@ async def _listen(
             await flush(service)
         if count is not None and seen < count:
             raise CommandFailed(
-                ExitStatus.TIMEOUT, f"{seen} of {count} messages came.", "Listen longer, or without --timeout."
+                ExitStatus.TIMEOUT, f"Only {seen} of {count} messages arrived.", "Give a longer --timeout, or none."
             )
         return ExitStatus.OK
     finally:

@@ -23,22 +23,24 @@ from smpchat.cli.text import sentence
 
 app = Program()
 _ENVIRONMENT = {
-    "SMPCHAT_HOME": "Where all data is kept, unless --home says otherwise.",
-    "SMPCHAT_PROFILE": "The profile, unless -p names one.",
-    "SMPCHAT_KEY": "The profile's passphrase, if it is encrypted.",
-    "SMPCHAT_KEY_FILE, SMPCHAT_KEY_COMMAND": "As --key-file and --key-command.",
-    "SMPCHAT_NEW_KEY": "The passphrase that `key change` sets.",
-    "SMPCHAT_PASSPHRASE": "The passphrase of an exported file.",
-    "SMPCHAT_SOCKS": "As --socks.",
-    "SMPCHAT_RELAY_PASSWORD": "As --password of `relay run` and `relay start`.",
-    "NO_COLOR": "With any value: no colours.",
-    "VISUAL, EDITOR": "What /editor and Ctrl-X Ctrl-E open in chat.",
+    "SMPCHAT_HOME": "Folder for all data (--home overrides it).",
+    "SMPCHAT_PROFILE": "Profile to use (-p overrides it).",
+    "SMPCHAT_KEY": "Passphrase of an encrypted profile.",
+    "SMPCHAT_KEY_FILE, SMPCHAT_KEY_COMMAND": "Same as --key-file and --key-command.",
+    "SMPCHAT_NEW_KEY": "New passphrase for `key change`.",
+    "SMPCHAT_PASSPHRASE": "Passphrase of an exported file.",
+    "SMPCHAT_SOCKS": "Same as --socks.",
+    "SMPCHAT_RELAY_PASSWORD": "Same as --password of `relay run` and `relay start`.",
+    "NO_COLOR": "Any value turns colours off.",
+    "VISUAL, EDITOR": "Editor that /editor and Ctrl-X Ctrl-E open in chat.",
 }
 
 
 _FILES = {
-    "~/.config/smpchat/config.toml": "Settings, one a line, which `smpchat config list` shows; `smpchat config path`"
-    " prints where the file is on this system. A home named with --home has its own, and each profile one more.",
+    "~/.config/smpchat/config.toml": (
+        "Settings, one per line. `smpchat config list` shows them, and `smpchat config path` prints where the file is"
+        " on this system. A folder given with --home has its own file, and each profile can have one more."
+    ),
     "~/.local/share/smpchat": "The home: all data. `smpchat doctor` prints where it is on this system.",
     "HOME/profiles/NAME/smpchat.db": "One profile: keys, contacts, messages, links, settings. smpchat.db.encrypted once"
     " it has a passphrase.",

@@ -39,26 +39,29 @@ def show(context: typer.Context) -> None:
 )
 def set_(
     context: typer.Context,
-    name: str | None = typer.Argument(None, metavar="NAME", help="What your contacts see."),
+    name: str | None = typer.Argument(None, metavar="NAME", help="The name that your contacts see."),
     description: str | None = typer.Option(
-        None, "--description", metavar="TEXT", help="A line about you; an empty one removes it."
+        None, "--description", metavar="TEXT", help="A line about you (empty: none)."
     ),
     picture: Path | None = typer.Option(None, "--picture", metavar="FILE", help="A small JPEG or PNG picture."),
     no_picture: bool = typer.Option(False, "--no-picture", help="Remove the picture."),
     allow: list[str] = typer.Option(
-        [], "--allow", metavar="SETTING=VALUE", help="What every contact may do, as in `contact set`; may be repeated."
+        [], "--allow", metavar="SETTING=VALUE", help="Default for all contacts, as in `contact set`; may be repeated."
     ),
-    bot: bool | None = typer.Option(None, "--bot/--no-bot", help="Say that a program writes here, or a person."),
+    bot: bool | None = typer.Option(None, "--bot/--no-bot", help="Say that this profile is a bot, or a person."),
     receipts: bool | None = typer.Option(
-        None, "--receipts/--no-receipts", help="Whether contacts are told that their messages arrived; at first: yes."
+        None, "--receipts/--no-receipts", help="Tell contacts that their messages arrived (default)."
     ),
     command: list[str] = typer.Option(
-        [], "--command", metavar="WORD=LABEL", help="What that program offers in place of all before; may be repeated."
+        [],
+        "--command",
+        metavar="WORD=LABEL",
+        help=("Command that the bot offers; may be repeated. Replaces all earlier ones."),
     ),
 ) -> None:
     """Change your name, description or picture.
 
-    Your contacts are told, and whoever opens your address.
+    Your contacts see the change, and so do people who open your address.
     """
     # Of what was not given typer makes False, or an empty list.
     given = (name, description, picture, no_picture or None, allow or None, bot, command or None, receipts)
@@ -67,9 +70,9 @@ def set_(
             "say what to change: NAME, --description, --picture, --no-picture, --allow, --bot or --receipts."
         )
     if command and bot is False:
-        raise typer.BadParameter("--command and --no-bot exclude each other.")
+        raise typer.BadParameter("use either --command or --no-bot, not both.")
     if picture is not None and no_picture:
-        raise typer.BadParameter("--picture and --no-picture exclude each other.")
+        raise typer.BadParameter("use either --picture or --no-picture, not both.")
     said = Said(name, description, picture, no_picture, tuple(allow), bot, tuple(command), receipts)
     run(context, lambda environment: _set(environment, said))
 
@@ -128,7 +131,7 @@ def _allowance(text: str) -> tuple[Feature, Allow | None]:
     name, _, value = text.partition("=")
     feature = setting_named(name).feature
     if feature is None:
-        raise InputError("Receipts are nothing that contacts are allowed.", "Use --receipts or --no-receipts.")
+        raise InputError("Receipts cannot be set with --allow.", "Use --receipts or --no-receipts.")
     return feature, allowance(value)
 
 
@@ -141,7 +144,7 @@ def _content(path: Path) -> bytes:
             content = file.read(MAX_FILE + 1)
             size = max(len(content), path.stat().st_size)
     except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}.", "Give the file of a picture.") from None
+        raise InputError(f"Cannot read {str(path)!r}: {error.strerror}.", "Give a picture file.") from None
     if size > MAX_FILE:
         raise too_large(size)
     return content
@@ -184,7 +187,7 @@ def _list(environment: Environment) -> int:
 @app.command("switch")
 def switch(
     context: typer.Context,
-    name: str = typer.Argument(metavar="NAME", help="As `profile list` shows it.", autocompletion=profiles),
+    name: str = typer.Argument(metavar="NAME", help="A name that `profile list` shows.", autocompletion=profiles),
 ) -> None:
     """Choose the profile of later commands without -p. Example: smpchat profile switch alice"""
     run(context, lambda environment: _switch(environment, name))
@@ -199,7 +202,7 @@ def _switch(environment: Environment, name: str) -> int:
     if not home.has(name) and name != DEFAULT:
         raise InputError(
             f"There is no profile {name!r}.",
-            f"`smpchat profile list` shows your profiles; `smpchat -p {name} profile show` makes this one.",
+            f"`smpchat profile list` shows your profiles; `smpchat -p {name} profile show` creates this one.",
         )
     select(home.path, name)
     named = replace(environment, profile=name)

@@ -19,8 +19,10 @@ app = Program()
 def react(
     context: typer.Context,
     message: int = MESSAGE,
-    emoji: str = typer.Argument(metavar="EMOJI", help="One of 👍 👎 😀 😂 😢 ❤ 🚀 ✅, or its name, as in +1 or heart."),
-    remove: bool = typer.Option(False, "--remove", help="Take it away again."),
+    emoji: str = typer.Argument(
+        metavar="EMOJI", help="One of 👍 👎 😀 😂 😢 ❤ 🚀 ✅, or its name, such as +1 or heart."
+    ),
+    remove: bool = typer.Option(False, "--remove", help="Remove the reaction."),
     wait: WaitChange | None = WAIT_CHANGE,
     timeout: float | None = TIMEOUT,
 ) -> None:

@@ -17,7 +17,7 @@ app = Program()
 
 @app.command()
 def reject(context: typer.Context, who: str = REQUEST) -> None:
-    """Forget a request; its sender is told nothing. Example: smpchat reject 3"""
+    """Reject a request; the sender is not told. Example: smpchat reject 3"""
     run(context, lambda environment: _reject(environment, who))
 
 
@@ -25,5 +25,5 @@ def _reject(environment: Environment, who: str) -> int:
     """Forget a request; nothing is sent."""
     with closing(environment.open()) as service:
         request = service.reject(who)
-        environment.notice(f"Request {request.id} is rejected; its sender is told nothing.")
+        environment.notice(f"Request {request.id} is rejected. The sender is not told.")
         return ExitStatus.OK

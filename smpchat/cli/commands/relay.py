@@ -27,7 +27,7 @@ from smpchat.relay.surroundings import PASSWORD_VARIABLE, secret
 if TYPE_CHECKING:
     from smpchat.protocol.version import VersionRange
 
-app = group("The relay that comes with smpchat.", "smpchat relay status")
+app = group("The embedded relay, which comes with smpchat.", "smpchat relay status")
 
 
 def _option(name: str, envvar: str | None = None) -> Any:
@@ -48,13 +48,13 @@ PORT = typer.Option(
     parser=number(0, 65535),
     metavar="PORT",
     show_default=False,
-    help="Port; if not given, the one used before, or any.",
+    help="Port (default: the one used before, or any free one).",
 )
 WS_PORT = typer.Option(
     None,
     "--ws-port",
     metavar="PORT|off",
-    help="Serve WebSocket on this port too; 0 for any, off for none. It is remembered.",
+    help="Serve WebSocket on this port too; 0 for any free port, or off. Remembered.",
 )
 FILES_PORT = typer.Option(
     None,
@@ -95,7 +95,7 @@ def run_here(
     versions: str | None = typer.Option(
         None, "--smp-versions", metavar="FIRST-LAST", help="SMP versions to offer, such as 7-14."
     ),
-    no_extensions: bool = typer.Option(False, "--no-extensions", help="Offer nothing beyond standard SMP."),
+    no_extensions: bool = typer.Option(False, "--no-extensions", help="Offer only standard SMP."),
     password: str | None = PASSWORD,
     proxy: str | None = PROXY,
     new_queues: str | None = NEW_QUEUES,
@@ -117,9 +117,9 @@ def run_here(
     max_file_connections_per_address: str | None = MAX_FILES_PER_ADDRESS,
     max_new_chunks: str | None = MAX_NEW_CHUNKS,
     metrics_port: str | None = METRICS_PORT,
-    reset: bool = typer.Option(False, "--reset", help="Go by the defaults, not by what `relay start` kept."),
+    reset: bool = typer.Option(False, "--reset", help="Use the defaults instead of the options kept by `relay start`."),
 ) -> None:
-    """Run the relay in this terminal, and log there. Example: smpchat relay run --host 0.0.0.0"""
+    """Run the relay in this terminal and print its log. Example: smpchat relay run --host 0.0.0.0"""
     typed = _typed_options(context)
     run(
         context,
@@ -172,7 +172,9 @@ def _run(
     except RelayError as error:
         if error.hint != RelayError.hint:
             raise
-        raise CommandFailed(status_of(None), str(error), "Mend that and run it again; -v shows more.") from error
+        raise CommandFailed(
+            status_of(None), str(error), "Fix this and run the command again; -v shows more."
+        ) from error
     return ExitStatus.OK
 
 
@@ -183,9 +185,9 @@ def _offered(versions: str) -> VersionRange:
     try:
         offered = VersionRange.parse(versions)
     except DecodeError as error:
-        raise InputError(f"{versions!r} is no range of versions: {error.what}.", "Write it as 7-14.") from None
+        raise InputError(f"{versions!r} is not a range of versions: {error.what}.", "Write it as 7-14.") from None
     if not (SMP_VERSIONS.contains(offered.minimum) and SMP_VERSIONS.contains(offered.maximum)):
-        raise InputError(f"This relay speaks SMP versions {SMP_VERSIONS}.", "Choose a range within them.")
+        raise InputError(f"This relay supports SMP versions {SMP_VERSIONS}.", "Choose a range within them.")
     return offered
 
 
@@ -217,9 +219,9 @@ def start(
     max_file_connections_per_address: str | None = MAX_FILES_PER_ADDRESS,
     max_new_chunks: str | None = MAX_NEW_CHUNKS,
     metrics_port: str | None = METRICS_PORT,
-    reset: bool = typer.Option(False, "--reset", help="Forget what earlier starts kept."),
+    reset: bool = typer.Option(False, "--reset", help="Forget the options kept by earlier starts."),
 ) -> None:
-    """Start the relay in the background. Its options are kept. Example: smpchat relay start --quota 500"""
+    """Start the relay in the background; keep its options. Example: smpchat relay start --quota 500"""
     typed = _typed_options(context)
     run(context, lambda environment: _start(environment, typed, (port, ws_port, files_port), reset))
 
@@ -248,8 +250,8 @@ def _start(environment: Environment, typed: Mapping[str, str | None], ports: Por
     if not served or port not in (0, info.port) or info.options != as_kept:
         raise CommandFailed(
             ExitStatus.INPUT,
-            "The relay was running already, and goes on as it was.",
-            "To change its options: `smpchat relay stop`, then this command again.",
+            "The relay was already running, and keeps its options.",
+            "To change its options, run `smpchat relay stop`, then this command again.",
         )
     return ExitStatus.OK
 
@@ -279,7 +281,7 @@ def _port_or_off(text: str | None) -> int | None:
     if text == "off":
         return NO_WEBSOCKET
     if not (text.isascii() and text.isdecimal()) or int(text) > 65535:
-        raise InputError(f"{text!r} is no port.", "Give a number up to 65535, 0 for any free port, or off.")
+        raise InputError(f"{text!r} is not a port.", "Give a number up to 65535, 0 for any free port, or off.")
     return int(text)
 
 
@@ -296,7 +298,7 @@ def _is_as_wanted(wanted: int | None, served: int | None) -> bool:
 
 @app.command("stop")
 def stop(context: typer.Context) -> None:
-    """Stop the relay and its starting on demand. Example: smpchat relay stop"""
+    """Stop the relay; it no longer starts on demand. Example: smpchat relay stop"""
     run(context, _stop)
 
 
@@ -313,7 +315,7 @@ def _stop(environment: Environment) -> int:
 
 @app.command("stats")
 def stats(context: typer.Context) -> None:
-    """Show what the running relay counts. Example: smpchat --json relay stats"""
+    """Show the running relay's counters. Example: smpchat --json relay stats"""
     run(context, _stats)
 
 
@@ -340,7 +342,7 @@ def _lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 @app.command("rotate-certificate")
 def rotate_certificate(context: typer.Context) -> None:
-    """Make a new online certificate; the address stays. Example: smpchat relay rotate-certificate"""
+    """Renew the online certificate; the address stays. Example: smpchat relay rotate-certificate"""
     run(context, _rotate_certificate)
 
 
@@ -358,15 +360,13 @@ def _rotate_certificate(environment: Environment) -> int:
         f"New online certificate, valid until {expires:%Y-%m-%d}. The address stays.",
     )
     if before.state == "running":
-        environment.notice("It takes effect at the next start: `smpchat relay stop`, then `smpchat relay start`.")
+        environment.notice("Restart the relay to use it: `smpchat relay stop`, then `smpchat relay start`.")
     return ExitStatus.OK
 
 
 @app.command("backup")
-def back_up(
-    context: typer.Context, file: Path = typer.Argument(metavar="FILE", help="A tar file that does not exist yet.")
-) -> None:
-    """Copy the relay into a file, also while it runs. Example: smpchat relay backup relay.tar"""
+def back_up(context: typer.Context, file: Path = typer.Argument(metavar="FILE", help="A new tar file.")) -> None:
+    """Back up the relay to a file, even while it runs. Example: smpchat relay backup relay.tar"""
     run(context, lambda environment: _back_up(environment, file))
 
 
@@ -378,16 +378,16 @@ def _back_up(environment: Environment, file: Path) -> int:
     tell_leftovers(environment)
     size = write(environment.relay_folder, file)
     environment.emit("backup", {"file": str(file.absolute()), "bytes": size}, f"{file}: {size:,} bytes")
-    environment.notice("Whoever has this file can take the relay's place: keep it as safe as the relay.")
+    environment.notice("Anyone with this file can pose as your relay. Keep it as safe as the relay itself.")
     environment.notice("Files that people send through the relay are not in it.")
     return ExitStatus.OK
 
 
 @app.command("restore")
 def restore(
-    context: typer.Context, file: Path = typer.Argument(metavar="FILE", help="What `relay backup` wrote.")
+    context: typer.Context, file: Path = typer.Argument(metavar="FILE", help="A file that `relay backup` wrote.")
 ) -> None:
-    """Make the relay from a backup, where there is none yet. Example: smpchat relay restore relay.tar"""
+    """Restore a relay from a backup, if there is none yet. Example: smpchat relay restore relay.tar"""
     run(context, lambda environment: _restore(environment, file))
 
 
@@ -407,7 +407,7 @@ def _restore(environment: Environment, file: Path) -> int:
 @app.command("status")
 def status(
     context: typer.Context,
-    show_password: bool = typer.Option(False, "--show-password", help="Print the password in its address, too."),
+    show_password: bool = typer.Option(False, "--show-password", help="Print the address with its password."),
 ) -> None:
     """Show whether the relay runs. Example: smpchat relay status"""
     run(context, lambda environment: _status(environment, show_password))
@@ -428,5 +428,5 @@ def _warn_of_certificate(environment: Environment) -> None:
     left = daemon.certificate_left(environment.relay_folder)
     if left is not None and left < CERTIFICATE_WARNING:
         environment.notice(
-            f"The relay's certificate {runs_out(left)}: `smpchat relay rotate-certificate` makes another."
+            f"The relay's certificate {runs_out(left)}. `smpchat relay rotate-certificate` makes a new one."
         )

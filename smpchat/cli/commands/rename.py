@@ -21,17 +21,17 @@ app = Program()
 def rename(
     context: typer.Context,
     who: str = WHO,
-    alias: str = typer.Argument(metavar="ALIAS", help="The new one; only you see it."),
+    alias: str = typer.Argument(metavar="ALIAS", help="The new alias; only you see it."),
 ) -> None:
-    """Give a contact another alias. Example: smpchat rename contact_2 bob"""
+    """Change a contact's alias. Example: smpchat rename contact_2 bob"""
     run(context, lambda environment: _rename(environment, who, alias))
 
 
 def _rename(environment: Environment, who: str, alias: str) -> int:
-    """Give a contact another alias."""
+    """Change a contact's alias."""
     with closing(environment.open()) as service:
         before = service.contact(who).alias
         view = service.contact(service.rename(who, alias).alias)
-        sentence = f"{shortened(before)} is now called {shortened(view.alias)} here; they do not see that."
+        sentence = f"{shortened(before)} is now called {shortened(view.alias)}. Only you see this name."
         environment.emit("contact", contact_fields(view), sentence)
         return ExitStatus.OK

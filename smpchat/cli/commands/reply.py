@@ -16,11 +16,11 @@ app = Program()
 def reply(
     context: typer.Context,
     message: int = MESSAGE,
-    text: list[str] = typer.Argument(metavar="TEXT...", help="The text; - reads it from standard input."),
+    text: list[str] = typer.Argument(metavar="TEXT...", help="The text (- reads it from standard input)."),
     wait: Wait | None = WAIT,
     timeout: float | None = TIMEOUT,
 ) -> None:
-    """Answer a message. Example: smpchat reply 12 yes, at noon"""
+    """Reply to a message. Example: smpchat reply 12 yes, at noon"""
     from smpchat.cli.delivering import deliver
 
     run(context, lambda environment: deliver(environment, None, body(text), wait, timeout, reply_to=message))

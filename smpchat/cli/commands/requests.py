@@ -20,10 +20,10 @@ app = Program()
 @app.command()
 def requests(
     context: typer.Context,
-    reject_all: bool = typer.Option(False, "--reject-all", help="Forget them all; nobody is told."),
-    yes: bool = typer.Option(False, "--yes", help="With --reject-all: do not ask first."),
+    reject_all: bool = typer.Option(False, "--reject-all", help="Reject all requests; the senders are not told."),
+    yes: bool = typer.Option(False, "--yes", help="With --reject-all: do not ask for confirmation."),
 ) -> None:
-    """List who asks to be a contact. Example: smpchat requests"""
+    """List people who want to connect. Example: smpchat requests"""
     run(context, (lambda environment: _reject_all(environment, yes)) if reject_all else _requests)
 
 
@@ -37,13 +37,18 @@ def _reject_all(environment: Environment, sure: bool) -> int:
         if number and not sure:
             if not (environment.attended and sys.stdin.isatty()):
                 raise CommandFailed(
-                    ExitStatus.INPUT, f"{plural(number, 'request')} would be forgotten.", "Add --yes if you mean it."
+                    ExitStatus.INPUT, f"This would reject {plural(number, 'request')}.", "Add --yes to reject them."
                 )
-            print(f"Forget {plural(number, 'request')}? Nobody is told. [y/N] ", end="", file=sys.stderr, flush=True)
+            print(
+                f"Reject {plural(number, 'request')}? The senders are not told. [y/N] ",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
             if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-                environment.notice("Nothing was forgotten.")
+                environment.notice("Nothing was rejected.")
                 return ExitStatus.OK
-        environment.notice(f"{plural(service.reject_all(), 'request')} rejected; nobody is told.")
+        environment.notice(f"{plural(service.reject_all(), 'request')} rejected. The senders are not told.")
         return ExitStatus.OK
 
 
@@ -60,6 +65,10 @@ def _requests(environment: Environment) -> int:
     if address is not None and address.turned_away:
         environment.notice(turned_away(environment, address))
     if not waiting and environment.attended:
-        how = "" if address is not None else " People ask through an address: `smpchat address create` makes yours."
-        environment.notice(f"Nobody asks to be a contact.{how}")
+        how = (
+            ""
+            if address is not None
+            else (" People send requests through your address: `smpchat address create` makes one.")
+        )
+        environment.notice(f"No requests waiting.{how}")
     return ExitStatus.OK

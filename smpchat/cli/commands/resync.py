@@ -20,12 +20,12 @@ app = Program()
 def resync(
     context: typer.Context,
     who: str = WHO,
-    refuse: bool = typer.Option(False, "--refuse", help="Refuse the new keys that came; keep the old ones."),
+    refuse: bool = typer.Option(False, "--refuse", help="Refuse the new keys and keep the old ones."),
 ) -> None:
-    """Negotiate encryption anew where messages can't be read.
+    """Renew the encryption if messages cannot be read.
 
-    Also accepts new keys that a contact sent. Ask them first, over a call or face to face: somebody else may have sent
-    them.
+    Also accepts new keys that a contact sent. Ask them first, over a call or face to face: someone else may have sent
+    the keys.
     """
     run(context, lambda environment: _resync(environment, who, refuse))
 
@@ -45,13 +45,11 @@ async def _resync(environment: Environment, who: str, refuse: bool) -> int:
         show_view(environment, service.contact(contact.alias))
         name = shortened(contact.alias)
         if refuse:
-            environment.notice(f"Refused: your messages with {name} stay under the old keys.")
+            environment.notice(f"Refused. Your messages with {name} still use the old keys.")
         elif asked:
-            environment.notice(
-                f"Accepted: the encryption with {name} is renewed, and the security code is another one."
-            )
+            environment.notice(f"Accepted. The encryption with {name} is renewed, and the security code has changed.")
         else:
             environment.notice(
-                "Asked for new keys. What you write waits until they agree; then the security code is another one."
+                "Asked for new keys. Your messages wait until they agree; then the security code changes."
             )
         return ExitStatus.OK

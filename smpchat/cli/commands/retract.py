@@ -15,12 +15,12 @@ app = Program()
 def retract(
     context: typer.Context,
     messages: list[int] = typer.Argument(
-        metavar="MESSAGE...", help="Numbers of the messages; `history` shows them. All are taken back, or none."
+        metavar="MESSAGE...", help="Numbers of the messages; `history` shows them. Either all are deleted, or none."
     ),
     wait: WaitChange | None = WAIT_CHANGE,
     timeout: float | None = TIMEOUT,
 ) -> None:
-    """Take messages of yours back, within 78 hours. Example: smpchat retract 12 13"""
+    """Delete your messages for both of you, within 78 hours. Example: smpchat retract 12 13"""
     from smpchat.cli.delivering import deliver_changes
 
     run(

@@ -33,16 +33,16 @@ def rotate(
         None,
         "--server",
         metavar="URI",
-        help="The new relay; one of yours if not given, another one if possible.",
+        help="The new relay (default: another one of yours).",
         autocompletion=relays,
     ),
-    cancel: bool = typer.Option(False, "--cancel", help="Give up a move that they have not gone along with."),
-    wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they have followed."),
+    cancel: bool = typer.Option(False, "--cancel", help="Cancel a move that they have not followed yet."),
+    wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until their app has followed."),
     timeout: float | None = TIMEOUT,
 ) -> None:
     """Receive a contact's messages at another relay.
 
-    Their app follows by itself once it is online; until then you receive at both, and nothing is lost.
+    Their app follows automatically when it comes online. Until then you receive at both relays, and nothing is lost.
     """
     from smpchat.chat.online.waiting import Patience
 
@@ -108,14 +108,16 @@ def _outcome(environment: Environment, service: ChatService, view: ContactView, 
     if move.step == "creating":
         obstacle = service.move_obstacle(view.contact.connection_id)
         cause = troubles.sentence(obstacle) if obstacle else "The new relay has not answered in time."
-        again = f"It is tried again by itself; `smpchat rotate {shlex.quote(view.alias)} --cancel` gives it up."
+        again = (
+            f"smpchat tries again automatically. `smpchat rotate {shlex.quote(view.alias)} --cancel` cancels the move."
+        )
         raise CommandFailed(ExitStatus.NETWORK, cause, again)
     if wait:
         raise CommandFailed(
             ExitStatus.TIMEOUT,
             f"{name} has not followed yet.",
-            "Their app does so by itself once it is online; until then you receive at both relays.",
+            "Their app follows automatically when it comes online. Until then you receive at both relays.",
         )
     environment.notice(move_sentence(view.alias, move, environment.now()))
-    environment.notice("Their app follows by itself once it is online; until then nothing is lost.")
+    environment.notice("Their app follows automatically when it comes online. Until then nothing is lost.")
     return ExitStatus.OK

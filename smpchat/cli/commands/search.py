@@ -22,7 +22,7 @@ app = Program()
 @app.command(epilog=examples("smpchat search lunch tomorrow", "smpchat search invoice --who bob --since 2026-11-01"))
 def search(
     context: typer.Context,
-    words: list[str] = typer.Argument(metavar="TEXT...", help="Words that are all in the message."),
+    words: list[str] = typer.Argument(metavar="TEXT...", help="Words that the message contains."),
     who: str | None = typer.Option(
         None, "--who", metavar="WHO", help="Only messages with this contact.", autocompletion=aliases
     ),
@@ -31,9 +31,9 @@ def search(
     until: str | None = UNTIL,
     before: int | None = BEFORE,
 ) -> None:
-    """Find messages in all conversations.
+    """Search all conversations.
 
-    A message is found if every word is in it, in any order, also as part of a longer word. Capitals and accents do not
+    Finds messages that contain every word, in any order, also as part of a longer word. Capitals and accents do not
     matter, and no character has a special meaning.
     """
     wanted = Wanted("search", who, argument_text(" ".join(words)), last, since, until, before)
@@ -43,7 +43,7 @@ def search(
 def _search(environment: Environment, wanted: Wanted) -> int:
     """Print what is found, oldest first."""
     if not wanted.text.strip():
-        raise InputError("There is nothing to search for.", "Write `smpchat search TEXT`.")
+        raise InputError("The text to search for is missing.", "Type `smpchat search TEXT`.")
     found = False
     if environment.is_used():
         with closing(environment.open_as(StoredProfile)) as service:

@@ -18,21 +18,21 @@ app = Program()
 def send(
     context: typer.Context,
     who: str = WHO,
-    text: list[str] = typer.Argument(None, metavar="TEXT...", help="The text; - reads it from standard input."),
+    text: list[str] = typer.Argument(None, metavar="TEXT...", help="The text (- reads it from standard input)."),
     wait: Wait | None = WAIT,
     timeout: float | None = TIMEOUT,
-    anyway: bool = typer.Option(False, "--anyway", help="Send, with what is held, although keys have changed."),
+    anyway: bool = typer.Option(False, "--anyway", help="Send held messages too, although keys have changed."),
 ) -> None:
     """Send a message.
 
-    What you write to a contact is held, and this ends with 5, while its security code has changed after you compared
-    it, or new keys wait for your answer. With --anyway and no text, only what is held is sent.
+    If the security code has changed since you compared it, or new keys wait for your answer, the message is held and
+    the command ends with 5. With --anyway and no text, only held messages are sent.
     """
     from smpchat.cli.delivering import deliver, deliver_held
 
     if not text:
         if not anyway:
-            raise typer.BadParameter("a text is missing.", param_hint="TEXT")
+            raise typer.BadParameter("the text is missing.", param_hint="TEXT")
         run(context, lambda environment: deliver_held(environment, who))
         return
     run(context, lambda environment: deliver(environment, who, body(text), wait, timeout, anyway=anyway))

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _STEP_TIMEOUT = 15.0  # seconds
 _HINTS = {
-    "connect": "Check the address and this computer's network; `--transport auto` or `--socks` may get you through.",
-    "hello": "Compare the address with what the relay's operator published; it may have moved.",
+    "connect": "Check the address and this computer's network. `--transport auto` or `--socks` may help.",
+    "hello": "Compare the address with the one that the relay's operator published; it may have changed.",
     "NEW": "Ask the relay's operator for the address with the password: smp://FINGERPRINT:PASSWORD@HOST.",
 }
 
@@ -41,15 +41,15 @@ _HELP = "smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT."
 ADDRESS = typer.Argument(metavar="ADDRESS", help=_HELP, autocompletion=relays)
 NEW_ADDRESS = typer.Argument(metavar="ADDRESS", help=_HELP)
 TRANSPORT = typer.Option(
-    None, "--transport", metavar="tls|websocket|auto", help="How to reach it; auto: TLS, else WebSocket."
+    None, "--transport", metavar="tls|websocket|auto", help="How to reach it; auto tries TLS, then WebSocket."
 )
-WS_PORT = typer.Option(None, "--ws-port", parser=port, metavar="PORT", help="Where its WebSocket is (443).")
+WS_PORT = typer.Option(None, "--ws-port", parser=port, metavar="PORT", help="Its WebSocket port (443).")
 
 
 @app.command("list")
 def list_(
     context: typer.Context,
-    show_passwords: bool = typer.Option(False, "--show-passwords", help="Print the passwords in their addresses, too."),
+    show_passwords: bool = typer.Option(False, "--show-passwords", help="Print addresses with their passwords."),
 ) -> None:
     """List relays. Example: smpchat server list"""
     run(context, lambda environment: _list(environment, whole=show_passwords))
@@ -81,7 +81,7 @@ def _show(environment: Environment, address: str | None, route: Route, default: 
         "default": default,
         "embedded": embedded,
     }
-    name = address or "the relay that comes with smpchat, not started yet"
+    name = address or "the embedded relay, not started yet"
     way = ""
     if route.transport is not Transport.TLS:
         fields["ws_port"] = route.ws_port
@@ -118,7 +118,7 @@ def _transport(text: str | None) -> Transport | None:
     try:
         return Transport(text)
     except ValueError:
-        raise InputError(f"There is no transport {text!r}.", f"Choose one of: {', '.join(Transport)}.") from None
+        raise InputError(f"{text!r} is not a transport.", f"Choose one of: {', '.join(Transport)}.") from None
 
 
 @app.command("remove")
@@ -139,7 +139,7 @@ def _remove(environment: Environment, address: str) -> int:
 
 @app.command("forget")
 def forget(context: typer.Context, address: str = ADDRESS) -> None:
-    """Give up telling a dead relay of deletions. Example: smpchat server forget smp://FINGERPRINT@HOST"""
+    """Stop trying to delete queues at a dead relay. Example: smpchat server forget smp://FINGERPRINT@HOST"""
     run(context, lambda environment: _forget(environment, address))
 
 
@@ -147,7 +147,9 @@ def _forget(environment: Environment, address: str) -> int:
     """Leave queues of deleted contacts to their relay."""
     with closing(environment.open()) as service:
         left = service.forget_server(address)
-    environment.notice(f"{plural(left, 'queue')} of deleted contacts left to the relay; it is not tried again.")
+    environment.notice(
+        f"{plural(left, 'queue')} of deleted contacts stay at the relay. smpchat no longer tries to delete them."
+    )
     return ExitStatus.OK
 
 
@@ -156,7 +158,7 @@ def use(
     context: typer.Context,
     address: str = ADDRESS,
     private_routing: bool | None = typer.Option(
-        None, "--private-routing/--no-private-routing", help="Send to other people's relays through yours."
+        None, "--private-routing/--no-private-routing", help="Reach other people's relays through yours."
     ),
 ) -> None:
     """Use only this relay: an address, simplex or embedded. Example: smpchat server use simplex"""
@@ -184,7 +186,7 @@ def _use(environment: Environment, address: str, private_routing: bool | None) -
 def test(
     context: typer.Context,
     address: str | None = typer.Argument(
-        None, metavar="[ADDRESS]", help="A relay; without it, those for new invitations.", autocompletion=relays
+        None, metavar="[ADDRESS]", help="The relay (default: those for new invitations).", autocompletion=relays
     ),
     transport: str | None = TRANSPORT,
     ws_port: int | None = WS_PORT,
@@ -232,7 +234,7 @@ def _hint(check: Check) -> str:
     if check.trouble not in (None, Trouble.UNREACHABLE, Trouble.FAULTY):
         return troubles.HINTS[check.trouble]
     return _HINTS.get(
-        check.name, "Tell the person who runs the relay, or choose another with `smpchat server use ADDRESS`."
+        check.name, "Tell the relay's operator, or choose another relay with `smpchat server use ADDRESS`."
     )
 
 
@@ -278,7 +280,7 @@ async def _test_one(
 @app.command("socks")
 def socks(
     context: typer.Context,
-    proxy: str | None = typer.Argument(None, metavar="[PROXY]", help="HOST:PORT, or off; shown if left out."),
+    proxy: str | None = typer.Argument(None, metavar="[PROXY]", help="HOST:PORT or off (omitted: shows it)."),
 ) -> None:
     """Reach relays through a SOCKS5 proxy. Example: smpchat server socks 127.0.0.1:9050"""
     run(context, lambda environment: _socks(environment, proxy))
@@ -304,16 +306,16 @@ def _socks(environment: Environment, proxy: str | None) -> int:
 @app.command("private-routing")
 def private_routing(
     context: typer.Context,
-    setting: str | None = typer.Argument(None, metavar="[on|off]", help="on or off; shown if left out."),
+    setting: str | None = typer.Argument(None, metavar="[on|off]", help="on or off (omitted: shows it)."),
 ) -> None:
-    """Send to other people's relays through yours. Example: smpchat server private-routing on"""
+    """Reach other people's relays through yours. Example: smpchat server private-routing on"""
     run(context, lambda environment: _private_routing(environment, setting))
 
 
 def _private_routing(environment: Environment, setting: str | None) -> int:
     """Turn private routing on or off; print what is in force."""
     if setting not in (None, "on", "off"):
-        raise InputError(f"Private routing cannot be {setting!r}.", "Say on or off.")
+        raise InputError(f"{setting!r} is not on or off.", "Use on or off.")
     service = environment.open_as(StoredProfile)
     try:
         if setting == "on" and not service.servers():
@@ -323,7 +325,11 @@ def _private_routing(environment: Environment, setting: str | None) -> int:
         on = service.private_routing()
     finally:
         service.close()
-    line = "other people's relays are sent to through yours" if on else "other people's relays are sent to directly"
+    line = (
+        "private routing is on: messages to other relays go through yours"
+        if on
+        else ("private routing is off: messages to other relays go there directly")
+    )
     environment.emit("setting", {"name": "private-routing", "value": "on" if on else "off"}, line)
     return ExitStatus.OK
 
@@ -331,16 +337,16 @@ def _private_routing(environment: Environment, setting: str | None) -> int:
 @app.command("strangers")
 def strangers(
     context: typer.Context,
-    setting: str | None = typer.Argument(None, metavar="[public|any]", help="public or any; shown if left out."),
+    setting: str | None = typer.Argument(None, metavar="[public|any]", help="public or any (omitted: shows it)."),
 ) -> None:
-    """Choose where relays that others name may be. Example: smpchat server strangers public"""
+    """Choose which relays of other people may be used. Example: smpchat server strangers public"""
     run(context, lambda environment: _strangers(environment, setting))
 
 
 def _strangers(environment: Environment, setting: str | None) -> int:
     """Allow or refuse relays of others on this computer and its network; print what is in force."""
     if setting not in (None, "public", "any"):
-        raise InputError(f"Relays of others cannot be {setting!r}.", "Say public or any.")
+        raise InputError(f"{setting!r} is not public or any.", "Use public or any.")
     service = environment.open_as(StoredProfile)
     try:
         if setting is not None:
@@ -348,15 +354,15 @@ def _strangers(environment: Environment, setting: str | None) -> int:
         anywhere = service.strangers_anywhere()
     finally:
         service.close()
-    line = "relays that others name must be on the internet"
+    line = "relays that other people name must be on the internet"
     if anywhere:
-        line = "relays that others name may be anywhere, also on this computer and its network"
+        line = "relays that other people name may be anywhere, even on this computer and its network"
     environment.emit("setting", {"name": "strangers", "value": "any" if anywhere else "public"}, line)
     return ExitStatus.OK
 
 
 def _no_relay_of_yours() -> InputError:
     return InputError(
-        "Private routing goes through a relay of yours, and you have configured none.",
-        "Add one with `smpchat server add ADDRESS`; the one on this computer hides nothing.",
+        "Private routing needs a relay of yours, and you have not added one.",
+        "Add one with `smpchat server add ADDRESS`. The embedded relay does not count: it hides nothing.",
     )

@@ -27,7 +27,7 @@ def status(
     context: typer.Context,
     who: str | None = typer.Argument(None, metavar="[WHO]", help="The contact's alias.", autocompletion=aliases),
 ) -> None:
-    """Show invitations, handshakes and relays. Example: smpchat status"""
+    """Show invitations, connections and relays. Example: smpchat status"""
     run(context, lambda environment: _status(environment, who))
 
 
@@ -72,9 +72,9 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
     if view.pending:
         environment.notice(pending_line(view.alias, view.pending))
     if view.incognito is not None:
-        environment.notice(f"{shortened(view.alias)} knows you as {view.incognito}.")
+        environment.notice(f"{shortened(view.alias)} sees you as {view.incognito}.")
     if not view.receipts:
-        environment.notice(f"{shortened(view.alias)} is not told that messages arrived here.")
+        environment.notice(f"{shortened(view.alias)} gets no receipts for messages that arrive here.")
     if view.move is not None:
         environment.notice(move_sentence(view.alias, view.move, environment.now()))
     show_conditions(environment, service.conditions(view.alias))
@@ -119,7 +119,9 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
         if service.is_held(state.connection):
             alias = state.alias or ""
             give = f"`smpchat rename {shlex.quote(alias)} ALIAS`"
-            environment.notice(f"{shortened(alias)} waits for a name of your choice: {give}.")
+            environment.notice(
+                f"You have not named {shortened(alias)} yet, so nothing was sent. Choose a name: {give}."
+            )
     for state in found.connections:
         if state.connection in found.moves:
             move = found.moves[state.connection]

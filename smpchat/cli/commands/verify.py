@@ -26,14 +26,14 @@ app = Program()
 def verify(
     context: typer.Context,
     who: str = WHO,
-    code: list[str] = typer.Argument(None, metavar="[CODE]", help="The code they see; only its digits count."),
-    confirm: bool = typer.Option(False, "--confirm", help="You have compared the codes, and they are the same."),
+    code: list[str] = typer.Argument(None, metavar="[CODE]", help="The code that they see; only its digits count."),
+    confirm: bool = typer.Option(False, "--confirm", help="Say that you compared the codes and they match."),
     qr: bool | None = QR,
 ) -> None:
-    """Show the security code, or compare it with theirs.
+    """Show the security code, or check theirs.
 
-    SimpleX apps scan the QR code. Where the code has changed after it was compared, what you write is held, and is sent
-    once you compare the new one.
+    SimpleX apps scan the QR code. If the code changes after you compared it, your messages are held until you compare
+    the new code.
     """
     run(context, lambda environment: _verify(environment, who, " ".join(code) if code else None, confirm, qr))
 

@@ -10,21 +10,21 @@ from smpchat.cli.text import printable, shortened
 from smpchat.cli.times import iso, since
 
 SHORT = {
-    "out-of-step": "cannot be read: resync",
+    "out-of-step": "unreadable: resync",
     "unreadable": "a message could not be read",
     "code-changed": "messages held: verify the code",
     "new-keys": "messages held: new keys came",
-    "keys-doubted": "new keys came: resync or refuse",
-    "not-post-quantum": "not post-quantum any more",
+    "keys-doubted": "new keys came: accept or refuse",
+    "not-post-quantum": "no longer post-quantum",
     "repeated": "old messages came again",
     "second-person": "two people used the link: verify",
     "messages-lost": "messages were lost",
-    "queue-lost": "nothing can arrive: queue lost",
-    "peer-queue-gone": "cannot be written to",
+    "queue-lost": "queue lost: nothing can arrive",
+    "peer-queue-gone": "you cannot write to them",
     "not-opened": "a message cannot be opened here",
     "not-processed": "a message waits at the relay",
-    "too-much": "sends more than is taken",
-    "versions": "another version is needed",
+    "too-much": "sends too many messages",
+    "versions": "needs another version",
     "move-failed": "could not move to another relay",
     "queue-full": "its relay takes no more messages",
     "cannot-store": "its relay cannot store messages",
@@ -76,4 +76,4 @@ def show_relay_back(environment: Environment, server: str) -> None:
 
 def relay_back(server: str) -> str:
     """What is told when a relay is back."""
-    return f"Relay {shortened(server.rpartition('@')[2], 40)} is reached again."
+    return f"Relay {shortened(server.rpartition('@')[2], 40)} is reachable again."

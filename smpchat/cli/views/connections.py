@@ -68,11 +68,11 @@ def waits_for(state: StateChanged) -> str:
         return "waiting for their answer"
     match state.state, state.role:
         case ConnectionState.INVITED, _:
-            return "waiting for somebody to use the link"
+            return "waiting for someone to use the link"
         case ConnectionState.JOINING, _:
             return "waiting for the relay"
         case ConnectionState.READY, "joiner":
-            return "waiting for their first message"
+            return "waiting for them to come online"
         case ConnectionState.READY, _:
             return "waiting for the relay"
     return ""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _NAMED = 3  # invitations in a sentence
-FIRST_STEPS = "Nothing here yet: `smpchat invite` makes a link for somebody, `smpchat connect LINK` uses one."
+FIRST_STEPS = "No contacts yet: make a link with `smpchat invite`, or open one with `smpchat connect LINK`."
 
 
 def no_contacts_yet(invitations: Sequence[Invitation], now: float) -> str:
@@ -35,7 +35,10 @@ def no_contacts_yet(invitations: Sequence[Invitation], now: float) -> str:
         used = not_used(invitations[0], now)
         return f"No contacts yet: your invitation {notes[0]} was {used}. `smpchat status` shows its link."
     named = ", ".join(notes[:_NAMED]) + (", …" if len(notes) > _NAMED else "")
-    return f"No contacts yet: your {len(notes)} invitations ({named}) wait. `smpchat status` shows their links."
+    return (
+        f"No contacts yet: your {len(notes)} invitations ({named}) are not used yet. `smpchat status` shows their"
+        " links."
+    )
 
 
 def move_sentence(alias: str, move: MoveView, now: float) -> str:
@@ -43,12 +46,12 @@ def move_sentence(alias: str, move: MoveView, now: float) -> str:
     name, moment = shortened(alias), since(move.since, now)
     where = f"the relay {shortened(move.relay, 60)}" if move.relay else "another relay"
     waits = {
-        "creating": "the new queue is being made",
+        "creating": "creating the new queue",
         "asked": f"waiting for {name}'s app",
-        "securing": "the new queue is being secured",
+        "securing": "securing the new queue",
         "using": f"waiting for {name}'s first message there",
     }
-    return f"Moving your queue for {name} to {where}: {waits[move.step]}, since {moment}."
+    return f"Moving your queue for {name} to {where}: {waits[move.step]} since {moment}."
 
 
 def protection(view: ContactView) -> str:
@@ -63,7 +66,7 @@ def contact_line(view: ContactView) -> str:
     marks = [str(view.state.state), *(text for text, _ in _marks(view))]
     if contact.unread:
         marks.insert(1, f"{contact.unread} unread")
-    known = f", calls themselves {quoted(profile.display_name)}" if profile else ""
+    known = f", profile name {quoted(profile.display_name)}" if profile else ""
     wrong = "".join(f" ! {in_short(condition)}" for condition in view.conditions)
     return f"{shown_alias(view)}: {', '.join(marks)}{known}{wrong}"
 
@@ -75,7 +78,7 @@ def shown_alias(view: ContactView) -> str:
 
 def looks_like(other: str) -> str:
     """A warning about a name that looks like the alias ``other``."""
-    return f"This name looks like your contact {shortened(other)}. Names prove nothing."
+    return f"This name looks like your contact {shortened(other)}. Anyone can choose any name."
 
 
 def _marks(view: ContactView) -> list[tuple[str, str]]:
@@ -87,8 +90,8 @@ def _marks(view: ContactView) -> list[tuple[str, str]]:
     marks += [("a bot", "")] if profile and profile.bot else []
     marks += [("a business", "")] if contact.business else []
     marks += [] if view.receipts else [("gets no receipts", "")]
-    marks += [("deleted the contact with you", "bold")] if contact.gone else []
-    marks += [(f"knows you as {view.incognito}", "")] if view.incognito is not None else []
+    marks += [("removed you", "bold")] if contact.gone else []
+    marks += [(f"sees you as {view.incognito}", "")] if view.incognito is not None else []
     if view.move is not None:
         marks.append((f"moving to {shortened(view.move.relay or 'another relay', 40)}", ""))
     return marks
@@ -156,8 +159,8 @@ def show_contacts(environment: Environment, views: list[ContactView]) -> None:
 
 
 SELF_NAMED = (
-    "(?) only they call themselves that, which proves nothing. `smpchat verify WHO` compares security codes;"
-    " `smpchat rename WHO ALIAS` gives them a name of yours, or the same one if you know who it is."
+    "(?) They chose this name themselves, and anyone can choose any name. `smpchat verify WHO` compares security"
+    " codes. `smpchat rename WHO ALIAS` sets an alias of your choice; use the same alias if you know who this is."
 )
 _HEADINGS = ("Alias", "State", "Unread", "Pending", "Known", "Their name")
 _BREAKS = ("Known",)

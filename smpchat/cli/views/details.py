@@ -55,11 +55,11 @@ def _paragraph(details: ContactDetails) -> str:
     if profile is not None and profile.description:
         lines.append(f"About: {printable(profile.description)}")
     if view.contact.picture:
-        lines.append("Picture: yes; --save-picture FILE saves it")
+        lines.append("Picture: yes (--save-picture FILE saves it)")
     lines.append(f"Security code: {'compared' if view.verified else 'not compared yet'}")
     lines.append(f"Post-quantum keys: {'yes' if view.pq else 'no'}")
-    whose = "as for everybody" if details.receipts is None else "for this contact"
-    lines.append(f"Receipts of their messages: {'on' if view.receipts else 'off'}, {whose}")
+    whose = "as for all contacts" if details.receipts is None else "set for this contact"
+    lines.append(f"Receipts for their messages: {'on' if view.receipts else 'off'}, {whose}")
     return "\n".join(lines) + "\n"
 
 
@@ -104,19 +104,19 @@ def told(details: ContactDetails, feature: Feature | None) -> str:
     ours = allowed(details.agreement.ours, feature)
     if feature is Feature.TIMED_MESSAGES:
         if who.by_us and details.agreement.ttl is not None:
-            return f"Messages with {name} disappear {duration_text(details.agreement.ttl)} after they were shown."
+            return f"Messages with {name} disappear {duration_text(details.agreement.ttl)} after they are shown."
         if ours.allow is Allow.NO:
-            return f"Messages with {name} stay."
+            return f"Messages with {name} do not disappear."
         if theirs is Allow.NO:
-            return f"{name} does not allow that messages disappear, so they stay."
-        return f"Messages with {name} stay until one of you sets a time."
+            return f"{name} does not allow disappearing messages, so messages stay."
+        return f"Disappearing messages are allowed with {name}, but off until one of you sets a time."
     match who.by_us, who.by_them:
         case True, True:
             return f"{label}: on for you and {name}."
         case True, False:
-            return f"{label}: on for you only; {name} allows you more than you allow them."
+            return f"{label}: on for you only; you do not allow them to {name}."
         case False, True:
-            return f"{label}: on for {name} only; they do not allow them to you."
+            return f"{label}: on for {name} only; {name} does not allow them to you."
     because = f"{name} does not allow them" if ours.allow is not Allow.NO else "you do not allow them"
     return f"{label}: off, because {because}."
 
@@ -124,5 +124,5 @@ def told(details: ContactDetails, feature: Feature | None) -> str:
 def _told_of_receipts(details: ContactDetails) -> str:
     name = shortened(details.view.alias)
     if details.view.receipts:
-        return f"{name} is told when a message arrives here."
-    return f"{name} is not told any more when a message arrives here: it stays at sent there."
+        return f"{name} now gets receipts when messages arrive here."
+    return f"{name} gets no more receipts, and sees messages to you as sent, never as delivered."

@@ -47,13 +47,13 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
     link = invitation.short_link or full
     command = command_for_them(invitation, suggested)
     fields: dict[str, Any] = {"connection": invitation.connection, "link": full}
-    lines = f"{link}\n\nGive them the link, or this command:\n\n  {command}\n"
+    lines = f"{link}\n\nSend the other person this link, or this command:\n\n  {command}\n"
     if invitation.short_link is not None:
         fields["short_link"] = link
         if in_full:
-            lines += f"\nIf their program does not know short links, this one is the same in full:\n\n{full}\n"
+            lines += f"\nFor apps that do not support short links, this is the full link:\n\n{full}\n"
         else:
-            full_link = "Programs without short links need the full one: `smpchat status`."
+            full_link = "Apps that do not support short links need the full link: `smpchat status`."
             typed = environment.as_typed(full_link)
             lines += f"\n{filled(typed, shutil.get_terminal_size().columns)}\n"
     fields["command"] = command
@@ -63,7 +63,7 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
         fields["as_of"] = iso(invitation.as_of)
     if invitation.incognito is not None:
         fields["incognito"] = invitation.incognito
-        lines += f"\nWhoever uses it knows you as {invitation.incognito}.\n"
+        lines += f"\nThe other person will see you as {invitation.incognito}.\n"
     environment.emit("invitation", fields, lines)
 
 
@@ -95,25 +95,25 @@ def show_address(environment: Environment, address: AddressView, suggested: str)
         fields["welcome"] = texts.welcome
     if texts.auto_reply:
         fields["auto_reply"] = texts.auto_reply
-    full = f"\n\nFor apps that do not open short links:\n\n{address.link}" if address.short_link else ""
-    waiting = plural(address.requests, "open request") if address.requests else "none"
-    how = f"Requests wait for you: {waiting} now."
+    full = f"\n\nFor apps that do not support short links:\n\n{address.link}" if address.short_link else ""
+    waiting = plural(address.requests, "request") if address.requests else "No requests"
+    how = f"{waiting} waiting."
     if address.auto_accept:
         how = "Requests are accepted at once" + (
-            f", {address.requests} of them still to be." if address.requests else "."
+            f"; {plural(address.requests, 'request')} still waiting." if address.requests else "."
         )
     if address.turned_away:
         how += f" {turned_away(environment, address)}"
     said = f"\nWelcome text: {printable(texts.welcome, lines=True)}\n" if texts.welcome else ""
     said += f"\nAutomatic reply: {printable(texts.auto_reply, lines=True)}\n" if texts.auto_reply else ""
-    lines = f"{link}{full}\n\nGive people the link, or this command:\n\n  {command}\n\n{how}\n{said}"
+    lines = f"{link}{full}\n\nGive people this link, or this command:\n\n  {command}\n\n{how}\n{said}"
     environment.emit("address", fields, lines)
 
 
 def turned_away(environment: Environment, address: AddressView) -> str:
     """How many requests were dropped because too many waited, and since when."""
     when = since(address.turned_away_since or 0, environment.now())
-    return f"{plural(address.turned_away, 'more request')} could not be kept, since {when}."
+    return f"{plural(address.turned_away, 'more request')} came since {when} and could not be kept."
 
 
 def how_to_answer(environment: Environment, requests: Sequence[RequestView]) -> None:
@@ -121,7 +121,7 @@ def how_to_answer(environment: Environment, requests: Sequence[RequestView]) -> 
     waiting = [request.id for request in requests if not request.in_turn]
     if waiting and environment.attended:
         first = waiting[0]
-        environment.notice(f"Accept with `smpchat accept {first}`, or forget it with `smpchat reject {first}`.")
+        environment.notice(f"Accept with `smpchat accept {first}`, or reject with `smpchat reject {first}`.")
 
 
 def show_request(environment: Environment, request: RequestView) -> None:
@@ -147,14 +147,16 @@ def request_text(environment: Environment, request: RequestView) -> Text:
 
     said = f": {printable(request.text, lines=True)}" if request.text else "."
     heading = f"request {request.id}: "
-    parts = [(False, f"{quoted(request.name)} asks to be a contact{said}")]
+    parts = [(False, f"{quoted(request.name)} wants to connect{said}")]
     if request.looks_like is not None:
-        parts.append((True, f"This name looks like your contact {shortened(request.looks_like)}. Names prove nothing."))
+        parts.append(
+            (True, (f"This name looks like your contact {shortened(request.looks_like)}. Anyone can choose any name."))
+        )
     if request.in_turn:
-        parts.append((True, "Accepted by itself when its turn comes."))
+        parts.append((True, "It will be accepted automatically when its turn comes."))
     if request.relay_refused is not None:
         parts += [
-            (True, f"Their relay needs your consent: {shortened(request.relay_refused, 200)}."),
-            (True, f"If you know who it is: {environment.as_typed(f'`smpchat accept {request.id} --any-relay`')}"),
+            (True, f"You must allow their relay: {shortened(request.relay_refused, 200)}."),
+            (True, f"If you know who this is: {environment.as_typed(f'`smpchat accept {request.id} --any-relay`')}"),
         ]
     return Text.assemble((heading, "bold"), in_margin(environment, parts, len(heading), 4))

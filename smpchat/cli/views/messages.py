@@ -195,7 +195,7 @@ def _quote_line(message: Message) -> str:
 
 def _change_marks(message: Message) -> str:
     """``edited, 👍 alice``: what became of a message after it was sent."""
-    marks = ["still being written"] if message.live else []
+    marks = ["still typing"] if message.live else []
     marks += ["edited"] if message.edited and not message.deleted else []
     marks += [
         f"{printable(r.emoji)} {'you' if r.direction is Direction.SENT else shortened(message.contact)}"
@@ -353,7 +353,7 @@ def being_written(environment: Environment, message: Message) -> Text:
 
     words = " ".join(printable(message.text[-2 * _WRITTEN :], lines=True).split())
     shown = words if len(words) <= _WRITTEN else "…" + words[1 - _WRITTEN :]
-    heading = f"{shortened(message.contact)} is writing: "
+    heading = f"{shortened(message.contact)} is typing: "
     return Text(heading + indented(environment, shown, len(heading), 4), "dim")
 
 

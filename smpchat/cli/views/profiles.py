@@ -55,7 +55,7 @@ def show_profile(
         )
     if receipts is not None:
         fields["receipts"] = receipts
-        line += "" if receipts else "\n  gives no receipts"
+        line += "" if receipts else "\n  receipts off"
     if network is not None:
         fields["network"] = network
     environment.emit("profile", fields, line)

@@ -1,4 +1,4 @@
-"""The relay that comes with smpchat."""
+"""The embedded relay, which comes with smpchat."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class FileStore:
             for chunk in self._index.delete(lost[start : start + _STEP]):
                 (self._chunks / _name(chunk)).unlink(missing_ok=True)
         if lost:
-            _log.error("%d chunks of files are not on the disk any more, and were given up", len(lost))
+            _log.error("%d chunks of files are no longer on the disk, and were given up", len(lost))
 
     def close(self) -> None:
         """Closes the index. May be repeated."""

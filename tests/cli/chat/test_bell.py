@@ -26,9 +26,9 @@ def test_the_bell_is_off_at_first_and_remembered(people: Terminal, talk: Callabl
     bob.news()
     assert not bob.conversation.bell.take()
     assert bob.enter("/bell") == ["The bell is off."]
-    assert bob.enter("/bell on") == ["The bell is on: it rings when somebody writes."]
-    assert talk("carol").enter("/bell") == ["The bell is on: it rings when somebody writes."]
-    assert bob.enter("/bell loud") == ["! The bell cannot be 'loud'. Write /bell on or /bell off."]
+    assert bob.enter("/bell on") == ["The bell is on: it rings when someone writes."]
+    assert talk("carol").enter("/bell") == ["The bell is on: it rings when someone writes."]
+    assert bob.enter("/bell loud") == ["! 'loud' is not on or off. Type /bell on or /bell off."]
     bob.enter("/bell off")
     assert not bob.service.rings()
 

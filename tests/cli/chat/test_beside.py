@@ -68,15 +68,16 @@ def test_own_changes_of_another_terminal_are_shown_and_those_of_this_one_once(
     two.news()
     number = one.service.history("alice", 1)[0].id
     heard = next(m.id for m in one.service.history("alice") if m.text == "look")
-    for line, shown in (
-        (f"/edit {number} first", "you: first\n           | (edited)"),
-        (f"/react {heard} 👍", "alice: look\n           | (👍 you)"),
-        (f"/delete {number}", "you * [deleted]"),
+    for line, shown, told in (
+        (f"/edit {number} first", "you: first\n           | (edited)", f"edited message {number}"),
+        (f"/react {heard} 👍", "alice: look\n           | (👍 you)", f"reacted 👍 to message {heard}"),
+        (f"/react {heard} -👍", "alice: look", f"removed a reaction from message {heard}"),
+        (f"/delete {number}", "you * [deleted]", f"deleted message {number}"),
     ):
         assert "\n".join(one.enter(line)).count(shown) == 1, line
         there = two.news()
         assert "\n".join(there).count(shown) == 1, there
-        assert said(there, f"* You changed or reacted to message {heard if 'react' in line else number}:")
+        assert said(there, f"* You {told}:")
     assert not one.news() + two.news()
 
 
@@ -91,7 +92,7 @@ def test_changes_of_the_contact_are_shown_in_both(people: Terminal, talk: Callab
     people("-p", "bob", "send", "carol", "(online)", "--wait", "delivered", "--timeout", "2")
     for bob in (two, one):
         shown = bob.news()
-        assert said(shown, "* alice changed or reacted to message")
+        assert said(shown, "* alice edited message")
         assert "\n".join(shown).count("alice: first\n           │ (edited)") == 1
         assert not bob.news()
 

@@ -110,15 +110,15 @@ class TestLive:
         [shown] = people("--json", "-p", "bob", "listen", "--count", "1", "--timeout", "60").objects("message")
         assert (shown["text"], shown["live"], problems(shown)) == ("what is", True, [])
         assert 25 < people.now() - began < 35
-        assert "alice: what is\n           | (still being written)\n" in people("-p", "bob", "history", "alice").stdout
+        assert "alice: what is\n           | (still typing)\n" in people("-p", "bob", "history", "alice").stdout
 
     def test_in_chat_it_grows_above_the_prompt(self, people: Terminal, talk: Callable[..., Talk]) -> None:
         bob = talk("alice")
         bob.news()
         receive(bob.service, "alice", "x.msg.new", ONE, **text("I am typ"), live=True)
-        assert (bob.news(), bob.tail()) == ([], ["alice is writing: I am typ"])
+        assert (bob.news(), bob.tail()) == ([], ["alice is typing: I am typ"])
         receive(bob.service, "alice", "x.msg.update", "dXA=", msgId=ONE, **text("I am typing\nmore"), live=True)
-        assert (bob.news(), bob.tail()) == ([], ["alice is writing: I am typing more"])
+        assert (bob.news(), bob.tail()) == ([], ["alice is typing: I am typing more"])
         receive(bob.service, "alice", "x.msg.update", "dXE=", msgId=ONE, **text("I am typing more. done"))
         assert (bob.news()[-1:], bob.tail()) == (["22:13  alice: I am typing more. done"], [])
 
@@ -127,7 +127,7 @@ class TestLive:
         receive(bob.service, "alice", "x.msg.new", ONE, **text("word " * 2000 + "end"), live=True)
         bob.news()
         [written] = bob.conversation.transcript.tail()
-        assert written.plain.startswith("alice is writing: …") and written.plain.endswith("end")
+        assert written.plain.startswith("alice is typing: …") and written.plain.endswith("end")
         assert len(written.plain.splitlines()) <= 3
 
     def test_one_begun_before_and_one_of_another_contact(self, people: Terminal, talk: Callable[..., Talk]) -> None:
@@ -136,17 +136,17 @@ class TestLive:
             receive(service, "carol", "x.msg.new", ONE, **text("so am I"), live=True)
         bob = talk("alice")
         assert not [line for line in bob.news() if "typ" in line]
-        assert bob.tail() == ["alice is writing: I am typ"]
+        assert bob.tail() == ["alice is typing: I am typ"]
         assert "unread" not in bob.toolbar()
         bob.enter("/to carol")
-        assert bob.tail() == ["carol is writing: so am I"]
+        assert bob.tail() == ["carol is typing: so am I"]
 
     def test_in_chat_too_silence_ends_it(self, people: Terminal, talk: Callable[..., Talk]) -> None:
         bob = talk("alice")
         receive(bob.service, "alice", "x.msg.new", ONE, **text("I am typ"), live=True)
         bob.news()
         people.wait(31)
-        assert bob.news()[-2:] == ["22:13  alice: I am typ", "           │ (still being written)"] and bob.tail() == []
+        assert bob.news()[-2:] == ["22:13  alice: I am typ", "           │ (still typing)"] and bob.tail() == []
 
     def test_where_nothing_is_redrawn_a_sentence_says_it_once(
         self, people: Terminal, talk: Callable[..., Talk]
@@ -154,7 +154,7 @@ class TestLive:
         bob = talk("alice", plain=True)
         bob.news()
         receive(bob.service, "alice", "x.msg.new", ONE, **text("I am typ"), live=True)
-        assert bob.news() == ["* alice is writing a message."]
+        assert bob.news() == ["* alice is typing."]
         receive(bob.service, "alice", "x.msg.update", "dXA=", msgId=ONE, **text("I am typing"), live=True)
         assert (bob.news(), bob.tail()) == ([], [])
         receive(bob.service, "alice", "x.msg.update", "dXE=", msgId=ONE, **text("I am typing."))

@@ -46,7 +46,7 @@ def test_next_goes_to_whoever_wrote(people: Terminal, talk: Callable[..., Talk])
     assert shown[0] == "Now writing to carol."
     assert any("carol: psst" in line for line in shown)
     assert not bob.service.unshown_messages()
-    assert bob.enter("/next") == ["Nothing unread."]
+    assert bob.enter("/next") == ["No unread messages."]
 
 
 def test_to_changes_who_is_written_to(talk: Callable[..., Talk]) -> None:
@@ -64,7 +64,7 @@ def test_one_message_to_another_contact(talk: Callable[..., Talk]) -> None:
     assert bob.who == "alice"
     assert [m.text for m in bob.service.history("carol")] == ["only for you"]
     assert not bob.tail()
-    assert bob.enter("@carol")[0].startswith("! A text is missing.")
+    assert bob.enter("@carol")[0].startswith("! The text is missing.")
 
 
 def test_a_rename_elsewhere_keeps_the_conversation(people: Terminal, talk: Callable[..., Talk]) -> None:
@@ -79,8 +79,8 @@ def test_a_rename_elsewhere_keeps_the_conversation(people: Terminal, talk: Calla
 def test_a_contact_deleted_elsewhere_ends_the_writing(people: Terminal, talk: Callable[..., Talk]) -> None:
     bob = talk("alice")
     people("-p", "bob", "delete", "alice")
-    assert bob.enter("anybody?")[0].startswith("! There is nobody to write to.")
-    assert bob.toolbar().startswith("nobody to write to")
+    assert bob.enter("anybody?")[0].startswith("! No contact is chosen.")
+    assert bob.toolbar().startswith("no contacts yet")
 
 
 def test_the_first_contact_is_whoever_is_unread_else_who_spoke_last(
@@ -96,7 +96,7 @@ def test_the_first_contact_is_whoever_is_unread_else_who_spoke_last(
 
 def test_nobody_to_write_to(smpchat: Terminal) -> None:
     with smpchat.service("bob") as service:
-        with pytest.raises(InputError, match="nobody to write to"):
+        with pytest.raises(InputError, match="No contacts yet"):
             choose(service, None)
         with pytest.raises(UnknownContact):
             choose(service, "alice")
@@ -118,8 +118,8 @@ def test_who_answers_an_invitation_is_not_written_to_by_itself(
         smpchat("-p", "alice", "connect", link, "--alias", "bob", "-m", "hi")
         smpchat("-p", "bob", "invite", "--no-wait")  # online for a moment
         shown = bob.news()
-        assert "* alice is connected. Write to them with /to alice." in shown
-        assert bob.enter("hello?") == ["! There is nobody to write to. Choose somebody with /to WHO."]
+        assert "* alice is connected. Type /to alice to write to them." in shown
+        assert bob.enter("hello?") == ["! No contact is chosen. Choose a contact with /to WHO."]
         bob.enter("/to alice")
         bob.enter("hello!")
         assert [m.text for m in service.history("alice")] == ["hi", "hello!"]

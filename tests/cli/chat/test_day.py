@@ -126,7 +126,7 @@ def test_thousands_of_unread_messages_are_two_screens_and_pages(
     assert bob.enter("/history back")[-2].endswith("alice: line 1932")
     assert bob.enter("/history forward")[-1].endswith("alice: line 1951")
     assert bob.enter("/history 1")[-1].endswith("alice: line 1999")
-    assert bob.enter("/history forward") == ["This is where it ends."]
+    assert bob.enter("/history forward") == ["This is the last message."]
 
 
 def test_an_empty_conversation_says_so(talk: Callable[..., Talk]) -> None:
@@ -148,7 +148,7 @@ def test_links_are_made_and_used_here(people: Terminal, talk: Callable[..., Talk
     shown = bob.news()
     assert shown[0] == "LINK" and "smpchat connect" in " ".join(shown)
     link = people.invite("eve")
-    assert bob.enter("/connect")[0].startswith("! Write /connect LINK ALIAS.")
+    assert bob.enter("/connect")[0].startswith("! Type /connect LINK ALIAS.")
     assert bob.enter(f"/connect {link} eve")[0] == "Now writing to eve."
     assert bob.who == "eve"
     assert bob.enter("/rename evelyn") == ["* eve is now called evelyn."]

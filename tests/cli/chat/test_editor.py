@@ -54,7 +54,7 @@ def test_where_no_file_is_in_memory_an_encrypted_profile_has_no_editor(
 ) -> None:
     memory.rmdir()
     _program(tmp_path, monkeypatch, f'echo "$2" >\'{tmp_path}/seen\'; echo more >>"$2"')
-    with pytest.raises(InputError, match="nothing of an encrypted profile"):
+    with pytest.raises(InputError, match="writes no plain files"):
         editor.edited("draft", encrypted=True)
     assert not (tmp_path / "seen").exists()
     assert editor.edited("draft", encrypted=False) == "draftmore"
@@ -74,7 +74,7 @@ def test_an_editor_that_fails(
 @pytest.mark.parametrize("command", ["/nowhere/editor", "'not closed"])
 def test_an_editor_that_is_none(memory: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setenv("EDITOR", command)
-    with pytest.raises(InputError, match="cannot be run"):
+    with pytest.raises(InputError, match="Cannot run"):
         editor.edited("draft", encrypted=True)
     assert list(memory.iterdir()) == []
 
@@ -82,7 +82,7 @@ def test_an_editor_that_is_none(memory: Path, monkeypatch: pytest.MonkeyPatch, c
 def test_without_any_editor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDITOR", raising=False)
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(InputError, match="no editor"):
+    with pytest.raises(InputError, match="No editor"):
         editor.edited("draft", encrypted=True)
 
 

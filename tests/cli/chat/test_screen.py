@@ -241,8 +241,8 @@ def test_who_leaves_is_told_what_is_not_sent_yet(people: Terminal, capsys: pytes
         service.send("carol", "three")
         tell_pending(environment, service)
         assert capsys.readouterr().err.splitlines() == [
-            "2 messages to alice are not sent yet: they go with the next command that goes online.",
-            "1 message to carol is not sent yet: it goes with the next command that goes online.",
+            "2 messages to alice are not sent yet: the next command that goes online sends them.",
+            "1 message to carol is not sent yet: the next command that goes online sends it.",
         ]
         lock = online_lock(service.folder)
         assert lock.take()

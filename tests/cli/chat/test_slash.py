@@ -23,14 +23,14 @@ def test_a_request_is_shown_and_accepted_while_one_writes_to_somebody_else(
     people: Terminal, talk: Callable[..., Talk]
 ) -> None:
     bob = talk("alice")
-    assert bob.enter("/accept") == ["! Nobody asks to be a contact. Requests come through your address."]
-    assert bob.enter("/requests") == ["Nobody asks to be a contact."]
+    assert bob.enter("/accept") == ["! No requests waiting. People send requests through your address."]
+    assert bob.enter("/requests") == ["No requests waiting."]
     ask(people, "Dave")
-    line = 'request 1: "Dave" asks to be a contact: hello bob  (/accept 1 or /reject 1)'
+    line = 'request 1: "Dave" wants to connect: hello bob  (/accept 1 or /reject 1)'
     assert bob.news().count(line) == 1
     assert not bob.service.unshown_requests()
     assert bob.enter("/requests") == [line]
-    assert "* Dave is a contact now. Write to them with /to Dave." in bob.enter("/accept")
+    assert "* Dave is now a contact. Type /to Dave to write to them." in bob.enter("/accept")
     assert bob.who == "alice" and bob.conversation.prompt() == "alice> "
     assert "unread: Dave 1" in bob.toolbar()
     assert bob.service.requests() == []
@@ -42,7 +42,7 @@ def test_a_request_is_shown_and_accepted_while_one_writes_to_somebody_else(
 
 def test_a_request_that_came_before_is_shown_at_the_beginning(people: Terminal, talk: Callable[..., Talk]) -> None:
     ask(people, "Dave")
-    assert 'request 1: "Dave" asks to be a contact: hello bob  (/accept 1 or /reject 1)' in talk("alice").news()
+    assert 'request 1: "Dave" wants to connect: hello bob  (/accept 1 or /reject 1)' in talk("alice").news()
     assert not [line for line in talk("alice").news() if "request" in line]
 
 
@@ -62,8 +62,8 @@ def test_whose_request_is_accepted_under_which_alias(
     ask(people, "Dave", "Dave Miller")
     bob = talk("alice")
     bob.news()
-    assert bob.enter("/accept") == ["! 2 requests wait. Write /accept N; /requests shows their numbers."]
-    assert f"* {alias} is a contact now. Write to them with /to {alias}." in bob.enter(line)
+    assert bob.enter("/accept") == ["! 2 requests are waiting. Type /accept N; /requests shows the numbers."]
+    assert f"* {alias} is now a contact. Type /to {alias} to write to them." in bob.enter(line)
     assert bob.service.contact(alias).contact.profile is not None
     [left] = bob.service.requests()
     assert left.name == ("Dave" if "Miller" in line or "2" in line else "Dave Miller")
@@ -73,15 +73,15 @@ def test_a_request_is_rejected_or_the_reason_why_not_shown(people: Terminal, tal
     ask(people, "Dave", "Eve")
     bob = talk("alice")
     bob.news()
-    assert bob.enter("/reject Dave") == ["* The request of Dave is rejected; they are told nothing."]
+    assert bob.enter("/reject Dave") == ["* The request from Dave is rejected. They are not told."]
     assert [request.name for request in bob.service.requests()] == ["Eve"]
-    assert bob.enter("/reject")[0].startswith("! Whose request to reject is missing.")
+    assert bob.enter("/reject")[0].startswith("! The request is missing.")
     for line in ("/reject Dave", "/accept Dave", "/accept 1"):
         [shown] = bob.enter(line)
-        assert shown.startswith("! There is no contact request") and shown.endswith("/requests shows their numbers.")
+        assert shown.startswith("! There is no request") and shown.endswith("/requests shows their numbers.")
     assert bob.enter("/accept Eve alice")[0].startswith("! You already have a contact 'alice'.")
     assert [request.name for request in bob.service.requests()] == ["Eve"]
-    assert bob.enter("/reject 2") == ["* The request of Eve is rejected; they are told nothing."]
+    assert bob.enter("/reject 2") == ["* The request from Eve is rejected. They are not told."]
 
 
 def test_one_can_wait_for_the_first_request(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_what_a_contact_changes_is_shown_again(people: Terminal, talk: Callable[
     assert people("-p", "alice", "edit", str(number), "second").code == 0
     people("-p", "bob", "send", "carol", "(online)", "--wait", "delivered", "--timeout", "2")
     shown = bob.news()
-    at = next(n for n, line in enumerate(shown) if "changed or reacted to message" in line)
+    at = next(n for n, line in enumerate(shown) if "* alice edited message" in line)
     assert shown[at + 1].endswith("alice: second") and shown[at + 2].endswith("│ (edited)")
     assert not bob.service.unshown_changes()
 
@@ -146,21 +146,21 @@ def test_what_a_contact_changes_is_shown_again(people: Terminal, talk: Callable[
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("/reply", "Write /reply TEXT, or /reply N TEXT."),
-        ("/reply x hello", "There is no message of alice's yet."),
-        ("/reply 1", "Write /reply TEXT, or /reply N TEXT."),
-        ("/edit first text", "Write /edit, /edit N, or /edit N TEXT."),
+        ("/reply", "Type /reply TEXT, or /reply N TEXT."),
+        ("/reply x hello", "There is no message from alice yet."),
+        ("/reply 1", "Type /reply TEXT, or /reply N TEXT."),
+        ("/edit first text", "Type /edit, /edit N, or /edit N TEXT."),
         ("/delete", "There is no message of yours yet."),
-        ("/delete x", "'x' does not name messages."),
-        ("/delete 3-", "'3-' does not name messages."),
-        ("/delete 5-3", "'5-3' does not name messages."),
-        ("/delete 1-999999999", "'1-999999999' does not name messages."),
-        ("/delete 1 2", "Message 1 is of your conversation with 'carol'."),
-        ("/forward", "Write /forward WHO, or /forward N WHO."),
-        ("/forward 1 nobody", "Message 1 is of your conversation with 'carol'."),
-        ("/react 1", "Write /react EMOJI, or /react N EMOJI."),
+        ("/delete x", "'x' is not a message number."),
+        ("/delete 3-", "'3-' is not a message number."),
+        ("/delete 5-3", "'5-3' is not a message number."),
+        ("/delete 1-999999999", "'1-999999999' is not a message number."),
+        ("/delete 1 2", "Message 1 is in your conversation with 'carol'."),
+        ("/forward", "Type /forward WHO, or /forward N WHO."),
+        ("/forward 1 nobody", "Message 1 is in your conversation with 'carol'."),
+        ("/react 1", "Type /react EMOJI, or /react N EMOJI."),
         ("/react 99 👍", "There is no message 99."),
-        ("/react 1 👍", "Message 1 is of your conversation with 'carol'."),
+        ("/react 1 👍", "Message 1 is in your conversation with 'carol'."),
     ],
 )
 def test_a_change_that_cannot_be_made_says_why(talk: Callable[..., Talk], line: str, sentence: str) -> None:

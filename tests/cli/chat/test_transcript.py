@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from smpchat.cli.chat.transcript import ranges
 from tests.cli.chat.talk import Talk, hear
 from tests.cli.terminal import FakeTerminal, Terminal
 
@@ -47,7 +48,7 @@ def test_what_was_printed_with_one_tick_is_said_to_be_delivered_later(
     people("-p", "alice", "listen", "--timeout", "3")
     people("-p", "bob", "listen", "--timeout", "3")
     first, second = [message.id for message in bob.service.history("alice") if "message" in message.text][:2]
-    assert f"* delivered: {first}, {second}" in bob.news()
+    assert f"* delivered: {first}-{second}" in bob.news()
     assert not [line for line in bob.news() if "delivered" in line]
 
 
@@ -130,8 +131,8 @@ def test_a_contact_that_is_only_ready_can_be_written_to(smpchat: Terminal, monke
     smpchat("-p", "bob", "connect", smpchat.invite("alice"), "--alias", "ally")
     with smpchat.service("bob") as service:
         bob = Talk(smpchat, service, "ally")
-        assert bob.news() == ["* You can write to ally already; waiting for their first message since 22:13."]
-        assert bob.toolbar().startswith("ready: waiting for their first message")
+        assert bob.news() == ["* You can write to ally now; waiting for them to come online since 22:13."]
+        assert bob.toolbar().startswith("ready: waiting for them to come online")
         bob.enter("hello")
         assert len(bob.tail()) == 2  # the day, the message
         smpchat("-p", "bob", "send", "ally", "(online)")
@@ -139,7 +140,7 @@ def test_a_contact_that_is_only_ready_can_be_written_to(smpchat: Terminal, monke
         smpchat("-p", "bob", "send", "ally", "(online again)", "--wait", "delivered", "--timeout", "2")
         shown = bob.news()
         assert "* ally is connected." in shown
-        assert '* ally calls themselves "alice".' in shown
+        assert '* ally\'s profile name is "alice".' in shown
         assert bob.who == "ally"
 
 
@@ -156,3 +157,11 @@ def test_a_failed_connection_is_announced(smpchat: Terminal, monkeypatch: pytest
         assert any(line.startswith("* This invitation was already used") for line in shown)
         assert any("you: hello  ✗ This invitation was already used" in line for line in shown)
         assert bob.enter("more")[0].startswith("! This invitation was already used")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "shown"),
+    [([29], "29"), ([29, 30], "29-30"), ([40, 29, 31, 30, 30], "29-31, 40"), ([1, 3], "1, 3"), ([], "")],
+)
+def test_numbers_that_follow_each_other_are_told_together(numbers: list[int], shown: str) -> None:
+    assert ranges(numbers) == shown

@@ -30,7 +30,7 @@ def test_an_address_is_printed_short_link_first_with_the_command_for_others(smpc
     assert lines[0] == link
     [full] = [line for line in lines if line.startswith("simplex:/contact#/?")]
     assert f"  smpchat connect '{link}' --alias alice" in lines
-    assert "Requests wait for you: none now." in result.stdout
+    assert "No requests waiting." in result.stdout
     [address] = smpchat("--json", "-p", "alice", "address", "show").objects()
     assert (address["type"], address["link"], address["short_link"]) == ("address", full, link)
     assert (address["auto_accept"], address["requests"]) == (False, 0)
@@ -72,7 +72,7 @@ def test_from_the_request_to_the_first_answer(smpchat: Terminal, link: str) -> N
     assert asked.code == 0
     assert [(s["state"], s["step"], s["variant"]) for s in asked.objects("state")][-1] == ("ready", 2, None)
     assert [(m["text"], m["status"]) for m in asked.objects("message")] == [("hello", "sent"), ("more", "pending")]
-    assert "sent as soon as they have answered" in asked.stderr
+    assert "and sent when" in asked.stderr
 
     heard = smpchat("--json", "-p", "alice", "listen", "--timeout", "1")
     [request] = heard.objects()
@@ -81,7 +81,7 @@ def test_from_the_request_to_the_first_answer(smpchat: Terminal, link: str) -> N
     assert re.fullmatch(r"2023-11-14T22:13:\d\dZ", request["received_at"])
     assert smpchat("--json", "-p", "alice", "listen", "--timeout", "1").objects() == []
     assert smpchat("--json", "-p", "alice", "requests").objects() == [request]
-    assert smpchat("-p", "alice", "requests").stdout == 'request 1: "bob" asks to be a contact: hello\n'
+    assert smpchat("-p", "alice", "requests").stdout == 'request 1: "bob" wants to connect: hello\n'
     [address] = smpchat("--json", "-p", "alice", "status").objects("address")
     assert (address["short_link"], address["requests"]) == (link, 1)
 
@@ -104,7 +104,10 @@ def test_a_waiting_request_looks_like_one(smpchat: Terminal, link: str) -> None:
     for command in (["contacts"], ["status", "alice"]):
         assert "waiting for their answer" in " ".join(smpchat("-p", "bob", *command).stdout.split())
     late = smpchat("-p", "bob", "connect", link, "--alias", "other", "--wait")
-    assert (late.code, late.stderr.partition("\n")[0]) == (1, "You used this link already, for your contact 'alice'.")
+    assert (late.code, late.stderr.partition("\n")[0]) == (
+        1,
+        "You have already used this link, for your contact 'alice'.",
+    )
 
 
 def test_waiting_for_the_answer_can_take_too_long(smpchat: Terminal, link: str) -> None:
@@ -115,11 +118,11 @@ def test_waiting_for_the_answer_can_take_too_long(smpchat: Terminal, link: str) 
 
 def test_a_deleted_address_ends_with_4(smpchat: Terminal, link: str) -> None:
     deleted = smpchat("-p", "alice", "address", "delete")
-    assert (deleted.code, deleted.stderr) == (0, "Deleted. Your contacts stay.\n")
+    assert (deleted.code, deleted.stderr) == (0, "Deleted. You keep your contacts.\n")
     result = smpchat("--json", "-p", "bob", "connect", link, "--alias", "alice", "-m", "hello")
     assert result.code == 4
     [error] = result.objects("error")
-    assert error["message"] == "This address leads nowhere: it was deleted, or its link was changed on its way."
+    assert error["message"] == "This address does not exist: it was deleted, or its link was changed on its way."
     assert error["hint"] == "Ask its owner for a new link."
     assert result.objects("message")[0]["status"] == "failed"
 
@@ -136,7 +139,7 @@ def test_an_address_is_made_later_if_the_relay_is_away(smpchat: Terminal) -> Non
     smpchat.relay.running = False
     result = smpchat("-p", "alice", "address", "create")
     assert result.code == 3
-    assert "The address is kept" in result.stderr
+    assert "The next command that goes online will create" in result.stderr
     smpchat.relay.running = True
     assert smpchat("-p", "alice", "address", "show").stdout.startswith("simplex:/a#")
 
@@ -151,7 +154,7 @@ def test_ones_own_address_is_refused(smpchat: Terminal, link: str) -> None:
 def test_groups_and_channels_are_refused(smpchat: Terminal, link: str, letter: str) -> None:
     result = smpchat("-p", "bob", "connect", link.replace("/a#", f"/{letter}#"), "--alias", "them")
     assert (result.code, result.stdout) == (1, "")
-    assert result.stderr.startswith("This link leads to a group or channel, which this program does not support.\n")
+    assert result.stderr.startswith("This link leads to a group or channel, which smpchat does not support.\n")
 
 
 def test_rejecting_tells_nobody(smpchat: Terminal, link: str) -> None:
@@ -159,9 +162,9 @@ def test_rejecting_tells_nobody(smpchat: Terminal, link: str) -> None:
     smpchat("-p", "alice", "listen", "--timeout", "1")
     result = smpchat("-p", "alice", "reject", "bob")
     assert (result.code, result.stdout) == (0, "")
-    assert result.stderr == "Request 1 is rejected; its sender is told nothing.\n"
+    assert result.stderr == "Request 1 is rejected. The sender is not told.\n"
     unknown = smpchat("-p", "alice", "accept", "bob")
-    assert (unknown.code, unknown.stderr.partition("\n")[0]) == (1, "There is no contact request 'bob'.")
+    assert (unknown.code, unknown.stderr.partition("\n")[0]) == (1, "There is no request 'bob'.")
 
 
 def test_a_requester_who_is_gone_ends_the_acceptance_with_4(smpchat: Terminal, link: str) -> None:
@@ -171,8 +174,8 @@ def test_a_requester_who_is_gone_ends_the_acceptance_with_4(smpchat: Terminal, l
     result = smpchat("-p", "alice", "accept", "bob")
     assert result.code == 4
     happened, advice = result.stderr.splitlines()[-2:]
-    assert happened.startswith("Whoever sent this request cannot be reached: they have given it up")
-    assert advice == "Delete the contact; they can ask again."
+    assert happened.startswith("The person who sent this request can no longer be reached: they withdrew")
+    assert advice == "Delete the contact; they can send a new request."
     [state] = smpchat("--json", "-p", "alice", "status", "bob").objects("state")
     assert state["reason"] == f"{happened} {advice}"
 
@@ -194,10 +197,10 @@ def test_a_hostile_request_is_shown_harmless(smpchat: Terminal, link: str, attac
 
 
 def test_a_text_cannot_pass_for_another_request(smpchat: Terminal, link: str) -> None:
-    smpchat("-p", "bob", "connect", link, "--alias", "alice", "-m", "hi\nrequest 2: carol asks to be a contact")
+    smpchat("-p", "bob", "connect", link, "--alias", "alice", "-m", "hi\nrequest 2: carol wants to connect")
     smpchat("-p", "alice", "listen", "--timeout", "1")
     shown = smpchat("-p", "alice", "requests").stdout.splitlines()
-    assert [line for line in shown if line.startswith("request ")] == ['request 1: "bob" asks to be a contact: hi']
+    assert [line for line in shown if line.startswith("request ")] == ['request 1: "bob" wants to connect: hi']
     assert json.loads(smpchat("--json", "-p", "alice", "requests").stdout)["text"].startswith("hi\n")
 
 
@@ -213,9 +216,9 @@ def test_off_a_terminal_the_name_in_the_link_becomes_the_alias(smpchat: Terminal
     assert result.code == 0
     assert {state["alias"] for state in result.objects("state")} == {"alice"}
     assert [message["contact"] for message in result.objects("message")] == ["alice"]
-    assert "The contact is called alice; `smpchat -p bob rename alice ALIAS` changes that." in result.stderr
+    assert "The contact's alias is alice. `smpchat -p bob rename alice ALIAS` changes it." in result.stderr
     named = smpchat("-p", "carol", "connect", link, "--alias", "friend")
-    assert named.code == 0 and 'Whoever made this link calls themselves "alice".' in named.stderr
+    assert named.code == 0 and 'The person who made this link uses the name "alice".' in named.stderr
 
 
 def test_on_a_terminal_the_name_is_offered_before_the_request_goes_out(smpchat: Terminal, link: str) -> None:
@@ -231,19 +234,19 @@ def test_on_a_terminal_the_name_is_offered_before_the_request_goes_out(smpchat: 
     assert (result.code, before, sent(smpchat)) == (0, [0], 1)
     told = re.sub(r"\s+", " ", result.stderr)
     assert (
-        'Whoever made this link calls themselves "alice". They get your request, with your profile, once they have a'
-        " name. What do you call them? [alice]"
+        'The person who made this link uses the name "alice". Nothing is sent until you give this contact'
+        " a name. Your name for this contact? [alice]"
     ) in told
-    assert "yours now" not in told, "others may use an address too"
+    assert "reserved for you" not in told, "others may use an address too"
     smpchat("-p", "alice", "listen", "--timeout", "1")
-    assert smpchat("-p", "alice", "requests").stdout == 'request 1: "bob" asks to be a contact: hi\n'
+    assert smpchat("-p", "alice", "requests").stdout == 'request 1: "bob" wants to connect: hi\n'
 
 
 def test_a_question_left_open_is_asked_again_by_the_same_command(smpchat: Terminal, link: str) -> None:
     smpchat.stdin = InterruptedTerminal
     result = smpchat("-p", "bob", "connect", link, "-m", "hi", tty=True)
-    assert result.code == 130 and "run the same command again" in re.sub(r"\s+", " ", result.stderr)
-    assert "alice waits for a name of your choice" in smpchat("-p", "bob", "status").stderr
+    assert result.code == 130 and "run the same command to continue" in re.sub(r"\s+", " ", result.stderr)
+    assert "You have not named alice yet" in smpchat("-p", "bob", "status").stderr
     assert sent(smpchat) == 0
     smpchat.stdin = FakeTerminal
     result = smpchat("-p", "bob", "connect", link, "-m", "hi", stdin="friend\n", tty=True)
@@ -254,8 +257,8 @@ def test_a_question_left_open_is_asked_again_by_the_same_command(smpchat: Termin
 def test_a_link_that_leads_nowhere_asks_nothing(smpchat: Terminal, link: str) -> None:
     smpchat("-p", "alice", "address", "delete")
     result = smpchat("-p", "bob", "connect", link, tty=True)
-    assert result.code == 4 and "What do you call them?" not in result.stderr
-    assert "This address leads nowhere" in result.stderr
+    assert result.code == 4 and "Your name for this contact?" not in result.stderr
+    assert "This address does not exist" in result.stderr
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)

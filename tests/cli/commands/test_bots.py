@@ -17,7 +17,7 @@ def test_a_bot_says_so_and_what_it_offers(smpchat: Terminal) -> None:
     [profile] = smpchat("--json", "-p", "alice", "profile", "show").objects("profile")
     assert problems(profile) == []
     assert profile["bot"] and [command["keyword"] for command in profile["commands"]] == ["help", "date"]
-    assert 'a bot, calls themselves "alice"' in smpchat("-p", "bob", "listen", "--timeout", "2").stdout
+    assert 'a bot, profile name "alice"' in smpchat("-p", "bob", "listen", "--timeout", "2").stdout
     [contact] = smpchat("--json", "-p", "bob", "contacts").objects("contact")
     assert problems(contact) == []
     assert contact["profile"]["commands"][0] == {"keyword": "help", "label": "What I can do", "params": ""}
@@ -41,9 +41,9 @@ def test_another_name_leaves_a_bot_and_no_bot_takes_its_commands(smpchat: Termin
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (("--no-bot", "--command", "help"), 2, "--command and --no-bot exclude each other."),
-        (("--command", "="), 1, "The command '' cannot be shown."),
-        (("--command", "help=\x1b[2J"), 1, "The command 'help' cannot be shown."),
+        (("--no-bot", "--command", "help"), 2, "use either --command or --no-bot, not both."),
+        (("--command", "="), 1, "The command '' is invalid."),
+        (("--command", "help=\x1b[2J"), 1, "The command 'help' is invalid."),
     ],
 )
 def test_what_cannot_be_offered_changes_nothing(

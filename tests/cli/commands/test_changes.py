@@ -129,8 +129,8 @@ def test_reply(copy: Path) -> None:
         (["retract", "2"], "Message 2 is not yours."),
         (["retract", "99"], "There is no message 99."),
         (["reply", "99", "hello"], "There is no message 99."),
-        (["edit", "1", ""], "There is nothing to send"),
-        (["react", "1", "\U0001f4a9"], "SimpleX apps do not take this as a reaction."),
+        (["edit", "1", ""], "The text is empty"),
+        (["react", "1", "\U0001f4a9"], "SimpleX apps do not accept this reaction."),
         (["react", "1", REACTIONS[0], "--remove"], "Message 1 has no"),
     ],
 )

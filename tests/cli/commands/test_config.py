@@ -91,7 +91,7 @@ def test_a_pipe_is_not_waited_for(smpchat: Terminal) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="mode bits")
 def test_a_file_that_everybody_may_write_names_no_program(smpchat: Terminal) -> None:
     _file(smpchat, "bell = true\n").chmod(0o666)
-    assert "everybody may write" in smpchat("contacts").stderr
+    assert "everyone may write" in smpchat("contacts").stderr
 
 
 def test_the_commands_that_mend_it_work_all_the_same(smpchat: Terminal) -> None:
@@ -130,7 +130,7 @@ def test_the_profiles_file_wins_and_options_win_over_both(smpchat: Terminal) -> 
 def test_what_a_command_chose_for_the_profile_wins_and_is_told(smpchat: Terminal) -> None:
     smpchat("-p", "bob", "server", "socks", "off")
     result = smpchat("-p", "bob", "config", "set", "socks", "tor.test:9050")
-    assert "chosen for it by `smpchat -p bob server socks`" in result.stderr
+    assert "set for it by `smpchat -p bob server socks`" in result.stderr
     assert smpchat("-p", "bob", "config", "get", "socks").stdout == "off\n"
     assert smpchat("config", "get", "socks").stdout == "tor.test:9050\n"  # a bystander
     smpchat("-p", "bob", "config", "unset", "socks", "--profile-only")
@@ -144,7 +144,7 @@ def test_relays_of_the_file_take_new_queues_until_the_profile_chooses(smpchat: T
     _file(smpchat, f"servers = ['{RELAY}']\nprivate-routing = true\n")
     [server] = smpchat("server", "list", "--json").objects()
     assert server["address"].startswith(RELAY.partition("=")[0]) and server["default"]
-    assert "take it out there" in smpchat("server", "remove", RELAY).stderr
+    assert "remove it there" in smpchat("server", "remove", RELAY).stderr
     with smpchat.service("default") as service:
         assert service.private_routing() and service.is_own_relay(service.servers()[0].address.server)
     smpchat("server", "use", "embedded")

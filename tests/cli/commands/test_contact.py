@@ -31,7 +31,7 @@ class TestContact:
         shown = friends("-p", "alice", "contact", "show", "bob")
         assert shown.code == 0
         lines = shown.stdout.splitlines()
-        assert lines[0] == 'bob: connected, calls themselves "bob"'
+        assert lines[0] == 'bob: connected, profile name "bob"'
         assert "Security code: not compared yet" in lines
         assert [line.split() for line in lines if line.startswith("Reactions")] == [["Reactions", "yes", "yes", "on"]]
         assert [line.split()[-1] for line in lines if line.startswith("Voice")] == ["off"]
@@ -45,7 +45,7 @@ class TestContact:
 
     def test_messages_disappear_from_now_on(self, friends: Terminal) -> None:
         said = friends("-p", "alice", "contact", "set", "bob", "disappear", "1h")
-        assert (said.code, said.stdout) == (0, "Messages with bob disappear 1 hour after they were shown.\n")
+        assert (said.code, said.stdout) == (0, "Messages with bob disappear 1 hour after they are shown.\n")
         catch_up(friends, "bob")
         [contact] = friends("--json", "-p", "bob", "contact", "show", "alice").objects()
         assert contact["disappear_after"] == 3600
@@ -63,17 +63,17 @@ class TestContact:
     def test_and_stay_again(self, friends: Terminal) -> None:
         friends("-p", "alice", "contact", "set", "bob", "disappear", "1d")
         said = friends("-p", "alice", "contact", "set", "bob", "disappear", "off")
-        assert said.stdout == "Messages with bob stay.\n"
+        assert said.stdout == "Messages with bob do not disappear.\n"
         catch_up(friends, "bob")
         said = friends("-p", "bob", "contact", "set", "alice", "disappear", "2w")
-        assert said.stdout == "alice does not allow that messages disappear, so they stay.\n"
+        assert said.stdout == "alice does not allow disappearing messages, so messages stay.\n"
 
     def test_a_reaction_that_is_not_allowed_is_refused_with_a_sentence(self, friends: Terminal) -> None:
         said = friends("-p", "alice", "contact", "set", "bob", "reactions", "no")
         assert said.stdout == "Reactions: off, because you do not allow them.\n"
         friends("-p", "alice", "send", "bob", "hello")
         heard = friends("--json", "-p", "bob", "listen", "--count", "2", "--timeout", "5").objects("message")
-        assert [message["text"] for message in heard] == ["[does not allow reactions any more]", "hello"]
+        assert [message["text"] for message in heard] == ["[no longer allows reactions]", "hello"]
         message = heard[-1]
         refused = friends("-p", "bob", "react", str(message["id"]), "\U0001f44d")
         assert refused.code == 1
@@ -120,13 +120,13 @@ class TestProfile:
             ("bob", "Robert", "climbs", True)
         ]
         shown = friends("-p", "alice", "contact", "show", "bob").stdout
-        assert 'bob: connected, post-quantum, calls themselves "Robert"' in shown and "About: climbs" in shown
+        assert 'bob: connected, post-quantum, profile name "Robert"' in shown and "About: climbs" in shown
         saved = tmp_path / "bob.jpg"
         result = friends("-p", "alice", "contact", "show", "bob", "--save-picture", str(saved))
         assert result.code == 0 and saved.read_bytes() == JPEG
         assert stat.S_IMODE(saved.stat().st_mode) == 0o600
         again = friends("-p", "alice", "contact", "show", "bob", "--save-picture", str(saved))
-        assert (again.code, again.stdout) == (1, "") and "cannot be written" in again.stderr
+        assert (again.code, again.stdout) == (1, "") and "Cannot write" in again.stderr
         [profile] = friends("--json", "-p", "bob", "profile", "show").objects()
         assert (profile["description"], profile["picture"]) == ("climbs", True)
         [profile] = friends("--json", "-p", "bob", "profile", "set", "--no-picture", "--description", "").objects()

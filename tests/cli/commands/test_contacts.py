@@ -44,7 +44,7 @@ def test_only_those_with_something_unread(many: Terminal) -> None:
         for message in service.unshown_messages():
             service.mark_shown(message.id)
     assert aliases(many, "--unread") == []
-    assert many("-p", "alice", "contacts", "--unread", tty=True).stderr == "Nothing unread.\n"
+    assert many("-p", "alice", "contacts", "--unread", tty=True).stderr == "No unread messages.\n"
 
 
 @pytest.mark.parametrize("command", [["send", "bbo2", "x"], ["history", "bbo2"], ["delete", "bbo2", "--yes"]])

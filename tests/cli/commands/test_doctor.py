@@ -63,7 +63,7 @@ def test_whether_the_home_can_be_written_is_tried(
     monkeypatch.setattr(os, "fsync", fsync)
     result = smpchat("--json", "-p", "alice", "doctor")
     assert (result.code, checks(result)["home"]) == (
-        1, (False, f"{smpchat.home} cannot be written: {os.strerror(error)}")
+        1, (False, f"cannot write to {smpchat.home}: {os.strerror(error)}")
     )  # fmt: skip
     assert checks(result)["profile"][0]
     assert [path.name for path in smpchat.home.iterdir()] == ["profiles"]
@@ -79,10 +79,10 @@ def test_a_home_that_cannot_be_made_is_told(smpchat: Terminal) -> None:
 @pytest.mark.parametrize(
     ("statement", "what"),
     [
-        ("CREATE VIEW spy AS SELECT * FROM messages", "it holds a view 'spy'"),
-        ("CREATE TABLE spy (x)", "it holds a table 'spy'"),
+        ("CREATE VIEW spy AS SELECT * FROM messages", "it contains a view 'spy'"),
+        ("CREATE TABLE spy (x)", "it contains a table 'spy'"),
         ("DROP INDEX notices_of", "it lacks the index 'notices_of'"),
-        ("ALTER TABLE settings ADD COLUMN more", "its table 'settings' is changed"),
+        ("ALTER TABLE settings ADD COLUMN more", "its table 'settings' was changed"),
     ],
 )
 def test_a_changed_schema_is_told(smpchat: Terminal, statement: str, what: str) -> None:
@@ -104,7 +104,7 @@ def test_a_profile_with_a_trigger_is_opened_by_nothing(smpchat: Terminal) -> Non
     result = smpchat("--json", "-p", "alice", "contacts")
     [error] = result.objects("error")
     assert (result.code, error["code"]) == (5, 5)
-    assert "holds a trigger that is not smpchat's: 'spy'" in error["message"]
+    assert "contains a trigger that smpchat did not make: 'spy'" in error["message"]
     assert smpchat("-p", "bob", "profile", "set", "Bob").code == 0  # another profile
     result = smpchat("--json", "profile", "list")
     assert [found["name"] for found in result.objects("profile")] == ["bob"]
@@ -137,7 +137,7 @@ def test_relays_are_asked_and_their_silence_is_no_failure(smpchat: Terminal, mon
 
     monkeypatch.setattr("smpchat.client.connect.connect", connect)
     assert smpchat("-p", "alice", "server", "add", str(smpchat.relay.server)).code == 0
-    assert "127.0.0.1 answers within" in checks(smpchat("--json", "-p", "alice", "doctor"))["relay"][1]
+    assert "127.0.0.1 answered in" in checks(smpchat("--json", "-p", "alice", "doctor"))["relay"][1]
     smpchat.relay.running = False
     result = smpchat("--json", "-p", "alice", "doctor")
     assert (result.code, checks(result)["relay"][0]) == (0, False)
@@ -155,7 +155,7 @@ def test_the_relay_of_a_queue_is_asked_though_it_is_not_configured(
     smpchat.relay.running = False
     found = [check for check in smpchat("--json", "-p", "alice", "doctor").objects("check") if check["name"] == "relay"]
     assert [check["ok"] for check in found][-1:] == [False]
-    assert found[-1]["detail"].endswith("nothing arrives from bob meanwhile")
+    assert found[-1]["detail"].endswith("until then nothing arrives from bob")
     assert not found[-1]["required"]
 
 
@@ -164,8 +164,8 @@ def test_a_process_that_is_online_is_seen(smpchat: Terminal) -> None:
 
     smpchat("-p", "alice", "profile", "set", "Alice")
     with FileLock(smpchat.home / "profiles" / "alice" / "online.lock"):
-        assert "another process" in checks(smpchat("--json", "-p", "alice", "doctor"))["online"][1]
-    assert "no process" in checks(smpchat("--json", "-p", "alice", "doctor"))["online"][1]
+        assert "another smpchat" in checks(smpchat("--json", "-p", "alice", "doctor"))["online"][1]
+    assert "nothing is online" in checks(smpchat("--json", "-p", "alice", "doctor"))["online"][1]
 
 
 def test_long_details_stay_in_their_column(smpchat: Terminal) -> None:

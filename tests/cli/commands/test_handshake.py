@@ -55,8 +55,8 @@ def test_invite_draws_the_steps_until_connected(smpchat: Terminal, screen: Scree
     result = smpchat(*command, tty=True, meanwhile=bob_joins(smpchat))
     assert result.code == 0
     shown = drawings(result.stdout)
-    assert re.search("waiting for somebody to use the link +0:42", "\n".join(shown))
-    assert shown[-1].splitlines()[-1].startswith("  ✓  3 hello         your profile is on its way: connected")
+    assert re.search("waiting for someone to use the link +0:42", "\n".join(shown))
+    assert shown[-1].splitlines()[-1].startswith("  ✓  3 hello         your profile is sent: connected")
     screen("invite", f"{shown[-1]}\n{normal(result.stderr)}\n")
 
 
@@ -136,10 +136,10 @@ def test_an_image_is_saved_where_the_user_says(smpchat: Terminal) -> None:
     file = smpchat.home / "code.png"
     result = smpchat("-p", "alice", "invite", "--no-wait", "--qr-file", str(file))
     assert result.code == 0 and file.read_bytes().startswith(b"\x89PNG") and file.stat().st_mode & 0o777 == 0o600
-    assert "Anyone who sees it can use the link: delete it afterwards." in result.stderr
+    assert "Anyone who sees it can use the link, so delete it afterwards." in result.stderr
     assert not list((smpchat.home / "profiles" / "alice").glob("*.png"))
     again = smpchat("-p", "alice", "invite", "--no-wait", "--qr-file", str(file))
-    assert again.code == 1 and "it exists already" in again.stderr
+    assert again.code == 1 and "it already exists" in again.stderr
     assert len(smpchat("-p", "alice", "--json", "status").objects("invitation")) == 1, "no link is made for nothing"
     smpchat("-p", "alice", "address", "create", "--qr-file", str(smpchat.home / "address of mine.png"))
     assert smpchat("-p", "alice", "address", "show", "--qr-file", str(file)).code == 1
@@ -154,19 +154,19 @@ def test_connect_asks_for_an_alias_until_it_can_be_one(smpchat: Terminal) -> Non
     link = smpchat.invite("alice")
     result = smpchat("-p", "bob", "connect", link, stdin="-no\ntaken\nAlice B\n", tty=True)
     assert result.code == 0
-    assert result.stderr.count("What do you call them?") == 3
+    assert result.stderr.count("Your name for this contact?") == 3
     assert "Ready: you can write to Alice_B now." in result.stderr
 
 
 def test_connect_makes_an_alias_up_at_the_end_of_input(smpchat: Terminal) -> None:
     result = smpchat("-p", "bob", "connect", smpchat.invite("alice"), tty=True)
     assert result.code == 0
-    assert "The contact is called contact" in result.stderr
+    assert "The contact's alias is contact" in result.stderr
 
 
 def test_connect_asks_nothing_about_what_is_no_link(smpchat: Terminal) -> None:
     result = smpchat("connect", "http://example.com", stdin="alice\n", tty=True)
-    assert (result.code, "What do you call them" in result.stderr) == (1, False)
+    assert (result.code, "Your name for this contact" in result.stderr) == (1, False)
 
 
 def test_connect_draws_since_when_it_waits(smpchat: Terminal, screen: Screen) -> None:
@@ -174,7 +174,7 @@ def test_connect_draws_since_when_it_waits(smpchat: Terminal, screen: Screen) ->
     result = smpchat("-p", "bob", "connect", link, "--alias", "alice", "--wait", "--timeout", "70", tty=True)
     assert result.code == 6
     last = drawings(result.stdout)[-1]
-    assert "waiting for their first message since 22:13" in last
+    assert "waiting for them to come online since 22:13" in last
     screen("connect", f"{last}\n{normal(result.stderr)}\n")
 
 
@@ -184,7 +184,7 @@ def test_connect_says_that_texts_wait_where_they_do(smpchat: Terminal, variant: 
     result = smpchat("-p", "bob", "connect", link, "--alias", "alice", "-m", "hello")
     assert result.code == 0
     assert "to alice: hello  (pending)" in result.stdout
-    assert "Ready: what you write to alice is kept, and sent as soon as they have answered." in result.stderr
+    assert "Ready: your messages to alice are saved, and sent when alice answers." in result.stderr
 
 
 # -- the pieces -------------------------------------------------------------------------------------------------------
@@ -263,11 +263,11 @@ def test_a_qr_code_that_does_not_fit_becomes_an_image(
     show_qr(Environment(tmp_path, "alice"), "x" * 500, tmp_path / "code.png")
     assert shown.getvalue() == ""
     assert (tmp_path / "code.png").read_bytes().startswith(b"\x89PNG")
-    assert "does not fit this terminal: it is in" in capsys.readouterr().err
+    assert "does not fit this terminal: it is saved in" in capsys.readouterr().err
 
 
 def test_an_invitation_at_a_relay_of_somebody_else_says_who_must_start_it(smpchat: Terminal) -> None:
     smpchat.relay.running = False
     result = smpchat("invite", "--no-wait", "--server", f"smp://{'A' * 43}=@127.0.0.1")
     assert result.code == 3
-    assert result.stderr.splitlines()[-1].startswith("Check that this computer is online; if it is")
+    assert result.stderr.splitlines()[-1].startswith("Check that this computer is online. If it is")

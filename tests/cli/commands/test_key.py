@@ -91,7 +91,9 @@ def test_no_picture_of_a_link_is_kept_unless_asked_for(alone: Terminal, monkeypa
     made = [alone("-p", "alice", *words, "--qr") for words in (("invite", "--no-wait"), ("address", "create"))]
     for result in made:
         assert result.code == 0
-        assert "no picture of it is kept beside an encrypted profile: --qr-file FILE saves one." in result.stderr
+        assert (
+            "it is not saved as a picture because your profile is encrypted. --qr-file FILE saves it." in result.stderr
+        )
     assert not list(alone.home.rglob("*.png"))
     asked = alone("-p", "alice", "address", "show", "--qr-file", str(alone.home / "code.png"))
     assert "code.png. It is not encrypted. Anyone who sees it" in asked.stderr
@@ -100,7 +102,7 @@ def test_no_picture_of_a_link_is_kept_unless_asked_for(alone: Terminal, monkeypa
 @pytest.mark.parametrize("command", [["contacts"], ["send", "bob", "x"], ["key", "test"], ["key", "change"]])
 def test_without_the_passphrase_nothing_opens(alone: Terminal, command: list[str]) -> None:
     missing = alone("-p", "alice", *command)
-    assert sentence(missing) == (7, "There is nobody to ask for the passphrase.")
+    assert sentence(missing) == (7, "No passphrase given, and no terminal to ask on.")
     assert missing.stderr.splitlines()[1] == "Use --key-file, --key-command or the variable SMPCHAT_KEY."
     wrong = alone("-p", "alice", "--key-command", "echo wrong passphrase", *command)
     assert sentence(wrong) == (7, "This passphrase does not open the profile.")
@@ -131,8 +133,8 @@ def test_where_the_passphrase_may_come_from(alone: Terminal, tmp_path: Path, mon
         ("--key-command", "no-such-program", "The command for the passphrase cannot be run"),
         ("--key-command", "echo 'open", "The command for the passphrase cannot be run"),
         ("--key-command", "printf %5000d 1", "What the command for the passphrase printed is too long"),
-        ("--key-command", r"printf 'a\000b'", "The passphrase has a NUL character in it."),
-        ("--key-file", "/no/such/file", "The file '/no/such/file' cannot be read: No such file or directory."),
+        ("--key-command", r"printf 'a\000b'", "The passphrase contains a NUL character."),
+        ("--key-file", "/no/such/file", "Cannot read the file '/no/such/file': No such file or directory."),
     ],
 )
 def test_a_source_that_gives_none(alone: Terminal, option: str, value: str, said: str) -> None:
@@ -184,7 +186,7 @@ def test_nothing_changes_while_a_process_is_online(alone: Terminal, monkeypatch:
     assert alone("-p", "bob", "contacts").code == 0
     monkeypatch.setenv("SMPCHAT_KEY", SECRET)
     monkeypatch.setenv("SMPCHAT_NEW_KEY", OTHER)
-    busy = "Another process is online for the profile"
+    busy = "Another smpchat is online for the profile"
     with kept_offline(folder(alone), "alice"):
         for command in ("change", "remove"):
             assert sentence(alone("-p", "alice", "key", command)) == (7, f"{busy} 'alice'.")

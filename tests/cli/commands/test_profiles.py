@@ -167,7 +167,7 @@ def test_export_and_import(call: Call, tmp_path: Path) -> None:
     assert other.exit_code == 0
     [profile] = objects(other)
     assert (profile["name"], profile["display_name"], profile["active"]) == ("alice", "alice", False)
-    assert "here only" in other.stderr
+    assert "only here" in other.stderr
     assert Home(tmp_path / "other").has("alice")
 
 
@@ -180,7 +180,7 @@ def test_import_under_another_name_keeps_what_contacts_are_told(call: Call, tmp_
 def test_moving_leaves_the_profile_offline(call: Call, tmp_path: Path) -> None:
     result = export(call, tmp_path / "file", "--move")
     assert objects(result)[0]["moved"] is True
-    assert "stays offline" in result.stderr
+    assert "never goes online" in result.stderr
     for command in (["send", "bob", "hello"], ["listen", "--timeout", "20"]):
         refused = call("--json", "-p", "alice", *command)
         assert (refused.exit_code, objects(refused)[-1]["code"]) == (7, 7)
@@ -211,7 +211,7 @@ def test_no_export_while_a_process_is_online(call: Call, tmp_path: Path) -> None
         result = export(call, tmp_path / "file")
     assert (result.exit_code, result.stderr.splitlines()[0]) == (
         7,
-        "Another process is online for the profile 'alice'.",
+        "Another smpchat is online for the profile 'alice'.",
     )
     assert not (tmp_path / "file").exists()
 
@@ -233,7 +233,7 @@ def test_import_refuses_what_is_wrong_and_leaves_nothing(call: Call, tmp_path: P
     for other in (b"", b"hello"):
         file.write_bytes(other)
         code, error = imported(call, file)
-        assert (code, error["message"]) == (1, "This is no exported profile.")
+        assert (code, error["message"]) == (1, "This is not an exported profile.")
     assert imported(call, tmp_path / "missing")[0] == 1
     assert imported(call, tmp_path)[0] == 1
     assert not Home(tmp_path / "home").has("new")
@@ -241,7 +241,7 @@ def test_import_refuses_what_is_wrong_and_leaves_nothing(call: Call, tmp_path: P
     file.write_bytes(whole)
     assert imported(call, file)[0] == 0
     code, error = imported(call, file)
-    assert (code, error["message"]) == (1, "There is a profile 'new' already.")
+    assert (code, error["message"]) == (1, "There is already a profile 'new'.")
 
 
 # -- passphrases ------------------------------------------------------------------------------------------------------
@@ -260,9 +260,9 @@ def test_a_passphrase_file_wins_over_the_environment(call: Call, tmp_path: Path)
         (b"", "The passphrase is empty."),
         (b"\nsecond line", "The passphrase is empty."),
         (b"7 chars", "The passphrase is too short: it needs 8 characters or more."),
-        (b"\xff" * 10, "The passphrase is no UTF-8 text."),
+        (b"\xff" * 10, "The passphrase is not UTF-8 text."),
         (b"x" * 2000, "The first line of"),
-        (None, "The file"),
+        (None, "Cannot read the file"),
     ],
 )
 def test_a_passphrase_that_cannot_be_used(call: Call, tmp_path: Path, content: bytes | None, sentence: str) -> None:
@@ -276,7 +276,7 @@ def test_a_passphrase_that_cannot_be_used(call: Call, tmp_path: Path, content: b
 
 def test_without_a_terminal_nothing_is_asked(call: Call, tmp_path: Path) -> None:
     result = call("-p", "alice", "export", str(tmp_path / "file"), text=f"{SECRET}\n{SECRET}\n")
-    assert (result.exit_code, result.stderr.splitlines()[0]) == (7, "There is nobody to ask for the passphrase.")
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (7, "No passphrase given, and no terminal to ask on.")
 
 
 @pytest.mark.parametrize(("answers", "code"), [([SECRET, SECRET], 0), ([SECRET, "correct hors"], 1)])

@@ -36,14 +36,17 @@ def shown(smpchat: Terminal) -> tuple[bool, dict[str, bool]]:
 def test_of_one_contact(three: Terminal) -> None:
     assert arrives(three, "alice") == "delivered"
     said = three("-p", "bob", "contact", "set", "alice", "receipts", "off")
-    assert said.stdout == "alice is not told any more when a message arrives here: it stays at sent there.\n"
+    assert said.stdout == "alice gets no more receipts, and sees messages to you as sent, never as delivered.\n"
     assert arrives(three, "alice") == "sent"
     assert arrives(three, "carol") == "delivered", "somebody else still is"
     found = {c["alias"]: c.get("receipts", True) for c in three("--json", "-p", "bob", "contacts").objects("contact")}
     assert found == {"alice": False, "carol": True}
     assert "gets no receipts" in three("-p", "bob", "contacts").stdout
-    assert "Receipts of their messages: off, for this contact" in three("-p", "bob", "contact", "show", "alice").stdout
-    assert "alice is not told that messages arrived here." in three("-p", "bob", "status", "alice").stderr
+    assert (
+        "Receipts for their messages: off, set for this contact"
+        in three("-p", "bob", "contact", "show", "alice").stdout
+    )
+    assert "alice gets no receipts for messages that arrive here." in three("-p", "bob", "status", "alice").stderr
     assert "No receipts to alice: they are not told" in three("-p", "bob", "status").stdout
     assert shown(three) == (True, {"alice": False, "carol": True})
     assert [o["receipts"] for o in three("--json", "-p", "bob", "status", "alice").objects("state")] == [False]
@@ -55,10 +58,10 @@ def test_of_one_contact(three: Terminal) -> None:
 
 def test_of_everybody_but_one(three: Terminal) -> None:
     assert three("--json", "-p", "bob", "profile", "set", "--no-receipts").objects()[0]["receipts"] is False
-    assert "gives no receipts" in three("-p", "bob", "profile", "show").stdout
-    assert "No receipts: your contacts are not told" in three("-p", "bob", "status").stdout
+    assert "receipts off" in three("-p", "bob", "profile", "show").stdout
+    assert "Receipts are off: your contacts are not told" in three("-p", "bob", "status").stdout
     said = three("-p", "bob", "contact", "set", "carol", "receipts", "on")
-    assert said.stdout == "carol is told when a message arrives here.\n"
+    assert said.stdout == "carol now gets receipts when messages arrive here.\n"
     assert [arrives(three, who) for who in ("alice", "carol")] == ["sent", "delivered"]
     assert "not told that their messages arrived, except carol." in three("-p", "bob", "status").stdout
     assert shown(three) == (False, {"alice": False, "carol": True})

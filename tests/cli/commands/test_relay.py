@@ -53,8 +53,8 @@ def test_options_of_start_are_kept_until_changed(terminal: Terminal) -> None:
     changed = terminal.run("--json", "relay", "start", "--quota", "8")
     assert changed.status == 1
     assert changed.stderr.splitlines() == [
-        "The relay was running already, and goes on as it was.",
-        "To change its options: `smpchat relay stop`, then this command again.",
+        "The relay was already running, and keeps its options.",
+        "To change its options, run `smpchat relay stop`, then this command again.",
     ]
     assert password_of(terminal.run("--json", "relay", "stop")) == "****"
     assert password_of(terminal.run("--json", "relay", "start", "--quota", "8")) == "secret"
@@ -136,13 +136,13 @@ def test_why_files_are_not_kept_is_told(terminal: Terminal) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--files-port", "here"), "'here' is no port."),
-        (("--files-quota", "0"), "--files-quota is a number from 1 to 100000000, not '0'."),
-        (("--new-files", "perhaps"), "--new-files is on or off, not 'perhaps'."),
-        (("--quota", "0"), "--quota is a number from 1 to 100000, not '0'."),
-        (("--new-queues", "perhaps"), "--new-queues is on or off, not 'perhaps'."),
-        (("--proxy", "some"), "--proxy is one of none, public, all."),
-        (("--password", "a b"), "A password is up to 200 printable ASCII characters without blanks, @, : and /."),
+        (("--files-port", "here"), "'here' is not a port."),
+        (("--files-quota", "0"), "--files-quota takes a number from 1 to 100000000, not '0'."),
+        (("--new-files", "perhaps"), "--new-files takes on or off, not 'perhaps'."),
+        (("--quota", "0"), "--quota takes a number from 1 to 100000, not '0'."),
+        (("--new-queues", "perhaps"), "--new-queues takes on or off, not 'perhaps'."),
+        (("--proxy", "some"), "--proxy takes one of none, public, all."),
+        (("--password", "a b"), "A password has up to 200 printable ASCII characters, without spaces, @, : and /."),
     ],
 )
 @pytest.mark.parametrize("command", ["run", "start"])
@@ -162,7 +162,7 @@ def test_help_names_every_option_with_its_default(terminal: Terminal, command: s
 
 def test_figures_of_a_running_relay(terminal: Terminal) -> None:
     stopped = terminal.run("relay", "stats")
-    assert (stopped.status, stopped.stderr) == (3, "The relay does not run.\nStart it with `smpchat relay start`.\n")
+    assert (stopped.status, stopped.stderr) == (3, "The relay is not running.\nStart it with `smpchat relay start`.\n")
     terminal.run("relay", "start")
     [content] = fitting(terminal.run("--json", "relay", "stats"))
     assert (content.pop("v"), content.pop("type")) == (1, "stats")
@@ -181,9 +181,9 @@ def test_another_certificate(terminal: Terminal) -> None:
     rotated = terminal.run("--json", "relay", "rotate-certificate")
     assert fitting(rotated)[0]["address"] == address
     assert fitting(rotated)[0]["certificate_expires"] > "2100"
-    assert "next start" in rotated.stderr
+    assert "Restart the relay" in rotated.stderr
     terminal.run("relay", "stop")
-    assert "next start" not in terminal.run("relay", "rotate-certificate").stderr
+    assert "Restart the relay" not in terminal.run("relay", "rotate-certificate").stderr
     assert terminal.run("--json", "relay", "start").objects[0]["address"] == address
 
 
@@ -193,7 +193,7 @@ def test_one_that_runs_out_soon_is_told(terminal: Terminal, monkeypatch: pytest.
     monkeypatch.setattr("smpchat.transport.certificates._LIFETIME", timedelta(days=20))
     terminal.run("relay", "rotate-certificate")
     assert terminal.run("relay", "status").stderr == (
-        "The relay's certificate runs out in 18 days: `smpchat relay rotate-certificate` makes another.\n"
+        "The relay's certificate expires in 18 days. `smpchat relay rotate-certificate` makes a new one.\n"
     )
 
 
@@ -203,7 +203,7 @@ def test_a_backup_and_what_it_is_good_for(terminal: Terminal, tmp_path: Path) ->
     started = terminal.run("--json", "relay", "start").objects[0]
     written = terminal.run("--json", "relay", "backup", str(file))
     assert fitting(written) == [{"v": 1, "type": "backup", "file": str(file), "bytes": file.stat().st_size}]
-    assert "keep it as safe" in written.stderr
+    assert "Keep it as safe" in written.stderr
     if sys.platform != "win32":
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert terminal.run("relay", "backup", str(file)).status == 1  # the file exists

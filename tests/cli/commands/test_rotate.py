@@ -26,9 +26,9 @@ from tests.cli.terminal import Terminal
 
 NEW = parse_server("smp://" + "A" * 43 + "=@new.test")
 STEPS = {
-    moving.Creating: "the new queue is being made",
+    moving.Creating: "creating the new queue",
     moving.Asked: "waiting for bob's app",
-    moving.Securing: "the new queue is being secured",
+    moving.Securing: "securing the new queue",
     moving.Using: "waiting for bob's first message there",
 }
 
@@ -77,7 +77,7 @@ def tell(folder: Path, sentence: str, at: float) -> None:
 def test_a_move_is_shown_wherever_contacts_are(copy: Path, step: type[moving.State]) -> None:
     put(copy, step())
     name = step.__name__.lower()
-    sentence = f"Moving your queue for bob to the relay new.test: {STEPS[step]}, since "
+    sentence = f"Moving your queue for bob to the relay new.test: {STEPS[step]} since "
     for command in (["status"], ["status", "bob"]):
         result = call(copy, *command)
         assert sentence in " ".join(result.stderr.split()), result.stderr
@@ -97,7 +97,7 @@ def test_what_cannot_be_moved_says_why(copy: Path) -> None:
     assert none.exit_code == 1 and "You are not moving to another relay with bob." in none.stderr
     put(copy, moving.Using())
     late = call(copy, "--json", "rotate", "bob")
-    assert late.exit_code == 1 and "may write there by now" in str(objects(late)[-1]["message"])
+    assert late.exit_code == 1 and "may already write there" in str(objects(late)[-1]["message"])
 
 
 def test_lines_of_the_conversation_are_shown_once_and_stay_in_the_history(copy: Path) -> None:
@@ -124,9 +124,9 @@ def test_in_a_conversation(smpchat: Terminal, copy: Path) -> None:
     talk.news()
     assert any("not the address of a relay" in line or "fingerprint" in line for line in talk.enter("/switch smp://x"))
     [moved] = talk.enter(f"/switch {'smp://' + 'A' * 43 + '='}@new.test")
-    assert moved.startswith("Moving your queue for bob to the relay new.test: the new queue is being made")
+    assert moved.startswith("Moving your queue for bob to the relay new.test: creating the new queue")
     [stays] = talk.enter("/switch cancel")
-    assert stays == "You go on receiving from bob where you did."
+    assert stays == "The move is cancelled. You still receive from bob at the old relay."
     with service.database.transaction() as tx:
         bob = contact(tx, "bob")
         number = notices.add(tx, bob.id, NoticeKind.MOVED, "{alias} now receives at new.test.", service.now())

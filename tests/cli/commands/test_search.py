@@ -97,8 +97,8 @@ def test_the_command_for_the_page_before_runs_as_printed(alice: Terminal, line: 
         if not shown.stderr:
             break
         hint = "".join(shown.stderr.splitlines(keepends=True)).replace("\n", " ").strip()
-        assert hint.startswith("There are earlier ones: `smpchat ") and hint.endswith("`")
-        words = shlex.split(hint.removeprefix("There are earlier ones: `smpchat ")[:-1])
+        assert hint.startswith("For earlier messages: `smpchat ") and hint.endswith("`")
+        words = shlex.split(hint.removeprefix("For earlier messages: `smpchat ")[:-1])
     assert pages == everything and everything
 
 
@@ -109,7 +109,7 @@ def test_a_script_that_does_not_say_how_many_is_told_of_more(alice: Terminal) ->
     for command, named in (("search lunch", "search lunch"), ("history bob", "history bob"), ("history", "history")):
         result = alice("--json", *command.split())
         assert len(numbers(result)) == 50
-        assert result.stderr == f"There are earlier ones: `smpchat {named} --before 6`\n"
+        assert result.stderr == f"For earlier messages: `smpchat {named} --before 6`\n"
         assert alice("--json", *command.split(), "-n", "50").stderr == ""
         assert alice("-q", *command.split()).stderr == ""
 
@@ -157,7 +157,7 @@ def test_nothing_is_said_on_a_terminal(alice: Terminal, line: str, sentence: str
 @pytest.mark.parametrize(
     ("line", "status", "sentence"),
     [
-        ("search ' '", 1, "There is nothing to search for."),
+        ("search ' '", 1, "The text to search for is missing."),
         ("search", 2, "Missing argument 'TEXT...'."),
         ("search x --who zoe", 1, "There is no contact 'zoe'."),
         ("search x --since noon", 1, "'noon' is not a time."),

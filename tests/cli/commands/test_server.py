@@ -82,7 +82,7 @@ def test_transport_and_websocket_port_are_listed(terminal: Terminal) -> None:
 def test_a_transport_that_is_none_changes_nothing(terminal: Terminal) -> None:
     outcome = terminal.run("server", "add", ELSEWHERE, "--transport", "pigeon")
     assert outcome.status == 1
-    assert outcome.stderr == "There is no transport 'pigeon'.\nChoose one of: tls, websocket, auto.\n"
+    assert outcome.stderr == "'pigeon' is not a transport.\nChoose one of: tls, websocket, auto.\n"
     assert "pigeon" not in terminal.run("server", "list").stdout
     assert ELSEWHERE not in terminal.run("server", "list").stdout
 
@@ -158,10 +158,10 @@ def test_the_public_relays_are_those_of_the_apps_with_their_onion_hosts(terminal
 def test_an_address_that_can_never_work_is_refused_by_every_command(terminal: Terminal, command: str) -> None:
     before = terminal.run("server", "list").stdout
     for address, part in (
-        ("smp://FINGERPRINT@HOST", "FINGERPRINT stands for"),
-        ("smp://abc@relay.example.org", "its fingerprint has 3 characters, and every one has 43"),
+        ("smp://FINGERPRINT@HOST", "FINGERPRINT is a placeholder"),
+        ("smp://abc@relay.example.org", "its fingerprint has 3 characters instead of 43"),
         (f"{ELSEWHERE}:0", "its port is 0"),
-        (ELSEWHERE.replace("smp:", "xftp:"), "file server"),
+        (ELSEWHERE.replace("smp:", "xftp:"), "file relay"),
     ):
         outcome = terminal.run("server", command, address)
         assert outcome.status == 1 and outcome.stdout == ""
@@ -222,7 +222,7 @@ def test_a_proxy_that_is_no_address_is_an_error(terminal: Terminal) -> None:
 def test_private_routing_needs_a_relay_of_ones_own(terminal: Terminal) -> None:
     refused = terminal.run("server", "private-routing", "on")
     assert refused.status == 1
-    assert refused.stderr.startswith("Private routing goes through a relay of yours")
+    assert refused.stderr.startswith("Private routing needs a relay of yours")
     terminal.run("server", "add", ELSEWHERE)
     for setting in ("on", "off"):
         [shown] = terminal.run("--json", "server", "private-routing", setting).objects

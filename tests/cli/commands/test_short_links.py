@@ -35,12 +35,12 @@ class TestInvite:
         lines = smpchat("-p", "alice", "invite", "--no-wait").stdout.splitlines()
         assert lines[0].startswith("simplex:/i#")
         assert f"  smpchat connect '{lines[0]}' --alias alice" in lines
-        assert lines[-2].startswith("simplex:/invitation#") and "in full" in lines[-4]
+        assert lines[-2].startswith("simplex:/invitation#") and "full link:" in lines[-4]
 
     def test_on_a_terminal_the_long_one_is_left_to_status(self, smpchat: Terminal) -> None:
         shown = smpchat("-p", "alice", "invite", "--no-wait", tty=True).stdout
         assert shown.startswith("simplex:/i#")
-        assert "simplex:/invitation#" not in shown and "need the full one: `smpchat -p alice status`." in shown
+        assert "simplex:/invitation#" not in shown and "need the full link:\n`smpchat -p alice status`." in shown
         assert "\nsimplex:/invitation#" in smpchat("-p", "alice", "status", tty=True).stdout
 
     def test_scripts_get_both_and_status_shows_both_again(self, smpchat: Terminal) -> None:
@@ -57,13 +57,13 @@ class TestInvite:
     def test_why_there_is_none_is_said_once(self, smpchat: Terminal, variant: str) -> None:
         result = smpchat("-p", "alice", "invite", "--no-wait", "--handshake", variant)
         assert result.stdout.startswith("simplex:/invitation#") and "in full" not in result.stdout
-        assert result.stderr.count(f"the handshake {variant} has no short ones") == 1
+        assert result.stderr.count(f"the {variant} handshake does not support short links") == 1
 
     def test_a_relay_below_version_15_has_none(self, smpchat: Terminal) -> None:
         smpchat.relay.restrict(VersionRange(6, 14))
         result = smpchat("--json", "-p", "alice", "invite", "--no-wait")
         assert "short_link" not in result.objects("invitation")[0]
-        assert result.stderr.count("its relay has no short ones") == 1
+        assert result.stderr.count("the relay does not support short links") == 1
 
 
 class TestConnect:
@@ -72,19 +72,19 @@ class TestConnect:
         assert result.code == 0
         assert {state["alias"] for state in result.objects("state")} == {"alice"}
         assert [message["contact"] for message in result.objects("message")] == ["alice"]
-        assert "The contact is called alice; `smpchat -p bob rename alice ALIAS` changes that." in result.stderr
+        assert "The contact's alias is alice. `smpchat -p bob rename alice ALIAS` changes it." in result.stderr
 
     def test_with_an_alias_the_name_is_told(self, smpchat: Terminal) -> None:
         result = smpchat("-p", "bob", "connect", short_link(smpchat), "--alias", "friend")
-        assert result.code == 0 and 'Whoever made this link calls themselves "alice".' in result.stderr
-        assert "The contact is called" not in result.stderr
+        assert result.code == 0 and 'The person who made this link uses the name "alice".' in result.stderr
+        assert "The contact's alias is" not in result.stderr
 
     def test_the_name_is_made_harmless(self, smpchat: Terminal) -> None:
         with smpchat.service("alice") as alice:
             alice.set_profile("e\u0301vil [red]")
         result = smpchat("-p", "bob", "connect", short_link(smpchat), tty=True)
-        assert result.code == 0 and 'calls themselves "évil [red]".' in result.stderr
-        assert "What do you call them? [évil_[red]]" in result.stderr
+        assert result.code == 0 and 'uses the name "évil [red]".' in result.stderr
+        assert "Your name for this contact? [évil_[red]]" in result.stderr
 
     def test_the_question_comes_between_reading_and_sending(self, smpchat: Terminal) -> None:
         link = short_link(smpchat)
@@ -100,14 +100,14 @@ class TestConnect:
         assert result.code == 0 and before == [0] and sent(smpchat) == 2
         told = re.sub(r"\s+", " ", result.stderr)
         assert (
-            "nobody else can use it. They get your profile once they have a name. What do you call them? [alice]"
-            in told
-        )
+            "The link is reserved for you. Your profile is sent once you have named this contact."
+            " Your name for this contact? [alice]"
+        ) in told
 
     def test_it_is_asked_until_the_answer_can_be_used(self, smpchat: Terminal) -> None:
         smpchat("-p", "bob", "connect", smpchat.invite("alice"), "--alias", "taken")
         result = smpchat("-p", "bob", "connect", short_link(smpchat), stdin="-no\ntaken\nmy friend\n", tty=True)
-        assert result.code == 0 and result.stderr.count("What do you call them? [alice]") == 3
+        assert result.code == 0 and result.stderr.count("Your name for this contact? [alice]") == 3
         assert "Ready: you can write to my_friend now." in result.stderr
 
     def test_at_the_end_of_input_the_offer_is_taken(self, smpchat: Terminal) -> None:
@@ -119,8 +119,8 @@ class TestConnect:
         link = short_link(smpchat)
         smpchat.stdin = InterruptedTerminal
         result = smpchat("-p", "bob", "connect", link, "-m", "hi", tty=True)
-        assert result.code == 130 and "run the same command again" in re.sub(r"\s+", " ", result.stderr)
-        assert "waits for a name of your choice" in smpchat("-p", "bob", "status").stderr
+        assert result.code == 130 and "run the same command to continue" in re.sub(r"\s+", " ", result.stderr)
+        assert "so nothing was sent" in smpchat("-p", "bob", "status").stderr
         assert sent(smpchat) == 0
         smpchat.stdin = FakeTerminal
         result = smpchat("-p", "bob", "connect", link, "-m", "hi", stdin="friend\n", tty=True)
@@ -133,7 +133,7 @@ class TestConnect:
         smpchat.relay.running = False
         result = smpchat("-p", "bob", "connect", link, "-m", "hi", tty=tty)
         assert result.code == 3
-        assert ("run the same command again" in re.sub(r"\s+", " ", result.stderr)) is tty
+        assert ("run the same command to continue" in re.sub(r"\s+", " ", result.stderr)) is tty
         assert smpchat("--json", "-p", "bob", "contacts").objects("contact")[0]["alias"] == "contact"
         smpchat.relay.running = True
         result = smpchat("-p", "bob", "connect", link, "-m", "hi", tty=True)
@@ -151,7 +151,7 @@ class TestConnect:
             main.cancel()
 
         result = smpchat("-p", "bob", "connect", link, tty=True, meanwhile=interrupt)
-        assert result.code == 130 and "run the same command again" in re.sub(r"\s+", " ", result.stderr)
+        assert result.code == 130 and "run the same command to continue" in re.sub(r"\s+", " ", result.stderr)
         assert smpchat("-p", "bob", "connect", link, tty=True).code == 0
 
     def test_changed_data_is_a_verification_failure(self, smpchat: Terminal) -> None:
@@ -165,9 +165,9 @@ class TestConnect:
             result = smpchat("-p", "bob", "connect", link, "--alias", "alice", tty=tty)
             assert result.code == (5 if not tty else 1)
             if not tty:
-                assert "does not open with the link's key" in result.stderr and "Ask for a new link" in result.stderr
+                assert "does not decrypt the data" in result.stderr and "Ask for a new link" in result.stderr
         asked = smpchat("-p", "carol", "connect", short_link(smpchat), tty=True)
-        assert asked.code == 5 and "What do you call them?" not in asked.stderr, "there is nobody to name"
+        assert asked.code == 5 and "Your name for this contact?" not in asked.stderr, "there is nobody to name"
 
     def test_a_used_link_ends_like_a_used_full_one(self, smpchat: Terminal) -> None:
         link = short_link(smpchat)

@@ -14,12 +14,12 @@ SEEN = "They will see you as"
 
 def test_the_first_link_says_under_which_name_one_is_seen(smpchat: Terminal) -> None:
     first = smpchat("-p", "work", "invite", "--no-wait")
-    assert f"{SEEN} work. Another name: `smpchat -p work profile set NAME`." in first.stderr
+    assert f"{SEEN} work. To change it: `smpchat -p work profile set NAME`." in first.stderr
     assert SEEN not in smpchat("-p", "work", "invite", "--no-wait").stderr
 
 
 def test_the_login_name_is_told_until_one_is_chosen(smpchat: Terminal) -> None:
-    told = f"{SEEN} ola, your login name. Another name: `smpchat profile set NAME`."
+    told = f"{SEEN} ola, your login name. To change it: `smpchat profile set NAME`."
     link = smpchat.invite("default")
     for _ in range(2):
         assert told in smpchat("invite", "--no-wait", "--no-qr", tty=True).stderr.replace("\n", " ")
@@ -46,7 +46,7 @@ def test_a_contact_is_deleted_on_a_terminal_after_a_yes(smpchat: Terminal, answe
     smpchat.connected()
     result = smpchat("-p", "alice", "delete", "BOB", tty=True, stdin=answer)
     assert result.code == 0
-    assert "Delete bob and all messages? They are gone for good. [y/N] " in result.stderr
+    assert "Delete bob and all messages for good? [y/N] " in result.stderr
     assert ("Nothing was deleted." in result.stderr) is not gone
     assert bool(smpchat("-p", "alice", "contacts").stdout) is not gone
 
@@ -83,7 +83,8 @@ def test_contacts_names_the_invitation_that_waits(smpchat: Terminal) -> None:
     smpchat.invite("alice")
     told = smpchat("-p", "alice", "contacts", tty=True).stderr.replace("\n", " ")
     assert told == (
-        "No contacts yet: your 2 invitations (for bob, number 2) wait. `smpchat -p alice status` shows their links. "
+        "No contacts yet: your 2 invitations (for bob, number 2) are not used yet."
+        " `smpchat -p alice status` shows their links. "
     )
     assert smpchat("-p", "alice", "contacts").stderr == ""
 
@@ -91,7 +92,7 @@ def test_contacts_names_the_invitation_that_waits(smpchat: Terminal) -> None:
 def test_requests_and_listen_say_how_to_accept(smpchat: Terminal) -> None:
     link = smpchat("--json", "-p", "alice", "address", "create").objects("address")[0]["link"]
     assert smpchat("-p", "bob", "connect", link, "--alias", "alice").code == 0
-    told = "Accept with `smpchat -p alice accept 1`, or forget it with `smpchat -p alice reject 1`."
+    told = "Accept with `smpchat -p alice accept 1`, or reject with `smpchat -p alice reject 1`."
     assert told in smpchat("-p", "alice", "listen", "--timeout", "3", tty=True).stderr.replace("\n", " ")
     assert told in smpchat("-p", "alice", "requests", tty=True).stderr.replace("\n", " ")
     assert smpchat("-p", "alice", "requests").stderr == ""
@@ -110,9 +111,7 @@ def test_listen_numbers_its_lines_on_a_terminal_only(smpchat: Terminal) -> None:
 
 def test_rename_prints_a_sentence(smpchat: Terminal) -> None:
     smpchat.connected()
-    assert (
-        smpchat("-p", "alice", "rename", "bob", "Rob").stdout == "bob is now called Rob here; they do not see that.\n"
-    )
+    assert smpchat("-p", "alice", "rename", "bob", "Rob").stdout == "bob is now called Rob. Only you see this name.\n"
 
 
 def test_resync_before_connected_is_an_input_error(smpchat: Terminal) -> None:
@@ -123,7 +122,7 @@ def test_resync_before_connected_is_an_input_error(smpchat: Terminal) -> None:
         1,
         [
             "This contact is not connected yet, so there are no keys to replace.",
-            "Wait until `smpchat -p bob status` says connected.",
+            "Wait until `smpchat -p bob status` shows connected.",
         ],
     )
     smpchat.connected("carol", "dave")

@@ -1,4 +1,4 @@
-"""The KEM half of the ratchet: the table of agent-wire 4.8, and whole conversations with it."""
+"""The KEM half the double ratchet: the table of agent-wire 4.8, and whole conversations with it."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_nothing_is_overwritten_or_left_half_done(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "copy.tar").write_text("mine")
-    with pytest.raises(BackupRefused, match="exists already"):
+    with pytest.raises(BackupRefused, match="already exists"):
         back_up(folder, tmp_path / "copy.tar")
     assert (tmp_path / "copy.tar").read_text() == "mine"
     with pytest.raises(RelayError, match="cannot be written"):

@@ -419,7 +419,7 @@ def test_a_certificate_that_ran_out_is_told_and_replaced(folder: Path, monkeypat
         rotate_certificate(folder, clock=lambda: time.time() - 86_400 * 0.9)  # it begins a day earlier
     left = certificate_left(folder)
     assert left is not None and left.days == -1
-    with pytest.raises(RelayError, match="rotate-certificate makes another"):
+    with pytest.raises(RelayError, match="rotate-certificate makes a new one"):
         in_foreground(folder)
     expires = rotate_certificate(folder)
     assert expires > datetime.now(UTC)

@@ -153,11 +153,11 @@ def test_addresses_that_are_none(text: str) -> None:
 @pytest.mark.parametrize(
     ("days", "told"),
     [
-        (-2, "ran out 2 days ago"),
-        (-0.1, "ran out less than a day ago"),
-        (0.5, "runs out in less than a day"),
-        (1.5, "runs out in 1 day"),
-        (20, "runs out in 20 days"),
+        (-2, "expired 2 days ago"),
+        (-0.1, "expired less than a day ago"),
+        (0.5, "expires in less than a day"),
+        (1.5, "expires in 1 day"),
+        (20, "expires in 20 days"),
     ],
 )
 def test_when_a_certificate_runs_out(days: float, told: str) -> None:

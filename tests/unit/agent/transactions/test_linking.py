@@ -389,7 +389,7 @@ class TestRefusing:
         bob.refuse()
         assert failed(bob) == Failed(Role.JOINER, None, Failure.LINK_USED_OR_JOINED)
         sentence = failure_sentence(failed(bob))
-        assert "You have used full links at its relay" in sentence and "compare security codes" in sentence
+        assert "You have used full links at the same relay" in sentence and "compare security codes" in sentence
         assert isinstance(connections.load(bob.tx, in_full).state, states.AwaitingHello)
 
     @pytest.mark.parametrize("before", ["short", "three-step", "failed", "requested", "made", "elsewhere"])

@@ -88,7 +88,7 @@ def test_the_users_texts_wait_up_to_a_number_and_then_get_a_sentence(
         alice.receive(body)  # receipts do not count
     for reference in range(1, 4):
         write(alice, reference)
-    with pytest.raises(TooManyWait, match="no more can wait"):
+    with pytest.raises(TooManyWait, match="already waiting"):
         write(alice, 4)
     assert (len(waiting(alice)), receipts(alice)) == (3, 3)
     alice.carry_out()

@@ -273,7 +273,7 @@ class TestReceipts:
         wrong = Receipts((Receipt(bob.connection.sent.last_id, bytes(32)),))
         alice.do(lambda tx, context: connection.submit(tx, context, alice.id, wrong))
         exchange(alice, bob)
-        assert bob.application.all("failed") == [(7, "Your contact received something else.")]
+        assert bob.application.all("failed") == [(7, "Your contact received a different message.")]
 
     def test_what_gets_none_is_forgotten_once_much_later_ones_have_come(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

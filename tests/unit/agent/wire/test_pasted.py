@@ -120,7 +120,7 @@ def test_two_different_links_are_refused() -> None:
     for between in (" ", "\n", "", " and "):
         with pytest.raises(LinkError, match=r"^There are 2 different links in this text\.$") as caught:
             find_link(texts[0] + between + texts[-1])
-        assert caught.value.hint == "Paste only the one to use."
+        assert caught.value.hint == "Paste only the link that you want to use."
 
 
 def test_both_forms_of_a_short_link_are_one_link() -> None:
@@ -158,7 +158,7 @@ def test_a_link_cut_anywhere_is_never_another_link() -> None:
 @pytest.mark.parametrize("cut", range(1, 21))
 def test_a_short_link_cut_by_some_characters_is_malformed(cut: int) -> None:
     link = format_short_link(replace(SHORT["short invitation"], web=False))
-    with pytest.raises(LinkError, match=r"the fingerprint of its relay \(c\) is malformed"):
+    with pytest.raises(LinkError, match=r"the fingerprint of its relay \(c\) is invalid"):
         find_link(link[:-cut])
 
 
@@ -200,16 +200,16 @@ WHAT_IT_IS = {
     "cut at the first &": ("https://simplex.chat/contact#/?v=2-7", "cut off after v="),
     "cut behind the first &": ("simplex:/invitation#/?v=2-7&", "cut off after v="),
     "cut before e2e": (format_link(INVITATION).partition("&e2e")[0], r"encryption keys (e2e) are missing"),
-    "cut in e2e": (format_link(WITH_KEM)[:-90], r"encryption keys (e2e) are malformed"),
-    "cut in the queue": (format_link(INVITATION)[:120], "queue address (smp) is malformed"),
+    "cut in e2e": (format_link(WITH_KEM)[:-90], r"encryption keys (e2e) are invalid"),
+    "cut in the queue": (format_link(INVITATION)[:120], "queue address (smp) is invalid"),
     "no version": (format_link(INVITATION).replace("v=2-7&", ""), "version range (v) is missing"),
-    "cut in a key": (f"https://smp8.simplex.im/a#{KEY[1:]}", "key is malformed"),
+    "cut in a key": (f"https://smp8.simplex.im/a#{KEY[1:]}", "key is invalid"),
     "one key": (f"https://smp8.simplex.im/i#{KEY}", "two keys"),
     "400 hosts": (f"simplex:/a#{KEY}?h={','.join(f'{n}.example' for n in range(400))}&c={KEY}", "has 400 hosts"),
-    "port": (f"https://smp.example.org:443/a#{KEY}?c={KEY}", "a port stands"),
+    "port": (f"https://smp.example.org:443/a#{KEY}?c={KEY}", "a port where"),
     "surrogate": (f"simplex:/a#{KEY}?h=smp.example.org&c={KEY[1:]}\ud800", "fingerprint of its relay"),
     "surrogate alone": ("\udcff", "not a SimpleX connection link"),
-    "too long": ("x" * (MAX_TEXT_LENGTH + 1), "65,537 characters long; a link is looked for in at most 65,536"),
+    "too long": ("x" * (MAX_TEXT_LENGTH + 1), "65,537 characters long; smpchat looks for a link in at most 65,536"),
 }
 
 
@@ -225,8 +225,8 @@ def test_what_is_no_usable_link_is_told_what_it_is(text: str, sentence: str) -> 
     ("text", "hint"),
     [
         ("@alice", "Ask for the link instead."),
-        ("smp://x@y", "To make your own links there: `smpchat server add ADDRESS`."),
-        ("https://simplex.chat/contact#/?v=2-7", "Put the link in quotes: the shell cut it at &."),
+        ("smp://x@y", "To make your own links at this relay: `smpchat server add ADDRESS`."),
+        ("https://simplex.chat/contact#/?v=2-7", "The shell cut the link at &: put the link in quotes."),
         ("https://t.me/x", "Ask the person for their SimpleX link."),
         (f"https://smp8.simplex.im/a#{KEY[1:]}", "Copy the whole link again, or ask for a new one."),
     ],

@@ -128,7 +128,7 @@ def test_a_file_is_bounded(monkeypatch: pytest.MonkeyPatch, service: ChatService
 
 def test_an_existing_profile_is_left_alone(service: ChatService) -> None:
     found = unpack(pack(service, SECRET, CHEAP), SECRET)
-    with pytest.raises(InputError, match="There is a profile 'alice' already"):
+    with pytest.raises(InputError, match="There is already a profile 'alice'"):
         restore(found, service.folder)
     assert [message.text for message in service.unshown_messages()] == ["a secret text"]
 
@@ -250,7 +250,7 @@ def test_records_that_cannot_be_read_are_refused(service: ChatService, tmp_path:
 
 def test_it_is_said_what_there_is(service: ChatService, tmp_path: Path) -> None:
     found = changed(unpack(pack(service, SECRET, CHEAP), SECRET), SPY, tmp_path)
-    with pytest.raises(ArchiveForeign, match="is not as smpchat writes one: it holds a trigger 'spy'"):
+    with pytest.raises(ArchiveForeign, match="was not written by smpchat: it contains a trigger 'spy'"):
         restore(found, tmp_path / "other" / "alice")
 
 

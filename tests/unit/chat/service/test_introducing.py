@@ -192,7 +192,7 @@ class TestProfiles:
                     change()
             with pytest.raises(UnknownContact):
                 service.set_disappearing("dave", 60)
-            with pytest.raises(InputError, match="no picture in the profile"):
+            with pytest.raises(InputError, match="profile has no picture"):
                 service.picture("bob")
             assert service.own_profile() == Profile("alice", preferences=OWN_DEFAULTS)
 

@@ -204,6 +204,9 @@ def test_what_a_program_always_fails_on_is_skipped_and_stays_unread(alice: Alice
     assert take(listener) == ["good"]
     assert take(alice.listener(is_durable=True)) == []
     [told] = alice.service.unshown_notices()
-    assert told.kind == "not-handled" and "bob was not handled: the program failed on it 4 times" in told.text
+    assert (
+        told.kind == "not-handled"
+        and "bob was skipped: the program of `listen --exec` failed on it 4 times" in told.text
+    )
     assert [message.text for message in alice.service.unshown_messages()] == ["bad"], "nothing is lost silently"
     assert take(alice.listener()) == ["bad"]

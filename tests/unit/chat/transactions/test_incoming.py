@@ -124,7 +124,7 @@ class TestTexts:
         count = (MAX_TOLD + 5) * MAX_MESSAGES
         assert len(alice.service.history("bob", 2 * count)) == count
         assert [notice.text for notice in alice.service.notices("bob")] == [
-            "bob sent more than 200 messages in one: those behind were left out."
+            "bob sent more than 200 messages in one; the rest were left out."
         ] * MAX_TOLD
 
     @pytest.mark.parametrize("body", [b"", b"nonsense", b"X\x01", b'{"event":"x.ok"}', b"[" * 9999])
@@ -686,7 +686,7 @@ def test_a_contact_that_deleted_us_is_marked(alice: Alice) -> None:
     assert alice.contact().gone
     assert not alice.contact("carol").gone
     assert alice.news() == [
-        events.Notice("bob", "bob deleted the contact with you.", number=1),
+        events.Notice("bob", "bob removed you.", number=1),
         events.ContactChanged("bob"),
     ]
 

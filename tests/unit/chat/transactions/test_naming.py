@@ -73,7 +73,7 @@ def test_a_stranger_with_the_name_of_a_friend(alice: Alice, name: str) -> None:
     assert looks(stranger.alias).isdisjoint(looks("bob")) and stranger.self_named
     assert stranger.resembles == friend.id
     [told] = alice.told(stranger)
-    assert "looks like that of your contact bob" in told and f"`smpchat verify {shlex.quote(stranger.alias)}`" in told
+    assert "looks like your contact bob" in told and f"`smpchat verify {shlex.quote(stranger.alias)}`" in told
     assert alice.told(friend) == alice.told(other) == []
     assert not friend.self_named
 
@@ -91,7 +91,7 @@ def test_a_contact_that_takes_the_name_of_another_later(alice: Alice) -> None:
     assert stranger.self_named and stranger.resembles is None
     stranger = alice.says_name(stranger, CYRILLIC_BOB)
     assert (stranger.alias, stranger.resembles) == ("mallory", friend.id)
-    assert "looks like that of your contact bob" in alice.told(stranger)[0]
+    assert "looks like your contact bob" in alice.told(stranger)[0]
 
 
 def test_an_alias_of_the_users_own_needs_no_mark(alice: Alice) -> None:
@@ -114,13 +114,13 @@ def test_a_name_that_is_a_word_of_ours(alice: Alice) -> None:
 
 def test_the_users_own_choice_must_not_look_like_another_contact(alice: Alice) -> None:
     alice.chosen("bob")
-    with pytest.raises(AliasInUse, match="looks like 'bob'"), alice.service.database.transaction() as tx:
+    with pytest.raises(AliasInUse, match="looks like your contact 'bob'"), alice.service.database.transaction() as tx:
         naming.check_unlike(tx, CYRILLIC_BOB)
     with pytest.raises(AliasInUse):
         alice.service.invite(CYRILLIC_BOB)
     with pytest.raises(AliasInUse):
         alice.service.invite("BOB")
-    with pytest.raises(InputError, match="smpchat itself uses"):
+    with pytest.raises(InputError, match="smpchat uses"):
         alice.service.invite("you")
 
 
@@ -169,7 +169,7 @@ class TestOldProfile:
         alice = self.open(tmp_path, ("you", "you"), ("bob", "bob"))
         you = self.find(alice, 1)
         assert (you.alias, you.self_named) == ("you_2", True)
-        assert alice.told(you) == ["Until now you_2 had the alias you, a word or number that smpchat itself uses."]
+        assert alice.told(you) == ["you_2 used to have the alias you, which is a word or number that smpchat uses."]
         alice.service.close()
         alice = Alice(tmp_path)
         assert (self.find(alice, 1).alias, len(alice.told(you))) == ("you_2", 1)

@@ -174,10 +174,10 @@ class TestLines:
         assert self.lines(alice) == [
             "[set messages to disappear after 1 day]",
             "[set messages to disappear after 1 minute 30 seconds]",
-            "[lets messages stay from now on]",
+            "[turned disappearing messages off]",
             "[set messages to disappear after 1 minute]",
-            "[does not allow any more that messages disappear]",
-            "[allows that messages disappear]",
+            "[no longer allows disappearing messages]",
+            "[allows disappearing messages]",
         ]
 
     def test_not_where_we_do_not_allow_it_anyway(self, alice: Alice) -> None:
@@ -193,8 +193,8 @@ class TestLines:
         alice.says()
         assert self.lines(alice) == [
             "[lets you delete messages without a trace]",
-            "[does not allow reactions any more]",
-            "[keeps a mark of the messages that you delete]",
+            "[no longer allows reactions]",
+            "[keeps a mark for messages that you delete]",
             "[allows reactions]",
         ]
 

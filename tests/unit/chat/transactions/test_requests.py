@@ -246,7 +246,7 @@ def test_a_deleted_address_takes_no_requests_and_its_contacts_stay(tmp_path: Pat
             owner["carol"].service.connect(text, alias, ["hello"])
             await owner["carol"].until(lambda service, who=alias: service.contact(who).state.state == "failed")  # type: ignore[misc]
             state = owner["carol"].state_of(alias)
-            assert state.reason is not None and state.reason.startswith("This address leads nowhere")
+            assert state.reason is not None and state.reason.startswith("This address does not exist")
             [message] = owner["carol"].service.history(alias)
             assert (message.status, message.reason) == (MessageStatus.FAILED, state.reason)
         await owner["carol"].until(lambda service: service.is_idle())

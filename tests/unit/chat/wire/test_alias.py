@@ -19,7 +19,7 @@ def test_no_name_becomes_a_word_of_ours(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["you", "Me", "уоu", "@you", "７", "Relay"])
 def test_the_user_cannot_choose_such_a_word_either(name: str) -> None:
-    with pytest.raises(InputError, match="smpchat itself uses"):
+    with pytest.raises(InputError, match="smpchat uses"):
         check_alias(name)
 
 

@@ -26,7 +26,7 @@ def test_what_is_written_is_read(written: str, seconds: int, read: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "0s", "1", "d", "-1d", "1.5h", "1y", "1d 2h", "9999999999d", "\u0661d"])
 def test_what_is_no_length_of_time(text: str) -> None:
-    with pytest.raises(InputError, match="is not a length of time"):
+    with pytest.raises(InputError, match="is not a time span"):
         parse_duration(text)
 
 

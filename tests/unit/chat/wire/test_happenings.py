@@ -48,7 +48,7 @@ def test_an_invitation_to_a_group_is_the_same_when_it_is_repeated() -> None:
 
 def test_an_old_file() -> None:
     found = event("x.file", {"file": {"fileName": "report.pdf", "fileSize": 12345}})
-    expected = "[file report.pdf, 12 KiB] [cannot be received: sent in an old way]"
+    expected = "[file report.pdf, 12 KiB] [cannot be received: sent by an old app]"
     assert found == Happening(expected, "file", ID)
     assert event("x.file.cancel", {"msgId": ID}) == FileCancelled(ID)
 
@@ -56,8 +56,8 @@ def test_an_old_file() -> None:
 @pytest.mark.parametrize(
     ("name", "params", "expected"),
     [
-        ("x.grp.link.acpt", {"acceptance": "accepted"}, "[somebody was accepted as a member]"),
-        ("x.grp.link.acpt", {"acceptance": "pending_review"}, "[joining waits for a review]"),
+        ("x.grp.link.acpt", {"acceptance": "accepted"}, "[someone was accepted as a member]"),
+        ("x.grp.link.acpt", {"acceptance": "pending_review"}, "[waiting for approval to join]"),
         ("x.grp.mem.new", {"memberInfo": {"profile": {"displayName": "ben"}}}, "[ben joined]"),
         ("x.grp.mem.intro", {"memberInfo": {"profile": {"displayName": "ben"}}}, "[ben is a member]"),
         ("x.grp.mem.role", {"memberId": MEMBER, "role": "admin"}, "[gave a member the role of admin]"),
@@ -65,7 +65,7 @@ def test_an_old_file() -> None:
         ("x.grp.leave", {}, "[left the group]"),
         ("x.grp.del", {}, "[deleted the group]"),
         ("x.grp.info", {"groupProfile": TEAM}, "[changed the group's profile: team]"),
-        ("x.grp.direct.inv", {"connReq": "simplex:/"}, "[offers a conversation with you alone: not supported yet]"),
+        ("x.grp.direct.inv", {"connReq": "simplex:/"}, "[offers a private conversation: not supported yet]"),
     ],
 )  # fmt: skip
 def test_what_goes_on_in_a_group(name: str, params: dict[str, Any], expected: str) -> None:
