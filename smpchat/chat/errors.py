@@ -194,7 +194,7 @@ class NoArchive(InputError):
 class ImportDeclined(InputError):
     """The user did not want the profile with what it says of relays and the way to them. Nothing was stored."""
 
-    hint = "Ask whoever gave you the file why it says so."
+    hint = "Ask the person who gave you the file about these settings."
 
     def __init__(self) -> None:
         super().__init__("Nothing was imported.")

@@ -11,4 +11,4 @@ def tell_leftovers(environment: Environment) -> None:
     from smpchat.storage.under_way import sweep
 
     for path in sweep(environment.home):
-        environment.notice(f"Removed {printable(str(path))}: a command that was interrupted had left it.")
+        environment.notice(f"Removed {printable(str(path))}, left by an interrupted command.")

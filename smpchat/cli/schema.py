@@ -112,7 +112,7 @@ TYPES = (
             _MOVE,
             _INCOGNITO,
             flag("pq", "whether post-quantum encryption protects new messages (`status WHO`)", optional=True),
-            flag("receipts", "whether they are told that their messages arrived (`status`)", optional=True),
+            flag("receipts", "whether they get receipts for their messages (`status`)", optional=True),
         ),
     ),
     ObjectType(
@@ -320,22 +320,26 @@ TYPES = (
             flag("bot", "whether the profile is a bot", optional=True),
             flag(
                 "receipts",
-                "whether contacts are told that their messages arrived, but for those with a setting of their own"
-                " (`profile show`, `profile set`, `status`)",
+                "whether contacts get receipts, unless set for a contact (`profile show`, `profile set`, `status`)",
                 optional=True,
             ),
             _COMMANDS,
             Field(
                 "network",
                 Kind.OBJECT,
-                "what the imported file says of relays and the way to them (`import`)",
+                "the network settings in the imported file (`import`)",
                 optional=True,
                 fields=(
-                    Field("receives_at", Kind.TEXTS, "addresses of the relays where contacts write to"),
-                    Field("servers", Kind.TEXTS, "of those for new queues; empty: this computer's", optional=True),
+                    Field("receives_at", Kind.TEXTS, "addresses of the relays that contacts write to"),
+                    Field(
+                        "servers",
+                        Kind.TEXTS,
+                        "addresses of the relays for new queues; empty: the embedded relay",
+                        optional=True,
+                    ),
                     text("socks", "the proxy, or `off`", optional=True),
-                    flag("private_routing", "messages to other relays go through its own", optional=True),
-                    text("strangers", "relays that strangers name may be anywhere", "any", optional=True),
+                    flag("private_routing", "messages to other relays go through the profile's own", optional=True),
+                    text("strangers", "relays that other people name may be anywhere", "any", optional=True),
                 ),
             ),
             flag("active", "the profile that this command used, or that later commands will use"),

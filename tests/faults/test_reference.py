@@ -532,7 +532,7 @@ def test_a_fault_with_one_message_stops_nobody_else(tmp_path: Path, monkeypatch:
 
             monkeypatch.setattr(ChatApplication, "message_received", fail)
             await met.peer.say("poison")
-            await met.alice.until(lambda _: any("fault in this program" in notice for notice in met.notices()))
+            await met.alice.until(lambda _: any("bug in smpchat" in notice for notice in met.notices()))
             await met.alice_says("alive")
             await met.peer_read("alive")
             monkeypatch.setattr(ChatApplication, "message_received", broken)

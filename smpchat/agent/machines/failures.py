@@ -20,8 +20,8 @@ FAILURE_SENTENCES = {
         " answered it. Delete the contact; they can send a new request."
     ),
     Failure.NOT_REACHED: (
-        "They asked through your address, and the relay that they named could not be reached for a week. Delete the"
-        " contact; they can ask again."
+        "The relay of this person's request could not be reached for a week. Delete the contact; they can send a"
+        " new request."
     ),
     Failure.REPLY_REFUSED: (
         "Your contact's reply queue does not accept your key: the link was changed on its way, or your contact's"

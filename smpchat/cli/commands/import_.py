@@ -27,7 +27,9 @@ def import_(
     context: typer.Context,
     file: Path = typer.Argument(metavar="FILE", help="A file that `smpchat export` made."),
     passphrase_file: Path | None = PASSPHRASE_FILE,
-    yes: bool = typer.Option(False, "--yes", help="Take its relays and proxy unasked; nobody is asked in a script."),
+    yes: bool = typer.Option(
+        False, "--yes", help=("Accept the file's relays and proxy without asking (scripts are never asked).")
+    ),
 ) -> None:
     """Create a profile from an exported file.
 
@@ -72,7 +74,7 @@ def _import(environment: Environment, file: Path, passphrase_file: Path | None, 
     told = display_name(replace(environment, profile=imported))
     show_profile(environment, imported, told, network=network_fields(choices))
     if choices.says_something and not environment.json and not environment.attended:
-        environment.notice("The file has network settings of its own:\n" + network_lines(choices))
+        environment.notice("The file contains its own network settings:\n" + network_lines(choices))
     environment.notice(f"Use this profile only here, and no longer where you exported it: {ONE_ONLY}.")
     environment.notice("It is not encrypted here. `smpchat key set` encrypts it.")
     return ExitStatus.OK
@@ -84,6 +86,6 @@ def _agrees(environment: Environment, choices: NetworkChoices) -> bool:
 
     if not environment.attended or not sys.stdin.isatty():
         return True
-    environment.notice("The file has network settings of its own:\n" + network_lines(choices))
+    environment.notice("The file contains its own network settings:\n" + network_lines(choices))
     print("Import the profile with these settings? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -145,6 +145,6 @@ def _show_receipts(environment: Environment, service: StoredProfile, found: Stat
     others = ", ".join(sorted(aliases[number] for number, on in found.receipts.items() if on != usual))
     if not usual:
         but = f", except {others}" if others else ""
-        environment.show(f"No receipts: your contacts are not told that their messages arrived{but}.")
+        environment.show(f"Receipts are off: your contacts are not told that their messages arrived{but}.")
     elif others:
-        environment.show(f"No receipts to {others}: they are not told that their messages arrived.")
+        environment.show(f"Receipts are off for {others}: they are not told that their messages arrived.")

@@ -30,15 +30,15 @@ def network_lines(choices: NetworkChoices) -> str:
     """The same for people, a line each."""
     lines = []
     if choices.servers is not None:
-        lines.append(f"relays for new contacts: {_listed(choices.servers) or 'the one of this computer'}")
+        lines.append(f"relays for new contacts: {_listed(choices.servers) or 'the embedded relay'}")
     if choices.proxy is not None:
         lines.append(f"SOCKS proxy: {'none' if choices.proxy == 'off' else shortened(choices.proxy, _LONGEST)}")
     if choices.private_routing is not None:
         lines.append(f"private routing: {'on' if choices.private_routing else 'off'}")
     if choices.strangers_anywhere:
-        lines.append("relays that strangers name: anywhere, also in your own network")
+        lines.append("relays that other people name: may be anywhere, even in your own network")
     if choices.receives_at:
-        lines.append(f"it receives at: {_listed(choices.receives_at)}")
+        lines.append(f"relays of your contacts' messages: {_listed(choices.receives_at)}")
     return "\n".join(f"  {line}" for line in lines)
 
 

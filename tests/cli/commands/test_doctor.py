@@ -200,6 +200,6 @@ def test_what_a_killed_command_left_is_told_and_removed_by_the_next(
     options = ["--passphrase-file", str(tmp_path / "secret")] if " " not in command else []
     file = [str(tmp_path / "file")] if command != "key set" else ["--key-file", str(tmp_path / "secret")]
     told = smpchat("-p", "alice", *command.split(), *file, *options).stderr
-    assert f"Removed {left}: a command that was interrupted had left it." in told
+    assert f"Removed {left}, left by an interrupted command." in told
     assert not left.exists() and not register.exists()
     assert "leftovers" not in checks(smpchat("--json", "-p", "bob", "doctor"))

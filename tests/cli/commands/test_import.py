@@ -56,7 +56,7 @@ def test_what_it_brings_is_told(smpchat: Terminal, file: Path) -> None:
         "private routing: off",
         "in your own network",
     )
-    assert all(line in told.stderr for line in (*lines, "it receives at: smp://"))
+    assert all(line in told.stderr for line in (*lines, "relays of your contacts' messages: smp://"))
     with smpchat.service("other") as service:
         assert settings.defaults(service.database.connection) == {}, "another computer's config file"
 

@@ -47,7 +47,7 @@ def test_of_one_contact(three: Terminal) -> None:
         in three("-p", "bob", "contact", "show", "alice").stdout
     )
     assert "alice gets no receipts for messages that arrive here." in three("-p", "bob", "status", "alice").stderr
-    assert "No receipts to alice: they are not told" in three("-p", "bob", "status").stdout
+    assert "Receipts are off for alice: they are not told" in three("-p", "bob", "status").stdout
     assert shown(three) == (True, {"alice": False, "carol": True})
     assert [o["receipts"] for o in three("--json", "-p", "bob", "status", "alice").objects("state")] == [False]
     three("-p", "bob", "contact", "set", "alice", "receipts", "default")

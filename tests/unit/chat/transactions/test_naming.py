@@ -169,7 +169,9 @@ class TestOldProfile:
         alice = self.open(tmp_path, ("you", "you"), ("bob", "bob"))
         you = self.find(alice, 1)
         assert (you.alias, you.self_named) == ("you_2", True)
-        assert alice.told(you) == ["you_2 used to have the alias you, which is a word or number that smpchat uses."]
+        assert alice.told(you) == [
+            "you_2 used to have the alias you, which is a word or number that smpchat itself uses."
+        ]
         alice.service.close()
         alice = Alice(tmp_path)
         assert (self.find(alice, 1).alias, len(alice.told(you))) == ("you_2", 1)
