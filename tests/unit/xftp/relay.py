@@ -69,6 +69,7 @@ class FileRelay:
     Attributes:
         instead: Called with each command, and answers in the relay's place unless it returns None.
         change: What becomes of a download's bytes, behind the block, before they leave.
+        before: Awaited before each answer, and ``between`` the pieces of a download.
         commands: All that was asked, by name.
     """
 
@@ -78,6 +79,7 @@ class FileRelay:
         self.instead: Callable[[Any], FileAnswer | None] = lambda command: None
         self.change: Callable[[bytes], bytes] = lambda data: data
         self.before: Callable[[], Awaitable[object]] | None = None
+        self.between: Callable[[], Awaitable[object]] | None = None
         self.commands: list[str] = []
         self.chunks: dict[bytes, Chunk] = {}
         self.connections: list[HTTP2Server] = []
@@ -128,6 +130,8 @@ class FileRelay:
         async def parts() -> AsyncIterator[Buffer]:
             yield block
             for start in range(0, len(rest), 50_000):
+                if self.between is not None:
+                    await self.between()
                 yield rest[start : start + 50_000]
 
         await request.answer(parts())

@@ -267,6 +267,26 @@ async def test_an_upload_that_goes_on_may_take_longer_than_an_answer() -> None:
 
 
 @in_loop
+async def test_a_download_without_end_in_sight_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something comes in time every time, and would for hours."""
+    monkeypatch.setattr(module, "SLOWEST", 1e9)
+    async with a_file_relay() as relay, a_session(relay, 0.15) as session:
+        _, ids = await uploaded(session)
+        relay.between = lambda: asyncio.sleep(0.1)
+        with pytest.raises(ResponseTimeout):
+            await downloaded(session, ids[0])
+        assert session.closed.is_set()
+
+
+@in_loop
+async def test_a_download_that_goes_on_may_take_longer_than_an_answer() -> None:
+    async with a_file_relay() as relay, a_session(relay, 0.25) as session:
+        _, ids = await uploaded(session)
+        relay.between = lambda: asyncio.sleep(0.06)
+        assert await downloaded(session, ids[0]) == CHUNK
+
+
+@in_loop
 async def test_a_relay_that_has_gone_is_noticed_before_the_next_request() -> None:
     async with a_file_relay() as relay, a_session(relay) as session:
         await session.ping()

@@ -483,6 +483,51 @@ async def test_a_relay_that_floods_its_client_is_left() -> None:
         await listener.close()
 
 
+def goes_away(connection: HTTP2Server, stream: int) -> None:
+    connection.h2.close_connection()
+
+
+def says_wait(connection: HTTP2Server, stream: int) -> None:
+    for _ in range(FLOOD + 1):
+        connection.h2.send_headers(stream, [(b":status", b"103")])
+
+
+def refuses(connection: HTTP2Server, stream: int) -> None:
+    connection.h2.reset_stream(stream)
+
+
+def says_too_much(connection: HTTP2Server, stream: int) -> None:
+    connection.h2.send_headers(stream, [(b":status", b"200"), (b"x", b"y" * 9_000)])
+
+
+def promises(connection: HTTP2Server, stream: int) -> None:
+    headers = b"\x82\x87\x84\x41\x01h"  # GET https / at h
+    frame = stream.to_bytes(4, "big") + (2).to_bytes(4, "big") + headers
+    connection._stream.write([(4 + len(headers)).to_bytes(3, "big") + b"\x05\x04" + frame])
+
+
+@pytest.mark.parametrize("fault", [goes_away, says_wait, refuses, says_too_much, promises], ids=lambda f: f.__name__)
+@in_loop
+async def test_a_relay_that_breaks_a_rule_is_left(fault: Callable[[HTTP2Server, int], None]) -> None:
+    async def on_connection(connection: HTTP2Server) -> None:
+        async def answer(request: Request) -> None:
+            fault(connection, 1)
+            connection.flush()
+            await asyncio.Event().wait()
+
+        await connection.serve(answer)
+
+    listener = await http2_server.serve(an_identity(), "127.0.0.1", 0, on_connection)
+    try:
+        async with connected(listener.port) as client:
+            with pytest.raises(ConnectionClosed):
+                answer = await client.request([b"x"])
+                while await answer.body.next() is not None:
+                    pass
+    finally:
+        await listener.close()
+
+
 @in_loop
 async def test_the_client_names_no_server() -> None:
     """The server name would choose another listener at a relay that shares its port (xftp-wire 1.1)."""
