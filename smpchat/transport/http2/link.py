@@ -31,6 +31,7 @@ FLOOD = 256
 """Frames in a second that carry nothing, or next to nothing, before the connection is ended."""
 _NEXT_TO_NOTHING = 1024
 _READ = 256 * 1024
+_LOOKED_AT = 16 * 1024
 _WRITE = 128 * 1024
 _RECORD = 16 * 1024
 """Bytes that TLS encrypts together."""
@@ -161,6 +162,15 @@ class Outlet:
         Raises:
             ConnectionClosed: The peer takes no more.
         """
+        try:
+            self.finished = await self._send_all(headers, parts)
+        except h2.exceptions.StreamClosedError:
+            raise StreamEnded("the peer has ended this request") from None
+        except h2.exceptions.H2Error as error:  # such as that it allows no request at all
+            raise self._link.refuse(f"what nobody can answer: {_words(error)}") from error
+        return self.finished
+
+    async def _send_all(self, headers: Headers, parts: Parts) -> bool:
         begun = False
         async with aclosing(_one_ahead(parts)) as ahead:
             async for part, last in ahead:
@@ -172,7 +182,6 @@ class Outlet:
                         self._link.flush()
                 if not await self._send(part, end=last):
                     return False
-        self.finished = True
         return True
 
     def _check(self) -> None:
@@ -345,13 +354,17 @@ class Link:
         except ConnectionClosed as error:
             self._ended(error)
             raise
+        events: list[h2.events.Event] = []
         try:
-            events = self.h2.receive_data(data)
+            # In parts: a flood is noticed after a few milliseconds, in which nobody else is served.
+            for at in range(0, len(data), _LOOKED_AT):
+                found = self.h2.receive_data(data[at : at + _LOOKED_AT])
+                self._count(found)
+                events += found
         except h2.exceptions.H2Error as error:
-            raise self._refuse(f"what is not HTTP/2: {_words(error)}") from error
+            raise self.refuse(f"what is not HTTP/2: {_words(error)}") from error
         except (ValueError, LookupError) as error:  # what its decoder of headers did not foresee
-            raise self._refuse("what is not HTTP/2") from error
-        self._count(events)
+            raise self.refuse("what is not HTTP/2") from error
         return events
 
     def _count(self, events: Sequence[h2.events.Event]) -> None:
@@ -373,9 +386,10 @@ class Link:
                     second.others += 1
         if second.excess(self.sent) > FLOOD:
             self.h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
-            raise self._refuse("a flood of frames that carry nothing")
+            raise self.refuse("a flood of frames that carry nothing")
 
-    def _refuse(self, reason: str) -> HTTP2Refused:
+    def refuse(self, reason: str) -> HTTP2Refused:
+        """End the connection: what to raise."""
         refused = HTTP2Refused(reason)
         self._end = refused
         self.flush()  # the frame that tells the peer why

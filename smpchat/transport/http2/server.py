@@ -21,7 +21,8 @@ _log = logging.getLogger(__name__)
 
 ALPN = ("xftp/1", "http/1.1")  # the app offers the latter at the web's port, and speaks the same (xftp-wire 1.1)
 WINDOW = 1024 * 1024
-"""The same of all requests of one client together, which is what a connection can make a relay hold."""
+"""Bytes of all requests of one client together that may come before they are taken out: what a connection can make a
+relay hold."""
 PATIENCE = 120.0
 """Seconds that a server waits for the next bytes of a request, or for a client to take some of an answer."""
 MAX_DROPPED = 64 * 1024 * 1024
@@ -133,7 +134,7 @@ class HTTP2Server(Link):
         self._dropped += event.flow_controlled_length
         if self._dropped > MAX_DROPPED:
             self.h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
-            raise self._refuse("what nobody reads")
+            raise self.refuse("what nobody reads")
         self.taken(event.stream_id, event.flow_controlled_length)
 
     async def _run(self, request: Request, stream_id: int, on_request: OnRequest) -> None:
