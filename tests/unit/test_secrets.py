@@ -22,7 +22,7 @@ PUBLIC = frozenset(
     snd_id
     ca_certificate certificate chain peer_key signature signed_key tag iv nonce salt
     digest key_hash message_hash last_hash previous_hash fresh own theirs
-    answer proof recipient_ids replica_id
+    answer proof recipient_id recipient_ids replica_id
     associated_data fixed fixed_data sealed ratchet_message user
     info json name text
     """.split()
