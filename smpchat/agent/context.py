@@ -135,6 +135,11 @@ class Context(Record):
         """Whether we take part in a KEM at these versions."""
         return agent_version >= PQ_SINCE and e2e_version >= E2E_VERSION_KEM and self.has_kem
 
+    def wants_pq_in(self, connection: Connection, e2e_version: int, agent_version: int | None = None) -> bool:
+        """The same, of one connection; ``agent_version``: where another one than its own counts."""
+        version = connection.agent_version if agent_version is None else agent_version
+        return not connection.plain and self.wants_pq(version, e2e_version)
+
     @property
     def has_kem(self) -> bool:
         """Whether there is a KEM, and it works here."""

@@ -31,6 +31,7 @@ class Connection(Record):
         sent: Chain of what we sent.
         received: Chain of what arrived.
         pq_support: Sizes leave room for a KEM in each header: before the handshake our wish, then what was agreed.
+        plain: Between members of a group: never with a KEM, and only by a full link (group-wire 0 and 1).
         created_at: When the link was made or used; POSIX seconds, like the other times.
         ready_at: When the confirmation was accepted by the relay, or processed.
     """
@@ -50,6 +51,7 @@ class Connection(Record):
     created_at: float
     ready_at: float | None
     connected_at: float | None
+    plain: bool = False
 
     @property
     def agreement_keys(self) -> X3DHKeys:
@@ -119,11 +121,12 @@ def insert(
     reply_key: Ed25519PrivateKey | None,
     pq_support: bool,
     now: float,
+    plain: bool = False,
 ) -> int:
     """A new connection's id; only an initiator has keys before it knows the peer's."""
     cursor = tx.execute(
         "INSERT INTO connections (state, link, agent_version, client_version, e2e_version, x3dh_key1, x3dh_key2,"
-        " reply_key, pq_support, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " reply_key, pq_support, created_at, plain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             state_to_json(state),
             link,
@@ -135,6 +138,7 @@ def insert(
             reply_key.raw if reply_key else None,
             pq_support,
             now,
+            plain,
         ),
     )
     assert cursor.lastrowid is not None
@@ -183,6 +187,7 @@ def _connection(row: sqlite3.Row) -> Connection:
         sent=Chain(row["sent_id"], row["sent_hash"]),
         received=Chain(row["received_id"], row["received_hash"]),
         pq_support=bool(row["pq_support"]),
+        plain=bool(row["plain"]),
         created_at=row["created_at"],
         ready_at=row["ready_at"],
         connected_at=row["connected_at"],

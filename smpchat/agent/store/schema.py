@@ -370,6 +370,7 @@ _SCRIPTS = (
         since REAL NOT NULL
     )
     """,
+    "ALTER TABLE connections ADD COLUMN plain INTEGER NOT NULL DEFAULT 0",
 )
 
 AGENT_MIGRATIONS = Migrations(_SCRIPTS, Path(__file__).with_name("tables.sql"))

@@ -16,7 +16,7 @@ CREATE TABLE connections (
         created_at REAL NOT NULL,
         ready_at REAL,
         connected_at REAL
-    , pq_support INTEGER NOT NULL DEFAULT 0, wanted_relay TEXT, over_at REAL, x3dh_public BLOB);
+    , pq_support INTEGER NOT NULL DEFAULT 0, wanted_relay TEXT, over_at REAL, x3dh_public BLOB, plain INTEGER NOT NULL DEFAULT 0);
 CREATE UNIQUE INDEX joined_links ON connections (link) WHERE link IS NOT NULL;
 CREATE TABLE receive_queues (
         connection_id INTEGER PRIMARY KEY REFERENCES connections ON DELETE CASCADE,

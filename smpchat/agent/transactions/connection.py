@@ -72,16 +72,24 @@ create_parameters = pair(boolean, boolean)
 # -- beginnings -------------------------------------------------------------------------------------------------------
 
 
-def invite(tx: sqlite3.Connection, context: Context, terms: Terms, relay: SMPServerAddress | None = None) -> int:
+def invite(
+    tx: sqlite3.Connection,
+    context: Context,
+    terms: Terms,
+    relay: SMPServerAddress | None = None,
+    *,
+    plain: bool = False,
+) -> int:
     """A new invitation: keys are stored, the queue is in the outbox. The links exist once the queue does.
 
     Args:
         relay: Where its queue is made; None leaves that to whoever is online.
+        plain: For a member of a group: see `Connection`.
     """
     state, effects = handshake.invite(terms)
     reply_key = Ed25519PrivateKey.generate(context.entropy) if terms.reply_key else None
     x3dh_keys = X3DHKeys.generate(context.entropy)
-    connection_id = _insert(tx, context, state, None, x3dh_keys=x3dh_keys, reply_key=reply_key)
+    connection_id = _insert(tx, context, state, None, x3dh_keys=x3dh_keys, reply_key=reply_key, plain=plain)
     if relay is not None:
         connections.save_wanted_relay(tx, connection_id, relay)
     if terms.sender_securable and connections.load(tx, connection_id).pq_support:
@@ -90,11 +98,14 @@ def invite(tx: sqlite3.Connection, context: Context, terms: Terms, relay: SMPSer
     return connection_id
 
 
-def join(tx: sqlite3.Connection, context: Context, link: InvitationLink, *, requested: bool = False) -> int:
+def join(
+    tx: sqlite3.Connection, context: Context, link: InvitationLink, *, requested: bool = False, plain: bool = False
+) -> int:
     """A new connection through somebody's invitation: keys and ratchet are stored before anything is sent.
 
     Args:
         requested: The link came in a request to our address.
+        plain: It is that of a member of a group: see `Connection`.
     Raises:
         OwnLinkError: The link is ours.
         LinkJoinedError: It was joined before.
@@ -107,7 +118,7 @@ def join(tx: sqlite3.Connection, context: Context, link: InvitationLink, *, requ
         raise LinkJoinedError("You have already used this link.")
     terms = Terms(link.sender_securable, link.reply_key is not None, requested)
     state, effects = handshake.join(terms, send_early=linking.may_send_early(link))
-    connection_id = _insert(tx, context, state, text)
+    connection_id = _insert(tx, context, state, text, plain=plain)
     # All keys before the network is asked for anything: were the sender key lost after SKEY, the link would be
     # used up, and by nobody (agent-wire trap 18).
     linking.take_up(tx, context, connection_id, link, Ed25519PrivateKey.generate(context.entropy))
@@ -150,6 +161,7 @@ def _insert(
     *,
     x3dh_keys: X3DHKeys | None = None,
     reply_key: Ed25519PrivateKey | None = None,
+    plain: bool = False,
 ) -> int:
     """With our highest versions, until others are agreed."""
     return connections.insert(
@@ -161,8 +173,9 @@ def _insert(
         e2e_version=E2E_VERSIONS.maximum,
         x3dh_keys=x3dh_keys,
         reply_key=reply_key,
-        pq_support=context.wants_pq(AGENT_VERSIONS.maximum, E2E_VERSIONS.maximum),
+        pq_support=not plain and context.wants_pq(AGENT_VERSIONS.maximum, E2E_VERSIONS.maximum),
         now=context.now(),
+        plain=plain,
     )
 
 

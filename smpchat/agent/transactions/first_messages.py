@@ -100,7 +100,7 @@ def _receive_confirmation(
     with refusing("the confirmation does not open"):
         # The joiner shows its wish for post-quantum keys: it proposes one, or leaves room for it in its header.
         wished = params.kem is not None or has_large_header(envelope.ratchet_message)
-        pq = wished and context.wants_pq(envelope.agent_version, params.version)
+        pq = wished and context.wants_pq_in(connection, params.version, envelope.agent_version)
         kem = None
         if isinstance(params.kem, KEMAccepted) and offered is not None:
             kem = offered.accepted(params.kem, context.kem_in(tx))

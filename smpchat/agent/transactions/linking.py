@@ -94,6 +94,8 @@ def prepare(
     state = connection.state
     if not isinstance(state, states.Inviting) or not state.terms.sender_securable or version < SHORT_LINKS:
         return None
+    if connection.plain:
+        return None
     kem = links.kem(tx, connection.id) if context.has_kem else None
     proposed = KEMProposed(kem.public) if kem else None
     corr_id = context.entropy.random(CORR_ID_SIZE)
@@ -149,7 +151,7 @@ def take_up(
     connection, entropy, queue = connections.load(tx, connection_id), context.entropy, link.queues[0]
     versions = agree_versions(link)
     # never on after texts were taken that would not fit then
-    pq = connection.pq_support and context.wants_pq(versions.agent, versions.e2e)
+    pq = connection.pq_support and context.wants_pq_in(connection, versions.e2e, versions.agent)
     offered = link.e2e.kem if pq else None
     # A full link has no KEM key where a short one had it (agent-wire 2.9, trap 24): that is no refusal, so
     # our own is proposed in the confirmation.

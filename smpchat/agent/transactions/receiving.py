@@ -242,7 +242,7 @@ def _support_pq(tx: sqlite3.Connection, context: Context, connection: Connection
     Also where it was turned off here for a while, for want of a KEM: the next turn offers a key again.
     """
     fits = before.large_headers or outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
-    wanted = context.wants_pq(connection.agent_version, E2E_VERSIONS.maximum)
+    wanted = context.wants_pq_in(connection, E2E_VERSIONS.maximum)
     return before.with_kem(True) if wanted and fits else before
 
 

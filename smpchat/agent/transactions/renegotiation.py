@@ -251,7 +251,7 @@ def _is_made(connection: Connection) -> bool:
 
 
 def _fresh_keys(tx: sqlite3.Connection, context: Context, connection: Connection, e2e_version: int) -> OwnKeys:
-    wants_pq = context.wants_pq(connection.agent_version, e2e_version)
+    wants_pq = context.wants_pq_in(connection, e2e_version)
     kem = KEMState.propose(context.kem_in(tx)) if wants_pq else None
     return OwnKeys(X3DHKeys.generate(context.entropy), kem)
 
@@ -320,11 +320,11 @@ def _start_ratchet(
     outgoing.take_back(tx, connection.id)
     pq = connection.pq_support or (
         theirs.kem is not None
-        and context.wants_pq(connection.agent_version, version)
+        and context.wants_pq_in(connection, version)
         and outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
     )
     # At a version without a KEM there is none for now: it comes with the first turn at one that has it.
-    enabled = pq and context.wants_pq(connection.agent_version, E2E_VERSIONS.maximum)
+    enabled = pq and context.wants_pq_in(connection, E2E_VERSIONS.maximum)
     kem = keys.kem if enabled and version >= E2E_VERSION_KEM else None
     try:
         if sends:
