@@ -61,9 +61,10 @@ class FileOpening:
             return
         with self._database.transaction() as tx:
             wanted = transactions.opened(tx, self._context, file.id, path)
+        # Not in a thread: whoever waited for the file may end this process at the next moment.
         if not wanted:
-            await self._offload(file_folder.retract, path, known)
-        await self._offload(file_folder.unpublished, part)
+            file_folder.retract(path, known)
+        file_folder.unpublished(part)
         transactions.sweep(self._database)
 
     def _decrypted(self, file: StoredFile, source: Path, part: Path, target: Path) -> tuple[Path, tuple[int, int]]:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,20 @@ class TestThereAndBack:
             assert (world.inbox / "picture.jpg").read_bytes() == b"mine"
             assert (world.inbox / "picture_2.jpg").read_bytes() == SMALL
             assert world.arrivals() == [(received, world.inbox / "picture_2.jpg")]
+
+        run(FileWorld(tmp_path), scenario)
+
+    def test_whoever_waited_for_a_file_may_end_the_process_at_once(self, tmp_path: Path) -> None:
+        async def slowly(function: Callable[..., Any], /, *arguments: Any) -> Any:
+            await asyncio.sleep(0.01)
+            return function(*arguments)
+
+        async def scenario(world: FileWorld) -> None:
+            number = world.receive(await sent(world))
+            world.offload = slowly
+            await world.run(over(world, number))
+            assert [path.name for path in world.inbox.iterdir()] == ["picture.jpg"]
+            assert world.left_over() == []
 
         run(FileWorld(tmp_path), scenario)
 
