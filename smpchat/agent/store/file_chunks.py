@@ -138,6 +138,11 @@ def take_places(tx: sqlite3.Connection, file_id: int, now: float) -> None:
     file_deletions.owe(tx, "file_id = ?", (file_id,), now)
 
 
+def forget(tx: sqlite3.Connection, file_id: int) -> None:
+    """The file is over, and none of its chunks is at a relay that is to delete it."""
+    tx.execute("DELETE FROM file_chunks WHERE file_id = ?", (file_id,))
+
+
 def is_moved(tx: sqlite3.Connection, file_id: int) -> bool:
     """Whether every chunk is where it was to go."""
     query = "SELECT 1 FROM file_chunks WHERE file_id = ? AND state IN ('unplaced', 'placed', 'wanted') LIMIT 1"

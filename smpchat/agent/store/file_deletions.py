@@ -55,8 +55,7 @@ def give_up_deletions(tx: sqlite3.Connection, moment: float) -> bool:
 def forget_sender_keys(tx: sqlite3.Connection, moment: float) -> bool:
     """Chunks of files that began before a POSIX time are not deleted any more; whether there were any."""
     changed = tx.execute(
-        "UPDATE file_chunks SET sender_id = NULL, sender_key = NULL WHERE sender_key IS NOT NULL AND file_id IN"
-        " (SELECT id FROM files WHERE started < ? AND stage NOT IN (?, ?))",
+        "DELETE FROM file_chunks WHERE file_id IN (SELECT id FROM files WHERE started < ? AND stage NOT IN (?, ?))",
         (moment, Stage.MOVING, Stage.OPENING),
     ).rowcount
     return changed > 0

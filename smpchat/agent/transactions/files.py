@@ -220,6 +220,7 @@ def _leave(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
     # Whoever decrypts it at this moment finds nothing to publish. Were this rolled back, it would be decrypted again.
     file_folder.remove_part(file.target, file.local)
     file_chunks.take_places(tx, file.id, context.now())
+    file_chunks.forget(tx, file.id)
     files.forget_keys(tx, file.id)
     erasure.empty_log(tx)
 
@@ -363,6 +364,7 @@ def opened(tx: sqlite3.Connection, context: Context, file_id: int, path: Path) -
         return False
     files.set_stage(tx, file_id, Stage.DONE)
     files.clear_problem(tx, file_id)
+    file_chunks.forget(tx, file_id)
     files.forget_keys(tx, file_id)
     erasure.empty_log(tx)
     context.application.file_received(tx, file_id, path)
@@ -381,9 +383,9 @@ def fail(tx: sqlite3.Connection, context: Context, file_id: int, problem: Proble
     file = files.find(tx, file_id)
     if file is None or file.stage not in (Stage.MOVING, Stage.OPENING):
         return
+    _leave(tx, context, file)
     files.set_stage(tx, file_id, Stage.FAILED)
     files.set_problem(tx, file_id, problem)
-    _leave(tx, context, file)
     context.application.file_failed(tx, file_id, problem.kind)
 
 

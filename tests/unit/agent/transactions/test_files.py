@@ -222,6 +222,26 @@ def test_so_many_files_are_under_way_at_once(tmp_path: Path, monkeypatch: pytest
     assert receive(agent, tmp_path)
 
 
+def rows(agent: Agent) -> int:
+    return sum(agent.database.read(f"SELECT count(*) FROM {table}")[0][0] for table in ("file_chunks", "file_replicas"))
+
+
+def test_of_a_file_that_is_over_only_its_end_is_kept(tmp_path: Path) -> None:
+    """Else each look for work would pass by the chunks of all that ever failed."""
+    agent = Agent("alice", tmp_path)
+    failed, cancelled, received = (receive(agent, tmp_path) for _ in range(3))
+    agent.do(lambda tx, context: files.fail(tx, context, failed, Problem(Trouble.GONE, "", NOW)))
+    agent.do(lambda tx, context: files.cancel_file(tx, context, cancelled))
+    agent.do(lambda tx, context: files.moved(tx, context, [(received, 1)]))
+    agent.do(lambda tx, context: files.opened(tx, context, received, tmp_path))
+    sending = submit(agent, tmp_path)
+    register(agent, sending, 1)
+    agent.do(lambda tx, context: files.cancel_file(tx, context, sending))
+    assert rows(agent) == 0
+    stages = [store.load(agent.tx, number).stage for number in (failed, cancelled, received, sending)]
+    assert stages == [Stage.FAILED, Stage.CANCELLED, Stage.DONE, Stage.CANCELLED]
+
+
 class TestTime:
     def later(self, agent: Agent, seconds: float) -> None:
         agent.now += seconds
