@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from smpchat.agent.context import Context
-from smpchat.agent.online.file_bytes import Offload, in_place
+from smpchat.agent.online.file_bytes import Offload, in_place, to_thread
 from smpchat.agent.online.file_relays import FileNetwork, FileRelaySession
 from smpchat.agent.online.file_transfers import FileTransfers
 from smpchat.agent.online.tasks import Tasks
@@ -17,12 +18,16 @@ from smpchat.agent.store import encrypted_files, file_folder
 from smpchat.agent.store.files import Stage
 from smpchat.agent.transactions import files
 from smpchat.agent.transactions.files import Transfer
+from smpchat.client.routes import Route
 from smpchat.client.trouble import Trouble
+from smpchat.crypto.entropy import SystemEntropy
 from smpchat.encoding.record import replace
 from smpchat.protocol.address import FileServer, FileServerAddress
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.file_relay import MemoryFileRelay
 from smpchat.transport.base import ConnectFailed
+from smpchat.xftp.routes import FileRoutes
+from smpchat.xftp.session import connect
 from tests.unit.agent.agents import Agent
 
 KIB = 1024
@@ -30,6 +35,10 @@ KIB = 1024
 
 def server(host: str) -> FileServer:
     return FileServer((host,), "", hashlib.sha256(host.encode()).digest())
+
+
+def today() -> datetime:
+    return datetime.now(UTC)
 
 
 class FileWorld:
@@ -139,6 +148,22 @@ class FileWorld:
             await life.until(until, seconds)
         finally:
             await life.end()
+
+
+class RealWorld(FileWorld):
+    """The same with real sessions and threads, and relays on loopback."""
+
+    def __init__(
+        self, folder: Path, *homes: FileServer, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        super().__init__(folder)
+        self.homes = list(homes)
+        self.offload = to_thread
+        self._now = now
+        self._routes = FileRoutes(SystemEntropy(), lambda _: Route(local=True))
+
+    async def connect(self, address: FileServer, seconds: float) -> FileRelaySession:
+        return await connect(address, network=self._routes, entropy=SystemEntropy(), timeout=seconds, now=self._now)
 
 
 class Life:

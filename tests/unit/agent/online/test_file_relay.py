@@ -9,19 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent.online.file_bytes import to_thread
-from smpchat.agent.online.file_relays import FileRelaySession
 from smpchat.agent.store.files import Stage
 from smpchat.agent.transactions import files
-from smpchat.client.routes import Route
 from smpchat.client.trouble import Trouble
-from smpchat.crypto.entropy import SystemEntropy
 from smpchat.encoding.record import replace
 from smpchat.protocol.address import FileServer
 from smpchat.relay.files.server import FileRelay
-from smpchat.xftp.routes import FileRoutes
-from smpchat.xftp.session import connect
-from tests.unit.agent.online.file_world import FileWorld, Life
+from tests.unit.agent.online.file_world import Life, RealWorld
 from tests.unit.relay.files.serving import LIMITS, a_file_relay, on_loop
 from tests.unit.relay.support import NOW, an_identity
 
@@ -29,20 +23,13 @@ TODAY = datetime.fromtimestamp(NOW, UTC)
 LARGE = os.urandom(5_000_000)
 
 
-class RealWorld(FileWorld):
+def world_at(folder: Path, relay: FileRelay) -> RealWorld:
     """A profile whose only relay of files this one is."""
-
-    def __init__(self, folder: Path, relay: FileRelay) -> None:
-        super().__init__(folder)
-        self.homes = [FileServer(("127.0.0.1",), str(relay.port), an_identity().fingerprint)]
-        self.offload = to_thread
-        self._routes = FileRoutes(SystemEntropy(), lambda _: Route(local=True))
-
-    async def connect(self, address: FileServer, seconds: float) -> FileRelaySession:
-        return await connect(address, network=self._routes, entropy=SystemEntropy(), timeout=seconds, now=lambda: TODAY)
+    address = FileServer(("127.0.0.1",), str(relay.port), an_identity().fingerprint)
+    return RealWorld(folder, address, now=lambda: TODAY)
 
 
-async def sent(world: FileWorld, content: bytes) -> int:
+async def sent(world: RealWorld, content: bytes) -> int:
     number = world.send(content)
     await world.run(lambda: world.stage(number) is not Stage.MOVING, 60)
     assert world.stage(number) is Stage.DONE
@@ -52,7 +39,7 @@ async def sent(world: FileWorld, content: bytes) -> int:
 @on_loop
 async def test_there_and_back_and_deleted(tmp_path: Path) -> None:
     async with a_file_relay(tmp_path / "relay") as relay:
-        world = RealWorld(tmp_path / "alice", relay)
+        world = world_at(tmp_path / "alice", relay)
         number = await sent(world, LARGE)
         received = world.receive(world.descriptions(number)[0], size=len(LARGE))
         await world.run(lambda: world.stage(received) is Stage.DONE, 60)
@@ -69,7 +56,7 @@ async def test_there_and_back_and_deleted(tmp_path: Path) -> None:
 @on_loop
 async def test_a_file_that_is_cancelled_in_the_middle_of_a_chunk_leaves_the_relay_at_once(tmp_path: Path) -> None:
     async with a_file_relay(tmp_path / "relay") as relay:
-        world = RealWorld(tmp_path / "alice", relay)
+        world = world_at(tmp_path / "alice", relay)
         number = world.send(os.urandom(12_000_000))
         life = Life(world)
         try:
@@ -96,7 +83,7 @@ def test_what_a_relay_refuses_is_told_as_what_it_is(
     @on_loop
     async def scenario() -> None:
         async with a_file_relay(tmp_path / "relay", limits=limits, password=password) as relay:  # type: ignore[arg-type]
-            world = RealWorld(tmp_path / "alice", relay)
+            world = world_at(tmp_path / "alice", relay)
             number = world.send(LARGE)
             life = Life(world)
             try:
@@ -113,5 +100,5 @@ def test_what_a_relay_refuses_is_told_as_what_it_is(
 @on_loop
 async def test_two_profiles_at_once_do_not_wait_for_each_other(tmp_path: Path) -> None:
     async with a_file_relay(tmp_path / "relay") as relay:
-        worlds = [RealWorld(tmp_path / name, relay) for name in ("alice", "bob")]
+        worlds = [world_at(tmp_path / name, relay) for name in ("alice", "bob")]
         await asyncio.gather(*(sent(world, LARGE) for world in worlds))
