@@ -30,13 +30,13 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Self, TypeVar
 
 from smpchat.agent.errors import AgentError
 from smpchat.agent.machines.handshake_states import ConnectionState, Variant
 from smpchat.agent.online.changes import Changes
 from smpchat.api_events import Event, MessageChanged, MessageReceived, RequestReceived, check_not_failed
-from smpchat.api_profile import ProfileCalls
+from smpchat.api_files import FileCalls, WaitFor
 from smpchat.api_texts import checks_texts
 from smpchat.chat.errors import ChatError, DeliveryFailed, RelayUnavailable
 from smpchat.chat.online.embedded import EmbeddedRelay
@@ -56,7 +56,7 @@ from smpchat.chat.service.listening import Listener
 from smpchat.chat.service.reading import DEFAULT_PROFILE, no_passphrase
 from smpchat.chat.service.views import ContactView, Invitation
 from smpchat.chat.store.address import AddressView, RequestView
-from smpchat.chat.store.events import ContactChanged, Notice, StateChanged, StatusChanged
+from smpchat.chat.store.events import ContactChanged, FileChanged, Notice, StateChanged, StatusChanged
 from smpchat.chat.store.records import Contact, Message, MessageStatus
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.wire.bots import BotCommand
@@ -74,6 +74,7 @@ __all__ = [
     "ContactChanged",
     "ContactView",
     "Event",
+    "FileChanged",
     "Invitation",
     "Message",
     "MessageChanged",
@@ -88,13 +89,12 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Progress = tuple[MessageStatus, str | None]
+Fate = tuple[MessageStatus, str | None]
 """Where a message or change of ours is, and why it failed."""
-WaitFor = Wait | Literal["none", "sent", "delivered"]
 
 
 @checks_texts
-class Client(ProfileCalls):
+class Client(FileCalls):
     """A profile, online between entering and leaving ``async with``.
 
     One task enters and leaves it; while it is entered any task of the same event loop may call its methods.
@@ -439,7 +439,7 @@ class Client(ProfileCalls):
             await self._settle(message.contact, partial(service.fate_of_change, change.id), Wait(wait), seconds)
         return [service.message(message.id) or message for message in left]
 
-    async def _settle(self, alias: str, progress: Callable[[], Progress], wait: Wait, seconds: float) -> None:
+    async def _settle(self, alias: str, progress: Callable[[], Fate], wait: Wait, seconds: float) -> None:
         if wait is Wait.NONE:
             return
         service, patience = self._service, Patience(seconds, chosen=True)
@@ -481,7 +481,7 @@ class Client(ProfileCalls):
             while True:
                 service = self._service
                 for number, event in service.events_after(self._after):
-                    if isinstance(event, StateChanged | StatusChanged | ContactChanged | Notice):
+                    if isinstance(event, StateChanged | StatusChanged | ContactChanged | FileChanged | Notice):
                         yield event
                     self._after = number
                 for request in service.unshown_requests():

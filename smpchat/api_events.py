@@ -5,7 +5,7 @@ from __future__ import annotations
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.errors import ConnectionFailed
 from smpchat.chat.store.address import RequestView
-from smpchat.chat.store.events import ContactChanged, Notice, StateChanged, StatusChanged
+from smpchat.chat.store.events import ContactChanged, FileChanged, Notice, StateChanged, StatusChanged
 from smpchat.chat.store.records import Message
 from smpchat.encoding.record import Record
 
@@ -28,7 +28,16 @@ class RequestReceived(Record):
     request: RequestView
 
 
-Event = MessageReceived | MessageChanged | RequestReceived | StateChanged | StatusChanged | ContactChanged | Notice
+Event = (
+    MessageReceived
+    | MessageChanged
+    | RequestReceived
+    | StateChanged
+    | StatusChanged
+    | ContactChanged
+    | FileChanged
+    | Notice
+)
 """What `Client.events` yields."""
 
 

@@ -102,6 +102,27 @@ def _servers(value: tuple[str, ...]) -> str:
     return ""
 
 
+def _file_servers(value: tuple[str, ...]) -> str:
+    from smpchat.chat.store.servers import file_relay_address
+
+    if len(value) > MAX_SERVERS:
+        return f"more than {MAX_SERVERS} relays"
+    for at, address in enumerate(value, 1):
+        if address == "simplex":
+            continue
+        try:
+            server = file_relay_address(address)
+        except InputError as error:
+            return f"relay {at}: {str(error)[0].lower()}{str(error)[1:].rstrip('.')}"
+        if server.password:
+            return "the password of a relay does not belong into this file: use `smpchat server add`"
+    return ""
+
+
+def _folder(value: str) -> str:
+    return "" if not value or value.startswith(("/", "~", "\\\\")) or value[1:2] == ":" else "this is not a full path"
+
+
 FLAGS = ("on", "off")
 KEYS = {
     key.name: key
@@ -171,6 +192,38 @@ KEYS = {
             ("simplex",),
             "servers",
             "`smpchat server add` or `smpchat server use`",
+        ),
+        Key(
+            "file-servers",
+            (),
+            "relays that files are put at: addresses (xftp://…), or `simplex` for the public ones; none: the relay that"
+            " comes with smpchat, or the public ones if `servers` names those",
+            "a list of file relays' addresses, or simplex",
+            _file_servers,
+            ("simplex",),
+            "file_servers",
+            "`smpchat server add` or `smpchat server use`",
+        ),
+        Key(
+            "files-folder",
+            "",
+            "where received files go; empty: `smpchat` in your folder of downloads",
+            "a full path, or empty",
+            _folder,
+            (),
+            "files_folder",
+            "the file",
+        ),
+        Key(
+            "files-auto",
+            "off",
+            "pictures and voice messages of at most 510 KiB are received without asking: `off`; `known`, from file"
+            " relays in your list or public ones; or `on`, from any, which learns your address",
+            "off, known or on",
+            _one_of("off", "known", "on"),
+            ("off", "known", "on"),
+            "files_auto",
+            "the file",
         ),
         Key(
             "private-routing",

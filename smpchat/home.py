@@ -16,7 +16,7 @@ from smpchat.chat.errors import InputError
 from smpchat.chat.service.reading import DEFAULT_PROFILE, Opened, is_used, no_passphrase
 from smpchat.config import Configuration, read
 from smpchat.config_path import FILE as CONFIG_FILE
-from smpchat.config_path import own_config_file, platform_config_file, platform_home
+from smpchat.config_path import PROGRAM, own_config_file, platform_config_file, platform_home
 from smpchat.encoding.record import Record
 from smpchat.protocol.address import (
     FileServer,
@@ -72,6 +72,15 @@ class Home(Record):
         """Folder of the embedded relay, which all profiles of one home share."""
         return self.path / "relay"
 
+    @property
+    def downloads(self) -> Path:
+        """Where received files go: a folder in the platform's, or of a home that somebody named its own."""
+        if self.config is None:
+            return self.path / "downloads"
+        from platformdirs import user_downloads_path  # only where files are received
+
+        return user_downloads_path() / PROGRAM
+
     def profile_folder(self, profile: str) -> Path:
         """Folder of a profile. Raises `InputError` for a name that is no folder name."""
         # It becomes a folder's name, whichever program the name came from: no way up or elsewhere, on Windows either.
@@ -118,7 +127,15 @@ class Home(Record):
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self.path / "profiles").mkdir(mode=0o700, exist_ok=True)
-            return kind(folder, profile, socks, now=now, passphrase=passphrase, defaults=defaults)
+            return kind(
+                folder,
+                profile,
+                socks,
+                now=now,
+                passphrase=passphrase,
+                defaults=defaults,
+                downloads=lambda: self.downloads,
+            )
         except OSError as error:
             raise StoreError(f"Cannot use the folder {folder}: {error.strerror}.") from error
 

@@ -126,6 +126,36 @@ class DeliveryFailed(ChatError):
     hint = "It will not be sent again. Send it once more when `smpchat status` shows that the connection works."
 
 
+class FileUnavailable(ChatError):
+    """A file that a contact sent cannot be had any more; the message says why."""
+
+    hint = "Ask your contact to send the file again."
+
+
+class FileDamaged(FileUnavailable):
+    """What came of a file is not what its sender announced. Nothing of it was saved."""
+
+
+class FileNotSaved(FileUnavailable):
+    """This computer could not keep a file, or lost it."""
+
+    hint = "Make room on the disk, or choose another folder, then try again."
+
+
+class FileStalled(ChatError):
+    """A file does not go on now, and is tried again by whatever goes online next; the message says why.
+
+    Attributes:
+        kind: What is wrong; None where it only takes time.
+    """
+
+    hint = "It goes on by itself with the next command that goes online; `smpchat files` shows how far it is."
+
+    def __init__(self, message: str, hint: str | None = None, kind: Trouble | None = None) -> None:
+        super().__init__(message, hint)
+        self.kind = kind
+
+
 class TextsHeld(ChatError):
     """What was written is stored, and held until the user has decided: keys of the contact have changed."""
 

@@ -80,3 +80,33 @@ def sentence(obstacle: Obstacle, alias: str | None = None) -> str:
 def hint(obstacle: Obstacle) -> str:
     """What to do about it."""
     return HINTS[obstacle.kind]
+
+
+_FILE_COMES = {
+    Trouble.GONE: "The file is no longer available: it has expired, or {alias} deleted it.",
+    Trouble.NOT_UPLOADED: "The file is not complete at its relay: {alias} has not finished uploading it.",
+    Trouble.DAMAGED: "The file does not match what {alias} announced, so nothing of it was saved.",
+    Trouble.BLOCKED: "The operator of the relay has blocked this file.",
+    Trouble.CANNOT_WRITE: "The file could not be saved: the disk is full, or the folder cannot be written.",
+    Trouble.TIME_UP: "The file did not arrive within two days, after which relays forget files.",
+    Trouble.FILE_LOST: "What had arrived of the file was removed from this computer.",
+}
+_FILE_GOES = {
+    Trouble.PASSWORD: "No file relay took the file: they want a password, or take no new files.",
+    Trouble.RELAY_FULL: "No file relay took the file: they are full.",
+    Trouble.CANNOT_STORE: "The file relay could not store the file.",
+    Trouble.BLOCKED: "The operator of the relay has blocked this file.",
+    Trouble.GONE: "The file relay forgot the file before it was complete.",
+    Trouble.DAMAGED: "The file did not reach the relay as it was sent.",
+    Trouble.TIME_UP: "The file could not be uploaded within a day.",
+    Trouble.FILE_LOST: "The encrypted copy of the file was removed from this computer before it was sent.",
+    Trouble.CANNOT_WRITE: "The disk of this computer could not be read or written.",
+}
+
+
+def of_file(kind: Trouble, alias: str, *, sending: bool) -> str:
+    """Why a file will never arrive."""
+    known = (_FILE_GOES if sending else _FILE_COMES).get(kind)
+    if known is not None:
+        return known.format(alias=alias)
+    return f"The file relay was of no use ({kind})." if sending else f"The relay of the file was of no use ({kind})."

@@ -76,24 +76,31 @@ async def deliver_message(
     try:
         message = make(service)
         show_message(environment, message)
-        shown = message.status
-
-        def status() -> MessageStatus:
-            nonlocal shown
-            current, reason = service.fate(message)
-            if current is not shown and service.message(message.id) is not None:
-                shown = current
-                show_status(environment, events.StatusChanged(message.id, message.contact, current, reason))
-            return current
-
-        def reason() -> str | None:
-            return service.fate(message)[1]
-
-        usual = Wait(environment.setting("wait"))
-        await _wait(environment, service, message.contact, status, reason, wait, patience, usual)
+        await wait_for_message(environment, service, message, wait, patience)
         return ExitStatus.OK
     finally:
         service.close()
+
+
+async def wait_for_message(
+    environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
+) -> None:
+    """Be online until a message of ours, which was printed, is as far as asked for. Raises `CommandFailed`."""
+    shown = message.status
+
+    def status() -> MessageStatus:
+        nonlocal shown
+        current, reason = service.fate(message)
+        if current is not shown and service.message(message.id) is not None:
+            shown = current
+            show_status(environment, events.StatusChanged(message.id, message.contact, current, reason))
+        return current
+
+    def reason() -> str | None:
+        return service.fate(message)[1]
+
+    usual = Wait(environment.setting("wait"))
+    await _wait(environment, service, message.contact, status, reason, wait, patience, usual)
 
 
 async def deliver_change(

@@ -14,6 +14,10 @@ from smpchat.chat.errors import (
     CodeDiffers,
     ConnectionFailed,
     DeliveryFailed,
+    FileDamaged,
+    FileNotSaved,
+    FileStalled,
+    FileUnavailable,
     ProfileLocked,
     RelayUnavailable,
     TextsHeld,
@@ -21,6 +25,7 @@ from smpchat.chat.errors import (
 from smpchat.chat.online.waiting import RelayDown
 from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
 from smpchat.cli.text import happened_and_advice, sentence
+from smpchat.client.trouble import Trouble
 from smpchat.crypto.errors import CryptoError, WrongPassphrase
 from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.encoding.record import Record
@@ -61,6 +66,9 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     (StoreTampered, ExitStatus.VERIFICATION, None),
     (ConnectionFailed, ExitStatus.REFUSED, None),
     (DeliveryFailed, ExitStatus.REFUSED, None),
+    (FileDamaged, ExitStatus.VERIFICATION, None),
+    (FileNotSaved, ExitStatus.INPUT, None),
+    (FileUnavailable, ExitStatus.REFUSED, None),
     (ChatError, ExitStatus.INPUT, None),
     (AgentError, ExitStatus.INPUT, None),
     (RelayOptionRefused, ExitStatus.INPUT, None),
@@ -130,7 +138,10 @@ def explain(error: BaseException) -> Explanation:
         happened, advice = happened_and_advice(str(error))
         status = ExitStatus.INPUT if isinstance(error, NotNow) else ExitStatus.REFUSED
         return Explanation(status, happened, advice or sentence(str(getattr(error, "hint", _REPORT))))
-    if isinstance(error, RelayDown | RelayUnavailable):
+    if isinstance(error, FileStalled) and error.kind in (None, Trouble.CANNOT_WRITE):
+        status = ExitStatus.TIMEOUT if error.kind is None else ExitStatus.INPUT
+        return Explanation(status, _message(error), sentence(error.hint))
+    if isinstance(error, RelayDown | RelayUnavailable | FileStalled):
         return Explanation(status_of(error.kind), _message(error), sentence(error.hint))
     for kind, status, hint in _TABLE:
         if isinstance(error, kind):

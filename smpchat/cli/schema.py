@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from smpchat.chat.store.files import FileState
 from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.cli.environment import JSON_VERSION
 from smpchat.cli.exit_status import ExitStatus
@@ -63,6 +64,22 @@ _MOVE = Field(
         Field("since", Kind.TIME, "when this step began"),
         text("relay", "host of the new relay, once it is known", optional=True),
     ),
+)
+
+_FILE_FIELDS = (
+    text("name", "as its sender wrote it: not a path, and nothing is written to it"),
+    number("size", "bytes, as its sender says"),
+    text(
+        "state",
+        "`offered`: it can be received; `received`: it is here, whole and checked; `sent`: the contact can fetch it;"
+        " `expired`: relays have forgotten it",
+        *FileState,
+    ),
+    number("bytes", "how many of them have been moved, about"),
+    text("path", "where it is on this computer, or was sent from", optional=True),
+    text("reason", "a sentence: why it does not go on, or never will", optional=True),
+    text("trouble", "the same for programs, as in `condition`", optional=True),
+    Field("expires_at", Kind.TIME, "when relays forget it, as far as is known", optional=True),
 )
 
 _INCOGNITO = text("incognito", "the made-up name that they see instead of yours", optional=True)
@@ -257,6 +274,7 @@ TYPES = (
                     _DELETED,
                 ),
             ),
+            Field("file", Kind.OBJECT, "the file that came or goes with it", optional=True, fields=_FILE_FIELDS),
             flag("edited", "the text was edited", optional=True),
             _DELETED,
             number("ttl", "seconds after which it disappears, counted from when it was shown or sent", optional=True),
@@ -268,6 +286,27 @@ TYPES = (
                 optional=True,
                 fields=(text("emoji", "one of eight"), _REACTED),
             ),
+        ),
+    ),
+    ObjectType(
+        "file",
+        "The file of a message, as it is now; `listen` prints one whenever its state changes.",
+        "`files`, `receive`, `cancel`, `listen`, `demo`",
+        (
+            number("message", "number of its message: what `receive`, `cancel` and `view` take"),
+            text("contact", "the alias"),
+            text("direction", "who sent it: `sent` is ours", "sent", "received"),
+            *_FILE_FIELDS,
+        ),
+    ),
+    ObjectType(
+        "progress",
+        "A file moves. For people there is a bar.",
+        "`send`, `receive`",
+        (
+            number("message", "number of its message"),
+            number("bytes", "how many have been moved, about"),
+            number("size", "of how many"),
         ),
     ),
     ObjectType(

@@ -92,7 +92,7 @@ class Reader:
         """What `listen` prints of it, and what `chat` shows of a message that is not finished."""
         for number, event in self.service.events_after(self.after):
             self.after = number
-            listen._show_event(self.environment, event)
+            listen._show_event(self.environment, self.service, event)
         listen._show_people(self.environment, self.service)
         await listen._show_messages(self.environment, self.listener, None, None, None, Notifier(self.environment))
         if not self.environment.json:

@@ -16,6 +16,7 @@ from tests.cli.terminal import Terminal
 
 COMMANDS = (
     "invite", "connect", "chat", "send", "reply", "forward", "edit", "retract", "react", "listen", "history", "search",
+    "receive", "files", "cancel", "view",
     "contacts", "status", "rename", "verify", "resync", "rotate", "delete", "requests", "accept", "reject",
     "address create", "address show", "address delete",
     "demo", "doctor", "explain", "man", "profile show", "profile set", "profile list", "profile switch",

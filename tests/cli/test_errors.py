@@ -17,11 +17,13 @@ import pytest
 
 import smpchat
 from smpchat.agent.errors import AgentError, IncompatibleVersion, Refusal
+from smpchat.agent.online.file_chunks import LocalFault, NotWanted, RegistrationFailed
 from smpchat.agent.store import outgoing
 from smpchat.agent.store.obstacles import Obstacle
 from smpchat.chat.errors import CodeDiffers, InputError, ProfileLocked, UnknownContact
 from smpchat.chat.service.reading import DATABASE_NAME
 from smpchat.chat.store.searching import IndexDamaged
+from smpchat.cli.chat.outgoing import _Left
 from smpchat.cli.chat.slash import Edit, Leave, Offer
 from smpchat.cli.errors import explain
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -31,6 +33,9 @@ from smpchat.protocol.errors import ErrorCode, SMPError
 from smpchat.protocol.version import VersionRange
 from smpchat.relay.destinations import DestinationRefused
 from smpchat.relay.errors import RelayTurnedOff
+from smpchat.relay.files.connection import BrokenOff
+from smpchat.relay.files.store import Gone, WrongDigest
+from smpchat.relay.files.transfer import TooLong
 from smpchat.relay.forwarding import ForwardRefused
 from smpchat.relay.relay_session import ProxyFailure
 from smpchat.transport.base import ChainRefused, ConnectFailed
@@ -46,8 +51,16 @@ NEVER_SHOWN = {
     ForwardRefused,
     ProxyFailure,
     IndexDamaged,
+    LocalFault,
+    NotWanted,
+    RegistrationFailed,
+    BrokenOff,
+    Gone,
+    WrongDigest,
+    TooLong,
+    _Left,
 }
-"""What `chat`, the index and the relay say to themselves, and what carries the sentences of whoever raises it."""
+"""What `chat`, the index, files and the relay say to themselves, and what carries the sentences of others."""
 _SAMPLES: dict[Any, object] = {
     str: "something went wrong",
     int: 3,
@@ -57,6 +70,7 @@ _SAMPLES: dict[Any, object] = {
     bytes: b"x",
     object: object(),
     Sequence[str]: ("bob", "Bob"),
+    tuple[str, ...]: ("files.example",),
     Path: Path("/home/x"),
     VersionRange: VersionRange(1, 2),
     ErrorCode: ErrorCode(("INTERNAL",)),

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sqlite3
 
-from smpchat.protocol.address import SMPServer
+from smpchat.protocol.address import Server
 
 _ANY = ""
 
 
-def add(tx: sqlite3.Connection, connection_id: int, server: SMPServer | None) -> None:
+def add(tx: sqlite3.Connection, connection_id: int, server: Server | None) -> None:
     """The user agrees to this relay for the connection, or, if None, to every one that the contact names."""
     text = _ANY if server is None else str(server)
     tx.execute("INSERT OR IGNORE INTO consents VALUES (?, ?)", (connection_id, text))
@@ -29,7 +29,7 @@ def save_anywhere(tx: sqlite3.Connection, allow: bool) -> None:
     tx.execute("INSERT INTO strangers VALUES (?)", (allow,))
 
 
-def covers(tx: sqlite3.Connection, server: SMPServer) -> bool:
+def covers(tx: sqlite3.Connection, server: Server) -> bool:
     """Whether the user agreed to this relay for any contact, so that a session with it tells nobody anything new."""
     query = (
         "SELECT 1 FROM consents WHERE server = :server UNION ALL"

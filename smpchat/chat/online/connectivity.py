@@ -11,11 +11,14 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from smpchat.agent.online.file_relays import FileNetwork, FileRelaySession
 from smpchat.agent.online.runner import AgentRunner
+from smpchat.agent.store import consents
 from smpchat.agent.transactions import strangers
 from smpchat.chat.online.embedded import EmbeddedRelay
+from smpchat.chat.online.files import tend_files
 from smpchat.chat.service.writing import WritingProfile
-from smpchat.chat.store.servers import choose_servers, route_to
+from smpchat.chat.store.servers import choose_file_servers, choose_servers, route_to
 from smpchat.client.connect import connect
 from smpchat.client.network import Network
 from smpchat.client.pool import SessionPool
@@ -23,9 +26,10 @@ from smpchat.client.routed_session import PrivateRouter
 from smpchat.client.routes import Route
 from smpchat.client.session import ServerSession
 from smpchat.encoding.record import replace
-from smpchat.protocol.address import SMPServer, SMPServerAddress
+from smpchat.protocol.address import FileServer, FileServerAddress, SMPServer, SMPServerAddress
 from smpchat.transport.base import ConnectFailed
 from smpchat.transport.scope import Fence
+from smpchat.xftp.routes import FileRoutes
 
 logging.getLogger("smpchat").addHandler(logging.NullHandler())  # or Python prints warnings, tracebacks too, unasked
 
@@ -52,6 +56,24 @@ def network_of(
         return replace(route_to(service.servers(), server), local=relay.owns(server), fence=fence(server))
 
     return Network(service.entropy, route, service.proxy)
+
+
+def file_network_of(service: WritingProfile, relay: EmbeddedRelay) -> FileRoutes:
+    """By what way the profile's settings, as they are at each connection, reach relays of files."""
+
+    def route(server: FileServer) -> Route:
+        local = relay.owns_files(server)
+        return Route(local=local, fence=None if local else _fence_of_files(service, server))
+
+    return FileRoutes(service.entropy, route, service.proxy)
+
+
+def _fence_of_files(service: WritingProfile, server: FileServer) -> Fence | None:
+    """Where a relay of files may be that a sender named: as the relays of messages that contacts name."""
+    tx = service.database.connection
+    if service.knows_file_relay(server) or consents.anywhere(tx) or consents.covers(tx, server):
+        return None
+    return Fence.around({host for own in service.own_relays() for host in own.hosts})
 
 
 class _Sessions:
@@ -119,10 +141,28 @@ async def run_agent(service: WritingProfile, relay: EmbeddedRelay) -> None:
         configured = choose_servers(service.servers(), peer, in_trouble, service.entropy)
         return configured or [await relay.start()]
 
-    sessions = _Sessions(service, relay)
+    async def choose_for_files(in_trouble: frozenset[str]) -> Sequence[FileServerAddress]:
+        configured = choose_file_servers(service.file_servers(), in_trouble, service.entropy)
+        return configured or [await relay.start_files()]
+
+    async def connect_files(server: FileServer, seconds: float) -> FileRelaySession:
+        from smpchat.xftp.session import connect as open_file_session  # costs 50 ms: only who moves files pays for it
+
+        if relay.owns_files(server):
+            await relay.start()
+        return await open_file_session(server, network=file_network, entropy=service.entropy, timeout=seconds)
+
+    sessions, file_network = _Sessions(service, relay), file_network_of(service, relay)
     make_pool = partial(SessionPool, sessions.open, entropy=service.entropy)
+    network = FileNetwork(connect_files, choose_for_files)
+    runner = AgentRunner(service.database, service.context, make_pool, choose, network)
     try:
-        await AgentRunner(service.database, service.context, make_pool, choose).run()
+        async with asyncio.TaskGroup() as group:
+            tending = group.create_task(tend_files(service, relay))
+            try:
+                await runner.run()
+            finally:
+                tending.cancel()
     finally:
         await sessions.close()
 

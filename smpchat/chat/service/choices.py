@@ -14,8 +14,9 @@ from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, masked, parse_server
 
 if TYPE_CHECKING:  # imported where they are used: most commands that read ask for no setting of the network
-    from smpchat.chat.store.servers import ConfiguredServer
+    from smpchat.chat.store.servers import ConfiguredFileServer, ConfiguredServer
     from smpchat.client.routes import Transport
+    from smpchat.protocol.address import FileServer, FileServerAddress
     from smpchat.transport.socks_address import SocksProxy
 
 NO_PROXY = "off"
@@ -85,9 +86,80 @@ class StoredChoices(StoredMessages):
                 found.append(relay_address(address))
         return list(dict.fromkeys(found))
 
+    # -- relays of files ----------------------------------------------------------------------------------------------
+
+    def file_servers(self) -> list[ConfiguredFileServer]:
+        """Configured relays of files. None preferred: the embedded relay keeps files."""
+        from smpchat.chat.store.servers import ConfiguredFileServer
+        from smpchat.protocol.address import parse_file_server
+
+        rows = settings.file_servers(self._tx)
+        own = [ConfiguredFileServer(parse_file_server(address), preferred) for address, preferred in rows]
+        if self.has_chosen(settings.FILE_SERVERS):
+            return own
+        usual = [ConfiguredFileServer(address, True) for address in self._usual_file_servers()]
+        listed = {entry.address.server for entry in usual}
+        return usual + [entry for entry in own if entry.address.server not in listed]
+
+    def _usual_file_servers(self) -> list[FileServerAddress]:
+        """Those of the config files; the public ones if these say so of the other relays, and nothing of these."""
+        from smpchat.chat.store.servers import file_relay_address
+
+        said = settings.default(self._tx, settings.FILE_SERVERS)
+        if said is None and "simplex" in (settings.default(self._tx, settings.SERVERS) or "").split():
+            said = "simplex"
+        found: list[FileServerAddress] = []
+        for address in (said or "").split():
+            found += public_file_servers() if address == "simplex" else [file_relay_address(address)]
+        return list(dict.fromkeys(found))
+
+    def add_file_server(self, address: str) -> FileServerAddress:
+        """Add a relay of files: files are put there from now on. Raises `InputError`."""
+        from smpchat.chat.store.servers import file_relay_address
+
+        server = file_relay_address(address)
+        with self.database.transaction() as tx:
+            settings.save_setting(tx, settings.FILE_SERVERS, "own")
+            settings.add_file_server(tx, format_server(server))
+        return server
+
+    def remove_file_server(self, address: str) -> None:
+        """Remove a relay of files from the list; what is there stays there. Raises `InputError`."""
+        from smpchat.chat.store.servers import file_relay_address
+
+        stored = format_server(file_relay_address(address))
+        with self.database.transaction() as tx:
+            if not settings.remove_file_server(tx, stored):
+                raise InputError("This file relay is not in your list.", "`smpchat server list` shows it.")
+            settings.save_setting(tx, settings.FILE_SERVERS, "own")
+
+    def use_file_servers(self, addresses: Sequence[FileServerAddress]) -> None:
+        """Files are put at these relays only; at the embedded one if none is given."""
+        with self.database.transaction() as tx:
+            settings.save_setting(tx, settings.FILE_SERVERS, "own")
+            settings.prefer_no_file_server(tx)
+            for server in addresses:
+                settings.add_file_server(tx, format_server(server))
+
+    def knows_file_relay(self, server: FileServer) -> bool:
+        """Whether a relay of files is in the user's own list, at a relay of their own queues, or a public one.
+
+        Others were chosen by whoever sent a file, and would learn this computer's address.
+        """
+        from smpchat.agent.wire.presets import PRESET_FILE_SERVERS
+
+        known = [entry.address.server for entry in self.file_servers()]
+        if any(map(server.is_within, [*known, *PRESET_FILE_SERVERS])):
+            return True
+        # The same computer with the same certificate: that it keeps files as well tells it nothing new.
+        at = [queue.server for queue in moves.every_queue(self._tx)]
+        return any(server.key_hash == own.key_hash and set(server.hosts) <= set(own.hosts) for own in at)
+
     def has_chosen(self, name: str) -> bool:
         """Whether the profile has chosen this itself, so that the config files do not count."""
         if name == settings.SERVERS and any(row.preferred for row in settings.servers(self._tx)):
+            return True
+        if name == settings.FILE_SERVERS and any(preferred for _, preferred in settings.file_servers(self._tx)):
             return True
         return settings.setting(self._tx, name) is not None
 
@@ -96,12 +168,16 @@ class StoredChoices(StoredMessages):
         with self.database.transaction() as tx:
             if name == settings.SERVERS:
                 settings.prefer_no_server(tx)
+            if name == settings.FILE_SERVERS:
+                settings.prefer_no_file_server(tx)
             settings.delete_setting(tx, name)
 
     def setting(self, name: str) -> str | None:
         """What holds for a setting of the config files; None if nobody has said anything."""
         if name == settings.SERVERS:
             return " ".join(str(entry.address.server) for entry in self.servers() if entry.preferred)
+        if name == settings.FILE_SERVERS:
+            return " ".join(str(entry.address.server) for entry in self.file_servers() if entry.preferred)
         return settings.in_force(self._tx, name)
 
     def add_server(
@@ -204,6 +280,14 @@ class StoredChoices(StoredMessages):
         """Save the SOCKS proxy, ``HOST:PORT`` or ``off``. Raises `InputError`."""
         with self.database.transaction() as tx:
             settings.save_setting(tx, "socks", text if text == NO_PROXY else str(parsed_proxy(text)))
+
+
+def public_file_servers() -> list[FileServerAddress]:
+    """Those of SimpleX, which `simplex` stands for."""
+    from smpchat.agent.wire.presets import FILE_SERVERS
+    from smpchat.protocol.address import FileServerAddress
+
+    return [FileServerAddress(server) for server in FILE_SERVERS]
 
 
 def parsed_proxy(text: str) -> SocksProxy:

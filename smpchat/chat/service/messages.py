@@ -13,6 +13,7 @@ from smpchat.chat.store import (
     contact_settings,
     events,
     expiry,
+    files,
     leftovers,
     lines,
     live,
@@ -175,6 +176,16 @@ class StoredMessages:
         # Where nothing can be written, or this SQLite has no such index, it stays as it is.
         with suppress(StoreError), self.database.transaction() as tx:
             searching.index(tx)
+
+    def files(self, who: str | None = None, limit: int = 50) -> list[Message]:
+        """The last messages with files, oldest first: of one conversation, or of all. Raises `UnknownContact`."""
+        self.expire()
+        contact_id = None if who is None else records.contact(self._tx, who).id
+        return records.load(self._tx, files.numbers(self._tx, contact_id, min(limit, _NO_LIMIT)))
+
+    def moving_files(self, who: str) -> list[Message]:
+        """Messages of a conversation whose files are on their way, oldest first. Raises `UnknownContact`."""
+        return records.load(self._tx, files.moving(self._tx, records.contact(self._tx, who).id))
 
     def own_texts(self, who: str, limit: int) -> list[tuple[int, str]]:
         """Number and text of the user's last own messages, the last one first: what may be offered to be written again.

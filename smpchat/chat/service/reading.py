@@ -81,6 +81,7 @@ class StoredProfile(StoredChoices):
         socks: A SOCKS proxy in place of the profile's setting: ``HOST:PORT``, or ``off``. Raises `InputError`.
         passphrase: Called for the passphrase if the store is encrypted.
         defaults: What holds where the profile has not chosen (`settings.in_force`); None: as it was.
+        downloads: Called for where received files go if nobody has said otherwise; None: beside the store.
     """
 
     def __init__(
@@ -93,8 +94,10 @@ class StoredProfile(StoredChoices):
         open_database: Callable[[Path, Mapping[str, Scripts]], Database] = Database,
         passphrase: Callable[[], str] = no_passphrase,
         defaults: Mapping[str, str] | None = None,
+        downloads: Callable[[], Path] | None = None,
     ) -> None:
         self.folder, self.name, self.socks, self.now = folder, name, socks, now
+        self._downloads = downloads or (lambda: folder / "downloads")
         if socks is not None and socks != NO_PROXY:
             parsed_proxy(socks)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

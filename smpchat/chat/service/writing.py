@@ -9,7 +9,7 @@ from typing import Any, Literal
 from smpchat.agent.context import Context
 from smpchat.agent.store import addresses
 from smpchat.chat.errors import CodeDiffers, InputError
-from smpchat.chat.service.reading import StoredProfile
+from smpchat.chat.service.files import FileProfile
 from smpchat.chat.service.views import ContactView, Verification
 from smpchat.chat.store import names, records
 from smpchat.chat.store.address import RequestView
@@ -22,7 +22,7 @@ from smpchat.crypto.entropy import Entropy, SystemEntropy
 from smpchat.crypto.kem import KEMProvider
 
 
-class WritingProfile(StoredProfile):
+class WritingProfile(FileProfile):
     """A stored profile with what the agent needs: messages are sent and changed, and it can be online.
 
     Attributes:

@@ -84,6 +84,19 @@ class StatusChanged(Record):
     reason: str | None = None
 
 
+class FileChanged(Record):
+    """A file is somewhere else now: it is offered, on its way, here, or will never come.
+
+    Attributes:
+        id: Number of its message.
+        state: A `smpchat.chat.store.files.FileState`.
+    """
+
+    id: int
+    contact: str
+    state: str
+
+
 class RequestReceived(Record):
     """Somebody asks through our address to be a contact."""
 
@@ -111,6 +124,7 @@ ChatEvent = (
     | MessageChanged
     | MessageExpired
     | StatusChanged
+    | FileChanged
     | RequestReceived
     | Notice
 )
@@ -121,6 +135,7 @@ _KINDS: dict[str, type[ChatEvent]] = {
     "change": MessageChanged,
     "expired": MessageExpired,
     "status": StatusChanged,
+    "file": FileChanged,
     "request": RequestReceived,
     "notice": Notice,
 }

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from smpchat.chat.errors import AmbiguousContact, UnknownContact
-from smpchat.chat.store import searching
+from smpchat.chat.store import files, searching
 from smpchat.chat.store.codes import is_verified
 from smpchat.chat.wire.alias import fold, looks, nearest
 from smpchat.chat.wire.content import PLAIN, Content, Preview
@@ -122,6 +122,7 @@ class Message(Record):
         changes: How often the contact has edited it, deleted it or reacted to it.
         ttl: Seconds after which it disappears, from when it was shown or, if it is ours, has left; None if it stays.
         expires_at: When it disappears; POSIX seconds. None before that time runs.
+        file: What came or goes with it.
     """
 
     id: int
@@ -152,6 +153,7 @@ class Message(Record):
     contact_id: int = 0
     self_named: bool = False
     verified: bool = False
+    file: files.FileView | None = None
 
 
 # -- contacts ---------------------------------------------------------------------------------------------------------
@@ -284,6 +286,7 @@ def save_verified_code(tx: sqlite3.Connection, contact_id: int, code: str | None
 def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
     """Forget a contact and its messages."""
     searching.forget_contact(tx, contact_id)
+    files.drop_all(tx, contact_id)
     tx.execute("DELETE FROM contacts WHERE id = ?", (contact_id,))
 
 
@@ -327,6 +330,8 @@ def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
         contact_id=row["contact_id"],
         self_named=not row["confirmed"] and not row["provisional"],
         verified=is_verified(tx, row["connection_id"], row["verified_code"]),
+        # A file has a note in its message, but for those of before files could be received.
+        file=files.view(tx, row["id"]) if row["note"] else None,
     )
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TypeVar
 
 from smpchat.chat.errors import InputError
 from smpchat.client.routes import Route
 from smpchat.crypto.entropy import Entropy
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record
-from smpchat.protocol.address import SMPServer, SMPServerAddress
-from smpchat.protocol.server_text import read_server
+from smpchat.protocol.address import FileServerAddress, SMPServer, SMPServerAddress
+from smpchat.protocol.server_text import read_file_server, read_server
+
+A = TypeVar("A")
 
 
 class ConfiguredServer(Record):
@@ -19,6 +22,13 @@ class ConfiguredServer(Record):
     address: SMPServerAddress
     preferred: bool
     route: Route
+
+
+class ConfiguredFileServer(Record):
+    """A relay of files in a profile's list. ``preferred``: files are put there."""
+
+    address: FileServerAddress
+    preferred: bool
 
 
 _ADVICE = "Copy the whole address from the relay's operator. For the public relays: `smpchat server use simplex`."
@@ -30,6 +40,22 @@ def relay_address(address: str) -> SMPServerAddress:
         return read_server(address)
     except DecodeError as error:
         raise InputError(f"This is not the address of a relay: {error.what}.", _ADVICE) from None
+
+
+def file_relay_address(address: str) -> FileServerAddress:
+    """The address of a relay of files in a text that a person gave. Raises `InputError`."""
+    try:
+        return read_file_server(address)
+    except DecodeError as error:
+        raise InputError(f"This is not the address of a file relay: {error.what}.", _ADVICE) from None
+
+
+def choose_file_servers(
+    configured: Sequence[ConfiguredFileServer], in_trouble: Collection[str], entropy: Entropy
+) -> list[FileServerAddress]:
+    """The preferred relays of files, in random order, those in trouble last; empty if there are none."""
+    drawn = _shuffled([entry.address for entry in configured if entry.preferred], entropy)
+    return sorted(drawn, key=lambda address: str(address.server) in in_trouble)
 
 
 def route_to(configured: Sequence[ConfiguredServer], server: SMPServer) -> Route:
@@ -55,10 +81,7 @@ def choose_servers(
     Args:
         in_trouble: Addresses of relays that could not be used at the last try.
     """
-    waiting = [entry.address for entry in configured if entry.preferred]
-    drawn = []
-    while waiting:
-        drawn.append(waiting.pop(int.from_bytes(entropy.random(4), "big") % len(waiting)))
+    drawn = _shuffled([entry.address for entry in configured if entry.preferred], entropy)
 
     def rank(address: SMPServerAddress) -> tuple[bool, bool]:
         of_peer = peer is not None and address.server.key_hash == peer.key_hash
@@ -66,3 +89,10 @@ def choose_servers(
 
     # Python's sort is stable: among equals the order that was drawn stays.
     return sorted(drawn, key=rank)
+
+
+def _shuffled(waiting: list[A], entropy: Entropy) -> list[A]:
+    drawn = []
+    while waiting:
+        drawn.append(waiting.pop(int.from_bytes(entropy.random(4), "big") % len(waiting)))
+    return drawn

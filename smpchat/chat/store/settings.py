@@ -11,6 +11,10 @@ _DEFAULT = "default."
 """Before the name of a setting: what holds where the profile has not chosen, as the config files said it last."""
 SERVERS = "servers"
 """Whether the profile has chosen its relays; they have a table of their own."""
+FILE_SERVERS = "file_servers"
+"""The same of its relays of files."""
+FILES_FOLDER, FILES_AUTO = "files_folder", "files_auto"
+"""Where files go, and which are received without being asked for."""
 
 
 class ServerRow(Record):
@@ -55,6 +59,30 @@ def remove_server(tx: sqlite3.Connection, address: str) -> bool:
 def prefer_no_server(tx: sqlite3.Connection) -> None:
     """No configured relay takes new queues."""
     tx.execute("UPDATE servers SET preferred = 0")
+
+
+def file_servers(tx: sqlite3.Connection) -> list[tuple[str, bool]]:
+    """Configured relays of files, in the order they were added: address, and whether files are put there."""
+    rows = tx.execute("SELECT address, preferred FROM file_servers ORDER BY id")
+    return [(row["address"], bool(row["preferred"])) for row in rows]
+
+
+def add_file_server(tx: sqlite3.Connection, address: str) -> None:
+    """Put files there from now on."""
+    tx.execute(
+        "INSERT INTO file_servers (address, preferred) VALUES (?, 1) ON CONFLICT (address) DO UPDATE SET preferred = 1",
+        (address,),
+    )
+
+
+def remove_file_server(tx: sqlite3.Connection, address: str) -> bool:
+    """Remove a relay of files; False if it was not configured."""
+    return tx.execute("DELETE FROM file_servers WHERE address = ?", (address,)).rowcount > 0
+
+
+def prefer_no_file_server(tx: sqlite3.Connection) -> None:
+    """Files are put at none of the configured relays."""
+    tx.execute("UPDATE file_servers SET preferred = 0")
 
 
 def setting(tx: sqlite3.Connection, name: str) -> str | None:

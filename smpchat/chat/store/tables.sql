@@ -181,4 +181,35 @@ CREATE TABLE group_deletions (
         shared_id TEXT NOT NULL,
         by BLOB NOT NULL,
         UNIQUE (group_id, author, shared_id, by)
+    );
+CREATE TABLE message_files (
+        message_id INTEGER PRIMARY KEY REFERENCES messages ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        reason TEXT,
+        trouble TEXT,
+        path TEXT,
+        target TEXT,
+        approved INTEGER NOT NULL DEFAULT 0,
+        transfer INTEGER,
+        description TEXT NOT NULL DEFAULT '',
+        parts INTEGER NOT NULL DEFAULT 0,
+        complete INTEGER NOT NULL DEFAULT 0,
+        judged INTEGER NOT NULL DEFAULT 0,
+        content TEXT,
+        preview TEXT,
+        invited TEXT,
+        described INTEGER,
+        is_described INTEGER NOT NULL DEFAULT 0,
+        expires_at REAL
+    );
+CREATE INDEX message_files_by_state ON message_files (state, expires_at);
+CREATE INDEX message_files_by_transfer ON message_files (transfer) WHERE transfer IS NOT NULL;
+CREATE INDEX message_files_by_change ON message_files (described) WHERE described IS NOT NULL;
+CREATE TABLE dropped_files (transfer INTEGER PRIMARY KEY);
+CREATE TABLE file_servers (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        address TEXT NOT NULL UNIQUE,
+        preferred INTEGER NOT NULL DEFAULT 0
     )

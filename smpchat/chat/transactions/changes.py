@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from smpchat.agent.store.erasure import empty_log
-from smpchat.chat.store import expiry, searching
+from smpchat.chat.store import expiry, files, searching
 from smpchat.chat.store.records import Direction, Message, MessageStatus
 from smpchat.chat.wire.content import PLAIN, Content
 from smpchat.encoding.record import Record
@@ -55,6 +55,7 @@ def edit(
 def delete(tx: sqlite3.Connection, message_id: int) -> None:
     """A message was taken back: only the mark of it stays."""
     searching.forget(tx, message_id)
+    files.drop(tx, message_id)
     tx.execute(
         "UPDATE messages SET text = '', note = '', preview = NULL, deleted = 1, live = 0, written_at = NULL"
         " WHERE id = ?",

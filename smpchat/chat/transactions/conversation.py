@@ -11,16 +11,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from smpchat.agent.context import Context
-from smpchat.agent.transactions import sending
-from smpchat.agent.wire.envelope import UserMessage
-from smpchat.chat.errors import ContactGone, InputError, TextTooLong, UnknownMessage
+from smpchat.chat.errors import InputError, TextTooLong, UnknownMessage
 from smpchat.chat.store import events, records
+from smpchat.chat.store import files as message_files
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus, Quoted
-from smpchat.chat.transactions import changes, holding, preferences
+from smpchat.chat.transactions import changes, files, preferences
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.room import room_of
-from smpchat.chat.wire.bodies import new_shared_id
+from smpchat.chat.transactions.submitting import new_id, submit
 from smpchat.chat.wire.content import whole
 from smpchat.chat.wire.message import (
     REACTIONS,
@@ -59,7 +58,7 @@ def send_text(
         InputError: The text is empty or too long, the contact is gone, or the message answered cannot be named.
     """
     text = whole(text)
-    shared_id = _new_id(context)
+    shared_id = new_id(context)
     quote = quoted = None
     if reply_to is not None:
         quote, quoted = _quotation(reply_to), Quoted(reply_to.id, reply_to.direction, reply_to.text)
@@ -69,7 +68,7 @@ def send_text(
         tx, contact.id, Direction.SENT, text, context.now(), shared_id, reply_to=quoted, ttl=ttl, forwarded=forwarded
     )
     # The flag that lets the relay wake the contact's phone: for texts, not for changes or receipts (agent-wire 6.2).
-    _submit(tx, context, contact, body, message_id, notify=True)
+    submit(tx, context, contact, body, message_id, notify=True)
     publish(tx, events.MessageAdded(message_id))
     return message(tx, message_id)
 
@@ -85,10 +84,10 @@ def send_welcome(
     """
     if welcome_id is None:
         return send_text(tx, context, contact, text)
-    update, own_id = MessageUpdate(welcome_id, text), _new_id(context)
+    update, own_id = MessageUpdate(welcome_id, text), new_id(context)
     body = _packed(tx, contact, text, lambda text: encode_update(replace(update, text=text), own_id))
     message_id = records.insert_message(tx, contact.id, Direction.SENT, text, context.now(), welcome_id)
-    _submit(tx, context, contact, body, message_id, notify=False)
+    submit(tx, context, contact, body, message_id, notify=False)
     publish(tx, events.MessageAdded(message_id))
     return message(tx, message_id)
 
@@ -117,7 +116,12 @@ def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -
     """
     text = whole(text)
     original, contact, shared_id = _own(tx, message_id)
-    own_id = _new_id(context)
+    own_id = new_id(context)
+    file = message_files.find(tx, original.id)
+    if file is not None:
+        body, shown, content = files.new_caption(tx, contact, file, text, shared_id, own_id, original.ttl)
+        changes.edit(tx, original.id, shown, edited=True, live=False, content=content)
+        return _submit_change(tx, context, contact, original, body, events.Change.EDITED)
     update = MessageUpdate(shared_id, text, ttl=original.ttl)
     body = _packed(tx, contact, text, lambda text: encode_update(replace(update, text=text), own_id))
     changes.edit(tx, original.id, text, edited=True, live=False)
@@ -130,9 +134,10 @@ def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentCh
     Where the contact allows full deletion nothing of it stays here either, not even that there was a message.
     """
     original, contact, shared_id = _own(tx, message_id)
-    body = encode_deletion(MessageDeletion(shared_id), _new_id(context))
+    body = encode_deletion(MessageDeletion(shared_id), new_id(context))
     change = _submit_change(tx, context, contact, original, body, events.Change.DELETED)
     changes.delete(tx, original.id)
+    files.leave_dropped(tx, context)
     left = message(tx, original.id)
     if preferences.agreement(tx, contact).on(Feature.FULL_DELETE).by_us:
         changes.erase(tx, left)
@@ -160,7 +165,7 @@ def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str,
     if not changes.react(tx, original.id, Direction.SENT, emoji, add=add):
         have = "already has a" if add else "has no"
         raise InputError(f"Message {message_id} {have} {emoji} from you.", "Nothing was changed.")
-    body = encode_reaction(ReactionChange(shared_id, emoji, add), _new_id(context))
+    body = encode_reaction(ReactionChange(shared_id, emoji, add), new_id(context))
     return _submit_change(tx, context, contact, original, body, events.Change.REACTION)
 
 
@@ -169,7 +174,7 @@ def farewell(context: Context, contact: Contact) -> bytes | None:
     if contact.gone:
         return None
     # to the app of a business its customer is the member of a group, and stays one until it leaves
-    return (encode_group_left if contact.business else encode_contact_deleted)(_new_id(context))
+    return (encode_group_left if contact.business else encode_contact_deleted)(new_id(context))
 
 
 def message(tx: sqlite3.Connection, message_id: int) -> Message:
@@ -189,10 +194,6 @@ def _no_reactions(tx: sqlite3.Connection, contact: Contact) -> InputError:
         f"Nothing was sent: you do not allow reactions with {contact.alias}.",
         f"Allow them: `smpchat contact set {shlex.quote(contact.alias)} reactions yes`.",
     )
-
-
-def _new_id(context: Context) -> str:
-    return new_shared_id(context.entropy.random(12))
 
 
 def _quotation(original: Message) -> dict[str, Any]:
@@ -236,21 +237,6 @@ def _packed(tx: sqlite3.Connection, contact: Contact, text: str, encode: Callabl
     return body
 
 
-def _submit(
-    tx: sqlite3.Connection, context: Context, contact: Contact, body: bytes, reference: int, *, notify: bool
-) -> None:
-    if contact.gone:
-        raise ContactGone(contact.alias)
-    sending.submit(tx, context, contact.connection_id, UserMessage(body), notify=notify, reference=reference)
-    why = holding.reason(tx, contact.connection_id)
-    if why is None:
-        return
-    if reference > 0:
-        records.set_status(tx, reference, MessageStatus.PENDING, why)
-    else:
-        changes.set_status(tx, -reference, MessageStatus.PENDING, why)
-
-
 def _submit_change(
     tx: sqlite3.Connection,
     context: Context,
@@ -260,6 +246,6 @@ def _submit_change(
     change: events.Change,
 ) -> SentChange:
     inserted = changes.insert_sent(tx, original.id, contact.id)
-    _submit(tx, context, contact, body, inserted.reference, notify=False)
+    submit(tx, context, contact, body, inserted.reference, notify=False)
     publish(tx, events.MessageChanged(original.id, contact.alias, change, Direction.SENT))
     return replace(inserted, message=message(tx, original.id))

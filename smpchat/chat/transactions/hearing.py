@@ -10,10 +10,12 @@ import logging
 import sqlite3
 
 from smpchat.chat.store import events, expiry, lines, live, records, untold
+from smpchat.chat.store import files as message_files
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact, Direction, Message, Quoted
-from smpchat.chat.transactions import changes, preferences
+from smpchat.chat.transactions import changes, files, preferences
 from smpchat.chat.wire.content import Content, joined
+from smpchat.chat.wire.files import DescriptionPart
 from smpchat.chat.wire.happenings import FileCancelled, Happening
 from smpchat.chat.wire.message import (
     ChatEvent,
@@ -60,6 +62,8 @@ def hear(
             _delete_message(tx, contact, shared_id, sent_at, sender)
         case ReactionChange() as reaction:
             _react(tx, contact, reaction, now)
+        case DescriptionPart() as part:
+            files.part_came(tx, contact, part, sender)
         case FileCancelled(shared_id):
             _cancel_file(tx, contact, shared_id, now, sender)
         case UnsupportedEvent(name):
@@ -100,6 +104,8 @@ def add_message(
         sender=sender,
         forwarded=message.forwarded,
     )
+    if message.file is not None:
+        message_files.offer(tx, message_id, message.file, sent_at)
     if message.live:
         live.hold(tx, message_id, now)
     publish(tx, events.MessageAdded(message_id))
@@ -187,6 +193,7 @@ def _cancel_file(tx: sqlite3.Connection, contact: Contact, shared_id: str, now: 
     original = lines.find_said(tx, contact.id, shared_id, sender)
     if original is None or not original.note or original.note.endswith(_CANCELLED):
         return
+    files.cancelled(tx, original, contact)
     words = original.text.removeprefix(original.note).lstrip(" ")
     note = joined(original.note, _CANCELLED)
     content = Content(original.content, note, original.preview)

@@ -30,9 +30,20 @@ from smpchat.chat.store import (
     profiles,
     records,
 )
+from smpchat.chat.store import files as message_files
 from smpchat.chat.store.feed import describe_state, publish
-from smpchat.chat.store.records import Contact, MessageStatus
-from smpchat.chat.transactions import changes, conversation, hearing, naming, news, preferences, requests, telling
+from smpchat.chat.store.records import Contact, Message, MessageStatus
+from smpchat.chat.transactions import (
+    changes,
+    conversation,
+    files,
+    hearing,
+    naming,
+    news,
+    preferences,
+    requests,
+    telling,
+)
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.room import PQ_SINCE
 from smpchat.chat.wire.bodies import CHAT_VERSIONS, MAX_MESSAGES, LeftOut, new_shared_id, pack_info
@@ -231,16 +242,16 @@ class ChatApplication:
         _progress(tx, reference, MessageStatus.FAILED, self._now(), reason)
 
     def file_uploaded(self, tx: sqlite3.Connection, file_id: int, descriptions: tuple[str, ...]) -> None:
-        """No message has a file yet."""
-        log.info("file %d is at its relays", file_id)
+        """The contact is to be told where the file is."""
+        files.uploaded(tx, file_id, descriptions[0], self._now() + message_files.KEPT)
 
     def file_received(self, tx: sqlite3.Connection, file_id: int, path: Path) -> None:
-        """No message has a file yet."""
-        log.info("file %d has arrived", file_id)
+        """The file is in its place."""
+        files.received(tx, file_id, path)
 
     def file_failed(self, tx: sqlite3.Connection, file_id: int, trouble: Trouble) -> None:
-        """No message has a file yet."""
-        log.info("file %d has failed: %s", file_id, trouble)
+        """The file will never arrive."""
+        files.failed(tx, file_id, trouble)
 
     def notice(
         self,
@@ -386,6 +397,19 @@ def _progress(
     message = records.message(tx, reference)
     if message is None or message.status is status:
         return
+    file = message_files.find(tx, reference) if message.file is not None else None
+    if file is not None and status is MessageStatus.FAILED:
+        files.not_invited(tx, reference)
+    elif file is not None and files.invited(tx, file, status) is None:
+        return  # the contact has the message, and cannot fetch the file yet
+    _set_status(tx, message, status, now, reason)
+
+
+def _set_status(
+    tx: sqlite3.Connection, message: Message, status: MessageStatus, now: float, reason: str | None = None
+) -> None:
+    if message.status is status:
+        return
     # It never goes back: the relay's OK may come after the receipt, or be that of a copy.
     if status is MessageStatus.SENT and message.status is not MessageStatus.PENDING:
         return
@@ -401,6 +425,14 @@ def _progress_change(
         return
     changes.set_status(tx, change.id, status, reason)
     message = records.message(tx, change.message_id)
+    file = message_files.of_change(tx, change.id)
+    if message is not None and file is not None:
+        if status is MessageStatus.FAILED:
+            files.not_invited(tx, message.id)
+            _set_status(tx, message, status, now, reason)
+        else:
+            _set_status(tx, message, files.described(tx, file), now)
+        return
     if message is not None and status is MessageStatus.FAILED:
         sentence = f"Your change to message {message.id} did not reach {{alias}}: {reason}"
         telling.tell(tx, records.contact(tx, message.contact).connection_id, sentence, now)

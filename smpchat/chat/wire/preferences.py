@@ -66,9 +66,7 @@ APP_DEFAULTS: Preferences = {
 
 OWN_DEFAULTS: Preferences = {
     **APP_DEFAULTS,
-    # a text-only client: the app then hides what we could not receive
-    Feature.VOICE: Preference(Allow.NO),
-    Feature.FILES: Preference(Allow.NO),
+    # apps then hide what we could not take part in
     Feature.CALLS: Preference(Allow.NO),
 }
 """What we say where the user has not said anything else."""

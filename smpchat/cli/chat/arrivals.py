@@ -7,10 +7,12 @@ from rich.text import Text
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.service.relay_watch import RelayWatch
 from smpchat.chat.store import events
+from smpchat.chat.store.files import FileState
 from smpchat.chat.store.records import Direction, Message, MessageStatus
 from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.text import printable, quoted, shortened
 from smpchat.cli.views.conditions import condition_line, relay_back
+from smpchat.cli.views.files import state_text
 from smpchat.cli.views.links import command_for_them, own_alias
 
 
@@ -30,15 +32,32 @@ class Arrivals:
         told = self._tell_of_relays()
         news = self._service.events_after(self._after)
         if not news:
-            return told
+            return self._follow_files() or told
         self._talk.refresh()
         for number, event in news:
             self._after = number
             self._take(event)
         self._receive()
+        self._follow_files()
         self._transcript.settle()
         self._talk.count_unread()
         return True
+
+    def _follow_files(self) -> bool:
+        """How far files are, of the conversation that stands here."""
+        view = self._talk.current
+        moving = [] if view is None else self._service.moving_files(view.alias)
+        return self._transcript.moving(moving, self._talk.outgoing.encrypting(), self._talk.environment.now())
+
+    def _file_changed(self, number: int) -> None:
+        message = self._service.message(number)
+        if message is None or message.file is None:
+            return
+        if message.contact == self._alias():
+            self._transcript.file_changed(message)
+        elif message.file.state in (FileState.RECEIVED, FileState.FAILED):
+            told = f"{shortened(message.file.name)}, {state_text(message.file, message)}"
+            self._transcript.tell(f"* {shortened(message.contact)}: {told}")
 
     def next_look(self) -> float | None:
         """Seconds until `follow` may have something to tell although nothing changes; None if not."""
@@ -86,6 +105,8 @@ class Arrivals:
                 self._transcript.sent(message)
             else:
                 self._transcript.say([message])
+                if message.file is not None and message.file.state is FileState.OFFERED:
+                    self._transcript.tell(f"* /get {message.id} receives the file.")
         if not message.shown:
             # Printed first: a process that is killed in between shows it once more, and not never.
             self._service.mark_shown(message.id, message.changes)
@@ -130,6 +151,8 @@ class Arrivals:
                 message = self._service.message(number)
                 self._talk.bell.ring(message is not None and message.direction is Direction.RECEIVED)
                 self._talk.notifier.heard(message)
+            case events.FileChanged(number):
+                self._file_changed(number)
             case events.MessageExpired(number):
                 self._transcript.expired(number)
             case events.MessageChanged(number):

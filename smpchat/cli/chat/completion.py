@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
 from smpchat.chat.wire.message import REACTIONS
@@ -25,6 +25,7 @@ class SlashCompleter(Completer):
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
+        self._path_completer = PathCompleter(expanduser=True)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         """See `Completer`."""
@@ -39,6 +40,8 @@ class SlashCompleter(Completer):
             yield from (Completion(name, -len(begun)) for name in BY_NAME if begun and name.startswith(begun))
         elif (setting := re.fullmatch(r"/set +(\S*)", text)) is not None:
             yield from (Completion(name, -len(setting[1])) for name in SETTINGS if name.startswith(setting[1]))
+        elif text.startswith("/file "):
+            yield from self._paths(text.removeprefix("/file ").lstrip(), complete_event)
         elif text.startswith("/bell "):
             begun = text.removeprefix("/bell ")
             yield from (Completion(word, -len(begun)) for word in ("on", "off") if word.startswith(begun))
@@ -59,3 +62,7 @@ class SlashCompleter(Completer):
             number = str(request.id)
             if number.startswith(begun) or request.name.casefold().startswith(begun.casefold()):
                 yield Completion(number, -len(begun), display_meta=shortened(request.name))
+
+    def _paths(self, begun: str, event: CompleteEvent) -> Iterable[Completion]:
+        """Files and folders on this computer; one with blanks is whole without quotes."""
+        yield from self._path_completer.get_completions(Document(begun, len(begun)), event)

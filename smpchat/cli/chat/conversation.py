@@ -12,9 +12,10 @@ from shutil import get_terminal_size
 from rich.console import RenderableType
 from rich.text import Text
 
+from smpchat.agent.errors import AgentError
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.chat.errors import InputError, UnknownContact
+from smpchat.chat.errors import ChatError, InputError, UnknownContact
 from smpchat.chat.service.attention import DECISIONS, blocks_texts
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.views import ContactView
@@ -23,6 +24,7 @@ from smpchat.chat.store.records import Direction, Message
 from smpchat.chat.wire.alias import fold
 from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.chat.bell import Bell
+from smpchat.cli.chat.outgoing import OutgoingFiles
 from smpchat.cli.chat.transcript import Transcript
 from smpchat.cli.environment import Environment
 from smpchat.cli.notifying import Notifier
@@ -33,6 +35,7 @@ from smpchat.cli.views.connections import waits_for
 from smpchat.cli.views.contacts import move_sentence
 from smpchat.cli.views.links import request_text
 from smpchat.cli.views.messages import TICKS, unread_summary
+from smpchat.protocol.address import FileServer
 
 HISTORY = 20
 """Messages shown when a conversation begins, if no more are unread."""
@@ -97,6 +100,8 @@ class Conversation:
         self._seen = (0, 0)  # first and last message of what was printed last, for paging
         self.invited: set[int] = set()  # invitations made here, whose links are still to be printed
         self.apart: set[int] = set()  # messages to others, of which nothing stands here
+        self.outgoing = OutgoingFiles(service, self._show_sent, self._not_sent)
+        self.owns_files: Callable[[FileServer], bool] = environment.relay().owns_files
         self.refresh()
 
     # -- who ----------------------------------------------------------------------------------------------------------
@@ -184,6 +189,7 @@ class Conversation:
         self.show_requests()
         self.transcript.growing(self.service.being_written(view.alias))
         self.transcript.keep_beside(changing)
+        self.transcript.moving(self.service.moving_files(view.alias), self.outgoing.encrypting())
         self.refresh()
         self.count_unread()
 
@@ -257,6 +263,10 @@ class Conversation:
     def forward(self, number: int, who: str) -> None:
         """Pass a message on, mostly to somebody else than the one written to."""
         self._show_sent(self.service.forward(number, who))
+
+    def _not_sent(self, error: ChatError | AgentError) -> None:
+        said = (printable(str(error)), " ", (self.environment.as_typed(error.hint), "dim"))
+        self.transcript.tell(Text.assemble(("! ", "bold red"), *said))
 
     def _show_sent(self, message: Message) -> None:
         view = self.current

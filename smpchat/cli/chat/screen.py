@@ -35,6 +35,10 @@ _LINK = re.compile(r"\x1b\]8;[^\x1b]*\x1b\\")
 """OSC 8: where a link leads, for terminals that take a click (its end: an empty one)."""
 
 
+_WHILE_ENCRYPTING = 0.25
+"""Seconds between looks at a file that is being encrypted, which no change of the store tells of."""
+
+
 class Screen:
     """A line to write on, with history, completion and keys; what is printed meanwhile appears above it.
 
@@ -89,6 +93,7 @@ class Screen:
                     await self._talk()
                 finally:
                     following.cancel()
+                    await self._conversation.outgoing.finish()
                     self._conversation.transcript.finish()
 
     async def _talk(self) -> None:
@@ -160,7 +165,13 @@ class Screen:
                 self._conversation.notifier.tell(self._to_terminal)
                 if self._below is not None:
                     self._below.ask_again()
-                await changes.next(self._arrivals.next_look())
+                await changes.next(self._next_look())
+
+    def _next_look(self) -> float | None:
+        """Seconds until something may be drawn anew although the store has not changed."""
+        if self._conversation.outgoing.encrypting():
+            return _WHILE_ENCRYPTING
+        return self._arrivals.next_look()
 
     def _to_terminal(self, sequence: str) -> None:
         self._session.output.write_raw(sequence)

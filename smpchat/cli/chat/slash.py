@@ -12,6 +12,8 @@ from smpchat.chat.service.attention import DECISIONS
 from smpchat.chat.store.records import Direction
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.cli.chat.conversation import Conversation
+from smpchat.cli.chat.slash_files import FileLines
+from smpchat.cli.chat.slash_files import message_number as _number
 from smpchat.cli.chat.slash_table import COMMANDS, ELSEWHERE
 from smpchat.cli.emoji import BY_NAME, emoji_of
 from smpchat.cli.features import change_for, setting_named
@@ -31,13 +33,6 @@ _HINTS: dict[type[Exception], str] = {
 
 MAX_AT_ONCE = 100
 """Messages that one `/delete` takes back at most: a slip of the finger shall not take back everything."""
-
-
-def _number(word: str) -> int | None:
-    """A number of a message; None for anything else."""
-    # ASCII: "²" is a digit to Python, and int() refuses it. Short: SQLite takes 64 bits, and what is longer is an
-    # OverflowError.
-    return int(word) if word.isascii() and word.isdigit() and len(word) < 16 else None
 
 
 class Leave(Exception):
@@ -61,6 +56,7 @@ class Lines:
 
     def __init__(self, talk: Conversation) -> None:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
+        self._files = FileLines(talk)
 
     def enter(self, line: str) -> bool:
         """One line of the user's: a command or a text. False if it could not be used; the reason was shown.
@@ -122,6 +118,16 @@ class Lines:
             case "/forward":
                 number, who = self._numbered(argument, "/forward WHO, or /forward N WHO", Direction.RECEIVED)
                 self._talk.forward(number, who.removeprefix("@"))
+            case "/file":
+                self._files.send(argument)
+            case "/get":
+                self._files.get(argument)
+            case "/files":
+                self._files.list()
+            case "/cancel":
+                self._files.cancel(argument)
+            case "/view":
+                self._files.view(argument)
             case "/react":
                 number, emoji = self._numbered(argument, "/react EMOJI, or /react N EMOJI", Direction.RECEIVED)
                 add = emoji in BY_NAME or not emoji.startswith("-")

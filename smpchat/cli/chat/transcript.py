@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
+from smpchat.chat.store.files import FileState
 from smpchat.chat.store.notices import StoredNotice
 from smpchat.chat.store.records import Direction, Message, MessageStatus, Reaction
+from smpchat.cli.chat.moving import Pace, encrypting_line, moving_line
+from smpchat.cli.chat.outgoing import Encrypting
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import shortened
+from smpchat.cli.views.files import state_text
 from smpchat.cli.views.layout import in_words
 from smpchat.cli.views.messages import being_written, conversation, interleaved, notice_text, spoken
 from smpchat.encoding.record import Record, field
@@ -18,6 +22,8 @@ from smpchat.encoding.record import Record, field
 _TAIL = 3
 """Own messages at most that stay next to the prompt until they are delivered."""
 _SETTLED = (MessageStatus.DELIVERED, MessageStatus.FAILED)
+_TOLD_OF = (FileState.RECEIVED, FileState.FAILED, FileState.CANCELLED, FileState.EXPIRED)
+"""States of a file that are told where its message stands above already."""
 
 
 class _Face(Record):
@@ -57,6 +63,9 @@ class Transcript:
         self._confirmed: list[int] = []  # of those, delivered since the last look
         self._growing: list[Message] = []  # what the contact is writing at this moment
         self._faces: dict[int, _Face] = {}  # of what stands here, by message
+        self._moving: list[Message] = []  # whose files are on their way
+        self._encrypting: list[Encrypting] = []
+        self._pace = Pace()
 
     # -- sentences ----------------------------------------------------------------------------------------------------
 
@@ -64,6 +73,11 @@ class Transcript:
         """Print something that belongs behind all that was written so far."""
         self._drain(0)
         self._show_above(renderable)
+
+    def raw(self, sequence: str) -> None:
+        """Print what only the terminal understands, as a picture: as it is, above the prompt."""
+        self._drain(0)
+        print(sequence, flush=True)
 
     def tell(self, sentence: str | Text) -> None:
         """A sentence of ours, in lines that end between words."""
@@ -76,6 +90,7 @@ class Transcript:
         """Begin anew: another conversation is shown now."""
         self._last, self.mine = None, None
         self._open, self._confirmed, self._growing, self._faces = set(), [], [], {}
+        self._moving, self._encrypting = [], []
 
     def holds(self, message_id: int) -> bool:
         """Whether the message stands here, printed or beside the prompt."""
@@ -194,6 +209,33 @@ class Transcript:
             if message.id not in known:
                 self.tell(f"* {shortened(message.contact)} is typing.")
 
+    def moving(self, messages: list[Message], encrypting: Sequence[Encrypting], now: float = 0) -> bool:
+        """Files on their way: own ones in their lines while these stand beside the prompt, others in one of their own.
+
+        Args:
+            now: Seconds of any clock, for the rate.
+        Returns:
+            Whether anything else is to be drawn than before.
+        """
+        changed = (self._moving, self._encrypting) != (messages, list(encrypting))
+        self._moving, self._encrypting = messages, list(encrypting)
+        by_id = {message.id: message for message in messages}
+        self._tail = [by_id.get(own.id, own) for own in self._tail]
+        for message in messages:
+            if message.file is not None:
+                self._pace.note(message.id, message.file.bytes, now)
+        return changed
+
+    def file_changed(self, message: Message) -> None:
+        """A file is somewhere else now: its line beside the prompt says so, or a sentence."""
+        if any(own.id == message.id for own in self._tail):
+            self._tail = [message if own.id == message.id else own for own in self._tail]
+            return
+        file = message.file
+        if file is not None and file.state in _TOLD_OF:
+            style = "bold red" if file.state is FileState.FAILED else "dim"
+            self.tell(Text(f"* {message.id}: {shortened(file.name)}, {state_text(file, message)}", style))
+
     def settle(self) -> None:
         """After a look at what happened: print what is final, and say which printed messages are delivered now."""
         self._drain(_TAIL)
@@ -211,7 +253,11 @@ class Transcript:
         own = conversation(self._environment, self._tail, self._last) if self._tail else []
         if not self._environment.redraws:
             return own
-        return own + [being_written(self._environment, message) for message in self._growing]
+        beside = {message.id for message in self._tail}
+        lines = [being_written(self._environment, message) for message in self._growing]
+        lines += [encrypting_line(file) for file in self._encrypting]
+        lines += [moving_line(m, self._pace.of(m.id)) for m in self._moving if m.id not in beside]
+        return own + lines
 
     def _print(self, messages: list[Message]) -> None:
         for line in conversation(self._environment, messages, self._last):

@@ -99,7 +99,7 @@ async def _listen(
             while True:
                 for number, event in service.events_after(after):
                     after = number
-                    _show_event(environment, event)
+                    _show_event(environment, service, event)
                 _show_people(environment, service)
                 left = None if count is None else count - seen
                 seen += await _show_messages(environment, listener, handler, left, skip_after, notifier)
@@ -192,9 +192,10 @@ def _to_terminal(sequence: str) -> None:
     print(sequence, end="", flush=True)
 
 
-def _show_event(environment: Environment, event: events.ChatEvent) -> None:
+def _show_event(environment: Environment, service: WritingProfile, event: events.ChatEvent) -> None:
     from smpchat.chat.store import events
     from smpchat.cli.views.connections import show_state
+    from smpchat.cli.views.files import how_to_receive, show_file
     from smpchat.cli.views.messages import show_notice, show_status
 
     match event:
@@ -202,6 +203,14 @@ def _show_event(environment: Environment, event: events.ChatEvent) -> None:
             show_state(environment, event)
         case events.StatusChanged():
             show_status(environment, event)
+        case events.FileChanged(number):
+            changed = service.message(number)
+            if changed is None or changed.file is None or changed.file.state != event.state:
+                return  # overtaken by a later event
+            if event.state == "offered" and not (environment.json or changed.file.reason):
+                how_to_receive(environment, changed)  # its message says the rest
+            else:
+                show_file(environment, changed)
         case events.Notice(number=None):
             show_notice(environment, event)
         case (

@@ -1,6 +1,8 @@
-"""``send``: a message, and the wait until it is on its way."""
+"""``send``: a message or files, and the wait until they are on their way."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import typer
 
@@ -13,23 +15,41 @@ app = Program()
 
 
 @app.command(
-    epilog=examples("smpchat send bob see you at noon", "date | smpchat send bob - --wait delivered"),
+    epilog=examples(
+        "smpchat send bob see you at noon",
+        "date | smpchat send bob - --wait delivered",
+        "smpchat send bob --file photo.jpg -m 'the beach'",
+    ),
 )
 def send(
     context: typer.Context,
     who: str = WHO,
     text: list[str] = typer.Argument(None, metavar="TEXT...", help="The text (- reads it from standard input)."),
+    file: list[Path] = typer.Option([], "--file", metavar="PATH", help="Send this file; may be given several times."),
+    message: str | None = typer.Option(None, "-m", "--message", metavar="TEXT", help="A text beside the first file."),
     wait: Wait | None = WAIT,
     timeout: float | None = TIMEOUT,
     anyway: bool = typer.Option(False, "--anyway", help="Send held messages too, although keys have changed."),
 ) -> None:
-    """Send a message.
+    """Send a message or files.
 
     If the security code has changed since you compared it, or new keys wait for your answer, the message is held and
     the command ends with 5. With --anyway and no text, only held messages are sent.
+
+    A file is encrypted and brought to file relays; it counts as sent once your contact can fetch it from there. What
+    was interrupted goes on with the next command that goes online.
     """
     from smpchat.cli.delivering import deliver, deliver_held
 
+    if message is not None and text:
+        raise typer.BadParameter("give the text once, with -m or without.", param_hint="-m")
+    text = text or ([] if message is None else [message])
+    if file:
+        from smpchat.cli.delivering_files import deliver_files
+
+        caption = body(text) if text else ""
+        run(context, lambda environment: deliver_files(environment, who, file, caption, wait, timeout, anyway=anyway))
+        return
     if not text:
         if not anyway:
             raise typer.BadParameter("the text is missing.", param_hint="TEXT")

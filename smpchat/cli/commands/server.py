@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ import typer
 
 from smpchat.agent.wire.presets import SIMPLEX_SERVERS
 from smpchat.chat.errors import InputError
+from smpchat.chat.service.choices import public_file_servers
 from smpchat.chat.service.reading import StoredProfile
-from smpchat.chat.store.servers import relay_address
+from smpchat.chat.store.servers import file_relay_address, relay_address
 from smpchat.cli.arguments import port, relays
 from smpchat.cli.command_line import group
 from smpchat.cli.environment import Environment, printable
@@ -19,7 +21,8 @@ from smpchat.cli.running import run
 from smpchat.cli.text import plural
 from smpchat.client.routes import Route, Transport
 from smpchat.client.trouble import Trouble
-from smpchat.protocol.address import SMPServerAddress, format_server, masked
+from smpchat.protocol.address import FileServerAddress, SMPServerAddress, format_server, masked
+from smpchat.protocol.server_text import names_file_server
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status as relay_status
 from smpchat.transport.base import TransportError
@@ -37,7 +40,7 @@ _HINTS = {
 }
 
 app = group("Relays for new invitations.", "smpchat server use simplex")
-_HELP = "smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT."
+_HELP = "smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT; of a file relay with xftp:// in place of smp://."
 ADDRESS = typer.Argument(metavar="ADDRESS", help=_HELP, autocompletion=relays)
 NEW_ADDRESS = typer.Argument(metavar="ADDRESS", help=_HELP)
 TRANSPORT = typer.Option(
@@ -63,6 +66,9 @@ def _list(environment: Environment, *, whole: bool = False) -> int:
         configured = service.servers()
         for entry in configured:
             _show(environment, shown(format_server(entry.address)), entry.route, entry.preferred, embedded=False)
+        for file_entry in service.file_servers():
+            address = shown(format_server(file_entry.address))
+            _show(environment, address, Route(), file_entry.preferred, embedded=False)
         if not any(entry.preferred for entry in configured):
             try:
                 own = relay_status(environment.relay_folder).address
@@ -105,7 +111,12 @@ def _add(environment: Environment, address: str, transport: str | None, ws_port:
     way = _transport(transport)
     service = environment.open_as(StoredProfile)
     try:
-        service.add_server(address, way, ws_port)
+        if names_file_server(address):
+            if way is not None or ws_port is not None:
+                raise InputError("File relays are reached over TLS only.", "Leave out --transport and --ws-port.")
+            service.add_file_server(address)
+        else:
+            service.add_server(address, way, ws_port)
     finally:
         service.close()
     return _list(environment)
@@ -131,7 +142,10 @@ def _remove(environment: Environment, address: str) -> int:
     """Remove a relay."""
     service = environment.open_as(StoredProfile)
     try:
-        service.remove_server(address)
+        if names_file_server(address):
+            service.remove_file_server(address)
+        else:
+            service.remove_server(address)
     finally:
         service.close()
     return _list(environment)
@@ -173,7 +187,12 @@ def _use(environment: Environment, address: str, private_routing: bool | None) -
             raise _no_relay_of_yours()
         if address == "simplex":
             service.use_servers(list(map(format_server, SIMPLEX_SERVERS)))
+            service.use_file_servers(public_file_servers())
+        elif names_file_server(address):
+            service.use_file_servers([file_relay_address(address)])
         else:
+            if address == "embedded":
+                service.use_file_servers([])
             service.use_servers([] if address == "embedded" else [address])
         if private_routing is not None:
             service.set_private_routing(private_routing)
@@ -191,7 +210,7 @@ def test(
     transport: str | None = TRANSPORT,
     ws_port: int | None = WS_PORT,
 ) -> None:
-    """Send a message through each relay and time the steps. Example: smpchat server test"""
+    """Test relays with a message or 64 KiB; time each step. Example: smpchat server test"""
     run(context, lambda environment: _test(environment, address, transport, ws_port))
 
 
@@ -204,25 +223,35 @@ async def _test(environment: Environment, address: str | None, transport: str | 
     way = _transport(transport)
     service = environment.open_as(WritingProfile)
     try:
+        if address is not None and names_file_server(address):
+            files: list[FileServerAddress] = [_file_target(service, address)]
+            targets: list[SMPServerAddress] = []
+        else:
+            files = [] if address else [entry.address for entry in service.file_servers() if entry.preferred]
+            targets = await _targets(environment, service, address)
         network = network_of(service, environment.relay())
         if way is not None or ws_port is not None:
             asked = Route(way or Transport.WEBSOCKET, ws_port or Route().ws_port)
             network = Network(service.entropy, lambda _: asked, service.proxy)
-        failed: list[tuple[SMPServerAddress, Check]] = []
-        for target in await _targets(environment, service, address):
+        failed: list[tuple[SMPServerAddress | FileServerAddress, Check]] = []
+        for target in targets:
             last = await _test_one(environment, service, network, target)
             if not last.ok:
                 failed.append((target, last))
+        for file_target in files:
+            last = await _test_files(environment, service, file_target)
+            if not last.ok:
+                failed.append((file_target, last))
     finally:
         service.close()
     if not failed:
         return ExitStatus.OK
     # first what needs somebody's eye: a relay that is another one than its address says
-    target, check = min(failed, key=lambda each: status_of(each[1].trouble) is not ExitStatus.VERIFICATION)
+    worst, check = min(failed, key=lambda each: status_of(each[1].trouble) is not ExitStatus.VERIFICATION)
     more = f" (and {len(failed) - 1} more relays failed)" if len(failed) > 1 else ""
     raise CommandFailed(
         status_of(check.trouble),
-        f"The relay {target.server.host} failed at {check.name}: {check.detail.rstrip('.')}{more}.",
+        f"The relay {worst.server.host} failed at {check.name}: {check.detail.rstrip('.')}{more}.",
         _hint(check),
     )
 
@@ -255,14 +284,38 @@ async def _targets(environment: Environment, service: StoredProfile, address: st
         raise CommandFailed(ExitStatus.NETWORK, str(error), hint) from error
 
 
+def _file_target(service: StoredProfile, address: str) -> FileServerAddress:
+    """The file relay named, with its password if that is in the list."""
+    named = file_relay_address(address)
+    same = (entry.address for entry in service.file_servers() if entry.address.server == named.server)
+    return named if named.password else next(same, named)
+
+
+async def _test_files(environment: Environment, service: WritingProfile, target: FileServerAddress) -> Check:
+    """The last step that was tried with a relay of files: 64 KiB up, down, and deleted."""
+    from smpchat.chat.online.connectivity import file_network_of
+    from smpchat.xftp.probe import probe_files
+
+    checks, report = _reporter(environment, format_server(target.server))
+    network = file_network_of(service, environment.relay())
+    await probe_files(target, report, network=network, entropy=service.entropy, timeout=_STEP_TIMEOUT)
+    return checks[-1]
+
+
 async def _test_one(
     environment: Environment, service: WritingProfile, network: Network, target: SMPServerAddress
 ) -> Check:
     """The last step that was tried."""
     from smpchat.client.probe import probe
 
+    checks, report = _reporter(environment, format_server(target.server))  # without the password
+    await probe(target, report, network=network, entropy=service.entropy, timeout=_STEP_TIMEOUT)
+    return checks[-1]
+
+
+def _reporter(environment: Environment, text: str) -> tuple[list[Check], Callable[[Check], None]]:
+    """What prints each step, and the steps so far. ``text``: the relay's address."""
     checks: list[Check] = []
-    text = format_server(target.server)  # without the password
     if not environment.json:
         environment.emit("server", {}, text)
 
@@ -273,8 +326,7 @@ async def _test_one(
         verdict = "ok" if check.ok else "failed"
         environment.emit("check", fields, f"  {check.name:8}{verdict:8}{took:5} ms  {printable(check.detail)}")
 
-    await probe(target, report, network=network, entropy=service.entropy, timeout=_STEP_TIMEOUT)
-    return checks[-1]
+    return checks, report
 
 
 @app.command("socks")

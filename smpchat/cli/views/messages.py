@@ -14,6 +14,7 @@ from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import abridged, narrowed, plural, printable, shortened
 from smpchat.cli.times import clock, day, iso, since
+from smpchat.cli.views.files import file_mark, file_object
 from smpchat.cli.views.layout import Part, in_margin, indented
 from smpchat.encoding.record import as_dict
 
@@ -59,6 +60,8 @@ def message_fields(message: Message) -> dict[str, Any]:
         fields |= {"command": message.command, "arguments": message.arguments}
     if message.preview is not None:
         fields["preview"] = as_dict(message.preview)
+    if message.file is not None:
+        fields["file"] = file_object(message.file)
     return fields | change_fields(message)
 
 
@@ -196,6 +199,8 @@ def _quote_line(message: Message) -> str:
 def _change_marks(message: Message) -> str:
     """``edited, 👍 alice``: what became of a message after it was sent."""
     marks = ["still typing"] if message.live else []
+    if message.file is not None and (told := file_mark(message)):
+        marks.append(told)
     marks += ["edited"] if message.edited and not message.deleted else []
     marks += [
         f"{printable(r.emoji)} {'you' if r.direction is Direction.SENT else shortened(message.contact)}"

@@ -34,7 +34,7 @@ class TestContact:
         assert lines[0] == 'bob: connected, profile name "bob"'
         assert "Security code: not compared yet" in lines
         assert [line.split() for line in lines if line.startswith("Reactions")] == [["Reactions", "yes", "yes", "on"]]
-        assert [line.split()[-1] for line in lines if line.startswith("Voice")] == ["off"]
+        assert [line.split()[-1] for line in lines if line.startswith("Calls")] == ["off"]
 
     def test_as_an_object(self, friends: Terminal) -> None:
         [contact] = friends("--json", "-p", "alice", "contact", "show", "bob").objects()

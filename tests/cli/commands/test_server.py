@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from smpchat.agent.wire.presets import SIMPLEX_SERVERS
+from smpchat.agent.wire.presets import FILE_SERVERS, SIMPLEX_SERVERS
 from smpchat.cli.app import app, program
 from smpchat.cli.command_line import globals_first
 from smpchat.protocol.address import format_server
@@ -149,8 +149,8 @@ def test_all_relays_for_new_queues_are_tested_though_one_fails(terminal: Termina
 
 def test_the_public_relays_are_those_of_the_apps_with_their_onion_hosts(terminal: Terminal) -> None:
     listed = [server["address"] for server in terminal.run("--json", "server", "use", "simplex").objects]
-    assert listed == [format_server(server) for server in SIMPLEX_SERVERS]
-    assert all("smp4." not in address and ".onion" in address for address in listed)
+    assert listed == [format_server(server) for server in (*SIMPLEX_SERVERS, *FILE_SERVERS)]
+    assert all("smp4." not in address and ".onion" in address for address in listed if address.startswith("smp:"))
     assert "smp16.simplex.im" in terminal.run("server", "list").stdout
 
 
@@ -161,12 +161,40 @@ def test_an_address_that_can_never_work_is_refused_by_every_command(terminal: Te
         ("smp://FINGERPRINT@HOST", "FINGERPRINT is a placeholder"),
         ("smp://abc@relay.example.org", "its fingerprint has 3 characters instead of 43"),
         (f"{ELSEWHERE}:0", "its port is 0"),
-        (ELSEWHERE.replace("smp:", "xftp:"), "file relay"),
+        ("xftp://FINGERPRINT@HOST", "FINGERPRINT stands for"),
     ):
         outcome = terminal.run("server", command, address)
         assert outcome.status == 1 and outcome.stdout == ""
         assert part in " ".join(outcome.stderr.split())
     assert terminal.run("server", "list").stdout == before
+
+
+def test_file_relays_are_added_used_and_removed(terminal: Terminal) -> None:
+    files = ELSEWHERE.replace("smp:", "xftp:")
+    assert terminal.run("server", "add", files).stdout.splitlines()[0] == f"* {files}"
+    assert "TLS only" in terminal.run("server", "add", files, "--transport", "auto").stderr
+    other = files.replace("relay.invalid", "other.invalid")
+    assert terminal.run("server", "use", f"<{other}>").stdout.splitlines()[:2] == [f"  {files}", f"* {other}"]
+    secret = other.replace("@", ":s3cret@")
+    terminal.run("server", "add", secret)
+    assert "s3cret" not in terminal.run("server", "list").stdout
+    assert secret in terminal.run("server", "list", "--show-passwords").stdout
+    for address in (files, other, secret):
+        assert terminal.run("server", "remove", address).status == 0
+    assert "xftp" not in terminal.run("server", "list").stdout
+    assert "not in your list" in terminal.run("server", "remove", files).stderr
+
+
+def test_a_file_relay_is_tested_with_a_chunk(terminal: Terminal) -> None:
+    info = start_background(terminal.home / "relay")
+    assert info.files_address is not None
+    outcome = terminal.run("--json", "server", "test", info.files_address)
+    assert outcome.status == 0
+    names = [check["name"] for check in outcome.objects]
+    assert names == ["connect", "hello", "FNEW", "FPUT", "FGET", "FDEL"] and all(c["ok"] for c in outcome.objects)
+    dead = info.files_address.rpartition(":")[0] + f":{unused_port()}"
+    failed = terminal.run("server", "test", dead)
+    assert failed.status == 3 and "failed at connect" in failed.stderr
 
 
 def test_an_address_as_it_is_found_on_a_page_is_taken(terminal: Terminal) -> None:

@@ -56,7 +56,8 @@ def test_the_rule_of_apps(we: Allow, they: Allow, who: Enabled) -> None:
 def test_what_a_profile_leaves_out_is_as_apps_have_it() -> None:
     everything = {feature: enabled(feature, {}, {}) for feature in Feature}
     assert {feature for feature, who in everything.items() if who == NOBODY} == {Feature.FULL_DELETE, Feature.SESSIONS}
-    assert enabled(Feature.FILES, OWN_DEFAULTS, {}) == WE  # theirs is *always*
+    forbidden = {**OWN_DEFAULTS, Feature.FILES: Preference(Allow.NO)}
+    assert enabled(Feature.FILES, forbidden, {}) == WE  # theirs is *always*
 
 
 @given(preferences, preferences)

@@ -1,0 +1,117 @@
+"""The part of `smpchat.Client` that sends and receives files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from smpchat.api_profile import ProfileCalls
+from smpchat.api_texts import checks_texts
+from smpchat.chat.online.embedded import EmbeddedRelay
+from smpchat.chat.online.moving import until_moved
+from smpchat.chat.online.wait import Wait
+from smpchat.chat.online.waiting import RELAY_TIMEOUT
+from smpchat.chat.store.records import Message
+
+WaitFor = Wait | Literal["none", "sent", "delivered"]
+Progress = Callable[[Message], object]
+"""Called with the message whenever more of its file has moved: ``message.file.bytes`` of ``message.file.size``."""
+
+
+def no_progress(_: object) -> None:
+    """Nobody looks."""
+
+
+@checks_texts
+class FileCalls(ProfileCalls):
+    """What a program can do with files."""
+
+    _relay: EmbeddedRelay
+
+    async def send_file(
+        self,
+        alias: str,
+        path: Path | str,
+        text: str = "",
+        *,
+        wait: WaitFor = Wait.SENT,
+        timeout: float | None = None,  # noqa: ASYNC109 - of the upload alone
+        progress: Progress = no_progress,
+        anyway: bool = False,
+    ) -> Message:
+        """Send a file with a text beside it; it counts as sent once the contact can fetch it.
+
+        Args:
+            timeout: Seconds for the upload; if None, it may take as long as it goes on.
+            progress: Called with the message whenever more of the file has moved.
+        Raises:
+            InputError: Nothing was stored.
+            FileStalled: Not now: it goes on by itself while the profile is online. Else as `send`.
+        """
+        seconds = 0.0 if Wait(wait) is Wait.NONE else timeout
+        message = await self._upload(alias, path, text, seconds, progress, anyway=anyway)
+        return await self._sent(message, Wait(wait), RELAY_TIMEOUT)
+
+    async def _sent(self, message: Message, wait: Wait, seconds: float) -> Message:
+        raise NotImplementedError
+
+    async def _upload(
+        self, alias: str, path: Path | str, text: str, seconds: float | None, progress: Progress, *, anyway: bool
+    ) -> Message:
+        """A message with a file that was encrypted, stored, and brought to its relays unless ``seconds`` is 0."""
+        service, left = self._service, False
+
+        def check(*_: int) -> None:
+            if left:
+                raise asyncio.CancelledError
+
+        file = service.look_at_file(alias, path, text)
+        try:
+            encrypted = await asyncio.to_thread(service.encrypt_file, file, check)
+        except BaseException:
+            left = True  # the thread ends at its next piece
+            raise
+        with encrypted:
+            message = service.store_file(file, encrypted, anyway=anyway)
+        return message if seconds == 0 else await until_moved(service, message.id, seconds, progress)
+
+    async def receive_file(
+        self,
+        message_id: int,
+        to: Path | str | None = None,
+        *,
+        approve: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109 - without it, as long as the file goes on
+        progress: Progress = no_progress,
+    ) -> Path:
+        """Receive the file of a message; it appears once it is whole and every check has passed.
+
+        Args:
+            to: A folder that is there, or the path of the new file; the folder of the settings if None. Nothing that
+                is there is overwritten: a name that is taken gets a number.
+            approve: Fetch it also from relays that its sender chose and that are not in the profile's list: they learn
+                this computer's address.
+            timeout: Seconds in all; if None, it may take as long as it goes on.
+        Returns:
+            Where it is.
+        Raises:
+            InputError: There is no such file, or it is here; or the folder cannot be used.
+            RelaysNotApproved: See ``approve``; its ``relays`` are their hosts.
+            FileUnavailable: It cannot be had any more; `FileDamaged` if it is not what was announced.
+            FileStalled: Not now: it goes on by itself while the profile is online.
+        """
+        service = self._service
+        service.receive_file(message_id, to, approved=approve, own=self._relay.owns_files)
+        message = await until_moved(service, message_id, timeout, progress)
+        assert message.file is not None and message.file.path is not None
+        return message.file.path
+
+    def files(self, alias: str | None = None, limit: int = 50) -> list[Message]:
+        """The last messages with files, oldest first: of one contact, or of all. Raises `UnknownContact`."""
+        return self._service.files(alias, limit)
+
+    def cancel_file(self, message_id: int) -> Message:
+        """Stop a file; one of ours is deleted at its relays, and the contact told. Raises `InputError`."""
+        return self._service.cancel_file(message_id)

@@ -1,0 +1,80 @@
+"""Waiting for a file to come or go while this process or another one is online."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from smpchat.agent.online.changes import Changes
+from smpchat.chat import troubles
+from smpchat.chat.errors import DeliveryFailed, FileDamaged, FileNotSaved, FileStalled, FileUnavailable, InputError
+from smpchat.chat.online.waiting import RELAY_TIMEOUT
+from smpchat.chat.service.reading import StoredProfile
+from smpchat.chat.store.files import FileState, FileView
+from smpchat.chat.store.records import Direction, Message
+from smpchat.client.trouble import Trouble
+
+_LOOK = 0.5
+"""Seconds between looks at a file that moves, if nothing tells of a change."""
+
+
+async def until_moved(
+    service: StoredProfile, number: int, patience: float | None, look: Callable[[Message], object]
+) -> Message:
+    """The message of a file once that is received, or at its relays with its description on its way.
+
+    Args:
+        patience: Seconds in all; if None, as long as it goes on.
+        look: Called with the message whenever more of it has moved.
+    Raises:
+        FileUnavailable, FileDamaged, FileNotSaved, DeliveryFailed: It will not.
+        FileStalled: Not now; it goes on by itself.
+    """
+    loop = asyncio.get_running_loop()
+    began = moved_at = loop.time()
+    last = -1
+    with Changes(service.database) as changes:
+        while True:
+            message = service.message(number)
+            if message is None or message.file is None:
+                raise FileUnavailable("The message with the file was deleted.", "Nothing is left of it.")
+            file, now = message.file, loop.time()
+            if not file.is_moving:
+                _check(message, file)
+                return message
+            if file.bytes != last:
+                last, moved_at = file.bytes, now
+                look(message)
+            if file.described:
+                return message
+            if now - began >= patience if patience is not None else now - moved_at >= RELAY_TIMEOUT:
+                raise _stalled(message, file)
+            await changes.next(_LOOK)
+
+
+def _check(message: Message, file: FileView) -> None:
+    """Raises what it means that a file moves no more and has not come or gone."""
+    if file.state in (FileState.SENT, FileState.RECEIVED):
+        return
+    reason = file.reason or f"The file is {file.state}."
+    hint = troubles.HINTS.get(Trouble(file.trouble)) if file.trouble else None
+    if file.state is FileState.OFFERED:  # its relays have to be approved, or too many files are under way
+        raise InputError(reason, f"Ask for it again: `smpchat receive {message.id}`")
+    if file.trouble == Trouble.DAMAGED:
+        raise FileDamaged(reason, hint)
+    if file.trouble in (Trouble.CANNOT_WRITE, Trouble.FILE_LOST):
+        raise FileNotSaved(reason, hint)
+    if message.direction is Direction.SENT:
+        raise DeliveryFailed(reason, hint or "Send the file again.")
+    raise FileUnavailable(reason, hint)
+
+
+def _stalled(message: Message, file: FileView) -> FileStalled:
+    if file.reason:
+        kind = Trouble(file.trouble) if file.trouble else None
+        hint = "" if kind is None else troubles.HINTS.get(kind, "")
+        happened = f"{file.reason[:1].upper()}{file.reason[1:].rstrip('.')}."
+        return FileStalled(happened, f"{hint} {FileStalled.hint}".strip(), kind)
+    if message.direction is Direction.RECEIVED and not file.bytes:
+        return FileStalled(f"{message.contact} has not finished uploading the file yet.")
+    return FileStalled("The file is still on its way.")

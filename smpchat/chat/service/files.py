@@ -1,0 +1,256 @@
+"""A profile that sends and receives files: looked at, encrypted and stored, asked for, cancelled.
+
+Sending is three steps, of which the middle one takes time and touches no store: it may run in another thread.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import StoreNotWritable
+from smpchat.agent.store import clock
+from smpchat.chat.errors import InputError
+from smpchat.chat.service.reading import StoredProfile
+from smpchat.chat.store import files as message_files
+from smpchat.chat.store import records, settings
+from smpchat.chat.store.files import FileState, MessageFile
+from smpchat.chat.store.records import Direction, Message
+from smpchat.chat.transactions import conversation, files, holding
+from smpchat.chat.wire.content import whole
+from smpchat.chat.wire.media import MAX_VOICE, Media, look_at
+from smpchat.crypto.entropy import Entropy
+from smpchat.encoding.record import Record, field
+
+if TYPE_CHECKING:  # imported where they are used
+    from smpchat.agent.store.encrypted_files import EncryptedFile
+    from smpchat.protocol.address import FileServer
+
+MAX_AUTOMATIC = MAX_VOICE
+"""Bytes of a picture or voice message that is received without being asked for, as in apps (xftp-wire 7.2)."""
+_AUTOMATIC = frozenset({"image", "voice"})
+
+Progress = Callable[[int, int], object]
+Own = Callable[["FileServer"], bool]
+
+
+class OutgoingFile(Record):
+    """A file of the user's that was looked at, and can be sent to ``who``.
+
+    Attributes:
+        name: What the contact reads.
+        size: Bytes.
+    """
+
+    who: str
+    path: Path = field(repr=False)
+    name: str = field(repr=False)
+    size: int
+    media: Media
+    text: str = field(default="", repr=False)
+
+
+def no_relay_of_ours(_: object) -> bool:
+    """Where there is no embedded relay to ask."""
+    return False
+
+
+class FileProfile(StoredProfile):
+    """The part of a profile that writes which sends and receives files."""
+
+    context: Context
+    entropy: Entropy
+
+    # -- sending ------------------------------------------------------------------------------------------------------
+
+    def look_at_file(self, who: str, path: Path | str, text: str = "") -> OutgoingFile:
+        """A file that can be sent. Raises `InputError`, `UnknownContact`: it cannot."""
+        tx = self.database.connection
+        contact = records.contact(tx, who)
+        self.check_not_moved(tx)
+        place = Path(os.path.abspath(Path(path).expanduser()))
+        try:
+            with open(place, "rb", opener=_without_waiting) as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise InputError(f"{place} is not a file.", "Give a file; a folder can be sent as an archive.")
+                media = look_at(file, status.st_size)
+        except OSError as error:
+            raise InputError(f"{place} cannot be read: {error.strerror}.", "Give a file that you may read.") from error
+        found = OutgoingFile(contact.alias, place, whole(place.name), status.st_size, media, text)
+        files.check(tx, contact, media, found.name, found.size, text)
+        return found
+
+    def encrypt_file(self, file: OutgoingFile, progress: Progress | None = None) -> EncryptedFile:
+        """Encrypt it, in a file beside the profile; close what is returned. May run in another thread.
+
+        Args:
+            progress: Called with bytes done and all; what it raises ends the work, and nothing stays.
+        Raises:
+            InputError: It cannot be read, or has changed meanwhile.
+        """
+        from smpchat.agent.store.encrypted_files import encrypt_for_sending
+
+        try:
+            return encrypt_for_sending(file.path, self.folder, self.entropy, progress or _ignore)
+        except OSError as error:
+            hint = "Check that the file can be read, and that the disk has room for an encrypted copy of it."
+            raise InputError(f"{file.path} could not be encrypted: {error.strerror}.", hint) from error
+
+    def store_file(self, file: OutgoingFile, encrypted: EncryptedFile, *, anyway: bool = False) -> Message:
+        """Store its message; it is sent as soon as relays let it. Raises `InputError`, `AgentError`: nothing is kept.
+
+        Args:
+            anyway: Send it, and what is held, although keys of the contact have changed.
+        """
+        with self.database.transaction() as tx:
+            self.check_not_moved(tx)
+            contact = records.contact(tx, file.who)
+            if anyway:
+                holding.overrule(tx, self.context, contact)
+            name, media = file.name, file.media
+            return files.send(tx, self.context, contact, file.path, name, encrypted, media, file.text)
+
+    def send_file(
+        self,
+        who: str,
+        path: Path | str,
+        text: str = "",
+        *,
+        progress: Progress | None = None,
+        anyway: bool = False,
+    ) -> Message:
+        """The three steps in one. Raises as they do."""
+        file = self.look_at_file(who, path, text)
+        with self.encrypt_file(file, progress) as encrypted:
+            return self.store_file(file, encrypted, anyway=anyway)
+
+    # -- receiving ----------------------------------------------------------------------------------------------------
+
+    def relays_to_approve(self, message_id: int, own: Own = no_relay_of_ours) -> tuple[str, ...]:
+        """Hosts of relays that the sender of a file chose, and that would learn this computer's address.
+
+        None through a SOCKS proxy; none as long as the description has not come.
+
+        Raises:
+            InputError: The message has no file.
+            FileRefused: Its description cannot be used.
+        """
+        message = conversation.message(self.database.connection, message_id)
+        file = files.required(self.database.connection, message)
+        if not file.complete or file.approved or self.proxy() is not None:
+            return ()
+        from smpchat.agent.transactions.files import relays_to_approve
+
+        return relays_to_approve(file.description, self._known(own))
+
+    def receive_file(
+        self, message_id: int, to: Path | str | None = None, *, approved: bool = False, own: Own = no_relay_of_ours
+    ) -> Message:
+        """Fetch the file of a message, as soon as its description is here.
+
+        Args:
+            to: A folder that is there, or the path of the new file; the folder of the settings if None. Nothing that
+                is there is overwritten.
+            approved: Its relays may see this computer's address although the sender chose them.
+            own: Whether a relay of files is this computer's own.
+        Raises:
+            InputError: There is no such file, or it is here; or the folder cannot be used.
+            FileUnavailable: It cannot be had any more.
+            RelaysNotApproved: The user has to be asked first. Nothing has changed.
+        """
+        place = self._place(to)
+        with self.database.transaction() as tx:
+            message = conversation.message(tx, message_id)
+            asked = approved or self.proxy() is not None
+            known = self._known(own)
+            files.receive(tx, self.context, message, place, approved=asked, known=known, agreed=approved)
+            return conversation.message(tx, message_id)
+
+    def _place(self, to: Path | str | None) -> Path:
+        place = self.files_folder() if to is None else Path(os.path.abspath(Path(to).expanduser()))
+        folder = place if to is None or place.is_dir() or str(to).endswith(("/", os.sep)) else place.parent
+        try:
+            if to is None:
+                folder.mkdir(parents=True, exist_ok=True)
+            if not folder.is_dir():
+                raise InputError(f"There is no folder {folder}.", "Make it first, or give another one with --to.")
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise InputError(f"You may not write to the folder {folder}.", "Give another one with --to.")
+        except OSError as error:
+            raise InputError(f"The folder {folder} cannot be used: {error.strerror}.", "Give another one.") from error
+        return place
+
+    def files_folder(self) -> Path:
+        """Where received files go if nobody says otherwise."""
+        said = settings.in_force(self.database.connection, settings.FILES_FOLDER)
+        return Path(said).expanduser() if said else self._downloads()
+
+    def cancel_file(self, message_id: int) -> Message:
+        """Stop a file; one of ours is deleted at its relays, and the contact told. Raises `InputError`."""
+        with self.database.transaction() as tx:
+            message = conversation.message(tx, message_id)
+            files.cancel(tx, self.context, message)
+            files.leave_dropped(tx, self.context)
+            return conversation.message(tx, message_id)
+
+    def offered_by(self, who: str) -> int:
+        """Number of the newest message of a contact whose file can be received. Raises `InputError`."""
+        contact = records.contact(self.database.connection, who)
+        found = message_files.newest(self.database.connection, contact.id, FileState.OFFERED)
+        if found is None:
+            found = message_files.newest(
+                self.database.connection, contact.id, FileState.RECEIVING, FileState.CANCELLED, FileState.FAILED
+            )
+        if found is None:
+            raise InputError(f"{contact.alias} has sent no file that you can receive.", "`smpchat files` lists files.")
+        return found
+
+    # -- while online -------------------------------------------------------------------------------------------------
+
+    def tend_files(self, own: Own = no_relay_of_ours) -> None:
+        """What is to be done about files beside moving them; whoever is online does it whenever something changes."""
+        tx, now = self.database.connection, self.now()
+        waiting = (message_files.to_describe, message_files.to_start, message_files.to_judge, message_files.dropped)
+        if not any(look(tx) for look in waiting) and not (message_files.due(tx, now) and not clock.is_held(tx, now)):
+            return
+        known, approved = self._known(own), self.proxy() is not None
+        with suppress(StoreNotWritable), self.database.transaction() as tx:
+            files.leave_dropped(tx, self.context)
+            files.describe(tx, self.context)
+            if not clock.is_held(tx, now):
+                files.expire(tx, now)
+            files.start_waiting(tx, self.context, approved=approved, known=known)
+            self._receive_automatically(known, approved=approved)
+
+    def _receive_automatically(self, known: Callable[[FileServer], bool], *, approved: bool) -> None:
+        tx = self.database.connection
+        which = settings.in_force(tx, settings.FILES_AUTO) or "off"
+        folder = self.files_folder()
+
+        def wanted(file: MessageFile, message: Message) -> bool:
+            small = file.size <= MAX_AUTOMATIC and message.content in _AUTOMATIC
+            return which != "off" and small and message.direction is Direction.RECEIVED
+
+        with suppress(OSError):
+            if which != "off" and message_files.to_judge(tx):
+                folder.mkdir(parents=True, exist_ok=True)
+        anyway = approved or which == "on"
+        files.receive_automatically(tx, self.context, folder, wanted, approved=anyway, known=known)
+
+    def _known(self, own: Own) -> Callable[[FileServer], bool]:
+        return lambda server: own(server) or self.knows_file_relay(server)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # Opening a named pipe would wait for whoever writes into it.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _ignore(*_: object) -> None:
+    """Nobody looks."""

@@ -1,0 +1,390 @@
+"""Files of messages: what each is called, where it is, and how it is found. How far one is, the agent knows.
+
+The description of a file that can be received holds its keys: it stays while somebody may still ask for the file, and
+goes once that is over.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smpchat.agent.store.erasure import empty_log
+from smpchat.encoding.record import Record, field
+
+if TYPE_CHECKING:  # commands that read have no need of the wire
+    from smpchat.chat.wire.files import FileDescription, FileInvitation
+
+KEPT = 48 * 3600.0
+"""Seconds after which relays forget a file, if they are set up as usual (xftp-wire 6)."""
+
+
+class FileState(StrEnum):
+    """Where a file is (cli.md)."""
+
+    OFFERED = "offered"
+    RECEIVING = "receiving"
+    RECEIVED = "received"
+    SENDING = "sending"
+    SENT = "sent"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+MOVING = (FileState.SENDING, FileState.RECEIVING)
+
+
+class FileView(Record):
+    """The file of a message, as people and programs see it.
+
+    Attributes:
+        name: As its sender wrote it; no path that anything is written to.
+        size: Bytes.
+        bytes: How many of them have been moved, about: what travels is a little more.
+        path: Where it is on this computer, or was sent from.
+        reason: A sentence: why it does not go on, or never will.
+        trouble: The same for programs: a `Trouble`; None where no relay is to blame.
+        expires_at: When relays forget it; POSIX seconds.
+        described: Of one of ours: the contact is being told where it is, behind all messages before.
+    """
+
+    name: str = field(repr=False)
+    size: int
+    state: FileState
+    bytes: int = 0
+    path: Path | None = field(default=None, repr=False)
+    reason: str | None = None
+    trouble: str | None = None
+    expires_at: float | None = None
+    described: bool = False
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether it is on its way."""
+        return self.state in MOVING
+
+
+class MessageFile(Record):
+    """A file as it is stored.
+
+    Attributes:
+        target: Where it is to be; None if nobody has asked for it.
+        approved: The user agrees that its relays, which the sender chose, see this computer's address.
+        transfer: Number by which the agent moves it; None if it does not.
+        description: What has come of the text that says where it is, with its keys; of ours, until it is sent.
+        parts: How many parts of that came.
+        complete: All have.
+        judged: It was looked at whether it is received by itself.
+        content: Of one of ours: ``content`` of the message, without which its caption cannot be changed.
+        preview: The small picture of one of theirs.
+        invited: Of one of ours: what has become of its message; None while no relay has that.
+        described: Of one of ours: the change that its description ends with.
+        is_described: That has left.
+    """
+
+    message_id: int
+    name: str = field(repr=False)
+    size: int
+    state: FileState
+    reason: str | None
+    trouble: str | None
+    path: Path | None = field(repr=False)
+    target: Path | None = field(repr=False)
+    approved: bool
+    transfer: int | None
+    description: str = field(repr=False)
+    parts: int
+    complete: bool
+    judged: bool
+    content: dict[str, Any] | None = field(repr=False)
+    preview: str | None = field(repr=False)
+    invited: str | None
+    described: int | None
+    is_described: bool
+    expires_at: float | None
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def find(tx: sqlite3.Connection, message_id: int) -> MessageFile | None:
+    """The file of a message, if it has one."""
+    return _from(tx.execute("SELECT * FROM message_files WHERE message_id = ?", (message_id,)).fetchone())
+
+
+def of_transfer(tx: sqlite3.Connection, transfer: int) -> MessageFile | None:
+    """The file that the agent knows by a number."""
+    return _from(tx.execute("SELECT * FROM message_files WHERE transfer = ?", (transfer,)).fetchone())
+
+
+def of_change(tx: sqlite3.Connection, change_id: int) -> MessageFile | None:
+    """The file whose description ends with this change of ours."""
+    return _from(tx.execute("SELECT * FROM message_files WHERE described = ?", (change_id,)).fetchone())
+
+
+def view(tx: sqlite3.Connection, message_id: int) -> FileView | None:
+    """What is shown of the file of a message, if it has one."""
+    file = find(tx, message_id)
+    if file is None:
+        return None
+    done, reason, trouble = 0, file.reason, file.trouble
+    if file.state in MOVING and file.transfer is not None:
+        done, stalled = _progress(tx, file.transfer, file.size)
+        if stalled is not None:
+            reason, trouble = stalled
+    elif file.state in (FileState.SENT, FileState.RECEIVED):
+        done = file.size
+    described, until = file.described is not None, file.expires_at
+    return FileView(file.name, file.size, file.state, done, file.path, reason, trouble, until, described)
+
+
+def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tuple[str, str] | None]:
+    """Bytes of the plain file that have been moved, and why it waits: what the agent counts is padded ciphertext."""
+    from smpchat.agent.store import files  # most messages have no file
+
+    found = files.find(tx, transfer)
+    if found is None or not found.size:
+        return 0, None
+    problem = found.problem or files.worst_problem(tx, transfer)
+    done = min(size, files.moved(tx, transfer) * size // found.size)
+    return done, None if problem is None else (problem.error, str(problem.kind))
+
+
+def numbers(tx: sqlite3.Connection, contact_id: int | None, limit: int) -> list[int]:
+    """Numbers of the newest messages with files, of one contact or all, the oldest first."""
+    rows = tx.execute(
+        "SELECT message_id FROM message_files JOIN messages ON messages.id = message_id"
+        " WHERE (:contact IS NULL OR contact_id = :contact) ORDER BY message_id DESC LIMIT :limit",
+        {"contact": contact_id, "limit": limit},
+    )
+    return [row["message_id"] for row in rows][::-1]
+
+
+def newest(tx: sqlite3.Connection, contact_id: int, *states: FileState) -> int | None:
+    """Number of the newest message of a contact whose file is in one of these states."""
+    marks = ", ".join("?" for _ in states)
+    row = tx.execute(
+        "SELECT max(message_id) FROM message_files JOIN messages ON messages.id = message_id"
+        f" WHERE contact_id = ? AND state IN ({marks})",
+        (contact_id, *states),
+    ).fetchone()
+    return None if row[0] is None else int(row[0])
+
+
+def moving(tx: sqlite3.Connection, contact_id: int) -> list[int]:
+    """Numbers of the messages of a contact whose files are on their way."""
+    rows = tx.execute(
+        "SELECT message_id FROM message_files JOIN messages ON messages.id = message_id"
+        " WHERE contact_id = ? AND state IN (?, ?) ORDER BY message_id",
+        (contact_id, *MOVING),
+    )
+    return [row["message_id"] for row in rows]
+
+
+def to_start(tx: sqlite3.Connection) -> list[MessageFile]:
+    """Files that somebody has asked for, whose description is here, and that the agent does not know yet."""
+    query = "SELECT * FROM message_files WHERE state = ? AND complete = 1 AND transfer IS NULL ORDER BY message_id"
+    return [file for row in tx.execute(query, (FileState.RECEIVING,)).fetchall() if (file := _from(row))]
+
+
+def to_judge(tx: sqlite3.Connection) -> list[MessageFile]:
+    """Files that may be received by themselves, if the settings say so; nobody has looked yet."""
+    query = "SELECT * FROM message_files WHERE state = ? AND complete = 1 AND judged = 0 ORDER BY message_id"
+    return [file for row in tx.execute(query, (FileState.OFFERED,)).fetchall() if (file := _from(row))]
+
+
+def to_describe(tx: sqlite3.Connection) -> list[MessageFile]:
+    """Files of ours whose description is for the contact, and not on its way yet."""
+    query = "SELECT * FROM message_files WHERE state = ? AND complete = 1 AND described IS NULL ORDER BY message_id"
+    return [file for row in tx.execute(query, (FileState.SENDING,)).fetchall() if (file := _from(row))]
+
+
+def due(tx: sqlite3.Connection, now: float) -> list[int]:
+    """Numbers of the messages whose files are offered, and forgotten by relays now."""
+    query = "SELECT message_id FROM message_files WHERE state = ? AND expires_at <= ?"
+    return [row["message_id"] for row in tx.execute(query, (FileState.OFFERED, now))]
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+def offer(tx: sqlite3.Connection, message_id: int, invitation: FileInvitation, sent_at: float) -> None:
+    """A contact has sent a message with a file."""
+    begun = invitation.begun
+    tx.execute(
+        "INSERT INTO message_files (message_id, name, size, state, description, complete, preview, expires_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (message_id, invitation.name, invitation.size, FileState.OFFERED, begun.text, begun.complete,
+         invitation.preview, sent_at + KEPT),
+    )  # fmt: skip
+
+
+def send(
+    tx: sqlite3.Connection, message_id: int, name: str, size: int, path: Path, transfer: int, content: dict[str, Any]
+) -> None:
+    """A message of ours has a file, which the agent brings to relays. ``content``: of the message."""
+    tx.execute(
+        "INSERT INTO message_files (message_id, name, size, state, path, transfer, content)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (message_id, name, size, FileState.SENDING, str(path), transfer, json.dumps(content)),
+    )
+
+
+def append(tx: sqlite3.Connection, message_id: int, part: FileDescription) -> None:
+    """The next part of a description came."""
+    tx.execute(
+        "UPDATE message_files SET description = description || ?, parts = ?, complete = ? WHERE message_id = ?",
+        (part.text, part.number, part.complete, message_id),
+    )
+
+
+def ask_for(tx: sqlite3.Connection, message_id: int, target: Path, *, approved: bool) -> None:
+    """The file is to be received, as soon as its description is here."""
+    tx.execute(
+        "UPDATE message_files SET state = ?, reason = NULL, trouble = NULL, target = ?, approved = ?, transfer = NULL,"
+        " judged = 1 WHERE message_id = ?",
+        (FileState.RECEIVING, str(target), approved, message_id),
+    )
+
+
+def offer_again(tx: sqlite3.Connection, message_id: int, reason: str | None = None) -> None:
+    """It is not received, and can be asked for."""
+    tx.execute(
+        "UPDATE message_files SET state = ?, reason = ?, target = NULL, approved = 0 WHERE message_id = ?",
+        (FileState.OFFERED, reason, message_id),
+    )
+
+
+def judged(tx: sqlite3.Connection, message_id: int) -> None:
+    """It is not received by itself."""
+    tx.execute("UPDATE message_files SET judged = 1 WHERE message_id = ?", (message_id,))
+
+
+def started(tx: sqlite3.Connection, message_id: int, transfer: int) -> None:
+    """The agent fetches it."""
+    tx.execute("UPDATE message_files SET transfer = ? WHERE message_id = ?", (transfer, message_id))
+
+
+def set_state(
+    tx: sqlite3.Connection,
+    message_id: int,
+    state: FileState,
+    reason: str | None = None,
+    *,
+    trouble: str | None = None,
+    path: Path | None = None,
+) -> None:
+    """The file is somewhere else now; ``path`` stays as it is if None."""
+    tx.execute(
+        "UPDATE message_files SET state = ?, reason = ?, trouble = ?, path = coalesce(?, path) WHERE message_id = ?",
+        (state, reason, trouble, None if path is None else str(path), message_id),
+    )
+
+
+def set_content(tx: sqlite3.Connection, message_id: int, content: dict[str, Any]) -> None:
+    """A message of ours has another caption."""
+    query = "UPDATE message_files SET content = ? WHERE message_id = ?"
+    tx.execute(query, (json.dumps(content), message_id))
+
+
+def set_invited(tx: sqlite3.Connection, message_id: int, status: str) -> None:
+    """What has become of the message itself, of ours."""
+    tx.execute("UPDATE message_files SET invited = ? WHERE message_id = ?", (status, message_id))
+
+
+def keep_description(tx: sqlite3.Connection, message_id: int, description: str, expires_at: float) -> None:
+    """A file of ours is at its relays: what the contact is to be told of it, and when relays forget it."""
+    tx.execute(
+        "UPDATE message_files SET description = ?, complete = 1, expires_at = ? WHERE message_id = ?",
+        (description, expires_at, message_id),
+    )
+
+
+def describing(tx: sqlite3.Connection, message_id: int, change_id: int) -> None:
+    """The description is on its way; its last part is the change."""
+    tx.execute("UPDATE message_files SET described = ? WHERE message_id = ?", (change_id, message_id))
+
+
+def is_described(tx: sqlite3.Connection, message_id: int) -> None:
+    """The last part of the description has left."""
+    tx.execute("UPDATE message_files SET is_described = 1 WHERE message_id = ?", (message_id,))
+
+
+def forget_description(tx: sqlite3.Connection, message_id: int) -> None:
+    """Nobody can ask for the file any more, or it is here: its keys go."""
+    tx.execute("UPDATE message_files SET description = '', complete = 0 WHERE message_id = ?", (message_id,))
+    empty_log(tx)
+
+
+# -- what goes --------------------------------------------------------------------------------------------------------
+
+
+def drop(tx: sqlite3.Connection, message_id: int) -> None:
+    """The message goes, or is taken back: nothing of its file stays here but what was received."""
+    _drop(tx, "message_id = ?", message_id)
+
+
+def drop_all(tx: sqlite3.Connection, contact_id: int) -> None:
+    """The same, of all messages of a contact."""
+    _drop(tx, "message_id IN (SELECT id FROM messages WHERE contact_id = ?)", contact_id)
+
+
+def _drop(tx: sqlite3.Connection, which: str, number: int) -> None:
+    # The agent is told later (`smpchat.chat.transactions.files.leave_dropped`): what deletes messages knows no agent.
+    tx.execute(
+        f"INSERT OR IGNORE INTO dropped_files SELECT transfer FROM message_files WHERE {which} AND transfer NOTNULL",
+        (number,),
+    )
+    if tx.execute(f"DELETE FROM message_files WHERE {which}", (number,)).rowcount:
+        empty_log(tx)
+
+
+def leave(tx: sqlite3.Connection, message_id: int) -> None:
+    """The agent is to stop moving the file of a message that stays, and have it deleted at its relays."""
+    tx.execute(
+        "INSERT OR IGNORE INTO dropped_files SELECT transfer FROM message_files"
+        " WHERE message_id = ? AND transfer NOTNULL",
+        (message_id,),
+    )
+    tx.execute("UPDATE message_files SET transfer = NULL WHERE message_id = ?", (message_id,))
+
+
+def dropped(tx: sqlite3.Connection) -> list[int]:
+    """Numbers of the files that the agent is to leave."""
+    return [row[0] for row in tx.execute("SELECT transfer FROM dropped_files ORDER BY transfer")]
+
+
+def left(tx: sqlite3.Connection, transfer: int) -> None:
+    """The agent has left it."""
+    tx.execute("DELETE FROM dropped_files WHERE transfer = ?", (transfer,))
+
+
+def _from(row: sqlite3.Row | None) -> MessageFile | None:
+    if row is None:
+        return None
+    return MessageFile(
+        message_id=row["message_id"],
+        name=row["name"],
+        size=row["size"],
+        state=FileState(row["state"]),
+        reason=row["reason"],
+        trouble=row["trouble"],
+        path=None if row["path"] is None else Path(row["path"]),
+        target=None if row["target"] is None else Path(row["target"]),
+        approved=bool(row["approved"]),
+        transfer=row["transfer"],
+        description=row["description"],
+        parts=row["parts"],
+        complete=bool(row["complete"]),
+        judged=bool(row["judged"]),
+        content=None if row["content"] is None else json.loads(row["content"]),
+        preview=row["preview"],
+        invited=row["invited"],
+        described=row["described"],
+        is_described=bool(row["is_described"]),
+        expires_at=row["expires_at"],
+    )

@@ -1,0 +1,480 @@
+"""Files of messages, inside one transaction each: sent, offered, asked for, withdrawn; and what the agent says of them.
+
+Sending: the file is encrypted first, outside; then its message and the upload are stored together. The description
+follows when the agent says that the file is at its relays. Only when its last part has left does the message count as
+sent: before that, the contact could not fetch it.
+
+Receiving: a file is offered with its message. It is fetched once somebody has asked for it, or the settings have, and
+its description is here, in whatever order.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import AgentError, FileRefused, RelaysNotApproved
+from smpchat.agent.store import consents
+from smpchat.chat import troubles
+from smpchat.chat.errors import FileUnavailable, InputError, TextTooLong
+from smpchat.chat.store import events, files, lines, records
+from smpchat.chat.store.feed import publish
+from smpchat.chat.store.files import FileState, MessageFile
+from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus
+from smpchat.chat.transactions import changes, preferences
+from smpchat.chat.transactions.room import room_of
+from smpchat.chat.transactions.submitting import new_id, submit
+from smpchat.chat.wire.content import read_content, whole
+from smpchat.chat.wire.file_names import safe_name
+from smpchat.chat.wire.files import (
+    MAX_DESCRIPTION,
+    MAX_FILE,
+    PART,
+    DescriptionPart,
+    FileInvitation,
+    encode_caption,
+    encode_description_part,
+    encode_file,
+    encode_file_cancel,
+    invitation_params,
+    parts_of,
+)
+from smpchat.chat.wire.media import Media
+from smpchat.chat.wire.preferences import Feature
+from smpchat.client.trouble import Trouble
+from smpchat.encoding.reader import DecodeError
+
+if TYPE_CHECKING:  # imported where they are used: most messages have no file
+    from smpchat.agent.store.encrypted_files import EncryptedFile
+    from smpchat.protocol.address import FileServer
+
+log = logging.getLogger("smpchat.chat")
+
+Known = Callable[["FileServer"], bool]
+_PARTS = (PART, PART * 2 // 3, PART // 3, PART // 8)
+"""Sizes of parts of a description: the largest that fits the room in a message is taken."""
+CANCELLED_BY_US = "You cancelled the file."
+CANCELLED_BY_THEM = "{alias} cancelled the file."
+EXPIRED = "The file is no longer available: relays keep files for two days."
+PARTS_MISSING = "A part of what describes the file was lost. Ask {alias} to send the file again."
+NOT_SENT = "The message with the file was not sent."
+
+
+# -- sending ----------------------------------------------------------------------------------------------------------
+
+
+def check(tx: sqlite3.Connection, contact: Contact, media: Media, name: str, size: int, text: str) -> dict[str, Any]:
+    """``content`` of the message with a file of ours, in the best form for which it has room. Raises `InputError`."""
+    if size > MAX_FILE:
+        raise InputError(
+            f"The file has {size:,} bytes; SimpleX apps take at most {MAX_FILE:,}.",
+            "Split it, for example with `split -b 1000M`.",
+        )
+    room, invitation = room_of(tx, contact), FileInvitation(name, size)
+    data = b""
+    for content in _allowed(tx, contact, media, whole(text)):
+        data = encode_file(content, invitation, "A" * 16, preferences.agreement(tx, contact).ttl)
+        if room.pack(data) is not None:
+            return content
+    limit = room.limit(data)
+    raise TextTooLong(max(1, len(data) - limit), max(0, limit - len(data) + len(text.encode("utf-8", "replace"))))
+
+
+def _allowed(tx: sqlite3.Connection, contact: Contact, media: Media, text: str) -> Iterator[dict[str, Any]]:
+    """Apps refuse voice messages where one side does not allow them: then it is a file."""
+    voice = preferences.agreement(tx, contact).on(Feature.VOICE).by_us
+    return (content for content in media.contents(text) if content["type"] != "voice" or voice)
+
+
+def send(
+    tx: sqlite3.Connection,
+    context: Context,
+    contact: Contact,
+    path: Path,
+    name: str,
+    encrypted: EncryptedFile,
+    media: Media,
+    text: str,
+) -> Message:
+    """A new message of ours with a file, pending. Raises `InputError`, `AgentError`: nothing is stored."""
+    from smpchat.agent.transactions.files import submit_file
+
+    content = check(tx, contact, media, name, encrypted.plain_size, text)
+    own_id, ttl = new_id(context), preferences.agreement(tx, contact).ttl
+    invitation = FileInvitation(name, encrypted.plain_size)
+    body = room_of(tx, contact).pack(encode_file(content, invitation, own_id, ttl))
+    read = read_content(content, invitation_params(invitation))
+    assert body is not None and read is not None
+    message_id = records.insert_message(
+        tx, contact.id, Direction.SENT, read[0], context.now(), own_id, ttl=ttl, content=read[1]
+    )
+    transfer = submit_file(tx, context, encrypted, name)
+    files.send(tx, message_id, name, encrypted.plain_size, path, transfer, content)
+    submit(tx, context, contact, body, message_id, notify=True)
+    publish(tx, events.MessageAdded(message_id))
+    found = records.message(tx, message_id)
+    assert found is not None
+    return found
+
+
+def uploaded(tx: sqlite3.Connection, transfer: int, description: str, expires_at: float) -> None:
+    """The file is at its relays: its description is for the contact."""
+    file, message, _ = _of_transfer(tx, transfer)
+    if file is not None and message is not None:
+        files.keep_description(tx, message.id, description, expires_at)
+
+
+def describe(tx: sqlite3.Connection, context: Context) -> None:
+    """Send the descriptions of files that are at their relays."""
+    for file in files.to_describe(tx):
+        message = records.message(tx, file.message_id)
+        if message is not None:
+            _describe(tx, context, file, message)
+
+
+def _describe(tx: sqlite3.Connection, context: Context, file: MessageFile, message: Message) -> None:
+    contact, shared_id = records.contact(tx, message.contact), message.shared_id or ""
+    room = room_of(tx, contact)
+    bodies: list[bytes | None] = [None]
+    for size in _PARTS:
+        bodies = [
+            room.pack(encode_description_part(DescriptionPart(shared_id, part), new_id(context)))
+            for part in parts_of(file.description, size)
+        ]
+        if None not in bodies:
+            break
+    files.forget_description(tx, message.id)
+    try:
+        *first, last = [body for body in bodies if body is not None]
+        for body in first:
+            submit(tx, context, contact, body, None, notify=False)
+        change = changes.insert_sent(tx, message.id, contact.id)
+        submit(tx, context, contact, last, change.reference, notify=False)
+    except (AgentError, InputError) as error:  # the contact is gone, or so much waits for it that nothing more is taken
+        files.leave(tx, message.id)
+        _end_sending(tx, file, message, FileState.FAILED, str(error), None)
+        return
+    files.describing(tx, message.id, change.id)
+    _changed(tx, message, FileState.SENDING)
+
+
+def invited(tx: sqlite3.Connection, file: MessageFile, status: MessageStatus) -> MessageStatus | None:
+    """What has become of the message with a file of ours, and with it of both; None if nothing that counts yet."""
+    if file.invited != MessageStatus.DELIVERED:
+        files.set_invited(tx, file.message_id, status)
+    return status if file.is_described else None
+
+
+def described(tx: sqlite3.Connection, file: MessageFile) -> MessageStatus:
+    """The last part of a description has left: the contact can fetch the file. What becomes of its message."""
+    files.is_described(tx, file.message_id)
+    if file.state is FileState.SENDING:
+        files.set_state(tx, file.message_id, FileState.SENT)
+    message = records.message(tx, file.message_id)
+    if message is not None:
+        _changed(tx, message, FileState.SENT)
+    return MessageStatus(file.invited or MessageStatus.SENT)
+
+
+def not_invited(tx: sqlite3.Connection, message_id: int) -> None:
+    """The message with a file of ours will never arrive, and so neither will the file."""
+    message = records.message(tx, message_id)
+    if message is not None and message.file is not None and message.file.state is FileState.SENDING:
+        files.set_state(tx, message_id, FileState.FAILED, NOT_SENT)
+        files.leave(tx, message_id)
+        _changed(tx, message, FileState.FAILED)
+
+
+def new_caption(
+    tx: sqlite3.Connection, contact: Contact, file: MessageFile, text: str, shared_id: str, own_id: str, ttl: int | None
+) -> tuple[bytes, str, Any]:
+    """Another text beside a file of ours: the body, the text as it is shown, and its content. Raises `TextTooLong`."""
+    content = (file.content or {"type": "file"}) | {"text": text}
+    data, room = encode_caption(content, shared_id, own_id, ttl), room_of(tx, contact)
+    body = room.pack(data)
+    if body is None:
+        limit = room.limit(data)
+        raise TextTooLong(max(1, len(data) - limit), max(0, limit - len(data) + len(text.encode())))
+    files.set_content(tx, file.message_id, content)
+    read = read_content(content, invitation_params(FileInvitation(file.name, file.size)))
+    assert read is not None
+    return body, *read
+
+
+def _end_sending(
+    tx: sqlite3.Connection,
+    file: MessageFile,
+    message: Message,
+    state: FileState,
+    reason: str,
+    trouble: Trouble | None,
+) -> None:
+    files.set_state(tx, file.message_id, state, reason, trouble=trouble)
+    if message.status is MessageStatus.PENDING:
+        records.set_status(tx, message.id, MessageStatus.FAILED, reason)
+        publish(tx, events.StatusChanged(message.id, message.contact, MessageStatus.FAILED, reason))
+    _changed(tx, message, state)
+
+
+# -- what a contact sends ---------------------------------------------------------------------------------------------
+
+
+def part_came(tx: sqlite3.Connection, contact: Contact, part: DescriptionPart, sender: str | None) -> None:
+    """The next part of a file's description; any other is of no use (xftp-wire 7.1)."""
+    message = lines.find_said(tx, contact.id, part.shared_id, sender)
+    file = None if message is None else files.find(tx, message.id)
+    if message is None or file is None or file.state not in (FileState.OFFERED, FileState.RECEIVING):
+        log.info("a description of a file of %r was ignored", contact.alias)
+        return
+    said = part.description
+    if file.complete or said.number <= file.parts:
+        return  # a copy
+    if said.number != file.parts + 1 or len(file.description) + len(said.text) > MAX_DESCRIPTION:
+        _lose(tx, message, PARTS_MISSING.format(alias=contact.alias), Trouble.DAMAGED)
+        return
+    files.append(tx, message.id, said)
+    if said.complete:
+        _changed(tx, message, file.state)
+
+
+def cancelled(tx: sqlite3.Connection, message: Message, contact: Contact) -> None:
+    """The contact has withdrawn a file. What was received stays."""
+    file = files.find(tx, message.id)
+    if file is None or file.state is FileState.RECEIVED:
+        return
+    files.leave(tx, message.id)
+    files.set_state(tx, message.id, FileState.CANCELLED, CANCELLED_BY_THEM.format(alias=contact.alias))
+    files.forget_description(tx, message.id)
+    _changed(tx, message, FileState.CANCELLED)
+
+
+# -- receiving --------------------------------------------------------------------------------------------------------
+
+
+def receive(
+    tx: sqlite3.Connection,
+    context: Context,
+    message: Message,
+    target: Path,
+    *,
+    approved: bool,
+    known: Known,
+    agreed: bool = False,
+) -> None:
+    """Fetch a file, as soon as its description is here.
+
+    Args:
+        target: A folder, or where the file is to be.
+        approved: Its relays may be ones that the sender chose: they see this computer's address, or that of a proxy.
+        agreed: The user was told which they are: they may be anywhere, also in the user's own network.
+        known: Whether the user's own settings name a relay.
+    Raises:
+        InputError: There is no such file, or it is here or on its way already.
+        FileUnavailable: It cannot be had any more.
+        RelaysNotApproved: The user has to be asked first. Nothing has changed.
+    """
+    file = required(tx, message)
+    if message.direction is Direction.SENT:
+        raise InputError(
+            f"The file of message {message.id} is your own.", "`smpchat files` lists what can be received."
+        )
+    match file.state:
+        case FileState.RECEIVED:
+            raise InputError(f"The file of message {message.id} is here already.", f"It is {file.path}.")
+        case FileState.RECEIVING:
+            return
+        case FileState.EXPIRED:
+            raise FileUnavailable(file.reason or EXPIRED)
+        case FileState.CANCELLED | FileState.FAILED if not (file.complete or file.reason == CANCELLED_BY_US):
+            raise FileUnavailable(file.reason or EXPIRED)
+    if file.size > MAX_FILE:
+        raise InputError(
+            f"The file has {file.size:,} bytes; smpchat receives at most {MAX_FILE:,}.", "Ask for it in parts."
+        )
+    place = target / safe_name(file.name) if target.is_dir() else target
+    files.ask_for(tx, message.id, place, approved=approved)
+    if agreed and file.complete:
+        _agree(tx, message, file.description)
+    asked = files.find(tx, message.id)
+    if asked is not None and asked.complete:
+        start(tx, context, asked, approved=approved, known=known)
+    _changed(tx, message, FileState.RECEIVING)
+
+
+def _agree(tx: sqlite3.Connection, message: Message, description: str) -> None:
+    from smpchat.xftp.description import read_description
+
+    connection = _connection(tx, message)
+    try:
+        relays = {replica.server for chunk in read_description(description).chunks for replica in chunk.replicas}
+    except DecodeError:
+        return  # `start` says what is wrong with it
+    for server in relays:
+        consents.add(tx, connection, server)
+
+
+def start(tx: sqlite3.Connection, context: Context, file: MessageFile, *, approved: bool, known: Known) -> None:
+    """Have the agent fetch what was asked for. Raises `AgentError`: it cannot, or somebody has to be asked first."""
+    from smpchat.agent.transactions.files import receive_file
+
+    assert file.target is not None
+    transfer = receive_file(
+        tx, context, file.description, file.target, approved=approved or file.approved, known=known, size=file.size
+    )
+    files.started(tx, file.message_id, transfer)
+
+
+def start_waiting(tx: sqlite3.Connection, context: Context, *, approved: bool, known: Known) -> None:
+    """Have the agent fetch every file that was asked for before its description came."""
+    for file in files.to_start(tx):
+        message = records.message(tx, file.message_id)
+        if message is None:
+            continue
+        try:
+            start(tx, context, file, approved=approved, known=known)
+        except RelaysNotApproved as error:
+            files.offer_again(tx, file.message_id, str(error))
+            context.application.notice(tx, _connection(tx, message), _ask_again(message, error))
+            _changed(tx, message, FileState.OFFERED)
+        except FileRefused as error:
+            _lose(tx, message, str(error), Trouble.DAMAGED)
+        except AgentError as error:  # too many files are under way: one can ask again
+            files.offer_again(tx, file.message_id, str(error))
+            _changed(tx, message, FileState.OFFERED)
+
+
+def receive_automatically(
+    tx: sqlite3.Connection,
+    context: Context,
+    folder: Path,
+    wanted: Callable[[MessageFile, Message], bool],
+    *,
+    approved: bool,
+    known: Known,
+) -> None:
+    """Fetch what is ``wanted`` of the files that were offered since the last call, and ask about none of them."""
+    for file in files.to_judge(tx):
+        message = records.message(tx, file.message_id)
+        files.judged(tx, file.message_id)
+        if message is None or not wanted(file, message):
+            continue
+        try:
+            receive(tx, context, message, folder, approved=approved, known=known)
+        except (AgentError, InputError) as error:
+            log.info("a file was not received by itself: %s", type(error).__name__)
+            files.offer_again(tx, file.message_id)
+
+
+def _ask_again(message: Message, error: RelaysNotApproved) -> str:
+    return (
+        f"The file of message {message.id} from {{alias}} is at relays that you do not use ({', '.join(error.relays)}):"
+        f" they would see your address. To receive it all the same: `smpchat receive {message.id} --approve`."
+    )
+
+
+def received(tx: sqlite3.Connection, transfer: int, path: Path) -> None:
+    """A file is here, whole and checked."""
+    file, message, _ = _of_transfer(tx, transfer)
+    if file is None or message is None:
+        return
+    files.set_state(tx, message.id, FileState.RECEIVED, path=path)
+    files.forget_description(tx, message.id)
+    _changed(tx, message, FileState.RECEIVED)
+
+
+# -- both -------------------------------------------------------------------------------------------------------------
+
+
+def failed(tx: sqlite3.Connection, transfer: int, trouble: Trouble) -> None:
+    """A file will never arrive. Somebody may ask once more for one whose relay only did not answer."""
+    file, message, contact = _of_transfer(tx, transfer)
+    if file is None or message is None or contact is None:
+        return
+    reason = troubles.of_file(trouble, contact.alias, sending=message.direction is Direction.SENT)
+    if message.direction is Direction.SENT:
+        _end_sending(tx, file, message, FileState.FAILED, reason, trouble)
+    elif trouble in (Trouble.GONE, Trouble.DAMAGED, Trouble.BLOCKED):
+        _lose(tx, message, reason, trouble)
+    else:
+        files.set_state(tx, message.id, FileState.FAILED, reason, trouble=trouble)
+        _changed(tx, message, FileState.FAILED)
+
+
+def _lose(tx: sqlite3.Connection, message: Message, reason: str, trouble: Trouble) -> None:
+    """A file of a contact's cannot be had any more."""
+    state = FileState.EXPIRED if trouble is Trouble.GONE else FileState.FAILED
+    files.set_state(tx, message.id, state, reason, trouble=trouble)
+    files.forget_description(tx, message.id)
+    _changed(tx, message, state)
+
+
+def cancel(tx: sqlite3.Connection, context: Context, message: Message) -> None:
+    """Stop a file of either side; one of ours is deleted at its relays, and the contact told. Raises `InputError`."""
+    file = required(tx, message)
+    if message.direction is Direction.RECEIVED:
+        if file.state is not FileState.RECEIVING:
+            raise InputError(f"The file of message {message.id} is not being received.", "There is nothing to cancel.")
+        files.leave(tx, message.id)
+        files.set_state(tx, message.id, FileState.CANCELLED, CANCELLED_BY_US)
+        _changed(tx, message, FileState.CANCELLED)
+        return
+    if file.state not in (FileState.SENDING, FileState.SENT):
+        raise InputError(f"The file of message {message.id} is not at any relay.", "There is nothing to cancel.")
+    contact = records.contact(tx, message.contact)
+    change = changes.insert_sent(tx, message.id, contact.id)
+    body = encode_file_cancel(message.shared_id or "", new_id(context))
+    if not contact.gone:
+        submit(tx, context, contact, body, change.reference, notify=False)
+    files.leave(tx, message.id)
+    _end_sending(tx, file, message, FileState.CANCELLED, CANCELLED_BY_US, None)
+
+
+def leave_dropped(tx: sqlite3.Connection, context: Context) -> None:
+    """Have the agent forget the files of messages that are gone, and delete them at their relays."""
+    gone = files.dropped(tx)
+    if not gone:
+        return
+    from smpchat.agent.transactions.files import delete_file
+
+    for transfer in gone:
+        delete_file(tx, context, transfer)
+        files.left(tx, transfer)
+
+
+def expire(tx: sqlite3.Connection, now: float) -> None:
+    """What is offered and no relay has any more cannot be asked for."""
+    for message_id in files.due(tx, now):
+        message = records.message(tx, message_id)
+        if message is not None:
+            _lose(tx, message, EXPIRED, Trouble.GONE)
+
+
+def required(tx: sqlite3.Connection, message: Message) -> MessageFile:
+    """The file of a message. Raises `InputError`."""
+    file = files.find(tx, message.id)
+    if file is None:
+        raise InputError(f"Message {message.id} has no file.", "`smpchat files` lists messages with files.")
+    return file
+
+
+def _of_transfer(
+    tx: sqlite3.Connection, transfer: int
+) -> tuple[MessageFile, Message, Contact] | tuple[None, None, None]:
+    """The file that the agent speaks of; it may be dropped since."""
+    file = files.of_transfer(tx, transfer)
+    message = None if file is None else records.message(tx, file.message_id)
+    if file is None or message is None:
+        return None, None, None
+    return file, message, records.contact(tx, message.contact)
+
+
+def _connection(tx: sqlite3.Connection, message: Message) -> int:
+    return records.contact(tx, message.contact).connection_id
+
+
+def _changed(tx: sqlite3.Connection, message: Message, state: FileState) -> None:
+    publish(tx, events.FileChanged(message.id, message.contact, state))

@@ -1,0 +1,59 @@
+"""Lines of files on their way, beside the prompt of `chat`: how much, how fast, how long still."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from rich.text import Text
+
+from smpchat.chat.store.files import FileView
+from smpchat.chat.store.records import Message
+from smpchat.cli.chat.outgoing import Encrypting
+from smpchat.cli.text import narrowed, printable
+from smpchat.cli.times import counting
+from smpchat.cli.views.files import percent, size_text
+
+_SAMPLES = 20
+"""Looks at a file that its rate is made of: a few seconds."""
+
+
+class Pace:
+    """How fast files move, by message."""
+
+    def __init__(self) -> None:
+        self._samples: dict[int, deque[tuple[float, int]]] = {}
+
+    def note(self, number: int, done: int, now: float) -> None:
+        """So many bytes had been moved at a moment."""
+        samples = self._samples.setdefault(number, deque(maxlen=_SAMPLES))
+        if not samples or samples[-1][1] != done:
+            samples.append((now, done))
+
+    def of(self, number: int) -> float | None:
+        """Bytes a second; None while that is not known."""
+        samples = self._samples.get(number)
+        if not samples or samples[-1][0] - samples[0][0] < 0.5:
+            return None
+        return (samples[-1][1] - samples[0][1]) / (samples[-1][0] - samples[0][0])
+
+
+def moving_line(message: Message, rate: float | None) -> Text:
+    """``  12  receiving photo.jpg: 45 % of 3.2 MiB, 800 KiB/s, 0:02 left``."""
+    file = message.file
+    assert file is not None
+    line = f"{message.id:>4}  {file.state} {narrowed(file.name, 30)}: {percent(file)} % of {size_text(file.size)}"
+    return Text(f"{line}{_pace(file, rate)}", "dim")
+
+
+def _pace(file: FileView, rate: float | None) -> str:
+    if file.reason is not None:
+        return f", waits: {printable(file.reason)}"
+    if not rate or rate < 1:
+        return ""
+    return f", {size_text(int(rate))}/s, {counting((file.size - file.bytes) / rate)} left"
+
+
+def encrypting_line(file: Encrypting) -> Text:
+    """``      encrypting photo.jpg: 45 % of 3.2 MiB``."""
+    done = file.done * 100 // file.size if file.size else 0
+    return Text(f"{'':4}  encrypting {narrowed(file.name, 30)}: {done} % of {size_text(file.size)}", "dim")

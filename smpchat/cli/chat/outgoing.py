@@ -1,0 +1,78 @@
+"""Files that are sent from `chat`: encrypted in a thread while one goes on writing, then stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from smpchat.agent.errors import AgentError
+from smpchat.chat.errors import ChatError
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.service.files import OutgoingFile
+from smpchat.chat.store.records import Message
+from smpchat.encoding.record import Record, field
+
+
+class Encrypting(Record):
+    """A file that is being encrypted, for the lines beside the prompt."""
+
+    name: str = field(repr=False)
+    done: int
+    size: int
+
+
+class _Left(Exception):
+    """The conversation is over: what is being encrypted is not sent."""
+
+
+class OutgoingFiles:
+    """Files on their way into the store.
+
+    Args:
+        sent: Told of each message once it is stored.
+        failed: Told why a file was not sent.
+    """
+
+    def __init__(
+        self,
+        service: ChatService,
+        sent: Callable[[Message], object],
+        failed: Callable[[ChatError | AgentError], object],
+    ) -> None:
+        self._service, self._sent, self._failed = service, sent, failed
+        self._tasks: dict[asyncio.Task[None], OutgoingFile] = {}
+        self._done: dict[int, int] = {}  # bytes, by task
+        self._left = False
+
+    def begin(self, file: OutgoingFile) -> None:
+        """Encrypt and send a file that was looked at."""
+        task = asyncio.get_running_loop().create_task(self._send(file))
+        self._tasks[task] = file
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+
+    def encrypting(self) -> list[Encrypting]:
+        """What is being encrypted now."""
+        return [Encrypting(file.name, self._done.get(id(file), 0), file.size) for file in self._tasks.values()]
+
+    async def finish(self) -> None:
+        """Give up what is not stored yet; nothing of it stays."""
+        self._left = True
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _send(self, file: OutgoingFile) -> None:
+        def progress(done: int, _: int) -> None:  # in the thread
+            self._done[id(file)] = done
+            if self._left:
+                raise _Left
+
+        try:
+            encrypted = await asyncio.to_thread(self._service.encrypt_file, file, progress)
+            with encrypted:
+                if not self._left:
+                    self._sent(self._service.store_file(file, encrypted))
+        except _Left:
+            pass
+        except (ChatError, AgentError) as error:
+            self._failed(error)
+        finally:
+            self._done.pop(id(file), None)

@@ -1,0 +1,122 @@
+"""Slash commands for files in `chat`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+from rich.text import Text
+
+from smpchat.agent.errors import RelaysNotApproved
+from smpchat.chat.errors import InputError
+from smpchat.chat.store.files import FileState
+from smpchat.cli.chat.conversation import Conversation
+from smpchat.cli.opening import local_file
+from smpchat.cli.pictures import drawn, way_of
+from smpchat.cli.text import printable, shortened
+from smpchat.cli.views.files import size_text, state_text
+
+_APPROVE = "anyway"
+
+
+def message_number(word: str) -> int | None:
+    """A number of a message; None for anything else."""
+    # ASCII: "²" is a digit to Python, and int() refuses it. Short: SQLite takes 64 bits, and what is longer is an
+    # OverflowError.
+    return int(word) if word.isascii() and word.isdigit() and len(word) < 16 else None
+
+
+class FileLines:
+    """What the user's lines about files do in one conversation."""
+
+    def __init__(self, talk: Conversation) -> None:
+        self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
+
+    def send(self, argument: str) -> None:
+        """``/file PATH [TEXT]``; a path with blanks may stand alone, or in quotes."""
+        path, text = split_path(argument)
+        self._talk.outgoing.begin(self._service.look_at_file(self._talk.need_contact().alias, path, text))
+
+    def get(self, argument: str) -> None:
+        """``/get [N] [PATH]``, with ``anyway`` behind it where relays have to be approved."""
+        words = argument.split(maxsplit=1)
+        alias = self._talk.need_contact().alias
+        number = message_number(words[0].removeprefix("#")) if words else None
+        rest = " ".join(words[1:] if number is not None else words).strip()
+        number = self._service.offered_by(alias) if number is None else self._here(number)
+        approved = rest == _APPROVE or rest.endswith(f" {_APPROVE}")
+        place = rest.removesuffix(_APPROVE).strip() if approved else rest
+        own = self._talk.owns_files
+        try:
+            message = self._service.receive_file(
+                number, split_path(place)[0] if place else None, approved=approved, own=own
+            )
+        except RelaysNotApproved as error:
+            raise InputError(
+                f"The sender put this file at {', '.join(error.relays)}, which you do not use: your address would be"
+                " seen there.",
+                f"If you agree: /get {number} {_APPROVE}",
+            ) from error
+        file = message.file
+        if file is not None and file.state is FileState.RECEIVING and not file.bytes:
+            self._transcript.tell(f"* Receiving {shortened(file.name)} ({size_text(file.size)}).")
+
+    def list(self) -> None:
+        """``/files``."""
+        found = self._service.files(self._talk.need_contact().alias, 20)
+        if not found:
+            self._transcript.tell("No files here yet. /file PATH sends one.")
+        for message in found:
+            assert message.file is not None
+            told = f"{size_text(message.file.size)}, {state_text(message.file, message)}"
+            self._transcript.show(Text(f"{message.id:>4}  {shortened(message.file.name)}  ({told})"))
+
+    def cancel(self, argument: str) -> None:
+        """``/cancel N``."""
+        number = message_number(argument.removeprefix("#"))
+        if number is None:
+            raise InputError("Write /cancel N.", "The number stands in front of each message.")
+        message = self._service.cancel_file(self._here(number))
+        assert message.file is not None
+        self._transcript.tell(f"* {shortened(message.file.name)}: cancelled.")
+
+    def view(self, argument: str) -> None:
+        """``/view N``: a picture here; of any other file, where it is."""
+        number = message_number(argument.removeprefix("#"))
+        if number is None:
+            raise InputError("Write /view N.", "The number stands in front of each message.")
+        path = local_file(self._service.required_message(self._here(number)))
+        if not self._talk.environment.redraws:
+            self._transcript.tell(f"* {printable(str(path))}")
+            return
+        try:
+            pieces = list(drawn(path, way_of(os.environ), shutil.get_terminal_size()))
+        except InputError:
+            self._transcript.tell(f"* {printable(str(path))}. To open it: smpchat view {number}")
+            return
+        self._transcript.raw("".join(pieces))
+
+    def _here(self, number: int) -> int:
+        """The number, if it is that of a message of this conversation. Raises `InputError`."""
+        message = self._service.required_message(number)
+        if message.contact != self._talk.need_contact().alias:
+            raise InputError(
+                f"Message {number} is of your conversation with {message.contact!r}.", "Go there with /to."
+            )
+        return number
+
+
+def split_path(argument: str) -> tuple[str, str]:
+    """A path, and the text behind it: all of it if that is a file, else the first word as a shell reads it."""
+    argument = argument.strip()
+    if not argument:
+        raise InputError("Which file is missing.", "Write /file PATH.")
+    if Path(argument).expanduser().exists():
+        return argument, ""
+    try:
+        [path, *words] = shlex.split(argument)
+    except ValueError:
+        return argument, ""
+    return path, " ".join(words)

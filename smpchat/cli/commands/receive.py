@@ -1,0 +1,87 @@
+"""``receive``: a file that a contact sent comes to this computer."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from smpchat.cli.arguments import TIMEOUT, aliases
+from smpchat.cli.command_line import Program, examples
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.running import run
+
+if TYPE_CHECKING:
+    from smpchat.chat.service.writing import WritingProfile
+
+app = Program()
+
+
+@app.command(epilog=examples("smpchat receive 12", "smpchat receive bob --to ~/Pictures"))
+def receive(
+    context: typer.Context,
+    message: str = typer.Argument(
+        metavar="MESSAGE",
+        help="Number of the message with the file, or an alias: the last file of that contact.",
+        autocompletion=aliases,
+    ),
+    to: Path | None = typer.Option(None, "--to", metavar="PATH", help="A folder, or a new file."),
+    approve: bool = typer.Option(
+        False, "--approve", help="Fetch it also from file relays that you do not use; they see your address."
+    ),
+    timeout: float | None = TIMEOUT,
+) -> None:
+    """Receive a file.
+
+    It comes into the folder of the setting files-folder, under its own name or one with a number: nothing is
+    overwritten. It appears once it is there whole and every check has passed.
+    """
+    run(context, lambda environment: _receive(environment, message, to, timeout, approve=approve))
+
+
+async def _receive(
+    environment: Environment, which: str, to: Path | None, patience: float | None, *, approve: bool
+) -> int:
+    """Ask for the file, and be online until it is here."""
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.service.writing import WritingProfile
+    from smpchat.cli.transferring import bar, until_moved
+    from smpchat.cli.views.files import show_file
+
+    with closing(environment.open_as(WritingProfile)) as service:
+        number = message_number(service, which)
+        own = environment.relay().owns_files
+        relays = () if approve else service.relays_to_approve(number, own)
+        if relays:
+            _ask(environment, number, relays)
+        asked = service.receive_file(number, to, approved=approve or bool(relays), own=own)
+        assert asked.file is not None
+        with bar(environment, asked.file.name, asked.file.size) as tell:
+            async with online(service, environment.relay()):
+                message = await until_moved(environment, service, number, patience, tell)
+        show_file(environment, message)
+        return ExitStatus.OK
+
+
+def message_number(service: WritingProfile, which: str) -> int:
+    """The message that a number or an alias names. Raises `InputError`."""
+    number = which.removeprefix("#")
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 16 else service.offered_by(which)
+
+
+def _ask(environment: Environment, number: int, relays: tuple[str, ...]) -> None:
+    """Raises `CommandFailed` unless a person agrees."""
+    what = f"The sender put the file at {', '.join(relays)}, which you do not use: your address would be seen there."
+    if environment.attended and sys.stdin.isatty():
+        print(f"{what}\nFetch it? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            return
+    raise CommandFailed(
+        ExitStatus.INPUT,
+        what,
+        f"If you agree: `smpchat receive {number} --approve`. `--socks` hides your address.",
+    )

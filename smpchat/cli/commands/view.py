@@ -1,0 +1,54 @@
+"""``view``: a file that was received is opened, by the desktop's program or in the terminal, once the user says so."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+
+import typer
+
+from smpchat.cli.arguments import MESSAGE
+from smpchat.cli.command_line import Program, examples
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.running import run
+
+app = Program()
+
+
+@app.command(epilog=examples("smpchat view 12", "smpchat view 12 --here"))
+def view(
+    context: typer.Context,
+    message: int = MESSAGE,
+    here: bool = typer.Option(False, "--here", help="Show a picture in this terminal, as well as it can."),
+    yes: bool = typer.Option(False, "--yes", help="Do not ask first."),
+) -> None:
+    """Open a file that you received.
+
+    A file can harm the program that opens it, so it is never opened by itself, and on a terminal you are asked first.
+    """
+    run(context, lambda environment: _view(environment, message, here=here, sure=yes))
+
+
+def _view(environment: Environment, number: int, *, here: bool, sure: bool) -> int:
+    """Open it, or draw it."""
+    from smpchat.chat.service.writing import WritingProfile
+    from smpchat.cli.opening import local_file, open_file
+    from smpchat.cli.pictures import draw_file
+    from smpchat.cli.text import printable
+
+    with closing(environment.open_as(WritingProfile)) as service:
+        path = local_file(service.required_message(number))
+    if here:
+        draw_file(environment, path)
+        return ExitStatus.OK
+    if not sure and environment.attended and sys.stdin.isatty():
+        print(
+            f"Open {printable(str(path))} with the program for such files? [y/N] ", end="", file=sys.stderr, flush=True
+        )
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            environment.notice("It was not opened.")
+            return ExitStatus.OK
+    open_file(path)
+    environment.notice(f"Opened {path}.")
+    return ExitStatus.OK

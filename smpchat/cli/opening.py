@@ -1,0 +1,47 @@
+"""Files of the user's opened by the desktop's program."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from smpchat.chat.errors import InputError
+from smpchat.chat.store.records import Message
+from smpchat.relay.surroundings import for_programs
+
+
+def local_file(message: Message) -> Path:
+    """The file of a message on this computer. Raises `InputError`."""
+    file = message.file
+    if file is None:
+        raise InputError(f"Message {message.id} has no file.", "`smpchat files` lists messages with files.")
+    if file.path is None:
+        raise InputError(
+            f"The file of message {message.id} is not here.", f"Receive it first: `smpchat receive {message.id}`"
+        )
+    if not file.path.is_file():
+        raise InputError(f"The file of message {message.id} is no longer at {file.path}.", "It was moved or deleted.")
+    return file.path
+
+
+def open_file(path: Path) -> None:
+    """Have the desktop open a file; it is not waited for. Raises `InputError`."""
+    if sys.platform == "win32":
+        os.startfile(path)
+        return
+    program = "open" if sys.platform == "darwin" else "xdg-open"
+    found = shutil.which(program)
+    if found is None:
+        raise InputError(f"There is no {program} here to open files with.", f"Open it yourself: {path}")
+    # Absolute: a name that begins with - would be an option. Without our secrets: it may start anything.
+    subprocess.Popen(
+        [found, str(path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=for_programs(),
+    )

@@ -1,0 +1,91 @@
+"""Waiting for a file: a bar on a terminal, objects in JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from smpchat.chat.online import moving
+from smpchat.chat.service.reading import StoredProfile
+from smpchat.chat.store.records import Direction, Message
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import shortened
+from smpchat.cli.views.files import show_progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_TOLD = 0.25
+"""Seconds at least between two ``progress`` objects."""
+Tell = Callable[[str, int, int], None]
+"""Told what is being done, how many bytes of how many are."""
+
+
+@contextmanager
+def bar(environment: Environment, name: str, size: int) -> Iterator[Tell]:
+    """A bar with rate and time left on a terminal; nothing anywhere else."""
+    if environment.json or environment.quiet or environment.plain or not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.text import Text
+
+    console = Console(stderr=True, no_color=not environment.colored, highlight=False, markup=False, emoji=False)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None if console.width < 100 else 40),
+        TaskProgressColumn(markup=False),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    shown = Text(shortened(name, 24)).plain
+    # Drawn by whoever calls, never by a thread of its own: what is printed meanwhile stays in order.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
+        yield _Teller(progress, shown, size)
+
+
+class _Teller:
+    def __init__(self, progress: Progress, name: str, size: int) -> None:
+        self._progress, self._name, self._size = progress, name, size
+        self._doing = ""
+        self._task: TaskID | None = None
+
+    def __call__(self, doing: str, done: int, total: int) -> None:
+        if self._task is None or doing != self._doing:  # another rate: it begins anew
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task = self._progress.add_task(f"{doing} {self._name}", total=total)
+            self._doing = doing
+        self._progress.update(self._task, completed=done, total=total, refresh=True)
+
+
+async def until_moved(
+    environment: Environment, service: StoredProfile, number: int, patience: float | None, tell: Tell
+) -> Message:
+    """As `smpchat.chat.online.moving.until_moved`, with a bar, or ``progress`` objects a few times a second."""
+    loop = asyncio.get_running_loop()
+    told_at = float("-inf")
+
+    def look(message: Message) -> None:
+        nonlocal told_at
+        file, now = message.file, loop.time()
+        assert file is not None
+        tell("Sending" if message.direction is Direction.SENT else "Receiving", file.bytes, file.size)
+        if file.bytes and now - told_at >= _TOLD:
+            told_at = now
+            show_progress(environment, message)
+
+    return await moving.until_moved(service, number, patience, look)

@@ -1,0 +1,98 @@
+"""Files: what is said of one in its message, in a list, and while it moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smpchat.chat.store.files import FileState, FileView
+from smpchat.chat.store.records import Direction, Message
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import printable, shortened
+from smpchat.cli.times import iso, since
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+def size_text(size: int) -> str:
+    """``117 KiB``, ``1.4 GiB``."""
+    amount = float(size)
+    for unit in _UNITS:
+        if amount < 1024 or unit == _UNITS[-1]:
+            break
+        amount /= 1024
+    return f"{size} {'byte' if size == 1 else 'bytes'}" if unit == "bytes" else f"{amount:.3g} {unit}"
+
+
+def percent(file: FileView) -> int:
+    """How much of a file has been moved; 100 only once all is."""
+    return 0 if not file.size else min(99, file.bytes * 100 // file.size)
+
+
+def file_object(file: FileView) -> dict[str, Any]:
+    """What a `message` and a `file` object say of a file."""
+    fields: dict[str, Any] = {
+        "name": file.name,
+        "size": file.size,
+        "state": file.state,
+        "bytes": file.bytes,
+    }
+    if file.path is not None:
+        fields["path"] = str(file.path)
+    if file.reason is not None:
+        fields["reason"] = file.reason
+    if file.trouble is not None:
+        fields["trouble"] = file.trouble
+    if file.expires_at is not None:
+        fields["expires_at"] = iso(file.expires_at)
+    return fields
+
+
+def show_file(environment: Environment, message: Message) -> None:
+    """A ``file`` object, or ``file 12 from bob: photo.jpg, 117 KiB, received: /home/ann/Downloads/photo.jpg``."""
+    file = message.file
+    if file is None:
+        return
+    fields = {"message": message.id, "contact": message.contact, "direction": message.direction} | file_object(file)
+    whose = "from" if message.direction is Direction.RECEIVED else "to"
+    line = f"file {message.id} {whose} {shortened(message.contact)}: {shortened(file.name)}, {size_text(file.size)}"
+    environment.emit("file", fields, f"{line}, {state_text(file, message)}")
+
+
+def show_progress(environment: Environment, message: Message) -> None:
+    """A ``progress`` object; people see a bar instead."""
+    if message.file is not None and environment.json:
+        fields = {"message": message.id, "bytes": message.file.bytes, "size": message.file.size}
+        environment.emit("progress", fields, None)
+
+
+def state_text(file: FileView, message: Message) -> str:
+    """``receiving 45 %``, ``received: /home/ann/photo.jpg``, ``no longer available``: where a file is."""
+    why = f": {printable(file.reason)}" if file.reason else ""
+    match file.state:
+        case FileState.RECEIVED:
+            return f"received: {printable(str(file.path))}"
+        case FileState.OFFERED:
+            until = f" until {since(file.expires_at, message.sent_at)}" if file.expires_at is not None else ""
+            return f"offered{until}"
+        case FileState.SENDING | FileState.RECEIVING:
+            done = f"{file.state} {percent(file)} %"
+            return f"{done}, waits{why}" if file.reason else done
+        case FileState.EXPIRED:
+            return "no longer available"
+    return f"{file.state}{why}"
+
+
+def file_mark(message: Message) -> str:
+    """What stands behind a message about its file; empty where the message itself says it all."""
+    file = message.file
+    if file is None or message.deleted:
+        return ""
+    if file.state is FileState.SENT or (file.state is FileState.FAILED and message.direction is Direction.SENT):
+        return ""  # its ticks say so, or its reason
+    return state_text(file, message)
+
+
+def how_to_receive(environment: Environment, message: Message) -> None:
+    """Say how a file that was just offered is received."""
+    if message.file is not None and message.file.state is FileState.OFFERED and environment.attended:
+        environment.notice(f"To receive the file: `smpchat receive {message.id}`")
