@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +20,7 @@ from smpchat.encoding.text import from_base64url
 from smpchat.protocol.block import BLOCK_SIZE, pad_block, unpad_block
 from smpchat.protocol.version import VersionRange
 from smpchat.protocol.xftp.command_codec import decode_answer, encode_answer
-from smpchat.protocol.xftp.errors import HANDSHAKE, XFTPError
+from smpchat.protocol.xftp.errors import HANDSHAKE, XFTPError, file_error
 from smpchat.protocol.xftp.hello import XFTP_VERSIONS, FileServerHello, check_acceptance, receive_server_hello
 from smpchat.transport.chain import verify_chain
 from smpchat.xftp.chunks import chunk_sizes
@@ -35,8 +36,10 @@ _REAL = 3  # version that a real relay of today agrees on
 
 
 def recognises(document: Document) -> bool:
-    """Told apart when they were read, but for two lists."""
-    return isinstance(document, Block | Description | FileLinks) or _is_list_of(document, _KAT) or _is_probes(document)
+    """Told apart when they were read, but for two lists and a mapping."""
+    if isinstance(document, Block | Description | FileLinks):
+        return True
+    return _is_list_of(document, _KAT) or _is_probes(document) or bool(_relay_errors(document))
 
 
 def _is_list_of(document: Document, names: set[str]) -> bool:
@@ -63,6 +66,9 @@ def checks(document: Document) -> Iterator[Check]:
     elif _is_probes(document):
         for number, record in enumerate(document):
             yield Check(f"{number} {record['probe']}", partial(_probe, record["result"]))
+    elif isinstance(document, dict):
+        for situation, word in _relay_errors(document):
+            yield Check(f"{situation}: {word}", partial(_known_error, word))
     else:
         for record in document:
             yield Check(f"{record['file']}: sizes", partial(_sizes, record))
@@ -130,6 +136,26 @@ def _box(record: dict[str, Any]) -> None:
     same("name", name, hexadecimal(record["headerNameBytes"]))
     same("length", length, size + len(name) + 2)
     same("filler", sorted(set(bytes(inside[8 + length :]).decode("latin-1"))), record["filler"])
+
+
+# -- what the app said of a relay's error ------------------------------------------------------------------------------
+
+
+def _relay_errors(document: Document) -> list[tuple[str, str]]:
+    """Situations in which the app told of an error of a relay of files, and its name for it."""
+    found = []
+    for situation, told in document.items() if isinstance(document, dict) else ():
+        status = told.get("fileStatus") if isinstance(told, dict) else None
+        error = status.get("rcvFileError") if isinstance(status, dict) else None
+        if isinstance(error, dict) and isinstance(error.get("type"), str):
+            found.append((situation, error["type"]))
+    return found
+
+
+def _known_error(word: str) -> None:
+    """The app writes NO_FILE as noFile."""
+    name = re.sub(r"(?=[A-Z])", "_", word).upper().encode()
+    same("written again", file_error.encode(file_error.decode(name)), name)
 
 
 # -- what a real relay answered ---------------------------------------------------------------------------------------
