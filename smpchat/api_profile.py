@@ -61,11 +61,11 @@ class ProfileCalls:
         return self._service.verification(alias)
 
     def verify(self, alias: str, code: str) -> Verification:
-        """Compare the code that the contact sees with ours; what was held because it had changed is sent.
+        """Compare the code that the contact sees with ours; if they match, held messages are sent.
 
         Raises:
             UnknownContact, AgentError: Nothing changed.
-            CodeDiffers: It is another one; the contact counts as not verified, and what is held stays held.
+            CodeDiffers: The code is different; the contact is then not verified, and held messages stay held.
         """
         return self._service.verify(alias, code)
 

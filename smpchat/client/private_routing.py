@@ -85,7 +85,9 @@ def open_pkey(pkey: PKey, key_hash: bytes, now: datetime) -> Destination:
     check_identity(pkey.chain, key_hash, now)
     version = PROXIED_VERSIONS.agree(pkey.versions)
     if version is None:
-        raise VersionError(f"The relay can be sent to with SMP versions {pkey.versions}, not {PROXIED_VERSIONS}.")
+        raise VersionError(
+            f"The relay supports SMP versions {pkey.versions}; private routing needs {PROXIED_VERSIONS}."
+        )
     return Destination(pkey.session_id, version, key)
 
 
@@ -151,7 +153,7 @@ def proxy_error(code: ErrorCode, proxy: str, relay: str) -> PrivateRoutingFailed
     """What the proxy's ERR means, in words with the names of both."""
     match code.words:
         case ("PROXY", "BASIC_AUTH"):
-            text, temporary = f"{proxy} forwards nothing for you: it wants a password, or has that turned off", False
+            text, temporary = f"{proxy} does not forward for you: it needs a password, or forwarding is off", False
         case ("PROXY", "BROKER", *reason):
             text, temporary = f"{proxy} cannot reach relay {relay} ({' '.join(reason)})", True
         case ("PROXY", "PROTOCOL", *reason):

@@ -234,7 +234,7 @@ class _Walk:
         secret = self._dh_key.exchange(self._ids.server_dh_key)
         opened = open_message(secret, message.msg_id, message.body)
         if not isinstance(opened, RcvMessage) or not hmac.compare_digest(opened.body, self._body):
-            raise UnexpectedResponse("another message came back than was sent")
+            raise UnexpectedResponse("a different message came back")
         return "it came back unchanged" + ("" if pushed else ", after asking for it")
 
     async def _pushed(self, seconds: float) -> Msg | None:
@@ -272,8 +272,8 @@ def _unexpected(answer: BrokerMessage) -> UnexpectedResponse:
 def _explain(step: str, error: Exception, address: SMPServerAddress) -> str:
     if step == "NEW" and isinstance(error, SMPError) and error.code == ErrorCode.AUTH:
         if address.password:
-            return "the relay refuses the password in its address, or makes no new queues"
-        return "the relay wants a password for new queues, or makes none"
+            return "the relay refuses the password in its address, or does not allow new queues"
+        return "the relay needs a password for new queues, or does not allow new queues"
     if isinstance(error, CryptoError | DecodeError):
-        return f"what came back does not open: {error}"
+        return f"the message that came back cannot be decrypted: {error}"
     return str(error)

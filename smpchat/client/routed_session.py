@@ -174,7 +174,7 @@ class RoutedSession:
             except SMPError as error:
                 raise proxy_error(error.code, *self._names) from error
             if not isinstance(answer, PKey):
-                raise UnexpectedResponse("the proxy answered PRXY with something else")
+                raise UnexpectedResponse("the proxy gave a wrong answer to PRXY")
             self._destination = open_pkey(answer, self.server.key_hash, self._now())
 
     async def _ask(self, request: Request, seconds: float) -> BrokerMessage:
@@ -203,7 +203,7 @@ class RoutedSession:
             forwarding = forward(waiting.request, destination, self._entropy)
         answer = await self._ask(forwarding.request, waiting.timeout)
         if not isinstance(answer, PRes):
-            raise UnexpectedResponse("the proxy answered PFWD with something else")
+            raise UnexpectedResponse("the proxy gave a wrong answer to PFWD")
         return open_pres(answer, forwarding, destination)
 
     # -- lanes --------------------------------------------------------------------------------------------------------

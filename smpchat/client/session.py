@@ -323,7 +323,7 @@ class DirectSession:
         # answer to SUB, GET or ACK (5.2, trap 24).
         pushed = isinstance(message, Msg) and not transmission.corr_id
         if not pushed and transmission.corr_id not in self._correlation and self._is_flood():
-            self.end(RemoteProtocolError("it sends answers and events without end that nobody asked for"))
+            self.end(RemoteProtocolError("it sends endless answers and events that no one asked for"))
             return
         if transmission.corr_id:
             message = self._correlation.answer(transmission.corr_id, transmission.entity_id, message)

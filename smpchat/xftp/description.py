@@ -100,10 +100,10 @@ def read_description(text: str, party: Party = Party.RECIPIENT) -> FileDescripti
         DecodeError: It is none, or of a file that cannot be; ``what`` says so in lower-case words.
     """
     if len(text) > MAX_TEXT:
-        raise DecodeError(f"it has {len(text):,} characters, and none has more than {MAX_TEXT:,}")
+        raise DecodeError(f"it has {len(text):,} characters, and the limit is {MAX_TEXT:,}")
     found = _mapping(_tree(text), "a description")
     if _text(found, "party") != party:
-        raise DecodeError(f"it is not that of a {party.value}")
+        raise DecodeError(f"it is not the description for a {party.value}")
     size = _file_size(found, "size")
     digest = _bytes(_text(found, "digest"), DIGEST_SIZE, "digest")
     key = _bytes(_text(found, "key"), KEY_SIZE, "key")
@@ -153,7 +153,7 @@ class _Events:
         if depth == 0:
             raise DecodeError("lists or mappings in it are nested too deeply")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise DecodeError("there are references in it, which descriptions do not have")
+            raise DecodeError("it contains references, which are not allowed")
         if isinstance(event, yaml.ScalarEvent):
             return str(event.value)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -176,27 +176,27 @@ class _Events:
 
 def _mapping(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise DecodeError(f"{what} has to be a mapping")
+        raise DecodeError(f"{what} must be a mapping")
     return value
 
 
 def _list(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list) or not value:
-        raise DecodeError(f"{what} has to be a list")
+        raise DecodeError(f"{what} must be a list")
     return value
 
 
 def _text(found: dict[str, Any], name: str) -> str:
     value = found.get(name)
     if not isinstance(value, str):
-        raise DecodeError(f"{name} is missing" if value is None else f"{name} has to be a text")
+        raise DecodeError(f"{name} is missing" if value is None else f"{name} must be a text")
     return value
 
 
 def _bytes(text: str, size: int, what: str) -> bytes:
     data = from_base64url(text, what)
     if len(data) != size:
-        raise DecodeError(f"{what} has {len(data)} bytes, and not {size}")
+        raise DecodeError(f"{what} has {len(data)} bytes instead of {size}")
     return data
 
 
@@ -210,14 +210,14 @@ def _size(text: str, what: str) -> int:
 def _file_size(found: dict[str, Any], name: str) -> int:
     size = _size(_text(found, name), name)
     if not 0 < size <= MAX_ENCRYPTED:
-        raise DecodeError(f"the file has {size:,} bytes, and none may have more than {MAX_ENCRYPTED:,}")
+        raise DecodeError(f"the file has {size:,} bytes, and the limit is {MAX_ENCRYPTED:,}")
     return size
 
 
 def _chunk_size(text: str) -> int:
     size = _size(text, "the size of a chunk")
     if size not in CHUNK_SIZES:
-        raise DecodeError(f"there are no chunks of {size:,} bytes")
+        raise DecodeError(f"{size:,} bytes is not a valid size for a chunk")
     return size
 
 
@@ -230,7 +230,7 @@ def _redirect(found: dict[str, Any]) -> Redirect | None:
     if not (text.isascii() and text.isdecimal() and len(text) <= 12):
         raise DecodeError("the size of what it leads to is not a number")
     if not 0 < int(text) <= MAX_ENCRYPTED:
-        raise DecodeError("what it leads to is too large")
+        raise DecodeError("the description that it leads to is too large")
     return Redirect(int(text), _bytes(_text(value, "digest"), DIGEST_SIZE, "digest"))
 
 
@@ -250,7 +250,7 @@ def _chunks(found: dict[str, Any], default: int) -> tuple[DescribedChunk, ...]:
         server = checked_file_server(_text(place, "server"))
         for line in _list(place.get("chunks"), "chunks"):
             if not isinstance(line, str):
-                raise DecodeError("a chunk has to be a text")
+                raise DecodeError("a chunk must be a text")
             _read_chunk(line, server, chunks)
     if sorted(chunks) != list(range(1, len(chunks) + 1)):
         raise DecodeError("the numbers of its chunks have gaps")
@@ -263,7 +263,7 @@ def _read_chunk(line: str, server: FileServer, chunks: dict[int, _Gathered]) -> 
     if not 2 <= len(parts) <= 4 or not (number.isascii() and number.isdecimal() and len(number) <= 5):
         raise DecodeError("a chunk is not NUMBER:ID:KEY:DIGEST:SIZE")
     if not 1 <= int(number) <= MAX_CHUNKS:
-        raise DecodeError(f"it has a chunk {int(number):,}, and none has more than {MAX_CHUNKS:,} of them")
+        raise DecodeError(f"it has a chunk {int(number):,}, and the limit is {MAX_CHUNKS:,} chunks")
     chunk = chunks.setdefault(int(number), _Gathered())
     if len(chunk.replicas) == MAX_REPLICAS:
         raise DecodeError(f"a chunk has more than {MAX_REPLICAS} replicas")

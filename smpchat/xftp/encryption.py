@@ -215,7 +215,7 @@ def decrypt_file(
             progress(done)
         # Of what was described first: a damaged download is told from a wrong key.
         if not hmac.compare_digest(digests.whole(), digest):
-            raise VerificationError("the file is not the one that its description names")
+            raise VerificationError("the file does not match its description")
     opener.finish(bytes(tag))
     if content.fault is not None:
         raise content.fault

@@ -10,4 +10,4 @@ class ChunkDamaged(XFTPError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(DIGEST)
-        self.args = (f"the file relay sent something else than was asked for: {reason}",)
+        self.args = (f"the file relay sent wrong data: {reason}",)

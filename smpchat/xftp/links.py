@@ -26,7 +26,7 @@ class FileLink(Record):
 def read_file_link(text: str) -> FileLink:
     """Reads a link to a file. Raises `DecodeError`."""
     if len(text) > MAX_LINK:
-        raise DecodeError(f"the link is {len(text):,} characters long, and none is longer than {MAX_LINK:,}")
+        raise DecodeError(f"the link is {len(text):,} characters long, and the limit is {MAX_LINK:,}")
     match = _LINK().fullmatch(text.strip())
     if not match:
         raise DecodeError("a link to a file begins with simplex:/file#/?desc=")
@@ -58,14 +58,14 @@ def follow(redirect: Redirect, content: bytes) -> FileDescription:
         DecodeError: It is no description, or of another file, or leads further.
     """
     if len(content) > MAX_TEXT:
-        raise DecodeError("what the description leads to is too long for a description")
+        raise DecodeError("the description that the link leads to is too long")
     try:
         description = read_description(content.decode("utf-8"))
     except UnicodeDecodeError:
-        raise DecodeError("what the description leads to is no description") from None
+        raise DecodeError("the description that the link leads to is invalid") from None
     if description.redirect is not None:
-        raise DecodeError("the description leads to one that leads to another")
+        raise DecodeError("the description leads to another description, which leads to yet another")
     same = hmac.compare_digest(description.digest, redirect.digest)
     if description.size != redirect.size or not same:
-        raise DecodeError("the description leads to that of another file")
+        raise DecodeError("the description leads to the description of another file")
     return description

@@ -114,11 +114,11 @@ class _Walk:
         keys = [self._recipient_key.public()]
         created = await self._session.create(self._sender_key, _SIZE, self._digest, keys, self._password)
         self._sender_id, (self._recipient_id,) = created
-        return f"a place for {_SIZE // 1024} KiB was made"
+        return f"a file of {_SIZE // 1024} KiB was registered"
 
     async def _put(self) -> str:
         await self._session.put(self._sender_id, self._sender_key, _SIZE, [self._chunk])
-        return f"{_SIZE // 1024} KiB were taken"
+        return f"{_SIZE // 1024} KiB were uploaded"
 
     async def _get(self) -> str:
         pieces = [
@@ -126,7 +126,7 @@ class _Walk:
             async for piece in self._session.get(self._recipient_id, self._recipient_key, _SIZE, self._digest)
         ]
         assert hmac.compare_digest(b"".join(pieces), self._chunk)
-        return "they came back unchanged"
+        return "they were downloaded unchanged"
 
     async def _delete(self) -> str:
         await self._session.delete(self._sender_id, self._sender_key)
@@ -138,8 +138,8 @@ def _explain(step: str, error: Exception, address: FileServerAddress) -> tuple[s
     if isinstance(error, XFTPError):
         if step == "FNEW" and error.code == AUTH:
             if address.password:
-                return "the relay refuses the password in its address, or takes no new files", Trouble.PASSWORD
-            return "the relay wants a password for new files, or takes none", Trouble.PASSWORD
+                return "the relay refuses the password in its address, or does not allow new files", Trouble.PASSWORD
+            return "the relay needs a password for new files, or does not allow new files", Trouble.PASSWORD
         if error.code == QUOTA:
-            return "the relay has no room left for files", Trouble.RELAY_FULL
+            return "the relay has no space left for files", Trouble.RELAY_FULL
     return str(error), None

@@ -279,7 +279,7 @@ class FileSession:
             except CryptoError as error:
                 raise ChunkDamaged("it was changed on its way") from error
             if not hmac.compare_digest(hashed.digest(), digest):
-                raise ChunkDamaged("its digest is another one")
+                raise ChunkDamaged("its digest is wrong")
 
     async def acknowledge(self, recipient_id: bytes, recipient_key: Ed25519PrivateKey) -> None:
         """Give up one's access to a chunk."""
@@ -300,7 +300,7 @@ class FileSession:
     async def _request(self) -> AsyncIterator[None]:
         """Around one request: what goes wrong with it ends the session."""
         if self._busy:
-            raise LocalProtocolError("a session with a file relay takes one request at a time")
+            raise LocalProtocolError("a session with a file relay handles one request at a time")
         if self.closed.is_set():
             raise SessionClosed(str(self._reason)) from self._reason
         self._busy = True
@@ -356,7 +356,7 @@ class FileSession:
         self._trace("<", found)
         # Some errors name no chunk, and what makes one has none to name (xftp-wire 2.1).
         if transmission.entity_id not in (entity_id, b""):
-            raise self._broken("an answer about another chunk")
+            raise self._broken("an answer about a different chunk")
         return found
 
     def _expect(self, found: FileAnswer, expected: type[A]) -> A:
@@ -368,7 +368,7 @@ class FileSession:
 
     def _checked_ids(self, ids: tuple[bytes, ...], keys: Sequence[Ed25519PublicKey]) -> tuple[bytes, ...]:
         if len(ids) != len(keys) or len(set(ids)) != len(ids) or not all(ids):
-            raise self._broken("ids that are not one for each recipient")
+            raise self._broken("a wrong number of ids for recipients")
         return ids
 
     def _broken(self, what: str) -> UnexpectedResponse:

@@ -203,5 +203,5 @@ async def _in_vain(alice: ChatService, bob: ChatService, hers: SMPServer) -> Non
         number = alice.invite("bob")
         bob.connect(await until(lambda: _link(alice, number)), "alice", ["hello Alice"])
         trouble = await until(lambda: bob.status().troubles.get(str(hers)))
-        assert "private routing: 127.0.0.1 forwards nothing for you" in trouble.error
+        assert "private routing: 127.0.0.1 does not forward for you" in trouble.error
     assert [message.status for message in bob.history("alice")] == [MessageStatus.PENDING]

@@ -106,20 +106,22 @@ def receive_server_hello(
         hello = FileServerHello.decode(content)
     except DecodeError as error:
         _raise_refusal(content)
-        raise HandshakeError("The file relay's hello is malformed.") from error
+        raise HandshakeError("The file relay's hello is damaged.") from error
     if not hmac.compare_digest(hello.session_id, session_id):
-        raise IdentityError("The file relay's hello names another TLS session: someone may be in between.")
+        raise IdentityError(
+            "The file relay's hello belongs to another TLS session: someone may be intercepting the connection."
+        )
     # Before the version, as what another relay speaks is nobody's fault. SMP takes up to four (xftp-wire trap 13).
     if len(hello.chain) != _CHAIN_LENGTH:
-        raise IdentityError(f"The file relay shows {len(hello.chain)} certificates; exactly two are possible.")
+        raise IdentityError(f"The file relay sent {len(hello.chain)} certificates; exactly two are allowed.")
     verify_session_key(hello.chain, hello.signed_key, key_hash)
     if leaf is not None and not hmac.compare_digest(hello.chain[0], leaf):
-        raise IdentityError("The file relay's hello shows another certificate than its TLS connection.")
+        raise IdentityError("The file relay's hello and its TLS connection show different certificates.")
     version = hello.versions.agree(versions)
     if version is None:
         side = "the file relay" if hello.versions.maximum < versions.minimum else "smpchat"
         raise VersionError(
-            f"The file relay speaks XFTP versions {hello.versions}, this program {versions}: {side} must upgrade."
+            f"The file relay supports XFTP versions {hello.versions}, and this smpchat {versions}: {side} must upgrade."
         )
     return Agreed(pad_block(FileClientHello(version, key_hash).encode()), version, hello.chain)
 
@@ -134,14 +136,14 @@ def check_acceptance(body: bytes) -> None:
     if not body:
         return
     _raise_refusal(_content(body))
-    raise HandshakeError("The file relay's answer to the hello is malformed.")
+    raise HandshakeError("The file relay's answer to the hello is damaged.")
 
 
 def _content(block: bytes) -> bytes:
     try:
         return unpad_block(block)
     except BlockError as error:
-        raise HandshakeError("The file relay's hello is malformed.") from error
+        raise HandshakeError("The file relay's hello is damaged.") from error
 
 
 def _raise_refusal(content: bytes) -> None:

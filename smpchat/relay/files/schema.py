@@ -47,14 +47,14 @@ def prepare(db: sqlite3.Connection, path: str) -> None:
     """
     (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if trigger := trigger_in(db):
-        raise RelayStoreError(f"{path} holds a trigger that is not smpchat's: {trigger[:60]!r}.")
+        raise RelayStoreError(f"{path} contains a trigger that smpchat did not make: {trigger[:60]!r}.")
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (application,) = db.execute("PRAGMA application_id").fetchone()
     if application != _APPLICATION_ID and (application or tables):
         raise RelayStoreError(f"{path} is not a relay's index of files.")
     if version > SCHEMA_VERSION:
         raise RelayStoreError(
-            f"{path} was written by a newer smpchat (schema {version}, this program knows {SCHEMA_VERSION})."
+            f"{path} was written by a newer smpchat (schema {version}; this smpchat knows {SCHEMA_VERSION})."
         )
     db.execute("PRAGMA secure_delete = FAST")
     # FULL: OK to a sender means that the chunk survives a power cut.

@@ -143,7 +143,7 @@ async def connect(
     async def begin(host: str, connected: socket.socket) -> HTTP2Client:
         async def open_link(stream: TLSStream) -> HTTP2Client:
             if stream.ssl_object.selected_alpn_protocol() not in ALPN:
-                raise ConnectFailed("XFTP is not spoken here")
+                raise ConnectFailed("the other end does not speak XFTP")
             return HTTP2Client(stream, bracketed(host))
 
         return await client_stream(connected, context, open_link)

@@ -230,7 +230,7 @@ def test_no_common_version_is_told() -> None:
 @pytest.mark.parametrize(
     ("words", "temporary", "text"),
     [
-        (("PROXY", "BASIC_AUTH"), False, "mine forwards nothing for you"),
+        (("PROXY", "BASIC_AUTH"), False, "mine does not forward for you"),
         (("PROXY", "BROKER", "TIMEOUT"), True, r"mine cannot reach relay theirs \(TIMEOUT\)"),
         (("PROXY", "BROKER", "NETWORK", "UNKNOWNCA"), True, r"mine cannot reach relay theirs \(NETWORK UNKNOWNCA\)"),
         (("PROXY", "PROTOCOL", "AUTH"), True, r"relay theirs refused mine as proxy \(AUTH\)"),

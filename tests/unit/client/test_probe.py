@@ -109,8 +109,8 @@ def test_the_password_of_the_address_is_used() -> None:
 @pytest.mark.parametrize(
     ("password", "words"),
     [
-        (None, "the relay wants a password for new queues, or makes none"),
-        ("wrong", "the relay refuses the password in its address, or makes no new queues"),
+        (None, "the relay needs a password for new queues, or does not allow new queues"),
+        ("wrong", "the relay refuses the password in its address, or does not allow new queues"),
     ],
 )
 def test_a_missing_or_wrong_password_is_told_apart(password: str | None, words: str) -> None:
@@ -258,4 +258,4 @@ def test_a_queue_that_vanished_fails() -> None:
 
 def test_a_message_that_was_changed_fails() -> None:
     checks = run_odd(OddRelay({}, body=b"something else"))
-    assert (checks[-1].name, checks[-1].detail) == ("MSG", "another message came back than was sent")
+    assert (checks[-1].name, checks[-1].detail) == ("MSG", "a different message came back")

@@ -335,7 +335,7 @@ def test_a_proxy_that_refuses_is_told_in_words() -> None:
     error = opening_fails(refuse)
     assert isinstance(error, PrivateRoutingFailed)
     assert not error.temporary
-    assert "mine.example forwards nothing for you" in str(error)
+    assert "mine.example does not forward for you" in str(error)
 
 
 def test_a_proxy_that_shows_another_relay_is_found_out() -> None:

@@ -95,9 +95,9 @@ def test_no_secret_is_shown() -> None:
 
 
 def test_the_other_party_is_refused() -> None:
-    with pytest.raises(DecodeError, match="not that of a recipient"):
+    with pytest.raises(DecodeError, match="not the description for a recipient"):
         read_description(write_description(replace(ONE, party=Party.SENDER)))
-    with pytest.raises(DecodeError, match="not that of a sender"):
+    with pytest.raises(DecodeError, match="not the description for a sender"):
         read_description(TEXT, Party.SENDER)
 
 
@@ -139,7 +139,7 @@ REFUSED = {
     "chunks of another size": lines("chunkSize: 64kb", "chunkSize: 65kb"),
     "a chunk of another size": lines(CHUNK_LINE, CHUNK_LINE + ":1gb"),
     "no relays": lines(TEXT[TEXT.index("replicas:") : TEXT.index("size: 64kb")], "replicas: []\n"),
-    "no chunks": lines(f"\n  - {CHUNK_LINE}", " []"),
+    "not a valid size": lines(f"\n  - {CHUNK_LINE}", " []"),
     "a mapping for a chunk": lines(CHUNK_LINE, "{a: b}"),
     "chunk 0": lines(CHUNK_LINE, "0" + CHUNK_LINE[1:]),
     "chunk 2 alone": lines(CHUNK_LINE, "2" + CHUNK_LINE[1:]),

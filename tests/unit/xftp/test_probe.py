@@ -48,9 +48,9 @@ async def test_every_step_is_told() -> None:
 @pytest.mark.parametrize(
     ("command", "code", "password", "words", "trouble"),
     [
-        (FNew, AUTH, None, "wants a password for new files, or takes none", Trouble.PASSWORD),
+        (FNew, AUTH, None, "needs a password for new files, or does not allow new files", Trouble.PASSWORD),
         (FNew, AUTH, "word", "refuses the password in its address", Trouble.PASSWORD),
-        (FPut, QUOTA, None, "no room left", Trouble.RELAY_FULL),
+        (FPut, QUOTA, None, "no space left", Trouble.RELAY_FULL),
         (FGet, INTERNAL, None, "INTERNAL", None),
         (FDel, INTERNAL, None, "INTERNAL", None),
     ],

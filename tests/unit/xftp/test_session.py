@@ -176,7 +176,7 @@ async def test_another_chunk_than_was_asked_for_is_noticed(change: Callable[[byt
         with pytest.raises(ChunkDamaged) as caught:
             await downloaded(session, ids[0])
         assert caught.value.code == DIGEST
-        assert "something else than was asked for" in str(caught.value)
+        assert "sent wrong data" in str(caught.value)
         assert session.closed.is_set()
 
 

@@ -57,7 +57,7 @@ def test_a_common_version_is_found(theirs: VersionRange, version: int) -> None:
 
 
 def test_no_common_version_names_both() -> None:
-    with pytest.raises(VersionError, match=r"4-5, this program 1-3: smpchat must upgrade"):
+    with pytest.raises(VersionError, match=r"4-5, and this smpchat 1-3: smpchat must upgrade"):
         received(hello(versions=VersionRange(4, 5)))
 
 
@@ -67,12 +67,12 @@ def test_another_relay_is_refused() -> None:
 
 
 def test_another_session_is_refused() -> None:
-    with pytest.raises(IdentityError, match="in between"):
+    with pytest.raises(IdentityError, match="intercepting"):
         receive_server_hello(hello(), identity().fingerprint, b"\x12" * 32, None)
 
 
 def test_another_leaf_is_refused() -> None:
-    with pytest.raises(IdentityError, match="another certificate"):
+    with pytest.raises(IdentityError, match="different certificates"):
         received(hello(), identity("other").chain[0])
 
 
@@ -100,7 +100,7 @@ def test_a_tail_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("block", [b"", bytes(100), pad_block(b""), pad_block(b"\0\3\0\1"), pad_block(b"x" * 50)])
-def test_a_malformed_hello_is_refused(block: bytes) -> None:
+def test_a_damaged_hello_is_refused(block: bytes) -> None:
     with pytest.raises(HandshakeError):
         received(block)
 
@@ -112,7 +112,7 @@ def test_a_bare_error_is_what_the_relay_says() -> None:
         received(block)
     with pytest.raises(XFTPError, match="HANDSHAKE"):
         check_acceptance(block)
-    with pytest.raises(HandshakeError, match="malformed"):
+    with pytest.raises(HandshakeError, match="damaged"):
         check_acceptance(b"OK")
 
 

@@ -23,7 +23,7 @@ def changed(path: Path, statement: str) -> None:
     [
         ("PRAGMA application_id = 7", "is not a relay's index of files"),
         ("PRAGMA user_version = 99", "written by a newer smpchat"),
-        ("CREATE TRIGGER spy AFTER INSERT ON stored_chunk BEGIN SELECT 1; END", "a trigger that is not smpchat's"),
+        ("CREATE TRIGGER spy AFTER INSERT ON stored_chunk BEGIN SELECT 1; END", "a trigger that smpchat did not make"),
     ],
 )
 def test_what_is_not_our_index_is_refused(tmp_path: Path, statement: str, says: str) -> None:
