@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from tests.fuzz.decoders import decoders
+from tests.fuzz.groups import groups
 from tests.fuzz.receiver import receivers
 from tests.fuzz.sequences import sequences
 from tests.fuzz.target import Target
@@ -14,7 +15,7 @@ from tests.fuzz.target import Target
 @cache
 def every() -> dict[str, Target]:
     """Decoders first."""
-    return {target.name: target for target in (*decoders(), *receivers(), *sequences())}
+    return {target.name: target for target in (*decoders(), *groups(), *receivers(), *sequences())}
 
 
 def chosen(names: Sequence[str]) -> list[Target]:

@@ -62,6 +62,8 @@ class _Nobodys(Record):
 
 def wrote(group: Group, saying: Saying, post: Post) -> Step:
     """``x.msg.new``."""
+    if saying.known.item is not None or saying.known.gone:  # its edit, or its deletion, was faster
+        return group, ()
     by, scope = saying.by, _scope(group, saying.by, post.scope)
     if isinstance(scope, _Nobodys):
         return group, (Refused("x.msg.new", scope.why),)

@@ -56,6 +56,17 @@ class Release(Record):
     member: MemberId
 
 
+class Repeat(Record):
+    """Say to a member, straight and before anything new, what it may have missed: what was left to a host for it, and
+    what the host has not confirmed.
+
+    A host passes nothing on between two who are connected, by the word of either; what one of them said before may come
+    to it only then, most of all if it was offline. Whoever has it already drops it by its id.
+    """
+
+    member: MemberId
+
+
 # -- sending ----------------------------------------------------------------------------------------------------------
 
 
@@ -260,6 +271,7 @@ Effect = (
     | Turn
     | Disconnect
     | Release
+    | Repeat
     | Send
     | Show
     | Prove

@@ -93,7 +93,7 @@ class Known(Record):
 
     Attributes:
         seen: The event came before.
-        item: The message that it changes.
+        item: The message that it changes; of a post, what an edit made of it that came first.
         gone: That message was there, and nothing of it is kept.
         moderators: Who has deleted the message that it is, before it came.
     """
@@ -131,7 +131,7 @@ class Asked(Record):
 
     Attributes:
         event: Its own id; None if it has none.
-        item: What it changes.
+        item: What it changes, or is.
         by: Who says it.
     """
 
@@ -149,11 +149,13 @@ def asks(sender: MemberId, message: GroupMessage) -> Asked:
         if event.event is None:
             return Asked(by, shared_id, None)
         event = event.event
-    return Asked(by, shared_id, _item(by, event))
+    return Asked(by, shared_id, _item(by, event, shared_id))
 
 
-def _item(by: MemberId, event: GroupEvent) -> tuple[MemberId, str] | None:
+def _item(by: MemberId, event: GroupEvent, shared_id: str | None) -> tuple[MemberId, str] | None:
     match event:
+        case Post() if shared_id is not None:  # an edit may have come before it
+            return by, shared_id
         case Edit(original):
             return by, original
         case Deletion(original, author) | Reaction(original, author):

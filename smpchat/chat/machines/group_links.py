@@ -23,6 +23,7 @@ from smpchat.chat.machines.group_effects import (
     News,
     Refused,
     Release,
+    Repeat,
     SaveProfile,
     Tell,
     Turn,
@@ -246,7 +247,7 @@ def connected(group: Group, id: MemberId) -> Step:
         if group.own.pending:
             return after, (Release(id), Tell(waits(group.own.standing)))
         return after, (Release(id),)
-    effects: tuple[Effect, ...] = (Release(id), Tell(News.MEMBER_CONNECTED, id))
+    effects: tuple[Effect, ...] = (Release(id), Repeat(id), Tell(News.MEMBER_CONNECTED, id))
     if member.introducer is not None:
         after, told = tell_connected(after, id, member.introducer)
         effects += told

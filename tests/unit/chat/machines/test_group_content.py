@@ -232,6 +232,19 @@ def test_only_its_author_edits_a_message_and_what_was_missed_is_made_up_for() ->
     assert view.conversation() == ["bob: other (edited)", "cath: mine now"]
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_edit_or_a_deletion_may_be_faster_than_the_message(whole: bool) -> None:
+    """The host passes the edit on while the message itself is still under way."""
+    view = team(member("bob"), preferences={"fullDelete": {"enable": "on" if whole else "off"}})
+    from_host(view, passed_on(BOB, Edit("a", OTHER), "b"))
+    view.hears(BOB, message(text("first"), "a"), NOW)
+    assert view.conversation() == ["bob: other"]
+    view.hears(BOB, message(Edit("c", OTHER), "d"), NOW)
+    view.hears(BOB, message(Deletion("c"), "e"), NOW)
+    view.hears(BOB, message(text("first"), "c"), NOW)
+    assert view.conversation()[1:] == ([] if whole else ["bob: other (deleted by bob)"])
+
+
 def test_a_deletion_by_its_author_within_three_days_and_by_a_moderator_at_any_time() -> None:
     """Trap 21."""
     view = team(member("bob"), member("cath", Role.MODERATOR))
