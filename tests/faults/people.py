@@ -11,6 +11,8 @@ from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from smpchat.agent.online.file_bytes import in_place
+from smpchat.agent.online.file_relays import FileNetwork
 from smpchat.agent.online.runner import AgentRunner
 from smpchat.agent.store.database import Database, Scripts
 from smpchat.chat.service.connecting import ChatService
@@ -182,7 +184,13 @@ class Person:
             )
 
         make_pool = partial(SessionPool, connect, entropy=self.service.entropy)
-        return AgentRunner(self.service.database, self.service.context, make_pool, choose)
+        return AgentRunner(
+            self.service.database, self.service.context, make_pool, choose, self.file_network(), in_place
+        )
+
+    def file_network(self) -> FileNetwork | None:
+        """How files get to relays and from them; None if they do not."""
+        return None
 
     @asynccontextmanager
     async def online(self) -> AsyncIterator[None]:

@@ -12,7 +12,6 @@ import asyncio
 import itertools
 import logging
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 
 from smpchat.agent.context import Context
@@ -20,8 +19,9 @@ from smpchat.agent.errors import StoreError
 from smpchat.agent.machines import file_transfer as machine
 from smpchat.agent.machines.retry import UNANSWERED
 from smpchat.agent.online.file_bytes import Offload, to_thread
-from smpchat.agent.online.file_chunks import ChunkKey, FileChunks, LocalFault, NotWanted, RegistrationFailed
+from smpchat.agent.online.file_chunks import FileChunks, LocalFault, NotWanted, RegistrationFailed
 from smpchat.agent.online.file_opening import NEXT_TRY_AFTER, FileOpening
+from smpchat.agent.online.file_progress import FileProgress
 from smpchat.agent.online.file_relays import (
     CONNECT_TIMEOUT,
     NEXT_RELAY_AFTER,
@@ -45,8 +45,6 @@ from smpchat.transport.base import TransportError
 
 log = logging.getLogger("smpchat.agent")
 
-COMMIT_EVERY = 0.25
-"""Seconds between commits of what was moved; every process sees the progress by them."""
 LOOK_AGAIN = 300.0
 """Seconds at most between looks while there are files: the clock may be set."""
 BATCH = 8
@@ -84,23 +82,19 @@ class FileTransfers:
         self._tasks = tasks
         self._network = network
         self._relays = FileRelays(network.connect, context.entropy, self.look)
-        self._chunks = FileChunks(database, context, offload, self._progressed)
+        self._progress = FileProgress(database, context, tasks, self._fault)
+        self._chunks = FileChunks(database, context, offload, self._progress.moving)
         self._opening = FileOpening(database, context, offload)
         self._changed = asyncio.Event()
         self._registrable: dict[FileServer, FileServerAddress] = {}
         self._chosen = 0, 0.0
         self._no_relay_until = 0.0
         self._no_relay_attempts = 0
-        self._claimed: set[ChunkKey] = set()
-        self._done: list[ChunkKey] = []
-        self._under_way: dict[ChunkKey, int] = {}
-        self._shown: dict[int, int] = {}
         self._turn = itertools.count(1)
         self._turns: dict[int, int] = {}
-        self._committing: asyncio.TimerHandle | None = None
-        self._committed_at = 0.0
         self._stuck: set[Path] = set()
         self._opens = False
+        self._chooses = False
         self._workers = 0
 
     @property
@@ -119,7 +113,7 @@ class FileTransfers:
         transactions.sweep(self._database)  # also what a process left that was killed while it encrypted
         while True:
             self._changed.clear()
-            await self._start_all()
+            self._start_all()
             try:
                 async with asyncio.timeout(self._patience()):
                     await self._changed.wait()
@@ -130,12 +124,11 @@ class FileTransfers:
         """End sessions and timers; what was moved is committed where it can be."""
         self._opening.stop()
         try:
-            self._commit()
+            self._progress.commit()
             self._remove_spent()
         except (StoreError, sqlite3.Error) as error:  # it must not take the place of what the process ends with
             log.info("what was moved last was not stored: %s", type(error).__name__)
-        if self._committing is not None:
-            self._committing.cancel()
+        self._progress.cancel()
         await self._relays.close()
 
     def _patience(self) -> float | None:
@@ -152,7 +145,7 @@ class FileTransfers:
 
     # -- who works on what --------------------------------------------------------------------------------------------
 
-    async def _start_all(self) -> None:
+    def _start_all(self) -> None:
         now = self._context.now()
         if transactions.is_any_old(self._tx, now):
             with self._database.transaction() as tx:
@@ -163,7 +156,9 @@ class FileTransfers:
         self._relays.forget_but({*found, *self._registrable})
         for server in sorted(found, key=self._relays.attempts):
             self._start_worker(server, now)
-        await self._start_registering(now)
+        if not self._chooses and self._next(None, 1, now) is not None and now >= self._no_relay_until:
+            self._chooses = True
+            self._tasks.spawn(self._start_registering(now))
 
     def _remove_spent(self) -> None:
         """Ciphertext of files that are over. What cannot be removed is not tried again and again."""
@@ -199,6 +194,10 @@ class FileTransfers:
         if not self._relays.is_reached(server) and self._relays.dials() >= MAX_DIALS:
             return
         if self._has_work(server, now):
+            self._begin_work(server)
+
+    def _begin_work(self, server: FileServer) -> None:
+        if self._workers < MAX_WORKERS and self._tasks.running:
             self._workers += 1
             self._relays.begin(server)
             self._tasks.spawn(self._work(server))
@@ -210,29 +209,34 @@ class FileTransfers:
         )
 
     async def _start_registering(self, now: float) -> None:
-        """Workers for chunks that no relay knows: no more of them than chunks."""
-        waiting = self._next(None, MAX_WORKERS, now)
-        if waiting is None or now < self._no_relay_until:
-            return
+        """Workers for chunks that no relay knows. A task of its own: to start the embedded relay may take a while."""
+        try:
+            waiting = self._next(None, MAX_WORKERS, now)
+            if waiting is not None and await self._choose(waiting):
+                # Those that failed last come last, also when they have rested: one chunk is not to wait for them.
+                free = sorted(filter(self._relays.is_free, self._registrable), key=self._relays.attempts)
+                for server in free[: len(waiting[1])]:  # no more of them than chunks
+                    self._begin_work(server)
+        finally:
+            self._chooses = False
+
+    async def _choose(self, waiting: tuple[int, list[int]]) -> bool:
+        """Where chunks of a file may be put; False if there is no relay to be had."""
         moment = asyncio.get_running_loop().time()
         # Not at each look, of which there is one for each commit; for each file anew, as they come in another order.
-        if self._chosen[0] != waiting[0] or moment > self._chosen[1] + CHOSEN_FOR:
-            try:
-                addresses = await self._network.choose(self._relays.in_trouble())
-                if not addresses:
-                    raise TransportError("no relay for files is set up")
-            except (TransportError, ProtocolError) as error:
-                self._no_relay(waiting, error)
-                return
-            self._no_relay_attempts = 0
-            self._chosen = waiting[0], moment
-            self._registrable = {address.server: address for address in addresses}
-        free = [server for server in self._registrable if self._relays.is_free(server)]
-        for server in free[: len(waiting[1])]:
-            if self._workers < MAX_WORKERS:
-                self._workers += 1
-                self._relays.begin(server)
-                self._tasks.spawn(self._work(server))
+        if self._chosen[0] == waiting[0] and moment <= self._chosen[1] + CHOSEN_FOR:
+            return True
+        try:
+            addresses = await self._network.choose(self._relays.in_trouble())
+            if not addresses:
+                raise TransportError("no relay for files is set up")
+        except (TransportError, ProtocolError) as error:
+            self._no_relay(waiting, error)
+            return False
+        self._no_relay_attempts = 0
+        self._chosen = waiting[0], moment
+        self._registrable = {address.server: address for address in addresses}
+        return True
 
     def _no_relay(self, waiting: tuple[int, list[int]], error: Exception) -> None:
         self._no_relay_attempts += 1
@@ -247,7 +251,7 @@ class FileTransfers:
         """A file and its next chunks for a relay; without one, chunks that need one. Files take turns."""
         found = file_chunks.files_at(self._tx, server, now)
         for file_id in sorted(found, key=lambda number: self._turns.get(number, 0)):
-            taken = {number for claimed, number in self._claimed if claimed == file_id}
+            taken = {number for claimed, number in self._progress.claimed if claimed == file_id}
             numbers = file_chunks.numbers_at(self._tx, server, file_id, now, count + len(taken))
             free = [number for number in numbers if number not in taken][:count]
             if free:
@@ -270,7 +274,7 @@ class FileTransfers:
             self._workers -= 1
             self._relays.end(server)
             if self._tasks.running:
-                self._commit()
+                self._progress.commit()
                 self.look()
 
     async def _do_next(self, server: FileServer) -> bool:
@@ -306,13 +310,17 @@ class FileTransfers:
                 await self._failed(server, error)
                 return False
             # It has expired, or was deleted by the request whose answer was lost.
+        except Exception as error:
+            if is_of_store(error):
+                raise
+            log.error("a chunk cannot be deleted", exc_info=error)  # nor ever: those behind it are not to wait
         with self._database.transaction() as tx:
             transactions.forgotten(tx, deletion.id)
         return True
 
     async def _register(self, server: FileServer, address: FileServerAddress, file_id: int, numbers: list[int]) -> bool:
         keys = {(file_id, number) for number in numbers}
-        self._claimed |= keys
+        self._progress.claimed |= keys
         failed: tuple[int, Exception] | None = None
         try:
             others = any(self._relays.is_free(other) for other in self._registrable if other != server)
@@ -321,12 +329,13 @@ class FileTransfers:
                 await self._chunks.register(session, address, file_id, numbers)
             except RegistrationFailed as error:
                 if not isinstance(error.__cause__, TransportError | ProtocolError):
-                    raise
+                    self._fault(file_id, error.__cause__ or error)
+                    return True
                 failed = error.number, error.__cause__
             except (TransportError, ProtocolError) as error:
                 failed = numbers[0], error
         finally:
-            self._claimed -= keys
+            self._progress.claimed -= keys
         self._turns[file_id] = next(self._turn)
         if failed is None:
             return True
@@ -339,14 +348,14 @@ class FileTransfers:
         if file is None or chunk is None:
             return True
         key = (file_id, chunk.number)
-        self._claimed.add(key)
+        self._progress.claimed.add(key)
         moved = False
         try:
             session = await self._relays.session(server, CONNECT_TIMEOUT)
             self._turns[file_id] = next(self._turn)
             await self._chunks.move(session, file, chunk)
             moved = True
-            self._moved(key, last=self._next(str(server), 1, self._context.now()) is None)
+            self._progress.moved(key, last=self._next(str(server), 1, self._context.now()) is None)
             return True
         except NotWanted:
             await self._relays.drop(server)
@@ -357,10 +366,15 @@ class FileTransfers:
             return True
         except (TransportError, ProtocolError) as error:
             return await self._move_failed(server, _Job(file, chunk), error)
+        except Exception as error:
+            if is_of_store(error):
+                raise
+            await self._relays.drop(server)
+            self._fault(file_id, error)
+            return True
         finally:
-            self._under_way.pop(key, None)
             if not moved:
-                self._claimed.discard(key)
+                self._progress.stopped(key)
 
     async def _move_failed(self, server: FileServer, job: _Job, error: Exception) -> bool:
         failure = failure_of(server, error)
@@ -413,80 +427,13 @@ class FileTransfers:
                 wait = NEXT_TRY_AFTER
                 transactions.hold(tx, file.id, Problem(Trouble.CANNOT_WRITE, reason, now, now + wait))
 
-    def _fault(self, file_id: int, error: Exception) -> None:
+    def _fault(self, file_id: int, error: BaseException) -> None:
         """Something that must not happen: the file waits, and the others go on."""
         log.error("file %d does not go on", file_id, exc_info=error)
         now = self._context.now()
         problem = Problem(Trouble.FAULTY, type(error).__name__, now, now + NEXT_TRY_AFTER)
         with self._database.transaction() as tx:
             transactions.hold(tx, file_id, problem)
-
-    # -- commits ------------------------------------------------------------------------------------------------------
-
-    def _progressed(self, key: ChunkKey, done: int) -> None:
-        self._under_way[key] = done
-        self._commit_soon()
-
-    def _moved(self, key: ChunkKey, *, last: bool) -> None:
-        self._under_way.pop(key, None)
-        self._done.append(key)
-        if last:
-            self._commit()
-        else:
-            self._commit_soon()
-
-    def _commit_soon(self) -> None:
-        if self._committing is None:
-            loop = asyncio.get_running_loop()
-            due = max(0.0, self._committed_at + COMMIT_EVERY - loop.time())
-            self._committing = loop.call_later(due, self._commit_in_turn)
-
-    def _commit_in_turn(self) -> None:
-        self._committing = None
-        try:
-            self._commit()
-        except Exception as error:  # nobody would be told: this is called by a timer
-            self._tasks.fail(error)
-
-    def _commit(self) -> None:
-        """Store what was moved, and how much is under way."""
-        if self._committing is not None:
-            self._committing.cancel()
-            self._committing = None
-        self._committed_at = asyncio.get_running_loop().time()
-        done, self._done = self._done, []
-        under_way: dict[int, int] = {}
-        for (file_id, _), size in self._under_way.items():
-            under_way[file_id] = under_way.get(file_id, 0) + size
-        changed = {
-            number: under_way.get(number, 0)
-            for number in under_way.keys() | self._shown.keys()
-            if under_way.get(number, 0) != self._shown.get(number, 0)
-        }
-        self._shown = under_way
-        if not done and not changed:
-            return
-        try:
-            with self._database.transaction() as tx:
-                transactions.moved(tx, self._context, done)
-                files.set_moving(tx, changed)
-        except Exception as error:
-            if is_of_store(error):
-                raise
-            self._commit_apart(done)
-        self._claimed.difference_update(done)
-        self.look()
-
-    def _commit_apart(self, done: Sequence[ChunkKey]) -> None:
-        """One of them cannot be committed: the others are not to wait for it."""
-        for file_id in dict.fromkeys(number for number, _ in done):
-            try:
-                with self._database.transaction() as tx:
-                    transactions.moved(tx, self._context, [key for key in done if key[0] == file_id])
-            except Exception as error:
-                if is_of_store(error):
-                    raise
-                self._fault(file_id, error)
 
 
 def _server(text: str) -> FileServer | None:

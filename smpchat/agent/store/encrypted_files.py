@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -44,6 +45,8 @@ class EncryptedFile:
 
     def settle(self) -> None:
         """It belongs to a row of the store now. Raises `FileGone`."""
+        if sys.platform == "win32":  # there a file that is open cannot be renamed
+            self._held.close()
         try:
             file_folder.settle_new(self.profile, self.local)
         except OSError as error:

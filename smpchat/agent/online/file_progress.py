@@ -1,0 +1,116 @@
+"""What was moved of files: gathered, and committed a few times a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from smpchat.agent.context import Context
+from smpchat.agent.online.file_chunks import ChunkKey
+from smpchat.agent.online.tasks import Tasks, is_of_store
+from smpchat.agent.store import files
+from smpchat.agent.store.database import Database
+from smpchat.agent.transactions import files as transactions
+
+COMMIT_EVERY = 0.25
+"""Seconds between commits of what was moved; every process sees the progress by them."""
+
+
+class FileProgress:
+    """Chunks that somebody is at work with, and those that are done and not committed yet.
+
+    Args:
+        fault: Told a file that cannot be committed, and why.
+
+    Attributes:
+        claimed: Both; nobody else is to begin with one of them.
+    """
+
+    def __init__(
+        self, database: Database, context: Context, tasks: Tasks, fault: Callable[[int, BaseException], None]
+    ) -> None:
+        self._database = database
+        self._context = context
+        self._tasks = tasks
+        self._fault = fault
+        self.claimed: set[ChunkKey] = set()
+        self._done: list[ChunkKey] = []
+        self._under_way: dict[ChunkKey, int] = {}
+        self._shown: dict[int, int] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._committed_at = 0.0
+
+    def moving(self, key: ChunkKey, done: int) -> None:
+        """So many bytes of a chunk have been moved."""
+        self._under_way[key] = done
+        self._commit_soon()
+
+    def moved(self, key: ChunkKey, *, last: bool) -> None:
+        """A chunk is where it was to go. ``last``: nothing else is to be done at its relay."""
+        self._under_way.pop(key, None)
+        self._done.append(key)
+        if last:
+            self.commit()
+        else:
+            self._commit_soon()
+
+    def stopped(self, key: ChunkKey) -> None:
+        """A chunk was not moved: somebody may begin with it again."""
+        self._under_way.pop(key, None)
+        self.claimed.discard(key)
+
+    def cancel(self) -> None:
+        """Commit nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _commit_soon(self) -> None:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            due = max(0.0, self._committed_at + COMMIT_EVERY - loop.time())
+            self._timer = loop.call_later(due, self._commit_in_turn)
+
+    def _commit_in_turn(self) -> None:
+        try:
+            self.commit()
+        except Exception as error:  # nobody would be told: this is called by a timer
+            self._tasks.fail(error)
+
+    def commit(self) -> None:
+        """Store what was moved, and how much is under way."""
+        self.cancel()
+        self._committed_at = asyncio.get_running_loop().time()
+        done, self._done = self._done, []
+        under_way: dict[int, int] = {}
+        for (file_id, _), size in self._under_way.items():
+            under_way[file_id] = under_way.get(file_id, 0) + size
+        changed = {
+            number: under_way.get(number, 0)
+            for number in under_way.keys() | self._shown.keys()
+            if under_way.get(number, 0) != self._shown.get(number, 0)
+        }
+        self._shown = under_way
+        if not done and not changed:
+            return
+        try:
+            with self._database.transaction() as tx:
+                transactions.moved(tx, self._context, done)
+                files.set_moving(tx, changed)
+        except Exception as error:
+            if is_of_store(error):
+                raise
+            self._commit_apart(done)
+        finally:
+            self.claimed.difference_update(done)
+
+    def _commit_apart(self, done: Sequence[ChunkKey]) -> None:
+        """One of them cannot be committed: the others are not to wait for it."""
+        for file_id in dict.fromkeys(number for number, _ in done):
+            try:
+                with self._database.transaction() as tx:
+                    transactions.moved(tx, self._context, [key for key in done if key[0] == file_id])
+            except Exception as error:
+                if is_of_store(error):
+                    raise
+                self._fault(file_id, error)
