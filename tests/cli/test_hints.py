@@ -102,6 +102,7 @@ TYPED: dict[str, tuple[ExitStatus, list[str]]] = {
     "smpchat relay rotate-certificate": (_NETWORK, []),
     "smpchat relay run --help": (_OK, []),
     "smpchat relay start": (_NETWORK, []),
+    "smpchat relay start --files-port PORT": (_NETWORK, ["0"]),
     "smpchat relay stop": (_OK, []),
     "smpchat rename WHO ALIAS": (_OK, ["bob", "bobby"]),
     "smpchat rename {} ALIAS": (_OK, ["bob", "bobby"]),

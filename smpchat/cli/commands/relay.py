@@ -21,11 +21,12 @@ from smpchat.protocol.address import masked
 from smpchat.relay.errors import RelayError
 from smpchat.relay.folder import status as relay_status
 from smpchat.relay.limits import CERTIFICATE_WARNING, runs_out
-from smpchat.relay.options import BY_NAME, NO_WEBSOCKET, parse_options
+from smpchat.relay.options import BY_NAME, NO_FILES, NO_WEBSOCKET, OFF, parse_options
 from smpchat.relay.surroundings import PASSWORD_VARIABLE, secret
 
 if TYPE_CHECKING:
     from smpchat.protocol.version import VersionRange
+    from smpchat.relay.folder import RelayInfo
 
 app = group("The embedded relay, which comes with smpchat.", "smpchat relay status")
 
@@ -244,9 +245,10 @@ def _start(environment: Environment, typed: Mapping[str, str | None], ports: Por
         reset=reset,
     )
     show_relay(environment, whole=True)
+    _warn_of_files(environment)
     _warn_of_certificate(environment)
     as_kept = options if reset else options.over(info.options)
-    served = _is_as_wanted(ws_port, info.ws_port) and _is_as_wanted(files_port, info.files_port or None)
+    served = _is_as_wanted(ws_port, info.ws_port) and _keeps_files_as_wanted(files_port, info)
     if not served or port not in (0, info.port) or info.options != as_kept:
         raise CommandFailed(
             ExitStatus.INPUT,
@@ -294,6 +296,15 @@ def _is_as_wanted(wanted: int | None, served: int | None) -> bool:
         case 0:
             return served is not None
     return served == wanted
+
+
+def _keeps_files_as_wanted(wanted: int | None, info: RelayInfo) -> bool:
+    match wanted:
+        case None:
+            return True
+        case _ if wanted == NO_FILES:
+            return info.files_port == OFF
+    return info.files_address is not None and wanted in (0, info.files_port)
 
 
 @app.command("stop")
@@ -418,8 +429,17 @@ def _status(environment: Environment, whole: bool) -> int:
     from smpchat.cli.views.relay import show_relay
 
     show_relay(environment, whole=whole)
+    _warn_of_files(environment)
     _warn_of_certificate(environment)
     return ExitStatus.OK
+
+
+def _warn_of_files(environment: Environment) -> None:
+    if relay_status(environment.relay_folder).files_trouble is not None:
+        environment.notice(
+            "Messages go on. To choose another port for files, run `smpchat relay stop`, then"
+            " `smpchat relay start --files-port PORT`."
+        )
 
 
 def _warn_of_certificate(environment: Environment) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ import pytest
 from smpchat.cli.schema import problems
 from smpchat.protocol.address import masked, parse_file_server, parse_server
 from smpchat.relay import background
-from smpchat.relay.folder import FolderLock, RelayInfo, prepare_folder, write_state
 from smpchat.relay.options import OPTIONS
 from smpchat.relay.statistics import figures
 from tests.cli.commands.test_server import Outcome, Terminal
@@ -118,19 +118,24 @@ def test_files_are_kept_at_a_port_that_is_told_or_not_at_all(terminal: Terminal)
 
 
 def test_why_files_are_not_kept_is_told(terminal: Terminal) -> None:
-    folder = prepare_folder(terminal.home / "relay")
-    lock = FolderLock(folder)
-    assert lock.acquire()
-    try:
-        trouble = "Port 5224 is used by another program."
-        write_state(folder, RelayInfo("running", f"smp://{'A' * 43}=@127.0.0.1:5223", 1, 5223, None, 5224, trouble))
-        assert terminal.run("relay", "status").stdout.splitlines()[-1] == f"files: not kept. {trouble}"
+    port = terminal.run("--json", "relay", "start").objects[0]["files_port"]
+    terminal.run("relay", "stop")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        trouble = f"Port {port} is used by another program."
+        refused = terminal.run("relay", "start", "--files-port", str(port))
+        assert refused.status == 3 and trouble in refused.stderr
+        started = terminal.run("relay", "start")
+        assert (started.status, started.stdout.splitlines()[-1]) == (0, f"files: not kept. {trouble}")
+        assert "relay start --files-port PORT`" in started.stderr
+        assert terminal.run("relay", "status").stderr == started.stderr
         [relay] = fitting(terminal.run("--json", "relay", "status"))
         assert (relay["files_trouble"], relay["files_address"]) == (trouble, None)
         [check] = [item for item in terminal.run("--json", "doctor").objects if item.get("name") == "files"]
         assert not check["ok"] and not check["required"] and check["detail"].startswith(f"it keeps no files. {trouble}")
-    finally:
-        lock.release()
+        for wanted in (str(port), "0", "off"):
+            assert terminal.run("relay", "start", "--files-port", wanted).status == 1  # it goes on as it was
 
 
 @pytest.mark.parametrize(
