@@ -1,4 +1,7 @@
-"""Groups of our machine around a host as apps are: whoever is offline when, all come to know the same."""
+"""Groups of our machine, around a host as apps are and around ours: whoever is offline when, all know the same.
+
+With our host nobody needs to repeat anything: it passes on what an author said until the author itself says stop.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +33,15 @@ def checked(world: World) -> None:
             heard = world.heard_by(person, author)
             assert sorted(heard) == sorted(world.said.get(author, [])), "each once, and nothing of nobody's"
     assert world.open_pairs == set()
+    assert all(known.asked and len(known.reported) == 2 for known in world.hosting.pairs.values())
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_all_come_to_know_the_same(seed: int) -> None:
+@pytest.mark.parametrize(("ours", "repeats"), [(False, True), (True, False), (True, True)])
+def test_all_come_to_know_the_same(seed: int, ours: bool, repeats: bool) -> None:
     """Joining, writing and being offline in any order; then a round that everybody must hear, in order."""
     random = Random(seed)
-    world = World(random)
+    world = World(random, ours=ours, repeats=repeats)
     waiting = list(NAMES)
     count = 0
     for _ in range(400):
@@ -90,8 +95,9 @@ def test_any_one_may_be_offline_at_any_step_of_an_introduction(absent: MemberId,
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_who_leaves_is_out_for_all(seed: int) -> None:
-    world = World(Random(seed))
+@pytest.mark.parametrize("ours", [False, True])
+def test_who_leaves_is_out_for_all(seed: int, ours: bool) -> None:
+    world = World(Random(seed), ours=ours)
     for name in NAMES:
         world.join(name)
     world.settle()

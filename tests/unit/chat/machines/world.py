@@ -1,4 +1,4 @@
-"""A whole group in memory: members of our machine, and a host that does what apps do (group-wire 4 and 6).
+"""A whole group in memory: members of our machine, and a host that does what apps do (group-wire 4 and 6), or ours.
 
 Each connection brings its messages in order; which one is next, chance decides. Who is offline hears nothing until it
 comes back. Nobody looks into anybody.
@@ -24,10 +24,11 @@ from smpchat.chat.machines.group_effects import (
     Send,
     Turn,
 )
+from smpchat.chat.machines.group_hosting import Hosting, admit, link_came, pass_on, reported
 from smpchat.chat.machines.group_inputs import Confirmed, Connected, Leave, Linked
 from smpchat.chat.machines.group_links import answered
 from smpchat.chat.machines.group_sending import FORWARDABLE, deliver
-from smpchat.chat.machines.group_states import Standing
+from smpchat.chat.machines.group_states import Group, Link, Member, Standing
 from smpchat.chat.wire.bodies import read_envelope
 from smpchat.chat.wire.group_encoding import encode_group_event
 from smpchat.chat.wire.group_events import (
@@ -47,6 +48,7 @@ from smpchat.chat.wire.group_events import (
 from smpchat.chat.wire.group_values import GroupProfile, MemberId, MemberIdRole, MemberInfo, Role
 from smpchat.chat.wire.groups import decode_group_messages
 from smpchat.chat.wire.profile import Profile
+from smpchat.encoding.record import replace
 from tests.unit.chat.machines.team import HOST, NOW, SPEAKS, text
 from tests.unit.chat.machines.view import View
 
@@ -82,6 +84,8 @@ class World:
         open_pairs: Of those whom it introduced, who have not reported to be connected.
         said: Every message, in the order in which it was written, by author.
         copies: How often a message came to somebody, straight or passed on.
+        ours: The host is our own machine.
+        repeats: Members say again what a host may not have passed on.
     """
 
     random: Random
@@ -93,6 +97,10 @@ class World:
     history: list[tuple[MemberId, bytes]] = field(default_factory=list)
     said: dict[MemberId, list[str]] = field(default_factory=dict)
     copies: int = 0
+    ours: bool = False
+    repeats: bool = True
+    hosting: Hosting = field(default_factory=Hosting)
+    hosted: Group = field(default_factory=lambda: Group(Member(HOST, Role.OWNER, ""), HOST, TEAM, False, {}))
 
     # -- going on ---------------------------------------------------------------------------------------------------
 
@@ -148,7 +156,7 @@ class World:
                 case Release(member):
                     for body in person.later.pop(member, []):
                         self._carry(member, person.id, body)
-                case Repeat(member):
+                case Repeat(member) if self.repeats:
                     missed = [*person.left.pop(member, []), *person.unconfirmed]
                     for body in dict.fromkeys(missed):
                         self._carry(member, person.id, body)
@@ -204,7 +212,27 @@ class World:
     def _info(self, id: MemberId) -> MemberInfo:
         return MemberInfo(id, self.roles[id], Profile(id.decode()), SPEAKS)
 
+    def _profiles(self) -> dict[MemberId, Profile]:
+        return {id: Profile(id.decode()) for id in self.roles}
+
+    def _host_does(self, step: tuple[Hosting, tuple[Effect, ...]]) -> None:
+        self.hosting, found = step
+        for effect in found:
+            assert isinstance(effect, Send), effect
+            assert effect.later == effect.passed_on == ()
+            for member in effect.now:
+                self._host_says(member, effect.event)
+
     def _admit(self, id: MemberId, role: Role) -> None:
+        if self.ours:
+            self.roles[id] = role
+            newcomer = Member(id, role, id.decode(), link=Link.CONNECTED, introducer=HOST, versions=SPEAKS)
+            self.hosted = self.hosted.with_member(newcomer)
+            profile = Profile("host")
+            self._host_does(admit(self.hosted, self.hosting, id, profile, self._profiles(), by_link=True))
+            for author, body in self.history:
+                self._host_says(id, self._forward(author, body))
+            return
         older = list(self.roles)
         self.roles[id] = role
         self._host_says(id, HostProfile(Profile("host")))
@@ -225,13 +253,16 @@ class World:
         person.unconfirmed = [other for other in person.unconfirmed if other != body]
         if by not in self.roles:
             return
+        if isinstance(said.event, Post):
+            self.history.append((by, body))
+        if self.ours:
+            self._our_host_hears(by, body, said.event)
+            return
         match said.event:
             case LinkForMember(member, link) if member in self.roles:
                 self._host_says(member, LinkOfMember(self._info(by), link))
             case MembersConnected(member):
                 self.open_pairs.discard(frozenset((by, member)))
-        if isinstance(said.event, Post):
-            self.history.append((by, body))
         if isinstance(said.event, FORWARDABLE):
             for other in self.roles:
                 if frozenset((by, other)) in self.open_pairs:
@@ -239,6 +270,22 @@ class World:
         if isinstance(said.event, MemberLeft):
             del self.roles[by]
             self.open_pairs = {pair for pair in self.open_pairs if by not in pair}
+
+    def _our_host_hears(self, by: MemberId, body: bytes, event: GroupEvent) -> None:
+        member = self.hosted.members[by]
+        match event:
+            case LinkForMember():
+                self._host_does(link_came(self.hosted, self.hosting, member, event, self._profiles()))
+            case MembersConnected(other):
+                self.hosting = reported(self.hosting, by, other)
+        if isinstance(event, FORWARDABLE):
+            passed_on = replace(self._forward(by, body), event=event)
+            sent = pass_on(self.hosted, self.hosting, member, passed_on)
+            self._host_does((self.hosting, () if sent is None else (sent,)))
+        if isinstance(event, MemberLeft):
+            del self.roles[by]
+            self.hosting = self.hosting.without(by)
+            self.hosted = self.hosted.changed(by, standing=Standing.LEFT)
 
     # -- what came of it --------------------------------------------------------------------------------------------
 

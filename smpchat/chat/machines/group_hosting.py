@@ -1,0 +1,226 @@
+"""What whoever lets members in owes them: announcement, introductions, and passing on until two are connected.
+
+::
+
+    Hosting: for each two that we introduced, whether the newcomer's link went on, and who says that they are connected
+
+Source: group-wire 4, 6, 8 and 12. One thing goes further than the reference, which stops passing on by the word of
+either: here only an author's own word stops what it says from being passed on. It comes behind all that the author said
+before, so nothing is lost where we were offline; whoever has a message already drops it by its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from smpchat.chat.machines.group_effects import Effect, Refused, Send
+from smpchat.chat.machines.group_rights import Deed, may
+from smpchat.chat.machines.group_sending import FORWARDABLE, SCOPES_SINCE, to_member
+from smpchat.chat.machines.group_states import Group, Link, Member, Standing
+from smpchat.chat.wire.group_events import (
+    Forward,
+    GroupEvent,
+    HostProfile,
+    LinkAccepted,
+    LinkForMember,
+    LinkOfMember,
+    MemberAnnounced,
+    MemberIntroduced,
+    MemberRestricted,
+    Post,
+)
+from smpchat.chat.wire.group_values import Acceptance, MemberId, MemberInfo, Restriction, Role
+from smpchat.chat.wire.profile import Profile
+from smpchat.encoding.record import Record, field, replace
+
+INTRODUCED_SINCE = 2
+"""First chat version whose members can be introduced."""
+Pair = tuple[MemberId, MemberId]
+"""A newcomer, and somebody who was there."""
+
+
+class Introduction(Record):
+    """Two members of whom we let one in.
+
+    Attributes:
+        asked: The newcomer's link went on to the other.
+        reported: Who of the two says that they are connected.
+    """
+
+    asked: bool = False
+    reported: frozenset[MemberId] = frozenset()
+
+
+class Hosting(Record):
+    """All of them."""
+
+    pairs: Mapping[Pair, Introduction] = field(default_factory=dict, repr=False)
+
+    def find(self, one: MemberId, other: MemberId) -> Pair | None:
+        """The introduction of these two, whoever of them came first."""
+        return next((pair for pair in ((one, other), (other, one)) if pair in self.pairs), None)
+
+    def with_pair(self, pair: Pair, introduction: Introduction) -> Hosting:
+        """The same with that one new or changed."""
+        return Hosting({**self.pairs, pair: introduction})
+
+    def without(self, member: MemberId) -> Hosting:
+        """The same without a member that is out."""
+        return Hosting({pair: known for pair, known in self.pairs.items() if member not in pair})
+
+
+Step = tuple[Hosting, tuple[Effect, ...]]
+
+
+# -- letting in -------------------------------------------------------------------------------------------------------
+
+
+def admit(
+    group: Group,
+    hosting: Hosting,
+    id: MemberId,
+    own: Profile,
+    profiles: Mapping[MemberId, Profile],
+    *,
+    by_link: bool,
+) -> Step:
+    """Our connection to a newcomer works: everybody hears of it, and it of everybody.
+
+    Under review only moderators hear of it, and it of them.
+
+    Args:
+        own: Our profile.
+        profiles: Those of the members.
+        by_link: It came by our link, and has only our name.
+    """
+    newcomer = group.members[id]
+    if not may(Deed.ANNOUNCE, group.own.role, newcomer.role):
+        return hosting, (Refused("admit", "not our right any more"),)
+    greeting = to_member(group, id, HostProfile(own)) if by_link else ()
+    review = newcomer.standing is Standing.REVIEW
+    told = [member for member in _others(group, id) if not review or _moderates(member)]
+    announcement = MemberAnnounced(_info(newcomer, profiles), id if review else None)
+    # the newcomer itself is told as well, even in a group of two (group-wire 12, fact 6)
+    hearers = told if review else [*told, newcomer]
+    after, introductions = introduce(group, hosting, id, told, profiles)
+    return after, (*greeting, _to_all(announcement, hearers), *introductions)
+
+
+def accept(group: Group, hosting: Hosting, id: MemberId, role: Role, profiles: Mapping[MemberId, Profile]) -> Step:
+    """A newcomer whom moderators looked at is in: those hear of it who did not know."""
+    newcomer = group.members[id]
+    if not may(Deed.ACCEPT, group.own.role, role):
+        return hosting, (Refused("accept", "not our right"),)
+    others = _others(group, id)
+    moderators = [member for member in others if _moderates(member)]
+    rest = [member for member in others if not _moderates(member)]
+    welcome = _to_all(LinkAccepted(Acceptance.ACCEPTED, role, id), [newcomer, *moderators])
+    announcement = _to_all(MemberAnnounced(_info(replace(newcomer, role=role), profiles)), rest)
+    after, introductions = introduce(group, hosting, id, rest, profiles)
+    return after, (welcome, *((announcement,) if rest else ()), *introductions)
+
+
+def introduce(
+    group: Group, hosting: Hosting, id: MemberId, members: Iterable[Member], profiles: Mapping[MemberId, Profile]
+) -> Step:
+    """Of these members to a newcomer, each once: admins first, then who has a picture (group-wire 12, fact 7)."""
+    new = [member for member in members if _introducible(member) and hosting.find(id, member.id) is None]
+    pairs = {(id, member.id): Introduction() for member in new}
+    ordered = sorted(new, key=lambda member: _place(member, profiles.get(member.id)))
+    effects: list[Effect] = []
+    for member in ordered:
+        restriction = Restriction.BLOCKED if member.blocked else None
+        effects += to_member(group, id, MemberIntroduced(_info(member, profiles), restriction))
+    return Hosting({**hosting.pairs, **pairs}), tuple(effects)
+
+
+def _place(member: Member, profile: Profile | None) -> int:
+    if member.role >= Role.ADMIN:
+        return 0
+    return 1 if profile is not None and profile.picture is not None else 2
+
+
+def _introducible(member: Member) -> bool:
+    return member.versions is not None and member.speaks >= INTRODUCED_SINCE
+
+
+def link_came(
+    group: Group, hosting: Hosting, by: Member, event: LinkForMember, profiles: Mapping[MemberId, Profile]
+) -> Step:
+    """``x.grp.mem.inv``: a newcomer's link for somebody; from newcomers of our own, once for each."""
+    pair = (by.id, event.member)
+    introduction = hosting.pairs.get(pair)
+    if introduction is None or introduction.asked or by.gone:
+        return hosting, (Refused("x.grp.mem.inv", "for nobody whom we introduced, or once more"),)
+    passed_on = LinkOfMember(_info(by, profiles), event.link, event.direct)
+    return hosting.with_pair(pair, replace(introduction, asked=True)), to_member(group, event.member, passed_on)
+
+
+def reported(hosting: Hosting, by: MemberId, member: MemberId) -> Hosting:
+    """``x.grp.mem.con``: what ``by`` says from now on reaches the other without us."""
+    pair = hosting.find(by, member)
+    if pair is None:
+        return hosting
+    known = hosting.pairs[pair]
+    return hosting.with_pair(pair, replace(known, reported=known.reported | {by}))
+
+
+# -- passing on -------------------------------------------------------------------------------------------------------
+
+
+def pass_on(group: Group, hosting: Hosting, author: Member, forward: Forward) -> Send | None:
+    """What somebody said, to those who cannot have it yet; None if there are none.
+
+    Args:
+        forward: What it said, as we pass it on; `forward.event` decides to whom.
+    """
+    event = forward.event
+    if group.own.role < Role.ADMIN or author.blocked or author.gone or not isinstance(event, FORWARDABLE):
+        return None
+    to = [
+        other
+        for other in (group.members.get(id) for id in _waiting_for(hosting, author.id))
+        if other is not None and other.standing is Standing.CURRENT and _may_see(other, event)
+    ]
+    return _to_all(forward, to) if to else None
+
+
+def _waiting_for(hosting: Hosting, author: MemberId) -> list[MemberId]:
+    return [
+        pair[1] if pair[0] == author else pair[0]
+        for pair, known in hosting.pairs.items()
+        if author in pair and author not in known.reported
+    ]
+
+
+def _may_see(member: Member, event: GroupEvent) -> bool:
+    """Not the one whom a block is about; reports and support chats only with moderators, and whose chat it is."""
+    if isinstance(event, MemberRestricted):
+        return member.id != event.member
+    scope = getattr(event, "scope", None)
+    if scope is None and not (isinstance(event, Post) and event.kind == "report"):
+        return True
+    return _moderates(member) or member.id == scope
+
+
+# -- to whom ----------------------------------------------------------------------------------------------------------
+
+
+def _others(group: Group, id: MemberId) -> list[Member]:
+    return [member for member in group.members.values() if member.standing is Standing.CURRENT and member.id != id]
+
+
+def _moderates(member: Member) -> bool:
+    return member.role >= Role.MODERATOR and member.speaks >= SCOPES_SINCE
+
+
+def _to_all(event: GroupEvent, members: Iterable[Member]) -> Send:
+    """To each now, or once it is connected: nobody else would pass on what a host says of its newcomers."""
+    known = list(members)
+    now = tuple(member.id for member in known if member.link is Link.CONNECTED)
+    return Send(event, now, tuple(member.id for member in known if member.link is not Link.CONNECTED))
+
+
+def _info(member: Member, profiles: Mapping[MemberId, Profile]) -> MemberInfo:
+    profile = profiles.get(member.id) or Profile(member.name)
+    return MemberInfo(member.id, member.role, profile, member.versions)
