@@ -79,9 +79,14 @@ def profiles(context: typer.Context, incomplete: str) -> list[str]:
     home = context.find_root().params.get("home")
     try:
         folder = make_environment(Path(home) if home else None, "").home / "profiles"
-        return _begun(sorted(path.name for path in folder.iterdir() if path.is_dir()), incomplete)
+        return _begun(sorted(path.name for path in folder.iterdir() if _is_profile(path)), incomplete)
     except (CommandFailed, OSError):
         return []
+
+
+def _is_profile(path: Path) -> bool:
+    """Not what a deletion that was killed has left."""
+    return path.is_dir() and not path.name.startswith(".")
 
 
 def _aliases(context: typer.Context) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from smpchat.chat.errors import InputError
+from smpchat.chat.store.contact_settings import FOR_EVER
 from smpchat.chat.wire.durations import parse_duration
 from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.encoding.record import Record
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
     from smpchat.chat.service.introducing import ContactDetails, IntroducingProfile
 
 ON, OFF, DEFAULT = "on", "off", "default"
+_LONG = 3650 * 86_400
 
 
 class Setting(Record):
     """One of the settings.
 
     Attributes:
-        feature: What it is on the wire; None of receipts, of which no contact is told.
+        feature: What it is on the wire; None of receipts and of what rings, of which no contact is told.
         label: What it is called in sentences.
     """
 
@@ -36,6 +38,7 @@ SETTINGS = {
     "files": Setting(Feature.FILES, "Files"),
     "calls": Setting(Feature.CALLS, "Calls"),
     "receipts": Setting(None, "Receipts"),
+    "mute": Setting(None, "Muted"),
 }
 
 
@@ -60,6 +63,9 @@ def allowance(value: str) -> Allow | None:
 def change_for(setting: Setting, value: str) -> Callable[[IntroducingProfile, str], ContactDetails]:
     """What sets it for a contact. Raises `InputError` for a value that is none."""
     feature = setting.feature
+    if setting is SETTINGS["mute"]:
+        quiet = quiet_for(value)
+        return lambda service, who: service.mute(who, quiet)
     if feature is None:
         on = _switch(value)
         return lambda service, who: service.set_contact_receipts(who, on)
@@ -68,6 +74,20 @@ def change_for(setting: Setting, value: str) -> Callable[[IntroducingProfile, st
         return lambda service, who: service.set_contact_allowed(who, feature, allow)
     seconds = None if value.lower() == OFF else parse_duration(value)
     return lambda service, who: service.set_disappearing(who, seconds)
+
+
+def quiet_for(value: str) -> float | None:
+    """Seconds in which nothing rings, which may be infinity; None: it rings. Raises `InputError`."""
+    word = value.lower()
+    if word == OFF:
+        return None
+    if word in (ON, ""):
+        return FOR_EVER
+    try:
+        seconds = parse_duration(value)
+        return seconds if seconds < _LONG else FOR_EVER  # no calendar has room for a million weeks
+    except InputError:
+        raise InputError(f"{value!r} is not a choice here.", "Choose on, off, or how long: 1h, 8h, 1d.") from None
 
 
 def _switch(value: str) -> bool | None:

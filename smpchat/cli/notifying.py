@@ -1,4 +1,4 @@
-"""Telling a person who looks elsewhere that somebody wrote: by the terminal, or by a program of theirs.
+"""Telling a person who looks elsewhere that somebody wrote or wants to connect: by the terminal, or by their program.
 
 Who wrote is told, what they wrote is not: notifications are shown on locked and shared screens.
 """
@@ -9,9 +9,10 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from smpchat.chat.errors import InputError
+from smpchat.chat.store.address import RequestView
 from smpchat.chat.store.records import Direction, Message
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import shortened
@@ -44,7 +45,7 @@ class Notifier:
                 f"There is no program {self._arguments[0]!r}, so you get no notifications.",
                 "Choose another program with `smpchat config set notifications COMMAND`, or off.",
             )
-        self._heard: Message | None = None
+        self._heard: Message | RequestView | None = None
         self._told = float("-inf")
 
     def heard(self, message: Message | None) -> None:
@@ -52,23 +53,28 @@ class Notifier:
         if message is not None and message.direction is Direction.RECEIVED:
             self._heard = message
 
+    def asked(self, requests: Sequence[RequestView]) -> None:
+        """Somebody wants to connect through our address."""
+        if requests:
+            self._heard = requests[-1]
+
     def tell(self, write: Callable[[str], object]) -> None:
         """Tell of what was heard since the last call.
 
         Args:
             write: Takes what the terminal is to get.
         """
-        message, self._heard = self._heard, None
+        heard, self._heard = self._heard, None
         now = self._environment.now()
-        if message is None or now - self._told < QUIET:
+        if heard is None or now - self._told < QUIET:
             return
         self._told = now
         if self._arguments:
-            self._start(message)
+            self._start(heard)
         elif self._by_terminal:
-            write(sequence(self._kind, message.contact))
+            write(sequence(self._kind, _who(heard), "message" if isinstance(heard, Message) else "request"))
 
-    def _start(self, message: Message) -> None:
+    def _start(self, heard: Message | RequestView) -> None:
         """Run the program, which nobody waits for; one that still runs has told already."""
         _running[:] = [process for process in _running if process.poll() is None]
         if _running:
@@ -76,8 +82,10 @@ class Notifier:
         own = {
             "SMPCHAT_HOME": str(self._environment.home),
             "SMPCHAT_PROFILE": self._environment.profile,
-            "SMPCHAT_CONTACT": os.fsdecode(message.contact.replace("\0", "\ufffd").encode()),
-            "SMPCHAT_ID": str(message.id),
+            "SMPCHAT_CONTACT" if isinstance(heard, Message) else "SMPCHAT_REQUEST": os.fsdecode(
+                _who(heard).replace("\0", "\ufffd").encode()
+            ),
+            "SMPCHAT_ID": str(heard.id),
         }
         try:
             _running.append(
@@ -95,9 +103,15 @@ class Notifier:
             self._environment.notice(f"The program for notifications does not start: {error.strerror}.")
 
 
-def sequence(kind: str, alias: str) -> str:
+def _who(heard: Message | RequestView) -> str:
+    """The alias; of a request, what its sender calls themselves."""
+    return heard.contact if isinstance(heard, Message) else heard.name
+
+
+def sequence(kind: str, who: str, what: str = "message") -> str:
     """What makes a terminal ring, or show a notification (OSC 9 of iTerm2, OSC 777 of rxvt)."""
-    said = f"message from {shortened(alias)}"  # no control character is left in it that could end the sequence
+    # no control character is left in it that could end the sequence
+    said = f"{what} from {shortened(who)}"
     match kind:
         case "osc9":
             return f"\x1b]9;smpchat: {said}\x1b\\"

@@ -135,7 +135,7 @@ TYPES = (
     ObjectType(
         "contact",
         "A contact.",
-        "`contacts`, `contact show`, `contact set`, `accept`, `rename`, `resync`, `rotate`, `listen`",
+        "`contacts`, `contact show`, `contact set`, `mute`, `accept`, `rename`, `resync`, `rotate`, `listen`",
         (
             text("alias", "your name for the contact, used in commands"),
             number(
@@ -165,6 +165,8 @@ TYPES = (
             flag("business", "a business: several people there may read your messages", optional=True),
             flag("verified", "you compared the security code", optional=True),
             flag("receipts", "false: they get no receipts for their messages", optional=True),
+            flag("muted", "they ring no bell and show no notification", optional=True),
+            Field("muted_until", Kind.TIME, "when muting ends; missing if it has no end", optional=True),
             text("looks_like", "another contact whose alias looks like this contact's name", optional=True),
             text("description", "a line that they wrote about themselves", optional=True),
             flag("picture", "they have a picture; `contact show --save-picture` saves it", optional=True),
@@ -348,7 +350,7 @@ TYPES = (
     ObjectType(
         "profile",
         "One of your profiles.",
-        "`profile show`, `profile set`, `profile list`, `profile switch`, `import`, `status`",
+        "`profile show`, `profile set`, `profile list`, `profile switch`, `profile delete`, `import`, `status`",
         (
             text("name", "what `-p` takes"),
             text(
@@ -382,6 +384,7 @@ TYPES = (
                 ),
             ),
             flag("active", "the profile that this command used, or that later commands will use"),
+            flag("deleted", "true after `profile delete`", optional=True),
         ),
     ),
     ObjectType(

@@ -45,6 +45,7 @@ COMMANDS = {
     "contacts": Entry(_PEOPLE, "List contacts, latest conversation first."),
     "status": Entry(_PEOPLE, "Show invitations, connections and relays."),
     "rename": Entry(_PEOPLE, "Change a contact's alias."),
+    "mute": Entry(_PEOPLE, "No bell or notifications for a contact."),
     "verify": Entry(_PEOPLE, "Show the security code, or check theirs."),
     "resync": Entry(_PEOPLE, "Renew the encryption if messages cannot be read."),
     "rotate": Entry(_PEOPLE, "Receive a contact's messages at another relay."),

@@ -17,9 +17,10 @@ from tests.cli.terminal import Terminal
 COMMANDS = (
     "invite", "connect", "chat", "send", "reply", "forward", "edit", "retract", "react", "listen", "history", "search",
     "receive", "files", "cancel", "view",
-    "contacts", "status", "rename", "verify", "resync", "rotate", "delete", "requests", "accept", "reject",
+    "contacts", "status", "rename", "mute", "verify", "resync", "rotate", "delete", "requests", "accept", "reject",
     "address create", "address show", "address delete",
     "demo", "doctor", "explain", "man", "profile show", "profile set", "profile list", "profile switch",
+    "profile delete",
     "export", "import", "key set", "key change", "key remove", "key test", "server list", "server add",
     "config list", "config get", "config set", "config unset", "config path",
     "server remove", "server use", "relay run", "relay start", "relay stop", "relay status",

@@ -140,6 +140,17 @@ class IntroducingProfile(WritingProfile):
             contact_settings.save_receipts(tx, records.contact(tx, who).id, on)
         return self.details(who)
 
+    def mute(self, who: str, seconds: float | None) -> ContactDetails:
+        """Let nothing ring for a contact for so long (`FOR_EVER`); None ends that. The contact is not told.
+
+        Raises:
+            UnknownContact: No contact under that name.
+        """
+        with self.database.transaction() as tx:
+            until = None if seconds is None else self.now() + seconds
+            contact_settings.save_mute(tx, records.contact(tx, who).id, until)
+        return self.details(who)
+
     def details(self, who: str) -> ContactDetails:
         """All about one contact. Raises `UnknownContact`."""
         view = self.contact(who)

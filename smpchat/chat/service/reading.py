@@ -210,11 +210,16 @@ class StoredProfile(StoredChoices):
         [view] = self._views([contact], {contact.connection_id: connections.load(self._tx, contact.connection_id)})
         return view
 
+    def is_muted(self, contact_id: int) -> bool:
+        """Whether nothing is to ring for a contact now."""
+        return contact_id in contact_settings.muted(self._tx, self.now())
+
     def _views(self, found: Sequence[Contact], by_id: Mapping[int, Connection]) -> list[ContactView]:
         pending = records.pending_counts(self._tx)
         under_way, made_up = move_views(self._tx), incognito.names(self._tx)
         receipts = contact_settings.by_contact(self._tx, contact_settings.Setting.RECEIPTS)
         usual = contact_settings.receipts_of_all(self._tx)
+        muted = contact_settings.muted(self._tx, self.now())
         aliases, newest = names.by_number(self._tx), names.newest_messages(self._tx)
         standing: dict[str | None, list[Condition]] = {}
         for condition in attention.of_profile(self._tx, self.now()):
@@ -231,6 +236,7 @@ class StoredProfile(StoredChoices):
                 incognito=made_up.get(contact.connection_id),
                 conditions=tuple(standing.get(contact.alias, ())),
                 receipts=receipts.get(contact.id, usual) != contact_settings.OFF,
+                muted_until=muted.get(contact.id),
                 looks_like=aliases.get(contact.resembles or 0),
                 newest=newest.get(contact.id, 0),
             )

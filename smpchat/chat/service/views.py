@@ -41,6 +41,7 @@ class ContactView(Record):
         verified: The security code was compared and is still the same.
         conditions: What is wrong with it now.
         receipts: It is told that its messages arrived.
+        muted_until: Until when nothing rings for it, in POSIX seconds, or infinity; None if it rings.
         looks_like: The alias of another contact that looks like the name that this one chose.
         newest: Number of the last message of the conversation; 0 if there is none.
     """
@@ -54,6 +55,7 @@ class ContactView(Record):
     incognito: str | None = None
     conditions: tuple[Condition, ...] = ()
     receipts: bool = True
+    muted_until: float | None = None
     looks_like: str | None = None
     newest: int = 0
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from smpchat.chat.store import settings
 
 ON, OFF = "on", "off"
+FOR_EVER = float("inf")
 
 
 class Setting(StrEnum):
@@ -22,7 +23,7 @@ class Setting(StrEnum):
     RECEIPTS = "receipts"
     """``on`` or ``off``: whether the contact is told that its messages arrived; of the profile, what all are."""
     MUTE = "mute"
-    """Until when nothing rings for this contact: POSIX seconds, or ``always``."""
+    """Until when nothing rings for this contact: POSIX seconds, or ``inf``."""
 
 
 def all_of(tx: sqlite3.Connection, contact_id: int) -> dict[str, str]:
@@ -46,6 +47,17 @@ def receipts(tx: sqlite3.Connection, contact_id: int) -> bool:
 def receipts_of_all(tx: sqlite3.Connection) -> str:
     """``on`` or ``off``: what holds for contacts for which nothing else is set."""
     return settings.in_force(tx, Setting.RECEIPTS) or ON
+
+
+def muted(tx: sqlite3.Connection, now: float) -> dict[int, float]:
+    """Contacts for which nothing rings now, by their numbers: until when, in POSIX seconds; `FOR_EVER`."""
+    found = {number: float(value) for number, value in by_contact(tx, Setting.MUTE).items()}
+    return {number: until for number, until in found.items() if until > now}
+
+
+def save_mute(tx: sqlite3.Connection, contact_id: int, until: float | None) -> None:
+    """Nothing rings for the contact until then; None: it rings."""
+    save(tx, contact_id, Setting.MUTE, None if until is None else str(until))
 
 
 def save_receipts(tx: sqlite3.Connection, contact_id: int | None, on: bool | None) -> None:

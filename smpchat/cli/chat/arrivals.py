@@ -145,12 +145,14 @@ class Arrivals:
                     self._service.mark_notices_shown(event.number)
             case events.RequestReceived():
                 self._talk.bell.ring()
+                self._talk.notifier.asked(self._service.requests())
                 self._talk.show_requests()
             case events.MessageAdded(number):
                 self._added[number] = None
                 message = self._service.message(number)
-                self._talk.bell.ring(message is not None and message.direction is Direction.RECEIVED)
-                self._talk.notifier.heard(message)
+                if message is not None and not self._service.is_muted(message.contact_id):
+                    self._talk.bell.ring(message.direction is Direction.RECEIVED)
+                    self._talk.notifier.heard(message)
             case events.FileChanged(number):
                 self._file_changed(number)
             case events.MessageExpired(number):

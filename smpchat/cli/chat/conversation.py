@@ -138,6 +138,11 @@ class Conversation:
         """Unread messages of the other contacts, by alias."""
         return {v.alias: v.contact.unread for n, v in self._views.items() if n != self._contact_id and v.contact.unread}
 
+    def unseen(self) -> int:
+        """Unread messages of the other contacts that are not muted."""
+        others = (view for number, view in self._views.items() if number != self._contact_id)
+        return sum(view.contact.unread for view in others if view.muted_until is None)
+
     def refresh(self) -> None:
         """Look at the contacts anew."""
         self._views = {view.contact.id: view for view in self.service.contacts()}

@@ -28,6 +28,7 @@ from smpchat.cli.chat.completion import SlashCompleter
 from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.chat.editor import edited, remove_left
 from smpchat.cli.chat.slash import Edit, Leave, Lines, Offer
+from smpchat.cli.chat.title import Title
 from smpchat.cli.chat.typed import Typed
 from smpchat.cli.environment import Environment
 
@@ -71,6 +72,7 @@ class Screen:
             input=source,
             output=sink,
         )
+        self._title = Title(environment, self._to_terminal)
         self._drafts: dict[int | None, Document] = {}  # of other contacts: what is typed belongs to one
         if hasattr(signal, "SIGWINCH") and threading.current_thread() is threading.main_thread():
             self._session.app.terminal_size_polling_interval = None  # the signal tells: nothing to look for
@@ -95,6 +97,7 @@ class Screen:
                     following.cancel()
                     await self._conversation.outgoing.finish()
                     self._conversation.transcript.finish()
+                    self._title.restore()
 
     async def _talk(self) -> None:
         text: str | Document = ""
@@ -108,6 +111,7 @@ class Screen:
                 text, before = "", None
                 if not self._lines.enter(line):
                     text = line  # what was typed is not lost
+                self._title.show(self._conversation.unseen())
             except Edit:
                 before = self._open_editor
             except Offer as offer:
@@ -163,6 +167,7 @@ class Screen:
                 if self._conversation.bell.take():
                     self._session.output.bell()
                 self._conversation.notifier.tell(self._to_terminal)
+                self._title.show(self._conversation.unseen())
                 if self._below is not None:
                     self._below.ask_again()
                 await changes.next(self._next_look())

@@ -16,7 +16,7 @@ from smpchat.cli.chat.slash_files import FileLines
 from smpchat.cli.chat.slash_files import message_number as _number
 from smpchat.cli.chat.slash_table import COMMANDS, ELSEWHERE
 from smpchat.cli.emoji import BY_NAME, emoji_of
-from smpchat.cli.features import change_for, setting_named
+from smpchat.cli.features import SETTINGS, change_for, quiet_for, setting_named
 from smpchat.cli.steps import Progress, draw, steps_table
 from smpchat.cli.text import plural, printable, shortened
 from smpchat.cli.views.contacts import contacts_table, move_sentence, protection, verification_lines
@@ -170,6 +170,8 @@ class Lines:
                 self._reject(argument)
             case "/set":
                 self._set(argument)
+            case "/mute":
+                self._mute(argument)
             case "/bell":
                 self._set_bell(argument)
             case "/help":
@@ -314,7 +316,7 @@ class Lines:
             raise InputError("The value is missing.", "For example: /set disappear 1d, or /set reactions no.")
         setting = setting_named(name)
         details = change_for(setting, value.strip())(self._service, who)
-        self._transcript.tell(f"* {told(details, setting.feature)}")
+        self._transcript.tell(f"* {told(self._talk.environment, details, setting)}")
 
     def _switch(self, argument: str) -> None:
         who = self._talk.need_contact().alias
@@ -384,6 +386,10 @@ class Lines:
             raise InputError("The request is missing.", "Type /reject N; /requests shows the numbers.")
         request = self._service.reject(argument.removeprefix("#"))
         self._transcript.tell(f"* The request from {shortened(request.name)} is rejected. They are not told.")
+
+    def _mute(self, argument: str) -> None:
+        details = self._service.mute(self._talk.need_contact().alias, quiet_for(argument))
+        self._transcript.tell(f"* {told(self._talk.environment, details, SETTINGS['mute'])}")
 
     def _set_bell(self, argument: str) -> None:
         if argument not in ("", "on", "off"):

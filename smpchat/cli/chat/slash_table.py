@@ -42,6 +42,7 @@ COMMANDS = {
     "/accept": Command("/accept [WHO] [ALIAS]", "accept a request, by its number or name"),
     "/reject": Command("/reject WHO", "reject a request; the sender is not told"),
     "/bell": Command("/bell [on|off]", "ring when someone writes (default off, remembered)"),
+    "/mute": Command("/mute [8h|off]", "no bell or notifications for this contact, for a time or until /mute off"),
     "/help": Command("/help", "this list"),
     "/quit": Command("/quit", "leave chat (Ctrl-D)"),
 }

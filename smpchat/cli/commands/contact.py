@@ -71,7 +71,7 @@ def set_(
     value: str = typer.Argument(
         metavar="VALUE",
         help=(
-            "disappear: 30s, 5m, 1h, 1d, 2w or off. receipts: on, off or default. Other settings: yes, no, always"
+            "disappear: 30s, 5m, 1h, 1d, 2w or off. receipts: on, off or default. mute: on, off or how long (8h). Other settings: yes, no, always"
             " or default."
         ),
     ),
@@ -80,7 +80,8 @@ def set_(
 
     yes: allowed if they allow it too. always: allowed in any case. default: as set for all contacts. The contact sees
     your choice. Disappearing messages are deleted for both of you, after that time. Receipts tell the contact that
-    their messages arrived; they are not told when you turn receipts off.
+    their messages arrived; they are not told when you turn receipts off. A muted contact rings no bell and shows
+    no notification.
     """
     run(context, lambda environment: _set(environment, who, setting, value))
 
@@ -98,5 +99,5 @@ async def _set(environment: Environment, who: str, name: str, value: str) -> int
         if not service.is_idle():
             async with online(service, environment.relay()):
                 await flush(service)
-        show_details(environment, details, told(details, setting.feature))
+        show_details(environment, details, told(environment, details, setting))
         return ExitStatus.OK

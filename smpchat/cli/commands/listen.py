@@ -100,12 +100,12 @@ async def _listen(
                 for number, event in service.events_after(after):
                     after = number
                     _show_event(environment, service, event)
-                _show_people(environment, service)
+                _show_people(environment, service, notifier)
                 left = None if count is None else count - seen
-                seen += await _show_messages(environment, listener, handler, left, skip_after, notifier)
+                seen += await _show_messages(environment, listener, handler, left, skip_after, notifier, service)
                 notifier.tell(_to_terminal)
                 if handler is not None:
-                    _show_people(environment, service)  # that one was skipped
+                    _show_people(environment, service, notifier)  # that one was skipped
                 away, back = relays.look(loop.time())
                 show_conditions(environment, away)
                 for server in back:
@@ -125,7 +125,7 @@ async def _listen(
         service.close()
 
 
-def _show_people(environment: Environment, service: WritingProfile) -> None:
+def _show_people(environment: Environment, service: WritingProfile, notifier: Notifier) -> None:
     """Print requests, notices and contacts that nobody was shown."""
     from smpchat.cli.views.contacts import show_view
     from smpchat.cli.views.links import how_to_answer, show_request
@@ -136,6 +136,7 @@ def _show_people(environment: Environment, service: WritingProfile) -> None:
     for request in requests:
         show_request(environment, request)
     how_to_answer(environment, requests)
+    notifier.asked(requests)
     if requests:
         service.mark_requests_shown(*(request.id for request in requests))
     notices = service.unshown_notices()
@@ -157,6 +158,7 @@ async def _show_messages(
     limit: int | None,
     skip_after: int | None,
     notifier: Notifier,
+    service: WritingProfile,
 ) -> int:
     """Print what is to be shown, but at most ``limit`` new messages; how many those were.
 
@@ -178,7 +180,8 @@ async def _show_messages(
                 continue
         show_heard(environment, message)
         listener.done(message)
-        notifier.heard(message)
+        if not service.is_muted(message.contact_id):
+            notifier.heard(message)
         shown += 1
         if shown == limit:
             return shown

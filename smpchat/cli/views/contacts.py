@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from smpchat.agent.machines.handshake_states import ConnectionState
 from smpchat.chat.service.views import ContactView, Invitation, Verification
+from smpchat.chat.store.contact_settings import FOR_EVER
 from smpchat.chat.store.moves import MoveView
 from smpchat.chat.wire.alias import fold
 from smpchat.chat.wire.profile import Profile
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import quoted, shortened
-from smpchat.cli.times import since
+from smpchat.cli.times import iso, since
 from smpchat.cli.views.conditions import in_short
 from smpchat.cli.views.connections import move_fields, waits_for
 from smpchat.cli.views.layout import Cell, show_table, table
@@ -90,6 +91,7 @@ def _marks(view: ContactView) -> list[tuple[str, str]]:
     marks += [("a bot", "")] if profile and profile.bot else []
     marks += [("a business", "")] if contact.business else []
     marks += [] if view.receipts else [("gets no receipts", "")]
+    marks += [] if view.muted_until is None else [("muted", "")]
     marks += [("removed you", "bold")] if contact.gone else []
     marks += [(f"sees you as {view.incognito}", "")] if view.incognito is not None else []
     if view.move is not None:
@@ -129,6 +131,10 @@ def contact_fields(view: ContactView) -> dict[str, Any]:
         fields["incognito"] = view.incognito
     if not view.receipts:
         fields["receipts"] = False
+    if view.muted_until is not None:
+        fields["muted"] = True
+        if view.muted_until < FOR_EVER:
+            fields["muted_until"] = iso(view.muted_until)
     return fields
 
 

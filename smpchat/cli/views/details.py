@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smpchat.chat.service.introducing import ContactDetails
+from smpchat.chat.store.contact_settings import FOR_EVER
 from smpchat.chat.wire.durations import duration_text
 from smpchat.chat.wire.preferences import Allow, Feature, allowed
 from smpchat.cli.environment import Environment
-from smpchat.cli.features import SETTINGS
+from smpchat.cli.features import SETTINGS, Setting
 from smpchat.cli.text import printable, shortened
+from smpchat.cli.times import since
 from smpchat.cli.views.contacts import contact_fields, contact_line
 from smpchat.cli.views.layout import Cell, show_table, table
 
@@ -26,7 +28,7 @@ def show_details(environment: Environment, details: ContactDetails, line: str | 
     elif line is not None:
         environment.show(line)
     else:
-        environment.show(_paragraph(details))
+        environment.show(_paragraph(environment, details))
         show_table(environment, _HEADINGS, _rows(details))
 
 
@@ -46,7 +48,13 @@ def _fields(details: ContactDetails) -> dict[str, Any]:
     return fields
 
 
-def _paragraph(details: ContactDetails) -> str:
+def _muted(environment: Environment, details: ContactDetails) -> str:
+    """``muted until 14:02``."""
+    until = details.view.muted_until or FOR_EVER
+    return "muted" if until == FOR_EVER else f"muted until {since(until, environment.now())}"
+
+
+def _paragraph(environment: Environment, details: ContactDetails) -> str:
     view = details.view
     lines = [contact_line(view)]
     profile = view.contact.profile
@@ -60,6 +68,8 @@ def _paragraph(details: ContactDetails) -> str:
     lines.append(f"Post-quantum keys: {'yes' if view.pq else 'no'}")
     whose = "as for all contacts" if details.receipts is None else "set for this contact"
     lines.append(f"Receipts for their messages: {'on' if view.receipts else 'off'}, {whose}")
+    if view.muted_until is not None:
+        lines.append(f"Notifications: {_muted(environment, details)}")
     return "\n".join(lines) + "\n"
 
 
@@ -95,8 +105,12 @@ def _outcome(details: ContactDetails, feature: Feature) -> str:
     return "off"
 
 
-def told(details: ContactDetails, feature: Feature | None) -> str:
-    """What follows from a setting that was just changed, in a sentence; None: that of receipts."""
+def told(environment: Environment, details: ContactDetails, setting: Setting) -> str:
+    """What follows from a setting that was just changed, in a sentence."""
+    if setting is SETTINGS["mute"]:
+        how = "not muted" if details.view.muted_until is None else _muted(environment, details)
+        return f"{shortened(details.view.alias)} is {how}."
+    feature = setting.feature
     if feature is None:
         return _told_of_receipts(details)
     name, label = shortened(details.view.alias), _LABELS[feature]

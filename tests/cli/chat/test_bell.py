@@ -13,6 +13,8 @@ from smpchat.chat.store.events import MessageAdded
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Direction, insert_message
 from smpchat.cli.chat.screen import Screen as ChatScreen
+from smpchat.cli.chat.title import Title
+from smpchat.cli.environment import Environment
 from smpchat.cli.notifying import Notifier, sequence
 from smpchat.config import Configuration, Value
 from smpchat.encoding.record import replace
@@ -113,3 +115,60 @@ def test_the_desktop_is_told_of_what_others_write(people: Terminal, talk: Callab
     bob.conversation.notifier.tell(told.append)
     bob.conversation.notifier.tell(told.append)
     assert told == [sequence("osc9", "carol")]
+
+
+def test_a_muted_contact_rings_nothing_and_a_bystander_does(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    bob.enter("/bell on")
+    config = Configuration({"notifications": Value("osc9")})
+    bob.conversation.notifier = Notifier(replace(bob.environment, config=config), rings=False)
+    assert bob.enter("/mute 8h")[-1].startswith("* alice is muted until ")
+    told: list[str] = []
+    publish_message(bob, "alice")
+    bob.news()
+    bob.conversation.notifier.tell(told.append)
+    assert not bob.conversation.bell.take() and told == []
+    publish_message(bob, "carol")
+    bob.news()
+    bob.conversation.notifier.tell(told.append)
+    assert bob.conversation.bell.take() and told == [sequence("osc9", "carol")]
+    assert bob.enter("/mute off") == ["* alice is not muted."]
+
+
+def test_the_desktop_is_told_of_requests(people: Terminal, talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+    config = Configuration({"notifications": Value("osc9")})
+    bob.conversation.notifier = Notifier(replace(bob.environment, config=config), rings=False)
+    told: list[str] = []
+    ask(people, "Dave")
+    bob.news()
+    bob.conversation.notifier.tell(told.append)
+    assert told == [sequence("osc9", "Dave", "request")]
+
+
+def test_the_title_counts_what_others_wrote_and_is_put_back(
+    people: Terminal, talk: Callable[..., Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = talk("alice")
+    written: list[str] = []
+    monkeypatch.setattr(Environment, "redraws", True)
+    title = Title(bob.environment, written.append)
+    for alias in ("alice", "carol", "carol"):
+        publish_message(bob, alias)
+        bob.news()
+        title.show(bob.conversation.unseen())
+    title.show(2)
+    title.restore()
+    assert written == [
+        "\x1b[22;2t", "\x1b]2;smpchat\x07", "\x1b]2;(1) smpchat\x07", "\x1b]2;(2) smpchat\x07",
+        "\x1b]2;\x07\x1b[23;2t",
+    ]  # fmt: skip
+    bob.service.mute("carol", None)
+    bob.service.mute("carol", 60)
+    bob.conversation.refresh()
+    assert bob.conversation.unseen() == 0
+    monkeypatch.setattr(Environment, "redraws", False)
+    plain = Title(bob.environment, written.append)
+    plain.show(1)
+    plain.restore()
+    assert len(written) == 5

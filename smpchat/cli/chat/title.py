@@ -1,0 +1,45 @@
+"""The title of the terminal's window: how many messages nobody has seen, for who looks at another window."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from smpchat.cli.environment import Environment
+
+_SAVE, _RESTORE = "\x1b[22;2t", "\x1b[23;2t"
+"""Terminals that keep a stack of titles (xterm, VTE, kitty, iTerm2) put the old one back; others ignore this."""
+_WITHOUT_TITLE = ("linux", "eterm")
+
+
+class Title:
+    """Sets the title while `chat` runs. It names nobody: titles are seen on shared screens.
+
+    Args:
+        write: Takes what the terminal is to get.
+    """
+
+    def __init__(self, environment: Environment, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._has_one = environment.redraws and not os.environ.get("TERM", "").startswith(_WITHOUT_TITLE)
+        self._shown: str | None = None
+
+    def show(self, unread: int) -> None:
+        """Count this many."""
+        title = f"({unread}) smpchat" if unread else "smpchat"
+        if not self._has_one or title == self._shown:
+            return
+        if self._shown is None:
+            self._write(_SAVE)
+        self._shown = title
+        self._write(_set(title))
+
+    def restore(self) -> None:
+        """Put back what was there before; at least leave nothing of ours."""
+        if self._shown is not None:
+            self._shown = None
+            self._write(_set("") + _RESTORE)
+
+
+def _set(title: str) -> str:
+    return f"\x1b]2;{title}\x07"

@@ -1,0 +1,41 @@
+"""``mute``: no bell and no notification for one contact."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import typer
+
+from smpchat.cli.arguments import WHO
+from smpchat.cli.command_line import Program, examples
+from smpchat.cli.environment import Environment
+from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.features import SETTINGS, quiet_for
+from smpchat.cli.running import run
+
+app = Program()
+
+
+@app.command(epilog=examples("smpchat mute bob", "smpchat mute bob 8h", "smpchat mute bob off"))
+def mute(
+    context: typer.Context,
+    who: str = WHO,
+    how_long: str = typer.Argument("on", metavar="[HOW_LONG]", help="1h, 8h, 1d; on, or off. Default: on."),
+) -> None:
+    """No bell or notifications for a contact.
+
+    Messages arrive as before, and are counted as unread. The contact is not told.
+    """
+    run(context, lambda environment: _mute(environment, who, how_long))
+
+
+def _mute(environment: Environment, who: str, how_long: str) -> int:
+    """Store it."""
+    from smpchat.chat.service.introducing import IntroducingProfile
+    from smpchat.cli.views.details import show_details, told
+
+    quiet = quiet_for(how_long)
+    with closing(environment.open_as(IntroducingProfile)) as service:
+        details = service.mute(who, quiet)
+        show_details(environment, details, told(environment, details, SETTINGS["mute"]))
+    return ExitStatus.OK
