@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from smpchat.agent.errors import StoreError
-from smpchat.chat.errors import InputError
+from smpchat.chat.errors import InputError, UnknownProfile
 from smpchat.chat.service.reading import DEFAULT_PROFILE, Opened, is_used, no_passphrase
 from smpchat.config import Configuration, read
 from smpchat.config_path import FILE as CONFIG_FILE
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from smpchat.relay.folder import RelayInfo
 
 MAX_PROFILE_NAME = 40
+_DELETED = ".deleted-"
 
 
 class Home(Record):
@@ -142,6 +143,33 @@ class Home(Record):
     def has(self, profile: str) -> bool:
         """Whether a profile was ever used. Raises `InputError` for a name that is no folder name."""
         return is_used(self.profile_folder(profile))
+
+    def delete(self, profile: str) -> None:
+        """Remove a profile from the disk whole: its store, settings, pictures and files. Nobody is told.
+
+        Raises:
+            InputError: The profile's name is no folder name.
+            UnknownProfile: There is none.
+            ProfileLocked: A process is online for it.
+            StoreError: The folder cannot be removed.
+        """
+        import shutil
+
+        from smpchat.chat.store.lock import kept_offline
+
+        folder = self.profile_folder(profile)
+        if not folder.is_dir():
+            raise UnknownProfile(profile)
+        # A name that no profile can have: killed in between, what is left is none any more, and goes the next time.
+        grave = folder.with_name(f"{_DELETED}{os.getpid()}-{profile}")
+        try:
+            with kept_offline(folder, profile):
+                folder.rename(grave)
+            shutil.rmtree(grave)
+            for left in folder.parent.glob(f"{_DELETED}*"):
+                shutil.rmtree(left, ignore_errors=True)  # another process may be at it
+        except OSError as error:
+            raise StoreError(f"The folder {error.filename or folder} cannot be removed: {error.strerror}.") from error
 
     def relay(self) -> BackgroundRelay:
         """The embedded relay of this home."""

@@ -47,6 +47,11 @@ def select(home: Path, name: str) -> None:
     under_way.replace(home / FILE)
 
 
+def deselect(home: Path) -> None:
+    """Let later commands use the profile that is used at first."""
+    (home / FILE).unlink(missing_ok=True)
+
+
 _COMMAND = late(r"`smpchat ((?:[\w-]+ ?)[^`]*)")
 _ALIKE_ANYWHERE = late(r"(?:demo|explain|man)\b|-v$|.*--(?:help|version)\b")
 """Commands that no data is looked up for."""

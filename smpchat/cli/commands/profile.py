@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
-from smpchat.cli.selection import DEFAULT, select
+from smpchat.cli.selection import DEFAULT, deselect, select, selected
 from smpchat.encoding.record import Record, replace
 
 if TYPE_CHECKING:
@@ -174,7 +176,7 @@ def _list(environment: Environment) -> int:
     refused: StoreError | None = None
     for path in sorted(folder.iterdir()) if folder.exists() else []:
         other = replace(environment, profile=path.name)
-        if other.is_used():
+        if not path.name.startswith(".") and other.is_used():
             try:
                 show_profile(environment, path.name, display_name(other))
             except StoreError as error:  # the others are not to blame for one that cannot be opened
@@ -202,9 +204,49 @@ def _switch(environment: Environment, name: str) -> int:
     if not home.has(name) and name != DEFAULT:
         raise InputError(
             f"There is no profile {name!r}.",
-            f"`smpchat profile list` shows your profiles; `smpchat -p {name} profile show` creates this one.",
+            "`smpchat profile list` shows your profiles;"
+            f" `smpchat -p {shlex.quote(name)} profile show` creates this one.",
         )
     select(home.path, name)
     named = replace(environment, profile=name)
     show_profile(named, name, display_name(named))
+    return ExitStatus.OK
+
+
+@app.command("delete", epilog=examples("smpchat profile delete old", "smpchat profile delete old --yes"))
+def delete(
+    context: typer.Context,
+    name: str = typer.Argument(metavar="NAME", help="As `profile list` shows it.", autocompletion=profiles),
+    yes: bool = typer.Option(False, "--yes", help="Do not ask first."),
+) -> None:
+    """Delete a profile from this computer: contacts, messages, keys, settings and files.
+
+    Contacts are not told; delete them first if they are to know. Nothing brings it back but a file that `export` wrote.
+    """
+    run(context, lambda environment: _delete(environment, name, sure=yes))
+
+
+def _delete(environment: Environment, name: str, *, sure: bool) -> int:
+    """Remove the profile's folder, once a person has said yes."""
+    from smpchat.chat.errors import UnknownProfile
+    from smpchat.cli.text import shortened
+    from smpchat.home import Home
+
+    home = Home(environment.home)
+    if not home.has(name):
+        raise UnknownProfile(name)
+    if not sure:
+        if not (environment.attended and sys.stdin.isatty()):
+            raise InputError(f"The profile {name!r} would be deleted for good.", "Add --yes if you mean it.")
+        question = f"Delete the profile {shortened(name)} with all contacts, messages and keys? [y/N] "
+        print(question, end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            environment.notice("Nothing was deleted.")
+            return ExitStatus.OK
+    home.delete(name)
+    environment.emit("profile", {"name": name, "display_name": None, "active": False, "deleted": True}, None)
+    environment.notice(f"Deleted the profile {shortened(name)}. Its traces may stay on the disk until overwritten.")
+    if name != DEFAULT and selected(home.path) == name:
+        deselect(home.path)
+        environment.notice(f"Commands without -p use the profile {DEFAULT} again.")
     return ExitStatus.OK
