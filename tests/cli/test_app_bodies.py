@@ -93,8 +93,9 @@ class Reader:
         for number, event in self.service.events_after(self.after):
             self.after = number
             listen._show_event(self.environment, self.service, event)
-        listen._show_people(self.environment, self.service)
-        await listen._show_messages(self.environment, self.listener, None, None, None, Notifier(self.environment))
+        notifier = Notifier(self.environment)
+        listen._show_people(self.environment, self.service, notifier)
+        await listen._show_messages(self.environment, self.listener, None, None, None, notifier, self.service)
         if not self.environment.json:
             for message in self.service.being_written("ann"):
                 self.environment.show(being_written(self.environment, message))
