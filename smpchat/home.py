@@ -26,8 +26,8 @@ from smpchat.protocol.address import (
     parse_file_server,
     parse_server,
 )
-from smpchat.relay.errors import RelayError, RelayTurnedOff
-from smpchat.transport.base import OwnRelayFailed, OwnRelayStopped
+from smpchat.relay.errors import RelayError, RelayFolderRefused, RelayTurnedOff
+from smpchat.transport.base import OwnRelayFailed, OwnRelayFolderRefused, OwnRelayStopped
 
 if TYPE_CHECKING:
     from smpchat.chat.service.connecting import ChatService
@@ -224,6 +224,8 @@ class BackgroundRelay:
             return await asyncio.to_thread(start_background, self._folder, on_demand=True)
         except RelayTurnedOff as error:
             raise OwnRelayStopped(str(error)) from error
+        except RelayFolderRefused as error:
+            raise OwnRelayFolderRefused(str(error)) from error
         except RelayError as error:
             raise OwnRelayFailed(str(error)) from error
 

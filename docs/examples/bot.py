@@ -2,7 +2,7 @@
 
 import asyncio
 
-from smpchat import ChatError, Client, Message
+from smpchat import Client, Message
 
 HELP = "Write: add THING, done THING, or list."
 
@@ -33,8 +33,8 @@ async def main() -> None:
         async for message in client.messages():
             try:
                 await client.send(message.contact, answer(client, message), reply_to=message.id, wait="none")
-            except ChatError as error:
-                print(f"no answer to {message.contact}: {error}", flush=True)
+            except Exception as error:  # whatever it is: else this message would end every later run as well
+                print(f"no answer to message {message.id}: {error!r}", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from smpchat.chat.errors import InputError
 from smpchat.config import FLAGS, KEYS, ConfigRefused, checked, content, parsed, statements, unknown_hint
 
 _NEW = "# Settings of smpchat; `smpchat config list` shows all of them.\n"
+_PATIENCE = 10.0
+"""Seconds for another command to be done with the file."""
 _FLAGS = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 
 
@@ -42,20 +46,53 @@ def set_in(path: Path, name: str, value: bool | str | list[str]) -> None:
     except ConfigRefused as error:
         what = str(error).removeprefix(f"{path}: ").rstrip(".")
         raise InputError(f"The value is invalid: {what}.", f"Allowed: {KEYS[name].form}.") from None
-    text = content(path)
-    changed = with_setting(path, _NEW if text is None else text, name, value)
-    if parsed(path, changed).get(name) != value:  # no edit of ours may change what another line says
-        raise ConfigRefused(path, None, f"{name} cannot be changed here", "Change it in the file with an editor.")
-    write(path, changed)
+    with _alone(path):
+        text = content(path)
+        changed = with_setting(path, _NEW if text is None else text, name, value)
+        if parsed(path, changed).get(name) != value:  # no edit of ours may change what another line says
+            raise ConfigRefused(path, None, f"{name} cannot be changed here", "Change it in the file with an editor.")
+        write(path, changed)
 
 
 def unset_in(path: Path, name: str) -> bool:
     """Take a setting out of a file; False if it is not there. Raises `ConfigRefused`, `OSError`."""
-    text = content(path)
-    if text is None or name not in parsed(path, text):
+    if content(path) is None:
         return False
-    write(path, with_setting(path, text, name, None))
+    with _alone(path):
+        text = content(path)
+        if text is None or name not in parsed(path, text):
+            return False
+        write(path, with_setting(path, text, name, None))
     return True
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """No other command changes the file meanwhile: each would write what it read, without the other's change.
+
+    Raises:
+        InputError: Another one does not end.
+        OSError: The folder cannot be used.
+    """
+    from smpchat.chat.store.lock import FileLock
+
+    path = path.resolve()
+    _make_folders(path)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    until = time.monotonic() + _PATIENCE
+    while not lock.take():
+        if time.monotonic() > until:
+            raise InputError("Another command is changing the settings.", "Try again in a moment.")
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make_folders(path: Path) -> None:
+    for folder in (*reversed(path.parent.parents), path.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)  # with parents=True only the last one were for its owner alone
 
 
 def with_setting(path: Path, text: str, name: str, value: bool | str | list[str] | None) -> str:
@@ -100,8 +137,7 @@ def _toml(value: bool | str | list[str]) -> str:
 def write(path: Path, text: str) -> None:
     """Replace a file, at once and for its owner only; where it is a link, what the link leads to."""
     path = path.resolve()
-    for folder in (*reversed(path.parent.parents), path.parent):
-        folder.mkdir(mode=0o700, exist_ok=True)  # with parents=True only the last one were for its owner alone
+    _make_folders(path)
     under_way = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(FileNotFoundError):  # of a process that was killed
         under_way.unlink()

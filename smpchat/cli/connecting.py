@@ -15,7 +15,7 @@ from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
 from smpchat.cli.steps import StepView
 from smpchat.cli.text import happened_and_advice, shortened
 from smpchat.encoding.record import replace
-from smpchat.transport.base import TransportError
+from smpchat.transport.base import OwnRelayFolderRefused, TransportError
 
 
 class Feed:
@@ -79,6 +79,10 @@ async def start_relay(environment: Environment) -> None:
     """Start the embedded relay. Raises `CommandFailed`."""
     try:
         await environment.relay().start()
+    except OwnRelayFolderRefused as error:
+        from smpchat.relay.errors import RelayFolderRefused
+
+        raise CommandFailed(ExitStatus.INPUT, str(error), RelayFolderRefused.hint) from error
     except TransportError as error:
         raise CommandFailed(
             ExitStatus.NETWORK,

@@ -37,7 +37,7 @@ from smpchat.protocol.errors import (
     SMPError,
     VersionError,
 )
-from smpchat.relay.errors import BackupRefused, RelayError, RelayOptionRefused
+from smpchat.relay.errors import BackupRefused, RelayError, RelayFolderRefused, RelayOptionRefused
 from smpchat.transport.base import ChainRefused, ListenFailed, TransportError
 from smpchat.transport.base import IdentityError as IdentityFileError
 
@@ -73,6 +73,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
     (AgentError, ExitStatus.INPUT, None),
     (RelayOptionRefused, ExitStatus.INPUT, None),
     (BackupRefused, ExitStatus.INPUT, None),
+    (RelayFolderRefused, ExitStatus.INPUT, None),
     (RelayError, ExitStatus.NETWORK, None),
     (UnknownConnection, ExitStatus.INPUT, "`smpchat status` lists your invitations and connections."),
     (ChainRefused, ExitStatus.VERIFICATION, _WRONG_RELAY),

@@ -94,11 +94,16 @@ def narrowed(name: str, columns: int) -> str:
 
 
 def sentence(text: str) -> str:
-    """``text`` with a capital first letter and an end, so that it can stand beside other sentences."""
+    """``text`` with a capital first letter and an end, so that it can stand beside other sentences.
+
+    What it begins with may be the name of a file or host, which stays as it is.
+    """
     text = text.strip()
     if not text:
         return text
-    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
+    first = text.split(maxsplit=1)[0].strip(",;:.'\u2019()")
+    begins = text[0].upper() if first.replace("'", "").replace("-", "").isalpha() else text[0]
+    return begins + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
 
 
 def happened_and_advice(text: str) -> tuple[str, str]:

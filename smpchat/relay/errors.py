@@ -19,6 +19,12 @@ class RelayStoreError(RelayError):
     hint = "Check that the disk has free space and that the folder belongs to you."
 
 
+class RelayFolderRefused(RelayError):
+    """The relay's folder cannot be made, read or written. Nothing changed."""
+
+    hint = "Check who owns the folder and its disk, or choose another home with --home."
+
+
 class RelayRunning(RelayError):
     """Another relay already runs on this folder. Nothing changed."""
 

@@ -23,7 +23,7 @@ from typing import Literal
 
 from smpchat.encoding.json_text import parse_json
 from smpchat.encoding.record import Record, replace
-from smpchat.relay.errors import RelayError, RelayOptionRefused
+from smpchat.relay.errors import RelayError, RelayFolderRefused, RelayOptionRefused
 from smpchat.relay.options import NOTHING_CHOSEN, Options, options_from_json
 
 if sys.platform == "win32":
@@ -83,8 +83,12 @@ def prepare_folder(folder: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise RelayError(f"The relay's folder cannot be made: {error}.") from error
+        raise _unusable(folder, error) from error
     return folder
+
+
+def _unusable(folder: Path, error: OSError) -> RelayFolderRefused:
+    return RelayFolderRefused(f"The relay's folder {folder} cannot be used: {error.strerror}.")
 
 
 class FolderLock:
@@ -99,7 +103,7 @@ class FolderLock:
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise RelayError(f"The relay's folder cannot be used: {error}.") from error
+            raise _unusable(self._path.parent, error) from error
         if not _lock(file, shared=False):
             os.close(file)
             return False
@@ -122,7 +126,7 @@ def is_locked(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise RelayError(f"The relay's folder cannot be used: {error}.") from error
+        raise _unusable(folder, error) from error
     try:
         # Shared: two that only look must not take each other for the relay.
         return not _lock(file, shared=True)
@@ -225,7 +229,7 @@ def turn_off(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / STOPPED).touch(mode=0o600)
     except OSError as error:
-        raise RelayError(f"The relay's folder cannot be used: {error}.") from error
+        raise _unusable(folder, error) from error
 
 
 def turn_on(folder: Path) -> None:
@@ -233,4 +237,4 @@ def turn_on(folder: Path) -> None:
     try:
         (folder / STOPPED).unlink(missing_ok=True)
     except OSError as error:
-        raise RelayError(f"The relay's folder cannot be used: {error}.") from error
+        raise _unusable(folder, error) from error

@@ -45,6 +45,10 @@ class OwnRelayFailed(ConnectFailed):
     """The relay of this computer does not start, or its folder cannot be used. The message says why."""
 
 
+class OwnRelayFolderRefused(OwnRelayFailed):
+    """Its folder cannot be used: no relay is to blame, and waiting does not help."""
+
+
 class AddressRefused(ConnectFailed):
     """The relay's addresses are not ones that somebody else may have us connect to. Nothing was looked for there."""
 

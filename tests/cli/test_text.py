@@ -17,7 +17,7 @@ from smpchat.chat.store import records
 from smpchat.cli.app import program
 from smpchat.cli.command_line import loaded
 from smpchat.cli.streams import MAX_INPUT
-from smpchat.cli.text import filled, narrowed
+from smpchat.cli.text import filled, narrowed, sentence
 from smpchat.home import Home
 from tests.cli.commands.test_changes import home as home  # a fixture: Alice knows Bob
 from tests.cli.terminal import Terminal
@@ -177,3 +177,18 @@ def test_bytes_that_are_no_text_end_in_a_sentence(smpchat: Terminal, line: tuple
     assert error["message"].isprintable() and "Traceback" not in result.stderr
     with smpchat.service("default") as service:
         assert list(service.database.connection.iterdump()) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("relay.tar exists already", "relay.tar exists already."),
+        ("/srv/x cannot be used", "/srv/x cannot be used."),
+        ("smp.example.org does not answer", "smp.example.org does not answer."),
+        ("the relay's folder is full", "The relay's folder is full."),
+        ("nothing came: try again", "Nothing came: try again."),
+        ("post-quantum keys are missing", "Post-quantum keys are missing."),
+    ],
+)
+def test_names_of_files_and_hosts_are_not_capitalised(text: str, shown: str) -> None:
+    assert sentence(text) == shown

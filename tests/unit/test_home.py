@@ -19,7 +19,7 @@ from smpchat.protocol.address import FileServer, FileServerAddress, SMPServer
 from smpchat.relay import background
 from smpchat.relay.folder import STATE, RelayInfo, prepare_folder, turn_off, write_state
 from smpchat.relay.options import OFF
-from smpchat.transport.base import ConnectFailed, OwnRelayFailed, OwnRelayStopped
+from smpchat.transport.base import ConnectFailed, OwnRelayFailed, OwnRelayFolderRefused, OwnRelayStopped
 from tests.unit.agent.store.encryption_crashes import quick_keys
 
 
@@ -136,3 +136,9 @@ def test_what_keeps_the_relay_of_this_computer_from_running_is_no_question_of_th
         asyncio.run(BackgroundRelay(folder).start())
     assert trouble_of(failed.value) is kind
     assert "`smpchat relay start`" in troubles.HINTS[kind] and "online" not in troubles.HINTS[kind]
+
+
+def test_a_folder_of_the_relay_that_cannot_be_used_is_not_the_relays_fault(tmp_path: Path) -> None:
+    (tmp_path / "relay").write_text("not a folder")
+    with pytest.raises(OwnRelayFolderRefused, match="cannot be used: "):
+        asyncio.run(Home(tmp_path).relay().start())

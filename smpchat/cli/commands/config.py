@@ -102,8 +102,32 @@ def _set(environment: Environment, name: str, words: list[str], profile_only: bo
     """Write a setting. With --profile-only it replaces what a command of the profile chose before."""
     from smpchat.cli.config_file import known, set_in, typed
 
-    set_in(_files(environment)[profile_only], known(name), typed(name, words))
+    value = typed(known(name), words)
+    if name == "private-routing" and value is True and routes_through_nothing(environment, on=True):
+        from smpchat.cli.commands.server import no_relay_of_yours
+
+        raise no_relay_of_yours()
+    set_in(_files(environment)[profile_only], name, value)
     return _changed(environment, name, profile_only)
+
+
+def routes_through_nothing(environment: Environment, *, on: bool = False) -> bool:
+    """Whether private routing is on without a relay of one's own; an encrypted profile is not opened to look.
+
+    Args:
+        on: It is about to be turned on.
+    """
+    from smpchat.chat.service.reading import StoredProfile
+
+    config = read(_files(environment))
+    if config.value("servers") or not (on or config.value("private-routing")):
+        return False
+    if not environment.is_used():
+        return True
+    if environment.is_encrypted():
+        return False
+    with closing(environment.open_as(StoredProfile)) as service:
+        return (on or service.private_routing()) and not service.servers()
 
 
 @app.command("unset")

@@ -221,11 +221,18 @@ def _writing_problem(folder: Path) -> str | None:
 
 
 def _config(environment: Environment) -> Iterator[Check]:
+    from smpchat.cli.commands.config import routes_through_nothing
+
     try:
         environment.check_config()
     except ChatError as error:
         yield Check("config", False, str(error))
     else:
+        if routes_through_nothing(environment):
+            yield Check(
+                "config", False, "private-routing is on, and you have configured no relay: `smpchat server add ADDRESS`"
+            )
+            return
         there = [str(path) for path in environment.config_files() if path.exists()]
         yield Check("config", True, f"settings from {' and '.join(there)}" if there else "no config file (optional)")
 

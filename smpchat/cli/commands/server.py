@@ -184,7 +184,7 @@ def _use(environment: Environment, address: str, private_routing: bool | None) -
     service = environment.open_as(StoredProfile)
     try:
         if private_routing and address == "embedded":
-            raise _no_relay_of_yours()
+            raise no_relay_of_yours()
         if address == "simplex":
             service.use_servers(list(map(format_server, SIMPLEX_SERVERS)))
             service.use_file_servers(public_file_servers())
@@ -371,7 +371,7 @@ def _private_routing(environment: Environment, setting: str | None) -> int:
     service = environment.open_as(StoredProfile)
     try:
         if setting == "on" and not service.servers():
-            raise _no_relay_of_yours()
+            raise no_relay_of_yours()
         if setting is not None:
             service.set_private_routing(setting == "on")
         on = service.private_routing()
@@ -413,7 +413,8 @@ def _strangers(environment: Environment, setting: str | None) -> int:
     return ExitStatus.OK
 
 
-def _no_relay_of_yours() -> InputError:
+def no_relay_of_yours() -> InputError:
+    """What is wrong with private routing then."""
     return InputError(
         "Private routing needs a relay of yours, and you have not added one.",
         "Add one with `smpchat server add ADDRESS`. The embedded relay does not count: it hides nothing.",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from smpchat import config
+from smpchat.chat.store.lock import FileLock
+from smpchat.cli import config_file
 from smpchat.cli.config_file import set_in, with_setting
 from smpchat.config import KEYS, ConfigRefused, read
 from smpchat.home import Home
@@ -249,7 +252,44 @@ def test_the_file_is_for_its_owner_and_a_link_stays_one(tmp_path: Path) -> None:
     assert link.is_symlink() and read((link,)).value("notifications") == value
     if os.name == "posix":
         assert [stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent)] == [0o600, 0o700]
-    assert [one.name for one in path.parent.iterdir()] == ["config.toml"]
+    assert sorted(one.name for one in path.parent.iterdir()) == [".config.toml.lock", "config.toml"]
+
+
+def test_changes_at_one_time_are_all_kept(smpchat: Terminal) -> None:
+    path = _file(smpchat, "# mine\n")
+    texts = {"time-format": ["12h", "24h"], "color": ["never", "auto"], "wait": ["none", "sent"]}
+
+    def change(name: str) -> None:
+        for value in texts[name] * 8:
+            set_in(path, name, value)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(change, texts))
+    said = read((path,)).said
+    assert {name: said[name].value for name in texts} == {name: values[-1] for name, values in texts.items()}
+    assert path.read_text().startswith("# mine\n")
+
+
+def test_another_command_that_does_not_end_is_told(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _file(smpchat, "bell = false\n")
+    monkeypatch.setattr(config_file, "_PATIENCE", 0.0)
+    lock = FileLock(path.with_name(".config.toml.lock"))
+    assert lock.take()
+    assert "Another command is changing" in smpchat("config", "set", "bell", "on").stderr
+    lock.release()
+    assert path.read_text() == "bell = false\n"
+
+
+def test_private_routing_needs_a_relay(smpchat: Terminal) -> None:
+    path = _file(smpchat, "bell = false\n")
+    refused = smpchat("config", "set", "private-routing", "on")
+    assert refused.code == 1 and "you have configured none" in refused.stderr
+    assert path.read_text() == "bell = false\n"
+    path.write_text("private-routing = true\n")
+    assert "private-routing is on" in smpchat("doctor").stdout
+    assert smpchat("server", "add", RELAY).code == 0
+    assert smpchat("config", "set", "private-routing", "on").code == 0
+    assert "private-routing is on" not in smpchat("doctor").stdout
 
 
 @pytest.mark.parametrize("words", [["wait", "soon"], ["bell", "loud"], ["servers", "smp://x"], ["sock", "off"]])

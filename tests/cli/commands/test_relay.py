@@ -220,3 +220,13 @@ def test_a_backup_and_what_it_is_good_for(terminal: Terminal, tmp_path: Path) ->
     other = Terminal(tmp_path / "other")
     restored = other.run("--json", "relay", "restore", str(file))
     assert fitting(restored) == [started | {"state": "stopped", "pid": None}]
+
+
+def test_a_folder_that_cannot_be_used_is_named_whatever_needs_the_relay(tmp_path: Path, terminal: Terminal) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "relay").write_text("not a folder")
+    for command in (["relay", "start"], ["invite", "--no-wait"], ["address", "create"]):
+        done = terminal.run(*command)
+        assert done.status == 1 and f"{tmp_path}/home/relay cannot be used: " in done.stderr
+        assert "[Errno" not in done.stderr and "--home" in done.stderr
+    (tmp_path / "home" / "relay").unlink()
