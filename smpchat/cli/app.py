@@ -34,7 +34,7 @@ app = Program(
         "Terminal chat over the SimpleX Messaging Protocol: open a link and start writing at once.\n\nThese options"
         " also work after the command."
     ),
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=True,
 )
 _ALONE = (
@@ -112,6 +112,17 @@ def options(
     except CommandFailed as error:  # which profile was chosen cannot be read: no command runs as another one
         make("").error(error.status, str(error), error.hint)
         raise typer.Exit(int(error.status)) from None
+    if context.invoked_subcommand is None and not version:
+        _without_command(context)
+
+
+def _without_command(context: typer.Context) -> None:
+    """On a terminal, the chats; for scripts and pipes, an error of usage."""
+    if not (context.obj.attended and sys.stdin.isatty()):
+        raise UsageError("Missing command.", ctx=context)
+    from smpchat.cli.commands.chat import open_chats
+
+    open_chats(context)
 
 
 @cache

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
         ctx: Any
 
+        def __init__(self, message: str, ctx: Any = None) -> None: ...
+
         def format_message(self) -> str: ...
 
 else:

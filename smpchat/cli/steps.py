@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from smpchat.cli.times import counting, since, span
 from smpchat.cli.views.connections import is_request, show_state
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Console, Group
     from rich.live import Live
 
 NAMES = {1: "invitation", 2: "confirmation", 3: "hello"}
@@ -156,6 +157,8 @@ class StepView:
         self._progress = Progress()
         self._shown: tuple[str, int] | None = None
         self._drawn: list[Row] = []
+        self._widths: list[int] = []  # of the lines on the screen
+        self._columns = 0  # of the terminal, when those were drawn
         self._live: Live | None = None
 
     def __enter__(self) -> StepView:
@@ -190,9 +193,26 @@ class StepView:
         if self._live is None:
             return
         drawing = draw(self._progress, self._title, self._environment)
-        if drawing != self._drawn:
-            self._drawn = drawing
-            self._live.update(steps_table(drawing), refresh=True)
+        console = self._live.console
+        if drawing != self._drawn or console.width != self._columns:
+            shown = steps_table(drawing)
+            self._take_wrapped_away(console)
+            self._live.update(shown, refresh=True)
+            lines = console.render_lines(shown, pad=False)
+            self._widths = [sum(segment.cell_length for segment in line) for line in lines]
+            self._drawn, self._columns = drawing, console.width
+
+    def _take_wrapped_away(self, console: Console) -> None:
+        """A terminal that became narrower has wrapped what was drawn: erase the rows that this added."""
+        if os.environ.get("XTERM_VERSION"):  # it cuts lines off
+            return
+        rows = sum(max(0, width - 1) // console.width for width in self._widths)
+        if rows and console.width < self._columns:
+            from rich.control import Control
+            from rich.segment import ControlType
+
+            erase = (ControlType.ERASE_IN_LINE, 2)
+            console.control(Control(ControlType.CARRIAGE_RETURN, *[erase, (ControlType.CURSOR_UP, 1)] * rows))
 
     def line(self) -> str:
         """One line about the step that was reached: for pipes and for terminals that cannot redraw."""

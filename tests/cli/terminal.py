@@ -142,7 +142,7 @@ class Terminal:
             running = asyncio.current_task()
             assert running is not None
             running.set_name("command")
-            others = [asyncio.ensure_future(work()) for work in self._meanwhile]
+            others, self._meanwhile = [asyncio.ensure_future(work()) for work in self._meanwhile], []
             try:
                 status: int | BaseException = await command
             except asyncio.CancelledError:  # Ctrl-C, as asyncio.run tells of it

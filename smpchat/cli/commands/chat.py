@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Coroutine
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 app = Program()
 _NAMED = 3
 """Contacts named of those that messages are still to be sent to."""
+_FIRST_STEPS = """\
+Terminal chat over the SimpleX Messaging Protocol. You have no contacts yet.
+
+  `smpchat invite`         make a link for somebody
+  `smpchat connect LINK`   use a link that somebody gave you
+  `smpchat demo`           watch two people connect
+  `smpchat --help`         all commands"""
 
 
 @app.command()
@@ -32,10 +40,25 @@ def chat(
     ),
 ) -> None:
     """Chat in this terminal. Example: smpchat chat bob"""
-    run(context, lambda environment: _chat(environment, who))
+    run(context, lambda environment: talk(environment, who))
 
 
-async def _chat(environment: Environment, who: str | None) -> int:
+def open_chats(context: typer.Context) -> None:
+    """What `smpchat` alone does on a terminal: the chats, or how to begin where there is nobody yet."""
+    run(context, _open_chats)
+
+
+def _open_chats(environment: Environment) -> int | Coroutine[Any, Any, int]:
+    if environment.is_used():
+        with closing(environment.open()) as service:
+            somebody = service.contacts() or service.invitations() or service.address()
+        if somebody:
+            return talk(environment, None)
+    environment.show(environment.as_typed(_FIRST_STEPS).replace("`", ""))
+    return ExitStatus.USAGE
+
+
+async def talk(environment: Environment, who: str | None) -> int:
     """Talk until ``/quit`` or the end of input."""
     # here, since the terminal toolkit takes longer than all the rest, and help does not need it
     from prompt_toolkit.utils import is_dumb_terminal

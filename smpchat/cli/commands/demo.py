@@ -77,6 +77,8 @@ async def _demo(environment: Environment) -> int:
         finally:
             stopping.set()
             await asyncio.wait([relay])
+    if not environment.json:
+        environment.notice("Now you: `smpchat invite` makes a link for somebody, `smpchat chat` is where you talk.")
     return ExitStatus.OK
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from smpchat.cli import running
 from smpchat.cli.arguments import INCOGNITO, QR, QR_FILE, Shown, relays, seconds
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import Program, examples
@@ -67,7 +69,27 @@ def invite(
 
     variant = Variant(handshake.value)
     shown = Shown(qr, qr_file, copy)
-    run(context, lambda environment: _invite(environment, note, server, variant, wait, timeout, shown, incognito))
+
+    def invite_and_talk(environment: Environment) -> int:
+        connected: list[str] = []
+        asked = _invite(environment, note, server, variant, wait, timeout, shown, incognito, connected)
+        status = running.run_loop(asked)
+        if connected and _wants_to_talk(environment):
+            from smpchat.cli.commands.chat import talk
+
+            return running.run_loop(talk(environment, connected[0]))
+        return status
+
+    run(context, invite_and_talk)
+
+
+def _wants_to_talk(environment: Environment) -> bool:
+    """Ask a person who is there. Not in the loop, where Ctrl-C would not end a question."""
+    if not (environment.attended and sys.stdin.isatty()):
+        return False
+    print("Open the chat now? [Y/n] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    return answer.strip().lower() in ("", "y", "yes") if answer else False
 
 
 async def _invite(
@@ -79,8 +101,9 @@ async def _invite(
     patience: float | None,
     shown: Shown,
     incognito: bool,
+    connected: list[str],
 ) -> int:
-    """Make a link, print it, and perhaps wait until it was used."""
+    """Make a link, print it, and perhaps wait until it was used: then ``connected`` gets the alias."""
     from smpchat.cli.connecting import start_relay
     from smpchat.cli.qr import check_free
 
@@ -93,7 +116,7 @@ async def _invite(
         connection = service.invite(note, variant, server=server, incognito=incognito)
         waiting = environment.attended if wait is None else wait
         inviting = _Inviting(environment, service, connection, variant, after, embedded=embedded)
-        await inviting.run(waiting, patience, shown)
+        connected += await inviting.run(waiting, patience, shown)
         return ExitStatus.OK
 
 
@@ -120,7 +143,8 @@ class _Inviting:
         self._environment, self._service = environment, service
         self._connection, self._variant, self._after, self._embedded = connection, variant, after, embedded
 
-    async def run(self, wait: bool, patience: float | None, shown: Shown) -> None:
+    async def run(self, wait: bool, patience: float | None, shown: Shown) -> list[str]:
+        """The alias of who used the link, if that was waited for."""
         from smpchat.chat.online.presence import online
         from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
         from smpchat.cli.connecting import interrupted, unreachable
@@ -142,8 +166,7 @@ class _Inviting:
             # Nobody has seen its link: left there, the next process online would make it all the same.
             self._service.delete(str(self._connection))
             raise unreachable(down, self._or_another())
-        if wait:
-            self._explain(ended, down)
+        return [self._explain(ended, down)] if wait else []
 
     def _or_another(self) -> str:
         return "Or start your own with `smpchat relay start`." if self._embedded else ""
@@ -197,8 +220,8 @@ class _Inviting:
 
             return await until(self._service, ended, patience, self._connection, receiving=True)
 
-    def _explain(self, ended: events.StateChanged | None, down: RelayDown | None) -> None:
-        """What came of the waiting."""
+    def _explain(self, ended: events.StateChanged | None, down: RelayDown | None) -> str:
+        """What came of the waiting: the alias of who used the link."""
         from smpchat.agent.machines.handshake_states import ConnectionState
         from smpchat.cli.connecting import failed, gap, unreachable
 
@@ -215,6 +238,7 @@ class _Inviting:
         came = f" They have already sent {plural(unread, 'message')}." if unread else ""
         talk = f"Chat: `smpchat chat {shlex.quote(alias)}`"
         self._environment.notice(f"{gap(self._environment)}Connected with {shortened(alias)}.{came} {talk}")
+        return alias
 
     def _how_to_go_on(self) -> str:
         number = self._connection
