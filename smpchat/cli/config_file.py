@@ -74,7 +74,7 @@ def _alone(path: Path) -> Iterator[None]:
         InputError: Another one does not end.
         OSError: The folder cannot be used.
     """
-    from smpchat.chat.store.lock import FileLock
+    from smpchat.storage.locks import FileLock
 
     path = path.resolve()
     _make_folders(path)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from smpchat import config
-from smpchat.chat.store.lock import FileLock
 from smpchat.cli import config_file
 from smpchat.cli.config_file import set_in, with_setting
 from smpchat.config import KEYS, ConfigRefused, read
 from smpchat.home import Home
+from smpchat.storage.locks import FileLock
 from tests.cli.terminal import Terminal
 
 RELAY = "smp://u2dS9sG8nMNURyZwqASV4yROM28Er0luVTx5X1CsMrU=@smp4.simplex.im"
