@@ -8,7 +8,7 @@ import re
 import textwrap
 import unicodedata
 
-from smpchat.encoding.characters import CUT, composed
+from smpchat.encoding.characters import BLANK_LETTERS, CUT, composed
 
 MAX_MARKS = 4
 """Combining marks that may stand on one letter; more would draw over the lines above and below."""
@@ -22,8 +22,6 @@ MAX_SHOWN_TEXT = 16_000
 MAX_SHOWN_LINES = 1_000
 """Lines of a message that are shown."""
 _JOINERS = "\u200c\u200d"
-_BLANK_LETTERS = "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f"
-"""Letters and marks that print as nothing although Unicode calls them printable."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -42,7 +40,7 @@ def printable(text: str, *, lines: bool = False) -> str:
     for at, character in enumerate(text):
         # Not Mc: spacing marks stand beside their letter, and draw over nothing.
         marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
-        harmless = character.isprintable() and character not in _BLANK_LETTERS and marks <= MAX_MARKS
+        harmless = character.isprintable() and character not in BLANK_LETTERS and marks <= MAX_MARKS
         if harmless or (lines and (character == "\n" or _joins(text, at))):
             shown.append(character)
         elif escapes < MAX_ESCAPES:

@@ -10,6 +10,15 @@ CUT = "\N{REPLACEMENT CHARACTER}"
 """What stands for the marks behind them."""
 
 
+BLANK_LETTERS = "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f"
+"""Letters and marks that print as nothing although Unicode calls them printable."""
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: blanks, line ends, zero-width and other invisible characters."""
+    return not any(c.isprintable() and not c.isspace() and c not in BLANK_LETTERS for c in text)
+
+
 def composed(text: str) -> str:
     """``text`` in NFC; of a row of combining marks the first `MAX_MARKS_IN_A_ROW`, and `CUT` for the others."""
     if text.isascii():

@@ -224,7 +224,9 @@ def resolve(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
     if not is_shortened(link):
         return link
     known = known_relay(link.server, presets)
-    if known is not None:
+    # a full link that the shell cut at its first & has a host and no port; shortened ones for a page of a relay do too
+    cut = known is not None and known.port and not link.server.port and not link.web
+    if known is not None and not cut:
         return replace(link, server=known)
     if not link.web or link.server.hosts[1:] or link.server.port:  # what is shortened has the host alone
         raise cut_by_the_shell("h=…", UnknownRelay)

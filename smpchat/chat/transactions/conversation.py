@@ -36,6 +36,7 @@ from smpchat.chat.wire.message import (
     quotation,
 )
 from smpchat.chat.wire.preferences import Allow, Feature, allowed
+from smpchat.encoding.characters import is_blank
 from smpchat.encoding.record import replace
 
 _VARIATION_SELECTOR = "\ufe0f"
@@ -227,7 +228,7 @@ def _own(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, str
 
 def _packed(tx: sqlite3.Connection, contact: Contact, text: str, encode: Callable[[str], bytes]) -> bytes:
     """What ``encode`` makes of the text, as a body for this contact. Raises `InputError`."""
-    if not text:
+    if is_blank(text):
         raise InputError("The text is empty, so nothing was sent.", "Give a text, or pipe one in with `-`.")
     room, data = room_of(tx, contact), encode(text)
     body = room.pack(data)

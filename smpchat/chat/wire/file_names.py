@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from smpchat.encoding.characters import composed
+from smpchat.encoding.characters import BLANK_LETTERS, composed
 
 MAX_BYTES = 255
 """Bytes of a file's name on most systems."""
@@ -23,15 +23,13 @@ _MAX_EXTENSION = 32
 _REFUSED = re.compile(r'[<>:"|?*]')
 """What Windows takes in no name; ``:`` would be another stream of a file there."""
 _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
-_BLANK_LETTERS = "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f"
-"""Letters that print as nothing although Unicode calls them printable."""
 
 
 def safe_name(name: str) -> str:
     """The last part of what a peer calls a file, as a name for a file of ours."""
     last = re.split(r"[/\\]", composed(name[:1_000]))[-1]
     # Control, format, bidi, private and unassigned characters: what cannot be seen must not be in a name.
-    seen = "".join(c for c in last if c == " " or (c.isprintable() and c not in _BLANK_LETTERS))
+    seen = "".join(c for c in last if c == " " or (c.isprintable() and c not in BLANK_LETTERS))
     seen = " ".join(_REFUSED.sub("_", unicodedata.normalize("NFC", seen)).split(" "))
     # No hidden file, no option of a command, and no end that Windows drops.
     kept = seen.strip(" .").lstrip("-~ .") or NAMELESS

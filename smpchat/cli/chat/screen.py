@@ -32,6 +32,8 @@ from smpchat.cli.chat.title import Title
 from smpchat.cli.chat.typed import Typed
 from smpchat.cli.environment import Environment
 
+_ROOM = 6
+"""Rows of the screen for what is above the line: less, and the reason why it was refused may not be seen."""
 _LINK = re.compile(r"\x1b\]8;[^\x1b]*\x1b\\")
 """OSC 8: where a link leads, for terminals that take a click (its end: an empty one)."""
 
@@ -191,7 +193,11 @@ class Screen:
         return [*ANSI(drawn).__pt_formatted_text__(), ("bold", self._conversation.prompt())]
 
     def _toolbar(self) -> str:
-        return self._conversation.toolbar(self._session.app.output.get_size().columns)
+        size = self._session.app.output.get_size()
+        if self._lines.refused and len(self.text) > (size.rows - _ROOM) * size.columns:
+            # what is typed fills the screen, and has pushed the reason out of it
+            return f"! {self._lines.refused}"[: size.columns]
+        return self._conversation.toolbar(size.columns)
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()

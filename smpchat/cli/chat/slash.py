@@ -52,11 +52,16 @@ class Offer(Exception):
 
 
 class Lines:
-    """The user's lines in one conversation."""
+    """The user's lines in one conversation.
+
+    Attributes:
+        refused: Why the last line could not be used; empty if it could.
+    """
 
     def __init__(self, talk: Conversation) -> None:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
         self._files = FileLines(talk)
+        self.refused = ""
 
     def enter(self, line: str) -> bool:
         """One line of the user's: a command or a text. False if it could not be used; the reason was shown.
@@ -68,6 +73,7 @@ class Lines:
         try:
             self._enter(line)
         except (ChatError, AgentError) as error:
+            self.refused = printable(str(error))
             # an `AgentError` without a hint of its own says in its message what to do
             advice = "" if error.hint == AgentError.hint else error.hint
             hint = _HINTS.get(type(error)) or self._talk.environment.as_typed(advice)
@@ -77,6 +83,7 @@ class Lines:
             return False
         finally:
             self._talk.refresh()
+        self.refused = ""
         return True
 
     def offer_edit(self) -> str | None:

@@ -249,3 +249,34 @@ def test_who_leaves_is_told_what_is_not_sent_yet(people: Terminal, capsys: pytes
         tell_pending(environment, service)
         lock.release()
         assert capsys.readouterr().err == "", "the process that is online sends them"
+
+
+def test_why_a_text_as_large_as_the_screen_was_refused_can_be_seen(talk: Callable[..., Talk]) -> None:
+    bob = talk("alice")
+
+    async def run() -> None:
+        with create_pipe_input() as source:
+            screen = ChatScreen(bob.environment, bob.conversation, source=source, sink=DummyOutput())
+            running = asyncio.create_task(screen.run())
+            source.send_text(f"\x1b[200~{'x' * 16_500}\x1b[201~\r")
+            async with asyncio.timeout(30):
+                while not screen._toolbar().startswith("! The text is "):  # noqa: ASYNC110 - what a key does is no event
+                    await asyncio.sleep(0.01)
+            assert len(screen.text) == 16_500
+            source.send_text("\x15")
+            async with asyncio.timeout(30):
+                while screen._toolbar().startswith("!"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            source.send_text("\x03\x03")
+            await running
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("line", ["\u200b\u200b", "@alice \u2800", "/reply 1 \u200d", "/edit 1 \u3164"])
+def test_what_cannot_be_seen_is_not_sent(people: Terminal, talk: Callable[..., Talk], line: str) -> None:
+    bob = talk("alice")
+    bob.service.send("alice", "seen")
+    before = [message.text for message in bob.service.history("alice")]
+    assert any(said.startswith("! ") for said in bob.enter(line))
+    assert [message.text for message in bob.service.history("alice")] == before

@@ -170,6 +170,13 @@ class TestPresets:
         with pytest.raises(LinkError, match=r"smp\.example\.org without its fingerprint"):
             resolve(ShortContact(SMPServer(("smp.example.org",), "", b""), KEY))
 
+    def test_one_that_the_shell_cut_is_not_taken_for_another_relay_on_that_host(self) -> None:
+        mine = SMPServer(("127.0.0.1",), "40853", HASH)
+        cut = parse_short_link(f"simplex:/i#{ID_TEXT}/{KEY_TEXT}?h=127.0.0.1")
+        with pytest.raises(LinkError, match="cut off after h="):
+            resolve(cut, [*PRESET_SERVERS, mine])
+        assert resolve(replace(cut, web=True), [mine]).server == mine
+
     def test_table(self) -> None:
         assert len(PRESET_SERVERS) == len({server.key_hash for server in PRESET_SERVERS}) == 21
         assert len({host for server in PRESET_SERVERS for host in server.hosts}) == 42
