@@ -230,7 +230,7 @@ def _config(environment: Environment) -> Iterator[Check]:
     else:
         if routes_through_nothing(environment):
             yield Check(
-                "config", False, "private-routing is on, and you have configured no relay: `smpchat server add ADDRESS`"
+                "config", False, "private-routing is on, and you have not added a relay: `smpchat server add ADDRESS`"
             )
             return
         there = [str(path) for path in environment.config_files() if path.exists()]
