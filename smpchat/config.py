@@ -196,8 +196,8 @@ KEYS = {
         Key(
             "file-servers",
             (),
-            "relays that files are put at: addresses (xftp://…), or `simplex` for the public ones; none: the relay that"
-            " comes with smpchat, or the public ones if `servers` names those",
+            "relays for files that you send: addresses (xftp://…), or `simplex` for the public relays; if empty,"
+            " the embedded relay, or the public relays if `servers` names those",
             "a list of file relays' addresses, or simplex",
             _file_servers,
             ("simplex",),
@@ -207,7 +207,7 @@ KEYS = {
         Key(
             "files-folder",
             "",
-            "where received files go; empty: `smpchat` in your folder of downloads",
+            "folder for received files; if empty, `smpchat` in your downloads folder",
             "a full path, or empty",
             _folder,
             (),
@@ -217,8 +217,8 @@ KEYS = {
         Key(
             "files-auto",
             "off",
-            "pictures and voice messages of at most 510 KiB are received without asking: `off`; `known`, from file"
-            " relays in your list or public ones; or `on`, from any, which learns your address",
+            "receive pictures and voice messages up to 510 KiB without asking: `off`; `known`: only from file"
+            " relays in your list or public ones; `on`: from any relay, which then learns your address",
             "off, known or on",
             _one_of("off", "known", "on"),
             ("off", "known", "on"),

@@ -133,7 +133,7 @@ class TooManyFiles(AgentError):
     hint = "Wait until some of them have arrived, or cancel one."
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit:,} files are on their way already, and no more can be.")
+        super().__init__(f"{limit:,} files are already being sent or received, and that is the limit.")
 
 
 class FileRefused(AgentError):
@@ -152,12 +152,12 @@ class RelaysNotApproved(AgentError):
         relays: Their hosts.
     """
 
-    hint = "If you agree, say so when you receive the file; or use a SOCKS proxy, which hides your address."
+    hint = "If you accept this, say so when you receive the file. Or use a SOCKS proxy, which hides your address."
 
     def __init__(self, relays: tuple[str, ...]) -> None:
         self.relays = relays
         super().__init__(
-            f"Your contact chose where this file is: {', '.join(relays)}. To fetch it shows your address there."
+            f"Your contact put this file at {', '.join(relays)}. If you receive it, these relays see your address."
         )
 
 

@@ -139,7 +139,7 @@ class FileDamaged(FileUnavailable):
 class FileNotSaved(FileUnavailable):
     """This computer could not keep a file, or lost it."""
 
-    hint = "Make room on the disk, or choose another folder, then try again."
+    hint = "Free some disk space or choose another folder, then try again."
 
 
 class FileStalled(ChatError):
@@ -149,7 +149,7 @@ class FileStalled(ChatError):
         kind: What is wrong; None where it only takes time.
     """
 
-    hint = "It goes on by itself with the next command that goes online; `smpchat files` shows how far it is."
+    hint = "The next command that goes online continues it. `smpchat files` shows the progress."
 
     def __init__(self, message: str, hint: str | None = None, kind: Trouble | None = None) -> None:
         super().__init__(message, hint)

@@ -67,19 +67,19 @@ _MOVE = Field(
 )
 
 _FILE_FIELDS = (
-    text("name", "as its sender wrote it: not a path, and nothing is written to it"),
+    text("name", "the name that its sender gave it; not a path on this computer"),
     number("size", "bytes, as its sender says"),
     text(
         "state",
-        "`offered`: it can be received; `received`: it is here, whole and checked; `sent`: the contact can fetch it;"
-        " `expired`: relays have forgotten it",
+        "`offered`: you can receive it; `received`: it is here, complete and checked; `sent`: the contact can"
+        " fetch it; `expired`: relays have deleted it",
         *FileState,
     ),
-    number("bytes", "how many of them have been moved, about"),
-    text("path", "where it is on this computer, or was sent from", optional=True),
-    text("reason", "a sentence: why it does not go on, or never will", optional=True),
+    number("bytes", "bytes transferred so far, about"),
+    text("path", "its path on this computer", optional=True),
+    text("reason", "a sentence: why it is stopped or failed", optional=True),
     text("trouble", "the same for programs, as in `condition`", optional=True),
-    Field("expires_at", Kind.TIME, "when relays forget it, as far as is known", optional=True),
+    Field("expires_at", Kind.TIME, "when relays delete it, as far as known", optional=True),
 )
 
 _INCOGNITO = text("incognito", "the made-up name that they see instead of yours", optional=True)
@@ -276,7 +276,7 @@ TYPES = (
                     _DELETED,
                 ),
             ),
-            Field("file", Kind.OBJECT, "the file that came or goes with it", optional=True, fields=_FILE_FIELDS),
+            Field("file", Kind.OBJECT, "the file that belongs to it", optional=True, fields=_FILE_FIELDS),
             flag("edited", "the text was edited", optional=True),
             _DELETED,
             number("ttl", "seconds after which it disappears, counted from when it was shown or sent", optional=True),
@@ -292,23 +292,23 @@ TYPES = (
     ),
     ObjectType(
         "file",
-        "The file of a message, as it is now; `listen` prints one whenever its state changes.",
+        "The file of a message in its current state; `listen` prints one when the state changes.",
         "`files`, `receive`, `cancel`, `listen`, `demo`",
         (
-            number("message", "number of its message: what `receive`, `cancel` and `view` take"),
+            number("message", "the number of its message, for `receive`, `cancel` and `view`"),
             text("contact", "the alias"),
-            text("direction", "who sent it: `sent` is ours", "sent", "received"),
+            text("direction", "who sent it: `sent` is you", "sent", "received"),
             *_FILE_FIELDS,
         ),
     ),
     ObjectType(
         "progress",
-        "A file moves. For people there is a bar.",
+        "The progress of a file; people see a bar.",
         "`send`, `receive`",
         (
             number("message", "number of its message"),
-            number("bytes", "how many have been moved, about"),
-            number("size", "of how many"),
+            number("bytes", "bytes transferred so far, about"),
+            number("size", "bytes in total"),
         ),
     ),
     ObjectType(

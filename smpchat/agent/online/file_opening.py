@@ -129,4 +129,4 @@ def decrypt(source: Path, part: Path, file: StoredFile, progress: Callable[[int]
     with open(source, "rb") as ciphertext, open(os.open(part, flags, 0o600), "w+b") as plain:
         size = decrypt_file(ciphertext, plain, file.key, file.nonce, file.digest, progress)
     if file.plain_size not in (None, size):
-        raise DecodeError(f"the file has {size:,} bytes and was announced with {file.plain_size:,}")
+        raise DecodeError(f"the file has {size:,} bytes instead of {file.plain_size:,}")

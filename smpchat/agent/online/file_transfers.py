@@ -229,7 +229,7 @@ class FileTransfers:
         try:
             addresses = await self._network.choose(self._relays.in_trouble())
             if not addresses:
-                raise TransportError("no relay for files is set up")
+                raise TransportError("no file relay is set up")
         except (TransportError, ProtocolError) as error:
             self._no_relay(waiting, error)
             return False

@@ -37,7 +37,7 @@ async def until_moved(
         while True:
             message = service.message(number)
             if message is None or message.file is None:
-                raise FileUnavailable("The message with the file was deleted.", "Nothing is left of it.")
+                raise FileUnavailable("The message with the file was deleted.", "The file is gone too.")
             file, now = message.file, loop.time()
             if not file.is_moving:
                 _check(message, file)
@@ -77,4 +77,4 @@ def _stalled(message: Message, file: FileView) -> FileStalled:
         return FileStalled(happened, f"{hint} {FileStalled.hint}".strip(), kind)
     if message.direction is Direction.RECEIVED and not file.bytes:
         return FileStalled(f"{message.contact} has not finished uploading the file yet.")
-    return FileStalled("The file is still on its way.")
+    return FileStalled("The file is not finished yet.")

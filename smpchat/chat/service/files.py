@@ -81,7 +81,7 @@ class FileProfile(StoredProfile):
                     raise InputError(f"{place} is not a file.", "Give a file; a folder can be sent as an archive.")
                 media = look_at(file, status.st_size)
         except OSError as error:
-            raise InputError(f"{place} cannot be read: {error.strerror}.", "Give a file that you may read.") from error
+            raise InputError(f"{place} cannot be read: {error.strerror}.", "Give a file that you can read.") from error
         found = OutgoingFile(contact.alias, place, whole(place.name), status.st_size, media, text)
         files.check(tx, contact, media, found.name, found.size, text)
         return found
@@ -99,7 +99,7 @@ class FileProfile(StoredProfile):
         try:
             return encrypt_for_sending(file.path, self.folder, self.entropy, progress or _ignore)
         except OSError as error:
-            hint = "Check that the file can be read, and that the disk has room for an encrypted copy of it."
+            hint = "Check that you can read the file, and that the disk has space for an encrypted copy."
             raise InputError(f"{file.path} could not be encrypted: {error.strerror}.", hint) from error
 
     def store_file(self, file: OutgoingFile, encrypted: EncryptedFile, *, anyway: bool = False) -> Message:
@@ -179,9 +179,11 @@ class FileProfile(StoredProfile):
             if to is None:
                 folder.mkdir(parents=True, exist_ok=True)
             if not folder.is_dir():
-                raise InputError(f"There is no folder {folder}.", "Make it first, or give another one with --to.")
+                raise InputError(f"There is no folder {folder}.", "Create it first, or give another folder with --to.")
             if not os.access(folder, os.W_OK | os.X_OK):
-                raise InputError(f"You may not write to the folder {folder}.", "Give another one with --to.")
+                raise InputError(
+                    f"You are not allowed to write to the folder {folder}.", "Give another folder with --to."
+                )
         except OSError as error:
             raise InputError(f"The folder {folder} cannot be used: {error.strerror}.", "Give another one.") from error
         return place
@@ -208,7 +210,9 @@ class FileProfile(StoredProfile):
                 self.database.connection, contact.id, FileState.RECEIVING, FileState.CANCELLED, FileState.FAILED
             )
         if found is None:
-            raise InputError(f"{contact.alias} has sent no file that you can receive.", "`smpchat files` lists files.")
+            raise InputError(
+                f"{contact.alias} has not sent a file that you can receive.", "`smpchat files` lists files."
+            )
         return found
 
     # -- while online -------------------------------------------------------------------------------------------------

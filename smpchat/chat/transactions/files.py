@@ -60,7 +60,7 @@ _PARTS = (PART, PART * 2 // 3, PART // 3, PART // 8)
 CANCELLED_BY_US = "You cancelled the file."
 CANCELLED_BY_THEM = "{alias} cancelled the file."
 EXPIRED = "The file is no longer available: relays keep files for two days."
-PARTS_MISSING = "A part of what describes the file was lost. Ask {alias} to send the file again."
+PARTS_MISSING = "A part of the file's description was lost. Ask {alias} to send the file again."
 NOT_SENT = "The message with the file was not sent."
 
 
@@ -71,7 +71,7 @@ def check(tx: sqlite3.Connection, contact: Contact, media: Media, name: str, siz
     """``content`` of the message with a file of ours, in the best form for which it has room. Raises `InputError`."""
     if size > MAX_FILE:
         raise InputError(
-            f"The file has {size:,} bytes; SimpleX apps take at most {MAX_FILE:,}.",
+            f"The file has {size:,} bytes; SimpleX apps accept at most {MAX_FILE:,}.",
             "Split it, for example with `split -b 1000M`.",
         )
     room, invitation = room_of(tx, contact), FileInvitation(name, size)
@@ -284,7 +284,7 @@ def receive(
         )
     match file.state:
         case FileState.RECEIVED:
-            raise InputError(f"The file of message {message.id} is here already.", f"It is {file.path}.")
+            raise InputError(f"You have already received the file of message {message.id}.", f"It is {file.path}.")
         case FileState.RECEIVING:
             return
         case FileState.EXPIRED:
@@ -371,8 +371,8 @@ def receive_automatically(
 
 def _ask_again(message: Message, error: RelaysNotApproved) -> str:
     return (
-        f"The file of message {message.id} from {{alias}} is at relays that you do not use ({', '.join(error.relays)}):"
-        f" they would see your address. To receive it all the same: `smpchat receive {message.id} --approve`."
+        f"The file of message {message.id} from {{alias}} is at relays that you do not use ({', '.join(error.relays)})."
+        f" They would see your address. To receive it anyway: `smpchat receive {message.id} --approve`."
     )
 
 

@@ -55,8 +55,8 @@ class FileLines:
             )
         except RelaysNotApproved as error:
             raise InputError(
-                f"The sender put this file at {', '.join(error.relays)}, which you do not use: your address would be"
-                " seen there.",
+                f"The sender put this file at {', '.join(error.relays)}, which you do not use. These relays would"
+                " see your address.",
                 f"If you agree: /get {number} {_APPROVE}",
             ) from error
         file = message.file
@@ -112,7 +112,7 @@ def split_path(argument: str) -> tuple[str, str]:
     """A path, and the text behind it: all of it if that is a file, else the first word as a shell reads it."""
     argument = argument.strip()
     if not argument:
-        raise InputError("Which file is missing.", "Write /file PATH.")
+        raise InputError("The file is missing.", "Type /file PATH.")
     if Path(argument).expanduser().exists():
         return argument, ""
     try:

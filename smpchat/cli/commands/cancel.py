@@ -17,7 +17,7 @@ app = Program()
 
 @app.command()
 def cancel(context: typer.Context, message: int = MESSAGE) -> None:
-    """Stop a file on its way; one of yours is deleted at its relays. Example: smpchat cancel 12"""
+    """Cancel a file; your own is deleted at its relays. Example: smpchat cancel 12"""
     run(context, lambda environment: _cancel(environment, message))
 
 

@@ -19,11 +19,11 @@ app = Program()
 def files(
     context: typer.Context,
     who: str | None = typer.Argument(
-        None, metavar="[WHO]", help="The contact's alias; files of all if left out.", autocompletion=aliases
+        None, metavar="[WHO]", help="The contact's alias (default: files of all contacts).", autocompletion=aliases
     ),
     last: int | None = LAST,
 ) -> None:
-    """List files that were sent or offered. Example: smpchat files bob"""
+    """List sent and offered files. Example: smpchat files bob"""
     run(context, lambda environment: _files(environment, who, 50 if last is None else last))
 
 

@@ -26,19 +26,19 @@ def receive(
     context: typer.Context,
     message: str = typer.Argument(
         metavar="MESSAGE",
-        help="Number of the message with the file, or an alias: the last file of that contact.",
+        help="Number of the message, or an alias for that contact's last file.",
         autocompletion=aliases,
     ),
     to: Path | None = typer.Option(None, "--to", metavar="PATH", help="A folder, or a new file."),
     approve: bool = typer.Option(
-        False, "--approve", help="Fetch it also from file relays that you do not use; they see your address."
+        False, "--approve", help="Allow file relays that you do not use; they see your address."
     ),
     timeout: float | None = TIMEOUT,
 ) -> None:
     """Receive a file.
 
-    It comes into the folder of the setting files-folder, under its own name or one with a number: nothing is
-    overwritten. It appears once it is there whole and every check has passed.
+    The file is saved in the folder of the setting files-folder, under its own name, or with a number added: nothing is
+    overwritten. It appears when it is complete and every check has passed.
     """
     run(context, lambda environment: _receive(environment, message, to, timeout, approve=approve))
 
@@ -75,7 +75,7 @@ def message_number(service: WritingProfile, which: str) -> int:
 
 def _ask(environment: Environment, number: int, relays: tuple[str, ...]) -> None:
     """Raises `CommandFailed` unless a person agrees."""
-    what = f"The sender put the file at {', '.join(relays)}, which you do not use: your address would be seen there."
+    what = f"The sender put the file at {', '.join(relays)}, which you do not use. These relays would see your address."
     if environment.attended and sys.stdin.isatty():
         print(f"{what}\nFetch it? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):

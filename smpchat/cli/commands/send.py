@@ -26,7 +26,9 @@ def send(
     who: str = WHO,
     text: list[str] = typer.Argument(None, metavar="TEXT...", help="The text (- reads it from standard input)."),
     file: list[Path] = typer.Option([], "--file", metavar="PATH", help="Send this file; may be given several times."),
-    message: str | None = typer.Option(None, "-m", "--message", metavar="TEXT", help="A text beside the first file."),
+    message: str | None = typer.Option(
+        None, "-m", "--message", metavar="TEXT", help=("A text to send with the first file.")
+    ),
     wait: Wait | None = WAIT,
     timeout: float | None = TIMEOUT,
     anyway: bool = typer.Option(False, "--anyway", help="Send held messages too, although keys have changed."),
@@ -36,8 +38,8 @@ def send(
     If the security code has changed since you compared it, or new keys wait for your answer, the message is held and
     the command ends with 5. With --anyway and no text, only held messages are sent.
 
-    A file is encrypted and brought to file relays; it counts as sent once your contact can fetch it from there. What
-    was interrupted goes on with the next command that goes online.
+    A file is encrypted and uploaded to file relays. It counts as sent when your contact can fetch it. If the upload is
+    interrupted, the next command that goes online continues it.
     """
     from smpchat.cli.delivering import deliver, deliver_held
 

@@ -20,12 +20,13 @@ app = Program()
 def view(
     context: typer.Context,
     message: int = MESSAGE,
-    here: bool = typer.Option(False, "--here", help="Show a picture in this terminal, as well as it can."),
-    yes: bool = typer.Option(False, "--yes", help="Do not ask first."),
+    here: bool = typer.Option(False, "--here", help="Show a picture in this terminal."),
+    yes: bool = typer.Option(False, "--yes", help="Do not ask for confirmation."),
 ) -> None:
     """Open a file that you received.
 
-    A file can harm the program that opens it, so it is never opened by itself, and on a terminal you are asked first.
+    A file can harm the program that opens it, so smpchat never opens it automatically. On a terminal you are asked
+    first.
     """
     run(context, lambda environment: _view(environment, message, here=here, sure=yes))
 
@@ -43,9 +44,7 @@ def _view(environment: Environment, number: int, *, here: bool, sure: bool) -> i
         draw_file(environment, path)
         return ExitStatus.OK
     if not sure and environment.attended and sys.stdin.isatty():
-        print(
-            f"Open {printable(str(path))} with the program for such files? [y/N] ", end="", file=sys.stderr, flush=True
-        )
+        print(f"Open {printable(str(path))} with its default program? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             environment.notice("It was not opened.")
             return ExitStatus.OK

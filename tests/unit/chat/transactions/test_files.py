@@ -273,7 +273,7 @@ def test_a_file_is_asked_for_before_or_after_its_description_comes(tmp_path: Pat
                 bob.context.application.file_received(tx, file.transfer, place)
             assert (view(bob, number).state, view(bob, number).path) == (FileState.RECEIVED, place)
             assert not row(bob, number).description
-            with pytest.raises(InputError, match="is here already"):
+            with pytest.raises(InputError, match="already received"):
                 bob.receive_file(number, tmp_path, own=own)
 
     run(tmp_path, scenario)
@@ -553,7 +553,7 @@ def test_what_has_no_file_says_so(tmp_path: Path) -> None:
                 service.receive_file(one, tmp_path, own=own)
             with pytest.raises(InputError, match="has no file"):
                 service.cancel_file(one)
-        with pytest.raises(InputError, match="has sent no file"):
+        with pytest.raises(InputError, match="has not sent a file"):
             two.bob.service.offered_by("alice")
         ours, _ = await two.sent()
         with pytest.raises(InputError, match="is your own"):
