@@ -138,7 +138,7 @@ def test_a_certificate_that_runs_out_is_told(days_left: int, warned: bool, caplo
         store.close()
 
     asyncio.run(check())
-    assert (f"runs out in {days_left} days" in caplog.text) is warned
+    assert (f"expires in {days_left} days" in caplog.text) is warned
 
 
 # --- room ------------------------------------------------------------------------------------------------------------
