@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = sorted((ROOT / "smpchat").rglob("*.py"))
 
 FORBIDDEN = {
-    r"whoever|whomever|\bwhom\b": "an abstract person: say *the person who*, *anyone who*, or name the contact",
+    r"\bwhoever\b": "an abstract person: say *the person who*, *anyone who*, or name the contact",
     r"(?<!here )\b(is|are) no (?!longer\b|more\b)": "for a wrong thing: *is not a*",
     r"the other side": "an abstract person: the contact by alias, or *they*",
     r"calls? themsel": "clumsy: *uses the name*, *profile name*",
@@ -58,7 +58,7 @@ def test_what_the_program_says_is_plain(folder: Path) -> None:
         f"{path.relative_to(ROOT)}:{line}: {wrong}"
         for path in sorted(folder.glob("*.py"))
         for line, text in said(path)
-        if " " in text and not text.isupper() and not re.match(r"[a-z]+( [a-z]+)*$", text)
+        if " " in text and (text[:1].isupper() or "cli" in path.parts)  # the rest are words for logs and errors inside
         for wrong in stumbles(" ".join(text.split()))
     ]
     assert not found, "\n".join(found)
