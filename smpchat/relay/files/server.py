@@ -20,6 +20,7 @@ from smpchat.relay.files.store import FileStore
 from smpchat.relay.gate import Gate
 from smpchat.relay.limits import descriptors_for
 from smpchat.transport.base import ConnectionClosed, Listener
+from smpchat.transport.http2 import SERVER_ALPN
 from smpchat.transport.identity import Identity
 from smpchat.transport.listening import Hosts
 from smpchat.transport.tls import TLSListener, server_context
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from smpchat.relay.files.commands import FileService
     from smpchat.relay.files.connection import FileConnection
     from smpchat.transport.http2.server import HTTP2Server, Request
-
-ALPN = ("xftp/1", "http/1.1")
-"""Names that are spoken (xftp-wire 1.1); `h2` is none of them, by which browsers ask for something else."""
 
 _SHARE = 4
 """Of the descriptors that the system grants, files take one in so many at most."""
@@ -99,7 +97,7 @@ class FileRelay:
         self._store = await asyncio.get_running_loop().run_in_executor(self._index, FileStore, self._folder, limits)
         self._gate = Gate(self._connections, limits.connections_per_address, self._failed)
         self._listener = listener = TLSListener(
-            server_context(self._identity, ALPN), self._serve, limits.handshake, self._begin, self._gate
+            server_context(self._identity, SERVER_ALPN), self._serve, limits.handshake, self._begin, self._gate
         )
         await listener.start(host, port)
         self._expiring = asyncio.get_running_loop().create_task(self._expire())

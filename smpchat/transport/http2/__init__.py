@@ -7,3 +7,8 @@ memory: a peer may send as much as the window of the connection, and gets more o
 A client asks one thing at a time, as the app does, and reads only while somebody waits for the answer. A server reads
 all the time, and answers up to `MAX_STREAMS` requests of a connection at once.
 """
+
+from __future__ import annotations
+
+SERVER_ALPN = ("xftp/1", "http/1.1")
+"""Names that a relay of files speaks; the app offers the latter at the web's port (xftp-wire 1.1)."""

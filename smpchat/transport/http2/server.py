@@ -11,6 +11,7 @@ import h2.errors
 import h2.events
 
 from smpchat.transport.base import ConnectionClosed, Gate
+from smpchat.transport.http2 import SERVER_ALPN
 from smpchat.transport.http2.link import Body, Headers, Link, Outlet, Parts
 from smpchat.transport.identity import Identity
 from smpchat.transport.listening import Hosts
@@ -19,7 +20,6 @@ from smpchat.transport.tls_stream import TLSStream
 
 _log = logging.getLogger(__name__)
 
-ALPN = ("xftp/1", "http/1.1")  # the app offers the latter at the web's port, and speaks the same (xftp-wire 1.1)
 WINDOW = 1024 * 1024
 """Bytes of all requests of one client together that may come before they are taken out: what a connection can make a
 relay hold."""
@@ -175,6 +175,8 @@ async def serve(
     async def begin(stream: TLSStream) -> HTTP2Server:
         return HTTP2Server(stream, patience)
 
-    listener = TLSListener(context or server_context(identity, ALPN), on_connection, handshake_timeout, begin, gate)
+    listener = TLSListener(
+        context or server_context(identity, SERVER_ALPN), on_connection, handshake_timeout, begin, gate
+    )
     await listener.start(host, port)
     return listener

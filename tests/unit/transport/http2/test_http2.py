@@ -20,6 +20,7 @@ from smpchat.encoding.reader import Buffer
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.transport import tls
 from smpchat.transport.base import ConnectFailed, ConnectionClosed
+from smpchat.transport.http2 import SERVER_ALPN
 from smpchat.transport.http2 import client as http2_client
 from smpchat.transport.http2 import server as http2_server
 from smpchat.transport.http2.client import HTTP2Client
@@ -552,7 +553,7 @@ async def test_a_relay_that_breaks_a_rule_is_left(fault: Callable[[HTTP2Server, 
 async def test_the_client_names_no_server() -> None:
     """The server name would choose another listener at a relay that shares its port (xftp-wire 1.1)."""
     names: list[str | None] = []
-    context = tls.server_context(an_identity(), http2_server.ALPN)
+    context = tls.server_context(an_identity(), SERVER_ALPN)
 
     def saw(connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
         names.append(name)
