@@ -45,20 +45,23 @@ from smpchat.protocol.commands import BrokerMessage, LGet, Lnk
 ContactAddress = ContactLink | ShortContact
 
 
-def begin(tx: sqlite3.Connection, context: Context, address: ContactAddress, *, held: bool = False) -> int:
+def begin(
+    tx: sqlite3.Connection, context: Context, address: ContactAddress, *, held: bool = False, plain: bool = False
+) -> int:
     """A new connection through somebody's address: keys are stored before anything is sent.
 
     `introduce` is to follow in the same transaction.
 
     Args:
         held: The request does not go out before `JoinReleased`.
+        plain: It is the link of a group, and the connection will be that to its host: see `Connection`.
     Raises:
         OwnLinkError: The address is ours.
         LinkJoinedError: It was used before.
-        LinkError: It leads to a group or channel, or its relay is not known.
+        LinkError: It leads to a group, and not to one with ``plain``; or to a channel; or its relay is not known.
         IncompatibleVersion: A layer's versions do not overlap.
     """
-    _check(tx, address)
+    _check(tx, address, plain=plain)
     terms = Terms(sender_securable=True, reply_key=True)
     state, effects = handshake.request(terms, address_known=isinstance(address, ContactLink), held=held)
     connection_id = connections.insert(
@@ -70,8 +73,9 @@ def begin(tx: sqlite3.Connection, context: Context, address: ContactAddress, *, 
         e2e_version=E2E_VERSIONS.maximum,
         x3dh_keys=X3DHKeys.generate(context.entropy),
         reply_key=Ed25519PrivateKey.generate(context.entropy),
-        pq_support=context.wants_pq(AGENT_VERSIONS.maximum, E2E_VERSIONS.maximum),
+        pq_support=not plain and context.wants_pq(AGENT_VERSIONS.maximum, E2E_VERSIONS.maximum),
         now=context.now(),
+        plain=plain,
     )
     sent_requests.insert(tx, SentRequest(connection_id, None, b"", None))
     used = address.queues[0] if isinstance(address, ContactLink) else resolve(address)
@@ -101,16 +105,23 @@ def find(tx: sqlite3.Connection, address: ContactAddress) -> int | None:
 
 def check_kind(address: ContactAddress) -> None:
     """Raises `LinkError` for the link of a group or channel."""
-    group = _is_group(address) if isinstance(address, ContactLink) else address.kind is not ContactType.CONTACT
-    if group:
+    if is_group(address) or (isinstance(address, ShortContact) and address.kind is not ContactType.CONTACT):
         raise LinkError(
             "This link leads to a group or channel, which smpchat does not support.",
             "To write to a member, ask that person for their own link.",
         )
 
 
-def _check(tx: sqlite3.Connection, address: ContactAddress) -> None:
-    check_kind(address)
+def is_group(address: ContactAddress) -> bool:
+    """Whether a link says that it leads to a group whose members are connected to each other."""
+    return _is_group(address) if isinstance(address, ContactLink) else address.kind is ContactType.GROUP
+
+
+def _check(tx: sqlite3.Connection, address: ContactAddress, *, plain: bool) -> None:
+    if not plain:
+        check_kind(address)
+    elif not is_group(address):
+        raise LinkError("This link does not lead to a group.", "Ask a member of the group for its link.")
     if isinstance(address, ShortContact):
         own = any(_is_short_link_of(one, address) for one in addresses.load_all(tx))
     else:
@@ -188,7 +199,7 @@ def address_read(tx: sqlite3.Connection, context: Context, connection_id: int, a
     try:
         if not isinstance(answer, Lnk):
             raise LinkDataError("The relay gave a wrong answer.")
-        address, user_data = _opened(link, answer)
+        address, user_data = _opened(link, answer, group=connections.load(tx, connection_id).plain)
         used = sent_requests.find_by_address(tx, address.queues[0].sender_id) is not None
         if not used:
             _save_queue(tx, context, connection_id, address)
@@ -200,11 +211,12 @@ def address_read(tx: sqlite3.Connection, context: Context, connection_id: int, a
     connection.apply(tx, context, connection_id, event)
 
 
-def _opened(link: ShortContact, answer: Lnk) -> tuple[ContactLink, bytes]:
-    """The address, and what its owner says about themselves."""
+def _opened(link: ShortContact, answer: Lnk, *, group: bool) -> tuple[ContactLink, bytes]:
+    """The address, and what its owner says about themselves, or about the ``group``."""
     opened = open_link(link, answer)
     if not isinstance(opened.request, ContactLink) or not isinstance(opened.data, ContactLinkData):
         raise LinkDataError("The link does not lead to an address.")
-    if not opened.data.direct or _is_group(opened.request):
+    # Nobody answers at the queue of a channel: its relays are in the link's data (group-wire 10).
+    if not opened.data.direct or (_is_group(opened.request) and not group):
         raise LinkDataError("The link leads to a group or channel.")
     return opened.request, opened.user_data
