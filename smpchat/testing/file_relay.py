@@ -57,6 +57,7 @@ class MemoryFileRelay:
     Attributes:
         up: Whether it can be reached.
         refuses: What it answers to commands of these names, instead of doing them.
+        refuses_id: What it answers to a download of this chunk.
         commands: The names of all commands it has got.
         on_command: Called with each name before it is carried out.
         delay: Seconds that each request takes.
@@ -68,6 +69,7 @@ class MemoryFileRelay:
         self.password: str | None = None
         self.quota: int | None = None
         self.refuses: dict[str, ErrorCode] = {}
+        self.refuses_id: tuple[bytes, ErrorCode] | None = None
         self.commands: list[str] = []
         self.on_command: Callable[[str], object] = lambda _: None
         self.delay = 0.0
@@ -150,6 +152,8 @@ class MemoryFileRelay:
 
     def get(self, replica_id: bytes, key: Ed25519PrivateKey) -> bytes:
         self._refuse("FGET")
+        if self.refuses_id is not None and self.refuses_id[0] == replica_id:
+            raise XFTPError(self.refuses_id[1])
         for chunk in self._chunks.values():
             if chunk.recipients.get(replica_id) == key.public():
                 if chunk.data is None:

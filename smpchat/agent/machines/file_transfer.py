@@ -37,7 +37,10 @@ TRIES_DAMAGED = 2
 """Transfers of a chunk whose bytes are found wrong: one may have been an accident."""
 
 _SENDING_AGAIN_ELSEWHERE = frozenset({Trouble.RELAY_FULL, Trouble.PASSWORD, Trouble.GONE})
-_OF_THE_FILE = frozenset({Trouble.FILE_LOST, Trouble.BLOCKED})
+OF_THE_FILE = frozenset({Trouble.FILE_LOST, Trouble.BLOCKED})
+"""Of a file that goes out: no other relay would take it."""
+DECIDED = frozenset({Trouble.FILE_LOST, Trouble.BLOCKED, Trouble.GONE, Trouble.DAMAGED})
+"""Nothing is waited for: what is to be tried next is, at once."""
 _LOST_AT_RELAY = frozenset({Trouble.GONE, Trouble.BLOCKED})
 
 
@@ -157,7 +160,7 @@ def step(state: State, event: Event) -> Step:
 
 
 def _not_taken(failures: int, trouble: Trouble) -> Step:
-    if trouble in _OF_THE_FILE:
+    if trouble in OF_THE_FILE:
         return Lost(trouble), (ForgetPlace(),)
     tries = TRIES_DAMAGED if trouble is Trouble.DAMAGED else TRIES_AT_RELAY
     if trouble in _SENDING_AGAIN_ELSEWHERE or failures + 1 >= tries:
@@ -186,13 +189,3 @@ def _not_given(state: Wanted, trouble: Trouble, replicas: int) -> Step:
 def patience(*, sending: bool) -> float:
     """Seconds after its beginning at which a transfer is given up."""
     return SENDING_PATIENCE if sending else RECEIVING_PATIENCE
-
-
-def is_about_chunk(trouble: Trouble, *, sending: bool) -> bool:
-    """Whether the relay can be asked for something else at once: the refusal was about one chunk, or is ours.
-
-    Not where a chunk is to be registered again in consequence: the same relay would be asked in the next moment.
-    """
-    if sending:
-        return trouble in _OF_THE_FILE
-    return trouble in (Trouble.GONE, Trouble.BLOCKED, Trouble.NOT_UPLOADED, Trouble.DAMAGED)

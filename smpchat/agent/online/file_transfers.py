@@ -9,6 +9,7 @@ no harm. Messages have tasks and sessions of their own, and wait for none of thi
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import logging
 import sqlite3
@@ -17,9 +18,8 @@ from pathlib import Path
 from smpchat.agent.context import Context
 from smpchat.agent.errors import StoreError
 from smpchat.agent.machines import file_transfer as machine
-from smpchat.agent.machines.retry import UNANSWERED
 from smpchat.agent.online.file_bytes import Offload, to_thread
-from smpchat.agent.online.file_chunks import FileChunks, LocalFault, NotWanted, RegistrationFailed
+from smpchat.agent.online.file_chunks import ChunkKey, FileChunks, LocalFault, NotWanted, RegistrationFailed
 from smpchat.agent.online.file_opening import NEXT_TRY_AFTER, FileOpening
 from smpchat.agent.online.file_progress import FileProgress
 from smpchat.agent.online.file_relays import (
@@ -41,6 +41,7 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record
 from smpchat.protocol.address import FileServer, FileServerAddress, parse_file_server
 from smpchat.protocol.errors import ProtocolError
+from smpchat.protocol.xftp.errors import XFTPError
 from smpchat.transport.base import TransportError
 
 log = logging.getLogger("smpchat.agent")
@@ -55,6 +56,9 @@ MAX_DIALS = 8
 """Of these, how many may be looked for yet, so that a description that names dead ones leaves room for the others."""
 CHOSEN_FOR = 10.0
 """Seconds for which the relays that were chosen for a file are kept."""
+_REFUSED_KEPT = 4_096
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+"""Errors of the system that say nothing of the file."""
 
 
 class _Job(Record):
@@ -92,6 +96,7 @@ class FileTransfers:
         self._no_relay_attempts = 0
         self._turn = itertools.count(1)
         self._turns: dict[int, int] = {}
+        self._refused: dict[ChunkKey, int] = {}
         self._stuck: set[Path] = set()
         self._opens = False
         self._chooses = False
@@ -204,7 +209,7 @@ class FileTransfers:
 
     def _has_work(self, server: FileServer, now: float) -> bool:
         return (
-            file_deletions.next_deletion(self._tx, str(server)) is not None
+            file_deletions.next_deletion(self._tx, str(server), now) is not None
             or self._next(str(server), 1, now) is not None
         )
 
@@ -280,7 +285,7 @@ class FileTransfers:
     async def _do_next(self, server: FileServer) -> bool:
         """The next request; False if there is none, or the relay rests now."""
         now = self._context.now()
-        deletion = file_deletions.next_deletion(self._tx, str(server))
+        deletion = file_deletions.next_deletion(self._tx, str(server), now)
         if deletion is not None:
             return await self._delete(server, deletion)
         found = self._next(str(server), 1, now)
@@ -305,11 +310,15 @@ class FileTransfers:
             session = await self._relays.session(server, CONNECT_TIMEOUT)
             await self._chunks.delete(session, deletion)
         except (TransportError, ProtocolError) as error:
-            failure = failure_of(server, error)
-            if failure.kind is not Trouble.GONE:
+            if not isinstance(error, XFTPError):
                 await self._failed(server, error)
                 return False
-            # It has expired, or was deleted by the request whose answer was lost.
+            # Gone: it has expired, or was deleted by the request whose answer was lost. Whatever else the relay says of
+            # this chunk, the others at it are not to wait.
+            if failure_of(server, error).kind not in (Trouble.GONE, Trouble.BLOCKED):
+                with self._database.transaction() as tx:
+                    file_deletions.postpone(tx, deletion.id, self._context.now() + machine.RESTS.longest)
+                return True
         except Exception as error:
             if is_of_store(error):
                 raise
@@ -355,6 +364,7 @@ class FileTransfers:
             self._turns[file_id] = next(self._turn)
             await self._chunks.move(session, file, chunk)
             moved = True
+            self._refused.pop(key, None)
             self._progress.moved(key, last=self._next(str(server), 1, self._context.now()) is None)
             return True
         except NotWanted:
@@ -384,15 +394,19 @@ class FileTransfers:
             await self._relays.drop(server)
             if kind is Trouble.DAMAGED and not await self._chunks.is_intact(job.file, job.chunk):
                 kind = Trouble.FILE_LOST
-        if not machine.is_about_chunk(kind, sending=job.file.sending):
+        # Of a chunk that a contact has described, a relay may say anything: what else is there goes on.
+        answered = isinstance(error, XFTPError) and not job.file.sending
+        if not answered and kind not in machine.OF_THE_FILE:
             await self._failed(server, error, job.file.id, job.chunk.number)
             return False
-        now = self._context.now()
-        failures = getattr(job.chunk.state, "failures", 0) + 1
-        wait = UNANSWERED.after(failures) if kind is Trouble.NOT_UPLOADED else 0.0
-        problem = Problem(kind, failure.error, now, now + wait if wait else None)
+        key, now = (job.file.id, job.chunk.number), self._context.now()
+        if len(self._refused) >= _REFUSED_KEPT:  # of files that failed; counting begins anew
+            self._refused.clear()
+        attempts = self._refused[key] = self._refused.get(key, 0) + 1
+        next_try_at = None if kind in machine.DECIDED else now + machine.RESTS.after(attempts)
+        problem = Problem(kind, failure.error, now, next_try_at)
         with self._database.transaction() as tx:
-            transactions.not_moved(tx, self._context, job.file.id, job.chunk.number, problem, now + wait if wait else 0)
+            transactions.not_moved(tx, self._context, *key, problem, next_try_at or 0)
         return True
 
     async def _failed(
@@ -420,7 +434,7 @@ class FileTransfers:
         now = self._context.now()
         reason = getattr(fault.error, "strerror", None) or str(fault.error)
         with self._database.transaction() as tx:
-            if file.sending:
+            if file.sending and getattr(fault.error, "errno", None) not in _PASSING:
                 problem = Problem(Trouble.FILE_LOST, reason, now)
                 transactions.not_moved(tx, self._context, file.id, chunk.number, problem)
             else:

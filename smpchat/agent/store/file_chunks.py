@@ -158,7 +158,7 @@ def servers(tx: sqlite3.Connection, now: float) -> list[str]:
     """Addresses of the relays at which something is to be uploaded, downloaded or deleted."""
     rows = tx.execute(
         f"SELECT DISTINCT server FROM file_chunks WHERE server IS NOT NULL AND {_TO_MOVE}"
-        " UNION SELECT server FROM file_deletions",
+        " UNION SELECT server FROM file_deletions WHERE not_before <= :now",
         {"now": now},
     )
     return [row["server"] for row in rows.fetchall()]
@@ -188,6 +188,7 @@ def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
     """When the next chunk or file that waits may go on, in POSIX seconds."""
     row = tx.execute(
         "SELECT min(at) FROM (SELECT not_before AS at FROM file_chunks WHERE not_before > :now"
+        " UNION ALL SELECT not_before FROM file_deletions WHERE not_before > :now"
         " UNION ALL SELECT next_try_at FROM files WHERE next_try_at > :now AND stage IN ('moving', 'opening'))",
         {"now": now},
     ).fetchone()

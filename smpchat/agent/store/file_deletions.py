@@ -28,9 +28,10 @@ def owe(tx: sqlite3.Connection, where: str, values: tuple[int, ...], now: float)
     tx.execute(f"UPDATE file_chunks SET server = NULL, sender_id = NULL, sender_key = NULL WHERE {where}", values)
 
 
-def next_deletion(tx: sqlite3.Connection, server: str) -> Deletion | None:
-    """What a relay is to delete next; None if nothing is."""
-    row = tx.execute("SELECT * FROM file_deletions WHERE server = ? ORDER BY id LIMIT 1", (server,)).fetchone()
+def next_deletion(tx: sqlite3.Connection, server: str, now: float) -> Deletion | None:
+    """What a relay is to delete next; None if nothing is, at this time."""
+    query = "SELECT * FROM file_deletions WHERE server = ? AND not_before <= ? ORDER BY id LIMIT 1"
+    row = tx.execute(query, (server, now)).fetchone()
     if row is None:
         return None
     return Deletion(row["id"], row["server"], row["sender_id"], row["sender_key"], row["since"])
@@ -39,6 +40,16 @@ def next_deletion(tx: sqlite3.Connection, server: str) -> Deletion | None:
 def deleted(tx: sqlite3.Connection, deletion_id: int) -> None:
     """The relay has deleted it, or had before."""
     tx.execute("DELETE FROM file_deletions WHERE id = ?", (deletion_id,))
+
+
+def postpone(tx: sqlite3.Connection, deletion_id: int, not_before: float) -> None:
+    """The relay does not do it now; it is asked again at a time given in POSIX seconds."""
+    tx.execute("UPDATE file_deletions SET not_before = ? WHERE id = ?", (not_before, deletion_id))
+
+
+def begin_anew(tx: sqlite3.Connection) -> None:
+    """A new process is online: everything is tried at once."""
+    tx.execute("UPDATE file_deletions SET not_before = 0 WHERE not_before <> 0")
 
 
 def owe_deletion(tx: sqlite3.Connection, server: str, sender_id: bytes, sender_key: bytes, now: float) -> None:

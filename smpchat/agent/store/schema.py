@@ -371,6 +371,7 @@ _SCRIPTS = (
     )
     """,
     "ALTER TABLE connections ADD COLUMN plain INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE file_deletions ADD COLUMN not_before REAL NOT NULL DEFAULT 0",
 )
 
 AGENT_MIGRATIONS = Migrations(_SCRIPTS, Path(__file__).with_name("tables.sql"))

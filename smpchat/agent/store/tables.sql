@@ -291,4 +291,4 @@ CREATE TABLE file_deletions (
         sender_id BLOB NOT NULL,
         sender_key BLOB NOT NULL,
         since REAL NOT NULL
-    )
+    , not_before REAL NOT NULL DEFAULT 0)

@@ -236,6 +236,7 @@ def abandon_received(tx: sqlite3.Connection, context: Context) -> None:
 def begin_anew(tx: sqlite3.Connection) -> None:
     """A new process is online: everything is tried at once, and what a killed one left beside files is removed."""
     files.begin_anew(tx)
+    file_deletions.begin_anew(tx)
     for file in files.with_parts(tx):
         file_folder.remove_part(file.target, file.local)
         files.forget_target(tx, file.id)

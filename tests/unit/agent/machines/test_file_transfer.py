@@ -131,13 +131,6 @@ def test_nothing_else_can_happen(state: machine.State, event: machine.Event) -> 
         step(state, event)
 
 
-def test_only_what_is_about_one_chunk_lets_the_relay_go_on() -> None:
-    coming = {trouble for trouble in Trouble if machine.is_about_chunk(trouble, sending=False)}
-    going = {trouble for trouble in Trouble if machine.is_about_chunk(trouble, sending=True)}
-    assert coming == {Trouble.GONE, Trouble.BLOCKED, Trouble.NOT_UPLOADED, Trouble.DAMAGED}
-    assert going == {Trouble.FILE_LOST, Trouble.BLOCKED}
-
-
 def test_patience() -> None:
     assert machine.patience(sending=True) == 86_400
     assert machine.patience(sending=False) == 2 * 86_400

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -258,6 +260,52 @@ class TestRelaysInTrouble:
 
         run(FileWorld(tmp_path, "here.test", "dead.test"), scenario)
 
+    @pytest.mark.parametrize("code", [INTERNAL, ErrorCode(("FILE_IO",)), ErrorCode.cmd("SYNTAX")], ids=str)
+    def test_a_chunk_that_a_relay_does_not_give_holds_up_nothing_else_there(
+        self, tmp_path: Path, code: ErrorCode
+    ) -> None:
+        async def scenario(world: FileWorld) -> None:
+            bad, good = await sent(world), await sent(world, LARGE * 6)
+            refused = world.receive(bad, "bad.jpg")
+            [replica] = file_chunks.replicas(world.agent.tx, refused, 1)
+            world.relay.refuses_id = replica.replica_id, code
+            arrives = world.receive(good, "good.jpg")
+            begun = asyncio.get_running_loop().time()
+            life = Life(world)
+            try:
+                await life.until(over(world, arrives))
+                assert asyncio.get_running_loop().time() - begun < 1
+                problem = world.transfer(refused).problem
+                assert world.stage(refused) is Stage.MOVING
+                assert problem is not None
+                assert problem.next_try_at is not None
+                world.relay.refuses_id = None
+                await life.until(over(world, refused))
+            finally:
+                await life.end()
+            assert world.stage(refused) is Stage.DONE
+
+        run(FileWorld(tmp_path), scenario)
+
+    @pytest.mark.parametrize("code", [INTERNAL, ErrorCode(("BLOCKED",), b"reason=spam")], ids=str)
+    def test_a_chunk_that_a_relay_does_not_delete_holds_up_nothing_else_there(
+        self, tmp_path: Path, code: ErrorCode
+    ) -> None:
+        async def scenario(world: FileWorld) -> None:
+            number = world.send(SMALL)
+            await world.run(over(world, number))
+            world.relay.refuses["FDEL"] = code
+            with world.agent.database.transaction() as tx:
+                files.delete_file(tx, world.agent.context, number)
+            begun = asyncio.get_running_loop().time()
+            await sent(world)
+            assert asyncio.get_running_loop().time() - begun < 1
+            world.relay.refuses.clear()
+            await world.run(lambda: not world.agent.database.read("SELECT 1 FROM file_deletions"))
+            assert world.relay.registered == 1 + (code is not INTERNAL)
+
+        run(FileWorld(tmp_path), scenario)
+
     def test_passwords_go_to_the_relay_and_not_into_descriptions(self, tmp_path: Path) -> None:
         async def scenario(world: FileWorld) -> None:
             world.relay.password = world.password = "secret-word"
@@ -322,7 +370,7 @@ class TestDeleting:
             with world.agent.database.transaction() as tx:
                 files.delete_file(tx, world.agent.context, number)
             assert files.transfer(world.agent.tx, number) is None
-            await world.run(lambda: not file_deletions.next_deletion(world.agent.tx, str(world.relay.server)))
+            await world.run(lambda: not file_deletions.next_deletion(world.agent.tx, str(world.relay.server), 1e12))
             assert world.relay.registered == 0
 
         run(FileWorld(tmp_path), scenario)
@@ -338,7 +386,7 @@ class TestDeleting:
                 files.sweep(world.agent.database)
                 await life.until(
                     lambda: (
-                        file_deletions.next_deletion(world.agent.tx, str(world.relay.server)) is None
+                        file_deletions.next_deletion(world.agent.tx, str(world.relay.server), 1e12) is None
                         and world.relay.commands.count("FDEL") > 0
                     )
                 )
@@ -415,10 +463,10 @@ class TestDeleting:
             try:
                 world.agent.now += machine.DELETION_PATIENCE - 3600
                 await asyncio.sleep(600)
-                assert file_deletions.next_deletion(world.agent.tx, text) is not None
+                assert file_deletions.next_deletion(world.agent.tx, text, 1e12) is not None
                 world.agent.now += 3600
                 await asyncio.sleep(600)
-                assert file_deletions.next_deletion(world.agent.tx, text) is None
+                assert file_deletions.next_deletion(world.agent.tx, text, 1e12) is None
             finally:
                 await life.end()
 
@@ -462,6 +510,24 @@ class TestGivingUp:
 
 
 class TestThisComputer:
+    def test_without_descriptors_a_file_waits(self, tmp_path: Path) -> None:
+        async def scenario(world: FileWorld) -> None:
+            number = world.send(LARGE)
+            left = [2]
+
+            async def scarce(function: Callable[..., Any], /, *arguments: Any) -> Any:
+                if function is os.open and left[0]:
+                    left[0] -= 1
+                    raise OSError(errno.EMFILE, "Too many open files")
+                return function(*arguments)
+
+            world.offload = scarce
+            await world.run(over(world, number))
+            assert world.stage(number) is Stage.DONE
+            assert left == [0]
+
+        run(FileWorld(tmp_path), scenario)
+
     def test_ciphertext_that_vanished_fails_the_file(self, tmp_path: Path) -> None:
         async def scenario(world: FileWorld) -> None:
             number = world.send(LARGE)

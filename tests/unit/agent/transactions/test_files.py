@@ -109,7 +109,7 @@ class TestUploads:
         agent.do(lambda tx, context: files.cancel_file(tx, context, number))
         answer = Answer(one, SERVER, bytes(16), (bytes(16), bytes(16)))
         agent.do(lambda tx, context: files.registered(tx, context, [answer]))
-        deletion = file_deletions.next_deletion(agent.tx, str(SERVER))
+        deletion = file_deletions.next_deletion(agent.tx, str(SERVER), 1e12)
         assert deletion is not None
         assert deletion.sender_key == one.sender_key.raw
         assert agent.database.read("SELECT * FROM file_replicas") == []
@@ -125,7 +125,7 @@ class TestUploads:
         chunk = file_chunks.chunk(agent.tx, number, 1)
         assert chunk is not None
         assert chunk.sender_id == bytes(16)
-        deletion = file_deletions.next_deletion(agent.tx, str(SERVER))
+        deletion = file_deletions.next_deletion(agent.tx, str(SERVER), 1e12)
         assert deletion is not None
         assert deletion.sender_id == b"\1" * 16
 
