@@ -210,9 +210,7 @@ class FileProfile(StoredProfile):
                 self.database.connection, contact.id, FileState.RECEIVING, FileState.CANCELLED, FileState.FAILED
             )
         if found is None:
-            raise InputError(
-                f"{contact.alias} has not sent a file that you can receive.", "`smpchat files` lists files."
-            )
+            raise InputError(f"There is no file from {contact.alias} to receive.", "`smpchat files` lists files.")
         return found
 
     # -- while online -------------------------------------------------------------------------------------------------
