@@ -20,7 +20,7 @@ from smpchat.agent.context import Context
 from smpchat.agent.errors import AgentError, FileRefused, RelaysNotApproved
 from smpchat.agent.store import consents
 from smpchat.chat import troubles
-from smpchat.chat.errors import FileUnavailable, InputError, TextTooLong
+from smpchat.chat.errors import FileDamaged, FileUnavailable, InputError, TextTooLong
 from smpchat.chat.store import events, files, lines, records
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.files import FileState, MessageFile
@@ -290,7 +290,8 @@ def receive(
         case FileState.EXPIRED:
             raise FileUnavailable(file.reason or EXPIRED)
         case FileState.CANCELLED | FileState.FAILED if not (file.complete or file.reason == CANCELLED_BY_US):
-            raise FileUnavailable(file.reason or EXPIRED)
+            kind = FileDamaged if file.trouble == Trouble.DAMAGED else FileUnavailable
+            raise kind(file.reason or EXPIRED)
     if file.size > MAX_FILE:
         raise InputError(
             f"The file has {file.size:,} bytes; smpchat receives at most {MAX_FILE:,}.", "Ask for it in parts."

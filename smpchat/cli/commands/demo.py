@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.cli.command_line import Program
+from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.running import run
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 app = Program()
 _TIMEOUT = 30.0
+_FILE_SIZE = 5 << 20
 _LOOKS = 0.003
 """Seconds between looks, since what is shown is how short each step takes."""
 
@@ -46,13 +47,16 @@ class _Relay:
         return self._files
 
 
-@app.command()
-def demo(context: typer.Context) -> None:
-    """Watch two people connect, without a network. Example: smpchat demo"""
-    run(context, _demo)
+@app.command(epilog=examples("smpchat demo", "smpchat demo --file"))
+def demo(
+    context: typer.Context,
+    file: bool = typer.Option(False, "--file", help="Send a file of 5 MiB too, through the relay's file server."),
+) -> None:
+    """Watch two people connect, without a network."""
+    run(context, lambda environment: _demo(environment, file=file))
 
 
-async def _demo(environment: Environment) -> int:
+async def _demo(environment: Environment, *, file: bool = False) -> int:
     """Run it; everything it makes is in a temporary folder."""
     import asyncio
 
@@ -73,7 +77,7 @@ async def _demo(environment: Environment) -> int:
                 await relay
             address, files_address = await ready, status(Path(folder) / "relay").files_address
             assert files_address is not None  # at any free port, in a folder of its own
-            await _converse(environment, Path(folder), _Relay(address, files_address))
+            await _converse(environment, Path(folder), _Relay(address, files_address), file=file)
         finally:
             stopping.set()
             await asyncio.wait([relay])
@@ -82,7 +86,7 @@ async def _demo(environment: Environment) -> int:
     return ExitStatus.OK
 
 
-async def _converse(environment: Environment, folder: Path, relay: _Relay) -> None:
+async def _converse(environment: Environment, folder: Path, relay: _Relay, *, file: bool = False) -> None:
     import asyncio
 
     from smpchat.chat.online.presence import online
@@ -101,12 +105,38 @@ async def _converse(environment: Environment, folder: Path, relay: _Relay) -> No
             await stage.until(lambda: any(c.state.state == "connected" for c in alice.contacts()))
             alice.send("bob", "Hello Bob! So could I.")
             await stage.until(lambda: _delivered(alice, "bob") and _delivered(bob, "alice"))
-        stage.say("both", "are connected, and both messages are delivered")
+            stage.say("both", "are connected, and both messages are delivered")
+            if file:
+                await _send_file(stage, folder, alice, bob, relay)
     except TimeoutError:
         raise CommandFailed(ExitStatus.TIMEOUT, "The demo took too long.", "Run it again with -v to see why.") from None
     finally:
         alice.close()
         bob.close()
+
+
+async def _send_file(stage: _Stage, folder: Path, alice: ChatService, bob: ChatService, relay: _Relay) -> None:
+    """Alice sends a file, and bob receives it."""
+    import os
+
+    source, target = folder / "picture.bin", folder / "received"
+    source.write_bytes(os.urandom(_FILE_SIZE))
+    target.mkdir()
+    sent = alice.send_file("bob", source).id
+    await stage.until(lambda: _file_state(alice, sent) == "sent")
+    await stage.until(lambda: bool(bob.files("alice")))
+    [offered] = bob.files("alice")
+    bob.receive_file(offered.id, target, own=relay.owns_files)
+    await stage.until(lambda: _file_state(bob, offered.id) == "received")
+    same = (target / source.name).read_bytes() == source.read_bytes()
+    stage.say("bob", f"has the file, {'byte for byte the same' if same else 'which differs'}")
+    if not same:
+        raise CommandFailed(ExitStatus.VERIFICATION, "The file that arrived differs.", "Run `smpchat doctor`.")
+
+
+def _file_state(service: ChatService, number: int) -> str | None:
+    message = service.message(number)
+    return None if message is None or message.file is None else message.file.state
 
 
 def _delivered(service: ChatService, who: str) -> bool:
@@ -153,7 +183,8 @@ class _Stage:
             await asyncio.sleep(_LOOKS)
 
     def _show(self, name: str, service: ChatService, event: object) -> None:
-        from smpchat.chat.store.events import MessageAdded, StateChanged, StatusChanged
+        from smpchat.chat.store.events import FileChanged, MessageAdded, StateChanged, StatusChanged
+        from smpchat.cli.views.files import show_file, size_text
         from smpchat.cli.views.messages import message_line, show_message, show_status
 
         match event:
@@ -169,6 +200,12 @@ class _Stage:
                 if self._environment.json:
                     show_status(self._environment, event)
                 self.say(name, f"message {number} to {contact}: {status}")
+            case FileChanged(number, _, state):
+                message = service.message(number)
+                if message is not None and message.file is not None:
+                    if self._environment.json:
+                        show_file(self._environment, message)
+                    self.say(name, f"{message.file.name}, {size_text(message.file.size)}: {state}")
             case _:
                 pass
 

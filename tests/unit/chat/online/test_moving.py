@@ -1,0 +1,92 @@
+"""Waiting for a file: what ends the wait, and which error says why."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from smpchat.chat.errors import ChatError, DeliveryFailed, FileDamaged, FileNotSaved, FileStalled, FileUnavailable
+from smpchat.chat.online.moving import until_moved
+from smpchat.chat.store.files import FileState
+from smpchat.chat.store.records import Message
+from smpchat.client.trouble import Trouble
+from tests.unit.chat.transactions.test_files import Two, own, row, run, view
+
+
+@pytest.mark.parametrize(
+    ("trouble", "expected"),
+    [
+        (Trouble.GONE, FileUnavailable),
+        (Trouble.DAMAGED, FileDamaged),
+        (Trouble.CANNOT_WRITE, FileNotSaved),
+        (Trouble.TIME_UP, FileUnavailable),
+    ],
+)
+def test_a_file_that_does_not_come(tmp_path: Path, trouble: Trouble, expected: type[ChatError]) -> None:
+    async def scenario(two: Two) -> None:
+        ours, theirs = await two.sent()
+        await two.described(ours, theirs)
+        bob = two.bob.service
+        bob.receive_file(theirs, tmp_path, own=own)
+        waiting = asyncio.create_task(until_moved(bob, theirs, None, lambda _: None))
+        await asyncio.sleep(1)
+        with bob.database.transaction() as tx:
+            bob.context.application.file_failed(tx, row(bob, theirs).transfer or 0, trouble)
+        with pytest.raises(expected) as caught:
+            await waiting
+        assert type(caught.value) is expected and caught.value.hint
+
+    run(tmp_path, scenario)
+
+
+def test_a_file_that_comes(tmp_path: Path) -> None:
+    async def scenario(two: Two) -> None:
+        ours, theirs = await two.sent()
+        await two.described(ours, theirs)
+        bob = two.bob.service
+        bob.receive_file(theirs, tmp_path, own=own)
+        looks: list[Message] = []
+        waiting = asyncio.create_task(until_moved(bob, theirs, None, looks.append))
+        await asyncio.sleep(1)
+        with bob.database.transaction() as tx:
+            bob.context.application.file_received(tx, row(bob, theirs).transfer or 0, tmp_path / "photo.txt")
+        assert view(bob, (await waiting).id).state is FileState.RECEIVED and len(looks) == 1
+
+    run(tmp_path, scenario)
+
+
+def test_one_of_ours_is_waited_for_until_its_description_is_on_its_way(tmp_path: Path) -> None:
+    async def scenario(two: Two) -> None:
+        ours, _ = await two.sent()
+        other, _ = await two.sent()
+        alice = two.alice.service
+        waiting = asyncio.create_task(until_moved(alice, ours, None, lambda _: None))
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        two.upload(ours)
+        assert (await waiting).id == ours
+        with alice.database.transaction() as tx:
+            alice.context.application.file_failed(tx, row(alice, other).transfer or 0, Trouble.RELAY_FULL)
+        with pytest.raises(DeliveryFailed, match="they are full"):
+            await until_moved(alice, other, None, lambda _: None)
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(("patience", "least", "most"), [(None, 20, 21), (3.0, 3, 4)])
+def test_what_goes_on_by_itself_is_not_waited_for_without_end(
+    tmp_path: Path, patience: float | None, least: float, most: float
+) -> None:
+    async def scenario(two: Two) -> None:
+        _, theirs = await two.sent()
+        bob, clock = two.bob.service, asyncio.get_running_loop().time
+        bob.receive_file(theirs, tmp_path, own=own)
+        began = clock()
+        with pytest.raises(FileStalled, match="alice has not finished uploading") as stalled:
+            await until_moved(bob, theirs, patience, lambda _: None)
+        assert least <= clock() - began <= most and stalled.value.kind is None
+        assert view(bob, theirs).state is FileState.RECEIVING
+
+    run(tmp_path, scenario)
