@@ -473,7 +473,7 @@ class Client(FileCalls):
                 await changes.next()
 
     async def events(self) -> AsyncIterator[Event]:
-        """Everything that happens, from when the client went online; messages are shown as `messages` does it.
+        """All events since the client went online; messages count as shown as in `messages`.
 
         Requests come in the same way: those not shown yet, then each new one.
         """

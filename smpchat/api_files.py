@@ -17,7 +17,7 @@ from smpchat.chat.store.records import Message
 
 WaitFor = Wait | Literal["none", "sent", "delivered"]
 Progress = Callable[[Message], object]
-"""Called with the message whenever more of its file has moved: ``message.file.bytes`` of ``message.file.size``."""
+"""Called with the message as its file is transferred: ``message.file.bytes`` of ``message.file.size``."""
 
 
 def no_progress(_: object) -> None:
@@ -41,14 +41,14 @@ class FileCalls(ProfileCalls):
         progress: Progress = no_progress,
         anyway: bool = False,
     ) -> Message:
-        """Send a file with a text beside it; it counts as sent once the contact can fetch it.
+        """Send a file with a text; it counts as sent when the contact can fetch it.
 
         Args:
-            timeout: Seconds for the upload; if None, it may take as long as it goes on.
-            progress: Called with the message whenever more of the file has moved.
+            timeout: Seconds for the upload; None: no limit.
+            progress: Called with the message as the file is transferred.
         Raises:
             InputError: Nothing was stored.
-            FileStalled: Not now: it goes on by itself while the profile is online. Else as `send`.
+            FileStalled: Not finished yet: it continues while the profile is online. Else as `send`.
         """
         seconds = 0.0 if Wait(wait) is Wait.NONE else timeout
         message = await self._upload(alias, path, text, seconds, progress, anyway=anyway)
@@ -86,21 +86,20 @@ class FileCalls(ProfileCalls):
         timeout: float | None = None,  # noqa: ASYNC109 - without it, as long as the file goes on
         progress: Progress = no_progress,
     ) -> Path:
-        """Receive the file of a message; it appears once it is whole and every check has passed.
+        """Receive the file of a message; it appears when it is complete and every check has passed.
 
         Args:
-            to: A folder that is there, or the path of the new file; the folder of the settings if None. Nothing that
-                is there is overwritten: a name that is taken gets a number.
-            approve: Fetch it also from relays that its sender chose and that are not in the profile's list: they learn
-                this computer's address.
-            timeout: Seconds in all; if None, it may take as long as it goes on.
+            to: An existing folder, or the path of the new file; None: the folder of the settings. Nothing is
+                overwritten: a number is added to the name.
+            approve: Allow relays that are not in the profile's list; they learn this computer's address.
+            timeout: Seconds in all; None: no limit.
         Returns:
             Where it is.
         Raises:
             InputError: There is no such file, or it is here; or the folder cannot be used.
             RelaysNotApproved: See ``approve``; its ``relays`` are their hosts.
-            FileUnavailable: It cannot be had any more; `FileDamaged` if it is not what was announced.
-            FileStalled: Not now: it goes on by itself while the profile is online.
+            FileUnavailable: It is no longer available; `FileDamaged`: it is not what was announced.
+            FileStalled: Not finished yet: it continues while the profile is online.
         """
         service = self._service
         service.receive_file(message_id, to, approved=approve, own=self._relay.owns_files)
@@ -113,5 +112,5 @@ class FileCalls(ProfileCalls):
         return self._service.files(alias, limit)
 
     def cancel_file(self, message_id: int) -> Message:
-        """Stop a file; one of ours is deleted at its relays, and the contact told. Raises `InputError`."""
+        """Cancel a file; our own is deleted at its relays, and the contact is told. Raises `InputError`."""
         return self._service.cancel_file(message_id)

@@ -36,7 +36,7 @@ class ProfileCalls:
         picture: bytes | None = None,
         remove_picture: bool = False,
     ) -> Profile:
-        """Change what is given, and tell every contact.
+        """Change the given parts of the profile, and tell every contact.
 
         Args:
             description: A line about us; an empty one removes it.
@@ -143,7 +143,7 @@ class ProfileCalls:
     def set_address(
         self, *, auto_accept: bool | None = None, welcome: str | None = None, auto_reply: str | None = None
     ) -> None:
-        """Change what is given of the contact address; see `create_address`. Raises `NoAddress`, `InputError`."""
+        """Change the given parts of the contact address; see `create_address`. Raises `NoAddress`, `InputError`."""
         self._service.set_address(auto_accept=auto_accept, welcome=welcome, auto_reply=auto_reply)
 
     def requests(self) -> list[RequestView]:

@@ -77,7 +77,7 @@ class FileLines:
         """``/cancel N``."""
         number = message_number(argument.removeprefix("#"))
         if number is None:
-            raise InputError("Write /cancel N.", "The number stands in front of each message.")
+            raise InputError("Write /cancel N.", "Each message begins with its number.")
         message = self._service.cancel_file(self._here(number))
         assert message.file is not None
         self._transcript.tell(f"* {shortened(message.file.name)}: cancelled.")
@@ -86,7 +86,7 @@ class FileLines:
         """``/view N``: a picture here; of any other file, where it is."""
         number = message_number(argument.removeprefix("#"))
         if number is None:
-            raise InputError("Write /view N.", "The number stands in front of each message.")
+            raise InputError("Write /view N.", "Each message begins with its number.")
         path = local_file(self._service.required_message(self._here(number)))
         if not self._talk.environment.redraws:
             self._transcript.tell(f"* {printable(str(path))}")

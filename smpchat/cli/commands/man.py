@@ -57,7 +57,7 @@ def man(
 ) -> None:
     """Show the manual page.
 
-    On a terminal in the pager of `man`; into a pipe or file as roff.
+    On a terminal it opens in the pager of `man`. In a pipe or file it is written as roff.
     """
     run(context, lambda environment: _man(environment, context, install), reads_config=False)
 
