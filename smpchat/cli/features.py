@@ -87,7 +87,7 @@ def quiet_for(value: str) -> float | None:
         seconds = parse_duration(value)
         return seconds if seconds < _LONG else FOR_EVER  # no calendar has room for a million weeks
     except InputError:
-        raise InputError(f"{value!r} is not a choice here.", "Choose on, off, or how long: 1h, 8h, 1d.") from None
+        raise InputError(f"{value!r} is not a valid choice here.", "Choose on, off, or how long: 1h, 8h, 1d.") from None
 
 
 def _switch(value: str) -> bool | None:

@@ -26,8 +26,8 @@ _NAMED = 3
 _FIRST_STEPS = """\
 Terminal chat over the SimpleX Messaging Protocol. You have no contacts yet.
 
-  `smpchat invite`         make a link for somebody
-  `smpchat connect LINK`   use a link that somebody gave you
+  `smpchat invite`         make a link for someone
+  `smpchat connect LINK`   open a link from someone
   `smpchat demo`           watch two people connect
   `smpchat --help`         all commands"""
 

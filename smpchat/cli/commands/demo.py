@@ -82,7 +82,9 @@ async def _demo(environment: Environment, *, file: bool = False) -> int:
             stopping.set()
             await asyncio.wait([relay])
     if not environment.json:
-        environment.notice("Now you: `smpchat invite` makes a link for somebody, `smpchat chat` is where you talk.")
+        environment.notice(
+            "Now try it yourself: `smpchat invite` makes a link for someone, and `smpchat chat` opens the chat."
+        )
     return ExitStatus.OK
 
 

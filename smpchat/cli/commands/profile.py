@@ -216,8 +216,8 @@ def _switch(environment: Environment, name: str) -> int:
 @app.command("delete", epilog=examples("smpchat profile delete old", "smpchat profile delete old --yes"))
 def delete(
     context: typer.Context,
-    name: str = typer.Argument(metavar="NAME", help="As `profile list` shows it.", autocompletion=profiles),
-    yes: bool = typer.Option(False, "--yes", help="Do not ask first."),
+    name: str = typer.Argument(metavar="NAME", help="A name that `profile list` shows.", autocompletion=profiles),
+    yes: bool = typer.Option(False, "--yes", help="Do not ask for confirmation."),
 ) -> None:
     """Delete a profile from this computer: contacts, messages, keys, settings and files.
 
@@ -237,7 +237,7 @@ def _delete(environment: Environment, name: str, *, sure: bool) -> int:
         raise UnknownProfile(name)
     if not sure:
         if not (environment.attended and sys.stdin.isatty()):
-            raise InputError(f"The profile {name!r} would be deleted for good.", "Add --yes if you mean it.")
+            raise InputError(f"This would delete the profile {name!r} for good.", "Add --yes to delete it.")
         question = f"Delete the profile {shortened(name)} with all contacts, messages and keys? [y/N] "
         print(question, end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
@@ -245,7 +245,7 @@ def _delete(environment: Environment, name: str, *, sure: bool) -> int:
             return ExitStatus.OK
     home.delete(name)
     environment.emit("profile", {"name": name, "display_name": None, "active": False, "deleted": True}, None)
-    environment.notice(f"Deleted the profile {shortened(name)}. Its traces may stay on the disk until overwritten.")
+    environment.notice(f"Deleted the profile {shortened(name)}. Traces of it may stay on the disk until overwritten.")
     if name != DEFAULT and selected(home.path) == name:
         deselect(home.path)
         environment.notice(f"Commands without -p use the profile {DEFAULT} again.")

@@ -437,8 +437,8 @@ def _status(environment: Environment, whole: bool) -> int:
 def _warn_of_files(environment: Environment) -> None:
     if relay_status(environment.relay_folder).files_trouble is not None:
         environment.notice(
-            "Messages go on. To choose another port for files, run `smpchat relay stop`, then"
-            " `smpchat relay start --files-port PORT`."
+            "Messages still work. To choose another port for files, run `smpchat relay stop`, then `smpchat relay"
+            " start --files-port PORT`."
         )
 
 
