@@ -13,7 +13,21 @@ from smpchat.chat.store.records import Contact
 
 def publish(tx: sqlite3.Connection, event: events.ChatEvent) -> None:
     """Put an event into the feed."""
-    records.publish(tx, *events.to_row(event))
+    records.publish(tx, *events.to_row(event), _owner(tx, event))
+
+
+def _owner(tx: sqlite3.Connection, event: events.ChatEvent) -> int:
+    """Whose event it is: the number of a contact, if it is one's."""
+    match event:
+        case events.MessageAdded(number):
+            row = tx.execute("SELECT contact_id FROM messages WHERE id = ?", (number,)).fetchone()
+        case events.RequestReceived():
+            return records.REQUESTS
+        case events.StateChanged(alias=alias) | events.ContactChanged(alias) | events.Notice(alias):
+            row = tx.execute("SELECT id FROM contacts WHERE alias = ?", (alias,)).fetchone()
+        case _:
+            row = tx.execute("SELECT id FROM contacts WHERE alias = ?", (event.contact,)).fetchone()
+    return records.NOBODYS if row is None or row[0] is None else int(row[0])
 
 
 def describe_state(connection: Connection, contact: Contact | None, now: float) -> events.StateChanged:

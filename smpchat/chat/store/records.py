@@ -287,6 +287,7 @@ def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
     """Forget a contact and its messages."""
     searching.forget_contact(tx, contact_id)
     files.drop_all(tx, contact_id)
+    tx.execute("UPDATE events SET owner = ? WHERE owner = ?", (NOBODYS, contact_id))  # where they have an end
     tx.execute("DELETE FROM contacts WHERE id = ?", (contact_id,))
 
 
@@ -471,13 +472,19 @@ def pending_counts(tx: sqlite3.Connection) -> dict[int, int]:
 # -- the feed of events -----------------------------------------------------------------------------------------------
 
 KEPT_EVENTS = 1000
-"""Events kept for processes that follow; one that falls further behind skips some."""
+"""Events of each contact that are kept for processes that follow; one that falls further behind skips some."""
+NOBODYS, REQUESTS = 0, -1
+"""Owners of events that are no contact's."""
 
 
-def publish(tx: sqlite3.Connection, kind: str, payload: dict[str, Any]) -> None:
-    """Tell every process that follows this profile."""
-    seq = tx.execute("INSERT INTO events (kind, payload) VALUES (?, ?)", (kind, json.dumps(payload))).lastrowid
-    tx.execute("DELETE FROM events WHERE seq <= ?", ((seq or 0) - KEPT_EVENTS,))
+def publish(tx: sqlite3.Connection, kind: str, payload: dict[str, Any], owner: int = NOBODYS) -> None:
+    """Tell every process that follows this profile. The events of one ``owner`` push nobody else's out."""
+    tx.execute("INSERT INTO events (kind, payload, owner) VALUES (?, ?, ?)", (kind, json.dumps(payload), owner))
+    tx.execute(
+        "DELETE FROM events WHERE owner = :owner AND seq <="
+        " (SELECT seq FROM events WHERE owner = :owner ORDER BY seq DESC LIMIT 1 OFFSET :kept)",
+        {"owner": owner, "kept": KEPT_EVENTS},
+    )
 
 
 def last_event(tx: sqlite3.Connection) -> int:

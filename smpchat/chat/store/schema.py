@@ -304,6 +304,7 @@ _SCRIPTS = (
         preferred INTEGER NOT NULL DEFAULT 0
     )
     """,
+    "ALTER TABLE events ADD COLUMN owner INTEGER NOT NULL DEFAULT 0; CREATE INDEX events_of ON events (owner, seq)",
 )
 
 CHAT_MIGRATIONS = Migrations(_SCRIPTS, Path(__file__).with_name("tables.sql"))

@@ -36,7 +36,7 @@ CREATE TABLE events (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         kind TEXT NOT NULL,
         payload TEXT NOT NULL
-    );
+    , owner INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX messages_by_shared_id ON messages (contact_id, shared_id);
 CREATE INDEX messages_changed ON messages (id) WHERE changes > changes_shown;
 CREATE TABLE reactions (
@@ -212,4 +212,5 @@ CREATE TABLE file_servers (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         address TEXT NOT NULL UNIQUE,
         preferred INTEGER NOT NULL DEFAULT 0
-    )
+    );
+CREATE INDEX events_of ON events (owner, seq)

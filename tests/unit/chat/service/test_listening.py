@@ -13,10 +13,11 @@ from smpchat.chat.service.listening import Listener
 from smpchat.chat.store import records
 from smpchat.chat.store.events import MessageAdded
 from smpchat.chat.store.feed import publish
-from smpchat.chat.store.records import Direction
+from smpchat.chat.store.records import KEPT_EVENTS, Direction
+from smpchat.chat.wire.bodies import MAX_MESSAGES, compress_body
 from smpchat.chat.wire.message import MessageUpdate, encode_text, encode_update
 
-BOB = 7
+BOB, EVE = 7, 8
 ONE, TWO, THREE = "b25l", "dHdv", "dGhy"
 NOW = 1_700_000_000
 
@@ -29,10 +30,11 @@ class Alice:
         self.service = ChatService(folder, "alice", now=lambda: self.now)
         with self.service.database.transaction() as tx:
             records.insert_contact(tx, BOB, "bob")
+            records.insert_contact(tx, EVE, "eve")
 
-    def receive(self, body: bytes) -> None:
+    def receive(self, body: bytes, *, of: int = BOB) -> None:
         with self.service.database.transaction() as tx:
-            self.service.context.application.message_received(tx, BOB, body, NOW, Integrity.OK)
+            self.service.context.application.message_received(tx, of, body, NOW, Integrity.OK)
 
     def hear(self, text: str, shared_id: str = ONE) -> None:
         self.receive(encode_text(text, shared_id))
@@ -69,6 +71,24 @@ def take(listener: Listener) -> list[str]:
         texts.append(f"changed: {message.text}")
         listener.done(message)
     return texts
+
+
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_a_contact_that_floods_costs_nobody_else_a_message(alice: Alice, is_durable: bool) -> None:
+    """While a handler works for long, the feed grows; a chat beside has shown everything."""
+    listener = alice.listener(is_durable=is_durable)
+    alice.hear("from bob")
+    body = b"[" + b",".join(encode_text(f"{number}", ONE) for number in range(MAX_MESSAGES)) + b"]"
+    for _ in range(KEPT_EVENTS // MAX_MESSAGES + 1):
+        alice.receive(compress_body(body), of=EVE)
+    alice.show_all()
+    heard = take(listener)
+    assert heard[0] == "from bob" and len(heard) == 1 + KEPT_EVENTS
+    [kept] = alice.service.database.connection.execute("SELECT count(*) FROM events WHERE owner = 2").fetchone()
+    assert kept == KEPT_EVENTS
+    with alice.service.database.transaction() as tx:
+        records.delete_contact(tx, 2)
+    assert not alice.service.database.connection.execute("SELECT 1 FROM events WHERE owner = 2").fetchone()
 
 
 def test_it_begins_with_what_nobody_was_shown(alice: Alice) -> None:
