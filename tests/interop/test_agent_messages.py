@@ -109,6 +109,8 @@ def test_encryption_is_agreed_anew_when_either_side_asks(tmp_path: Path) -> None
         async with relay("official", folder) as server, friends(folder, server) as (sam, agent, connection):
             await greet(sam, "ann", agent, connection)
             await agent.do(f"rsync {connection} force")
+            await until(lambda: [c.kind for c in sam.service.conditions("ann")] == ["new-keys"], "the question")
+            sam.service.resync("ann")
             await agent.wait("RSYNC", state="ok")
             await agent.do(f"send {connection} {text_body('after theirs')}")
             assert texts(await sam.heard()) == ["after theirs"]
