@@ -8,7 +8,7 @@ from pathlib import Path
 
 from smpchat.chat.errors import InputError, UnknownProfile
 from smpchat.chat.service import archive
-from smpchat.chat.service.choices import NetworkChoices
+from smpchat.chat.service.choices import OwnChoices
 from smpchat.chat.service.reading import no_passphrase
 from smpchat.chat.store.lock import kept_offline
 from smpchat.home import Home
@@ -58,7 +58,7 @@ def import_profile(
     passphrase: str,
     profile: str | None = None,
     *,
-    approve: Callable[[NetworkChoices], bool] = lambda _: True,
+    approve: Callable[[OwnChoices], bool] = lambda _: True,
 ) -> str:
     """Make a profile of what `export_profile` wrote.
 

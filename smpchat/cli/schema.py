@@ -366,9 +366,9 @@ TYPES = (
             ),
             _COMMANDS,
             Field(
-                "network",
+                "settings",
                 Kind.OBJECT,
-                "the network settings in the imported file (`import`)",
+                "settings of relays and files in the imported file (`import`)",
                 optional=True,
                 fields=(
                     Field("receives_at", Kind.TEXTS, "addresses of the relays that contacts write to"),
@@ -381,6 +381,12 @@ TYPES = (
                     text("socks", "the proxy, or `off`", optional=True),
                     flag("private_routing", "messages to other relays go through the profile's own", optional=True),
                     text("strangers", "relays that other people name may be anywhere", "any", optional=True),
+                    Field(
+                        "file_servers",
+                        Kind.TEXTS,
+                        "addresses of the relays for files; empty: the embedded relay",
+                        optional=True,
+                    ),
                 ),
             ),
             flag("active", "the profile that this command used, or that later commands will use"),

@@ -186,6 +186,7 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
         choices = (
             ("add", f"smp://{'A' * 43}=@relay.example"),
             ("socks", "127.0.0.1:9050"),
+            ("add", f"xftp://{'A' * 43}=@relay.example"),
             ("private-routing", "on"),
             ("strangers", "any"),
         )

@@ -23,9 +23,10 @@ from smpchat.agent.store.migrating import define_functions
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
 from smpchat.agent.transactions import files
 from smpchat.chat.errors import ArchiveDamaged, ArchiveForeign, ArchiveNewer, ImportDeclined, InputError, NoArchive
-from smpchat.chat.service.choices import NetworkChoices
+from smpchat.chat.service.choices import OwnChoices
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.reading import DATABASE_NAME, MOVED
+from smpchat.chat.store import files as message_files
 from smpchat.chat.store import searching, settings
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.crypto import passphrase as sealing
@@ -123,7 +124,7 @@ def _snapshot(service: ChatService) -> bytes:
 
 
 def unfold(
-    archive: Archive, folder: Path, scratch: Path, approve: Callable[[NetworkChoices], bool] = lambda _: True
+    archive: Archive, folder: Path, scratch: Path, approve: Callable[[OwnChoices], bool] = lambda _: True
 ) -> None:
     """Make the profile's folder, whole or not at all.
 
@@ -200,15 +201,19 @@ def schema_difference(service: ChatService) -> str | None:
         return difference(schema_of(service.database.connection), schema_of(ours))
 
 
-def _check(folder: Path, name: str, approve: Callable[[NetworkChoices], bool]) -> None:
+def _check(folder: Path, name: str, approve: Callable[[OwnChoices], bool]) -> None:
     """Open it, which brings an older schema up to date, and read all of it once: a row may hold anything."""
     try:
         # What the config files of another computer said holds there.
         with closing(ChatService(folder, name, defaults={})) as service:
             with service.database.transaction() as tx:
                 files.abandon_received(tx, service.context)
+                message_files.ask_anew(tx)
+                # Only config files say this: a program that is not ours has put it there, to have files where it likes.
+                for name in (settings.FILES_FOLDER, settings.FILES_AUTO):
+                    settings.delete_setting(tx, name)
             _read_through(service)
-            choices = service.network_choices()
+            choices = service.own_choices()
     except StoreError as error:
         code = getattr(error.__cause__, "sqlite_errorcode", None)
         if isinstance(error.__cause__, OSError) or (code is not None and code & 0xFF in _OF_DISK):

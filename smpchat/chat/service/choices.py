@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # imported where they are used: most commands that read ask f
 NO_PROXY = "off"
 
 
-class NetworkChoices(Record):
-    """What a profile itself says of relays and the way to them, whatever config files say.
+class OwnChoices(Record):
+    """What a profile itself says of relays, the way to them, and files, whatever config files say.
 
     Attributes:
         servers: Addresses of the relays for new queues, passwords left out; None: it says nothing. Empty: the one of
@@ -32,6 +32,7 @@ class NetworkChoices(Record):
         private_routing: Whether messages to other relays go through its own.
         strangers_anywhere: Relays that strangers name may be in networks of this computer.
         receives_at: Relays where contacts write to: they are connected to as soon as the profile is online.
+        file_servers: As ``servers``, of the relays of files.
     """
 
     servers: tuple[str, ...] | None
@@ -39,11 +40,12 @@ class NetworkChoices(Record):
     private_routing: bool | None
     strangers_anywhere: bool
     receives_at: tuple[str, ...]
+    file_servers: tuple[str, ...] | None = None
 
     @property
     def says_something(self) -> bool:
         """Whether anything is chosen; relays that hold its queues are its past, and no choice."""
-        chosen = (self.servers, self.proxy, self.private_routing)
+        chosen = (self.servers, self.proxy, self.private_routing, self.file_servers)
         return self.strangers_anywhere or any(one is not None for one in chosen)
 
 
@@ -247,16 +249,18 @@ class StoredChoices(StoredMessages):
         with self.database.transaction() as tx:
             consents.save_anywhere(tx, on)
 
-    def network_choices(self) -> NetworkChoices:
+    def own_choices(self) -> OwnChoices:
         """What the profile has chosen itself."""
         routing = settings.setting(self._tx, "private_routing")
         servers = [masked(format_server(e.address)) for e in self.servers() if e.preferred]
-        return NetworkChoices(
+        files = [masked(format_server(e.address)) for e in self.file_servers() if e.preferred]
+        return OwnChoices(
             servers=tuple(servers) if self.has_chosen(settings.SERVERS) else None,
             proxy=settings.setting(self._tx, "socks"),
             private_routing=None if routing is None else routing == "on",
             strangers_anywhere=consents.anywhere(self._tx),
             receives_at=tuple(sorted({str(queue.server) for queue in moves.every_queue(self._tx)})),
+            file_servers=tuple(files) if self.has_chosen(settings.FILE_SERVERS) else None,
         )
 
     def is_local(self, connection_id: int) -> bool:

@@ -251,6 +251,18 @@ def ask_for(tx: sqlite3.Connection, message_id: int, target: Path, *, approved: 
     )
 
 
+def ask_anew(tx: sqlite3.Connection) -> None:
+    """The profile was brought here from elsewhere: whatever it says, nothing is received before it is asked for here.
+
+    Where somebody wanted a file to be need not be a place of ours, and may be any that its program could write to.
+    """
+    tx.execute(
+        "UPDATE message_files SET state = ? WHERE state = ? AND transfer IS NULL",
+        (FileState.OFFERED, FileState.RECEIVING),
+    )
+    tx.execute("UPDATE message_files SET target = NULL, approved = 0, judged = 1")
+
+
 def offer_again(tx: sqlite3.Connection, message_id: int, reason: str | None = None) -> None:
     """It is not received, and can be asked for."""
     tx.execute(

@@ -17,7 +17,7 @@ from smpchat.cli.running import run
 from smpchat.encoding.record import replace
 
 if TYPE_CHECKING:
-    from smpchat.chat.service.choices import NetworkChoices
+    from smpchat.chat.service.choices import OwnChoices
 
 app = Program()
 
@@ -28,15 +28,15 @@ def import_(
     file: Path = typer.Argument(metavar="FILE", help="A file that `smpchat export` made."),
     passphrase_file: Path | None = PASSPHRASE_FILE,
     yes: bool = typer.Option(
-        False, "--yes", help=("Accept the file's relays and proxy without asking (scripts are never asked).")
+        False, "--yes", help=("Accept the file's settings without asking (scripts are never asked).")
     ),
 ) -> None:
     """Create a profile from an exported file.
 
-    It gets its own name, or the one of -p. If the file brings relays, a proxy or private routing of its own, you are
-    told, and asked on a terminal. Import a file once, and use the profile nowhere else: two copies in use break each
-    other's encryption, and messages are lost. The passphrase is asked for, or read from --passphrase-file or the
-    variable SMPCHAT_PASSPHRASE.
+    It gets its own name, or the one of -p. If the file brings its own relays, proxy or private routing, you
+    are told, and asked on a terminal. Import a file once, and use the profile nowhere else: two copies in
+    use break each other's encryption, and messages are lost. The passphrase is asked for, or read from
+    --passphrase-file or the variable SMPCHAT_PASSPHRASE.
     """
     # As it was typed. The environment has the chosen profile in place of none, and a file is to bring its own name.
     name = context.find_root().params["profile"]
@@ -47,14 +47,14 @@ def _import(environment: Environment, file: Path, passphrase_file: Path | None, 
     """Make a profile of an exported file, once a person who is there agrees to the relays and proxy in it."""
     from smpchat.cli.leftovers import tell_leftovers
     from smpchat.cli.passphrases import ONE_ONLY, exported_file, passphrase
-    from smpchat.cli.views.network import network_fields, network_lines
+    from smpchat.cli.views.choices import choice_fields, choice_lines
     from smpchat.cli.views.profiles import display_name, show_profile
     from smpchat.home import Home
     from smpchat.moving import import_profile
 
-    found: list[NetworkChoices] = []
+    found: list[OwnChoices] = []
 
-    def approve(choices: NetworkChoices) -> bool:
+    def approve(choices: OwnChoices) -> bool:
         found.append(choices)
         return sure or not choices.says_something or _agrees(environment, choices)
 
@@ -72,20 +72,20 @@ def _import(environment: Environment, file: Path, passphrase_file: Path | None, 
         raise InputError(f"Cannot import {str(file)!r}: {error.strerror}.", "Check the file and the disk.") from None
     [choices] = found
     told = display_name(replace(environment, profile=imported))
-    show_profile(environment, imported, told, network=network_fields(choices))
+    show_profile(environment, imported, told, brought=choice_fields(choices))
     if choices.says_something and not environment.json and not environment.attended:
-        environment.notice("The file contains its own network settings:\n" + network_lines(choices))
+        environment.notice("The file contains its own settings:\n" + choice_lines(choices))
     environment.notice(f"Use this profile only here, and no longer where you exported it: {ONE_ONLY}.")
     environment.notice("It is not encrypted here. `smpchat key set` encrypts it.")
     return ExitStatus.OK
 
 
-def _agrees(environment: Environment, choices: NetworkChoices) -> bool:
+def _agrees(environment: Environment, choices: OwnChoices) -> bool:
     """Ask whether the profile is to go online by the ways that the file names; True where nobody is there to ask."""
-    from smpchat.cli.views.network import network_lines
+    from smpchat.cli.views.choices import choice_lines
 
     if not environment.attended or not sys.stdin.isatty():
         return True
-    environment.notice("The file contains its own network settings:\n" + network_lines(choices))
+    environment.notice("The file contains its own settings:\n" + choice_lines(choices))
     print("Import the profile with these settings? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -27,14 +27,14 @@ def show_profile(
     profile: Profile | None = None,
     *,
     receipts: bool | None = None,
-    network: dict[str, Any] | None = None,
+    brought: dict[str, Any] | None = None,
 ) -> None:
     """A ``profile`` object, or ``* alice: Alice``; the star marks the one that is used.
 
     Args:
         profile: The rest of what contacts are told, where it is to be shown too.
         receipts: Whether contacts are told that their messages arrived; None: that is not to be shown.
-        network: What it says of relays and the way to them, for programs.
+        brought: What an imported one says of relays, the way to them, and files; for programs.
     """
     active = name == environment.profile
     fields: dict[str, Any] = {"name": name, "display_name": told, "active": active}
@@ -56,6 +56,6 @@ def show_profile(
     if receipts is not None:
         fields["receipts"] = receipts
         line += "" if receipts else "\n  receipts off"
-    if network is not None:
-        fields["network"] = network
+    if brought is not None:
+        fields["settings"] = brought
     environment.emit("profile", fields, line)

@@ -27,11 +27,14 @@ def file(smpchat: Terminal, tmp_path: Path) -> Path:
 
 def choose(service: ChatService) -> None:
     service.use_servers([SERVER.replace("=@", "=:secret@")])
+    service.add_file_server(SERVER.replace("smp:", "xftp:"))
     service.set_proxy("192.0.2.1:9050")
     service.set_private_routing(False)
     service.set_strangers_anywhere(True)
     with service.database.transaction() as tx:
         settings.save_defaults(tx, {"socks": "192.0.2.2:9050"})
+        settings.save_setting(tx, settings.FILES_FOLDER, "/home/mal/.config/autostart")
+        settings.save_setting(tx, settings.FILES_AUTO, "on")
 
 
 def test_what_it_brings_is_told(smpchat: Terminal, file: Path) -> None:
@@ -41,12 +44,13 @@ def test_what_it_brings_is_told(smpchat: Terminal, file: Path) -> None:
     assert smpchat("-p", "alice", "export", str(file)).code == 0
     result = smpchat("--json", "-p", "new", "import", str(file))
     [profile] = result.objects("profile")
-    assert profile["network"] == {
+    assert profile["settings"] == {
         "receives_at": [str(smpchat.relay.server)],
         "servers": [SERVER.replace("=@", "=:****@")],
         "socks": "192.0.2.1:9050",
         "private_routing": False,
         "strangers": "any",
+        "file_servers": [SERVER.replace("smp:", "xftp:")],
     }
     told = smpchat("-p", "other", "import", str(file))
     assert "secret" not in result.stdout + result.stderr + told.stdout + told.stderr
@@ -59,6 +63,7 @@ def test_what_it_brings_is_told(smpchat: Terminal, file: Path) -> None:
     assert all(line in told.stderr for line in (*lines, "relays of your contacts' messages: smp://"))
     with smpchat.service("other") as service:
         assert settings.defaults(service.database.connection) == {}, "another computer's config file"
+        assert service.setting(settings.FILES_FOLDER) is None and service.setting(settings.FILES_AUTO) is None
 
 
 @pytest.mark.parametrize("answer", ["n\n", "", "y\n"])
@@ -85,6 +90,6 @@ def test_who_is_sure_is_not_asked(smpchat: Terminal, file: Path) -> None:
 def test_a_file_that_chooses_nothing_is_not_asked_about(smpchat: Terminal, file: Path) -> None:
     smpchat("-p", "alice", "export", str(file))
     result = smpchat("-p", "new", "import", str(file), tty=True)
-    assert result.code == 0 and "network" not in result.stderr
+    assert result.code == 0 and "settings" not in result.stderr
     [profile] = smpchat("--json", "-p", "other", "import", str(file)).objects("profile")
-    assert list(profile["network"]) == ["receives_at"]
+    assert list(profile["settings"]) == ["receives_at"]

@@ -19,6 +19,7 @@ from smpchat.chat.service.archive import MAGIC, Archive, pack, unfold, unpack
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.encryption import set_passphrase
 from smpchat.chat.service.reading import MOVED
+from smpchat.chat.store import files as message_files
 from smpchat.chat.store import records, settings
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.crypto.errors import WrongPassphrase
@@ -228,6 +229,21 @@ def changed(found: Archive, script: str, folder: Path) -> Archive:
         database.execute("PRAGMA journal_mode = DELETE")
         database.executescript(script)
     return Archive(found.name, found.exported_at, path.read_bytes())
+
+
+@pytest.mark.parametrize("state", ["receiving", "offered"])
+def test_no_file_is_received_to_where_the_file_says(service: ChatService, tmp_path: Path, state: str) -> None:
+    """Asked for on another computer, or by whoever made the file: it could be put in the place of any of ours."""
+    script = (
+        "INSERT INTO message_files (message_id, name, size, state, target, approved, complete, judged)"
+        f" VALUES (1, 'a.sh', 9, '{state}', '/home/alice/.bashrc', 1, 1, 0)"
+    )
+    restore(changed(unpack(pack(service, SECRET, CHEAP), SECRET), script, tmp_path), tmp_path / "profiles" / "new")
+    with closing(ChatService(tmp_path / "profiles" / "new", "new")) as again:
+        tx = again.database.connection
+        assert message_files.to_start(tx) == [] == message_files.to_judge(tx)
+        [file] = [message_files.find(tx, 1)]
+        assert file is not None and (file.state, file.target, file.approved) == ("offered", None, False)
 
 
 @pytest.mark.parametrize("script", NOT_OURS.values(), ids=NOT_OURS)

@@ -1,10 +1,10 @@
-"""What a profile says of relays and the way to them."""
+"""What a profile says of relays, the way to them, and files."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from smpchat.chat.service.choices import NetworkChoices
+from smpchat.chat.service.choices import OwnChoices
 from smpchat.cli.text import shortened
 
 _SHOWN = 5
@@ -12,8 +12,8 @@ _SHOWN = 5
 _LONGEST = 120
 
 
-def network_fields(choices: NetworkChoices) -> dict[str, Any]:
-    """The object ``network``."""
+def choice_fields(choices: OwnChoices) -> dict[str, Any]:
+    """The object ``settings`` of an imported profile."""
     fields: dict[str, Any] = {"receives_at": list(choices.receives_at)}
     if choices.servers is not None:
         fields["servers"] = list(choices.servers)
@@ -23,10 +23,12 @@ def network_fields(choices: NetworkChoices) -> dict[str, Any]:
         fields["private_routing"] = choices.private_routing
     if choices.strangers_anywhere:
         fields["strangers"] = "any"
+    if choices.file_servers is not None:
+        fields["file_servers"] = list(choices.file_servers)
     return fields
 
 
-def network_lines(choices: NetworkChoices) -> str:
+def choice_lines(choices: OwnChoices) -> str:
     """The same for people, a line each."""
     lines = []
     if choices.servers is not None:
@@ -37,6 +39,8 @@ def network_lines(choices: NetworkChoices) -> str:
         lines.append(f"private routing: {'on' if choices.private_routing else 'off'}")
     if choices.strangers_anywhere:
         lines.append("relays that other people name: may be anywhere, even in your own network")
+    if choices.file_servers is not None:
+        lines.append(f"relays for files: {_listed(choices.file_servers) or 'the one of this computer'}")
     if choices.receives_at:
         lines.append(f"relays of your contacts' messages: {_listed(choices.receives_at)}")
     return "\n".join(f"  {line}" for line in lines)
