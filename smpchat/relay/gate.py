@@ -40,7 +40,7 @@ class Gate:
 
     def enter(self, host: str | None) -> bool:
         """Counts a connection from an address; False, and it is not counted, if there are too many."""
-        origin = _origin(host)
+        origin = origin_of(host)
         if self._open >= self._total or (origin is not None and self._by_origin[origin] >= self._per_address):
             self._refused += 1
             if str(self._refused).strip("0") == "1":  # 1, 10, 100: whoever floods must not fill the log either
@@ -58,15 +58,15 @@ class Gate:
     def leave(self, host: str | None) -> None:
         """Counts a connection that `enter` let in no longer."""
         self._open -= 1
-        origin = _origin(host)
+        origin = origin_of(host)
         if origin is not None:
             self._by_origin[origin] -= 1
             if not self._by_origin[origin]:
                 del self._by_origin[origin]  # or every address that ever came would be remembered
 
 
-def _origin(host: str | None) -> str | None:
-    """What an address is counted under; None where it is not."""
+def origin_of(host: str | None) -> str | None:
+    """What an address is counted under; None where it is not, see `Gate`."""
     if host is None:
         return None
     try:

@@ -36,6 +36,7 @@ from smpchat.protocol.xftp.transmission import decode_block, encode_block
 from smpchat.relay.files.commands import FileService
 from smpchat.relay.files.connection import FileConnection
 from smpchat.relay.files.counters import ConnectionCounts
+from smpchat.relay.files.shares import Shares
 from smpchat.relay.files.store import FileStore
 from smpchat.testing.entropy import SeededEntropy
 from tests.unit.relay.files.support import LIMITS, RECIPIENT_KEY, SENDER_KEY, SIZE, content, new_chunk, stored
@@ -89,6 +90,7 @@ class Relay:
             password=None,
             new_files=True,
             transfer=20,
+            shares=Shares(LIMITS, lambda: NOW),
             index=workers,
             workers=workers,
         )

@@ -38,6 +38,7 @@ from smpchat.protocol.xftp.commands import (
 from smpchat.relay.authorisation import signed_by_one
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.files.records import ID_SIZE, Chunk, NewChunk, NewRecipient
+from smpchat.relay.files.shares import Shares
 from smpchat.relay.files.store import FileStore, Gone, WrongDigest
 from smpchat.relay.files.transfer import Download, Reception, TooLong, opened, passed_over
 from smpchat.relay.rates import Bucket
@@ -56,6 +57,7 @@ class Asked(Record):
     Attributes:
         signed: What its authorisation is of.
         session_key: The relay's own, for keys that do not sign.
+        origin: What the client's address is counted under; None where it is not.
         new_chunks: How many the connection may still register.
         body: What comes behind the block.
     """
@@ -64,6 +66,7 @@ class Asked(Record):
     transmission: Transmission
     signed: bytes = field(repr=False)
     session_key: X25519PrivateKey | None = field(repr=False)
+    origin: str | None = field(repr=False)
     new_chunks: Bucket = field(repr=False)
     body: AsyncIterator[memoryview] = field(repr=False)
 
@@ -99,6 +102,7 @@ class FileService:
         password: What FNEW must carry, if anything.
         new_files: Whether FNEW registers chunks; ERR AUTH otherwise (xftp-wire 2.2).
         transfer: Seconds that the bytes of one chunk may take to arrive.
+        shares: What one address may take; None where who stores files needs a password.
         index: One thread, for what changes the index.
         workers: Threads for the bytes of chunks.
     """
@@ -112,6 +116,7 @@ class FileService:
         password: str | None,
         new_files: bool,
         transfer: float,
+        shares: Shares | None,
         index: Executor,
         workers: Executor,
     ) -> None:
@@ -121,6 +126,7 @@ class FileService:
         self._password = None if password is None else password.encode()
         self._new_files = new_files
         self._transfer = transfer
+        self._shares = shares
         self._index = index
         self._workers = workers
         self._lines = Bucket(_LINES, clock)
@@ -150,15 +156,15 @@ class FileService:
             return _AUTH
         match request.command:
             case FPut():
-                return await self._upload(chunk, request.body)
+                return await self._upload(chunk, request)
             case FGet(key):
                 return await self._download(chunk, key)
             case FAdd(keys):
-                return await self._add(chunk, keys)
+                return await self._add(chunk, keys, request.origin)
             case FAck():
                 return OK if await self._indexed(self._store.forget, entity) else _AUTH
             case FDel():
-                return OK if await self._indexed(self._store.delete, chunk) else _AUTH
+                return await self._delete(chunk, request.origin)
 
     async def _indexed(self, call: Callable[..., T], *arguments: object) -> T:
         # Shielded: what has begun is done, whether the client still waits for it or not.
@@ -178,9 +184,10 @@ class FileService:
             return _AUTH
         if new.size not in CHUNK_SIZES:
             return _refused(errors.SIZE)
-        if not request.new_chunks.take() or not await self._indexed(self._store.has_room):
+        recipients = self._recipients(new.recipient_keys)
+        if not request.new_chunks.take() or not await self._may_register(request.origin, len(recipients), new=True):
             return _refused(errors.QUOTA)
-        sender_id, recipients = self._entropy.random(ID_SIZE), self._recipients(new.recipient_keys)
+        sender_id = self._entropy.random(ID_SIZE)
         chunk = NewChunk(sender_id, new.sender_key, new.size, new.digest, recipients)
         await self._indexed(self._store.create, chunk, int(self._clock()))
         return Reply(SIds(sender_id, tuple(one.recipient_id for one in recipients)))
@@ -192,15 +199,40 @@ class FileService:
     def _recipients(self, keys: tuple[AuthPublicKey, ...]) -> tuple[NewRecipient, ...]:
         return tuple(NewRecipient(self._entropy.random(ID_SIZE), key) for key in keys)
 
-    async def _add(self, chunk: Chunk, keys: tuple[AuthPublicKey, ...]) -> Reply:
+    async def _may_register(self, origin: str | None, recipients: int, *, new: bool = False) -> bool:
+        if not await self._indexed(self._store.has_room):
+            return False
+        return self._shares is None or self._shares.may_register(origin, recipients, new=new)
+
+    async def _add(self, chunk: Chunk, keys: tuple[AuthPublicKey, ...], origin: str | None) -> Reply:
         recipients = self._recipients(keys)
-        if not await self._indexed(self._store.has_room) or not await self._indexed(self._store.add, chunk, recipients):
+        room = await self._may_register(origin, len(recipients))
+        if not room or not await self._indexed(self._store.add, chunk, recipients):
             return _refused(errors.QUOTA)
         return Reply(RIds(tuple(one.recipient_id for one in recipients)))
 
+    async def _delete(self, chunk: Chunk, origin: str | None) -> Reply:
+        if not await self._indexed(self._store.delete, chunk):
+            return _AUTH
+        if self._shares is not None and chunk.there:
+            self._shares.stored.give_back(origin, chunk.size)
+        return OK
+
     # --- bytes -------------------------------------------------------------------------------------------------------
 
-    async def _upload(self, chunk: Chunk, body: AsyncIterator[memoryview]) -> Reply:
+    async def _upload(self, chunk: Chunk, request: Asked) -> Reply:
+        share = None if self._shares is None or chunk.there else self._shares.stored
+        if share is not None and not share.take(request.origin, chunk.size):
+            return _refused(errors.QUOTA)
+        reply = None
+        try:
+            reply = await self._received(chunk, request.body)
+            return reply
+        finally:
+            if share is not None and reply != OK:
+                share.give_back(request.origin, chunk.size)
+
+    async def _received(self, chunk: Chunk, body: AsyncIterator[memoryview]) -> Reply:
         reception = Reception(self._store, chunk, self._workers)
         try:
             async with asyncio.timeout(self._transfer):

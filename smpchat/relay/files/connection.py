@@ -52,6 +52,7 @@ class FileConnection:
         session_id: Of TLS.
         alpn: The protocol name agreed on in TLS; None where the client offered none.
         counts: Where what becomes of it is counted.
+        origin: What the client's address is counted under; None where it is not.
     Attributes:
         version: XFTP version; None before the hellos.
     """
@@ -67,7 +68,9 @@ class FileConnection:
         limits: FileLimits,
         clock: Callable[[], float],
         counts: ConnectionCounts,
+        origin: str | None = None,
     ) -> None:
+        self._origin = origin
         self.version: int | None = None
         if alpn is None:
             self._begin(_FIRST_VERSION, counts)
@@ -147,7 +150,7 @@ class FileConnection:
             return transmission, Reply(Err(errors.BLOCK))
         except CommandDecodeError as error:
             return transmission, Reply(Err(error.code))
-        asked = Asked(command, transmission, signed, self._session_key, self._new_chunks, aiter(body))
+        asked = Asked(command, transmission, signed, self._session_key, self._origin, self._new_chunks, aiter(body))
         return transmission, await self._service.answer(asked)
 
     async def _reply(self, request: Request, to: Transmission | None, reply: Reply) -> None:

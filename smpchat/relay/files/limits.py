@@ -23,6 +23,8 @@ class FileLimits(Record):
         requests: Requests of one connection that are worked on at a time; more wait.
         new_chunks: Chunks that one connection registers in a minute; ERR QUOTA beyond.
         recipients: Recipients that one chunk may have; the same.
+        shares: Where no password is needed, one address takes at most one part in so many of ``quota`` and ``index``
+            within ``keep``; ERR QUOTA beyond. This computer's own addresses are not counted, as in `Gate`.
     """
 
     quota: int = 10 * 1024**3
@@ -39,3 +41,4 @@ class FileLimits(Record):
     requests: int = 2
     new_chunks: int = 3_000
     recipients: int = 16_384
+    shares: int = 4

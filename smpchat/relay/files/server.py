@@ -17,7 +17,7 @@ from smpchat.relay.failures import Failure
 from smpchat.relay.files.counters import ConnectionCounts
 from smpchat.relay.files.limits import FileLimits
 from smpchat.relay.files.store import FileStore
-from smpchat.relay.gate import Gate
+from smpchat.relay.gate import Gate, origin_of
 from smpchat.relay.limits import descriptors_for
 from smpchat.transport.base import ConnectionClosed, Listener
 from smpchat.transport.http2 import SERVER_ALPN
@@ -134,6 +134,7 @@ class FileRelay:
 
     def _commands(self) -> FileService:
         from smpchat.relay.files.commands import FileService
+        from smpchat.relay.files.shares import Shares
 
         if self._service is None:
             assert self._store is not None
@@ -144,6 +145,7 @@ class FileRelay:
                 password=self._password,
                 new_files=self._new_files,
                 transfer=self._limits.transfer,
+                shares=None if self._password is not None else Shares(self._limits, asyncio.get_running_loop().time),
                 index=self._index,
                 workers=self._workers,
             )
@@ -162,6 +164,7 @@ class FileRelay:
             limits=self._limits,
             clock=loop.time,
             counts=self._counts,
+            origin=origin_of(link.peer_host),
         )
 
         async def answer(request: Request) -> None:

@@ -364,6 +364,30 @@ async def test_a_full_index_takes_no_more_chunks_and_recipients(tmp_path: Path) 
 
 
 @on_loop
+async def test_one_address_takes_a_part_where_no_password_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "origin_of", lambda _: "192.0.2.1")
+    few = limits(quota=8 * SIZE)
+    async with a_file_relay(tmp_path, limits=few) as relay, a_client(relay) as asker, a_client(relay) as again:
+        first, second, third = [await asker.register(CONTENT) for _ in range(3)]
+        assert await asker.put(first, bytes(SIZE)) == Err(errors.DIGEST)  # which takes nothing
+        assert await asker.put(first, CONTENT) == await again.put(second, CONTENT) == Ok()
+        assert await again.put(third, CONTENT) == Err(errors.QUOTA)
+        assert await again.put(first, CONTENT) == Ok()  # it is there
+        monkeypatch.setattr(module, "origin_of", lambda _: "198.51.100.1")
+        async with a_client(relay) as bystander:
+            assert await bystander.put(third, CONTENT) == Ok()
+        fourth = await asker.register(CONTENT)
+        assert await asker.ask(FDel(), first.sender_id, SENDER) == Ok()
+        assert await asker.put(fourth, CONTENT) == Ok()
+    monkeypatch.setattr(module, "origin_of", lambda _: "192.0.2.1")
+    async with a_file_relay(tmp_path / "own", limits=few, password="own") as relay, a_client(relay) as asker:
+        for _ in range(8):
+            assert await asker.put(await asker.register(CONTENT, password=b"own"), CONTENT) == Ok()
+
+
+@on_loop
 async def test_too_many_connections_are_turned_away(tmp_path: Path) -> None:
     async with a_file_relay(tmp_path, limits=limits(connections=1)) as relay, a_client(relay) as first:
         with pytest.raises((ConnectionClosed, OSError)):
