@@ -212,7 +212,7 @@ class BackgroundRelay:
         """Where it keeps files, once it accepts connections. Raises as `start`, also if it keeps none."""
         info = await self._started()
         if info.files_address is None:
-            raise OwnRelayFailed(f"The relay of this computer keeps no files. {_why_no_files(info)}")
+            raise OwnRelayFailed(f"The embedded relay does not store files. {_why_no_files(info)}")
         return parse_file_server(info.files_address)
 
     async def _started(self) -> RelayInfo:

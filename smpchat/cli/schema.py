@@ -494,7 +494,7 @@ TYPES = (
     ),
     ObjectType(
         "relay",
-        "The relay that comes with smpchat.",
+        "The embedded relay.",
         "`relay run`, `relay start`, `relay stop`, `relay status`, `relay restore`, `relay rotate-certificate`,"
         " `status`",
         (

@@ -45,7 +45,7 @@ _FILES = {
     "HOME/profiles/NAME/smpchat.db": "One profile: keys, contacts, messages, links, settings. smpchat.db.encrypted once"
     " it has a passphrase.",
     "HOME/profiles/NAME/config.toml": "Settings of this profile.",
-    "HOME/relay": "The relay that comes with smpchat: its queues, its certificates, and relay.log.",
+    "HOME/relay": "The embedded relay: its queues, certificates and relay.log.",
 }
 _PAGE = "smpchat.1"
 

@@ -221,7 +221,7 @@ def delete(
 ) -> None:
     """Delete a profile from this computer: contacts, messages, keys, settings and files.
 
-    Contacts are not told; delete them first if they are to know. Nothing brings it back but a file that `export` wrote.
+    Contacts are not told. To tell them, delete them first. Nothing brings it back but a file that `export` wrote.
     """
     run(context, lambda environment: _delete(environment, name, sure=yes))
 
