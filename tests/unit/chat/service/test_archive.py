@@ -21,6 +21,7 @@ from smpchat.chat.service.encryption import set_passphrase
 from smpchat.chat.service.reading import MOVED
 from smpchat.chat.store import files as message_files
 from smpchat.chat.store import records, settings
+from smpchat.chat.store.files import to_start as files_to_start
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.crypto.errors import WrongPassphrase
 from smpchat.crypto.passphrase import Cost
@@ -253,6 +254,30 @@ def test_what_no_export_writes_is_refused_whole(service: ChatService, tmp_path: 
     with pytest.raises((ArchiveForeign, ArchiveDamaged)):
         restore(found, folder)
     assert list(folder.parent.iterdir()) == []
+
+
+FETCHING = """
+    INSERT INTO files (sending, stage, name, target, local, size, digest, key, nonce, started)
+        VALUES (0, 'moving', 'x', '/home/user/.config/autostart/x.desktop', '00000000000000000000000000000000', 65536,
+        x'', x'', x'', 0);
+    INSERT INTO file_chunks (file_id, number, size, digest, state, server) VALUES (1, 1, 65536, x'', 'wanted', 'x');
+    INSERT INTO message_files (message_id, name, size, state, target, approved, complete, description)
+        VALUES (1, 'x', 1, 'receiving', '/home/user/.config/autostart/x.desktop', 1, 1, 'x');
+    INSERT INTO settings VALUES ('files_folder', '/home/user/.config/autostart')
+"""
+"""Somebody else's profile that would fetch files to where they are run."""
+
+
+def test_no_file_is_put_where_a_profile_from_elsewhere_says(service: ChatService, tmp_path: Path) -> None:
+    found = changed(unpack(pack(service, SECRET, CHEAP), SECRET), FETCHING, tmp_path)
+    folder = tmp_path / "other" / "alice"
+    restore(found, folder)
+    with closing(ChatService(folder, "alice")) as moved:
+        rows = moved.database.read("SELECT stage FROM files UNION ALL SELECT target FROM message_files")
+        assert [row[0] for row in rows] == ["failed", None]
+        assert moved.database.read("SELECT 1 FROM file_chunks") == []
+        assert not files_to_start(moved.database.connection)
+        assert settings.setting(moved.database.connection, settings.FILES_FOLDER) is None
 
 
 @pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
