@@ -553,7 +553,7 @@ def test_what_has_no_file_says_so(tmp_path: Path) -> None:
                 service.receive_file(one, tmp_path, own=own)
             with pytest.raises(InputError, match="has no file"):
                 service.cancel_file(one)
-        with pytest.raises(InputError, match="has not sent a file"):
+        with pytest.raises(InputError, match="There is no file from alice"):
             two.bob.service.offered_by("alice")
         ours, _ = await two.sent()
         with pytest.raises(InputError, match="is your own"):
