@@ -504,7 +504,7 @@ TYPES = (
             number("ws_port", "its WebSocket port; null if it has none", nullable=True),
             number("files_port", "port on which it keeps files; null if it keeps none", nullable=True),
             text("files_address", "`xftp://…`, where it keeps files; null if it does not", nullable=True),
-            text("files_trouble", "why it keeps no files although it should, in a sentence", optional=True),
+            text("files_trouble", "a sentence: why it does not store files although it should", optional=True),
             Field(
                 "certificate_expires",
                 Kind.TIME,

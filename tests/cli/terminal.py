@@ -122,7 +122,7 @@ class Terminal:
         return False
 
     async def start_files(self) -> FileServerAddress:
-        raise OwnRelayFailed("The relay of this computer keeps no files.")
+        raise OwnRelayFailed("The embedded relay does not store files.")
 
     # -- time ---------------------------------------------------------------------------------------------------------
 

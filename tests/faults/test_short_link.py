@@ -92,7 +92,7 @@ async def invitation(alice: Person) -> str:
 def check(end: End, *, tampered: bool) -> None:
     assert end.state == ConnectionState.FAILED
     assert end.failure == (Failure.LINK_DATA if tampered else Failure.LINK_USED)
-    assert ("does not open" if tampered else "was already used") in end.reason
+    assert ("does not decrypt" if tampered else "was already used") in end.reason
     assert end.texts == [("one", "failed"), ("two", "failed")]
     assert not end.has_queue
 

@@ -109,7 +109,7 @@ def test_where_the_relay_of_this_computer_keeps_files_and_why_it_does_not(
         return asyncio.run(BackgroundRelay(tmp_path).start_files())
 
     assert found(info) == FileServerAddress(FileServer(("127.0.0.1",), "5224", key_hash))
-    with pytest.raises(OwnRelayFailed, match=r"keeps no files\. Port 5224 is used by another program\."):
+    with pytest.raises(OwnRelayFailed, match=r"does not store files\. Port 5224 is used by another program\."):
         found(replace(info, files_trouble="Port 5224 is used by another program."))
     with pytest.raises(OwnRelayFailed, match="`--files-port off`"):
         found(replace(info, files_port=OFF))

@@ -317,7 +317,9 @@ def _embedded(environment: Environment) -> Iterator[Check]:
     yield Check("relay", True, f"the embedded relay is running at {masked(info.address or '')}")
     if info.files_trouble is not None:
         hint = "Then start it again, `--files-port PORT` for another port."
-        yield Check("files", False, f"it keeps no files. {info.files_trouble} Run `smpchat relay stop`. {hint}", False)
+        yield Check(
+            "files", False, f"it does not store files. {info.files_trouble} Run `smpchat relay stop`. {hint}", False
+        )
     elif info.files_address is not None:
         yield Check("files", True, f"it keeps files at {masked(info.files_address)}")
 

@@ -133,7 +133,11 @@ def test_why_files_are_not_kept_is_told(terminal: Terminal) -> None:
         [relay] = fitting(terminal.run("--json", "relay", "status"))
         assert (relay["files_trouble"], relay["files_address"]) == (trouble, None)
         [check] = [item for item in terminal.run("--json", "doctor").objects if item.get("name") == "files"]
-        assert not check["ok"] and not check["required"] and check["detail"].startswith(f"it keeps no files. {trouble}")
+        assert (
+            not check["ok"]
+            and not check["required"]
+            and check["detail"].startswith(f"it does not store files. {trouble}")
+        )
         for wanted in (str(port), "0", "off"):
             assert terminal.run("relay", "start", "--files-port", wanted).status == 1  # it goes on as it was
 
