@@ -1,4 +1,4 @@
-"""Duplex connections over simplex queues: links, the connection handshake, delivery, and their durable state.
+"""Duplex connections over simplex queues: links, the connection handshake, delivery, files, and their durable state.
 
 Errors::
 
@@ -12,6 +12,11 @@ Errors::
     ├── UnexpectedEvent        a state machine has no line for this pair; nothing changed
     ├── EnvelopeRefused        a message that must not come at this point; acknowledged and forgotten
     │   └── VersionRefused     in a version of a layer that this program does not speak; people are told
+    ├── NotRegular             what was to be sent is not a file with an end
+    ├── FileGone               its encrypted copy was removed before it was submitted
+    ├── TooManyFiles           so many are under way that no more are taken
+    ├── FileRefused            a description of a file that cannot be used
+    ├── RelaysNotApproved      a file is at relays that its sender chose, and nobody was asked
     ├── MissingRecord          a connection lacks something that it must have by now; the others go on
     └── StoreError             the profile's database cannot be used
         ├── StoreReplaced      it was encrypted, decrypted or deleted while it was open here

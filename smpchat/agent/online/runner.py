@@ -3,7 +3,7 @@
 Load, step, commit, then perform: every change is committed by a transaction before anything is sent or acknowledged
 because of it. Other processes put work into the store; this one does it as soon as a
 `smpchat.agent.online.changes.ForeignChanges` beside it notices. On the way in: `incoming`, `receiver`; on the way out:
-`lanes`, `sending`. `relays` and `subscriptions` say with whom and to what.
+`lanes`, `sending`; files both ways: `file_transfers`. `relays` and `subscriptions` say with whom and to what.
 """
 
 from __future__ import annotations
