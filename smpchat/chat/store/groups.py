@@ -27,6 +27,9 @@ KEPT_HEARD = 20_000
 """Ids kept of the events of one group, so that none counts twice; the oldest go."""
 KEPT_EARLY = 1_000
 """Reactions, and deletions, kept in one group for messages that have not come; the oldest go."""
+KEPT_LEFT = 1_000
+"""Bodies kept in one group that a host is to pass on to somebody, to be said again once we are connected; the oldest
+go."""
 
 
 class Place(Record):
@@ -358,6 +361,23 @@ def reactions(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id
     """Who put which emoji on a message."""
     query = "SELECT by, emoji FROM group_reactions WHERE group_id = ? AND author = ? AND shared_id = ? ORDER BY id"
     return [(MemberId(row["by"]), row["emoji"]) for row in tx.execute(query, (group_id, author, shared_id))]
+
+
+# -- what a host is to pass on ----------------------------------------------------------------------------------------
+
+
+def leave_to_host(tx: sqlite3.Connection, group_id: int, member: MemberId, body: bytes) -> None:
+    """What a member gets from a host, until we are connected."""
+    tx.execute("INSERT INTO group_left (group_id, member, body) VALUES (?, ?, ?)", (group_id, member, body))
+    _keep(tx, "group_left", group_id, KEPT_LEFT)
+
+
+def take_left(tx: sqlite3.Connection, group_id: int, member: MemberId) -> list[bytes]:
+    """All of it for one member, in order; it is not kept any longer."""
+    key = (group_id, member)
+    rows = tx.execute("SELECT body FROM group_left WHERE group_id = ? AND member = ? ORDER BY id", key).fetchall()
+    tx.execute("DELETE FROM group_left WHERE group_id = ? AND member = ?", key)
+    return [row["body"] for row in rows]
 
 
 def _keep(tx: sqlite3.Connection, table: str, group_id: int, count: int, which: str = "1") -> None:

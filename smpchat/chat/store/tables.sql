@@ -213,4 +213,11 @@ CREATE TABLE file_servers (
         address TEXT NOT NULL UNIQUE,
         preferred INTEGER NOT NULL DEFAULT 0
     );
-CREATE INDEX events_of ON events (owner, seq)
+CREATE INDEX events_of ON events (owner, seq);
+CREATE TABLE group_left (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
+        member BLOB NOT NULL,
+        body BLOB NOT NULL
+    );
+CREATE INDEX group_left_to ON group_left (group_id, member)

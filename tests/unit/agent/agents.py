@@ -65,8 +65,9 @@ class Recorder:
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
         self.told.append(("state", type(connection.state).__name__))
 
-    def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
+    def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> str | None:
         self.told.append(("info", info))
+        return None
 
     def message_received(
         self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity

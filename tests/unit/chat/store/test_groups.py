@@ -247,6 +247,18 @@ def test_what_is_remembered_of_one_group_is_bounded(tx: sqlite3.Connection, monk
     assert groups.known(tx, other.number, Asked(BOB, "other", None)).seen is not None
 
 
+def test_what_a_host_is_to_pass_on_is_kept_until_we_are_connected(
+    tx: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "KEPT_LEFT", 5)
+    view = stored(tx, member("bob"), member("cath"))
+    for number in range(7):
+        groups.leave_to_host(tx, view.number, BOB if number % 2 else CATH, b"%d" % number)
+    assert groups.take_left(tx, view.number, BOB) == [b"3", b"5"]
+    assert groups.take_left(tx, view.number, BOB) == []
+    assert groups.take_left(tx, view.number, CATH) == [b"2", b"4", b"6"]
+
+
 def test_reactions_to_messages_that_are_here_do_not_push_out_others(
     tx: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,302 @@
+"""What happens in a group, in one transaction each: load, step, save, and do what comes out of it.
+
+Here are the connections of a group and what leaves through them. What people see of it, and how they are called there,
+is a `Conversation`'s.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import Protocol
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import AgentError
+from smpchat.agent.machines import handshake_states as states
+from smpchat.agent.machines.handshake_states import Terms
+from smpchat.agent.store import sent_requests
+from smpchat.agent.store.connections import Connection
+from smpchat.agent.transactions import connection as agent
+from smpchat.agent.transactions import requesting, sending
+from smpchat.agent.wire.envelope import UserMessage
+from smpchat.agent.wire.links import ContactLink, InvitationLink, parse_link
+from smpchat.agent.wire.short_links import ShortContact
+from smpchat.chat.errors import InputError
+from smpchat.chat.machines import group_effects as effects
+from smpchat.chat.machines.group_effects import Effect, Refused
+from smpchat.chat.machines.group_inputs import (
+    Accept,
+    Confirmed,
+    Connected,
+    Heard,
+    Input,
+    Leave,
+    Linked,
+    Lost,
+    asks,
+    is_post,
+)
+from smpchat.chat.machines.group_links import answered
+from smpchat.chat.machines.group_sending import deliver, may_say, wants_receipts
+from smpchat.chat.machines.group_states import Group, Link
+from smpchat.chat.machines.groups import step
+from smpchat.chat.store import groups
+from smpchat.chat.wire.bodies import MAX_JSON, new_shared_id
+from smpchat.chat.wire.content import in_a_sentence
+from smpchat.chat.wire.group_encoding import encode_group_event
+from smpchat.chat.wire.group_events import (
+    Forward,
+    GroupEvent,
+    InvitationAccepted,
+    JoinRequest,
+    LinkInvitation,
+    LinkRejection,
+    MemberLeft,
+    MemberPresents,
+    MemberProfile,
+    Post,
+)
+from smpchat.chat.wire.group_values import MemberId
+from smpchat.chat.wire.groups import GroupMessage, decode_group_messages
+from smpchat.chat.wire.profile import Profile
+from smpchat.crypto.errors import CryptoError
+from smpchat.encoding.reader import DecodeError
+from smpchat.encoding.record import Record
+
+log = logging.getLogger("smpchat.chat")
+
+_INSTANT = Terms(sender_securable=True, reply_key=True)
+
+
+class Conversation(Protocol):
+    """What people see of groups, inside the same transactions."""
+
+    def profile(self, tx: sqlite3.Connection, group_id: int | None) -> Profile:
+        """Who we are in a group; None: in one that we ask to be let into."""
+        ...
+
+    def begun(self, tx: sqlite3.Connection, group_id: int, connection_id: int) -> None:
+        """A group is there; the connection leads to its host."""
+        ...
+
+    def perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect) -> None:
+        """A message, a change of one, a line, a profile: what is neither a connection nor sent."""
+        ...
+
+
+class GroupTransactions(Record):
+    """All that can happen to groups."""
+
+    context: Context
+    conversation: Conversation
+
+    # -- what a person does -------------------------------------------------------------------------------------------
+
+    def request(self, tx: sqlite3.Connection, link: ContactLink | ShortContact, *, held: bool = False) -> int:
+        """Ask to be let into a group; the connection. Raises as `requesting.begin`.
+
+        Args:
+            held: The request does not go out before `JoinReleased`.
+        """
+        connection_id = requesting.begin(tx, self.context, link, held=held, plain=True)
+        asked = JoinRequest(self.conversation.profile(tx, None), new_shared_id(self.context.entropy.random(16)))
+        sent_requests.save_info(tx, connection_id, encode_group_event(asked), None)
+        return connection_id
+
+    def accept(self, tx: sqlite3.Connection, group_id: int) -> None:
+        """Take up an invitation. Raises `InputError` if none waits, or `AgentError` for a link that leads nowhere."""
+        if any(isinstance(effect, Refused) for effect in self._happened(tx, group_id, Accept())):
+            raise InputError("This invitation was answered already.", "Ask the person who invited you for another.")
+
+    def leave(self, tx: sqlite3.Connection, group_id: int) -> None:
+        """Out of a group, or no to an invitation."""
+        self._happened(tx, group_id, Leave())
+
+    def say(self, tx: sqlite3.Connection, group_id: int, event: GroupEvent, scope: MemberId | None = None) -> str:
+        """Say something to the group; its id. Raises `InputError` if we may not, or it is too long."""
+        group = self._load(tx, group_id)
+        refusal = may_say(group, event)
+        if refusal is not None:
+            raise InputError(refusal, "Ask somebody in the group to invite you.")
+        return self._send(tx, group_id, deliver(group, event, scope))
+
+    # -- what the agent tells -----------------------------------------------------------------------------------------
+
+    def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes | None:
+        """What our side of a member's connection says; None for a connection that is no member's."""
+        place = groups.of_connection(tx, connection_id)
+        if place is None:
+            return None
+        group, profile = self._load(tx, place.group), self.conversation.profile(tx, place.group)
+        if place.member != group.host:
+            return encode_group_event(MemberPresents(group.own.id, profile))
+        return encode_group_event(MemberProfile(profile) if group.by_link else InvitationAccepted(group.own.id))
+
+    def peer_info(self, tx: sqlite3.Connection, connection: Connection, info: bytes) -> str | None:
+        """A member, or the host that answers our request, says who it is.
+
+        Returns:
+            Why no connection comes of it.
+        """
+        place = groups.of_connection(tx, connection.id)
+        for said in _decoded(info):
+            if place is None:
+                return self._answered(tx, connection.id, said)
+            for effect in self._happened(tx, place.group, Confirmed(place.member, said.event)):
+                if isinstance(effect, effects.Turn):
+                    groups.connect(tx, place.group, place.member, None)
+                    return "This is not the member of the group that the link was for."
+            return None
+        return "The member's app says nothing that this program understands."
+
+    def _answered(self, tx: sqlite3.Connection, connection_id: int, said: GroupMessage) -> str | None:
+        match said.event:
+            case LinkInvitation() as answer:
+                group = answered(answer, said.versions)
+                if isinstance(group, Refused):
+                    log.info("the answer of a group's host is refused: %s", group.why)
+                    return "The host of this group is not allowed to let you in."
+                group_id = groups.insert(tx, group)
+                groups.connect(tx, group_id, group.host, connection_id)
+                self.conversation.begun(tx, group_id, connection_id)
+                return None
+            case LinkRejection(profile=profile, reason=reason):
+                because = f" ({in_a_sentence(reason)})" if reason else ""
+                return f"The group {in_a_sentence(profile.name)} does not take you in{because}."
+        return "The link does not lead to a group."
+
+    def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> bool:
+        """A connection went on; whether it is a member's."""
+        place = groups.of_connection(tx, connection.id)
+        if place is None:
+            return False
+        member = self._load(tx, place.group).members[place.member]
+        if isinstance(connection.state, states.Connected):
+            self._happened(tx, place.group, Connected(place.member))
+        elif isinstance(connection.state, states.Failed):
+            self._happened(tx, place.group, Lost(place.member))
+        elif member.link is Link.MAKING and connection.link is not None:
+            self._happened(tx, place.group, Linked(place.member, connection.link))
+        return True
+
+    def message(self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: float) -> bool | None:
+        """A member says something; whether it is to get a receipt. None for a connection that is no member's."""
+        place = groups.of_connection(tx, connection_id)
+        if place is None:
+            return None
+        # a list, and no generator: `any` would stop at the first post
+        return any([self._heard(tx, place, said, sent_at) for said in _decoded(body)])
+
+    def _heard(self, tx: sqlite3.Connection, place: groups.Place, said: GroupMessage, sent_at: float) -> bool:
+        asked = asks(place.member, said)
+        known = groups.known(tx, place.group, asked)
+        heard = Heard(place.member, said, sent_at, self.context.now(), known)
+        self._happened(tx, place.group, heard)
+        passed_on = isinstance(said.event, Forward)
+        if asked.event is not None:
+            groups.heard(tx, place.group, asked.by, asked.event, place.member if passed_on else None)
+        return is_post(said.event) and not passed_on and wants_receipts(self._load(tx, place.group))
+
+    # -- load, step, save, do -----------------------------------------------------------------------------------------
+
+    def _load(self, tx: sqlite3.Connection, group_id: int) -> Group:
+        group = groups.load(tx, group_id)
+        if group is None:
+            raise InputError("This group was deleted here.", "Ask somebody in it to invite you again.")
+        return group
+
+    def _happened(self, tx: sqlite3.Connection, group_id: int, event: Input) -> tuple[Effect, ...]:
+        before = self._load(tx, group_id)
+        after, found = step(before, event)
+        # Before anything is done: what is done may tell of the next event at once.
+        groups.save(tx, group_id, before, after)
+        farewell = next((e for e in found if isinstance(e, effects.Send) and isinstance(e.event, MemberLeft)), None)
+        for effect in found:
+            if effect is not farewell:
+                self._perform(tx, group_id, effect, farewell)
+        return found
+
+    def _perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect, farewell: effects.Send | None) -> None:
+        match effect:
+            case effects.JoinHost(link):
+                host = self._load(tx, group_id).host
+                self._join(tx, group_id, host, link)
+                connection_id = groups.connection_of(tx, group_id, host)
+                assert connection_id is not None
+                self.conversation.begun(tx, group_id, connection_id)
+            case effects.JoinMember(member, link):
+                try:
+                    self._join(tx, group_id, member, link)
+                except (AgentError, CryptoError, DecodeError) as error:
+                    log.info("a member's link cannot be used: %s", type(error).__name__)
+                    self._happened(tx, group_id, Lost(member))
+            case effects.MakeLink(member):
+                groups.connect(tx, group_id, member, agent.invite(tx, self.context, _INSTANT, plain=True))
+            case effects.Send():
+                self._send(tx, group_id, effect)
+            case effects.Repeat(member):
+                for body in groups.take_left(tx, group_id, member):
+                    self._submit(tx, group_id, member, body, notify=False)
+            case effects.Disconnect(members):
+                self._disconnect(tx, group_id, members, farewell)
+            case Refused(name, why):
+                log.info("group event %s changed nothing: %s", name, why)
+            # The agent lets in who was not turned away, and keeps in order what waits for a connection.
+            case effects.Allow() | effects.Turn() | effects.Release():
+                pass
+            case _:
+                self.conversation.perform(tx, group_id, effect)
+
+    def _join(self, tx: sqlite3.Connection, group_id: int, member: MemberId, text: str) -> None:
+        link = parse_link(text)
+        if not isinstance(link, InvitationLink):
+            raise DecodeError("the link of a member is no invitation")
+        groups.connect(tx, group_id, member, agent.join(tx, self.context, link, plain=True))
+
+    def _disconnect(
+        self, tx: sqlite3.Connection, group_id: int, members: tuple[MemberId, ...], farewell: effects.Send | None
+    ) -> None:
+        body = None if farewell is None else encode_group_event(farewell.event, self._new_id())
+        for member in members:
+            connection_id = groups.connection_of(tx, group_id, member)
+            if connection_id is not None:
+                groups.connect(tx, group_id, member, None)
+                told = farewell is not None and member in farewell.now
+                agent.delete(tx, self.context, connection_id, body if told else None)
+
+    # -- sending ------------------------------------------------------------------------------------------------------
+
+    def _send(self, tx: sqlite3.Connection, group_id: int, send: effects.Send) -> str:
+        """One event to all, with one id."""
+        shared_id = self._new_id()
+        body = encode_group_event(send.event, shared_id)
+        if len(body) > MAX_JSON:
+            raise InputError("The text is too long for one message.", "Send it in parts.")
+        notify = isinstance(send.event, Post)
+        for member in (*send.now, *send.later):
+            self._submit(tx, group_id, member, body, notify=notify)
+        for member in send.passed_on:
+            groups.leave_to_host(tx, group_id, member, body)
+        groups.heard(tx, group_id, self._load(tx, group_id).own.id, shared_id, None)
+        return shared_id
+
+    def _submit(self, tx: sqlite3.Connection, group_id: int, member: MemberId, body: bytes, *, notify: bool) -> None:
+        connection_id = groups.connection_of(tx, group_id, member)
+        if connection_id is None:  # of an app from before forwarding, and nobody has brought us together yet
+            log.info("a member that is not connected and to whom nobody passes on misses a message")
+            return
+        try:
+            sending.submit(tx, self.context, connection_id, UserMessage(body), notify=notify)
+        except AgentError as error:  # one of them must not keep the others from it
+            log.info("a member cannot be written to: %s", type(error).__name__)
+
+    def _new_id(self) -> str:
+        return new_shared_id(self.context.entropy.random(12))
+
+
+def _decoded(body: bytes) -> list[GroupMessage]:
+    try:
+        return decode_group_messages(body)
+    except DecodeError as error:
+        log.warning("message of a group ignored: %s", error)
+        return []
