@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable
 
 from smpchat.agent.machines.notices import NoticeKind
@@ -23,6 +24,11 @@ from smpchat.cli.views.conditions import show_condition
 from smpchat.cli.views.messages import show_message, show_status
 from smpchat.client.trouble import Trouble
 
+_LEFT_AT = {
+    True: "The message is saved and will be sent.",
+    False: "The message was sent. `smpchat listen` shows when it is delivered.",
+}
+"""What Ctrl-C leaves of a message, by whether it is still pending."""
 _KEPT = "The message is saved; the next command that goes online sends it."
 
 _WORST_FIRST = (MessageStatus.FAILED, MessageStatus.PENDING, MessageStatus.SENT, MessageStatus.DELIVERED)
@@ -179,8 +185,14 @@ async def _wait(
     if blocked is not None and blocked.kind in DECISIONS:  # no time helps: it is the user's move
         show_condition(environment, blocked)
         raise CommandFailed(ExitStatus.VERIFICATION, *_held(blocked))
-    async with online(service, environment.relay()):
-        waited = await settle(service, connection, status, wait, Patience.of(patience), held_is_enough=asked is None)
+    try:
+        async with online(service, environment.relay()):
+            waited = await settle(
+                service, connection, status, wait, Patience.of(patience), held_is_enough=asked is None
+            )
+    except CancelledError:  # by asyncio.run, which leaves the meaning of Ctrl-C to us
+        left = _LEFT_AT[status() is MessageStatus.PENDING]
+        raise CommandFailed(ExitStatus.INTERRUPTED, "Interrupted.", left) from None
     if waited.status is MessageStatus.FAILED:
         because, advice = happened_and_advice(reason() or "The contact was deleted.")
         raise CommandFailed(ExitStatus.REFUSED, because, advice or DeliveryFailed.hint)

@@ -42,7 +42,7 @@ def run(
         outcome = command(environment)
         status = run_loop(outcome) if isinstance(outcome, Coroutine) else outcome
     except KeyboardInterrupt:
-        environment.notice("Interrupted. Everything stored is kept; `smpchat listen` continues.")
+        environment.notice("Stopped." if context.info_name == "listen" else "Interrupted.")  # to listen has no end
         status = ExitStatus.INTERRUPTED
     except Exception as error:  # the top of the program: whatever it is, a person reads a sentence
         status = _end(environment, error)
