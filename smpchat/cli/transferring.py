@@ -83,7 +83,8 @@ async def until_moved(
         nonlocal told_at
         file, now = message.file, loop.time()
         assert file is not None
-        tell("Sending" if message.direction is Direction.SENT else "Receiving", file.bytes, file.size)
+        doing = "Sending" if message.direction is Direction.SENT else "Receiving"
+        tell("Checking" if file.checking else doing, file.bytes, file.size)
         if file.bytes and now - told_at >= _TOLD:
             told_at = now
             show_progress(environment, message)

@@ -32,7 +32,7 @@ async def until_moved(
     """
     loop = asyncio.get_running_loop()
     began = moved_at = loop.time()
-    last = -1
+    last: tuple[int, bool] | None = None
     with Changes(service.database) as changes:
         while True:
             message = service.message(number)
@@ -42,9 +42,12 @@ async def until_moved(
             if not file.is_moving:
                 _check(message, file)
                 return message
-            if file.bytes != last:
-                last, moved_at = file.bytes, now
+            if (file.bytes, file.checking) != last:
+                last = (file.bytes, file.checking)
+                moved_at = now
                 look(message)
+            if file.checking:  # no byte moves meanwhile, and 1 GiB takes long on a slow disk
+                moved_at = now
             if file.described:
                 return message
             if now - began >= patience if patience is not None else now - moved_at >= RELAY_TIMEOUT:

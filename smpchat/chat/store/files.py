@@ -50,6 +50,7 @@ class FileView(Record):
         trouble: The same for programs: a `Trouble`; None where no relay is to blame.
         expires_at: When relays forget it; POSIX seconds.
         described: Of one of ours: the contact is being told where it is, behind all messages before.
+        checking: All of it has come; it is checked and decrypted, which of a large file takes a while.
     """
 
     name: str = field(repr=False)
@@ -61,6 +62,7 @@ class FileView(Record):
     trouble: str | None = None
     expires_at: float | None = None
     described: bool = False
+    checking: bool = False
 
     @property
     def is_moving(self) -> bool:
@@ -131,27 +133,31 @@ def view(tx: sqlite3.Connection, message_id: int) -> FileView | None:
     file = find(tx, message_id)
     if file is None:
         return None
-    done, reason, trouble = 0, file.reason, file.trouble
+    done, reason, trouble, checking = 0, file.reason, file.trouble, False
     if file.state in MOVING and file.transfer is not None:
-        done, stalled = _progress(tx, file.transfer, file.size)
+        done, stalled, checking = _progress(tx, file.transfer, file.size)
         if stalled is not None:
             reason, trouble = stalled
     elif file.state in (FileState.SENT, FileState.RECEIVED):
         done = file.size
     described, until = file.described is not None, file.expires_at
-    return FileView(file.name, file.size, file.state, done, file.path, reason, trouble, until, described)
+    return FileView(file.name, file.size, file.state, done, file.path, reason, trouble, until, described, checking)
 
 
-def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tuple[str, str] | None]:
-    """Bytes of the plain file that have been moved, and why it waits: what the agent counts is padded ciphertext."""
+def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tuple[str, str] | None, bool]:
+    """Bytes of the plain file that have been moved, why it waits, and whether it is checked.
+
+    What the agent counts is padded ciphertext.
+    """
     from smpchat.agent.store import files  # most messages have no file
 
     found = files.find(tx, transfer)
     if found is None or not found.size:
-        return 0, None
+        return 0, None, False
     problem = found.problem or files.worst_problem(tx, transfer)
     done = min(size, files.moved(tx, transfer) * size // found.size)
-    return done, None if problem is None else (problem.error, str(problem.kind))
+    why = None if problem is None else (problem.error, str(problem.kind))
+    return done, why, why is None and found.stage is files.Stage.OPENING
 
 
 def numbers(tx: sqlite3.Connection, contact_id: int | None, limit: int) -> list[int]:

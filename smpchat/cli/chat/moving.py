@@ -41,6 +41,8 @@ def moving_line(message: Message, rate: float | None) -> Text:
     """``  12  receiving photo.jpg: 45 % of 3.2 MiB, 800 KiB/s, 0:02 left``."""
     file = message.file
     assert file is not None
+    if file.checking:
+        return Text(f"{message.id:>4}  checking {narrowed(file.name, 30)}", "dim")
     line = f"{message.id:>4}  {file.state} {narrowed(file.name, 30)}: {percent(file)} % of {size_text(file.size)}"
     return Text(f"{line}{_pace(file, rate)}", "dim")
 

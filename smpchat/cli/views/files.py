@@ -75,7 +75,7 @@ def state_text(file: FileView, message: Message) -> str:
             until = f" until {since(file.expires_at, message.sent_at)}" if file.expires_at is not None else ""
             return f"offered{until}"
         case FileState.SENDING | FileState.RECEIVING:
-            done = f"{file.state} {percent(file)} %"
+            done = "received, being checked" if file.checking else f"{file.state} {percent(file)} %"
             return f"{done}, waits{why}" if file.reason else done
         case FileState.EXPIRED:
             return "no longer available"

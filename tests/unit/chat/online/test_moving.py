@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from smpchat.agent.store import files as agent_files
 from smpchat.chat.errors import ChatError, DeliveryFailed, FileDamaged, FileNotSaved, FileStalled, FileUnavailable
 from smpchat.chat.online.moving import until_moved
 from smpchat.chat.store.files import FileState
 from smpchat.chat.store.records import Message
 from smpchat.client.trouble import Trouble
+from tests.faults.people import START
 from tests.unit.chat.transactions.test_files import Two, own, row, run, view
 
 
@@ -88,5 +90,27 @@ def test_what_goes_on_by_itself_is_not_waited_for_without_end(
             await until_moved(bob, theirs, patience, lambda _: None)
         assert least <= clock() - began <= most and stalled.value.kind is None
         assert view(bob, theirs).state is FileState.RECEIVING
+
+    run(tmp_path, scenario)
+
+
+def test_a_large_file_that_is_checked_is_not_given_up(tmp_path: Path) -> None:
+    async def scenario(two: Two) -> None:
+        ours, theirs = await two.sent()
+        await two.described(ours, theirs)
+        bob = two.bob.service
+        bob.receive_file(theirs, tmp_path, own=own)
+        transfer = row(bob, theirs).transfer or 0
+        with bob.database.transaction() as tx:
+            agent_files.set_stage(tx, transfer, agent_files.Stage.OPENING)
+        waiting = asyncio.create_task(until_moved(bob, theirs, None, lambda _: None))
+        await asyncio.sleep(120)
+        assert not waiting.done() and view(bob, theirs).checking
+        problem = agent_files.Problem(Trouble.CANNOT_WRITE, "the disk is full", START)
+        with bob.database.transaction() as tx:
+            agent_files.set_problem(tx, transfer, problem)
+        with pytest.raises(FileStalled, match="The disk is full") as stalled:
+            await waiting
+        assert stalled.value.kind is Trouble.CANNOT_WRITE and not view(bob, theirs).checking
 
     run(tmp_path, scenario)
