@@ -78,6 +78,6 @@ def _stalled(message: Message, file: FileView) -> FileStalled:
         hint = "" if kind is None else troubles.HINTS.get(kind, "")
         happened = f"{file.reason[:1].upper()}{file.reason[1:].rstrip('.')}."
         return FileStalled(happened, f"{hint} {FileStalled.hint}".strip(), kind)
-    if message.direction is Direction.RECEIVED and not file.bytes:
+    if file.awaited:
         return FileStalled(f"{message.contact} has not finished uploading the file yet.")
     return FileStalled("The file is not finished yet.")

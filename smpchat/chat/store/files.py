@@ -50,6 +50,7 @@ class FileView(Record):
         trouble: The same for programs: a `Trouble`; None where no relay is to blame.
         expires_at: When relays forget it; POSIX seconds.
         described: Of one of ours: the contact is being told where it is, behind all messages before.
+        awaited: Of one of theirs: its sender has not said yet where it is.
         checking: All of it has come; it is checked and decrypted, which of a large file takes a while.
     """
 
@@ -63,6 +64,7 @@ class FileView(Record):
     expires_at: float | None = None
     described: bool = False
     checking: bool = False
+    awaited: bool = False
 
     @property
     def is_moving(self) -> bool:
@@ -140,8 +142,19 @@ def view(tx: sqlite3.Connection, message_id: int) -> FileView | None:
             reason, trouble = stalled
     elif file.state in (FileState.SENT, FileState.RECEIVED):
         done = file.size
-    described, until = file.described is not None, file.expires_at
-    return FileView(file.name, file.size, file.state, done, file.path, reason, trouble, until, described, checking)
+    return FileView(
+        file.name,
+        file.size,
+        file.state,
+        done,
+        file.path,
+        reason,
+        trouble,
+        file.expires_at,
+        described=file.described is not None,
+        checking=checking,
+        awaited=file.state is FileState.RECEIVING and not file.complete,
+    )
 
 
 def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tuple[str, str] | None, bool]:

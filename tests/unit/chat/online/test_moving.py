@@ -114,3 +114,16 @@ def test_a_large_file_that_is_checked_is_not_given_up(tmp_path: Path) -> None:
         assert stalled.value.kind is Trouble.CANNOT_WRITE and not view(bob, theirs).checking
 
     run(tmp_path, scenario)
+
+
+def test_a_relay_that_is_slow_is_not_blamed_on_the_sender(tmp_path: Path) -> None:
+    async def scenario(two: Two) -> None:
+        ours, theirs = await two.sent()
+        await two.described(ours, theirs)
+        bob = two.bob.service
+        bob.receive_file(theirs, tmp_path, own=own)
+        with pytest.raises(FileStalled) as stalled:
+            await until_moved(bob, theirs, 1, lambda _: None)
+        assert "uploading" not in str(stalled.value)
+
+    run(tmp_path, scenario)
