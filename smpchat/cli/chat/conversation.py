@@ -345,6 +345,8 @@ class Conversation:
             parts.append("no contacts yet")
         elif view.state.state != ConnectionState.CONNECTED:
             parts.append(f"{view.state.state}: {waits_for(view.state)}".rstrip(": "))
+        if unread:  # before what concerns nobody here: another contact's dead relay must not hide it
+            parts.append(f"unread: {unread} (Alt-A)")
         if mine is not None and view is not None:
             mark = TICKS.get(mine.status, "") if self.environment.symbols else ""
             parts.append(f"last message {mine.status} {mark}".rstrip())
@@ -358,6 +360,7 @@ class Conversation:
         troubled = self.in_trouble()
         if troubled:
             parts.append(f"! {', '.join(narrowed(alias, 20) for alias in troubled[:3])}")
-        parts.append(f"unread: {unread} (Alt-A)" if unread else "/help")
+        if not unread:
+            parts.append("/help")
         line = (" · " if self.environment.symbols else " | ").join(parts)
         return line if len(line) <= columns else line[: max(0, columns - 1)] + "…"
