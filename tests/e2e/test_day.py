@@ -115,7 +115,7 @@ async def a_day(folder: Path, columns: int, rows: int) -> str:
             ]
             async with Client("alice", home.path) as alice:
                 for name, friend in (("carol", carol), ("dave", dave)):
-                    await friend.connect((await alice.invite(name)).link, "alice")
+                    await friend.connect(str((await alice.invite(name)).link), "alice")
                     await alice.wait_connected(name, PATIENCE)
                     await friend.wait_connected("alice", PATIENCE)
             await _talk(terminal, home, bob, carol, dave)
