@@ -161,7 +161,7 @@ def test_an_address_that_can_never_work_is_refused_by_every_command(terminal: Te
         ("smp://FINGERPRINT@HOST", "FINGERPRINT is a placeholder"),
         ("smp://abc@relay.example.org", "its fingerprint has 3 characters instead of 43"),
         (f"{ELSEWHERE}:0", "its port is 0"),
-        ("xftp://FINGERPRINT@HOST", "FINGERPRINT stands for"),
+        ("xftp://FINGERPRINT@HOST", "FINGERPRINT is a placeholder"),
     ):
         outcome = terminal.run("server", command, address)
         assert outcome.status == 1 and outcome.stdout == ""
