@@ -27,13 +27,13 @@ PIECE = 1 << 20
 
 
 def seconds_for(work: object, mib: int) -> float:
-    """Seconds that some work takes for so many MiB."""
+    """Seconds of the processor that some work takes for so many MiB."""
     assert callable(work)
     piece = bytes(PIECE)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(mib):
         work(piece)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 class Bench:
@@ -49,14 +49,14 @@ class Bench:
         )
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def timed(self, *arguments: str) -> tuple[float, int]:
-        """Seconds that a command takes, and the most memory that it had, in MiB."""
+    def timed(self, *arguments: str) -> tuple[float, float, int]:
+        """Seconds that a command takes, those of the processor, and the most memory that it had, in MiB."""
         start = time.perf_counter()
         process = subprocess.Popen([*PROGRAM, *arguments], env=self.environment, stdout=subprocess.DEVNULL)
         _, status, used = os.wait4(process.pid, 0)
         if status:
             sys.exit(f"smpchat {' '.join(arguments)} failed")
-        return time.perf_counter() - start, used.ru_maxrss // 1024
+        return time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss // 1024
 
     def connect(self) -> None:
         """Two people who know each other."""
@@ -80,9 +80,9 @@ def measure(mib: int) -> dict[str, float]:
                 file.write(piece)
         bench.connect()
         try:
-            sending, sender = bench.timed("-p", "alice", "send", "bob", "--file", str(source))
+            sending, sending_cpu, sender = bench.timed("-p", "alice", "send", "bob", "--file", str(source))
             bench.smpchat("-p", "bob", "listen", "--count", "1", "--timeout", "60")
-            receiving, receiver = bench.timed("-p", "bob", "receive", "alice", "--to", str(target))
+            receiving, receiving_cpu, receiver = bench.timed("-p", "bob", "receive", "alice", "--to", str(target))
         finally:
             bench.smpchat("relay", "stop")
         with (target / source.name).open("rb") as file:
@@ -94,6 +94,8 @@ def measure(mib: int) -> dict[str, float]:
         "MiB": mib,
         "send_s": sending,
         "receive_s": receiving,
+        "send_cpu_s": sending_cpu,
+        "receive_cpu_s": receiving_cpu,
         "send_MiB_s": mib / sending,
         "receive_MiB_s": mib / receiving,
         "sender_memory_MiB": sender,
