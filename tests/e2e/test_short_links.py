@@ -217,7 +217,7 @@ def test_the_name_in_the_link_is_offered_before_the_profile_is_sent(home: Home) 
     with terminal(home, "bob", "connect", link, "-m", "hi") as bob:
         seen = bob.until("[alice] ")
         assert 'The person who made this link uses the name "alice".' in seen
-        assert "nobody else" in seen
+        assert "reserved for you" in seen
         assert home.run("alice", "listen", "--timeout", "0.5").objects == [], "nothing was sent to her"
         bob.type("")
         bob.until("Ready:")
