@@ -54,20 +54,30 @@ def way_of(variables: Mapping[str, str]) -> Way:
     return Way.BLOCKS
 
 
-def draw_file(environment: Environment, path: Path) -> None:
+def draw_file(environment: Environment, picture: Path | bytes) -> None:
     """Draw a picture on standard output. Raises `InputError`."""
     if not environment.redraws:
-        raise InputError("This terminal shows no pictures.", f"Open the file instead: {path}")
-    for piece in drawn(path, way_of(os.environ), shutil.get_terminal_size(), blocks=encodes(sys.stdout.encoding, "▀")):
+        raise InputError("This terminal shows no pictures.", _instead(picture))
+    for piece in drawn(
+        picture, way_of(os.environ), shutil.get_terminal_size(), blocks=encodes(sys.stdout.encoding, "▀")
+    ):
         print(piece, end="", flush=True)
     print(flush=True)
 
 
-def drawn(path: Path, way: Way, size: os.terminal_size, *, blocks: bool = True) -> Iterator[str]:
-    """What draws a picture. Raises `InputError`: it cannot be decoded, or the terminal has no letters for it."""
-    image = _opened(path)
+def _instead(picture: Path | bytes) -> str:
+    return f"Open the file instead: {picture}" if isinstance(picture, Path) else "Receive the file, and open that."
+
+
+def drawn(picture: Path | bytes, way: Way, size: os.terminal_size, *, blocks: bool = True) -> Iterator[str]:
+    """What draws a picture, of a file or in memory.
+
+    Raises:
+        InputError: It cannot be decoded, or the terminal has no letters for it.
+    """
+    image = _opened(picture)
     if way is Way.BLOCKS and not blocks:
-        raise InputError("This terminal shows no pictures.", f"Open the file instead: {path}")
+        raise InputError("This terminal shows no pictures.", _instead(picture))
     columns, rows = max(2, size.columns - 1), max(2, size.lines - 4)
     if way is Way.BLOCKS:
         image.thumbnail((columns, 2 * rows))
@@ -89,7 +99,7 @@ def drawn(path: Path, way: Way, size: os.terminal_size, *, blocks: bool = True) 
         yield f"\x1b_G{head};{text[at : at + _CHUNK]}\x1b\\"
 
 
-def _opened(path: Path) -> Image:
+def _opened(picture: Path | bytes) -> Image:
     try:
         from PIL import Image, ImageOps
     except ImportError:
@@ -97,13 +107,13 @@ def _opened(path: Path) -> Image:
             "Pictures are drawn with Pillow, which is not installed.", "Install it: pip install 'smpchat[images]'"
         ) from None
     try:
-        with Image.open(path, formats=FORMATS) as opened:
+        with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
-                raise InputError("The picture has too many pixels to be drawn here.", f"It is {path}")
+                raise InputError("The picture has too many pixels to be drawn here.", _instead(picture))
             opened.draft("RGB", (2 * _SIDE, 2 * _SIDE))
             image = ImageOps.exif_transpose(opened).convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise InputError("This is not a picture that can be drawn here.", f"It is {path}") from None
+        raise InputError("This is not a picture that can be drawn here.", _instead(picture)) from None
     flat = Image.new("RGB", image.size, "black")
     flat.paste(image, mask=image.getchannel("A"))
     return flat

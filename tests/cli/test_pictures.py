@@ -68,6 +68,12 @@ def test_a_picture_is_drawn_anew_and_sent_as_png(picture: Path, way: Way) -> Non
     assert b"owned" not in content and Image.open(io.BytesIO(content)).size == (200, 101)
 
 
+def test_a_preview_is_drawn_from_memory(picture: Path) -> None:
+    assert list(drawn(picture.read_bytes(), Way.BLOCKS, SIZE)) == list(drawn(picture, Way.BLOCKS, SIZE))
+    with pytest.raises(InputError, match="not a picture"):
+        list(drawn(b"no picture", Way.BLOCKS, SIZE))
+
+
 def test_sixel_has_every_row_once(picture: Path) -> None:
     text = "".join(drawn(picture, Way.SIXEL, SIZE))
     assert text.startswith('\x1bPq"1;1;200;101') and text.endswith("\x1b\\")

@@ -24,6 +24,7 @@ from smpchat.chat.store.records import Direction, Message
 from smpchat.chat.transactions import conversation, files, holding
 from smpchat.chat.wire.content import whole
 from smpchat.chat.wire.media import MAX_VOICE, Media, look_at
+from smpchat.chat.wire.picture import picture_of
 from smpchat.crypto.entropy import Entropy
 from smpchat.encoding.record import Record, field
 
@@ -212,6 +213,12 @@ class FileProfile(StoredProfile):
         if found is None:
             raise InputError(f"There is no file from {contact.alias} to receive.", "`smpchat files` lists files.")
         return found
+
+    def preview_of(self, message_id: int) -> bytes | None:
+        """The small picture that came with a file, as a JPEG or PNG; None if there is none. Raises `InputError`."""
+        message = conversation.message(self.database.connection, message_id)
+        file = files.required(self.database.connection, message)
+        return None if file.preview is None else picture_of(file.preview).data
 
     # -- while online -------------------------------------------------------------------------------------------------
 

@@ -87,7 +87,14 @@ class FileLines:
         number = message_number(argument.removeprefix("#"))
         if number is None:
             raise InputError("Write /view N.", "Each message begins with its number.")
-        path = local_file(self._service.required_message(self._here(number)))
+        message = self._service.required_message(self._here(number))
+        preview = None if message.file is None else self._service.preview_of(number)
+        if preview is not None and message.file is not None and message.file.path is None:
+            if self._talk.environment.redraws:
+                self._transcript.raw("".join(drawn(preview, way_of(os.environ), shutil.get_terminal_size())))
+            self._transcript.tell(f"* This is the preview. /get {number} receives the file.")
+            return
+        path = local_file(message)
         if not self._talk.environment.redraws:
             self._transcript.tell(f"* {printable(str(path))}")
             return

@@ -39,7 +39,13 @@ def _view(environment: Environment, number: int, *, here: bool, sure: bool) -> i
     from smpchat.cli.text import printable
 
     with closing(environment.open_as(WritingProfile)) as service:
-        path = local_file(service.required_message(number))
+        message = service.required_message(number)
+        preview = service.preview_of(number) if here and message.file is not None else None
+    if here and preview is not None and (message.file is None or message.file.path is None):
+        draw_file(environment, preview)
+        environment.notice(f"This is the preview. To receive the file: `smpchat receive {number}`")
+        return ExitStatus.OK
+    path = local_file(message)
     if here:
         draw_file(environment, path)
         return ExitStatus.OK

@@ -585,3 +585,19 @@ def test_the_words_of_a_file_message_are_found_and_it_cannot_be_forwarded_as_a_t
             conversation.forward(tx, two.alice.service.context, ours, two.alice.service.contact("bob").contact)
 
     run(tmp_path, scenario)
+
+
+def test_a_preview_is_the_picture_that_came_and_nothing_else(tmp_path: Path) -> None:
+    async def scenario(two: Two) -> None:
+        _, theirs = await two.sent()
+        bob = two.bob.service
+        assert bob.preview_of(theirs) is None
+        with bob.database.transaction() as tx:
+            tx.execute("UPDATE message_files SET preview = 'data:image/jpg;base64,/9j/AAAA'")
+        assert bob.preview_of(theirs) == b"\xff\xd8\xff\x00\x00\x00"
+        with bob.database.transaction() as tx:
+            tx.execute("UPDATE message_files SET preview = 'data:image/jpg;base64,AAAA'")
+        with pytest.raises(InputError, match="not a JPEG or PNG"):
+            bob.preview_of(theirs)
+
+    run(tmp_path, scenario)
