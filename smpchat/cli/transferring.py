@@ -35,25 +35,27 @@ def bar(environment: Environment, name: str, size: int) -> Iterator[Tell]:
         BarColumn,
         DownloadColumn,
         Progress,
-        TaskProgressColumn,
         TextColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
     )
+    from rich.table import Column
     from rich.text import Text
 
     console = Console(stderr=True, no_color=not environment.colored, highlight=False, markup=False, emoji=False)
+    whole = Column(no_wrap=True)
     columns = (
-        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.description}", markup=False, table_column=whole),
         BarColumn(bar_width=None if console.width < 100 else 40),
-        TaskProgressColumn(markup=False),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(compact=True),
+        # Not rich's own column for it, whose text is markup.
+        TextColumn("{task.percentage:>3.0f}%", markup=False, table_column=whole),
+        DownloadColumn(binary_units=True, table_column=whole),
+        TransferSpeedColumn(table_column=whole),
+        TimeRemainingColumn(compact=True, table_column=whole),
     )
     shown = Text(shortened(name, 24)).plain
     # Drawn by whoever calls, never by a thread of its own: what is printed meanwhile stays in order.
-    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
+    with Progress(*columns, console=console, transient=True, auto_refresh=False, expand=True) as progress:
         yield _Teller(progress, shown, size)
 
 
