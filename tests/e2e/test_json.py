@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +28,7 @@ from smpchat.cli.command_line import loaded
 from smpchat.cli.fields import Field
 from smpchat.cli.schema import TYPES
 from smpchat.encoding.record import replace
+from smpchat.relay.folder import status
 from tests.e2e.smpchat import Home, Result, parse
 
 GROUPS = ("profile", "server", "relay", "address", "key", "contact", "config")
@@ -163,8 +165,11 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
         run("alice", "listen", "--timeout", "1")
         special(run.home, "alice", "bob")
         run("alice", "listen", "--timeout", "1")
+        _files(run, tmp_path)
         run("alice", "history", "bob")
         run("alice", "search", "hello")
+        run("alice", "mute", "bob", "8h")
+        run("alice", "mute", "bob", "off")
         run("alice", "verify", "bob", run("alice", "verify", "bob").of("verification")[0]["code"])
         run("alice", "history", "bob")
         run("alice", "contact", "set", "bob", "disappear", "1d")
@@ -227,7 +232,9 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
         run("alice", "server", "test", code=None)
         run("alice", "doctor", code=None)
 
-    run("alice", "relay", "start")
+    with socket.create_server(("127.0.0.1", _files_port(home))):  # another program has taken it meanwhile
+        run("alice", "relay", "start")
+        run("alice", "relay", "status")
     run("alice", "invite", "--no-wait")
     run("alice", "relay", "stats")
     run("alice", "relay", "backup", str(tmp_path / "relay.tar"))
@@ -251,6 +258,7 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
     run("alice", "profile", "set", "--no-receipts")
     run("alice", "profile", "switch", "bob")
     run("alice", "profile", "list")
+    run("alice", "profile", "delete", "anna", "--yes")
     run("alice", "send", "nobody", "hello", code=1)
 
     versions = CliRunner().invoke(app, ["--json", "--version"])
@@ -264,6 +272,30 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
     assert printed == expected
     missing = set[str]().union(*(promised(kind.fields, kind.name) for kind in TYPES)) - run.fields
     assert not missing, f"promised, and printed by nothing: make this script print {sorted(missing)}"
+
+
+def _files_port(home: Home) -> int:
+    port = status(home.folder / "relay").files_port
+    assert port
+    return port
+
+
+def _files(run: Script, folder: Path) -> None:
+    """Bob sends two: one is received and opened, one is withdrawn."""
+    sent = folder / "plan.txt"
+    sent.write_text("walls, then the roof\n")
+    with run.home.running("bob", "listen"):
+        run("bob", "send", "alice", "--file", str(sent), "--wait", "sent")
+        run("bob", "send", "alice", "--file", str(sent), "--wait", "sent")
+        run("alice", "listen", "--count", "2", "--timeout", "30")
+        run("alice", "receive", "bob", "--to", str(folder / "received.txt"))
+    received = next(item["message"] for item in run("alice", "files", "bob").of("file") if item["state"] == "received")
+    run("bob", "cancel", str(run("bob", "files").of("file")[-1]["message"]))
+    run("alice", "view", str(received), "--yes", code=None)  # a desktop's program is not everywhere
+    with closing(smpchat.home.Home(run.home.folder).open("alice")) as service, service.database.transaction() as tx:
+        # What a relay leaves that has lost the file.
+        tx.execute("UPDATE message_files SET state = 'failed', reason = 'It is gone.', trouble = 'gone'")
+    run("alice", "files")
 
 
 def _make_rare(home: Home) -> None:
