@@ -149,7 +149,7 @@ def test_a_hostile_name_is_shown_harmless_and_leaves_the_alias(smpchat: Terminal
 def test_a_hostile_text_is_shown_harmless(smpchat: Terminal, attack: str, tty: bool) -> None:
     smpchat.connected()
     with smpchat.service("alice") as service:
-        service.send("bob", attack)
+        service.send("bob", f"seen{attack}")
     smpchat("-p", "alice", "listen", "--timeout", "3")
     for result in (
         smpchat("-p", "bob", "listen", "--timeout", "3", tty=tty),
@@ -197,13 +197,13 @@ def test_shell_command_in_a_name_is_not_completed(
 def test_json_carries_hostile_text_as_ascii_escapes(smpchat: Terminal, attack: str) -> None:
     smpchat.connected()
     with smpchat.service("alice") as service:
-        service.send("bob", attack)
+        service.send("bob", f"seen{attack}")
     smpchat("-p", "alice", "listen", "--timeout", "3")
     result = smpchat("--json", "-p", "bob", "listen", "--timeout", "3")
     assert result.stdout.isascii()
     assert result.stdout.replace("\n", "").isprintable()
     [message] = result.objects("message")
-    assert message["text"] == stored(attack)
+    assert message["text"] == stored(f"seen{attack}")
 
 
 def test_a_text_cannot_pass_for_another_message(smpchat: Terminal) -> None:

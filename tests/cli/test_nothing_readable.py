@@ -36,6 +36,7 @@ SAID = {
 }
 """Texts, names and aliases; every one is unlike all that stands in a database by itself."""
 ELSEWHERE = {
+    "profile delete": "removes all of it: test_profile_delete.py",
     "relay backup": "the relay's own folder, which holds what its senders encrypted",
     "relay restore": "the same",
     "relay rotate-certificate": "the same",
@@ -206,6 +207,7 @@ def _use_everything(used: Used, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     used("verify", mila)
     used("resync", said["nora"])
     used("rotate", said["nora"], code=None)
+    used("mute", mila)
     used("rename", mila, said["renamed"])
     used("status", said["renamed"])
     used("send", said["looked_for"], "hello", code=1)
