@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from smpchat.agent.machines.notices import NoticeKind
 from smpchat.chat.errors import DeliveryFailed
@@ -89,9 +90,19 @@ async def deliver_message(
 
 
 async def wait_for_message(
-    environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
+    environment: Environment,
+    service: WritingProfile,
+    message: Message,
+    wait: Wait | None,
+    patience: float | None,
+    *,
+    is_online: bool = False,
 ) -> None:
-    """Be online until a message of ours, which was printed, is as far as asked for. Raises `CommandFailed`."""
+    """Be online until a message of ours, which was printed, is as far as asked for. Raises `CommandFailed`.
+
+    Args:
+        is_online: The caller is already: one is so once for a profile.
+    """
     shown = message.status
 
     def status() -> MessageStatus:
@@ -106,7 +117,7 @@ async def wait_for_message(
         return service.fate(message)[1]
 
     usual = Wait(environment.setting("wait"))
-    await _wait(environment, service, message.contact, status, reason, wait, patience, usual)
+    await _wait(environment, service, message.contact, status, reason, wait, patience, usual, is_online=is_online)
 
 
 async def deliver_change(
@@ -175,6 +186,8 @@ async def _wait(
     asked: Wait | None,
     patience: float | None,
     usual: Wait,
+    *,
+    is_online: bool = False,
 ) -> None:
     """Be online until it is as far as asked for, or else as is ``usual``. Raises `CommandFailed`."""
     wait = usual if asked is None else asked
@@ -186,7 +199,7 @@ async def _wait(
         show_condition(environment, blocked)
         raise CommandFailed(ExitStatus.VERIFICATION, *_held(blocked))
     try:
-        async with online(service, environment.relay()):
+        async with nullcontext() if is_online else online(service, environment.relay()):
             waited = await settle(
                 service, connection, status, wait, Patience.of(patience), held_is_enough=asked is None
             )

@@ -40,7 +40,7 @@ async def deliver_files(
                 with bar(environment, file.name, file.size) as tell:
                     moved = await until_moved(environment, service, message.id, patience, tell)
                 show_progress(environment, moved)
-                await wait_for_message(environment, service, message, wait, patience)
+                await wait_for_message(environment, service, message, wait, patience, is_online=True)
         return ExitStatus.OK
 
 
