@@ -31,7 +31,7 @@ SAID = {
     name: f"{name}-to-find"
     for name in (
         "first second answer edited heard typed drafted welcome autoreply asked looked_for forwarded typo"
-        " myname about_me bot_label mila nora otto paul renamed note_of_link"
+        " myname about_me bot_label mila nora otto paul renamed note_of_link filename filetext"
     ).split()
 }
 """Texts, names and aliases; every one is unlike all that stands in a database by itself."""
@@ -193,6 +193,7 @@ def _use_everything(used: Used, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     used("retract", str(gone))
     used("history", mila)
     used("search", said["heard"])
+    _files(used)
     _chat(used, monkeypatch, tmp_path)
     used.of(mila, "listen", "--timeout", "3")
     handler = shlex.join([sys.executable, "-c", f"import os; assert 'SMPCHAT_KEY' not in os.environ; {RECORD}"])
@@ -240,6 +241,17 @@ def _use_everything(used: Used, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 RECORD = "import sys; sys.stdin.read()"
+
+
+def _files(used: Used) -> None:
+    """One of ours is withdrawn. No relay here keeps files: tests/e2e/test_nothing_readable.py receives one."""
+    mila, path = SAID["mila"], used.elsewhere / SAID["filename"]
+    path.write_text(SAID["filetext"])
+    sent = used("--json", "send", mila, "--file", str(path), "--wait", "none").objects("message")[0]["id"]
+    used("files")
+    used("view", str(sent), "--yes", code=None)  # a desktop's program is not everywhere
+    used("cancel", str(sent))
+    used("receive", mila, code=1)
 
 
 def _chat(used: Used, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

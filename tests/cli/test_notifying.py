@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import sys
 from pathlib import Path
@@ -71,6 +72,7 @@ def test_a_program_gets_who_wrote_and_not_what(
     reading = os.open(seen, os.O_RDONLY | os.O_NONBLOCK)
     try:
         _listen(smpchat, "--json", tty=False)
+        assert select.select([reading], [], [], 30)[0], "the program was not run"
         os.set_blocking(reading, True)
         with os.fdopen(reading, closefd=False) as file:
             told = file.read() or file.read()

@@ -19,6 +19,7 @@ from tests.e2e.test_beside import chat
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 SECRET, PASSWORD = "a passphrase to find", "RelayPasswordToFind"
 HEARD, TYPED, DRAFTED, ALIAS = "heard-to-find", "typed-to-find", "drafted-to-find", "friend-to-find"
+FILE, CONTENT = "name-to-find.txt", "content-to-find"
 
 
 def _environments(*pids: int) -> bytes:
@@ -83,6 +84,12 @@ def test_files_sockets_and_environments(tmp_path: Path, monkeypatch: pytest.Monk
                 in_memory = list(Path("/dev/shm").glob("smpchat-*"))
                 assert _found([home.folder, temporary, *in_memory], words) == [], "while it runs"
         # Both were ended by kill -9.
+        words += [FILE, CONTENT]
+        (tmp_path / FILE).write_text(CONTENT)
+        assert elsewhere.run("me", "send", "hers", "--file", str(tmp_path / FILE), "--wait", "sent").code == 0
+        assert home.run("default", "listen", "--count", "1", "--timeout", "30").of("message")[0]["file"]["name"] == FILE
+        assert home.run("default", "receive", ALIAS, "--to", str(tmp_path / "got"), "--approve").code == 0
+        assert (tmp_path / "got").read_text() == CONTENT
         assert _found([home.folder, temporary], words) == [], "after a crash"
         assert _found([elsewhere.folder], words), "it can be found where nothing is encrypted"
         assert home.run("default", "delete", ALIAS).code == 0

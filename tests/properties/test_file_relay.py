@@ -170,7 +170,7 @@ damaged = st.builds(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.one_of(st.binary(max_size=300), blocks, damaged), st.booleans()), max_size=12))
 def test_who_has_no_key_gets_one_block_and_changes_nothing(bodies: list[tuple[bytes, bool]]) -> None:
     for said in answers_to(filled(body) if whole else body for body, whole in bodies):
@@ -178,7 +178,7 @@ def test_who_has_no_key_gets_one_block_and_changes_nothing(bodies: list[tuple[by
         assert not isinstance(answer_in(said), Ok | File)
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.one_of(st.binary(max_size=100), st.just(b"")), st.booleans()), max_size=6))
 def test_hellos_of_any_bytes(bodies: list[tuple[bytes, bool]]) -> None:
     sent = (pad_block(body) if whole else body for body, whole in bodies)
@@ -194,7 +194,7 @@ owned = st.one_of(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(owned, max_size=10))
 def test_what_the_owners_of_a_chunk_do_in_any_order(steps: list[tuple[FileCommand, str, int]]) -> None:
     """A model of one chunk: registered, there or gone, its recipient with it."""

@@ -91,5 +91,5 @@ async def test_a_relay_that_stops_to_answer_is_told() -> None:
 
     async with a_file_relay() as relay:
         relay.before = forever
-        passed, checks = await probed(relay, timeout=0.05)
+        passed, checks = await probed(relay, timeout=1.0)
         assert not passed and checks[-1].name == "FNEW" and "did not answer" in checks[-1].detail
