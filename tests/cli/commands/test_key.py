@@ -249,7 +249,7 @@ def test_the_manual_names_every_variable() -> None:
     for source in Path(smpchat.__file__).parent.rglob("*.py"):
         used |= set(re.findall(r'"(SMPCHAT_[A-Z_]+)"', source.read_text(encoding="utf-8")))
     of_handlers = {f"SMPCHAT_{name}" for name in ("TYPE", "CONTENT", "CONTACT", "ID", "TEXT", "COMMAND", "ARGUMENTS")}
-    of_handlers |= {"SMPCHAT_CONTACT_ID", "SMPCHAT_VERIFIED"}
+    of_handlers |= {"SMPCHAT_CONTACT_ID", "SMPCHAT_VERIFIED", "SMPCHAT_REQUEST"}
     assert used - of_handlers == {name for names in _ENVIRONMENT for name in names.split(", ") if "SMPCHAT" in name}
 
 
