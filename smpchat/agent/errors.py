@@ -197,7 +197,7 @@ _REFUSALS = {
     Refusal.NOT_CONNECTED: ("Your contact is not connected yet.", "Wait until `smpchat status` shows connected."),
     Refusal.TOO_OLD: ("Your contact's app is too old to follow you to another relay.", "Ask your contact to upgrade."),
     Refusal.IN_USE: (
-        "Your contact's app was told to use the new relay, and may already write there.",
+        "It is too late to cancel or change this move: your contact's app may already send to the new relay.",
         "The move ends with the next message from the new relay. `smpchat status` shows it.",
     ),
     Refusal.NONE: ("You are not moving to another relay with this contact.", "`smpchat rotate WHO` starts a move."),

@@ -181,7 +181,10 @@ class RelayUnavailable(ChatError):
         kind: What is wrong with it; None where it did not even start.
     """
 
-    hint = "You need not do anything: the next command that goes online sends it. `smpchat status` shows the relay."
+    hint = (
+        "You need not do anything: the next command that goes online sends what is waiting. `smpchat status` shows the"
+        " relay."
+    )
 
     def __init__(self, message: str, hint: str | None = None, kind: Trouble | None = None) -> None:
         super().__init__(message, hint)

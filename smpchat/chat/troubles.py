@@ -28,7 +28,6 @@ HINTS: dict[Trouble, str] = {
         " `smpchat server private-routing off`."
     ),
     Trouble.FINGERPRINT: ("Someone else may be answering in its place. Check the relay's address with its operator."),
-    Trouble.FINGERPRINT: ("Someone else may be answering in its place. Check the relay's address with its operator."),
     Trouble.CERTIFICATE_TIME: (
         "Check this computer's clock. If it is right, the relay's operator must renew the certificate."
     ),
@@ -96,7 +95,7 @@ _FILE_GOES = {
     Trouble.RELAY_FULL: "No file relay took the file: they are full.",
     Trouble.CANNOT_STORE: "The file relay could not store the file.",
     Trouble.BLOCKED: "The operator of the relay has blocked this file.",
-    Trouble.GONE: "The file relay forgot the file before it was complete.",
+    Trouble.GONE: "The file relay deleted the file before the upload was complete.",
     Trouble.DAMAGED: "The file did not reach the relay as it was sent.",
     Trouble.TIME_UP: "The file could not be uploaded within a day.",
     Trouble.FILE_LOST: "The encrypted copy of the file was removed from this computer before it was sent.",

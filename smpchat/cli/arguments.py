@@ -155,9 +155,8 @@ REQUEST = typer.Argument(
     metavar="WHO", help="Number or name of the request; `requests` shows both.", autocompletion=requests
 )
 MESSAGE = typer.Argument(metavar="MESSAGE", help="Number of the message; `history` shows it.")
-_WAIT_HELP = "What to wait for (sent); none only stores the message."
-WAIT = typer.Option(None, "--wait", help=_WAIT_HELP)
-WAIT_CHANGE = typer.Option(None, "--wait", help=_WAIT_HELP)
+WAIT = typer.Option(None, "--wait", help="What to wait for (sent); none: only save the message, do not wait.")
+WAIT_CHANGE = typer.Option(None, "--wait", help="What to wait for (sent); none: only save the change, do not wait.")
 TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (20).")
 PASSPHRASE_FILE = typer.Option(
     None, "--passphrase-file", metavar="FILE", help="File with the passphrase in its first line."

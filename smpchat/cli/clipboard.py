@@ -22,8 +22,10 @@ def copy(environment: Environment, text: str, what: str) -> None:
         environment.notice("Nothing was copied: --copy needs a terminal, and does not work with --plain or --json.")
         return
     print(_sequence(text), end="", flush=True)
-    condition = " (tmux: set-clipboard on)" if os.environ.get("TMUX") else ""
-    environment.notice(f"The {what} is copied, if your terminal allows programs to use the clipboard{condition}.")
+    condition = " (in tmux: `set -g set-clipboard on`)" if os.environ.get("TMUX") else ""
+    environment.notice(
+        f"The {what} was sent to the clipboard. If it is not there, your terminal does not allow it{condition}."
+    )
 
 
 def _sequence(text: str) -> str:

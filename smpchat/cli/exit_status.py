@@ -41,7 +41,7 @@ class ExitStatus(IntEnum):
         "verification",
         "something failed verification: a security code, a relay's certificate or a file",
     )
-    TIMEOUT = 6, "timed out", "the time limit was too short"
+    TIMEOUT = 6, "timed out", "the time limit ended, or too many messages are waiting"
     LOCKED = (
         7,
         "profile locked or wrong passphrase",

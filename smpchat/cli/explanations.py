@@ -87,7 +87,7 @@ _EXITS = {
             "An alias or number that does not exist, or a new alias that is already in use.",
             "A link that was cut off when copied, that is your own, or that you have already used.",
             "A text that is too long for one message.",
-            "A contact who removed you: you need a new link from them.",
+            "A new message to a contact who has removed you: you need a new link from them.",
             "A full disk, or a folder that does not belong to you.",
             "The program of `listen --exec` failed, or a required check of `doctor` failed.",
         ),
@@ -152,13 +152,16 @@ _EXITS = {
             "The link was for one person, and someone has already used it.",
             "The person who made the link cancelled it, or deleted the address.",
             "The relay deleted the queue.",
-            "The connection failed, so a message will never arrive.",
+            "The connection failed, or the contact removed you, while a message was waiting: it will never arrive.",
         ),
     ),
     ExitStatus.VERIFICATION: _Exit(
         "A signature, fingerprint or code is wrong. The data was neither shown nor stored.",
         (
-            (Mover.YOU, "Find out why over another channel, before you write more."),
+            (
+                Mover.YOU,
+                "Do not write more until you know why. If it concerns a contact, ask them over another channel.",
+            ),
             (Mover.CONTACT, "For a link: they make a new one. For a security code: they read theirs to you again."),
             (Mover.OPERATOR, "For a relay: its operator publishes the address with the fingerprint."),
         ),
@@ -234,7 +237,7 @@ _STATES = (
     Topic(
         Kind.CONNECTION,
         "joining",
-        "you opened a link or accepted a request, and the relay does not know yet",
+        "you opened a link or accepted a request, and your answer has not reached the relay yet",
         "Your answer is saved here and is sent as soon as the relay is reached. This is step 1 of 3.",
         (
             (Mover.NOBODY, "Every command that goes online tries again."),

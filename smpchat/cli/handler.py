@@ -55,9 +55,11 @@ class MessageHandler(Record):
             arguments = shlex.split(command_line)
         except ValueError as error:
             raise InputError(f"The command of --exec cannot be read: {error}.", "Close the quotes.") from None
-        if not arguments or shutil.which(arguments[0]) is None:
-            name = arguments[0] if arguments else ""
-            raise InputError(f"There is no program {name!r}.", "Give --exec a program on your PATH, or a full path.")
+        hint = "Give --exec a program on your PATH, or a full path."
+        if not arguments:
+            raise InputError("--exec is empty.", hint)
+        if shutil.which(arguments[0]) is None:
+            raise InputError(f"There is no program {arguments[0]!r}.", hint)
         lock = environment.profile_folder() / "exec.lock"
         return MessageHandler(tuple(arguments), environment.home, environment.profile, lock, environment.key)
 

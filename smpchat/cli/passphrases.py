@@ -115,7 +115,7 @@ def _output(command: str) -> str:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"The command for the passphrase cannot be run: {why}.", hint) from None
     if run.returncode:
-        raise InputError(f"The command for the passphrase ended with {run.returncode}.", hint)
+        raise InputError(f"The command for the passphrase failed with exit code {run.returncode}.", hint)
     return _line(run.stdout, "What the command for the passphrase printed", hint)
 
 

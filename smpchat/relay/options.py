@@ -52,10 +52,11 @@ class Explained(Record):
         return f"{self.meaning}." if self.default is None else f"{self.meaning} ({self.default})."
 
 
+_PROXY_HELP = "Which relays it forwards messages to (default: all if it listens on loopback only, otherwise public)"
 OPTIONS: Final = (
     Explained("host", "ADDRESS", "Addresses to listen on, separated by commas; :: means all, IPv4 too", "127.0.0.1"),
     Explained("password", "TEXT", "Password needed for new queues and files; '' for none", None),
-    Explained("proxy", "|".join(PROXY), "Relays to forward to: all on loopback, else public", None, words=PROXY),
+    Explained("proxy", "|".join(PROXY), _PROXY_HELP, None, words=PROXY),
     Explained("new_queues", "on|off", "Allow new queues", "on", words=("on", "off")),
     Explained("quota", "N", "Messages per queue", "128", (1, 100_000)),
     Explained("max_stored", "MIB", "MiB of stored queues and messages", "10240", (1, 100_000_000)),

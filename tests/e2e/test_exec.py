@@ -141,7 +141,7 @@ def test_kill_while_a_program_runs_repeats_its_message(pair: Home, recorder: Rec
     ("command", "sentence"),
     [
         ("no-such-program --option", "There is no program 'no-such-program'."),
-        ("", "There is no program ''."),
+        ("", "--exec is empty."),
         ('sh -c "echo', "The command of --exec cannot be read: No closing quotation."),
     ],
 )

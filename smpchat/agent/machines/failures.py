@@ -16,8 +16,9 @@ FAILURE_SENTENCES = {
         " afterwards."
     ),
     Failure.REQUEST_GONE: (
-        "The person who sent this request can no longer be reached: they withdrew the request, or someone else"
-        " answered it. Delete the contact; they can send a new request."
+        "The person who sent this request can no longer be reached: they withdrew the request, or the request"
+        " was answered elsewhere, for example by a copy of this profile. Delete the contact; they can send a new"
+        " request."
     ),
     Failure.NOT_REACHED: (
         "The relay of this person's request could not be reached for a week. Delete the contact; they can send a"

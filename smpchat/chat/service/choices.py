@@ -132,7 +132,7 @@ class StoredChoices(StoredMessages):
         stored = format_server(file_relay_address(address))
         with self.database.transaction() as tx:
             if not settings.remove_file_server(tx, stored):
-                raise InputError("This file relay is not in your list.", "`smpchat server list` shows it.")
+                raise InputError("This file relay is not in your list.", "`smpchat server list` shows your relays.")
             settings.save_setting(tx, settings.FILE_SERVERS, "own")
 
     def use_file_servers(self, addresses: Sequence[FileServerAddress]) -> None:
@@ -217,7 +217,7 @@ class StoredChoices(StoredMessages):
                         "This relay is set in a config file.",
                         "`smpchat config list` shows which file; remove it there.",
                     )
-                raise InputError("This relay is not in your list.", "`smpchat server list` shows it.")
+                raise InputError("This relay is not in your list.", "`smpchat server list` shows your relays.")
             settings.save_setting(tx, settings.SERVERS, "own")
 
     def use_servers(self, addresses: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Sequence
 
@@ -352,12 +353,15 @@ class ChatService(AddressProfile):
             given_up = outbox.give_up_deletions(tx, server, self.now()) + outbox.give_up_left(tx, server)
             if outgoing.is_relay_needed(tx, server):
                 at_it = [view.alias for view in self.contacts() if server in self._relays_of(tx, view)]
-                whom = (
-                    f"the contact {at_it[0]!r}" if at_it else "an invitation, your address or a connection in progress"
-                )
+                if not at_it:
+                    raise InputError(
+                        "An invitation, your address or a connection in progress still uses this relay.",
+                        "Delete the invitation or address first.",
+                    )
+                who = at_it[0]
                 raise InputError(
-                    f"You still need this relay: it is used by {whom}.",
-                    "Delete it first, or move to another relay with `smpchat rotate WHO`.",
+                    f"The contact {who!r} still uses this relay.",
+                    f"Move {who} to another relay with `smpchat rotate {shlex.quote(who)}`, or delete the contact.",
                 )
             outgoing.clear_relay_trouble(tx, server)
         return given_up

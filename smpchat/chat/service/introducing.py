@@ -119,7 +119,9 @@ class IntroducingProfile(WritingProfile):
             InputError: The time is none that an app would take.
         """
         if seconds is not None and not 0 < seconds <= MAX_TTL:
-            raise InputError("Messages cannot disappear after this time.", "Give a time such as 30m, 1d or 2w.")
+            raise InputError(
+                "This time is not possible for disappearing messages.", "Give a time such as 30m, 1d or 2w."
+            )
         with self.database.transaction() as tx:
             contact = records.contact(tx, who)
             allow = Allow.NO if seconds is None else Allow.YES

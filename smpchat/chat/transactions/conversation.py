@@ -215,7 +215,8 @@ def _named(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, s
     if found.status is MessageStatus.FAILED:
         raise InputError(f"Message {message_id} never reached {found.contact!r}.", "Send the text again instead.")
     if found.shared_id is None:
-        raise InputError(f"You cannot reply or react to message {message_id}.", "The sender's app gave it no number.")
+        why = "The sender's app gave it no id that their app could recognise."
+        raise InputError(f"You cannot reply or react to message {message_id}.", why)
     return found, records.contact(tx, found.contact), found.shared_id
 
 

@@ -373,7 +373,7 @@ def receive_automatically(
 def _ask_again(message: Message, error: RelaysNotApproved) -> str:
     return (
         f"The file of message {message.id} from {{alias}} is at relays that you do not use ({', '.join(error.relays)})."
-        f" They would see your address. To receive it anyway: `smpchat receive {message.id} --approve`."
+        f" They would see your IP address. To receive it anyway: `smpchat receive {message.id} --approve`."
     )
 
 

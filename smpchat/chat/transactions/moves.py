@@ -33,7 +33,7 @@ def _sentences(tx: sqlite3.Connection, contact: Contact, refusal: Refusal) -> tu
             new = moves.new_queue(tx, contact.connection_id)
             where = f"the relay {new.queue.server.hosts[0]}" if new else "the new relay"
             return (
-                f"{alias}'s app was told to use {where}, and may already write there.",
+                f"It is too late to cancel or change this move: {alias}'s app may already send to {where}.",
                 f"The move ends with the next message from there. `smpchat status {who}` shows it.",
             )
         case Refusal.NONE:

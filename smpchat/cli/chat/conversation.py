@@ -31,7 +31,7 @@ from smpchat.cli.notifying import Notifier
 from smpchat.cli.text import narrowed, printable, shortened
 from smpchat.cli.times import since
 from smpchat.cli.views.conditions import condition_line, in_short, relay_name
-from smpchat.cli.views.connections import waits_for
+from smpchat.cli.views.connections import not_yet, waits_for
 from smpchat.cli.views.contacts import move_sentence
 from smpchat.cli.views.links import request_text
 from smpchat.cli.views.messages import TICKS, unread_summary
@@ -301,8 +301,8 @@ class Conversation:
                 return printable(state.reason or f"The connection with {alias} failed.")
             case ConnectionState.READY if state.since is not None:
                 moment = since(state.since, self.environment.now())
-                return f"You can write to {alias} now; {waits_for(state)} since {moment}."
-        return f"You can write to {alias} now; {waits_for(state)}."
+                return f"You can write to {alias} now. {not_yet(state, alias)} (since {moment})."
+        return f"You can write to {alias} now. {not_yet(state, alias)}."
 
     def in_trouble(self) -> list[str]:
         """Contacts that need a person's eye or hand, by alias, but for the one that is written to."""

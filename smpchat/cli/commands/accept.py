@@ -30,7 +30,7 @@ def accept(
     ),
     incognito: bool = INCOGNITO,
     any_relay: bool = typer.Option(
-        False, "--any-relay", help="Connect even if their relay is on this computer or its network."
+        False, "--any-relay", help="Connect even if their relay is on this computer or in your local network."
     ),
 ) -> None:
     """Accept a request. Example: smpchat accept 3 --alias bob"""

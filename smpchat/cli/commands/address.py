@@ -32,7 +32,7 @@ WELCOME = typer.Option(
     None,
     "--welcome",
     metavar="TEXT",
-    help=("Text that people see before they ask, and again when accepted (empty: none)."),
+    help=("Text that people see before they send a request, and again when you accept it (empty: none)."),
 )
 AUTO_REPLY = typer.Option(None, "--auto-reply", metavar="TEXT", help="Message to each person you accept (empty: none).")
 

@@ -31,7 +31,7 @@ def _values(context: typer.Context, incomplete: str) -> list[str]:
 
 
 KEY = typer.Argument(metavar="SETTING", help="Name of the setting; `config list` shows all.", autocompletion=_keys)
-PROFILE_ONLY = typer.Option(False, "--profile-only", help="Only in the profile's own file.")
+PROFILE_ONLY = typer.Option(False, "--profile-only", help="Use only the profile's own file, not the common one.")
 
 
 @app.command("list")

@@ -41,7 +41,9 @@ def connect(
     ),
     incognito: bool = INCOGNITO,
     message: list[str] = typer.Option([], "-m", metavar="TEXT", help="A message to send at once; may be repeated."),
-    wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they answer."),
+    wait: bool = typer.Option(
+        False, "--wait/--no-wait", show_default=False, help="Wait until they answer (default: no)."
+    ),
     timeout: float | None = typer.Option(
         None, "--timeout", parser=seconds, metavar="SECONDS", show_default=False, help="How long to wait (20)."
     ),

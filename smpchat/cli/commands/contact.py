@@ -78,10 +78,11 @@ def set_(
 ) -> None:
     """Choose what you allow one contact.
 
-    yes: allowed if they allow it too. always: allowed in any case. default: as set for all contacts. The contact sees
-    your choice. Disappearing messages are deleted for both of you, after that time. Receipts tell the contact that
-    their messages arrived; they are not told when you turn receipts off. A muted contact rings no bell and shows
-    no notification.
+    yes: allowed if they allow it too. always: allowed in any case. no: not allowed. default: as set with
+    `profile set --allow`. The contact sees your choice. Disappearing messages are deleted for both of you after the
+    time you set. fulldelete: a deleted message disappears without a trace in the conversation. Receipts tell
+    the contact that their messages arrived; they are not told when you turn receipts off. A muted contact rings no bell
+    and shows no notification.
     """
     run(context, lambda environment: _set(environment, who, setting, value))
 

@@ -316,10 +316,8 @@ def _embedded(environment: Environment) -> Iterator[Check]:
         return
     yield Check("relay", True, f"the embedded relay is running at {masked(info.address or '')}")
     if info.files_trouble is not None:
-        hint = "Then start it again, `--files-port PORT` for another port."
-        yield Check(
-            "files", False, f"it does not store files. {info.files_trouble} Run `smpchat relay stop`. {hint}", False
-        )
+        hint = "Run `smpchat relay stop`, then `smpchat relay start` (for another port: `--files-port PORT`)."
+        yield Check("files", False, f"it does not store files. {info.files_trouble} {hint}", False)
     elif info.files_address is not None:
         yield Check("files", True, f"it keeps files at {masked(info.files_address)}")
 

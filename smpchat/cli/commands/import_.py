@@ -33,10 +33,10 @@ def import_(
 ) -> None:
     """Create a profile from an exported file.
 
-    It gets its own name, or the one of -p. If the file brings its own relays, proxy or private routing, you
-    are told, and asked on a terminal. Import a file once, and use the profile nowhere else: two copies in
-    use break each other's encryption, and messages are lost. The passphrase is asked for, or read from
-    --passphrase-file or the variable SMPCHAT_PASSPHRASE.
+    The profile keeps the name stored in the file, unless you give another with -p. If the file contains its own relays,
+    proxy or private routing, smpchat shows them; on a terminal it asks whether to accept them. Import a file once,
+    and use the profile nowhere else: two copies in use break each other's encryption, and messages are lost. The
+    passphrase is asked for, or read from --passphrase-file or the variable SMPCHAT_PASSPHRASE.
     """
     # As it was typed. The environment has the chosen profile in place of none, and a file is to bring its own name.
     name = context.find_root().params["profile"]
@@ -76,7 +76,7 @@ def _import(environment: Environment, file: Path, passphrase_file: Path | None, 
     if choices.says_something and not environment.json and not environment.attended:
         environment.notice("The file contains its own settings:\n" + choice_lines(choices))
     environment.notice(f"Use this profile only here, and no longer where you exported it: {ONE_ONLY}.")
-    environment.notice("It is not encrypted here. `smpchat key set` encrypts it.")
+    environment.notice("The imported profile is not encrypted on this computer. `smpchat key set` encrypts it.")
     return ExitStatus.OK
 
 

@@ -21,8 +21,8 @@ app = group("The passphrase that encrypts your profile.", "smpchat key set")
 def set_(context: typer.Context) -> None:
     """Encrypt the profile with a passphrase.
 
-    smpchat asks for the passphrase, or takes it from --key-file, --key-command or the variable SMPCHAT_KEY, now and in
-    every later command. A lost passphrase cannot be recovered. Stop other smpchat commands of this profile first.
+    smpchat asks for the passphrase, or takes it from --key-file, --key-command or the variable SMPCHAT_KEY. Every later
+    command needs it too. A lost passphrase cannot be recovered. Stop other smpchat commands of this profile first.
     """
     run(context, _set)
 
@@ -57,7 +57,10 @@ def change(
         None, "--new-key-command", metavar="CMD", help="Command that prints the new passphrase."
     ),
 ) -> None:
-    """Change the passphrase; SMPCHAT_NEW_KEY may hold the new one. Example: smpchat key change"""
+    """Change the passphrase.
+
+    The new one is asked for, or read from SMPCHAT_NEW_KEY. Example: smpchat key change
+    """
     run(context, lambda environment: _change(environment, file, command))
 
 

@@ -32,7 +32,9 @@ def listen(
         None, "--timeout", parser=seconds, metavar="SECONDS", help="Stop after this time."
     ),
     count: int | None = typer.Option(None, "--count", parser=number(1), metavar="N", help="Stop after N messages."),
-    command: str | None = typer.Option(None, "--exec", metavar="CMD", help="Run CMD for each message (see below)."),
+    command: str | None = typer.Option(
+        None, "--exec", metavar="CMD", help="Run CMD for each message (explained above)."
+    ),
     skip_after: int | None = typer.Option(
         None,
         "--skip-after",
@@ -45,9 +47,9 @@ def listen(
 
     With --exec, CMD runs for each message, one at a time. CMD gets the message as a JSON object on its standard input,
     and in the variables SMPCHAT_TYPE, SMPCHAT_CONTACT, SMPCHAT_CONTACT_ID, SMPCHAT_VERIFIED, SMPCHAT_ID and
-    SMPCHAT_TEXT. If CMD ends with 0, the message counts as shown. If CMD fails, listening ends with 1, unless
-    --skip-after is given. CMD's output is not sent: to answer, run `smpchat send` in it. Do not trust an alias; use the
-    contact's id, which never changes and belongs to one contact only.
+    SMPCHAT_TEXT. If CMD exits with 0, the message counts as shown. If CMD fails, `listen` stops with exit
+    code 1, unless --skip-after is given. CMD's output is not sent: to answer, run `smpchat send` in it.
+    Do not trust an alias; use the contact's id, which never changes and belongs to one contact only.
     """
     if skip_after is not None and command is None:
         raise typer.BadParameter("--skip-after needs --exec.")

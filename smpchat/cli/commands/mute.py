@@ -20,7 +20,7 @@ app = Program()
 def mute(
     context: typer.Context,
     who: str = WHO,
-    how_long: str = typer.Argument("on", metavar="[HOW_LONG]", help="1h, 8h, 1d; on, or off. Default: on."),
+    how_long: str = typer.Argument("on", metavar="[HOW_LONG]", help="1h, 8h, 1d; on, or off."),
 ) -> None:
     """No bell or notifications for a contact.
 

@@ -61,7 +61,7 @@ def set_(
         help=("Command that the bot offers; may be repeated. Replaces all earlier ones."),
     ),
 ) -> None:
-    """Change your name, description or picture.
+    """Change your profile: name, picture, and what contacts may do.
 
     Your contacts see the change, and so do people who open your address.
     """
@@ -69,7 +69,7 @@ def set_(
     given = (name, description, picture, no_picture or None, allow or None, bot, command or None, receipts)
     if all(value is None for value in given):
         raise typer.BadParameter(
-            "say what to change: NAME, --description, --picture, --no-picture, --allow, --bot or --receipts."
+            "say what to change: NAME, --description, --picture, --no-picture, --allow, --bot, --command or --receipts."
         )
     if command and bot is False:
         raise typer.BadParameter("use either --command or --no-bot, not both.")
@@ -221,7 +221,8 @@ def delete(
 ) -> None:
     """Delete a profile from this computer: contacts, messages, keys, settings and files.
 
-    Contacts are not told. To tell them, delete them first. Nothing brings it back but a file that `export` wrote.
+    Contacts are not told. To tell them, delete them first. You can restore it only from a
+    file made with `export`.
     """
     run(context, lambda environment: _delete(environment, name, sure=yes))
 

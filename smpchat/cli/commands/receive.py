@@ -26,12 +26,12 @@ def receive(
     context: typer.Context,
     message: str = typer.Argument(
         metavar="MESSAGE",
-        help="Number of the message, or an alias for that contact's last file.",
+        help="Number of the message, or a contact's alias: their last file.",
         autocompletion=aliases,
     ),
-    to: Path | None = typer.Option(None, "--to", metavar="PATH", help="A folder, or a new file."),
+    to: Path | None = typer.Option(None, "--to", metavar="PATH", help="Save in this folder, or as this new file."),
     approve: bool = typer.Option(
-        False, "--approve", help="Allow file relays that you do not use; they see your address."
+        False, "--approve", help="Allow file relays that you do not use; they see your IP address."
     ),
     timeout: float | None = TIMEOUT,
 ) -> None:
@@ -75,7 +75,9 @@ def message_number(service: WritingProfile, which: str) -> int:
 
 def _ask(environment: Environment, number: int, relays: tuple[str, ...]) -> None:
     """Raises `CommandFailed` unless a person agrees."""
-    what = f"The sender put the file at {', '.join(relays)}, which you do not use. These relays would see your address."
+    what = (
+        f"The sender put the file at {', '.join(relays)}, which you do not use. These relays would see your IP address."
+    )
     if environment.attended and sys.stdin.isatty():
         print(f"{what}\nFetch it? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
@@ -83,5 +85,5 @@ def _ask(environment: Environment, number: int, relays: tuple[str, ...]) -> None
     raise CommandFailed(
         ExitStatus.INPUT,
         what,
-        f"If you agree: `smpchat receive {number} --approve`. `--socks` hides your address.",
+        f"If you agree: `smpchat receive {number} --approve`. `--socks` hides your IP address.",
     )

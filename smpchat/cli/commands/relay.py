@@ -61,7 +61,7 @@ FILES_PORT = typer.Option(
     None,
     "--files-port",
     metavar="PORT|off",
-    help="Keep files, on this port; off for none. It is remembered; at first any.",
+    help="Port of the file server; off: no files. Remembered; the first time, any free port.",
 )
 PASSWORD = _option("password", PASSWORD_VARIABLE)
 PROXY = _option("proxy")
@@ -222,7 +222,10 @@ def start(
     metrics_port: str | None = METRICS_PORT,
     reset: bool = typer.Option(False, "--reset", help="Forget the options kept by earlier starts."),
 ) -> None:
-    """Start the relay in the background; keep its options. Example: smpchat relay start --quota 500"""
+    """Start the relay in the background.
+
+    These options are remembered. Example: smpchat relay start --quota 500
+    """
     typed = _typed_options(context)
     run(context, lambda environment: _start(environment, typed, (port, ws_port, files_port), reset))
 
@@ -309,7 +312,10 @@ def _keeps_files_as_wanted(wanted: int | None, info: RelayInfo) -> bool:
 
 @app.command("stop")
 def stop(context: typer.Context) -> None:
-    """Stop the relay; it no longer starts on demand. Example: smpchat relay stop"""
+    """Stop the relay until `relay start`.
+
+    smpchat does not start it by itself. Example: smpchat relay stop
+    """
     run(context, _stop)
 
 
@@ -353,7 +359,10 @@ def _lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 @app.command("rotate-certificate")
 def rotate_certificate(context: typer.Context) -> None:
-    """Renew the online certificate; the address stays. Example: smpchat relay rotate-certificate"""
+    """Renew the online certificate.
+
+    The relay's address does not change. Example: smpchat relay rotate-certificate
+    """
     run(context, _rotate_certificate)
 
 
@@ -368,7 +377,7 @@ def _rotate_certificate(environment: Environment) -> int:
     environment.emit(
         "relay",
         {**relay_fields(before), "certificate_expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}"},
-        f"New online certificate, valid until {expires:%Y-%m-%d}. The address stays.",
+        f"New online certificate, valid until {expires:%Y-%m-%d}. The relay's address does not change.",
     )
     if before.state == "running":
         environment.notice("Restart the relay to use it: `smpchat relay stop`, then `smpchat relay start`.")
@@ -398,7 +407,10 @@ def _back_up(environment: Environment, file: Path) -> int:
 def restore(
     context: typer.Context, file: Path = typer.Argument(metavar="FILE", help="A file that `relay backup` wrote.")
 ) -> None:
-    """Restore a relay from a backup, if there is none yet. Example: smpchat relay restore relay.tar"""
+    """Restore a relay from a backup.
+
+    Only if this computer has no relay yet. Example: smpchat relay restore relay.tar
+    """
     run(context, lambda environment: _restore(environment, file))
 
 

@@ -25,14 +25,14 @@ _FOLLOWS = 3.0
 """Seconds in which an app that is online has followed: half a dozen round trips."""
 
 
-@app.command(epilog=examples("smpchat rotate bob", "smpchat rotate bob --server smp://KEY@relay.example"))
+@app.command(epilog=examples("smpchat rotate bob", "smpchat rotate bob --server smp://FINGERPRINT@relay.example"))
 def rotate(
     context: typer.Context,
     who: str = WHO,
     server: str | None = typer.Option(
         None,
         "--server",
-        metavar="URI",
+        metavar="ADDRESS",
         help="The new relay (default: another one of yours).",
         autocompletion=relays,
     ),

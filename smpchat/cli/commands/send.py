@@ -36,7 +36,7 @@ def send(
     """Send a message or files.
 
     If the security code has changed since you compared it, or new keys wait for your answer, the message is held and
-    the command ends with 5. With --anyway and no text, only held messages are sent.
+    the command ends with exit code 5. With --anyway but without a text, it sends only the messages that are held.
 
     A file is encrypted and uploaded to file relays. It counts as sent when your contact can fetch it. If the upload is
     interrupted, the next command that goes online continues it.

@@ -40,9 +40,12 @@ _HINTS = {
 }
 
 app = group("Relays for new invitations.", "smpchat server use simplex")
-_HELP = "smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT; of a file relay with xftp:// in place of smp://."
+_HELP = "smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT. For a file relay, write xftp:// instead of smp://."
 ADDRESS = typer.Argument(metavar="ADDRESS", help=_HELP, autocompletion=relays)
 NEW_ADDRESS = typer.Argument(metavar="ADDRESS", help=_HELP)
+USED_ADDRESS = typer.Argument(
+    metavar="ADDRESS", help=f"simplex (the public servers), embedded, or {_HELP}", autocompletion=relays
+)
 TRANSPORT = typer.Option(
     None, "--transport", metavar="tls|websocket|auto", help="How to reach it; auto tries TLS, then WebSocket."
 )
@@ -170,9 +173,9 @@ def _forget(environment: Environment, address: str) -> int:
 @app.command("use")
 def use(
     context: typer.Context,
-    address: str = ADDRESS,
+    address: str = USED_ADDRESS,
     private_routing: bool | None = typer.Option(
-        None, "--private-routing/--no-private-routing", help="Reach other people's relays through yours."
+        None, "--private-routing/--no-private-routing", help="Send to other people's relays through yours."
     ),
 ) -> None:
     """Use only this relay: an address, simplex or embedded. Example: smpchat server use simplex"""
@@ -205,12 +208,18 @@ def _use(environment: Environment, address: str, private_routing: bool | None) -
 def test(
     context: typer.Context,
     address: str | None = typer.Argument(
-        None, metavar="[ADDRESS]", help="The relay (default: those for new invitations).", autocompletion=relays
+        None,
+        metavar="[ADDRESS]",
+        help="The relay to test (default: all relays for new invitations).",
+        autocompletion=relays,
     ),
     transport: str | None = TRANSPORT,
     ws_port: int | None = WS_PORT,
 ) -> None:
-    """Test relays with a message or 64 KiB; time each step. Example: smpchat server test"""
+    """Send a message through each relay and time each step.
+
+    To file relays it sends 64 KiB. Example: smpchat server test
+    """
     run(context, lambda environment: _test(environment, address, transport, ws_port))
 
 
@@ -360,7 +369,12 @@ def private_routing(
     context: typer.Context,
     setting: str | None = typer.Argument(None, metavar="[on|off]", help="on or off (omitted: shows it)."),
 ) -> None:
-    """Reach other people's relays through yours. Example: smpchat server private-routing on"""
+    """Send to other people's relays through yours.
+
+    They then do not see your IP address.
+
+    Example: smpchat server private-routing on
+    """
     run(context, lambda environment: _private_routing(environment, setting))
 
 
@@ -391,7 +405,12 @@ def strangers(
     context: typer.Context,
     setting: str | None = typer.Argument(None, metavar="[public|any]", help="public or any (omitted: shows it)."),
 ) -> None:
-    """Choose which relays of other people may be used. Example: smpchat server strangers public"""
+    """Whose relays may be contacted.
+
+    public: only those on the public internet. any: also those on this computer or its network.
+
+    Example: smpchat server strangers public
+    """
     run(context, lambda environment: _strangers(environment, setting))
 
 

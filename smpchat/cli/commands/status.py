@@ -144,7 +144,7 @@ def _show_receipts(environment: Environment, service: StoredProfile, found: Stat
     aliases = {state.connection: shortened(state.alias or "") for state in found.connections}
     others = ", ".join(sorted(aliases[number] for number, on in found.receipts.items() if on != usual))
     if not usual:
-        but = f", except {others}" if others else ""
-        environment.show(f"Receipts are off: your contacts are not told that their messages arrived{but}.")
+        whom = f", except for {others}: other contacts" if others else ": your contacts"
+        environment.show(f"Receipts are off{whom} are not told that their messages arrived.")
     elif others:
         environment.show(f"Receipts are off for {others}: they are not told that their messages arrived.")

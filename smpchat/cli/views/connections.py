@@ -78,6 +78,15 @@ def waits_for(state: StateChanged) -> str:
     return ""
 
 
+def not_yet(state: StateChanged, alias: str) -> str:
+    """As `waits_for`, as a sentence about a contact that can be written to."""
+    if is_request(state):
+        return f"{alias} has not answered your request yet"
+    if state.state == ConnectionState.READY and state.role == "joiner":
+        return f"{alias} has not come online yet"
+    return "The relay does not have your answer yet"
+
+
 def is_request(state: StateChanged) -> bool:
     """Whether a request of ours waits at an address: nothing else is *ready* before its handshake has a name."""
     return state.state == ConnectionState.READY and state.variant is None

@@ -53,7 +53,7 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
         if in_full:
             lines += f"\nFor apps that do not support short links, this is the full link:\n\n{full}\n"
         else:
-            full_link = "Apps that do not support short links need the full link: `smpchat status`."
+            full_link = "For apps that do not support short links, `smpchat status` shows the full link."
             typed = environment.as_typed(full_link)
             lines += f"\n{filled(typed, shutil.get_terminal_size().columns)}\n"
     fields["command"] = command

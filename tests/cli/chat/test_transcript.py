@@ -131,7 +131,7 @@ def test_a_contact_that_is_only_ready_can_be_written_to(smpchat: Terminal, monke
     smpchat("-p", "bob", "connect", smpchat.invite("alice"), "--alias", "ally")
     with smpchat.service("bob") as service:
         bob = Talk(smpchat, service, "ally")
-        assert bob.news() == ["* You can write to ally now; waiting for them to come online since 22:13."]
+        assert bob.news() == ["* You can write to ally now. ally has not come online yet (since 22:13)."]
         assert bob.toolbar().startswith("ready: waiting for them to come online")
         bob.enter("hello")
         assert len(bob.tail()) == 2  # the day, the message

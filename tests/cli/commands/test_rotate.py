@@ -97,7 +97,7 @@ def test_what_cannot_be_moved_says_why(copy: Path) -> None:
     assert none.exit_code == 1 and "You are not moving to another relay with bob." in none.stderr
     put(copy, moving.Using())
     late = call(copy, "--json", "rotate", "bob")
-    assert late.exit_code == 1 and "may already write there" in str(objects(late)[-1]["message"])
+    assert late.exit_code == 1 and "may already send to" in str(objects(late)[-1]["message"])
 
 
 def test_lines_of_the_conversation_are_shown_once_and_stay_in_the_history(copy: Path) -> None:
