@@ -18,6 +18,7 @@ def _no_logs_after_the_test() -> Iterator[None]:
     """A command with ``-v`` or ``--trace`` in this process prints on a stream that ends with its test."""
     was = {logger: (list(logger.handlers), logger.level, logger.propagate) for logger in _loggers()}
     yield
+    logging.disable(logging.NOTSET)  # the fuzzer turns all of it off, and runs in this process too
     for logger in _loggers():
         handlers, level, propagate = was.get(logger, ([], logging.NOTSET, True))
         if logger is not logging.root or not handlers:
