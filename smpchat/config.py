@@ -140,9 +140,9 @@ KEYS = {
         Key(
             "notifications",
             "off",
-            "how `chat` and `listen` notify you of a message: `bell`; `osc9` or `osc777`, which many terminals"
-            " show on the desktop; or a command of yours, which gets the alias as `SMPCHAT_CONTACT` and the"
-            " number of the message as `SMPCHAT_ID`",
+            "how `chat` and `listen` notify you of a message or request: `bell`; `osc9` or `osc777`, which many"
+            " terminals show on the desktop; or a command of yours, which gets the alias as `SMPCHAT_CONTACT` and the"
+            " number of the message as `SMPCHAT_ID`; of a request its name is `SMPCHAT_REQUEST`",
             "off, bell, osc9, osc777 or a command",
             _notifications,
             NOTIFICATIONS,
