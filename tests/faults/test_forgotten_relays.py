@@ -80,7 +80,7 @@ def test_a_queue_is_left_to_a_relay_that_never_comes_back(
             alice.service.delete("gone")
             await alice.until(lambda s: bool(s.troubles()))
             if at_once:
-                with pytest.raises(InputError, match="You still need this relay"):
+                with pytest.raises(InputError, match="still uses this relay"):
                     alice.service.forget_server(str(away.server))
                 alice.service.delete("kept")
                 assert alice.service.forget_server(str(away.server)) == 2

@@ -419,7 +419,7 @@ def test_moves_that_cannot_be(tmp_path: Path) -> None:
         found.peer.tests.clear()
         await found.rotate(found.new)
         await found.until_step("using")
-        told = r"ref's app was told to use the relay new\.test"
+        told = r"ref's app may already send to .*new\.test"
         with pytest.raises(InputError, match=told):
             service.rotate("ref")
         with pytest.raises(InputError, match=told):
