@@ -1,13 +1,14 @@
 """A file as relays get it: name, content and filler in one box, whose tag is last (xftp-wire 3).
 
-Both directions block, and take a file piece by piece: what they hold of it is a few megabytes. Digests are computed
-beside encryption, in a thread of their own, since SHA-512 alone takes as long as all the rest.
+Both directions block, and take a file piece by piece: what they hold of it is a few megabytes. SHA-512 is computed
+beside encryption, and what comes out is written beside both, each in a thread of its own: each takes about as long.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
@@ -75,8 +76,10 @@ def encrypt_file(
     left = sum(chunks)
     if left < LENGTH_SIZE + len(header) + size + TAG_SIZE:
         raise ValueError("the chunks do not hold the file")
-    with _Digests(chunks) as digests:
-        for buffer in digests.buffers():
+    whole, each = hashlib.sha512(), _ChunkDigests(chunks)
+    with _Behind(sum(chunks), whole.update, target.write) as behind:
+        for length in _pieces(chunks):
+            buffer = behind.space(length)
             content = buffer[: min(len(buffer), left - TAG_SIZE)]
             plain.read_into(content)
             sealer.update(content, content)
@@ -85,10 +88,11 @@ def encrypt_file(
                 buffer[len(content) :] = sealer.finish()
             elif left < TAG_SIZE:
                 raise ValueError("a chunk is smaller than a tag")
-            target.write(buffer)
-            digests.add(buffer)
+            behind.pass_on(buffer)
+            each.add(buffer)
             progress(plain.done)
-        return key, nonce, digests.whole(), digests.chunks()
+        behind.wait()
+    return key, nonce, whole.digest(), each.chunks()
 
 
 class _Plain:
@@ -112,49 +116,23 @@ class _Plain:
         view[at:] = _FILLER * (len(view) - at)
 
 
-class _Digests:
-    """SHA-512 of all, and SHA-256 of each chunk, a piece behind whoever makes the bytes."""
+def _pieces(sizes: Sequence[int]) -> Iterator[int]:
+    """Sizes of the pieces of all chunks, none of which belongs to two."""
+    for size in sizes:
+        for start in range(0, size, _PIECE):
+            yield min(_PIECE, size - start)
 
-    _BUFFERS = 3
 
-    def __init__(self, sizes: Sequence[int], *, whole_only: bool = False) -> None:
+class _ChunkDigests:
+    """SHA-256 of each chunk."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
         self._sizes = sizes
-        self._whole = hashlib.sha512()
-        self._whole_only = whole_only
         self._chunk = hashlib.sha256()
         self._chunks: list[Chunk] = []
         self._in_chunk = 0
-        # A thread for one small piece takes longer than its digest.
-        self._worker = ThreadPoolExecutor(1) if sum(sizes) > _PIECE else None
-        self._jobs: list[Future[None]] = []
-
-    def __enter__(self) -> _Digests:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._worker is not None:
-            self._worker.shutdown(cancel_futures=True)
-
-    def buffers(self) -> Iterator[memoryview]:
-        """Where the next bytes go: pieces of all chunks, none of which belongs to two."""
-        spaces = [memoryview(bytearray(min(_PIECE, max(self._sizes)))) for _ in range(self._BUFFERS)]
-        number = 0
-        for size in self._sizes:
-            for start in range(0, size, _PIECE):
-                # Not before the digests are done with what was in it.
-                if number >= self._BUFFERS and self._worker is not None:
-                    self._jobs[number - self._BUFFERS].result()
-                yield spaces[number % self._BUFFERS][: min(_PIECE, size - start)]
-                number += 1
 
     def add(self, piece: memoryview) -> None:
-        # Only the slower one in the thread: the other one takes as long here as encryption is shorter.
-        if self._worker is None:
-            self._whole.update(piece)
-        else:
-            self._jobs.append(self._worker.submit(self._whole.update, piece))
-        if self._whole_only:
-            return
         self._chunk.update(piece)
         self._in_chunk += len(piece)
         size = self._sizes[len(self._chunks)]
@@ -162,15 +140,60 @@ class _Digests:
             self._chunks.append((size, self._chunk.digest()))
             self._chunk, self._in_chunk = hashlib.sha256(), 0
 
-    def whole(self) -> bytes:
-        """SHA-512 of all."""
-        for job in self._jobs:
-            job.result()
-        return self._whole.digest()
-
     def chunks(self) -> tuple[Chunk, ...]:
         """Each with its SHA-256."""
         return tuple(self._chunks)
+
+
+class _Behind:
+    """What is done with pieces while the next one is made: each kind of work in order, in a thread of its own.
+
+    Args:
+        total: Bytes of all pieces.
+        works: Each is told every piece; what it raises is raised by whatever is called next.
+    """
+
+    _BUFFERS = 3
+
+    def __init__(self, total: int, *works: Callable[[memoryview], object]) -> None:
+        self._works = works
+        self._size = min(_PIECE, total)
+        # A thread for one small piece takes longer than its digest.
+        self._threads = [ThreadPoolExecutor(1) for _ in works] if total > _PIECE else []
+        self._spaces: deque[tuple[memoryview, list[Future[object]]]] = deque()
+
+    def __enter__(self) -> _Behind:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for thread in self._threads:
+            thread.shutdown(cancel_futures=True)
+
+    def space(self, size: int) -> memoryview:
+        """Where the next piece goes, at most as large as the largest one; `pass_on` comes before the next call."""
+        if len(self._spaces) < self._BUFFERS:
+            view = memoryview(bytearray(self._size))
+        else:
+            view, jobs = self._spaces.popleft()
+            for job in jobs:  # nothing is written over that somebody still reads
+                job.result()
+        self._spaces.append((view, []))
+        return view[:size]
+
+    def pass_on(self, piece: memoryview) -> None:
+        """The space that was given last has a piece now."""
+        if self._threads:
+            jobs = (thread.submit(work, piece) for thread, work in zip(self._threads, self._works, strict=True))
+            self._spaces[-1][1].extend(jobs)
+        else:
+            for work in self._works:
+                work(piece)
+
+    def wait(self) -> None:
+        """Until everything is done."""
+        for _, jobs in self._spaces:
+            for job in jobs:
+                job.result()
 
 
 def decrypt_file(
@@ -202,20 +225,23 @@ def decrypt_file(
     content = _Content(target, length - TAG_SIZE)
     done = 0
     tag = bytearray()
-    plain = memoryview(bytearray(min(_PIECE, length)))
-    with _Digests([length], whole_only=True) as digests:
-        for buffer in digests.buffers():
+    whole = hashlib.sha512()
+    with _Behind(length, whole.update) as sealed_behind, _Behind(length, content.add) as plain_behind:
+        for size in _pieces([length]):
+            buffer, plain = sealed_behind.space(size), plain_behind.space(size)
             _read_all(source, buffer)
-            digests.add(buffer)
-            sealed = buffer[: max(0, min(len(buffer), length - TAG_SIZE - done))]
+            sealed_behind.pass_on(buffer)
+            sealed = buffer[: max(0, min(size, length - TAG_SIZE - done))]
             tag += buffer[len(sealed) :]
             opener.update(sealed, plain[: len(sealed)])
-            content.add(plain[: len(sealed)])
-            done += len(buffer)
+            plain_behind.pass_on(plain[: len(sealed)])
+            done += size
             progress(done)
-        # Of what was described first: a damaged download is told from a wrong key.
-        if not hmac.compare_digest(digests.whole(), digest):
-            raise VerificationError("the file does not match its description")
+        sealed_behind.wait()
+        plain_behind.wait()
+    # Of what was described first: a damaged download is told from a wrong key.
+    if not hmac.compare_digest(whole.digest(), digest):
+        raise VerificationError("the file does not match its description")
     opener.finish(bytes(tag))
     if content.fault is not None:
         raise content.fault
