@@ -1,4 +1,5 @@
-"""Relays of files, as an online process uses them: one session each, one request at a time, rests after failures."""
+"""Relays of files, as an online process uses them: a session or two each, one request at a time in each, rests after
+failures."""
 
 from __future__ import annotations
 
@@ -113,17 +114,36 @@ def _trouble_of_answer(error: XFTPError, *, registering: bool) -> Trouble:
     return Trouble.FAULTY
 
 
-class _Relay:
-    def __init__(self) -> None:
+class Lane:
+    """A session with a relay and what is done in it, one request after the other. See `FileRelays`.
+
+    Attributes:
+        first: Whether it is the one that a relay always has. The other one moves chunks and nothing else.
+    """
+
+    def __init__(self, *, first: bool) -> None:
+        self.first = first
         self.session: FileRelaySession | None = None
         self.busy = False
+        self.idle: asyncio.TimerHandle | None = None
+
+
+class _Relay:
+    def __init__(self) -> None:
+        self.lane, self.second = Lane(first=True), Lane(first=False)
         self.attempts = 0
         self.resting: asyncio.TimerHandle | None = None
-        self.idle: asyncio.TimerHandle | None = None
+        self.takes_two = True
+
+    @property
+    def lanes(self) -> tuple[Lane, Lane]:
+        return self.lane, self.second
 
 
 class FileRelays:
     """The relays of files that one process is at work with.
+
+    Where much is to be moved, a relay gets a second lane: while it makes one chunk durable, the other comes.
 
     Args:
         wake: Called when a relay that rested may be tried again.
@@ -142,16 +162,21 @@ class FileRelays:
     def is_free(self, server: FileServer) -> bool:
         """Whether somebody may begin to work with it."""
         relay = self._relays.get(server)
-        return relay is None or (not relay.busy and relay.resting is None)
+        return relay is None or (not relay.lane.busy and relay.resting is None)
+
+    def has_second(self, server: FileServer) -> bool:
+        """Whether somebody may work with it beside the one who does."""
+        relay = self._relays.get(server)
+        return relay is not None and relay.takes_two and not relay.second.busy and relay.resting is None
 
     def is_reached(self, server: FileServer) -> bool:
         """Whether there is a session with it."""
         relay = self._relays.get(server)
-        return relay is not None and relay.session is not None and not relay.session.closed.is_set()
+        return relay is not None and any(lane.session and not lane.session.closed.is_set() for lane in relay.lanes)
 
     def dials(self) -> int:
         """Relays that somebody works with and that are not reached yet."""
-        return sum(relay.busy and not self.is_reached(server) for server, relay in self._relays.items())
+        return sum(relay.lane.busy and not self.is_reached(server) for server, relay in self._relays.items())
 
     def attempts(self, server: FileServer) -> int:
         """How often it has failed since it did what it was asked."""
@@ -161,27 +186,33 @@ class FileRelays:
     def forget_but(self, needed: Collection[FileServer]) -> None:
         """What is known of others is of no use any more."""
         for server, relay in list(self._relays.items()):
-            if server not in needed and not relay.busy and relay.resting is None and relay.session is None:
+            used = any(lane.busy or lane.session for lane in relay.lanes)
+            if server not in needed and not used and relay.resting is None:
                 del self._relays[server]
 
     def in_trouble(self) -> frozenset[str]:
         """Addresses of those that rest after a failure."""
         return frozenset(str(server) for server, relay in self._relays.items() if relay.resting is not None)
 
-    def begin(self, server: FileServer) -> None:
-        """Somebody works with it now, and nobody else."""
+    def begin(self, server: FileServer, *, second: bool = False) -> Lane:
+        """Somebody works with it now, and nobody else in that lane."""
         relay = self._relay(server)
-        relay.busy = True
-        if relay.idle is not None:
-            relay.idle.cancel()
-            relay.idle = None
+        lane = relay.second if second else relay.lane
+        lane.busy = True
+        if lane.idle is not None:
+            lane.idle.cancel()
+            lane.idle = None
+        return lane
 
-    def end(self, server: FileServer) -> None:
-        """The work with it is done for now."""
-        relay = self._relay(server)
-        relay.busy = False
-        if relay.session is not None:
-            relay.idle = asyncio.get_running_loop().call_later(KEPT_IDLE, self._let_go, relay)
+    def end(self, lane: Lane) -> None:
+        """The work there is done for now."""
+        lane.busy = False
+        if lane.session is not None:
+            lane.idle = asyncio.get_running_loop().call_later(KEPT_IDLE, self._let_go, lane)
+
+    def keep_to_one(self, server: FileServer) -> None:
+        """It takes no second session, or ends one: that is no fault of the first."""
+        self._relay(server).takes_two = False
 
     def rest(self, server: FileServer) -> float:
         """Leave it alone for a while, longer after each failure: seconds until the next try."""
@@ -201,29 +232,27 @@ class FileRelays:
         """It did what it was asked: the next rest is a short one."""
         self._relay(server).attempts = 0
 
-    async def session(self, server: FileServer, seconds: float) -> FileRelaySession:
-        """The session with it, opened if there is none. Raises `TransportError` and `ProtocolError`."""
-        relay = self._relay(server)
-        if relay.session is not None and not relay.session.closed.is_set():
-            return relay.session
-        relay.session = None
+    async def session(self, server: FileServer, lane: Lane, seconds: float) -> FileRelaySession:
+        """The session in a lane, opened if there is none. Raises `TransportError` and `ProtocolError`."""
+        if lane.session is not None and not lane.session.closed.is_set():
+            return lane.session
+        lane.session = None
         try:
             async with asyncio.timeout(seconds):
-                relay.session = await self._connect(server, seconds)
+                lane.session = await self._connect(server, seconds)
         except TimeoutError:
             raise ConnectFailed(f"cannot reach relay {server.authority}: no answer within {seconds:g} s") from None
-        return relay.session
+        return lane.session
 
-    async def drop(self, server: FileServer) -> None:
+    async def drop(self, lane: Lane) -> None:
         """End the session: what is under way in it is not wanted, or it can no longer be relied on."""
-        relay = self._relay(server)
-        session, relay.session = relay.session, None
+        session, lane.session = lane.session, None
         if session is not None:
             await _close(session)
 
-    def _let_go(self, relay: _Relay) -> None:
-        relay.idle = None
-        session, relay.session = relay.session, None
+    def _let_go(self, lane: Lane) -> None:
+        lane.idle = None
+        session, lane.session = lane.session, None
         if session is not None:
             task = asyncio.ensure_future(_close(session))
             self._closing.add(task)
@@ -233,11 +262,10 @@ class FileRelays:
         """End all sessions and timers."""
         sessions = []
         for relay in self._relays.values():
-            for timer in (relay.resting, relay.idle):
+            for timer in (relay.resting, *(lane.idle for lane in relay.lanes)):
                 if timer is not None:
                     timer.cancel()
-            if relay.session is not None:
-                sessions.append(relay.session)
+            sessions += [lane.session for lane in relay.lanes if lane.session is not None]
         self._relays.clear()
         await asyncio.gather(*self._closing, *map(_close, sessions), return_exceptions=True)
 

@@ -1,6 +1,7 @@
 """Files on their way, while a process is online: what the store says is carried out, relay by relay, chunk by chunk.
 
-A worker for each relay makes one request at a time; workers run side by side, and take turns among files. A chunk that
+A worker for each relay makes one request at a time, with a second one beside it where there are many chunks; workers
+run side by side, and take turns among files. A chunk that
 no relay knows is taken by the first worker that is free, so that a relay that is dead or slow holds up nothing but the
 chunks that are there. What was moved is committed a few times a second: a chunk that is brought or fetched twice does
 no harm. Messages have tasks and sessions of their own, and wait for none of this.
@@ -27,6 +28,7 @@ from smpchat.agent.online.file_relays import (
     NEXT_RELAY_AFTER,
     FileNetwork,
     FileRelays,
+    Lane,
     failure_of,
 )
 from smpchat.agent.online.tasks import Tasks, is_of_store
@@ -54,6 +56,8 @@ MAX_WORKERS = 16
 """Relays that are worked with at once: a description may name as many as it has chunks."""
 MAX_DIALS = 8
 """Of these, how many may be looked for yet, so that a description that names dead ones leaves room for the others."""
+MANY = 6
+"""Chunks to be moved at a relay for which a second session is worth its handshake."""
 CHOSEN_FOR = 10.0
 """Seconds for which the relays that were chosen for a file are kept."""
 _REFUSED_KEPT = 4_096
@@ -204,8 +208,21 @@ class FileTransfers:
     def _begin_work(self, server: FileServer) -> None:
         if self._workers < MAX_WORKERS and self._tasks.running:
             self._workers += 1
-            self._relays.begin(server)
-            self._tasks.spawn(self._work(server))
+            self._tasks.spawn(self._work(server, self._relays.begin(server)))
+
+    def _widen(self, server: FileServer) -> None:
+        """A second worker beside the one that is at work, which was served just now."""
+        # Half of the workers stay for relays that have none yet.
+        if self._workers < MAX_WORKERS // 2 and self._relays.has_second(server) and self._has_much(server):
+            self._workers += 1
+            self._tasks.spawn(self._work(server, self._relays.begin(server, second=True)))
+
+    def _has_much(self, server: FileServer) -> bool:
+        now, enough = self._context.now(), MANY + len(self._progress.claimed)
+        found = file_chunks.files_at(self._tx, str(server), now)
+        return (
+            sum(len(file_chunks.numbers_at(self._tx, str(server), number, now, enough)) for number in found) >= enough
+        )
 
     def _has_work(self, server: FileServer, now: float) -> bool:
         return (
@@ -265,10 +282,12 @@ class FileTransfers:
 
     # -- one relay ----------------------------------------------------------------------------------------------------
 
-    async def _work(self, server: FileServer) -> None:
+    async def _work(self, server: FileServer, lane: Lane) -> None:
         try:
-            while self._tasks.running and await self._do_next(server):
+            while self._tasks.running and await self._do_next(server, lane):
                 self._relays.did_well(server)
+                if lane.first:
+                    self._widen(server)
         except Exception as error:
             if is_of_store(error):
                 raise
@@ -277,20 +296,22 @@ class FileTransfers:
             self._relays.rest(server)
         finally:
             self._workers -= 1
-            self._relays.end(server)
+            self._relays.end(lane)
             if self._tasks.running:
                 self._progress.commit()
                 self.look()
 
-    async def _do_next(self, server: FileServer) -> bool:
+    async def _do_next(self, server: FileServer, lane: Lane) -> bool:
         """The next request; False if there is none, or the relay rests now."""
         now = self._context.now()
-        deletion = file_deletions.next_deletion(self._tx, str(server), now)
+        deletion = file_deletions.next_deletion(self._tx, str(server), now) if lane.first else None
         if deletion is not None:
-            return await self._delete(server, deletion)
+            return await self._delete(server, lane, deletion)
         found = self._next(str(server), 1, now)
         if found is not None:
-            return await self._move(server, *found)
+            return await self._move(server, lane, *found)
+        if not lane.first:
+            return False
         address = self._registrable.get(server)
         found = self._next(None, BATCH, now) if address is not None else None
         if address is None or found is None:
@@ -299,19 +320,19 @@ class FileTransfers:
         # A share for each relay that is not in trouble: those that begin a moment later find something, too.
         left = len(file_chunks.numbers_at(self._tx, None, file_id, now, 2 * BATCH * MAX_WORKERS))
         others = sum(other not in self._in_trouble() for other in self._registrable)
-        return await self._register(server, address, file_id, numbers[: max(1, left // (2 * max(1, others)))])
+        return await self._register(server, lane, address, file_id, numbers[: max(1, left // (2 * max(1, others)))])
 
     def _in_trouble(self) -> set[FileServer]:
         texts = self._relays.in_trouble()
         return {server for server in self._registrable if str(server) in texts}
 
-    async def _delete(self, server: FileServer, deletion: file_deletions.Deletion) -> bool:
+    async def _delete(self, server: FileServer, lane: Lane, deletion: file_deletions.Deletion) -> bool:
         try:
-            session = await self._relays.session(server, CONNECT_TIMEOUT)
+            session = await self._relays.session(server, lane, CONNECT_TIMEOUT)
             await self._chunks.delete(session, deletion)
         except (TransportError, ProtocolError) as error:
             if not isinstance(error, XFTPError):
-                await self._failed(server, error)
+                await self._failed(server, lane, error)
                 return False
             # Gone: it has expired, or was deleted by the request whose answer was lost. Whatever else the relay says of
             # this chunk, the others at it are not to wait.
@@ -327,14 +348,17 @@ class FileTransfers:
             transactions.forgotten(tx, deletion.id)
         return True
 
-    async def _register(self, server: FileServer, address: FileServerAddress, file_id: int, numbers: list[int]) -> bool:
+    async def _register(
+        self, server: FileServer, lane: Lane, address: FileServerAddress, file_id: int, numbers: list[int]
+    ) -> bool:
         keys = {(file_id, number) for number in numbers}
         self._progress.claimed |= keys
         failed: tuple[int, Exception] | None = None
         try:
             others = any(self._relays.is_free(other) for other in self._registrable if other != server)
             try:
-                session = await self._relays.session(server, NEXT_RELAY_AFTER if others else CONNECT_TIMEOUT)
+                patience = NEXT_RELAY_AFTER if others else CONNECT_TIMEOUT
+                session = await self._relays.session(server, lane, patience)
                 await self._chunks.register(session, address, file_id, numbers)
             except RegistrationFailed as error:
                 if not isinstance(error.__cause__, TransportError | ProtocolError):
@@ -349,10 +373,10 @@ class FileTransfers:
         if failed is None:
             return True
         number, cause = failed
-        await self._failed(server, cause, file_id, number, registering=True)
+        await self._failed(server, lane, cause, file_id, number, registering=True)
         return False
 
-    async def _move(self, server: FileServer, file_id: int, numbers: list[int]) -> bool:
+    async def _move(self, server: FileServer, lane: Lane, file_id: int, numbers: list[int]) -> bool:
         file, chunk = files.find(self._tx, file_id), file_chunks.chunk(self._tx, file_id, numbers[0])
         if file is None or chunk is None:
             return True
@@ -360,7 +384,7 @@ class FileTransfers:
         self._progress.claimed.add(key)
         moved = False
         try:
-            session = await self._relays.session(server, CONNECT_TIMEOUT)
+            session = await self._relays.session(server, lane, CONNECT_TIMEOUT)
             self._turns[file_id] = next(self._turn)
             await self._chunks.move(session, file, chunk)
             moved = True
@@ -368,36 +392,36 @@ class FileTransfers:
             self._progress.moved(key, last=self._next(str(server), 1, self._context.now()) is None)
             return True
         except NotWanted:
-            await self._relays.drop(server)
+            await self._relays.drop(lane)
             return True
         except LocalFault as fault:
-            await self._relays.drop(server)
+            await self._relays.drop(lane)
             self._local_fault(file, chunk, fault)
             return True
         except (TransportError, ProtocolError) as error:
-            return await self._move_failed(server, _Job(file, chunk), error)
+            return await self._move_failed(server, lane, _Job(file, chunk), error)
         except Exception as error:
             if is_of_store(error):
                 raise
-            await self._relays.drop(server)
+            await self._relays.drop(lane)
             self._fault(file_id, error)
             return True
         finally:
             if not moved:
                 self._progress.stopped(key)
 
-    async def _move_failed(self, server: FileServer, job: _Job, error: Exception) -> bool:
+    async def _move_failed(self, server: FileServer, lane: Lane, job: _Job, error: Exception) -> bool:
         failure = failure_of(server, error)
         kind = failure.kind
         if job.file.sending:
             # The connection's window is lost with a body that the relay did not read (xftp-wire trap 12).
-            await self._relays.drop(server)
+            await self._relays.drop(lane)
             if kind is Trouble.DAMAGED and not await self._chunks.is_intact(job.file, job.chunk):
                 kind = Trouble.FILE_LOST
         # Of a chunk that a contact has described, a relay may say anything: what else is there goes on.
         answered = isinstance(error, XFTPError) and not job.file.sending
         if not answered and kind not in machine.OF_THE_FILE:
-            await self._failed(server, error, job.file.id, job.chunk.number)
+            await self._failed(server, lane, error, job.file.id, job.chunk.number)
             return False
         key, now = (job.file.id, job.chunk.number), self._context.now()
         if len(self._refused) >= _REFUSED_KEPT:  # of files that failed; counting begins anew
@@ -412,6 +436,7 @@ class FileTransfers:
     async def _failed(
         self,
         server: FileServer,
+        lane: Lane,
         error: Exception,
         file_id: int | None = None,
         number: int = 0,
@@ -420,7 +445,10 @@ class FileTransfers:
     ) -> None:
         """The relay is of no use now: it rests, and the chunk remembers why."""
         log.info("relay of files not used: %s", error)
-        await self._relays.drop(server)
+        await self._relays.drop(lane)
+        if not lane.first:  # the first one goes on, or finds out for itself
+            self._relays.keep_to_one(server)
+            return
         now = self._context.now()
         problem_at = now + self._relays.rest(server)
         if file_id is None:
