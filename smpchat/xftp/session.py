@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -52,6 +53,9 @@ from smpchat.xftp.errors import ChunkDamaged
 from smpchat.xftp.routes import FileRoutes
 
 if TYPE_CHECKING:
+    from hashlib import _Hash
+
+    from smpchat.crypto.secretbox import Opener
     from smpchat.transport.http2.client import Answer, HTTP2Client
 
 RESPONSE_TIMEOUT = 30.0
@@ -62,6 +66,8 @@ lines; a relay waits five minutes for a chunk, in which this is the largest one.
 MAX_KEYS = 200
 """Recipients in one command; the rest follows with FADD, as the app does (xftp-wire 2.2)."""
 _PART = 64 * 1024
+_BATCH = 256 * 1024
+"""Bytes that are opened together: less, and changing threads takes longer than the work."""
 
 
 A = TypeVar("A", SIds, RIds, File, Ok, Pong)
@@ -235,7 +241,7 @@ class FileSession:
     async def get(
         self, recipient_id: bytes, recipient_key: Ed25519PrivateKey, size: int, digest: bytes
     ) -> AsyncGenerator[memoryview, None]:
-        """Download a chunk, as pieces that are its bytes only once the last one has come.
+        """Download a chunk, as pieces that are its bytes only once the last one has come. Each holds until the next.
 
         Args:
             size, digest: What its description says.
@@ -253,33 +259,52 @@ class FileSession:
                 raise ChunkDamaged("its key is none") from error
             from smpchat.crypto.secretbox import Opener  # costs 10 ms: only who fetches files pays for it
 
-            opener, hashed, left, tag = Opener(secret, file.nonce), hashlib.sha256(), size, bytearray()
-            seconds = self._response_timeout
-            deadline = asyncio.get_running_loop().time() + seconds + size / SLOWEST
-            while True:
-                now = asyncio.get_running_loop().time()
-                async with asyncio.timeout_at(min(now + seconds, deadline)):
-                    piece = await answer.body.next()
-                if piece is None:
-                    break
-                sealed, rest = piece[:left], piece[left:]
-                tag += rest
-                if len(tag) > TAG_SIZE:
-                    raise ChunkDamaged("it is longer than it should be")
-                if sealed:
-                    output = memoryview(bytearray(len(sealed)))
-                    opener.update(sealed, output)
-                    hashed.update(output)
-                    left -= len(sealed)
-                    yield output
+            opener, hashed, left, tag = Opener(secret, file.nonce), hashlib.sha256(), size, b""
+            opening: asyncio.Future[memoryview] | None = None
+            # New memory for every piece would cost as much as what is done there.
+            spaces = itertools.cycle([memoryview(bytearray(min(size, _BATCH + _PART))) for _ in range(2)])
+            async for sealed, behind in self._batches(answer, size):
+                if opening is not None:
+                    yield await opening
+                # In a thread, while the next ones come: a box and a digest take as long as all the rest.
+                loop = asyncio.get_running_loop()
+                opening = loop.run_in_executor(None, _opened, opener, hashed, sealed, next(spaces))
+                left, tag = left - sum(map(len, sealed)), behind
+            if opening is not None:
+                yield await opening
             if left or len(tag) != TAG_SIZE:
                 raise ChunkDamaged("it is shorter than it should be")
             try:
-                opener.finish(bytes(tag))
+                opener.finish(tag)
             except CryptoError as error:
                 raise ChunkDamaged("it was changed on its way") from error
             if not hmac.compare_digest(hashed.digest(), digest):
                 raise ChunkDamaged("its digest is wrong")
+
+    async def _batches(self, answer: Answer, size: int) -> AsyncGenerator[tuple[list[memoryview], bytes], None]:
+        """What follows a block: the bytes of a chunk, several pieces together, and what of the tag is behind them.
+
+        Raises:
+            ChunkDamaged: More comes than that.
+        """
+        loop, seconds = asyncio.get_running_loop(), self._response_timeout
+        deadline = loop.time() + seconds + size / SLOWEST
+        left, waiting, tag = size, [], bytearray()
+        while True:
+            async with asyncio.timeout_at(min(loop.time() + seconds, deadline)):
+                piece = await answer.body.next()
+            if piece is not None:
+                sealed, rest = piece[:left], piece[left:]
+                tag += rest
+                if len(tag) > TAG_SIZE:
+                    raise ChunkDamaged("it is longer than it should be")
+                left -= len(sealed)
+                waiting.append(sealed)
+            if piece is None or sum(map(len, waiting)) >= _BATCH:
+                yield waiting, bytes(tag)
+                waiting = []
+            if piece is None:
+                return
 
     async def acknowledge(self, recipient_id: bytes, recipient_key: Ed25519PrivateKey) -> None:
         """Give up one's access to a chunk."""
@@ -380,6 +405,17 @@ class FileSession:
         name = type(message).__name__.upper()
         words = " ".join((name, *message.error.words)) if isinstance(message, Err) else name
         trace.debug("%s %-8s %s", direction, words, self.server.host)
+
+
+def _opened(opener: Opener, hashed: _Hash, pieces: list[memoryview], space: memoryview) -> memoryview:
+    """What is in some pieces of a box, one behind the other, put into ``space``; ``hashed`` takes it, too."""
+    size, at = sum(map(len, pieces)), 0
+    output = (space if len(space) >= size else memoryview(bytearray(size)))[:size]
+    for piece in pieces:
+        opener.update(piece, output[at : at + len(piece)])
+        at += len(piece)
+    hashed.update(output)
+    return output
 
 
 async def _each(parts: AsyncIterator[Buffer] | Iterable[Buffer]) -> AsyncIterator[Buffer]:

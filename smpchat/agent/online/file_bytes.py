@@ -73,16 +73,22 @@ class Writer:
 
     async def add(self, piece: memoryview) -> None:
         """The next bytes. Raises `OSError`."""
+        if not self._waiting and len(piece) >= PIECE:
+            await self._write(piece)
+            return
         self._waiting += piece
         if len(self._waiting) >= PIECE:
             await self.flush()
 
     async def flush(self) -> None:
         """Write what was added. Raises `OSError`."""
-        assert self._descriptor is not None
         waiting, self._waiting = self._waiting, bytearray()
-        await self._offload(_write, self._descriptor, self._begin, waiting)
-        self._begin += len(waiting)
+        await self._write(memoryview(waiting))
+
+    async def _write(self, data: memoryview) -> None:
+        assert self._descriptor is not None
+        await self._offload(_write, self._descriptor, self._begin, data)
+        self._begin += len(data)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -98,9 +104,8 @@ def _open(path: Path, size: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _write(descriptor: int, begin: int, data: bytearray) -> None:
+def _write(descriptor: int, begin: int, view: memoryview) -> None:
     os.lseek(descriptor, begin, os.SEEK_SET)
-    view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
