@@ -61,6 +61,8 @@ class MemoryFileRelay:
         commands: The names of all commands it has got.
         on_command: Called with each name before it is carried out.
         delay: Seconds that each request takes.
+        sessions: How many it takes at once; any number if None.
+        turned_away: How many more were asked for.
     """
 
     def __init__(self, server: FileServer, entropy: Entropy) -> None:
@@ -73,6 +75,8 @@ class MemoryFileRelay:
         self.commands: list[str] = []
         self.on_command: Callable[[str], object] = lambda _: None
         self.delay = 0.0
+        self.sessions: int | None = None
+        self.turned_away = 0
         self.faults: list[FileFault] = []
         self._entropy = entropy
         self._chunks: dict[bytes, _Stored] = {}
@@ -109,8 +113,12 @@ class MemoryFileRelay:
         """A session. Raises `ConnectFailed`."""
         if not self.up:
             raise ConnectFailed(f"cannot reach relay {self.server.authority}: it is down")
+        self._sessions = {other for other in self._sessions if not other.closed.is_set()}
+        if self.sessions is not None and len(self._sessions) >= self.sessions:
+            self.turned_away += 1
+            raise ConnectFailed(f"cannot reach relay {self.server.authority}: it has enough sessions")
         session = MemoryFileSession(self)
-        self._sessions = {other for other in self._sessions if not other.closed.is_set()} | {session}
+        self._sessions.add(session)
         self.most_sessions = max(self.most_sessions, len(self._sessions))
         return session
 

@@ -56,7 +56,7 @@ MAX_WORKERS = 16
 """Relays that are worked with at once: a description may name as many as it has chunks."""
 MAX_DIALS = 8
 """Of these, how many may be looked for yet, so that a description that names dead ones leaves room for the others."""
-MANY = 6
+MANY = 4
 """Chunks to be moved at a relay for which a second session is worth its handshake."""
 CHOSEN_FOR = 10.0
 """Seconds for which the relays that were chosen for a file are kept."""

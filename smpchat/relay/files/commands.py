@@ -40,7 +40,7 @@ from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.files.records import ID_SIZE, Chunk, NewChunk, NewRecipient
 from smpchat.relay.files.shares import Shares
 from smpchat.relay.files.store import FileStore, Gone, WrongDigest
-from smpchat.relay.files.transfer import Download, Reception, TooLong, opened, passed_over
+from smpchat.relay.files.transfer import Download, Pieces, Reception, TooLong, opened, passed_over
 from smpchat.relay.rates import Bucket
 
 T = TypeVar("T")
@@ -130,6 +130,7 @@ class FileService:
         self._index = index
         self._workers = workers
         self._lines = Bucket(_LINES, clock)
+        self._pieces = Pieces()
 
     async def answer(self, request: Asked) -> Reply:
         """Does what a command asks for."""
@@ -233,7 +234,8 @@ class FileService:
                 share.give_back(request.origin, chunk.size)
 
     async def _received(self, chunk: Chunk, body: AsyncIterator[memoryview]) -> Reply:
-        reception = Reception(self._store, chunk, self._workers)
+        piece = self._pieces.take()
+        reception = Reception(self._store, chunk, self._workers, piece)
         try:
             async with asyncio.timeout(self._transfer):
                 if await self._worked(self._store.is_there, chunk):
@@ -256,6 +258,7 @@ class FileService:
         except WrongDigest:
             return _refused(errors.DIGEST)
         finally:
+            self._pieces.give_back(piece)
             await reception.end()
 
     async def _download(self, chunk: Chunk, client_key: X25519PublicKey) -> Reply:
@@ -271,7 +274,14 @@ class FileService:
 
     def download(self, block: bytes, sealed: Sealed) -> Download:
         """What follows ``block``, with it."""
-        chunk = sealed.chunk
+        chunk, piece = sealed.chunk, self._pieces.take()
         return Download(
-            block, sealed.file, chunk.size, sealed.sealer, self._workers, lambda: self._store.fetched(chunk)
+            block,
+            sealed.file,
+            chunk.size,
+            sealed.sealer,
+            self._workers,
+            lambda: self._store.fetched(chunk),
+            closed=lambda: self._pieces.give_back(piece),
+            piece=piece,
         )

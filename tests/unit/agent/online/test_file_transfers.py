@@ -32,6 +32,7 @@ from tests.unit.agent.online.file_world import KIB, FileWorld, Life, server
 
 SMALL = b"twelve bytes"
 LARGE = bytes(range(250)) * 700
+VERY_LARGE = bytes(40_000_000)
 """Three chunks of 64 KiB."""
 HUGE = LARGE * 27
 """A chunk of 4 MiB and one of 1 MiB."""
@@ -138,6 +139,28 @@ class TestThereAndBack:
             await world.run(over(world, *numbers))
             assert {world.stage(n) for n in numbers} == {Stage.DONE}
             assert world.relay.most_sessions == 1
+
+        run(FileWorld(tmp_path), scenario)
+
+    def test_many_chunks_get_a_second_session_at_their_relay(self, tmp_path: Path) -> None:
+        async def scenario(world: FileWorld) -> None:
+            world.relay.delay = 1.0
+            number = world.send(VERY_LARGE)
+            await world.run(over(world, number))
+            assert world.stage(number) is Stage.DONE
+            assert world.relay.most_sessions == 2
+            assert world.relay.commands.count("FPUT") == world.relay.registered  # none twice
+
+        run(FileWorld(tmp_path), scenario)
+
+    def test_a_relay_that_takes_one_session_only_is_no_worse_for_it(self, tmp_path: Path) -> None:
+        async def scenario(world: FileWorld) -> None:
+            world.relay.delay, world.relay.sessions = 1.0, 1
+            number = world.send(VERY_LARGE)
+            await world.run(over(world, number))
+            assert world.stage(number) is Stage.DONE
+            assert world.transfer(number).problem is None
+            assert (world.relay.most_sessions, world.relay.turned_away) == (1, 1)  # and it is not asked again
 
         run(FileWorld(tmp_path), scenario)
 

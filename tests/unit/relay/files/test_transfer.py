@@ -17,7 +17,17 @@ from smpchat.protocol.xftp.commands import CHUNK_SIZES, Ok, Ping, Pong
 from smpchat.relay.errors import RelayStoreError
 from smpchat.relay.files import store as module
 from smpchat.relay.files.store import FileStore, Upload
-from smpchat.relay.files.transfer import PIECE, Download, Reception, TooLong, opened, passed_over
+from smpchat.relay.files.transfer import (
+    LARGE_PIECE,
+    MAX_LARGE,
+    PIECE,
+    Download,
+    Pieces,
+    Reception,
+    TooLong,
+    opened,
+    passed_over,
+)
 from tests.unit.relay.files.serving import a_client, a_file_relay, on_loop, until
 from tests.unit.relay.files.support import SIZE, a_store, content, files_in, registered, stored
 
@@ -93,14 +103,15 @@ async def test_an_upload_cut_short_in_any_step_leaves_nothing(
     store.close()
 
 
+@pytest.mark.parametrize("piece", [PIECE, LARGE_PIECE])
 @pytest.mark.parametrize("size", [1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, LARGEST])
 @on_loop
-async def test_pieces_of_any_size_become_the_chunk(tmp_path: Path, size: int) -> None:
+async def test_pieces_of_any_size_become_the_chunk(tmp_path: Path, size: int, piece: int) -> None:
     data = bytes(range(256)) * (LARGEST // 256)
     store = a_store(tmp_path)
     chunk = registered(store, 1, LARGEST)
     with one_worker() as workers:
-        reception = Reception(store, chunk, workers)
+        reception = Reception(store, chunk, workers, piece)
         assert await reception.begin()
         parts = (data[at : at + size] for at in range(0, min(LARGEST, 40 * size), size))
         assert await reception.receive(body(*parts)) == min(LARGEST, 40 * size)
@@ -109,6 +120,34 @@ async def test_pieces_of_any_size_become_the_chunk(tmp_path: Path, size: int) ->
         await reception.end()
     assert files_in(tmp_path) == set()
     store.close()
+
+
+def test_so_many_transfers_have_large_pieces() -> None:
+    pieces = Pieces()
+    assert [pieces.take() for _ in range(MAX_LARGE + 1)] == [LARGE_PIECE] * MAX_LARGE + [PIECE]
+    pieces.give_back(PIECE)
+    assert pieces.take() == PIECE
+    pieces.give_back(LARGE_PIECE)
+    assert [pieces.take(), pieces.take()] == [LARGE_PIECE, PIECE]
+
+
+@on_loop
+async def test_a_transfer_that_is_over_leaves_its_large_pieces_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    take = Pieces.take
+
+    def noted(pieces: Pieces) -> int:
+        taken.append(take(pieces))
+        return taken[-1]
+
+    monkeypatch.setattr(Pieces, "take", noted)
+    async with a_file_relay(tmp_path) as relay, a_client(relay) as client:
+        for number in range(MAX_LARGE):
+            ids = await client.upload(content(number))
+            await client.get(ids.recipient_ids[0])
+    assert taken == [LARGE_PIECE] * 2 * MAX_LARGE
 
 
 @on_loop
