@@ -40,17 +40,10 @@ from smpchat.api_files import FileCalls, WaitFor
 from smpchat.api_texts import checks_texts
 from smpchat.chat.errors import ChatError, DeliveryFailed, RelayUnavailable
 from smpchat.chat.online.embedded import EmbeddedRelay
+from smpchat.chat.online.patience import RELAY_TIMEOUT, Patience, RelayDown, not_in_time
 from smpchat.chat.online.presence import online
 from smpchat.chat.online.wait import Wait
-from smpchat.chat.online.waiting import (
-    RELAY_TIMEOUT,
-    Patience,
-    RelayDown,
-    not_in_time,
-    settle,
-    until,
-    until_ready,
-)
+from smpchat.chat.online.waiting import settle, until, until_ready
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.listening import Listener
 from smpchat.chat.service.reading import DEFAULT_PROFILE, no_passphrase

@@ -11,8 +11,8 @@ from smpchat.api_profile import ProfileCalls
 from smpchat.api_texts import checks_texts
 from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.online.moving import until_moved
+from smpchat.chat.online.patience import RELAY_TIMEOUT
 from smpchat.chat.online.wait import Wait
-from smpchat.chat.online.waiting import RELAY_TIMEOUT
 from smpchat.chat.store.records import Message
 
 WaitFor = Wait | Literal["none", "sent", "delivered"]

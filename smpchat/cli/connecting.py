@@ -7,7 +7,7 @@ from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 
 from smpchat.agent.machines.handshake_states import Failure
-from smpchat.chat.online.waiting import RelayDown, not_in_time
+from smpchat.chat.online.patience import RelayDown, not_in_time
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import events
 from smpchat.cli.environment import Environment

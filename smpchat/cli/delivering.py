@@ -1,22 +1,26 @@
-"""What messages and changes of them have in common: they are stored, then one is online until they are on their way."""
+"""What messages and changes of them have in common: they are stored, then one is online until they are on their way.
+
+Or another process is. Then nothing here takes an event loop, nor what the network takes: scripts write many messages.
+"""
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections.abc import Callable
-from contextlib import nullcontext
+from typing import TypeVar
 
 from smpchat.agent.machines.notices import NoticeKind
 from smpchat.chat.errors import DeliveryFailed
-from smpchat.chat.online.presence import online
+from smpchat.chat.online.beside import handed_over
+from smpchat.chat.online.patience import Patience, RelayDown
+from smpchat.chat.online.settling import Looks, Waited, flushing, settling
 from smpchat.chat.online.wait import Wait
-from smpchat.chat.online.waiting import Patience, RelayDown, flush, settle
 from smpchat.chat.service.attention import DECISIONS, blocks_texts
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import events
 from smpchat.chat.store.conditions import Condition
 from smpchat.chat.store.records import Message, MessageStatus
 from smpchat.chat.transactions.changes import SentChange
+from smpchat.cli import running
 from smpchat.cli.arguments import WaitChange
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
@@ -32,10 +36,11 @@ _LEFT_AT = {
 """What Ctrl-C leaves of a message, by whether it is still pending."""
 _KEPT = "The message is saved; the next command that goes online sends it."
 
+T = TypeVar("T")
 _WORST_FIRST = (MessageStatus.FAILED, MessageStatus.PENDING, MessageStatus.SENT, MessageStatus.DELIVERED)
 
 
-async def deliver(
+def deliver(
     environment: Environment,
     who: str | None,
     text: str,
@@ -57,17 +62,16 @@ async def deliver(
         assert reply_to is not None
         return service.send(service.required_message(reply_to).contact, text, reply_to)
 
-    return await deliver_message(environment, make, wait, patience)
+    return deliver_message(environment, make, wait, patience)
 
 
-async def deliver_held(environment: Environment, who: str) -> int:
+def deliver_held(environment: Environment, who: str) -> int:
     """Send what is held because keys have changed."""
     service = environment.open_as(WritingProfile)
     try:
         before = service.contact(who).pending
         alias = service.write_anyway(who).alias
-        async with online(service, environment.relay()):
-            await flush(service)
+        _follow(environment, service, flushing(service))
         left = service.contact(alias).pending
         environment.notice(f"{plural(before - left, 'message')} to {shortened(alias)} sent, {left} pending.")
         return ExitStatus.OK
@@ -75,7 +79,7 @@ async def deliver_held(environment: Environment, who: str) -> int:
         service.close()
 
 
-async def deliver_message(
+def deliver_message(
     environment: Environment, make: Callable[[WritingProfile], Message], wait: Wait | None, patience: float | None
 ) -> int:
     """Store the message that ``make`` makes, and send it."""
@@ -83,54 +87,37 @@ async def deliver_message(
     try:
         message = make(service)
         show_message(environment, message)
-        await wait_for_message(environment, service, message, wait, patience)
+        wait_for_message(environment, service, message, wait, patience)
         return ExitStatus.OK
     finally:
         service.close()
 
 
-async def wait_for_message(
-    environment: Environment,
-    service: WritingProfile,
-    message: Message,
-    wait: Wait | None,
-    patience: float | None,
-    *,
-    is_online: bool = False,
+def wait_for_message(
+    environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
 ) -> None:
-    """Be online until a message of ours, which was printed, is as far as asked for. Raises `CommandFailed`.
-
-    Args:
-        is_online: The caller is already: one is so once for a profile.
-    """
-    shown = message.status
-
-    def status() -> MessageStatus:
-        nonlocal shown
-        current, reason = service.fate(message)
-        if current is not shown and service.message(message.id) is not None:
-            shown = current
-            show_status(environment, events.StatusChanged(message.id, message.contact, current, reason))
-        return current
-
-    def reason() -> str | None:
-        return service.fate(message)[1]
-
-    usual = Wait(environment.setting("wait"))
-    await _wait(environment, service, message.contact, status, reason, wait, patience, usual, is_online=is_online)
+    """Until a message of ours, which was printed, is as far as asked for. Raises `CommandFailed`."""
+    _Delivery.of_message(environment, service, message, wait, patience).wait_for()
 
 
-async def deliver_change(
+async def wait_online_for_message(
+    environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
+) -> None:
+    """The same, for a caller that is online: one is so once for a profile."""
+    await _Delivery.of_message(environment, service, message, wait, patience).wait_online_for()
+
+
+def deliver_change(
     environment: Environment,
     make: Callable[[WritingProfile], SentChange],
     wait: WaitChange | None,
     patience: float | None,
 ) -> int:
     """Change a message here, and wait until the change is on its way; apps send no receipts for changes."""
-    return await deliver_changes(environment, lambda profile: [make(profile)], wait, patience)
+    return deliver_changes(environment, lambda profile: [make(profile)], wait, patience)
 
 
-async def deliver_changes(
+def deliver_changes(
     environment: Environment,
     make: Callable[[WritingProfile], list[SentChange]],
     wait: WaitChange | None,
@@ -146,13 +133,13 @@ async def deliver_changes(
         for who in dict.fromkeys(message.contact for message in changed):
             ids = [change.id for change, message in zip(made, changed, strict=True) if message.contact == who]
             asked = None if wait is None else Wait(wait.value)
-            await _wait_for(environment, service, who, ids, asked, patience)
+            _wait_for(environment, service, who, ids, asked, patience)
         return ExitStatus.OK
     finally:
         service.close()
 
 
-async def _wait_for(
+def _wait_for(
     environment: Environment,
     service: WritingProfile,
     who: str,
@@ -174,57 +161,132 @@ async def _wait_for(
         return next((change.reason for change in found() if change and change.reason), None)
 
     usual = Wait.NONE if environment.setting("wait") == Wait.NONE.value else Wait.SENT  # nobody tells us more of them
-    await _wait(environment, service, who, status, reason, wait, patience, usual)
+    _Delivery(environment, service, who, status, reason, wait, patience, usual).wait_for()
 
 
-async def _wait(
-    environment: Environment,
-    service: WritingProfile,
-    who: str,
-    status: Callable[[], MessageStatus],
-    reason: Callable[[], str | None],
-    asked: Wait | None,
-    patience: float | None,
-    usual: Wait,
-    *,
-    is_online: bool = False,
-) -> None:
-    """Be online until it is as far as asked for, or else as is ``usual``. Raises `CommandFailed`."""
-    wait = usual if asked is None else asked
-    if wait is Wait.NONE:
-        return
-    connection = service.contact(who).contact.connection_id
-    blocked = blocks_texts(service.conditions(who)) if status() is MessageStatus.PENDING else None
-    if blocked is not None and blocked.kind in DECISIONS:  # no time helps: it is the user's move
-        show_condition(environment, blocked)
-        raise CommandFailed(ExitStatus.VERIFICATION, *_held(blocked))
-    try:
-        async with nullcontext() if is_online else online(service, environment.relay()):
-            waited = await settle(
-                service, connection, status, wait, Patience.of(patience), held_is_enough=asked is None
-            )
-    except CancelledError:  # by asyncio.run, which leaves the meaning of Ctrl-C to us
-        left = _LEFT_AT[status() is MessageStatus.PENDING]
-        raise CommandFailed(ExitStatus.INTERRUPTED, "Interrupted.", left) from None
-    if waited.status is MessageStatus.FAILED:
-        because, advice = happened_and_advice(reason() or "The contact was deleted.")
-        raise CommandFailed(ExitStatus.REFUSED, because, advice or DeliveryFailed.hint)
-    down = None if waited.obstacle is None else RelayDown(waited.obstacle, shortened(who))
-    waits_for = blocks_texts(service.conditions(who)) if waited.status is MessageStatus.PENDING else None
-    if waits_for is not None and waits_for.kind == NoticeKind.OUT_OF_STEP:
-        show_condition(environment, waits_for)
-        if not waited.enough:
-            happened, advice = happened_and_advice(waits_for.text)
-            raise CommandFailed(ExitStatus.TIMEOUT, happened, advice)
-        return
-    if waited.enough:
-        if down is not None:  # a full queue: nothing went wrong, but the person may want to know
-            environment.notice(f"{down} {down.hint}")
-        return
-    if down is None:
-        raise _not_yet(waited.status)
-    kept = "" if down.kind is Trouble.FULL_QUEUE else _KEPT
-    raise CommandFailed(status_of(down.kind), str(down), f"{down.hint} {kept}".rstrip())
+class _Delivery:
+    """A message or a change on its way, and what is told of it.
+
+    Args:
+        asked: How far it is to be; if None, as far as is ``usual``, or held where nothing can be done now.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        service: WritingProfile,
+        who: str,
+        status: Callable[[], MessageStatus],
+        reason: Callable[[], str | None],
+        asked: Wait | None,
+        patience: float | None,
+        usual: Wait,
+    ) -> None:
+        self._environment, self._service, self._who = environment, service, who
+        self._status, self._reason = status, reason
+        self._wait, self._held_is_enough = (usual, True) if asked is None else (asked, False)
+        self._patience = Patience.of(patience)
+
+    @staticmethod
+    def of_message(
+        environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
+    ) -> _Delivery:
+        """Of a message that was printed: so is each change of its status."""
+        shown = message.status
+
+        def status() -> MessageStatus:
+            nonlocal shown
+            current, reason = service.fate(message)
+            if current is not shown and service.message(message.id) is not None:
+                shown = current
+                show_status(environment, events.StatusChanged(message.id, message.contact, current, reason))
+            return current
+
+        def reason() -> str | None:
+            return service.fate(message)[1]
+
+        usual = Wait(environment.setting("wait"))
+        return _Delivery(environment, service, message.contact, status, reason, wait, patience, usual)
+
+    def wait_for(self) -> None:
+        """Until it is as far as asked for, while this process or another one is online. Raises `CommandFailed`."""
+        if self._wait is Wait.NONE:
+            return
+        looks = self._looks()
+        try:
+            waited = _follow(self._environment, self._service, looks)
+        except KeyboardInterrupt:
+            raise self._interrupted() from None
+        self._tell(waited)
+
+    async def wait_online_for(self) -> None:
+        """The same in the loop of a caller that is online."""
+        from asyncio import CancelledError
+
+        from smpchat.chat.online.waiting import follow
+
+        if self._wait is Wait.NONE:
+            return
+        looks = self._looks()
+        try:
+            waited = await follow(self._service, looks)
+        except CancelledError:  # by asyncio.run, which leaves the meaning of Ctrl-C to us
+            raise self._interrupted() from None
+        self._tell(waited)
+
+    def _looks(self) -> Looks[Waited]:
+        service, who = self._service, self._who
+        connection = service.contact(who).contact.connection_id
+        blocked = blocks_texts(service.conditions(who)) if self._status() is MessageStatus.PENDING else None
+        if blocked is not None and blocked.kind in DECISIONS:  # no time helps: it is the user's move
+            show_condition(self._environment, blocked)
+            raise CommandFailed(ExitStatus.VERIFICATION, *_held(blocked))
+        return settling(
+            service, connection, self._status, self._wait, self._patience, held_is_enough=self._held_is_enough
+        )
+
+    def _interrupted(self) -> CommandFailed:
+        left = _LEFT_AT[self._status() is MessageStatus.PENDING]
+        return CommandFailed(ExitStatus.INTERRUPTED, "Interrupted.", left)
+
+    def _tell(self, waited: Waited) -> None:
+        """What came of the waiting. Raises `CommandFailed` if it is not what was asked for."""
+        who = self._who
+        if waited.status is MessageStatus.FAILED:
+            because, advice = happened_and_advice(self._reason() or "The contact was deleted.")
+            raise CommandFailed(ExitStatus.REFUSED, because, advice or DeliveryFailed.hint)
+        down = None if waited.obstacle is None else RelayDown(waited.obstacle, shortened(who))
+        pending = waited.status is MessageStatus.PENDING
+        waits_for = blocks_texts(self._service.conditions(who)) if pending else None
+        if waits_for is not None and waits_for.kind == NoticeKind.OUT_OF_STEP:
+            show_condition(self._environment, waits_for)
+            if not waited.enough:
+                happened, advice = happened_and_advice(waits_for.text)
+                raise CommandFailed(ExitStatus.TIMEOUT, happened, advice)
+            return
+        if waited.enough:
+            if down is not None:  # a full queue: nothing went wrong, but the person may want to know
+                self._environment.notice(f"{down} {down.hint}")
+            return
+        if down is None:
+            raise _not_yet(waited.status)
+        kept = "" if down.kind is Trouble.FULL_QUEUE else _KEPT
+        raise CommandFailed(status_of(down.kind), str(down), f"{down.hint} {kept}".rstrip())
+
+
+def _follow(environment: Environment, service: WritingProfile, looks: Looks[T]) -> T:
+    """What a wait comes to while another process is online, or else this one."""
+    if (found := handed_over(service, looks)) is not None:
+        return found
+
+    async def go_on() -> T:
+        from smpchat.chat.online.presence import online
+        from smpchat.chat.online.waiting import follow
+
+        async with online(service, environment.relay()):
+            return await follow(service, looks, begun=True)
+
+    return running.run_loop(go_on())
 
 
 def _held(why: Condition) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from smpchat.chat.online.wait import Wait
 from smpchat.chat.service.files import OutgoingFile
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store.records import Message
-from smpchat.cli.delivering import wait_for_message
+from smpchat.cli.delivering import wait_online_for_message
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.transferring import bar, until_moved
@@ -40,7 +40,7 @@ async def deliver_files(
                 with bar(environment, file.name, file.size) as tell:
                     moved = await until_moved(environment, service, message.id, patience, tell)
                 show_progress(environment, moved)
-                await wait_for_message(environment, service, message, wait, patience, is_online=True)
+                await wait_online_for_message(environment, service, message, wait, patience)
         return ExitStatus.OK
 
 

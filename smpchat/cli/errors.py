@@ -22,7 +22,7 @@ from smpchat.chat.errors import (
     RelayUnavailable,
     TextsHeld,
 )
-from smpchat.chat.online.waiting import RelayDown
+from smpchat.chat.online.patience import RelayDown
 from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
 from smpchat.cli.text import happened_and_advice, sentence
 from smpchat.client.trouble import Trouble

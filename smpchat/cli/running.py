@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.times import choose_form
+
+T = TypeVar("T")
 
 
 def run(
@@ -65,8 +67,8 @@ def _end(environment: Environment, error: Exception) -> int:
     return explained.status
 
 
-def run_loop(command: Coroutine[Any, Any, int]) -> int:
-    """Run a command that waits for something."""
+def run_loop(command: Coroutine[Any, Any, T]) -> T:
+    """Run a command, or a part of one, that waits for something."""
     import asyncio
 
     return asyncio.run(command)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from smpchat.chat.online.patience import Patience, RelayDown
+from smpchat.chat.online.settling import Waited
 from smpchat.chat.online.wait import Wait
-from smpchat.chat.online.waiting import Patience, RelayDown, Waited, settle, until, until_ready
+from smpchat.chat.online.waiting import settle, until, until_ready
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import events
 from smpchat.chat.store.records import MessageStatus

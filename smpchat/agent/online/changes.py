@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Self
 
 from smpchat.agent.store.database import Database
+from smpchat.agent.store.signals import POLL_WITHOUT_SIGNALS
 
 POLL = 1.0
 """Seconds between looks for what no signal told of; a look takes microseconds."""
-POLL_WITHOUT_SIGNALS = 0.5
 PAUSE = 0.03
 """Seconds at least between two looks at the store: a burst of changes is looked at a few times, not at each of them."""
 _BURST = 0.005
@@ -61,11 +61,8 @@ class ForeignChanges:
                 await asyncio.get_running_loop().sock_recv(self._socket, 1)
         except TimeoutError:
             return False
-        try:
-            while True:
-                self._socket.recv(1)
-        except BlockingIOError:
-            return True
+        self._database.signals.take()
+        return True
 
 
 class Changes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # costs a millisecond: most commands find nobody to signal to
     import socket
 
+POLL_WITHOUT_SIGNALS = 0.5
+"""Seconds between looks where no signals come."""
 _TRIES = 100
 _FOLDER_MODE = 0o700
 
@@ -73,6 +76,25 @@ class Signals:
             return None
         self._own = own
         return own
+
+    def wait(self, seconds: float) -> None:
+        """Block until others' signals come, all of which are then one, or until time is up.
+
+        Where there are none, time is up after `POLL_WITHOUT_SIGNALS` at the latest.
+        """
+        if self._own is None:
+            time.sleep(min(seconds, POLL_WITHOUT_SIGNALS))
+            return
+        import select
+
+        if select.select([self._own], [], [], seconds)[0]:
+            self.take()
+
+    def take(self) -> None:
+        """Take all signals that have come."""
+        with suppress(BlockingIOError):
+            while self._own is not None:
+                self._own.recv(1)
 
     def _bind(self, folder: Path, own: socket.socket) -> Path:
         for number in range(_TRIES):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from smpchat.agent.online.changes import Changes
 from smpchat.chat import troubles
 from smpchat.chat.errors import DeliveryFailed, FileDamaged, FileNotSaved, FileStalled, FileUnavailable, InputError
-from smpchat.chat.online.waiting import RELAY_TIMEOUT
+from smpchat.chat.online.patience import RELAY_TIMEOUT
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.files import FileState, FileView
 from smpchat.chat.store.records import Direction, Message

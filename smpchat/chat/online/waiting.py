@@ -11,54 +11,15 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from smpchat.agent.machines.handshake_states import ConnectionState
-from smpchat.agent.online.changes import Changes
-from smpchat.agent.store.obstacles import Obstacle
-from smpchat.chat import troubles
-from smpchat.chat.errors import RelayUnavailable
+from smpchat.agent.online.changes import PAUSE, Changes
+from smpchat.chat.online.patience import FIRST_LOOKS, GRACE, Patience, RelayDown
+from smpchat.chat.online.settling import Looks, Waited, flushing, settling
 from smpchat.chat.online.wait import Wait
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.events import StateChanged
 from smpchat.chat.store.records import MessageStatus
-from smpchat.client.trouble import Trouble
-from smpchat.encoding.record import Record
-
-RELAY_TIMEOUT = 20.0
-"""Seconds in which a relay must be reached, unless somebody says otherwise."""
-_GRACE = 2.0
-"""Seconds before an obstacle ends a wait whose length nobody chose: a relay just started refuses for a moment."""
-_FLUSH = 2.0
-_FLUSH_LOOKS = 0.1
-_FIRST_LOOKS = 0.005
-"""Seconds between the first looks: most waiting is for one message, which the online process sends at once."""
-_LAST_LOOKS = 1.0
-"""Seconds between looks after a while, if nothing changes: obstacles come and go with time, too."""
 
 T = TypeVar("T")
-
-
-class RelayDown(Exception):
-    """A relay that is needed was of no use in time. The message is one sentence, ``hint`` says what to do."""
-
-    def __init__(self, obstacle: Obstacle, alias: str | None = None) -> None:
-        super().__init__(troubles.sentence(obstacle, alias))
-        self.kind = obstacle.kind
-        self.hint = troubles.hint(obstacle)
-
-    def for_program(self) -> RelayUnavailable:
-        """The same, as `smpchat.Client` says it."""
-        return RelayUnavailable(str(self), self.hint, self.kind)
-
-
-class Patience(Record):
-    """How long to wait, in seconds. ``chosen``: somebody said so, and no obstacle ends the wait before."""
-
-    seconds: float = RELAY_TIMEOUT
-    chosen: bool = False
-
-    @staticmethod
-    def of(seconds: float | None, usual: float = RELAY_TIMEOUT) -> Patience:
-        """What an option says; None if it was not given."""
-        return Patience(usual) if seconds is None else Patience(seconds, chosen=True)
 
 
 async def until(
@@ -79,66 +40,45 @@ async def until(
     """
     loop = asyncio.get_running_loop()
     start = loop.time()
-    with Changes(service.database, _FIRST_LOOKS) as changes:
+    with Changes(service.database, FIRST_LOOKS) as changes:
         while (found := look()) is None:
             waited = loop.time() - start
             over = waited >= patience.seconds
-            if over or (not patience.chosen and waited >= min(_GRACE, patience.seconds)):
+            if over or (not patience.chosen and waited >= min(GRACE, patience.seconds)):
                 obstacle = service.obstacle(connection_id, receiving=receiving)
                 if obstacle is not None:
                     contact = service.contact_of(connection_id)
                     raise RelayDown(obstacle, contact.alias if contact is not None else None)
             if over:
                 return None
-            await changes.next(_until_next_look(waited, patience))
+            await changes.next(patience.next_look(waited))
     return found
 
 
-def _until_next_look(waited: float, patience: Patience) -> float:
-    """Seconds, if nothing changes before: often at first, and at the moments at which a wait may end."""
-    ends = [moment - waited for moment in (_GRACE, patience.seconds) if moment > waited]
-    return min(_FIRST_LOOKS + waited / 4, _LAST_LOOKS, *ends)
+async def follow(service: StoredProfile, looks: Looks[T], *, begun: bool = False, pause: float = FIRST_LOOKS) -> T:
+    """What a wait comes to.
 
-
-def not_in_time() -> RelayDown:
-    """The time is up, and nothing says why: the relay has not answered."""
-    return RelayDown(Obstacle(Trouble.UNREACHABLE, "the relay has not answered in time", 0))
+    Args:
+        begun: It has looked already (`smpchat.chat.online.beside`), and goes on with another look.
+        pause: See `Changes`.
+    """
+    loop = asyncio.get_running_loop()
+    with Changes(service.database, pause) as changes:
+        looked_at = loop.time()
+        try:
+            seconds = looks.send(0.0) if begun else next(looks)
+            while True:
+                await changes.next(seconds)
+                before, looked_at = looked_at, loop.time()
+                seconds = looks.send(looked_at - before)
+        except StopIteration as ended:
+            found: T = ended.value
+            return found
 
 
 async def flush(service: StoredProfile) -> None:
-    """Let acknowledgements and receipts leave; what does not leave in time is kept for whoever is online next.
-
-    What waits for a relay in trouble, or for a contact who does not read, is not waited for.
-    """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _FLUSH
-    with Changes(service.database) as changes:
-        while service.is_sending() and (left := deadline - loop.time()) > 0:
-            await changes.next(min(left, _FLUSH_LOOKS))
-
-
-# -- until something of ours has arrived ------------------------------------------------------------------------------
-
-
-_ENOUGH = {
-    Wait.NONE: frozenset(MessageStatus),
-    Wait.SENT: frozenset({MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.FAILED}),
-    Wait.DELIVERED: frozenset({MessageStatus.DELIVERED, MessageStatus.FAILED}),
-}
-
-
-class Waited(Record):
-    """What waiting for a message came to.
-
-    Attributes:
-        status: The last one seen.
-        enough: It is as far as was asked for, or will not get any further.
-        obstacle: What kept it from leaving, if that is known.
-    """
-
-    status: MessageStatus
-    enough: bool
-    obstacle: Obstacle | None = None
+    """Let acknowledgements and receipts leave; see `flushing`."""
+    await follow(service, flushing(service), pause=PAUSE)
 
 
 async def settle(
@@ -150,40 +90,10 @@ async def settle(
     *,
     held_is_enough: bool,
 ) -> Waited:
-    """Wait until a message or change is as far as ``wait`` says, or failed.
-
-    Args:
-        status: Where it is now.
-        held_is_enough: Also end when nothing more can be done for it now: the handshake or the contact's full queue
-            holds it.
-    """
-    loop = asyncio.get_running_loop()
-    start, began = loop.time(), service.now()
-    with Changes(service.database, _FIRST_LOOKS) as changes:
-        while True:
-            current, waited = status(), loop.time() - start
-            if current in _ENOUGH[wait]:
-                await flush(service)
-                return Waited(current, enough=True)
-            obstacle = service.obstacle(connection_id) if current is MessageStatus.PENDING else None
-            # what an earlier process met counts once there was time to try again
-            met = obstacle is not None and (obstacle.tried_at >= began or waited >= _GRACE)
-            full = met and obstacle is not None and obstacle.kind is Trouble.FULL_QUEUE
-            if current is MessageStatus.PENDING and held_is_enough and (full or service.holds_back(connection_id)):
-                break
-            if waited >= patience.seconds or (met and not full and not patience.chosen and waited >= _GRACE):
-                break
-            await changes.next(_until_next_look(waited, patience))
-    await flush(service)
-    # Once more: it may have left while the rest did.
-    last = status()
-    if last is not MessageStatus.PENDING:
-        return Waited(last, enough=last in _ENOUGH[wait])
-    held = service.holds_back(connection_id)
-    full = obstacle is not None and obstacle.kind is Trouble.FULL_QUEUE
-    if obstacle is None and not held:
-        obstacle = Obstacle(Trouble.UNREACHABLE, "the relay has not answered in time", 0)
-    return Waited(last, enough=held_is_enough and (full or held), obstacle=obstacle)
+    """Wait until a message or change is as far as ``wait`` says, or failed; see `settling`."""
+    return await follow(
+        service, settling(service, connection_id, status, wait, patience, held_is_enough=held_is_enough)
+    )
 
 
 async def until_ready(

@@ -40,8 +40,9 @@ def accept(
 async def _accept(environment: Environment, who: str, alias: str | None, incognito: bool, any_relay: bool) -> int:
     """Accept a request, and stay online until its sender can be written to."""
     from smpchat.agent.machines.handshake_states import ConnectionState
+    from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
-    from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
+    from smpchat.chat.online.waiting import flush, until
     from smpchat.cli.connecting import failed, unreachable
     from smpchat.cli.views.connections import show_state
     from smpchat.cli.views.contacts import show_view

@@ -141,8 +141,9 @@ async def _show(environment: Environment, shown: Shown) -> int:
 
 async def _show_once_made(environment: Environment, service: ChatService, shown: Shown) -> None:
     """Print the address, after making its queue if that was not possible before. Raises `CommandFailed`."""
+    from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
-    from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
+    from smpchat.chat.online.waiting import flush, until
     from smpchat.chat.store.leftovers import picture_of
     from smpchat.cli.connecting import unreachable, warn_if_local
     from smpchat.cli.qr import save_qr, show_qr
@@ -185,8 +186,9 @@ def delete(context: typer.Context) -> None:
 
 async def _delete(environment: Environment) -> int:
     """Delete the address, here and at its relay."""
+    from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
-    from smpchat.chat.online.waiting import Patience, RelayDown, until
+    from smpchat.chat.online.waiting import until
 
     with closing(environment.open()) as service:
         connection = service.delete_address()

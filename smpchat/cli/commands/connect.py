@@ -22,7 +22,7 @@ from smpchat.cli.streams import argument_text, read_text
 from smpchat.cli.text import printable, quoted, shortened
 
 if TYPE_CHECKING:
-    from smpchat.chat.online.waiting import Patience
+    from smpchat.chat.online.patience import Patience
     from smpchat.chat.service.connecting import ChatService
     from smpchat.chat.store import events
     from smpchat.chat.store.records import Contact
@@ -53,7 +53,7 @@ def connect(
     The person who made it need not be online. On a terminal smpchat asks what you want to call them, unless you give
     --alias.
     """
-    from smpchat.chat.online.waiting import Patience
+    from smpchat.chat.online.patience import Patience
 
     patience = Patience.of(timeout)
     running.run(
@@ -149,8 +149,9 @@ def _join_asking(
 
 async def _read(environment: Environment, service: ChatService, contact: Contact, patience: Patience) -> int:
     """Read a short link. Raises `CommandFailed` if its relay is not reached in time."""
+    from smpchat.chat.online.patience import RelayDown
     from smpchat.chat.online.presence import online
-    from smpchat.chat.online.waiting import RelayDown, until
+    from smpchat.chat.online.waiting import until
     from smpchat.cli.connecting import interrupted, unreachable
 
     down, read = None, service.is_link_read(contact.connection_id)
@@ -223,8 +224,9 @@ class _Joining:
 
     async def run(self, wait: bool, patience: Patience) -> int:
         from smpchat.agent.machines.handshake_states import ConnectionState
+        from smpchat.chat.online.patience import RelayDown
         from smpchat.chat.online.presence import online
-        from smpchat.chat.online.waiting import RelayDown, flush, until
+        from smpchat.chat.online.waiting import flush, until
         from smpchat.cli.connecting import Feed, failed, gap, interrupted, unreachable
         from smpchat.cli.steps import StepView
         from smpchat.cli.views.messages import show_message

@@ -48,8 +48,9 @@ def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | 
 
 async def _delete(environment: Environment, who: str) -> int:
     """Delete a contact or cancel an invitation, here and at its relay."""
+    from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
-    from smpchat.chat.online.waiting import Patience, RelayDown, until
+    from smpchat.chat.online.waiting import until
 
     with closing(environment.open()) as service:
         contact = service.find_contact(who)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any
-
 import typer
 
 from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT_CHANGE, WaitChange, body
@@ -26,7 +23,7 @@ def edit(
     """Edit one of your messages. Example: smpchat edit 12 see you at one"""
     from smpchat.cli.delivering import deliver_change
 
-    def edited(environment: Environment) -> Coroutine[Any, Any, int]:
+    def edited(environment: Environment) -> int:
         new = body(text)
         return deliver_change(environment, lambda profile: profile.edit(message, new), wait, timeout)
 

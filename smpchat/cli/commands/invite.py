@@ -22,7 +22,7 @@ from smpchat.cli.text import plural, shortened
 
 if TYPE_CHECKING:
     from smpchat.agent.machines.handshake_states import Variant
-    from smpchat.chat.online.waiting import Patience, RelayDown
+    from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.service.connecting import ChatService
     from smpchat.chat.service.views import Invitation
     from smpchat.chat.store import events
@@ -122,7 +122,7 @@ async def _invite(
 
 def _until_made(seconds: float | None) -> Patience:
     """For the link itself; a short time is meant for whoever is to use it."""
-    from smpchat.chat.online.waiting import Patience
+    from smpchat.chat.online.patience import Patience
 
     return Patience() if seconds is None or seconds < _LEAST else Patience(seconds, chosen=True)
 
@@ -145,8 +145,9 @@ class _Inviting:
 
     async def run(self, wait: bool, patience: float | None, shown: Shown) -> list[str]:
         """The alias of who used the link, if that was waited for."""
+        from smpchat.chat.online.patience import Patience, RelayDown
         from smpchat.chat.online.presence import online
-        from smpchat.chat.online.waiting import Patience, RelayDown, flush, until
+        from smpchat.chat.online.waiting import flush, until
         from smpchat.cli.connecting import interrupted, unreachable
 
         down, ended, connection = None, None, self._connection

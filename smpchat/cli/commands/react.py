@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any
-
 import typer
 
 from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT_CHANGE, WaitChange
@@ -30,7 +27,7 @@ def react(
     from smpchat.cli.delivering import deliver_change
     from smpchat.cli.emoji import emoji_of
 
-    def reacted(environment: Environment) -> Coroutine[Any, Any, int]:
+    def reacted(environment: Environment) -> int:
         meant = emoji_of(emoji)
         return deliver_change(environment, lambda profile: profile.react(message, meant, add=not remove), wait, timeout)
 

@@ -16,7 +16,7 @@ from smpchat.cli.running import run
 from smpchat.cli.text import printable, shortened
 
 if TYPE_CHECKING:
-    from smpchat.chat.online.waiting import Patience
+    from smpchat.chat.online.patience import Patience
     from smpchat.chat.service.connecting import ChatService
     from smpchat.chat.service.views import ContactView
 
@@ -44,7 +44,7 @@ def rotate(
 
     Their app follows automatically when it comes online. Until then you receive at both relays, and nothing is lost.
     """
-    from smpchat.chat.online.waiting import Patience
+    from smpchat.chat.online.patience import Patience
 
     if cancel:
         run(context, lambda environment: _cancel(environment, who))
@@ -66,8 +66,9 @@ async def _cancel(environment: Environment, who: str) -> int:
 
 
 async def _rotate(environment: Environment, who: str, server: str | None, wait: bool, patience: Patience) -> int:
+    from smpchat.chat.online.patience import Patience
     from smpchat.chat.online.presence import online
-    from smpchat.chat.online.waiting import Patience, flush, until
+    from smpchat.chat.online.waiting import flush, until
     from smpchat.cli.views.contacts import show_view
 
     with closing(environment.open()) as service:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent.online.changes import PAUSE, POLL, POLL_WITHOUT_SIGNALS, Changes, ForeignChanges
+from smpchat.agent.online.changes import PAUSE, POLL, Changes, ForeignChanges
 from smpchat.agent.store.database import Database
-from smpchat.agent.store.signals import Signals
+from smpchat.agent.store.signals import POLL_WITHOUT_SIGNALS, Signals
 from smpchat.testing.loop import run_jumping
 
 SCHEMA = {"test": ["CREATE TABLE texts (text TEXT)"]}

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from smpchat.agent.machines.handshake_states import Variant
+from smpchat.chat.online.patience import Patience, RelayDown
+from smpchat.chat.online.settling import Waited
 from smpchat.chat.online.wait import Wait
-from smpchat.chat.online.waiting import Patience, RelayDown, Waited, settle, until, until_ready
+from smpchat.chat.online.waiting import settle, until, until_ready
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.records import MessageStatus
 from smpchat.client.trouble import Trouble

@@ -1,0 +1,56 @@
+"""How long somebody waits for something, and what is said when a relay was of no use in that time.
+
+Apart from the waiting itself: a command that hands its work to an online process has no event loop to wait in.
+"""
+
+from __future__ import annotations
+
+from smpchat.agent.store.obstacles import Obstacle
+from smpchat.chat import troubles
+from smpchat.chat.errors import RelayUnavailable
+from smpchat.client.trouble import Trouble
+from smpchat.encoding.record import Record
+
+RELAY_TIMEOUT = 20.0
+"""Seconds in which a relay must be reached, unless somebody says otherwise."""
+GRACE = 2.0
+"""Seconds before an obstacle ends a wait whose length nobody chose: a relay just started refuses for a moment."""
+FIRST_LOOKS = 0.005
+"""Seconds between the first looks: most waiting is for one message, which the online process sends at once."""
+_LAST_LOOKS = 1.0
+"""Seconds between looks after a while, if nothing changes: obstacles come and go with time, too."""
+
+
+class RelayDown(Exception):
+    """A relay that is needed was of no use in time. The message is one sentence, ``hint`` says what to do."""
+
+    def __init__(self, obstacle: Obstacle, alias: str | None = None) -> None:
+        super().__init__(troubles.sentence(obstacle, alias))
+        self.kind = obstacle.kind
+        self.hint = troubles.hint(obstacle)
+
+    def for_program(self) -> RelayUnavailable:
+        """The same, as `smpchat.Client` says it."""
+        return RelayUnavailable(str(self), self.hint, self.kind)
+
+
+class Patience(Record):
+    """How long to wait, in seconds. ``chosen``: somebody said so, and no obstacle ends the wait before."""
+
+    seconds: float = RELAY_TIMEOUT
+    chosen: bool = False
+
+    @staticmethod
+    def of(seconds: float | None, usual: float = RELAY_TIMEOUT) -> Patience:
+        """What an option says; None if it was not given."""
+        return Patience(usual) if seconds is None else Patience(seconds, chosen=True)
+
+    def next_look(self, waited: float) -> float:
+        """Seconds, if nothing changes before: often at first, and at the moments at which a wait may end."""
+        ends = [moment - waited for moment in (GRACE, self.seconds) if moment > waited]
+        return min(FIRST_LOOKS + waited / 4, _LAST_LOOKS, *ends)
+
+
+def not_in_time() -> RelayDown:
+    """The time is up, and nothing says why: the relay has not answered."""
+    return RelayDown(Obstacle(Trouble.UNREACHABLE, "the relay has not answered in time", 0))
