@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import pytest
 
@@ -86,6 +86,33 @@ def test_wrong_arguments_are_type_errors() -> None:
     for arguments, named in [((), {}), ((1, 2, 3), {}), ((1,), {"z": 3}), ((1,), {"x": 1})]:
         with pytest.raises(TypeError, match=r"Point\.__init__\(\)"):
             Point(*arguments, **named)
+
+
+def test_the_first_records_of_a_class_are_as_all_others() -> None:
+    """Many have an ``__init__`` that is compiled; few are filled without one."""
+
+    class Fresh(Record):
+        x: int
+        y: list[int] = field(default_factory=list)
+        z: str = "z"
+
+        def __post_init__(self) -> None:
+            if self.x < 0:
+                raise ValueError(self.x)
+
+    classes = set()
+    for _ in range(50):
+        classes.add(type(vars(Fresh)["__init__"]))
+        assert Fresh(1) == Fresh(x=1) == Fresh(1, [], z="z") == Fresh(1, y=[])
+        assert Fresh(1).y is not Fresh(1).y
+        with pytest.raises(ValueError, match="-1"):
+            Fresh(-1)
+        wrong: list[tuple[tuple[Any, ...], dict[str, Any]]]
+        wrong = [((), {}), ((1, [], "", 0), {}), ((1,), {"w": 3}), ((1,), {"x": 1})]
+        for arguments, named in wrong:
+            with pytest.raises(TypeError, match=r"Fresh\.__init__\(\)"):
+                Fresh(*arguments, **named)
+    assert len(classes) == 2
 
 
 def test_equality_is_of_class_and_fields() -> None:
