@@ -5,7 +5,8 @@ Or another process is. Then nothing here takes an event loop, nor what the netwo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from smpchat.agent.machines.notices import NoticeKind
@@ -86,24 +87,20 @@ def deliver_message(
     service = environment.open_as(WritingProfile)
     try:
         message = make(service)
-        show_message(environment, message)
-        wait_for_message(environment, service, message, wait, patience)
+        delivery = _Delivery.of_message(environment, service, message, wait, patience)
+        with _interruptible(delivery):
+            show_message(environment, message)
+            delivery.wait_for()
         return ExitStatus.OK
     finally:
         service.close()
 
 
-def wait_for_message(
-    environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
-) -> None:
-    """Until a message of ours, which was printed, is as far as asked for. Raises `CommandFailed`."""
-    _Delivery.of_message(environment, service, message, wait, patience).wait_for()
-
-
 async def wait_online_for_message(
     environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
 ) -> None:
-    """The same, for a caller that is online: one is so once for a profile."""
+    """Until a message of ours, which was printed, is as far as asked for; the caller is online. Raises
+    `CommandFailed`."""
     await _Delivery.of_message(environment, service, message, wait, patience).wait_online_for()
 
 
@@ -128,44 +125,22 @@ def deliver_changes(
     try:
         made = make(service)
         changed = [change.message or service.required_message(change.message_id) for change in made]
-        for message in changed:
-            show_message(environment, message)
+        asked, deliveries = None if wait is None else Wait(wait.value), []
         for who in dict.fromkeys(message.contact for message in changed):
             ids = [change.id for change, message in zip(made, changed, strict=True) if message.contact == who]
-            asked = None if wait is None else Wait(wait.value)
-            _wait_for(environment, service, who, ids, asked, patience)
+            deliveries.append(_Delivery.of_changes(environment, service, who, ids, asked, patience))
+        with _interruptible(*deliveries):
+            for message in changed:
+                show_message(environment, message)
+            for delivery in deliveries:
+                delivery.wait_for()
         return ExitStatus.OK
     finally:
         service.close()
 
 
-def _wait_for(
-    environment: Environment,
-    service: WritingProfile,
-    who: str,
-    change_ids: list[int],
-    wait: Wait | None,
-    patience: float | None,
-) -> None:
-    """Until the last of these changes is as far as asked for."""
-
-    def found() -> list[SentChange | None]:
-        return [service.change(change_id) for change_id in change_ids]
-
-    def status() -> MessageStatus:
-        """Of the one that is furthest behind, or failed."""
-        known = {change.status if change else MessageStatus.FAILED for change in found()}
-        return next(status for status in _WORST_FIRST if status in known)
-
-    def reason() -> str | None:
-        return next((change.reason for change in found() if change and change.reason), None)
-
-    usual = Wait.NONE if environment.setting("wait") == Wait.NONE.value else Wait.SENT  # nobody tells us more of them
-    _Delivery(environment, service, who, status, reason, wait, patience, usual).wait_for()
-
-
 class _Delivery:
-    """A message or a change on its way, and what is told of it.
+    """A message, or changes of messages, on their way to a contact, and what is told of it.
 
     Args:
         asked: How far it is to be; if None, as far as is ``usual``, or held where nothing can be done now.
@@ -208,16 +183,40 @@ class _Delivery:
         usual = Wait(environment.setting("wait"))
         return _Delivery(environment, service, message.contact, status, reason, wait, patience, usual)
 
+    @staticmethod
+    def of_changes(
+        environment: Environment,
+        service: WritingProfile,
+        who: str,
+        change_ids: list[int],
+        wait: Wait | None,
+        patience: float | None,
+    ) -> _Delivery:
+        """Of all these changes: it is as far as the last of them."""
+
+        def found() -> list[SentChange | None]:
+            return [service.change(change_id) for change_id in change_ids]
+
+        def status() -> MessageStatus:
+            """Of the one that is furthest behind, or failed."""
+            known = {change.status if change else MessageStatus.FAILED for change in found()}
+            return next(status for status in _WORST_FIRST if status in known)
+
+        def reason() -> str | None:
+            return next((change.reason for change in found() if change and change.reason), None)
+
+        # nobody tells us more of changes than that they have left
+        usual = Wait.NONE if environment.setting("wait") == Wait.NONE.value else Wait.SENT
+        return _Delivery(environment, service, who, status, reason, wait, patience, usual)
+
+    def is_pending(self) -> bool:
+        """Whether it has not left."""
+        return self._status() is MessageStatus.PENDING
+
     def wait_for(self) -> None:
         """Until it is as far as asked for, while this process or another one is online. Raises `CommandFailed`."""
-        if self._wait is Wait.NONE:
-            return
-        looks = self._looks()
-        try:
-            waited = _follow(self._environment, self._service, looks)
-        except KeyboardInterrupt:
-            raise self._interrupted() from None
-        self._tell(waited)
+        if self._wait is not Wait.NONE:
+            self._tell(_follow(self._environment, self._service, self._looks()))
 
     async def wait_online_for(self) -> None:
         """The same in the loop of a caller that is online."""
@@ -231,23 +230,19 @@ class _Delivery:
         try:
             waited = await follow(self._service, looks)
         except CancelledError:  # by asyncio.run, which leaves the meaning of Ctrl-C to us
-            raise self._interrupted() from None
+            raise _interrupted(self) from None
         self._tell(waited)
 
     def _looks(self) -> Looks[Waited]:
         service, who = self._service, self._who
         connection = service.contact(who).contact.connection_id
-        blocked = blocks_texts(service.conditions(who)) if self._status() is MessageStatus.PENDING else None
+        blocked = blocks_texts(service.conditions(who)) if self.is_pending() else None
         if blocked is not None and blocked.kind in DECISIONS:  # no time helps: it is the user's move
             show_condition(self._environment, blocked)
             raise CommandFailed(ExitStatus.VERIFICATION, *_held(blocked))
         return settling(
             service, connection, self._status, self._wait, self._patience, held_is_enough=self._held_is_enough
         )
-
-    def _interrupted(self) -> CommandFailed:
-        left = _LEFT_AT[self._status() is MessageStatus.PENDING]
-        return CommandFailed(ExitStatus.INTERRUPTED, "Interrupted.", left)
 
     def _tell(self, waited: Waited) -> None:
         """What came of the waiting. Raises `CommandFailed` if it is not what was asked for."""
@@ -272,6 +267,20 @@ class _Delivery:
             raise _not_yet(waited.status)
         kept = "" if down.kind is Trouble.FULL_QUEUE else _KEPT
         raise CommandFailed(status_of(down.kind), str(down), f"{down.hint} {kept}".rstrip())
+
+
+@contextmanager
+def _interruptible(*deliveries: _Delivery) -> Iterator[None]:
+    """While the block runs, Ctrl-C says what becomes of what is stored: from the moment that it is."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _interrupted(*deliveries) from None
+
+
+def _interrupted(*deliveries: _Delivery) -> CommandFailed:
+    pending = any(delivery.is_pending() for delivery in deliveries)
+    return CommandFailed(ExitStatus.INTERRUPTED, "Interrupted.", _LEFT_AT[pending])
 
 
 def _follow(environment: Environment, service: WritingProfile, looks: Looks[T]) -> T:

@@ -65,7 +65,16 @@ ONLINE = (
     "websockets",
 )
 """What only making connections and being online take."""
-DELIVERING = ("filelock", "nacl.bindings", "platformdirs", "pqcrypto")
+DELIVERING = (
+    "asyncio",
+    "filelock",
+    "nacl.bindings",
+    "platformdirs",
+    "pqcrypto",
+    "smpchat.agent.online",
+    "smpchat.chat.online.presence",
+    "ssl",
+)
 """What a message that is handed over does not take either."""
 MAKING_LINKS = (
     "filelock",

@@ -1,8 +1,12 @@
-"""One conversation open in two terminals, and a `listen` beside them: all three show everything, at once."""
+"""One conversation open in two terminals, and a `listen` beside them: all three show everything, at once.
+
+And what becomes of a message that was handed to a process which does not deliver it.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +16,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from smpchat.chat.store.lock import kept_offline
 from tests.e2e.smpchat import PATIENCE, Home, environment
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
@@ -106,3 +111,35 @@ def test_all_three_show_everything(home: Home) -> None:
                 assert len(screen.lines("dora: from dora ")) == 4
                 assert len(screen.lines("you: typed in one")) == 1
     assert [text for text, _ in home.statuses("ines", "dora")][-1] == "typed in one"
+
+
+def connected(home: Home) -> None:
+    assert home.run("bob", "connect", home.invite("alice", "--note", "bob"), "--alias", "alice").code == 0
+    assert home.run("alice", "listen", "--timeout", "1").code == 0
+    assert home.run("bob", "listen", "--timeout", "1").code == 0
+
+
+def test_a_message_leaves_although_whoever_was_online_has_ended_without_sending_it(home: Home) -> None:
+    connected(home)
+    send = ("send", "alice", "hello", "--timeout", "20")
+    with kept_offline(home.folder / "profiles" / "bob", "bob"):  # as if somebody were online, who does nothing
+        sending = home.running("bob", *send)
+        running = sending.__enter__()
+        message = running.until("message", text="hello")
+    try:
+        running.until("status", id=message["id"], status="sent")
+        assert running.process.wait(PATIENCE) == 0
+    finally:
+        sending.__exit__(None, None, None)
+
+
+def test_who_stops_waiting_for_whoever_is_online_is_told_what_becomes_of_the_message(home: Home) -> None:
+    connected(home)
+    with kept_offline(home.folder / "profiles" / "bob", "bob"):
+        with home.running("bob", "send", "alice", "hello", "--timeout", "20") as running:
+            running.until("message", text="hello")
+            running.process.send_signal(signal.SIGINT)
+            told = running.until("error", code=130)
+            assert (told["message"], told["hint"]) == ("Interrupted.", "The message is saved and will be sent.")
+            assert running.process.wait(PATIENCE) == 130
+    assert home.statuses("bob", "alice") == [("hello", "pending")]
