@@ -181,6 +181,7 @@ class BackgroundRelay:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._answered: int | None = None
 
     def owns(self, server: SMPServer) -> bool:
         """Whether ``server`` is this relay and leads to no other host: it is connected to by no proxy."""
@@ -218,7 +219,10 @@ class BackgroundRelay:
     async def _started(self) -> RelayInfo:
         import asyncio
 
-        from smpchat.relay.background import start_background  # most commands never start it
+        info = self._known()
+        if info is not None and info.state == "running" and await self._answers(info):
+            return info
+        from smpchat.relay.background import start_background  # here, as it runs already whenever it has been used once
 
         try:
             return await asyncio.to_thread(start_background, self._folder, on_demand=True)
@@ -228,6 +232,24 @@ class BackgroundRelay:
             raise OwnRelayFolderRefused(str(error)) from error
         except RelayError as error:
             raise OwnRelayFailed(str(error)) from error
+
+    async def _answers(self, info: RelayInfo) -> bool:
+        """Whether the relay that runs accepts connections, which is asked once; and from this computer, as all do."""
+        import asyncio
+        import socket
+
+        from smpchat.relay.options import LOOPBACK
+
+        if info.pid != self._answered and info.port is not None:
+            with socket.socket() as probe:
+                probe.setblocking(False)
+                try:
+                    async with asyncio.timeout(1):
+                        await asyncio.get_running_loop().sock_connect(probe, (LOOPBACK, info.port))
+                except OSError:  # as of a relay that listens elsewhere only: `start_background` looks there
+                    return False
+            self._answered = info.pid
+        return info.pid == self._answered
 
 
 def _why_no_files(info: RelayInfo) -> str:

@@ -42,7 +42,7 @@ def field(
     return Field(default, default_factory, repr)
 
 
-_FEW = 16
+_FEW = 24
 """Records of a class without an ``__init__`` of its own. To compile that takes as long as 25 of them do; a command
 makes one or two of most, so that most are never compiled."""
 

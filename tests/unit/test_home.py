@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import stat
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from smpchat.encoding.record import replace
 from smpchat.home import BackgroundRelay, Home
 from smpchat.protocol.address import FileServer, FileServerAddress, SMPServer
 from smpchat.relay import background
-from smpchat.relay.folder import STATE, RelayInfo, prepare_folder, turn_off, write_state
+from smpchat.relay.folder import STATE, FolderLock, RelayInfo, prepare_folder, turn_off, write_state
 from smpchat.relay.options import OFF
 from smpchat.transport.base import ConnectFailed, OwnRelayFailed, OwnRelayFolderRefused, OwnRelayStopped
 from tests.unit.agent.store.encryption_crashes import quick_keys
@@ -115,6 +116,48 @@ def test_where_the_relay_of_this_computer_keeps_files_and_why_it_does_not(
         found(replace(info, files_port=OFF))
     with pytest.raises(OwnRelayFailed, match="`smpchat relay stop`, then"):
         found(replace(info, files_port=None))
+
+
+def test_a_relay_that_runs_is_asked_once_whether_it_answers_and_one_that_does_not_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, server = prepare_folder(tmp_path / "relay"), SMPServer(("127.0.0.1",), "5223", b"k" * 32)
+    lock, listener, started = FolderLock(folder), socket.create_server(("127.0.0.1", 0)), []
+    listener.setblocking(False)
+    running = RelayInfo("running", str(server), 1, listener.getsockname()[1])
+
+    def asked() -> int:
+        """How often since the last time."""
+        for count in range(10):
+            try:
+                listener.accept()[0].close()
+            except BlockingIOError:
+                return count
+        raise AssertionError
+
+    def start(*_: object, on_demand: bool) -> RelayInfo:
+        assert on_demand
+        started.append(1)
+        return running
+
+    async def main() -> None:
+        relay = BackgroundRelay(folder)
+        for pid, times in ((1, 1), (1, 0), (3, 1)):
+            write_state(folder, replace(running, pid=pid))
+            assert (await relay.start()).server == server
+            assert (len(started), asked()) == (0, times), "each process is asked once"
+        listener.close()
+        await relay.start()
+        assert not started, "whoever connects finds it out"
+        await BackgroundRelay(folder).start()
+        assert len(started) == 1, "it does not answer"
+        lock.release()
+        await relay.start()
+        assert len(started) == 2, "it has ended"
+
+    monkeypatch.setattr(background, "start_background", start)
+    assert lock.acquire()
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(
