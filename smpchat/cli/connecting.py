@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from smpchat.agent.machines.handshake_states import Failure
+from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.online.patience import RelayDown, not_in_time
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import events
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
-from smpchat.cli.steps import StepView
 from smpchat.cli.text import happened_and_advice, shortened
 from smpchat.encoding.record import replace
 from smpchat.transport.base import OwnRelayFolderRefused, TransportError
+
+if TYPE_CHECKING:
+    from smpchat.cli.steps import StepView
 
 
 class Feed:
@@ -75,10 +79,10 @@ def failed(state: events.StateChanged, hint: str) -> CommandFailed:
     return CommandFailed(status, happened, advice or hint)
 
 
-async def start_relay(environment: Environment) -> None:
+async def start_relay(relay: EmbeddedRelay) -> None:
     """Start the embedded relay. Raises `CommandFailed`."""
     try:
-        await environment.relay().start()
+        await relay.start()
     except OwnRelayFolderRefused as error:
         from smpchat.relay.errors import RelayFolderRefused
 

@@ -80,7 +80,7 @@ async def _create(environment: Environment, said: _Said, server: str | None, sho
             service.set_address(**said._asdict())
         else:
             if server is None and not service.servers():
-                await start_relay(environment)
+                await start_relay(environment.relay())
             service.create_address(
                 auto_accept=bool(said.auto_accept),
                 server=server,

@@ -22,6 +22,7 @@ from smpchat.cli.text import plural, shortened
 
 if TYPE_CHECKING:
     from smpchat.agent.machines.handshake_states import Variant
+    from smpchat.chat.online.embedded import EmbeddedRelay
     from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.service.connecting import ChatService
     from smpchat.chat.service.views import Invitation
@@ -109,13 +110,13 @@ async def _invite(
 
     check_free(shown.qr_file)
     with contextlib.closing(environment.open()) as service:
-        embedded = server is None and not service.servers()
+        embedded, relay = server is None and not service.servers(), environment.relay()
         if embedded:
-            await start_relay(environment)
+            await start_relay(relay)
         after = service.last_event()
         connection = service.invite(note, variant, server=server, incognito=incognito)
         waiting = environment.attended if wait is None else wait
-        inviting = _Inviting(environment, service, connection, variant, after, embedded=embedded)
+        inviting = _Inviting(environment, service, relay, connection, variant, after, embedded=embedded)
         connected += await inviting.run(waiting, patience, shown)
         return ExitStatus.OK
 
@@ -134,13 +135,14 @@ class _Inviting:
         self,
         environment: Environment,
         service: ChatService,
+        relay: EmbeddedRelay,
         connection: int,
         variant: Variant,
         after: int,
         *,
         embedded: bool,
     ) -> None:
-        self._environment, self._service = environment, service
+        self._environment, self._service, self._relay = environment, service, relay
         self._connection, self._variant, self._after, self._embedded = connection, variant, after, embedded
 
     async def run(self, wait: bool, patience: float | None, shown: Shown) -> list[str]:
@@ -153,7 +155,7 @@ class _Inviting:
         down, ended, connection = None, None, self._connection
         invitation: Invitation | None = None
         with interrupted("Interrupted.", self._how_to_go_on):
-            async with online(self._service, self._environment.relay()):
+            async with online(self._service, self._relay):
                 try:
                     invitation = await until(self._service, self._made, _until_made(patience), connection)
                     if invitation is not None:
