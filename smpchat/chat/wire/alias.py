@@ -45,7 +45,7 @@ def looks(text: str) -> frozenset[str]:
 
     Source: UTS #39, 4; capitals are read as they are written and as small letters, since I looks like l, and is i.
     """
-    seen = _INVISIBLE().sub("", unicodedata.normalize("NFKC", text))
+    seen = _without_invisible(unicodedata.normalize("NFKC", text))
     return frozenset(_prototypes(_prototypes(form).casefold()) for form in (seen, seen.casefold()))
 
 
@@ -57,7 +57,7 @@ def is_reserved(alias: str) -> bool:
 
 def check_alias(text: str) -> str:
     """An alias as given by the user, blanks replaced, with or without the @ of chat. Raises `InputError`."""
-    alias = _INVISIBLE().sub("", unicodedata.normalize("NFC", "_".join(text.removeprefix("@").split())))
+    alias = _without_invisible(unicodedata.normalize("NFC", "_".join(text.removeprefix("@").split())))
     if not alias or not alias.isprintable() or len(alias) > MAX_ALIAS or alias[0] in _FORBIDDEN_START:
         raise InputError(
             f"{text[:MAX_ALIAS]!r} cannot be an alias.",
@@ -85,8 +85,10 @@ def alias_from_name(name: str, taken: Callable[[str], bool] = lambda alias: Fals
 def base_alias(name: str) -> str:
     """A name with harmless characters only, in the form of an alias."""
     # Cut before it is normalised: NFC of 16,000 marks on one letter took 0.56 s, inside the transaction.
-    visible = "".join(c if c.isprintable() and not _INVISIBLE().match(c) else " " for c in name[:_MAX_NAME])
-    visible = _STACKED_MARKS().sub("", unicodedata.normalize("NFC", visible))
+    visible = "".join(c if c.isprintable() and _without_invisible(c) else " " for c in name[:_MAX_NAME])
+    visible = unicodedata.normalize("NFC", visible)
+    if not visible.isascii():
+        visible = _STACKED_MARKS().sub("", visible)
     # An alias is typed, after @ and as an argument: it must not begin like an option, and holds no blank.
     return "_".join(visible.split()).lstrip(_FORBIDDEN_START)[:MAX_ALIAS] or "contact"
 
@@ -114,14 +116,24 @@ def _reserved_looks() -> frozenset[str]:
     return frozenset(look for word in RESERVED for look in looks(word))
 
 
+def _without_invisible(text: str) -> str:
+    return text if text.isascii() else _INVISIBLE().sub("", text)
+
+
+_ASCII = str.maketrans({"`": "'", '"': "''", "0": "O", "1": "l", "I": "l", "|": "l", "m": "rn", "%": "º/₀"})
+"""The ASCII of `_table`, which most names are made of: they do not wait until that is read."""
+
+
 def _prototypes(text: str) -> str:
     """Each letter as the one that stands for all that look like it."""
+    if text.isascii():
+        return unicodedata.normalize("NFD", text.translate(_ASCII))
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).translate(_table()))
 
 
 @cache
 def _table() -> dict[int, str]:
-    """Read when the first name is looked at: 30 kB."""
+    """Read when the first name is looked at that is not ASCII: 30 kB."""
     table: dict[int, str] = {}
     for line in Path(__file__).with_name("confusables.txt").read_text(encoding="utf-8").splitlines():
         target, found, sources = line.partition("\t")

@@ -81,3 +81,10 @@ def test_the_time_for_a_name_does_not_grow_with_it() -> None:
     for letter in ("\u0301", "a\u0301", "x", "\u200b", " ", "m", "\ufe0f"):
         assert len(alias_from_name(letter * 200_000)) <= 40
     assert time.perf_counter() - began < 2
+
+
+def test_ascii_looks_alone_as_it_does_beside_other_letters() -> None:
+    """Of names of ASCII alone the whole table of letters that look alike is not read."""
+    [other] = looks("я")
+    for letter in map(chr, range(32, 127)):
+        assert looks(letter + "я") == {seen + other for seen in looks(letter)}, letter
