@@ -148,7 +148,7 @@ class StoredChoices(StoredMessages):
 
         Others were chosen by whoever sent a file, and would learn this computer's address.
         """
-        from smpchat.agent.wire.presets import PRESET_FILE_SERVERS
+        from smpchat.agent.wire.file_presets import PRESET_FILE_SERVERS
 
         known = [entry.address.server for entry in self.file_servers()]
         if any(map(server.is_within, [*known, *PRESET_FILE_SERVERS])):
@@ -288,7 +288,7 @@ class StoredChoices(StoredMessages):
 
 def public_file_servers() -> list[FileServerAddress]:
     """Those of SimpleX, which `simplex` stands for."""
-    from smpchat.agent.wire.presets import FILE_SERVERS
+    from smpchat.agent.wire.file_presets import FILE_SERVERS
     from smpchat.protocol.address import FileServerAddress
 
     return [FileServerAddress(server) for server in FILE_SERVERS]

@@ -23,17 +23,15 @@ from smpchat.chat.store.files import FileState, MessageFile
 from smpchat.chat.store.records import Direction, Message
 from smpchat.chat.transactions import conversation, files, holding
 from smpchat.chat.wire.content import whole
-from smpchat.chat.wire.media import MAX_VOICE, Media, look_at
 from smpchat.chat.wire.picture import picture_of
 from smpchat.crypto.entropy import Entropy
 from smpchat.encoding.record import Record, field
 
 if TYPE_CHECKING:  # imported where they are used
     from smpchat.agent.store.encrypted_files import EncryptedFile
+    from smpchat.chat.wire.media import Media
     from smpchat.protocol.address import FileServer
 
-MAX_AUTOMATIC = MAX_VOICE
-"""Bytes of a picture or voice message that is received without being asked for, as in apps (xftp-wire 7.2)."""
 _AUTOMATIC = frozenset({"image", "voice"})
 
 Progress = Callable[[int, int], object]
@@ -71,6 +69,8 @@ class FileProfile(StoredProfile):
 
     def look_at_file(self, who: str, path: Path | str, text: str = "") -> OutgoingFile:
         """A file that can be sent. Raises `InputError`, `UnknownContact`: it cannot."""
+        from smpchat.chat.wire.media import look_at
+
         tx = self.database.connection
         contact = records.contact(tx, who)
         self.check_not_moved(tx)
@@ -238,12 +238,14 @@ class FileProfile(StoredProfile):
             self._receive_automatically(known, approved=approved)
 
     def _receive_automatically(self, known: Callable[[FileServer], bool], *, approved: bool) -> None:
+        from smpchat.chat.wire.media import MAX_VOICE  # apps take this as the limit for pictures, too (xftp-wire 7.2)
+
         tx = self.database.connection
         which = settings.in_force(tx, settings.FILES_AUTO) or "off"
         folder = self.files_folder()
 
         def wanted(file: MessageFile, message: Message) -> bool:
-            small = file.size <= MAX_AUTOMATIC and message.content in _AUTOMATIC
+            small = file.size <= MAX_VOICE and message.content in _AUTOMATIC
             return which != "off" and small and message.direction is Direction.RECEIVED
 
         with suppress(OSError):

@@ -29,7 +29,6 @@ from smpchat.chat.transactions import changes, preferences
 from smpchat.chat.transactions.room import room_of
 from smpchat.chat.transactions.submitting import new_id, submit
 from smpchat.chat.wire.content import read_content, whole
-from smpchat.chat.wire.file_names import safe_name
 from smpchat.chat.wire.files import (
     MAX_DESCRIPTION,
     MAX_FILE,
@@ -43,13 +42,13 @@ from smpchat.chat.wire.files import (
     invitation_params,
     parts_of,
 )
-from smpchat.chat.wire.media import Media
 from smpchat.chat.wire.preferences import Feature
 from smpchat.client.trouble import Trouble
 from smpchat.encoding.reader import DecodeError
 
 if TYPE_CHECKING:  # imported where they are used: most messages have no file
     from smpchat.agent.store.encrypted_files import EncryptedFile
+    from smpchat.chat.wire.media import Media
     from smpchat.protocol.address import FileServer
 
 log = logging.getLogger("smpchat.chat")
@@ -296,6 +295,8 @@ def receive(
         raise InputError(
             f"The file has {file.size:,} bytes; smpchat receives at most {MAX_FILE:,}.", "Ask for it in parts."
         )
+    from smpchat.chat.wire.file_names import safe_name
+
     place = target / safe_name(file.name) if target.is_dir() else target
     files.ask_for(tx, message.id, place, approved=approved)
     if agreed and file.complete:

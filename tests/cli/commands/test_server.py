@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from smpchat.agent.wire.presets import FILE_SERVERS, SIMPLEX_SERVERS
+from smpchat.agent.wire.file_presets import FILE_SERVERS
+from smpchat.agent.wire.presets import SIMPLEX_SERVERS
 from smpchat.cli.app import app, program
 from smpchat.cli.command_line import globals_first
 from smpchat.protocol.address import format_server
