@@ -79,12 +79,36 @@ DELIVERING = (
 MAKING_LINKS = (
     "filelock",
     "smpchat.agent.wire.pasted",
+    "smpchat.cli.steps",
+    "smpchat.relay.background",
     "smpchat.relay.server",
     "smpchat.transport.certificates",
     "smpchat.transport.identity",
     "tempfile",
 )
 """What a new link does not take."""
+FILES = (
+    "concurrent.futures.thread",
+    "smpchat.agent.machines.file_transfer",
+    "smpchat.agent.online.file_bytes",
+    "smpchat.agent.online.file_relays",
+    "smpchat.agent.online.file_transfers",
+    "smpchat.agent.store.encrypted_files",
+    "smpchat.agent.store.file_chunks",
+    "smpchat.agent.store.file_deletions",
+    "smpchat.agent.store.file_folder",
+    "smpchat.agent.store.files",
+    "smpchat.agent.transactions.files",
+    "smpchat.agent.wire.file_presets",
+    "smpchat.chat.wire.file_names",
+    "smpchat.chat.wire.media",
+    "smpchat.cli.delivering_files",
+    "smpchat.cli.transferring",
+    "smpchat.protocol.xftp",
+    "smpchat.transport.http2",
+    "smpchat.xftp",
+)
+"""What only files take; and the threads in which they are read and written."""
 WRITING = (
     "asyncio",
     "cryptography.x509",
@@ -266,16 +290,24 @@ def test_send_beside_an_online_process_imports_nothing_of_what_that_one_does(con
             connected, "-p", "bob", "send", "alice", "hello", "--wait", "sent", "--timeout", "0"
         )
     assert status != 0 and "smpchat.agent.transactions.sealing" in imported
-    assert not [name for name in (*ONLINE, *DELIVERING, "rich.console") if name in imported]
+    assert not [name for name in (*ONLINE, *DELIVERING, *FILES, "rich.console") if name in imported]
+
+
+@pytest.mark.parametrize("command", [["send", "alice", "hello"], ["listen"]])
+def test_who_is_online_imports_nothing_of_files_where_there_are_none(connected: Path, command: list[str]) -> None:
+    status, imported = _imported(connected, "-p", "bob", *command, "--timeout", "0.1")
+    assert "smpchat.agent.online.runner" in imported
+    assert not [name for name in FILES if name in imported], status
 
 
 def test_an_invitation_imports_nothing_of_reading_links_or_of_certificates_that_relays_make(connected: Path) -> None:
     try:
+        assert _run(connected, "-m", "smpchat", "relay", "start").returncode == 0
         status, imported = _imported(connected, "-p", "carol", "invite", "--no-wait", "--timeout", "0.1")
     finally:
         assert _run(connected, "-m", "smpchat", "relay", "stop").returncode == 0
     assert "smpchat.transport.tls" in imported
-    assert not [name for name in MAKING_LINKS if name in imported], status
+    assert not [name for name in (*MAKING_LINKS, *FILES) if name in imported], status
 
 
 def _program(home: Path, before: str) -> subprocess.CompletedProcess[str]:

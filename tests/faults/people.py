@@ -184,11 +184,10 @@ class Person:
             )
 
         make_pool = partial(SessionPool, connect, entropy=self.service.entropy)
-        return AgentRunner(
-            self.service.database, self.service.context, make_pool, choose, self.file_network(), in_place
-        )
+        return AgentRunner(self.service.database, self.service.context, make_pool, choose, self.file_network, in_place)
 
-    def file_network(self) -> FileNetwork | None:
+    @property
+    def file_network(self) -> Callable[[], FileNetwork] | None:
         """How files get to relays and from them; None if they do not."""
         return None
 

@@ -29,14 +29,15 @@ class Filing(Person):
 
     relay: MemoryFileRelay
 
-    def file_network(self) -> FileNetwork:
+    @property
+    def file_network(self) -> Callable[[], FileNetwork]:
         async def connect(_: FileServer, seconds: float) -> FileRelaySession:
             return await self.relay.connect(seconds)
 
         async def choose(_: frozenset[str]) -> list[FileServerAddress]:
             return [FileServerAddress(self.relay.server)]
 
-        return FileNetwork(connect, choose)
+        return lambda: FileNetwork(connect, choose)
 
     def send_file(self, path: Path) -> int:
         service = self.service

@@ -32,7 +32,7 @@ from smpchat.agent.online.file_relays import (
     failure_of,
 )
 from smpchat.agent.online.tasks import Tasks, is_of_store
-from smpchat.agent.store import file_chunks, file_deletions, files
+from smpchat.agent.store import file_chunks, file_deletions, file_traces, files
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.file_chunks import Chunk
 from smpchat.agent.store.files import Problem, Stage, StoredFile
@@ -116,7 +116,7 @@ class FileTransfers:
 
     async def run(self) -> None:
         """Do what there is to do, for ever."""
-        if files.are_there_any(self._tx):
+        if file_traces.are_there_any(self._tx):
             with self._database.transaction() as tx:
                 transactions.begin_anew(tx)
         transactions.sweep(self._database)  # also what a process left that was killed while it encrypted
@@ -141,7 +141,7 @@ class FileTransfers:
         await self._relays.close()
 
     def _patience(self) -> float | None:
-        if not files.are_there_any(self._tx):
+        if not file_traces.are_there_any(self._tx):
             return None
         now = self._context.now()
         due = [LOOK_AGAIN]

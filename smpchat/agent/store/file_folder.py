@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from smpchat.agent.errors import MissingRecord
+from smpchat.agent.store.file_traces import FOLDER
 
-FOLDER = "files"
 _NAME = re.compile(r"[0-9a-f]{32}")
 _SENT, _NEW = ".enc", ".new"
 ROOM = 64 * 1024 * 1024

@@ -260,17 +260,6 @@ def is_any_old(
     return bool(row[0])
 
 
-def are_there_any(tx: sqlite3.Connection) -> bool:
-    """Whether anything about files is to be done, now or later."""
-    row = tx.execute(
-        "SELECT EXISTS (SELECT 1 FROM files WHERE stage IN ('moving', 'opening'))"
-        " OR EXISTS (SELECT 1 FROM file_deletions)"
-        " OR EXISTS (SELECT 1 FROM file_chunks WHERE sender_key IS NOT NULL)"
-        " OR EXISTS (SELECT 1 FROM files WHERE target IS NOT NULL)"
-    ).fetchone()
-    return bool(row[0])
-
-
 # -- rows -------------------------------------------------------------------------------------------------------------
 
 

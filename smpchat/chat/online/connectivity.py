@@ -10,8 +10,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
-from smpchat.agent.online.file_relays import FileNetwork, FileRelaySession
 from smpchat.agent.online.runner import AgentRunner
 from smpchat.agent.store import consents
 from smpchat.agent.transactions import strangers
@@ -29,7 +29,10 @@ from smpchat.encoding.record import replace
 from smpchat.protocol.address import FileServer, FileServerAddress, SMPServer, SMPServerAddress
 from smpchat.transport.base import ConnectFailed
 from smpchat.transport.scope import Fence
-from smpchat.xftp.routes import FileRoutes
+
+if TYPE_CHECKING:
+    from smpchat.agent.online.file_relays import FileNetwork, FileRelaySession
+    from smpchat.xftp.routes import FileRoutes
 
 logging.getLogger("smpchat").addHandler(logging.NullHandler())  # or Python prints warnings, tracebacks too, unasked
 
@@ -60,6 +63,7 @@ def network_of(
 
 def file_network_of(service: WritingProfile, relay: EmbeddedRelay) -> FileRoutes:
     """By what way the profile's settings, as they are at each connection, reach relays of files."""
+    from smpchat.xftp.routes import FileRoutes
 
     def route(server: FileServer) -> Route:
         local = relay.owns_files(server)
@@ -134,6 +138,26 @@ class _Sessions:
         await self._router.close()
 
 
+def _file_network(service: WritingProfile, relay: EmbeddedRelay) -> FileNetwork:
+    """How the agent gets files to relays and from them."""
+    from smpchat.agent.online.file_relays import FileNetwork
+
+    routes = file_network_of(service, relay)
+
+    async def choose(in_trouble: frozenset[str]) -> Sequence[FileServerAddress]:
+        configured = choose_file_servers(service.file_servers(), in_trouble, service.entropy)
+        return configured or [await relay.start_files()]
+
+    async def open_session(server: FileServer, seconds: float) -> FileRelaySession:
+        from smpchat.xftp.session import connect as open_file_session  # costs 50 ms: only who moves files pays for it
+
+        if relay.owns_files(server):
+            await relay.start()
+        return await open_file_session(server, network=routes, entropy=service.entropy, timeout=seconds)
+
+    return FileNetwork(open_session, choose)
+
+
 async def run_agent(service: WritingProfile, relay: EmbeddedRelay) -> None:
     """Deliver and receive until cancelled."""
 
@@ -141,21 +165,9 @@ async def run_agent(service: WritingProfile, relay: EmbeddedRelay) -> None:
         configured = choose_servers(service.servers(), peer, in_trouble, service.entropy)
         return configured or [await relay.start()]
 
-    async def choose_for_files(in_trouble: frozenset[str]) -> Sequence[FileServerAddress]:
-        configured = choose_file_servers(service.file_servers(), in_trouble, service.entropy)
-        return configured or [await relay.start_files()]
-
-    async def connect_files(server: FileServer, seconds: float) -> FileRelaySession:
-        from smpchat.xftp.session import connect as open_file_session  # costs 50 ms: only who moves files pays for it
-
-        if relay.owns_files(server):
-            await relay.start()
-        return await open_file_session(server, network=file_network, entropy=service.entropy, timeout=seconds)
-
-    sessions, file_network = _Sessions(service, relay), file_network_of(service, relay)
+    sessions = _Sessions(service, relay)
     make_pool = partial(SessionPool, sessions.open, entropy=service.entropy)
-    network = FileNetwork(connect_files, choose_for_files)
-    runner = AgentRunner(service.database, service.context, make_pool, choose, network)
+    runner = AgentRunner(service.database, service.context, make_pool, choose, partial(_file_network, service, relay))
     try:
         async with asyncio.TaskGroup() as group:
             tending = group.create_task(tend_files(service, relay))
