@@ -79,6 +79,11 @@ def deliver(group: Group, event: GroupEvent, scope: MemberId | None = None) -> S
     return _send(group, event, recipients(group, scope))
 
 
+def deliver_to(group: Group, event: GroupEvent, members: tuple[Member, ...]) -> Send:
+    """One event to these members, each straight, later or through a host."""
+    return _send(group, event, members)
+
+
 def deliver_profile(group: Group, profile: Profile) -> Send:
     """Who we are now, right before the next message; not to support chats."""
     everybody = recipients(group)

@@ -220,4 +220,25 @@ CREATE TABLE group_left (
         member BLOB NOT NULL,
         body BLOB NOT NULL
     );
-CREATE INDEX group_left_to ON group_left (group_id, member)
+CREATE INDEX group_left_to ON group_left (group_id, member);
+CREATE TABLE group_introductions (
+        group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
+        newcomer BLOB NOT NULL,
+        other BLOB NOT NULL,
+        asked INTEGER NOT NULL,
+        newcomer_reported INTEGER NOT NULL,
+        other_reported INTEGER NOT NULL,
+        PRIMARY KEY (group_id, newcomer, other)
+    ) WITHOUT ROWID;
+CREATE INDEX group_introductions_to ON group_introductions (group_id, other);
+CREATE TABLE group_invitees (
+        group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
+        member BLOB NOT NULL,
+        connection_id INTEGER NOT NULL,
+        PRIMARY KEY (group_id, member)
+    ) WITHOUT ROWID;
+CREATE TABLE group_links (
+        group_id INTEGER PRIMARY KEY REFERENCES groups ON DELETE CASCADE,
+        connection_id INTEGER NOT NULL UNIQUE,
+        role INTEGER NOT NULL
+    )

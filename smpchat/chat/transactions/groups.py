@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from smpchat.agent.context import Context
@@ -38,10 +40,12 @@ from smpchat.chat.machines.group_inputs import (
 )
 from smpchat.chat.machines.group_links import answered
 from smpchat.chat.machines.group_sending import deliver, may_say, wants_receipts
-from smpchat.chat.machines.group_states import Group, Link
+from smpchat.chat.machines.group_states import Group, Link, Standing
 from smpchat.chat.machines.groups import step
 from smpchat.chat.store import groups
-from smpchat.chat.wire.bodies import MAX_JSON, new_shared_id
+from smpchat.chat.transactions.group_hosting import Heard as AsHeard
+from smpchat.chat.transactions.group_hosting import Host
+from smpchat.chat.wire.bodies import MAX_JSON, Envelope, new_shared_id
 from smpchat.chat.wire.content import in_a_sentence
 from smpchat.chat.wire.group_encoding import encode_group_event
 from smpchat.chat.wire.group_events import (
@@ -51,13 +55,12 @@ from smpchat.chat.wire.group_events import (
     JoinRequest,
     LinkInvitation,
     LinkRejection,
-    MemberLeft,
     MemberPresents,
     MemberProfile,
     Post,
 )
 from smpchat.chat.wire.group_values import MemberId
-from smpchat.chat.wire.groups import GroupMessage, decode_group_messages
+from smpchat.chat.wire.groups import GroupMessage, decode_with_envelopes
 from smpchat.chat.wire.profile import Profile
 from smpchat.crypto.errors import CryptoError
 from smpchat.encoding.reader import DecodeError
@@ -66,6 +69,8 @@ from smpchat.encoding.record import Record
 log = logging.getLogger("smpchat.chat")
 
 _INSTANT = Terms(sender_securable=True, reply_key=True)
+NOBODY: Mapping[MemberId, bytes] = MappingProxyType({})
+"""To whom there is nothing to say before its connection goes."""
 
 
 class Conversation(Protocol):
@@ -89,6 +94,11 @@ class GroupTransactions(Record):
 
     context: Context
     conversation: Conversation
+
+    @property
+    def host(self) -> Host:
+        """What we owe whom we let in."""
+        return Host(self.context, self.conversation.profile)
 
     # -- what a person does -------------------------------------------------------------------------------------------
 
@@ -128,6 +138,9 @@ class GroupTransactions(Record):
         if place is None:
             return None
         group, profile = self._load(tx, place.group), self.conversation.profile(tx, place.group)
+        member = group.members[place.member]
+        if member.standing is Standing.INVITED:
+            return self.host.connection_info(tx, place.group, group, member)
         if place.member != group.host:
             return encode_group_event(MemberPresents(group.own.id, profile))
         return encode_group_event(MemberProfile(profile) if group.by_link else InvitationAccepted(group.own.id))
@@ -139,7 +152,7 @@ class GroupTransactions(Record):
             Why no connection comes of it.
         """
         place = groups.of_connection(tx, connection.id)
-        for said in _decoded(info):
+        for said, _ in _decoded(info):
             if place is None:
                 return self._answered(tx, connection.id, said)
             for effect in self._happened(tx, place.group, Confirmed(place.member, said.event)):
@@ -185,13 +198,18 @@ class GroupTransactions(Record):
         if place is None:
             return None
         # a list, and no generator: `any` would stop at the first post
-        return any([self._heard(tx, place, said, sent_at) for said in _decoded(body)])
+        return any([self._heard(tx, place, said, envelope, sent_at) for said, envelope in _decoded(body)])
 
-    def _heard(self, tx: sqlite3.Connection, place: groups.Place, said: GroupMessage, sent_at: float) -> bool:
+    def _heard(
+        self, tx: sqlite3.Connection, place: groups.Place, said: GroupMessage, envelope: Envelope | None, sent_at: float
+    ) -> bool:
         asked = asks(place.member, said)
-        known = groups.known(tx, place.group, asked)
+        known, before = groups.known(tx, place.group, asked), self._load(tx, place.group)
         heard = Heard(place.member, said, sent_at, self.context.now(), known)
-        self._happened(tx, place.group, heard)
+        last_words = self.host.last_words(tx, place.group, place.member, said, envelope, sent_at)
+        found = self._happened(tx, place.group, heard, last_words)
+        self.host.pass_on(tx, place.group, place.member, said, known, AsHeard(envelope, sent_at, before, found))
+        self.host.forget(tx, place.group, before)
         passed_on = isinstance(said.event, Forward)
         if asked.event is not None:
             groups.heard(tx, place.group, asked.by, asked.event, place.member if passed_on else None)
@@ -205,18 +223,35 @@ class GroupTransactions(Record):
             raise InputError("This group was deleted here.", "Ask somebody in it to invite you again.")
         return group
 
-    def _happened(self, tx: sqlite3.Connection, group_id: int, event: Input) -> tuple[Effect, ...]:
+    def happened(self, tx: sqlite3.Connection, group_id: int, event: Input) -> tuple[Effect, ...]:
+        """Step the group, save it, and do what comes out."""
+        before = self._load(tx, group_id)
+        found = self._happened(tx, group_id, event)
+        self.host.forget(tx, group_id, before)
+        return found
+
+    def _happened(
+        self, tx: sqlite3.Connection, group_id: int, event: Input, last_words: Mapping[MemberId, bytes] = NOBODY
+    ) -> tuple[Effect, ...]:
+        """The same. ``last_words``: what a member hears before its connection goes, if it goes."""
         before = self._load(tx, group_id)
         after, found = step(before, event)
         # Before anything is done: what is done may tell of the next event at once.
         groups.save(tx, group_id, before, after)
-        farewell = next((e for e in found if isinstance(e, effects.Send) and isinstance(e.event, MemberLeft)), None)
+        leaving = frozenset(id for one in found if isinstance(one, effects.Disconnect) for id in one.members)
+        farewells = dict(last_words)
         for effect in found:
-            if effect is not farewell:
-                self._perform(tx, group_id, effect, farewell)
+            if isinstance(effect, effects.Send) and not leaving.isdisjoint(effect.now):
+                farewells |= self.host.send_last(tx, group_id, effect, leaving)
+            else:
+                self._perform(tx, group_id, effect, farewells)
+        if before.active and not after.active:
+            self.host.over(tx, group_id)
         return found
 
-    def _perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect, farewell: effects.Send | None) -> None:
+    def _perform(
+        self, tx: sqlite3.Connection, group_id: int, effect: Effect, farewells: Mapping[MemberId, bytes]
+    ) -> None:
         match effect:
             case effects.JoinHost(link):
                 host = self._load(tx, group_id).host
@@ -238,7 +273,9 @@ class GroupTransactions(Record):
                 for body in groups.take_left(tx, group_id, member):
                     self._submit(tx, group_id, member, body, notify=False)
             case effects.Disconnect(members):
-                self._disconnect(tx, group_id, members, farewell)
+                self._disconnect(tx, group_id, members, farewells)
+            case effects.Invite() | effects.Admit() | effects.AcceptNewcomer() | effects.HandOn() | effects.Reported():
+                self.host.perform(tx, group_id, effect)
             case Refused(name, why):
                 log.info("group event %s changed nothing: %s", name, why)
             # The agent lets in who was not turned away, and keeps in order what waits for a connection.
@@ -254,15 +291,13 @@ class GroupTransactions(Record):
         groups.connect(tx, group_id, member, agent.join(tx, self.context, link, plain=True))
 
     def _disconnect(
-        self, tx: sqlite3.Connection, group_id: int, members: tuple[MemberId, ...], farewell: effects.Send | None
+        self, tx: sqlite3.Connection, group_id: int, members: tuple[MemberId, ...], farewells: Mapping[MemberId, bytes]
     ) -> None:
-        body = None if farewell is None else encode_group_event(farewell.event, self._new_id())
         for member in members:
             connection_id = groups.connection_of(tx, group_id, member)
             if connection_id is not None:
                 groups.connect(tx, group_id, member, None)
-                told = farewell is not None and member in farewell.now
-                agent.delete(tx, self.context, connection_id, body if told else None)
+                agent.delete(tx, self.context, connection_id, farewells.get(member))
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
@@ -294,9 +329,9 @@ class GroupTransactions(Record):
         return new_shared_id(self.context.entropy.random(12))
 
 
-def _decoded(body: bytes) -> list[GroupMessage]:
+def _decoded(body: bytes) -> list[tuple[GroupMessage, Envelope | None]]:
     try:
-        return decode_group_messages(body)
+        return decode_with_envelopes(body)
     except DecodeError as error:
         log.warning("message of a group ignored: %s", error)
         return []
