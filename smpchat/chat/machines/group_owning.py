@@ -21,10 +21,17 @@ from smpchat.chat.machines.group_inputs import Admission, Block, Change, Dissolv
 from smpchat.chat.machines.group_links import Step, enter
 from smpchat.chat.machines.group_members import out, over
 from smpchat.chat.machines.group_rights import Deed, may
-from smpchat.chat.machines.group_sending import deliver, deliver_to
+from smpchat.chat.machines.group_sending import deliver, deliver_to, is_moderator
 from smpchat.chat.machines.group_states import Group, Link, Member, Standing
-from smpchat.chat.wire.group_events import GroupChanged, GroupDeleted, MemberRemoved, MemberRestricted, RoleChanged
-from smpchat.chat.wire.group_values import Feature, GroupProfile, MemberId, Restriction, Role
+from smpchat.chat.wire.group_events import (
+    GroupChanged,
+    GroupDeleted,
+    LinkAccepted,
+    MemberRemoved,
+    MemberRestricted,
+    RoleChanged,
+)
+from smpchat.chat.wire.group_values import Acceptance, Feature, GroupProfile, MemberId, Restriction, Role
 from smpchat.encoding.record import replace
 
 _DEEDS = {
@@ -111,7 +118,20 @@ def joins(group: Group, event: Joiner) -> Step:
         introducer=group.own.id,
         versions=event.versions,
     )
-    return enter(group, member)
+    after, effects = enter(group, member)
+    if member.id in after.members:
+        return after, effects
+    # Whoever asked long ago and has not come may be anybody's making, and must not keep the group full for ever.
+    waiting = next((one for one in group.members.values() if _has_not_come(one)), None)
+    if waiting is None:
+        return after, effects
+    smaller, ends = out(group, waiting, Standing.LEFT)
+    after, effects = enter(smaller, member)
+    return after, (*ends, *effects)
+
+
+def _has_not_come(member: Member) -> bool:
+    return member.standing is Standing.INVITED and member.link is Link.JOINING
 
 
 def admission(group: Group, event: Admission) -> Step:
@@ -123,7 +143,12 @@ def admission(group: Group, event: Admission) -> Step:
         return group, (Refused("accept", "not our right"),)
     after = group.changed(member.id, standing=Standing.CURRENT, role=event.role)
     told = Tell(News.MEMBER_ACCEPTED, member.id, group.own.id)
-    return after, (AcceptNewcomer(member.id, ours=True), told)
+    if member.introducer == group.own.id:
+        return after, (AcceptNewcomer(member.id, ours=True), told)
+    # Who let it in hears of it, too, and introduces it to those who do not know it yet.
+    moderators = tuple(one for one in group.members.values() if is_moderator(one))
+    said = LinkAccepted(Acceptance.ACCEPTED, event.role, member.id)
+    return after, (deliver_to(group, said, (member, *moderators)), told)
 
 
 # -- what members may, and who goes -----------------------------------------------------------------------------------

@@ -66,10 +66,11 @@ def recipients(group: Group, scope: MemberId | None = None) -> tuple[Member, ...
     whose = group.members.get(scope)
     if whose is not None and whose.standing is Standing.PENDING:
         return (whose,)
-    return tuple(member for member in others if member is whose or _moderates(member))
+    return tuple(member for member in others if member is whose or is_moderator(member))
 
 
-def _moderates(member: Member) -> bool:
+def is_moderator(member: Member) -> bool:
+    """Whether support chats and reports go to it."""
     current = member.standing is Standing.CURRENT and member.role >= Role.MODERATOR
     return current and member.speaks >= SCOPES_SINCE
 

@@ -14,9 +14,10 @@ from typing import get_args
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import AgentError
-from smpchat.agent.store import connections
-from smpchat.agent.transactions import sending
+from smpchat.agent.store import addresses, connections
+from smpchat.agent.transactions import contact_address, sending
 from smpchat.agent.wire.envelope import UserMessage
+from smpchat.agent.wire.user_data import write_user_json
 from smpchat.chat.machines import group_effects as effects
 from smpchat.chat.machines import group_hosting as duties
 from smpchat.chat.machines.group_effects import Effect, Refused
@@ -40,6 +41,7 @@ from smpchat.chat.wire.group_events import (
 )
 from smpchat.chat.wire.group_values import Acceptance, Feature, GroupProfile, MemberId, MemberIdRole
 from smpchat.chat.wire.groups import GroupMessage
+from smpchat.chat.wire.message import MAX_LINK_INFO
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record
 
@@ -77,7 +79,7 @@ class Host(Record):
             log.info("an invitation has nobody to go to any more")
             return
         room, own_id = room_of(tx, contact), self.new_id()
-        for profile in _with_and_without_picture(group.profile):
+        for profile in _smaller(group.profile):
             event = Invitation(
                 MemberIdRole(group.own.id, group.own.role),
                 MemberIdRole(id, invitee.role),
@@ -96,7 +98,7 @@ class Host(Record):
         if newcomer.link is not Link.JOINING:
             return encode_group_event(Agreed())
         info = b""
-        for profile in _with_and_without_picture(group.profile):
+        for profile in _smaller(group.profile):
             info = encode_group_event(
                 LinkInvitation(
                     MemberIdRole(group.own.id, group.own.role),
@@ -295,6 +297,24 @@ class Host(Record):
     def over(self, tx: sqlite3.Connection, group_id: int) -> None:
         """We are out: nobody is let in any more, and nothing passed on."""
         group_hosting.forget_all(tx, group_id)
+        self.remove_link(tx, group_id)
+
+    # -- our link -----------------------------------------------------------------------------------------------------
+
+    def remove_link(self, tx: sqlite3.Connection, group_id: int) -> None:
+        """Our link leads nowhere any more, if there is one."""
+        link = group_hosting.link_of(tx, group_id)
+        address = None if link is None else addresses.load(tx, link.connection)
+        group_hosting.delete_link(tx, group_id)
+        if address is not None:
+            contact_address.delete(tx, self.context, address)
+
+    def show(self, tx: sqlite3.Connection, group_id: int, profile: GroupProfile) -> None:
+        """Whoever looks at our link sees the group as it is now."""
+        link = group_hosting.link_of(tx, group_id)
+        if link is not None:
+            address = addresses.load(tx, link.connection)
+            contact_address.update_at(tx, self.context, address, packed_group_link(profile))
 
 
 class Heard(Record):
@@ -311,6 +331,15 @@ class Heard(Record):
     at: float
     before: Group
     found: tuple[Effect, ...]
+
+
+def packed_group_link(profile: GroupProfile) -> bytes:
+    """What stands behind the short link of a group; without the picture, and the welcome text, where they do not fit.
+
+    What does not fit would leave the link without its short form (agent-wire 2.9).
+    """
+    found = (write_user_json({"groupProfile": shown.value}) for shown in _smaller(profile))
+    return next((info for info in found if len(info) <= MAX_LINK_INFO), b"")
 
 
 def _submit(tx: sqlite3.Connection, context: Context, connection_id: int, body: bytes, *, notify: bool) -> None:
@@ -330,10 +359,13 @@ def _name(group: Group, id: MemberId) -> str:
     return "" if member is None else member.name
 
 
-def _with_and_without_picture(profile: GroupProfile) -> Iterable[GroupProfile]:
-    """A picture of many bytes is left out where it does not fit: the group is complete without it."""
+def _smaller(profile: GroupProfile) -> Iterable[GroupProfile]:
+    """A profile whole, and without what can be left out where it does not fit: the group is the same without it."""
     yield profile
-    yield GroupProfile({name: value for name, value in profile.value.items() if name != "image"})
+    for left_out in ({"image"}, {"image", "description"}):
+        yield GroupProfile({name: value for name, value in profile.value.items() if name not in left_out})
+    # Other owners may have made the rest as long as they like. Apps do not read a profile without a full name.
+    yield GroupProfile({"displayName": profile.name, "fullName": ""})
 
 
 _FORWARDED = get_args(Forwarded)

@@ -10,6 +10,10 @@ import json
 import sqlite3
 from collections.abc import Mapping
 
+from smpchat.agent.errors import EnvelopeRefused
+from smpchat.agent.store import addresses, connections
+from smpchat.agent.store.addresses import ReceivedRequest
+from smpchat.agent.transactions import contact_address
 from smpchat.chat.errors import InputError
 from smpchat.chat.machines.group_effects import Effect, Refused
 from smpchat.chat.machines.group_inputs import (
@@ -21,16 +25,25 @@ from smpchat.chat.machines.group_inputs import (
     Expel,
     Grant,
     Invitee,
+    Joiner,
 )
 from smpchat.chat.machines.group_owning import found, refusal
 from smpchat.chat.machines.group_rights import Deed
 from smpchat.chat.machines.group_states import Group, Member, Standing
 from smpchat.chat.store import group_hosting, groups, incognito, records
+from smpchat.chat.store.group_hosting import GroupLink
+from smpchat.chat.transactions.group_hosting import packed_group_link
 from smpchat.chat.transactions.groups import GroupTransactions
+from smpchat.chat.wire.group_events import JoinRequest
 from smpchat.chat.wire.group_values import Feature, GroupProfile, JsonObject, MemberId, Role
-from smpchat.encoding.record import Record
+from smpchat.chat.wire.groups import decode_group_messages
+from smpchat.encoding.record import Record, field, replace
+from smpchat.encoding.text import to_base64url
+from smpchat.protocol.address import SMPServerAddress
 from smpchat.protocol.version import VersionRange
 
+JOINS_SINCE = 3
+"""First chat version that joins by a link of a group (group-wire, versions)."""
 MAX_GROUP_NAME = 100
 """Characters of the name of a group of ours."""
 MAX_PROFILE = 12_000
@@ -94,6 +107,82 @@ class GroupOwner(Record):
         ids = group_hosting.members_of_contact(tx, group_id, connection_id)
         known = (group.members.get(id) for id in ids)
         return next((member for member in known if member is not None and not member.gone), None)
+
+    # -- by a link ----------------------------------------------------------------------------------------------------
+
+    def make_link(
+        self,
+        tx: sqlite3.Connection,
+        group_id: int,
+        role: Role = Role.MEMBER,
+        relay: SMPServerAddress | None = None,
+    ) -> int:
+        """A link by which anybody comes in; its connection record. `link_text` has it once its queue is made.
+
+        Args:
+            role: What whoever comes by it may do: a member's, or an observer's.
+            relay: Where its queue is made; None leaves that to whoever is online.
+        Raises:
+            InputError: We may not, or there is one.
+        """
+        group = self._group(tx, group_id)
+        _may(group, Deed.INVITE, role)
+        _check_link_role(role)
+        if group_hosting.link_of(tx, group_id) is not None:
+            raise InputError("You have a link to this group already.", "Nothing was changed.")
+        context = self.groups.context
+        link_id = to_base64url(context.entropy.random(16))
+        data = json.dumps({"groupLinkId": link_id}, separators=(",", ":"))
+        info = packed_group_link(group.profile)
+        connection_id = contact_address.publish(tx, context, info, relay, auto_accept=True, client_data=data)
+        group_hosting.save_link(tx, GroupLink(group_id, connection_id, role))
+        return connection_id
+
+    def set_link_role(self, tx: sqlite3.Connection, group_id: int, role: Role) -> None:
+        """What those may do who come by our link from now on. Raises `InputError`."""
+        _may(self._group(tx, group_id), Deed.INVITE, role)
+        _check_link_role(role)
+        link = _link(tx, group_id)
+        group_hosting.save_link(tx, replace(link, role=role))
+
+    def remove_link(self, tx: sqlite3.Connection, group_id: int) -> int:
+        """Nobody comes in by our link any more; whoever did stays. Its connection record. Raises `InputError`."""
+        link = _link(tx, group_id)
+        self.groups.host.remove_link(tx, group_id)
+        return link.connection
+
+    @staticmethod
+    def link_text(tx: sqlite3.Connection, group_id: int) -> GroupLinkText | None:
+        """Our link to a group as it is given away; None if there is none."""
+        link = group_hosting.link_of(tx, group_id)
+        if link is None:
+            return None
+        address = addresses.load(tx, link.connection)
+        full = connections.load(tx, link.connection).link
+        return GroupLinkText(full, None if address is None else address.short_link, link.role)
+
+    def joined(self, tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest) -> bool:
+        """A request through a link of ours became a connection; whether the link is a group's.
+
+        Raises:
+            EnvelopeRefused: Whoever asks cannot become a member.
+        """
+        link = group_hosting.link_at(tx, request.connection_id)
+        if link is None:
+            return False
+        said = next(iter(decode_group_messages(request.info)), None)
+        if said is None or not isinstance(said.event, JoinRequest):
+            raise EnvelopeRefused("the request to join a group holds no profile")
+        if said.versions is None or said.versions.maximum < JOINS_SINCE:
+            raise EnvelopeRefused("the app of whoever asks to join a group is too old")
+        id, profile = self._new_member(), said.event.profile
+        joiner = Joiner(id, link.role, profile.display_name, said.versions)
+        done = self.groups.happened(tx, link.group, joiner)
+        if any(isinstance(effect, Refused) for effect in done):
+            raise EnvelopeRefused("a group takes no more members, or none from us")
+        groups.connect(tx, link.group, id, connection_id)
+        groups.save_profile(tx, link.group, id, profile)
+        return True
 
     def admit(self, tx: sqlite3.Connection, group_id: int, member: MemberId, role: Role = Role.MEMBER) -> None:
         """Let somebody in who waits for moderators. Raises `InputError`."""
@@ -206,6 +295,32 @@ def _check(profile: GroupProfile) -> None:
             f"The name, texts and picture of a group have at most {MAX_PROFILE:,} bytes together; these have {size:,}.",
             "Shorten the texts, or use a smaller picture.",
         )
+
+
+class GroupLinkText(Record):
+    """A link of ours to a group.
+
+    Attributes:
+        full: None until its queue exists.
+        short: The same, and where the relay keeps no link data.
+        role: What whoever comes by it may do.
+    """
+
+    full: str | None = field(repr=False)
+    short: str | None = field(repr=False)
+    role: Role
+
+
+def _link(tx: sqlite3.Connection, group_id: int) -> GroupLink:
+    link = group_hosting.link_of(tx, group_id)
+    if link is None:
+        raise InputError("You have no link to this group.", "Nothing was changed.")
+    return link
+
+
+def _check_link_role(role: Role) -> None:
+    if role not in (Role.MEMBER, Role.OBSERVER):
+        raise InputError("Whoever comes by a link is a member or an observer.", "Give another role once they are in.")
 
 
 def _may(group: Group, deed: Deed, *roles: Role) -> None:

@@ -236,21 +236,27 @@ class GroupTransactions(Record):
         """The same. ``last_words``: what a member hears before its connection goes, if it goes."""
         before = self._load(tx, group_id)
         after, found = step(before, event)
+        leaving = frozenset(id for one in found if isinstance(one, effects.Disconnect) for id in one.members)
+        ends = {id: groups.connection_of(tx, group_id, id) for id in leaving}  # whose record may go
         # Before anything is done: what is done may tell of the next event at once.
         groups.save(tx, group_id, before, after)
-        leaving = frozenset(id for one in found if isinstance(one, effects.Disconnect) for id in one.members)
         farewells = dict(last_words)
         for effect in found:
             if isinstance(effect, effects.Send) and not leaving.isdisjoint(effect.now):
                 farewells |= self.host.send_last(tx, group_id, effect, leaving)
             else:
-                self._perform(tx, group_id, effect, farewells)
+                self._perform(tx, group_id, effect, farewells, ends)
         if before.active and not after.active:
             self.host.over(tx, group_id)
         return found
 
     def _perform(
-        self, tx: sqlite3.Connection, group_id: int, effect: Effect, farewells: Mapping[MemberId, bytes]
+        self,
+        tx: sqlite3.Connection,
+        group_id: int,
+        effect: Effect,
+        farewells: Mapping[MemberId, bytes],
+        ends: Mapping[MemberId, int | None],
     ) -> None:
         match effect:
             case effects.JoinHost(link):
@@ -273,7 +279,8 @@ class GroupTransactions(Record):
                 for body in groups.take_left(tx, group_id, member):
                     self._submit(tx, group_id, member, body, notify=False)
             case effects.Disconnect(members):
-                self._disconnect(tx, group_id, members, farewells)
+                for member in members:
+                    self._disconnect(tx, group_id, member, ends[member], farewells.get(member))
             case effects.Invite() | effects.Admit() | effects.AcceptNewcomer() | effects.HandOn() | effects.Reported():
                 self.host.perform(tx, group_id, effect)
             case Refused(name, why):
@@ -282,6 +289,8 @@ class GroupTransactions(Record):
             case effects.Allow() | effects.Turn() | effects.Release():
                 pass
             case _:
+                if isinstance(effect, effects.SaveGroup):
+                    self.host.show(tx, group_id, effect.profile)
                 self.conversation.perform(tx, group_id, effect)
 
     def _join(self, tx: sqlite3.Connection, group_id: int, member: MemberId, text: str) -> None:
@@ -291,13 +300,11 @@ class GroupTransactions(Record):
         groups.connect(tx, group_id, member, agent.join(tx, self.context, link, plain=True))
 
     def _disconnect(
-        self, tx: sqlite3.Connection, group_id: int, members: tuple[MemberId, ...], farewells: Mapping[MemberId, bytes]
+        self, tx: sqlite3.Connection, group_id: int, member: MemberId, connection_id: int | None, farewell: bytes | None
     ) -> None:
-        for member in members:
-            connection_id = groups.connection_of(tx, group_id, member)
-            if connection_id is not None:
-                groups.connect(tx, group_id, member, None)
-                agent.delete(tx, self.context, connection_id, farewells.get(member))
+        if connection_id is not None:
+            groups.connect(tx, group_id, member, None)
+            agent.delete(tx, self.context, connection_id, farewell)
 
     # -- sending ------------------------------------------------------------------------------------------------------
 

@@ -13,16 +13,17 @@ from smpchat.agent.store import connections
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.agent.store.connections import Connection
 from smpchat.agent.transactions import connection as agent
-from smpchat.agent.wire.links import InvitationLink, parse_link
+from smpchat.agent.wire.links import ContactLink, InvitationLink, parse_link
+from smpchat.agent.wire.short_links import ShortContact
 from smpchat.chat.machines.group_effects import Effect, Forget, Refused, SaveProfile, Show, Tell
 from smpchat.chat.machines.group_links import invited, invited_again
 from smpchat.chat.machines.group_states import Group, Link, Standing
 from smpchat.chat.store import groups, profiles, records
 from smpchat.chat.store.records import Direction
-from smpchat.chat.transactions.group_owning import GroupOwner
+from smpchat.chat.transactions.group_owning import GroupLinkText, GroupOwner
 from smpchat.chat.transactions.groups import GroupTransactions
 from smpchat.chat.wire.group_encoding import encode_group_event
-from smpchat.chat.wire.group_events import Edit, GroupEvent, Invitation, MemberProfile, Post
+from smpchat.chat.wire.group_events import Edit, GroupEvent, Invitation, JoinRequest, MemberProfile, Post
 from smpchat.chat.wire.group_values import GroupProfile, MemberId, Role
 from smpchat.chat.wire.groups import decode_group_messages
 from smpchat.chat.wire.profile import Profile
@@ -47,6 +48,10 @@ class MemberOf(Recorder):
     def groups(self) -> GroupTransactions:
         assert self.said is not None
         return self.said
+
+    @property
+    def owner(self) -> GroupOwner:
+        return GroupOwner(self.groups)
 
     def profile(self, tx: sqlite3.Connection, group_id: int | None) -> Profile:
         return Profile(self.name)
@@ -127,12 +132,12 @@ class MemberOf(Recorder):
 
     def request_id(self, info: bytes) -> str | None:
         [said] = decode_group_messages(info)
-        return getattr(said.event, "request_id", None)
+        return said.event.request_id if isinstance(said.event, JoinRequest) else None
 
     def request_accepted(
         self, tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest
     ) -> None:
-        raise AssertionError("nobody has an address here")
+        assert self.owner.joined(tx, connection_id, request), "nobody has an address here"
 
 
 class Person(Someone):
@@ -151,7 +156,7 @@ class Person(Someone):
 
     @property
     def owner(self) -> GroupOwner:
-        return GroupOwner(self.groups)
+        return self.application.owner
 
     @property
     def group(self) -> Group:
@@ -255,6 +260,21 @@ class Crowd:
             self.settle()
             self.accept(name)
             self.settle()
+
+    def open_link(self, owner: str = "host", role: Role = Role.MEMBER) -> GroupLinkText:
+        """A link of the group, by which anybody comes in."""
+        host = self[owner]
+        host.do(lambda tx, context: host.owner.make_link(tx, 1, role))
+        host.carry_out()
+        link = host.owner.link_text(host.tx, 1)
+        assert link is not None
+        return link
+
+    def asks(self, name: str, link: str) -> None:
+        """Somebody uses the link of a group."""
+        person, address = self[name], parse_link(link)
+        assert isinstance(address, ContactLink | ShortContact)
+        person.do(lambda tx, context: person.groups.request(tx, address))
 
     def settle(self, most: int | None = None) -> bool:
         """Until nothing moves, or so many bodies were delivered; whether nothing moves."""
