@@ -169,11 +169,12 @@ class Prove(Record):
 
 
 class Change(Record):
-    """Another text for a message."""
+    """Another text for a message. ``ttl``: seconds after which it goes now, if the group has that."""
 
     author: MemberId
     edit: Edit
     said_at: float
+    ttl: int | None = None
 
 
 class Remove(Record):

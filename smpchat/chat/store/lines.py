@@ -47,11 +47,6 @@ def find_said(tx: sqlite3.Connection, contact_id: int, shared_id: str | None, se
     return records.message(tx, row["id"]) if row else None
 
 
-def save_own_member(tx: sqlite3.Connection, contact_id: int, member: str | None) -> None:
-    """The id that a business or group gave us among its members."""
-    tx.execute("UPDATE contacts SET own_member = ? WHERE id = ?", (member, contact_id))
-
-
 def own_member(tx: sqlite3.Connection, contact_id: int) -> str | None:
     """Our id among the members; None where the contact is one person."""
     row = tx.execute("SELECT own_member FROM contacts WHERE id = ?", (contact_id,)).fetchone()

@@ -336,6 +336,19 @@ _SCRIPTS = (
         role INTEGER NOT NULL
     )
     """,
+    # The conversation of a group is with no connection, but with all of its members': instead of one, its contact has
+    # the number of the group, below 0.
+    """
+    ALTER TABLE groups ADD COLUMN incognito TEXT;
+    ALTER TABLE reactions ADD COLUMN people INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE messages ADD COLUMN quoted_sender TEXT;
+    CREATE TABLE group_copies (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        message_id INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
+        member BLOB NOT NULL,
+        status TEXT NOT NULL
+    );
+    CREATE INDEX group_copies_of ON group_copies (message_id)""",
 )
 
 CHAT_MIGRATIONS = Migrations(_SCRIPTS, Path(__file__).with_name("tables.sql"))

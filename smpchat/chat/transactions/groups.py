@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
@@ -38,8 +38,8 @@ from smpchat.chat.machines.group_inputs import (
     asks,
     is_post,
 )
-from smpchat.chat.machines.group_links import answered
-from smpchat.chat.machines.group_sending import deliver, may_say, wants_receipts
+from smpchat.chat.machines.group_links import answered, invited, invited_again
+from smpchat.chat.machines.group_sending import deliver, deliver_profile, may_say, wants_receipts
 from smpchat.chat.machines.group_states import Group, Link, Standing
 from smpchat.chat.machines.groups import step
 from smpchat.chat.store import groups
@@ -51,6 +51,7 @@ from smpchat.chat.wire.group_encoding import encode_group_event
 from smpchat.chat.wire.group_events import (
     Forward,
     GroupEvent,
+    Invitation,
     InvitationAccepted,
     JoinRequest,
     LinkInvitation,
@@ -65,12 +66,15 @@ from smpchat.chat.wire.profile import Profile
 from smpchat.crypto.errors import CryptoError
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record
+from smpchat.protocol.version import VersionRange
 
 log = logging.getLogger("smpchat.chat")
 
 _INSTANT = Terms(sender_securable=True, reply_key=True)
 NOBODY: Mapping[MemberId, bytes] = MappingProxyType({})
 """To whom there is nothing to say before its connection goes."""
+Refer = Callable[[MemberId], int]
+"""The agent's reference of one member's copy."""
 
 
 class Conversation(Protocol):
@@ -113,6 +117,36 @@ class GroupTransactions(Record):
         sent_requests.save_info(tx, connection_id, encode_group_event(asked), None)
         return connection_id
 
+    def invited(
+        self,
+        tx: sqlite3.Connection,
+        inviter_id: int,
+        inviter: str,
+        invitation: Invitation,
+        versions: VersionRange | None,
+    ) -> str | None:
+        """A contact invites us to a group: what its conversation is to say of that; None for a repetition.
+
+        Args:
+            inviter: How we call that contact.
+        """
+        name = in_a_sentence(invitation.profile.name)
+        known_as = groups.find(tx, invitation.invited.member, invitation.host.member)
+        if known_as is not None:
+            before = self._load(tx, known_as)
+            after, _ = invited_again(before, invitation)
+            groups.save(tx, known_as, before, after)
+            return None
+        group = invited(invitation, inviter, versions)
+        if isinstance(group, Refused):
+            log.info("an invitation to a group is refused: %s", group.why)
+            what = "channel" if invitation.profile.channel else "group"
+            why = "smpchat cannot join channels" if invitation.profile.channel else "it is not valid"
+            return f"[invites you to the {what} {name}: {why}]"
+        group_id = groups.insert(tx, group, inviter_id)
+        groups.forget_old_invitations(tx, inviter_id)
+        return f"[invites you to the group {name}: `smpchat group join {group_id}` accepts]"
+
     def accept(self, tx: sqlite3.Connection, group_id: int) -> None:
         """Take up an invitation. Raises `InputError` if none waits, or `AgentError` for a link that leads nowhere."""
         if any(isinstance(effect, Refused) for effect in self._happened(tx, group_id, Accept())):
@@ -122,13 +156,35 @@ class GroupTransactions(Record):
         """Out of a group, or no to an invitation."""
         self._happened(tx, group_id, Leave())
 
-    def say(self, tx: sqlite3.Connection, group_id: int, event: GroupEvent, scope: MemberId | None = None) -> str:
-        """Say something to the group; its id. Raises `InputError` if we may not, or it is too long."""
+    def say(
+        self,
+        tx: sqlite3.Connection,
+        group_id: int,
+        event: GroupEvent,
+        scope: MemberId | None = None,
+        *,
+        shared_id: str | None = None,
+        refer: Refer | None = None,
+    ) -> str:
+        """Say something to the group; its id. Raises `InputError` if we may not, or it is too long.
+
+        Args:
+            shared_id: The id that it is to have; a new one if None.
+            refer: The reference under which the agent is to send a member's copy.
+        """
         group = self._load(tx, group_id)
         refusal = may_say(group, event)
         if refusal is not None:
             raise InputError(refusal, "Ask somebody in the group to invite you.")
-        return self._send(tx, group_id, deliver(group, event, scope))
+        return self._send(tx, group_id, deliver(group, event, scope), shared_id, refer)
+
+    def present(self, tx: sqlite3.Connection, group_id: int, profile: Profile) -> None:
+        """Tell the members who we are now."""
+        self._send(tx, group_id, deliver_profile(self._load(tx, group_id), profile))
+
+    def load(self, tx: sqlite3.Connection, group_id: int) -> Group:
+        """A group. Raises `InputError` if there is none."""
+        return self._load(tx, group_id)
 
     # -- what the agent tells -----------------------------------------------------------------------------------------
 
@@ -179,7 +235,7 @@ class GroupTransactions(Record):
         return "The link does not lead to a group."
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> bool:
-        """A connection went on; whether it is a member's."""
+        """A connection went on; whether it is that to the host of a group."""
         place = groups.of_connection(tx, connection.id)
         if place is None:
             return False
@@ -190,7 +246,7 @@ class GroupTransactions(Record):
             self._happened(tx, place.group, Lost(place.member))
         elif member.link is Link.MAKING and connection.link is not None:
             self._happened(tx, place.group, Linked(place.member, connection.link))
-        return True
+        return place.member == groups.host_of(tx, place.group)
 
     def message(self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: float) -> bool | None:
         """A member says something; whether it is to get a receipt. None for a connection that is no member's."""
@@ -308,27 +364,44 @@ class GroupTransactions(Record):
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
-    def _send(self, tx: sqlite3.Connection, group_id: int, send: effects.Send) -> str:
+    def _send(
+        self,
+        tx: sqlite3.Connection,
+        group_id: int,
+        send: effects.Send,
+        shared_id: str | None = None,
+        refer: Refer | None = None,
+    ) -> str:
         """One event to all, with one id."""
-        shared_id = self._new_id()
+        shared_id = shared_id or self._new_id()
         body = encode_group_event(send.event, shared_id)
         if len(body) > MAX_JSON:
             raise InputError("The text is too long for one message.", "Send it in parts.")
         notify = isinstance(send.event, Post)
         for member in (*send.now, *send.later):
-            self._submit(tx, group_id, member, body, notify=notify)
+            reference = None if refer is None else refer(member)
+            self._submit(tx, group_id, member, body, notify=notify, reference=reference)
         for member in send.passed_on:
             groups.leave_to_host(tx, group_id, member, body)
         groups.heard(tx, group_id, self._load(tx, group_id).own.id, shared_id, None)
         return shared_id
 
-    def _submit(self, tx: sqlite3.Connection, group_id: int, member: MemberId, body: bytes, *, notify: bool) -> None:
+    def _submit(
+        self,
+        tx: sqlite3.Connection,
+        group_id: int,
+        member: MemberId,
+        body: bytes,
+        *,
+        notify: bool,
+        reference: int | None = None,
+    ) -> None:
         connection_id = groups.connection_of(tx, group_id, member)
         if connection_id is None:  # of an app from before forwarding, and nobody has brought us together yet
             log.info("a member that is not connected and to whom nobody passes on misses a message")
             return
         try:
-            sending.submit(tx, self.context, connection_id, UserMessage(body), notify=notify)
+            sending.submit(tx, self.context, connection_id, UserMessage(body), notify=notify, reference=reference)
         except AgentError as error:  # one of them must not keep the others from it
             log.info("a member cannot be written to: %s", type(error).__name__)
 
