@@ -53,7 +53,7 @@ def _member(group: Group, member: Member, name: str) -> MemberView:
         name=name,
         role=member.role.word,
         standing=member.standing,
-        link=member.link,
+        connection=member.link,
         blocked=member.blocked,
         host=member.id == group.host,
         versions="" if member.versions is None else str(member.versions),

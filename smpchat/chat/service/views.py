@@ -37,7 +37,7 @@ class MemberView(Record):
         name: As this program calls it: unique in the group; no more than a name.
         role: ``member``, ``admin`` and so on.
         standing: ``current``, ``left`` and so on.
-        link: How far the connection to it is; ``connected`` proves that it is the one who joined.
+        connection: How far it is; ``connected`` proves that it is the one who joined.
         host: It let us in.
         versions: What its app speaks, as ``1-16``; empty if that is not known.
     """
@@ -45,7 +45,7 @@ class MemberView(Record):
     name: str
     role: str
     standing: str
-    link: str
+    connection: str
     blocked: bool = False
     host: bool = False
     versions: str = ""
@@ -58,7 +58,7 @@ class MemberView(Record):
     @property
     def connected(self) -> bool:
         """Whether we write to it straight."""
-        return self.link == "connected"
+        return self.connection == "connected"
 
 
 class GroupView(Record):

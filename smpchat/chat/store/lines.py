@@ -73,6 +73,12 @@ def own_texts(tx: sqlite3.Connection, contact_id: int, limit: int) -> list[tuple
     return [(row["id"], row["text"]) for row in rows]
 
 
+def own_ids(tx: sqlite3.Connection, contact_id: int) -> list[tuple[int, str]]:
+    """Number and id between the clients of all that the user wrote to a contact."""
+    query = "SELECT id, shared_id FROM messages WHERE contact_id = ? AND direction = ? AND shared_id IS NOT NULL"
+    return [(row["id"], row["shared_id"]) for row in tx.execute(query, (contact_id, Direction.SENT))]
+
+
 def lately(tx: sqlite3.Connection, contact_id: int, kind: str, since: float) -> int:
     """How many lines of a kind there are from a moment on (POSIX seconds)."""
     query = "SELECT count(*) FROM messages WHERE contact_id = ? AND content = ? AND sent_at >= ?"

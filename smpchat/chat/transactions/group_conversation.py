@@ -77,6 +77,8 @@ class GroupConversation:
             records.mark_business(tx, contact.id)
             self._line(tx, contact, "several people there may read your messages and answer you")
         groups.attach(tx, group_id, contact.id)
+        for message_id, shared_id in lines.own_ids(tx, contact.id):  # written to a business before it answered
+            groups.add_message(tx, group_id, message_id, group.own.id, shared_id)
         self._save_profile(tx, contact.id, group.profile)
         profiles.save_told(tx, contact.id, digest(self.profile(tx, group_id)))
         publish(tx, events.ContactChanged(self._contact(tx, group_id).alias))

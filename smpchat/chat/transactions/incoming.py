@@ -47,9 +47,10 @@ from smpchat.chat.transactions import (
 )
 from smpchat.chat.transactions.room import PQ_SINCE
 from smpchat.chat.wire.bodies import CHAT_VERSIONS, MAX_MESSAGES, LeftOut, new_shared_id, pack_info
-from smpchat.chat.wire.content import GROUP_INVITATION
+from smpchat.chat.wire.content import GROUP_INVITATION, in_a_sentence
 from smpchat.chat.wire.happenings import Happening
 from smpchat.chat.wire.message import (
+    ChatEvent,
     ChatMessage,
     ContactDeleted,
     ContactRequest,
@@ -193,12 +194,16 @@ class ChatApplication:
     def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> str | None:
         """The peer's profile; on the initiator's side the invitation becomes a contact.
 
-        The host of a group answers with the group's profile instead, whatever the link said, and so does a business.
+        A business answers as the host of a group does, whatever the link said: what we wrote is for all who work there.
         """
         said = _decoded(info)
-        of_group = any(isinstance(message.event, GroupJoined | JoinRejected) for message in said)
-        if of_group or connections.is_plain(tx, connection_id):
+        if connections.is_plain(tx, connection_id) or any(_is_business(message.event) for message in said):
             return self.groups.peer_info(tx, connections.load(tx, connection_id), info)
+        # All are looked at before anything is stored: whoever is unsuitable leaves no contact behind.
+        for message in said:
+            unsuitable = _is_unsuitable(message.event)
+            if unsuitable is not None:
+                return unsuitable
         told = (ProfileInfo, ContactRequest)
         profile = next((m.event.profile for m in said if isinstance(m.event, told)), None)
         contact = records.contact_of(tx, connection_id)
@@ -364,6 +369,24 @@ def contact_from_request(
     if texts.auto_reply:
         conversation.send_text(tx, context, contact, texts.auto_reply)
     return records.contact(tx, alias)
+
+
+def _is_business(event: ChatEvent) -> bool:
+    return isinstance(event, GroupJoined) and event.business
+
+
+def _is_unsuitable(event: ChatEvent) -> str | None:
+    """Why whoever says this of itself cannot be a contact of ours; None if it can.
+
+    What we wrote was for one person: where the link did not say that it is a group's, no group is to read it.
+    """
+    match event:
+        case GroupJoined(profile):
+            return f"This link leads to the group {in_a_sentence(profile.display_name)}, not to a person."
+        case JoinRejected(profile, reason):
+            because = f" ({in_a_sentence(reason)})" if reason else ""
+            return f"The group {in_a_sentence(profile.display_name)} did not accept you{because}."
+    return None
 
 
 def _decoded(body: bytes) -> list[ChatMessage]:

@@ -58,7 +58,7 @@ def member_fields(group: GroupView, member: MemberView) -> dict[str, Any]:
         "name": member.name,
         "role": member.role,
         "state": member.standing,
-        "connection": member.link,
+        "connection": member.connection,
     }
     if member.host:
         fields["host"] = True
@@ -129,7 +129,7 @@ def show_members(environment: Environment, group: GroupView, *, all_of_them: boo
         [
             [(shortened(member.name), "bold")],
             [(member.role, "")],
-            [(_LINKS[member.link] if member.standing == "current" else member.standing, "")],
+            [(_LINKS[member.connection] if member.standing == "current" else member.standing, "")],
             [(", ".join(_marks(member)), "dim")],
         ]
         for member in shown
