@@ -31,7 +31,7 @@ class Address(Record):
     user_data: bytes = field(repr=False)
     short_link: str | None = field(default=None, repr=False)
     fixed_data: bytes | None = None
-    client_data: str | None = None
+    client_data: str | None = field(default=None, repr=False)
 
     @property
     def group(self) -> bool:
