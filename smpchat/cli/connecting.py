@@ -12,6 +12,7 @@ from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.online.patience import RelayDown, not_in_time
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import events
+from smpchat.chat.store.records import Contact
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus, status_of
 from smpchat.cli.text import happened_and_advice, shortened
@@ -106,7 +107,18 @@ def tell_own_name(environment: Environment, service: ChatService, connection: in
         return
     which = ", your login name" if unchosen.is_login else ""
     name = shortened(unchosen.name)
-    environment.notice(f"They will see you as {name}{which}. To change it: `smpchat profile set NAME`.")
+    environment.notice(f"They will see you as {name}{which}. To change this name: `smpchat profile set NAME`.")
+
+
+def warn_if_no_answer(environment: Environment, service: ChatService, contact: Contact) -> None:
+    """Say so if a contact whose relay is elsewhere would have to answer to a relay on this computer."""
+    if service.answers_stay_here(contact.connection_id):
+        name = shortened(contact.alias)
+        environment.notice(
+            f"{name} can answer only from this computer, because your own relay runs here. If {name} is elsewhere,"
+            f" choose a relay that both of you can reach: `smpchat server use simplex`. Then delete {name} and connect"
+            " again; a one-time link must be a new one."
+        )
 
 
 def warn_if_local(environment: Environment, service: ChatService, connection: int, what: str) -> None:

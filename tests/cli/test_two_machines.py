@@ -1,9 +1,10 @@
-"""One profile used on two machines: what is lost by it, the other side is told."""
+"""Two computers: what is lost if both use one profile, and relays that only one of them reaches."""
 
 from __future__ import annotations
 
 import shutil
 
+from smpchat.encoding.record import replace
 from tests.cli.terminal import Terminal
 
 
@@ -26,3 +27,19 @@ def test_the_contact_is_told_of_the_text_that_it_cannot_read(smpchat: Terminal) 
     later = smpchat("--json", "-p", "alice", "listen", "--timeout", "9")
     assert [m["text"] for m in later.objects("message")] == ["once more"]
     assert [n["kind"] for n in later.objects("notice")] == ["messages-lost"]
+
+
+def test_connect_says_if_no_answer_can_come(smpchat: Terminal) -> None:
+    """The link's relay is elsewhere, and its maker too, perhaps: nobody there reaches a relay at 127.0.0.1."""
+    elsewhere = str(replace(smpchat.relay.server, hosts=("192.0.2.1",)))
+    smpchat("-p", "alice", "server", "use", elsewhere)
+    said = smpchat("-p", "bob", "connect", smpchat.invite("alice"), "--alias", "alice", "-m", "hi")
+    assert said.code == 0
+    assert "alice can answer only from this computer, because your own relay runs here." in said.stderr
+    assert "`smpchat -p bob server use simplex`" in said.stderr
+    smpchat("-p", "carol", "server", "use", elsewhere)
+    for link in (smpchat.invite("alice"), smpchat.invite("dave")):  # at a relay elsewhere, and at one here
+        said = smpchat("-p", "carol", "connect", link)
+        assert said.code == 0 and "can answer only" not in said.stderr
+    said = smpchat("-p", "bob", "connect", smpchat.invite("dave"), "--alias", "dave")
+    assert said.code == 0 and "can answer only" not in said.stderr, "both relays are here"

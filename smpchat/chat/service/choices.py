@@ -166,7 +166,7 @@ class StoredChoices(StoredMessages):
         return settings.setting(self._tx, name) is not None
 
     def forget_choice(self, name: str) -> None:
-        """Let the config files count again."""
+        """Remove what the profile has chosen itself, so that the config files decide again."""
         with self.database.transaction() as tx:
             if name == settings.SERVERS:
                 settings.prefer_no_server(tx)
@@ -267,6 +267,11 @@ class StoredChoices(StoredMessages):
         """Whether only this computer reaches the relay of a connection's queue."""
         queue = connections.receive_queue(self._tx, connection_id)
         return queue is not None and queue.server.is_on_loopback
+
+    def answers_stay_here(self, connection_id: int) -> bool:
+        """Whether a contact's relay is elsewhere, and ours is reached from this computer only: no answer can come."""
+        queue = connections.send_queue(self._tx, connection_id)
+        return queue is not None and not queue.server.is_on_loopback and self.is_local(connection_id)
 
     def is_own_relay(self, server: SMPServer) -> bool:
         """Whether the profile has queues of its own there, or may come to have some."""

@@ -41,11 +41,14 @@ def connect(
     ),
     incognito: bool = INCOGNITO,
     message: list[str] = typer.Option([], "-m", metavar="TEXT", help="A message to send at once; may be repeated."),
-    wait: bool = typer.Option(
-        False, "--wait/--no-wait", show_default=False, help="Wait until they answer (default: no)."
-    ),
+    wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they answer (no)."),
     timeout: float | None = typer.Option(
-        None, "--timeout", parser=seconds, metavar="SECONDS", show_default=False, help="How long to wait (20)."
+        None,
+        "--timeout",
+        parser=seconds,
+        metavar="SECONDS",
+        show_default=False,
+        help="How long to wait for the relay, or with --wait for their answer (20).",
     ),
 ) -> None:
     """Open a link; you can write at once.
@@ -188,7 +191,8 @@ def _name(environment: Environment, service: ChatService, contact: Contact) -> C
 
 
 def _introduce(environment: Environment, service: ChatService, contact: Contact) -> None:
-    from smpchat.cli.views.contacts import business_sentence, looks_like
+    from smpchat.chat.transactions.incoming import business_sentence
+    from smpchat.cli.views.contacts import looks_like
 
     if contact.link_name is not None:
         environment.notice(f"The person who made this link uses the name {quoted(contact.link_name)}.")
@@ -226,7 +230,7 @@ class _Joining:
         from smpchat.chat.online.patience import RelayDown
         from smpchat.chat.online.presence import online
         from smpchat.chat.online.waiting import flush, until
-        from smpchat.cli.connecting import Feed, failed, gap, interrupted, unreachable
+        from smpchat.cli.connecting import Feed, failed, gap, interrupted, unreachable, warn_if_no_answer
         from smpchat.cli.steps import StepView
         from smpchat.cli.views.messages import show_message
 
@@ -261,6 +265,7 @@ class _Joining:
         reached = ended or feed.state
         if reached is not None and reached.state in (ConnectionState.FAILED, ConnectionState.DELETED):
             raise failed(reached, "Ask for a new link.")
+        warn_if_no_answer(environment, service, self._contact)
         if ended is not None:
             _tell_name(environment, service, self._contact.alias)
             _what_next(environment, self._contact.alias, ended, "" if messages else gap(environment))
