@@ -10,6 +10,7 @@ Errors::
 
     RelayError
     ├── RelayStoreError    the database cannot be read or written
+    │   └── RelayStoreNewer    a newer smpchat wrote it
     ├── RelayRunning       another relay runs on this folder
     ├── RelayPortTaken     the port that links contain is in use
     ├── RelayStartFailed   the background process did not come up
@@ -28,6 +29,7 @@ from smpchat.relay.errors import (
     RelayRunning,
     RelayStartFailed,
     RelayStoreError,
+    RelayStoreNewer,
     RelayTurnedOff,
 )
 
@@ -40,5 +42,6 @@ __all__ = [
     "RelayRunning",
     "RelayStartFailed",
     "RelayStoreError",
+    "RelayStoreNewer",
     "RelayTurnedOff",
 ]

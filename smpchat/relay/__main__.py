@@ -12,9 +12,9 @@ from pathlib import Path
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 from smpchat.relay import loop
-from smpchat.relay.background import EXIT_RUNNING, EXIT_TURNED_OFF
+from smpchat.relay.background import EXIT_NEWER, EXIT_RUNNING, EXIT_TURNED_OFF
 from smpchat.relay.daemon import run_relay
-from smpchat.relay.errors import RelayError, RelayOptionRefused, RelayRunning, RelayTurnedOff
+from smpchat.relay.errors import RelayError, RelayOptionRefused, RelayRunning, RelayStoreNewer, RelayTurnedOff
 from smpchat.relay.log import start_log
 from smpchat.relay.options import NO_WEBSOCKET, OPTIONS, Options, parse_options
 from smpchat.relay.surroundings import PASSWORD_VARIABLE, secret, take_secrets
@@ -43,7 +43,8 @@ def _port_or_off(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a relay; returns the exit status: 0, 1 after an error, `EXIT_RUNNING`, `EXIT_TURNED_OFF`."""
+    """Runs a relay; returns the exit status: 0, 1 after an error, or one of the statuses in
+    `smpchat.relay.background`."""
     parser = argparse.ArgumentParser(prog="python -m smpchat.relay", description="Run the smpchat relay.")
     parser.add_argument("folder", type=Path, help="where the relay keeps certificates, queues, messages and files")
     parser.add_argument("--port", type=_port, default=0, help="default: the one used before, or any free one")
@@ -80,6 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RelayTurnedOff as error:
         _log.info("%s", error)
         return EXIT_TURNED_OFF
+    except RelayStoreNewer as error:
+        _log.error("%s", error)
+        return EXIT_NEWER
     except RelayError as error:
         _log.error("%s", error)
         return 1

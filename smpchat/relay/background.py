@@ -15,6 +15,7 @@ the last word.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,7 +26,7 @@ from pathlib import Path
 
 from smpchat.protocol.address import parse_server
 from smpchat.protocol.version import SMP_VERSIONS, VersionRange
-from smpchat.relay.errors import RelayError, RelayStartFailed, RelayTurnedOff
+from smpchat.relay.errors import RelayError, RelayStartFailed, RelayStoreNewer, RelayTurnedOff
 from smpchat.relay.folder import (
     LOG,
     TURNED_OFF,
@@ -45,6 +46,9 @@ EXIT_RUNNING = 3
 """Exit status of ``python -m smpchat.relay`` when another relay has the folder."""
 EXIT_TURNED_OFF = 4
 """Exit status of ``python -m smpchat.relay --unless-stopped`` after ``relay stop``."""
+EXIT_NEWER = 5
+"""Exit status of ``python -m smpchat.relay`` when a newer smpchat wrote the relay's database."""
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ [A-Z]+ ")  # time and level of a line in the log
 _POLL = 0.02
 _LOG_LIMIT = 1_000_000  # bytes after which a start puts the log aside
 
@@ -74,6 +78,7 @@ def start_background(
         timeout: Seconds until it must accept connections.
     Raises:
         RelayTurnedOff: It does not run, and ``relay stop`` was the last word.
+        RelayStoreNewer: A newer smpchat wrote what is in the folder.
         RelayStartFailed: It ended at once, with the reason it gave, or is not ready in time.
         RelayError: The folder cannot be used.
     """
@@ -104,6 +109,8 @@ def start_background(
         if ended == EXIT_RUNNING and not is_locked(folder):  # the other one has ended meanwhile
             log_start, process = _spawn(folder, arguments, options.password)
         elif ended not in (None, EXIT_RUNNING):
+            if ended == EXIT_NEWER:
+                raise RelayStoreNewer(folder)
             raise RelayStartFailed(f"The relay did not start: {_last_words(folder, log_start)}")
         time.sleep(_POLL)
     raise RelayStartFailed(f"The relay still does not accept connections after {timeout:g} seconds.")
@@ -168,7 +175,7 @@ def _last_words(folder: Path, start: int) -> str:
             lines = log.read(65_536).decode("utf-8", "replace").split("\n")
     except OSError as error:
         return f"its log cannot be read: {error}."
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it gave no reason.")
+    return next((_STAMP.sub("", line.strip()) for line in reversed(lines) if line.strip()), "it gave no reason.")
 
 
 def stop(folder: Path, *, timeout: float = 10.0) -> RelayInfo:

@@ -11,7 +11,7 @@ from typing import Any
 
 from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.block import BLOCK_SIZE
-from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.errors import RelayStoreError, RelayStoreNewer
 from smpchat.relay.schema import SCHEMA_VERSION, prepare, translated
 from smpchat.relay.store import SQLiteStore
 from smpchat.storage.foreign import ForeignData, check_foreign, copy_rows, open_foreign
@@ -74,7 +74,7 @@ def _check_kind(source: sqlite3.Connection, target: sqlite3.Connection, path: Pa
         raise RelayStoreError(f"{path.name} is not a relay's database.")
     (version,) = source.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
-        raise RelayStoreError(f"{path.name} was written by a newer smpchat (schema {version}).")
+        raise RelayStoreNewer(path.name)
 
 
 def _check_row(table: str, row: Sequence[Any]) -> None:

@@ -19,6 +19,15 @@ class RelayStoreError(RelayError):
     hint = "Check that the disk has free space and that the folder belongs to you."
 
 
+class RelayStoreNewer(RelayStoreError):
+    """A later version of this program wrote what this one is to read. Nothing changed."""
+
+    hint = "After the upgrade, run the same command again."
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f"A newer smpchat wrote {path}: upgrade smpchat on this computer.")
+
+
 class RelayFolderRefused(RelayError):
     """The relay's folder cannot be made, read or written. Nothing changed."""
 

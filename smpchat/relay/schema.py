@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.errors import RelayStoreError, RelayStoreNewer
 from smpchat.storage.opening import trigger_in
 
 _APPLICATION_ID = 0x534D5052  # "SMPR": tells our file from any other SQLite file
@@ -98,7 +98,8 @@ def prepare(db: sqlite3.Connection, path: str, up_to: int = SCHEMA_VERSION) -> N
     Args:
         up_to: The schema version that it is brought to, if it has an older one.
     Raises:
-        RelayStoreError: Not a database of this program, or one of a newer version.
+        RelayStoreError: This is not a database of this program.
+        RelayStoreNewer: A newer version wrote it.
         sqlite3.Error: It cannot be read or written.
     """
     (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
@@ -121,9 +122,7 @@ def prepare(db: sqlite3.Connection, path: str, up_to: int = SCHEMA_VERSION) -> N
     if application != _APPLICATION_ID and (application or tables):
         raise RelayStoreError(f"{path} is not a relay's database.")
     if version > SCHEMA_VERSION:
-        raise RelayStoreError(
-            f"{path} was written by a newer smpchat (schema {version}; this smpchat knows {SCHEMA_VERSION})."
-        )
+        raise RelayStoreNewer(path)
     # BEGIN and COMMIT are in the script: `executescript` commits whatever was begun before it.
     for number in range(version, up_to):
         db.executescript(

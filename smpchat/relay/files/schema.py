@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from smpchat.relay.errors import RelayStoreError
+from smpchat.relay.errors import RelayStoreError, RelayStoreNewer
 from smpchat.storage.opening import trigger_in
 
 _APPLICATION_ID = 0x534D5046  # "SMPF": tells our file from any other SQLite file
@@ -42,7 +42,8 @@ def prepare(db: sqlite3.Connection, path: str) -> None:
     """Creates or migrates an index that was just opened, and sets how it is written.
 
     Raises:
-        RelayStoreError: Not an index of this program, or one of a newer version.
+        RelayStoreError: This is not an index of this program.
+        RelayStoreNewer: A newer version wrote it.
         sqlite3.Error: It cannot be read or written.
     """
     (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
@@ -53,9 +54,7 @@ def prepare(db: sqlite3.Connection, path: str) -> None:
     if application != _APPLICATION_ID and (application or tables):
         raise RelayStoreError(f"{path} is not a relay's index of files.")
     if version > SCHEMA_VERSION:
-        raise RelayStoreError(
-            f"{path} was written by a newer smpchat (schema {version}; this smpchat knows {SCHEMA_VERSION})."
-        )
+        raise RelayStoreNewer(path)
     db.execute("PRAGMA secure_delete = FAST")
     # FULL: OK to a sender means that the chunk survives a power cut.
     db.execute("PRAGMA journal_mode = WAL")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -234,3 +236,27 @@ def test_a_folder_that_cannot_be_used_is_named_whatever_needs_the_relay(tmp_path
         assert done.status == 1 and f"{tmp_path}/home/relay cannot be used: " in done.stderr
         assert "[Errno" not in done.stderr and "--home" in done.stderr
     (tmp_path / "home" / "relay").unlink()
+
+
+@pytest.mark.parametrize("command", ["run", "start"])
+def test_what_a_newer_smpchat_wrote_is_for_the_newer_one(terminal: Terminal, tmp_path: Path, command: str) -> None:
+    folder = tmp_path / "home" / "relay"
+    terminal.run("relay", "start")
+    terminal.run("relay", "stop")
+    [store] = [path for path in folder.glob("*.db") if "file" not in path.name]
+    with closing(sqlite3.connect(store)) as database:
+        database.execute("PRAGMA user_version = 999")
+    refused = terminal.run("relay", command)
+    assert refused.status == 3
+    happened, then = refused.stderr.splitlines()[-2:]
+    assert happened.startswith(f"A newer smpchat wrote {folder}")
+    assert happened.endswith(": upgrade smpchat on this computer.")
+    assert then == "After the upgrade, run the same command again."
+    with closing(sqlite3.connect(store)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (999,)
+
+
+def test_why_the_relay_does_not_start_is_said_without_time_and_level(terminal: Terminal, tmp_path: Path) -> None:
+    refused = terminal.run("relay", "start", "--host", "192.0.2.1")
+    assert refused.status == 3
+    assert refused.stderr.startswith("The relay did not start: The relay cannot listen on 192.0.2.1")

@@ -22,7 +22,7 @@ def changed(path: Path, statement: str) -> None:
     ("statement", "says"),
     [
         ("PRAGMA application_id = 7", "is not a relay's index of files"),
-        ("PRAGMA user_version = 99", "written by a newer smpchat"),
+        ("PRAGMA user_version = 99", "A newer smpchat wrote"),
         ("CREATE TRIGGER spy AFTER INSERT ON stored_chunk BEGIN SELECT 1; END", "a trigger that smpchat did not make"),
     ],
 )
