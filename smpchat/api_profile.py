@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from smpchat.api_texts import checks_texts
@@ -115,6 +116,21 @@ class ProfileCalls:
             UnknownContact, InputError: Nothing changed.
         """
         return self._service.set_disappearing(alias, seconds)
+
+    def mute(self, alias: str, seconds: float | None = math.inf) -> ContactDetails:
+        """Mute a contact: no bell and no notification in `chat` and `listen`; the contact is not told.
+
+        Args:
+            seconds: How long; without it, until this is called with None, which ends it.
+        Returns:
+            The contact; ``details.view.muted_until`` says until when, in POSIX seconds.
+        Raises:
+            UnknownContact: No contact under that name.
+            ValueError: ``seconds`` is not more than 0.
+        """
+        if seconds is not None and not seconds > 0:  # nan is not, either
+            raise ValueError(f"{seconds} is not more than 0 seconds")
+        return self._service.mute(alias, seconds)
 
     def give_receipts(self, on: bool | None = True, alias: str | None = None) -> None:
         """Whether a contact is told that its messages arrived; it is not told of this change.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import textwrap
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -143,6 +145,25 @@ def test_receipts_are_given_or_not(tmp_path: Path) -> None:
                 assert await confirmed(f"text {number}") is expected, choices
             with pytest.raises(UnknownContact):
                 alice.give_receipts(False, "nobody")
+
+    run(scenario, tmp_path)
+
+
+def test_a_contact_is_muted_for_a_time_or_for_good(tmp_path: Path) -> None:
+    async def scenario(home: Path) -> None:
+        async with two(home) as (alice, _bob):
+            assert alice.mute("bob").view.muted_until == math.inf
+            assert alice.contact("bob").muted_until == math.inf
+            until = alice.mute("@bob", 3600).view.muted_until
+            assert until is not None and 3500 < until - time.time() < 3700
+            assert alice.mute("bob", 1e12).view.muted_until == math.inf, "no calendar has room for it"
+            assert alice.mute("bob", None).view.muted_until is None
+            for wrong in (0.0, -1.0, math.nan):
+                with pytest.raises(ValueError):
+                    alice.mute("bob", wrong)
+            with pytest.raises(UnknownContact):
+                alice.mute("nobody")
+            assert alice.contact("bob").muted_until is None
 
     run(scenario, tmp_path)
 

@@ -10,7 +10,7 @@ from smpchat.chat.errors import InputError
 from smpchat.chat.service.views import ContactView
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import address, contact_settings, profiles, records
-from smpchat.chat.store.contact_settings import ON, Setting
+from smpchat.chat.store.contact_settings import FOR_EVER, ON, Setting
 from smpchat.chat.transactions import preferences, requests
 from smpchat.chat.transactions.preferences import Agreement
 from smpchat.chat.wire.bots import BotCommand, own_commands
@@ -20,9 +20,12 @@ from smpchat.chat.wire.preferences import MAX_TTL, Allow, Feature, Preference
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record, replace
 
+_LONG = 3650 * 86_400.0
+"""Seconds from which on a contact is muted without an end: no calendar has room for a million weeks."""
+
 
 class ContactDetails(Record):
-    """All about one contact: what it says of itself, and what we and it allow each other.
+    """All about one contact: its profile, and what you allow each other.
 
     Attributes:
         receipts: What is set for this contact alone; None: it is as for everybody. ``view.receipts`` says what holds.
@@ -149,7 +152,7 @@ class IntroducingProfile(WritingProfile):
             UnknownContact: No contact under that name.
         """
         with self.database.transaction() as tx:
-            until = None if seconds is None else self.now() + seconds
+            until = None if seconds is None else self.now() + seconds if seconds < _LONG else FOR_EVER
             contact_settings.save_mute(tx, records.contact(tx, who).id, until)
         return self.details(who)
 
