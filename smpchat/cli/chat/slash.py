@@ -195,11 +195,14 @@ class Lines:
         for word in argument.replace(",", " ").split():
             first, dash, last = word.removeprefix("#").partition("-")
             begin, end = _number(first), _number(last.removeprefix("#")) if dash else _number(first)
+            if begin is None or end is None:
+                raise InputError(f"{word!r} is not a message number.", "For example: /delete 3-5 7.")
+            if end < begin:
+                raise InputError(f"{word!r} is backwards.", f"Write the smaller number first: {end}-{begin}.")
             # Before they are listed: 1-999999999999 would fill the memory.
-            if begin is None or end is None or not 0 <= end - begin < MAX_AT_ONCE - len(found):
+            if end - begin >= MAX_AT_ONCE - len(found):
                 raise InputError(
-                    f"{word!r} is not a message number.",
-                    f"For example: /delete 3-5 7 (at most {MAX_AT_ONCE} messages).",
+                    f"/delete takes at most {MAX_AT_ONCE} messages at once.", "Delete the rest afterwards."
                 )
             found += range(begin, end + 1)
         if not found:
@@ -290,7 +293,9 @@ class Lines:
     def _verify(self, code: str) -> None:
         who = self._talk.need_contact().alias
         found = self._service.verify(who, code) if code else self._service.verification(who)
-        self._transcript.show(Text(verification_lines(found, asked=not code, command="/verify CODE")))
+        self._transcript.show(
+            Text(verification_lines(self._talk.environment, found, asked=not code, command="/verify CODE"))
+        )
 
     def _anyway(self) -> None:
         view = self._talk.need_contact()

@@ -27,13 +27,16 @@ def verify(
     context: typer.Context,
     who: str = WHO,
     code: list[str] = typer.Argument(None, metavar="[CODE]", help="The code that they see; only its digits count."),
-    confirm: bool = typer.Option(False, "--confirm", help="Say that you compared the codes and they match."),
+    confirm: bool = typer.Option(
+        False, "--confirm", help="Mark the contact as verified, after you compared the codes yourself."
+    ),
     qr: bool | None = QR,
 ) -> None:
-    """Show the security code, or check theirs.
+    """Show your security code with a contact, or check theirs.
 
-    SimpleX apps scan the QR code. If the code changes after you compared it, your messages are held until you compare
-    the new code.
+    Your contact sees a security code too. Compare them over a call or face to face: if they are the same, no one reads
+    along. SimpleX apps can scan the QR code. If the code changes after you compared it, your messages are held until
+    you compare the new code.
     """
     run(context, lambda environment: _verify(environment, who, " ".join(code) if code else None, confirm, qr))
 
@@ -66,5 +69,5 @@ def _show(environment: Environment, found: Verification, *, asked: bool) -> None
     environment.emit(
         "verification",
         {"contact": found.contact, "code": found.code, "verified": found.verified},
-        verification_lines(found, asked=asked, command=typed.strip("`")),
+        verification_lines(environment, found, asked=asked, command=typed.strip("`")),
     )

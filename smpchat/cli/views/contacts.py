@@ -17,8 +17,7 @@ from smpchat.cli.text import quoted, shortened
 from smpchat.cli.times import iso, since
 from smpchat.cli.views.conditions import in_short
 from smpchat.cli.views.connections import move_fields, waits_for
-from smpchat.cli.views.groups import about_group
-from smpchat.cli.views.layout import Cell, show_table, table
+from smpchat.cli.views.layout import Cell, indented, show_table, table
 from smpchat.cli.views.links import not_used
 from smpchat.cli.views.messages import named
 from smpchat.encoding.record import as_dict
@@ -78,11 +77,6 @@ def shown_alias(view: ContactView) -> str:
     return named(view.alias, self_named=view.contact.self_named)
 
 
-def business_sentence(alias: str) -> str:
-    """What a person should know before writing to a business."""
-    return f"{alias} is a business: several people there may read your messages and answer you."
-
-
 def looks_like(other: str) -> str:
     """A warning about a name that looks like the alias ``other``."""
     return f"This name looks like your contact {shortened(other)}. Anyone can choose any name."
@@ -92,7 +86,6 @@ def _marks(view: ContactView) -> list[tuple[str, str]]:
     """What we know of a contact, in a few words each, with their styles."""
     contact, profile = view.contact, view.contact.profile
     marks = [("verified", "green")] if view.verified else []
-    marks += [] if view.group is None else [(", ".join(["group", *about_group(view.group)]), "")]
     marks += [("post-quantum", "")] if view.pq else []
     marks += [(f"looks like {shortened(view.looks_like)}", "bold red")] if view.looks_like else []
     marks += [("a bot", "")] if profile and profile.bot else []
@@ -126,8 +119,6 @@ def contact_fields(view: ContactView) -> dict[str, Any]:
         fields["gone"] = True
     if contact.business:
         fields["business"] = True
-    if contact.is_group:
-        fields["group"] = True
     if view.conditions:
         fields["conditions"] = [condition.kind for condition in view.conditions]
     if view.verified:
@@ -232,15 +223,14 @@ def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]
     return rows
 
 
-def verification_lines(found: Verification, *, asked: bool, command: str) -> str:
+def verification_lines(environment: Environment, found: Verification, *, asked: bool, command: str) -> str:
     """The security code and what to do with it; or, if it was not ``asked`` for but compared, that it is right."""
     name = shortened(found.contact)
     if not asked:
-        return f"Verified: you and {name} see the same security code."
+        return indented(environment, f"Verified: you and {name} see the same security code.", 0, 0)
     groups = found.code.split()
     rows = "\n".join("  " + " ".join(groups[at : at + 8]) for at in range(0, len(groups), 8))
     state = "verified" if found.verified else "not verified yet"
-    return (
-        f"Security code with {name} ({state}):\n{rows}\n\n"
-        f"Compare it with what {name} sees, over a call or face to face. If it is the same:\n\n  {command}"
-    )
+    what = indented(environment, f"Security code with {name} ({state}):", 0, 0)
+    then = f"Compare it with what {name} sees, over a call or face to face. If it is the same:"
+    return f"{what}\n{rows}\n\n{indented(environment, then, 0, 0)}\n\n  {command}"

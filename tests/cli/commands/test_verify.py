@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 import segno
@@ -22,6 +23,16 @@ def test_the_code_is_a_qr_code_of_its_digits_and_all_fits_a_small_terminal(smpch
     assert len(shown.splitlines()) <= (22 if len(found["code"].replace(" ", "")) <= 77 else 24)
     assert max(map(len, shown.splitlines())) <= 80
     assert "\u2588" not in smpchat("-p", "alice", "verify", "bob", "--no-qr", tty=True).stdout
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_lines_end_between_words(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    smpchat.connected()
+    whole = smpchat("-p", "alice", "verify", "bob").stdout
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = smpchat("-p", "alice", "verify", "bob", "--no-qr", tty=True).stdout
+    assert shown.split() == whole.split()
+    assert max(len(line) for line in shown.splitlines() if not re.match(r"  (\d|smpchat)", line)) <= columns
 
 
 def test_where_it_cannot_be_drawn_the_digits_do(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
