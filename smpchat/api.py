@@ -400,7 +400,7 @@ class Client(FileCalls):
         return await self._change(lambda service: service.edit(message_id, text), wait, timeout)
 
     async def retract(self, message_id: int, *, wait: WaitFor = Wait.SENT, timeout: float = 20.0) -> Message:
-        """Delete a message of ours for both, within 78 hours; waits and raises as `edit` does."""
+        """Delete a message of ours for both, up to 78 hours after sending; waits and raises as `edit` does."""
         return await self._change(lambda service: service.retract(message_id), wait, timeout)
 
     async def retract_all(

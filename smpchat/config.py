@@ -115,7 +115,7 @@ def _file_servers(value: tuple[str, ...]) -> str:
         except InputError as error:
             return f"relay {at}: {str(error)[0].lower()}{str(error)[1:].rstrip('.')}"
         if server.password:
-            return "the password of a relay does not belong into this file: use `smpchat server add`"
+            return "do not put a relay's password into this file: use `smpchat server add`"
     return ""
 
 

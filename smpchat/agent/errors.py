@@ -22,7 +22,7 @@ class AgentError(Exception):
 
 
 class NotNow(AgentError):
-    """What was asked for does not fit the state of the connection, and may later. Nothing changed."""
+    """The state of the connection does not allow this now, but may allow it later. Nothing changed."""
 
 
 class LinkError(AgentError):
@@ -152,7 +152,7 @@ class RelaysNotApproved(AgentError):
         relays: Their hosts.
     """
 
-    hint = "If you accept this, say so when you receive the file. Or use a SOCKS proxy, which hides your address."
+    hint = "If you accept this, receive the file with approve=True. Or use a SOCKS proxy, which hides your address."
 
     def __init__(self, relays: tuple[str, ...]) -> None:
         self.relays = relays

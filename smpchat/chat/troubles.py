@@ -24,8 +24,8 @@ HINTS: dict[Trouble, str] = {
     ),
     Trouble.PROXY: "Start the proxy, or stop using it with `smpchat server socks off`.",
     Trouble.PRIVATE_ROUTING: (
-        "Add a relay that forwards messages with `smpchat server add ADDRESS`, or turn private routing off with"
-        " `smpchat server private-routing off`."
+        "Add a relay that forwards messages: `smpchat server add ADDRESS`. Or turn private routing off: `smpchat"
+        " server private-routing off`."
     ),
     Trouble.FINGERPRINT: ("Someone else may be answering in its place. Check the relay's address with its operator."),
     Trouble.CERTIFICATE_TIME: (

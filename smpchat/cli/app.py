@@ -32,7 +32,7 @@ app = Program(
     cls=LazyGroup,
     help=(
         "Terminal chat over the SimpleX Messaging Protocol: open a link and start writing at once.\n\nThese options"
-        " also work after the command."
+        " also work after the command. In all helps, a value in parentheses is the default."
     ),
     invoke_without_command=True,
     add_completion=True,

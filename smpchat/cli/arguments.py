@@ -48,16 +48,6 @@ def aliases(context: typer.Context, incomplete: str) -> list[str]:
     return [at + alias for alias in _begun(_aliases(context), incomplete.removeprefix("@"))]
 
 
-def groups(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: aliases of groups, and numbers of invitations. A name would be one that a stranger chose."""
-    from smpchat.chat.service import group_views
-
-    found = _look(
-        context, lambda service: [g.alias or str(g.id) for g in group_views.all_views(service.database.connection)]
-    )
-    return _begun(found, incomplete)
-
-
 def who_can_go(context: typer.Context, incomplete: str) -> list[str]:
     """For `delete`: contacts, and notes of invitations."""
     notes = _look(context, lambda service: [invitation.note or "" for invitation in service.invitations()])
@@ -143,9 +133,6 @@ class WaitChange(Enum):
 
 
 WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=aliases)
-GROUP = typer.Argument(
-    metavar="GROUP", help="The group's alias; of an invitation, its number in `smpchat groups`.", autocompletion=groups
-)
 INCOGNITO = typer.Option(False, "--incognito", help="Use a made-up name for this contact instead of your own.")
 QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code (default on a terminal).")
 QR_FILE = typer.Option(None, "--qr-file", metavar="FILE", help="Save the QR code as a new PNG file.")
@@ -156,10 +143,13 @@ SINCE = typer.Option(
     None,
     "--since",
     metavar="TIME",
-    help=("Only messages sent since: 2026-11-30, '2026-11-30 09:14', yesterday, 2h or 3d."),
+    help="Only messages sent since TIME, such as 2026-11-30, '2026-11-30 09:14', yesterday, 2h (ago) or 3d (ago).",
 )
 UNTIL = typer.Option(
-    None, "--until", metavar="TIME", help=("Only messages sent until then; a date includes the whole day.")
+    None,
+    "--until",
+    metavar="TIME",
+    help="Only messages sent until TIME, which is written in the same way. A date includes the whole day.",
 )
 BEFORE = typer.Option(
     None, "--before", parser=number(1), metavar="N", help="Only messages before number N, to page back."
@@ -168,8 +158,23 @@ REQUEST = typer.Argument(
     metavar="WHO", help="Number or name of the request; `requests` shows both.", autocompletion=requests
 )
 MESSAGE = typer.Argument(metavar="MESSAGE", help="Number of the message; `history` shows it.")
-WAIT = typer.Option(None, "--wait", help="What to wait for (sent); none: only save the message, do not wait.")
-WAIT_CHANGE = typer.Option(None, "--wait", help="What to wait for (sent); none: only save the change, do not wait.")
+WAIT = typer.Option(
+    None,
+    "--wait",
+    help="What to wait for (sent). none: only save the message; the next command that goes online sends it.",
+)
+WAIT_CHANGE = typer.Option(
+    None,
+    "--wait",
+    help="What to wait for (sent). none: only save the change; the next command that goes online sends it.",
+)
+FILE_TIMEOUT = typer.Option(
+    None,
+    "--timeout",
+    parser=seconds,
+    metavar="SECONDS",
+    help="How long to wait in all (default: until nothing has moved for 20 seconds).",
+)
 TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (20).")
 PASSPHRASE_FILE = typer.Option(
     None, "--passphrase-file", metavar="FILE", help="File with the passphrase in its first line."

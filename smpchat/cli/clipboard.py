@@ -9,7 +9,8 @@ import re
 from smpchat.cli.environment import Environment
 
 _SCREEN_LIMIT = 200
-"""Bytes that GNU screen passes on of one sequence, with room to spare."""
+"""Longest part of an escape sequence, in bytes. GNU screen drops a string longer than its buffer, which is somewhat
+larger."""
 
 
 def copy(environment: Environment, text: str, what: str) -> None:

@@ -45,7 +45,8 @@ def set_in(path: Path, name: str, value: bool | str | list[str]) -> None:
         checked(path, None, name, value)
     except ConfigRefused as error:
         what = str(error).removeprefix(f"{path}: ").rstrip(".")
-        raise InputError(f"The value is invalid: {what}.", f"Allowed: {KEYS[name].form}.") from None
+        none = " For none, write the word none." if isinstance(value, list) else ""
+        raise InputError(f"The value is invalid: {what}.", f"Allowed: {KEYS[name].form}.{none}") from None
     with _alone(path):
         text = content(path)
         changed = with_setting(path, _NEW if text is None else text, name, value)

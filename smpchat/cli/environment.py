@@ -242,7 +242,7 @@ def make_environment(
         profile: The one chosen with ``profile switch`` if None.
         key_file, key_command: See `ProfileKey`.
     Raises:
-        CommandFailed: The file that says which was chosen is damaged.
+        CommandFailed: The file ``active-profile``, which holds the chosen profile, is damaged.
     """
     config_file = None
     if home is None:

@@ -28,8 +28,8 @@ class ExitStatus(IntEnum):
         return status
 
     OK = 0, "ok", "done"
-    INPUT = 1, "input", "an argument is invalid, or something failed on this computer"
-    USAGE = 2, "usage", "the command line is wrong"
+    INPUT = 1, "refused or failed here", "an argument is invalid, or something failed on this computer"
+    USAGE = 2, "not a valid command", "the command line is not a valid command"
     NETWORK = (
         3,
         "relay not reached (nothing is lost)",
@@ -38,8 +38,8 @@ class ExitStatus(IntEnum):
     REFUSED = 4, "link used or refused", "the link was used or deleted, or your contact refused"
     VERIFICATION = (
         5,
-        "verification",
-        "something failed verification: a security code, a relay's certificate or a file",
+        "a check failed (code, certificate, file)",
+        "a check failed: a security code, a relay's certificate or a file",
     )
     TIMEOUT = 6, "timed out", "the time limit ended, or too many messages are waiting"
     LOCKED = (

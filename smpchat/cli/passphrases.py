@@ -114,6 +114,8 @@ def _output(command: str) -> str:
     except (OSError, ValueError, IndexError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"The command for the passphrase cannot be run: {why}.", hint) from None
+    if run.returncode < 0:
+        raise InputError(f"The command for the passphrase was ended by signal {-run.returncode}.", hint)
     if run.returncode:
         raise InputError(f"The command for the passphrase failed with exit code {run.returncode}.", hint)
     return _line(run.stdout, "What the command for the passphrase printed", hint)

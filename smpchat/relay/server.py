@@ -55,7 +55,7 @@ class RelayServer:
         destinations: Relays that it forwards to as a proxy; None for what is safe where it listens, see there.
         dial: How it connects to them.
         descriptors_beside: Files that something else in this process may have open.
-        committer: Runs commits, one at a time; a thread of the relay's own unless given. `close` shuts it down.
+        committer: Where commits run, one at a time. If None, the relay makes a thread for them. `close` shuts it down.
     """
 
     def __init__(

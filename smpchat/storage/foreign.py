@@ -25,7 +25,7 @@ MAX_NUMBER = 1 << 53
 MAX_TIME = 253_402_300_799.0
 """POSIX seconds, the end of the year 9999: no calendar goes on."""
 _MAX_SQL = 20_000
-"""Characters of one statement; the longest of ours has 900."""
+"""At most so many characters in one statement; the longest of ours has 900."""
 _BATCH = 500
 _LIMITS = (
     # numbers of SQLite: a value, a statement, columns, depth of an expression, attached files, depth of triggers

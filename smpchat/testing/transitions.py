@@ -167,6 +167,10 @@ Other ways through the states:
 | keyed | the queue was made with the reply key |
 | KEY beside the confirmation | the relay lets KEY and the confirmation travel at the same time (SMP 9 or later) |
 | messaging | the queue was made for messages, so that its sender may secure it |
+| own queue made | the relay has created the queue at which the person who asks receives |
+| reply queue | queue B in the picture, at which the joiner receives |
+| reply queue made | the relay has created the reply queue |
+| KEY not awaited | the confirmation need not wait until the reply queue is secured |
 | held | the user is asked something first: the confirmation or request is kept back until JoinReleased |
 | texts wait | the initiator's program does not read texts before its answer |
 | peer | the contact's program |
@@ -253,10 +257,10 @@ def _name(value: object) -> str:
 
 _WORDS = {
     "send_queue_ready": "peer's queue secured",
-    "receive_queue_made": "own queue made",
-    "receive_queue_ready": "confirmation may go",
-    "receive_queue_keyed": "own queue keyed",
-    "receive_queue_messaging": "own queue messaging",
+    "receive_queue_made": "reply queue made",
+    "receive_queue_ready": "KEY not awaited",
+    "receive_queue_keyed": "reply queue keyed",
+    "receive_queue_messaging": "reply queue messaging",
     "address_known": "address known",
     "queue_made": "own queue made",
     "key_beside": "KEY beside the confirmation",

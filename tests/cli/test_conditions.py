@@ -118,7 +118,7 @@ def test_a_relay_that_is_away_names_the_contacts_that_it_silences(smpchat: Termi
     assert listened.code == 0
     [away] = bob(smpchat, "--json", "status").objects("condition")
     assert away["kind"] == "unreachable" and away["server"].endswith("@127.0.0.1")
-    assert "Until then nothing arrives from alice." in away["text"]
+    assert "While this lasts, nothing arrives from alice." in away["text"]
     smpchat.relay.running = True
     assert bob(smpchat, "listen", "--timeout", "3").code == 0
     assert bob(smpchat, "--json", "status").objects("condition") == []

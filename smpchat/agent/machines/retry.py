@@ -28,6 +28,6 @@ QUOTA = Delays(10, 600)
 REPEAT_CONFIRMATION = Delays(300, 86_400)
 """An unsigned confirmation is repeated when as long again has passed as since the first time (handshake.md 5)."""
 FIRST_MESSAGE = (5.0, 30.0, 180.0)
-"""When to subscribe again while a first message is awaited, in seconds after the last time; the last repeats."""
+"""Seconds between subscriptions while the first message is awaited; from the third time on, always the last number."""
 AFTER_SUBSCRIBING = 1.0
 """Seconds after which a new subscription is repeated once: relays can miss its first push (handshake.md 5)."""

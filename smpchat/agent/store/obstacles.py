@@ -1,4 +1,7 @@
-"""What keeps one connection from going on: only the relays that it needs now count, whatever troubles others have."""
+"""What keeps one connection from going on.
+
+Only the relays that it needs at the moment matter; troubles of other relays do not.
+"""
 
 from __future__ import annotations
 

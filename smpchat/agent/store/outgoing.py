@@ -10,7 +10,7 @@ from smpchat.encoding.record import Record, field
 
 
 class Lane(StrEnum):
-    """Outbox items of one lane of a connection are done one after the other, those of two lanes side by side."""
+    """The outbox items in one lane of a connection are done one after the other; two lanes are done side by side."""
 
     SEND = "send"
     RECEIVE = "receive"

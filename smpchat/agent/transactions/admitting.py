@@ -25,7 +25,8 @@ UNREACHED = 100
 YOUNG = 600.0
 """Seconds after which a relay that was not reached leaves its place to the next asker."""
 PATIENCE = 7 * 86_400.0
-"""Seconds after which a relay that was never reached is given up, and with it whoever named it."""
+"""Seconds after which a contact is given up whose request was accepted automatically, if the relay that the request
+names was never reached."""
 _HOUR = 3600.0
 
 

@@ -55,7 +55,8 @@ MOVES = Allowance("move", 10, HOUR)
 SWITCHES = Allowance("switch", 20, HOUR)
 """QUSE: a peer repeats it where the answer does not come."""
 ANSWER_TIME = 10.0
-"""Seconds; of a peer that is online the answer takes a round trip through three relays, and `send` waits for 20."""
+"""Seconds to wait for the answer (QUSE). A peer that is online answers within one round trip through three relays;
+`send` waits 20 seconds."""
 DRAIN_TIME = 10.0
 """Seconds in which a peer that is online fetches a full queue: 128 messages, at 15 to 70 a second."""
 

@@ -395,11 +395,11 @@ def open_link(link: ShortLink, answer: Lnk) -> OpenedLink:
     # A relay kept this, and may want us elsewhere: what the link's maker meant is told by the link's key alone, which
     # is the hash of the fixed part, and by the signatures of the key in there.
     fixed_blob, user_blob = open_blob(box_key, answer.fixed), open_blob(box_key, answer.user)
-    fixed_signature, fixed_bytes = _unsigned(fixed_blob, "request")
+    fixed_signature, fixed_bytes = _unsigned(fixed_blob, "data")
     if not hmac.compare_digest(link_key_of(fixed_bytes), link.link_key):
         raise LinkDataError("The relay returned data that was not made for this link.")
-    fixed_part = _decode(fixed_link_data, fixed_bytes, "request")
-    _verify(fixed_part.root_key, fixed_signature, fixed_bytes, "request")
+    fixed_part = _decode(fixed_link_data, fixed_bytes, "data")
+    _verify(fixed_part.root_key, fixed_signature, fixed_bytes, "data")
     user_signature, user_bytes = _unsigned(user_blob, "user data")
     data = _decode(conn_link_data, user_bytes, "user data")
     if not isinstance(data, InvitationLinkData if isinstance(link, ShortInvitation) else ContactLinkData):
@@ -407,7 +407,7 @@ def open_link(link: ShortLink, answer: Lnk) -> OpenedLink:
     _verify_user_data(fixed_part.root_key, data, user_signature, user_bytes)
     request = fixed_part.request
     if not isinstance(request, InvitationLink if isinstance(link, ShortInvitation) else ContactLink):
-        raise LinkDataError("The link's request does not match the kind of link.")
+        raise LinkDataError("The link's data does not match the kind of link.")
     return OpenedLink(_checked_request(link, answer, request, data), fixed_part, data)
 
 
@@ -454,9 +454,9 @@ def _verifies(key: Ed25519PublicKey, signature: bytes, data: bytes) -> bool:
 def _checked_request(link: ShortLink, answer: Lnk, request: ConnectionLink, data: ConnLinkData) -> ConnectionLink:
     first = request.queues[0]
     if link.server.hosts[0] not in first.server.hosts:
-        raise LinkDataError("The link and its request name different relays.")
+        raise LinkDataError("The link names one relay, and its data at the relay names another.")
     if answer.sender_id != first.sender_id:
-        raise LinkDataError("The link's request names a queue that is not its own.")
+        raise LinkDataError("The link's data names a queue that is not its own.")
     # As the reference does (agent-wire 2.7): the relay may have got more hosts since, and the link was read there.
     queues = (replace(first, server=link.server), *request.queues[1:])
     if isinstance(request, InvitationLink):

@@ -53,7 +53,7 @@ hpq7_4gGJiilmz5Rf-CswuU5kZGkm_zOIooSw6yALRg=@smp5.simplex.im
 PQUV2eL0t7OStZOoAsPEV2QYWt4-xilbakvGUGOItUo=@smp6.simplex.im
     bylepyau3ty4czmn77q4fglvperknl4bi2eb2fdy2bh4jxtf32kf73yd.onion
 """)
-"""Relays that keep their queues and links, and that apps make no new queues at."""
+"""Retired relays: their queues and links still work, but apps make no new queues there."""
 
 PRESET_SERVERS = (
     SIMPLEX_SERVERS

@@ -137,7 +137,7 @@ def _contact_type(letter: str) -> ContactType:
     except ValueError:
         what = "leads to a service" if letter.lower() == "s" else "is of an unknown kind"
         raise LinkError(
-            f"This link {what} (/{letter}#), which smpchat does not support.",
+            f"This link {what} (/{letter}#). smpchat does not support such links.",
             "Ask for a link to a person: it contains /i# or /a#.",
         ) from None
 

@@ -56,7 +56,7 @@ def _of_relay(tx: sqlite3.Connection, trouble: RelayTrouble, aliases: dict[int, 
         who = f" It is the relay of {_list(sorted(named))}: nothing can be sent to them." if named else ""
         text = f"{troubles.sentence(obstacle)}{who} {troubles.hint(obstacle)}"
         return Condition(None, trouble.kind, text, trouble.since, trouble.server)
-    silent = f" Until then nothing arrives from {_list(sorted(here))}." if here else ""
+    silent = f" While this lasts, nothing arrives from {_list(sorted(here))}." if here else ""
     text = f"{troubles.sentence(obstacle)}{silent} {troubles.hint(obstacle)}"
     return Condition(None, trouble.kind, text, trouble.since, trouble.server)
 

@@ -16,8 +16,8 @@ from smpchat.agent.transactions import contact_address, outbox, requesting
 from smpchat.agent.wire import links
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
 from smpchat.chat.errors import AliasInUse, AmbiguousContact, InputError, UnknownContact
+from smpchat.chat.service.addressing import AddressProfile
 from smpchat.chat.service.given_links import check_link, joined, made_by
-from smpchat.chat.service.groups import GroupsProfile
 from smpchat.chat.service.reading import DEFAULT_PROFILE
 from smpchat.chat.service.views import ContactView, Invitation
 from smpchat.chat.store import conditions, events, invitations, lines, names, profiles, records, settings
@@ -53,7 +53,7 @@ class UnchosenName(Record):
     is_first: bool
 
 
-class ChatService(GroupsProfile):
+class ChatService(AddressProfile):
     """An opened profile with all that a person can do: connections are made, answered, changed and ended as well."""
 
     # -- settings -----------------------------------------------------------------------------------------------------
@@ -153,15 +153,12 @@ class ChatService(GroupsProfile):
                 connection_id = agent.join(tx, self.context, link)
             else:
                 held = hold and made_up and isinstance(link, ShortContact)
-                if requesting.is_group(link):
-                    connection_id = self._request_group(tx, link, texts, held=held)
-                else:
-                    connection_id = requesting.begin(tx, self.context, link, held=held)
+                connection_id = requesting.begin(tx, self.context, link, held=held)
             if incognito:
                 self._hide(tx, connection_id)  # before anything says who we are
             records.insert_contact(tx, connection_id, alias, provisional=made_up, confirmed=not made_up)
             contact = records.contact(tx, alias)
-            if isinstance(link, links.ContactLink | ShortContact) and not requesting.is_group(link):
+            if not isinstance(link, links.InvitationLink | ShortInvitation):
                 texts = requests.introduce(tx, self.context, contact, self.own_profile(tx), texts)
             for text in texts:
                 conversation.send_text(tx, self.context, contact, text)
@@ -193,8 +190,6 @@ class ChatService(GroupsProfile):
         return alias
 
     def _has_failed(self, tx: sqlite3.Connection, contact: Contact) -> bool:
-        if contact.is_group:
-            return False
         return isinstance(connections.load(tx, contact.connection_id).state, states.Failed)
 
     def _take_up(
@@ -238,7 +233,7 @@ class ChatService(GroupsProfile):
         return records.contact(tx, alias)
 
     def _release(self, tx: sqlite3.Connection, contact: Contact) -> None:
-        if not contact.is_group and states.is_held(connections.load(tx, contact.connection_id).state):
+        if states.is_held(connections.load(tx, contact.connection_id).state):
             agent.apply(tx, self.context, contact.connection_id, JoinReleased())
 
     def _free_alias(self, tx: sqlite3.Connection, alias: str, contact_id: int | None = None) -> None:
@@ -285,8 +280,6 @@ class ChatService(GroupsProfile):
         with self.database.transaction() as tx:
             self.check_not_moved(tx)
             contact = records.contact(tx, who)
-            if contact.is_group:
-                raise InputError(f"{contact.alias} is a group.", "`smpchat rotate` moves the queue of one person.")
             if contact.gone:
                 raise InputError(
                     f"{contact.alias} removed you; messages no longer reach them.", "Ask them for a new link."
@@ -342,10 +335,7 @@ class ChatService(GroupsProfile):
 
     def _delete(self, tx: sqlite3.Connection, contact: Contact) -> None:
         """Tell the contact, if it can be told, and forget it."""
-        if contact.is_group:
-            self._leave_for_good(tx, contact)
-        else:
-            agent.delete(tx, self.context, contact.connection_id, conversation.farewell(self.context, contact))
+        agent.delete(tx, self.context, contact.connection_id, conversation.farewell(self.context, contact))
         records.delete_contact(tx, contact.id)
         conditions.forget(tx, contact.connection_id)
 

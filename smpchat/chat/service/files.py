@@ -39,7 +39,7 @@ Own = Callable[["FileServer"], bool]
 
 
 class OutgoingFile(Record):
-    """A file of the user's that was looked at, and can be sent to ``who``.
+    """A file of the user that was checked, and can be sent to ``who``.
 
     Attributes:
         name: What the contact reads.

@@ -134,7 +134,10 @@ def index(tx: sqlite3.Connection) -> None:
 
 
 def forget(tx: sqlite3.Connection, message_id: int) -> None:
-    """The words of a message are about to change or to go, or it was unfit for the index and is not any more."""
+    """Empty the index if it covers this message.
+
+    To be called before the words of the message change or are deleted, and when the message becomes fit for the index.
+    """
     if not _exists(tx):
         return
     fit = f"SELECT 1 FROM messages WHERE id = ? AND NOT ({_UNFIT})"

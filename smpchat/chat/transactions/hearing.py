@@ -169,13 +169,6 @@ def _update_message(
         if added is not None and not update.live:
             changes.edit(tx, added, update.text, edited=True, live=False, content=update.content)
         return
-    edit_message(tx, contact, original, update, now)
-
-
-def edit_message(
-    tx: sqlite3.Connection, contact: Contact, original: Message, update: MessageUpdate, now: float
-) -> None:
-    """The author of a message gave it another text."""
     text, content = _edited(original, update)
     if original.deleted or (original.text, original.live) == (text, update.live):
         return
@@ -185,7 +178,7 @@ def edit_message(
     elif original.held:
         live.release(tx, original.id)
     # Where nobody was shown it, or its end is still to come, it is not changed, but written.
-    tell_change(tx, contact, original, events.Change.EDITED, now, counts=not (update.live or original.held))
+    _changed(tx, contact, original, events.Change.EDITED, now, counts=not (update.live or original.held))
 
 
 def _edited(original: Message, update: MessageUpdate) -> tuple[str, Content]:
@@ -198,20 +191,14 @@ def _edited(original: Message, update: MessageUpdate) -> tuple[str, Content]:
 
 def _cancel_file(tx: sqlite3.Connection, contact: Contact, shared_id: str, now: float, sender: str | None) -> None:
     original = lines.find_said(tx, contact.id, shared_id, sender)
-    if original is not None:
-        withdraw_file(tx, contact, original, now)
-
-
-def withdraw_file(tx: sqlite3.Connection, contact: Contact, original: Message, now: float) -> None:
-    """The author of a message has withdrawn its file."""
-    if not original.note or original.note.endswith(_CANCELLED):
+    if original is None or not original.note or original.note.endswith(_CANCELLED):
         return
     files.cancelled(tx, original, contact)
     words = original.text.removeprefix(original.note).lstrip(" ")
     note = joined(original.note, _CANCELLED)
     content = Content(original.content, note, original.preview)
     changes.edit(tx, original.id, joined(note, words), edited=False, live=original.live, content=content)
-    tell_change(tx, contact, original, events.Change.CANCELLED, now)
+    _changed(tx, contact, original, events.Change.CANCELLED, now)
 
 
 def _delete_message(
@@ -224,12 +211,7 @@ def _delete_message(
     if sent_at - original.sent_at > DELETABLE:
         log.info("a message was too old to be deleted")
         return
-    take_back(tx, contact, original, whole=preferences.agreement(tx, contact).on(Feature.FULL_DELETE).by_them)
-
-
-def take_back(tx: sqlite3.Connection, contact: Contact, original: Message, *, whole: bool) -> None:
-    """A message is deleted by who may; ``whole``: nothing of it stays, not even a mark."""
-    if whole:
+    if preferences.agreement(tx, contact).on(Feature.FULL_DELETE).by_them:
         changes.erase(tx, original)
     else:
         changes.delete(tx, original.id)
@@ -247,10 +229,10 @@ def _react(tx: sqlite3.Connection, contact: Contact, reaction: ReactionChange, n
         log.info("a reaction was ignored: reactions are not allowed")
         return
     if changes.react(tx, original.id, Direction.RECEIVED, reaction.emoji, add=reaction.add):
-        tell_change(tx, contact, original, events.Change.REACTION, now)
+        _changed(tx, contact, original, events.Change.REACTION, now)
 
 
-def tell_change(
+def _changed(
     tx: sqlite3.Connection,
     contact: Contact,
     message: Message,

@@ -31,7 +31,7 @@ MAX_JSON = 15_602
 MAX_COMPRESSED = 13_380
 """Longest compressed message, and longest JSON that stays plain where a longer one is compressed."""
 MAX_COMPRESSED_INFO = 10_968
-"""The same for connection info."""
+"""Longest compressed connection info, and longest connection info that stays plain where a longer one is compressed."""
 MAX_INFO = 10_200
 """Longest connection info of ours in bytes, plain or compressed: the reply queue, whose relay may have many hosts,
 stands in the same envelope."""

@@ -1,4 +1,4 @@
-"""What events of groups are made of: roles, member ids, profiles, invitations (group-wire 1).
+"""The parts of group events: roles, member ids, profiles, invitations (group-wire 1).
 
 Everything is read from a peer's JSON; what a group cannot do without and is malformed makes its whole event unusable
 (`Malformed`), the rest counts as left out.

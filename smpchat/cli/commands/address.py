@@ -100,7 +100,7 @@ def set_(
     welcome: str | None = WELCOME,
     auto_reply: str | None = AUTO_REPLY,
 ) -> None:
-    """Change your address's texts and whether it auto-accepts."""
+    """Change your address's texts, or accept requests automatically."""
     said = _Said(auto_accept, _text(welcome), _text(auto_reply))
     if said == _Said(None, None, None):
         raise typer.BadParameter("say what to change: --auto-accept, --welcome or --auto-reply.")

@@ -39,7 +39,10 @@ def chat(
         None, metavar="[WHO]", help="The contact's alias (default: the person who wrote last).", autocompletion=aliases
     ),
 ) -> None:
-    """Chat in this terminal. Example: smpchat chat bob"""
+    """Chat in this terminal.
+
+    Type a text and press Enter to send it. /help lists the slash commands. Ctrl-D leaves. Example: smpchat chat bob
+    """
     run(context, lambda environment: talk(environment, who))
 
 

@@ -86,7 +86,9 @@ def set_(
     context: typer.Context,
     key: str = KEY,
     value: list[str] = typer.Argument(
-        metavar="VALUE...", help="The new value; servers takes several values, or none.", autocompletion=_values
+        metavar="VALUE...",
+        help=("The new value. For the settings servers and file-servers: one or more addresses, or the word none."),
+        autocompletion=_values,
     ),
     profile_only: bool = PROFILE_ONLY,
 ) -> None:
@@ -99,7 +101,7 @@ def set_(
 
 
 def _set(environment: Environment, name: str, words: list[str], profile_only: bool) -> int:
-    """Write a setting. With --profile-only it replaces what a command of the profile chose before."""
+    """Write a setting. With --profile-only it also replaces what a command, such as `server use`, set for it."""
     from smpchat.cli.config_file import known, set_in, typed
 
     value = typed(known(name), words)

@@ -50,7 +50,7 @@ class _Relay:
 @app.command(epilog=examples("smpchat demo", "smpchat demo --file"))
 def demo(
     context: typer.Context,
-    file: bool = typer.Option(False, "--file", help="Send a file of 5 MiB too, through the relay's file server."),
+    file: bool = typer.Option(False, "--file", help="Send a file of 5 MiB too."),
 ) -> None:
     """Watch two people connect, without a network."""
     run(context, lambda environment: _demo(environment, file=file))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from smpchat.chat.online.wait import Wait
-from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT, WHO
+from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT, aliases
 from smpchat.cli.command_line import Program
 from smpchat.cli.running import run
 
@@ -16,7 +16,7 @@ app = Program()
 def forward(
     context: typer.Context,
     message: int = MESSAGE,
-    who: str = WHO,
+    who: str = typer.Argument(metavar="WHO", help="Alias of the contact who gets the message.", autocompletion=aliases),
     wait: Wait | None = WAIT,
     timeout: float | None = TIMEOUT,
 ) -> None:

@@ -28,15 +28,16 @@ def import_(
     file: Path = typer.Argument(metavar="FILE", help="A file that `smpchat export` made."),
     passphrase_file: Path | None = PASSPHRASE_FILE,
     yes: bool = typer.Option(
-        False, "--yes", help=("Accept the file's settings without asking (scripts are never asked).")
+        False, "--yes", help="Accept the file's settings without asking (scripts are never asked)."
     ),
 ) -> None:
     """Create a profile from an exported file.
 
     The profile keeps the name stored in the file, unless you give another with -p. If the file contains its own relays,
-    proxy or private routing, smpchat shows them; on a terminal it asks whether to accept them. Import a file once,
-    and use the profile nowhere else: two copies in use break each other's encryption, and messages are lost. The
-    passphrase is asked for, or read from --passphrase-file or the variable SMPCHAT_PASSPHRASE.
+    proxy or private routing, smpchat shows them; on a terminal it asks whether to accept them, and imports nothing if
+    you do not. Import a file once, and use the profile nowhere else: two copies in use break each other's encryption,
+    and messages are lost. The passphrase is asked for, or read from --passphrase-file or the variable
+    SMPCHAT_PASSPHRASE.
     """
     # As it was typed. The environment has the chosen profile in place of none, and a file is to bring its own name.
     name = context.find_root().params["profile"]

@@ -45,12 +45,20 @@ class Handshake(Enum):
 @app.command(epilog=examples("smpchat invite --note bob"))
 def invite(
     context: typer.Context,
-    note: str | None = typer.Option(None, "--note", metavar="ALIAS", help="Alias for the person who uses the link."),
+    note: str | None = typer.Option(
+        None, "--note", metavar="ALIAS", help="Alias (your own name) for the person who uses the link."
+    ),
     server: str | None = typer.Option(
         None, "--server", metavar="ADDRESS", help="Relay for this invitation only.", autocompletion=relays
     ),
     handshake: Handshake = typer.Option(
-        Handshake.INSTANT.value, "--handshake", show_default=False, help="Handshake to use (instant)."
+        Handshake.INSTANT.value,
+        "--handshake",
+        show_default=False,
+        help=(
+            "How to connect (instant). instant: the person who opens the link can write at once. three-step, standard:"
+            " their messages wait until you are online."
+        ),
     ),
     wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected (default on a terminal)."),
     timeout: float | None = typer.Option(
@@ -59,12 +67,11 @@ def invite(
     qr: bool | None = QR,
     qr_file: Path | None = QR_FILE,
     incognito: bool = INCOGNITO,
-    copy: bool = typer.Option(False, "--copy", help="Copy the command for the other person to the clipboard."),
+    copy: bool = typer.Option(False, "--copy", help="Copy the other person's command to the clipboard."),
 ) -> None:
     """Make a one-time link for one person.
 
-    Only one person can use it. On a terminal you see the three steps until you are connected. Ctrl-C stops waiting; the
-    link stays valid.
+    On a terminal you see the three steps of connecting. Ctrl-C stops waiting; the link stays valid.
     """
     from smpchat.agent.machines.handshake_states import Variant
 

@@ -47,9 +47,11 @@ def listen(
 
     With --exec, CMD runs for each message, one at a time. CMD gets the message as a JSON object on its standard input,
     and in the variables SMPCHAT_TYPE, SMPCHAT_CONTACT, SMPCHAT_CONTACT_ID, SMPCHAT_VERIFIED, SMPCHAT_ID and
-    SMPCHAT_TEXT. If CMD exits with 0, the message counts as shown. If CMD fails, `listen` stops with exit
-    code 1, unless --skip-after is given. CMD's output is not sent: to answer, run `smpchat send` in it.
-    Do not trust an alias; use the contact's id, which never changes and belongs to one contact only.
+    SMPCHAT_TEXT; docs/scripting.md lists more. SMPCHAT_ID is the number of the message. To recognise a contact, use
+    SMPCHAT_CONTACT_ID, not the alias: it never changes and belongs to one contact only.
+
+    If CMD exits with 0, the message counts as read. If CMD fails, `listen` stops with exit code 1, unless --skip-after
+    is given. CMD's output is not sent: to answer, run `smpchat send` in it.
     """
     if skip_after is not None and command is None:
         raise typer.BadParameter("--skip-after needs --exec.")

@@ -41,11 +41,14 @@ _FILES = {
         "Settings, one per line. `smpchat config list` shows them, and `smpchat config path` prints where the file is"
         " on this system. A folder given with --home has its own file, and each profile can have one more."
     ),
-    "~/.local/share/smpchat": "The home: all data. `smpchat doctor` prints where it is on this system.",
-    "HOME/profiles/NAME/smpchat.db": "One profile: keys, contacts, messages, links, settings. smpchat.db.encrypted once"
-    " it has a passphrase.",
-    "HOME/profiles/NAME/config.toml": "Settings of this profile.",
-    "HOME/relay": "The embedded relay: its queues, certificates and relay.log.",
+    "~/.local/share/smpchat": (
+        "The folder for all data, called SMPCHAT_HOME below. `smpchat doctor` prints where it is on this system."
+    ),
+    "SMPCHAT_HOME/profiles/NAME/smpchat.db": (
+        "One profile: keys, contacts, messages, links, settings. Once it has a passphrase, smpchat.db.encrypted."
+    ),
+    "SMPCHAT_HOME/profiles/NAME/config.toml": "Settings of this profile.",
+    "SMPCHAT_HOME/relay": "The embedded relay: its queues, certificates and relay.log.",
 }
 _PAGE = "smpchat.1"
 
@@ -193,9 +196,14 @@ def _examples(text: str | None) -> list[str]:
 
 
 def _paragraphs(text: str | None) -> list[str]:
-    return [
-        line for part in re.split(r"\n\s*\n", (text or "").strip()) for line in (".PP", _roff(" ".join(part.split())))
-    ]
+    return [line for part in re.split(r"\n\s*\n", (text or "").strip()) for line in _paragraph(part)]
+
+
+def _paragraph(part: str) -> list[str]:
+    """Wrapped by its reader, unless it is a table: those begin with a backspace, as in the help."""
+    if not part.lstrip(" \n").startswith("\b"):
+        return [".PP", _roff(" ".join(part.split()))]
+    return [".PP", ".nf", *(_roff(line.strip()) for line in part.replace("\b", "").splitlines() if line.strip()), ".fi"]
 
 
 def _roff(text: str) -> str:

@@ -20,9 +20,13 @@ app = Program()
 def mute(
     context: typer.Context,
     who: str = WHO,
-    how_long: str = typer.Argument("on", metavar="[HOW_LONG]", help="1h, 8h, 1d; on, or off."),
+    how_long: str = typer.Argument(
+        "on",
+        metavar="[HOW_LONG]",
+        help="How long, such as 8h or 1d; on (default): until you turn it off; off.",
+    ),
 ) -> None:
-    """No bell or notifications for a contact.
+    """Mute a contact: no bell and no notifications.
 
     Messages arrive as before, and are counted as unread. The contact is not told.
     """

@@ -58,7 +58,10 @@ def set_(
         [],
         "--command",
         metavar="WORD=LABEL",
-        help=("Command that the bot offers; may be repeated. Replaces all earlier ones."),
+        help=(
+            "A command that the bot offers: contacts type /WORD, and see LABEL beside it. May be repeated; together"
+            " they replace the commands set before. Implies --bot."
+        ),
     ),
 ) -> None:
     """Change your profile: name, picture, and what contacts may do.
@@ -133,6 +136,8 @@ def _allowance(text: str) -> tuple[Feature, Allow | None]:
     name, _, value = text.partition("=")
     feature = setting_named(name).feature
     if feature is None:
+        if name.lower() == "mute":
+            raise InputError("Mute cannot be set for all contacts.", "For one contact: `smpchat mute WHO`.")
         raise InputError("Receipts cannot be set with --allow.", "Use --receipts or --no-receipts.")
     return feature, allowance(value)
 
@@ -191,7 +196,7 @@ def switch(
     context: typer.Context,
     name: str = typer.Argument(metavar="NAME", help="A name that `profile list` shows.", autocompletion=profiles),
 ) -> None:
-    """Choose the profile of later commands without -p. Example: smpchat profile switch alice"""
+    """Choose the profile that commands without -p use. Example: smpchat profile switch alice"""
     run(context, lambda environment: _switch(environment, name))
 
 
@@ -219,10 +224,10 @@ def delete(
     name: str = typer.Argument(metavar="NAME", help="A name that `profile list` shows.", autocompletion=profiles),
     yes: bool = typer.Option(False, "--yes", help="Do not ask for confirmation."),
 ) -> None:
-    """Delete a profile from this computer: contacts, messages, keys, settings and files.
+    """Delete a profile from this computer.
 
-    Contacts are not told. To tell them, delete them first. You can restore it only from a
-    file made with `export`.
+    This deletes its contacts, messages, keys, settings and files. Your contacts are not told. To tell them, first
+    delete each of them. You can restore the profile only from a file made with `export`.
     """
     run(context, lambda environment: _delete(environment, name, sure=yes))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from smpchat.cli.arguments import TIMEOUT, aliases
+from smpchat.cli.arguments import FILE_TIMEOUT, aliases
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -33,7 +33,7 @@ def receive(
     approve: bool = typer.Option(
         False, "--approve", help="Allow file relays that you do not use; they see your IP address."
     ),
-    timeout: float | None = TIMEOUT,
+    timeout: float | None = FILE_TIMEOUT,
 ) -> None:
     """Receive a file.
 

@@ -61,7 +61,7 @@ FILES_PORT = typer.Option(
     None,
     "--files-port",
     metavar="PORT|off",
-    help="Port of the file server; off: no files. Remembered; the first time, any free port.",
+    help="Port for files (the file relay); off: no files. Remembered; the first time, any free port.",
 )
 PASSWORD = _option("password", PASSWORD_VARIABLE)
 PROXY = _option("proxy")
@@ -314,7 +314,7 @@ def _keeps_files_as_wanted(wanted: int | None, info: RelayInfo) -> bool:
 def stop(context: typer.Context) -> None:
     """Stop the relay until `relay start`.
 
-    smpchat does not start it by itself. Example: smpchat relay stop
+    Until then, smpchat does not start it automatically. Example: smpchat relay stop
     """
     run(context, _stop)
 
@@ -359,9 +359,11 @@ def _lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 @app.command("rotate-certificate")
 def rotate_certificate(context: typer.Context) -> None:
-    """Renew the online certificate.
+    """Renew the certificate that the relay shows to clients.
 
-    The relay's address does not change. Example: smpchat relay rotate-certificate
+    Its address does not change. A running relay uses the new certificate after a restart.
+
+    Example: smpchat relay rotate-certificate
     """
     run(context, _rotate_certificate)
 
@@ -377,7 +379,7 @@ def _rotate_certificate(environment: Environment) -> int:
     environment.emit(
         "relay",
         {**relay_fields(before), "certificate_expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}"},
-        f"New online certificate, valid until {expires:%Y-%m-%d}. The relay's address does not change.",
+        f"New certificate, valid until {expires:%Y-%m-%d}. The relay's address does not change.",
     )
     if before.state == "running":
         environment.notice("Restart the relay to use it: `smpchat relay stop`, then `smpchat relay start`.")
@@ -409,7 +411,7 @@ def restore(
 ) -> None:
     """Restore a relay from a backup.
 
-    Only if this computer has no relay yet. Example: smpchat relay restore relay.tar
+    This works only if this computer has no relay yet. Example: smpchat relay restore relay.tar
     """
     run(context, lambda environment: _restore(environment, file))
 

@@ -36,13 +36,18 @@ def rotate(
         help="The new relay (default: another one of yours).",
         autocompletion=relays,
     ),
-    cancel: bool = typer.Option(False, "--cancel", help="Cancel a move that they have not followed yet."),
-    wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until their app has followed."),
+    cancel: bool = typer.Option(
+        False, "--cancel", help="Cancel the change, as long as their app does not use the new relay."
+    ),
+    wait: bool = typer.Option(
+        False, "--wait/--no-wait", show_default=False, help="Wait until their app uses the new relay (no)."
+    ),
     timeout: float | None = TIMEOUT,
 ) -> None:
     """Receive a contact's messages at another relay.
 
-    Their app follows automatically when it comes online. Until then you receive at both relays, and nothing is lost.
+    Their app changes to the new relay automatically when it comes online. Until then you receive at both relays, and
+    nothing is lost.
     """
     from smpchat.chat.online.patience import Patience
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from smpchat.chat.online.wait import Wait
-from smpchat.cli.arguments import TIMEOUT, WAIT, WHO, body
+from smpchat.cli.arguments import WAIT, WHO, body, seconds
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.running import run
 
@@ -30,13 +30,20 @@ def send(
         None, "-m", "--message", metavar="TEXT", help=("A text to send with the first file.")
     ),
     wait: Wait | None = WAIT,
-    timeout: float | None = TIMEOUT,
+    timeout: float | None = typer.Option(
+        None,
+        "--timeout",
+        parser=seconds,
+        metavar="SECONDS",
+        help="How long to wait (20). With --file: in all (default: until nothing has moved for 20 seconds).",
+    ),
     anyway: bool = typer.Option(False, "--anyway", help="Send held messages too, although keys have changed."),
 ) -> None:
     """Send a message or files.
 
-    If the security code has changed since you compared it, or new keys wait for your answer, the message is held and
-    the command ends with exit code 5. With --anyway but without a text, it sends only the messages that are held.
+    If the security code has changed since you compared it, or the contact has sent new keys that you have not accepted
+    (see `resync`), the message is held and the command ends with exit code 5. `send WHO --anyway` without a text sends
+    only the held messages.
 
     A file is encrypted and uploaded to file relays. It counts as sent when your contact can fetch it. If the upload is
     interrupted, the next command that goes online continues it.

@@ -39,15 +39,15 @@ _HINTS = {
     "NEW": "Ask the relay's operator for the address with the password: smp://FINGERPRINT:PASSWORD@HOST.",
 }
 
-app = group("Relays for new invitations.", "smpchat server use simplex")
+app = group("The relays (servers) that new invitations use.", "smpchat server use simplex")
 _HELP = "smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT. For a file relay, write xftp:// instead of smp://."
 ADDRESS = typer.Argument(metavar="ADDRESS", help=_HELP, autocompletion=relays)
 NEW_ADDRESS = typer.Argument(metavar="ADDRESS", help=_HELP)
 USED_ADDRESS = typer.Argument(
-    metavar="ADDRESS", help=f"simplex (the public servers), embedded, or {_HELP}", autocompletion=relays
+    metavar="ADDRESS", help=f"simplex (the public relays), embedded, or {_HELP}", autocompletion=relays
 )
 TRANSPORT = typer.Option(
-    None, "--transport", metavar="tls|websocket|auto", help="How to reach it; auto tries TLS, then WebSocket."
+    None, "--transport", metavar="tls|websocket|auto", help="How to reach it (tls); auto tries TLS, then WebSocket."
 )
 WS_PORT = typer.Option(None, "--ws-port", parser=port, metavar="PORT", help="Its WebSocket port (443).")
 
@@ -156,7 +156,12 @@ def _remove(environment: Environment, address: str) -> int:
 
 @app.command("forget")
 def forget(context: typer.Context, address: str = ADDRESS) -> None:
-    """Stop trying to delete queues at a dead relay. Example: smpchat server forget smp://FINGERPRINT@HOST"""
+    """Give up on a relay that is gone for good.
+
+    smpchat then no longer tries to delete the data of deleted contacts there.
+
+    Example: smpchat server forget smp://FINGERPRINT@HOST
+    """
     run(context, lambda environment: _forget(environment, address))
 
 
@@ -164,8 +169,9 @@ def _forget(environment: Environment, address: str) -> int:
     """Leave queues of deleted contacts to their relay."""
     with closing(environment.open()) as service:
         left = service.forget_server(address)
+    stay, them = ("stays", "it") if left == 1 else ("stay", "them")
     environment.notice(
-        f"{plural(left, 'queue')} of deleted contacts stay at the relay. smpchat no longer tries to delete them."
+        f"{plural(left, 'queue')} of deleted contacts {stay} at the relay. smpchat no longer tries to delete {them}."
     )
     return ExitStatus.OK
 
@@ -178,7 +184,7 @@ def use(
         None, "--private-routing/--no-private-routing", help="Send to other people's relays through yours."
     ),
 ) -> None:
-    """Use only this relay: an address, simplex or embedded. Example: smpchat server use simplex"""
+    """Use one relay, or simplex, and no other. Example: smpchat server use simplex"""
     run(context, lambda environment: _use(environment, address, private_routing))
 
 
@@ -341,7 +347,9 @@ def _reporter(environment: Environment, text: str) -> tuple[list[Check], Callabl
 @app.command("socks")
 def socks(
     context: typer.Context,
-    proxy: str | None = typer.Argument(None, metavar="[PROXY]", help="HOST:PORT or off (omitted: shows it)."),
+    proxy: str | None = typer.Argument(
+        None, metavar="[PROXY]", help="HOST:PORT or off (without it: print the setting)."
+    ),
 ) -> None:
     """Reach relays through a SOCKS5 proxy. Example: smpchat server socks 127.0.0.1:9050"""
     run(context, lambda environment: _socks(environment, proxy))
@@ -367,7 +375,7 @@ def _socks(environment: Environment, proxy: str | None) -> int:
 @app.command("private-routing")
 def private_routing(
     context: typer.Context,
-    setting: str | None = typer.Argument(None, metavar="[on|off]", help="on or off (omitted: shows it)."),
+    setting: str | None = typer.Argument(None, metavar="[on|off]", help="on or off (without it: print the setting)."),
 ) -> None:
     """Send to other people's relays through yours.
 
@@ -403,11 +411,14 @@ def _private_routing(environment: Environment, setting: str | None) -> int:
 @app.command("strangers")
 def strangers(
     context: typer.Context,
-    setting: str | None = typer.Argument(None, metavar="[public|any]", help="public or any (omitted: shows it)."),
+    setting: str | None = typer.Argument(
+        None, metavar="[public|any]", help="public or any (without it: print the setting)."
+    ),
 ) -> None:
-    """Whose relays may be contacted.
+    """Choose where relays may be that other people name.
 
-    public: only those on the public internet. any: also those on this computer or its network.
+    A contact request, for example, names the sender's relay, and smpchat connects to it. public: only to relays on the
+    public internet. any: also to relays on this computer or in its network.
 
     Example: smpchat server strangers public
     """

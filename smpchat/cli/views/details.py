@@ -1,4 +1,4 @@
-"""One contact with what it says of itself, and what the two sides allow each other."""
+"""One contact: its profile, and what you allow each other."""
 
 from __future__ import annotations
 

@@ -51,9 +51,9 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
     if invitation.short_link is not None:
         fields["short_link"] = link
         if in_full:
-            lines += f"\nFor apps that do not support short links, this is the full link:\n\n{full}\n"
+            lines += f"\nSome older apps need the longer, full link:\n\n{full}\n"
         else:
-            full_link = "For apps that do not support short links, `smpchat status` shows the full link."
+            full_link = "Some older apps need the longer, full link: `smpchat status` shows it."
             typed = environment.as_typed(full_link)
             lines += f"\n{filled(typed, shutil.get_terminal_size().columns)}\n"
     fields["command"] = command
@@ -95,7 +95,7 @@ def show_address(environment: Environment, address: AddressView, suggested: str)
         fields["welcome"] = texts.welcome
     if texts.auto_reply:
         fields["auto_reply"] = texts.auto_reply
-    full = f"\n\nFor apps that do not support short links:\n\n{address.link}" if address.short_link else ""
+    full = f"\n\nSome older apps need the longer, full link:\n\n{address.link}" if address.short_link else ""
     waiting = plural(address.requests, "request") if address.requests else "No requests"
     how = f"{waiting} waiting."
     if address.auto_accept:

@@ -9,7 +9,7 @@ from smpchat.protocol.errors import ErrorCode
 CHUNK_SIZES = (64 * 1024, 256 * 1024, 1024 * 1024, 4 * 1024 * 1024)
 """Bytes that a chunk may have; any other number is ERR SIZE."""
 MAX_KEYS = 255
-"""Recipients that one command can name; their count is a byte."""
+"""At most so many recipients in one command: their count is one byte."""
 
 
 class FNew(Record):

@@ -10,11 +10,11 @@ class FileLimits(Record):
 
     Attributes:
         quota: Bytes of all chunks together, those under way included; ERR QUOTA beyond.
-        free: Bytes that stay free on the disk, so that messages still find room; the same.
-        index: Bytes of the index in use, beyond which no chunk and no recipient is taken; the same.
+        free: Bytes that stay free on the disk, so that messages still find room; ERR QUOTA beyond.
+        index: Bytes of the index in use, beyond which no chunk and no recipient is accepted; ERR QUOTA beyond.
         keep: Seconds after which a chunk is removed (xftp-wire 6), and at most an hour more.
         expire_every: Seconds between looking for such chunks.
-        handshake: Seconds for TLS, and again for the hellos.
+        handshake: Seconds for TLS, and then as many for the hellos.
         idle: Seconds without a request after which a connection is closed.
         stalled: Seconds that a client may neither send nor take anything within a request.
         transfer: Seconds that one chunk may take, in either direction (xftp-wire 1.2).
@@ -22,7 +22,7 @@ class FileLimits(Record):
         connections_per_address: The same for one address, see `smpchat.relay.gate.Gate`.
         requests: Requests of one connection that are worked on at a time; more wait.
         new_chunks: Chunks that one connection registers in a minute; ERR QUOTA beyond.
-        recipients: Recipients that one chunk may have; the same.
+        recipients: Recipients that one chunk may have; ERR QUOTA beyond.
         shares: Where no password is needed, one address takes at most one part in so many of ``quota`` and ``index``
             within ``keep``; ERR QUOTA beyond. This computer's own addresses are not counted, as in `Gate`.
     """

@@ -25,7 +25,7 @@ from smpchat.transport.tls_stream import TLSStream
 MAX_STREAMS = 16
 """Requests that one client may have under way; the app has one."""
 MAX_FRAME = 64 * 1024
-"""Bytes of a frame that are taken; the app's are smaller."""
+"""Longest frame that is accepted, in bytes; frames of the app are shorter."""
 MAX_HEADERS = 8 * 1024
 FLOOD = 256
 """Frames in a second that carry nothing, or next to nothing, before the connection is ended."""

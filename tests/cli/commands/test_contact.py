@@ -150,6 +150,9 @@ class TestProfile:
         assert smpchat("profile", "set").code == 2
         assert smpchat("profile", "set", "--picture", "a", "--no-picture").code == 2
         assert smpchat("profile", "set", "--allow", "noses=yes").code == 1
+        muted = smpchat("profile", "set", "--allow", "mute=on")
+        assert muted.code == 1
+        assert muted.stderr == "Mute cannot be set for all contacts.\nFor one contact: `smpchat mute WHO`.\n"
 
     def test_what_a_contact_says_of_itself_is_harmless(self, friends: Terminal) -> None:
         """What `profile set` refuses, another program may send."""

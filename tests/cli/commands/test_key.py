@@ -128,6 +128,7 @@ def test_where_the_passphrase_may_come_from(alone: Terminal, tmp_path: Path, mon
     ("option", "value", "said"),
     [
         ("--key-command", "false", "The command for the passphrase failed with exit code 1."),
+        ("--key-command", "sh -c 'kill -9 $$'", "The command for the passphrase was ended by signal 9."),
         ("--key-command", "true", "The passphrase is empty."),
         ("--key-command", "", "The command for the passphrase cannot be run"),
         ("--key-command", "no-such-program", "The command for the passphrase cannot be run"),

@@ -40,7 +40,7 @@ class TestInvite:
     def test_on_a_terminal_the_long_one_is_left_to_status(self, smpchat: Terminal) -> None:
         shown = smpchat("-p", "alice", "invite", "--no-wait", tty=True).stdout
         assert shown.startswith("simplex:/i#")
-        assert "simplex:/invitation#" not in shown and "`smpchat -p alice status` shows the\nfull link." in shown
+        assert "simplex:/invitation#" not in shown and "full link: `smpchat -p alice status` shows it." in shown
         assert "\nsimplex:/invitation#" in smpchat("-p", "alice", "status", tty=True).stdout
 
     def test_scripts_get_both_and_status_shows_both_again(self, smpchat: Terminal) -> None:

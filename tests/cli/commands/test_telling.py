@@ -14,12 +14,12 @@ SEEN = "They will see you as"
 
 def test_the_first_link_says_under_which_name_one_is_seen(smpchat: Terminal) -> None:
     first = smpchat("-p", "work", "invite", "--no-wait")
-    assert f"{SEEN} work. To change it: `smpchat -p work profile set NAME`." in first.stderr
+    assert f"{SEEN} work. To change this name: `smpchat -p work profile set NAME`." in first.stderr
     assert SEEN not in smpchat("-p", "work", "invite", "--no-wait").stderr
 
 
 def test_the_login_name_is_told_until_one_is_chosen(smpchat: Terminal) -> None:
-    told = f"{SEEN} ola, your login name. To change it: `smpchat profile set NAME`."
+    told = f"{SEEN} ola, your login name. To change this name: `smpchat profile set NAME`."
     link = smpchat.invite("default")
     for _ in range(2):
         assert told in smpchat("invite", "--no-wait", "--no-qr", tty=True).stderr.replace("\n", " ")
