@@ -66,7 +66,7 @@ lines; a relay waits five minutes for a chunk, in which this is the largest one.
 MAX_KEYS = 200
 """Recipients in one command; the rest follows with FADD, as the app does (xftp-wire 2.2)."""
 _PART = 64 * 1024
-_BATCH = 256 * 1024
+_BATCH = 512 * 1024
 """Bytes that are opened together: less, and changing threads takes longer than the work."""
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,7 +16,9 @@ from smpchat.agent.store import file_folder
 T = TypeVar("T")
 
 PIECE = 256 * 1024
-"""Bytes that are read or written at once."""
+"""Bytes that are written at once, at least."""
+READ_PIECE = 1024 * 1024
+"""Bytes that are read at once; a change of threads takes as long as a quarter of it."""
 
 
 class Offload(Protocol):
@@ -36,23 +40,25 @@ async def in_place(function: Callable[..., T], /, *arguments: Any) -> T:
 
 
 async def pieces(path: Path, begin: int, size: int, offload: Offload) -> AsyncGenerator[memoryview, None]:
-    """Bytes of a file. Raises `OSError`, and `EOFError` if it is shorter."""
-    descriptor = await offload(os.open, path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    """Bytes of a file; each piece holds until the next but one. Raises `OSError`, and `EOFError` if it is shorter."""
+    file: FileIO = await offload(FileIO, path, "rb")
     try:
         done = 0
+        buffers = itertools.cycle([memoryview(bytearray(min(size, READ_PIECE))) for _ in range(2)])
         while done < size:
-            piece = await offload(_read, descriptor, begin + done, min(PIECE, size - done))
+            wanted = next(buffers)[: size - done]
+            piece = wanted[: await offload(_read, file, begin + done, wanted)]
             if not piece:
                 raise EOFError(f"{path.name} ends early")
             done += len(piece)
-            yield memoryview(piece)
+            yield piece
     finally:
-        os.close(descriptor)
+        file.close()
 
 
-def _read(descriptor: int, begin: int, size: int) -> bytes:
-    os.lseek(descriptor, begin, os.SEEK_SET)
-    return os.read(descriptor, size)
+def _read(file: FileIO, begin: int, view: memoryview) -> int:
+    file.seek(begin)
+    return file.readinto(view) or 0
 
 
 class Writer:

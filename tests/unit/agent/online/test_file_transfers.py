@@ -7,6 +7,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -539,7 +540,7 @@ class TestThisComputer:
             left = [2]
 
             async def scarce(function: Callable[..., Any], /, *arguments: Any) -> Any:
-                if function is os.open and left[0]:
+                if function in (os.open, FileIO) and left[0]:
                     left[0] -= 1
                     raise OSError(errno.EMFILE, "Too many open files")
                 return function(*arguments)
