@@ -29,7 +29,7 @@ from smpchat.transport.base import (
 from smpchat.transport.hosts import DIRECT, Dialer, first_answering
 from smpchat.transport.listening import Hosts, listen_on
 from smpchat.transport.tcp import describe
-from smpchat.transport.tls_stream import TLSStream
+from smpchat.transport.tls_stream import READ_SIZE, TLSStream
 
 if TYPE_CHECKING:
     from smpchat.transport.identity import Identity
@@ -197,15 +197,21 @@ async def connect(
     return await first_answering(hosts, port, begin, timeout=timeout, dialer=dialer)
 
 
-async def client_stream(connected: socket.socket, context: ssl.SSLContext, begin: Begin[C]) -> C:
+async def client_stream(
+    connected: socket.socket, context: ssl.SSLContext, begin: Begin[C], *, read_size: int = READ_SIZE
+) -> C:
     """What ``begin`` makes of the TLS stream over ``connected``; a failure closes both.
 
+    Args:
+        read_size: Bytes that one read takes at most.
     Raises:
         OSError: The handshake failed; an `ssl.SSLError` if TLS is to blame.
     """
     loop = asyncio.get_running_loop()
     try:
-        _, stream = await loop.create_connection(lambda: TLSStream(context, server_side=False), sock=connected)
+        _, stream = await loop.create_connection(
+            lambda: TLSStream(context, server_side=False, read_size=read_size), sock=connected
+        )
     except BaseException:
         connected.close()
         raise
@@ -226,6 +232,7 @@ class TLSListener(Generic[Served]):
         handshake_timeout: Seconds for the TLS handshake and for ``begin``.
         begin: Makes a connection of each stream.
         gate: Asked for each connection before TLS; see `Gate`.
+        read_size: Bytes that one read of a connection takes at most.
     """
 
     def __init__(
@@ -235,7 +242,10 @@ class TLSListener(Generic[Served]):
         handshake_timeout: float,
         begin: Begin[Served],
         gate: Gate | None = None,
+        *,
+        read_size: int = READ_SIZE,
     ) -> None:
+        self._read_size = read_size
         self._context = context
         self._begin = begin
         self._gate = gate
@@ -268,7 +278,7 @@ class TLSListener(Generic[Served]):
             await server.wait_closed()
 
     def _accept(self) -> TLSStream:
-        return TLSStream(self._context, server_side=True, on_open=self._opened)
+        return TLSStream(self._context, server_side=True, on_open=self._opened, read_size=self._read_size)
 
     def _opened(self, stream: TLSStream) -> None:
         host, gate = stream.peer_host, self._gate

@@ -24,21 +24,23 @@ HIGH_WATER = 128 * 1024
 """Bytes of ciphertext that may wait before reading from the socket pauses; at most one read comes on top."""
 READ_SIZE = 64 * 1024
 """Bytes that one read takes at most."""
+LARGE_READ = 256 * 1024
+"""The same where few connections carry much: each read costs a turn of the loop."""
 CLOSE_GRACE = 2.0
 """Seconds that `TLSStream.close` waits for the peer to take what is under way."""
 _CLOSED_HERE = "this side closed the connection"
 _CLOSED_THERE = "the peer closed the connection"
 
 
-_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
+_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, memoryview]] = WeakKeyDictionary()
 
 
-def _buffer_of(loop: asyncio.AbstractEventLoop) -> memoryview:
-    """The read buffer of a loop; loops in several threads do not share one."""
-    buffer = _buffers.get(loop)
-    if buffer is None:
-        buffer = _buffers[loop] = memoryview(bytearray(READ_SIZE))
-    return buffer
+def _buffer_of(loop: asyncio.AbstractEventLoop, size: int) -> memoryview:
+    """The read buffer of a loop, of that size; loops in several threads do not share one."""
+    buffers = _buffers.setdefault(loop, {})
+    if size not in buffers:
+        buffers[size] = memoryview(bytearray(size))
+    return buffers[size]
 
 
 class TLSStream(asyncio.BufferedProtocol):
@@ -48,13 +50,19 @@ class TLSStream(asyncio.BufferedProtocol):
         context: With the certificates and limits of this side.
         server_side: Which side of the handshake this is. A client sends no server name (smp-wire trap 8).
         on_open: Called when TCP is up; may `abort`.
+        read_size: Bytes that one read takes at most.
     """
 
     def __init__(
-        self, context: ssl.SSLContext, *, server_side: bool, on_open: Callable[[TLSStream], None] | None = None
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool,
+        on_open: Callable[[TLSStream], None] | None = None,
+        read_size: int = READ_SIZE,
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._buffer = _buffer_of(loop)
+        self._buffer = _buffer_of(loop, read_size)
         self._on_open = on_open
         # No `server_hostname` below: a relay that shares port 443 with a web site tells them apart by the server name
         # alone, and one would talk to its web server (smp-wire 2.1, traps 8 and 46).

@@ -24,7 +24,7 @@ from smpchat.transport.http2 import SERVER_ALPN
 from smpchat.transport.identity import Identity
 from smpchat.transport.listening import Hosts
 from smpchat.transport.tls import TLSListener, server_context
-from smpchat.transport.tls_stream import TLSStream
+from smpchat.transport.tls_stream import LARGE_READ, TLSStream
 
 if TYPE_CHECKING:
     from smpchat.relay.files.commands import FileService
@@ -97,7 +97,12 @@ class FileRelay:
         self._store = await asyncio.get_running_loop().run_in_executor(self._index, FileStore, self._folder, limits)
         self._gate = Gate(self._connections, limits.connections_per_address, self._failed)
         self._listener = listener = TLSListener(
-            server_context(self._identity, SERVER_ALPN), self._serve, limits.handshake, self._begin, self._gate
+            server_context(self._identity, SERVER_ALPN),
+            self._serve,
+            limits.handshake,
+            self._begin,
+            self._gate,
+            read_size=LARGE_READ,
         )
         await listener.start(host, port)
         self._expiring = asyncio.get_running_loop().create_task(self._expire())

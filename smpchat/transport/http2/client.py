@@ -14,7 +14,7 @@ from smpchat.transport.base import ConnectFailed, ConnectionClosed
 from smpchat.transport.hosts import DIRECT, Dialer, first_answering
 from smpchat.transport.http2.link import Body, Link, Outlet, Parts, StreamEnded
 from smpchat.transport.tls import client_context, client_stream
-from smpchat.transport.tls_stream import TLSStream
+from smpchat.transport.tls_stream import LARGE_READ, TLSStream
 
 # Any other name, and `h2` beside it, gets empty answers from the official server (xftp-wire traps 1, section 10).
 ALPN = ("xftp/1",)
@@ -146,6 +146,6 @@ async def connect(
                 raise ConnectFailed("the other end does not speak XFTP")
             return HTTP2Client(stream, bracketed(host))
 
-        return await client_stream(connected, context, open_link)
+        return await client_stream(connected, context, open_link, read_size=LARGE_READ)
 
     return await first_answering(hosts, port, begin, timeout=timeout, dialer=dialer)

@@ -16,7 +16,7 @@ from smpchat.transport.http2.link import Body, Headers, Link, Outlet, Parts
 from smpchat.transport.identity import Identity
 from smpchat.transport.listening import Hosts
 from smpchat.transport.tls import HANDSHAKE_TIMEOUT, TLSListener, server_context
-from smpchat.transport.tls_stream import TLSStream
+from smpchat.transport.tls_stream import LARGE_READ, TLSStream
 
 _log = logging.getLogger(__name__)
 
@@ -176,7 +176,12 @@ async def serve(
         return HTTP2Server(stream, patience)
 
     listener = TLSListener(
-        context or server_context(identity, SERVER_ALPN), on_connection, handshake_timeout, begin, gate
+        context or server_context(identity, SERVER_ALPN),
+        on_connection,
+        handshake_timeout,
+        begin,
+        gate,
+        read_size=LARGE_READ,
     )
     await listener.start(host, port)
     return listener
