@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -32,6 +32,9 @@ FLOOD = 256
 _NEXT_TO_NOTHING = 1024
 _READ = 256 * 1024
 _LOOKED_AT = 16 * 1024
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_HEAD = 9
+"""Bytes before each frame; the first three are its length."""
 _WRITE = 128 * 1024
 _RECORD = 16 * 1024
 """Bytes that TLS encrypts together."""
@@ -131,12 +134,20 @@ class Body:
             self._failure = reason
         self._news.set()
 
-    def drop(self) -> None:
-        """Nobody takes what came, or what comes: its bytes are given back, for the other requests of the connection."""
+    def drop(self) -> int:
+        """Nobody takes what came, or what comes: its bytes are given back, for the other requests of the connection.
+
+        Returns:
+            How many had come.
+        """
+        dropped = 0
         while self._pieces:
-            self._link.taken(self._stream_id, self._pieces.popleft()[1])
+            _, credit = self._pieces.popleft()
+            dropped += credit
+            self._link.taken(self._stream_id, credit)
         if not self._ended:
             self.fail("nobody reads this any more")
+        return dropped
 
 
 class Outlet:
@@ -235,6 +246,38 @@ async def _one_ahead(parts: Parts) -> AsyncGenerator[tuple[Buffer, bool]]:
     yield before, True
 
 
+class _Cutter:
+    """Cuts what comes where frames end, without a copy: h2 looks at the head of a frame again with every part of it."""
+
+    def __init__(self) -> None:
+        self._head = b""  # of a frame whose length did not come whole
+        self._left = 0  # of the frame that is coming
+
+    def skip(self, size: int) -> None:
+        """So many bytes come before the first frame."""
+        self._left = size
+
+    def parts(self, data: memoryview) -> Iterator[memoryview]:
+        """``data`` in parts of at least `_LOOKED_AT` bytes but the last, that end where a frame does."""
+        begin = at = 0
+        while at < len(data):
+            if self._left:
+                step = min(self._left, len(data) - at)
+                self._left -= step
+                at += step
+            else:
+                missing = _HEAD - len(self._head)
+                self._head += bytes(data[at : at + missing])
+                at = min(len(data), at + missing)
+                if len(self._head) == _HEAD:
+                    self._left, self._head = int.from_bytes(self._head[:3], "big"), b""
+            if at - begin >= _LOOKED_AT and not self._left:
+                yield data[begin:at]
+                begin = at
+        if begin < at:
+            yield data[begin:at]
+
+
 class _Second:
     """What came within one second, by kind."""
 
@@ -276,6 +319,9 @@ class Link:
         self._buffer = _buffer_of(asyncio.get_running_loop())
         self._end: ConnectionClosed | None = None
         self._second = _Second(0.0, 0)
+        self._cutter = _Cutter()
+        if not client:
+            self._cutter.skip(len(_PREFACE))
 
     @property
     def session_id(self) -> bytes:
@@ -357,8 +403,8 @@ class Link:
         events: list[h2.events.Event] = []
         try:
             # In parts: a flood is noticed after a few milliseconds, in which nobody else is served.
-            for at in range(0, len(data), _LOOKED_AT):
-                found = self.h2.receive_data(data[at : at + _LOOKED_AT])
+            for part in self._cutter.parts(data):
+                found = self.h2.receive_data(part)
                 self._count(found)
                 events += found
         except h2.exceptions.H2Error as error:

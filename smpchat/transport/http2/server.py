@@ -131,11 +131,15 @@ class HTTP2Server(Link):
     def _drop(self, event: h2.events.DataReceived) -> None:
         # Taken all the same, so that the connection goes on, as the app takes it: a request that was refused is no
         # fault of the next one.
-        self._dropped += event.flow_controlled_length
-        if self._dropped > MAX_DROPPED:
-            self.h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
-            raise self.refuse("what nobody reads")
+        self._count_dropped(event.flow_controlled_length)
+        self.check()
         self.taken(event.stream_id, event.flow_controlled_length)
+
+    def _count_dropped(self, size: int) -> None:
+        self._dropped += size
+        if self._dropped > MAX_DROPPED and self._end is None:
+            self.h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+            self.refuse("what nobody reads")
 
     async def _run(self, request: Request, stream_id: int, on_request: OnRequest) -> None:
         try:
@@ -147,7 +151,7 @@ class HTTP2Server(Link):
         finally:
             del self._requests[stream_id]
             self.last_request = asyncio.get_running_loop().time()
-            request.body.drop()
+            self._count_dropped(request.body.drop())
             if not request.outlet.finished and request.outlet.closed is None and self._end is None:
                 self.h2.reset_stream(stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)
                 self.flush()

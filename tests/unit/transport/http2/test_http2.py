@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -15,6 +16,8 @@ import h2.events
 import h2.settings
 import pytest
 from hyperframe.frame import DataFrame
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smpchat.encoding.reader import Buffer
 from smpchat.testing.entropy import SeededEntropy
@@ -24,7 +27,7 @@ from smpchat.transport.http2 import SERVER_ALPN
 from smpchat.transport.http2 import client as http2_client
 from smpchat.transport.http2 import server as http2_server
 from smpchat.transport.http2.client import HTTP2Client
-from smpchat.transport.http2.link import FLOOD, MAX_STREAMS, HTTP2Refused, StreamEnded
+from smpchat.transport.http2.link import _LOOKED_AT, FLOOD, MAX_STREAMS, HTTP2Refused, StreamEnded, _Cutter
 from smpchat.transport.http2.server import HTTP2Server, OnRequest, Request
 from tests.unit.transport.support import an_identity
 
@@ -571,3 +574,32 @@ async def test_the_client_names_no_server() -> None:
 def test_frames_are_not_written_out() -> None:
     """h2 does so with every frame it gets."""
     assert repr(DataFrame(1, bytes(100))).endswith("100 bytes")
+
+
+# --- where frames end ---------------------------------------------------------------------------------------------
+
+
+def frames(*sizes: int) -> bytes:
+    return b"".join(size.to_bytes(3, "big") + bytes(6) + b"." * size for size in sizes)
+
+
+@given(
+    sizes=st.lists(st.one_of(st.integers(0, 50), st.integers(0, 70_000)), min_size=1, max_size=30),
+    reads=st.lists(st.integers(1, 200_000), min_size=1, max_size=10),
+    preface=st.integers(0, 40),
+)
+def test_what_comes_is_cut_where_frames_end(sizes: list[int], reads: list[int], preface: int) -> None:
+    data, cutter, out, at = bytes(preface) + frames(*sizes), _Cutter(), b"", 0
+    ends = set(itertools.accumulate((9 + size for size in sizes), initial=preface))
+    cutter.skip(preface)
+    for size in itertools.chain(reads, itertools.repeat(100_000)):
+        if at >= len(data):
+            break
+        parts = [bytes(part) for part in cutter.parts(memoryview(data)[at : at + size])]
+        for part in parts[:-1]:
+            out += part
+            assert len(part) >= _LOOKED_AT and len(out) in ends
+            assert len(part) <= _LOOKED_AT + 9 + max(sizes)
+        out += parts[-1]
+        at += size
+    assert out == data
