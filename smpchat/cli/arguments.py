@@ -48,6 +48,16 @@ def aliases(context: typer.Context, incomplete: str) -> list[str]:
     return [at + alias for alias in _begun(_aliases(context), incomplete.removeprefix("@"))]
 
 
+def groups(context: typer.Context, incomplete: str) -> list[str]:
+    """For completion: aliases of groups, and numbers of invitations. A name would be one that a stranger chose."""
+    from smpchat.chat.service import group_views
+
+    found = _look(
+        context, lambda service: [g.alias or str(g.id) for g in group_views.all_views(service.database.connection)]
+    )
+    return _begun(found, incomplete)
+
+
 def who_can_go(context: typer.Context, incomplete: str) -> list[str]:
     """For `delete`: contacts, and notes of invitations."""
     notes = _look(context, lambda service: [invitation.note or "" for invitation in service.invitations()])
@@ -133,6 +143,9 @@ class WaitChange(Enum):
 
 
 WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=aliases)
+GROUP = typer.Argument(
+    metavar="GROUP", help="The group's alias; of an invitation, its number in `smpchat groups`.", autocompletion=groups
+)
 INCOGNITO = typer.Option(False, "--incognito", help="Use a made-up name for this contact instead of your own.")
 QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code (default on a terminal).")
 QR_FILE = typer.Option(None, "--qr-file", metavar="FILE", help="Save the QR code as a new PNG file.")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from smpchat.chat.machines.group_states import Link, Standing
 from smpchat.chat.store.files import FileState
+from smpchat.chat.wire.group_values import Role
 from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.cli.environment import JSON_VERSION
 from smpchat.cli.exit_status import ExitStatus
@@ -163,6 +165,7 @@ TYPES = (
             flag("gone", "they removed you, so messages no longer reach them", optional=True),
             Field("conditions", Kind.TEXTS, "current problems, as kinds of `condition`", optional=True),
             flag("business", "a business: several people there may read your messages", optional=True),
+            flag("group", "a group; `group members` lists who is in it", optional=True),
             flag("verified", "you compared the security code", optional=True),
             flag("receipts", "false: they get no receipts for their messages", optional=True),
             flag("muted", "they ring no bell and show no notification", optional=True),
@@ -193,6 +196,37 @@ TYPES = (
             ),
             _MOVE,
             _INCOGNITO,
+        ),
+    ),
+    ObjectType(
+        "group",
+        "A group that you are or were in, or are invited to.",
+        "`groups`, `group join`, `group leave`",
+        (
+            number("id", "its number; `group join` takes that of an invitation"),
+            text("alias", "your name for it, as in `contact`; null for an invitation", nullable=True),
+            text("name", "its own name"),
+            text("role", "yours", *(role.word for role in Role)),
+            text("state", "`pending` and `review`: somebody decides whether you are let in", *Standing),
+            number("members", "current members, with you"),
+            number("connected", "members to whom you are connected"),
+            text("inviter", "alias of the contact that invites you", optional=True),
+            flag("business", "a business: several people there may read your messages", optional=True),
+            text("description", "a line about the group", optional=True),
+        ),
+    ),
+    ObjectType(
+        "member",
+        "A member of a group.",
+        "`group members`",
+        (
+            text("group", "the group's alias"),
+            text("name", "the member's name, with a number if several have it; anyone can choose any name"),
+            text("role", "what the member may do", *(role.word for role in Role)),
+            text("state", "`unknown`: only spoken of", *Standing),
+            text("connection", "`connected` proves that it is the member who joined", *Link),
+            flag("host", "this member let you in", optional=True),
+            flag("blocked", "what this member writes is not shown", optional=True),
         ),
     ),
     ObjectType(
@@ -253,6 +287,9 @@ TYPES = (
             flag("verified", "you compared the contact's security code, and it has not changed", optional=True),
             text("reason", "a sentence: why it failed", optional=True),
             text("sender", "who wrote it, if the contact is a business or group", optional=True),
+            flag("group", "the contact is a group", optional=True),
+            number("delivered_to", "to a group: members who have it", optional=True),
+            number("members", "to a group: members to whom it was sent directly", optional=True),
             text("command", "the keyword, if your profile is a bot and the text is one of its commands", optional=True),
             text("arguments", "the text after the command", optional=True),
             flag("forwarded", "it was forwarded from someone else", optional=True),
@@ -274,6 +311,7 @@ TYPES = (
                     _DIRECTION,
                     text("text", "its text"),
                     _DELETED,
+                    text("sender", "which member of a group wrote it", optional=True),
                 ),
             ),
             Field("file", Kind.OBJECT, "the file that belongs to it", optional=True, fields=_FILE_FIELDS),
@@ -286,7 +324,11 @@ TYPES = (
                 Kind.LIST,
                 "yours and your contact's",
                 optional=True,
-                fields=(text("emoji", "one of eight"), _REACTED),
+                fields=(
+                    text("emoji", "one of eight"),
+                    _REACTED,
+                    number("people", "how many members of a group; 1 if missing", optional=True),
+                ),
             ),
         ),
     ),

@@ -36,6 +36,10 @@ SAID = {
 }
 """Texts, names and aliases; every one is unlike all that stands in a database by itself."""
 ELSEWHERE = {
+    "group join": "test_groups.py in tests/cli/commands",
+    "group leave": "the same",
+    "group members": "the same",
+    "groups": "the same",
     "profile delete": "removes all of it: test_profile_delete.py",
     "relay backup": "the relay's own folder, which holds what its senders encrypted",
     "relay restore": "the same",

@@ -1,4 +1,7 @@
-"""The contact address: what it has beside its connection record and queue, and the requests that wait for an answer."""
+"""The contact address: what it has beside its connection record and queue, and the requests that wait for an answer.
+
+A link of ours to a group is an address, too; there may be any number of them. They are told by their client data.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ class Address(Record):
         user_data: What people see behind the short link before they send a request.
         short_link: None where the relay keeps no link data, and until the queue exists.
         fixed_data: The part behind the short link that never changes, as the relay has it.
+        client_data: What marks the link of a group (agent-wire 2.1); None in the user's own address.
     """
 
     connection_id: int
@@ -27,12 +31,18 @@ class Address(Record):
     user_data: bytes = field(repr=False)
     short_link: str | None = field(default=None, repr=False)
     fixed_data: bytes | None = None
+    client_data: str | None = field(default=None, repr=False)
+
+    @property
+    def group(self) -> bool:
+        """Whether it is the link of a group: whoever uses it becomes a member, and no contact."""
+        return self.client_data is not None
 
 
 def insert(tx: sqlite3.Connection, address: Address) -> None:
     """A new address, whose connection record exists."""
     tx.execute(
-        "INSERT INTO addresses VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO addresses VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             address.connection_id,
             address.auto_accept,
@@ -40,6 +50,7 @@ def insert(tx: sqlite3.Connection, address: Address) -> None:
             address.user_data,
             address.short_link,
             address.fixed_data,
+            address.client_data,
         ),
     )
 
@@ -50,11 +61,13 @@ def load_all(tx: sqlite3.Connection) -> list[Address]:
 
 
 def current(tx: sqlite3.Connection) -> Address | None:
-    """The address, unless it is being deleted."""
-    for address in load_all(tx):
-        if not isinstance(connections.load(tx, address.connection_id).state, Deleted):
-            return address
-    return None
+    """The user's own address, unless it is being deleted."""
+    return next((address for address in in_use(tx) if not address.group), None)
+
+
+def in_use(tx: sqlite3.Connection) -> list[Address]:
+    """Every address that is not being deleted, those of groups included."""
+    return [one for one in load_all(tx) if not isinstance(connections.load(tx, one.connection_id).state, Deleted)]
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Address | None:
@@ -71,6 +84,7 @@ def _address(row: sqlite3.Row) -> Address:
         user_data=row["user_data"],
         short_link=row["short_link"],
         fixed_data=row["fixed_data"],
+        client_data=row["client_data"],
     )
 
 
@@ -166,14 +180,17 @@ def replace_request(tx: sqlite3.Connection, request: ReceivedRequest) -> None:
     )
 
 
+_OWN = "connection_id NOT IN (SELECT connection_id FROM addresses WHERE client_data IS NOT NULL)"
+
+
 def requests(tx: sqlite3.Connection) -> list[ReceivedRequest]:
-    """Every request that waits for an answer, oldest first."""
-    return [_request(row) for row in tx.execute("SELECT * FROM received_requests ORDER BY id")]
+    """Every request to the user's own address that waits for an answer, oldest first."""
+    return [_request(row) for row in tx.execute(f"SELECT * FROM received_requests WHERE {_OWN} ORDER BY id")]
 
 
 def unshown_requests(tx: sqlite3.Connection) -> list[ReceivedRequest]:
     """Requests that no person was shown and that wait for one, oldest first."""
-    query = "SELECT * FROM received_requests WHERE shown = 0 AND NOT in_turn ORDER BY id"
+    query = f"SELECT * FROM received_requests WHERE shown = 0 AND NOT in_turn AND {_OWN} ORDER BY id"
     return [_request(row) for row in tx.execute(query)]
 
 
@@ -189,8 +206,14 @@ def same_requests(
 
 
 def count_requests(tx: sqlite3.Connection) -> int:
-    """Number of requests that wait for an answer."""
+    """Number of requests that wait for an answer, at all addresses."""
     return int(tx.execute("SELECT count(*) FROM received_requests").fetchone()[0])
+
+
+def count_requests_to(tx: sqlite3.Connection, connection_id: int) -> int:
+    """Number of requests to one address that wait."""
+    query = "SELECT count(*) FROM received_requests WHERE connection_id = ?"
+    return int(tx.execute(query, (connection_id,)).fetchone()[0])
 
 
 def requests_by_relay(tx: sqlite3.Connection) -> dict[str, int]:
@@ -205,10 +228,13 @@ def delete_newest_of(tx: sqlite3.Connection, relay: str) -> None:
     tx.execute(f"DELETE FROM received_requests WHERE id = ({query})", (relay,))
 
 
-def next_in_turn(tx: sqlite3.Connection, connection_id: int) -> ReceivedRequest | None:
-    """The oldest request to an address that is accepted by itself once there is room."""
-    query = "SELECT * FROM received_requests WHERE connection_id = ? AND in_turn ORDER BY id LIMIT 1"
-    row = tx.execute(query, (connection_id,)).fetchone()
+def next_in_turn(tx: sqlite3.Connection) -> ReceivedRequest | None:
+    """The oldest request to any address that is accepted by itself once there is room."""
+    query = (
+        "SELECT received_requests.* FROM received_requests JOIN addresses USING (connection_id)"
+        " WHERE in_turn AND auto_accept ORDER BY received_requests.id LIMIT 1"
+    )
+    row = tx.execute(query).fetchone()
     return _request(row) if row else None
 
 

@@ -145,6 +145,12 @@ def insert(
     return cursor.lastrowid
 
 
+def is_plain(tx: sqlite3.Connection, connection_id: int) -> bool:
+    """Whether a connection is between members of a group, or asks for one; False if there is none."""
+    row = tx.execute("SELECT plain FROM connections WHERE id = ?", (connection_id,)).fetchone()
+    return row is not None and bool(row["plain"])
+
+
 def load(tx: sqlite3.Connection, connection_id: int) -> Connection:
     """The connection. Raises `UnknownConnection`."""
     row = tx.execute("SELECT * FROM connections WHERE id = ?", (connection_id,)).fetchone()

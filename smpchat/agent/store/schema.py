@@ -372,6 +372,7 @@ _SCRIPTS = (
     """,
     "ALTER TABLE connections ADD COLUMN plain INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE file_deletions ADD COLUMN not_before REAL NOT NULL DEFAULT 0",
+    "ALTER TABLE addresses ADD COLUMN client_data TEXT",
 )
 
 AGENT_MIGRATIONS = Migrations(_SCRIPTS, Path(__file__).with_name("tables.sql"))

@@ -131,7 +131,7 @@ CREATE TABLE addresses (
         user_data BLOB NOT NULL,
         short_link TEXT,
         fixed_data BLOB
-    );
+    , client_data TEXT);
 CREATE TABLE received_requests (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         connection_id INTEGER NOT NULL REFERENCES addresses ON DELETE CASCADE,

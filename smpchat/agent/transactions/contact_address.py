@@ -2,7 +2,7 @@
 
 The address is a connection record in a state of its own, so that its queue is created, subscribed and deleted as any
 other. Its queue is never secured and has no fixed secret: each request brings a key. Accepting a request is joining the
-invitation in it.
+invitation in it. The link of a group of ours is such an address, too, marked by its client data.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from smpchat.agent.wire.link_data import (
 )
 from smpchat.agent.wire.links import E2E_VERSIONS, ContactLink, InvitationLink, agree_versions, format_link, parse_link
 from smpchat.agent.wire.queue import CLIENT_VERSIONS, QueueURI
-from smpchat.agent.wire.short_links import ShortContact, published
+from smpchat.agent.wire.short_links import ContactType, ShortContact, published
 from smpchat.client.request import CORR_ID_SIZE, Request
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.errors import CryptoError
@@ -59,6 +59,13 @@ TAKING_TURNS = (
     f"More people are asking than smpchat accepts automatically: {PER_HOUR} an hour, and {AT_ONCE} at a time while"
     " their relays are not reached. The others wait for their turn; `smpchat requests` lists them."
 )
+TOO_MANY_JOIN = (
+    f"{MAX_REQUESTS:,} people are waiting to join by the link of your group. More are turned away until some are in."
+)
+JOINING_IN_TURN = (
+    f"More people use the link of your group than smpchat lets in: {PER_HOUR} an hour, and {AT_ONCE} at a time while"
+    " their relays are not reached. The others wait for their turn."
+)
 
 
 # -- beginning and end ------------------------------------------------------------------------------------------------
@@ -71,6 +78,7 @@ def publish(
     relay: SMPServerAddress | None = None,
     *,
     auto_accept: bool,
+    client_data: str | None = None,
 ) -> int:
     """A new address's connection record: its queue is in the outbox, and the links exist once the queue does.
 
@@ -78,6 +86,7 @@ def publish(
         user_data: What people see behind its short link before they ask.
         relay: Where its queue is made; None leaves that to whoever is online.
         auto_accept: Accept every request at once.
+        client_data: For the link of a group: what marks it.
     """
     state, effects = handshake.publish()
     connection_id = connections.insert(
@@ -93,7 +102,7 @@ def publish(
         now=context.now(),
     )
     root_key = Ed25519PrivateKey.generate(context.entropy)
-    addresses.insert(tx, Address(connection_id, auto_accept, root_key, user_data))
+    addresses.insert(tx, Address(connection_id, auto_accept, root_key, user_data, client_data=client_data))
     if relay is not None:
         connections.save_wanted_relay(tx, connection_id, relay)
     connection.perform(tx, context, connection_id, effects)
@@ -102,7 +111,11 @@ def publish(
 
 def update(tx: sqlite3.Connection, context: Context, user_data: bytes) -> None:
     """Show other user data behind the short link from now on, if there is an address."""
-    address = addresses.current(tx)
+    update_at(tx, context, addresses.current(tx), user_data)
+
+
+def update_at(tx: sqlite3.Connection, context: Context, address: Address | None, user_data: bytes) -> None:
+    """The same for one address, which may be a group's."""
     if address is not None and address.user_data != user_data:
         addresses.save_user_data(tx, address.connection_id, user_data)
         if address.short_link is not None:
@@ -133,42 +146,44 @@ def prepare(
     corr_id = entropy.random(CORR_ID_SIZE)
     sealed = None
     if version >= SHORT_LINKS:
-        sealed = _seal(entropy, address.root_key, address.user_data, server, sender_id_for(corr_id), dh_key)
+        sealed = _seal(entropy, address, server, sender_id_for(corr_id), dh_key)
     link = LinkData(sender_id_for(corr_id), sealed.fixed, sealed.user, sealed.link_id) if sealed else None
     queue = QueueRequest(QueueMode.CONTACT, link) if version >= SND_AUTH_KEY else None
     return Publication(corr_id, queue, sealed, address.user_data)
 
 
 def _seal(
-    entropy: Entropy,
-    root_key: Ed25519PrivateKey,
-    user_data: bytes,
-    server: SMPServer,
-    sender_id: bytes,
-    dh_key: X25519PublicKey,
+    entropy: Entropy, address: Address, server: SMPServer, sender_id: bytes, dh_key: X25519PublicKey
 ) -> SealedLink | None:
+    if address.root_key is None:
+        return None
     try:
-        link = _full_link(server, sender_id, dh_key, QueueMode.CONTACT)
-        return seal_link(root_key, link, user_data, entropy)
+        link = _full_link(server, sender_id, dh_key, QueueMode.CONTACT, address.client_data)
+        return seal_link(address.root_key, link, address.user_data, entropy)
     except LinkDataError:  # a relay with a great many hosts: the full link has to do
         return None
 
 
-def _full_link(server: SMPServer, sender_id: bytes, dh_key: X25519PublicKey, mode: QueueMode | None) -> ContactLink:
-    return ContactLink(AGENT_VERSIONS, (QueueURI(CLIENT_VERSIONS, server, sender_id, dh_key, mode),))
+def _full_link(
+    server: SMPServer, sender_id: bytes, dh_key: X25519PublicKey, mode: QueueMode | None, client_data: str | None
+) -> ContactLink:
+    return ContactLink(AGENT_VERSIONS, (QueueURI(CLIENT_VERSIONS, server, sender_id, dh_key, mode),), client_data)
 
 
 def queue_created(
     tx: sqlite3.Connection, context: Context, queue: ReceiveQueue, publication: Publication, ids: Ids
 ) -> None:
     """IDS arrived: the address has its links."""
-    full = _full_link(queue.server, queue.snd_id, queue.link_key.public(), queue.mode)
+    address = addresses.load(tx, queue.connection_id)
+    client_data = None if address is None else address.client_data
+    full = _full_link(queue.server, queue.snd_id, queue.link_key.public(), queue.mode, client_data)
     connections.save_link(tx, queue.connection_id, format_link(full))
     if publication.sealed is None:
         return
     if (ids.snd_id, ids.link_id) != (sender_id_for(publication.corr_id), publication.sealed.link_id):
         return  # it leads elsewhere: only the full link can be given away
-    short = published(ShortContact(queue.server, publication.sealed.link_key))
+    kind = ContactType.CONTACT if client_data is None else ContactType.GROUP
+    short = published(ShortContact(queue.server, publication.sealed.link_key, kind))
     addresses.save_short_link(tx, queue.connection_id, short, publication.sealed.fixed)
     address = addresses.load(tx, queue.connection_id)
     if address is not None and address.user_data != publication.user_data:  # changed while NEW was under way
@@ -227,7 +242,7 @@ def request_received(
     if _is_joined(tx, link):
         return
     server = link.queues[0].server
-    refused = strangers.reason_against_request(tx, server)
+    refused = strangers.reason_against_request(tx, server, connection_id)
     by_itself = address.auto_accept and refused is None
     same = addresses.same_requests(tx, connection_id, request_id, snd_id)
     request = ReceivedRequest(
@@ -254,14 +269,18 @@ def request_received(
             return
         request = replace(request, id=addresses.insert_request(tx, request))
         if full:
-            context.application.notice(tx, connection_id, TOO_MANY_REQUESTS, NoticeKind.REQUESTS_FULL)
+            sentence = TOO_MANY_JOIN if address.group else TOO_MANY_REQUESTS
+            context.application.notice(tx, connection_id, sentence, NoticeKind.REQUESTS_FULL)
     if not by_itself:
-        if not request.shown:
+        if address.group:  # nobody is asked about members
+            addresses.delete_request(tx, request.id)
+        elif not request.shown:
             context.application.request_received(tx, request)
-    elif addresses.next_in_turn(tx, connection_id) == request and _has_room(tx, context):
+    elif addresses.next_in_turn(tx) == request and _has_room(tx, context):
         _accept_by_itself(tx, context, request)
     else:
-        context.application.notice(tx, connection_id, TAKING_TURNS, NoticeKind.REQUESTS_WAIT)
+        sentence = JOINING_IN_TURN if address.group else TAKING_TURNS
+        context.application.notice(tx, connection_id, sentence, NoticeKind.REQUESTS_WAIT)
 
 
 def _has_room(tx: sqlite3.Connection, context: Context) -> bool:
@@ -280,7 +299,7 @@ def _accept_by_itself(tx: sqlite3.Connection, context: Context, request: Receive
 
 def next_turn(tx: sqlite3.Connection, now: float) -> float | None:
     """When the request whose turn it is may be accepted, in POSIX seconds; None if none waits. Changes nothing."""
-    return None if _next_in_turn(tx) is None else admitting.next_acceptance(tx, now)
+    return None if addresses.next_in_turn(tx) is None else admitting.next_acceptance(tx, now)
 
 
 def accept_next(tx: sqlite3.Connection, context: Context) -> None:
@@ -289,12 +308,14 @@ def accept_next(tx: sqlite3.Connection, context: Context) -> None:
     Raises:
         AgentError: It cannot be accepted; to be rolled back, and dropped with `drop_next`.
     """
-    request = _next_in_turn(tx)
+    request = addresses.next_in_turn(tx)
     if request is None or not _has_room(tx, context):
         return
     _accept_by_itself(tx, context, request)
-    if _next_in_turn(tx) is None:
-        context.application.mended(tx, request.connection_id, NoticeKind.REQUESTS_WAIT, NoticeKind.REQUESTS_FULL)
+    if addresses.next_in_turn(tx) is None:
+        for address in addresses.in_use(tx):
+            kinds = (NoticeKind.REQUESTS_WAIT, NoticeKind.REQUESTS_FULL)
+            context.application.mended(tx, address.connection_id, *kinds)
 
 
 def next_look(tx: sqlite3.Connection, now: float) -> float | None:
@@ -317,14 +338,9 @@ def give_up_next(tx: sqlite3.Connection, context: Context) -> bool:
 
 def drop_next(tx: sqlite3.Connection) -> None:
     """Forget the request whose turn it is: nobody could accept it."""
-    request = _next_in_turn(tx)
+    request = addresses.next_in_turn(tx)
     if request is not None:
         addresses.delete_request(tx, request.id)
-
-
-def _next_in_turn(tx: sqlite3.Connection) -> ReceivedRequest | None:
-    address = addresses.current(tx)
-    return addresses.next_in_turn(tx, address.connection_id) if address is not None and address.auto_accept else None
 
 
 def _invitation(text: bytes) -> InvitationLink:
@@ -351,7 +367,7 @@ def reason_against(tx: sqlite3.Connection, request: ReceivedRequest) -> str | No
     """Why a request is not accepted unless the user agrees to its relay; None if it is."""
     link = parse_link(request.link)
     assert isinstance(link, InvitationLink)
-    return strangers.reason_against_request(tx, link.queues[0].server)
+    return strangers.reason_against_request(tx, link.queues[0].server, request.connection_id)
 
 
 def accept(tx: sqlite3.Connection, context: Context, request: ReceivedRequest, *, any_relay: bool = False) -> int:
@@ -367,10 +383,11 @@ def accept(tx: sqlite3.Connection, context: Context, request: ReceivedRequest, *
     if not isinstance(link, InvitationLink):
         raise MissingRecord("The request's invitation is missing.")
     if not any_relay:
-        strangers.check_request(tx, link.queues[0].server)
+        strangers.check_request(tx, link.queues[0].server, request.connection_id)
+    address = addresses.load(tx, request.connection_id)
     addresses.delete_request(tx, request.id)
     try:
-        connection_id = connection.join(tx, context, link, requested=True)
+        connection_id = connection.join(tx, context, link, requested=True, plain=address is not None and address.group)
         if any_relay:
             consents.add(tx, connection_id, None)
         return connection_id
@@ -385,7 +402,7 @@ def reject(tx: sqlite3.Connection, request: ReceivedRequest) -> None:
 
 def reject_all(tx: sqlite3.Connection, address: Address) -> int:
     """Forget every request that waits, and that others were turned away. Returns how many waited."""
-    waiting = addresses.count_requests(tx)
+    waiting = addresses.count_requests_to(tx, address.connection_id)
     addresses.delete_requests(tx, address.connection_id)
     addresses.forget_turned_away(tx, address.connection_id)
     return waiting

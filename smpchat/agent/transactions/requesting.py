@@ -104,10 +104,11 @@ def find(tx: sqlite3.Connection, address: ContactAddress) -> int | None:
 
 
 def check_kind(address: ContactAddress) -> None:
-    """Raises `LinkError` for the link of a group or channel."""
-    if is_group(address) or (isinstance(address, ShortContact) and address.kind is not ContactType.CONTACT):
+    """Raises `LinkError` for the link of a channel or relay."""
+    known = (ContactType.CONTACT, ContactType.GROUP)
+    if isinstance(address, ShortContact) and address.kind not in known:
         raise LinkError(
-            "This link leads to a group or channel, which smpchat does not support.",
+            "This link leads to a channel, which smpchat does not support.",
             "To write to a member, ask that person for their own link.",
         )
 
@@ -118,9 +119,10 @@ def is_group(address: ContactAddress) -> bool:
 
 
 def _check(tx: sqlite3.Connection, address: ContactAddress, *, plain: bool) -> None:
-    if not plain:
-        check_kind(address)
-    elif not is_group(address):
+    check_kind(address)
+    if is_group(address) and not plain:
+        raise LinkError("This link leads to a group, not to a person.", "Ask that person for their own link.")
+    if plain and not is_group(address):
         raise LinkError("This link does not lead to a group.", "Ask a member of the group for its link.")
     if isinstance(address, ShortContact):
         own = any(_is_short_link_of(one, address) for one in addresses.load_all(tx))

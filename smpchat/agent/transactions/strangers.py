@@ -58,21 +58,29 @@ def _own_hosts(tx: sqlite3.Connection, connection_id: int) -> set[str]:
     hosts = set(queue.server.hosts) if queue else set()
     terms = connections.load(tx, connection_id).state.terms
     if terms is not None and terms.requested:
-        hosts |= _address_hosts(tx)
+        # It came by our own address, or, where the connection is a member's, by the link of a group.
+        plain = connections.load(tx, connection_id).plain
+        for address in addresses.in_use(tx):
+            hosts |= _address_hosts(tx, address.connection_id) if address.group is plain else set()
     return hosts
 
 
-def _address_hosts(tx: sqlite3.Connection) -> set[str]:
-    address = addresses.current(tx)
-    queue = connections.receive_queue(tx, address.connection_id) if address else None
+def _address_hosts(tx: sqlite3.Connection, address_id: int) -> set[str]:
+    queue = connections.receive_queue(tx, address_id)
     return set(queue.server.hosts) if queue else set()
 
 
-def reason_against_request(tx: sqlite3.Connection, server: SMPServer) -> str | None:
-    """Why a request to our address is not answered at this relay, as far as its address tells; None if it may be."""
+def reason_against_request(tx: sqlite3.Connection, server: SMPServer, address_id: int) -> str | None:
+    """Why a request to an address of ours is not answered at this relay, as far as that one's address tells.
+
+    Args:
+        address_id: Connection record of the address.
+    Returns:
+        None if it may be answered.
+    """
     if _is_agreed(tx, server):
         return None
-    return _reason(Fence.around(_address_hosts(tx)), server)
+    return _reason(Fence.around(_address_hosts(tx, address_id)), server)
 
 
 def reason_against_move(tx: sqlite3.Connection, connection_id: int, server: SMPServer) -> str | None:
@@ -90,8 +98,8 @@ def _reason(fence: Fence, server: SMPServer) -> str | None:
     return None
 
 
-def check_request(tx: sqlite3.Connection, server: SMPServer) -> None:
+def check_request(tx: sqlite3.Connection, server: SMPServer, address_id: int) -> None:
     """Raises `RelayNotPublic` where `reason_against_request` has one."""
-    reason = reason_against_request(tx, server)
+    reason = reason_against_request(tx, server, address_id)
     if reason is not None:
         raise RelayNotPublic(reason)

@@ -100,10 +100,11 @@ def _forbidden(group: Group, by: Member, post: Post, scope: MemberId | None) -> 
         return True
     if post.file is not None and not allows(Feature.FILES, by.role):
         return True
-    return _holds_link(post.text) and not allows(Feature.SIMPLEX_LINKS, by.role)
+    return holds_link(post.text) and not allows(Feature.SIMPLEX_LINKS, by.role)
 
 
-def _holds_link(text: str) -> bool:
+def holds_link(text: str) -> bool:
+    """Whether a text holds what apps take for a link to a conversation."""
     return _LINK().search(text) is not None
 
 
@@ -120,9 +121,10 @@ def edited(group: Group, saying: Saying, edit: Edit) -> Step:
     if scope is None and not may(Deed.EDIT, by.role):
         return group, (Refused("x.msg.update", "from somebody who may not write"),)
     words = Post(edit.content).text
-    if scope is None and _holds_link(words) and not group.profile.allows(Feature.SIMPLEX_LINKS, by.role):
+    if scope is None and holds_link(words) and not group.profile.allows(Feature.SIMPLEX_LINKS, by.role):
         return group, (Refused("x.msg.update", "a link, which the group does not allow"),)
-    return group, (Change(by.id, edit, saying.said_at),)
+    timed = saying.forwarder is not None or group.profile.disappear_after is not None
+    return group, (Change(by.id, edit, saying.said_at, edit.ttl if timed else None),)
 
 
 def _of(saying: Saying, shared_id: str) -> Saying:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from smpchat.chat.wire.group_events import Edit, GroupEvent, Post
+from smpchat.chat.wire.group_events import Edit, GroupEvent, LinkForMember, Post
 from smpchat.chat.wire.group_values import GroupProfile, JsonObject, MemberId, Role
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record, field
@@ -64,6 +64,47 @@ class Repeat(Record):
     to it only then, most of all if it was offline. Whoever has it already drops it by its id.
     """
 
+    member: MemberId
+
+
+# -- letting in -------------------------------------------------------------------------------------------------------
+
+
+class Invite(Record):
+    """Tell a contact of its invitation; its link is there."""
+
+    member: MemberId
+
+
+class Admit(Record):
+    """Our connection to a newcomer works: announce it, and introduce everybody to it. ``by_link``: it came by ours."""
+
+    member: MemberId
+    by_link: bool
+
+
+class AcceptNewcomer(Record):
+    """A newcomer of ours whom moderators looked at is in: those hear of it who did not know.
+
+    Attributes:
+        ours: We decided it, and say so; else another moderator did and has said it.
+    """
+
+    member: MemberId
+    ours: bool
+
+
+class HandOn(Record):
+    """A newcomer's link for somebody whom we introduced to it."""
+
+    by: MemberId
+    event: LinkForMember
+
+
+class Reported(Record):
+    """Two are connected, of whom we let one in: what ``by`` says reaches the other without us."""
+
+    by: MemberId
     member: MemberId
 
 
@@ -128,11 +169,12 @@ class Prove(Record):
 
 
 class Change(Record):
-    """Another text for a message."""
+    """Another text for a message. ``ttl``: seconds after which it goes now, if the group has that."""
 
     author: MemberId
     edit: Edit
     said_at: float
+    ttl: int | None = None
 
 
 class Remove(Record):
@@ -272,6 +314,11 @@ Effect = (
     | Disconnect
     | Release
     | Repeat
+    | Invite
+    | Admit
+    | AcceptNewcomer
+    | HandOn
+    | Reported
     | Send
     | Show
     | Prove

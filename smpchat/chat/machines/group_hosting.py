@@ -102,14 +102,28 @@ def admit(
     announcement = MemberAnnounced(_info(newcomer, profiles), id if review else None)
     # the newcomer itself is told as well, even in a group of two (group-wire 12, fact 6)
     hearers = told if review else [*told, newcomer]
+    if review:
+        greeting += to_member(group, id, LinkAccepted(Acceptance.REVIEW, newcomer.role, id))
     after, introductions = introduce(group, hosting, id, told, profiles)
-    return after, (*greeting, _to_all(announcement, hearers), *introductions)
+    return after, (*greeting, *((_to_all(announcement, hearers),) if hearers else ()), *introductions)
 
 
-def accept(group: Group, hosting: Hosting, id: MemberId, role: Role, profiles: Mapping[MemberId, Profile]) -> Step:
-    """A newcomer whom moderators looked at is in: those hear of it who did not know."""
+def accept(
+    group: Group,
+    hosting: Hosting,
+    id: MemberId,
+    role: Role,
+    profiles: Mapping[MemberId, Profile],
+    *,
+    said: bool = False,
+) -> Step:
+    """A newcomer whom moderators looked at is in: those hear of it who did not know.
+
+    Args:
+        said: Another moderator decided it, and has told the newcomer and the moderators.
+    """
     newcomer = group.members[id]
-    if not may(Deed.ACCEPT, group.own.role, role):
+    if not said and not may(Deed.ACCEPT, group.own.role, role):
         return hosting, (Refused("accept", "not our right"),)
     others = _others(group, id)
     moderators = [member for member in others if _moderates(member)]
@@ -117,7 +131,7 @@ def accept(group: Group, hosting: Hosting, id: MemberId, role: Role, profiles: M
     welcome = _to_all(LinkAccepted(Acceptance.ACCEPTED, role, id), [newcomer, *moderators])
     announcement = _to_all(MemberAnnounced(_info(replace(newcomer, role=role), profiles)), rest)
     after, introductions = introduce(group, hosting, id, rest, profiles)
-    return after, (welcome, *((announcement,) if rest else ()), *introductions)
+    return after, (*(() if said else (welcome,)), *((announcement,) if rest else ()), *introductions)
 
 
 def introduce(
@@ -179,13 +193,14 @@ def pass_on(group: Group, hosting: Hosting, author: Member, forward: Forward) ->
         return None
     to = [
         other
-        for other in (group.members.get(id) for id in _waiting_for(hosting, author.id))
+        for other in (group.members.get(id) for id in waiting_for(hosting, author.id))
         if other is not None and other.standing is Standing.CURRENT and _may_see(other, event)
     ]
     return _to_all(forward, to) if to else None
 
 
-def _waiting_for(hosting: Hosting, author: MemberId) -> list[MemberId]:
+def waiting_for(hosting: Hosting, author: MemberId) -> list[MemberId]:
+    """Who cannot have yet what somebody says."""
     return [
         pair[1] if pair[0] == author else pair[0]
         for pair, known in hosting.pairs.items()

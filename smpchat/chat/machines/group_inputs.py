@@ -10,9 +10,10 @@ from smpchat.chat.wire.group_events import (
     Post,
     Reaction,
 )
-from smpchat.chat.wire.group_values import MemberId
+from smpchat.chat.wire.group_values import GroupProfile, MemberId, Role
 from smpchat.chat.wire.groups import GroupMessage
 from smpchat.encoding.record import Record, field
+from smpchat.protocol.version import VersionRange
 
 # -- what a person does -----------------------------------------------------------------------------------------------
 
@@ -23,6 +24,58 @@ class Accept(Record):
 
 class Leave(Record):
     """Out of the group, or no to an invitation."""
+
+
+class Invitee(Record):
+    """A contact is invited, by the id that we chose for it; or once more, perhaps to another role.
+
+    Attributes:
+        name: What it calls itself, never what we call it.
+        versions: What its app speaks.
+    """
+
+    member: MemberId
+    role: Role
+    name: str = field(repr=False)
+    versions: VersionRange | None
+
+
+class Admission(Record):
+    """Somebody who waits for moderators is in."""
+
+    member: MemberId
+    role: Role
+
+
+class Grant(Record):
+    """Another role for a member."""
+
+    member: MemberId
+    role: Role
+
+
+class Expel(Record):
+    """A member is removed. ``messages``: and what it has written."""
+
+    member: MemberId
+    messages: bool = False
+
+
+class Block(Record):
+    """What a member says is hidden from all, or no more."""
+
+    member: MemberId
+    blocked: bool
+
+
+class Change(Record):
+    """Another profile for the group: the whole of it."""
+
+    profile: GroupProfile
+
+
+class Dissolve(Record):
+    """The group is deleted, for everybody."""
 
 
 # -- what the agent tells ---------------------------------------------------------------------------------------------
@@ -37,6 +90,15 @@ class Confirmed(Record):
 
     member: MemberId
     info: GroupEvent
+
+
+class Joiner(Record):
+    """Somebody uses our link to the group, by the id and the role that we give it."""
+
+    member: MemberId
+    role: Role
+    name: str = field(repr=False)
+    versions: VersionRange | None
 
 
 class Linked(Record):
@@ -123,7 +185,9 @@ class Heard(Record):
     known: Known = NOTHING
 
 
-Input = Accept | Leave | Confirmed | Linked | Connected | Lost | Tick | Heard
+Decision = Invitee | Admission | Grant | Expel | Block | Change | Dissolve
+"""What whoever has a say does to a group (`smpchat.chat.machines.group_owning`)."""
+Input = Accept | Leave | Decision | Confirmed | Joiner | Linked | Connected | Lost | Tick | Heard
 
 
 class Asked(Record):

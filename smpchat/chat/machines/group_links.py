@@ -13,6 +13,7 @@ Whoever is connected proves with that who it is; until then everything about it 
 from __future__ import annotations
 
 from smpchat.chat.machines.group_effects import (
+    Admit,
     Allow,
     Disconnect,
     Effect,
@@ -43,11 +44,14 @@ from smpchat.chat.machines.group_states import (
 )
 from smpchat.chat.wire.group_events import (
     Agreed,
+    GroupEvent,
     Invitation,
+    InvitationAccepted,
     LinkInvitation,
     LinkOfMember,
     MemberIntroduced,
     MemberPresents,
+    MemberProfile,
     MembersConnected,
 )
 from smpchat.chat.wire.group_values import Acceptance, MemberId, MemberInfo, Restriction
@@ -221,6 +225,8 @@ def confirmed(group: Group, event: Confirmed) -> Step:
     member = group.members.get(event.member)
     if member is None or member.gone or not group.active:
         return group, (Turn(event.member, "not a member any more"),)
+    if member.standing is Standing.INVITED:
+        return _newcomer_confirmed(group, member, event.info)
     match event.info:
         case MemberPresents(id, profile) if id == member.id and member.id != group.host:
             after = group.changed(member.id, name=profile.display_name)
@@ -233,6 +239,25 @@ def confirmed(group: Group, event: Confirmed) -> Step:
     return group.changed(member.id, link=Link.NONE), (Turn(member.id, "another member, or none"),)
 
 
+def _newcomer_confirmed(group: Group, member: Member, info: GroupEvent) -> Step:
+    """Whom we invited accepts, by the id that we gave it; or who uses our link says who it is."""
+    match info:
+        case InvitationAccepted(id) if id == member.id and member.link is Link.OFFERED:
+            return group, (Allow(member.id),)
+        case MemberProfile(profile) if member.link is Link.JOINING:
+            after = group.changed(member.id, name=profile.display_name)
+            return after, (SaveProfile(member.id, profile), Allow(member.id))
+    after, effects = lost(group, member)
+    return after, (*effects, Turn(member.id, "not the one that it was for"))
+
+
+def lost(group: Group, member: Member) -> Step:
+    """No connection to a member comes of it. Whom we invited can be invited again; who used our link is gone."""
+    gone = member.standing is Standing.INVITED and member.link is Link.JOINING
+    after = group.changed(member.id, link=Link.NONE, offer=None)
+    return (replace(after, full=False).changed(member.id, standing=Standing.LEFT) if gone else after), ()
+
+
 def connected(group: Group, id: MemberId) -> Step:
     """The connection to a member works: what waited for it leaves, and whoever stood between us is told."""
     member = group.members.get(id)
@@ -240,6 +265,8 @@ def connected(group: Group, id: MemberId) -> Step:
         return group, (Disconnect((id,)),)
     if member.link is Link.CONNECTED:
         return group, ()
+    if member.standing is Standing.INVITED:
+        return _came_in(group, member)
     after = group.changed(id, link=Link.CONNECTED)
     if id == group.host:
         if group.own.standing is Standing.JOINING:
@@ -252,6 +279,14 @@ def connected(group: Group, id: MemberId) -> Step:
         after, told = tell_connected(after, id, member.introducer)
         effects += told
     return after, effects
+
+
+def _came_in(group: Group, newcomer: Member) -> Step:
+    by_link = newcomer.link is Link.JOINING
+    review = by_link and group.profile.reviews
+    standing, news = (Standing.REVIEW, News.MEMBER_REVIEWED) if review else (Standing.CURRENT, News.MEMBER_JOINED)
+    after = group.changed(newcomer.id, link=Link.CONNECTED, standing=standing)
+    return after, (Release(newcomer.id), Admit(newcomer.id, by_link), Tell(news, newcomer.id, group.own.id))
 
 
 def waits(standing: Standing) -> News:

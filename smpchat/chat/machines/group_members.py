@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from smpchat.chat.machines.group_effects import (
+    AcceptNewcomer,
     Disconnect,
     Effect,
     News,
@@ -64,7 +65,8 @@ def accepted(group: Group, by: Member, event: LinkAccepted) -> Step:
     if event.acceptance is not Acceptance.ACCEPTED:
         return group.changed(member.id, standing=_standing(event.acceptance)), ()
     after = group.changed(member.id, standing=Standing.CURRENT, role=event.role)
-    return after, (Tell(News.MEMBER_ACCEPTED, member.id, by.id),)
+    ours = (AcceptNewcomer(member.id, ours=False),) if member.introducer == group.own.id else ()
+    return after, (*ours, Tell(News.MEMBER_ACCEPTED, member.id, by.id))
 
 
 def _we_are_accepted(group: Group, event: LinkAccepted) -> Step:

@@ -66,10 +66,11 @@ def recipients(group: Group, scope: MemberId | None = None) -> tuple[Member, ...
     whose = group.members.get(scope)
     if whose is not None and whose.standing is Standing.PENDING:
         return (whose,)
-    return tuple(member for member in others if member is whose or _moderates(member))
+    return tuple(member for member in others if member is whose or is_moderator(member))
 
 
-def _moderates(member: Member) -> bool:
+def is_moderator(member: Member) -> bool:
+    """Whether support chats and reports go to it."""
     current = member.standing is Standing.CURRENT and member.role >= Role.MODERATOR
     return current and member.speaks >= SCOPES_SINCE
 
@@ -77,6 +78,11 @@ def _moderates(member: Member) -> bool:
 def deliver(group: Group, event: GroupEvent, scope: MemberId | None = None) -> Send:
     """One event to all who are to get it."""
     return _send(group, event, recipients(group, scope))
+
+
+def deliver_to(group: Group, event: GroupEvent, members: tuple[Member, ...]) -> Send:
+    """One event to these members, each straight, later or through a host."""
+    return _send(group, event, members)
 
 
 def deliver_profile(group: Group, profile: Profile) -> Send:

@@ -30,7 +30,7 @@ class Standing(StrEnum):
     """Where somebody stands in the group: a member, and we."""
 
     INVITED = "invited"
-    """Only we: a contact invites us, and we have not said anything."""
+    """A contact invites us, and we have not answered; or we invite somebody, or it uses our link, and is not in yet."""
     JOINING = "joining"
     """Only we: the connection to the host is being made."""
     PENDING = "pending"
@@ -67,7 +67,8 @@ class Member(Record):
     Attributes:
         name: What it calls itself, or is called; proves nothing, is not unique.
         older: It was in the group before us.
-        introducer: Who let it in, or told us of it: passes on what we two say until we are connected.
+        introducer: Who let it in, or told us of it: passes on what we two say until we are connected. We, where we
+            let it in.
         named: Its profile came from itself; a host that joined us by a link is named once (group-wire 11, trap 11).
         offer: The link to join, while it waits for its turn.
         told: Hosts that know that we are connected.
@@ -107,7 +108,7 @@ class Group(Record):
 
     Attributes:
         own: Our id, role, standing.
-        host: Who let us in.
+        host: Who let us in; we, where nobody did.
         by_link: We came by a group link, or to a business address, not by a contact's invitation.
         invitation: The link to the host, while we have not joined it.
         members: All others, in the order in which we learned of them.

@@ -9,13 +9,23 @@ from __future__ import annotations
 from smpchat.chat.machines import group_content as content
 from smpchat.chat.machines import group_links as links
 from smpchat.chat.machines import group_members as members
-from smpchat.chat.machines.group_effects import Effect, Prove, Refused, Send
+from smpchat.chat.machines import group_owning as owning
+from smpchat.chat.machines.group_effects import Effect, HandOn, Invite, Prove, Refused, Reported, Send
 from smpchat.chat.machines.group_inputs import (
     Accept,
+    Admission,
+    Block,
+    Change,
     Confirmed,
     Connected,
+    Decision,
+    Dissolve,
+    Expel,
+    Grant,
     Heard,
     Input,
+    Invitee,
+    Joiner,
     Leave,
     Linked,
     Lost,
@@ -70,11 +80,33 @@ def step(group: Group, event: Input) -> Step:
             return links.connected(group, member)
         case Lost(member):
             known = group.members.get(member)
-            return (group, ()) if known is None else (group.changed(member, link=Link.NONE, offer=None), ())
+            return (group, ()) if known is None else links.lost(group, known)
         case Tick(now):
             return links.turns(group, now)
         case Heard():
             return _heard(group, event)
+        case Joiner():
+            return owning.joins(group, event)
+        case _:
+            return _decided(group, event)
+
+
+def _decided(group: Group, decision: Decision) -> Step:
+    match decision:
+        case Invitee():
+            return owning.invite(group, decision)
+        case Admission():
+            return owning.admission(group, decision)
+        case Grant():
+            return owning.grant(group, decision)
+        case Expel():
+            return owning.expel(group, decision)
+        case Block():
+            return owning.block(group, decision)
+        case Change():
+            return owning.change(group, decision)
+        case Dissolve():
+            return owning.dissolve(group, decision)
 
 
 def _leave(group: Group) -> Step:
@@ -92,7 +124,10 @@ def _linked(group: Group, id: MemberId, link: str) -> Step:
     member = group.members.get(id)
     if member is None or member.link is not Link.MAKING or not group.active:
         return group, (Refused("link", "not wanted any more"),)
-    return group.changed(id, link=Link.OFFERED), to_member(group, group.host, LinkForMember(id, link))
+    after = group.changed(id, link=Link.OFFERED)
+    if member.standing is Standing.INVITED:
+        return after, (Invite(id),)
+    return after, to_member(group, group.host, LinkForMember(id, link))
 
 
 # -- what members say -------------------------------------------------------------------------------------------------
@@ -100,7 +135,7 @@ def _linked(group: Group, id: MemberId, link: str) -> Step:
 
 def _heard(group: Group, heard: Heard) -> Step:
     sender, event = group.members.get(heard.sender), heard.message.event
-    if sender is None or sender.gone or not group.active:
+    if sender is None or sender.gone or sender.standing is Standing.INVITED or not group.active:
         return group, (Refused(_name(event), "from somebody who is out, or we are"),)
     versions = heard.message.versions
     if versions is not None and versions != sender.versions:
@@ -168,9 +203,14 @@ def _straight(group: Group, by: Member, event: GroupEvent, now: float) -> Step |
             return links.link_came(group, by, event, now)
         case DirectInvitation():
             return content.offered(group, by, event)
-        # Whether two others are connected matters to who let one of them in; and who of our contacts is a member is
-        # nobody's business.
-        case MembersConnected() | Probe():
+        case LinkForMember() if by.introducer == group.own.id:
+            return group, (HandOn(by.id, event),)
+        case MembersConnected(other):
+            # Whether two others are connected matters to who let one of them in.
+            pair = (by, group.members.get(other))
+            ours = any(one is not None and one.introducer == group.own.id for one in pair)
+            return group, (Reported(by.id, other),) if ours else ()
+        case Probe():  # who of our contacts is a member is nobody's business
             return group, ()
     return None
 
@@ -210,7 +250,7 @@ def _said(group: Group, saying: content.Saying, event: GroupEvent) -> Step:
         case PreferencesChanged(preferences):
             return members.preferences_changed(group, by, preferences)
         case LinkForMember():
-            return group, (Refused("x.grp.mem.inv", "we have let nobody in"),)
+            return group, (Refused("x.grp.mem.inv", "not from somebody whom we let in"),)
     return group, (Refused(_name(event), "nothing that members say to members"),)
 
 

@@ -16,8 +16,8 @@ from smpchat.agent.transactions import contact_address, outbox, requesting
 from smpchat.agent.wire import links
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
 from smpchat.chat.errors import AliasInUse, AmbiguousContact, InputError, UnknownContact
-from smpchat.chat.service.addressing import AddressProfile
 from smpchat.chat.service.given_links import check_link, joined, made_by
+from smpchat.chat.service.groups import GroupsProfile
 from smpchat.chat.service.reading import DEFAULT_PROFILE
 from smpchat.chat.service.views import ContactView, Invitation
 from smpchat.chat.store import conditions, events, invitations, lines, names, profiles, records, settings
@@ -53,7 +53,7 @@ class UnchosenName(Record):
     is_first: bool
 
 
-class ChatService(AddressProfile):
+class ChatService(GroupsProfile):
     """An opened profile with all that a person can do: connections are made, answered, changed and ended as well."""
 
     # -- settings -----------------------------------------------------------------------------------------------------
@@ -153,12 +153,15 @@ class ChatService(AddressProfile):
                 connection_id = agent.join(tx, self.context, link)
             else:
                 held = hold and made_up and isinstance(link, ShortContact)
-                connection_id = requesting.begin(tx, self.context, link, held=held)
+                if requesting.is_group(link):
+                    connection_id = self._request_group(tx, link, texts, held=held)
+                else:
+                    connection_id = requesting.begin(tx, self.context, link, held=held)
             if incognito:
                 self._hide(tx, connection_id)  # before anything says who we are
             records.insert_contact(tx, connection_id, alias, provisional=made_up, confirmed=not made_up)
             contact = records.contact(tx, alias)
-            if not isinstance(link, links.InvitationLink | ShortInvitation):
+            if isinstance(link, links.ContactLink | ShortContact) and not requesting.is_group(link):
                 texts = requests.introduce(tx, self.context, contact, self.own_profile(tx), texts)
             for text in texts:
                 conversation.send_text(tx, self.context, contact, text)
@@ -190,6 +193,8 @@ class ChatService(AddressProfile):
         return alias
 
     def _has_failed(self, tx: sqlite3.Connection, contact: Contact) -> bool:
+        if contact.is_group:
+            return False
         return isinstance(connections.load(tx, contact.connection_id).state, states.Failed)
 
     def _take_up(
@@ -233,7 +238,7 @@ class ChatService(AddressProfile):
         return records.contact(tx, alias)
 
     def _release(self, tx: sqlite3.Connection, contact: Contact) -> None:
-        if states.is_held(connections.load(tx, contact.connection_id).state):
+        if not contact.is_group and states.is_held(connections.load(tx, contact.connection_id).state):
             agent.apply(tx, self.context, contact.connection_id, JoinReleased())
 
     def _free_alias(self, tx: sqlite3.Connection, alias: str, contact_id: int | None = None) -> None:
@@ -280,6 +285,8 @@ class ChatService(AddressProfile):
         with self.database.transaction() as tx:
             self.check_not_moved(tx)
             contact = records.contact(tx, who)
+            if contact.is_group:
+                raise InputError(f"{contact.alias} is a group.", "`smpchat rotate` moves the queue of one person.")
             if contact.gone:
                 raise InputError(
                     f"{contact.alias} removed you; messages no longer reach them.", "Ask them for a new link."
@@ -335,7 +342,10 @@ class ChatService(AddressProfile):
 
     def _delete(self, tx: sqlite3.Connection, contact: Contact) -> None:
         """Tell the contact, if it can be told, and forget it."""
-        agent.delete(tx, self.context, contact.connection_id, conversation.farewell(self.context, contact))
+        if contact.is_group:
+            self._leave_for_good(tx, contact)
+        else:
+            agent.delete(tx, self.context, contact.connection_id, conversation.farewell(self.context, contact))
         records.delete_contact(tx, contact.id)
         conditions.forget(tx, contact.connection_id)
 

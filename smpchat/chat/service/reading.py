@@ -23,16 +23,17 @@ from smpchat.agent.store.database import Database, Scripts, encrypted_path
 from smpchat.agent.store.obstacles import Obstacle
 from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.agent.store.schema import AGENT_MIGRATIONS
-from smpchat.chat.errors import PassphraseNeeded, ProfileMoved, TextsHeld
+from smpchat.chat.errors import InputError, PassphraseNeeded, ProfileMoved, TextsHeld
 from smpchat.chat.service import attention
 from smpchat.chat.service.choices import NO_PROXY, StoredChoices, parsed_proxy
-from smpchat.chat.service.views import ContactView, Invitation, Status, Verification
+from smpchat.chat.service.views import ContactView, GroupView, Invitation, Status, Verification
 from smpchat.chat.store import (
     codes,
     contact_settings,
     events,
     incognito,
     invitations,
+    memberships,
     names,
     profiles,
     records,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:  # imported where they are used: most commands that read ask f
 
 DATABASE_NAME = "smpchat.db"
 DEFAULT_PROFILE = "default"
+_PERSONS_ONLY = "Security codes are between two people."
 MOVED = "moved"
 """Setting: the profile was moved elsewhere, at this POSIX time."""
 
@@ -187,14 +189,33 @@ class StoredProfile(StoredChoices):
 
     def contact_of(self, connection_id: int) -> Contact | None:
         """The contact of a connection, whatever it is called now."""
-        return records.contact_of(self._tx, connection_id)
+        return records.addressee(self._tx, connection_id)
 
     def _describe(self, tx: sqlite3.Connection, connection: Connection) -> events.StateChanged:
-        return describe_state(connection, records.contact_of(tx, connection.id), self.now())
+        return describe_state(connection, records.addressee(tx, connection.id), self.now())
 
     def state(self, connection_id: int) -> events.StateChanged:
         """Where a connection's handshake is. Raises `UnknownConnection`."""
+        if connection_id < 0:
+            contact = records.addressee(self._tx, connection_id)
+            if contact is None:
+                raise connections.UnknownConnection
+            return self._state(contact, {})
         return self._describe(self._tx, connections.load(self._tx, connection_id))
+
+    def _state(self, contact: Contact, by_id: Mapping[int, Connection]) -> events.StateChanged:
+        if contact.is_group:
+            from smpchat.chat.service import group_views  # most lists have none
+
+            return group_views.state(self._tx, contact, self.now())
+        return describe_state(by_id[contact.connection_id], contact, self.now())
+
+    def _group(self, contact: Contact) -> GroupView | None:
+        if not contact.is_group:
+            return None
+        from smpchat.chat.service import group_views
+
+        return group_views.of_contact(self._tx, contact)
 
     def contacts(self) -> list[ContactView]:
         """All contacts, by alias."""
@@ -207,7 +228,8 @@ class StoredProfile(StoredChoices):
         self.give_up_waiting()
         contact = records.contact(self._tx, alias)
         # Not picked from all: who asks for each of 500 would build 250,000.
-        [view] = self._views([contact], {contact.connection_id: connections.load(self._tx, contact.connection_id)})
+        own = [] if contact.is_group else [connections.load(self._tx, contact.connection_id)]
+        [view] = self._views([contact], {connection.id: connection for connection in own})
         return view
 
     def is_muted(self, contact_id: int) -> bool:
@@ -227,7 +249,7 @@ class StoredProfile(StoredChoices):
         return [
             ContactView(
                 contact=contact,
-                state=describe_state(by_id[contact.connection_id], contact, self.now()),
+                state=self._state(contact, by_id),
                 pending=pending.get(contact.id, 0),
                 pq=ratchets.pq_active(self._tx, contact.connection_id),
                 verified=contact.verified_code is not None
@@ -239,6 +261,7 @@ class StoredProfile(StoredChoices):
                 muted_until=muted.get(contact.id),
                 looks_like=aliases.get(contact.resembles or 0),
                 newest=newest.get(contact.id, 0),
+                group=self._group(contact),
             )
             for contact in found
         ]
@@ -254,6 +277,8 @@ class StoredProfile(StoredChoices):
             AgentError: The connection has no keys yet.
         """
         contact = records.contact(self._tx, who)
+        if contact.is_group:
+            raise InputError(f"{contact.alias} is a group: it has no security code.", _PERSONS_ONLY)
         code = self._security_code(contact.connection_id)
         if code is None:
             raise MissingRecord("The connection has no ratchet yet.")
@@ -302,7 +327,7 @@ class StoredProfile(StoredChoices):
         views = self.contacts()
         return Status(
             invitations=self.invitations(),
-            connections=[self._describe(self._tx, c) for c in connections.load_all(self._tx) if not _hidden(c)],
+            connections=self._connections(),
             pending={view.alias: view.pending for view in views if view.pending},
             troubles=self.troubles(),
             address=self.address(),
@@ -310,6 +335,13 @@ class StoredProfile(StoredChoices):
             incognito=incognito.names(self._tx),
             receipts={view.contact.connection_id: view.receipts for view in views},
         )
+
+    def _connections(self) -> list[events.StateChanged]:
+        """All that are no member's of a group; each group is one."""
+        of_members = memberships.members_connections(self._tx)
+        own = [c for c in connections.load_all(self._tx) if not _hidden(c) and c.id not in of_members]
+        in_groups = [contact for contact in records.contacts(self._tx) if contact.is_group]
+        return [self._describe(self._tx, c) for c in own] + [self._state(contact, {}) for contact in in_groups]
 
     def conditions(self, who: str | None = None) -> list[Condition]:
         """What needs a person's eye or hand now, oldest first: of the whole profile, or of one contact.
@@ -337,11 +369,19 @@ class StoredProfile(StoredChoices):
 
     def holds_back(self, connection_id: int) -> bool:
         """Whether a connection has nothing in the outbox now: what is pending waits for the contact's answer."""
-        return not outgoing.kinds(self._tx, connection_id)
+        return not any(outgoing.kinds(self._tx, each) for each in memberships.connections_of(self._tx, connection_id))
 
     def obstacle(self, connection_id: int, *, receiving: bool = False) -> Obstacle | None:
-        """What keeps a connection from going on now; ``receiving``: the relay of our own queue is needed too."""
-        return obstacles.of_connection(self._tx, connection_id, self.now(), receiving=receiving)
+        """What keeps a connection from going on now; of a group, all of its members'.
+
+        Args:
+            receiving: The relay of our own queue is needed too.
+        """
+        found = [
+            obstacles.of_connection(self._tx, each, self.now(), receiving=receiving)
+            for each in memberships.connections_of(self._tx, connection_id)
+        ]
+        return found[0] if found and all(found) else None
 
     def move_obstacle(self, connection_id: int) -> Obstacle | None:
         """What keeps the move of our own queue from going on."""

@@ -30,10 +30,73 @@ class Invitation(Record):
     as_of: float | None = None
 
 
+class MemberView(Record):
+    """A member of a group.
+
+    Attributes:
+        name: As this program calls it: unique in the group; no more than a name.
+        role: ``member``, ``admin`` and so on.
+        standing: ``current``, ``left`` and so on.
+        connection: How far it is; ``connected`` proves that it is the one who joined.
+        host: It let us in.
+        versions: What its app speaks, as ``1-16``; empty if that is not known.
+    """
+
+    name: str
+    role: str
+    standing: str
+    connection: str
+    blocked: bool = False
+    host: bool = False
+    versions: str = ""
+
+    @property
+    def current(self) -> bool:
+        """Whether it is in the group."""
+        return self.standing == "current"
+
+    @property
+    def connected(self) -> bool:
+        """Whether we write to it straight."""
+        return self.connection == "connected"
+
+
+class GroupView(Record):
+    """A group that we are in, were in, or are invited to.
+
+    Attributes:
+        id: Its number.
+        alias: How it is addressed; None before we have joined.
+        name: What it calls itself.
+        inviter: Alias of the contact that invites us, if one does and is still there.
+        role: Ours.
+        standing: Ours: ``invited``, ``joining``, ``pending`` or ``review``, ``current``; ``left``, ``removed`` or
+            ``deleted`` when it is over.
+        members: The others.
+    """
+
+    id: int
+    alias: str | None
+    name: str = field(repr=False)
+    inviter: str | None
+    role: str
+    standing: str
+    members: tuple[MemberView, ...] = field(repr=False)
+    business: bool = False
+    description: str = field(default="", repr=False)
+    welcome: str = field(default="", repr=False)
+
+    @property
+    def current(self) -> tuple[MemberView, ...]:
+        """Those who are in it now."""
+        return tuple(member for member in self.members if member.current)
+
+
 class ContactView(Record):
     """A contact with its connection: what lists and prompts show.
 
     Attributes:
+        group: How the group is, if it is one.
         move: How far the move of our queue for this contact is, if there is one.
         incognito: The made-up name by which the contact knows us, if it is one.
         pending: Number of pending messages.
@@ -58,6 +121,7 @@ class ContactView(Record):
     muted_until: float | None = None
     looks_like: str | None = None
     newest: int = 0
+    group: GroupView | None = None
 
     @property
     def alias(self) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from smpchat.agent.context import Context
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.agent.store import addresses
 from smpchat.chat.errors import CodeDiffers, InputError
 from smpchat.chat.service.files import FileProfile
 from smpchat.chat.service.views import ContactView, Verification
-from smpchat.chat.store import names, records
+from smpchat.chat.store import conditions, memberships, names, records
 from smpchat.chat.store.address import RequestView
 from smpchat.chat.store.records import Contact, Message
 from smpchat.chat.transactions import conversation, holding, requests
@@ -20,6 +22,8 @@ from smpchat.chat.transactions.incoming import ChatApplication
 from smpchat.crypto import kem as installed_kem
 from smpchat.crypto.entropy import Entropy, SystemEntropy
 from smpchat.crypto.kem import KEMProvider
+
+_OF_KEYS = (NoticeKind.OUT_OF_STEP, NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED)
 
 
 class WritingProfile(FileProfile):
@@ -42,8 +46,9 @@ class WritingProfile(FileProfile):
         super().__init__(folder, name, socks, **store)
         self.entropy: Entropy = SystemEntropy() if entropy is None else entropy
         self.kem: KEMProvider | None = installed_kem if isinstance(kem, str) else kem
-        application = ChatApplication(self.own_profile, self.now, self.entropy.random)
-        self.context = Context(application, self.entropy, self.now, self.kem)
+        self._application = ChatApplication(self.own_profile, self.now, self.entropy.random)
+        self.context = Context(self._application, self.entropy, self.now, self.kem)
+        self._application.joins(self.context)
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
@@ -149,7 +154,8 @@ class WritingProfile(FileProfile):
             contact = records.contact(tx, who)
             from smpchat.agent.transactions import connection as agent  # who only sends has no need of it
 
-            agent.resync(tx, self.context, contact.connection_id)
+            for connection_id in self._to_decide(tx, contact):
+                agent.resync(tx, self.context, connection_id)
             return contact
 
     def refuse_keys(self, who: str) -> Contact:
@@ -163,8 +169,19 @@ class WritingProfile(FileProfile):
             contact = records.contact(tx, who)
             from smpchat.agent.transactions import connection as agent
 
-            agent.refuse_keys(tx, self.context, contact.connection_id)
+            for connection_id in self._to_decide(tx, contact):
+                agent.refuse_keys(tx, self.context, connection_id)
             return contact
+
+    def _to_decide(self, tx: sqlite3.Connection, contact: Contact) -> list[int]:
+        """The contact's connection; of a group, those of members with whom something is wrong. Raises `InputError`."""
+        if not contact.is_group:
+            return [contact.connection_id]
+        wrong = {connection for connection, kind, *_ in conditions.standing(tx) if kind in _OF_KEYS}
+        found = [each for each in memberships.connections_of(tx, contact.connection_id) if each in wrong]
+        if not found:
+            raise InputError(f"The encryption with every member of {contact.alias} works.", "Nothing was changed.")
+        return found
 
     # -- contact requests ---------------------------------------------------------------------------------------------
 

@@ -84,7 +84,7 @@ class RequestView(Record):
 def address_view(tx: sqlite3.Connection, address: addresses.Address) -> AddressView:
     """An address with its links."""
     link = connections.load(tx, address.connection_id).link
-    waiting = addresses.count_requests(tx)
+    waiting = addresses.count_requests_to(tx, address.connection_id)
     away, since = addresses.turned_away(tx, address.connection_id) or (0, None)
     return AddressView(
         address.connection_id, link, address.short_link, address.auto_accept, waiting, texts(tx), away, since

@@ -31,6 +31,9 @@ KEPT_LEFT = 1_000
 """Bodies kept in one group that a host is to pass on to somebody, to be said again once we are connected; the oldest
 go."""
 
+KEPT_INVITATIONS = 20
+"""Invitations of one contact that wait for an answer; the oldest go."""
+
 
 class Place(Record):
     """Whose connection one is.
@@ -119,6 +122,40 @@ def _save_state(tx: sqlite3.Connection, group_id: int, group: Group) -> None:
     )
 
 
+def own_id(tx: sqlite3.Connection, group_id: int) -> MemberId:
+    """Our id in a group that there is."""
+    [own] = tx.execute("SELECT own FROM groups WHERE id = ?", (group_id,)).fetchone()
+    return MemberId(own)
+
+
+def host_of(tx: sqlite3.Connection, group_id: int) -> MemberId | None:
+    """Who let us into a group; None if the group is gone."""
+    row = tx.execute("SELECT host FROM groups WHERE id = ?", (group_id,)).fetchone()
+    return None if row is None else MemberId(row["host"])
+
+
+def save_incognito(tx: sqlite3.Connection, group_id: int, name: str | None) -> None:
+    """The made-up name by which the members know us; None: they know our own."""
+    tx.execute("UPDATE groups SET incognito = ? WHERE id = ?", (name, group_id))
+
+
+def incognito(tx: sqlite3.Connection, group_id: int) -> str | None:
+    """That name."""
+    row = tx.execute("SELECT incognito FROM groups WHERE id = ?", (group_id,)).fetchone()
+    return None if row is None else row["incognito"]
+
+
+def numbers(tx: sqlite3.Connection) -> list[int]:
+    """All groups."""
+    return [row["id"] for row in tx.execute("SELECT id FROM groups ORDER BY id")]
+
+
+def inviter(tx: sqlite3.Connection, group_id: int) -> int | None:
+    """The contact that invited us, if one did and is still there."""
+    row = tx.execute("SELECT inviter_id FROM groups WHERE id = ?", (group_id,)).fetchone()
+    return None if row is None else row["inviter_id"]
+
+
 def attach(tx: sqlite3.Connection, group_id: int, contact_id: int) -> None:
     """The conversation of a group."""
     tx.execute("UPDATE groups SET contact_id = ? WHERE id = ?", (contact_id, group_id))
@@ -134,6 +171,20 @@ def invitations(tx: sqlite3.Connection) -> list[int]:
     """Groups that we are invited to and have not said anything about, in the order in which they came."""
     rows = tx.execute("SELECT id FROM groups WHERE standing = ? ORDER BY id", (Standing.INVITED,))
     return [row["id"] for row in rows]
+
+
+def forget_old_invitations(tx: sqlite3.Connection, inviter_id: int) -> None:
+    """Of a contact's invitations that wait for an answer the newest are kept."""
+    tx.execute(
+        "DELETE FROM groups WHERE inviter_id = :inviter AND standing = :invited AND id <= (SELECT id FROM groups"
+        " WHERE inviter_id = :inviter AND standing = :invited ORDER BY id DESC LIMIT 1 OFFSET :kept)",
+        {"inviter": inviter_id, "invited": Standing.INVITED, "kept": KEPT_INVITATIONS},
+    )
+
+
+def forget(tx: sqlite3.Connection, group_id: int) -> None:
+    """No trace of a group stays; where it has a conversation, that goes first, and the group with it."""
+    tx.execute("DELETE FROM groups WHERE id = ?", (group_id,))
 
 
 def find(tx: sqlite3.Connection, own: MemberId, host: MemberId) -> int | None:
@@ -308,6 +359,12 @@ def find_message(tx: sqlite3.Connection, group_id: int, author: MemberId, shared
     return None if row is None else int(row["message_id"])
 
 
+def author_of(tx: sqlite3.Connection, message_id: int) -> tuple[MemberId, str] | None:
+    """Who wrote a message, and its id; None for what nobody wrote."""
+    row = tx.execute("SELECT author, shared_id FROM group_messages WHERE message_id = ?", (message_id,)).fetchone()
+    return None if row is None else (MemberId(row["author"]), row["shared_id"])
+
+
 def messages_of(tx: sqlite3.Connection, group_id: int, author: MemberId) -> list[int]:
     """Numbers of all that a member wrote."""
     query = "SELECT message_id FROM group_messages WHERE group_id = ? AND author = ? ORDER BY message_id"
@@ -326,6 +383,19 @@ def gone(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str
     tx.execute("UPDATE group_heard SET gone = 1 WHERE group_id = ? AND author = ? AND shared_id = ?", key)
     tx.execute("DELETE FROM group_messages WHERE group_id = ? AND author = ? AND shared_id = ?", key)
     tx.execute("DELETE FROM group_reactions WHERE group_id = ? AND author = ? AND shared_id = ?", key)
+
+
+def message_gone(tx: sqlite3.Connection, message_id: int) -> None:
+    """The same of a message by its number."""
+    row = tx.execute("SELECT * FROM group_messages WHERE message_id = ?", (message_id,)).fetchone()
+    if row is not None:
+        gone(tx, row["group_id"], MemberId(row["author"]), row["shared_id"])
+
+
+def is_gone(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> bool:
+    """Whether a message was here, and nothing of it is kept."""
+    row = _heard(tx, group_id, author, shared_id)
+    return row is not None and bool(row["gone"])
 
 
 def keep_deletion(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, by: MemberId) -> None:

@@ -47,11 +47,6 @@ def find_said(tx: sqlite3.Connection, contact_id: int, shared_id: str | None, se
     return records.message(tx, row["id"]) if row else None
 
 
-def save_own_member(tx: sqlite3.Connection, contact_id: int, member: str | None) -> None:
-    """The id that a business or group gave us among its members."""
-    tx.execute("UPDATE contacts SET own_member = ? WHERE id = ?", (member, contact_id))
-
-
 def own_member(tx: sqlite3.Connection, contact_id: int) -> str | None:
     """Our id among the members; None where the contact is one person."""
     row = tx.execute("SELECT own_member FROM contacts WHERE id = ?", (contact_id,)).fetchone()
@@ -76,6 +71,12 @@ def own_texts(tx: sqlite3.Connection, contact_id: int, limit: int) -> list[tuple
         (contact_id, Direction.SENT, limit),
     )
     return [(row["id"], row["text"]) for row in rows]
+
+
+def own_ids(tx: sqlite3.Connection, contact_id: int) -> list[tuple[int, str]]:
+    """Number and id between the clients of all that the user wrote to a contact."""
+    query = "SELECT id, shared_id FROM messages WHERE contact_id = ? AND direction = ? AND shared_id IS NOT NULL"
+    return [(row["id"], row["shared_id"]) for row in tx.execute(query, (contact_id, Direction.SENT))]
 
 
 def lately(tx: sqlite3.Connection, contact_id: int, kind: str, since: float) -> int:

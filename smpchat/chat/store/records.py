@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from smpchat.chat.errors import AmbiguousContact, UnknownContact
-from smpchat.chat.store import files, searching
+from smpchat.chat.store import files, memberships, searching
 from smpchat.chat.store.codes import is_verified
 from smpchat.chat.wire.alias import fold, looks, nearest
 from smpchat.chat.wire.content import PLAIN, Content, Preview
@@ -37,7 +37,7 @@ class MessageStatus(StrEnum):
 
 
 class Contact(Record):
-    """A person to write to, known by the alias.
+    """A person or group to write to, known by the alias.
 
     Attributes:
         unread: Received messages that nobody was shown.
@@ -68,6 +68,11 @@ class Contact(Record):
     resembles: int | None = None
 
     @property
+    def is_group(self) -> bool:
+        """Whether this is the conversation of a group: ``connection_id`` is its number, below 0."""
+        return self.connection_id < 0
+
+    @property
     def self_named(self) -> bool:
         """Whether the alias is only what the contact calls itself, which proves nothing."""
         return not self.confirmed and not self.provisional
@@ -81,19 +86,22 @@ class Quoted(Record):
         direction: Whether we sent it.
         text: What it says now, or, if we do not have it, what the reply says that it said.
         deleted: Its author took it back, or it has disappeared.
+        sender: Which member of a group or business wrote it.
     """
 
     id: int | None
     direction: Direction
     text: str = field(repr=False)
     deleted: bool = False
+    sender: str | None = None
 
 
 class Reaction(Record):
-    """An emoji on a message; ``direction`` tells whether it is ours."""
+    """An emoji on a message; ``direction`` tells whether it is ours. ``people``: how many members of a group put it."""
 
     emoji: str = field(repr=False)
     direction: Direction
+    people: int = 1
 
 
 class Message(Record):
@@ -123,6 +131,8 @@ class Message(Record):
         ttl: Seconds after which it disappears, from when it was shown or, if it is ours, has left; None if it stays.
         expires_at: When it disappears; POSIX seconds. None before that time runs.
         file: What came or goes with it.
+        group: The contact is a group, and ``sender`` one of its members.
+        copies: To a group: how many members have it, of how many it goes to straight.
     """
 
     id: int
@@ -154,6 +164,8 @@ class Message(Record):
     self_named: bool = False
     verified: bool = False
     file: files.FileView | None = None
+    group: bool = False
+    copies: tuple[int, int] | None = None
 
 
 # -- contacts ---------------------------------------------------------------------------------------------------------
@@ -219,8 +231,16 @@ def _find_contacts(tx: sqlite3.Connection, alias: str) -> list[Contact]:
 
 
 def aliases(tx: sqlite3.Connection) -> dict[int, str]:
-    """The alias of each contact, by its connection: quicker than all there is to say of them."""
-    return {row["connection_id"]: row["alias"] for row in tx.execute("SELECT connection_id, alias FROM contacts")}
+    """The alias of each contact, by its connection: quicker than all there is to say of them.
+
+    The connections of the members of a group have the alias of the group.
+    """
+    rows = tx.execute(
+        "SELECT connection_id, alias FROM contacts UNION ALL SELECT group_members.connection_id, alias"
+        " FROM group_members JOIN contacts ON contacts.connection_id = -group_id"
+        " WHERE group_members.connection_id IS NOT NULL"
+    )
+    return {row["connection_id"]: row["alias"] for row in rows}
 
 
 def find_contact(tx: sqlite3.Connection, alias: str) -> Contact | None:
@@ -243,6 +263,14 @@ def contact_of(tx: sqlite3.Connection, connection_id: int) -> Contact | None:
     """The contact of a connection; an invitation that nobody used has none."""
     row = tx.execute(CONTACTS + "WHERE connection_id = ?", (connection_id,)).fetchone()
     return contact_from(row) if row else None
+
+
+def addressee(tx: sqlite3.Connection, connection_id: int) -> Contact | None:
+    """Whom people know behind a connection: its contact, or the group if it is a member's."""
+    number = memberships.contact_number(tx, connection_id)
+    if number is None:
+        return None
+    return contact_from(tx.execute(CONTACTS + "WHERE id = ?", (number,)).fetchone())
 
 
 def save_link_name(tx: sqlite3.Connection, contact_id: int, name: str) -> None:
@@ -333,7 +361,16 @@ def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
         verified=is_verified(tx, row["connection_id"], row["verified_code"]),
         # A file has a note in its message, but for those of before files could be received.
         file=files.view(tx, row["id"]) if row["note"] else None,
+        group=row["connection_id"] < 0,
+        copies=_copies(tx, row),
     )
+
+
+def _copies(tx: sqlite3.Connection, row: sqlite3.Row) -> tuple[int, int] | None:
+    if row["connection_id"] > 0 or row["direction"] != Direction.SENT:
+        return None
+    found = memberships.copies(tx, row["id"])
+    return (found.get(MessageStatus.DELIVERED, 0), sum(found.values())) if found else None
 
 
 def _quoted(row: sqlite3.Row) -> Quoted | None:
@@ -341,13 +378,15 @@ def _quoted(row: sqlite3.Row) -> Quoted | None:
         return None
     direction = Direction(row["quoted_direction"])
     if row["original_id"] is None:
-        return Quoted(None, direction, row["quoted_text"] or "", deleted=row["quoted_text"] is None)
-    return Quoted(row["original_id"], direction, row["original_text"], bool(row["original_deleted"]))
+        deleted = row["quoted_text"] is None
+        return Quoted(None, direction, row["quoted_text"] or "", deleted, row["quoted_sender"])
+    said, deleted = row["original_text"], bool(row["original_deleted"])
+    return Quoted(row["original_id"], direction, said, deleted, row["quoted_sender"])
 
 
 def _reactions(tx: sqlite3.Connection, message_id: int) -> tuple[Reaction, ...]:
     rows = tx.execute("SELECT * FROM reactions WHERE message_id = ? ORDER BY direction, emoji", (message_id,))
-    return tuple(Reaction(row["emoji"], Direction(row["direction"])) for row in rows)
+    return tuple(Reaction(row["emoji"], Direction(row["direction"]), row["people"]) for row in rows)
 
 
 def insert_message(
@@ -375,14 +414,14 @@ def insert_message(
     """
     ours = direction is Direction.SENT
     status = MessageStatus.PENDING if ours else MessageStatus.RECEIVED
-    quoted: tuple[int | None, Direction | None, str | None] = (None, None, None)
+    quoted: tuple[int | None, Direction | None, str | None, str | None] = (None, None, None, None)
     if reply_to is not None:
         keeps_text = reply_to.id is None and not reply_to.deleted
-        quoted = (reply_to.id, reply_to.direction, reply_to.text if keeps_text else None)
+        quoted = (reply_to.id, reply_to.direction, reply_to.text if keeps_text else None, reply_to.sender)
     cursor = tx.execute(
         "INSERT INTO messages (contact_id, direction, text, sent_at, status, shared_id, shown, live,"
-        " quoted_id, quoted_direction, quoted_text, ttl, content, note, preview, sender, forwarded, occasion)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " quoted_id, quoted_direction, quoted_text, quoted_sender, ttl, content, note, preview, sender, forwarded,"
+        " occasion) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (contact_id, direction, text, sent_at, status, shared_id, ours, live, *quoted, ttl, content.kind, content.note,
          content.preview_json, sender, forwarded, occasion),
     )  # fmt: skip

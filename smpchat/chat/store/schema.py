@@ -313,6 +313,42 @@ _SCRIPTS = (
         body BLOB NOT NULL
     );
     CREATE INDEX group_left_to ON group_left (group_id, member)""",
+    """
+    CREATE TABLE group_introductions (
+        group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
+        newcomer BLOB NOT NULL,
+        other BLOB NOT NULL,
+        asked INTEGER NOT NULL,
+        newcomer_reported INTEGER NOT NULL,
+        other_reported INTEGER NOT NULL,
+        PRIMARY KEY (group_id, newcomer, other)
+    ) WITHOUT ROWID;
+    CREATE INDEX group_introductions_to ON group_introductions (group_id, other);
+    CREATE TABLE group_invitees (
+        group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
+        member BLOB NOT NULL,
+        connection_id INTEGER NOT NULL,
+        PRIMARY KEY (group_id, member)
+    ) WITHOUT ROWID;
+    CREATE TABLE group_links (
+        group_id INTEGER PRIMARY KEY REFERENCES groups ON DELETE CASCADE,
+        connection_id INTEGER NOT NULL UNIQUE,
+        role INTEGER NOT NULL
+    )
+    """,
+    # The conversation of a group is with no connection, but with all of its members': instead of one, its contact has
+    # the number of the group, below 0.
+    """
+    ALTER TABLE groups ADD COLUMN incognito TEXT;
+    ALTER TABLE reactions ADD COLUMN people INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE messages ADD COLUMN quoted_sender TEXT;
+    CREATE TABLE group_copies (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        message_id INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
+        member BLOB NOT NULL,
+        status TEXT NOT NULL
+    );
+    CREATE INDEX group_copies_of ON group_copies (message_id)""",
 )
 
 CHAT_MIGRATIONS = Migrations(_SCRIPTS, Path(__file__).with_name("tables.sql"))

@@ -29,7 +29,7 @@ CREATE TABLE messages (
         reason TEXT,
         shared_id TEXT,
         shown INTEGER NOT NULL
-    , quoted_id INTEGER, quoted_direction TEXT, quoted_text TEXT, live INTEGER NOT NULL DEFAULT 0, edited INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0, changes INTEGER NOT NULL DEFAULT 0, changes_shown INTEGER NOT NULL DEFAULT 0, ttl INTEGER, expires_at REAL, husk INTEGER NOT NULL DEFAULT 0, content TEXT NOT NULL DEFAULT 'text', note TEXT NOT NULL DEFAULT '', preview TEXT, sender TEXT, forwarded INTEGER NOT NULL DEFAULT 0, occasion TEXT, written_at REAL, told_at REAL);
+    , quoted_id INTEGER, quoted_direction TEXT, quoted_text TEXT, live INTEGER NOT NULL DEFAULT 0, edited INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0, changes INTEGER NOT NULL DEFAULT 0, changes_shown INTEGER NOT NULL DEFAULT 0, ttl INTEGER, expires_at REAL, husk INTEGER NOT NULL DEFAULT 0, content TEXT NOT NULL DEFAULT 'text', note TEXT NOT NULL DEFAULT '', preview TEXT, sender TEXT, forwarded INTEGER NOT NULL DEFAULT 0, occasion TEXT, written_at REAL, told_at REAL, quoted_sender TEXT);
 CREATE INDEX messages_of_contact ON messages (contact_id, id);
 CREATE INDEX messages_not_shown ON messages (id) WHERE shown = 0;
 CREATE TABLE events (
@@ -42,7 +42,7 @@ CREATE INDEX messages_changed ON messages (id) WHERE changes > changes_shown;
 CREATE TABLE reactions (
         message_id INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
         direction TEXT NOT NULL,
-        emoji TEXT NOT NULL,
+        emoji TEXT NOT NULL, people INTEGER NOT NULL DEFAULT 1,
         PRIMARY KEY (message_id, direction, emoji)
     ) WITHOUT ROWID;
 CREATE TABLE contact_settings (
@@ -126,7 +126,7 @@ CREATE TABLE groups (
         begun INTEGER NOT NULL DEFAULT 0,
         full INTEGER NOT NULL DEFAULT 0,
         crowded INTEGER NOT NULL DEFAULT 0
-    );
+    , incognito TEXT);
 CREATE TABLE group_members (
         place INTEGER PRIMARY KEY AUTOINCREMENT,
         group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
@@ -220,4 +220,32 @@ CREATE TABLE group_left (
         member BLOB NOT NULL,
         body BLOB NOT NULL
     );
-CREATE INDEX group_left_to ON group_left (group_id, member)
+CREATE INDEX group_left_to ON group_left (group_id, member);
+CREATE TABLE group_introductions (
+        group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
+        newcomer BLOB NOT NULL,
+        other BLOB NOT NULL,
+        asked INTEGER NOT NULL,
+        newcomer_reported INTEGER NOT NULL,
+        other_reported INTEGER NOT NULL,
+        PRIMARY KEY (group_id, newcomer, other)
+    ) WITHOUT ROWID;
+CREATE INDEX group_introductions_to ON group_introductions (group_id, other);
+CREATE TABLE group_invitees (
+        group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
+        member BLOB NOT NULL,
+        connection_id INTEGER NOT NULL,
+        PRIMARY KEY (group_id, member)
+    ) WITHOUT ROWID;
+CREATE TABLE group_links (
+        group_id INTEGER PRIMARY KEY REFERENCES groups ON DELETE CASCADE,
+        connection_id INTEGER NOT NULL UNIQUE,
+        role INTEGER NOT NULL
+    );
+CREATE TABLE group_copies (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        message_id INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
+        member BLOB NOT NULL,
+        status TEXT NOT NULL
+    );
+CREATE INDEX group_copies_of ON group_copies (message_id)

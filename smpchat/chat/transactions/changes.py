@@ -7,6 +7,7 @@ reference: positive for a message, negative for a change.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 
 from smpchat.agent.store.erasure import empty_log
 from smpchat.chat.store import expiry, files, searching
@@ -81,12 +82,22 @@ def erase(tx: sqlite3.Connection, message: Message) -> None:
 def react(tx: sqlite3.Connection, message_id: int, direction: Direction, emoji: str, *, add: bool) -> bool:
     """Add or remove a reaction; False if that changes nothing."""
     if add:
-        cursor = tx.execute("INSERT OR IGNORE INTO reactions VALUES (?, ?, ?)", (message_id, direction, emoji))
+        cursor = tx.execute(
+            "INSERT OR IGNORE INTO reactions (message_id, direction, emoji) VALUES (?, ?, ?)",
+            (message_id, direction, emoji),
+        )
     else:
         cursor = tx.execute(
             "DELETE FROM reactions WHERE message_id = ? AND direction = ? AND emoji = ?", (message_id, direction, emoji)
         )
     return cursor.rowcount > 0
+
+
+def set_reactions(tx: sqlite3.Connection, message_id: int, counted: Mapping[tuple[Direction, str], int]) -> None:
+    """All reactions to a message of a group: how many members put each."""
+    tx.execute("DELETE FROM reactions WHERE message_id = ?", (message_id,))
+    rows = [(message_id, direction, emoji, people) for (direction, emoji), people in counted.items()]
+    tx.executemany("INSERT INTO reactions VALUES (?, ?, ?, ?)", rows)
 
 
 def count(tx: sqlite3.Connection, message_id: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smpchat.agent.context import Context
 from smpchat.chat.errors import InputError, TextTooLong, UnknownMessage
@@ -39,6 +39,9 @@ from smpchat.chat.wire.preferences import Allow, Feature, allowed
 from smpchat.encoding.characters import is_blank
 from smpchat.encoding.record import replace
 
+if TYPE_CHECKING:
+    from smpchat.chat.transactions.group_talk import GroupTalk
+
 _VARIATION_SELECTOR = "\ufe0f"
 
 
@@ -59,6 +62,8 @@ def send_text(
         InputError: The text is empty or too long, the contact is gone, or the message answered cannot be named.
     """
     text = whole(text)
+    if contact.is_group:
+        return _talk(tx, context, contact).send_text(text, reply_to, forwarded=forwarded)
     shared_id = new_id(context)
     quote = quoted = None
     if reply_to is not None:
@@ -117,6 +122,8 @@ def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -
     """
     text = whole(text)
     original, contact, shared_id = _own(tx, message_id)
+    if contact.is_group:
+        return _talk(tx, context, contact).edit(original, text)
     own_id = new_id(context)
     file = message_files.find(tx, original.id)
     if file is not None:
@@ -134,7 +141,10 @@ def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentCh
 
     Where the contact allows full deletion nothing of it stays here either, not even that there was a message.
     """
-    original, contact, shared_id = _own(tx, message_id)
+    original, contact, shared_id = _named(tx, message_id)
+    if contact.is_group:
+        return _talk(tx, context, contact).retract(original)
+    _check_own(original)
     body = encode_deletion(MessageDeletion(shared_id), new_id(context))
     change = _submit_change(tx, context, contact, original, body, events.Change.DELETED)
     changes.delete(tx, original.id)
@@ -161,6 +171,8 @@ def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str,
     if emoji not in REACTIONS:
         raise InputError("SimpleX apps do not accept this reaction.", f"Use one of {' '.join(REACTIONS)}")
     original, contact, shared_id = _named(tx, message_id)
+    if contact.is_group:
+        return _talk(tx, context, contact).react(original, emoji, add=add)
     if not preferences.agreement(tx, contact).on(Feature.REACTIONS).by_us:
         raise _no_reactions(tx, contact)
     if not changes.react(tx, original.id, Direction.SENT, emoji, add=add):
@@ -222,9 +234,19 @@ def _named(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, s
 
 def _own(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, str]:
     found, contact, shared_id = _named(tx, message_id)
-    if found.direction is not Direction.SENT:
-        raise InputError(f"Message {message_id} is not yours.", "You can edit or delete only your own messages.")
+    _check_own(found)
     return found, contact, shared_id
+
+
+def _check_own(message: Message) -> None:
+    if message.direction is not Direction.SENT:
+        raise InputError(f"Message {message.id} is not yours.", "You can edit or delete only your own messages.")
+
+
+def _talk(tx: sqlite3.Connection, context: Context, contact: Contact) -> GroupTalk:
+    from smpchat.chat.transactions.group_talk import GroupTalk  # whoever writes to one person does not wait for groups
+
+    return GroupTalk(tx, context, contact)
 
 
 def _packed(tx: sqlite3.Connection, contact: Contact, text: str, encode: Callable[[str], bytes]) -> bytes:

@@ -223,8 +223,12 @@ def _end_sending(
 
 
 def part_came(tx: sqlite3.Connection, contact: Contact, part: DescriptionPart, sender: str | None) -> None:
-    """The next part of a file's description; any other is of no use (xftp-wire 7.1)."""
-    message = lines.find_said(tx, contact.id, part.shared_id, sender)
+    """The next part of a file's description."""
+    part_of(tx, contact, lines.find_said(tx, contact.id, part.shared_id, sender), part)
+
+
+def part_of(tx: sqlite3.Connection, contact: Contact, message: Message | None, part: DescriptionPart) -> None:
+    """The next part of what describes the file of a message; any other is of no use (xftp-wire 7.1)."""
     file = None if message is None else files.find(tx, message.id)
     if message is None or file is None or file.state not in (FileState.OFFERED, FileState.RECEIVING):
         log.info("a description of a file of %r was ignored", contact.alias)

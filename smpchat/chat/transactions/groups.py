@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from smpchat.agent.context import Context
@@ -36,36 +38,43 @@ from smpchat.chat.machines.group_inputs import (
     asks,
     is_post,
 )
-from smpchat.chat.machines.group_links import answered
-from smpchat.chat.machines.group_sending import deliver, may_say, wants_receipts
-from smpchat.chat.machines.group_states import Group, Link
+from smpchat.chat.machines.group_links import answered, invited, invited_again
+from smpchat.chat.machines.group_sending import deliver, deliver_profile, may_say, wants_receipts
+from smpchat.chat.machines.group_states import Group, Link, Standing
 from smpchat.chat.machines.groups import step
 from smpchat.chat.store import groups
-from smpchat.chat.wire.bodies import MAX_JSON, new_shared_id
+from smpchat.chat.transactions.group_hosting import Heard as AsHeard
+from smpchat.chat.transactions.group_hosting import Host
+from smpchat.chat.wire.bodies import MAX_JSON, Envelope, new_shared_id
 from smpchat.chat.wire.content import in_a_sentence
 from smpchat.chat.wire.group_encoding import encode_group_event
 from smpchat.chat.wire.group_events import (
     Forward,
     GroupEvent,
+    Invitation,
     InvitationAccepted,
     JoinRequest,
     LinkInvitation,
     LinkRejection,
-    MemberLeft,
     MemberPresents,
     MemberProfile,
     Post,
 )
 from smpchat.chat.wire.group_values import MemberId
-from smpchat.chat.wire.groups import GroupMessage, decode_group_messages
+from smpchat.chat.wire.groups import GroupMessage, decode_with_envelopes
 from smpchat.chat.wire.profile import Profile
 from smpchat.crypto.errors import CryptoError
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record
+from smpchat.protocol.version import VersionRange
 
 log = logging.getLogger("smpchat.chat")
 
 _INSTANT = Terms(sender_securable=True, reply_key=True)
+NOBODY: Mapping[MemberId, bytes] = MappingProxyType({})
+"""To whom there is nothing to say before its connection goes."""
+Refer = Callable[[MemberId], int]
+"""The agent's reference of one member's copy."""
 
 
 class Conversation(Protocol):
@@ -90,6 +99,11 @@ class GroupTransactions(Record):
     context: Context
     conversation: Conversation
 
+    @property
+    def host(self) -> Host:
+        """What we owe whom we let in."""
+        return Host(self.context, self.conversation.profile)
+
     # -- what a person does -------------------------------------------------------------------------------------------
 
     def request(self, tx: sqlite3.Connection, link: ContactLink | ShortContact, *, held: bool = False) -> int:
@@ -103,6 +117,36 @@ class GroupTransactions(Record):
         sent_requests.save_info(tx, connection_id, encode_group_event(asked), None)
         return connection_id
 
+    def invited(
+        self,
+        tx: sqlite3.Connection,
+        inviter_id: int,
+        inviter: str,
+        invitation: Invitation,
+        versions: VersionRange | None,
+    ) -> str | None:
+        """A contact invites us to a group: what its conversation is to say of that; None for a repetition.
+
+        Args:
+            inviter: How we call that contact.
+        """
+        name = in_a_sentence(invitation.profile.name)
+        known_as = groups.find(tx, invitation.invited.member, invitation.host.member)
+        if known_as is not None:
+            before = self._load(tx, known_as)
+            after, _ = invited_again(before, invitation)
+            groups.save(tx, known_as, before, after)
+            return None
+        group = invited(invitation, inviter, versions)
+        if isinstance(group, Refused):
+            log.info("an invitation to a group is refused: %s", group.why)
+            what = "channel" if invitation.profile.channel else "group"
+            why = "smpchat cannot join channels" if invitation.profile.channel else "it is not valid"
+            return f"[invites you to the {what} {name}: {why}]"
+        group_id = groups.insert(tx, group, inviter_id)
+        groups.forget_old_invitations(tx, inviter_id)
+        return f"[invites you to the group {name}: `smpchat group join {group_id}` accepts]"
+
     def accept(self, tx: sqlite3.Connection, group_id: int) -> None:
         """Take up an invitation. Raises `InputError` if none waits, or `AgentError` for a link that leads nowhere."""
         if any(isinstance(effect, Refused) for effect in self._happened(tx, group_id, Accept())):
@@ -112,13 +156,35 @@ class GroupTransactions(Record):
         """Out of a group, or no to an invitation."""
         self._happened(tx, group_id, Leave())
 
-    def say(self, tx: sqlite3.Connection, group_id: int, event: GroupEvent, scope: MemberId | None = None) -> str:
-        """Say something to the group; its id. Raises `InputError` if we may not, or it is too long."""
+    def say(
+        self,
+        tx: sqlite3.Connection,
+        group_id: int,
+        event: GroupEvent,
+        scope: MemberId | None = None,
+        *,
+        shared_id: str | None = None,
+        refer: Refer | None = None,
+    ) -> str:
+        """Say something to the group; its id. Raises `InputError` if we may not, or it is too long.
+
+        Args:
+            shared_id: The id that it is to have; a new one if None.
+            refer: The reference under which the agent is to send a member's copy.
+        """
         group = self._load(tx, group_id)
         refusal = may_say(group, event)
         if refusal is not None:
             raise InputError(refusal, "Ask somebody in the group to invite you.")
-        return self._send(tx, group_id, deliver(group, event, scope))
+        return self._send(tx, group_id, deliver(group, event, scope), shared_id, refer)
+
+    def present(self, tx: sqlite3.Connection, group_id: int, profile: Profile) -> None:
+        """Tell the members who we are now."""
+        self._send(tx, group_id, deliver_profile(self._load(tx, group_id), profile))
+
+    def load(self, tx: sqlite3.Connection, group_id: int) -> Group:
+        """A group. Raises `InputError` if there is none."""
+        return self._load(tx, group_id)
 
     # -- what the agent tells -----------------------------------------------------------------------------------------
 
@@ -128,6 +194,9 @@ class GroupTransactions(Record):
         if place is None:
             return None
         group, profile = self._load(tx, place.group), self.conversation.profile(tx, place.group)
+        member = group.members[place.member]
+        if member.standing is Standing.INVITED:
+            return self.host.connection_info(tx, place.group, group, member)
         if place.member != group.host:
             return encode_group_event(MemberPresents(group.own.id, profile))
         return encode_group_event(MemberProfile(profile) if group.by_link else InvitationAccepted(group.own.id))
@@ -139,7 +208,7 @@ class GroupTransactions(Record):
             Why no connection comes of it.
         """
         place = groups.of_connection(tx, connection.id)
-        for said in _decoded(info):
+        for said, _ in _decoded(info):
             if place is None:
                 return self._answered(tx, connection.id, said)
             for effect in self._happened(tx, place.group, Confirmed(place.member, said.event)):
@@ -166,7 +235,7 @@ class GroupTransactions(Record):
         return "The link does not lead to a group."
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> bool:
-        """A connection went on; whether it is a member's."""
+        """A connection went on; whether it is that to the host of a group."""
         place = groups.of_connection(tx, connection.id)
         if place is None:
             return False
@@ -177,7 +246,7 @@ class GroupTransactions(Record):
             self._happened(tx, place.group, Lost(place.member))
         elif member.link is Link.MAKING and connection.link is not None:
             self._happened(tx, place.group, Linked(place.member, connection.link))
-        return True
+        return place.member == groups.host_of(tx, place.group)
 
     def message(self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: float) -> bool | None:
         """A member says something; whether it is to get a receipt. None for a connection that is no member's."""
@@ -185,13 +254,18 @@ class GroupTransactions(Record):
         if place is None:
             return None
         # a list, and no generator: `any` would stop at the first post
-        return any([self._heard(tx, place, said, sent_at) for said in _decoded(body)])
+        return any([self._heard(tx, place, said, envelope, sent_at) for said, envelope in _decoded(body)])
 
-    def _heard(self, tx: sqlite3.Connection, place: groups.Place, said: GroupMessage, sent_at: float) -> bool:
+    def _heard(
+        self, tx: sqlite3.Connection, place: groups.Place, said: GroupMessage, envelope: Envelope | None, sent_at: float
+    ) -> bool:
         asked = asks(place.member, said)
-        known = groups.known(tx, place.group, asked)
+        known, before = groups.known(tx, place.group, asked), self._load(tx, place.group)
         heard = Heard(place.member, said, sent_at, self.context.now(), known)
-        self._happened(tx, place.group, heard)
+        last_words = self.host.last_words(tx, place.group, place.member, said, envelope, sent_at)
+        found = self._happened(tx, place.group, heard, last_words)
+        self.host.pass_on(tx, place.group, place.member, said, known, AsHeard(envelope, sent_at, before, found))
+        self.host.forget(tx, place.group, before)
         passed_on = isinstance(said.event, Forward)
         if asked.event is not None:
             groups.heard(tx, place.group, asked.by, asked.event, place.member if passed_on else None)
@@ -205,18 +279,41 @@ class GroupTransactions(Record):
             raise InputError("This group was deleted here.", "Ask somebody in it to invite you again.")
         return group
 
-    def _happened(self, tx: sqlite3.Connection, group_id: int, event: Input) -> tuple[Effect, ...]:
+    def happened(self, tx: sqlite3.Connection, group_id: int, event: Input) -> tuple[Effect, ...]:
+        """Step the group, save it, and do what comes out."""
         before = self._load(tx, group_id)
-        after, found = step(before, event)
-        # Before anything is done: what is done may tell of the next event at once.
-        groups.save(tx, group_id, before, after)
-        farewell = next((e for e in found if isinstance(e, effects.Send) and isinstance(e.event, MemberLeft)), None)
-        for effect in found:
-            if effect is not farewell:
-                self._perform(tx, group_id, effect, farewell)
+        found = self._happened(tx, group_id, event)
+        self.host.forget(tx, group_id, before)
         return found
 
-    def _perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect, farewell: effects.Send | None) -> None:
+    def _happened(
+        self, tx: sqlite3.Connection, group_id: int, event: Input, last_words: Mapping[MemberId, bytes] = NOBODY
+    ) -> tuple[Effect, ...]:
+        """The same. ``last_words``: what a member hears before its connection goes, if it goes."""
+        before = self._load(tx, group_id)
+        after, found = step(before, event)
+        leaving = frozenset(id for one in found if isinstance(one, effects.Disconnect) for id in one.members)
+        ends = {id: groups.connection_of(tx, group_id, id) for id in leaving}  # whose record may go
+        # Before anything is done: what is done may tell of the next event at once.
+        groups.save(tx, group_id, before, after)
+        farewells = dict(last_words)
+        for effect in found:
+            if isinstance(effect, effects.Send) and not leaving.isdisjoint(effect.now):
+                farewells |= self.host.send_last(tx, group_id, effect, leaving)
+            else:
+                self._perform(tx, group_id, effect, farewells, ends)
+        if before.active and not after.active:
+            self.host.over(tx, group_id)
+        return found
+
+    def _perform(
+        self,
+        tx: sqlite3.Connection,
+        group_id: int,
+        effect: Effect,
+        farewells: Mapping[MemberId, bytes],
+        ends: Mapping[MemberId, int | None],
+    ) -> None:
         match effect:
             case effects.JoinHost(link):
                 host = self._load(tx, group_id).host
@@ -238,13 +335,18 @@ class GroupTransactions(Record):
                 for body in groups.take_left(tx, group_id, member):
                     self._submit(tx, group_id, member, body, notify=False)
             case effects.Disconnect(members):
-                self._disconnect(tx, group_id, members, farewell)
+                for member in members:
+                    self._disconnect(tx, group_id, member, ends[member], farewells.get(member))
+            case effects.Invite() | effects.Admit() | effects.AcceptNewcomer() | effects.HandOn() | effects.Reported():
+                self.host.perform(tx, group_id, effect)
             case Refused(name, why):
                 log.info("group event %s changed nothing: %s", name, why)
             # The agent lets in who was not turned away, and keeps in order what waits for a connection.
             case effects.Allow() | effects.Turn() | effects.Release():
                 pass
             case _:
+                if isinstance(effect, effects.SaveGroup):
+                    self.host.show(tx, group_id, effect.profile)
                 self.conversation.perform(tx, group_id, effect)
 
     def _join(self, tx: sqlite3.Connection, group_id: int, member: MemberId, text: str) -> None:
@@ -254,39 +356,52 @@ class GroupTransactions(Record):
         groups.connect(tx, group_id, member, agent.join(tx, self.context, link, plain=True))
 
     def _disconnect(
-        self, tx: sqlite3.Connection, group_id: int, members: tuple[MemberId, ...], farewell: effects.Send | None
+        self, tx: sqlite3.Connection, group_id: int, member: MemberId, connection_id: int | None, farewell: bytes | None
     ) -> None:
-        body = None if farewell is None else encode_group_event(farewell.event, self._new_id())
-        for member in members:
-            connection_id = groups.connection_of(tx, group_id, member)
-            if connection_id is not None:
-                groups.connect(tx, group_id, member, None)
-                told = farewell is not None and member in farewell.now
-                agent.delete(tx, self.context, connection_id, body if told else None)
+        if connection_id is not None:
+            groups.connect(tx, group_id, member, None)
+            agent.delete(tx, self.context, connection_id, farewell)
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
-    def _send(self, tx: sqlite3.Connection, group_id: int, send: effects.Send) -> str:
+    def _send(
+        self,
+        tx: sqlite3.Connection,
+        group_id: int,
+        send: effects.Send,
+        shared_id: str | None = None,
+        refer: Refer | None = None,
+    ) -> str:
         """One event to all, with one id."""
-        shared_id = self._new_id()
+        shared_id = shared_id or self._new_id()
         body = encode_group_event(send.event, shared_id)
         if len(body) > MAX_JSON:
             raise InputError("The text is too long for one message.", "Send it in parts.")
         notify = isinstance(send.event, Post)
         for member in (*send.now, *send.later):
-            self._submit(tx, group_id, member, body, notify=notify)
+            reference = None if refer is None else refer(member)
+            self._submit(tx, group_id, member, body, notify=notify, reference=reference)
         for member in send.passed_on:
             groups.leave_to_host(tx, group_id, member, body)
         groups.heard(tx, group_id, self._load(tx, group_id).own.id, shared_id, None)
         return shared_id
 
-    def _submit(self, tx: sqlite3.Connection, group_id: int, member: MemberId, body: bytes, *, notify: bool) -> None:
+    def _submit(
+        self,
+        tx: sqlite3.Connection,
+        group_id: int,
+        member: MemberId,
+        body: bytes,
+        *,
+        notify: bool,
+        reference: int | None = None,
+    ) -> None:
         connection_id = groups.connection_of(tx, group_id, member)
         if connection_id is None:  # of an app from before forwarding, and nobody has brought us together yet
             log.info("a member that is not connected and to whom nobody passes on misses a message")
             return
         try:
-            sending.submit(tx, self.context, connection_id, UserMessage(body), notify=notify)
+            sending.submit(tx, self.context, connection_id, UserMessage(body), notify=notify, reference=reference)
         except AgentError as error:  # one of them must not keep the others from it
             log.info("a member cannot be written to: %s", type(error).__name__)
 
@@ -294,9 +409,9 @@ class GroupTransactions(Record):
         return new_shared_id(self.context.entropy.random(12))
 
 
-def _decoded(body: bytes) -> list[GroupMessage]:
+def _decoded(body: bytes) -> list[tuple[GroupMessage, Envelope | None]]:
     try:
-        return decode_group_messages(body)
+        return decode_with_envelopes(body)
     except DecodeError as error:
         log.warning("message of a group ignored: %s", error)
         return []

@@ -169,6 +169,13 @@ def _update_message(
         if added is not None and not update.live:
             changes.edit(tx, added, update.text, edited=True, live=False, content=update.content)
         return
+    edit_message(tx, contact, original, update, now)
+
+
+def edit_message(
+    tx: sqlite3.Connection, contact: Contact, original: Message, update: MessageUpdate, now: float
+) -> None:
+    """The author of a message gave it another text."""
     text, content = _edited(original, update)
     if original.deleted or (original.text, original.live) == (text, update.live):
         return
@@ -178,7 +185,7 @@ def _update_message(
     elif original.held:
         live.release(tx, original.id)
     # Where nobody was shown it, or its end is still to come, it is not changed, but written.
-    _changed(tx, contact, original, events.Change.EDITED, now, counts=not (update.live or original.held))
+    tell_change(tx, contact, original, events.Change.EDITED, now, counts=not (update.live or original.held))
 
 
 def _edited(original: Message, update: MessageUpdate) -> tuple[str, Content]:
@@ -191,14 +198,20 @@ def _edited(original: Message, update: MessageUpdate) -> tuple[str, Content]:
 
 def _cancel_file(tx: sqlite3.Connection, contact: Contact, shared_id: str, now: float, sender: str | None) -> None:
     original = lines.find_said(tx, contact.id, shared_id, sender)
-    if original is None or not original.note or original.note.endswith(_CANCELLED):
+    if original is not None:
+        withdraw_file(tx, contact, original, now)
+
+
+def withdraw_file(tx: sqlite3.Connection, contact: Contact, original: Message, now: float) -> None:
+    """The author of a message has withdrawn its file."""
+    if not original.note or original.note.endswith(_CANCELLED):
         return
     files.cancelled(tx, original, contact)
     words = original.text.removeprefix(original.note).lstrip(" ")
     note = joined(original.note, _CANCELLED)
     content = Content(original.content, note, original.preview)
     changes.edit(tx, original.id, joined(note, words), edited=False, live=original.live, content=content)
-    _changed(tx, contact, original, events.Change.CANCELLED, now)
+    tell_change(tx, contact, original, events.Change.CANCELLED, now)
 
 
 def _delete_message(
@@ -211,7 +224,12 @@ def _delete_message(
     if sent_at - original.sent_at > DELETABLE:
         log.info("a message was too old to be deleted")
         return
-    if preferences.agreement(tx, contact).on(Feature.FULL_DELETE).by_them:
+    take_back(tx, contact, original, whole=preferences.agreement(tx, contact).on(Feature.FULL_DELETE).by_them)
+
+
+def take_back(tx: sqlite3.Connection, contact: Contact, original: Message, *, whole: bool) -> None:
+    """A message is deleted by who may; ``whole``: nothing of it stays, not even a mark."""
+    if whole:
         changes.erase(tx, original)
     else:
         changes.delete(tx, original.id)
@@ -229,10 +247,10 @@ def _react(tx: sqlite3.Connection, contact: Contact, reaction: ReactionChange, n
         log.info("a reaction was ignored: reactions are not allowed")
         return
     if changes.react(tx, original.id, Direction.RECEIVED, reaction.emoji, add=reaction.add):
-        _changed(tx, contact, original, events.Change.REACTION, now)
+        tell_change(tx, contact, original, events.Change.REACTION, now)
 
 
-def _changed(
+def tell_change(
     tx: sqlite3.Connection,
     contact: Contact,
     message: Message,

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused
@@ -21,10 +22,10 @@ from smpchat.chat.store import (
     address,
     contact_settings,
     events,
-    expiry,
     incognito,
     invitations,
     lines,
+    memberships,
     names,
     notices,
     profiles,
@@ -32,10 +33,10 @@ from smpchat.chat.store import (
 )
 from smpchat.chat.store import files as message_files
 from smpchat.chat.store.feed import describe_state, publish
-from smpchat.chat.store.records import Contact, Message, MessageStatus
+from smpchat.chat.store.records import Contact, MessageStatus
 from smpchat.chat.transactions import (
-    changes,
     conversation,
+    fates,
     files,
     hearing,
     naming,
@@ -44,10 +45,9 @@ from smpchat.chat.transactions import (
     requests,
     telling,
 )
-from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.room import PQ_SINCE
 from smpchat.chat.wire.bodies import CHAT_VERSIONS, MAX_MESSAGES, LeftOut, new_shared_id, pack_info
-from smpchat.chat.wire.content import in_a_sentence
+from smpchat.chat.wire.content import GROUP_INVITATION, in_a_sentence
 from smpchat.chat.wire.happenings import Happening
 from smpchat.chat.wire.message import (
     ChatEvent,
@@ -72,6 +72,9 @@ from smpchat.client.trouble import Trouble
 from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import replace
 from smpchat.protocol.version import VersionRange
+
+if TYPE_CHECKING:  # imported where they are used
+    from smpchat.chat.transactions.groups import GroupTransactions
 
 log = logging.getLogger("smpchat.chat")
 
@@ -106,9 +109,30 @@ class ChatApplication:
         self._own_profile = own_profile
         self._now = now
         self._random = random
+        self._context: Context | None = None
+        self._groups: GroupTransactions | None = None
+
+    def joins(self, context: Context) -> None:
+        """What the agent works with, which has this application in it."""
+        self._context = context
+
+    @property
+    def groups(self) -> GroupTransactions:
+        """All that can happen to groups; only who is in one, or asked to be, waits for its modules."""
+        if self._groups is None:
+            from smpchat.chat.transactions.group_conversation import GroupConversation
+            from smpchat.chat.transactions.groups import GroupTransactions
+
+            assert self._context is not None
+            self._groups = GroupTransactions(self._context, GroupConversation(self._own_profile, self._now))
+        return self._groups
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
-        """Our profile as ``x.info``, as the contact is to see it."""
+        """Our profile as ``x.info``, as the contact is to see it; to a member of a group, who we are there."""
+        if memberships.is_members(tx, connection_id):
+            info = self.groups.connection_info(tx, connection_id)
+            assert info is not None
+            return info
         own, contact = self._profile_for(tx, connection_id), records.contact_of(tx, connection_id)
         if contact is not None:
             own = preferences.profile_for(tx, own, contact.id)
@@ -126,7 +150,10 @@ class ChatApplication:
     def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
         """The name in the link becomes the alias, if nobody has chosen one."""
         contact, said = records.contact_of(tx, connection_id), decode_link_info(info)
-        if contact is None or said is None:
+        if contact is None:
+            return
+        if said is None:
+            self._group_link_read(tx, contact, info)
             return
         name = said.profile.display_name
         records.save_link_name(tx, contact.id, name)
@@ -136,6 +163,17 @@ class ChatApplication:
             welcome_id = new_shared_id(self._random(12))
             hearing.add_message(tx, contact, TextMessage(said.welcome, welcome_id), round(self._now()), self._now())
             requests.read_welcome(tx, contact, welcome_id)
+        self._name_by_link(tx, contact, name)
+
+    def _group_link_read(self, tx: sqlite3.Connection, contact: Contact, info: bytes) -> None:
+        from smpchat.chat.wire.groups import read_group_link
+
+        group = read_group_link(info)
+        if group is not None:
+            records.save_link_name(tx, contact.id, group.name)
+            self._name_by_link(tx, contact, group.name)
+
+    def _name_by_link(self, tx: sqlite3.Connection, contact: Contact, name: str) -> None:
         if contact.provisional:
             alias = naming.free_alias(tx, name, contact.id)
             names.rename(tx, contact.id, alias)
@@ -146,22 +184,27 @@ class ChatApplication:
         """Publish the step; an address has none that people would follow."""
         if states.role(connection.state) is Role.OWNER:
             return
+        if memberships.is_members(tx, connection.id):
+            if self.groups.state_changed(tx, connection):
+                publish(tx, describe_state(connection, records.addressee(tx, connection.id), self._now()))
+            return
         contact = records.contact_of(tx, connection.id)
         publish(tx, describe_state(connection, contact, self._now()))
 
     def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> str | None:
         """The peer's profile; on the initiator's side the invitation becomes a contact.
 
-        A group's host answers with the group's profile instead, whatever the link said, and so does a business: one
-        can write to a business, which takes all that comes as a customer's.
+        A business answers as the host of a group does, whatever the link said: what we wrote is for all who work there.
         """
         said = _decoded(info)
+        if connections.is_plain(tx, connection_id) or any(_is_business(message.event) for message in said):
+            return self.groups.peer_info(tx, connections.load(tx, connection_id), info)
         # All are looked at before anything is stored: whoever is unsuitable leaves no contact behind.
         for message in said:
             unsuitable = _is_unsuitable(message.event)
             if unsuitable is not None:
                 return unsuitable
-        told = (ProfileInfo, ContactRequest, GroupJoined)
+        told = (ProfileInfo, ContactRequest)
         profile = next((m.event.profile for m in said if isinstance(m.event, told)), None)
         contact = records.contact_of(tx, connection_id)
         if contact is None:
@@ -174,32 +217,44 @@ class ChatApplication:
             contact = records.contact(tx, alias)
         for message in said:
             _note_version(tx, contact, message.versions)
-            match message.event:
-                case GroupJoined(member=member):
-                    lines.save_own_member(tx, contact.id, member)
-                case Happening() as line:
-                    hearing.add_line(tx, contact, line, self._now())
+            if isinstance(message.event, Happening):
+                hearing.add_line(tx, contact, message.event, self._now())
         if profile is not None:
             _save_profile(tx, contact, profile, self._now())
-        if not contact.business and any(isinstance(m.event, GroupJoined) for m in said):
-            records.mark_business(tx, contact.id)
-            self.notice(tx, connection_id, business_sentence("{alias}"))
         return None
 
     def message_received(
         self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
     ) -> bool:
         """Store what the message says. Only texts ask for a receipt, which the user may not want to give."""
-        contact = records.contact_of(tx, connection_id)
-        if contact is None:
-            return False
         if integrity is not Integrity.OK:
             self.notice(tx, connection_id, _INTEGRITY_NOTICES[integrity], NoticeKind.MESSAGES_LOST)
         self.mended(tx, connection_id, *_ENDED_BY_A_MESSAGE)
+        if memberships.is_members(tx, connection_id):
+            wanted = self.groups.message(tx, connection_id, body, sent_at)
+            return bool(wanted) and self.gives_receipts(tx, connection_id)
+        contact = records.contact_of(tx, connection_id)
+        if contact is None:
+            return False
         # A list, and no generator: `any` would stop at the first text, and what stands behind it in the body would be
         # lost.
-        asked = any([self._receive(tx, contact, message, sent_at) for message in _without_repeats(_decoded(body))])
+        said = _without_repeats(_decoded(body))
+        asked = any([self._receive(tx, contact, message, sent_at) for message in said])
+        if any(isinstance(m.event, Happening) and m.event.kind == GROUP_INVITATION for m in said):
+            self._invited(tx, contact, body)
         return asked and contact_settings.receipts(tx, contact.id)
+
+    def _invited(self, tx: sqlite3.Connection, contact: Contact, body: bytes) -> None:
+        """The invitations to groups in a message, once more as groups have them."""
+        from smpchat.chat.wire.group_events import Invitation
+        from smpchat.chat.wire.groups import decode_group_messages
+
+        for message in decode_group_messages(body):
+            if isinstance(message.event, Invitation):
+                line = self.groups.invited(tx, contact.id, contact.alias, message.event, message.versions)
+                if line is not None:
+                    hearing.add_line(tx, contact, Happening(line, GROUP_INVITATION), self._now())
+                    publish(tx, events.ContactChanged(contact.alias))
 
     def _receive(self, tx: sqlite3.Connection, contact: Contact, message: ChatMessage, sent_at: int) -> bool:
         """Store one event; whether its sender is to get a receipt."""
@@ -211,6 +266,8 @@ class ChatApplication:
                 if records.mark_gone(tx, contact.id):
                     self.notice(tx, contact.connection_id, "{alias} removed you.")
                     publish(tx, events.ContactChanged(contact.alias))
+            case Happening(kind="group-invitation") as line:
+                return line.receipt  # `_invited` says what comes of it
             case LeftOut():
                 if notices.lately(tx, contact.id, TOO_MANY_AT_ONCE, self._now() - HOUR) < MAX_TOLD:
                     self.notice(tx, contact.connection_id, TOO_MANY_AT_ONCE)
@@ -226,20 +283,20 @@ class ChatApplication:
 
     def gives_receipts(self, tx: sqlite3.Connection, connection_id: int) -> bool:
         """As the user has set it by now, also in the config file or for this contact alone."""
-        contact = records.contact_of(tx, connection_id)
-        return contact is not None and contact_settings.receipts(tx, contact.id)
+        contact_id = memberships.contact_number(tx, connection_id)
+        return contact_id is not None and contact_settings.receipts(tx, contact_id)
 
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
         """The relay has the message; a receipt may have come before its answer."""
-        _progress(tx, reference, MessageStatus.SENT, self._now())
+        fates.progress(tx, reference, MessageStatus.SENT, self._now())
 
     def message_delivered(self, tx: sqlite3.Connection, reference: int) -> None:
         """The receipt came."""
-        _progress(tx, reference, MessageStatus.DELIVERED, self._now())
+        fates.progress(tx, reference, MessageStatus.DELIVERED, self._now())
 
     def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
         """The message will never arrive."""
-        _progress(tx, reference, MessageStatus.FAILED, self._now(), reason)
+        fates.progress(tx, reference, MessageStatus.FAILED, self._now(), reason)
 
     def file_uploaded(self, tx: sqlite3.Connection, file_id: int, descriptions: tuple[str, ...]) -> None:
         """The contact is to be told where the file is."""
@@ -314,17 +371,18 @@ def contact_from_request(
     return records.contact(tx, alias)
 
 
-def business_sentence(alias: str) -> str:
-    """What a person should know before writing to a business."""
-    return f"{alias} is a business: several people there may read your messages and answer you."
+def _is_business(event: ChatEvent) -> bool:
+    return isinstance(event, GroupJoined) and event.business
 
 
 def _is_unsuitable(event: ChatEvent) -> str | None:
-    """Why whoever says this of itself cannot be a contact of ours; None if it can."""
+    """Why whoever says this of itself cannot be a contact of ours; None if it can.
+
+    What we wrote was for one person: where the link did not say that it is a group's, no group is to read it.
+    """
     match event:
-        case GroupJoined(profile, business=False):
-            name = in_a_sentence(profile.display_name)
-            return f"This link leads to the group {name}, not to a person. smpchat cannot join groups yet."
+        case GroupJoined(profile):
+            return f"This link leads to the group {in_a_sentence(profile.display_name)}, not to a person."
         case JoinRejected(profile, reason):
             because = f" ({in_a_sentence(reason)})" if reason else ""
             return f"The group {in_a_sentence(profile.display_name)} did not accept you{because}."
@@ -382,57 +440,3 @@ def _note_version(tx: sqlite3.Connection, contact: Contact, versions: VersionRan
     agreed = CHAT_VERSIONS.agree(versions or VersionRange(1, 1))
     if agreed is not None:
         records.raise_chat_version(tx, contact.id, agreed)
-
-
-# -- what became of ours ----------------------------------------------------------------------------------------------
-
-
-def _progress(
-    tx: sqlite3.Connection, reference: int, status: MessageStatus, now: float, reason: str | None = None
-) -> None:
-    """A message or change of ours went on; one deleted meanwhile is nobody's business."""
-    if reference < 0:
-        _progress_change(tx, changes.sent(tx, -reference), status, now, reason)
-        return
-    message = records.message(tx, reference)
-    if message is None or message.status is status:
-        return
-    file = message_files.find(tx, reference) if message.file is not None else None
-    if file is not None and status is MessageStatus.FAILED:
-        files.not_invited(tx, reference)
-    elif file is not None and files.invited(tx, file, status) is None:
-        return  # the contact has the message, and cannot fetch the file yet
-    _set_status(tx, message, status, now, reason)
-
-
-def _set_status(
-    tx: sqlite3.Connection, message: Message, status: MessageStatus, now: float, reason: str | None = None
-) -> None:
-    if message.status is status:
-        return
-    # It never goes back: the relay's OK may come after the receipt, or be that of a copy.
-    if status is MessageStatus.SENT and message.status is not MessageStatus.PENDING:
-        return
-    records.set_status(tx, message.id, status, reason)
-    expiry.start(tx, message.id, now)
-    publish(tx, events.StatusChanged(message.id, message.contact, status, reason))
-
-
-def _progress_change(
-    tx: sqlite3.Connection, change: SentChange | None, status: MessageStatus, now: float, reason: str | None
-) -> None:
-    if change is None or (status is MessageStatus.SENT and change.status is not MessageStatus.PENDING):
-        return
-    changes.set_status(tx, change.id, status, reason)
-    message = records.message(tx, change.message_id)
-    file = message_files.of_change(tx, change.id)
-    if message is not None and file is not None:
-        if status is MessageStatus.FAILED:
-            files.not_invited(tx, message.id)
-            _set_status(tx, message, status, now, reason)
-        else:
-            _set_status(tx, message, files.described(tx, file), now)
-        return
-    if message is not None and status is MessageStatus.FAILED:
-        sentence = f"Your change to message {message.id} did not reach {{alias}}: {reason}"
-        telling.tell(tx, records.contact(tx, message.contact).connection_id, sentence, now)

@@ -103,6 +103,8 @@ def announce(tx: sqlite3.Connection, context: Context, own: Profile, contact: Co
 
     Whom the handshake has not told it yet gets it by that; nobody is told who deleted us or never can be reached.
     """
+    if contact.is_group:  # its members are told before the next message
+        return False
     state = connections.load(tx, contact.connection_id).state
     if contact.gone or not states.has_introduced(state):
         return False

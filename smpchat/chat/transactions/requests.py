@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from smpchat.agent.context import Context
-from smpchat.agent.store import addresses, sent_requests
+from smpchat.agent.store import addresses, connections, sent_requests
 from smpchat.agent.store.addresses import ReceivedRequest
 from smpchat.chat.errors import UnknownRequest
 from smpchat.chat.store import events, incognito, records
@@ -99,8 +99,8 @@ def read_welcome(tx: sqlite3.Connection, contact: Contact, welcome_id: str) -> N
 
 def _rewrite(tx: sqlite3.Connection, contact: Contact, change: Callable[[ContactRequest], ContactRequest]) -> None:
     saved = sent_requests.load(tx, contact.connection_id)
-    if saved is None or not saved.info:
-        return  # there is no request, or it is sealed: it goes out as it is
+    if saved is None or not saved.info or connections.is_plain(tx, contact.connection_id):
+        return  # there is no request, or it is sealed or to a group: it goes out as it is
     asked, _ = decode_contact_request(saved.info)
     info = _packed(change(asked))
     if info is not None:

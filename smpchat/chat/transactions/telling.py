@@ -9,6 +9,7 @@ from smpchat.chat.store import conditions, events, notices, records, searching
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import MessageStatus
 from smpchat.chat.transactions import holding
+from smpchat.chat.wire.content import short_name
 
 _HOLDS = frozenset({NoticeKind.CODE_CHANGED, NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED, NoticeKind.OUT_OF_STEP})
 """Kinds that decide whether texts wait."""
@@ -32,7 +33,9 @@ def tell(
     is a condition only where the old one had been compared, for nobody else had a reason to trust it; then what is
     written waits for the user, and every change is told.
     """
-    contact = records.contact_of(tx, connection_id)
+    contact = records.addressee(tx, connection_id)
+    if contact is not None and contact.is_group:
+        sentence = _of_member(tx, connection_id, sentence)
     stands = kind in CONDITIONS
     if kind is NoticeKind.CODE_CHANGED:
         stands = contact is not None and holding.hold(tx, contact, now)
@@ -53,11 +56,22 @@ def tell(
 def mended(tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
     """Conditions that are over."""
     over = [kind for kind in kinds if conditions.end(tx, connection_id, kind)]
-    contact = records.contact_of(tx, connection_id)
+    contact = records.addressee(tx, connection_id)
     if contact is not None and not _HOLDS.isdisjoint(kinds):
         holding.refresh(tx, contact)
     if over and contact is not None:
         publish(tx, events.ContactChanged(contact.alias))
+
+
+def _of_member(tx: sqlite3.Connection, connection_id: int, sentence: str) -> str:
+    """A sentence about the connection of one member says whose it is."""
+    row = tx.execute("SELECT group_id, member FROM group_members WHERE connection_id = ?", (connection_id,)).fetchone()
+    if row is None:
+        return sentence
+    from smpchat.chat.store import member_names  # few connections are a member's
+
+    name = "".join("…" if c in "{}`" else c for c in short_name(member_names.name(tx, row["group_id"], row["member"])))
+    return sentence.replace("{alias}", f"{name} in {{alias}}")
 
 
 def _mark_unconfirmed(tx: sqlite3.Connection, contact_id: int) -> None:

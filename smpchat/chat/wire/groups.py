@@ -118,7 +118,12 @@ def decode_group_messages(body: bytes) -> list[GroupMessage]:
     Raises:
         DecodeError: The body has none of the forms of `bodies`, or is one message and that is malformed.
     """
-    return [_message(part) for part in decode_body(body)]
+    return [said for said, _ in decode_with_envelopes(body)]
+
+
+def decode_with_envelopes(body: bytes) -> list[tuple[GroupMessage, Envelope | None]]:
+    """The same, each beside all that its sender said, so that it can be passed on whole. Raises as above."""
+    return [(_message(part), part if isinstance(part, Envelope) else None) for part in decode_body(body)]
 
 
 def read_group_event(envelope: Envelope) -> GroupEvent:

@@ -85,7 +85,7 @@ def read_group_invitation(envelope: Envelope) -> Happening | None:
         return None
     member = shared_id(_object(invitation, "invitedMember").get("memberId"))
     what = "business chat" if isinstance(invitation.get("business"), dict) else "group"
-    text = f"[invitation to the {what} {name}: not supported yet]"
+    text = f"[invites you to the {what} {name}]"
     occasion = f"group {member}" if member else None
     return Happening(text, GROUP_INVITATION, envelope.shared_id, occasion, receipt=True)
 

@@ -191,8 +191,7 @@ def _name(environment: Environment, service: ChatService, contact: Contact) -> C
 
 
 def _introduce(environment: Environment, service: ChatService, contact: Contact) -> None:
-    from smpchat.chat.transactions.incoming import business_sentence
-    from smpchat.cli.views.contacts import looks_like
+    from smpchat.cli.views.contacts import business_sentence, looks_like
 
     if contact.link_name is not None:
         environment.notice(f"The person who made this link uses the name {quoted(contact.link_name)}.")

@@ -17,6 +17,7 @@ from smpchat.cli.text import quoted, shortened
 from smpchat.cli.times import iso, since
 from smpchat.cli.views.conditions import in_short
 from smpchat.cli.views.connections import move_fields, waits_for
+from smpchat.cli.views.groups import about_group
 from smpchat.cli.views.layout import Cell, indented, show_table, table
 from smpchat.cli.views.links import not_used
 from smpchat.cli.views.messages import named
@@ -77,6 +78,11 @@ def shown_alias(view: ContactView) -> str:
     return named(view.alias, self_named=view.contact.self_named)
 
 
+def business_sentence(alias: str) -> str:
+    """What a person should know before writing to a business."""
+    return f"{alias} is a business: several people there may read your messages and answer you."
+
+
 def looks_like(other: str) -> str:
     """A warning about a name that looks like the alias ``other``."""
     return f"This name looks like your contact {shortened(other)}. Anyone can choose any name."
@@ -86,6 +92,7 @@ def _marks(view: ContactView) -> list[tuple[str, str]]:
     """What we know of a contact, in a few words each, with their styles."""
     contact, profile = view.contact, view.contact.profile
     marks = [("verified", "green")] if view.verified else []
+    marks += [] if view.group is None else [(", ".join(["group", *about_group(view.group)]), "")]
     marks += [("post-quantum", "")] if view.pq else []
     marks += [(f"looks like {shortened(view.looks_like)}", "bold red")] if view.looks_like else []
     marks += [("a bot", "")] if profile and profile.bot else []
@@ -119,6 +126,8 @@ def contact_fields(view: ContactView) -> dict[str, Any]:
         fields["gone"] = True
     if contact.business:
         fields["business"] = True
+    if contact.is_group:
+        fields["group"] = True
     if view.conditions:
         fields["conditions"] = [condition.kind for condition in view.conditions]
     if view.verified:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smpchat.chat.store.events import Notice, StatusChanged
 from smpchat.chat.store.notices import StoredNotice
-from smpchat.chat.store.records import Direction, Message, MessageStatus
+from smpchat.chat.store.records import Direction, Message, MessageStatus, Reaction
 from smpchat.chat.wire.content import Preview
 from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.environment import Environment
@@ -56,6 +56,10 @@ def message_fields(message: Message) -> dict[str, Any]:
         fields["reason"] = message.reason
     if message.sender is not None:
         fields["sender"] = message.sender
+    if message.group:
+        fields["group"] = True
+    if message.copies is not None:
+        fields["delivered_to"], fields["members"] = message.copies
     if message.command is not None:
         fields |= {"command": message.command, "arguments": message.arguments}
     if message.preview is not None:
@@ -77,6 +81,8 @@ def change_fields(message: Message) -> dict[str, Any]:
         fields["reply_to"] = {"id": quoted.id, "direction": quoted.direction, "text": quoted.text}
         if quoted.deleted:
             fields["reply_to"]["deleted"] = True
+        if quoted.sender is not None:
+            fields["reply_to"]["sender"] = quoted.sender
     if message.edited:
         fields["edited"] = True
     if message.deleted:
@@ -86,8 +92,13 @@ def change_fields(message: Message) -> dict[str, Any]:
     if message.expires_at is not None:
         fields["expires_at"] = iso(message.expires_at)
     if message.reactions:
-        fields["reactions"] = [{"emoji": r.emoji, "direction": r.direction} for r in message.reactions]
+        fields["reactions"] = [_reaction_fields(r) for r in message.reactions]
     return fields
+
+
+def _reaction_fields(reaction: Reaction) -> dict[str, Any]:
+    fields: dict[str, Any] = {"emoji": reaction.emoji, "direction": reaction.direction}
+    return fields if reaction.people == 1 else fields | {"people": reaction.people}
 
 
 def show_message(environment: Environment, message: Message) -> None:
@@ -118,8 +129,15 @@ def _with_status(message: Message, mark: str) -> list[Part]:
     parts = _parts(message)
     if message.direction is Direction.SENT:
         ours, said = parts[-1]
-        parts[-1] = (ours, f"{said}  {mark}{_why_failed(message)}")
+        parts[-1] = (ours, f"{said}  {mark}{_to_how_many(message)}{_why_failed(message)}")
     return parts
+
+
+def _to_how_many(message: Message) -> str:
+    """`` 4 of 6``: members of a group that have it."""
+    if message.copies is None or message.status is not MessageStatus.DELIVERED:
+        return ""
+    return f" {message.copies[0]} of {message.copies[1]}"
 
 
 def _why_failed(message: Message) -> str:
@@ -128,8 +146,10 @@ def _why_failed(message: Message) -> str:
 
 
 def _heading(message: Message) -> str:
-    """``alice: ``, or ``to alice: `` for one of ours."""
+    """``alice: ``, ``cath in team: `` in a group, or ``to alice: `` for one of ours."""
     alias = named(message.contact, self_named=message.self_named)
+    if message.group and message.sender is not None:
+        alias = f"{shortened(message.sender)} in {alias}"
     return (alias if message.direction is Direction.RECEIVED else f"to {alias}") + _colon(message)
 
 
@@ -172,7 +192,9 @@ def _marks(message: Message) -> str:
     """``[from carol] [forwarded] [image p.jpg, 4 KiB]``: what we say in front of the author's words; often empty."""
     if message.deleted:
         return ""
-    sender = f"[from {_unbracketed(shortened(message.sender))}]" if message.sender is not None else ""
+    # in a group it stands in front of the colon
+    passed_on = message.sender is not None and not message.group
+    sender = f"[from {_unbracketed(shortened(message.sender or ''))}]" if passed_on else ""
     forwarded = "[forwarded]" if message.forwarded else ""
     return " ".join(filter(None, (sender, forwarded, printable(message.note))))
 
@@ -193,7 +215,8 @@ def _quote_line(message: Message) -> str:
     if quoted is None:
         return ""
     shown = _DELETED if quoted.deleted else shortened(quoted.text.split("\n", 1)[0])
-    return f"> {'you' if quoted.direction is Direction.SENT else shortened(message.contact)}: {shown}"
+    author = quoted.sender or message.contact
+    return f"> {'you' if quoted.direction is Direction.SENT else shortened(author)}: {shown}"
 
 
 def _change_marks(message: Message) -> str:
@@ -202,15 +225,18 @@ def _change_marks(message: Message) -> str:
     if message.file is not None and (told := file_mark(message)):
         marks.append(told)
     marks += ["edited"] if message.edited and not message.deleted else []
-    marks += [
-        f"{printable(r.emoji)} {'you' if r.direction is Direction.SENT else shortened(message.contact)}"
-        for r in message.reactions
-    ]
+    marks += [f"{printable(r.emoji)} {_who_reacted(message, r)}" for r in message.reactions]
     if message.expires_at is not None:
         marks.append(f"until {since(message.expires_at, message.sent_at)}")
     elif message.ttl is not None and not message.deleted:
         marks.append(f"disappears after {duration_text(message.ttl)}")
     return ", ".join(marks)
+
+
+def _who_reacted(message: Message, reaction: Reaction) -> str:
+    if reaction.direction is Direction.SENT:
+        return "you"
+    return str(reaction.people) if message.group else shortened(message.contact)
 
 
 def message_text(environment: Environment, message: Message) -> Text:
@@ -308,6 +334,8 @@ def _when(message: Message) -> str:
 def _who(message: Message, *, several: bool) -> str:
     if message.direction is Direction.SENT:
         return f"to {shortened(message.contact)}" if several else "you"
+    if message.group and message.sender is not None:
+        return f"{shortened(message.sender)} in {shortened(message.contact)}" if several else shortened(message.sender)
     return named(message.contact, self_named=message.self_named)
 
 

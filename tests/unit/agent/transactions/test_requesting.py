@@ -276,7 +276,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("kind", [ContactType.GROUP, ContactType.CHANNEL, ContactType.RELAY])
     def test_short_links_of_groups(self, tmp_path: Path, kind: ContactType) -> None:
-        with pytest.raises(LinkError, match="group or channel"):
+        with pytest.raises(LinkError, match=r"group|channel"):
             ask(Agent("bob", tmp_path), ShortContact(RELAY, bytes(32), kind))
 
     @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ class TestRefused:
         if not group:
             ask(bob, link)
             return
-        with pytest.raises(LinkError, match="group or channel"):
+        with pytest.raises(LinkError, match=r"group|channel"):
             ask(bob, link)
 
     def test_a_shortened_link_to_a_relay_that_nobody_knows(self, tmp_path: Path) -> None:

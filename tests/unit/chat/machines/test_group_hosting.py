@@ -95,7 +95,8 @@ def test_who_is_blocked_or_cannot_be_introduced() -> None:
 def test_under_review_only_moderators_hear_of_a_newcomer_and_it_of_them() -> None:
     group = hosted(*CREW[:3], member("eve", standing=Standing.REVIEW))
     hosting, found = admit(group, Hosting(), EVE, US, PROFILES, by_link=True)
-    assert sends(found)[1] == ("MemberAnnounced", (BOB, CATH))
+    assert sends(found)[1:3] == [("LinkAccepted", (EVE,)), ("MemberAnnounced", (BOB, CATH))]
+    assert LinkAccepted(Acceptance.REVIEW, Role.MEMBER, EVE) in [s.event for s in found if isinstance(s, Send)]
     assert MemberAnnounced(info("eve"), EVE) in [send.event for send in found if isinstance(send, Send)]
     assert introduced(found) == [CATH, BOB]
     hosting, found = accept(group, hosting, EVE, Role.MEMBER, PROFILES)
@@ -103,6 +104,9 @@ def test_under_review_only_moderators_hear_of_a_newcomer_and_it_of_them() -> Non
     assert found[:2] == (Send(accepted, (EVE, BOB, CATH)), Send(MemberAnnounced(info("eve")), (DAN,)))
     assert introduced(found) == [DAN]
     assert len(hosting.pairs) == 3
+    # another moderator said it, and only those are told who were not there to hear it
+    _, by_another = accept(hosted(*CREW), hosting, EVE, Role.MEMBER, PROFILES, said=True)
+    assert sends(by_another) == [("MemberAnnounced", (DAN,))]
 
 
 def test_rights_that_we_have_lost() -> None:

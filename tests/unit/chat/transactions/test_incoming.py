@@ -44,7 +44,6 @@ IMAGE: dict[str, Any] = {
     "file": {"fileName": "pic.jpg", "fileSize": 5000},
 }
 CALL: dict[str, Any] = {"callId": "Y2FsbA", "invitation": {"callType": {"media": "video"}}}
-TEAM: dict[str, Any] = {"groupProfile": {"displayName": "team"}, "invitedMember": {"memberId": "bWVt"}}
 
 
 class Alice:
@@ -357,10 +356,6 @@ class TestHappenings:
         alice.receive(said("x.call.inv", TWO, **CALL | {"callId": "b3RoZXI="}))
         assert alice.contact().unread == 2
 
-    def test_an_invitation_to_a_group(self, alice: Alice) -> None:
-        assert [alice.receive(said("x.grp.inv", name, groupInvitation=TEAM)) for name in (ONE, TWO)] == [True] * 2
-        assert alice.message().text == "[invitation to the group team: not supported yet]"
-
     def test_lines_of_the_same_occasion_in_two_conversations_are_two(self, alice: Alice) -> None:
         for contact in (BOB, CAROL):
             alice.receive(said("x.call.inv", **CALL), of=contact)
@@ -369,17 +364,6 @@ class TestHappenings:
     def test_an_old_file_needs_no_receipt(self, alice: Alice) -> None:
         assert alice.receive(said("x.file", file={"fileName": "report.pdf", "fileSize": 12345})) is False
         assert alice.message().text.startswith("[file report.pdf, 12 KiB] ")
-
-    def test_that_we_became_a_member_ourselves_is_no_news(self, alice: Alice) -> None:
-        answer = said("x.grp.link.inv", groupLinkInvitation=TEAM | {"business": {"chatType": "business"}})
-        with alice.service.database.transaction() as tx:
-            assert alice.application.peer_info_received(tx, BOB, answer) is None
-        alice.receive(said("x.grp.mem.new", TWO, memberInfo={"memberId": "bWVt", "profile": {"displayName": "us"}}))
-        assert alice.service.history("bob") == []
-        ben = {"memberId": "YmVu", "profile": {"displayName": "ben"}}
-        for event in ("x.grp.mem.intro", "x.grp.mem.new"):
-            alice.receive(said(event, TWO, memberInfo=ben))
-        assert alice.message().text == "[ben is a member]"
 
     def test_what_is_ignored_is_named_in_the_log(self, alice: Alice, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)

@@ -282,11 +282,11 @@ def test_links_that_cannot_be_used(tmp_path: Path) -> None:
         for own in (link, address.link, address.link.replace("simplex:", "https://simplex.chat")):
             with pytest.raises(OwnLinkError):
                 owner.alice.service.connect(own, "myself_too")
-        for kind in "gcrGCR":
-            with pytest.raises(LinkError, match="group or channel"):
+        for kind in "crCR":
+            with pytest.raises(LinkError, match="channel"):
                 bob.connect(link.replace("/a#", f"/{kind}#"), "alice")
-        with pytest.raises(LinkError, match="group or channel"):
-            bob.connect(address.link + "&data=%7B%22type%22%3A%22group%22%7D", "alice")
+        with pytest.raises(InputError, match="leads to a group"):
+            bob.connect(address.link + "&data=%7B%22type%22%3A%22group%22%7D", "alice", ["hello"])
         assert bob.contacts() == []
         bob.connect(link, "alice")
         await owner["bob"].until(lambda service: service.contact("alice").state.state == "ready")

@@ -39,10 +39,10 @@ def test_a_call(media: object, expected: str) -> None:
 
 def test_an_invitation_to_a_group_is_the_same_when_it_is_repeated() -> None:
     found = event("x.grp.inv", {"groupInvitation": invitation()})
-    expected = "[invitation to the group team: not supported yet]"
+    expected = "[invites you to the group team]"
     assert found == Happening(expected, "group-invitation", ID, f"group {MEMBER}", receipt=True)
     found = event("x.grp.inv", {"groupInvitation": invitation(business={"chatType": "customer"}, invitedMember=3)})
-    expected = "[invitation to the business chat team: not supported yet]"
+    expected = "[invites you to the business chat team]"
     assert found == Happening(expected, "group-invitation", ID, None, receipt=True)
 
 

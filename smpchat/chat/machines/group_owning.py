@@ -1,0 +1,240 @@
+"""What we do to a group in which we have a say: found it, invite, change what members may, remove (group-wire 7, 8).
+
+Each is checked here as strictly as what others do to us: `refusal` gives a person the sentence beforehand.
+"""
+
+from __future__ import annotations
+
+from smpchat.chat.machines.group_effects import (
+    AcceptNewcomer,
+    Effect,
+    Invite,
+    MakeLink,
+    News,
+    Refused,
+    RemoveAll,
+    SaveGroup,
+    Send,
+    Tell,
+)
+from smpchat.chat.machines.group_inputs import Admission, Block, Change, Dissolve, Expel, Grant, Invitee, Joiner
+from smpchat.chat.machines.group_links import Step, enter
+from smpchat.chat.machines.group_members import out, over
+from smpchat.chat.machines.group_rights import Deed, may
+from smpchat.chat.machines.group_sending import deliver, deliver_to, is_moderator
+from smpchat.chat.machines.group_states import Group, Link, Member, Standing
+from smpchat.chat.wire.group_events import (
+    GroupChanged,
+    GroupDeleted,
+    LinkAccepted,
+    MemberRemoved,
+    MemberRestricted,
+    RoleChanged,
+)
+from smpchat.chat.wire.group_values import Acceptance, Feature, GroupProfile, MemberId, Restriction, Role
+from smpchat.encoding.record import replace
+
+_DEEDS = {
+    Deed.INVITE: "invite somebody",
+    Deed.ACCEPT: "let somebody in",
+    Deed.ROLE: "change what members may do",
+    Deed.RESTRICT: "block members",
+    Deed.REMOVE: "remove members",
+    Deed.CHANGE: "change the group",
+    Deed.DELETE: "delete the group",
+}
+_WHO = {
+    Role.MODERATOR: "moderators, admins and owners",
+    Role.ADMIN: "admins and owners",
+    Role.OWNER: "owners",
+}
+_LEAST = {Deed.ACCEPT: Role.MODERATOR, Deed.RESTRICT: Role.MODERATOR, Deed.CHANGE: Role.OWNER, Deed.DELETE: Role.OWNER}
+
+
+def found(own: MemberId, profile: GroupProfile) -> Group:
+    """A group of our own: nobody let us in, and nobody else is there."""
+    return Group(Member(own, Role.OWNER, ""), own, profile, by_link=False, members={})
+
+
+def refusal(group: Group, deed: Deed, *roles: Role) -> str | None:
+    """Why we may not do something, in a sentence; None if we may. ``roles``: those that somebody has, or is to get."""
+    if group.own.standing is not Standing.CURRENT:
+        return "You are not in this group."
+    role = group.own.role
+    if not may(deed, role):
+        return f"Only {_WHO[_LEAST.get(deed, Role.ADMIN)]} can {_DEEDS[deed]}; you are {_a(role)}."
+    if any(not may(deed, role, other) for other in roles):
+        return f"You are {_a(role)} in this group, and cannot do this to, or make anybody, more than that."
+    return None
+
+
+def _a(role: Role) -> str:
+    return f"an {role.word}" if role.word[0] in "aeiou" else f"a {role.word}"
+
+
+# -- who comes in -----------------------------------------------------------------------------------------------------
+
+
+def invite(group: Group, event: Invitee) -> Step:
+    """A contact is to come in; once more, it may get another role by the same link (group-wire 12, fact 10)."""
+    if refusal(group, Deed.INVITE, event.role) is not None:
+        return group, (Refused("invite", "not our right"),)
+    known = group.members.get(event.member)
+    if known is None:
+        member = Member(
+            event.member,
+            event.role,
+            event.name,
+            Standing.INVITED,
+            Link.MAKING,
+            introducer=group.own.id,
+            versions=event.versions,
+        )
+        after, effects = enter(group, member)
+        return after, (*effects, MakeLink(member.id)) if member.id in after.members else effects
+    if known.standing is not Standing.INVITED or known.link is Link.JOINING:
+        return group, (Refused("invite", "a member, or about to be"),)
+    after = group.changed(known.id, role=event.role)
+    match known.link:
+        case Link.OFFERED:
+            return after, (Invite(known.id),)
+        case Link.NONE:  # the link was used up, and not by the invited one
+            return after.changed(known.id, link=Link.MAKING), (MakeLink(known.id),)
+    return after, ()
+
+
+def joins(group: Group, event: Joiner) -> Step:
+    """Somebody uses our link: a member once the connection works."""
+    if refusal(group, Deed.INVITE, event.role) is not None:
+        return group, (Refused("x.contact", "not our right to let anybody in"),)
+    if event.member in group.members or event.member == group.own.id:
+        return group, (Refused("x.contact", "an id that is taken"),)
+    member = Member(
+        event.member,
+        event.role,
+        event.name,
+        Standing.INVITED,
+        Link.JOINING,
+        introducer=group.own.id,
+        versions=event.versions,
+    )
+    after, effects = enter(group, member)
+    if member.id in after.members:
+        return after, effects
+    # Whoever asked long ago and has not come may be anybody's making, and must not keep the group full for ever.
+    waiting = next((one for one in group.members.values() if _has_not_come(one)), None)
+    if waiting is None:
+        return after, effects
+    smaller, ends = out(group, waiting, Standing.LEFT)
+    after, effects = enter(smaller, member)
+    return after, (*ends, *effects)
+
+
+def _has_not_come(member: Member) -> bool:
+    return member.standing is Standing.INVITED and member.link is Link.JOINING
+
+
+def admission(group: Group, event: Admission) -> Step:
+    """Moderators looked at somebody, and it is in."""
+    member = group.members.get(event.member)
+    if member is None or not member.pending:
+        return group, (Refused("accept", "nobody who waits for it"),)
+    if refusal(group, Deed.ACCEPT, event.role) is not None:
+        return group, (Refused("accept", "not our right"),)
+    after = group.changed(member.id, standing=Standing.CURRENT, role=event.role)
+    told = Tell(News.MEMBER_ACCEPTED, member.id, group.own.id)
+    if member.introducer == group.own.id:
+        return after, (AcceptNewcomer(member.id, ours=True), told)
+    # Who let it in hears of it, too, and introduces it to those who do not know it yet.
+    moderators = tuple(one for one in group.members.values() if is_moderator(one))
+    said = LinkAccepted(Acceptance.ACCEPTED, event.role, member.id)
+    return after, (deliver_to(group, said, (member, *moderators)), told)
+
+
+# -- what members may, and who goes -----------------------------------------------------------------------------------
+
+
+def grant(group: Group, event: Grant) -> Step:
+    """Another role for a member; one that has not accepted its invitation gets it with that."""
+    member = group.members.get(event.member)
+    if member is None or member.gone:
+        return group, (Refused("role", "nobody whom we know"),)
+    if refusal(group, Deed.ROLE, member.role, event.role) is not None:
+        return group, (Refused("role", "not our right"),)
+    if member.role is event.role:
+        return group, ()
+    after = group.changed(member.id, role=event.role)
+    if member.standing is Standing.INVITED:
+        return after, (Invite(member.id),) if member.link is Link.OFFERED else ()
+    return after, (deliver(group, RoleChanged(member.id, event.role)), _told(group, News.ROLE, member, event.role))
+
+
+def expel(group: Group, event: Expel) -> Step:
+    """A member is removed: all hear of it, and it before its connection goes (group-wire 11, trap 13)."""
+    member = group.members.get(event.member)
+    if member is None or member.gone:
+        return group, (Refused("remove", "nobody whom we know"),)
+    if refusal(group, Deed.REMOVE, member.role) is not None:
+        return group, (Refused("remove", "not our right"),)
+    after, effects = out(group, member, Standing.REMOVED)
+    if member.standing is Standing.INVITED:  # nobody else knows of it
+        return after, effects
+    whole = group.profile.allows(Feature.FULL_DELETE, group.own.role)
+    messages = (RemoveAll(member.id, group.own.id, whole),) if event.messages else ()
+    said = _to_all_and(group, member, MemberRemoved(member.id, event.messages))
+    return after, (said, *effects, *messages, _told(group, News.MEMBER_REMOVED, member))
+
+
+def _to_all_and(group: Group, member: Member, event: MemberRemoved) -> Send:
+    """Who waits for moderators is not among all, and hears of its own removal."""
+    send = deliver(group, event)
+    if not member.pending or member.link is not Link.CONNECTED:
+        return send
+    return replace(send, now=(*send.now, member.id))
+
+
+def block(group: Group, event: Block) -> Step:
+    """What a member says is hidden from all, or no more; it is not told (group-wire 12, fact 12)."""
+    member = group.members.get(event.member)
+    if member is None or member.gone or member.standing is Standing.INVITED:
+        return group, (Refused("block", "nobody whom we know"),)
+    if refusal(group, Deed.RESTRICT, member.role) is not None:
+        return group, (Refused("block", "not our right"),)
+    if member.blocked is event.blocked:
+        return group, ()
+    restriction = Restriction.BLOCKED if event.blocked else Restriction.UNRESTRICTED
+    said = deliver(group.without(member.id), MemberRestricted(member.id, restriction))
+    news = News.MEMBER_BLOCKED if event.blocked else News.MEMBER_UNBLOCKED
+    return group.changed(member.id, blocked=event.blocked), (said, _told(group, news, member))
+
+
+# -- the group --------------------------------------------------------------------------------------------------------
+
+
+def change(group: Group, event: Change) -> Step:
+    """Another profile, whole: to all, and to those who are not in yet (group-wire 8)."""
+    if refusal(group, Deed.CHANGE) is not None:
+        return group, (Refused("change", "not our right"),)
+    if event.profile == group.profile:
+        return group, ()
+    waiting = [member for member in group.members.values() if member.standing is Standing.CURRENT or member.pending]
+    effects: tuple[Effect, ...] = (
+        deliver_to(group, GroupChanged(event.profile), tuple(waiting)),
+        SaveGroup(event.profile),
+        Tell(News.CHANGED, by=group.own.id),
+    )
+    return replace(group, profile=event.profile), effects
+
+
+def dissolve(group: Group, event: Dissolve) -> Step:
+    """The end of the group for everybody."""
+    if refusal(group, Deed.DELETE) is not None:
+        return group, (Refused("delete", "not our right"),)
+    said = deliver(group, GroupDeleted())
+    after, effects = over(group, Standing.DELETED)
+    # Nobody is there later to send what waits.
+    return after, (Send(said.event, said.now, (), said.passed_on), *effects, Tell(News.DELETED, by=group.own.id))
+
+
+def _told(group: Group, news: News, member: Member, role: Role | None = None) -> Tell:
+    return Tell(news, member.id, group.own.id, role)

@@ -1,0 +1,100 @@
+"""A profile that takes part in groups: what waits for an answer, who is in them, joining and leaving.
+
+What is written to a group, and read there, goes the way of every conversation.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from smpchat.chat.errors import AliasInUse, InputError
+from smpchat.chat.service.addressing import AddressProfile
+from smpchat.chat.service.views import GroupView
+from smpchat.chat.store import memberships, records
+from smpchat.chat.wire.alias import check_alias
+
+if TYPE_CHECKING:  # imported where they are used: most commands have to do with no group
+    from smpchat.agent.wire.links import ContactLink
+    from smpchat.agent.wire.short_links import ShortContact
+    from smpchat.chat.store.records import Contact
+
+_NOTHING_BEFORE = "Join first; you can write as soon as you are in."
+
+
+class GroupsProfile(AddressProfile):
+    """A profile with all that a person can do in groups; each is one transaction, carried out by who is online."""
+
+    def groups(self) -> list[GroupView]:
+        """All groups that we are or were in, by alias, then those that we are invited to."""
+        from smpchat.chat.service import group_views
+
+        return group_views.all_views(self._tx)
+
+    def group(self, who: str) -> GroupView:
+        """One group, by its alias, number or, of an invitation, name. Raises `InputError`."""
+        from smpchat.chat.service import group_views
+
+        number = group_views.find(self._tx, who)
+        contact = records.addressee(self._tx, -number)
+        found = group_views.view(self._tx, number, None if contact is None else contact.alias)
+        assert found is not None
+        return found
+
+    def join_group(self, who: str, alias: str | None = None) -> GroupView:
+        """Accept an invitation to a group: whoever is online joins it.
+
+        Args:
+            alias: How to address the group; made from its name if None.
+        Raises:
+            InputError: No such invitation waits, or the alias cannot be used.
+            AgentError: The link in the invitation leads nowhere.
+        """
+        from smpchat.chat.service import group_views
+        from smpchat.chat.store import names
+
+        alias = None if alias is None else check_alias(alias)
+        with self.database.transaction() as tx:
+            self.check_not_moved(tx)
+            number = group_views.find(tx, who)
+            if alias is not None and records.find_contact(tx, alias):
+                raise AliasInUse(alias)
+            self._application.groups.accept(tx, number)
+            contact = records.addressee(tx, -number)
+            assert contact is not None
+            if alias is not None:
+                names.rename(tx, contact.id, alias)
+        return self.group(str(alias or contact.alias))
+
+    def leave_group(self, who: str) -> GroupView:
+        """Leave a group, or decline an invitation to one. The conversation stays; `delete` removes it.
+
+        Raises:
+            InputError: There is no such group, or we are not in it any more.
+        """
+        with self.database.transaction() as tx:
+            before = self.group(who)
+            if before.alias is None:
+                from smpchat.chat.store import groups
+
+                groups.forget(tx, before.id)
+                return before
+            if before.standing not in ("joining", "pending", "review", "current"):
+                raise InputError(f"You are no longer in {before.alias}.", "`smpchat delete` removes the conversation.")
+            self._application.groups.leave(tx, before.id)
+        return self.group(before.alias)
+
+    def _leave_for_good(self, tx: sqlite3.Connection, contact: Contact) -> None:
+        """Before the conversation of a group is deleted: say goodbye, if we are in it."""
+        number = memberships.group_number(contact.connection_id)
+        assert number is not None
+        self._application.groups.leave(tx, number)
+
+    def _request_group(
+        self, tx: sqlite3.Connection, link: ContactLink | ShortContact, texts: Sequence[str], *, held: bool
+    ) -> int:
+        """Ask to be let into a group by its link; the connection to its host. Raises as `requesting.begin`."""
+        if texts:
+            raise InputError("This link leads to a group, and nobody can write to it before joining.", _NOTHING_BEFORE)
+        return self._application.groups.request(tx, link, held=held)

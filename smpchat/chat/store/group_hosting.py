@@ -1,0 +1,169 @@
+"""What whoever lets members into a group keeps beside it: introductions under way, whom it invited, its own link."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.chat.machines.group_hosting import Hosting, Introduction
+from smpchat.chat.wire.bodies import CHAT_VERSIONS, Envelope
+from smpchat.chat.wire.group_encoding import group_envelope
+from smpchat.chat.wire.group_events import Post
+from smpchat.chat.wire.group_values import MemberId, Role
+from smpchat.chat.wire.profile import Profile
+from smpchat.encoding.record import Record
+
+# -- introductions ----------------------------------------------------------------------------------------------------
+
+
+def load(tx: sqlite3.Connection, group_id: int, member: MemberId) -> Hosting:
+    """The introductions of one member: of it to others, and of newcomers to it. No step needs those of two."""
+    rows = tx.execute(
+        "SELECT * FROM group_introductions WHERE group_id = :group AND newcomer = :member"
+        " UNION ALL SELECT * FROM group_introductions WHERE group_id = :group AND other = :member",
+        {"group": group_id, "member": member},
+    )
+    return Hosting({(MemberId(row["newcomer"]), MemberId(row["other"])): _introduction(row) for row in rows})
+
+
+def _introduction(row: sqlite3.Row) -> Introduction:
+    reported = [MemberId(row[who]) for who in ("newcomer", "other") if row[f"{who}_reported"]]
+    return Introduction(bool(row["asked"]), frozenset(reported))
+
+
+def save(tx: sqlite3.Connection, group_id: int, before: Hosting, after: Hosting) -> None:
+    """What a step changed. Two who both say that they are connected need us no more, and nothing is kept of it."""
+    for pair, introduction in after.pairs.items():
+        if before.pairs.get(pair) == introduction:
+            continue
+        newcomer, other = pair
+        if introduction.reported >= {newcomer, other}:
+            tx.execute(
+                "DELETE FROM group_introductions WHERE group_id = ? AND newcomer = ? AND other = ?", (group_id, *pair)
+            )
+            continue
+        reported = (newcomer in introduction.reported, other in introduction.reported)
+        tx.execute(
+            "INSERT OR REPLACE INTO group_introductions VALUES (?, ?, ?, ?, ?, ?)",
+            (group_id, *pair, introduction.asked, *reported),
+        )
+
+
+def forget(tx: sqlite3.Connection, group_id: int, member: MemberId) -> None:
+    """A member is out, so that nothing more is passed on to it or of it."""
+    for column in ("newcomer", "other"):
+        tx.execute(f"DELETE FROM group_introductions WHERE group_id = ? AND {column} = ?", (group_id, member))
+    tx.execute("DELETE FROM group_invitees WHERE group_id = ? AND member = ?", (group_id, member))
+
+
+def forget_all(tx: sqlite3.Connection, group_id: int) -> None:
+    """We are out."""
+    tx.execute("DELETE FROM group_introductions WHERE group_id = ?", (group_id,))
+    tx.execute("DELETE FROM group_invitees WHERE group_id = ?", (group_id,))
+
+
+# -- whom we invite ---------------------------------------------------------------------------------------------------
+
+
+def invited(tx: sqlite3.Connection, group_id: int, member: MemberId, connection_id: int) -> None:
+    """A member is the contact of that connection: over it goes the invitation, and it may go again."""
+    tx.execute("INSERT OR REPLACE INTO group_invitees VALUES (?, ?, ?)", (group_id, member, connection_id))
+
+
+def contact_of(tx: sqlite3.Connection, group_id: int, member: MemberId) -> int | None:
+    """The connection of the contact that a member was invited as; None if nobody here invited it."""
+    query = "SELECT connection_id FROM group_invitees WHERE group_id = ? AND member = ?"
+    row = tx.execute(query, (group_id, member)).fetchone()
+    return None if row is None else int(row["connection_id"])
+
+
+def members_of_contact(tx: sqlite3.Connection, group_id: int, connection_id: int) -> list[MemberId]:
+    """The members as which a contact was invited into a group; those who are out are not among them."""
+    query = "SELECT member FROM group_invitees WHERE group_id = ? AND connection_id = ?"
+    return [MemberId(row["member"]) for row in tx.execute(query, (group_id, connection_id))]
+
+
+# -- our link ---------------------------------------------------------------------------------------------------------
+
+
+class GroupLink(Record):
+    """A link of ours to a group.
+
+    Attributes:
+        group: Number of the group.
+        connection: The connection record with its queue, as an address has one.
+        role: What whoever comes by it may do.
+    """
+
+    group: int
+    connection: int
+    role: Role
+
+
+def save_link(tx: sqlite3.Connection, link: GroupLink) -> None:
+    """A new link, or another role for those who come by it."""
+    tx.execute("INSERT OR REPLACE INTO group_links VALUES (?, ?, ?)", (link.group, link.connection, link.role))
+
+
+def link_of(tx: sqlite3.Connection, group_id: int) -> GroupLink | None:
+    """Our link to a group."""
+    return _link(tx.execute("SELECT * FROM group_links WHERE group_id = ?", (group_id,)).fetchone())
+
+
+def link_at(tx: sqlite3.Connection, connection_id: int) -> GroupLink | None:
+    """The link that a connection record is of; None if it is no group's."""
+    return _link(tx.execute("SELECT * FROM group_links WHERE connection_id = ?", (connection_id,)).fetchone())
+
+
+def _link(row: sqlite3.Row | None) -> GroupLink | None:
+    return None if row is None else GroupLink(row["group_id"], row["connection_id"], Role(row["role"]))
+
+
+def delete_link(tx: sqlite3.Connection, group_id: int) -> None:
+    """The group has no link of ours any more."""
+    tx.execute("DELETE FROM group_links WHERE group_id = ?", (group_id,))
+
+
+# -- what newcomers are told ------------------------------------------------------------------------------------------
+
+
+def profiles(tx: sqlite3.Connection, group_id: int) -> dict[MemberId, Profile]:
+    """Who the members of a group say they are, without their pictures; those who have not said it are left out."""
+    rows = tx.execute("SELECT member, profile FROM group_members WHERE group_id = ?", (group_id,))
+    found = {MemberId(row["member"]): Profile.from_json(row["profile"]) for row in rows}
+    return {member: profile for member, profile in found.items() if profile is not None}
+
+
+class Past(Record):
+    """A message of the conversation, as a newcomer gets it.
+
+    Attributes:
+        at: When it was said; POSIX seconds.
+    """
+
+    author: MemberId
+    shared_id: str
+    post: Post
+    at: float
+
+    @property
+    def envelope(self) -> Envelope:
+        """It as a message of its author."""
+        envelope = group_envelope(self.post)
+        return Envelope(envelope.event, envelope.params, self.shared_id, CHAT_VERSIONS)
+
+
+def past(tx: sqlite3.Connection, group_id: int, most: int) -> list[Past]:
+    """The last messages that all in a group can see, the oldest first; not deleted ones, and of files their words."""
+    rows = tx.execute(
+        "SELECT author, group_messages.shared_id AS id, text, sent_at FROM group_messages"
+        " JOIN messages ON messages.id = message_id"
+        " WHERE group_id = :group AND scope IS NULL AND ttl IS NULL AND text != ''"
+        " AND NOT deleted AND NOT husk AND NOT live"
+        " AND author NOT IN (SELECT member FROM group_members WHERE group_id = :group AND blocked)"
+        " ORDER BY message_id DESC LIMIT :most",
+        {"group": group_id, "most": most},
+    ).fetchall()
+    return [
+        Past(MemberId(row["author"]), row["id"], Post({"type": "text", "text": row["text"]}), row["sent_at"])
+        for row in reversed(rows)
+    ]

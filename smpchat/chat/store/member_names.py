@@ -1,0 +1,51 @@
+"""How the members of a group are called here: by what they call themselves, in the form of an alias, each another way.
+
+A name proves nothing. In the form of an alias it holds no blanks, so that none can look like a name and what it says.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.chat.wire.alias import base_alias, fold, is_reserved
+from smpchat.encoding.text import to_base64url
+
+_SHORT = 7
+"""Characters of a member's id that stand for a name where nobody has told it."""
+
+
+def name(tx: sqlite3.Connection, group_id: int, member: bytes) -> str:
+    """A member's name; with a number behind it if another one had it first."""
+    query = "SELECT place, member, name FROM group_members WHERE group_id = ? AND member = ?"
+    row = tx.execute(query, (group_id, member)).fetchone()
+    if row is None:
+        return _own(member, "")
+    own = _own(member, row["name"])
+    earlier = tx.execute(
+        "SELECT member, name FROM group_members WHERE group_id = ? AND place < ?", (group_id, row["place"])
+    )
+    same = fold(own)
+    return _numbered(own, sum(fold(_own(other["member"], other["name"])) == same for other in earlier))
+
+
+def all_of(tx: sqlite3.Connection, group_id: int) -> dict[bytes, str]:
+    """The same for all members, those who are out among them."""
+    taken: dict[str, int] = {}
+    found: dict[bytes, str] = {}
+    query = "SELECT member, name FROM group_members WHERE group_id = ? ORDER BY place"
+    for row in tx.execute(query, (group_id,)):
+        own = _own(row["member"], row["name"])
+        before = taken.get(fold(own), 0)
+        taken[fold(own)] = before + 1
+        found[row["member"]] = _numbered(own, before)
+    return found
+
+
+def _own(member: bytes, name: str) -> str:
+    return base_alias(name or to_base64url(member)[:_SHORT])
+
+
+def _numbered(own: str, before: int) -> str:
+    if is_reserved(own):  # you, everybody, a number: words that mean something else where a name may stand
+        return f"{own}_{before + 2}"
+    return own if before == 0 else f"{own}_{before + 1}"

@@ -1,0 +1,80 @@
+"""Which connections are those of members of groups, and which contacts are groups.
+
+Apart from `smpchat.chat.store.groups`, which knows all about them: whoever only asks does not wait for that.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+COPIES = 1 << 40
+"""References of the agent's from here on are numbers of single copies of what we say to a group."""
+
+
+def group_number(connection_id: int) -> int | None:
+    """The group whose conversation a contact with this ``connection_id`` is; None for a person's."""
+    return -connection_id if connection_id < 0 else None
+
+
+def is_members(tx: sqlite3.Connection, connection_id: int) -> bool:
+    """Whether a connection leads to a member of a group."""
+    row = tx.execute("SELECT 1 FROM group_members WHERE connection_id = ?", (connection_id,)).fetchone()
+    return row is not None
+
+
+def members_connections(tx: sqlite3.Connection) -> dict[int, int]:
+    """The group of each connection that leads to a member."""
+    rows = tx.execute("SELECT connection_id, group_id FROM group_members WHERE connection_id IS NOT NULL")
+    return {row["connection_id"]: row["group_id"] for row in rows}
+
+
+def connections_of(tx: sqlite3.Connection, connection_id: int) -> list[int]:
+    """The connections that a contact with this ``connection_id`` is written to by: one, or those of all members."""
+    if connection_id > 0:
+        return [connection_id]
+    query = "SELECT connection_id FROM group_members WHERE group_id = ? AND connection_id IS NOT NULL ORDER BY place"
+    return [row["connection_id"] for row in tx.execute(query, (-connection_id,))]
+
+
+def contact_number(tx: sqlite3.Connection, connection_id: int) -> int | None:
+    """The contact under which people know what a connection belongs to: a person, or a group if it is a member's."""
+    row = tx.execute(
+        "SELECT id FROM contacts WHERE connection_id = :id OR connection_id ="
+        " (SELECT -group_id FROM group_members WHERE connection_id = :id)",
+        {"id": connection_id},
+    ).fetchone()
+    return None if row is None else int(row["id"])
+
+
+def become_group(tx: sqlite3.Connection, contact_id: int, group_id: int) -> None:
+    """A contact is the conversation of a group from now on."""
+    tx.execute("UPDATE contacts SET connection_id = ?, chat_version = NULL WHERE id = ?", (-group_id, contact_id))
+
+
+# -- copies of what we say --------------------------------------------------------------------------------------------
+
+
+def add_copy(tx: sqlite3.Connection, message_id: int, member: bytes) -> int:
+    """A copy of a message for one member; the reference under which the agent sends it."""
+    query = "INSERT INTO group_copies (message_id, member, status) VALUES (?, ?, 'pending')"
+    number = tx.execute(query, (message_id, member)).lastrowid
+    assert number is not None
+    return COPIES + number
+
+
+def copy_went_on(tx: sqlite3.Connection, reference: int, status: str) -> int | None:
+    """A copy has another status; the number of its message, None if that is gone.
+
+    A status never goes back: the relay's OK may come after the receipt.
+    """
+    row = tx.execute("SELECT * FROM group_copies WHERE id = ?", (reference - COPIES,)).fetchone()
+    if row is None or row["status"] == "delivered" or row["status"] == status:
+        return None
+    tx.execute("UPDATE group_copies SET status = ? WHERE id = ?", (status, row["id"]))
+    return int(row["message_id"])
+
+
+def copies(tx: sqlite3.Connection, message_id: int) -> dict[str, int]:
+    """How many copies of a message have which status."""
+    rows = tx.execute("SELECT status, count(*) FROM group_copies WHERE message_id = ? GROUP BY status", (message_id,))
+    return {row[0]: row[1] for row in rows}

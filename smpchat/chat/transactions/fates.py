@@ -1,0 +1,89 @@
+"""What becomes of what we sent: messages, changes of them, copies for the members of a group.
+
+The agent tells by its reference: a message's number, that of a change below 0, or that of one member's copy from
+`memberships.COPIES` on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.chat.store import events, expiry, memberships, records
+from smpchat.chat.store import files as message_files
+from smpchat.chat.store.feed import publish
+from smpchat.chat.store.records import Message, MessageStatus
+from smpchat.chat.transactions import changes, files, telling
+from smpchat.chat.transactions.changes import SentChange
+
+
+def progress(
+    tx: sqlite3.Connection, reference: int, status: MessageStatus, now: float, reason: str | None = None
+) -> None:
+    """What has this reference went on; what was deleted meanwhile is nobody's business."""
+    if reference >= memberships.COPIES:
+        _progress_copy(tx, reference, status, now, reason)
+        return
+    if reference < 0:
+        _progress_change(tx, changes.sent(tx, -reference), status, now, reason)
+        return
+    message = records.message(tx, reference)
+    if message is None or message.status is status:
+        return
+    file = message_files.find(tx, reference) if message.file is not None else None
+    if file is not None and status is MessageStatus.FAILED:
+        files.not_invited(tx, reference)
+    elif file is not None and files.invited(tx, file, status) is None:
+        return  # the contact has the message, and cannot fetch the file yet
+    _set_status(tx, message, status, now, reason)
+
+
+def _progress_copy(
+    tx: sqlite3.Connection, reference: int, status: MessageStatus, now: float, reason: str | None
+) -> None:
+    """One member's copy of a message to a group went on: it is sent with the first that is, and so on."""
+    message_id = memberships.copy_went_on(tx, reference, status)
+    message = None if message_id is None else records.message(tx, message_id)
+    if message is None:
+        return
+    if status is MessageStatus.FAILED:
+        left = memberships.copies(tx, message.id)
+        if message.status is MessageStatus.PENDING and set(left) == {MessageStatus.FAILED}:
+            _set_status(tx, message, status, now, reason)
+        return
+    if message.status is status or message.status is MessageStatus.DELIVERED:
+        publish(tx, events.StatusChanged(message.id, message.contact, message.status))  # one more member has it
+        return
+    _set_status(tx, message, status, now)
+
+
+def _set_status(
+    tx: sqlite3.Connection, message: Message, status: MessageStatus, now: float, reason: str | None = None
+) -> None:
+    if message.status is status:
+        return
+    # It never goes back: the relay's OK may come after the receipt, or be that of a copy.
+    if status is MessageStatus.SENT and message.status is not MessageStatus.PENDING:
+        return
+    records.set_status(tx, message.id, status, reason)
+    expiry.start(tx, message.id, now)
+    publish(tx, events.StatusChanged(message.id, message.contact, status, reason))
+
+
+def _progress_change(
+    tx: sqlite3.Connection, change: SentChange | None, status: MessageStatus, now: float, reason: str | None
+) -> None:
+    if change is None or (status is MessageStatus.SENT and change.status is not MessageStatus.PENDING):
+        return
+    changes.set_status(tx, change.id, status, reason)
+    message = records.message(tx, change.message_id)
+    file = message_files.of_change(tx, change.id)
+    if message is not None and file is not None:
+        if status is MessageStatus.FAILED:
+            files.not_invited(tx, message.id)
+            _set_status(tx, message, status, now, reason)
+        else:
+            _set_status(tx, message, files.described(tx, file), now)
+        return
+    if message is not None and status is MessageStatus.FAILED:
+        sentence = f"Your change to message {message.id} did not reach {{alias}}: {reason}"
+        telling.tell(tx, records.contact(tx, message.contact).connection_id, sentence, now)

@@ -1,0 +1,357 @@
+"""What people see of a group, inside the transactions of `chat.transactions.groups`: a conversation like others.
+
+Its contact has the number of the group, below 0, in place of a connection (`smpchat.chat.store.memberships`). What the
+members say are messages, each with its sender; what happens to the group are lines between them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from smpchat.agent.context import Context
+from smpchat.agent.store.allowances import HOUR
+from smpchat.chat.machines import group_effects as effects
+from smpchat.chat.machines.group_effects import Effect, Hidden, News
+from smpchat.chat.store import (
+    events,
+    expiry,
+    groups,
+    incognito,
+    lines,
+    live,
+    member_names,
+    memberships,
+    names,
+    profiles,
+    records,
+)
+from smpchat.chat.store import files as message_files
+from smpchat.chat.store.feed import publish
+from smpchat.chat.store.records import Contact, Direction, Message, Quoted
+from smpchat.chat.transactions import changes, files, hearing, naming
+from smpchat.chat.transactions.groups import GroupTransactions
+from smpchat.chat.wire.content import GROUP_EVENT, short_name
+from smpchat.chat.wire.files import DescriptionPart, read_description
+from smpchat.chat.wire.group_events import FileDescribed, FileWithdrawn, Post, said
+from smpchat.chat.wire.group_values import GroupProfile, GroupQuote, MemberId, Role
+from smpchat.chat.wire.happenings import Happening
+from smpchat.chat.wire.message import MessageUpdate, TextMessage
+from smpchat.chat.wire.profile import Profile
+
+MAX_LINES = 60
+"""Lines in an hour about what happens in one group: each is shown, and any admin can cause them."""
+_TOO_MUCH = "more happens in this group than is shown: `smpchat group members` lists who is in it"
+"""What a line says in their place."""
+
+
+class GroupConversation:
+    """The conversations of all groups of a profile."""
+
+    def __init__(self, own_profile: Callable[[sqlite3.Connection], Profile], now: Callable[[], float]) -> None:
+        self._own_profile = own_profile
+        self._now = now
+
+    def profile(self, tx: sqlite3.Connection, group_id: int | None) -> Profile:
+        """Who we are in a group."""
+        made = None if group_id is None else groups.incognito(tx, group_id)
+        return self._own_profile(tx) if made is None else Profile(made)
+
+    def begun(self, tx: sqlite3.Connection, group_id: int, connection_id: int) -> None:
+        """The contact that asked by a link is the group's from now on; an invitation gets one."""
+        group = groups.load(tx, group_id)
+        assert group is not None
+        contact = records.contact_of(tx, connection_id)
+        if contact is None:
+            alias = naming.free_alias(tx, group.profile.name)
+            records.insert_contact(tx, -group_id, alias, confirmed=True)
+            contact = records.contact(tx, alias)
+        else:
+            groups.save_incognito(tx, group_id, incognito.name(tx, connection_id))
+            memberships.become_group(tx, contact.id, group_id)
+            if contact.provisional:
+                names.rename(tx, contact.id, naming.free_alias(tx, group.profile.name, contact.id))
+            names.confirm(tx, contact.id)
+        if group.business is not None:
+            records.mark_business(tx, contact.id)
+            self._line(tx, contact, "several people there may read your messages and answer you")
+        groups.attach(tx, group_id, contact.id)
+        for message_id, shared_id in lines.own_ids(tx, contact.id):  # written to a business before it answered
+            groups.add_message(tx, group_id, message_id, group.own.id, shared_id)
+        self._save_profile(tx, contact.id, group.profile)
+        profiles.save_told(tx, contact.id, digest(self.profile(tx, group_id)))
+        publish(tx, events.ContactChanged(self._contact(tx, group_id).alias))
+
+    def perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect) -> None:
+        """One of them, in the store."""
+        match effect:
+            case effects.SaveProfile(member, who):
+                groups.save_profile(tx, group_id, member, who)
+                return
+            case effects.KeepDeletion(author, shared_id, by):
+                groups.keep_deletion(tx, group_id, author, shared_id, by)
+                return
+            case effects.Forget():
+                return  # its record went with the step; what it wrote stays
+        contact = self._contact(tx, group_id)
+        match effect:
+            case effects.Show():
+                self._show(tx, group_id, contact, effect)
+            case effects.Prove(author, shared_id, post):
+                self._prove(tx, group_id, author, shared_id, post)
+            case effects.Change():
+                self._change(tx, group_id, contact, effect)
+            case effects.Remove(author, shared_id, by, whole):
+                self._remove(tx, group_id, contact, groups.find_message(tx, group_id, author, shared_id), by, whole)
+            case effects.RemoveAll(author, by, whole):
+                for message_id in groups.messages_of(tx, group_id, author):
+                    self._remove(tx, group_id, contact, message_id, by, whole)
+            case effects.React(author, shared_id, by, emoji, add):
+                if groups.react(tx, group_id, author, shared_id, by, emoji, add=add):
+                    self._reacted(tx, group_id, contact, author, shared_id)
+            case effects.FileEvent(author, event):
+                self._file(tx, group_id, contact, author, event)
+            case effects.SaveGroup(profile):
+                self._save_profile(tx, contact.id, profile)
+                publish(tx, events.ContactChanged(contact.alias))
+            case effects.Tell():
+                self._tell(tx, group_id, contact, effect)
+            case effects.DirectOffer(member, link):
+                name = member_names.name(tx, group_id, member)
+                self._line(tx, contact, f"{_short(name)} offers you a conversation of two, by this link: {link}")
+
+    # -- what members write -------------------------------------------------------------------------------------------
+
+    def _show(self, tx: sqlite3.Connection, group_id: int, contact: Contact, show: effects.Show) -> None:
+        if show.hidden is Hidden.BLOCKED:
+            return
+        own = groups.own_id(tx, group_id)
+        if show.scope is not None and show.scope != own:
+            # What members write to moderators must not stand among what all can read.
+            who = _short(member_names.name(tx, group_id, show.author))
+            self._line(tx, contact, f"{who} wrote to the moderators: smpchat does not show that yet")
+            return
+        message = said(show.post, show.shared_id)
+        if message is None:
+            return
+        sender = member_names.name(tx, group_id, show.author)
+        if show.hidden is Hidden.FEATURE:
+            self._line(tx, contact, f"{_short(sender)} sent something that this group does not allow")
+            return
+        message_id = records.insert_message(
+            tx,
+            contact.id,
+            Direction.SENT if show.author == own else Direction.RECEIVED,
+            message.text,
+            show.said_at,
+            show.shared_id,
+            reply_to=self._quoted(tx, group_id, show.post.quote, message),
+            live=message.live,
+            ttl=show.ttl,
+            content=message.content,
+            sender=None if show.author == own else sender,
+            forwarded=message.forwarded,
+        )
+        if show.author == own:  # of a time when we were in the group before
+            records.set_status(tx, message_id, records.MessageStatus.SENT)
+        if show.shared_id is not None:
+            groups.add_message(tx, group_id, message_id, show.author, show.shared_id, show.scope, show.forwarder)
+            count_reactions(tx, group_id, message_id, show.author, show.shared_id)
+        if message.file is not None and show.author != own:
+            message_files.offer(tx, message_id, message.file, show.said_at)
+        if show.hidden is Hidden.MODERATED:
+            changes.delete(tx, message_id)
+        elif message.live:
+            live.hold(tx, message_id, self._now())
+        publish(tx, events.MessageAdded(message_id))
+
+    def _quoted(
+        self, tx: sqlite3.Connection, group_id: int, quote: GroupQuote | None, message: TextMessage
+    ) -> Quoted | None:
+        """The message that a reply names; our copy of it is shown, whatever the reply says that it said."""
+        if quote is None or message.quote is None:
+            return None
+        if quote.author is None:
+            return Quoted(None, Direction.RECEIVED, message.quote.text)
+        own = quote.author == groups.own_id(tx, group_id)
+        direction = Direction.SENT if own else Direction.RECEIVED
+        sender = None if own else member_names.name(tx, group_id, quote.author)
+        original = None
+        if quote.shared_id is not None:
+            original = groups.find_message(tx, group_id, quote.author, quote.shared_id)
+            if original is None and groups.is_gone(tx, group_id, quote.author, quote.shared_id):
+                return Quoted(None, direction, "", deleted=True, sender=sender)
+        return Quoted(original, direction, message.quote.text, sender=sender)
+
+    def _prove(self, tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, post: Post) -> None:
+        message_id = groups.find_message(tx, group_id, author, shared_id)
+        message = None if message_id is None else records.message(tx, message_id)
+        if message is None:
+            return
+        groups.proven(tx, message.id)
+        own = said(post, shared_id)
+        # An edit may have come since, which is later than both copies.
+        if own is None or message.edited or message.deleted or own.text == message.text:
+            return
+        changes.edit(tx, message.id, own.text, edited=False, live=message.live, content=own.content)
+        changes.count(tx, message.id)
+        publish(tx, events.MessageChanged(message.id, message.contact, events.Change.EDITED, Direction.RECEIVED))
+
+    def _change(self, tx: sqlite3.Connection, group_id: int, contact: Contact, change: effects.Change) -> None:
+        edit = change.edit
+        message_id = groups.find_message(tx, group_id, change.author, edit.original)
+        original = None if message_id is None else records.message(tx, message_id)
+        text = said(Post(edit.content), edit.original)
+        if original is None or text is None:
+            return
+        if change.ttl is not None:
+            expiry.shorten(tx, original.id, change.ttl, self._now())
+        update = MessageUpdate(edit.original, text.text, edit.live, content=text.content)
+        hearing.edit_message(tx, contact, original, update, self._now())
+
+    def _remove(
+        self,
+        tx: sqlite3.Connection,
+        group_id: int,
+        contact: Contact,
+        message_id: int | None,
+        by: MemberId,
+        whole: bool,
+    ) -> None:
+        message = None if message_id is None else records.message(tx, message_id)
+        if message is None or message.deleted:
+            return
+        hearing.take_back(tx, contact, message, whole=whole)
+        if whole:
+            groups.message_gone(tx, message.id)
+
+    def _reacted(
+        self, tx: sqlite3.Connection, group_id: int, contact: Contact, author: MemberId, shared_id: str
+    ) -> None:
+        message_id = groups.find_message(tx, group_id, author, shared_id)
+        message = None if message_id is None else records.message(tx, message_id)
+        if message is None or message.deleted:
+            return
+        count_reactions(tx, group_id, message.id, author, shared_id)
+        hearing.tell_change(tx, contact, message, events.Change.REACTION, self._now())
+
+    def _file(self, tx: sqlite3.Connection, group_id: int, contact: Contact, author: MemberId, event: object) -> None:
+        match event:
+            case FileDescribed(original, part):
+                description = read_description(part)
+                if description is not None and description.number > 0:
+                    said_of = DescriptionPart(original, description)
+                    files.part_of(tx, contact, self._message(tx, group_id, author, original), said_of)
+            case FileWithdrawn(original):
+                message = self._message(tx, group_id, author, original)
+                if message is not None:
+                    hearing.withdraw_file(tx, contact, message, self._now())
+
+    def _message(self, tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> Message | None:
+        message_id = groups.find_message(tx, group_id, author, shared_id)
+        return None if message_id is None else records.message(tx, message_id)
+
+    # -- what happens to the group ------------------------------------------------------------------------------------
+
+    def _contact(self, tx: sqlite3.Connection, group_id: int) -> Contact:
+        contact = records.contact_of(tx, -group_id)
+        assert contact is not None
+        return contact
+
+    def _save_profile(self, tx: sqlite3.Connection, contact_id: int, profile: GroupProfile) -> None:
+        known_as = Profile.from_wire({name: profile.value.get(name) for name in ("displayName", "fullName", "image")})
+        if known_as is not None:
+            profiles.save(tx, contact_id, known_as)
+            records.mark_profile_shown(tx, contact_id)
+
+    def _tell(self, tx: sqlite3.Connection, group_id: int, contact: Contact, tell: effects.Tell) -> None:
+        publish(tx, events.ContactChanged(contact.alias))
+        text = _sentence(
+            tell,
+            lambda member: "you" if member == groups.own_id(tx, group_id) else member_names.name(tx, group_id, member),
+        )
+        if text is not None:
+            self._line(tx, contact, text)
+
+    def _line(self, tx: sqlite3.Connection, contact: Contact, text: str) -> None:
+        now = self._now()
+        told = lines.lately(tx, contact.id, GROUP_EVENT, now - HOUR)
+        if told <= MAX_LINES:
+            words = text if told < MAX_LINES else _TOO_MUCH
+            hearing.add_line(tx, contact, Happening(f"[{words}]", GROUP_EVENT), now)
+
+
+def groups_of(context: Context) -> GroupTransactions:
+    """The groups of the profile that an agent works for: its application is a `ChatApplication`, which keeps them."""
+    application: Any = context.application
+    found: GroupTransactions = application.groups
+    return found
+
+
+def digest(profile: Profile) -> bytes:
+    """What of our profile a group is told when it changes (group-wire 12, fact 4)."""
+    import hashlib
+
+    told = (profile.display_name, profile.full_name, profile.picture or "")
+    return hashlib.sha256("\0".join(told).encode()).digest()
+
+
+def count_reactions(tx: sqlite3.Connection, group_id: int, message_id: int, author: MemberId, shared_id: str) -> None:
+    own = groups.own_id(tx, group_id)
+    counted: dict[tuple[Direction, str], int] = {}
+    for by, emoji in groups.reactions(tx, group_id, author, shared_id):
+        key = (Direction.SENT if by == own else Direction.RECEIVED, emoji)
+        counted[key] = counted.get(key, 0) + 1
+    changes.set_reactions(tx, message_id, counted)
+
+
+def _short(name: str) -> str:
+    return short_name(name)
+
+
+def _sentence(tell: effects.Tell, name: Callable[[MemberId], str]) -> str | None:
+    """What a line says; None for what `group members` shows."""
+    who = "" if tell.member is None else _short(name(tell.member))
+    by = "" if tell.by is None else _short(name(tell.by))
+    match tell.news:
+        case News.JOINED:
+            return "you joined the group"
+        case News.ACCEPTED:
+            return "you were let into the group"
+        case News.PENDING:
+            return "you wait to be let into the group: only who decides that reads what you write"
+        case News.REVIEW:
+            return "you wait to be let into the group: only its moderators read what you write"
+        case News.MEMBER_JOINED:
+            return f"{who} joined"
+        case News.MEMBER_REVIEWED:
+            return f"{who} wants to join: a moderator decides, in a SimpleX app"
+        case News.MEMBER_ACCEPTED:
+            return f"{who} was let in"
+        case News.MEMBER_CONNECTED:
+            return None
+        case News.MEMBER_LEFT:
+            return f"{who} left"
+        case News.MEMBER_REMOVED:
+            return f"{by} removed {who}" if by else f"{who} was removed"
+        case News.MEMBER_BLOCKED:
+            return f"{by} blocked {who} for all: what {who} writes is not shown"
+        case News.MEMBER_UNBLOCKED:
+            return f"{by} unblocked {who}"
+        case News.ROLE:
+            return f"{by} gave {who} the role {_role(tell.role)}"
+        case News.RENAMED:
+            return f"{_short(tell.before or '')} is now called {who}"
+        case News.CHANGED:
+            return f"{by} changed the group's name, picture, texts or rules"
+        case News.REMOVED:
+            return f"{by} removed you from the group" if by else "you were removed from the group"
+        case News.DELETED:
+            return f"{by} deleted the group" if by else "the group was deleted"
+        case News.CROWDED:
+            return "this group has more members than smpchat keeps: some are left out"
+
+
+def _role(role: Role | None) -> str:
+    return "" if role is None else role.word

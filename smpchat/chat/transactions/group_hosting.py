@@ -1,0 +1,371 @@
+"""What we owe whom we let into a group, in the transaction in which it falls due: telling, introducing, history; and
+passing on what is said until two are connected (`smpchat.chat.machines.group_hosting`).
+
+Nothing of it raises: one member that cannot be written to keeps nobody else from anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import get_args
+
+from smpchat.agent.context import Context
+from smpchat.agent.errors import AgentError
+from smpchat.agent.store import addresses, connections
+from smpchat.agent.transactions import contact_address, sending
+from smpchat.agent.wire.envelope import UserMessage
+from smpchat.agent.wire.user_data import write_user_json
+from smpchat.chat.machines import group_effects as effects
+from smpchat.chat.machines import group_hosting as duties
+from smpchat.chat.machines.group_effects import Effect, Refused
+from smpchat.chat.machines.group_hosting import Hosting
+from smpchat.chat.machines.group_inputs import Known
+from smpchat.chat.machines.group_states import Group, Link, Member
+from smpchat.chat.store import group_hosting, groups, records
+from smpchat.chat.transactions.room import room_of
+from smpchat.chat.wire.bodies import MAX_JSON, Envelope, new_shared_id, pack_info
+from smpchat.chat.wire.group_encoding import batches, encode_group_event, join_batch
+from smpchat.chat.wire.group_events import (
+    Agreed,
+    Forward,
+    Forwarded,
+    GroupEvent,
+    Invitation,
+    LinkInvitation,
+    MemberIntroduced,
+    MemberRemoved,
+    Post,
+)
+from smpchat.chat.wire.group_values import Acceptance, Feature, GroupProfile, MemberId, MemberIdRole
+from smpchat.chat.wire.groups import GroupMessage
+from smpchat.chat.wire.message import MAX_LINK_INFO
+from smpchat.chat.wire.profile import Profile
+from smpchat.encoding.record import Record
+
+log = logging.getLogger("smpchat.chat")
+
+HISTORY = 100
+"""Messages that a newcomer gets of the time before it came."""
+_BATCHES_SINCE = 5
+"""First chat version that reads several messages in one body, and with that history."""
+_WELCOME_SINCE = 6
+"""First chat version that waits for the welcome text behind the history, and does not write it itself."""
+_NAME = 16
+"""Characters of an author's name beside what is passed on (group-wire 12, fact 1)."""
+
+
+class Host(Record):
+    """Our side of what `smpchat.chat.machines.group_hosting` decides.
+
+    Attributes:
+        profile: Who we are in a group.
+    """
+
+    context: Context
+    profile: Callable[[sqlite3.Connection, int | None], Profile]
+
+    # -- who comes in -------------------------------------------------------------------------------------------------
+
+    def invite(self, tx: sqlite3.Connection, group_id: int, group: Group, id: MemberId) -> None:
+        """``x.grp.inv`` to a contact: the same link each time (group-wire 12, fact 10)."""
+        invitee, contact_connection = group.members[id], group_hosting.contact_of(tx, group_id, id)
+        contact = None if contact_connection is None else records.contact_of(tx, contact_connection)
+        connection_id = groups.connection_of(tx, group_id, id)
+        link = None if connection_id is None else connections.load(tx, connection_id).link
+        if contact is None or link is None:
+            log.info("an invitation has nobody to go to any more")
+            return
+        room, own_id = room_of(tx, contact), self.new_id()
+        for profile in _smaller(group.profile):
+            event = Invitation(
+                MemberIdRole(group.own.id, group.own.role),
+                MemberIdRole(id, invitee.role),
+                link,
+                profile,
+                size=group.size,
+            )
+            body = room.pack(encode_group_event(event, own_id))
+            if body is not None:
+                _submit(tx, self.context, contact.connection_id, body, notify=True)
+                return
+        log.warning("an invitation does not fit a message")
+
+    def connection_info(self, tx: sqlite3.Connection, group_id: int, group: Group, newcomer: Member) -> bytes:
+        """What our side of a newcomer's connection says: ``x.ok``, or the answer to a request through our link."""
+        if newcomer.link is not Link.JOINING:
+            return encode_group_event(Agreed())
+        info = b""
+        for profile in _smaller(group.profile):
+            info = encode_group_event(
+                LinkInvitation(
+                    MemberIdRole(group.own.id, group.own.role),
+                    self.profile(tx, group_id).display_name,
+                    MemberIdRole(newcomer.id, newcomer.role),
+                    profile,
+                    # says so even where moderators are to decide (group-wire 12, fact 13)
+                    Acceptance.ACCEPTED,
+                    size=group.size if profile.reviews else group.size + 1,
+                )
+            )
+            packed = pack_info(info)
+            if packed is not None:
+                return packed
+        return info
+
+    def perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect) -> None:
+        """What the group's machine has us do as a host."""
+        group = groups.load(tx, group_id)
+        if group is None:
+            return
+        match effect:
+            case effects.Invite(member):
+                self.invite(tx, group_id, group, member)
+            case effects.Admit(member, by_link):
+                self._admit(tx, group_id, group, member, by_link=by_link)
+            case effects.AcceptNewcomer(member, ours):
+                self._step(
+                    tx,
+                    group_id,
+                    member,
+                    lambda hosting: duties.accept(
+                        group,
+                        hosting,
+                        member,
+                        group.members[member].role,
+                        group_hosting.profiles(tx, group_id),
+                        said=not ours,
+                    ),
+                )
+                self._tell_past(tx, group_id, group, member)
+            case effects.HandOn(by, event):
+                profiles = group_hosting.profiles(tx, group_id)
+                self._step(
+                    tx,
+                    group_id,
+                    by,
+                    lambda hosting: duties.link_came(group, hosting, group.members[by], event, profiles),
+                )
+            case effects.Reported(by, member):
+                self._step(tx, group_id, by, lambda hosting: (duties.reported(hosting, by, member), ()))
+
+    def _admit(self, tx: sqlite3.Connection, group_id: int, group: Group, id: MemberId, *, by_link: bool) -> None:
+        own, profiles = self.profile(tx, group_id), group_hosting.profiles(tx, group_id)
+        self._step(tx, group_id, id, lambda hosting: duties.admit(group, hosting, id, own, profiles, by_link=by_link))
+        if not group.members[id].pending:
+            self._tell_past(tx, group_id, group, id)
+
+    def _step(
+        self, tx: sqlite3.Connection, group_id: int, member: MemberId, step: Callable[[Hosting], duties.Step]
+    ) -> None:
+        before = group_hosting.load(tx, group_id, member)
+        after, found = step(before)
+        group_hosting.save(tx, group_id, before, after)
+        introductions: list[effects.Send] = []
+        for effect in found:
+            match effect:
+                case effects.Send(MemberIntroduced()):
+                    introductions.append(effect)
+                case effects.Send():
+                    self.send(tx, group_id, effect)
+                case Refused(name, why):
+                    log.info("group event %s changed nothing: %s", name, why)
+        if introductions:
+            self._to_newcomer(tx, group_id, member, [send.event for send in introductions])
+
+    # -- what was said before -----------------------------------------------------------------------------------------
+
+    def _tell_past(self, tx: sqlite3.Connection, group_id: int, group: Group, id: MemberId) -> None:
+        """History, if the group has it, and behind that the welcome text (group-wire 6)."""
+        newcomer = group.members[id]
+        if newcomer.speaks < _BATCHES_SINCE or not group.profile.allows(Feature.HISTORY, newcomer.role):
+            return
+        past = group_hosting.past(tx, group_id, HISTORY)
+        names = {group.own.id: self.profile(tx, group_id).display_name}
+        events: list[GroupEvent] = [
+            _forward(one.author, one.envelope, one.post, one.at, names.get(one.author) or _name(group, one.author))
+            for one in past
+        ]
+        if group.profile.welcome and newcomer.speaks >= _WELCOME_SINCE:
+            events.append(Post({"type": "text", "text": group.profile.welcome}))
+        self._to_newcomer(tx, group_id, id, events)
+
+    def _to_newcomer(self, tx: sqlite3.Connection, group_id: int, id: MemberId, events: list[GroupEvent]) -> None:
+        """Events to one member, as many together as fit, and with a sound where it sleeps (group-wire 12, fact 5)."""
+        group = groups.load(tx, group_id)
+        if group is None or not events:
+            return
+        bodies = [encode_group_event(event, self.new_id()) for event in events]
+        together = group.members[id].speaks >= _BATCHES_SINCE
+        for batch in batches(bodies, MAX_JSON) if together else [[body] for body in bodies]:
+            self._tell(tx, group_id, id, join_batch(batch), notify=True)
+
+    # -- passing on ---------------------------------------------------------------------------------------------------
+
+    def pass_on(
+        self, tx: sqlite3.Connection, group_id: int, by: MemberId, said: GroupMessage, known: Known, heard: Heard
+    ) -> None:
+        """What a member said straight to us, to those who cannot have it from itself yet.
+
+        Args:
+            known: What was known of it before it came.
+        """
+        event = said.event
+        if heard.envelope is None or said.shared_id is None or not isinstance(event, _FORWARDED):
+            return
+        if known.seen is not None and known.seen.forwarder is None:  # once more the same
+            return
+        if heard.found and all(isinstance(effect, Refused) for effect in heard.found):
+            return
+        hosting, author = group_hosting.load(tx, group_id, by), heard.before.members.get(by)
+        group = groups.load(tx, group_id)
+        if not hosting.pairs or group is None or author is None:
+            return
+        forward = _forward(by, heard.envelope, event, heard.at, author.name)
+        send = duties.pass_on(group, hosting, author, forward)
+        if send is not None:
+            self.send(tx, group_id, send)
+
+    def last_words(
+        self,
+        tx: sqlite3.Connection,
+        group_id: int,
+        by: MemberId,
+        said: GroupMessage,
+        envelope: Envelope | None,
+        at: float,
+    ) -> dict[MemberId, bytes]:
+        """What a member hears from us of its own removal, if who removes it may not reach it (group-wire 12, fact 3).
+
+        To be said before its connection goes, and so before anything comes of it here.
+        """
+        event, group = said.event, groups.load(tx, group_id)
+        if group is None or envelope is None or not isinstance(event, MemberRemoved):
+            return {}
+        author = group.members.get(by)
+        if author is None or event.member not in duties.waiting_for(group_hosting.load(tx, group_id, by), by):
+            return {}
+        return {event.member: encode_group_event(_forward(by, envelope, event, at, author.name), self.new_id())}
+
+    # -- sending ------------------------------------------------------------------------------------------------------
+
+    def send(self, tx: sqlite3.Connection, group_id: int, send: effects.Send) -> None:
+        """One event to all of them, with one id."""
+        body = encode_group_event(send.event, self.new_id())
+        for member in (*send.now, *send.later):
+            self._tell(tx, group_id, member, body, notify=not isinstance(send.event, Forward))
+
+    def send_last(
+        self, tx: sqlite3.Connection, group_id: int, send: effects.Send, leaving: frozenset[MemberId]
+    ) -> dict[MemberId, bytes]:
+        """The same, but to those whose connections go it is the last that they hear; returned for that, by member."""
+        own_id = self.new_id()
+        body = encode_group_event(send.event, own_id)
+        for member in (*send.now, *send.later):
+            if member not in leaving:
+                self._tell(tx, group_id, member, body, notify=False)
+        for member in send.passed_on:
+            groups.leave_to_host(tx, group_id, member, body)
+        group = groups.load(tx, group_id)
+        if group is not None:
+            groups.heard(tx, group_id, group.own.id, own_id, None)
+        return {member: body for member in send.now if member in leaving}
+
+    def _tell(self, tx: sqlite3.Connection, group_id: int, member: MemberId, body: bytes, *, notify: bool) -> None:
+        connection_id = groups.connection_of(tx, group_id, member)
+        if connection_id is None:  # nobody else says it: it goes once somebody has brought us together
+            groups.leave_to_host(tx, group_id, member, body)
+        else:
+            _submit(tx, self.context, connection_id, body, notify=notify)
+
+    def new_id(self) -> str:
+        """An id for a message of ours."""
+        return new_shared_id(self.context.entropy.random(12))
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def forget(self, tx: sqlite3.Connection, group_id: int, before: Group) -> None:
+        """Nothing is owed to those who have gone since."""
+        group = groups.load(tx, group_id)
+        for id, member in before.members.items():
+            now = None if group is None else group.members.get(id)
+            if not member.gone and (now is None or now.gone):
+                group_hosting.forget(tx, group_id, id)
+
+    def over(self, tx: sqlite3.Connection, group_id: int) -> None:
+        """We are out: nobody is let in any more, and nothing passed on."""
+        group_hosting.forget_all(tx, group_id)
+        self.remove_link(tx, group_id)
+
+    # -- our link -----------------------------------------------------------------------------------------------------
+
+    def remove_link(self, tx: sqlite3.Connection, group_id: int) -> None:
+        """Our link leads nowhere any more, if there is one."""
+        link = group_hosting.link_of(tx, group_id)
+        address = None if link is None else addresses.load(tx, link.connection)
+        group_hosting.delete_link(tx, group_id)
+        if address is not None:
+            contact_address.delete(tx, self.context, address)
+
+    def show(self, tx: sqlite3.Connection, group_id: int, profile: GroupProfile) -> None:
+        """Whoever looks at our link sees the group as it is now."""
+        link = group_hosting.link_of(tx, group_id)
+        if link is not None:
+            address = addresses.load(tx, link.connection)
+            contact_address.update_at(tx, self.context, address, packed_group_link(profile))
+
+
+class Heard(Record):
+    """How something was heard that may be passed on.
+
+    Attributes:
+        envelope: All that its sender said.
+        at: When the relay took it; POSIX seconds.
+        before: The group as it was: whoever leaves says so as a member.
+        found: What came of it here; what was refused is passed on to nobody.
+    """
+
+    envelope: Envelope | None
+    at: float
+    before: Group
+    found: tuple[Effect, ...]
+
+
+def packed_group_link(profile: GroupProfile) -> bytes:
+    """What stands behind the short link of a group; without the picture, and the welcome text, where they do not fit.
+
+    What does not fit would leave the link without its short form (agent-wire 2.9).
+    """
+    found = (write_user_json({"groupProfile": shown.value}) for shown in _smaller(profile))
+    return next((info for info in found if len(info) <= MAX_LINK_INFO), b"")
+
+
+def _submit(tx: sqlite3.Connection, context: Context, connection_id: int, body: bytes, *, notify: bool) -> None:
+    try:
+        sending.submit(tx, context, connection_id, UserMessage(body), notify=notify)
+    except AgentError as error:
+        log.info("a member cannot be written to: %s", type(error).__name__)
+
+
+def _forward(author: MemberId, message: Envelope, event: Forwarded, at: float, name: str) -> Forward:
+    moment = datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Forward(author, message, event, moment, (name if len(name) <= _NAME else name[:_NAME] + "…") or None)
+
+
+def _name(group: Group, id: MemberId) -> str:
+    member = group.members.get(id)
+    return "" if member is None else member.name
+
+
+def _smaller(profile: GroupProfile) -> Iterable[GroupProfile]:
+    """A profile whole, and without what can be left out where it does not fit: the group is the same without it."""
+    yield profile
+    for left_out in ({"image"}, {"image", "description"}):
+        yield GroupProfile({name: value for name, value in profile.value.items() if name not in left_out})
+    # Other owners may have made the rest as long as they like. Apps do not read a profile without a full name.
+    yield GroupProfile({"displayName": profile.name, "fullName": ""})
+
+
+_FORWARDED = get_args(Forwarded)

@@ -1,0 +1,338 @@
+"""What a person does to a group in which it has a say, in one transaction each: found it, invite, roles, removal.
+
+Rights are looked at before anything is sent; what is not allowed changes nothing and raises `InputError`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+from collections.abc import Mapping
+
+from smpchat.agent.errors import EnvelopeRefused
+from smpchat.agent.store import addresses, connections
+from smpchat.agent.store.addresses import ReceivedRequest
+from smpchat.agent.transactions import contact_address
+from smpchat.chat.errors import InputError
+from smpchat.chat.machines.group_effects import Effect, Refused
+from smpchat.chat.machines.group_inputs import (
+    Admission,
+    Block,
+    Change,
+    Decision,
+    Dissolve,
+    Expel,
+    Grant,
+    Invitee,
+    Joiner,
+)
+from smpchat.chat.machines.group_owning import found, refusal
+from smpchat.chat.machines.group_rights import Deed
+from smpchat.chat.machines.group_states import Group, Member, Standing
+from smpchat.chat.store import group_hosting, groups, incognito, records
+from smpchat.chat.store.group_hosting import GroupLink
+from smpchat.chat.transactions.group_hosting import packed_group_link
+from smpchat.chat.transactions.groups import GroupTransactions
+from smpchat.chat.wire.group_events import JoinRequest
+from smpchat.chat.wire.group_values import Feature, GroupProfile, JsonObject, MemberId, Role
+from smpchat.chat.wire.groups import decode_group_messages
+from smpchat.encoding.record import Record, field, replace
+from smpchat.encoding.text import to_base64url
+from smpchat.protocol.address import SMPServerAddress
+from smpchat.protocol.version import VersionRange
+
+JOINS_SINCE = 3
+"""First chat version that joins by a link of a group (group-wire, versions)."""
+MAX_GROUP_NAME = 100
+"""Characters of the name of a group of ours."""
+MAX_PROFILE = 12_000
+"""Bytes of JSON of a group's profile, picture and texts together: with it goes a link, in a message of 13,380 bytes."""
+
+
+class GroupOwner(Record):
+    """Decisions about groups."""
+
+    groups: GroupTransactions
+
+    # -- a group of ours ----------------------------------------------------------------------------------------------
+
+    def create(self, tx: sqlite3.Connection, profile: GroupProfile) -> int:
+        """A new group with nobody but us, its owner; its number. Nothing is sent. Raises `InputError`.
+
+        It has no connection, so `Conversation.begun` is not told of it.
+        """
+        _check(profile)
+        return groups.insert(tx, found(self._new_member(), profile))
+
+    def _new_member(self) -> MemberId:
+        """As apps make them: 16 ASCII bytes."""
+        return MemberId(base64.b64encode(self.groups.context.entropy.random(12)))
+
+    # -- who comes in -------------------------------------------------------------------------------------------------
+
+    def invite(self, tx: sqlite3.Connection, group_id: int, connection_id: int, role: Role = Role.MEMBER) -> MemberId:
+        """Invite a contact: it hears of it once the queue for it is made.
+
+        Once more, until it accepts: the same invitation again, with this role.
+
+        Args:
+            connection_id: The contact's.
+        Raises:
+            InputError: We may not, or it cannot be invited.
+        """
+        group = self._group(tx, group_id)
+        _may(group, Deed.INVITE, role)
+        contact = records.contact_of(tx, connection_id)
+        if contact is None or contact.profile is None or contact.chat_version is None:
+            raise InputError("This contact has not said yet who it is.", "Invite it once you are connected.")
+        if contact.gone or contact.business:
+            raise InputError("This contact cannot be invited to a group.", "Invite somebody else.")
+        if incognito.name(tx, connection_id) is not None:
+            raise InputError(
+                f"{contact.alias} knows you by a made-up name, and would see your real one in the group.",
+                "Invite somebody else.",
+            )
+        known = self._invited_as(tx, group_id, group, connection_id)
+        if known is not None and known.standing is not Standing.INVITED:
+            raise InputError(f"{contact.alias} is in this group already.", "Nothing was sent.")
+        id = known.id if known is not None else self._new_member()
+        group_hosting.invited(tx, group_id, id, connection_id)
+        versions = VersionRange(1, contact.chat_version)
+        self._decide(tx, group_id, Invitee(id, role, contact.profile.display_name, versions))
+        groups.save_profile(tx, group_id, id, contact.profile)
+        return id
+
+    def _invited_as(self, tx: sqlite3.Connection, group_id: int, group: Group, connection_id: int) -> Member | None:
+        ids = group_hosting.members_of_contact(tx, group_id, connection_id)
+        known = (group.members.get(id) for id in ids)
+        return next((member for member in known if member is not None and not member.gone), None)
+
+    # -- by a link ----------------------------------------------------------------------------------------------------
+
+    def make_link(
+        self,
+        tx: sqlite3.Connection,
+        group_id: int,
+        role: Role = Role.MEMBER,
+        relay: SMPServerAddress | None = None,
+    ) -> int:
+        """A link by which anybody comes in; its connection record. `link_text` has it once its queue is made.
+
+        Args:
+            role: What whoever comes by it may do: a member's, or an observer's.
+            relay: Where its queue is made; None leaves that to whoever is online.
+        Raises:
+            InputError: We may not, or there is one.
+        """
+        group = self._group(tx, group_id)
+        _may(group, Deed.INVITE, role)
+        _check_link_role(role)
+        if group_hosting.link_of(tx, group_id) is not None:
+            raise InputError("You have a link to this group already.", "Nothing was changed.")
+        context = self.groups.context
+        link_id = to_base64url(context.entropy.random(16))
+        data = json.dumps({"groupLinkId": link_id}, separators=(",", ":"))
+        info = packed_group_link(group.profile)
+        connection_id = contact_address.publish(tx, context, info, relay, auto_accept=True, client_data=data)
+        group_hosting.save_link(tx, GroupLink(group_id, connection_id, role))
+        return connection_id
+
+    def set_link_role(self, tx: sqlite3.Connection, group_id: int, role: Role) -> None:
+        """What those may do who come by our link from now on. Raises `InputError`."""
+        _may(self._group(tx, group_id), Deed.INVITE, role)
+        _check_link_role(role)
+        link = _link(tx, group_id)
+        group_hosting.save_link(tx, replace(link, role=role))
+
+    def remove_link(self, tx: sqlite3.Connection, group_id: int) -> int:
+        """Nobody comes in by our link any more; whoever did stays. Its connection record. Raises `InputError`."""
+        link = _link(tx, group_id)
+        self.groups.host.remove_link(tx, group_id)
+        return link.connection
+
+    @staticmethod
+    def link_text(tx: sqlite3.Connection, group_id: int) -> GroupLinkText | None:
+        """Our link to a group as it is given away; None if there is none."""
+        link = group_hosting.link_of(tx, group_id)
+        if link is None:
+            return None
+        address = addresses.load(tx, link.connection)
+        full = connections.load(tx, link.connection).link
+        return GroupLinkText(full, None if address is None else address.short_link, link.role)
+
+    def joined(self, tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest) -> bool:
+        """A request through a link of ours became a connection; whether the link is a group's.
+
+        Raises:
+            EnvelopeRefused: Whoever asks cannot become a member.
+        """
+        link = group_hosting.link_at(tx, request.connection_id)
+        if link is None:
+            return False
+        said = next(iter(decode_group_messages(request.info)), None)
+        if said is None or not isinstance(said.event, JoinRequest):
+            raise EnvelopeRefused("the request to join a group holds no profile")
+        if said.versions is None or said.versions.maximum < JOINS_SINCE:
+            raise EnvelopeRefused("the app of whoever asks to join a group is too old")
+        id, profile = self._new_member(), said.event.profile
+        joiner = Joiner(id, link.role, profile.display_name, said.versions)
+        done = self.groups.happened(tx, link.group, joiner)
+        if any(isinstance(effect, Refused) for effect in done):
+            raise EnvelopeRefused("a group takes no more members, or none from us")
+        groups.connect(tx, link.group, id, connection_id)
+        groups.save_profile(tx, link.group, id, profile)
+        return True
+
+    def admit(self, tx: sqlite3.Connection, group_id: int, member: MemberId, role: Role = Role.MEMBER) -> None:
+        """Let somebody in who waits for moderators. Raises `InputError`."""
+        _may(self._group(tx, group_id), Deed.ACCEPT, role)
+        self._decide(tx, group_id, Admission(member, role))
+
+    # -- members ------------------------------------------------------------------------------------------------------
+
+    def set_role(self, tx: sqlite3.Connection, group_id: int, member: MemberId, role: Role) -> None:
+        """Another role for a member; with its invitation, while it has not accepted that. Raises `InputError`."""
+        group = self._group(tx, group_id)
+        _may(group, Deed.ROLE, _known(group, member).role, role)
+        self._decide(tx, group_id, Grant(member, role))
+
+    def remove_member(self, tx: sqlite3.Connection, group_id: int, member: MemberId, *, messages: bool = False) -> None:
+        """A member is out, and all hear of it; an invitation is taken back. Raises `InputError`.
+
+        Args:
+            messages: What it has written goes, too.
+        """
+        group = self._group(tx, group_id)
+        _may(group, Deed.REMOVE, _known(group, member).role)
+        self._decide(tx, group_id, Expel(member, messages))
+
+    def block(self, tx: sqlite3.Connection, group_id: int, member: MemberId, *, blocked: bool = True) -> None:
+        """What a member says is hidden from all, or no more; the member is not told. Raises `InputError`."""
+        group = self._group(tx, group_id)
+        target = _known(group, member)
+        _may(group, Deed.RESTRICT, target.role)
+        if target.standing is Standing.INVITED:
+            raise InputError("This person is not in the group yet.", "Take the invitation back by removing them.")
+        self._decide(tx, group_id, Block(member, blocked))
+
+    # -- the group ----------------------------------------------------------------------------------------------------
+
+    def change_profile(self, tx: sqlite3.Connection, group_id: int, changes: Mapping[str, object]) -> None:
+        """Change what the group says about itself: keys of its JSON, None for those that go. All others stay.
+
+        Raises:
+            InputError: We may not, or it is too long.
+        """
+        group = self._group(tx, group_id)
+        # The stored object is changed, with what only newer apps know in it (group-wire 11, trap 27).
+        value = {key: kept for key, kept in group.profile.value.items() if changes.get(key, kept) is not None}
+        profile = GroupProfile(value | {key: new for key, new in changes.items() if new is not None})
+        _may(group, Deed.CHANGE)
+        _check(profile)
+        self._decide(tx, group_id, Change(profile))
+
+    def set_feature(
+        self,
+        tx: sqlite3.Connection,
+        group_id: int,
+        feature: Feature,
+        on: bool,
+        *,
+        role: Role | None = None,
+        ttl: int | None = None,
+    ) -> None:
+        """Whether the group has something, from which role on, and for how many seconds messages stay. As above."""
+        preferences = self._group(tx, group_id).profile.preferences
+        known = preferences.get(feature)
+        said: JsonObject = (known if isinstance(known, dict) else {}) | {"enable": "on" if on else "off"}
+        if role is not None:
+            said["role"] = role.word
+        if ttl is not None:
+            said["ttl"] = ttl
+        self.change_profile(tx, group_id, {"groupPreferences": preferences | {str(feature): said}})
+
+    def delete(self, tx: sqlite3.Connection, group_id: int) -> None:
+        """The end of the group for everybody; what was said stays with all. Raises `InputError`."""
+        _may(self._group(tx, group_id), Deed.DELETE)
+        self._decide(tx, group_id, Dissolve())
+
+    # -- how ----------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _group(tx: sqlite3.Connection, group_id: int) -> Group:
+        group = groups.load(tx, group_id)
+        if group is None:
+            raise InputError("This group was deleted here.", "Ask somebody in it to invite you again.")
+        return group
+
+    def _decide(self, tx: sqlite3.Connection, group_id: int, decision: Decision) -> tuple[Effect, ...]:
+        done = self.groups.happened(tx, group_id, decision)
+        if any(isinstance(effect, Refused) for effect in done):
+            raise InputError("This cannot be done to this member.", "Nothing was changed.")
+        return done
+
+
+def new_group_profile(name: str, description: str = "", welcome: str = "") -> GroupProfile:
+    """What a group says about itself at first: with history, as apps make them. Raises `InputError`."""
+    value: JsonObject = {"displayName": name.strip(), "fullName": ""}
+    if description:
+        value["shortDescr"] = description
+    if welcome:
+        value["description"] = welcome  # JSON calls it so (group-wire 11, trap 19)
+    profile = GroupProfile(value | {"groupPreferences": {str(Feature.HISTORY): {"enable": "on"}}})
+    _check(profile)
+    return profile
+
+
+def _check(profile: GroupProfile) -> None:
+    name = profile.value.get("displayName")
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > MAX_GROUP_NAME:
+        raise InputError(f"The name of a group has 1 to {MAX_GROUP_NAME} printable characters.", "Choose another name.")
+    size = len(json.dumps(profile.value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+    if size > MAX_PROFILE:
+        raise InputError(
+            f"The name, texts and picture of a group have at most {MAX_PROFILE:,} bytes together; these have {size:,}.",
+            "Shorten the texts, or use a smaller picture.",
+        )
+
+
+class GroupLinkText(Record):
+    """A link of ours to a group.
+
+    Attributes:
+        full: None until its queue exists.
+        short: The same, and where the relay keeps no link data.
+        role: What whoever comes by it may do.
+    """
+
+    full: str | None = field(repr=False)
+    short: str | None = field(repr=False)
+    role: Role
+
+
+def _link(tx: sqlite3.Connection, group_id: int) -> GroupLink:
+    link = group_hosting.link_of(tx, group_id)
+    if link is None:
+        raise InputError("You have no link to this group.", "Nothing was changed.")
+    return link
+
+
+def _check_link_role(role: Role) -> None:
+    if role not in (Role.MEMBER, Role.OBSERVER):
+        raise InputError("Whoever comes by a link is a member or an observer.", "Give another role once they are in.")
+
+
+def _may(group: Group, deed: Deed, *roles: Role) -> None:
+    reason = refusal(group, deed, *roles)
+    if reason is not None:
+        raise InputError(reason, "Ask an owner of the group.")
+
+
+def _known(group: Group, member: MemberId) -> Member:
+    found = group.members.get(member)
+    if member == group.own.id:
+        raise InputError("This is you.", "To leave a group is another command.")
+    if found is None or found.gone or found.standing is Standing.UNKNOWN:
+        raise InputError("This person is not in the group.", "Nothing was changed.")
+    return found

@@ -1,0 +1,195 @@
+"""What we say to a group: texts, replies, edits, deletions, reactions; each goes to all members, with one id.
+
+`smpchat.chat.transactions.conversation` calls this for contacts that are groups.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from smpchat.agent.context import Context
+from smpchat.chat.errors import InputError, TextTooLong
+from smpchat.chat.machines.group_rights import Deed, may
+from smpchat.chat.machines.group_sending import scope_of
+from smpchat.chat.machines.group_states import Group
+from smpchat.chat.store import events, groups, member_names, memberships, profiles, records
+from smpchat.chat.store.feed import publish
+from smpchat.chat.store.records import Contact, Direction, Message, Quoted
+from smpchat.chat.transactions import changes
+from smpchat.chat.transactions.changes import SentChange
+from smpchat.chat.transactions.group_conversation import count_reactions, digest, groups_of
+from smpchat.chat.transactions.submitting import new_id
+from smpchat.chat.wire.bodies import MAX_JSON
+from smpchat.chat.wire.content import text_content
+from smpchat.chat.wire.group_encoding import encode_group_event
+from smpchat.chat.wire.group_events import Deletion, Edit, GroupEvent, Post, Reaction
+from smpchat.chat.wire.group_values import Feature, GroupQuote, MemberId, Mention, Role
+from smpchat.chat.wire.message import Quote, quotation
+from smpchat.encoding.characters import is_blank
+from smpchat.encoding.patterns import late
+
+MAX_MENTIONS = 3
+"""Members that one text names; apps send no more (group-wire 5)."""
+_MENTION = late(r"(?<!\w)@(\w[\w.-]*)")
+
+
+class GroupTalk:
+    """What we say to one group, inside one transaction."""
+
+    def __init__(self, tx: sqlite3.Connection, context: Context, contact: Contact) -> None:
+        group_id = memberships.group_number(contact.connection_id)
+        assert group_id is not None
+        self._tx, self._context, self._contact, self._group_id = tx, context, contact, group_id
+        self._groups = groups_of(context)
+        self._group: Group = self._groups.load(tx, group_id)
+
+    def send_text(self, text: str, reply_to: Message | None = None, *, forwarded: bool = False) -> Message:
+        """A new message of ours. Raises `InputError`."""
+        if is_blank(text):
+            raise InputError("The text is empty, so nothing was sent.", "Give a text, or pipe one in with `-`.")
+        group, shared_id = self._group, new_id(self._context)
+        self._check_links(text)
+        quote = None if reply_to is None else self._quotation(reply_to)
+        ttl = group.profile.disappear_after
+        post = Post(
+            text_content(text),
+            quote=quote,
+            ttl=ttl,
+            forwarded=forwarded,
+            mentions=self._mentions(text),
+            scope=scope_of(group, None),
+        )
+        self._check_room(post, text)
+        quoted = None
+        if reply_to is not None:
+            quoted = Quoted(reply_to.id, reply_to.direction, reply_to.text, sender=reply_to.sender)
+        message_id = records.insert_message(
+            self._tx,
+            self._contact.id,
+            Direction.SENT,
+            text,
+            self._context.now(),
+            shared_id,
+            reply_to=quoted,
+            ttl=ttl,
+            forwarded=forwarded,
+        )
+        groups.add_message(self._tx, self._group_id, message_id, group.own.id, shared_id, post.scope)
+        self._present()
+        self._groups.say(
+            self._tx,
+            self._group_id,
+            post,
+            post.scope,
+            shared_id=shared_id,
+            refer=lambda member: memberships.add_copy(self._tx, message_id, member),
+        )
+        if not memberships.copies(self._tx, message_id):
+            # Nobody is connected yet, or a host passes it on to all: there is nobody to wait for.
+            records.set_status(self._tx, message_id, records.MessageStatus.SENT)
+        publish(self._tx, events.MessageAdded(message_id))
+        found = records.message(self._tx, message_id)
+        assert found is not None
+        return found
+
+    def edit(self, original: Message, text: str) -> SentChange:
+        """Another text for a message of ours."""
+        if is_blank(text):
+            raise InputError("The text is empty, so nothing was sent.", "Give a text, or pipe one in with `-`.")
+        assert original.shared_id is not None
+        self._check_links(text)
+        scope = scope_of(self._group, None)
+        edit = Edit(original.shared_id, text_content(text), original.ttl, mentions=self._mentions(text), scope=scope)
+        self._check_room(edit, text)
+        changes.edit(self._tx, original.id, text, edited=True, live=False)
+        return self._change(original, edit, events.Change.EDITED)
+
+    def retract(self, original: Message) -> SentChange:
+        """A message is taken back: one of ours, or, if our role lets us, somebody else's."""
+        author, shared_id = self._author(original)
+        mine = author == self._group.own.id
+        if not mine and not may(Deed.MODERATE, self._group.own.role, self._role_of(author)):
+            raise InputError(
+                f"Message {original.id} is not yours, and you may not delete what others wrote in this group.",
+                "Ask a moderator or admin of the group to delete it.",
+            )
+        deletion = Deletion(shared_id, None if mine else author, scope_of(self._group, None))
+        sent = self._change(original, deletion, events.Change.DELETED)
+        whole = self._group.profile.allows(Feature.FULL_DELETE, self._group.own.role)
+        changes.delete(self._tx, original.id)
+        left = records.message(self._tx, original.id)
+        if whole and left is not None:
+            changes.erase(self._tx, left)
+            groups.gone(self._tx, self._group_id, author, shared_id)
+        return SentChange(sent.id, sent.message_id, sent.status, sent.reason, left)
+
+    def react(self, original: Message, emoji: str, *, add: bool) -> SentChange:
+        """A reaction of ours."""
+        if not self._group.profile.allows(Feature.REACTIONS, self._group.own.role):
+            raise InputError("Nothing was sent: this group does not allow reactions.", "Reply with a text instead.")
+        author, shared_id = self._author(original)
+        own = self._group.own.id
+        if not groups.react(self._tx, self._group_id, author, shared_id, own, emoji, add=add):
+            have = "already has a" if add else "has no"
+            raise InputError(f"Message {original.id} {have} {emoji} from you.", "Nothing was changed.")
+        count_reactions(self._tx, self._group_id, original.id, author, shared_id)
+        reaction = Reaction(shared_id, author, emoji, add, scope_of(self._group, None))
+        return self._change(original, reaction, events.Change.REACTION)
+
+    def _change(self, original: Message, event: GroupEvent, change: events.Change) -> SentChange:
+        sent = changes.insert_sent(self._tx, original.id, self._contact.id)
+        self._groups.say(self._tx, self._group_id, event, scope_of(self._group, None), refer=lambda _: sent.reference)
+        publish(self._tx, events.MessageChanged(original.id, self._contact.alias, change, Direction.SENT))
+        found = records.message(self._tx, original.id)
+        return SentChange(sent.id, sent.message_id, sent.status, sent.reason, found)
+
+    def _author(self, message: Message) -> tuple[MemberId, str]:
+        found = groups.author_of(self._tx, message.id)
+        if found is None:
+            raise InputError(
+                f"You cannot reply or react to message {message.id}.", "It is a line of smpchat, and no message."
+            )
+        return found
+
+    def _role_of(self, member: MemberId) -> Role | None:
+        known = self._group.find(member)
+        return None if known is None else known.role
+
+    def _quotation(self, original: Message) -> GroupQuote:
+        author, shared_id = self._author(original)
+        sent = original.direction is Direction.SENT
+        made = quotation(Quote(shared_id, sent, original.text), original.sent_at)
+        return GroupQuote(author, shared_id, made["msgRef"]["sentAt"], sent, made["content"])
+
+    def _mentions(self, text: str) -> tuple[Mention, ...]:
+        names = [match.group(1) for match in _MENTION().finditer(text)]
+        if not names:
+            return ()
+        by_name = {name.casefold(): member for member, name in member_names.all_of(self._tx, self._group_id).items()}
+        found = {name: by_name[name.casefold()] for name in names if name.casefold() in by_name}
+        return tuple(Mention(name, MemberId(member)) for name, member in list(found.items())[:MAX_MENTIONS])
+
+    def _check_links(self, text: str) -> None:
+        """What every receiver would leave out is not sent."""
+        from smpchat.chat.machines.group_content import holds_link
+
+        if holds_link(text) and not self._group.profile.allows(Feature.SIMPLEX_LINKS, self._group.own.role):
+            raise InputError(
+                "Nothing was sent: this group does not allow SimpleX links from you.", "Leave out the link."
+            )
+
+    def _check_room(self, event: GroupEvent, text: str) -> None:
+        size = len(encode_group_event(event, new_id(self._context)))
+        if size > MAX_JSON:
+            raise TextTooLong(size - MAX_JSON, max(0, len(text.encode()) - (size - MAX_JSON)))
+
+    def _present(self) -> None:
+        """Who we are now, if the members know us otherwise; not while only a host reads what we say."""
+        if self._group.own.pending or groups.incognito(self._tx, self._group_id) is not None:
+            return
+        conversation = self._groups.conversation
+        own = conversation.profile(self._tx, self._group_id)
+        told = profiles.told(self._tx, self._contact.id)
+        if told is not None and told != digest(own):
+            self._groups.present(self._tx, self._group_id, own)
+        profiles.save_told(self._tx, self._contact.id, digest(own))

@@ -1,0 +1,146 @@
+"""Groups, those that one is invited to among them, and their members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from smpchat.chat.service.views import GroupView, MemberView
+from smpchat.cli.environment import Environment
+from smpchat.cli.text import plural, quoted, shortened
+from smpchat.cli.views.layout import Cell, show_table
+
+NO_GROUPS = "No groups yet: a contact can invite you, or `smpchat connect LINK` opens the link of one."
+_STANDINGS = {
+    "joining": "joining",
+    "pending": "waiting to be let in",
+    "review": "waiting to be let in",
+    "current": "member",
+    "left": "you left",
+    "removed": "you were removed",
+    "deleted": "deleted",
+}
+_LINKS = {
+    "none": "not connected",
+    "wanted": "waiting for its turn",
+    "making": "connecting",
+    "offered": "connecting",
+    "to-join": "waiting for its turn",
+    "joining": "connecting",
+    "connected": "connected",
+}
+
+
+def group_fields(group: GroupView) -> dict[str, Any]:
+    """Fields of a ``group`` object."""
+    fields: dict[str, Any] = {
+        "id": group.id,
+        "alias": group.alias,
+        "name": group.name,
+        "role": group.role,
+        "state": group.standing,
+        "members": len(group.current) + (group.standing == "current"),
+        "connected": sum(member.connected for member in group.current),
+    }
+    if group.inviter is not None and group.alias is None:
+        fields["inviter"] = group.inviter
+    if group.business:
+        fields["business"] = True
+    if group.description:
+        fields["description"] = group.description
+    return fields
+
+
+def member_fields(group: GroupView, member: MemberView) -> dict[str, Any]:
+    """Fields of a ``member`` object."""
+    fields: dict[str, Any] = {
+        "group": group.alias,
+        "name": member.name,
+        "role": member.role,
+        "state": member.standing,
+        "connection": member.connection,
+    }
+    if member.host:
+        fields["host"] = True
+    if member.blocked:
+        fields["blocked"] = True
+    return fields
+
+
+def group_line(group: GroupView) -> str:
+    """``team: member, 4 members, 3 connected``; of an invitation ``2: "hikers", invited by bob as member``."""
+    if group.alias is None:
+        by = f" by {shortened(group.inviter)}" if group.inviter else ""
+        return f"{group.id}: {quoted(group.name)}, invited{by} as {group.role}"
+    return f"{shortened(group.alias)}: {', '.join(about_group(group))}"
+
+
+def about_group(group: GroupView) -> list[str]:
+    """Our role, how many are in it and how many we write to straight; or why we are not in it."""
+    if group.standing != "current":
+        return [_STANDINGS[group.standing]]
+    connected = sum(member.connected for member in group.current)
+    here = len(group.current)
+    reached = "all connected" if connected == here else f"{connected} connected"
+    business = ["a business"] if group.business else []
+    return [group.role, *business, plural(here + 1, "member"), reached]
+
+
+def show_group(environment: Environment, group: GroupView, line: str | None = None) -> None:
+    """A ``group`` object, or its `group_line`."""
+    environment.emit("group", group_fields(group), group_line(group) if line is None else line)
+
+
+def show_groups(environment: Environment, groups: Sequence[GroupView]) -> None:
+    """``group`` objects, or a table and below it the invitations."""
+    if environment.json:
+        for group in groups:
+            show_group(environment, group)
+        return
+    joined = [group for group in groups if group.alias is not None]
+    if joined:
+        rows: list[list[Cell]] = [
+            [
+                [(shortened(group.alias or ""), "bold")],
+                [(about_group(group)[0], "")],
+                [(", ".join(about_group(group)[1:]), "dim")],
+                [(quoted(group.name, 40), "dim")],
+            ]
+            for group in joined
+        ]
+        show_table(environment, ["Alias", "You are", "Members", "Its name"], rows)
+    invited = [group for group in groups if group.alias is None]
+    for group in invited:
+        show_group(environment, group)
+    if invited:
+        number = invited[0].id
+        environment.notice(f"Join: `smpchat group join {number}`. Decline: `smpchat group leave {number}`.")
+
+
+def show_members(environment: Environment, group: GroupView, *, all_of_them: bool) -> None:
+    """``member`` objects, or a table: who is in it; with ``all_of_them`` also who was."""
+    shown = [member for member in group.members if all_of_them or member.standing in ("current", "pending", "review")]
+    if environment.json:
+        for member in shown:
+            environment.emit("member", member_fields(group, member), "")
+        return
+    rows: list[list[Cell]] = [[[("you", "bold")], [(group.role, "")], [("", "")], [("", "")]]]
+    rows += [
+        [
+            [(shortened(member.name), "bold")],
+            [(member.role, "")],
+            [(_LINKS[member.connection] if member.standing == "current" else member.standing, "")],
+            [(", ".join(_marks(member)), "dim")],
+        ]
+        for member in shown
+    ]
+    show_table(environment, ["Name", "Role", "Connection", ""], rows)
+    if environment.attended and any(member.current and not member.connected for member in shown):
+        environment.notice(
+            "What members who are not connected write comes through whoever let them in: only a connection proves who"
+            " wrote it."
+        )
+
+
+def _marks(member: MemberView) -> list[str]:
+    return [*(["let you in"] if member.host else []), *(["blocked for all"] if member.blocked else [])]
