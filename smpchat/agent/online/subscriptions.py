@@ -28,6 +28,9 @@ LOST_QUEUE = (
     " and connect again with a new link."
 )
 LOST_ADDRESS = "The relay {host} no longer has the queue of your address. Delete the address and create a new one."
+LOST_GROUP_LINK = (
+    "The relay {host} no longer has the queue of the link of your group. Remove the link and make another."
+)
 
 
 class Subscriptions:
@@ -149,6 +152,8 @@ class Subscriptions:
                 if other.left_at is None:
                     moving.queue_lost(tx, self._context, connection_id)
                 return  # one that was left is not missed
-            lost = LOST_ADDRESS if addresses.load(tx, connection_id) else LOST_QUEUE
+            address, lost = addresses.load(tx, connection_id), LOST_QUEUE
+            if address is not None:
+                lost = LOST_GROUP_LINK if address.group else LOST_ADDRESS
             sentence = lost.replace("{host}", server.host)
             self._context.application.notice(tx, connection_id, sentence, NoticeKind.QUEUE_LOST)

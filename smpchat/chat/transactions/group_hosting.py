@@ -14,7 +14,7 @@ from typing import get_args
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import AgentError
-from smpchat.agent.store import addresses, connections
+from smpchat.agent.store import addresses, connections, owed
 from smpchat.agent.transactions import contact_address, sending
 from smpchat.agent.wire.envelope import UserMessage
 from smpchat.agent.wire.user_data import write_user_json
@@ -254,8 +254,12 @@ class Host(Record):
     def send(self, tx: sqlite3.Connection, group_id: int, send: effects.Send) -> None:
         """One event to all of them, with one id."""
         body = encode_group_event(send.event, self.new_id())
+        passed_on = isinstance(send.event, Forward)
         for member in (*send.now, *send.later):
-            self._tell(tx, group_id, member, body, notify=not isinstance(send.event, Forward))
+            if passed_on and not _takes_more(tx, groups.connection_of(tx, group_id, member)):
+                log.info("a member that does not read gets no more from us of what others say")
+                continue
+            self._tell(tx, group_id, member, body, notify=not passed_on)
 
     def send_last(
         self, tx: sqlite3.Connection, group_id: int, send: effects.Send, leaving: frozenset[MemberId]
@@ -340,6 +344,11 @@ def packed_group_link(profile: GroupProfile) -> bytes:
     """
     found = (write_user_json({"groupProfile": shown.value}) for shown in _smaller(profile))
     return next((info for info in found if len(info) <= MAX_LINK_INFO), b"")
+
+
+def _takes_more(tx: sqlite3.Connection, connection_id: int | None) -> bool:
+    """Whether more of what others say may wait for a member: they could say any amount."""
+    return connection_id is None or owed.has_room(tx, connection_id)
 
 
 def _submit(tx: sqlite3.Connection, context: Context, connection_id: int, body: bytes, *, notify: bool) -> None:

@@ -291,11 +291,12 @@ class Crowd:
                     if most is not None and count >= most:
                         self.kept += under_way
                         return False
-                    brought = self._deliver(*under_way.pop(0))
+                    brought = self.deliver(*under_way.pop(0))
                     count, moved = count + brought, brought or moved
         return True
 
-    def _deliver(self, queue: bytes, body: bytes) -> bool:
+    def deliver(self, queue: bytes, body: bytes) -> bool:
+        """What a relay got goes to whose queue it is; whether that one is online."""
         for person in self.people.values():
             found = connections.find_receive_queue_by_sender_id(person.tx, queue)
             if found is None:

@@ -177,7 +177,7 @@ def flood(crowd: Crowd, count: int, link: str) -> None:
         crowd.asks("ann", link)
         person.carry_out()
         for queue, body in person.sent:
-            assert crowd._deliver(queue, body)
+            assert crowd.deliver(queue, body)
         person.sent = []
         person.do(lambda tx, c: tx.execute("UPDATE connections SET link = NULL"))
         person.do(lambda tx, c: tx.execute("UPDATE sent_requests SET address_id = NULL"))

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from smpchat.agent.store.owed import MAX_OWN
 from smpchat.agent.transactions import sending
 from smpchat.agent.wire.envelope import UserMessage
 from smpchat.chat.errors import InputError
-from smpchat.chat.machines.group_effects import RemoveAll
+from smpchat.chat.machines.group_effects import News, RemoveAll
 from smpchat.chat.machines.group_states import Link, Standing
 from smpchat.chat.store import groups
 from smpchat.chat.transactions.group_hosting import HISTORY
@@ -325,6 +326,34 @@ def test_what_we_may_not_do_is_said_and_changes_nothing(tmp_path: Path) -> None:
     assert owner.next() == []
 
 
+def test_whoever_is_removed_by_somebody_who_cannot_reach_it_hears_it_from_its_host(tmp_path: Path) -> None:
+    crowd = Crowd(tmp_path, *EVERYBODY)
+    crowd.found()
+    crowd.let_in("ann")
+    host, ann = crowd["host"], crowd["ann"]
+    host.do(lambda tx, context: host.owner.set_role(tx, 1, host.id_of("ann"), Role.ADMIN))
+    crowd.befriend("host", "bob")
+    crowd.invite("bob")
+    crowd.settle()
+    crowd.accept("bob")
+    while host.links()["bob"] != "current connected":
+        crowd.settle(1)
+    crowd.offline.add("bob")
+    crowd.settle()
+    assert ann.links()["bob"] == "current none"
+    bob = ann.id_of("bob")
+    ann.do(lambda tx, context: ann.owner.remove_member(tx, 1, bob))
+    crowd.settle()
+    assert host.group.members[bob].standing is Standing.REMOVED
+    crowd.offline.clear()
+    crowd.settle()
+    assert crowd["bob"].group.own.standing is Standing.REMOVED
+    assert [(told.news, told.by) for told in crowd["bob"].application.news if told.member is None][-1] == (
+        News.REMOVED,
+        ann.group.own.id,
+    )
+
+
 # -- hostile newcomers ------------------------------------------------------------------------------------------------
 
 
@@ -344,6 +373,32 @@ def test_a_newcomers_links_go_on_once_each_and_only_for_those_introduced_to_it(t
     crowd.settle()
     assert crowd.delivered - before == 20, "nothing went on"
     crowd.whole(*EVERYBODY)
+
+
+def test_what_is_passed_on_to_a_member_who_does_not_read_is_bounded(tmp_path: Path) -> None:
+    crowd = Crowd(tmp_path, "host", "ann", "bob", "cath")
+    crowd.found()
+    crowd.let_in("ann", "cath")
+    crowd.offline.add("ann")
+    crowd.let_in("bob")  # who is not connected with ann, as she does not read
+    host, bob = crowd["host"], crowd["bob"]
+    number = groups.connection_of(host.tx, 1, host.id_of("ann"))
+    assert number is not None
+    for n in range(MAX_OWN + 20):
+        bob.say(f"{n}")
+        bob.carry_out()
+        for queue, body in bob.sent:  # and her relay does not answer the host
+            crowd.deliver(queue, body)
+        bob.sent = []
+    query = "SELECT count(*) FROM outbox WHERE connection_id = ?"
+    assert host.tx.execute(query, (number,)).fetchone()[0] == MAX_OWN
+    host.do(lambda tx, context: host.owner.set_role(tx, 1, host.id_of("cath"), Role.OBSERVER))
+    assert host.tx.execute(query, (number,)).fetchone()[0] == MAX_OWN + 1, "what we decide is not what others say"
+    crowd.offline.clear()
+    crowd.settle()
+    assert len([one for one in crowd["cath"].shown() if one.startswith("bob")]) == MAX_OWN + 20
+    # what was not passed on, bob says again once they are connected
+    assert len(crowd["ann"].shown()) == MAX_OWN + 20
 
 
 def test_whoever_accepts_another_invitation_than_its_own_is_turned_away(tmp_path: Path) -> None:
