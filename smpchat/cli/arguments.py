@@ -186,7 +186,7 @@ FILE_TIMEOUT = typer.Option(
     "--timeout",
     parser=seconds,
     metavar="SECONDS",
-    help="How long to wait in all (default: until nothing has moved for 20 seconds).",
+    help="How long to wait in all (default: until nothing has moved for 20 seconds, or 8 after a relay failed).",
 )
 TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (20).")
 PASSPHRASE_FILE = typer.Option(

@@ -322,6 +322,11 @@ class FileTransfers:
         others = sum(other not in self._in_trouble() for other in self._registrable)
         return await self._register(server, lane, address, file_id, numbers[: max(1, left // (2 * max(1, others)))])
 
+    def _connect_timeout(self, server: FileServer) -> float:
+        """Seconds for a session with a relay that chunks are to be put at."""
+        others = any(self._relays.is_free(other) for other in self._registrable if other != server)
+        return NEXT_RELAY_AFTER if others else CONNECT_TIMEOUT
+
     def _in_trouble(self) -> set[FileServer]:
         texts = self._relays.in_trouble()
         return {server for server in self._registrable if str(server) in texts}
@@ -355,10 +360,8 @@ class FileTransfers:
         self._progress.claimed |= keys
         failed: tuple[int, Exception] | None = None
         try:
-            others = any(self._relays.is_free(other) for other in self._registrable if other != server)
             try:
-                patience = NEXT_RELAY_AFTER if others else CONNECT_TIMEOUT
-                session = await self._relays.session(server, lane, patience)
+                session = await self._relays.session(server, lane, self._connect_timeout(server))
                 await self._chunks.register(session, address, file_id, numbers)
             except RegistrationFailed as error:
                 if not isinstance(error.__cause__, TransportError | ProtocolError):
@@ -384,7 +387,8 @@ class FileTransfers:
         self._progress.claimed.add(key)
         moved = False
         try:
-            session = await self._relays.session(server, lane, CONNECT_TIMEOUT)
+            patience = self._connect_timeout(server) if file.sending else CONNECT_TIMEOUT
+            session = await self._relays.session(server, lane, patience)
             self._turns[file_id] = next(self._turn)
             await self._chunks.move(session, file, chunk)
             moved = True

@@ -14,6 +14,9 @@ from smpchat.chat.store.files import FileState, FileView
 from smpchat.chat.store.records import Direction, Message
 from smpchat.client.trouble import Trouble
 
+AFTER_FAILURE = 8.0
+"""Seconds in which something has to move after a relay has failed, where nobody chose how long: another relay, if there
+is one, is looked for in less."""
 _LOOK = 0.5
 """Seconds between looks at a file that moves, if nothing tells of a change."""
 
@@ -50,7 +53,8 @@ async def until_moved(
                 moved_at = now
             if file.described:
                 return message
-            if now - began >= patience if patience is not None else now - moved_at >= RELAY_TIMEOUT:
+            usual = AFTER_FAILURE if file.rests else RELAY_TIMEOUT
+            if now - began >= patience if patience is not None else now - moved_at >= usual:
                 raise _stalled(message, file)
             await changes.next(_LOOK)
 

@@ -52,6 +52,7 @@ class FileView(Record):
         described: Of one of ours: the contact is being told where it is, behind all messages before.
         awaited: Of one of theirs: its sender has not said yet where it is.
         checking: All of it has come; it is checked and decrypted, which of a large file takes a while.
+        rests: A relay has failed since the process that is online began, and is tried again after a while.
     """
 
     name: str = field(repr=False)
@@ -65,6 +66,7 @@ class FileView(Record):
     described: bool = False
     checking: bool = False
     awaited: bool = False
+    rests: bool = False
 
     @property
     def is_moving(self) -> bool:
@@ -135,11 +137,11 @@ def view(tx: sqlite3.Connection, message_id: int) -> FileView | None:
     file = find(tx, message_id)
     if file is None:
         return None
-    done, reason, trouble, checking = 0, file.reason, file.trouble, False
+    done, reason, trouble, checking, rests = 0, file.reason, file.trouble, False, False
     if file.state in MOVING and file.transfer is not None:
         done, stalled, checking = _progress(tx, file.transfer, file.size)
         if stalled is not None:
-            reason, trouble = stalled
+            reason, trouble, rests = stalled
     elif file.state in (FileState.SENT, FileState.RECEIVED):
         done = file.size
     return FileView(
@@ -154,11 +156,12 @@ def view(tx: sqlite3.Connection, message_id: int) -> FileView | None:
         described=file.described is not None,
         checking=checking,
         awaited=file.state is FileState.RECEIVING and not file.complete,
+        rests=rests,
     )
 
 
-def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tuple[str, str] | None, bool]:
-    """Bytes of the plain file that have been moved, why it waits, and whether it is checked.
+def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tuple[str, str, bool] | None, bool]:
+    """Bytes of the plain file that have been moved, why it waits and whether for a time, and whether it is checked.
 
     What the agent counts is padded ciphertext.
     """
@@ -169,7 +172,7 @@ def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tu
         return 0, None, False
     problem = found.problem or files.worst_problem(tx, transfer)
     done = min(size, files.moved(tx, transfer) * size // found.size)
-    why = None if problem is None else (problem.error, str(problem.kind))
+    why = None if problem is None else (problem.error, str(problem.kind), problem.next_try_at is not None)
     return done, why, why is None and found.stage is files.Stage.OPENING
 
 

@@ -196,6 +196,24 @@ class TestRelaysInTrouble:
 
         run(FileWorld(tmp_path, "dead.test", "two.test"), scenario)
 
+    def test_a_relay_that_says_nothing_any_more_is_left_soon_with_what_it_registered(self, tmp_path: Path) -> None:
+        async def scenario(world: FileWorld) -> None:
+            first = world.homes[0]
+            one, two = world.relays.values()
+
+            def die(command: str) -> None:
+                if command == "FPUT":
+                    del world.relays[first]
+                    one.stop()
+
+            one.on_command = die
+            begun = asyncio.get_running_loop().time()
+            await sent(world)
+            assert one.registered == 1 and two.used == 64 * KIB
+            assert asyncio.get_running_loop().time() - begun < 30  # three tries, of which two are for a session
+
+        run(FileWorld(tmp_path, "dead.test", "two.test"), scenario)
+
     @pytest.mark.parametrize("code", [QUOTA, INTERNAL, ErrorCode(("AUTH",)), DIGEST])
     def test_a_relay_that_does_not_take_the_bytes_is_left(self, tmp_path: Path, code: ErrorCode) -> None:
         async def scenario(world: FileWorld) -> None:

@@ -94,6 +94,29 @@ def test_what_goes_on_by_itself_is_not_waited_for_without_end(
     run(tmp_path, scenario)
 
 
+@pytest.mark.parametrize(("next_try_at", "least", "most"), [(START + 3, 8, 9), (None, 20, 21)])
+def test_a_relay_that_failed_just_now_is_not_waited_for_as_long(
+    tmp_path: Path, next_try_at: float | None, least: float, most: float
+) -> None:
+    """What failed in a process before this one is tried anew, and says nothing yet."""
+
+    async def scenario(two: Two) -> None:
+        ours, _ = await two.sent()
+        alice, clock = two.alice.service, asyncio.get_running_loop().time
+        problem = agent_files.Problem(Trouble.UNREACHABLE, "cannot reach relay dead.test", START, next_try_at)
+        with alice.database.transaction() as tx:
+            agent_files.set_problem(tx, row(alice, ours).transfer or 0, problem)
+        began = clock()
+        with pytest.raises(FileStalled, match=r"dead\.test") as stalled:
+            await until_moved(alice, ours, None, lambda _: None)
+        assert least <= clock() - began <= most and stalled.value.kind is Trouble.UNREACHABLE
+        with pytest.raises(FileStalled):
+            await until_moved(alice, ours, 15, lambda _: None)
+        assert clock() - began >= least + 15  # who chose how long waits so long
+
+    run(tmp_path, scenario)
+
+
 def test_a_large_file_that_is_checked_is_not_given_up(tmp_path: Path) -> None:
     async def scenario(two: Two) -> None:
         ours, theirs = await two.sent()
