@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -263,13 +263,14 @@ class FileSession:
             opening: asyncio.Future[memoryview] | None = None
             # New memory for every piece would cost as much as what is done there.
             spaces = itertools.cycle([memoryview(bytearray(min(size, _BATCH + _PART))) for _ in range(2)])
-            async for sealed, behind in self._batches(answer, size):
-                if opening is not None:
-                    yield await opening
-                # In a thread, while the next ones come: a box and a digest take as long as all the rest.
-                loop = asyncio.get_running_loop()
-                opening = loop.run_in_executor(None, _opened, opener, hashed, sealed, next(spaces))
-                left, tag = left - sum(map(len, sealed)), behind
+            async with aclosing(self._batches(answer, size)) as batches:
+                async for sealed, behind in batches:
+                    if opening is not None:
+                        yield await opening
+                    # In a thread, while the next ones come: a box and a digest take as long as all the rest.
+                    loop = asyncio.get_running_loop()
+                    opening = loop.run_in_executor(None, _opened, opener, hashed, sealed, next(spaces))
+                    left, tag = left - sum(map(len, sealed)), behind
             if opening is not None:
                 yield await opening
             if left or len(tag) != TAG_SIZE:

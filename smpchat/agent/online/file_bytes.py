@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import itertools
 import os
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from io import FileIO
 from pathlib import Path
@@ -39,46 +41,94 @@ async def in_place(function: Callable[..., T], /, *arguments: Any) -> T:
     return function(*arguments)
 
 
+class _Disk:
+    """A file that threads work on. A thread cannot be stopped: what it works on is closed behind it, never under it,
+    where the descriptor might be another file's by then.
+
+    Args:
+        open_file: Opens it, in a thread, when it is first used.
+    """
+
+    def __init__(self, open_file: Callable[[], FileIO]) -> None:
+        self._open_file = open_file
+        self._file: FileIO | None = None
+        self._used = threading.Lock()
+        self._closed = False
+
+    def read(self, begin: int, view: memoryview) -> int:
+        """In a thread: fill ``view`` with what is there; how much that is. Raises `OSError`."""
+        return self._use(lambda file: (file.seek(begin), file.readinto(view) or 0)[1])
+
+    def write(self, begin: int, view: memoryview) -> None:
+        """In a thread: all of ``view`` to its place. Raises `OSError`."""
+
+        def work(file: FileIO) -> None:
+            file.seek(begin)
+            left = view
+            while left:
+                left = left[file.write(left) :]
+
+        self._use(work)
+
+    def _use(self, work: Callable[[FileIO], T]) -> T:
+        try:
+            with self._used:
+                if self._closed:
+                    raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+                if self._file is None:
+                    self._file = self._open_file()
+                return work(self._file)
+        finally:
+            if self._closed:
+                self.close()
+
+    def close(self) -> None:
+        """Nobody uses it any more, but perhaps a thread that nobody waits for. May be repeated."""
+        self._closed = True
+        if self._used.acquire(blocking=False):  # else `_use` does it
+            try:
+                if self._file is not None:
+                    self._file.close()
+            finally:
+                self._used.release()
+
+
 async def pieces(path: Path, begin: int, size: int, offload: Offload) -> AsyncGenerator[memoryview, None]:
     """Bytes of a file; each piece holds until the next but one. Raises `OSError`, and `EOFError` if it is shorter."""
-    file: FileIO = await offload(FileIO, path, "rb")
+    disk = _Disk(lambda: FileIO(path, "rb"))
     try:
         done = 0
         buffers = itertools.cycle([memoryview(bytearray(min(size, READ_PIECE))) for _ in range(2)])
         while done < size:
             wanted = next(buffers)[: size - done]
-            piece = wanted[: await offload(_read, file, begin + done, wanted)]
+            piece = wanted[: await offload(disk.read, begin + done, wanted)]
             if not piece:
                 raise EOFError(f"{path.name} ends early")
             done += len(piece)
             yield piece
     finally:
-        file.close()
-
-
-def _read(file: FileIO, begin: int, view: memoryview) -> int:
-    file.seek(begin)
-    return file.readinto(view) or 0
+        disk.close()
 
 
 class Writer:
-    """Writes one chunk of a ciphertext into its place.
+    """Writes one chunk of a ciphertext into its place; the file is made if there is none. Every call raises `OSError`,
+    also if the disk has no room for the chunk.
 
     Args:
-        progress: Called with the number of bytes that were added.
+        size: Bytes of the chunk.
     """
 
-    def __init__(self, path: Path, begin: int, offload: Offload) -> None:
-        self._path, self._begin, self._offload = path, begin, offload
-        self._descriptor: int | None = None
+    def __init__(self, path: Path, begin: int, size: int, offload: Offload) -> None:
+        self._disk = _Disk(lambda: _open(path, size))
+        self._begin, self._offload = begin, offload
         self._waiting = bytearray()
 
-    async def open(self, size: int) -> None:
-        """Make the file if there is none. Raises `OSError`, also if the disk has no room for ``size`` bytes."""
-        self._descriptor = await self._offload(_open, self._path, size)
+    async def open(self) -> None:
+        """Make the file, and look for room."""
+        await self._write(memoryview(b""))
 
     async def add(self, piece: memoryview) -> None:
-        """The next bytes. Raises `OSError`."""
+        """The next bytes."""
         if not self._waiting and len(piece) >= PIECE:
             await self._write(piece)
             return
@@ -87,33 +137,24 @@ class Writer:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what was added. Raises `OSError`."""
+        """Write what was added."""
         waiting, self._waiting = self._waiting, bytearray()
         await self._write(memoryview(waiting))
 
     async def _write(self, data: memoryview) -> None:
-        assert self._descriptor is not None
-        await self._offload(_write, self._descriptor, self._begin, data)
+        await self._offload(self._disk.write, self._begin, data)
         self._begin += len(data)
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self._disk.close()
 
 
-def _open(path: Path, size: int) -> int:
+def _open(path: Path, size: int) -> FileIO:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file_folder.check_room(path.parent, size)
     flags = os.O_CREAT | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    return os.open(path, flags, 0o600)
-
-
-def _write(descriptor: int, begin: int, view: memoryview) -> None:
-    os.lseek(descriptor, begin, os.SEEK_SET)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    return FileIO(os.open(path, flags, 0o600), "wb")
 
 
 def digest_of(path: Path, begin: int, size: int) -> bytes:

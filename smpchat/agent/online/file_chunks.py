@@ -144,10 +144,10 @@ class FileChunks:
 
     async def _download(self, session: FileRelaySession, chunk: Chunk, path: Path, begin: int) -> None:
         replica = transactions.asked(self._tx, chunk)
-        writer = Writer(path, begin, self._offload)
+        writer = Writer(path, begin, chunk.size, self._offload)
         done = 0
         try:
-            await _locally(writer.open(chunk.size))
+            await _locally(writer.open())
             key = Ed25519PrivateKey(replica.key)
             async with aclosing(session.get(replica.replica_id, key, chunk.size, chunk.digest)) as body:
                 async for piece in body:
