@@ -8,7 +8,7 @@ import sys
 import threading
 
 _OURS = "SMPCHAT_"
-"""Begins the name of every variable of ours."""
+"""Every variable of smpchat begins with this."""
 
 
 def program() -> None:

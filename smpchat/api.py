@@ -83,7 +83,7 @@ __all__ = [
 
 T = TypeVar("T")
 Fate = tuple[MessageStatus, str | None]
-"""Where a message or change of ours is, and why it failed."""
+"""How far a message or change of ours is, and why it failed if it did."""
 
 
 @checks_texts

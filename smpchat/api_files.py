@@ -17,7 +17,8 @@ from smpchat.chat.store.records import Message
 
 WaitFor = Wait | Literal["none", "sent", "delivered"]
 Progress = Callable[[Message], object]
-"""Called with the message as its file is transferred: ``message.file.bytes`` of ``message.file.size``."""
+"""Called with the message while its file is transferred: ``message.file.bytes`` of ``message.file.size`` bytes are
+done."""
 
 
 def no_progress(_: object) -> None:

@@ -11,7 +11,7 @@ from smpchat.chat.errors import InputError
 from smpchat.encoding.record import Record, as_dict
 
 _ANYTHING = ("self", "home")
-"""Not checked: the name of a folder may be bytes that are not text, which Python writes so."""
+"""Not checked, because the name of a folder may be bytes that are not text; Python writes such bytes as surrogates."""
 C = TypeVar("C", bound=type[Any])
 
 

@@ -21,7 +21,7 @@ MAX_SERVERS = 64
 MAX_TEXT = 1_000
 """Characters of one value."""
 NOTIFICATIONS = ("off", "bell", "osc9", "osc777")
-"""What is not a command."""
+"""Values that are not commands."""
 _LIST = "`smpchat config list` shows every setting."
 
 

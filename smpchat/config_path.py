@@ -6,7 +6,7 @@ from pathlib import Path
 
 FILE = "config.toml"
 PROGRAM = "smpchat"
-"""The last part of the folders that the platform names."""
+"""The last part of the paths of the platform's folders."""
 
 
 def platform_home() -> Path:

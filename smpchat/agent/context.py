@@ -19,7 +19,7 @@ from smpchat.crypto.kem import KEMCiphertext, KEMPrivateKey, KEMProvider, KEMPub
 from smpchat.encoding.record import Record
 
 PQ_SINCE = 5
-"""First agent version that knows post-quantum ratchets (agent-wire 1.1)."""
+"""The first agent version that supports post-quantum ratchets (agent-wire 1.1)."""
 
 
 class Application(Protocol):

@@ -177,11 +177,11 @@ class Refusal(StrEnum):
 
     NOT_CONNECTED = "not connected"
     TOO_OLD = "too old"
-    """The peer's agent may be from before the messages of a move."""
+    """The peer's agent may be too old to know the messages of a move."""
     IN_USE = "in use"
-    """The peer was told to use the new queue, and may do so by now."""
+    """The peer was told to use the new queue, and may already use it."""
     NONE = "none"
-    """There is no move to be given up."""
+    """There is no move to cancel."""
 
 
 class MoveRefused(AgentError):
@@ -202,7 +202,7 @@ _REFUSALS = {
     ),
     Refusal.NONE: ("You are not moving to another relay with this contact.", "`smpchat rotate WHO` starts a move."),
 }
-"""For whoever does not know the contact's name; `smpchat.chat.transactions.moves` does."""
+"""Sentences for callers that do not know the contact's name; those that do use `smpchat.chat.transactions.moves`."""
 
 
 class EnvelopeRefused(AgentError):

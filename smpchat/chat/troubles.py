@@ -52,7 +52,7 @@ HINTS: dict[Trouble, str] = {
     Trouble.FILE_LOST: "Send the file again.",
     Trouble.TIME_UP: "Send the file again, or ask your contact to send it again.",
 }
-"""What to do, or whose move it is."""
+"""What to do, or who can do something."""
 
 
 def sentence(obstacle: Obstacle, alias: str | None = None) -> str:

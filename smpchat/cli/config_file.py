@@ -15,7 +15,7 @@ from smpchat.config import FLAGS, KEYS, ConfigRefused, checked, content, parsed,
 
 _NEW = "# Settings of smpchat; `smpchat config list` shows all of them.\n"
 _PATIENCE = 10.0
-"""Seconds for another command to be done with the file."""
+"""Seconds to wait for another command that is changing the file."""
 _FLAGS = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 
 

@@ -34,7 +34,7 @@ _LEFT_AT = {
     True: "The message is saved and will be sent.",
     False: "The message was sent. `smpchat listen` shows when it is delivered.",
 }
-"""What Ctrl-C leaves of a message, by whether it is still pending."""
+"""What is said of a message after Ctrl-C, depending on whether it is still pending."""
 _KEPT = "The message is saved; the next command that goes online sends it."
 
 T = TypeVar("T")

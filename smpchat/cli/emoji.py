@@ -14,10 +14,10 @@ _NAMES = (
     ("rocket",),
     ("check", "white_check_mark", "done"),
 )
-"""In the order of `REACTIONS`; those of GitHub, Slack and Signal first."""
+"""Names, in the order of `REACTIONS`; those of GitHub, Slack and Signal come first."""
 BY_NAME = {name: emoji for emoji, names in zip(REACTIONS, _NAMES, strict=True) for name in names}
 _VARIANT = "\ufe0f"
-"""Keyboards put it behind an emoji that has a black and white form too; apps compare without it."""
+"""Keyboards add this after an emoji that also has a black and white form; apps compare emoji without it."""
 
 
 def emoji_of(word: str) -> str:

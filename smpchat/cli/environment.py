@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from smpchat.home import Home
 
 JSON_VERSION = 1
-"""The ``v`` of every object: a larger one means that a field was renamed, removed or given another meaning."""
+"""The ``v`` of every object. It grows when a field is renamed, removed or gets another meaning."""
 
 
 class Environment(Record):

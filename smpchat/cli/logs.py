@@ -8,7 +8,7 @@ import sys
 from smpchat.cli.environment import Environment
 
 TRACE = "smpchat.trace"
-"""Logger of the frames; see `smpchat.client.session`."""
+"""The logger of protocol frames; see `smpchat.client.session`."""
 
 
 def start_logs(environment: Environment) -> None:

@@ -20,10 +20,10 @@ from smpchat.config import NOTIFICATIONS
 from smpchat.relay.surroundings import for_programs
 
 QUIET = 3.0
-"""Seconds in which somebody is told once, whatever comes."""
+"""Seconds in which you are notified only once, whatever happens."""
 
 _running: list[subprocess.Popen[bytes]] = []
-"""The program, if it runs. It may outlive us: Python complains of one that nobody holds while it runs."""
+"""The program, while it runs. It may run longer than we do: Python complains if a running program is not referenced."""
 
 
 class Notifier:

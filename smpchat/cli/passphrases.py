@@ -19,12 +19,12 @@ VARIABLE = "SMPCHAT_PASSPHRASE"
 KEY_VARIABLE = "SMPCHAT_KEY"
 """The profile's."""
 NEW_KEY_VARIABLE = "SMPCHAT_NEW_KEY"
-"""The one that the profile is to get instead."""
+"""The passphrase that the profile is to have instead."""
 MIN_LENGTH = 8
-"""Characters of a passphrase that is chosen: whoever has the file may guess for as long as they like."""
+"""Shortest new passphrase, in characters: anyone who has the file can try guesses for as long as they like."""
 _MAX_BYTES = 1024
 ONE_ONLY = "two copies in use break each other's encryption and lose messages"
-"""Why an exported profile is used in one place."""
+"""Why an exported profile must be used in one place only."""
 
 
 class Source(Record):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 _SIDE = 800
-"""Pixels of the longer side, for terminals that show pixels."""
+"""Pixels of the longer side, on terminals that show pixels."""
 _CHUNK = 4_096
 """Characters of one part of a picture in kitty's protocol."""
 _COLORS = 64

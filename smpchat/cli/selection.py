@@ -54,9 +54,9 @@ def deselect(home: Path) -> None:
 
 _COMMAND = late(r"`smpchat ((?:[\w-]+ ?)[^`]*)")
 _ALIKE_ANYWHERE = late(r"(?:demo|explain|man)\b|-v$|.*--(?:help|version)\b")
-"""Commands that no data is looked up for."""
+"""Commands that need no data."""
 _OF_ALL_PROFILES = late(r"(?:relay|import|profile list|profile switch)\b|-p |--profile ")
-"""Commands that concern no profile, or name theirs."""
+"""Commands that do not concern a profile, or name the profile themselves."""
 
 
 def as_typed(text: str, home: Path, profile: str) -> str:

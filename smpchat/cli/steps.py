@@ -34,7 +34,7 @@ _UNDER_WAY = {
     (Role.JOINER, 3): "waiting for them to come online",
 }
 _STEP = 14
-"""Columns of the longest step's number and name."""
+"""Width of the longest step's number and name, in columns."""
 _HEADING = 50
 _MARKS = {"done": "✓", "failed": "✗", "now": "●", "-": "·"}
 _STYLES = {"✓": "green", "done": "green", "✗": "bold red", "failed": "bold red", "●": "bold", "now": "bold"}

@@ -9,7 +9,7 @@ import sys
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 
 MAX_INPUT = 1 << 20
-"""Bytes read from standard input; no message and no link is nearly as long."""
+"""Bytes that are read from standard input; messages and links are much shorter."""
 
 
 def read_text() -> str:

@@ -11,14 +11,14 @@ import unicodedata
 from smpchat.encoding.characters import BLANK_LETTERS, CUT, composed
 
 MAX_MARKS = 4
-"""Combining marks that may stand on one letter; more would draw over the lines above and below."""
+"""Combining marks that may stand on one letter; more of them would cover the lines above and below."""
 MAX_SHOWN_NAME = 60
 """Characters of a peer's name that are shown."""
 MAX_ESCAPES = 1_000
-"""Escapes in one text; of each row of such characters behind them one mark is left. Else a text of 64 KiB, which
-arrives in 100 bytes, would be half a megabyte on the terminal."""
+"""Escapes that one text may contain; after that, one mark stands for each row of such characters. Otherwise a text of
+64 KiB, which can arrive in 100 bytes, would take half a megabyte on the terminal."""
 MAX_SHOWN_TEXT = 16_000
-"""Characters of a message that are shown; apps write no longer ones."""
+"""Characters of a message that are shown; messages of apps are not longer."""
 MAX_SHOWN_LINES = 1_000
 """Lines of a message that are shown."""
 _JOINERS = "\u200c\u200d"

@@ -80,7 +80,7 @@ def iso(moment: float) -> str:
 _DATE = late(r"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d?):(\d\d)(?::(\d\d)(?:\.\d+)?)?(Z?))?")
 _CLOCK = late(r"(\d\d?):(\d\d)")
 WRITTEN = "2026-11-30, '2026-11-30 09:14', 09:14, today, yesterday, 2h or 3d"
-"""How a moment may be written."""
+"""How a time may be written."""
 
 
 def moment(text: str, now: float, *, end: bool = False) -> float:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _TOLD = 0.25
-"""Seconds at least between two ``progress`` objects."""
+"""The shortest time in seconds between two ``progress`` objects."""
 Tell = Callable[[str, int, int], None]
-"""Told what is being done, how many bytes of how many are."""
+"""Called with what is being done, the number of bytes that are done, and the number of all bytes."""
 
 
 @contextmanager

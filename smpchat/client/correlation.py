@@ -12,7 +12,7 @@ from smpchat.protocol.commands import BrokerMessage, Err, Msg
 from smpchat.protocol.errors import ErrorCode, SMPError
 
 MAX_LATE = 1024
-"""Timed-out commands whose answers are still recognised; the oldest are forgotten first."""
+"""Commands that timed out and whose answers are still recognised; the oldest ones are forgotten first."""
 
 Response = asyncio.Future[BrokerMessage]
 

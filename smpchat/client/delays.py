@@ -5,9 +5,9 @@ from __future__ import annotations
 from smpchat.crypto.entropy import Entropy
 
 RECONNECT_DELAYS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 120.0)
-"""Seconds before the first, second, … attempt after a loss; the last repeats."""
+"""Seconds to wait before the first attempt, the second and so on; the last value is used for all further ones."""
 JITTER = 0.2
-"""Share of a delay by which it may be shorter or longer, so that clients do not come back to a relay all at once."""
+"""Each delay is made shorter or longer by up to this share, so that clients do not all come back to a relay at once."""
 
 
 def reconnect_delay(attempt: int, entropy: Entropy) -> float:

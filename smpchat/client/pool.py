@@ -16,12 +16,12 @@ from smpchat.protocol.errors import IdentityError, ProtocolError, VersionError
 from smpchat.transport.base import ConnectFailed, TransportError
 
 STABLE_AFTER = 60.0
-"""Seconds after which a session counts as lasting: the next loss starts with the shortest delay again."""
+"""Seconds after which a session counts as stable; after its loss, delays start again with the shortest one."""
 
 Connect = Callable[[SMPServer], Awaitable[ServerSession]]
 OnUp = Callable[[SMPServer, ServerSession], None]
 OnDown = Callable[[SMPServer, Exception, float], None]
-"""Receives the relay, what went wrong, and the time of the next attempt on the pool's clock."""
+"""Called with the relay, what went wrong, and the time of the next attempt by the pool's clock."""
 
 OnFault = Callable[[str, Exception], None]
 

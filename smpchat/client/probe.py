@@ -43,7 +43,8 @@ from smpchat.protocol.version import SMP_CLIENT_VERSIONS, SND_AUTH_KEY, VersionR
 from smpchat.transport.base import BlockConnection, TransportError
 
 PUSH_PATIENCE = 3.0
-"""Seconds after which SUB asks for a message that was not pushed: the reference sometimes forgets (smp-wire 7.3)."""
+"""Seconds after which SUB asks for a message that was not pushed: the reference relay sometimes forgets to (smp-wire
+7.3)."""
 _BODY_SIZE = 16043  # of every message between people, smp-wire 4.6
 
 

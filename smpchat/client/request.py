@@ -16,7 +16,8 @@ from smpchat.protocol.session import SMPSession
 from smpchat.protocol.transmission import Transmission, authorise, encode_transmission, signed_bytes
 
 CORR_ID_SIZE = 24
-"""Bytes; a correlation id is also the nonce of authenticators and of the relay's answer (smp-wire 4.3)."""
+"""Size of a correlation id in bytes. It is also the nonce of authenticators and of the relay's answer (smp-wire
+4.3)."""
 
 
 class Request(Record):

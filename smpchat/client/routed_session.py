@@ -32,7 +32,7 @@ from smpchat.protocol.version import SENDING_PROXY
 from smpchat.transport.base import TransportError
 
 FORWARD_TIMEOUT = 30.0
-"""Seconds to wait for an answer that comes by two relays, one of which may have to connect first."""
+"""Seconds to wait for an answer through two relays, one of which may first have to connect to the other."""
 _BROKER = ("PROXY", "BROKER")
 _NO_SESSION = ErrorCode.proxy("NO_SESSION")
 

@@ -8,8 +8,8 @@ from smpchat.encoding.record import Record
 from smpchat.transport.scope import Fence
 
 DEFAULT_WS_PORT = 443
-"""Where a relay's WebSocket is looked for unless its entry says otherwise: the port that restrictive networks let
-through. Addresses name the port of TLS only."""
+"""The WebSocket port of a relay whose entry does not name one: the port that restrictive networks let through.
+Addresses contain only the port for TLS."""
 
 
 class Transport(StrEnum):
@@ -18,7 +18,7 @@ class Transport(StrEnum):
     TLS = "tls"
     WEBSOCKET = "websocket"
     AUTO = "auto"
-    """TLS, and WebSocket where that does not come about."""
+    """Try TLS first, then WebSocket if TLS fails."""
 
 
 class Route(Record):

@@ -33,28 +33,29 @@ from smpchat.transport.base import BlockConnection, TransportError
 
 _log = logging.getLogger(__name__)
 trace = logging.getLogger("smpchat.trace")
-"""The name of every command and answer at level DEBUG: ``> SKEY host`` out, ``< OK host`` in; never what is in them."""
+"""The logger that gets the name of every command and answer at level DEBUG: ``> SKEY host`` sent, ``< OK host``
+received; never their content."""
 
 RESPONSE_TIMEOUT = 15.0
 """Seconds to wait for an answer."""
 PING_AFTER = 60.0
-"""Seconds without a block from the relay after which it is asked for one. The reference waits ten minutes; a laptop
-changes networks more often than that, and its user waits for messages that do not come."""
+"""Seconds without a block from the relay after which the client asks it for one. The reference waits ten minutes; but a
+laptop changes networks more often than that, and its user waits for messages."""
 MAX_SILENCES = 3
-"""Timeouts in a row, each of a command posted after the last one, with nothing received, that end the session."""
+"""The session ends after so many timeouts in a row, each of a command sent after the last one, with nothing
+received."""
 MAX_UNASKED = 1_000
-"""What a relay may say in `UNASKED_WITHIN` seconds beside messages and answers: events, errors, answers to nothing."""
+"""Besides messages and answers, a relay may send so many events, errors and unexpected answers in `UNASKED_WITHIN`
+seconds."""
 UNASKED_WITHIN = 60.0
 _BLOCKS_PER_WRITE = 16
 _WRITES_KEPT = 1024
 
 OnEvent = Callable[["ServerSession", bytes, BrokerMessage], None]
-"""Receives the session, the entity id, and MSG, END, DELD and the like, in the order of their arrival.
-
-A `RemoteProtocolError` that it raises ends the session: the relay must not have sent this.
-"""
+"""Called with the session, the entity id, and MSG, END, DELD and similar, in the order of their arrival. If it raises
+`RemoteProtocolError`, the session ends: the relay broke the protocol."""
 MayRead = Callable[["ServerSession"], Awaitable[None]]
-"""Called before each block is read; while it waits, nothing more of the relay is taken."""
+"""Called before each block is read; while it waits, the session reads nothing more from the relay."""
 
 
 async def at_once(_: ServerSession) -> None:

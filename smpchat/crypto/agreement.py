@@ -18,7 +18,7 @@ from smpchat.encoding.text import from_base64url, read_query, to_base64url
 
 E2E_VERSION_MIN, E2E_VERSION_MAX = 2, 3
 E2E_VERSION_KEM = 3
-"""From this version on, parameters and headers have a field for a KEM, and ratchet lengths take 2 bytes."""
+"""From this version on, parameters and headers have a field for a KEM, and lengths in the ratchet take 2 bytes."""
 
 
 class E2EVersions(NamedTuple):
@@ -85,9 +85,9 @@ def _read_range(reader: Reader) -> E2EParamsRange:
 
 
 e2e_params: Codec[E2EParams] = Codec(_write_params, _read_params)
-"""Single version; whether that version is one we speak is the caller's to check, with its own error."""
+"""A single version; the caller checks whether we support it, and raises its own error."""
 e2e_params_range: Codec[E2EParamsRange] = Codec(_write_range, _read_range)
-"""Range of versions; the field for the KEM is there whatever the versions."""
+"""A range of versions; the field for the KEM is present in all of them."""
 
 
 def e2e_params_to_text(params: E2EParamsRange) -> str:

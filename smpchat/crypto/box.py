@@ -106,7 +106,7 @@ def _box_key(key: bytes, nonce: bytes) -> bytes:
 
 
 Secretbox = Callable[[bytes, bytes, bytes], bytes]
-"""Data, nonce and key in; sealed or opened data out. Opening raises `VerificationError`."""
+"""Takes data, nonce and key, and returns the sealed or opened data. Opening raises `VerificationError`."""
 
 
 def portable_secretbox() -> tuple[Secretbox, Secretbox]:

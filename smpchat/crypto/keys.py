@@ -213,7 +213,7 @@ class Ed448PrivateKey(_PrivateKey):
 SignaturePublicKey = Ed25519PublicKey | Ed448PublicKey
 SignaturePrivateKey = Ed25519PrivateKey | Ed448PrivateKey
 AuthPublicKey = Ed25519PublicKey | Ed448PublicKey | X25519PublicKey
-"""What may authorise commands on a queue."""
+"""Keys that can authorise commands on a queue."""
 AuthPrivateKey = Ed25519PrivateKey | Ed448PrivateKey | X25519PrivateKey
 PublicKey = X25519PublicKey | X448PublicKey | Ed25519PublicKey | Ed448PublicKey
 

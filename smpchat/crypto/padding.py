@@ -6,9 +6,9 @@ from smpchat.crypto.errors import PaddingError
 
 _FILLER = b"#"
 LENGTH_SIZE = 2
-"""Bytes of the length in front; a message of ``n - 2`` bytes fills ``n`` padded bytes."""
+"""Bytes of the length at the beginning; a message of ``n - 2`` bytes fills ``n`` padded bytes."""
 MAX_MESSAGE = 65533
-"""Longest message the reference pads."""
+"""Longest message that the reference pads."""
 
 
 def pad(message: bytes, length: int) -> bytes:

@@ -32,7 +32,7 @@ from smpchat.encoding.record import Record
 
 _KEY, _PROOF, _CHECKSUM, _SALT, _NONCE = 32, 32, 16, 16, 12
 MAX_MEMORY = 1 << 28
-"""Bytes that opening may take; `STRONG` takes 2**27."""
+"""Memory, in bytes, that opening may need; `STRONG` needs 2**27."""
 MAX_PARALLEL = 4
 
 

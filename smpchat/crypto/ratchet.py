@@ -84,7 +84,7 @@ __all__ = [
 ]
 
 MAX_SKIP = 512
-"""Most messages of one chain that may be missing before the one in hand."""
+"""So many messages of one chain may be missing before the message that is opened."""
 
 
 class MessageKey(Record):

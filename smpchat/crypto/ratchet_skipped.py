@@ -9,11 +9,9 @@ from typing import NamedTuple
 from smpchat.encoding.record import Record, field
 
 MAX_STORED_SKIPPED = 2048
-"""Most skipped keys kept for a connection; beyond it the oldest go.
-
-One message can set aside 1,024 keys (512 of the peer's previous chain, 512 of its new one), so two such gaps are kept
-whole. The reference keeps them without end, which would let a peer fill our disk.
-"""
+"""Skipped keys that are kept for a connection at most; then the oldest are dropped. One message can set aside 1,024
+keys (512 of the peer's previous chain, 512 of its new one), so there is room for two such gaps. The reference has no
+limit, so that a peer could fill the disk."""
 
 
 class SkippedId(NamedTuple):

@@ -17,14 +17,14 @@ from smpchat.crypto.errors import KeyFormatError
 from smpchat.encoding.reader import Buffer
 
 BLOCK = 64
-"""Bytes of keystream that one counter gives."""
+"""Bytes of keystream for one value of the counter."""
 _KEY, _NONCE = 32, 8
 _AT_ONCE = 2048
-"""Blocks that the portable form computes together: more do not make it faster, and take memory."""
+"""Blocks that the portable form computes together: more would not make it faster, but take memory."""
 
 XorFrom = Callable[[Buffer, memoryview, bytes, bytes, int], None]
-"""Input; where the output goes, as long as the input and perhaps the same bytes; key; nonce of 8 bytes; number of the
-first block. Both begin where a block does."""
+"""Arguments: the input; the output, which is as long as the input and may be the same bytes; the key; a nonce of 8
+bytes; the number of the first block. Both input and output begin at the start of a block."""
 
 
 def libsodium_xor() -> XorFrom | None:
@@ -75,7 +75,8 @@ _CONSTANTS = tuple(int.from_bytes(b"expand 32-byte k"[i : i + 4], "little") for 
 _COLUMNS = ((0, 4, 8, 12), (5, 9, 13, 1), (10, 14, 2, 6), (15, 3, 7, 11))
 _ROWS = ((0, 1, 2, 3), (5, 6, 7, 4), (10, 11, 8, 9), (15, 12, 13, 14))
 _TURNS = ((1, 0, 3, 7), (2, 1, 0, 9), (3, 2, 1, 13), (0, 3, 2, 18))
-"""In a quarter: the word that changes, the two that are added, and by how many bits their sum is turned."""
+"""For each step of a quarter round: the word that changes, the two words that are added, and the number of bits by
+which their sum is rotated."""
 
 
 def _keystream(key: bytes, nonce: bytes, first: int, count: int) -> bytearray:

@@ -18,7 +18,8 @@ from smpchat.crypto.salsa20 import BLOCK, XorFrom, xor_from
 from smpchat.encoding.reader import Buffer
 
 _TAG_KEY = 32
-"""Bytes of keystream that are the key of Poly1305; the data's begins behind them, within the first block."""
+"""The first bytes of the keystream, which are the key of Poly1305; the keystream for the data begins after them, within
+the first block."""
 
 
 class _Stream:

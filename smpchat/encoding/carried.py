@@ -7,9 +7,9 @@ import unicodedata
 from smpchat.encoding.patterns import late
 
 _ESCAPE_SEQUENCE = late(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)")
-"""Colours, pasting marks and link marks of terminals."""
+"""Escape sequences of terminals for colours, pasting and links."""
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
-"""Letters and marks without ink that Unicode does not count as format characters."""
+"""Invisible letters and marks that Unicode does not count as format characters."""
 _AROUND = "<>()[]{}\"'`*_~|\u201a\u201e\u201c\u201d\u2018\u2019\u2039\u203a\u00ab\u00bb\u300c\u300d"
 _AFTER = ".,;:!?\u2026\u3002\uff0c\uff01\uff1f"
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import unicodedata
 
 MAX_MARKS_IN_A_ROW = 30
-"""Combining marks kept in a row; no language writes more than a few (UAX 15, section 13, takes the same number)."""
+"""Combining marks that are kept in a row; no language needs more than a few (UAX 15, section 13, has the same
+limit)."""
 CUT = "\N{REPLACEMENT CHARACTER}"
-"""What stands for the marks behind them."""
+"""Stands in place of the further marks."""
 
 
 BLANK_LETTERS = "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f"
-"""Letters and marks that print as nothing although Unicode calls them printable."""
+"""Letters and marks that are invisible although Unicode calls them printable."""
 
 
 def is_blank(text: str) -> bool:

@@ -10,7 +10,7 @@ from smpchat.encoding.patterns import late
 from smpchat.encoding.reader import DecodeError
 
 MAX_DEPTH = 64
-"""Deepest nesting taken; the deepest that apps write is under 10."""
+"""Deepest nesting that is accepted; apps nest less than 10 deep."""
 
 # A string to its closing quote or the end, or a bracket. The pattern always finds an end, so it takes linear time.
 _TOKEN = late(r'"(?:[^"\\]|\\.?)*(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)

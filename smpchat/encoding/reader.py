@@ -10,7 +10,7 @@ Errors::
 from __future__ import annotations
 
 Buffer = bytes | bytearray | memoryview
-"""Bytes that need not be copied to be handed on; a memoryview has to be one of single bytes."""
+"""Bytes that can be handed on without a copy; a memoryview must consist of single bytes."""
 
 
 class DecodeError(ValueError):

@@ -43,8 +43,8 @@ def field(
 
 
 _FEW = 24
-"""Records of a class without an ``__init__`` of its own. To compile that takes as long as 25 of them do; a command
-makes one or two of most, so that most are never compiled."""
+"""Records of a class get a compiled ``__init__`` only after so many were made. Compiling takes as long as making 25 of
+them, and a command makes only one or two of most classes."""
 
 
 class _Initialiser:

@@ -12,11 +12,11 @@ from typing import Any
 from smpchat.encoding.reader import DecodeError, EncodeError
 
 MAX_DECOMPRESSED = 65_536
-"""Longest content of a frame, in bytes: the limit of current apps."""
+"""Longest content of a frame, in bytes: the limit of today's apps."""
 LEVEL = 3
 """What apps compress with."""
 _MAX_WINDOW_LOG = 21
-"""Windows of up to 2 MiB, the largest that level 3 makes: a header may ask for gigabytes."""
+"""Windows of up to 2 MiB are accepted, the largest that level 3 makes: a header could ask for gigabytes."""
 
 
 def _library() -> Any:

@@ -15,9 +15,10 @@ from smpchat.encoding.text import bracketed, from_base64url, to_base64url
 DEFAULT_PORT = 5223
 DEFAULT_FILE_PORT = 443
 FINGERPRINT_SIZE = 32
-"""Bytes: the SHA-256 of the identity certificate."""
+"""Size in bytes of the SHA-256 of the identity certificate."""
 MAX_HOSTS = 4
-"""Hosts that one relay may have: each is dialled in turn at every try, and all stand in every message about it."""
+"""Hosts that one relay may have: every try to connect may go to each of them in turn, and every address contains
+all."""
 
 _HOST = late(r"[^:#?,;/@%&=\[\]\s]+")
 # A bracket can be read in one way only. Where it could be an address or a letter, 24 pairs of them in a text that is no

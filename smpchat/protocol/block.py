@@ -11,11 +11,11 @@ from smpchat.encoding.reader import DecodeError, EncodeError
 from smpchat.protocol.errors import BlockError
 
 BLOCK_SIZE = 16384
-"""Bytes of every block on the wire."""
+"""Size of every block on the wire, in bytes."""
 PLAIN_CONTENT = BLOCK_SIZE - 2
 ENCRYPTED_CONTENT = BLOCK_SIZE - 16 - 2
 BATCH_CONTENT = 16366
-"""Longest content of a batch of several transmissions, plain or encrypted: a count and 16,365 bytes."""
+"""Longest content of a batch of several transmissions, plain or encrypted: the count, and 16,365 bytes."""
 MAX_BATCH = 255
 
 _batch = non_empty(large_bytes)

@@ -107,7 +107,7 @@ class _Context(Record):
 
 
 _Fields = Callable[[_Context], Codec[Any] | None]
-"""Parameters of a tag in a context; None where there are none, not even the blank."""
+"""The parameters that belong to a tag in a context; None if there are none, and then no blank either."""
 
 
 def _same(codec: Codec[Any] | None) -> _Fields:

@@ -10,7 +10,7 @@ from smpchat.encoding.record import Record, field
 # Shorter by more than the key that goes with it takes, as both have to fit SEND's 16,048 bytes (smp-wire 4.6;
 # agent-wire trap 17). The prose of the reference has older sizes (smp-wire trap 21); what comes is taken at any.
 CONFIRMATION_PADDING = 15904
-"""Padded length of what carries the sender's key: confirmations, hellos, contact requests."""
+"""Padded length of messages that contain the sender's key: confirmations, hellos, contact requests."""
 MESSAGE_PADDING = 16000
 
 

@@ -17,7 +17,7 @@ _NETWORK_PLAIN = frozenset("UNKNOWNCA FAILED TIMEOUT".split())
 _NETWORK_TEXT = frozenset("CONNECT TLS SUBSCRIBE".split())
 _BLOCKING = frozenset("spam content".split())
 _MAX_NESTING = 4
-"""Proxies nest a relay's error once; deeper ones are refused."""
+"""Proxies wrap a relay's error once; errors that are wrapped more often are refused."""
 
 
 class ErrorCode(Record):

@@ -14,7 +14,7 @@ from smpchat.protocol.transmission import nonce_of
 
 # The reference's comments say 16,242: that is after sealing (smp-wire trap 20).
 FORWARDED_PADDING = 16226
-"""Bytes that a forwarded transmission, or its answer, is padded to before it is sealed."""
+"""A forwarded transmission, or its answer, is padded to so many bytes before it is sealed."""
 
 
 class Forwarded(Record):

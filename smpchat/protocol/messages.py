@@ -8,9 +8,9 @@ from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.encoding.record import Record, field
 
 RCV_PADDING = 16106
-"""Bytes that the content is padded to before it is sealed."""
+"""The content is padded to so many bytes before it is sealed."""
 NTF_PADDING = 128
-"""Bytes that a notification is padded to before it is sealed."""
+"""A notification is padded to so many bytes before it is sealed."""
 MAX_FLAGS = 8
 
 _QUOTA = b"QUOTA"

@@ -22,9 +22,9 @@ from smpchat.protocol.address import (
 )
 
 MAX_ADDRESS_LENGTH = 2_048
-"""Longest text looked at, in characters; four host names and a password take less."""
+"""Longest text that is read, in characters; an address with four host names and a password is shorter."""
 FINGERPRINT_LENGTH = 43
-"""Characters of base64url, without padding."""
+"""Length in characters of base64url, without padding."""
 _MAX_PASSWORD, _MAX_NAME, _MAX_LABEL = 255, 253, 63
 _ONION_LENGTH, _OLD_ONION_LENGTH = 56, 16
 
@@ -33,7 +33,7 @@ _STARTS = {scheme: late(rf"{scheme}://", re.IGNORECASE) for scheme in (SMPServer
 _KINDS = {"smp": "message relay", "xftp": "file relay", "ntf": "notification server"}
 _LINK = "it is a link to a person, for `smpchat connect`"
 _SHOWN = 40
-"""Characters of a wrong part that are quoted."""
+"""Characters of a wrong part that an error quotes."""
 
 
 def read_server(text: str) -> SMPServerAddress:

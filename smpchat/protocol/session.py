@@ -365,7 +365,7 @@ class ClientHandshake:
 
 
 _ANY_KEY = X25519PrivateKey(bytes([1]) * 32)
-"""With a key of low order every key gives the same secret, and an error: this one tells."""
+"""With a key of low order, every other key gives the same secret, and so an error; this key finds that out."""
 
 
 def verify_session_key(chain: Sequence[bytes], signed_key: bytes, key_hash: bytes) -> X25519PublicKey:

@@ -10,10 +10,10 @@ from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.encoding.record import Record
 
 AUTH_CMDS = 7
-"""Hello with certificates and keys; the session id is implied; X25519 authenticators."""
+"""Hello with certificates and keys; the session id is not sent; X25519 authenticators."""
 SENDING_PROXY = 8
 SND_AUTH_KEY = 9
-"""SKEY; queue modes in NEW and IDS."""
+"""SKEY; NEW and IDS contain the queue mode."""
 DELETED_EVENT = 10
 ENCRYPTED_BLOCK = 11
 BLOCKED_ENTITY = 12
@@ -69,10 +69,11 @@ version_range: Codec[VersionRange] = Codec(lambda v: word16.write(v.minimum) + w
 # 19 and 20 are for services and for names: nothing of ours needs them, and who offers more agrees on 18 (deltas 2).
 SMP_VERSIONS = VersionRange(6, 18)
 SMP_CLIENT_VERSIONS = VersionRange(7, 18)
-"""What our client offers: version 6 has no signed session key to check."""
+"""Versions that our client offers. Version 6 is not among them, as it has no signed session key to check."""
 PROXIED_VERSIONS = VersionRange(SENDING_PROXY, NEW_NTF_CREDS)
-"""What may travel through a proxy (smp-wire 3.5)."""
+"""Versions that may be used through a proxy (smp-wire 3.5)."""
 UNENCRYPTED_PROXY_VERSIONS = VersionRange(6, 10)
-"""What a proxy agrees on with a relay that cannot be told that it is one, as it wants plain blocks (smp-wire 3.4)."""
+"""Versions that a proxy offers to a relay that cannot be told that it talks to a proxy, so that the relay expects plain
+blocks (smp-wire 3.4)."""
 EXTENSION_VERSIONS = VersionRange(1, 1)
-"""Our own extensions (handshake.md 3.6): 1 is keyed NEW."""
+"""Versions of our own extensions (handshake.md 3.6): version 1 is NEW with a key."""

@@ -33,11 +33,11 @@ from smpchat.transport.base import TransportError
 from smpchat.transport.identity import FILES, NEEDED_FILES, identity_files, load_identity
 
 _SMALL = 64 * 1024
-"""Bytes of any file but the database."""
+"""Largest size in bytes of each file other than the database."""
 _READ = 1024 * 1024
-"""Bytes read from a backup at once."""
+"""Bytes that are read from a backup in one step."""
 _MAY_STAY = frozenset({LOCK, LOG, f"{LOG}.1", STOPPED})
-"""What a folder may hold in which there is no relay yet."""
+"""Files that a folder may contain although it has no relay yet."""
 _SMALL_MEMBERS = frozenset({STATE, *(f"{IDENTITY}/{name}" for name in FILES)})
 _NEEDED = frozenset({DATABASE, STATE, *(f"{IDENTITY}/{name}" for name in NEEDED_FILES)})
 

@@ -35,8 +35,8 @@ from smpchat.relay.records import Link, NewQueue, Queue, QueueStore, StoredMessa
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
 
 MAX_RECIPIENT_KEYS = 32
-"""Keys that RKEY may give a queue. Each is verified at every command of the recipient, so their number is work that
-anyone could order with a few bytes; the reference sets no limit."""
+"""Keys that RKEY may give to one queue. Each of them is checked at every command of the recipient, so a few bytes could
+cause much work; the reference has no limit."""
 
 _ID_BYTES = 24
 _PROHIBITED = ErrorCode.cmd("PROHIBITED")
@@ -46,7 +46,7 @@ _C = TypeVar("_C", bound=Command)
 
 
 Forward = Callable[[Client, Transmission, commands.Prxy | commands.PFwd], ErrorCode | None]
-"""Begins what a proxy does: the error to answer at once, or None when the answer comes later, by another way."""
+"""Begins the work of a proxy. Returns the error to answer at once, or None if the answer comes later in another way."""
 
 
 def forward_nothing(client: Client, t: Transmission, command: commands.Prxy | commands.PFwd) -> ErrorCode:

@@ -18,11 +18,11 @@ from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client
 from smpchat.transport.base import BlockConnection, TransportError
 
 MAX_UNDER_WAY = 128
-"""Commands of one connection that may wait for their answers before its next block is read."""
+"""Commands of one connection that may wait for their answers before the relay reads its next block."""
 MAX_BLOCKS_UNDER_WAY = 8
-"""Blocks that those commands may have come in: 128 KiB."""
+"""Blocks in which those commands may have arrived: 128 KiB."""
 _WRITE_AT_ONCE = 32
-"""Transmissions handed over in one write: the transport may hold a block for each."""
+"""Transmissions that are sent in one write, for each of which the transport may hold a block."""
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -41,7 +41,7 @@ class ConnectionLimits(Record):
 
 
 Received = Transmission | ErrorCode
-"""A command, or what to answer in place of one that cannot be read."""
+"""A command, or the answer to one that cannot be read."""
 
 
 class Connection:

@@ -18,7 +18,7 @@ from smpchat.storage.foreign import ForeignData, check_foreign, copy_rows, open_
 from smpchat.storage.opening import harden
 
 _MESSAGE_ID, _SECRET, _MAX_ID = 24, 32, 255
-"""Bytes: a message's id is the nonce towards the recipient."""
+"""Size in bytes of a message id, which is also the nonce of the encryption to the recipient."""
 _LAST_TIME = 1 << 38
 """POSIX seconds, 10,000 years."""
 

@@ -11,7 +11,7 @@ from typing import Final
 from smpchat.encoding.record import Record
 
 GROUP_SIZES: Final = (0, 1, 3, 7, 15, 31, 63, 127, 255, 511)
-"""Commands that share one commit, at most, in each class of the histogram."""
+"""For each class of the histogram, how many commands share one commit at most."""
 
 
 class StoreCounts:

@@ -21,9 +21,10 @@ from smpchat.transport.scope import Scope, scope_of
 from smpchat.transport.tcp import describe
 
 MAX_SESSION_ID = 32
-"""Bytes. PFWD names the session, and is too long for an encrypted block by 6 bytes with the 48 that SHA-384 gives."""
+"""Longest content in bytes. PFWD also names the session; with the 48 bytes of SHA-384 it would be 6 bytes too long for
+an encrypted block."""
 MAX_ADDRESSES = 4
-"""Addresses of one relay that are tried."""
+"""Addresses of one relay that are tried at most."""
 
 
 class Destinations(Enum):

@@ -18,7 +18,8 @@ class Failure(Enum):
     IN_TLS = "failed in TLS, or within it before SMP began"
     IN_SMP = "speak TLS and not SMP, or a version that this relay does not"
     SILENT = ""
-    """Nothing was said, as by whoever only looks whether the port is open; counted, and not worth a line."""
+    """The client said nothing, as programs do that only look whether the port is open. It is counted, but not
+    logged."""
 
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "BAD_RECORD_TYPE", "UNEXPECTED_MESSAGE")

@@ -43,7 +43,7 @@ IDENTITY, DATABASE, FILES, STATE, CONTROL, LOCK, LOG, STOPPED = (
 )
 
 TURNED_OFF = "The embedded relay was stopped."
-"""What they are told who wanted it on demand."""
+"""What is said when the relay is wanted on demand, but was stopped."""
 
 
 class RelayInfo(Record):

@@ -26,7 +26,7 @@ from smpchat.protocol.version import SENDING_PROXY, SMP_VERSIONS
 from smpchat.relay.subscriptions import Client
 
 FORWARDABLE = (commands.Send, commands.SKey, commands.LKey, commands.LGet)
-"""What senders need; everything else a proxy could use to learn or change who listens."""
+"""Commands that senders need. With all others a proxy could learn or change who listens."""
 _NO_SECRET = ErrorCode.proxy("BROKER", "TRANSPORT", "NO_AUTH")
 
 

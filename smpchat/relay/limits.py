@@ -9,11 +9,11 @@ from datetime import timedelta
 from smpchat.encoding.record import Record
 
 QUOTA = 128
-"""Messages a queue holds before SEND is refused."""
+"""Messages that a queue holds before SEND is refused."""
 PLAUSIBLE_PAUSE = 86_400
-"""Seconds from one look at the clock to the next, at most, if it is to be believed; looks come every two hours."""
+"""If more seconds pass between two looks at the clock, it is not believed at once; looks come every two hours."""
 CERTIFICATE_WARNING = timedelta(days=30)
-"""Before the online certificate runs out."""
+"""Time before the certificate of the relay expires, from which on the operator is warned."""
 
 
 def runs_out(left: timedelta) -> str:
@@ -26,7 +26,7 @@ def runs_out(left: timedelta) -> str:
 
 
 _OTHER_DESCRIPTORS = 64
-"""Files that are open beside connections, with room to spare."""
+"""Files that are open besides connections, with some to spare."""
 
 _log = logging.getLogger("smpchat.relay")
 

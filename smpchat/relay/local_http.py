@@ -18,7 +18,7 @@ from smpchat.relay.options import LOOPBACK
 MAX_HEAD = 8_192
 """Bytes of a request."""
 MAX_OPEN = 16
-"""Requests at a time; more are closed at once."""
+"""Requests at the same time; further connections are closed at once."""
 PATIENCE = 10.0
 """Seconds for one request."""
 _REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 503: "Service Unavailable"}

@@ -21,7 +21,7 @@ from smpchat.relay.records import Notifier, Queue, QueueStore, StoredMessage
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
 
 MAX_WAITING = 128
-"""Notifications held for one notifier; the oldest give way, as the newest tell the same."""
+"""Notifications that are kept for one notifier; the oldest are dropped, as the newest say the same."""
 _ID_BYTES = 24
 
 

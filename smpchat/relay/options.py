@@ -13,11 +13,11 @@ from smpchat.encoding.record import Record, field, fields, replace
 from smpchat.relay.errors import RelayOptionRefused
 
 LOOPBACK = "127.0.0.1"
-"""Where the relay listens unless told otherwise, and serves its figures."""
+"""The address at which the relay listens by default, and at which it serves its figures."""
 OFF = 0
-"""In place of a port: not served."""
+"""In place of a port: this is not served."""
 NO_WEBSOCKET = NO_FILES = -1
-"""In place of a port: do not serve WebSocket, or files, and forget the port that was used for it."""
+"""In place of a port: do not serve WebSocket, or files, and forget the earlier port."""
 PROXY = ("none", "public", "all")
 """See `smpchat.relay.destinations.Destinations`."""
 
@@ -83,7 +83,7 @@ _SWITCHES = frozenset(option.name for option in OPTIONS if option.words == ("on"
 
 
 MAX_HOSTS = 8
-"""Addresses to listen on, all of which stand in every link."""
+"""Addresses to listen on, at most; every link contains all of them."""
 
 
 def hosts_of(text: str | None) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from smpchat.transport.base import BlockConnection, TransportError
 _log = logging.getLogger("smpchat.relay")
 
 Dial = Callable[[SMPServer, float], Awaitable[BlockConnection]]
-"""Connects to a relay within some seconds; raises `DestinationRefused` or `TransportError`."""
+"""Connects to a relay within the given number of seconds; raises `DestinationRefused` or `TransportError`."""
 Request = commands.Prxy | commands.PFwd
 
 

@@ -17,9 +17,9 @@ from smpchat.relay.records import QueueStore
 from smpchat.relay.subscriptions import Client
 
 _ANSWERED_LATER = (b"PRXY", b"PFWD")
-"""Commands that use no store."""
+"""Commands that do not use the store."""
 _ENDING = (b"DEL", b"NDEL", b"NKEY")
-"""Commands that end subscriptions, perhaps the client's own, and do not say whether they did."""
+"""Commands that end subscriptions, perhaps the client's own, and whose answer does not say whether they did."""
 
 
 class Undone:

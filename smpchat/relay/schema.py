@@ -10,11 +10,12 @@ from smpchat.storage.opening import trigger_in
 _APPLICATION_ID = 0x534D5052  # "SMPR": tells our file from any other SQLite file
 
 _PAGE_SIZE = 16_384
-"""Bytes: the longest message fits one page. With SQLite's 4,096 it takes five, and twice the CPU time to commit."""
+"""Page size in bytes: the longest message fits into one page. With SQLite's 4,096 bytes it would take five pages, and
+twice the CPU time to commit."""
 INCREMENTAL = 2
-"""What SQLite calls a database whose free pages can be returned a few at a time."""
+"""SQLite's name for a database whose free pages can be returned a few at a time."""
 _CHECKPOINT_PAGES = 500
-"""Pages in the write-ahead log (8 MB) after which they are copied into the database."""
+"""When the write-ahead log has so many pages (8 MB), they are copied into the database."""
 
 # One script per schema version, applied in order and never edited after a release. A body of NULL is a quota marker.
 _MIGRATIONS: tuple[str, ...] = (

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from smpchat.relay.statistics import Statistics
 
 _LAST_ANSWERS = 2.0
-"""Seconds that clients have to take their last answers when the relay stops."""
+"""Seconds that clients have to receive their last answers when the relay stops."""
 
 _log = logging.getLogger("smpchat.relay")
 

@@ -15,16 +15,17 @@ from collections.abc import Mapping
 from smpchat.encoding.patterns import late
 
 PASSWORD_VARIABLE = "SMPCHAT_RELAY_PASSWORD"
-"""Carries the relay's password, to its background process too: others can read a command line, but no environment."""
+"""Contains the relay's password, also for its background process: other users can read a command line, but not an
+environment."""
 SECRETS = ("SMPCHAT_KEY", "SMPCHAT_NEW_KEY", "SMPCHAT_PASSPHRASE", PASSWORD_VARIABLE)
-"""Variables whose value is a secret."""
+"""Variables that contain a secret."""
 _NEEDED = late(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TMP|TEMP|SSL_CERT_(FILE|DIR)|OPENSSL_\w+"
     r"|(LD|DYLD)_LIBRARY_PATH|VIRTUAL_ENV|PYTHON\w*|COVERAGE_\w+|SYSTEMROOT|SYSTEMDRIVE|WINDIR|COMSPEC|PATHEXT"
     r"|(LOCAL)?APPDATA|USERPROFILE|PROGRAMDATA",
     re.IGNORECASE,
 )
-"""What Python, its libraries and the system need to start a program at all."""
+"""Variables that Python, its libraries and the system need to start any program."""
 _taken: dict[str, str] = {}
 
 

@@ -35,16 +35,17 @@ from smpchat.relay.subscriptions import Client
 from smpchat.relay.turns import Turns
 
 GROUP_COMMANDS = 64
-"""Commands after which a group takes no more."""
+"""A group is closed after so many commands."""
 GROUP_SECONDS = 0.001
-"""The same for time, since nothing else is done meanwhile; shorter groups cost CPU time, for each has its commit."""
+"""A group is closed after so many seconds, since nothing else is done meanwhile. Shorter groups would cost CPU time,
+because each needs a commit."""
 TURN_COMMANDS = 16
-"""Commands of one connection that are done in its turn, which is mostly one block with one command."""
+"""Commands of one connection that are done in its turn; mostly this is one block with one command."""
 
 GIVE_BACK_PAGES = 64
-"""Free pages of the database returned in one step: 1 MB, some milliseconds."""
+"""Free pages of the database that are returned in one step: 1 MB, which takes some milliseconds."""
 KEPT_PAGES = 256
-"""Free pages that stay for new messages: 4 MB."""
+"""Free pages that are kept for new messages: 4 MB."""
 _GIVE_BACK_PAUSE = 0.05
 """Seconds between two steps."""
 

@@ -19,11 +19,11 @@ from smpchat.encoding.record import Record
 from smpchat.storage.opening import SQLITE_ERRORS, file_uri, harden
 
 MAX_VALUE = 1 << 20
-"""Bytes of one value, and of one row; the longest that we write is a message of 64 KiB."""
+"""Size in bytes of one value, and of one row; the longest that we write is a message of 64 KiB."""
 MAX_NUMBER = 1 << 53
-"""Of rows: SQLite counts on from the largest one, and gives up at 2^63."""
+"""Largest row number: SQLite continues counting from the largest one, and fails at 2^63."""
 MAX_TIME = 253_402_300_799.0
-"""POSIX seconds, the end of the year 9999: no calendar goes on."""
+"""The end of the year 9999 in POSIX seconds: calendars go no further."""
 _MAX_SQL = 20_000
 """At most so many characters in one statement; the longest of ours has 900."""
 _BATCH = 500

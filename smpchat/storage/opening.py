@@ -14,7 +14,8 @@ _ENABLE_TRIGGER, _DEFENSIVE, _ENABLE_VIEW = 1003, 1010, 1015
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-~:")
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""What reading a file raises that is damaged, or no database: its errors quote the file, and Python decodes them."""
+"""What reading raises if the file is damaged, or is not a database. SQLite's errors quote the file, and Python decodes
+them."""
 
 
 def harden(connection: sqlite3.Connection) -> None:

@@ -17,20 +17,20 @@ from smpchat.protocol.xftp.errors import AUTH, DIGEST, NO_FILE, QUOTA, SIZE, XFT
 from smpchat.transport.base import ConnectFailed
 
 PIECE = 16 * 1024
-"""Bytes that a download hands over at once."""
+"""Bytes that a download hands over in one step."""
 
 
 class FileFaultKind(Enum):
     """What goes wrong at one request."""
 
     REQUEST_LOST = auto()
-    """The session ends before the relay carries it out."""
+    """The session ends before the relay executes the command."""
     ANSWER_LOST = auto()
-    """The session ends after the relay has carried it out; of a download, in its middle."""
+    """The session ends after the relay has executed the command, or in the middle of a download."""
     STALLED = auto()
-    """Nothing goes on for longer than anybody waits."""
+    """Nothing moves for longer than anyone waits."""
     CHANGED = auto()
-    """A bit of the bytes is another one on arrival."""
+    """One bit of the bytes has changed on arrival."""
 
 
 class FileFault(Record):
@@ -41,7 +41,7 @@ class FileFault(Record):
 
 
 STALL = 120.0
-"""Seconds; longer than a client waits for an answer."""
+"""Seconds, longer than a client waits for an answer."""
 
 
 class _Stored:

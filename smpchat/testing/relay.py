@@ -33,17 +33,17 @@ class FaultKind(Enum):
     """What goes wrong at one command."""
 
     COMMAND_LOST = auto()
-    """The connection ends before the relay carries it out."""
+    """The connection ends before the relay executes the command."""
     ANSWER_LOST = auto()
-    """The connection ends after the relay carried it out: only the answer is lost."""
+    """The connection ends after the relay executed the command: only the answer is lost."""
     STALLED = auto()
-    """Nothing on the connection goes on for longer than anybody waits for an answer."""
+    """Nothing moves on the connection for longer than anyone waits for an answer."""
     ANSWER_LATE = auto()
-    """Only its answer is late, behind those to later commands."""
+    """Only the answer to this command is late: it arrives after those to later commands."""
     REPEATED = auto()
-    """It is carried out twice, as if it had been sent twice."""
+    """The command is executed twice, as if it had been sent twice."""
     SUBSCRIPTION_MISSED = auto()
-    """What it subscribed anew is forgotten, so that the next message is not pushed (smp-wire 7.3)."""
+    """The subscription that the command made is forgotten, so that the next message is not pushed (smp-wire 7.3)."""
 
 
 class Fault(Record):
@@ -54,9 +54,9 @@ class Fault(Record):
 
 
 STALL = 20.0
-"""Seconds; longer than a client waits for an answer."""
+"""Seconds, longer than a client waits for an answer."""
 LATE = 0.5
-"""Seconds that a late answer is late."""
+"""Seconds by which a late answer is late."""
 
 
 class _Served(Record):

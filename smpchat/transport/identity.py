@@ -38,7 +38,7 @@ FILES = (*NEEDED_FILES, CA_KEY, FINGERPRINT)
 
 _MAX_FILE = 64 * 1024
 _NEW = ".new"
-"""Ends the names of files that are about to replace others."""
+"""Names of new files that are about to replace others end with this."""
 
 
 class IdentityMissing(IdentityError):

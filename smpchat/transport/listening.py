@@ -12,15 +12,15 @@ from smpchat.transport.base import ListenFailed
 from smpchat.transport.tcp import describe
 
 Hosts = str | Sequence[str] | None
-"""An address or name, or several; None or empty: every address of this computer."""
+"""An address or name, or several of them; None or empty stands for every address of this computer."""
 WILDCARDS = ("::", "0.0.0.0")
-"""Every address of a family. The first stands for both families, as it does for other servers."""
+"""Names for every address of a family. The first one stands for both families, as in other servers."""
 BACKLOG = 1024
-"""Connections that wait in the kernel: after a restart all clients of a relay come at once."""
+"""Connections that may wait in the kernel: after a restart, all clients of a relay come at once."""
 _TRIES = 16
-"""Ports chosen by the system that are tried, where one is free for the first address and taken for another."""
+"""Ports chosen by the system that are tried, in case a port is free for the first address but used for another."""
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""The computer has no such address, or nothing of its family."""
+"""The computer does not have this address, or no address of its family."""
 
 
 async def listen_on(protocol: Callable[[], asyncio.BaseProtocol], hosts: Hosts, port: int) -> list[asyncio.Server]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from smpchat.transport.base import ConnectionClosed, check_blocks
 
 CAPACITY = 8
-"""Blocks that may wait in one direction before `MemoryConnection.send` waits."""
+"""Blocks that may be on their way in one direction before `MemoryConnection.send` waits."""
 
 
 class MemoryConnection:

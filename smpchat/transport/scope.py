@@ -36,11 +36,11 @@ _THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 _RESERVED = ipaddress.IPv4Network("240.0.0.0/4")
 _OWN_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 _LOCAL_ENDINGS = (".local", ".localdomain", ".internal", ".home.arpa", ".lan", ".home", ".corp", ".intranet")
-"""Names that no name server of the internet knows (RFC 6762, RFC 8375, and what routers and companies use)."""
+"""Names that no name server of the internet knows (RFC 6762, RFC 8375, and names that routers and companies use)."""
 USUAL_PORT = 443
-"""The one port below `FIRST_FREE_PORT` at which relays are found."""
+"""The only port below `FIRST_FREE_PORT` at which relays exist."""
 FIRST_FREE_PORT = 1024
-"""Below it are mail, files, databases and remote shells, none of which is to get what a stranger makes us send."""
+"""Lower ports belong to mail, files, databases and remote shells. A stranger must not make us send anything there."""
 
 
 def scope_of(address: str) -> Scope:

@@ -12,7 +12,7 @@ from smpchat.transport.socks_address import SocksProxy
 from smpchat.transport.tcp import describe
 
 _PATIENCE = 300.0
-"""Seconds; far more than any caller waits, each of which has a limit of its own."""
+"""Seconds; much more than callers wait, as each has its own limit."""
 
 
 class SocksDialer(Record):

@@ -14,13 +14,13 @@ from smpchat.transport.base import AddressRefused
 from smpchat.transport.scope import scope_of
 
 STAGGER = 0.25
-"""Seconds before the next address of a host is tried beside the one under way (RFC 8305, section 5)."""
+"""Seconds before the next address of a host is tried at the same time as the first (RFC 8305, section 5)."""
 
 MAX_BEHIND_FENCE = 2
-"""Addresses of one family that are tried of a host that somebody else named."""
+"""Addresses of one family that are tried for a host that someone else named."""
 
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
-"""Seconds of silence before the first probe and between probes, and probes before giving up (smp-wire 7.5)."""
+"""Seconds of silence before the first probe, seconds between probes, and probes before giving up (smp-wire 7.5)."""
 
 Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 

@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 CLIENT_ALPN = ("smp/1",)
 SERVER_ALPN = ("smp/1", "http/1.1")  # official clients offer the latter on port 443 (smp-wire trap 9)
 HANDSHAKE_TIMEOUT = 60.0
-"""Seconds a client has for the TLS handshake (smp-wire 2.1)."""
+"""Seconds in which a client must complete the TLS handshake (smp-wire 2.1)."""
 
 
 class _Closable(Protocol):
@@ -50,7 +50,7 @@ class _Closable(Protocol):
 C = TypeVar("C")
 Served = TypeVar("Served", bound=_Closable)
 Begin = Callable[[TLSStream], Awaitable[C]]
-"""Makes a connection of a stream whose TLS handshake is complete."""
+"""Makes a connection from a stream with a completed TLS handshake."""
 _OP_LEGACY_SERVER_CONNECT = 0x4  # `ssl` names it from Python 3.12; the reference at TLS 1.2 needs it (smp-wire 2.5)
 
 

@@ -21,13 +21,13 @@ from smpchat.transport.base import ConnectionClosed
 from smpchat.transport.tcp import acknowledge_now, describe, tune
 
 HIGH_WATER = 128 * 1024
-"""Bytes of ciphertext that may wait before reading from the socket pauses; at most one read comes on top."""
+"""Bytes of ciphertext that may wait before reading from the socket pauses; one more read may be added to them."""
 READ_SIZE = 64 * 1024
 """Bytes that one read takes at most."""
 LARGE_READ = 256 * 1024
 """The same where few connections carry much: each read costs a turn of the loop."""
 CLOSE_GRACE = 2.0
-"""Seconds that `TLSStream.close` waits for the peer to take what is under way."""
+"""Seconds that `TLSStream.close` waits until the peer has received everything."""
 _CLOSED_HERE = "this side closed the connection"
 _CLOSED_THERE = "the peer closed the connection"
 

@@ -6,14 +6,14 @@ from smpchat.protocol.xftp.commands import CHUNK_SIZES
 
 KIB, MIB = 1024, 1024 * 1024
 MAX_FILE = 1024 * MIB
-"""Bytes of a file itself. Apps of 2026 refuse more unless its sender has paid for it (xftp-wire 3.1)."""
+"""Largest file in bytes. Apps of 2026 refuse larger ones unless their sender has paid (xftp-wire 3.1)."""
 LENGTH_SIZE, TAG_SIZE = 8, 16
 MAX_NAME = 255
-"""Bytes of UTF-8 of the name inside an encrypted file: its length is one byte."""
+"""Longest name inside an encrypted file, in bytes of UTF-8: its length takes one byte."""
 MAX_HEADER = 1 + MAX_NAME + 1
-"""A name, and that there is nothing more."""
+"""The name, and the mark that nothing follows it."""
 MAX_ENCRYPTED = MAX_FILE + MIB
-"""Bytes of all chunks of the largest file: what is around it begins one chunk more."""
+"""Bytes of all chunks of the largest file. What is added to the file makes one more chunk necessary."""
 
 _LAYOUTS = (
     # above how many bytes in all, the size of small chunks, and that of big ones

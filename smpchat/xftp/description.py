@@ -23,16 +23,16 @@ from smpchat.protocol.xftp.commands import CHUNK_SIZES
 from smpchat.xftp.chunks import MAX_ENCRYPTED
 
 MAX_TEXT = 256 * 1024
-"""Characters; the largest file of an app takes some 37,000."""
+"""Longest description in characters; that of an app's largest file has some 37,000."""
 MAX_CHUNKS = 1025
-"""What the largest file needs if no chunk is smaller than 1 MiB; apps cut it into 257."""
+"""Chunks of the largest file, if none is smaller than 1 MiB; apps make 257."""
 MAX_REPLICAS = 4
-"""Of one chunk; all software makes one (xftp-wire trap 21)."""
+"""Copies of one chunk; all known software makes one (xftp-wire trap 21)."""
 MAX_ID = 255
 DIGEST_SIZE, CHUNK_DIGEST_SIZE = 64, 32
 _MAX_DEPTH = 5
 _MAX_FIELDS = 64
-"""Keys of a mapping; newer descriptions may have some that are not known here."""
+"""Keys of a mapping; newer descriptions may have some that we do not know."""
 
 _SIZE = late(r"([0-9]{1,12})(gb|mb|kb)?")
 _UNITS = (("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10), ("", 1))

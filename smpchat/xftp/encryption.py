@@ -22,14 +22,14 @@ from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.xftp.chunks import LENGTH_SIZE, MAX_ENCRYPTED, MAX_NAME, TAG_SIZE, encrypted_sizes
 
 Progress = Callable[[int], object]
-"""Told how many bytes are done; may raise to stop."""
+"""Called with the number of bytes that are done; it may raise an exception to stop the work."""
 Chunk = tuple[int, bytes]
 """Bytes, and SHA-256."""
 
 _PIECE = 1024 * 1024
 _FILLER = b"#"
 _HEADER_WITHIN = 1024
-"""Bytes in which the header has to be complete (xftp-wire 3)."""
+"""The header must be complete within so many bytes (xftp-wire 3)."""
 _extra = maybe(short_bytes)
 
 
@@ -266,7 +266,7 @@ class _Content:
         self._left: int | None = None
         self.size = 0
         self.fault: DecodeError | None = None
-        """What is wrong with it; to be told only if it is what was sealed."""
+        """What is wrong with the header. It may be told only if the header is as it was sealed."""
 
     def add(self, piece: memoryview) -> None:
         if self._left is None:

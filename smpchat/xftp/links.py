@@ -11,7 +11,7 @@ from smpchat.encoding.text import read_query, write_query
 from smpchat.xftp.description import MAX_TEXT, FileDescription, Redirect, read_description, write_description
 
 MAX_LINK = 3 * MAX_TEXT
-"""Characters: each of a description's may be written as three."""
+"""Longest link in characters: each character of a description may be written as three."""
 REDIRECT_NAME = "redirect.yaml"
 _LINK = late(r"(?:simplex:/|https://[^/#?\s]{1,255}/)file/?#/?\?(?P<query>.*)")
 

@@ -59,12 +59,12 @@ if TYPE_CHECKING:
     from smpchat.transport.http2.client import Answer, HTTP2Client
 
 RESPONSE_TIMEOUT = 30.0
-"""Seconds without anything from the relay, or in which it takes nothing (xftp-wire 1.2)."""
+"""Seconds in which the relay neither sends nor accepts anything, after which the session ends (xftp-wire 1.2)."""
 SLOWEST = 16 * 1024
-"""Bytes a second at which a chunk has to come or go in the end. The app wants 80 KiB, and ends in a failure on slow
-lines; a relay waits five minutes for a chunk, in which this is the largest one."""
+"""Bytes a second that the transfer of a chunk must reach on average. The app demands 80 KiB, and fails on slow lines. A
+relay waits five minutes for a chunk; at this rate, the largest chunk takes that long."""
 MAX_KEYS = 200
-"""Recipients in one command; the rest follows with FADD, as the app does (xftp-wire 2.2)."""
+"""Recipients in one command; the rest follows with FADD, as in the app (xftp-wire 2.2)."""
 _PART = 64 * 1024
 _BATCH = 512 * 1024
 """Bytes that are opened together: less, and changing threads takes longer than the work."""

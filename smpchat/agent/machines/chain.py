@@ -5,8 +5,8 @@ from __future__ import annotations
 from smpchat.encoding.record import Record
 
 MAX_MESSAGE_ID = 2**62
-"""Highest id that is taken from a peer. Ids count messages, and nobody gets there; what follows it still fits an SQLite
-integer, which ends at 2^63 - 1."""
+"""The highest message id that is accepted from a peer. Ids count messages, so no honest peer gets there. The ids after
+it still fit an SQLite integer, which ends at 2^63 - 1."""
 
 
 class Chain(Record):

@@ -20,27 +20,27 @@ from smpchat.client.trouble import Trouble
 from smpchat.encoding.record import Record
 
 SENDING_PATIENCE = 86_400.0
-"""Seconds for which a file is uploaded: its first chunks end at their relays a day after that."""
+"""Seconds after which an upload is given up: by then its first chunks have one day left at their relays."""
 RECEIVING_PATIENCE = 2 * 86_400.0
-"""Seconds for which a file is downloaded: relays keep it no longer."""
+"""Seconds after which a download is given up: relays do not keep a file longer."""
 DELETION_PATIENCE = 2 * 86_400.0
-"""Seconds for which a relay is asked to delete a chunk; by then it has done so itself."""
+"""Seconds after which smpchat stops asking a relay to delete a chunk: by then the relay has deleted it by itself."""
 SENDER_KEYS_KEPT = 7 * 86_400.0
-"""Seconds after which a chunk cannot be deleted any more: relays keep files for two days unless they are told else."""
+"""Seconds after which a chunk can no longer be deleted: by default, relays keep files for two days."""
 RESTS = Delays(2, 180)
-"""Delays after which a relay of files is tried again (xftp-wire 6)."""
+"""Delays before a file relay is tried again (xftp-wire 6)."""
 TRIES_AT_RELAY = 3
-"""Uploads of a chunk that may fail at its relay before another one is asked."""
+"""How often the upload of a chunk may fail at its relay before another relay is asked."""
 TRIES_NOT_UPLOADED = 5
-"""Downloads of a chunk that the relay has a place for and no bytes, until it counts as lost."""
+"""How often a chunk is asked for that the relay knows but has no bytes of, before it counts as lost."""
 TRIES_DAMAGED = 2
-"""Transfers of a chunk whose bytes are found wrong: one may have been an accident."""
+"""How often a chunk is transferred again because its bytes were wrong: the first time may have been an accident."""
 
 _SENDING_AGAIN_ELSEWHERE = frozenset({Trouble.RELAY_FULL, Trouble.PASSWORD, Trouble.GONE})
 OF_THE_FILE = frozenset({Trouble.FILE_LOST, Trouble.BLOCKED})
-"""Of a file that goes out: no other relay would take it."""
+"""Errors after which an outgoing file fails: no other relay would accept it either."""
 DECIDED = frozenset({Trouble.FILE_LOST, Trouble.BLOCKED, Trouble.GONE, Trouble.DAMAGED})
-"""Nothing is waited for: what is to be tried next is, at once."""
+"""No delay: the next try begins at once."""
 _LOST_AT_RELAY = frozenset({Trouble.GONE, Trouble.BLOCKED})
 
 

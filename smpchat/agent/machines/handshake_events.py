@@ -168,4 +168,4 @@ Repeated = (
     | PeerReady
     | ReadyRefused
 )
-"""What may come again when a flight was repeated because its answer was lost."""
+"""Events that may come a second time, because a flight was repeated after its answer was lost."""

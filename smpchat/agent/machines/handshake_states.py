@@ -18,7 +18,7 @@ class Role(StrEnum):
     INITIATOR = "initiator"
     JOINER = "joiner"
     OWNER = "owner"
-    """Of a contact address: no side of any connection."""
+    """The owner of a contact address, who is not one of the two sides of a connection."""
 
 
 class Variant(StrEnum):
@@ -42,35 +42,35 @@ class Failure(StrEnum):
 
     LINK_USED = "link-used"
     LINK_USED_OR_JOINED = "link-used-or-joined"
-    """The same of a short link that may be the other form of a full one that was joined here."""
+    """As `LINK_USED`, for a short link that may be the other form of a full link that was joined here."""
     REQUEST_GONE = "request-gone"
-    """`LINK_USED` of the link in a request to our address."""
+    """As `LINK_USED`, for the link in a request to our address."""
     NOT_REACHED = "not-reached"
-    """The relay in a request that was accepted by itself."""
+    """The relay in a request that was accepted automatically was not reached."""
     REPLY_REFUSED = "reply-refused"
     QUEUE_REFUSED = "queue-refused"
     ADDRESS_GONE = "address-gone"
     ADDRESS_UNUSABLE = "address-unusable"
     ADDRESS_USED = "address-used"
     NOT_A_CONTACT = "not-a-contact"
-    """Whoever answered is nobody to write to: a group's host, say."""
+    """The one who answered is not a person to write to, but a group's host, for example."""
     LINK_DATA = "link-data"
-    """What the relay keeps behind a short link is not what the link was made for."""
+    """The data at the relay of a short link was not made for this link."""
     LINK_VERSIONS = "link-versions"
-    """A short link leads to software that has no version in common with ours."""
+    """The short link was made by software that has no version in common with ours."""
     NO_SHORT_LINKS = "no-short-links"
-    """The relay of a short link does not know such links."""
+    """The relay of a short link does not support short links."""
 
 
 class Repeat(StrEnum):
     """What becomes of a confirmation that the relay has, while no hello comes (handshake.md 5)."""
 
     NONE = "none"
-    """Nothing: it was signed, so the relay's OK says that our key is the queue's."""
+    """No repetition is needed: the confirmation was signed, so the relay's OK proves that the queue has our key."""
     UNSIGNED = "unsigned"
-    """The same bytes again, now and then: is the queue still unsecured?"""
+    """The same bytes are sent again from time to time, to find out whether the queue is still unsecured."""
     SIGNED = "signed"
-    """It is secured: the same bytes once signed tell whether with our key."""
+    """The queue is secured. The same bytes are sent once more, signed, to find out whether with our key."""
 
 
 class Terms(Record):

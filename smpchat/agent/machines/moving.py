@@ -25,8 +25,8 @@ from smpchat.agent.errors import UnexpectedEvent
 from smpchat.encoding.record import Record
 
 ROTATION_SINCE = 3
-"""First agent version all of whose agents follow a move. They learned it in November 2022 (simplexmq 3.4.0) without a
-version of its own, and the next one came half a year later: of version 2 nobody can tell."""
+"""The first agent version of which all agents can follow a move. They learned it in November 2022 (simplexmq 3.4.0),
+but the version number changed only half a year later, so an agent of version 2 may know it or not."""
 
 
 # -- states -----------------------------------------------------------------------------------------------------------

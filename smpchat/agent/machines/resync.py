@@ -89,15 +89,15 @@ class Notice(StrEnum):
     """What the user is told."""
 
     LOST = "lost"
-    """One more message that does not open, where it was told what to do about it."""
+    """Another message that cannot be opened, after the user was told what to do about it."""
     ALLOWED = "allowed"
     REQUIRED = "required"
     ASKED = "asked"
-    """The peer's keys wait for the user's word."""
+    """The peer's new keys wait for the user's decision."""
     STILL_WORKS = "still-works"
-    """They wait on, but the old ratchet has shown that it works."""
+    """The keys still wait, but the old ratchet has been shown to work."""
     OVERRULED = "overruled"
-    """They wait on, and the user writes all the same."""
+    """The keys still wait, and the user writes with the old ratchet all the same."""
     NEW_CODE = "new-code"
 
 

@@ -52,7 +52,7 @@ class Asked(Record):
 
 
 Standing = InSync | Allowed | Required | Agreed
-"""What is known of the ratchet in use, while no keys of ours are on their way."""
+"""What is known of the ratchet in use while none of our new keys are on their way."""
 State = Standing | Started | Asked
 
 

@@ -22,12 +22,13 @@ class Delays(Record):
 
 
 UNANSWERED = Delays(2, 120)
-"""A relay answered late, or with an error of its own (agent-wire 5.4: 2 s growing to 2 min)."""
+"""For a relay that answered late, or with an error of its own (agent-wire 5.4: 2 s, growing to 2 min)."""
 QUOTA = Delays(10, 600)
-"""The peer's queue is full; the peer's QCONT ends the wait early."""
+"""For a peer whose queue is full; the peer's QCONT ends the wait early."""
 REPEAT_CONFIRMATION = Delays(300, 86_400)
-"""An unsigned confirmation is repeated when as long again has passed as since the first time (handshake.md 5)."""
+"""For an unsigned confirmation: each wait is as long as the time since the first try (handshake.md 5)."""
 FIRST_MESSAGE = (5.0, 30.0, 180.0)
 """Seconds between subscriptions while the first message is awaited; from the third time on, always the last number."""
 AFTER_SUBSCRIBING = 1.0
-"""Seconds after which a new subscription is repeated once: relays can miss its first push (handshake.md 5)."""
+"""Seconds after which a new subscription is repeated once, because relays sometimes do not push the first message
+(handshake.md 5)."""

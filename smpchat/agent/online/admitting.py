@@ -13,7 +13,7 @@ from smpchat.agent.transactions import contact_address
 log = logging.getLogger("smpchat.agent")
 
 LOOK_AGAIN = 60.0
-"""Seconds at most between looks: the clock may be set."""
+"""The longest time in seconds between two looks, as someone may set the clock."""
 
 
 class Admitting:

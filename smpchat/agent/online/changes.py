@@ -15,11 +15,11 @@ from smpchat.agent.store.database import Database
 from smpchat.agent.store.signals import POLL_WITHOUT_SIGNALS
 
 POLL = 1.0
-"""Seconds between looks for what no signal told of; a look takes microseconds."""
+"""Seconds between two looks for changes that no signal announced; a look takes microseconds."""
 PAUSE = 0.03
-"""Seconds at least between two looks at the store: a burst of changes is looked at a few times, not at each of them."""
+"""The shortest time in seconds between two looks at the store: many quick changes need only a few looks."""
 _BURST = 0.005
-"""Seconds in which the signals of other processes are one."""
+"""Signals of other processes within this many seconds count as one."""
 
 
 class ForeignChanges:

@@ -22,7 +22,7 @@ from smpchat.protocol.address import FileServerAddress
 from smpchat.transport.base import TransportError
 
 ChunkKey = tuple[int, int]
-"""Number of a file, and of a chunk in it."""
+"""The number of a file, and the number of a chunk in it."""
 
 
 class NotWanted(Exception):

@@ -20,7 +20,7 @@ from smpchat.encoding.reader import DecodeError
 log = logging.getLogger("smpchat.agent")
 
 NEXT_TRY_AFTER = 60.0
-"""Seconds until a file is tried again for which this computer's disk has no room."""
+"""Seconds to wait before a file is tried again that did not fit on this computer's disk."""
 
 
 class _Stopped(BaseException):

@@ -13,7 +13,7 @@ from smpchat.agent.store.database import Database
 from smpchat.agent.transactions import files as transactions
 
 COMMIT_EVERY = 0.25
-"""Seconds between commits of what was moved; every process sees the progress by them."""
+"""Seconds between two commits of the progress; other processes see the progress only after a commit."""
 
 
 class FileProgress:

@@ -22,11 +22,11 @@ from smpchat.transport.base import ConnectFailed, TransportError
 log = logging.getLogger("smpchat.agent")
 
 CONNECT_TIMEOUT = 45.0
-"""Seconds for a session with a relay that is the only one of use (xftp-wire 1.2)."""
+"""Seconds to wait for a session if no other relay can help (xftp-wire 1.2)."""
 NEXT_RELAY_AFTER = 6.0
-"""The same where another relay may take the chunk."""
+"""Seconds to wait for a session if another relay could take the chunk."""
 KEPT_IDLE = 30.0
-"""Seconds for which a session stays that nobody uses."""
+"""Seconds for which an unused session stays open."""
 
 
 class FileRelaySession(Protocol):
@@ -70,10 +70,10 @@ class FileRelaySession(Protocol):
 
 
 ConnectFiles = Callable[[FileServer, float], Awaitable[FileRelaySession]]
-"""Opens a session within some seconds. Raises `TransportError` and `ProtocolError`."""
+"""Opens a session, within the given number of seconds. Raises `TransportError` and `ProtocolError`."""
 ChooseFileServers = Callable[[frozenset[str]], Awaitable[Sequence[FileServerAddress]]]
-"""Where chunks may be put, the best first; told the addresses of relays in trouble. May start the embedded relay.
-Raises `TransportError` when there is none to be had."""
+"""Returns the relays where chunks may be put, the best one first. Its argument holds the addresses of relays in
+trouble. It may start the embedded relay. Raises `TransportError` if there is no relay."""
 
 
 class FileNetwork(Record):

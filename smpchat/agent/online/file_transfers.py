@@ -49,20 +49,21 @@ from smpchat.transport.base import TransportError
 log = logging.getLogger("smpchat.agent")
 
 LOOK_AGAIN = 300.0
-"""Seconds at most between looks while there are files: the clock may be set."""
+"""The longest time in seconds between two looks while there are files, as someone may set the clock."""
 BATCH = 8
-"""Chunks that are registered with one commit."""
+"""Chunks that are registered in one commit."""
 MAX_WORKERS = 16
-"""Relays that are worked with at once: a description may name as many as it has chunks."""
+"""Relays that are used at the same time: a description may name a different relay for each chunk."""
 MAX_DIALS = 8
-"""Of these, how many may be looked for yet, so that a description that names dead ones leaves room for the others."""
+"""Of these, how many may be relays that were not reached yet. So a description that names dead relays leaves room for
+other files."""
 MANY = 4
-"""Chunks to be moved at a relay for which a second session is worth its handshake."""
+"""A relay gets a second session if at least this many chunks are to be moved there."""
 CHOSEN_FOR = 10.0
-"""Seconds for which the relays that were chosen for a file are kept."""
+"""Seconds for which smpchat remembers which relays were chosen for a file."""
 _REFUSED_KEPT = 4_096
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
-"""Errors of the system that say nothing of the file."""
+"""Errors of the operating system that are not the fault of the file."""
 
 
 class _Job(Record):

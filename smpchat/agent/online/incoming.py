@@ -20,9 +20,9 @@ from smpchat.protocol.errors import RemoteProtocolError
 log = logging.getLogger("smpchat.agent")
 
 MAX_WAITING = 64
-"""Messages of one session that may wait, 16 kB each, before its next block is read."""
+"""Messages of one session, 16 kB each, that may wait before the session's next block is read."""
 MAX_STRAY = 100
-"""Messages of one session in queues that are not ours: a queue may just have been deleted, but not so many."""
+"""Messages of one session that may arrive for queues that are not ours. A few can: their queues were just deleted."""
 
 
 class Pushed(Record):

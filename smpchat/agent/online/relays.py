@@ -22,11 +22,12 @@ from smpchat.protocol.address import SMPServer
 log = logging.getLogger("smpchat.agent")
 
 DELETION_PATIENCE = 3 * 86_400.0
-"""Seconds for which a relay that is not reached is asked to delete the queue of a connection that is over."""
+"""Seconds for which smpchat asks a relay that is not reached to delete the queue of a deleted connection."""
 
 
 MAX_IDLE = 32
-"""Relays that a session is kept with though only contacts' queues are there, and nothing is to be sent: descriptors."""
+"""Relays to which sessions are kept open although only contacts' queues are there and nothing is to be sent. Each
+session takes a file descriptor."""
 
 
 class Relays:

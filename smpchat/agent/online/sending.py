@@ -33,15 +33,15 @@ from smpchat.transport.base import TransportError
 log = logging.getLogger("smpchat.agent")
 
 CONNECT_TIMEOUT = 20.0
-"""Seconds that a lane waits for a session before it leaves the relay to the pool's own tries."""
+"""Seconds that a lane waits for a session; after that, the session pool alone goes on trying to reach the relay."""
 NEXT_RELAY_AFTER = 4.0
-"""Seconds after which a new queue is sought at another relay, where there is one: a command waits for 20 of them."""
+"""Seconds after which a new queue is made at another relay, if there is one. Commands wait for 20 seconds."""
 
 ChooseServers = Callable[[SMPServer | None, frozenset[str]], Awaitable[Sequence[SMPServerAddress]]]
-"""Where a new queue may be made, the best first; see `AgentRunner`."""
+"""Returns the relays where a new queue may be made, the best one first; see `AgentRunner`."""
 
 QUIET = 5.0
-"""Seconds without a message from a queue that was left, in a session that lives, after which it counts as empty."""
+"""An abandoned queue counts as empty if, in a working session, no message came from it for this many seconds."""
 
 LaneKey = tuple[int, Lane]
 

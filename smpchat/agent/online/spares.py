@@ -19,11 +19,11 @@ from smpchat.crypto.kem import KEMProvider
 log = logging.getLogger("smpchat.agent")
 
 SPARES = 2
-"""Pairs kept in the store: one for a handshake, and one for the turn of a conversation right after it."""
+"""Key pairs kept ready in the store: one for a handshake, and one for the first answer right after it."""
 QUIET = 1.0
-"""Seconds without a commit after which there is time."""
+"""After this many seconds without a commit, there is time to make key pairs."""
 ON_ITS_WAY = 0.001
-"""Seconds after which commands given to a session have left."""
+"""Seconds within which commands given to a session are on their way."""
 
 
 class SpareKeys:

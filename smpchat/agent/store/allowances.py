@@ -28,7 +28,7 @@ class Use(Enum):
 
     ALLOWED = auto()
     FIRST_TOO_MANY = auto()
-    """The one to be told of."""
+    """The event that the user is told of."""
     TOO_MANY = auto()
 
 

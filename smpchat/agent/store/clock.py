@@ -11,11 +11,12 @@ import sqlite3
 from smpchat.agent.store.outgoing import PARKED
 
 LEAP = 7 * 86_400.0
-"""Seconds without a look at the clock, or since the last one, after which it is not believed at once."""
+"""If nobody looked at the clock for so many seconds, or it has advanced by so many since the last look, it is not
+believed at once."""
 BACK = 3_600.0
 """Seconds that the clock may go back without counting as a leap."""
 HOLD = 86_400.0
-"""Seconds for which nothing counts as old after a leap: somebody may set the clock right."""
+"""For so many seconds after a leap, nothing counts as old: someone may set the clock right."""
 _NOTED_EVERY = 3_600.0
 
 

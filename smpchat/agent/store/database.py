@@ -21,15 +21,16 @@ from smpchat.storage.migrations import Migrations
 from smpchat.storage.opening import file_uri, harden, trigger_in, ways_to_read
 
 BUSY_TIMEOUT = 30.0
-"""Seconds a writer waits for another process; a transaction here takes milliseconds."""
+"""Seconds that a writer waits for another process; a transaction of ours takes milliseconds."""
 LOG_KEPT = 60.0
-"""Seconds for which the write-ahead log may keep what was overwritten, as each state of a ratchet is by the next."""
+"""Seconds for which the write-ahead log may still hold overwritten data, such as earlier states of a ratchet."""
 CLEARING_TIMEOUT = 0.05
-"""The same to empty the log, which can be done later as well: a command may show messages page by page for hours."""
+"""Seconds to wait for the log to be emptied. It can also be emptied later: a command may show messages page by page for
+hours."""
 _WAL_TRIES = 1000
 
 Scripts = Sequence[str]
-"""`Migrations`, or the first of them."""
+"""Either `Migrations`, or the first few of them."""
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -14,7 +14,7 @@ from smpchat.agent.store import file_folder
 from smpchat.crypto.entropy import Entropy
 
 Progress = Callable[[int, int], object]
-"""Told how many bytes of how many are encrypted; may raise to stop it."""
+"""Called with the number of encrypted bytes and the number of all bytes; it may raise an exception to stop the work."""
 
 
 class EncryptedFile:

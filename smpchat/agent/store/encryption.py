@@ -25,7 +25,7 @@ from smpchat.agent.store.database import BUSY_TIMEOUT, Database, Scripts, encryp
 from smpchat.storage.opening import harden
 
 IN_USE_TIMEOUT = 5.0
-"""Seconds in which other commands of the profile must end; most take milliseconds."""
+"""Seconds in which the profile's other commands must end; most take milliseconds."""
 _SEQUENCE = "sqlite_sequence"
 _BESIDE = ("-wal", "-shm", "-journal")
 

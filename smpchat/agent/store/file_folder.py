@@ -27,9 +27,9 @@ from smpchat.agent.store.file_traces import FOLDER
 _NAME = re.compile(r"[0-9a-f]{32}")
 _SENT, _NEW = ".enc", ".new"
 ROOM = 64 * 1024 * 1024
-"""Bytes that stay free on a disk: messages and the profile's database need room, too."""
+"""Bytes that are left free on the disk, because messages and the profile's database need space too."""
 MAX_NAME = 255
-"""Bytes of a file's name that file systems take."""
+"""The longest file name, in bytes, that file systems accept."""
 _MAX_TRIES = 10_000
 
 

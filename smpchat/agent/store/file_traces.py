@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 
 FOLDER = "files"
-"""Where a profile's ciphertext is."""
+"""The folder with a profile's ciphertext."""
 
 
 def has_ciphertext(profile: Path) -> bool:

@@ -15,16 +15,16 @@ from smpchat.client.trouble import Trouble
 from smpchat.encoding.record import Record, field
 
 MAX_ERROR = 400
-"""Characters that are kept of what a relay or this computer said."""
+"""Characters of an error, from a relay or this computer, that are kept."""
 
 
 class Stage(StrEnum):
     """Where a whole file is."""
 
     MOVING = "moving"
-    """Chunks are on their way."""
+    """Its chunks are on their way."""
     OPENING = "opening"
-    """All chunks are here; the file is checked, decrypted and put in its place."""
+    """All chunks are here. The file is being checked, decrypted and moved to its place."""
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"

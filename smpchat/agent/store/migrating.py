@@ -60,4 +60,4 @@ _FUNCTIONS: tuple[tuple[str, int, Callable[..., bytes | str]], ...] = (
     ("stored_ratchet", 1, stored_ratchet),
     ("short_link_without_key", 1, short_link_without_key),
 )
-"""Name in SQL, number of arguments, function."""
+"""The name in SQL, the number of arguments, and the function."""

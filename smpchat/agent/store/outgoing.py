@@ -18,9 +18,10 @@ class Lane(StrEnum):
     ROTATE = "rotate"
     """The peer's queue: see `smpchat.agent.transactions.rotation`."""
     MOVE = "move"
-    """Our own queue, to another relay: see `smpchat.agent.transactions.moving`."""
+    """Our own queue moves to another relay: see `smpchat.agent.transactions.moving`."""
     LEAVE = "leave"
-    """Queues that were left. Apart, so that a relay that is gone for good holds no later move up."""
+    """Abandoned queues. They have a lane of their own, so that a relay that is gone for good does not hold up a later
+    move."""
 
 
 class Kind(StrEnum):
@@ -47,12 +48,12 @@ class Kind(StrEnum):
 
 
 AWAITED = (Lane.SEND, Lane.RECEIVE)
-"""Lanes that somebody may wait for; the others go on by themselves, now and then."""
+"""Lanes whose results someone may wait for; the others are worked on from time to time."""
 NUMBERED = frozenset({Kind.READY, Kind.MESSAGE, Kind.FAREWELL})
-"""SENDs of what comes after confirmation and hello; their bodies are in the outbox."""
+"""SENDs of everything after confirmation and hello; their bodies are in the outbox."""
 SENDS = frozenset({Kind.REQUEST, Kind.CONFIRMATION, Kind.HELLO}) | NUMBERED
 TO_PEER = SENDS | {Kind.SECURE_SEND, Kind.RECEIPT}
-"""What goes to the peer's queue."""
+"""Items that go to the peer's queue."""
 
 
 class Priority(IntEnum):
@@ -62,11 +63,12 @@ class Priority(IntEnum):
     HANDSHAKE = 1
     MESSAGE = 2
     RECEIPT = 3
-    """Behind all that is sealed: it gets the next number."""
+    """Behind everything that is sealed: it gets the next number."""
 
 
 PARKED = 1e11
-"""POSIX seconds, a moment that never comes: what is sealed and must not leave before the user has decided."""
+"""A moment that never comes, in POSIX seconds. Sealed items that must not leave before the user has decided wait until
+then."""
 
 
 class OutboxItem(Record):
@@ -380,9 +382,9 @@ def longest_waiting(tx: sqlite3.Connection, connection_id: int) -> int:
 # -- messages sent ----------------------------------------------------------------------------------------------------
 
 KEPT_SENT = 1000
-"""Messages before the last one with a receipt that may still get theirs; edits and reactions never do."""
+"""Messages before the last one with a receipt that may still get a receipt; edits and reactions never get one."""
 KEPT_UNCONFIRMED = 10_000
-"""Messages of ours that may still get a receipt where none has come."""
+"""Messages of ours that may still get a receipt, if no receipt has ever come."""
 
 
 def record_sent(
@@ -453,7 +455,8 @@ def has_work_at(tx: sqlite3.Connection, server: str) -> bool:
 
 
 TROUBLE_KEPT = 600
-"""Seconds for which it is remembered that a relay took no queue, so that the next one is not sought there first."""
+"""Seconds for which smpchat remembers that a relay refused a new queue, so that the next queue is not tried there
+first."""
 
 
 def forget_relay_troubles(tx: sqlite3.Connection, now: float) -> None:
@@ -468,7 +471,7 @@ _HAS_QUEUES = " UNION ALL ".join(
     for table in ("receive_queues", "other_receive_queues", "send_queues", "rotations")
 )
 _SEEKING = (Kind.CREATE, Kind.READ_LINK, Kind.READ_ADDRESS)
-"""Items that go to a relay where no queue that we know of is yet."""
+"""Items for a relay at which we have no queue yet."""
 _SEEKS_QUEUES = "SELECT 1 FROM outbox WHERE kind IN (?, ?, ?)"
 
 

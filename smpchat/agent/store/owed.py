@@ -7,14 +7,14 @@ import sqlite3
 from smpchat.agent.store.outgoing import Kind
 
 MAX_OWN = 512
-"""Receipts and the like that wait for a contact who does not read: beyond that no more are made, so that neither the
-contact nor our own relay, which makes quota markers, can fill the disk."""
+"""Receipts and similar answers that may wait for a contact who does not read. Beyond that no more are made, so that
+neither the contact nor our own relay, which makes quota markers, can fill the disk."""
 MAX_OWN_BYTES = 8 << 20
-"""The same in bytes: a sealed message has 16 kB, and what is in it is kept beside it."""
+"""The same limit in bytes: a sealed message has 16 kB, and its content is kept beside it."""
 MAX_ANSWERS = 64
-"""Answers to the moves of a contact's queue that may wait beside all those."""
+"""In addition to these, so many answers to moves of the contact's queue may wait."""
 MAX_TEXTS = 4_000
-"""Messages and changes of the user's that wait for one contact."""
+"""Messages and changes of the user that may wait for one contact."""
 MAX_TEXTS_BYTES = 64 << 20
 """The same in bytes."""
 

@@ -9,17 +9,16 @@ from smpchat.crypto.ratchet_skipped import SkippedDiff, SkippedId, SkippedKey, S
 from smpchat.crypto.ratchet_state import Ratchet
 
 KEPT_SEEN = 1000
-"""Hashes kept for a connection, of the messages opened last.
-
-A relay delivers the message again whose ACK it missed: the last one. A sender that missed answers repeats what was
-under way: up to 16 messages of this program's, one of an app's; or, where a queue is moved, what the old one holds:
-128 at most relays. What is older comes from a relay that was restored from a backup, and `forgotten_until` tells it, or
-from one that repeats what it likes, under a new time: `was_opened` tells it.
-"""
+"""For each connection, the hashes of so many messages opened last are kept. A relay that did not get our ACK delivers
+the last message again. A sender that did not get answers repeats up to 16 messages (this program) or one (an app); if a
+queue is moved, it repeats what the old queue holds, 128 at most relays. Older messages come again only from a relay
+that was restored from a backup, which `forgotten_until` finds out, or from one that repeats messages at will, under a
+new time, which `was_opened` finds out."""
 KEPT_OLD = 100_000
-"""Messages opened before those of whose hash the beginning is kept: about 2 MB."""
+"""Of so many messages opened before those, the beginning of the hash is kept: about 2 MB."""
 _BEGINNING = 8
-"""Bytes. They only tell a message that does not open from one that never did, so nobody gains by two that are equal."""
+"""Bytes of a hash that are kept. They only tell whether a message that does not open was opened before, so nobody gains
+from two hashes with the same beginning."""
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Ratchet:

@@ -21,9 +21,10 @@ _STATES = {
 """Those without fields."""
 
 KEPT_SEEN = 64
-"""Keys of one peer that are known when they come again; older ones would only have the user asked once more."""
+"""Keys of one peer that are remembered, to recognise them when they come again. Without older ones, the user would only
+be asked once more."""
 MAX_ASKED = 16
-"""Keys of one peer in a day that the user is asked about; what comes beyond that is forgotten."""
+"""The user is asked about at most so many new keys of one peer in a day; further ones are dropped."""
 DAY = 86_400.0
 
 

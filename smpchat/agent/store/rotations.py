@@ -13,11 +13,11 @@ class Stage(StrEnum):
     """How far the move of a peer's queue is."""
 
     REACHING = "reaching"
-    """Asked for (QADD); we see whether its relay can be reached before we agree."""
+    """The peer asked for it (QADD). Before we agree, we find out whether we can reach its relay."""
     KEYED = "keyed"
     """Our keys are on their way (QKEY)."""
     TESTING = "testing"
-    """The peer said to use it (QUSE) and we do, but its relay has not taken a message yet."""
+    """The peer said that we should use it (QUSE), and we do, but its relay has not accepted a message yet."""
 
 
 class Rotation(Record):

@@ -7,7 +7,7 @@ import sqlite3
 from smpchat.encoding.record import Record, field
 
 MAX_INFO = 12_000
-"""Longest connection info of a request in bytes: what its envelope holds, less the longest link of ours."""
+"""The longest connection info of a request, in bytes: the size of its envelope minus our longest link."""
 
 
 class SentRequest(Record):

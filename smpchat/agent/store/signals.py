@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # costs a millisecond: most commands find nobody to signal to
     import socket
 
 POLL_WITHOUT_SIGNALS = 0.5
-"""Seconds between looks where no signals come."""
+"""Seconds between two looks on systems without signals."""
 _TRIES = 100
 _FOLDER_MODE = 0o700
 

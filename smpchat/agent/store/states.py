@@ -33,7 +33,7 @@ def state_from_json(text: str) -> states.State:
 
 
 _HINTS: dict[type[Any], dict[str, Any]] = {}
-"""Kept because asking costs a tenth of a millisecond, for every state that is loaded."""
+"""Cached, because each query would take a tenth of a millisecond, for every state that is loaded."""
 
 
 def _hints(cls: type[Any]) -> dict[str, Any]:

@@ -15,15 +15,16 @@ from smpchat.agent.store import addresses, connections
 from smpchat.protocol.address import SMPServer
 
 MAX_REQUESTS = 1_000
-"""Requests that wait for an answer."""
+"""Requests that may wait for an answer."""
 PER_HOUR = 60
-"""Requests that are accepted by themselves in an hour."""
+"""Requests that are accepted automatically in one hour."""
 AT_ONCE = 10
-"""Of those, how many whose relays were not reached yet may be young; each may cost a dial of some seconds."""
+"""Of the contacts that were accepted automatically, how many recent ones may have a relay that was not reached yet.
+Each try to reach a relay may take some seconds."""
 UNREACHED = 100
-"""The same of any age: a session or a place among the dials for each."""
+"""The same limit for contacts of any age: each takes a session, or a place among the tries to connect."""
 YOUNG = 600.0
-"""Seconds after which a relay that was not reached leaves its place to the next asker."""
+"""Seconds after which a contact whose relay was not reached makes room for the next person."""
 PATIENCE = 7 * 86_400.0
 """Seconds after which a contact is given up whose request was accepted automatically, if the relay that the request
 names was never reached."""

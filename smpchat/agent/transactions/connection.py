@@ -434,7 +434,7 @@ def stay(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
 
 
 FAREWELL_PATIENCE = 2 * 86_400.0
-"""Seconds for which the queue of a deleted connection stays, so that the farewell to the peer is tried again."""
+"""Seconds for which the queue of a deleted connection is kept, so that smpchat can try again to tell the peer."""
 
 
 def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewell: bytes | None = None) -> None:

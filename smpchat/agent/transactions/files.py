@@ -38,13 +38,14 @@ if TYPE_CHECKING:
     from smpchat.xftp.description import FileDescription
 
 SLOTS = 4
-"""Recipients that a file is registered for, so that relays do not learn how many there are (xftp-wire 5)."""
+"""Recipients for whom a file is registered. The number is fixed, so that relays do not learn how many there are
+(xftp-wire 5)."""
 MAX_PADDING = 4 * 1024 * 1024 + 64 * 1024
-"""Bytes that a ciphertext may have more than its file: less than one chunk, and the smallest one for names."""
+"""By so many bytes a ciphertext may be longer than its file: less than one chunk, plus the smallest chunk for names."""
 MIN_OVERHEAD = 24
-"""Bytes that it has more at least: a length, and the tag."""
+"""By so many bytes it is longer at least: a length, and the authentication tag."""
 MAX_FILES = 1_000
-"""Files that may be under way at once in one profile."""
+"""Files that may be sent and received at the same time in one profile."""
 
 
 class Transfer(Record):

@@ -33,9 +33,9 @@ from smpchat.protocol.version import SHORT_LINKS
 log = logging.getLogger("smpchat.agent")
 
 SEND_EARLY_SINCE = 7
-"""First agent version that reads messages right behind the confirmation."""
+"""The first agent version that reads messages right after the confirmation."""
 SND_SECURE_SINCE = 3
-"""First SMP client version that says of a queue that its sender may secure it (agent-wire 1.2)."""
+"""The first SMP client version that says whether the sender may secure a queue (agent-wire 1.2)."""
 
 
 # -- making -----------------------------------------------------------------------------------------------------------

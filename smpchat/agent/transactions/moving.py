@@ -38,18 +38,18 @@ LOST = "Moving to the relay {host} failed: it did not accept the new queue. You 
 NOT_FOLLOWED = "{{alias}}'s app cannot use the new relay: {why}. You still receive at the old relay."
 
 REFUSALS = Allowance("refusal", 10, HOUR)
-"""QKEYs that cannot be used and are told of: the user began one move, and its peer may answer without end."""
+"""Unusable QKEYs that the user is told of. The user began one move, but the peer may answer any number of times."""
 LEAVE_AFTER = 10.0
-"""Seconds from the peer's first message through the new queue until the old one is emptied and deleted. A peer's SENDs
-to the two relays go side by side, and what it sent to the old one before may be under way still."""
+"""Seconds to wait, after the peer's first message through the new queue, before the old queue is emptied and deleted.
+The peer sends to both relays at the same time, so messages to the old one may still be on their way."""
 LEAVE_PAUSE = 900.0
-"""Seconds between tries to reach a relay only to delete a queue there."""
+"""Seconds between two tries to reach a relay just to delete a queue there."""
 LEAVE_FOR = 21 * 86_400.0
-"""Seconds after which a queue at a relay that does not answer is forgotten: relays keep messages for 21 days, so that
-nothing of the time before can wait there any longer."""
+"""Seconds after which a queue at a relay that does not answer is forgotten. Relays keep messages for 21 days, so
+nothing older can still wait there."""
 
 _NEW = pair(boolean, boolean).encode((True, False))
-"""Body of the CREATE item: a messaging queue, made without a key (agent-wire 5.7: the peer's comes with QKEY)."""
+"""Body of the CREATE item: a messaging queue without a key (agent-wire 5.7: the peer's key comes with QKEY)."""
 
 
 # -- the user ---------------------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
 PIPELINE = 16
-"""SENDs that may be under way at once on one lane."""
+"""SENDs of one lane that may be on their way at the same time."""
 
 
 PEER_GONE = (
@@ -62,9 +62,9 @@ class Verdict(Enum):
 
     DONE = auto()
     RETRY = auto()
-    """The relay has a problem of its own: repeat after a delay."""
+    """The relay has a problem: repeat after a delay."""
     FULL = auto()
-    """The peer's queue is full: repeat when it reads."""
+    """The peer's queue is full: repeat when the peer reads."""
 
 
 def target(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer:

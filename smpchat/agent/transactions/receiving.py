@@ -61,13 +61,13 @@ from smpchat.protocol.messages import QuotaMarker, open_message
 log = logging.getLogger("smpchat.agent")
 
 RECEIPTS_SINCE = 4
-"""First agent version that knows delivery receipts."""
+"""The first agent version that supports delivery receipts."""
 MESSAGES = Allowance("message", 20_000, DAY)
-"""Messages with something for the application: one every four seconds, and 1.3 GB at the very most. The others stay at
-the relay, whose limit for a queue then stops their sender."""
+"""Messages for the application that a contact may send in a day: one every four seconds, and at most 1.3 GB. Further
+ones stay at the relay, whose limit for a queue then stops the sender."""
 BROKEN_CHAIN = "Messages from {alias} were lost, or arrived out of order."
 LAST_MOMENT = 32_503_680_000
-"""POSIX seconds of the year 3000: the end of what every platform can show as a date."""
+"""The year 3000 in POSIX seconds: the last year that every platform can show as a date."""
 
 
 class Received(Record):

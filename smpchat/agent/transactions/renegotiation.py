@@ -85,7 +85,8 @@ NOTICES = {
         ),
     ),
 }
-"""What people read; the security code's change stands until they have compared it. ``{sent}`` is a time."""
+"""What people read. The notice of a changed security code stays until they have compared the new one. ``{sent}`` is a
+time."""
 EARLIER = (
     "A message from {alias}, sent {sent}, could not be decrypted because newer messages arrived first. It is"
     " lost, unless you already have it."

@@ -51,14 +51,14 @@ TOO_MANY = (
 )
 
 MOVES = Allowance("move", 10, HOUR)
-"""QADD: each has us connect to a relay of the peer's choice, and answer."""
+"""Limit for QADD: each one makes us connect to a relay that the peer chose, and answer."""
 SWITCHES = Allowance("switch", 20, HOUR)
-"""QUSE: a peer repeats it where the answer does not come."""
+"""Limit for QUSE: a peer repeats it if the answer does not come."""
 ANSWER_TIME = 10.0
 """Seconds to wait for the answer (QUSE). A peer that is online answers within one round trip through three relays;
 `send` waits 20 seconds."""
 DRAIN_TIME = 10.0
-"""Seconds in which a peer that is online fetches a full queue: 128 messages, at 15 to 70 a second."""
+"""Seconds in which a peer that is online can fetch a full queue: 128 messages, at 15 to 70 a second."""
 
 
 def same_address(address: QueueAddress, queue: SendQueue | ReceiveQueue) -> bool:

@@ -35,7 +35,8 @@ from smpchat.encoding.record import Record, field
 from smpchat.protocol.version import VersionRange
 
 AGENT_VERSIONS = VersionRange(2, 7)
-"""Agent protocol versions (agent-wire 1.1): 4 receipts, 6 sender-secured queues, 7 joiner may send after joining."""
+"""Agent protocol versions (agent-wire 1.1). Version 4 added receipts, 6 queues secured by their sender, and 7 messages
+of the joiner right after joining."""
 
 
 # -- agent messages ---------------------------------------------------------------------------------------------------
@@ -143,7 +144,7 @@ AgentMessage = ConnInfo | ConnInfoReply | ConnInfoSecured | RatchetInfo | Number
 
 _receipt = record(Receipt, message_id=int64, message_hash=short_bytes, info=large_bytes)
 USER_MESSAGE = b"M"
-"""How what the user says begins; all else is what the agents have to say to each other."""
+"""First byte of what the user says; all other messages are between the agents."""
 a_message: Codec[AMessage] = tagged(
     "agent message body",
     [
@@ -249,7 +250,7 @@ agent_envelope: Codec[AgentEnvelope] = Codec(_write_envelope, _read_envelope)
 # -- sizes ------------------------------------------------------------------------------------------------------------
 
 MESSAGE_OVERHEAD = 43
-"""Bytes of `NumberedMessage` around a user message: two tags, id, and a 32-byte hash behind its length."""
+"""Bytes that `NumberedMessage` adds to a user message: two tags, the id, and a 32-byte hash with its length."""
 _LENGTH = 2
 
 
@@ -275,7 +276,7 @@ class Sizes(Record):
 # No receiver checks these: they are the largest with which a body and its header fit a SEND (agent-wire 3.5).
 PLAIN_SIZES = Sizes(confirmation=14832, message=15840, chat_body=15602)
 PQ_SIZES = Sizes(confirmation=11106, message=13618, chat_body=13380)
-"""Headers are 2,222 bytes longer, with room for a KEM's keys."""
+"""With a KEM, headers are 2,222 bytes longer, to have room for its keys."""
 
 
 def sizes(pq_support: bool) -> Sizes:

@@ -17,7 +17,7 @@ k_GgQl40UZVV0Y4BX9ZTyMVqX5ZewcLW0waQIl7AYDE=@xftp4.simplex.im
 6nSvtY9pJn6PXWTAIMNl95E1Kk1vD7FM2TeOA64CFLg=@xftp6.simplex.im
 """.split()
 )
-"""Public relays of files that apps put files at (xftp-wire 6; simplex-chat, ``FileTransfer/Client/Presets.hs``)."""
+"""Public file relays to which apps upload (xftp-wire 6; simplex-chat, ``FileTransfer/Client/Presets.hs``)."""
 
 PRESET_FILE_SERVERS: tuple[FileServer, ...] = FILE_SERVERS + tuple(
     parse_file_server(f"xftp://{one}.simplexonflux.com").server
@@ -30,4 +30,4 @@ Rh19D5e4Eez37DEE9hAlXDB3gZa1BdFYJTPgJWPO9OI=@xftp5
 0AznwoyfX8Od9T_acp1QeeKtxUi676IBIiQjXVwbdyU=@xftp6
 """.split()
 )
-"""Those of the second operator too: apps fetch files there without asking, as they are in their own lists."""
+"""Those of the second operator are included: they are in the lists of apps, which fetch files there without asking."""

@@ -50,11 +50,11 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange, version_range
 
 FIXED_PADDING, USER_PADDING = 2008, 13784
-"""Padded lengths in bytes; nonce and tag add 40."""
+"""Padded lengths in bytes; the nonce and the tag add 40."""
 
 _REPLY_KEY_NAME = short_bytes.write(b"rk")
 _LONG = 0xFF
-"""First byte of user data with a two-byte length; lengths up to 254 are that byte itself."""
+"""First byte of user data that has a two-byte length; a length up to 254 is this byte itself."""
 
 
 # -- connection request -----------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ connection_request: Codec[ConnectionLink] = tagged(
         (b"C", ContactLink, record(ContactLink, **_request_fields)),
     ],
 )
-"""Binary form of a full link (``ConnectionRequestUri``); the reply key is no part of it."""
+"""The binary form of a full link (``ConnectionRequestUri``), without the reply key."""
 
 
 # -- the two parts ----------------------------------------------------------------------------------------------------

@@ -26,13 +26,14 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 
 E2E_VERSIONS = VersionRange(2, 3)
-"""End-to-end encryption versions (agent-wire 1.3): 3 brings the optional KEM and two-byte lengths."""
+"""End-to-end encryption versions (agent-wire 1.3). Version 3 added the optional KEM and two-byte lengths."""
 MAX_LINK_LENGTH = 16_384
-"""Longest text looked at; the longest real link, two queues and a KEM key, is under 5,000 characters."""
+"""Longest text that is searched for a link. The longest real link, with two queues and a KEM key, has under 5,000
+characters."""
 
 _LINK = late(r"(simplex:|https://[^/#?\s]+)/(invitation|contact)/?#/?\??(.*)", re.DOTALL)
 _REPLY_KEY_LENGTH = 59
-"""Characters of base64url, without padding, of the 44-byte DER of an Ed25519 key."""
+"""The number of characters of base64url, without padding, for the 44-byte DER of an Ed25519 key."""
 
 
 class LinkScheme(StrEnum):

@@ -42,7 +42,7 @@ _OTHERS = (
 )
 _OTHER = tuple((re.compile(rf"(?<![\w.-])(?:www\.)?(?:{pattern})", re.I), name) for pattern, name in _OTHERS)
 _LOOKED_AT = 4_096
-"""Characters; the ends of a long text tell nothing about what it is."""
+"""Characters that are looked at: the rest of a long text does not help to tell what it is."""
 
 
 def what_it_is(text: str) -> LinkError:

@@ -31,13 +31,13 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record, replace
 
 MAX_TEXT_LENGTH = 65_536
-"""Characters looked at. Links are under 5,000, and up to three times that when they are percent-encoded."""
+"""Characters that are looked at. Links have under 5,000, or up to three times as many if they are percent-encoded."""
 _MAX_STARTS = 64
-"""Beginnings of links looked at; a page has a few, a hostile text one in every eight characters."""
+"""Beginnings of links that are looked at. A page has a few; a hostile text may have one in every eight characters."""
 _MAX_PIECES = 256
-"""Blanks and line ends that one link may have got: 80 lines of a mail hold the longest one, encoded once more."""
+"""Blanks and line breaks that may be inside one link. In a mail, the longest link, percent-encoded, takes 80 lines."""
 _MAX_DECODINGS = 3
-"""Percent-encodings on top of each other: a link in a redirector in a redirector."""
+"""How many times a link may be percent-encoded, as when one redirecting link contains another."""
 _MAX_ESCAPED = MAX_LINK_LENGTH * 3
 
 Link = ConnectionLink | ShortLink
@@ -48,7 +48,7 @@ _START = late(
     r"|(?<![a-z0-9.%@/_-])/?(?:invitation|contact)/?#/?\?",
     re.IGNORECASE | re.ASCII,
 )
-"""A scheme, a host before a path of links, or such a path alone."""
+"""A scheme, a host before the path of a link, or such a path alone."""
 _NEVER_IN_A_LINK = late(r"[^A-Za-z0-9\-._~%&=#/?:@,;+!$\[\]\s]")
 _PATH = r"(?:https?:/{0,3}|simplex:/{0,3}|//?)?(?P<host>[^/?#\s]+(?=/)(?<!:))?/*"
 _FULL = late(
@@ -56,7 +56,7 @@ _FULL = late(
 )
 _SHORT = late(_PATH + r"(?P<letter>[a-z])/?(?:\?[^#]*)?#/?(?P<rest>.*)", re.IGNORECASE)
 _AFTER = frozenset(".,;:!?])_~-/&")
-"""Ends of sentences and marks of emphasis; some may also end a link, so it is read with them first."""
+"""Punctuation and marks of emphasis after a link. Some may also belong to the link, so it is first read with them."""
 _TRACKING = late(
     r"[?&](?:utm_[a-z_]+|fbclid|gclid|gbraid|wbraid|dclid|msclkid|yclid|twclid|ttclid|igshid|igsh|mc_[ce]id|_hsenc"
     r"|_hsmi|mkt_tok|ref_src|ref_url|s_cid|vero_id|oly_[a-z_]+_id)=[^&?#]*",

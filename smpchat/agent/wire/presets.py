@@ -43,7 +43,7 @@ PtsqghzQKU83kYTlQ1VKg996dW4Cw4x_bvpKmiv8uns=@smp18.simplex.im
 N_McQS3F9TGoh4ER0QstUf55kGnNSd-wXfNPZ7HukcM=@smp19.simplex.im
     i53bbtoqhlc365k6kxzwdp5w3cdt433s7bwh3y32rcbml2vztiyyz5id.onion
 """)
-"""Public relays that apps make new queues at."""
+"""Public relays where apps make new queues."""
 
 RETIRED_SERVERS = _servers("""
 u2dS9sG8nMNURyZwqASV4yROM28Er0luVTx5X1CsMrU=@smp4.simplex.im
@@ -75,4 +75,4 @@ PN7-uqLBToqlf1NxHEaiL35lV2vBpXq8Nj8BW11bU48=@smp6.simplexonflux.com
     dbxqutskmmbkbrs7ofi7pmopeyhgi5cxbjbh4ummgmep4r6bz4cbrcid.onion
 """)
 )
-"""Every relay to which short links may leave out the fingerprint: the second operator's too, and one for tests."""
+"""All relays whose fingerprint a short link may leave out, those of the second operator and one for tests included."""

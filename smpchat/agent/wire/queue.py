@@ -22,7 +22,8 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange, version_range
 
 CLIENT_VERSIONS = VersionRange(1, 4)
-"""SMP client versions (agent-wire 1.2): 2 several hosts, 3 ``sndSecure``, 4 queue mode and short links."""
+"""SMP client versions (agent-wire 1.2). Version 2 added several hosts, 3 ``sndSecure``, and 4 queue mode and short
+links."""
 
 
 class QueueAddress(Record):

@@ -27,7 +27,7 @@ _SHORT_LINK = late(
 )
 _START = late(r"(?:simplex:|https://[^/#?\s]+)/[A-Za-z]/?#")
 _WEB_PORTS = frozenset({"", "443", "5223"})
-"""Ports at which a preset relay is the same relay."""
+"""A preset relay is the same relay at each of these ports."""
 
 
 class ContactType(Enum):
@@ -269,4 +269,4 @@ short_link: Codec[ShortLink] = tagged(
         (b"C", ShortContact, Codec(_write_contact, _read_contact)),
     ],
 )
-"""The form inside link data; it does not tell the scheme."""
+"""The form inside link data, which does not contain the scheme."""

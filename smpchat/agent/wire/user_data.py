@@ -10,7 +10,7 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.zstd import compress, decompress
 
 COMPRESS_ABOVE = 10_240
-"""JSON of more bytes than this is compressed (agent-wire 2.9)."""
+"""JSON longer than this many bytes is compressed (agent-wire 2.9)."""
 
 
 def write_user_json(value: dict[str, Any]) -> bytes:

@@ -31,11 +31,11 @@ from smpchat.encoding.patterns import late
 from smpchat.encoding.record import Record
 
 DELETABLE = 78 * 3_600
-"""Seconds in which an author can take back what it wrote; no limit for moderators (group-wire 11, trap 21)."""
+"""Seconds in which authors can delete their own messages; moderators have no limit (group-wire 11, trap 21)."""
 MAX_REACTIONS = 3
-"""Kinds of reactions of one member to one message."""
+"""Different reactions that one member may give to one message."""
 _LINK = late(r"simplex:/|https://[^\s/]+/(?:(?:invitation|contact|file)/?#|[a-z]#)")
-"""What apps take for a link to a conversation: the whole form and the short one, on any host."""
+"""What apps accept as a link to a conversation: the full form and the short one, on any host."""
 
 
 class Saying(Record):

@@ -133,11 +133,11 @@ class Hidden(StrEnum):
     """Why a message is kept and not shown."""
 
     BLOCKED = "blocked"
-    """Its author is blocked for all."""
+    """Its author is blocked for all members."""
     MODERATED = "moderated"
-    """It was deleted before it came."""
+    """It was deleted before it arrived."""
     FEATURE = "feature"
-    """The group does not allow that to its author."""
+    """The group does not allow this author to send it."""
 
 
 class Show(Record):
@@ -249,14 +249,14 @@ class News(StrEnum):
     JOINED = "joined"
     """We are in."""
     ACCEPTED = "accepted"
-    """We are in, after a decision."""
+    """We were admitted after a decision."""
     PENDING = "pending"
-    """The host decides about us."""
+    """The host decides whether we are admitted."""
     REVIEW = "review"
     """Moderators decide about us."""
     MEMBER_JOINED = "member-joined"
     MEMBER_REVIEWED = "member-reviewed"
-    """We are to decide about somebody."""
+    """We decide whether someone is admitted."""
     MEMBER_ACCEPTED = "member-accepted"
     MEMBER_CONNECTED = "member-connected"
     MEMBER_LEFT = "member-left"
@@ -265,14 +265,14 @@ class News(StrEnum):
     MEMBER_UNBLOCKED = "member-unblocked"
     ROLE = "role"
     RENAMED = "renamed"
-    """A member calls itself otherwise."""
+    """A member has changed their name."""
     CHANGED = "changed"
-    """The group's name, picture, texts or rules."""
+    """The group's name, picture, texts or rules have changed."""
     REMOVED = "removed"
     """We are out."""
     DELETED = "deleted"
     CROWDED = "crowded"
-    """There are more members than are kept."""
+    """The group has more members than are kept."""
 
 
 class Tell(Record):

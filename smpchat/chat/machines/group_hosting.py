@@ -34,9 +34,9 @@ from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record, field, replace
 
 INTRODUCED_SINCE = 2
-"""First chat version whose members can be introduced."""
+"""The first chat version whose members can be introduced."""
 Pair = tuple[MemberId, MemberId]
-"""A newcomer, and somebody who was there."""
+"""A newcomer, and a member who was there before."""
 
 
 class Introduction(Record):

@@ -60,7 +60,7 @@ from smpchat.protocol.version import VersionRange
 
 Step = tuple[Group, tuple[Effect, ...]]
 INTRODUCED_SINCE = 2
-"""First chat version whose members can be introduced (group-wire, versions)."""
+"""The first chat version whose members can be introduced (group-wire, versions)."""
 _MINUTE = 60
 
 

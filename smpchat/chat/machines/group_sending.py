@@ -27,13 +27,13 @@ from smpchat.chat.wire.group_values import MemberId, Role
 from smpchat.chat.wire.profile import Profile
 
 FORWARDS_SINCE = 4
-"""First chat version whose hosts pass on what two members say before they are connected."""
+"""The first chat version whose hosts pass on messages between two members who are not connected yet."""
 PROFILES_SINCE = 7
-"""First chat version whose members take a new profile in a group."""
+"""The first chat version whose members accept a new profile in a group."""
 SCOPES_SINCE = 15
-"""First chat version that keeps support chats apart."""
+"""The first chat version that keeps support chats separate."""
 MAX_RECEIPTS = 20
-"""Current members up to which a group has receipts."""
+"""Groups with at most so many current members have receipts."""
 FORWARDABLE = (
     *(Post, Edit, Deletion, Reaction, FileDescribed, FileWithdrawn, MemberProfile, MemberAnnounced),
     *(RoleChanged, MemberRestricted, MemberRemoved, MemberLeft, GroupDeleted, GroupChanged, PreferencesChanged),

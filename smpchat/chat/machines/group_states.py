@@ -15,15 +15,15 @@ from smpchat.encoding.text import to_base64url
 from smpchat.protocol.version import VersionRange
 
 MAX_MEMBERS = 1_000
-"""Members of a group that are kept, those who left among them; a host can make up any number."""
+"""Members of a group that are kept, former members included: a host can make up any number."""
 MAX_UNKNOWN = 200
-"""Of those, authors whom nobody has introduced."""
+"""Of these, how many may be authors whom nobody has introduced."""
 LINKS_PER_MINUTE = 60
-"""Connections to members that we begin in a minute; the others wait for their turn. Each costs a queue."""
+"""Connections to members that smpchat begins in one minute; the others wait for their turn. Each needs a queue."""
 MAX_TOLD = 8
-"""Hosts that are told that we and one member are connected."""
+"""How many hosts are told that we and a member are connected."""
 _UNKNOWN_NAME = 7
-"""Characters of a member's id that stand for its name where nobody has told it (group-wire 6)."""
+"""Characters of a member's id that are shown as the name of a member whose name nobody has told us (group-wire 6)."""
 
 
 class Standing(StrEnum):
@@ -32,18 +32,18 @@ class Standing(StrEnum):
     INVITED = "invited"
     """A contact invites us, and we have not answered; or we invite somebody, or it uses our link, and is not in yet."""
     JOINING = "joining"
-    """Only we: the connection to the host is being made."""
+    """Only for ourselves: we are connecting to the host."""
     PENDING = "pending"
-    """The host decides; nobody else sees it."""
+    """The host decides; no other member knows of the newcomer."""
     REVIEW = "review"
-    """The moderators decide; nobody else sees it."""
+    """The moderators decide; other members do not know of the newcomer."""
     CURRENT = "current"
     UNKNOWN = "unknown"
-    """Only others: somebody passed on what it said, and nobody has introduced it."""
+    """Only for others: a message of theirs was passed on, but nobody has introduced them."""
     LEFT = "left"
     REMOVED = "removed"
     DELETED = "deleted"
-    """Only we: the group is."""
+    """Only for ourselves: the group was deleted."""
 
 
 class Link(StrEnum):
@@ -51,12 +51,12 @@ class Link(StrEnum):
 
     NONE = "none"
     WANTED = "wanted"
-    """We are to make a link for it, when it is its turn."""
+    """We will make a link for the member when it is the member's turn."""
     MAKING = "making"
     OFFERED = "offered"
-    """Our link is on its way to it, through the host."""
+    """Our link is on its way to the member, through the host."""
     TO_JOIN = "to-join"
-    """Its link is here; we are to join it, when it is its turn."""
+    """The member's link is here; we join it when it is its turn."""
     JOINING = "joining"
     CONNECTED = "connected"
 

@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 logging.getLogger("smpchat").addHandler(logging.NullHandler())  # or Python prints warnings, tracebacks too, unasked
 
 CONNECT_TIMEOUT = 15.0
-"""Seconds for a connection to a relay and the hellos."""
+"""Seconds in which the connection to a relay must be made, with the exchange of hellos."""
 
 
 STRANGER_TIMEOUT = 10.0
-"""The same for a relay that somebody named whom nothing was sent to yet: others wait for their turn."""
+"""The same for the relay of a stranger to whom nothing was sent yet, because other relays wait for their turn."""
 
 
 def network_of(

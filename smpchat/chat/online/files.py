@@ -7,9 +7,9 @@ from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.service.writing import WritingProfile
 
 _LOOKS_APART = 0.05
-"""Seconds between looks at least: many changes come together."""
+"""The shortest time in seconds between two looks: many changes come together."""
 _LONGEST = 600.0
-"""Seconds between looks at most: offers expire, and a clock may be set."""
+"""The longest time in seconds between two looks: offers expire, and someone may set the clock."""
 
 
 async def tend_files(service: WritingProfile, relay: EmbeddedRelay) -> None:

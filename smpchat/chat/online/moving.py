@@ -18,7 +18,7 @@ AFTER_FAILURE = 8.0
 """Seconds in which something has to move after a relay has failed, where nobody chose how long: another relay, if there
 is one, is looked for in less."""
 _LOOK = 0.5
-"""Seconds between looks at a file that moves, if nothing tells of a change."""
+"""Seconds between two looks at a moving file, if no change is announced."""
 
 
 async def until_moved(

@@ -12,13 +12,14 @@ from smpchat.client.trouble import Trouble
 from smpchat.encoding.record import Record
 
 RELAY_TIMEOUT = 20.0
-"""Seconds in which a relay must be reached, unless somebody says otherwise."""
+"""Seconds in which a relay must be reached, unless another time was given."""
 GRACE = 2.0
-"""Seconds before an obstacle ends a wait whose length nobody chose: a relay just started refuses for a moment."""
+"""Seconds before a problem ends a wait for which no time was given: a relay that was just started refuses connections
+for a moment."""
 FIRST_LOOKS = 0.005
-"""Seconds between the first looks: most waiting is for one message, which the online process sends at once."""
+"""Seconds between the first looks: most waits are for one message, which the online process sends at once."""
 _LAST_LOOKS = 1.0
-"""Seconds between looks after a while, if nothing changes: obstacles come and go with time, too."""
+"""Seconds between later looks, if nothing changes: problems also come and go with time."""
 
 
 class RelayDown(Exception):

@@ -16,15 +16,14 @@ from smpchat.chat.store.lock import online_lock
 log = logging.getLogger("smpchat.chat")
 
 EXPIRY_INTERVAL = 2.0
-"""Seconds at most between looks for messages whose time is over; nothing shows one of them meanwhile.
-
-Not simply the time that is left: a computer may sleep, and a clock may be set.
-"""
+"""The longest time in seconds between two looks for messages that are to disappear; until then none of them is shown.
+It is not the time that is left, because a computer may sleep, and someone may set the clock."""
 _NOTHING_EXPIRES = 15.0
-"""The same where nothing is known to end: what begins to is a change of the store."""
+"""The same if no message is to disappear: a new one changes the store, which is noticed."""
 _SHORTEST = 0.01
 TAKE_OVER_INTERVAL = 1.5
-"""Seconds between tries to become online while another process is: one that ends tells, one that is killed cannot."""
+"""Seconds between two tries to become online while another process is. A process that ends announces it, but one that
+is killed cannot."""
 _TRIES_APART = 0.2
 
 

@@ -22,8 +22,8 @@ _FLUSH_LOOKS = 0.1
 
 T = TypeVar("T")
 Looks = Generator[float, float, T]
-"""A wait: each step looks and gives the seconds after which to look again, or before if the store changes; it is sent
-the seconds that have passed since. What it returns at its end is what came of it."""
+"""A wait, as a generator. Each step looks, and yields the seconds until the next look, which comes earlier if the store
+changes. It is sent the seconds that have passed, and returns what the wait resulted in."""
 
 _ENOUGH = {
     Wait.NONE: frozenset(MessageStatus),

@@ -49,12 +49,12 @@ from smpchat.storage.under_way import beside, under_way
 MAGIC = b"smpchat profile\0"
 VERSION = 1
 MAX_SIZE = 1 << 30
-"""Bytes of a file; everything is in memory at once."""
+"""Largest file in bytes; all of it is in memory at once."""
 _SQLITE = b"SQLite format 3\0"
 _OF_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
-"""Errors for which the file is not to blame; a migration may fail for a row in it."""
+"""Errors that are not the fault of the file; but a migration may also fail because of one of its rows."""
 _MESSAGES_READ = 10_000
-"""Of each conversation, the last ones."""
+"""How many of the last messages of each conversation."""
 
 
 class Archive(Record):

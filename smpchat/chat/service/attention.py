@@ -17,11 +17,11 @@ from smpchat.chat.store.conditions import LOST_STANDS, Condition
 from smpchat.client.trouble import Trouble
 
 _PASSING = (NoticeKind.MESSAGES_LOST, NoticeKind.REPEATED)
-"""What nothing mends, and everybody has read after a while."""
+"""Nothing can fix these; after a while everyone has read them."""
 DECISIONS = (NoticeKind.CODE_CHANGED, NoticeKind.NEW_KEYS)
-"""Texts wait because of these, and nothing but the user's word lets them go."""
+"""Because of these, texts wait until the user decides."""
 _NAMED = 3
-"""Contacts that a sentence about a relay names; the others are counted."""
+"""Contacts that a sentence about a relay names; further ones are only counted."""
 
 
 def of_profile(tx: sqlite3.Connection, now: float) -> list[Condition]:

@@ -37,7 +37,7 @@ _TERMS = {
     Variant.THREE_STEP: Terms(sender_securable=False, reply_key=True),
     Variant.STANDARD: Terms(sender_securable=False, reply_key=False),
 }
-"""What `invite --handshake` may ask for; the fourth variant is what other software makes of *instant*."""
+"""What `invite --handshake` accepts; the fourth variant arises when other software answers an *instant* link."""
 
 
 class UnchosenName(Record):

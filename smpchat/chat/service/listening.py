@@ -13,7 +13,7 @@ from smpchat.chat.store import events, handling, notices, records
 from smpchat.chat.store.records import KEPT_EVENTS, Direction, Message
 
 _REMEMBERED = 2 * KEPT_EVENTS
-"""Messages that were handed over and may be named once more: the feed, which names them, is shorter."""
+"""Messages that were handed over and may come up once more; the feed, in which they come up, is shorter."""
 
 NOT_HANDLED_KIND = "not-handled"
 NOT_HANDLED = (

@@ -34,7 +34,7 @@ from smpchat.chat.wire.folding import words_of
 from smpchat.encoding.record import Record, replace
 
 _NO_LIMIT = 2**63 - 1
-"""As far as SQLite counts; people ask for any number of messages."""
+"""The largest number that SQLite knows; people may ask for any number of messages."""
 
 
 class Found(Record):

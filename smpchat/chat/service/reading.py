@@ -58,7 +58,7 @@ DATABASE_NAME = "smpchat.db"
 DEFAULT_PROFILE = "default"
 _PERSONS_ONLY = "Security codes are between two people."
 MOVED = "moved"
-"""Setting: the profile was moved elsewhere, at this POSIX time."""
+"""Setting: the time, in POSIX seconds, at which the profile was moved to another place."""
 
 
 def is_used(folder: Path) -> bool:
@@ -402,7 +402,7 @@ class StoredProfile(StoredChoices):
 
 
 Opened = TypeVar("Opened", bound=StoredProfile)
-"""How much of a profile is opened."""
+"""Which part of a profile is opened."""
 
 
 def _hidden(connection: Connection) -> bool:

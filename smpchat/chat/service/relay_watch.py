@@ -6,7 +6,7 @@ from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.conditions import Condition
 
 PATIENCE = 3.0
-"""Seconds for which a relay is away before it is told: a relay that restarts is back by then."""
+"""Seconds that a relay must be away before the user is told: a relay that only restarts is back by then."""
 
 
 class RelayWatch:

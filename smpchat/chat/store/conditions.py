@@ -7,7 +7,7 @@ import sqlite3
 from smpchat.encoding.record import Record, field
 
 LOST_STANDS = 7 * 86_400.0
-"""Seconds for which lost messages count as a condition: nothing mends them."""
+"""Seconds for which lost messages are listed as a condition, as nothing can fix them."""
 
 
 class Condition(Record):

@@ -19,11 +19,12 @@ class Setting(StrEnum):
     """Settings of one contact beside the features."""
 
     TTL = "ttl"
-    """Seconds after which messages disappear, as one of the two sides has set it last."""
+    """Seconds after which messages disappear, as one of the two people set it last."""
     RECEIPTS = "receipts"
-    """``on`` or ``off``: whether the contact is told that its messages arrived; of the profile, what all are."""
+    """``on`` or ``off``: whether the contact is told that messages arrived. For the profile: whether all contacts
+    are."""
     MUTE = "mute"
-    """Until when nothing rings for this contact: POSIX seconds, or ``inf``."""
+    """Until when the contact is muted: POSIX seconds, or ``inf``."""
 
 
 def all_of(tx: sqlite3.Connection, contact_id: int) -> dict[str, str]:

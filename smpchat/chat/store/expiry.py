@@ -14,7 +14,7 @@ from smpchat.chat.store import files, searching
 from smpchat.encoding.record import Record
 
 KEPT_IDS = 1_000
-"""Ids of messages that are gone, which are remembered by contact; replies come soon after what they answer."""
+"""Ids of deleted messages that are remembered for each contact: replies come soon after the message they answer."""
 
 
 class Gone(Record):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # commands that read have no need of the wire
     from smpchat.chat.wire.files import FileDescription, FileInvitation
 
 KEPT = 48 * 3600.0
-"""Seconds after which relays forget a file, if they are set up as usual (xftp-wire 6)."""
+"""Seconds after which relays delete a file, by default (xftp-wire 6)."""
 
 
 class FileState(StrEnum):

@@ -24,12 +24,12 @@ from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record
 
 KEPT_HEARD = 20_000
-"""Ids kept of the events of one group, so that none counts twice; the oldest go."""
+"""Ids of events of one group that are kept, so that no event counts twice; the oldest are dropped."""
 KEPT_EARLY = 1_000
-"""Reactions, and deletions, kept in one group for messages that have not come; the oldest go."""
+"""Reactions and deletions kept in one group for messages that have not arrived; the oldest are dropped."""
 KEPT_LEFT = 1_000
-"""Bodies kept in one group that a host is to pass on to somebody, to be said again once we are connected; the oldest
-go."""
+"""Bodies kept in one group that a host is to pass on, and that are sent again once we are connected; the oldest are
+dropped."""
 
 KEPT_INVITATIONS = 20
 """Invitations of one contact that wait for an answer; the oldest go."""

@@ -11,7 +11,7 @@ import sqlite3
 from smpchat.encoding.record import Record, field
 
 KEPT = 200
-"""Lines of one kind in a conversation: a contact can cause any number, and must not push others out by it."""
+"""Lines of one kind in a conversation. A contact can cause any number, and must not push out other lines with them."""
 _NOBODY = "your contact"
 
 

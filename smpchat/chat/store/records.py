@@ -176,7 +176,7 @@ CONTACTS = """
     ) AS unread
     FROM contacts
 """
-"""What `contact_from` reads; a condition may follow."""
+"""The columns that `contact_from` reads; a condition may follow."""
 
 
 def contact_from(row: sqlite3.Row) -> Contact:
@@ -511,9 +511,10 @@ def pending_counts(tx: sqlite3.Connection) -> dict[int, int]:
 # -- the feed of events -----------------------------------------------------------------------------------------------
 
 KEPT_EVENTS = 1000
-"""Events of each contact that are kept for processes that follow; one that falls further behind skips some."""
+"""Events of each contact that are kept for processes that follow the feed; a process that falls further behind skips
+some."""
 NOBODYS, REQUESTS = 0, -1
-"""Owners of events that are no contact's."""
+"""Owners of events that do not belong to a contact."""
 
 
 def publish(tx: sqlite3.Connection, kind: str, payload: dict[str, Any], owner: int = NOBODYS) -> None:

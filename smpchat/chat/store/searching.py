@@ -28,16 +28,16 @@ from smpchat.encoding.record import Record
 from smpchat.storage.opening import shadows_writable
 
 UNINDEXED = 1_000
-"""Messages that are looked through each time, 2 ms."""
+"""Messages that are searched in one step, which takes 2 ms."""
 BATCH = 5_000
-"""Messages that one search puts into the index at most, 0.2 s."""
+"""Messages that one search adds to the index at most, which takes 0.2 s."""
 TABLE = "message_index"
 _CREATE = (
     f"CREATE VIRTUAL TABLE {TABLE} USING fts5(words, content='', detail=none, tokenize='trigram case_sensitive 1')"
 )
 _DROP = f"DROP TABLE IF EXISTS {TABLE}"
 _LONGEST_WORD = 2_000
-"""Characters of what is asked for that the index is asked about; the rest is compared."""
+"""Characters of the question that the index is asked for; the rest is compared with the texts."""
 _GRAM = 3
 _MOST_GRAMS = 32
 _UNFIT = "ttl IS NOT NULL OR live = 1"

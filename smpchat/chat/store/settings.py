@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from smpchat.encoding.record import Record
 
 _DEFAULT = "default."
-"""Before the name of a setting: what holds where the profile has not chosen, as the config files said it last."""
+"""Stands before the name of a setting: the value from the config files, as last read, which holds if the profile has
+chosen nothing."""
 SERVERS = "servers"
-"""Whether the profile has chosen its relays; they have a table of their own."""
+"""Whether the profile has chosen its own relays, which have a table of their own."""
 FILE_SERVERS = "file_servers"
-"""The same of its relays of files."""
+"""Whether the profile has chosen its own file relays."""
 FILES_FOLDER, FILES_AUTO = "files_folder", "files_auto"
-"""Where files go, and which are received without being asked for."""
+"""In which folder received files are saved, and which ones are received automatically."""
 
 
 class ServerRow(Record):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 
 MOST = 60
-"""Edits, reactions and versions of what is being written that are told one by one: each is drawn, printed, handled. Of
-more than one a second, the last of each message is told when the time is over."""
+"""Edits, reactions and versions of unfinished messages that are shown one by one, as each costs drawing, printing and
+handling. If more come than one a second, only the last of each message is shown, when the time is over."""
 WINDOW = 60.0
-"""Seconds for which they are counted, and after which what was too much is told."""
+"""Seconds for which they are counted, and after which the rest is shown."""
 
 
 def may_tell(tx: sqlite3.Connection, contact_id: int, now: float) -> bool:

@@ -16,7 +16,7 @@ from smpchat.chat.wire.content import PLAIN, Content
 from smpchat.encoding.record import Record
 
 KEPT = 1000
-"""Changes of ours whose outcome can be looked up; who made one waits for it, and nobody asks later."""
+"""Changes of ours whose outcome can be looked up. Only the command that made the change waits for it."""
 
 
 class SentChange(Record):

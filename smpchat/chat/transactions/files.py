@@ -55,7 +55,7 @@ log = logging.getLogger("smpchat.chat")
 
 Known = Callable[["FileServer"], bool]
 _PARTS = (PART, PART * 2 // 3, PART // 3, PART // 8)
-"""Sizes of parts of a description: the largest that fits the room in a message is taken."""
+"""Sizes of the parts of a description: the largest one that fits into a message is taken."""
 CANCELLED_BY_US = "You cancelled the file."
 CANCELLED_BY_THEM = "{alias} cancelled the file."
 EXPIRED = "The file is no longer available: relays keep files for two days."

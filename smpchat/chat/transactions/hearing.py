@@ -31,7 +31,7 @@ from smpchat.chat.wire.preferences import Feature
 log = logging.getLogger("smpchat.chat")
 
 DELETABLE = 78 * 3600
-"""Seconds after a message in which its author can take it back (agent-wire 6.2), by the relay's clock."""
+"""Seconds in which the author of a message can delete it (agent-wire 6.2), by the relay's clock."""
 _CANCELLED = "[withdrawn]"
 
 

@@ -24,7 +24,7 @@ HELD = (
     " you compare the new code, over a call or face to face: `smpchat verify {who}`. To send them anyway:"
     " `smpchat send {who} --anyway`."
 )
-"""The code was compared before, so somebody relies on it."""
+"""The code was compared before, so the user relies on it."""
 WRITTEN_ANYWAY = (
     "You sent messages to {alias} without comparing the new security code, so {alias} is no longer verified."
 )

@@ -86,8 +86,8 @@ _ENDED_BY_A_MESSAGE = (
     NoticeKind.VERSIONS,
 )
 MAX_TOLD = 10
-"""Lines in an hour about a contact's new name, or what it allows: each is shown, and rings. Likewise of what was left
-out of a message."""
+"""Lines in one hour about a contact's new name, or what the contact allows; each is shown, and rings. The same limit
+holds for lines about parts of a message that were left out."""
 TOO_MANY_AT_ONCE = f"{{alias}} sent more than {MAX_MESSAGES} messages in one; the rest were left out."
 _INTEGRITY_NOTICES = {
     Integrity.SKIPPED: "Some messages from {alias} before this one were lost.",

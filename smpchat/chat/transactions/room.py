@@ -10,7 +10,7 @@ from smpchat.chat.store.records import Contact
 from smpchat.chat.wire.bodies import COMPRESSION_SINCE, Room
 
 PQ_SINCE = 5
-"""Agent version from which a peer whose chat version is not known yet understands compression (agent-wire 1.5)."""
+"""The first agent version that supports compression, for peers whose chat version is not known yet (agent-wire 1.5)."""
 
 
 def room_of(tx: sqlite3.Connection, contact: Contact) -> Room:

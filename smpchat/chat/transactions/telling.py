@@ -12,12 +12,12 @@ from smpchat.chat.transactions import holding
 from smpchat.chat.wire.content import short_name
 
 _HOLDS = frozenset({NoticeKind.CODE_CHANGED, NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED, NoticeKind.OUT_OF_STEP})
-"""Kinds that decide whether texts wait."""
+"""Kinds of notices that decide whether texts wait."""
 PERHAPS_LOST = "May be lost: the encryption was renewed before your contact confirmed this message."
 
 
 _LOOKED_AT = 200
-"""Messages among which unconfirmed ones are looked for: a full queue at the relay holds 128."""
+"""Unconfirmed messages are looked for among so many; a full queue at the relay holds 128."""
 
 
 def tell(

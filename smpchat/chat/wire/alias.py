@@ -17,21 +17,22 @@ from smpchat.encoding.patterns import late
 MAX_ALIAS = 40
 """Longest alias, in characters."""
 _MAX_NAME = 400
-"""Characters of a name that are looked at: marks and blanks among them count."""
+"""Characters of a name that are looked at, marks and blanks included."""
 _FORBIDDEN_START = "-@/"
 _MARK = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
 _STACKED_MARKS = late(f"(?<={_MARK}{{2}}){_MARK}+")
-"""Combining marks after the second on one letter: they would draw over the lines around."""
+"""Combining marks after the second one on a letter: they would cover the lines above and below."""
 _INVISIBLE = late(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""What prints as nothing although Unicode calls it printable: fillers, Braille blank, variation selectors."""
+"""Characters that are invisible although Unicode calls them printable: fillers, the Braille blank, variation
+selectors."""
 RESERVED = frozenset(
     "you me myself i we us they them he she him her all any anyone everybody everyone nobody none someone"
     " somebody to from default off on help relay smpchat alias invitation request message notice error unknown"
     " system".split()
 )
-"""Words that our own lines have in a name's place, or that a command takes there."""
+"""Words that stand in the place of a name in our own lines, or that a command accepts there."""
 
 
 def fold(alias: str) -> str:
@@ -121,7 +122,7 @@ def _without_invisible(text: str) -> str:
 
 
 _ASCII = str.maketrans({"`": "'", '"': "''", "0": "O", "1": "l", "I": "l", "|": "l", "m": "rn", "%": "º/₀"})
-"""The ASCII of `_table`, which most names are made of: they do not wait until that is read."""
+"""The ASCII part of `_table`. Most names consist of it, and need not wait until the table is read."""
 
 
 def _prototypes(text: str) -> str:

@@ -23,7 +23,8 @@ from smpchat.protocol.version import VersionRange
 # Never 18 or more: apps would count on what relays and channels need (deltas 2
 # and 3). Higher ones may be read of peers.
 CHAT_VERSIONS = VersionRange(1, 16)
-"""From 8 on a peer compresses and turns its post-quantum ratchet on, from 9 on it sends arrays (agent-wire 6.7)."""
+"""From version 8 on, a peer compresses messages and uses a post-quantum ratchet; from 9 on, it sends arrays (agent-wire
+6.7)."""
 # Who declares it gets a post-quantum ratchet from apps by that alone (agent-wire trap 40).
 COMPRESSION_SINCE = 8
 MAX_JSON = 15_602
@@ -33,15 +34,15 @@ MAX_COMPRESSED = 13_380
 MAX_COMPRESSED_INFO = 10_968
 """Longest compressed connection info, and longest connection info that stays plain where a longer one is compressed."""
 MAX_INFO = 10_200
-"""Longest connection info of ours in bytes, plain or compressed: the reply queue, whose relay may have many hosts,
-stands in the same envelope."""
+"""Longest connection info that we send, plain or compressed, in bytes. The same envelope contains the reply queue,
+whose relay may have many hosts."""
 MAX_EXPANDED = zstd.MAX_DECOMPRESSED
-"""Most bytes that one body is expanded to, over all its compressed parts."""
+"""The size, in bytes, that all compressed parts of one body may have together when they are expanded."""
 MAX_MESSAGES = 200
-"""Messages of one body that are read. Apps put no more into one than fit 15,602 bytes: some 160 of the shortest; but
-900 of them fit 89 compressed bytes."""
+"""Messages of one body that are read. Apps put at most 15,602 bytes of them into one, which are some 160 of the
+shortest; but 900 of them fit into 89 compressed bytes."""
 MAX_SHARED_ID = 255
-"""Longest id of a message that is kept, in characters; apps write 24."""
+"""Longest id of a message that is kept, in characters; ids of apps have 24."""
 
 
 class Envelope(Record):

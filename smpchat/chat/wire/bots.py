@@ -18,9 +18,9 @@ from smpchat.encoding.record import Record, field
 MAX_COMMANDS = 100
 """Commands of one profile that are kept."""
 _MAX_DEPTH = 4
-"""Menus inside menus that are looked into."""
+"""How deep menus inside menus are read."""
 _MAX_TEXT = 100
-"""Characters of a keyword, of a label and of the parameters, each."""
+"""Longest keyword, label and parameter, in characters."""
 _CALL = late(r"/(?:'([^'\n]+)'|([^\s/'][^\s]*))(?:\s+|$)", re.ASCII)
 
 

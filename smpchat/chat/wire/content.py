@@ -22,17 +22,17 @@ _NOTES = {
 _CARDS = {"contact": "contact link", "invitation": "one-time link", "group": "group link"}
 _TYPES = {*_NOTES, "text", "link", "chat"}
 CALL, GROUP_INVITATION, GROUP_EVENT, PROFILE_CHANGE = "call", "group-invitation", "group-event", "profile-change"
-"""Kinds of lines that stand for an event of their own: no message of a peer can have one of them."""
+"""Kinds of lines that are events; a message of a peer cannot have one of them."""
 UNKNOWN = "unknown"
 _MAX_NAME = 100
-"""Characters of a file's name, or of an unknown type, that a note shows."""
+"""Characters of a file's name, or of an unknown type, that are shown in a note."""
 _MAX_TYPE = 40
 """Characters of an unknown type that are kept as the kind of a message."""
 _MAX_LINK = 4_000
-"""Characters of a link in a card; invitations with keys take some 1,600."""
+"""Characters of a link in a card; invitations with keys have some 1,600."""
 _NO_BRACKETS = str.maketrans("[]", "()")
 _MAX_PREVIEW = 300
-"""Characters of the title, of the description and of the address in a preview, each."""
+"""Longest title, description and address of a preview, in characters."""
 
 
 class Preview(Record):

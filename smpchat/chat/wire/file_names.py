@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from smpchat.encoding.characters import BLANK_LETTERS, composed
 
 MAX_BYTES = 255
-"""Bytes of a file's name on most systems."""
+"""Longest name of a file on most systems, in bytes."""
 MAX_TRIES = 10_000
-"""Names that are tried before a file is given up: ``name_9999.ext``."""
+"""Names that are tried before smpchat gives up, up to ``name_9999.ext``."""
 NAMELESS = "file"
 _ROOM = len("_9999")
 _MAX_EXTENSION = 32
-"""Bytes of an extension that is kept when a name is cut."""
+"""Longest extension, in bytes, that is kept when a name is shortened."""
 _REFUSED = re.compile(r'[<>:"|?*]')
-"""What Windows takes in no name; ``:`` would be another stream of a file there."""
+"""Characters that Windows does not allow in names; a ``:`` would name another stream of a file there."""
 _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
 
 

@@ -15,17 +15,17 @@ from smpchat.chat.wire.picture import received_uri
 from smpchat.encoding.record import Record, field
 
 PART = 14_000
-"""Characters of one part of a description; apps cut there (xftp-wire 7.1)."""
+"""Characters of one part of a description; apps split it in the same way (xftp-wire 7.1)."""
 MAX_PARTS = 32
 """Parts of one description that are kept: one file of 1 GiB in chunks of 4 MiB needs three."""
 MAX_DESCRIPTION = MAX_PARTS * PART
 """Characters of one description that are kept."""
 MAX_FILE = 1 << 30
-"""Bytes of a file that apps send, and receive without a proof that we do not have (xftp-wire 3.1)."""
+"""Largest file, in bytes, that apps send, and that they receive without a proof that we do not have (xftp-wire 3.1)."""
 MAX_STATED_SIZE = 1 << 50
-"""Largest size that is believed of an invitation, in bytes: what is more is no size."""
+"""Largest size in bytes that is believed; a larger number in an invitation does not count as a size."""
 _MAX_NAME = 1_000
-"""Characters of a file's name that are kept; file systems have at most 255 bytes."""
+"""Characters of a file's name that are kept; file systems allow at most 255 bytes."""
 
 
 class FileDescription(Record):

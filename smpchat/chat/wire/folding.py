@@ -13,10 +13,10 @@ _DROPPED = late(
     "[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
     "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u00ad\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff]"
 )
-"""Accents of Latin, Greek and Cyrillic letters, vowel points of Hebrew and Arabic, and what prints as nothing. Marks of
-other scripts stay: in those of India, Thailand and Japan they make another word."""
+"""Accents of Latin, Greek and Cyrillic letters, vowel points of Hebrew and Arabic, and invisible characters. Marks of
+other scripts are kept: in those of India, Thailand and Japan they make a different word."""
 _UNDIVIDED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe", "\0": " "})
-"""Letters that Unicode does not take apart. NUL ends a text for SQLite's tokenizer."""
+"""Letters that Unicode does not decompose. NUL is one of them because it ends a text for SQLite's tokenizer."""
 
 
 def folded(text: str) -> str:

@@ -329,7 +329,7 @@ Forwarded = (
     | GroupChanged
     | PreferencesChanged
 )
-"""What a host passes on between members that are not connected yet (group-wire 5)."""
+"""Events that a host passes on between members who are not connected yet (group-wire 5)."""
 GroupEvent = (
     Forwarded
     | Invitation

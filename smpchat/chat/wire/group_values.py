@@ -19,26 +19,28 @@ from smpchat.encoding.text import from_base64url, to_base64url
 from smpchat.protocol.version import VersionRange
 
 JsonObject = dict[str, Any]
-"""A value of JSON that is kept as it came, with what only newer apps know in it. Never changed in place."""
+"""A JSON value that is kept as it came, so that it still contains what only newer apps understand. It is never changed
+in place."""
 MemberId = NewType("MemberId", bytes)
-"""Names a member within its group, for all; whoever adds the member chooses it. Apps take 16 ASCII bytes."""
+"""The id of a member within its group, the same for all members; the person who adds the member chooses it. Apps accept
+16 ASCII bytes."""
 
 MAX_MEMBER_ID = 255
-"""Longest member id, in bytes: a length of one byte stands before it where members sign (group-wire 10)."""
+"""Longest member id, in bytes: in signed data its length takes one byte (group-wire 10)."""
 MAX_LINK = 4_000
-"""Characters of the link of a member's connection; without post-quantum keys it takes some 700."""
+"""Longest link of a member's connection, in characters; without post-quantum keys it has some 700."""
 MAX_GROUP_SIZE = 1_000_000
-"""Most members that a group is believed to have."""
+"""The largest number of members that is believed of a group."""
 MAX_REASON = 100
-"""Characters of the reason why a group does not take somebody in."""
+"""Characters of the reason why a group did not admit someone."""
 MAX_MENTIONS = 5
-"""Mentions of one message that are read; apps send 3 at most (group-wire 5)."""
+"""Mentions of one message that are read; apps send at most 3 (group-wire 5)."""
 MAX_NAME = 255
-"""Characters of a name in a mention, or of a member that is passed on."""
+"""Characters of the name in a mention, or of a member whose message is passed on."""
 MAX_TIME = 40
-"""Characters of a time; apps write 30."""
+"""Longest time, in characters; apps write 30."""
 TTL_DEFAULT = 86_400
-"""Seconds after which messages disappear where a group says that they do, not when."""
+"""Seconds after which messages disappear in a group that turns this on without a time."""
 
 
 class Malformed(DecodeError):
@@ -67,7 +69,7 @@ class Restriction(StrEnum):
     BLOCKED = "blocked"
     UNRESTRICTED = "unrestricted"
     OTHER = "other"
-    """A word that only newer apps know; it hides nothing."""
+    """A word that only newer apps know; nothing is hidden because of it."""
 
 
 class Acceptance(StrEnum):
@@ -75,7 +77,7 @@ class Acceptance(StrEnum):
 
     ACCEPTED = "accepted"
     PENDING = "pending"
-    """The host decides, or a program of its."""
+    """The host decides, or a program of the host."""
     REVIEW = "pending_review"
     """The moderators decide."""
 
@@ -104,7 +106,7 @@ class Feature(StrEnum):
 
 
 _ON = frozenset({Feature.REACTIONS, Feature.VOICE, Feature.FILES, Feature.SIMPLEX_LINKS, Feature.REPORTS})
-"""What a group has that says nothing about it; the rest it has not (group-wire 1)."""
+"""What a group allows if its profile does not mention it; the rest is not allowed (group-wire 1)."""
 
 
 class MemberIdRole(Record):

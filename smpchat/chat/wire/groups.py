@@ -90,9 +90,9 @@ from smpchat.encoding.record import Record, replace
 from smpchat.protocol.version import VersionRange
 
 _MAX_EVENT = 100
-"""Characters of the name of an event that is ignored: for the log."""
+"""Characters of the name of an ignored event that are kept for the log."""
 _MAX_PROBE = 255
-"""Characters of a probe; apps send 44 and 60."""
+"""Longest probe, in characters; apps send 44 and 60."""
 
 
 class GroupMessage(Record):
@@ -365,4 +365,4 @@ _READERS: dict[str, Callable[[JsonObject], GroupEvent]] = {
     "x.file.cancel": lambda params: FileWithdrawn(_original(params)),
 }
 KNOWN_EVENTS = frozenset(_READERS)
-"""What is not here and begins with x is ignored, and nothing is sent back."""
+"""Events whose names begin with x and are not listed here are ignored, and nothing is sent back."""

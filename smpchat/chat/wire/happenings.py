@@ -131,7 +131,7 @@ _GROUP_EVENTS: dict[str, Callable[[dict[str, Any]], str | None]] = {
     "x.grp.direct.inv": lambda _: "[offers a private conversation: not supported yet]",
 }
 GROUP_EVENTS = frozenset(_GROUP_EVENTS)
-"""Names of the events of a group that reach a person; the others are its machinery."""
+"""Names of group events that people see; the others only serve the protocol."""
 
 
 def read_group_event(envelope: Envelope) -> Happening | None:

@@ -17,7 +17,7 @@ NOUNS = (
     " Pond Quartz Raven Reef Ridge River Robin Shore Sparrow Spruce Stone Summit Thistle Valley Willow Wren"
 ).split()
 _CHOICES = 64
-"""Words of each kind: a power of two, so that every one is as likely as any other. 4,096 names in all."""
+"""How many words of each kind there are: a power of two, so that all are equally likely. This gives 4,096 names."""
 
 
 def made_up_name(random: Callable[[int], bytes]) -> str:

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PREVIEW = 14_000
-"""Characters of a preview: a data URI that fits one message beside a short text (xftp-wire 7.2)."""
+"""Longest preview, in characters: a data URI that fits into one message beside a short text (xftp-wire 7.2)."""
 PREVIEWS = (MAX_PREVIEW, 8_000, 3_500)
-"""The same where there is less room in a message."""
+"""The same for messages that have less room."""
 MAX_VOICE = 522_240
-"""Bytes of a voice message that apps download by themselves."""
+"""Largest voice message, in bytes, that apps download automatically."""
 MAX_VOICE_SECONDS = 300
-"""Seconds of the longest voice message of apps; what is longer is music, or a recording."""
+"""Seconds of the longest voice message of apps; anything longer is music, or a recording."""
 MAX_PIXELS = 200_000_000
-"""Pixels of a picture that is decoded for a preview."""
+"""Pixels of the largest picture that is decoded for a preview."""
 _SIDES = (480, 360, 256, 192, 128, 96, 64, 48)
 _QUALITIES = (75, 50, 30)
 _MAX_BOXES = 4_000
-"""Boxes of an MP4 file that are looked at."""
+"""Boxes of an MP4 file that are read."""
 _MAX_DEPTH = 6
 _MAX_DURATION = 360_000
 """Seconds."""

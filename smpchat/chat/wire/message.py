@@ -40,19 +40,20 @@ from smpchat.protocol.version import VersionRange
 # The heart is the one code point U+2764: with the selector that most keyboards add apps show an
 # unknown reaction (agent-wire 6.2, trap 37).
 REACTIONS = ("\U0001f44d", "\U0001f44e", "\U0001f600", "\U0001f602", "\U0001f622", "\u2764", "\U0001f680", "\u2705")
-"""Emoji that apps take as reactions: one code point each, the heart without a variation selector."""
+"""Emoji that apps accept as reactions: one code point each, the heart without a variation selector."""
 MAX_WELCOME = 5_000
 """Longest welcome text, in characters."""
 MAX_LINK_INFO = 13_000
-"""Longest user data of a link that we make, in bytes: sealed with what else belongs to the link they hold 13,784."""
+"""Longest user data of a link of ours, in bytes. Together with the rest of the link's data they are sealed into 13,784
+bytes."""
 _MAX_QUOTE = 500
-"""Characters of a quoted text that a reply repeats; the app finds the original by its id."""
+"""Characters of the original that a reply quotes; the app finds the original by its id."""
 _UNKNOWN_NAME = 7
-"""Characters of a member's id that stand for its name where nobody has told it (group-wire 6)."""
+"""Characters of a member's id that are shown as the name of a member whose name nobody has told us (group-wire 6)."""
 _MAX_EVENT = 100
-"""Characters of the name of an event that is ignored: for the log."""
+"""Characters of the name of an ignored event that are kept for the log."""
 _MAX_TIME = 40
-"""Characters of a time; apps write 30."""
+"""Longest time, in characters; apps write 30."""
 
 
 class Quote(Record):

@@ -10,11 +10,12 @@ from smpchat.encoding.patterns import late
 from smpchat.encoding.record import Record, field
 
 MAX_PICTURE = 12_500
-"""Longest data URI of ours, in characters: apps shrink their pictures to it, so that a profile fits one message."""
+"""Longest data URI of our own picture, in characters. Apps shrink pictures to the same size, so that a profile fits
+into one message."""
 MAX_FILE = (MAX_PICTURE - len("data:image/jpg;base64,")) // 4 * 3
-"""Largest picture of ours, in bytes."""
+"""Largest picture of our own, in bytes."""
 MAX_RECEIVED = 65_536
-"""Longest data URI of a peer's that is kept; a message never expands to more."""
+"""Longest data URI of a peer's picture that is kept; no message expands to more."""
 
 _MAGIC = {"jpg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n"}
 _DATA_URI = late(r"data:image/(jpg|jpeg|png);base64,([A-Za-z0-9+/]+={0,2})")

@@ -13,7 +13,7 @@ from typing import Any
 from smpchat.encoding.record import Record
 
 MAX_TTL = 100 * 366 * 86_400
-"""Longest time in seconds after which a message is to disappear; what a peer says beyond that is cut to it."""
+"""Longest time in seconds after which messages may disappear; if a peer names a longer time, this one is used."""
 
 
 class Feature(StrEnum):
@@ -51,7 +51,7 @@ class Preference(Record):
 
 
 Preferences = Mapping[Feature, Preference]
-"""What one side says; what it leaves out is as in `APP_DEFAULTS`."""
+"""What one person allows; for the rest, `APP_DEFAULTS` holds."""
 
 APP_DEFAULTS: Preferences = {
     Feature.TIMED_MESSAGES: Preference(Allow.YES),
@@ -62,14 +62,14 @@ APP_DEFAULTS: Preferences = {
     Feature.CALLS: Preference(Allow.YES),
     Feature.SESSIONS: Preference(Allow.NO),
 }
-"""What apps take a profile to say where it says nothing."""
+"""What apps assume if a profile does not mention it."""
 
 OWN_DEFAULTS: Preferences = {
     **APP_DEFAULTS,
     # apps then hide what we could not take part in
     Feature.CALLS: Preference(Allow.NO),
 }
-"""What we say where the user has not said anything else."""
+"""What we allow if the user has not chosen anything."""
 
 
 class Enabled(Record):

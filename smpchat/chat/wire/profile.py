@@ -13,12 +13,12 @@ from smpchat.chat.wire.preferences import Preferences, preferences_json, read_pr
 from smpchat.encoding.record import Record, field, replace
 
 MAX_NAME = 100
-"""Longest display name we send, in characters."""
+"""Longest display name that we send, in characters."""
 MAX_RECEIVED_NAME = 255
-"""Characters of a peer's names that are kept, each; no view shows more than 60."""
+"""Characters of each of a peer's names that are kept; no view shows more than 60."""
 _BOT = "bot"
 MAX_DESCRIPTION = 160
-"""Longest description, in characters: apps cut it there."""
+"""Longest description, in characters; apps cut off the rest."""
 
 
 class Profile(Record):

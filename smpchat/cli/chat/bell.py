@@ -7,7 +7,7 @@ from collections.abc import Callable
 from smpchat.chat.service.connecting import ChatService
 
 _QUIET = 3.0
-"""Seconds in which the bell rings once, whatever comes."""
+"""Seconds in which the bell rings only once, whatever happens."""
 
 
 class Bell:

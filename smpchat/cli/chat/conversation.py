@@ -38,11 +38,12 @@ from smpchat.cli.views.messages import TICKS, unread_summary
 from smpchat.protocol.address import FileServer
 
 HISTORY = 20
-"""Messages shown when a conversation begins, if no more are unread."""
+"""Messages that are shown when a conversation is opened, unless more are unread."""
 _READ = 5
-"""Messages in front of the unread ones, which say what those are about."""
+"""Messages shown before the unread ones, so that it is clear what those are about."""
 _SCREENS = 2
-"""Screens at most that a beginning prints: more would scroll by unseen, and 20,000 take half a minute."""
+"""Screens that are printed at most when a conversation is opened: more would scroll by unseen, and 20,000 messages take
+half a minute."""
 
 
 def choose(service: ChatService, who: str | None) -> int | None:

@@ -18,7 +18,7 @@ from smpchat.relay.surroundings import for_programs
 from smpchat.storage.locks import FileLock
 
 IN_MEMORY = Path("/dev/shm")
-"""Where Linux keeps files in memory."""
+"""The folder whose files Linux keeps in memory."""
 _BEGINS = "smpchat-editor-"
 _USUAL = ("editor", "nano", "pico", "vi", "emacs")
 _LOCK, _FILE = "lock", "message.txt"

@@ -14,7 +14,7 @@ from smpchat.cli.times import counting
 from smpchat.cli.views.files import percent, size_text
 
 _SAMPLES = 20
-"""Looks at a file that its rate is made of: a few seconds."""
+"""The rate of a file is computed from so many looks: a few seconds."""
 
 
 class Pace:

@@ -33,13 +33,13 @@ from smpchat.cli.chat.typed import Typed
 from smpchat.cli.environment import Environment
 
 _ROOM = 6
-"""Rows of the screen for what is above the line: less, and the reason why it was refused may not be seen."""
+"""Rows above the input line that stay visible: with fewer, the reason why a line was refused might not be seen."""
 _LINK = re.compile(r"\x1b\]8;[^\x1b]*\x1b\\")
-"""OSC 8: where a link leads, for terminals that take a click (its end: an empty one)."""
+"""OSC 8, which makes a link clickable in some terminals; an empty link ends it."""
 
 
 _WHILE_ENCRYPTING = 0.25
-"""Seconds between looks at a file that is being encrypted, which no change of the store tells of."""
+"""Seconds between two looks at a file that is being encrypted, as no change of the store announces its progress."""
 
 
 class Screen:

@@ -28,11 +28,11 @@ _HINTS: dict[type[Exception], str] = {
     UnknownContact: "/contacts lists your contacts.",
     UnknownRequest: "/requests shows their numbers.",
 }
-"""What to do about an error, where the command line's own hint would lead out of the conversation."""
+"""What to do about an error, if the hint of the command line would lead out of the conversation."""
 
 
 MAX_AT_ONCE = 100
-"""Messages that one `/delete` takes back at most: a slip of the finger shall not take back everything."""
+"""Messages that one `/delete` deletes at most, so that a slip of the finger does not delete everything."""
 
 
 class Leave(Exception):

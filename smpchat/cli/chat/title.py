@@ -8,7 +8,7 @@ from collections.abc import Callable
 from smpchat.cli.environment import Environment
 
 _SAVE, _RESTORE = "\x1b[22;2t", "\x1b[23;2t"
-"""Terminals that keep a stack of titles (xterm, VTE, kitty, iTerm2) put the old one back; others ignore this."""
+"""Terminals that remember earlier titles (xterm, VTE, kitty, iTerm2) restore the old one; others ignore this."""
 _WITHOUT_TITLE = ("linux", "eterm")
 
 

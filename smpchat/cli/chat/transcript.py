@@ -20,10 +20,10 @@ from smpchat.cli.views.messages import being_written, conversation, interleaved,
 from smpchat.encoding.record import Record, field
 
 _TAIL = 3
-"""Own messages at most that stay next to the prompt until they are delivered."""
+"""Own messages that stay next to the prompt until they are delivered, at most."""
 _SETTLED = (MessageStatus.DELIVERED, MessageStatus.FAILED)
 _TOLD_OF = (FileState.RECEIVED, FileState.FAILED, FileState.CANCELLED, FileState.EXPIRED)
-"""States of a file that are told where its message stands above already."""
+"""States of a file for which no line is printed if its message is still visible above."""
 
 
 class _Face(Record):

@@ -16,7 +16,7 @@ from smpchat.cli.chat.conversation import Conversation
 from smpchat.encoding.record import Record
 
 KEPT = 100
-"""Messages, and commands, that are brought back at most; each is as long as a message may be."""
+"""Messages, and commands, that Up brings back at most; each may be as long as a message."""
 
 
 class _Command(Record):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = Program()
 _NAMED = 3
-"""Contacts named of those that messages are still to be sent to."""
+"""Contacts with unsent messages that are named when `chat` ends."""
 _FIRST_STEPS = """\
 Terminal chat over the SimpleX Messaging Protocol. You have no contacts yet.
 

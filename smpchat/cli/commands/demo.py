@@ -23,7 +23,7 @@ app = Program()
 _TIMEOUT = 30.0
 _FILE_SIZE = 5 << 20
 _LOOKS = 0.003
-"""Seconds between looks, since what is shown is how short each step takes."""
+"""Seconds between two looks: short, because the demonstration shows how short each step is."""
 
 
 class _Relay:

@@ -51,7 +51,7 @@ _LIBRARIES = ("cryptography", "pynacl", "filelock", "platformdirs", "prompt_tool
 _CLOCK_TOLERANCE = 300.0
 _RELAY_TIMEOUT = 5.0
 _PROBE = 65_536
-"""Bytes written to see whether there is room: about what a message with its log takes."""
+"""Bytes that are written to find out whether there is space: about as many as a message and its log take."""
 _FIRST_MESSAGE = "d4a944eb0f78c936953fa836e14db11d89e82e4f153f673bc55f416406a4d703"
 """SHA-256 of the joiner's first message, "hello" padded to 64 bytes, with the keys of `_ratchet` (agent-wire 4.10)."""
 

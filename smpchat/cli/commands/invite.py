@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _FOR_EVER = float("inf")
 _LEAST = 5.0
-"""Seconds that a relay has at least to make the queue of a link."""
+"""Seconds that a relay gets at least to make the queue of a link."""
 app = Program()
 
 

@@ -271,7 +271,7 @@ def _typed_options(context: typer.Context) -> dict[str, str | None]:
 
 
 Ports = tuple[int, str | None, str | None]
-"""Of messages, of WebSocket and of files, the last two as they were typed."""
+"""Ports for messages, WebSocket and files; the last two as they were typed."""
 
 
 def _ports(ports: Ports) -> tuple[int, int | None, int | None]:

@@ -8,7 +8,7 @@ from smpchat.chat.service.choices import OwnChoices
 from smpchat.cli.text import shortened
 
 _SHOWN = 5
-"""Relays that are named; a file may bring any number."""
+"""Relays of an imported file that are named; the file may contain any number."""
 _LONGEST = 120
 
 

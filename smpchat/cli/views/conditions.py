@@ -29,7 +29,7 @@ SHORT = {
     "queue-full": "its relay takes no more messages",
     "cannot-store": "its relay cannot store messages",
 }
-"""A few words for the list of contacts; `status` has the sentence."""
+"""A few words for the list of contacts; `status` shows the whole sentence."""
 
 
 def in_short(condition: Condition) -> str:

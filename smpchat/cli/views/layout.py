@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 Cell = Sequence[tuple[str, str]]
-"""What stands in one place of a table: texts, each with its style."""
+"""One cell of a table: texts, each with its style."""
 _GAP = 2
 
 
@@ -83,7 +83,7 @@ def indented(environment: Environment, text: str, start: int, indent: int) -> st
 
 
 Part = tuple[bool, str]
-"""Harmless text of one message, and whether it is ours rather than its author's."""
+"""A harmless text in a message, and whether it is ours rather than the author's."""
 
 
 def in_margin(environment: Environment | None, parts: Sequence[Part], start: int, indent: int) -> str:

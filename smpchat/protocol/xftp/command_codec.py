@@ -30,7 +30,7 @@ from smpchat.protocol.xftp.errors import AUTH, file_error
 DIGEST_SIZE = 32
 MAX_PASSWORD = 255
 BLOCKED_REASONS = 3
-"""The version from which a relay says that a chunk is blocked; earlier ones are told AUTH (xftp-wire 1.4)."""
+"""From this version on, a relay says that a chunk is blocked; older clients are told AUTH (xftp-wire 1.4)."""
 
 
 class CommandDecodeError(DecodeError):

@@ -7,7 +7,7 @@ from smpchat.encoding.record import Record, field
 from smpchat.protocol.errors import ErrorCode
 
 CHUNK_SIZES = (64 * 1024, 256 * 1024, 1024 * 1024, 4 * 1024 * 1024)
-"""Bytes that a chunk may have; any other number is ERR SIZE."""
+"""Sizes in bytes that a chunk may have; any other size is answered with ERR SIZE."""
 MAX_KEYS = 255
 """At most so many recipients in one command: their count is one byte."""
 

@@ -7,9 +7,10 @@ from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.protocol.errors import COMMAND_ERRORS, ErrorCode, ProtocolError, read_blocked
 
 AUTH = ErrorCode(("AUTH",))
-"""Of a download: the chunk is not there, or not for this key. Of FNEW: a password is missing, or nothing is taken."""
+"""For a download: the chunk does not exist, or has another key. For FNEW: the password is missing, or nothing new is
+accepted."""
 BLOCK = ErrorCode(("BLOCK",))
-"""A request that does not begin with a block of one transmission."""
+"""The request does not begin with a block that contains one transmission."""
 CRYPTO = ErrorCode(("CRYPTO",))
 DIGEST = ErrorCode(("DIGEST",))
 FILE_IO = ErrorCode(("FILE_IO",))
@@ -17,7 +18,7 @@ HANDSHAKE = ErrorCode(("HANDSHAKE",))
 HAS_FILE = ErrorCode(("HAS_FILE",))
 INTERNAL = ErrorCode(("INTERNAL",))
 NO_FILE = ErrorCode(("NO_FILE",))
-"""The chunk is registered, and its bytes never came."""
+"""The chunk is registered, but its bytes never arrived."""
 QUOTA = ErrorCode(("QUOTA",))
 SESSION = ErrorCode(("SESSION",))
 SIZE = ErrorCode(("SIZE",))

@@ -17,7 +17,7 @@ from smpchat.protocol.version import VersionRange, version_range
 from smpchat.protocol.xftp.errors import XFTPError, file_error
 
 XFTP_VERSIONS = VersionRange(1, 3)
-"""Not 4, whose fields in hello, FNEW and SIDS are positional (xftp-wire trap 25)."""
+"""Version 4 is not among them: its fields in hello, FNEW and SIDS have fixed positions (xftp-wire trap 25)."""
 _CHAIN_LENGTH = 2
 
 _chain = non_empty(large_bytes)

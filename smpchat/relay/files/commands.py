@@ -46,7 +46,7 @@ from smpchat.relay.rates import Bucket
 T = TypeVar("T")
 NONCE_SIZE = 24
 _LINES = 10
-"""Errors of the disk that are logged in a minute."""
+"""Errors of the disk that are logged in one minute."""
 
 _log = logging.getLogger("smpchat.relay")
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from smpchat.transport.http2.server import Request
 
 _FIRST_VERSION = 1
-"""What a client without ALPN speaks, which says no hello (xftp-wire 1.1)."""
+"""What a client without ALPN speaks; it sends no hello (xftp-wire 1.1)."""
 
 _log = logging.getLogger("smpchat.relay")
 

@@ -6,7 +6,7 @@ from smpchat.crypto.keys import AuthPublicKey
 from smpchat.encoding.record import Record
 
 ID_SIZE = 16
-"""Bytes of the ids of senders and recipients."""
+"""Size in bytes of the ids of senders and recipients."""
 
 
 class NewRecipient(Record):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from smpchat.transport.http2.server import HTTP2Server, Request
 
 _SHARE = 4
-"""Of the descriptors that the system grants, files take one in so many at most."""
+"""Files may use one in so many of the file descriptors that the system grants."""
 
 _log = logging.getLogger("smpchat.relay")
 

@@ -8,7 +8,7 @@ from smpchat.encoding.record import Record
 from smpchat.relay.files.limits import FileLimits
 
 _MOST_KNOWN = 50_000
-"""Addresses remembered; of more, those go that took the least."""
+"""Addresses that are remembered; of more, those that used the least are forgotten."""
 
 
 class _Taken(Record):

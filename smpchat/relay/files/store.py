@@ -35,7 +35,7 @@ from smpchat.relay.files.records import Chunk, NewChunk, NewRecipient
 
 INDEX, CHUNKS, INCOMING = "index.db", "chunks", "incoming"
 _STEP = 200
-"""Chunks that one call removes at most, so that it stays short."""
+"""Chunks that one call removes at most, so that it takes only a short time."""
 
 _log = logging.getLogger("smpchat.relay")
 

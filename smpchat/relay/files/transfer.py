@@ -20,11 +20,12 @@ from smpchat.relay.files.store import FileStore, Upload
 
 T = TypeVar("T")
 PIECE = 128 * 1024
-"""Bytes that a thread takes at once, two or three of them for each transfer: not much for each of some hundred."""
+"""Bytes that a thread handles in one step. Each transfer needs two or three such pieces, which is little memory even
+for hundreds of transfers."""
 LARGE_PIECE = 512 * 1024
-"""The same for a few transfers: changing threads takes a fifth less of the processor."""
+"""The same if there are only a few transfers: with larger pieces, changing threads takes a fifth less CPU time."""
 MAX_LARGE = 16
-"""Transfers that have large pieces."""
+"""Transfers that may use large pieces."""
 
 
 class Pieces:

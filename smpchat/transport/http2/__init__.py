@@ -11,4 +11,4 @@ all the time, and answers up to `MAX_STREAMS` requests of a connection at once.
 from __future__ import annotations
 
 SERVER_ALPN = ("xftp/1", "http/1.1")
-"""Names that a relay of files speaks; the app offers the latter at the web's port (xftp-wire 1.1)."""
+"""Names of protocols that a file relay supports; the app offers the second one at port 443 (xftp-wire 1.1)."""

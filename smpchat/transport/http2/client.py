@@ -19,7 +19,8 @@ from smpchat.transport.tls_stream import LARGE_READ, TLSStream
 # Any other name, and `h2` beside it, gets empty answers from the official server (xftp-wire traps 1, section 10).
 ALPN = ("xftp/1",)
 WINDOW = 4 * 1024 * 1024
-"""Bytes of an answer that may come before they are taken out: a chunk, so that a far relay is not waited for."""
+"""Bytes of an answer that may wait until they are read: one chunk, so that the network does not stand still when the
+relay is far away."""
 
 
 class Answer:
@@ -29,8 +30,8 @@ class Answer:
         self.body = body
         self.status = status
         self.request_was_taken = complete
-        """Whether the relay let us send the whole request. If not, the connection is of no further use (xftp-wire
-        trap 12)."""
+        """Whether the relay accepted the whole request. If not, the connection cannot be used any more (xftp-wire trap
+        12)."""
 
 
 class HTTP2Client(Link):

@@ -23,12 +23,12 @@ from smpchat.transport.tls import session_identifier
 from smpchat.transport.tls_stream import TLSStream
 
 MAX_STREAMS = 16
-"""Requests that one client may have under way; the app has one."""
+"""Requests of one client that may be open at the same time; the app has one."""
 MAX_FRAME = 64 * 1024
 """Longest frame that is accepted, in bytes; frames of the app are shorter."""
 MAX_HEADERS = 8 * 1024
 FLOOD = 256
-"""Frames in a second that carry nothing, or next to nothing, before the connection is ended."""
+"""The connection ends after so many frames in one second that contain nothing, or almost nothing."""
 _NEXT_TO_NOTHING = 1024
 _READ = 256 * 1024
 _LOOKED_AT = 16 * 1024
@@ -37,7 +37,7 @@ _HEAD = 9
 """Bytes before each frame; the first three are its length."""
 _WRITE = 128 * 1024
 _RECORD = 16 * 1024
-"""Bytes that TLS encrypts together."""
+"""Bytes that TLS encrypts in one step."""
 
 _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 

@@ -21,12 +21,11 @@ from smpchat.transport.tls_stream import LARGE_READ, TLSStream
 _log = logging.getLogger(__name__)
 
 WINDOW = 1024 * 1024
-"""Bytes of all requests of one client together that may come before they are taken out: what a connection can make a
-relay hold."""
+"""Bytes of all requests of one client that may wait until they are read: so much memory a connection can take."""
 PATIENCE = 120.0
-"""Seconds that a server waits for the next bytes of a request, or for a client to take some of an answer."""
+"""Seconds that a server waits for the next bytes of a request, or for a client to read some of an answer."""
 MAX_DROPPED = 64 * 1024 * 1024
-"""Bytes of requests that were answered without them, before the connection is ended."""
+"""The connection ends after so many bytes of requests that were answered before their bytes arrived."""
 
 
 class Request:
@@ -52,8 +51,8 @@ class Request:
 
 
 OnRequest = Callable[[Request], Awaitable[None]]
-"""Answers one request. What it has not read of the body is dropped; without an answer the client is told that there is
-none."""
+"""Answers one request. The rest of the body that it has not read is dropped; if it gives no answer, the client is told
+so."""
 
 
 class HTTP2Server(Link):
@@ -66,7 +65,7 @@ class HTTP2Server(Link):
         self._requests: dict[int, Request] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.last_request = asyncio.get_running_loop().time()
-        """When the last request began or ended, on the loop's clock."""
+        """When the last request began or ended, by the loop's clock."""
         self.flush()
 
     @property
