@@ -193,7 +193,7 @@ class ProfileCalls:
         return self._service.contact(self._service.rotate(alias, server).alias)
 
     def cancel_rotation(self, alias: str) -> ContactView:
-        """Cancel a move that the contact has not followed yet. Raises `InputError`."""
+        """Cancel a move that the contact has not moved to the new relay yet. Raises `InputError`."""
         return self._service.contact(self._service.stay(alias).alias)
 
     def search(

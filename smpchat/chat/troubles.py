@@ -61,7 +61,7 @@ def sentence(obstacle: Obstacle, alias: str | None = None) -> str:
     match obstacle.kind:
         case Trouble.FULL_QUEUE:
             # A relay whose disk is full says the same word as one whose queue is.
-            return f"The relay takes no more messages for {name}: too many are waiting there, or the relay is full."
+            return f"The relay accepts no more messages for {name}: too many are waiting there, or the relay is full."
         case Trouble.RELAY_FULL:
             return (
                 f"The relay accepts nothing new at the moment: it is full, or got too many requests ({obstacle.error})."
@@ -88,15 +88,15 @@ _FILE_COMES = {
     Trouble.BLOCKED: "The operator of the relay has blocked this file.",
     Trouble.CANNOT_WRITE: "The file could not be saved: the disk is full, or the folder cannot be written.",
     Trouble.TIME_UP: "The file did not arrive within two days, after which relays forget files.",
-    Trouble.FILE_LOST: "What had arrived of the file was removed from this computer.",
+    Trouble.FILE_LOST: "The parts of the file that had arrived were removed from this computer.",
 }
 _FILE_GOES = {
-    Trouble.PASSWORD: "No file relay took the file: they want a password, or take no new files.",
-    Trouble.RELAY_FULL: "No file relay took the file: they are full.",
+    Trouble.PASSWORD: "No file relay accepted the file: they need a password, or accept no new files.",
+    Trouble.RELAY_FULL: "No file relay accepted the file: they are full.",
     Trouble.CANNOT_STORE: "The file relay could not store the file.",
     Trouble.BLOCKED: "The operator of the relay has blocked this file.",
     Trouble.GONE: "The file relay deleted the file before the upload was complete.",
-    Trouble.DAMAGED: "The file did not reach the relay as it was sent.",
+    Trouble.DAMAGED: "The file was changed on its way to the relay.",
     Trouble.TIME_UP: "The file could not be uploaded within a day.",
     Trouble.FILE_LOST: "The encrypted copy of the file was removed from this computer before it was sent.",
     Trouble.CANNOT_WRITE: "The disk of this computer could not be read or written.",
@@ -108,4 +108,8 @@ def of_file(kind: Trouble, alias: str, *, sending: bool) -> str:
     known = (_FILE_GOES if sending else _FILE_COMES).get(kind)
     if known is not None:
         return known.format(alias=alias)
-    return f"The file relay was of no use ({kind})." if sending else f"The relay of the file was of no use ({kind})."
+    return (
+        f"The file relay could not be used ({kind})."
+        if sending
+        else f"The relay with the file could not be used ({kind})."
+    )

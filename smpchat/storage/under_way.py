@@ -83,7 +83,7 @@ def sweep(folder: Path) -> list[Path]:
 def _enter(register: Path, growing: Path) -> tuple[Path, FileLock]:
     register.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_ours(register):
-        raise PermissionError(f"{register} is not ours alone")
+        raise PermissionError(f"other users can write to {register}")
     entry = register / secrets.token_hex(8)
     lock = FileLock(_lock_of(entry))
     lock.take()

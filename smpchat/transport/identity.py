@@ -270,7 +270,7 @@ def _belong_together(certificate: bytes, key: SignaturePrivateKey) -> bool:
 def _check_fingerprint(folder: Path, fingerprint: bytes) -> None:
     stored = _read(folder / FINGERPRINT).strip() if (folder / FINGERPRINT).exists() else None
     if stored is not None and not hmac.compare_digest(stored, to_base64url(fingerprint).encode()):
-        raise IdentityError(f"{folder / FINGERPRINT} is not that of {CA_CERTIFICATE}: restore the files from a backup")
+        raise IdentityError(f"{folder / FINGERPRINT} does not match {CA_CERTIFICATE}: restore the files from a backup")
 
 
 def _der(certificate: x509.Certificate) -> bytes:
@@ -320,7 +320,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise IdentityError(f"cannot read {path}: {error.strerror}") from error
     if len(content) > _MAX_FILE:
-        raise IdentityError(f"{path} is too large for what it should hold")
+        raise IdentityError(f"{path} is too large for such a file")
     return content
 
 

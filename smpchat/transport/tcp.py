@@ -125,7 +125,7 @@ def describe(error: BaseException) -> str:
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
             return "the connection was closed"
         case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "HTTP_REQUEST"):
-            return "TLS is not spoken here"
+            return "this port does not speak TLS"
         case ssl.SSLError(reason=str(reason)):
             return f"TLS failed ({reason.replace('_', ' ').lower()})"
         case ssl.SSLError():

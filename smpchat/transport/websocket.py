@@ -208,7 +208,7 @@ async def _ask(stream: TLSStream, uri: WebSocketURI) -> WebSocketConnection:
     if protocol.handshake_exc is not None or not isinstance(answer, Response):
         cause = protocol.handshake_exc
         status = f" (HTTP status {cause.response.status_code})" if isinstance(cause, InvalidStatus) else ""
-        raise ConnectFailed(f"WebSocket is not spoken here{status}") from cause
+        raise ConnectFailed(f"this port does not speak WebSocket{status}") from cause
     return WebSocketConnection(stream, protocol, early)
 
 
@@ -217,7 +217,7 @@ async def _first_event(stream: TLSStream, protocol: Protocol) -> list[Event]:
     while not (events := protocol.events_received()):
         if protocol.handshake_exc is not None:
             _flush(protocol, stream)
-            raise ConnectFailed("WebSocket is not spoken here") from protocol.handshake_exc
+            raise ConnectFailed("this port does not speak WebSocket") from protocol.handshake_exc
         protocol.receive_data(await stream.read(BLOCK_SIZE))
     return events
 

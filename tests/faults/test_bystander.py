@@ -242,7 +242,7 @@ def test_a_full_queue_holds_a_message_and_says_why(tmp_path: Path, enough: bool)
                 assert (waited.status, waited.enough) == (MessageStatus.PENDING, enough)
                 assert waited.obstacle is not None and waited.obstacle.kind is Trouble.FULL_QUEUE
                 assert (loop.time() - began < 3) is enough
-                assert str(RelayDown(waited.obstacle, "bob")).startswith("The relay takes no more messages for bob: ")
+                assert str(RelayDown(waited.obstacle, "bob")).startswith("The relay accepts no more messages for bob: ")
             async with there.bob.online():
                 await there.bob.until(lambda s: s.contact("alice").contact.unread == 4)
                 await there.alice.until(lambda s: s.obstacle(connection_of(s, "bob")) is None)

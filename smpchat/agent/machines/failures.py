@@ -25,8 +25,8 @@ FAILURE_SENTENCES = {
         " new request."
     ),
     Failure.REPLY_REFUSED: (
-        "Your contact's reply queue does not accept your key: the link was changed on its way, or your contact's"
-        " app is faulty. Delete this contact, and send a new link over another channel."
+        "You cannot write to this contact: the queue for your messages does not accept your key. The link was changed"
+        " on its way, or your contact's app is faulty. Delete this contact, and send a new link over another channel."
     ),
     Failure.QUEUE_REFUSED: (
         "The relay no longer has your receiving queue for this contact. Delete the contact and connect again with"

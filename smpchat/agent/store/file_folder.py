@@ -56,7 +56,7 @@ def part_path(target: Path, name: str) -> Path:
 def _checked(name: str) -> str:
     # The row may be of a profile that somebody else made: no way up or elsewhere.
     if not _NAME.fullmatch(name):
-        raise MissingRecord("The name of a file's ciphertext is not one of ours.")
+        raise MissingRecord("This is not a name that smpchat gives to an encrypted file.")
     return name
 
 
@@ -199,7 +199,7 @@ def publish(part: Path, target: Path) -> Path:
             os.replace(part, path)
         _sync_folder(path.parent)
         return path
-    raise FileExistsError(f"{target} and thousands like it exist.")
+    raise FileExistsError(f"{target} exists, and thousands of files with similar names.")
 
 
 def find_published(part: Path, target: Path) -> Path | None:

@@ -52,12 +52,12 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
 TOO_MANY_REQUESTS = (
-    f"{MAX_REQUESTS:,} requests are waiting for your answer. More are turned away until you accept or reject some,"
-    " first those from the relay that most of them name. `smpchat requests --reject-all` rejects them all."
+    f"{MAX_REQUESTS:,} requests are waiting for your answer. Until you accept or reject some, new ones are turned"
+    " away, first those from the relay that most of the requests name. `smpchat requests --reject-all` rejects them all."
 )
 TAKING_TURNS = (
-    f"More people are asking than smpchat accepts automatically: {PER_HOUR} an hour, and {AT_ONCE} at a time while"
-    " their relays are not reached. The others wait for their turn; `smpchat requests` lists them."
+    f"More people are asking than smpchat accepts automatically: {PER_HOUR} an hour, and at most {AT_ONCE}"
+    " whose relays were not reached yet. The others wait for their turn; `smpchat requests` lists them."
 )
 TOO_MANY_JOIN = (
     f"{MAX_REQUESTS:,} people are waiting to join by the link of your group. More are turned away until some are in."

@@ -163,7 +163,7 @@ def receive_file(
     """
     described = _read(description_text)
     if size is not None and not _fits_size(described.size, size):
-        raise FileRefused("The description of this file is of one that is larger or smaller than was announced.")
+        raise FileRefused("This file is larger or smaller than its message said.")
     asked = () if approved else _unknown(described, known)
     if asked:
         raise RelaysNotApproved(asked)
@@ -494,7 +494,9 @@ def _read(text: str) -> FileDescription:
     except DecodeError as error:
         raise FileRefused(f"The description of this file cannot be used: {error.what}.") from None
     if described.redirect is not None:
-        raise FileRefused("The description of this file leads to another one, which messages must not.")
+        raise FileRefused(
+            "The description of this file points to another description, which is not allowed in messages."
+        )
     return described
 
 

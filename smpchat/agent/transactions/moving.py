@@ -143,7 +143,7 @@ def left_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
     """The queue that an item of the lane LEAVE is about. Raises `MissingRecord`."""
     other = moves.queue(tx, _number(item))
     if other is None:
-        raise MissingRecord("The queue that was left is missing.")
+        raise MissingRecord("The abandoned queue is missing.")
     return other.queue
 
 
@@ -283,5 +283,5 @@ def _own(tx: sqlite3.Connection, connection_id: int) -> ReceiveQueue:
 def _new(tx: sqlite3.Connection, connection_id: int) -> OtherQueue:
     queue = moves.new_queue(tx, connection_id)
     if queue is None:
-        raise MissingRecord("The queue that the move leads to is missing.")
+        raise MissingRecord("The move's new queue is missing.")
     return queue

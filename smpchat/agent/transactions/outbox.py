@@ -94,14 +94,14 @@ def _receive_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
 def _new_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
     new = moves.new_queue(tx, item.connection_id)
     if new is None:
-        raise MissingRecord("The queue that the move leads to is missing.")
+        raise MissingRecord("The move's new queue is missing.")
     return new.queue
 
 
 def _moving_queue(tx: sqlite3.Connection, item: OutboxItem) -> rotations.Rotation:
     found = rotations.load(tx, item.connection_id)
     if found is None:
-        raise MissingRecord("The queue that is to be moved is missing.")
+        raise MissingRecord("The queue to be moved is missing.")
     return found
 
 

@@ -37,7 +37,7 @@ def rotate(
         autocompletion=relays,
     ),
     cancel: bool = typer.Option(
-        False, "--cancel", help="Cancel the change, as long as their app does not use the new relay."
+        False, "--cancel", help="Cancel the move, as long as their app does not use the new relay."
     ),
     wait: bool = typer.Option(
         False, "--wait/--no-wait", show_default=False, help="Wait until their app uses the new relay (no)."
@@ -46,7 +46,7 @@ def rotate(
 ) -> None:
     """Receive a contact's messages at another relay.
 
-    Their app changes to the new relay automatically when it comes online. Until then you receive at both relays, and
+    Their app moves to the new relay automatically when it comes online. Until then you receive at both relays, and
     nothing is lost.
     """
     from smpchat.chat.online.patience import Patience
@@ -121,9 +121,11 @@ def _outcome(environment: Environment, service: ChatService, view: ContactView, 
     if wait:
         raise CommandFailed(
             ExitStatus.TIMEOUT,
-            f"{name} has not followed yet.",
-            "Their app follows automatically when it comes online. Until then you receive at both relays.",
+            f"{name} has not moved to the new relay yet.",
+            "Their app moves to the new relay automatically when it comes online. Until then you receive at both relays.",
         )
     environment.notice(move_sentence(view.alias, move, environment.now()))
-    environment.notice("Their app follows automatically when it comes online. Until then nothing is lost.")
+    environment.notice(
+        "Their app moves to the new relay automatically when it comes online. Until then nothing is lost."
+    )
     return ExitStatus.OK

@@ -84,7 +84,7 @@ def test_a_relay_that_says_nothing_fails_within_the_timeout() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "TLS is not spoken here"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "this port does not speak TLS"),
         (b"\x15\x03\x03\0\2\2\x28", "TLS failed"),
         (b"", "closed"),
     ],

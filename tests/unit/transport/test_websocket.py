@@ -327,7 +327,7 @@ def test_the_client_asks_for_the_root_without_extensions_and_sends_no_server_nam
         async with a_server(refuse) as port:
             with pytest.raises(
                 ConnectFailed,
-                match=rf"^cannot reach relay wss://127.0.0.1:{port}: WebSocket is not spoken here \(HTTP status 404\)$",
+                match=rf"^cannot reach relay wss://127.0.0.1:{port}: this port does not speak WebSocket \(HTTP status 404\)$",
             ):
                 await websocket.connect(["127.0.0.1"], port, timeout=10)
         [request] = requests
@@ -369,7 +369,7 @@ def test_a_relay_that_speaks_plain_tls_is_no_websocket_server() -> None:
             await connection.receive()
 
         listener = await tls.serve(an_identity(), "127.0.0.1", 0, hello)
-        with pytest.raises(ConnectFailed, match="WebSocket is not spoken here"):
+        with pytest.raises(ConnectFailed, match="this port does not speak WebSocket"):
             await websocket.connect(["127.0.0.1"], listener.port, timeout=10)
         await listener.close()
 
