@@ -53,7 +53,7 @@ from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
 TOO_MANY_REQUESTS = (
     f"{MAX_REQUESTS:,} requests are waiting for your answer. Until you accept or reject some, new ones are turned"
-    " away, first those from the relay that most of the requests name. `smpchat requests --reject-all` rejects them all."
+    " away, first those from the relay that most requests name. `smpchat requests --reject-all` rejects them all."
 )
 TAKING_TURNS = (
     f"More people are asking than smpchat accepts automatically: {PER_HOUR} an hour, and at most {AT_ONCE}"

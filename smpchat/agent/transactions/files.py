@@ -494,9 +494,7 @@ def _read(text: str) -> FileDescription:
     except DecodeError as error:
         raise FileRefused(f"The description of this file cannot be used: {error.what}.") from None
     if described.redirect is not None:
-        raise FileRefused(
-            "The description of this file points to another description, which is not allowed in messages."
-        )
+        raise FileRefused("The description of this file points to another one, which is not allowed in messages.")
     return described
 
 
