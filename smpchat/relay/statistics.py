@@ -39,7 +39,7 @@ class Statistics:
     database_bytes: int = _figure(Kind.GAUGE, "Bytes of the database with its write-ahead log")
     database_free_bytes: int = _figure(Kind.GAUGE, "Free bytes in the database for new messages")
     database_limit_bytes: int = _figure(Kind.GAUGE, "Limit in bytes for queues and messages")
-    full: int = _figure(Kind.GAUGE, "1 if nothing more is accepted, because of that limit or the disk")
+    full: int = _figure(Kind.GAUGE, "Whether the relay accepts nothing more (1), because of that limit or the disk")
     certificate_seconds: int = _figure(Kind.GAUGE, "Seconds until the relay's certificate expires")
     accepted: int = _figure(Kind.COUNTER, "Connections that completed the handshake")
     turned_away: int = _figure(Kind.COUNTER, "Connections closed at once because there were too many")

@@ -320,7 +320,7 @@ def _link(tx: sqlite3.Connection, group_id: int) -> GroupLink:
 
 def _check_link_role(role: Role) -> None:
     if role not in (Role.MEMBER, Role.OBSERVER):
-        raise InputError("Whoever comes by a link is a member or an observer.", "Give another role once they are in.")
+        raise InputError("People who join by a link are members or observers.", "Give another role once they are in.")
 
 
 def _may(group: Group, deed: Deed, *roles: Role) -> None:

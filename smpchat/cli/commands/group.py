@@ -61,7 +61,7 @@ async def _join(environment: Environment, who: str, alias: str | None) -> int:
             raise unreachable(down, _SAVED)
         show_group(environment, found or service.group(name))
         if found is None:
-            environment.notice("You are in as soon as whoever invited you comes online.")
+            environment.notice("You are in the group as soon as the person who invited you comes online.")
         return ExitStatus.OK
 
 
@@ -83,7 +83,7 @@ async def _leave(environment: Environment, who: str) -> int:
     with closing(environment.open()) as service:
         before = service.leave_group(who)
         if before.alias is None:
-            environment.notice("Declined. Whoever invited you is not told.")
+            environment.notice("Declined. The person who invited you is not told.")
             return ExitStatus.OK
         show_group(environment, before)
         if not service.is_idle():

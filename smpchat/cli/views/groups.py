@@ -137,8 +137,8 @@ def show_members(environment: Environment, group: GroupView, *, all_of_them: boo
     show_table(environment, ["Name", "Role", "Connection", ""], rows)
     if environment.attended and any(member.current and not member.connected for member in shown):
         environment.notice(
-            "What members who are not connected write comes through whoever let them in: only a connection proves who"
-            " wrote it."
+            "Messages from members who are not connected come through the member who let them in. Only a connection"
+            " proves who wrote them."
         )
 
 
