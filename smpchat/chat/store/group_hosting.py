@@ -6,9 +6,11 @@ import sqlite3
 
 from smpchat.chat.machines.group_hosting import Hosting, Introduction
 from smpchat.chat.wire.bodies import CHAT_VERSIONS, Envelope
+from smpchat.chat.wire.content import text_content
 from smpchat.chat.wire.group_encoding import group_envelope
 from smpchat.chat.wire.group_events import Post
-from smpchat.chat.wire.group_values import MemberId, Role
+from smpchat.chat.wire.group_values import GroupQuote, MemberId, Role
+from smpchat.chat.wire.message import Quote, quotation
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record
 
@@ -155,15 +157,31 @@ class Past(Record):
 def past(tx: sqlite3.Connection, group_id: int, most: int) -> list[Past]:
     """The last messages that all in a group can see, the oldest first; not deleted ones, and of files their words."""
     rows = tx.execute(
-        "SELECT author, group_messages.shared_id AS id, text, sent_at FROM group_messages"
-        " JOIN messages ON messages.id = message_id"
-        " WHERE group_id = :group AND scope IS NULL AND ttl IS NULL AND text != ''"
-        " AND NOT deleted AND NOT husk AND NOT live"
-        " AND author NOT IN (SELECT member FROM group_members WHERE group_id = :group AND blocked)"
-        " ORDER BY message_id DESC LIMIT :most",
+        "SELECT own.author, own.shared_id, said.text, said.sent_at, quoted.author AS quoted_author,"
+        " quoted.shared_id AS quoted_shared, original.text AS original, original.sent_at AS original_at,"
+        " original.direction FROM group_messages AS own JOIN messages AS said ON said.id = own.message_id"
+        " LEFT JOIN messages AS original ON original.id = said.quoted_id AND NOT original.deleted"
+        " LEFT JOIN group_messages AS quoted ON quoted.message_id = original.id AND quoted.scope IS NULL"
+        " WHERE own.group_id = :group AND own.scope IS NULL AND said.ttl IS NULL AND said.text != ''"
+        " AND NOT said.deleted AND NOT said.husk AND NOT said.live"
+        " AND own.author NOT IN (SELECT member FROM group_members WHERE group_id = :group AND blocked)"
+        " ORDER BY own.message_id DESC LIMIT :most",
         {"group": group_id, "most": most},
     ).fetchall()
-    return [
-        Past(MemberId(row["author"]), row["id"], Post({"type": "text", "text": row["text"]}), row["sent_at"])
-        for row in reversed(rows)
-    ]
+    return [_past(row) for row in reversed(rows)]
+
+
+def _past(row: sqlite3.Row) -> Past:
+    post = Post(text_content(row["text"]), quote=_quote(row))
+    return Past(MemberId(row["author"]), row["shared_id"], post, row["sent_at"])
+
+
+def _quote(row: sqlite3.Row) -> GroupQuote | None:
+    """What it answers, as we see that; whose it is, says its author alone (group-wire 12, fact 2)."""
+    if row["quoted_author"] is None:
+        return None
+    quote = Quote(row["quoted_shared"], row["direction"] == "sent", row["original"])
+    said = quotation(quote, row["original_at"])
+    reference = said["msgRef"]
+    author = MemberId(row["quoted_author"])
+    return GroupQuote(author, quote.shared_id, reference["sentAt"], reference["sent"], said["content"])

@@ -93,6 +93,11 @@ class GroupOwner(Record):
                 f"{contact.alias} knows you by a made-up name, and would see your real one in the group.",
                 "Invite somebody else.",
             )
+        if groups.incognito(tx, group_id) is not None:
+            raise InputError(
+                "You are in this group by a made-up name, and whom you invite would learn who you are.",
+                "Ask somebody else in the group to invite them.",
+            )
         known = self._invited_as(tx, group_id, group, connection_id)
         if known is not None and known.standing is not Standing.INVITED:
             raise InputError(f"{contact.alias} is in this group already.", "Nothing was sent.")

@@ -11,8 +11,8 @@ import pytest
 from smpchat.chat.machines.group_hosting import Hosting, Introduction
 from smpchat.chat.store import group_hosting, groups, records
 from smpchat.chat.store.group_hosting import GroupLink
-from smpchat.chat.store.records import Direction
-from smpchat.chat.wire.group_values import MemberId, Role
+from smpchat.chat.store.records import Direction, Quoted
+from smpchat.chat.wire.group_values import GroupQuote, MemberId, Role
 from smpchat.chat.wire.profile import Profile
 from tests.unit.chat.machines.team import member, team
 from tests.unit.chat.store.test_groups import opened
@@ -123,6 +123,27 @@ def test_the_past_is_what_all_can_see(tx: sqlite3.Connection) -> None:
         {"content": {"type": "text", "text": "first"}},
     )
     assert str(envelope.versions) == "1-16"
+
+
+def test_a_reply_of_the_past_names_what_it_answers_if_that_is_for_all(tx: sqlite3.Connection) -> None:
+    group = a_group(tx)
+    records.insert_contact(tx, 1, "team")
+    contact = records.contact(tx, "team").id
+    for shared_id, scope in (("open", None), ("hidden", BOB), ("taken-back", None)):
+        number = records.insert_message(tx, contact, Direction.RECEIVED, f"{shared_id} words", 1_000.0, shared_id)
+        groups.add_message(tx, group, number, ANN, shared_id, scope)
+        answer = f"to {shared_id}"
+        reply_to = Quoted(number, Direction.RECEIVED, "whatever")
+        number = records.insert_message(tx, contact, Direction.SENT, answer, 2_000.0, answer, reply_to=reply_to)
+        groups.add_message(tx, group, number, BOB, answer)
+    tx.execute("UPDATE messages SET deleted = 1 WHERE shared_id = 'taken-back'")
+    quotes = {one.shared_id: one.post.quote for one in group_hosting.past(tx, group, 100)}
+    assert quotes == {
+        "open": None,
+        "to open": GroupQuote(ANN, "open", "1970-01-01T00:16:40Z", False, {"type": "text", "text": "open words"}),
+        "to hidden": None,
+        "to taken-back": None,
+    }
 
 
 def test_what_a_host_keeps_goes_with_its_group(tx: sqlite3.Connection) -> None:

@@ -12,7 +12,7 @@ from smpchat.agent.wire.envelope import UserMessage
 from smpchat.chat.errors import InputError
 from smpchat.chat.machines.group_effects import News, RemoveAll
 from smpchat.chat.machines.group_states import Link, Standing
-from smpchat.chat.store import groups
+from smpchat.chat.store import groups, incognito
 from smpchat.chat.transactions.group_hosting import HISTORY
 from smpchat.chat.transactions.group_owning import MAX_PROFILE
 from smpchat.chat.wire.group_encoding import encode_group_event
@@ -352,6 +352,21 @@ def test_whoever_is_removed_by_somebody_who_cannot_reach_it_hears_it_from_its_ho
         News.REMOVED,
         ann.group.own.id,
     )
+
+
+def test_a_made_up_name_is_not_given_away_by_an_invitation(tmp_path: Path) -> None:
+    crowd = Crowd(tmp_path, "host", "ann")
+    crowd.found()
+    crowd.befriend("host", "ann")
+    host = crowd["host"]
+    host.do(lambda tx, context: incognito.make(tx, crowd.contact("host", "ann"), host.entropy.random))
+    with pytest.raises(InputError, match="made-up name"):
+        crowd.invite("ann")
+    host.do(lambda tx, context: tx.execute("DELETE FROM incognito"))
+    host.do(lambda tx, context: groups.save_incognito(tx, 1, "Quiet Otter"))
+    with pytest.raises(InputError, match="made-up name"):
+        crowd.invite("ann")
+    assert host.next() == []
 
 
 # -- hostile newcomers ------------------------------------------------------------------------------------------------
