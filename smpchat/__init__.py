@@ -62,7 +62,7 @@ __all__ = [
 if not TYPE_CHECKING:  # or a type checker would take any name
 
     def __getattr__(name: str) -> Any:
-        """The library, imported when it is first used: the command line starts without it."""
+        """The library. It is imported when it is first used, so that the command line starts without it."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from smpchat import api

@@ -23,7 +23,7 @@ PQ_SINCE = 5
 
 
 class Application(Protocol):
-    """What the layer above does inside the agent's transactions: store work only, nothing that waits.
+    """What the layer above does inside the agent's transactions: it may use the store, but must not wait.
 
     ``reference`` is the application's own number of a message that it submitted.
     """
@@ -37,7 +37,7 @@ class Application(Protocol):
         ...
 
     def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
-        """What whoever made the short link says there; anything may stand in it."""
+        """What the person who made the short link says in it; it may contain anything."""
         ...
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
@@ -48,7 +48,7 @@ class Application(Protocol):
         """The peer's connection info arrived.
 
         Returns:
-            A sentence that says why there can be no connection with this peer; None if there can.
+            Returns a sentence that says why a connection with this peer is impossible; None if it is possible.
         """
         ...
 
@@ -59,7 +59,7 @@ class Application(Protocol):
         ...
 
     def gives_receipts(self, tx: sqlite3.Connection, connection_id: int) -> bool:
-        """Whether the peer is to be told that its messages arrived; asked again when a receipt is about to leave."""
+        """Whether the peer is told that its messages arrived. This is asked again just before a receipt is sent."""
         ...
 
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
@@ -81,37 +81,38 @@ class Application(Protocol):
         sentence: str,
         kind: NoticeKind = NoticeKind.INFORMATION,
     ) -> None:
-        """Something that has happened to the connection: kept, and shown as part of the conversation.
+        """Something happened to the connection. It is stored and shown in the conversation.
 
-        ``{alias}`` in it stands for the contact, ``{who}`` for what names it in a command. Some kinds are conditions:
-        they stand until they are mended (see `smpchat.agent.machines.notices`).
+        ``{alias}`` in it stands for the contact, ``{who}`` for what names it in a command. Some kinds are conditions,
+        which remain until they are fixed (see `smpchat.agent.machines.notices`).
         """
         ...
 
     def mended(self, tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
-        """Conditions of the connection that are over."""
+        """Conditions of the connection have ended."""
         ...
 
     def request_id(self, info: bytes) -> str | None:
-        """What every copy of a contact request has in common, if it says so. Raises `EnvelopeRefused` if it is none."""
+        """The id that all copies of a contact request have in common, if its sender's program gives one. Raises
+        `EnvelopeRefused` if it is none."""
         ...
 
     def request_received(self, tx: sqlite3.Connection, request: ReceivedRequest) -> None:
-        """Somebody asks through our address to be connected, and waits for an answer."""
+        """Someone sent a request to our address and waits for an answer."""
         ...
 
     def request_accepted(
         self, tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest
     ) -> None:
-        """The request became a connection at once; what is said to it may be submitted already."""
+        """The request became a connection at once; messages for it may be submitted from now on."""
         ...
 
     def file_uploaded(self, tx: sqlite3.Connection, file_id: int, descriptions: tuple[str, ...]) -> None:
-        """A file is at its relays. Each description is for one recipient, and is kept by nobody else."""
+        """A file is at its relays. Each description is for one recipient. The agent does not keep them."""
         ...
 
     def file_received(self, tx: sqlite3.Connection, file_id: int, path: Path) -> None:
-        """A file has arrived whole, and is at this path."""
+        """A file is complete, and is at this path."""
         ...
 
     def file_failed(self, tx: sqlite3.Connection, file_id: int, trouble: Trouble) -> None:
@@ -123,7 +124,7 @@ class Context(Record):
     """What every operation of the agent needs besides the store.
 
     Attributes:
-        kem: Makes the ratchet's post-quantum secrets; None where that cannot be had, or is not wanted.
+        kem: Makes the ratchet's post-quantum secrets; None if this is not available, or not wanted.
     """
 
     application: Application
@@ -132,17 +133,17 @@ class Context(Record):
     kem: KEMProvider | None = None
 
     def wants_pq(self, agent_version: int, e2e_version: int) -> bool:
-        """Whether we take part in a KEM at these versions."""
+        """Whether we use a KEM with these versions."""
         return agent_version >= PQ_SINCE and e2e_version >= E2E_VERSION_KEM and self.has_kem
 
     def wants_pq_in(self, connection: Connection, e2e_version: int, agent_version: int | None = None) -> bool:
-        """The same, of one connection; ``agent_version``: where another one than its own counts."""
+        """The same for one connection; ``agent_version``: a version that counts in place of the connection's own."""
         version = connection.agent_version if agent_version is None else agent_version
         return not connection.plain and self.wants_pq(version, e2e_version)
 
     @property
     def has_kem(self) -> bool:
-        """Whether there is a KEM, and it works here."""
+        """Whether a KEM is installed and works."""
         return self.kem is not None and self.kem.available()
 
     def kem_in(self, tx: sqlite3.Connection) -> SparedKEM:

@@ -89,7 +89,7 @@ class MessageTooLarge(AgentError):
 
 
 class TooManyWait(AgentError):
-    """So many messages wait for one contact that no more are taken. Nothing was stored."""
+    """So many messages are waiting for one contact that no more are accepted. Nothing was stored."""
 
     hint = (
         "Wait until your contact comes online; waiting messages are then sent automatically. `smpchat status` shows"
@@ -110,7 +110,7 @@ class RelayNotPublic(AgentError):
 
 
 class FileGone(AgentError):
-    """The ciphertext of a file that was about to be sent is no longer there. Nothing was stored."""
+    """The encrypted copy of a file to be sent no longer exists. Nothing was stored."""
 
     hint = "Send the file again."
 
@@ -119,7 +119,7 @@ class FileGone(AgentError):
 
 
 class NotRegular(AgentError):
-    """What was to be sent is not a file with an end: a folder, a device, a pipe. Nothing was stored."""
+    """The path to be sent is not a regular file, but for example a folder, a device or a pipe. Nothing was stored."""
 
     hint = "Give the path of a file; pack a folder into one first."
 
@@ -128,7 +128,7 @@ class NotRegular(AgentError):
 
 
 class TooManyFiles(AgentError):
-    """So many files are under way that no more are taken. Nothing was stored."""
+    """So many files are being sent and received that no more are accepted. Nothing was stored."""
 
     hint = "Wait until some of them have arrived, or cancel one."
 
@@ -162,7 +162,7 @@ class RelaysNotApproved(AgentError):
 
 
 class HeldBack(AgentError):
-    """A peer has sent more than is taken for now. Nothing was stored; the message is to stay at the relay."""
+    """A peer has sent more than is accepted at the moment. Nothing was stored; the message must stay at the relay."""
 
 
 class UnexpectedEvent(AgentError):
@@ -173,7 +173,7 @@ class UnexpectedEvent(AgentError):
 
 
 class Refusal(StrEnum):
-    """Why our queue is not moved, or goes on moving."""
+    """Why our queue cannot be moved, or why a move cannot be cancelled."""
 
     NOT_CONNECTED = "not connected"
     TOO_OLD = "too old"
@@ -185,7 +185,7 @@ class Refusal(StrEnum):
 
 
 class MoveRefused(AgentError):
-    """A queue of ours cannot be moved now, or not be held back from it. Nothing changed."""
+    """A queue of ours cannot be moved now, or its move cannot be cancelled. Nothing changed."""
 
     def __init__(self, refusal: Refusal) -> None:
         sentence, self.hint = _REFUSALS[refusal]
@@ -206,17 +206,17 @@ _REFUSALS = {
 
 
 class EnvelopeRefused(AgentError):
-    """A received message that must not come at this point, or does not open. It is acknowledged and forgotten.
+    """A received message that is not allowed at this point, or cannot be decrypted. It is acknowledged and forgotten.
 
     Attributes:
-        notice: What a person should read about it, if anything.
+        notice: What the user is told about it, if anything.
     """
 
     notice: str | None = None
 
 
 class VersionRefused(EnvelopeRefused):
-    """A message in a version of a layer that this program does not speak."""
+    """A message in a version of a layer that this program does not support."""
 
     def __init__(self, layer: str, theirs: int, ours: VersionRange) -> None:
         older = "you" if theirs > ours.maximum else "they"
@@ -228,7 +228,7 @@ class VersionRefused(EnvelopeRefused):
 
 
 class NumberRefused(EnvelopeRefused):
-    """A message whose number cannot be: no program counts that far."""
+    """A message with an impossible number: no program counts that far."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"message number {number} is out of range")
@@ -245,11 +245,12 @@ class StoreError(AgentError):
 
 
 class StoreNotWritable(StoreError):
-    """The profile's database can be read, and nothing can be written to it now. Nothing changed."""
+    """The profile's database can be read, but not written, at the moment. Nothing changed."""
 
 
 class StoreTampered(StoreError):
-    """The profile's database does something of its own with what is written to it. Nothing was stored."""
+    """The profile's database contains a trigger, which would change or copy what is written to it. Nothing was
+    stored."""
 
     hint = "Someone else added it: use another profile, and tell your contacts over another channel."
 
@@ -287,6 +288,7 @@ class PassphraseRefused(StoreError):
 
 
 class MissingRecord(AgentError):
-    """A connection lacks something that it must have by now. Only that connection suffers from it."""
+    """The record of a connection lacks something that it must have at this point. Other connections are not
+    affected."""
 
     hint = "Delete the contact, and connect with a new link. Your other contacts are not affected."

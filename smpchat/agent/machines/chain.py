@@ -16,13 +16,13 @@ class Chain(Record):
     last_hash: bytes = b""
 
     def confirmed(self, plaintext: bytes) -> Chain:
-        """After the confirmation or hello, which counts as message 1 however often it was made."""
+        """The chain after the confirmation or hello, which counts as message 1 even if it was made several times."""
         # Also where the peer had to make it twice, and its first message has id 3 then: a
         # gap that means nothing (agent-wire 3.6).
         return self.ending(1, plaintext)
 
     def ending(self, message_id: int, plaintext: bytes) -> Chain:
-        """With this message as its last."""
+        """The chain with this message as its last."""
         return Chain(message_id, message_hash(plaintext))
 
 

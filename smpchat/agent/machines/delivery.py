@@ -19,7 +19,7 @@ class Integrity(StrEnum):
 
 
 def renegotiated(chain: Chain) -> Chain:
-    """After an R envelope, which takes an id although the ratchet does not carry it (agent-wire 3.6)."""
+    """The chain after an R envelope, which takes an id although it is not sent through the ratchet (agent-wire 3.6)."""
     # The reference's receiver does not count it, and so shows a gap of one after
     # each renegotiation (agent-wire trap 34).
     # An earlier version took ids up to the end of what can be stored.
@@ -34,7 +34,7 @@ def append(chain: Chain, message: AMessage) -> tuple[Chain, bytes]:
 
 
 def receive(chain: Chain, message: NumberedMessage, plaintext: bytes) -> tuple[Chain, Integrity]:
-    """What a message that arrived says about those before it; it becomes the last in every case."""
+    """What an arrived message says about the messages before it. In every case it becomes the last one."""
     # In every case, as at the peer: a receiver that kept the old one would report each message after a
     # gap as a fault of its own (agent-wire 3.6).
     after = chain.ending(message.message_id, plaintext)

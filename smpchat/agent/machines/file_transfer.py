@@ -5,9 +5,9 @@
     sending     Unplaced → Placed (registered: FNEW) → Stored (FPUT)
     receiving   Wanted → Here (FGET, digest compared)
 
-Until somebody has the description of a file nobody but us knows where its chunks are. So a chunk that is registered and
-cannot be brought to its relay is registered at another one, and the first is told to forget it. Of a file that comes, a
-chunk is where its description says, at one relay or several.
+Until someone has the description of a file, only we know where its chunks are. So if a chunk is registered but cannot
+be uploaded to its relay, it is registered at another relay, and the first one is told to delete it. When a file is
+received, each chunk is at the relay or relays that the description names.
 
 Source: xftp-wire 2.4 and 6. The reference fails the whole file at a full relay; here the next one is asked.
 """
@@ -52,7 +52,7 @@ class Unplaced(Record):
 
 
 class Placed(Record):
-    """A relay has registered the chunk and has not taken its bytes, ``failures`` times."""
+    """A relay has registered the chunk; uploading its bytes has failed ``failures`` times."""
 
     failures: int = 0
 
@@ -65,9 +65,9 @@ class Wanted(Record):
     """The chunk is to be downloaded.
 
     Attributes:
-        replica: Which of the places in the description is asked, counted from 0 among those that are left.
-        failures: How often that one did not give it.
-        spoilt: It was here once, and was found to be damaged later.
+        replica: Which of the remaining places in the description is asked, counted from 0.
+        failures: How often the download from this place has failed.
+        spoilt: The chunk was downloaded before, and later found to be damaged.
     """
 
     replica: int = 0
@@ -82,7 +82,7 @@ class Here(Record):
 
 
 class Lost(Record):
-    """The chunk can never be had, and the file neither."""
+    """The chunk cannot be downloaded any more, so the file cannot either."""
 
     trouble: Trouble
 
@@ -94,18 +94,18 @@ State = Unplaced | Placed | Stored | Wanted | Here | Lost
 
 
 class Registered(Record):
-    """A relay has a place for the chunk."""
+    """A relay has registered the chunk."""
 
 
 class Moved(Record):
-    """The bytes are where they were to go."""
+    """The bytes have been uploaded or downloaded."""
 
 
 class NotMoved(Record):
-    """A relay did not register, take or give the chunk.
+    """A relay did not register, accept or send the chunk.
 
     Attributes:
-        replicas: Of a chunk that is to come: the places that are left, this one included.
+        replicas: For a download: how many places are left, this one included.
     """
 
     trouble: Trouble
@@ -113,7 +113,7 @@ class NotMoved(Record):
 
 
 class Spoilt(Record):
-    """What is on our disk is not the chunk."""
+    """The bytes on our disk are not those of the chunk."""
 
 
 Event = Registered | Moved | NotMoved | Spoilt
@@ -123,11 +123,11 @@ Event = Registered | Moved | NotMoved | Spoilt
 
 
 class ForgetPlace(Record):
-    """The relay is to delete what it registered."""
+    """The relay must delete what it registered."""
 
 
 class DropReplica(Record):
-    """The place that was asked is of no use any more."""
+    """The place that was asked cannot be used any more."""
 
 
 Effect = ForgetPlace | DropReplica

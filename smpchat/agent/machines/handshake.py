@@ -1,13 +1,13 @@
 """The connection handshake as a state machine: frozen states, pure ``step(state, event) -> (state, effects)``.
 
-One machine covers the four variants and both roles (handshake.md 2 to 5). The **initiator** made the link and
-receives on its queue; the **joiner** used it and receives on the reply queue. A side's *send queue* is the other
-side's queue, its *receive queue* its own. Repeats are legal wherever a lost answer can cause them; a pair without a
-line is `UnexpectedEvent` and changes nothing.
+One machine covers the four variants and both roles (handshake.md 2 to 5). The **initiator** made the link and receives
+on its queue; the **joiner** used it and receives on the reply queue. For each side, the *send queue* is the queue of
+the other side, and the *receive queue* is its own. Repeated events are allowed wherever a lost answer can cause them. A
+pair of state and event without a line raises `UnexpectedEvent` and changes nothing.
 
-A contact address (agent-wire 5.5) turns the roles around: whoever uses it sends its owner an invitation made for that
-purpose, and so is the initiator. Until the owner answers, the requester's send queue is the address. The address itself
-is a queue of the **owner** that no sender ever has for itself; each request becomes a connection of its own.
+A contact address (agent-wire 5.5) reverses the roles: the person who uses it sends the owner an invitation made for
+this purpose, and so is the initiator. Until the owner answers, the requester's send queue is the address. The address
+itself is a queue of the **owner** that is never reserved for one sender; each request becomes a connection of its own.
 
 The words stand beside it: `handshake_states`, `handshake_events` (what can happen), `handshake_effects` (what to do).
 """
@@ -113,7 +113,7 @@ def join_short(*, held: bool) -> Step:
 
 
 def request(terms: Terms, *, address_known: bool, held: bool = False) -> Step:
-    """The first step of whoever uses a contact address: LGET, if its link is short, and NEW go out together.
+    """The first step of the person who uses a contact address: LGET, if its link is short, and NEW go out together.
 
     ``held``: see `Joining`.
     """
@@ -309,7 +309,7 @@ def _request_when_ready(state: Preparing) -> Step:
 
 
 def _answer(confirmation: ConfirmationReceived) -> Effects:
-    """How the initiator answers: each queue is secured on its own terms (agent-wire 5.3)."""
+    """How the initiator answers: each queue is secured according to its own terms (agent-wire 5.3)."""
     effects: list[Effect] = []
     # By what the header holds, and not by the handshake's name: the two queues may go different ways (agent-wire 5.3).
     # KEY, and its OK, before the hello: a joiner that has the hello may sign what it sends, and an unsecured queue

@@ -1,7 +1,7 @@
 """What the handshake asks for: commands to relays, and messages to be sealed and sent.
 
-An effect is done after the state that asked for it is committed. It may be done twice, and those on the send queue run
-in the order given: `smpchat.agent.transactions.connection` puts them into the outbox.
+An effect is done after the state that asked for it is committed. It may be done twice. Effects on the send queue run in
+the given order: `smpchat.agent.transactions.connection` puts them into the outbox.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class CreateReceiveQueue(Record):
 
 
 class CreateAddressQueue(Record):
-    """NEW of a queue for requests, with the data of its short link where the relay keeps such data."""
+    """NEW of a queue for requests, with the data of its short link if the relay supports such data."""
 
 
 class ReadAddress(Record):
@@ -48,11 +48,12 @@ class SecureReceiveQueue(Record):
 
 
 class SecureSendQueue(Record):
-    """SKEY; whatever is to be sent to the queue waits for the answer."""
+    """SKEY; everything to be sent to the queue waits for the answer."""
 
 
 class ReadLink(Record):
-    """LKEY: read what a short link leads to, and secure the send queue; what is to be sent there waits for it."""
+    """LKEY: read what a short link leads to, and secure the send queue. Everything to be sent there waits for the
+    answer."""
 
 
 class SendConfirmation(Record):
@@ -67,7 +68,7 @@ class ResendConfirmationSigned(Record):
 
 
 class RepeatConfirmation(Record):
-    """Send the same confirmation again after a pause that grows; it holds nothing up."""
+    """Send the same confirmation again after a growing pause; other messages do not wait for it."""
 
 
 class SendHello(Record):

@@ -1,7 +1,7 @@
 """What can happen to a connection while it is made: the relays' answers, the peer's messages, the user's wishes.
 
-`smpchat.agent.machines.handshake` says what follows from each. A side's *send queue* is the other side's queue, its
-*receive queue* its own. *Accepted* is the relay's OK to a SEND, *refused* its AUTH.
+What follows from each event is in `smpchat.agent.machines.handshake`. For each side, the *send queue* is the queue of
+the other side, and the *receive queue* is its own. *Accepted* is the relay's OK to a SEND, *refused* its AUTH.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class ReceiveQueueCreated(Record):
     Attributes:
         messaging: Its sender may secure it.
         keyed: It holds the reply key from its first moment (keyed NEW).
-        key_beside: KEY may travel beside the confirmation (relay at SMP 9 or later), not only before it.
+        key_beside: KEY and the confirmation may be on their way at the same time (relay at SMP 9 or later); otherwise
+            KEY comes first.
     """
 
     messaging: bool
@@ -72,7 +73,7 @@ class ConfirmationReceived(Record):
     Attributes:
         sender_key: Its header holds a key with which our queue must be secured.
         securable: The reply queue may be secured by its sender.
-        reply_key_ours: The reply key it names is the one in our link; None where it names none.
+        reply_key_ours: The reply key that it names is the one in our link; None if it names none.
     """
 
     answer: Answer
@@ -82,7 +83,7 @@ class ConfirmationReceived(Record):
 
 
 class PeerUnsuitable(Record):
-    """What the peer's first message says of it rules a connection out. ``detail``: see `Failed`."""
+    """What the peer says about itself in its first message makes a connection impossible. ``detail``: see `Failed`."""
 
     detail: str
 
@@ -124,7 +125,7 @@ class RequestAccepted(Record):
 
 
 class GivenUp(Record):
-    """Whoever asked through our address named a relay that was not reached for too long."""
+    """The relay that a request to our address names could not be reached for too long."""
 
 
 class DeleteRequested(Record):

@@ -1,8 +1,8 @@
 """The states of the connection handshake, and what they mean to others: what is stored, and shown to people.
 
-`smpchat.agent.machines.handshake` is the machine that goes from one to the next, and says which side is the
-*initiator* and which the *joiner*. Apart from it, because whoever only reads a store,
-or writes to a contact, needs no transitions.
+`smpchat.agent.machines.handshake` is the machine that goes from one to the next, and says which side is the *initiator*
+and which the *joiner*. They are in a module of their own, because a process that only reads a store, or writes to a
+contact, does not need the transitions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Variant(StrEnum):
 
 
 class Answer(StrEnum):
-    """Tag of the confirmation: with the reply queue secured by the link's reply key, or not."""
+    """Tag of the confirmation: it says whether the reply queue is secured with the link's reply key."""
 
     SECURED = "S"
     REPLY = "D"
@@ -63,7 +63,7 @@ class Failure(StrEnum):
 
 
 class Repeat(StrEnum):
-    """What becomes of a confirmation that the relay has, while no hello comes (handshake.md 5)."""
+    """What happens with a confirmation that the relay has, as long as no hello comes (handshake.md 5)."""
 
     NONE = "none"
     """No repetition is needed: the confirmation was signed, so the relay's OK proves that the queue has our key."""
@@ -79,7 +79,7 @@ class Terms(Record):
     Attributes:
         sender_securable: The joiner may secure the initiator's queue itself (SKEY).
         reply_key: The link offers a key for the reply queue.
-        requested: The link came in a request to our address, whose sender gave it to nobody else.
+        requested: The link came in a request to our address; its sender gave it to no one else.
     """
 
     sender_securable: bool
@@ -120,7 +120,7 @@ class ReadingLink(Record):
 
 
 class Joining(Record):
-    """Joiner: securing the initiator's queue and creating the reply queue, side by side.
+    """Joiner: securing the initiator's queue and creating the reply queue at the same time.
 
     Attributes:
         send_early: The initiator's software reads messages that follow the confirmation (agent version 7, and an
@@ -169,7 +169,7 @@ class SecuringReply(Record):
 
 
 class AwaitingReady(Record):
-    """Either side of the older handshakes: our part is done; the peer's HELLO is still to come."""
+    """Either side, in the older handshakes: our part is done, but the peer's HELLO has not arrived."""
 
     role: Role
     terms: Terms
@@ -189,7 +189,7 @@ class Invited(Record):
 
 
 class Preparing(Record):
-    """Initiator, by an address: reading what is behind its short link and creating the own queue, side by side.
+    """Initiator, by an address: reading the data of its short link and creating the own queue at the same time.
 
     Attributes:
         address_known: The address's queue is known.
@@ -222,7 +222,7 @@ class Publishing(Record):
 
 
 class Published(Record):
-    """Owner: the address exists and takes requests."""
+    """Owner: the address exists and accepts requests."""
 
     terms: Terms
 
@@ -232,7 +232,7 @@ class Answering(Record):
 
     Attributes:
         securable: The reply queue may be secured by its sender.
-        repaired: The reply queue was secured by us after it refused the hello (an overtaken KEY).
+        repaired: We secured the reply queue after it refused the hello, because the hello had overtaken KEY.
     """
 
     terms: Terms
@@ -254,7 +254,7 @@ class Failed(Record):
 
     Attributes:
         terms: None if a short link was never read.
-        detail: A sentence that says more about the reason, where there is more to say.
+        detail: A sentence with details of the reason, if there are any.
     """
 
     role: Role
@@ -307,33 +307,34 @@ def role(state: State) -> Role:
 
 
 def awaits_confirmation(state: State) -> bool:
-    """Whether our invitation is out, and nobody has answered it."""
+    """Whether our invitation exists and nobody has answered it."""
     return isinstance(state, Invited | Requesting | Requested)
 
 
 def variant(state: State) -> Variant | None:
-    """The handshake's name; None while it depends on who answers our invitation, and how."""
+    """The handshake's name; None as long as it depends on how our invitation is answered."""
     undecided = Inviting | Invited | Preparing | Requesting | Requested | Publishing | Published
     return None if isinstance(state, undecided) or state.terms is None else state.terms.variant
 
 
 def is_held(state: State) -> bool:
-    """Whether the user is to be asked before our profile goes out."""
+    """Whether the user must be asked before our profile is sent."""
     return isinstance(state, ReadingLink | Joining | Preparing) and state.held
 
 
 def has_introduced(state: State) -> bool:
-    """Whether our confirmation or hello, with our profile, is sealed: what changes later is a message."""
+    """Whether our confirmation or hello, which contains our profile, is sealed. Later changes of the profile need a
+    message."""
     return isinstance(state, Confirming | AwaitingHello | SecuringReply | AwaitingReady | Answering | Connected)
 
 
 def reads_link(state: State) -> bool:
-    """Whether a short link is still to be read."""
+    """Whether a short link has not been read yet."""
     return isinstance(state, ReadingLink) or (isinstance(state, Preparing) and not state.address_known)
 
 
 def may_send(state: State) -> bool:
-    """Whether texts may be sealed and put behind what the handshake sends itself."""
+    """Whether texts may be sealed and queued behind the messages of the handshake."""
     match state:
         case Connected():
             return True
@@ -347,7 +348,7 @@ def may_send(state: State) -> bool:
 
 
 def holds_texts(state: State) -> bool:
-    """Whether the handshake is *ready* for people, and texts wait for the peer's answer all the same."""
+    """Whether the handshake is shown as *ready*, although texts still wait for the peer's answer."""
     return connection_state(state) is ConnectionState.READY and not may_send(state)
 
 
@@ -393,7 +394,7 @@ def connection_state(state: State) -> ConnectionState:
 
 
 def reached_step(state: State) -> int:
-    """The last of the three steps that is done or under way: invitation, confirmation, hello."""
+    """The last of the three steps that has begun: invitation, confirmation, hello."""
     match connection_state(state):
         case ConnectionState.READY:
             return 2

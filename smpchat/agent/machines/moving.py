@@ -10,9 +10,9 @@
                                       ←       QTEST, or whatever it says next, through the new queue
     the new queue is ours, the old one is emptied and deleted
 
-Both queues are read from the moment there are two of them. Until QUSE is on its way the peer knows no other queue than
-the old one, so the move can be begun anew or given up at any time; from then on it may write to either, and only its
-first message through the new one shows that it follows.
+Both queues are read from the moment there are two of them. Until QUSE is on its way, the peer knows only the old queue,
+so the move can be restarted or cancelled at any time. After that it may write to either queue, and only its first
+message through the new one shows that it has moved.
 
 Source: agent-wire 5.7, ``switchConnection`` of simplexmq 6.5.5.
 """
@@ -41,7 +41,7 @@ class Creating(Record):
 
 
 class Asked(Record):
-    """The peer was asked to use the new queue too (QADD); its keys for it have not come."""
+    """The peer was asked to use the new queue too (QADD), but its keys for the queue have not come."""
 
 
 class Securing(Record):
@@ -59,11 +59,11 @@ State = Settled | Creating | Asked | Securing | Using
 
 
 class Requested(Record):
-    """The user wants to receive elsewhere."""
+    """The user wants to receive at another relay."""
 
 
 class Cancelled(Record):
-    """The user wants to stay where the queue is."""
+    """The user wants the queue to stay at its relay."""
 
 
 class QueueCreated(Record):
@@ -83,7 +83,7 @@ class QueueLost(Record):
 
 
 class MessageArrived(Record):
-    """Something of the peer's came through the new queue."""
+    """A message of the peer came through the new queue."""
 
 
 Event = Requested | Cancelled | QueueCreated | KeysReceived | KeyAccepted | QueueLost | MessageArrived
@@ -100,7 +100,7 @@ class Outcome(StrEnum):
 
 
 class CreateQueue(Record):
-    """NEW at a relay that is chosen then."""
+    """NEW at a relay that is chosen when the command is sent."""
 
 
 class SendAdd(Record):
@@ -116,11 +116,11 @@ class SendUse(Record):
 
 
 class Adopt(Record):
-    """The new queue takes the place of the old one, which is read until it is empty, and deleted."""
+    """The new queue replaces the old one, which is read until it is empty and then deleted."""
 
 
 class DropQueue(Record):
-    """Give the new queue up, made or still to be made."""
+    """Abandon the new queue, whether or not it was made yet."""
 
 
 class Tell(Record):
@@ -140,8 +140,8 @@ def step(state: State, event: Event) -> Step:
     """The next state and what to do about it.
 
     Raises:
-        UnexpectedEvent: The user asks for what cannot be any more: the peer may use the new queue already. Or what
-            the store and the relay say does not fit the state. Nothing changed.
+        UnexpectedEvent: The user asks for something that is too late, because the peer may already use the new queue.
+            Or the store or the relay contradicts the state. Nothing changed.
     """
     match state, event:
         case Settled(), Requested():

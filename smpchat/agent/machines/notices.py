@@ -1,4 +1,4 @@
-"""What a person is told about a connection, by kind; and which of it stays so until somebody or something mends it.
+"""The kinds of notices about a connection, and which of them remain until someone or something fixes the cause.
 
 Sentences hold ``{alias}`` for the contact and ``{who}`` for what a person types to name it: only the layer above knows.
 """

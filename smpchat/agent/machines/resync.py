@@ -1,9 +1,9 @@
 """Ratchet re-synchronisation as a state machine: frozen states, pure ``step(state, event) -> (state, effects)``.
 
-When the two ratchets of a connection no longer fit (one side restored an old copy of its data, say), either side sends
-new X3DH keys outside the ratchet, the other answers with its own, and both start anew from them. Who starts the new
-ratchet as its receiver is decided by comparing the keys, so two that begin at once agree too. Our user asks for it; a
-peer that asks is always answered.
+The two ratchets of a connection may no longer match, for example after one side restored an old copy of its data. Then
+either side sends new X3DH keys outside the ratchet, the other answers with its own, and both start a new ratchet from
+these keys. Comparing the keys decides which side starts the new ratchet as its receiver, so it also works if both begin
+at the same time. Our user asks for it; a peer that asks is always answered.
 
 Source: agent-wire 5.8. Two things go further than the reference: a request that arrives after an agreement is answered
 again instead of refused, which heals a connection whose peer lost its answer; and keys that mirror ours are refused.
@@ -30,17 +30,17 @@ from smpchat.encoding.record import Record, replace
 
 
 class MessageFailed(Record):
-    """A message did not open. ``required``: nothing after it will either."""
+    """A message could not be decrypted. ``required``: no later message can be decrypted either."""
 
     required: bool
 
 
 class MessageOpened(Record):
-    """A message opened with the ratchet in use.
+    """A message was decrypted with the ratchet in use.
 
     Attributes:
-        sent_at: When the relay took it, by its clock; POSIX seconds.
-        late: Its key had been set aside: it was written before one that opened earlier.
+        sent_at: When the relay received it, by the relay's clock; POSIX seconds.
+        late: Its key had been set aside, because a message written later was decrypted before it.
     """
 
     sent_at: int = 0
@@ -58,7 +58,7 @@ class KeysReceived(Record):
 
     Attributes:
         theirs: Their hash.
-        sent_at: When the relay took them, by its clock; POSIX seconds.
+        sent_at: When the relay received them, by the relay's clock; POSIX seconds.
     """
 
     theirs: bytes
@@ -66,7 +66,7 @@ class KeysReceived(Record):
 
 
 class Refused(Record):
-    """The user wants no new keys: neither those that the peer asks for, nor those that we asked for."""
+    """The user does not want new keys, neither those that the peer sent nor those that we asked for."""
 
 
 class Overruled(Record):
@@ -106,11 +106,11 @@ class SendKeys(Record):
 
 
 class StartReceiving(Record):
-    """Replace the ratchet: ours is the initiator's part, the peer's message comes first."""
+    """Replace the ratchet. We take the initiator's part, so the first message comes from the peer."""
 
 
 class StartSending(Record):
-    """Replace the ratchet: ours is the joiner's part."""
+    """Replace the ratchet. We take the joiner's part."""
 
 
 class SendReady(Record):
@@ -182,7 +182,7 @@ def step(state: State, event: Event) -> Step:
 
 
 def _asked(state: Asked, event: MessageOpened | MessageFailed) -> Step:
-    """The ratchet in use goes on while the user is asked."""
+    """The ratchet in use continues while the user is asked."""
     under, effects = step(state.under, event)
     assert not isinstance(under, Started | Asked)
     after = replace(state, under=under)

@@ -1,6 +1,6 @@
 """The states of ratchet re-synchronisation; `smpchat.agent.machines.resync` goes from one to the next.
 
-Apart from it, because whoever sends a text asks only whether it has to wait.
+They are in a module of their own, because sending a text only needs to know whether it must wait.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ class InSync(Record):
 
 
 class Allowed(Record):
-    """A message did not open; others may. The user can re-synchronise, but need not."""
+    """A message could not be decrypted, but others may be. The user can re-synchronise, but need not."""
 
 
 class Required(Record):
-    """What the peer sends does not open any more. Texts wait."""
+    """Messages of the peer cannot be decrypted any more. Texts wait."""
 
 
 class Started(Record):
@@ -31,7 +31,7 @@ class Started(Record):
 
 
 class Agreed(Record):
-    """The new ratchet is made from both sides' keys; nothing has opened with it yet. Texts wait."""
+    """The new ratchet is made from both sides' keys, but no message has been decrypted with it yet. Texts wait."""
 
 
 class Asked(Record):
@@ -39,7 +39,7 @@ class Asked(Record):
 
     Attributes:
         theirs: Hash of the peer's keys.
-        at: When the relay took them, by its clock; POSIX seconds.
+        at: When the relay received them, by the relay's clock; POSIX seconds.
         under: What else is known of the ratchet in use.
         proven: A message of the ratchet in use is newer than the keys, so its owner can still read; or the user chose
             to write all the same. Nothing waits.
@@ -57,10 +57,10 @@ State = Standing | Started | Asked
 
 
 def holds_all(state: State) -> bool:
-    """Whether everything must wait, since the peer could not read it."""
+    """Whether all messages must wait, because the peer could not read them."""
     return isinstance(state.under if isinstance(state, Asked) else state, Required | Started | Agreed)
 
 
 def holds_texts(state: State) -> bool:
-    """Whether what the user writes must wait; what the protocol itself has to say may go on all the same."""
+    """Whether messages of the user must wait; messages of the protocol itself are still sent."""
     return holds_all(state) or (isinstance(state, Asked) and not state.proven)

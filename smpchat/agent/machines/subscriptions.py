@@ -1,4 +1,4 @@
-"""When to subscribe again: a queue stays stuck where its relay missed a push, or did not carry SUB or ACK out.
+"""When to subscribe again: a queue stays stuck if its relay did not push a message, or did not execute SUB or ACK.
 
 Source: handshake.md 5, smp-wire 7.3. Pure: time comes in as an argument.
 """
@@ -22,7 +22,7 @@ Queue = TypeVar("Queue", bound=Hashable)
 
 
 class SubscriptionPlan(Generic[Queue]):
-    """The next time each queue is to be subscribed again, in seconds of a monotonic clock."""
+    """When each queue is to be subscribed again, in seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._due: dict[Queue, _Due] = {}
@@ -38,13 +38,14 @@ class SubscriptionPlan(Generic[Queue]):
         self._failures.pop(queue, None)
 
     def failed(self, queue: Queue, now: float) -> None:
-        """The relay did not carry out SUB or ACK, and tells nothing more of the queue: each time a longer pause."""
+        """The relay did not execute SUB or ACK, so it sends nothing more from the queue. Each time the pause gets
+        longer."""
         failures = self._failures[queue] = self._failures.get(queue, 0) + 1
         delay = FIRST_MESSAGE[min(failures, len(FIRST_MESSAGE)) - 1]
         self._due[queue] = _Due(now + delay, failures)
 
     def succeeded(self, queue: Queue) -> None:
-        """The relay carried out SUB or ACK."""
+        """The relay executed SUB or ACK."""
         self._failures.pop(queue, None)
 
     def take_due(self, now: float) -> list[Queue]:
@@ -52,7 +53,7 @@ class SubscriptionPlan(Generic[Queue]):
         return [queue for queue, due in self._due.items() if due.at <= now]
 
     def repeated(self, queue: Queue, now: float, *, awaits_first_message: bool) -> None:
-        """A repeated SUB was sent: plan the next one while a first message is awaited, else none."""
+        """A repeated SUB was sent. As long as the first message is awaited, plan the next one."""
         due = self._due.get(queue)
         if due is None:
             return

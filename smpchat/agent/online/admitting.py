@@ -1,4 +1,4 @@
-"""Accepts the requests that wait for their turn, as there is room: see `smpchat.agent.transactions.admitting`."""
+"""Accepts the requests that wait for their turn, when there is room: see `smpchat.agent.transactions.admitting`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOOK_AGAIN = 60.0
 
 
 class Admitting:
-    """The requests of a profile's address that are accepted by themselves."""
+    """The requests to a profile's address that are accepted automatically."""
 
     def __init__(self, database: Database, context: Context) -> None:
         self._database = database
@@ -25,11 +25,11 @@ class Admitting:
         self._changed = asyncio.Event()
 
     def look(self) -> None:
-        """Something was committed: there may be room, or a request."""
+        """Something was committed, so there may be room, or a new request."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Accept one after the other, for ever."""
+        """Accept requests one after the other, without end."""
         while True:
             self._changed.clear()
             due = contact_address.next_look(self._database.connection, self._context.now())

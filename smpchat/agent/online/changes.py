@@ -1,7 +1,7 @@
 """Waiting until the store changes, whichever process changes it, instead of looking again and again.
 
-Own commits tell those who wait at once, those of other processes do so by a signal (`smpchat.agent.store.signals`).
-Signals may fail to come, so there is a slow look besides.
+Commits of this process wake those who wait at once; commits of other processes do so by a signal
+(`smpchat.agent.store.signals`). Signals can get lost, so the store is also checked from time to time.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _BURST = 0.005
 
 
 class ForeignChanges:
-    """Tells those who watch a database what other processes commit; one of these is enough for a process.
+    """Wakes those who watch a database when other processes commit. One of these is enough for a process.
 
-    What is committed from the moment of its making on is noticed, once `run` runs; the looks of whoever waits come
-    after that moment, or something could be missed.
+    Once `run` runs, it notices everything that was committed after this object was made. So make it before the first
+    look, or a change could be missed.
     """
 
     def __init__(self, database: Database) -> None:
@@ -52,7 +52,7 @@ class ForeignChanges:
         self._database.signals.stop()
 
     async def _signal(self) -> bool:
-        """Whether a signal came before it was time for a look; all those that came are one."""
+        """Whether a signal came before it was time for a look; several signals count as one."""
         if self._socket is None:
             await asyncio.sleep(POLL_WITHOUT_SIGNALS)
             return False
@@ -66,12 +66,12 @@ class ForeignChanges:
 
 
 class Changes:
-    """What one task waits with: enter it before the first look, then look, wait for `next`, look again.
+    """For one task that waits: enter it before the first look, then look, wait for `next`, and look again.
 
     A change during a look ends the next wait at once. Changes of other processes arrive while a `ForeignChanges` runs.
 
     Args:
-        pause: Seconds at least from one look to the next.
+        pause: The shortest time in seconds between two looks.
     """
 
     def __init__(self, database: Database, pause: float = PAUSE) -> None:

@@ -24,7 +24,7 @@ READ_PIECE = 1024 * 1024
 
 
 class Offload(Protocol):
-    """Runs blocking work elsewhere, as `asyncio.to_thread` does; tests do it on the spot."""
+    """Runs blocking work in another thread, as `asyncio.to_thread` does; tests run it directly."""
 
     def __call__(self, function: Callable[..., T], /, *arguments: Any) -> Awaitable[T]:
         """What the function returns or raises."""
@@ -37,7 +37,7 @@ async def to_thread(function: Callable[..., T], /, *arguments: Any) -> T:
 
 
 async def in_place(function: Callable[..., T], /, *arguments: Any) -> T:
-    """On the spot, for loops whose time jumps."""
+    """Runs it directly, for event loops with simulated time."""
     return function(*arguments)
 
 
@@ -146,7 +146,7 @@ class Writer:
         self._begin += len(data)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._disk.close()
 
 

@@ -1,4 +1,4 @@
-"""One request to a relay of files at a time: chunks registered, brought there, fetched and deleted."""
+"""Single requests to a file relay: chunks are registered, uploaded, downloaded and deleted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ChunkKey = tuple[int, int]
 
 
 class NotWanted(Exception):
-    """The file was cancelled or failed while one of its chunks was under way."""
+    """The file was cancelled or failed while one of its chunks was being transferred."""
 
 
 class LocalFault(Exception):
@@ -45,7 +45,7 @@ class FileChunks:
     """Carries out one request after the other.
 
     Args:
-        progress: Told the chunk and how many of its bytes have been moved so far.
+        progress: Called with the chunk and the number of its bytes that have been transferred so far.
     """
 
     def __init__(
@@ -61,17 +61,17 @@ class FileChunks:
         return self._database.connection
 
     def is_wanted(self, file_id: int) -> bool:
-        """Whether a file's chunks are still to be moved."""
+        """Whether a file's chunks must still be transferred."""
         file = files.find(self._tx, file_id)
         return file is not None and file.stage is Stage.MOVING
 
     async def register(
         self, session: FileRelaySession, address: FileServerAddress, file_id: int, numbers: list[int]
     ) -> None:
-        """FNEW of some chunks, and one commit for all of them.
+        """Register some chunks (FNEW), with one commit for all of them.
 
         Raises:
-            RegistrationFailed: With the chunk that was not registered; those before it were.
+            RegistrationFailed: Contains the chunk that was not registered; those before it were.
         """
         answers: list[Answer] = []
         try:
@@ -98,10 +98,10 @@ class FileChunks:
                     transactions.registered(tx, self._context, answers)
 
     async def move(self, session: FileRelaySession, file: StoredFile, chunk: Chunk) -> None:
-        """FPUT or FGET of a chunk; what it changes is for the caller to commit.
+        """FPUT or FGET of a chunk; the caller commits what it changes.
 
         Raises:
-            LocalFault: The disk is to blame.
+            LocalFault: The disk has failed.
             NotWanted: The file was cancelled meanwhile.
             TransportError, ProtocolError: The relay is.
         """
@@ -164,11 +164,11 @@ class FileChunks:
             raise NotWanted
 
     async def delete(self, session: FileRelaySession, deletion: Deletion) -> None:
-        """FDEL; what it changes is for the caller to commit."""
+        """FDEL; the caller commits what it changes."""
         await session.delete(deletion.sender_id, Ed25519PrivateKey(deletion.sender_key))
 
     async def is_intact(self, file: StoredFile, chunk: Chunk) -> bool:
-        """Whether the chunk on our disk is what it was."""
+        """Whether the chunk on our disk is unchanged."""
         path = file_folder.local_path(self._database.path.parent, file.local)
         begin = file_chunks.offset(self._tx, file.id, chunk.number)
         try:

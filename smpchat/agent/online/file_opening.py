@@ -1,4 +1,4 @@
-"""The last step of a file that comes: checked as a whole, decrypted beside its place, and put there."""
+"""The last step of receiving a file: it is checked as a whole, decrypted beside its place, and moved there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEXT_TRY_AFTER = 60.0
 
 
 class _Stopped(BaseException):
-    """The process ends; not an `Exception`, so that nothing in between takes it for a fault of the file."""
+    """The process ends. This is not an `Exception`, so that no code in between takes it for a fault of the file."""
 
 
 class FileOpening:
@@ -37,11 +37,11 @@ class FileOpening:
         self._stop = False
 
     def stop(self) -> None:
-        """Threads that are at work end soon, and leave nothing that counts."""
+        """Threads that are at work end soon, and leave nothing of importance."""
         self._stop = True
 
     async def open(self, file: StoredFile) -> None:
-        """Put the file in its place; or fetch again what is damaged, or wait for the disk, or fail."""
+        """Move the file to its place. Otherwise download damaged chunks again, wait for the disk, or fail."""
         profile = self._database.path.parent
         source = file_folder.local_path(profile, file.local)
         assert file.target is not None
@@ -68,7 +68,7 @@ class FileOpening:
         transactions.sweep(self._database)
 
     def _decrypted(self, file: StoredFile, source: Path, part: Path, target: Path) -> tuple[Path, tuple[int, int]]:
-        """In a thread: where the file is now, and what it is known by."""
+        """Runs in a thread. Returns where the file is now, and its identity there."""
         published = file_folder.find_published(part, target)  # by a process that died before its commit
         if published is not None:
             return published, file_folder.identity(published)
@@ -88,7 +88,7 @@ class FileOpening:
             raise _Stopped
 
     async def _damaged(self, file: StoredFile, source: Path, error: Exception) -> None:
-        """Something is not what the description names: if it is some chunks, they are fetched again."""
+        """Something does not match the description. If it is some of the chunks, they are downloaded again."""
         log.info("file %d cannot be opened: %s", file.id, error)
         bad = await self._offload(
             self._damaged_chunks, file, source, file_chunks.chunks(self._database.connection, file.id)

@@ -1,4 +1,4 @@
-"""What was moved of files: gathered, and committed a few times a second."""
+"""The progress of files, which is collected, and committed a few times a second."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ COMMIT_EVERY = 0.25
 
 
 class FileProgress:
-    """Chunks that somebody is at work with, and those that are done and not committed yet.
+    """Chunks that a worker is handling, and chunks that are done but not committed yet.
 
     Args:
-        fault: Told a file that cannot be committed, and why.
+        fault: Called with a file whose progress cannot be committed, and the reason.
 
     Attributes:
-        claimed: Both; nobody else is to begin with one of them.
+        claimed: All these chunks; no other worker may begin with one of them.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class FileProgress:
         self._committed_at = 0.0
 
     def moving(self, key: ChunkKey, done: int) -> None:
-        """So many bytes of a chunk have been moved."""
+        """So many bytes of a chunk have been transferred."""
         self._under_way[key] = done
         self._commit_soon()
 
     def moved(self, key: ChunkKey, *, last: bool) -> None:
-        """A chunk is where it was to go. ``last``: nothing else is to be done at its relay."""
+        """A chunk has been transferred. ``last``: there is nothing else to do at its relay."""
         self._under_way.pop(key, None)
         self._done.append(key)
         if last:
@@ -55,7 +55,7 @@ class FileProgress:
             self._commit_soon()
 
     def stopped(self, key: ChunkKey) -> None:
-        """A chunk was not moved: somebody may begin with it again."""
+        """A chunk was not transferred, so a worker may begin with it again."""
         self._under_way.pop(key, None)
         self.claimed.discard(key)
 
@@ -78,7 +78,7 @@ class FileProgress:
             self._tasks.fail(error)
 
     def commit(self) -> None:
-        """Store what was moved, and how much is under way."""
+        """Store which chunks were transferred, and the progress of the others."""
         self.cancel()
         self._committed_at = asyncio.get_running_loop().time()
         done, self._done = self._done, []
@@ -105,7 +105,7 @@ class FileProgress:
             self.claimed.difference_update(done)
 
     def _commit_apart(self, done: Sequence[ChunkKey]) -> None:
-        """One of them cannot be committed: the others are not to wait for it."""
+        """One of them cannot be committed; the others must not wait for it."""
         for file_id in dict.fromkeys(number for number, _ in done):
             try:
                 with self._database.transaction() as tx:

@@ -1,5 +1,5 @@
-"""Relays of files, as an online process uses them: a session or two each, one request at a time in each, rests after
-failures."""
+"""File relays, as an online process uses them: one or two sessions with each, one request at a time in each session,
+and a pause after each failure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEPT_IDLE = 30.0
 
 
 class FileRelaySession(Protocol):
-    """A session with a relay of files; one request at a time. All raise `TransportError` and `ProtocolError`."""
+    """A session with a file relay; it handles one request at a time. All raise `TransportError` and `ProtocolError`."""
 
     @property
     def closed(self) -> asyncio.Event:
@@ -77,7 +77,7 @@ trouble. It may start the embedded relay. Raises `TransportError` if there is no
 
 
 class FileNetwork(Record):
-    """How files get to relays and from them."""
+    """How files are uploaded to relays and downloaded from them."""
 
     connect: ConnectFiles
     choose: ChooseFileServers
@@ -91,7 +91,8 @@ class Failure(Record):
 
 
 def failure_of(server: FileServer, error: Exception, *, registering: bool = False) -> Failure:
-    """What an error of a session amounts to. ``registering``: of FNEW, where AUTH is about the password."""
+    """The kind of trouble that an error of a session means. ``registering``: it is the answer to FNEW, for which AUTH
+    concerns the password."""
     if isinstance(error, XFTPError):
         return Failure(_trouble_of_answer(error, registering=registering), f"relay {server.host}: {error.code}")
     return Failure(trouble_of(error), str(error))
@@ -115,10 +116,10 @@ def _trouble_of_answer(error: XFTPError, *, registering: bool) -> Trouble:
 
 
 class Lane:
-    """A session with a relay and what is done in it, one request after the other. See `FileRelays`.
+    """A session with a relay, in which requests are done one after the other. See `FileRelays`.
 
     Attributes:
-        first: Whether it is the one that a relay always has. The other one moves chunks and nothing else.
+        first: Whether it is the relay's first lane, which every relay has. The second lane only transfers chunks.
     """
 
     def __init__(self, *, first: bool) -> None:
@@ -141,12 +142,13 @@ class _Relay:
 
 
 class FileRelays:
-    """The relays of files that one process is at work with.
+    """The file relays that one process uses.
 
-    Where much is to be moved, a relay gets a second lane: while it makes one chunk durable, the other comes.
+    If there is much to transfer, a relay gets a second lane: while the relay writes one chunk to its disk, the next one
+    arrives.
 
     Args:
-        wake: Called when a relay that rested may be tried again.
+        wake: Called when the pause of a relay is over.
     """
 
     def __init__(self, connect: ConnectFiles, entropy: Entropy, wake: Callable[[], object]) -> None:
@@ -160,42 +162,42 @@ class FileRelays:
         return self._relays.setdefault(server, _Relay())
 
     def is_free(self, server: FileServer) -> bool:
-        """Whether somebody may begin to work with it."""
+        """Whether a worker may begin to use the relay."""
         relay = self._relays.get(server)
         return relay is None or (not relay.lane.busy and relay.resting is None)
 
     def has_second(self, server: FileServer) -> bool:
-        """Whether somebody may work with it beside the one who does."""
+        """Whether a second worker may use the relay beside the first."""
         relay = self._relays.get(server)
         return relay is not None and relay.takes_two and not relay.second.busy and relay.resting is None
 
     def is_reached(self, server: FileServer) -> bool:
-        """Whether there is a session with it."""
+        """Whether there is a session with the relay."""
         relay = self._relays.get(server)
         return relay is not None and any(lane.session and not lane.session.closed.is_set() for lane in relay.lanes)
 
     def dials(self) -> int:
-        """Relays that somebody works with and that are not reached yet."""
+        """Relays that a worker is using, but that were not reached yet."""
         return sum(relay.lane.busy and not self.is_reached(server) for server, relay in self._relays.items())
 
     def attempts(self, server: FileServer) -> int:
-        """How often it has failed since it did what it was asked."""
+        """How often the relay has failed since its last success."""
         relay = self._relays.get(server)
         return relay.attempts if relay is not None else 0
 
     def forget_but(self, needed: Collection[FileServer]) -> None:
-        """What is known of others is of no use any more."""
+        """Forget all other relays."""
         for server, relay in list(self._relays.items()):
             used = any(lane.busy or lane.session for lane in relay.lanes)
             if server not in needed and not used and relay.resting is None:
                 del self._relays[server]
 
     def in_trouble(self) -> frozenset[str]:
-        """Addresses of those that rest after a failure."""
+        """Addresses of relays that are not used for a while after a failure."""
         return frozenset(str(server) for server, relay in self._relays.items() if relay.resting is not None)
 
     def begin(self, server: FileServer, *, second: bool = False) -> Lane:
-        """Somebody works with it now, and nobody else in that lane."""
+        """A worker uses the relay now, and no other one may use this lane."""
         relay = self._relay(server)
         lane = relay.second if second else relay.lane
         lane.busy = True
@@ -205,17 +207,17 @@ class FileRelays:
         return lane
 
     def end(self, lane: Lane) -> None:
-        """The work there is done for now."""
+        """The worker is done with the relay for now."""
         lane.busy = False
         if lane.session is not None:
             lane.idle = asyncio.get_running_loop().call_later(KEPT_IDLE, self._let_go, lane)
 
     def keep_to_one(self, server: FileServer) -> None:
-        """It takes no second session, or ends one: that is no fault of the first."""
+        """The relay does not accept a second session, or has ended it, which does not affect the first."""
         self._relay(server).takes_two = False
 
     def rest(self, server: FileServer) -> float:
-        """Leave it alone for a while, longer after each failure: seconds until the next try."""
+        """Do not use the relay for a while, longer after each failure. Returns the seconds until the next try."""
         relay = self._relay(server)
         relay.attempts += 1
         delay = RESTS.after(relay.attempts, self._entropy.random(1)[0] / 255)
@@ -229,7 +231,7 @@ class FileRelays:
         self._wake()
 
     def did_well(self, server: FileServer) -> None:
-        """It did what it was asked: the next rest is a short one."""
+        """The relay did what it was asked, so the pause after its next failure is short."""
         self._relay(server).attempts = 0
 
     async def session(self, server: FileServer, lane: Lane, seconds: float) -> FileRelaySession:
@@ -245,7 +247,7 @@ class FileRelays:
         return lane.session
 
     async def drop(self, lane: Lane) -> None:
-        """End the session: what is under way in it is not wanted, or it can no longer be relied on."""
+        """End the session, because its request is not wanted any more, or because it can no longer be relied on."""
         session, lane.session = lane.session, None
         if session is not None:
             await _close(session)

@@ -1,10 +1,9 @@
-"""Files on their way, while a process is online: what the store says is carried out, relay by relay, chunk by chunk.
+"""The transfer of files while a process is online: it does what the store says, relay by relay and chunk by chunk.
 
-A worker for each relay makes one request at a time, with a second one beside it where there are many chunks; workers
-run side by side, and take turns among files. A chunk that
-no relay knows is taken by the first worker that is free, so that a relay that is dead or slow holds up nothing but the
-chunks that are there. What was moved is committed a few times a second: a chunk that is brought or fetched twice does
-no harm. Messages have tasks and sessions of their own, and wait for none of this.
+Each relay has a worker, which makes one request at a time, and a second one if there are many chunks. All workers run
+at the same time, and take turns among the files. A chunk that no relay knows yet goes to the first free worker. So a
+dead or slow relay delays only the chunks that are already there. Progress is committed a few times a second; it does no
+harm if a chunk is transferred twice. Messages have their own tasks and sessions, so they never wait for files.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ class FileTransfers:
     """All files of a profile.
 
     Args:
-        offload: Runs what blocks, in a thread.
+        offload: Runs blocking work in a thread.
     """
 
     def __init__(
@@ -116,7 +115,7 @@ class FileTransfers:
         self._changed.set()
 
     async def run(self) -> None:
-        """Do what there is to do, for ever."""
+        """Do everything that is to be done, without end."""
         if file_traces.are_there_any(self._tx):
             with self._database.transaction() as tx:
                 transactions.begin_anew(tx)
@@ -131,7 +130,7 @@ class FileTransfers:
                 pass
 
     async def close(self) -> None:
-        """End sessions and timers; what was moved is committed where it can be."""
+        """End sessions and timers, and commit the progress if possible."""
         self._opening.stop()
         try:
             self._progress.commit()
@@ -171,7 +170,7 @@ class FileTransfers:
             self._tasks.spawn(self._start_registering(now))
 
     def _remove_spent(self) -> None:
-        """Ciphertext of files that are over. What cannot be removed is not tried again and again."""
+        """Ciphertext of files that are over. If it cannot be removed, this is not tried again and again."""
         spent = set(transactions.spent(self._database)) - self._stuck
         if spent:
             self._stuck |= spent
@@ -212,7 +211,7 @@ class FileTransfers:
             self._tasks.spawn(self._work(server, self._relays.begin(server)))
 
     def _widen(self, server: FileServer) -> None:
-        """A second worker beside the one that is at work, which was served just now."""
+        """Start a second worker beside the first, which has just got its own work."""
         # Half of the workers stay for relays that have none yet.
         if self._workers < MAX_WORKERS // 2 and self._relays.has_second(server) and self._has_much(server):
             self._workers += 1
@@ -232,7 +231,8 @@ class FileTransfers:
         )
 
     async def _start_registering(self, now: float) -> None:
-        """Workers for chunks that no relay knows. A task of its own: to start the embedded relay may take a while."""
+        """Start workers for chunks that no relay knows yet. This is a task of its own, because starting the embedded
+        relay may take a while."""
         try:
             waiting = self._next(None, MAX_WORKERS, now)
             if waiting is not None and await self._choose(waiting):
@@ -244,7 +244,7 @@ class FileTransfers:
             self._chooses = False
 
     async def _choose(self, waiting: tuple[int, list[int]]) -> bool:
-        """Where chunks of a file may be put; False if there is no relay to be had."""
+        """Choose the relays for a file's chunks; False if there is no relay."""
         moment = asyncio.get_running_loop().time()
         # Not at each look, of which there is one for each commit; for each file anew, as they come in another order.
         if self._chosen[0] == waiting[0] and moment <= self._chosen[1] + CHOSEN_FOR:
@@ -271,7 +271,8 @@ class FileTransfers:
             transactions.not_moved(tx, self._context, file_id, numbers[0], problem)
 
     def _next(self, server: str | None, count: int, now: float) -> tuple[int, list[int]] | None:
-        """A file and its next chunks for a relay; without one, chunks that need one. Files take turns."""
+        """The next chunks of a file that are to be transferred at a relay; without a relay, chunks that need one. Files
+        take turns."""
         found = file_chunks.files_at(self._tx, server, now)
         for file_id in sorted(found, key=lambda number: self._turns.get(number, 0)):
             taken = {number for claimed, number in self._progress.claimed if claimed == file_id}
@@ -303,7 +304,7 @@ class FileTransfers:
                 self.look()
 
     async def _do_next(self, server: FileServer, lane: Lane) -> bool:
-        """The next request; False if there is none, or the relay rests now."""
+        """Make the next request; False if there is none, or if the relay must not be used for a while."""
         now = self._context.now()
         deletion = file_deletions.next_deletion(self._tx, str(server), now) if lane.first else None
         if deletion is not None:
@@ -448,7 +449,7 @@ class FileTransfers:
         *,
         registering: bool = False,
     ) -> None:
-        """The relay is of no use now: it rests, and the chunk remembers why."""
+        """The relay cannot be used now. It is left alone for a while, and the reason is stored with the chunk."""
         log.info("relay of files not used: %s", error)
         await self._relays.drop(lane)
         if not lane.first:  # the first one goes on, or finds out for itself
@@ -475,7 +476,7 @@ class FileTransfers:
                 transactions.hold(tx, file.id, Problem(Trouble.CANNOT_WRITE, reason, now, now + wait))
 
     def _fault(self, file_id: int, error: BaseException) -> None:
-        """Something that must not happen: the file waits, and the others go on."""
+        """An error that should not happen: this file waits, and the others continue."""
         log.error("file %d does not go on", file_id, exc_info=error)
         now = self._context.now()
         problem = Problem(Trouble.FAULTY, type(error).__name__, now, now + NEXT_TRY_AFTER)

@@ -1,7 +1,7 @@
-"""Messages that relays pushed, until `smpchat.agent.online.receiver` processes them, one after the other.
+"""Messages that relays have pushed, and that wait until `smpchat.agent.online.receiver` processes them one by one.
 
-A relay gives the next message of a queue once the last one was acknowledged, and no sooner. So no more can wait here
-than there are queues. What one session may have waiting is bounded as well: a relay may name queues that are not ours.
+A relay sends the next message of a queue only after the last one was acknowledged. So no more can wait here than there
+are queues. The waiting messages of one session are limited as well, as a relay could name queues that are not ours.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_STRAY = 100
 
 
 class Pushed(Record):
-    """A message, and where it came from: the ACK goes back there."""
+    """A message, and the session that it came from, through which the ACK is sent."""
 
     session: ServerSession
     rcv_id: bytes
@@ -34,7 +34,8 @@ class Pushed(Record):
 
 
 class _Session:
-    """What one session has brought: the message of each queue that is not acknowledged, and how many wait."""
+    """What came through one session: for each queue, the message that is not acknowledged; and how many messages
+    wait."""
 
     def __init__(self) -> None:
         self.unacknowledged: dict[bytes, bytes] = {}
@@ -45,7 +46,7 @@ class _Session:
 
 
 class Incoming:
-    """What came and is not processed yet, in the order of its coming.
+    """Messages that came and are not processed yet, in the order of their arrival.
 
     Attributes:
         counts: How many messages of each queue have come, by relay and recipient id.
@@ -60,8 +61,8 @@ class Incoming:
         """A relay sent this unasked.
 
         Raises:
-            RemoteProtocolError: A message although the one before it in that queue is not acknowledged: a relay that
-                does so can have us keep as many as it likes.
+            RemoteProtocolError: The relay sent a message although the one before it in that queue is not acknowledged.
+                Such a relay could make us keep any number of messages.
         """
         if isinstance(message, Msg):
             last = self._of(session).unacknowledged.get(entity_id, message.msg_id)
@@ -88,7 +89,7 @@ class Incoming:
                 log.info("relay event: %s", type(message).__name__)
 
     async def room(self, session: ServerSession) -> None:
-        """Wait until the session may bring more."""
+        """Wait until the session may deliver more messages."""
         state = self._of(session)
         while state.count >= MAX_WAITING:
             state.room.clear()
@@ -105,11 +106,11 @@ class Incoming:
         return pushed
 
     def acknowledged(self, pushed: Pushed) -> None:
-        """ACK is about to be sent: from then on the next message may come."""
+        """An ACK is about to be sent; after that, the next message may come."""
         self._of(pushed.session).unacknowledged.pop(pushed.rcv_id, None)
 
     def stray(self, pushed: Pushed) -> None:
-        """A message came in a queue that is not ours: forget it, and after too many the session."""
+        """A message came for a queue that is not ours. Ignore it; after too many of them, end the session."""
         self.acknowledged(pushed)
         self.counts.pop((pushed.session.server, pushed.rcv_id), None)
         state = self._of(pushed.session)

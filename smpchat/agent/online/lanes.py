@@ -1,7 +1,7 @@
-"""The lanes of the outbox: which of them runs, rests after a refusal, or waits for its relay.
+"""The lanes of the outbox: which lanes are running, which pause after a refusal, and which wait for their relay.
 
-A lane is what must go in order: one connection's items to its own relay, or to the peer's. Lanes do not wait for each
-other, so that a dead relay holds up those who are there, and nobody else.
+A lane contains items that must be sent in order: those of one connection to its own relay, or to the peer's relay.
+Lanes do not wait for each other, so a dead relay delays only the contacts who use it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger("smpchat.agent")
 
 
 class Lanes:
-    """Runs each lane that has work, until the work is done, refused, or its relay lost."""
+    """Runs each lane that has work, until the work is done or refused, or the connection to the relay is lost."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Lanes:
         self._alarm: asyncio.TimerHandle | None = None
 
     def kick(self) -> None:
-        """Start every lane that has work and is neither running, resting nor waiting for its relay."""
+        """Start every lane that has work and is not running, pausing or waiting for its relay."""
         if not self._tasks.running:  # called for a commit, or by a lane, while the run ended
             return
         try:
@@ -74,7 +74,7 @@ class Lanes:
             timer.cancel()
 
     def wake(self, key: LaneKey) -> None:
-        """The lane need not rest or wait any longer."""
+        """The lane need not pause or wait any longer."""
         timer = self._resting.pop(key, None)
         if timer:
             timer.cancel()
@@ -104,7 +104,7 @@ class Lanes:
         self._spares.plan()
 
     def _go_on_elsewhere(self) -> None:
-        """A move that rests because of its relay, and was begun anew with another, need not rest any longer."""
+        """A move paused because of its relay, and was restarted with another one, so it need not pause any longer."""
         for key, item_id in list(self._rested_with.items()):
             if key not in self._resting:
                 del self._rested_with[key]
@@ -153,7 +153,7 @@ class Lanes:
         self.kick()
 
     def _relay_lost(self, key: LaneKey, server: SMPServer | None) -> None:
-        """Wait for the relay, or for the next try; not at all if the lane now goes elsewhere."""
+        """Wait for the relay, or for the next try. Do not wait if the lane now goes to another relay."""
         if server is None or key[1] in (Lane.ROTATE, Lane.MOVE) or self._pool.live(server) is not None:
             self._rest(key, Verdict.RETRY)
         elif self._goes_to(key, server):

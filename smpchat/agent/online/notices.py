@@ -1,4 +1,5 @@
-"""Notices to the user about one connection that come from being online: each once in the life of the process."""
+"""Notices to the user about one connection that arise while online; each is given only once in the life of the
+process."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from smpchat.agent.store.database import Database
 
 
 class Notices:
-    """Tells a person what stands in the way of a connection, and not again with every try."""
+    """Tells a person what a connection fails on, but not again with every try."""
 
     def __init__(self, database: Database, context: Context) -> None:
         self._database = database

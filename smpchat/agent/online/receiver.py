@@ -44,7 +44,7 @@ class Receiver:
     """Empties `Incoming`.
 
     Args:
-        resume: Told a connection whose peer has read, so that its full queue takes messages again.
+        resume: Called with a connection whose peer has read messages, so that its full queue has room again.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Receiver:
         self._resume = resume
 
     async def run(self) -> None:
-        """Process what comes, for ever. Raises what the store raises when it fails."""
+        """Process what arrives, without end. If the store fails, its error is raised."""
         while True:
             pushed = await self._incoming.next()
             queue = moves.find_any(self._database.connection, pushed.session.server, pushed.rcv_id)
@@ -111,7 +111,8 @@ class Receiver:
         return received is not None and received.resume
 
     def _acknowledge(self, pushed: Pushed, queue: ReceiveQueue) -> None:
-        """ACK after commit; its answer may be the next message. A lost ACK only brings the same message again."""
+        """Send ACK after the commit. The answer may already be the next message. A lost ACK only brings the same
+        message again."""
         if pushed.session.closed.is_set():
             return
         self._incoming.acknowledged(pushed)

@@ -1,4 +1,4 @@
-"""Which relays a profile needs sessions with, and what people are told of those that are not reached."""
+"""Which relays a profile needs sessions with, and what people are told about those that are not reached."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Relays:
         self._used: dict[SMPServer, None] = {}
 
     def watch_all(self) -> None:
-        """Keep a session with every relay that has a queue of ours. What an earlier process noted is forgotten."""
+        """Keep a session with every relay that has a queue of ours. Notes of an earlier process are removed."""
         tx = self._database.connection
         if outgoing.relay_troubles(tx) or held.load_all(tx) or visits.unfinished(tx):
             with self._database.transaction() as tx:
@@ -54,7 +54,7 @@ class Relays:
             self._pool.watch(queue.server)
 
     def queues_at(self, server: SMPServer) -> list[ReceiveQueue]:
-        """Our queues there that messages may still come to."""
+        """Our queues there that may still get messages."""
         return [queue for queue in self._live_queues() if queue.server == server]
 
     def _live_queues(self) -> list[ReceiveQueue]:
@@ -63,19 +63,20 @@ class Relays:
         return [queue for queue in moves.every_queue(tx) if queue.connection_id not in over]
 
     def reached(self, server: SMPServer) -> None:
-        """There is a session with it."""
+        """There is a session with the relay."""
         with self._database.transaction() as tx:
             outgoing.clear_relay_trouble(tx, str(server))
 
     def listening(self, server: SMPServer) -> None:
-        """Queues of ours there are subscribed, in a session that had none."""
+        """Our queues there were subscribed, in a session that had none before."""
         with self._database.transaction() as tx:
             visits.arrived(tx, str(server), self._context.now())
 
     def leave_all(self) -> None:
-        """The process ends: what happens at the relays from now on is not known here.
+        """The process ends. From now on it does not know what happens at the relays.
 
-        Nothing depends on it, so a store that fails must not take the place of what the process ends with.
+        Nothing depends on this note, so an error of the store here must not replace the error with which the process
+        ends.
         """
         try:
             if visits.unfinished(self._database.connection):
@@ -85,7 +86,7 @@ class Relays:
             log.info("the end of being online was not stored: %s", type(error).__name__)
 
     def not_reached(self, server: SMPServer, error: Exception, next_try_at: float) -> None:
-        """A try failed; ``next_try_at`` is the loop's time. A relay that nobody needs any more is left alone."""
+        """A try failed; ``next_try_at`` is the loop's time. A relay that is not needed any more is not noted."""
         wait = next_try_at - asyncio.get_running_loop().time()
         with self._database.transaction() as tx:
             visits.left(tx, str(server), self._context.now())
@@ -101,7 +102,7 @@ class Relays:
     def note_trouble(
         self, tx: sqlite3.Connection, server: SMPServer, error: Exception, next_try_at: float | None = None
     ) -> None:
-        """Store what people shall read of this relay. ``next_try_at``: POSIX seconds, if it is known."""
+        """Store what people are told about this relay. ``next_try_at``: POSIX seconds, if it is known."""
         trouble = RelayTrouble(str(server), str(error), self._context.now(), next_try_at, trouble_of(error))
         outgoing.save_relay_trouble(tx, trouble)
 
@@ -110,7 +111,8 @@ class Relays:
         return frozenset(outgoing.relay_troubles(self._database.connection))
 
     def used(self, server: SMPServer) -> None:
-        """Something is sent to ``server``: if too many others have nothing to do, the one used longest ago is left."""
+        """Something is sent to ``server``. If too many other sessions have nothing to do, the one used longest ago is
+        ended."""
         self._used.pop(server, None)
         self._used[server] = None
         if len(self._used) <= MAX_IDLE:
@@ -129,7 +131,8 @@ class Relays:
         return bool(self.queues_at(server)) or outgoing.has_work_at(tx, str(server))
 
     def leave_unused(self, connection_id: int, server: SMPServer) -> None:
-        """A contact is sent to at ``server`` now: end sessions with relays where it was before, and nobody else is."""
+        """A contact is now reached at ``server``. End sessions with its earlier relays if no other contact uses
+        them."""
         before = self._sends_to.get(connection_id)
         self._sends_to[connection_id] = server
         if before is None or before == server:
@@ -137,7 +140,8 @@ class Relays:
         self.leave_if_unused(before)
 
     def leave_if_unused(self, server: SMPServer) -> None:
-        """Something ended at ``server``: end the session with it, and others left before, if nothing is there."""
+        """Something ended at ``server``. If nothing is left there, end the session with it, and with relays that were
+        left before."""
         self._left.add(server)
         for left in [left for left in self._left if not self._is_needed(left)]:
             self._left.remove(left)

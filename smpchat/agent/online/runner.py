@@ -1,9 +1,10 @@
 """The async part of the agent: the online process's tasks around the store.
 
 Load, step, commit, then perform: every change is committed by a transaction before anything is sent or acknowledged
-because of it. Other processes put work into the store; this one does it as soon as a
-`smpchat.agent.online.changes.ForeignChanges` beside it notices. On the way in: `incoming`, `receiver`; on the way out:
-`lanes`, `sending`; files both ways: `file_transfers`. `relays` and `subscriptions` say with whom and to what.
+because of it. Other processes put work into the store, and this one does it as soon as
+`smpchat.agent.online.changes.ForeignChanges` notices. On the way in: `incoming`, `receiver`; on the way out: `lanes`,
+`sending`; files both ways: `file_transfers`. `relays` and `subscriptions` decide which relays are connected and which
+queues are subscribed.
 """
 
 from __future__ import annotations
@@ -40,14 +41,15 @@ if TYPE_CHECKING:
 
 
 class AgentRunner:
-    """Does everything that the profile's store says is to be done, for as long as it runs.
+    """Does all the work that the profile's store contains, as long as it runs.
 
     Args:
-        choose_servers: The relays at which a new queue may be made, in the order in which they are tried; told the
-            relay of the peer's queue, where there is one, and the addresses of those in trouble, to prefer others.
-            May start the embedded relay; raises `TransportError` when there is none to be had.
-        files: Asked, once there are any, how files get to relays and from them; None leaves them where they are.
-        offload: Runs what blocks; None: in a thread.
+        choose_servers: Returns the relays at which a new queue may be made, in the order in which they are tried. Its
+            arguments are the relay of the peer's queue, if there is one, and the addresses of relays in trouble, so
+            that it can prefer others. It may start the embedded relay, and raises `TransportError` if there is no
+            relay.
+        files: Says how files are transferred, once there are any; None: they are not transferred.
+        offload: Runs blocking work; None: in a thread.
     """
 
     def __init__(
@@ -91,10 +93,11 @@ class AgentRunner:
         self._receiver = Receiver(database, context, incoming, self._subscriptions, notices, resume=self._resume)
 
     async def run(self) -> None:
-        """Work until cancelled. An unexpected exception in any task ends it, and in any callback one of the store.
+        """Work until cancelled. It ends with an unexpected exception of any task, or with an error of the store in any
+        callback.
 
         Raises:
-            StoreError: The database cannot be read or written. What was committed stays; the rest was not sent.
+            StoreError: The database cannot be read or written. What was committed is kept; nothing else was sent.
         """
         loop = asyncio.get_running_loop()
         failure = self._tasks.start()
@@ -130,7 +133,7 @@ class AgentRunner:
             self._relays.leave_all()
 
     async def _move_files(self, network: Callable[[], FileNetwork]) -> None:
-        """Files, from the first one on: what moves them takes 4 ms to import, and most processes meet none."""
+        """Handle files from the first one on. Importing the code takes 4 ms, and most processes have no files."""
         database = self._database
         with Changes(database) as changes:
             while not (

@@ -1,4 +1,4 @@
-"""What a lane of the outbox does once it may: commands to a relay, and the commit of each answer."""
+"""The work of a lane in the outbox: it sends commands to a relay, and commits each answer."""
 
 from __future__ import annotations
 
@@ -75,14 +75,15 @@ class Sender:
         self._plain_new: set[SMPServer] = set()
 
     def head(self, key: LaneKey) -> list[OutboxItem]:
-        """The lane's next items, as many as may be under way at once."""
+        """The lane's next items, as many as may be on their way at the same time."""
         return outgoing.head(self._database.connection, *key, outbox.PIPELINE, self._context.now())
 
     async def perform(self, key: LaneKey, server: SMPServer, *, one_by_one: bool) -> Verdict:
         """Send the next items at once and commit each outcome in order; the first that is not done ends the run.
 
         Args:
-            one_by_one: The first was refused before. Were it refused again, those behind it might not be, and pass it.
+            one_by_one: The first was refused before. If it were refused again, those behind it might be accepted, and
+                overtake it.
         """
         session = await self._pool.get(server, timeout=CONNECT_TIMEOUT)
         items = self.head(key)  # anew: while the session was made, the peer's queue may have moved
@@ -114,7 +115,7 @@ class Sender:
         return await self._post(session, outbox.together(self._database.connection, items))
 
     def _seal_receipts(self, key: LaneKey, most: int) -> None:
-        """What is about to leave, now that there is a session; what stays behind can still be left out."""
+        """The items to be sent, now that there is a session. The others can still be changed or left out."""
         while due := [item for item in self.head(key)[:most] if item.kind is Kind.RECEIPT]:
             with self._database.transaction() as tx:
                 for item in due:
@@ -149,15 +150,15 @@ class Sender:
         return Verdict.DONE
 
     def _hold(self, tx: sqlite3.Connection, item: OutboxItem, kind: Trouble, error: str) -> None:
-        """Store what keeps an item from being done, for those who wait for it; not for one deleted meanwhile."""
+        """Store why an item cannot be done, for those who wait for it, unless it was deleted meanwhile."""
         if outgoing.exists(tx, item.id):
             now = self._context.now()
             held.hold(tx, item.connection_id, item.lane, Held(kind, error, now, now))
 
     async def _empty(self, session: ServerSession, item: OutboxItem) -> Verdict:
-        """SUB of a queue that was left; done once nothing comes from there any more.
+        """Subscribe an abandoned queue (SUB). It is done when nothing comes from the queue any more.
 
-        The answer does not tell: relays say SOK first, and push what waits after it.
+        The answer does not tell this: relays answer SOK first, and push waiting messages after it.
         """
         request = outbox.request(self._database.connection, item)
         queue, [answer] = (session.server, request.entity_id), session.post([request])
@@ -176,9 +177,10 @@ class Sender:
         return Verdict.DONE
 
     async def create(self, item: OutboxItem) -> Verdict:
-        """NEW, at the first relay that takes the queue: no relay in trouble keeps people from connecting.
+        """Make a queue (NEW) at the first relay that accepts it, so that a relay in trouble does not prevent people
+        from connecting.
 
-        A relay that a person asked for by name is the only one tried.
+        If a person named a relay, only that one is tried.
         """
         wanted = outbox.wanted_relay(self._database.connection, item)
         try:
@@ -212,7 +214,7 @@ class Sender:
         return sorted(found, key=lambda address: address.server == left)  # a queue that moves goes elsewhere if it can
 
     async def _create_at(self, item: OutboxItem, address: SMPServerAddress, patience: float) -> None:
-        """NEW at this relay, and the commit of its answer. Raises `TransportError` or `ProtocolError`."""
+        """Send NEW to this relay, and commit its answer. Raises `TransportError` or `ProtocolError`."""
         server = address.server
         session = await self._pool.get(server, timeout=patience)
         self._pool.watch(server)  # only now: one that is not reached is not to be tried for ever
@@ -246,7 +248,7 @@ class Sender:
 
 
 def _reason(server: SMPServer, error: Exception) -> str:
-    """Why a relay took no queue; connection errors name it themselves."""
+    """Why a relay did not create a queue. Connection errors already name the relay."""
     text = str(error).rstrip(".")
     return text if server.hosts[0] in text else f"relay {server.hosts[0]}: {text[:1].lower()}{text[1:]}"
 

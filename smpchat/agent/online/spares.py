@@ -1,8 +1,8 @@
 """Makes KEM key pairs ahead of time, when the process has nothing better to do.
 
-``pqcrypto`` takes 20 to 30 ms for a pair and holds the interpreter meanwhile, so a thread would not help: the loop
-stands still wherever the call is made. What helps is when: after a second of quiet; or, where a joiner will need a pair
-for its confirmation and there is none, while its first commands are on their way and all we could do is wait.
+``pqcrypto`` takes 20 to 30 ms for a pair and blocks the interpreter meanwhile. So a thread would not help: the event
+loop stands still in any case. What helps is the right moment: after a second of quiet; or, if a joiner will need a pair
+for its confirmation and there is none, while its first commands are on their way and we could only wait.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SpareKeys:
         self._urgent: asyncio.TimerHandle | None = None
 
     def plan(self) -> None:
-        """Something was committed: begin to wait for a quiet moment again."""
+        """Something was committed, so begin again to wait for a quiet moment."""
         if self._quiet is not None:
             self._quiet.cancel()
             self._quiet = None
@@ -44,7 +44,7 @@ class SpareKeys:
             self._quiet = asyncio.get_running_loop().call_later(QUIET, self._make, self._kem)
 
     def commands_sent(self) -> None:
-        """Commands were handed to a session: if a joiner has no pair, make one while they are on their way."""
+        """Commands were given to a session. If a joiner has no key pair, make one while they are on their way."""
         tx = self._database.connection
         if self._kem is not None and self._urgent is None and not kem_spares.count(tx) and outgoing.is_joining(tx):
             self._urgent = asyncio.get_running_loop().call_later(ON_ITS_WAY, self._make, self._kem)
@@ -56,7 +56,8 @@ class SpareKeys:
                 timer.cancel()
 
     def _make(self, kem: KEMProvider) -> None:
-        """Make one pair. Where it cannot be stored whoever needs one makes it then, so that only a log hears of it."""
+        """Make one pair. If the pair cannot be stored, it is made later by the code that needs it, so this is only
+        logged."""
         self._urgent = None
         if not kem.available():  # asked here: whoever opens the store would wait 13 ms for the answer
             self._kem = None

@@ -34,7 +34,7 @@ LOST_GROUP_LINK = (
 
 
 class Subscriptions:
-    """The queues of a profile, subscribed in the sessions that live."""
+    """The queues of a profile, which are subscribed in the existing sessions."""
 
     def __init__(
         self,
@@ -56,13 +56,13 @@ class Subscriptions:
         self._plan_changed = asyncio.Event()
 
     def begin(self, server: SMPServer, session: ServerSession, queues: list[ReceiveQueue]) -> None:
-        """Subscribe these queues in a session that is new."""
+        """Subscribe these queues in a new session."""
         self._subscribe(server, session, queues)
         for queue in queues:
             self._follow(server, queue.rcv_id)
 
     def created(self, server: SMPServer, session: ServerSession, rcv_id: bytes) -> None:
-        """A queue was created, and subscribed by that: plan the SUBs that repeat it."""
+        """A queue was created, which also subscribed it. Plan the SUBs that repeat the subscription."""
         self._listens_in(server, session)
         self._follow(server, rcv_id)
 
@@ -76,7 +76,7 @@ class Subscriptions:
             self._listening(server)
 
     def answered(self, session: ServerSession, rcv_id: bytes, message: BrokerMessage) -> None:
-        """What a SUB brought that somebody else sent."""
+        """Handle the answer to a SUB that other code sent."""
         self._incoming.answered(session, rcv_id, message)
 
     def arrivals(self, server: SMPServer, rcv_id: bytes) -> int:
@@ -84,17 +84,17 @@ class Subscriptions:
         return self._incoming.counts[server, rcv_id]
 
     def succeeded(self, server: SMPServer, rcv_id: bytes) -> None:
-        """A SUB or ACK of a queue was carried out."""
+        """A SUB or ACK of a queue was executed."""
         self._plan.succeeded((server, rcv_id))
 
     def failed(self, session: ServerSession, server: SMPServer, rcv_id: bytes) -> None:
-        """SUB or ACK failed: another SUB brings what waits at the relay; a new session begins with one anyway."""
+        """SUB or ACK failed. Another SUB will bring what waits at the relay; a new session begins with one anyway."""
         if not session.closed.is_set():
             self._plan.failed((server, rcv_id), asyncio.get_running_loop().time())
             self._plan_changed.set()
 
     async def repeat(self) -> None:
-        """Repeat what the plan says, for ever."""
+        """Repeat subscriptions as planned, without end."""
         loop = asyncio.get_running_loop()
         while True:
             deadline = self._plan.next_deadline()

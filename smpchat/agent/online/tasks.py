@@ -1,4 +1,4 @@
-"""What runs while a profile is online, and which faults end it: those of the store, not those of one connection."""
+"""What runs while a profile is online, and which errors end it: those of the store, but not those of one connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Tasks:
         self._failure: asyncio.Future[None] | None = None
 
     def start(self) -> asyncio.Future[None]:
-        """From now on tasks may be spawned. The future gets the error that ends the run."""
+        """From now on tasks may be started. The future gets the error that ends the run."""
         self._failure = asyncio.get_running_loop().create_future()
         self.running = True
         return self._failure
@@ -34,7 +34,7 @@ class Tasks:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run this beside the others."""
+        """Run this at the same time as the others."""
         task = asyncio.ensure_future(work)
         # Kept here: asyncio itself holds tasks weakly, and one that nobody holds may vanish in the middle.
         self._tasks.add(task)
@@ -46,7 +46,7 @@ class Tasks:
             self.fail(error)
 
     def fail(self, error: BaseException) -> None:
-        """End the run with the first error; those that come while it ends are its consequences."""
+        """End the run with the first error. Errors that come while it ends are its consequences."""
         if self.running and self._failure is not None and not self._failure.done():
             self._failure.set_exception(error)
             self._failure.exception()  # asking marks it as seen, where the run is cancelled in the same moment
@@ -54,7 +54,8 @@ class Tasks:
             log.info("while the agent ended: %s", type(error).__name__, exc_info=error)
 
     def fault_of_callback(self, message: str, error: Exception) -> None:
-        """What asyncio or the pool would only report. With other faults than the store's the rest can go on."""
+        """Handle errors that asyncio or the pool would only report. If it is not an error of the store, the rest can
+        continue."""
         if is_of_store(error):
             self.fail(error)
         else:
@@ -62,12 +63,12 @@ class Tasks:
 
 
 def is_of_store(error: BaseException) -> bool:
-    """Whether the database itself failed, and not something that one connection or message wants of it."""
+    """Whether the database itself has failed, rather than the work for one connection or message."""
     if isinstance(error, StoreError | sqlite3.OperationalError | sqlite3.InternalError):
         return True
     return type(error) is sqlite3.DatabaseError  # of a file that is damaged
 
 
 def severity(error: BaseException) -> int:
-    """The level at which a fault of one connection is logged."""
+    """The level at which an error of one connection is logged."""
     return logging.WARNING if isinstance(error, AgentError) else logging.ERROR

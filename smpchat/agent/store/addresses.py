@@ -1,4 +1,4 @@
-"""The contact address: what it has beside its connection record and queue, and the requests that wait for an answer.
+"""The contact address: its data besides the connection record and the queue, and the requests that wait for an answer.
 
 A link of ours to a group is an address, too; there may be any number of them. They are told by their client data.
 """
@@ -18,10 +18,10 @@ class Address(Record):
 
     Attributes:
         auto_accept: Each request becomes a connection at once.
-        root_key: Signs what is behind its short link; None once the address is being deleted.
-        user_data: What people see behind the short link before they send a request.
-        short_link: None where the relay keeps no link data, and until the queue exists.
-        fixed_data: The part behind the short link that never changes, as the relay has it.
+        root_key: Signs the data of its short link; None when the address is being deleted.
+        user_data: What people see of the short link's data before they send a request.
+        short_link: None if the relay does not keep link data, and until the queue exists.
+        fixed_data: The part of the short link's data that never changes, as the relay has it.
         client_data: What marks the link of a group (agent-wire 2.1); None in the user's own address.
     """
 
@@ -96,17 +96,17 @@ def save_short_link(tx: sqlite3.Connection, connection_id: int, link: str, fixed
 
 
 def forget_root_key(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The address is being deleted: nothing behind its link is signed any more."""
+    """The address is being deleted, so the data of its link is not signed any more."""
     tx.execute("UPDATE addresses SET root_key = x'' WHERE connection_id = ?", (connection_id,))
 
 
 def save_user_data(tx: sqlite3.Connection, connection_id: int, user_data: bytes) -> None:
-    """What people are to see from now on."""
+    """Change what people see."""
     tx.execute("UPDATE addresses SET user_data = ? WHERE connection_id = ?", (user_data, connection_id))
 
 
 def save_auto_accept(tx: sqlite3.Connection, connection_id: int, auto_accept: bool) -> None:
-    """Whether requests are accepted at once; if not, those that wait for their turn wait for a person."""
+    """Whether requests are accepted at once. If not, requests that waited for their turn now wait for a person."""
     if not auto_accept:
         tx.execute("UPDATE received_requests SET in_turn = 0 WHERE connection_id = ?", (connection_id,))
     tx.execute("UPDATE addresses SET auto_accept = ? WHERE connection_id = ?", (auto_accept, connection_id))
@@ -116,17 +116,17 @@ def save_auto_accept(tx: sqlite3.Connection, connection_id: int, auto_accept: bo
 
 
 class ReceivedRequest(Record):
-    """Somebody asks to be connected.
+    """A request of someone who wants to connect.
 
     Attributes:
-        request_id: The same each time that this request is sent, where its sender's program says so.
+        request_id: Id of the request, the same each time it is sent, if its sender's program gives one.
         snd_id: Sender id of the queue that the request offers.
         link: The invitation in it.
-        info: Who asks: connection info.
-        received_at: When its relay got it; POSIX seconds.
-        shown: A person was shown it.
+        info: Connection info of the person who asks.
+        received_at: When its relay received it; POSIX seconds.
+        shown: It was shown to a person.
         relay: Hosts of the relay that the request names.
-        in_turn: It is accepted by itself once there is room for it.
+        in_turn: It is accepted automatically as soon as there is room for it.
     """
 
     id: int
@@ -142,7 +142,7 @@ class ReceivedRequest(Record):
 
 
 def insert_request(tx: sqlite3.Connection, request: ReceivedRequest) -> int:
-    """A new request's number; the one it has already does not count."""
+    """Insert a request, and return its number; ``request.id`` is ignored."""
     cursor = tx.execute(
         "INSERT INTO received_requests (connection_id, request_id, snd_id, link, info, received_at, relay, in_turn)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -162,7 +162,7 @@ def insert_request(tx: sqlite3.Connection, request: ReceivedRequest) -> int:
 
 
 def replace_request(tx: sqlite3.Connection, request: ReceivedRequest) -> None:
-    """The request of this number was sent again, and now says this."""
+    """The request with this number was sent again, and now has this content."""
     tx.execute(
         "UPDATE received_requests SET request_id = ?, snd_id = ?, link = ?, info = ?, received_at = ?, shown = ?,"
         " relay = ?, in_turn = ? WHERE id = ?",
@@ -189,7 +189,7 @@ def requests(tx: sqlite3.Connection) -> list[ReceivedRequest]:
 
 
 def unshown_requests(tx: sqlite3.Connection) -> list[ReceivedRequest]:
-    """Requests that no person was shown and that wait for one, oldest first."""
+    """Requests that wait for a person and were not shown yet, oldest first."""
     query = f"SELECT * FROM received_requests WHERE shown = 0 AND NOT in_turn AND {_OWN} ORDER BY id"
     return [_request(row) for row in tx.execute(query)]
 
@@ -197,7 +197,7 @@ def unshown_requests(tx: sqlite3.Connection) -> list[ReceivedRequest]:
 def same_requests(
     tx: sqlite3.Connection, connection_id: int, request_id: str | None, snd_id: bytes
 ) -> list[ReceivedRequest]:
-    """What waits at an address and is the same request as this one: by its id, or by the queue that it offers."""
+    """The waiting request that is the same as this one: it has the same id, or offers the same queue."""
     rows = tx.execute(
         "SELECT * FROM received_requests WHERE connection_id = ? AND (request_id = ? OR snd_id = ?) ORDER BY id",
         (connection_id, request_id, snd_id),
@@ -223,7 +223,7 @@ def requests_by_relay(tx: sqlite3.Connection) -> dict[str, int]:
 
 
 def delete_newest_of(tx: sqlite3.Connection, relay: str) -> None:
-    """The last request by way of a relay gives way to another one; of those that no person was shown, if any."""
+    """Drop the last request that names this relay, to make room; if possible, one that was not shown to a person."""
     query = "SELECT id FROM received_requests WHERE relay = ? ORDER BY shown, id DESC LIMIT 1"
     tx.execute(f"DELETE FROM received_requests WHERE id = ({query})", (relay,))
 
@@ -239,7 +239,8 @@ def next_in_turn(tx: sqlite3.Connection) -> ReceivedRequest | None:
 
 
 def turned_away(tx: sqlite3.Connection, connection_id: int) -> tuple[int, float] | None:
-    """How many requests to an address were dropped because too many waited, and since when; None if none was."""
+    """How many requests to an address were dropped because too many were waiting, and since when; None if there were
+    none."""
     row = tx.execute("SELECT count, since FROM turned_away WHERE connection_id = ?", (connection_id,)).fetchone()
     return (row["count"], row["since"]) if row else None
 
@@ -258,12 +259,13 @@ def forget_turned_away(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def note_accepted(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
-    """A request was accepted by itself and became this connection."""
+    """A request was accepted automatically and became this connection."""
     tx.execute("INSERT INTO accepted_by_themselves VALUES (?, ?)", (connection_id, now))
 
 
 def accepted_by_themselves(tx: sqlite3.Connection) -> dict[int, float]:
-    """Connections that were made so lately, or whose relays were not reached yet, and when; POSIX seconds."""
+    """Automatically accepted connections that are recent, or whose relays were not reached yet, with their times in
+    POSIX seconds."""
     return {row["connection_id"]: row["at"] for row in tx.execute("SELECT * FROM accepted_by_themselves")}
 
 
@@ -273,12 +275,12 @@ def forget_accepted(tx: sqlite3.Connection, connection_ids: list[int]) -> None:
 
 
 def mark_request_shown(tx: sqlite3.Connection, number: int) -> None:
-    """A person was shown the request."""
+    """The request was shown to a person."""
     tx.execute("UPDATE received_requests SET shown = 1 WHERE id = ?", (number,))
 
 
 def delete_request(tx: sqlite3.Connection, number: int) -> None:
-    """The request was answered, or is to be forgotten."""
+    """Delete a request that was answered, or is to be forgotten."""
     tx.execute("DELETE FROM received_requests WHERE id = ?", (number,))
 
 

@@ -1,4 +1,5 @@
-"""How often a peer may cause something: counted in the store, so that a new process begins with no new allowance."""
+"""How often a peer may cause something. This is counted in the store, so that a new process does not start counting
+from zero."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from smpchat.encoding.record import Record
 
 
 class Allowance(Record):
-    """So many times within so many seconds, from the first of them on.
+    """So many times within so many seconds, counted from the first time.
 
     Attributes:
         kind: What is counted; in the store.
@@ -24,16 +25,16 @@ HOUR, DAY = 3_600.0, 86_400.0
 
 
 class Use(Enum):
-    """What one more time amounts to."""
+    """Whether one more time is allowed."""
 
     ALLOWED = auto()
     FIRST_TOO_MANY = auto()
-    """The event that the user is told of."""
+    """The first time beyond the limit, of which the user is told."""
     TOO_MANY = auto()
 
 
 def use(tx: sqlite3.Connection, connection_id: int, allowance: Allowance, now: float) -> Use:
-    """A peer causes it once more. ``now``: POSIX seconds; a clock that was set back begins a new time."""
+    """A peer does it once more. ``now``: POSIX seconds. If the clock was set back, counting starts again."""
     [used] = tx.execute(
         "INSERT INTO allowances VALUES (:id, :kind, 1, :now) ON CONFLICT (connection_id, kind) DO UPDATE SET"
         " used = CASE WHEN :now - since BETWEEN 0 AND :seconds THEN used + 1 ELSE 1 END,"

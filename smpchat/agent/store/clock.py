@@ -1,7 +1,7 @@
-"""When the clock was last seen, so that one that leaps makes nothing old.
+"""When the clock was last looked at, so that nothing counts as old just because the clock leaps.
 
-A computer that starts with a wrong date would else remove in a moment what was to go in months, and give up what it is
-still to do. A long pause looks the same: then what is due goes a day later.
+Otherwise a computer that starts with a wrong date would delete at once what should be deleted in months, and give up
+work that is still to be done. A long pause looks the same; then what is due is deleted a day later.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NOTED_EVERY = 3_600.0
 
 
 def is_held(tx: sqlite3.Connection, now: float) -> bool:
-    """Whether nothing may count as old now. Changes nothing."""
+    """Whether nothing may count as old at the moment. Changes nothing."""
     seen, until = _known(tx, now)
     return _leapt(seen, now) or now < until
 
@@ -35,7 +35,7 @@ def is_due(tx: sqlite3.Connection, now: float) -> bool:
 def note(tx: sqlite3.Connection, now: float) -> bool:
     """The clock says this. Returns whether it leapt.
 
-    What was to come later keeps its distance then, so that nothing is given up early or held for ever.
+    Planned times are shifted with the clock, so that nothing is given up too early or kept without end.
     """
     seen, until = _known(tx, now)
     leapt = _leapt(seen, now)

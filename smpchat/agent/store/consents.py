@@ -1,6 +1,6 @@
 """Which relays the user has agreed to connect to for a contact: those in links that the user made or used.
 
-Every other relay of a contact was named by somebody else: see `smpchat.agent.transactions.strangers`.
+All other relays of contacts were named by other people: see `smpchat.agent.transactions.strangers`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def save_anywhere(tx: sqlite3.Connection, allow: bool) -> None:
 
 
 def covers(tx: sqlite3.Connection, server: Server) -> bool:
-    """Whether the user agreed to this relay for any contact, so that a session with it tells nobody anything new."""
+    """Whether the user agreed to this relay for any contact. If so, a session with it reveals nothing new."""
     query = (
         "SELECT 1 FROM consents WHERE server = :server UNION ALL"
         " SELECT 1 FROM consents JOIN send_queues AS q USING (connection_id)"
