@@ -37,6 +37,7 @@ from smpchat.chat.machines.group_states import (
     MAX_MEMBERS,
     MAX_TOLD,
     MAX_UNKNOWN,
+    MINUTE,
     Group,
     Link,
     Member,
@@ -61,7 +62,6 @@ from smpchat.protocol.version import VersionRange
 Step = tuple[Group, tuple[Effect, ...]]
 INTRODUCED_SINCE = 2
 """The first chat version whose members can be introduced (group-wire, versions)."""
-_MINUTE = 60
 
 
 # -- into the group ---------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def turns(group: Group, now: float) -> Step:
     if not waiting or not group.active:
         return group, ()
     # A clock that was set back begins a new minute, too.
-    fresh = not group.minute <= now < group.minute + _MINUTE
+    fresh = not group.minute <= now < group.minute + MINUTE
     minute, begun = (now, 0) if fresh else (group.minute, group.begun)
     effects: list[Effect] = []
     members = dict(group.members)

@@ -20,6 +20,8 @@ MAX_UNKNOWN = 200
 """Of these, how many may be authors whom nobody has introduced."""
 LINKS_PER_MINUTE = 60
 """Connections to members that smpchat begins in one minute; the others wait for their turn. Each needs a queue."""
+MINUTE = 60
+"""Seconds for which they are counted."""
 MAX_TOLD = 8
 """How many hosts are told that we and a member are connected."""
 _UNKNOWN_NAME = 7

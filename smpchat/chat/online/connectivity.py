@@ -17,6 +17,7 @@ from smpchat.agent.store import consents
 from smpchat.agent.transactions import strangers
 from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.online.files import tend_files
+from smpchat.chat.online.groups import tend_groups
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store.servers import choose_file_servers, choose_servers, route_to
 from smpchat.client.connect import connect
@@ -170,11 +171,12 @@ async def run_agent(service: WritingProfile, relay: EmbeddedRelay) -> None:
     runner = AgentRunner(service.database, service.context, make_pool, choose, partial(_file_network, service, relay))
     try:
         async with asyncio.TaskGroup() as group:
-            tending = group.create_task(tend_files(service, relay))
+            tending = [group.create_task(work) for work in (tend_files(service, relay), tend_groups(service))]
             try:
                 await runner.run()
             finally:
-                tending.cancel()
+                for task in tending:
+                    task.cancel()
     finally:
         await sessions.close()
 

@@ -183,6 +183,24 @@ class WritingProfile(FileProfile):
             raise InputError(f"The encryption with every member of {contact.alias} works.", "Nothing was changed.")
         return found
 
+    # -- groups -------------------------------------------------------------------------------------------------------
+
+    def tend_groups(self) -> float | None:
+        """Begin connections to members whose turn it is; seconds until the next turn, None if nobody waits."""
+        left = None
+        for group_id, minute in memberships.waiting(self._tx):
+            from smpchat.chat.machines.group_inputs import Tick  # few profiles are in a group that is so large
+            from smpchat.chat.machines.group_states import MINUTE
+
+            now = self.now()
+            if minute <= now < minute + MINUTE:  # a clock that was set back begins a new minute, too
+                left = min(filter(None, (left, minute + MINUTE - now)))
+                continue
+            with self.database.transaction() as tx:
+                self._application.groups.happened(tx, group_id, Tick(now))
+            left = min(filter(None, (left, float(MINUTE))))
+        return left
+
     # -- contact requests ---------------------------------------------------------------------------------------------
 
     def requests(self) -> list[RequestView]:

@@ -51,6 +51,15 @@ def become_group(tx: sqlite3.Connection, contact_id: int, group_id: int) -> None
     tx.execute("UPDATE contacts SET connection_id = ?, chat_version = NULL WHERE id = ?", (-group_id, contact_id))
 
 
+def waiting(tx: sqlite3.Connection) -> list[tuple[int, float]]:
+    """Groups in which connections to members wait for their turn, and when the last turn began (POSIX seconds)."""
+    rows = tx.execute(
+        "SELECT id, minute FROM groups WHERE id IN (SELECT group_id FROM group_members"
+        " WHERE link IN ('wanted', 'to-join')) AND standing IN ('joining', 'pending', 'review', 'current')"
+    )
+    return [(row["id"], row["minute"]) for row in rows]
+
+
 # -- copies of what we say --------------------------------------------------------------------------------------------
 
 
