@@ -83,6 +83,19 @@ class GroupConversation:
         profiles.save_told(tx, contact.id, digest(self.profile(tx, group_id)))
         publish(tx, events.ContactChanged(self._contact(tx, group_id).alias))
 
+    def founded(self, tx: sqlite3.Connection, group_id: int, alias: str | None = None) -> str:
+        """A group of ours gets its conversation; the alias, made from the group's name unless one is given."""
+        group = groups.load(tx, group_id)
+        assert group is not None
+        alias = alias or naming.free_alias(tx, group.profile.name)
+        records.insert_contact(tx, -group_id, alias, confirmed=True)
+        contact = records.contact(tx, alias)
+        groups.attach(tx, group_id, contact.id)
+        self._save_profile(tx, contact.id, group.profile)
+        profiles.save_told(tx, contact.id, digest(self.profile(tx, group_id)))
+        publish(tx, events.ContactChanged(alias))
+        return alias
+
     def perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect) -> None:
         """One of them, in the store."""
         match effect:

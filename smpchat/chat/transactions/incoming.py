@@ -74,6 +74,7 @@ from smpchat.encoding.record import replace
 from smpchat.protocol.version import VersionRange
 
 if TYPE_CHECKING:  # imported where they are used
+    from smpchat.chat.transactions.group_conversation import GroupConversation
     from smpchat.chat.transactions.groups import GroupTransactions
 
 log = logging.getLogger("smpchat.chat")
@@ -120,12 +121,18 @@ class ChatApplication:
     def groups(self) -> GroupTransactions:
         """All that can happen to groups; only who is in one, or asked to be, waits for its modules."""
         if self._groups is None:
-            from smpchat.chat.transactions.group_conversation import GroupConversation
             from smpchat.chat.transactions.groups import GroupTransactions
 
             assert self._context is not None
-            self._groups = GroupTransactions(self._context, GroupConversation(self._own_profile, self._now))
+            self._groups = GroupTransactions(self._context, self.group_conversation)
         return self._groups
+
+    @property
+    def group_conversation(self) -> GroupConversation:
+        """What people see of groups."""
+        from smpchat.chat.transactions.group_conversation import GroupConversation
+
+        return GroupConversation(self._own_profile, self._now)
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
         """Our profile as ``x.info``, as the contact is to see it; to a member of a group, who we are there."""
@@ -339,7 +346,14 @@ class ChatApplication:
     def request_accepted(
         self, tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest
     ) -> None:
-        """The contact takes its name from the request."""
+        """The contact takes its name from the request; who used a link to a group of ours becomes a member."""
+        from smpchat.chat.store import group_hosting  # few profiles have such a link
+
+        if group_hosting.link_at(tx, request.connection_id) is not None:
+            from smpchat.chat.transactions.group_owning import GroupOwner
+
+            GroupOwner(self.groups).joined(tx, connection_id, request)
+            return
         contact_from_request(tx, context, connection_id, request)
 
 
