@@ -70,6 +70,11 @@ class _Disk:
 
         self._use(work)
 
+    def forget(self, begin: int, size: int) -> None:
+        """In a thread: nobody is expected to read this part again, the memory that keeps it is free for others."""
+        if hasattr(os, "posix_fadvise"):
+            self._use(lambda file: os.posix_fadvise(file.fileno(), begin, size, os.POSIX_FADV_DONTNEED))
+
     def _use(self, work: Callable[[FileIO], T]) -> T:
         try:
             with self._used:
@@ -106,6 +111,7 @@ async def pieces(path: Path, begin: int, size: int, offload: Offload) -> AsyncGe
                 raise EOFError(f"{path.name} ends early")
             done += len(piece)
             yield piece
+        await offload(disk.forget, begin, size)
     finally:
         disk.close()
 
