@@ -5,6 +5,7 @@ What people see of the group is kept in lists here; contacts are the program's o
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,14 +22,16 @@ from smpchat.chat.online.presence import online
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import groups, records
 from smpchat.chat.store.records import Direction
+from smpchat.chat.transactions.group_conversation import groups_of
 from smpchat.chat.transactions.group_owning import GroupLinkText, GroupOwner, new_group_profile
 from smpchat.chat.transactions.groups import GroupTransactions
 from smpchat.chat.transactions.incoming import ChatApplication
 from smpchat.chat.wire.group_values import MemberId, Role
 from smpchat.chat.wire.profile import Profile
 from smpchat.home import Home
-from tests.interop.peers import App, Object, real_app
+from tests.interop.peers import PATIENCE, App, Object, real_app
 from tests.interop.people import relay, run, until
+from tests.interop.test_app_group_conversations import contact_of, joined, members, person, shows
 from tests.unit.chat.machines.team import text
 
 
@@ -166,20 +169,24 @@ async def sam_at(folder: Path, server: str) -> AsyncIterator[Sam]:
         service.close()
 
 
-async def members(app: App) -> dict[str, Object]:
+async def members_of(app: App) -> dict[str, Object]:
     """The members of the group as an app has them, itself left out."""
     group = (await app.do("/members #team"))["group"]
     return {member["localDisplayName"]: member for member in group["members"]}
 
 
 async def sees(app: App, name: str, **fields: str) -> None:
-    """Once an app has that member so."""
-    for _ in range(200):
-        found = (await members(app)).get(name, {})
-        if all(found.get(key) == value for key, value in fields.items()):
-            return
-        await app.do("/help")  # nothing tells of every change; a round through the app in between
-    raise AssertionError(f"{name} is not {fields}: {found}")
+    """Once an app has that member so; it does not tell of every change."""
+    found: Object = {}
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                found = (await members_of(app)).get(name, {})
+                if all(found.get(key) == value for key, value in fields.items()):
+                    return
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise AssertionError(f"{name} is not {fields}: {found}") from None
 
 
 def test_contacts_are_invited_introduced_and_removed(tmp_path: Path) -> None:
@@ -285,5 +292,75 @@ def test_apps_join_by_our_link_and_one_of_them_is_offline_meanwhile(tmp_path: Pa
                 with sam.service.database.transaction() as tx:
                     sam.groups.leave(tx, 1)
                 await ann.wait("leftMember")
+
+    run(scenario, tmp_path)
+
+
+def test_an_app_that_moderators_are_to_look_at(tmp_path: Path) -> None:
+    async def scenario(folder: Path) -> None:
+        async with (
+            relay("official", folder) as server,
+            sam_at(folder, server) as sam,
+            real_app(folder / "ann", "ann", server) as ann,
+            real_app(folder / "ben", "ben", server) as ben,
+        ):
+            sam.found()
+            await sam.befriend(ann, "ann")
+            sam.invite("ann")
+            await ann.wait("receivedGroupInvitation")
+            await ann.do("/join #team")
+            await until(lambda: "ann" in sam.connected(), "ann is in")
+            with sam.service.database.transaction() as tx:
+                sam.owner.change_profile(tx, 1, {"memberAdmission": {"review": "all"}})
+            link = await sam.link()
+            assert link.short is not None
+            await ben.do(f"/connect {link.short}")
+            await until(lambda: any(one.standing is Standing.REVIEW for one in sam.group.members.values()), "ben waits")
+            sam.say("not for ben yet")
+            await ann.shows("not for ben yet")
+            with sam.service.database.transaction() as tx:
+                sam.owner.admit(tx, 1, sam.id_of("ben"))
+            await sees(ann, "ben", memberStatus="connected")
+            await ben.says("#team", "hello of ben")
+            await ann.shows("hello of ben")
+            await sam.shown("ben", "hello of ben")
+
+    run(scenario, tmp_path)
+
+
+def test_we_are_an_admin_in_the_group_of_an_app_and_host_whom_we_invite(tmp_path: Path) -> None:
+    async def scenario(folder: Path) -> None:
+        async with (
+            relay("official", folder) as server,
+            person(folder, "sam", server) as sam,
+            real_app(folder / "ann", "ann", server) as ann,
+            real_app(folder / "cat", "cat", server) as cat,
+        ):
+            await ann.do("/group team")
+            link = (await ann.do("/create link #team"))["groupLink"]["connLinkContact"]
+            async with real_app(folder / "ben", "ben", server) as ben:
+                await ben.do(f"/connect {link['connFullLink']}")
+                await ben.wait("userJoinedGroup")
+                sam.connect(link["connShortLink"], None)
+                await joined(sam)
+                await until(lambda: members(sam) == {"ann": "owner", "ben": "member"}, "sam is with both")
+            await ann.do("/member role #team sam admin")
+            await until(lambda: sam.group("team").role == "admin", "sam is admin")
+            await contact_of(cat, sam, "cat")
+            with sam.database.transaction() as tx:
+                contact = records.contact(tx, "cat")
+                GroupOwner(groups_of(sam.context)).invite(tx, 1, contact.connection_id)
+            await cat.wait("receivedGroupInvitation")
+            await cat.do("/join #team")
+            await until(lambda: members(sam).get("cat") == "member", "cat is in")
+            await sees(ann, "cat", memberStatus="connected")
+            await cat.says("#team", "ben sleeps")
+            await ann.shows("ben sleeps")
+            await shows(sam, "ben sleeps")
+            async with real_app(folder / "ben", "ben", server) as ben:
+                await ben.shows("ben sleeps")
+                await sees(cat, "ben", memberStatus="connected")
+                await ben.says("#team", "awake")
+                await cat.shows("awake")
 
     run(scenario, tmp_path)
