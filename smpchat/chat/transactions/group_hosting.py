@@ -220,8 +220,10 @@ class Host(Record):
         if heard.found and all(isinstance(effect, Refused) for effect in heard.found):
             return
         hosting, author = group_hosting.load(tx, group_id, by), heard.before.members.get(by)
+        if not hosting.pairs or author is None:
+            return
         group = groups.load(tx, group_id)
-        if not hosting.pairs or group is None or author is None:
+        if group is None:
             return
         forward = _forward(by, heard.envelope, event, heard.at, author.name)
         send = duties.pass_on(group, hosting, author, forward)
@@ -241,10 +243,11 @@ class Host(Record):
 
         To be said before its connection goes, and so before anything comes of it here.
         """
-        event, group = said.event, groups.load(tx, group_id)
-        if group is None or envelope is None or not isinstance(event, MemberRemoved):
+        event = said.event
+        if envelope is None or not isinstance(event, MemberRemoved):
             return {}
-        author = group.members.get(by)
+        group = groups.load(tx, group_id)
+        author = None if group is None else group.members.get(by)
         if author is None or event.member not in duties.waiting_for(group_hosting.load(tx, group_id, by), by):
             return {}
         return {event.member: encode_group_event(_forward(by, envelope, event, at, author.name), self.new_id())}
@@ -290,8 +293,10 @@ class Host(Record):
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
-    def forget(self, tx: sqlite3.Connection, group_id: int, before: Group) -> None:
-        """Nothing is owed to those who have gone since."""
+    def forget(self, tx: sqlite3.Connection, group_id: int, before: Group, done: tuple[Effect, ...]) -> None:
+        """Nothing is owed to those who went by what was done."""
+        if not any(isinstance(effect, effects.Disconnect | effects.Forget | effects.Tell) for effect in done):
+            return
         group = groups.load(tx, group_id)
         for id, member in before.members.items():
             now = None if group is None else group.members.get(id)

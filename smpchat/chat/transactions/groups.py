@@ -265,7 +265,7 @@ class GroupTransactions(Record):
         last_words = self.host.last_words(tx, place.group, place.member, said, envelope, sent_at)
         found = self._happened(tx, place.group, heard, last_words)
         self.host.pass_on(tx, place.group, place.member, said, known, AsHeard(envelope, sent_at, before, found))
-        self.host.forget(tx, place.group, before)
+        self.host.forget(tx, place.group, before, found)
         passed_on = isinstance(said.event, Forward)
         if asked.event is not None:
             groups.heard(tx, place.group, asked.by, asked.event, place.member if passed_on else None)
@@ -283,7 +283,7 @@ class GroupTransactions(Record):
         """Step the group, save it, and do what comes out."""
         before = self._load(tx, group_id)
         found = self._happened(tx, group_id, event)
-        self.host.forget(tx, group_id, before)
+        self.host.forget(tx, group_id, before, found)
         return found
 
     def _happened(
