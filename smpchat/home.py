@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import InputError, UnknownProfile
@@ -18,20 +18,10 @@ from smpchat.config import Configuration, read
 from smpchat.config_path import FILE as CONFIG_FILE
 from smpchat.config_path import PROGRAM, own_config_file, platform_config_file, platform_home
 from smpchat.encoding.record import Record
-from smpchat.protocol.address import (
-    FileServer,
-    FileServerAddress,
-    SMPServer,
-    SMPServerAddress,
-    parse_file_server,
-    parse_server,
-)
-from smpchat.relay.errors import RelayError, RelayFolderRefused, RelayTurnedOff
-from smpchat.transport.base import OwnRelayFailed, OwnRelayFolderRefused, OwnRelayStopped
 
 if TYPE_CHECKING:
     from smpchat.chat.service.connecting import ChatService
-    from smpchat.relay.folder import RelayInfo
+    from smpchat.own_relay import BackgroundRelay
 
 MAX_PROFILE_NAME = 40
 _DELETED = ".deleted-"
@@ -173,95 +163,6 @@ class Home(Record):
 
     def relay(self) -> BackgroundRelay:
         """The embedded relay of this home."""
+        from smpchat.own_relay import BackgroundRelay  # most commands ask for no relay
+
         return BackgroundRelay(self.relay_folder)
-
-
-class BackgroundRelay:
-    """The relay that comes with smpchat, started on demand in a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._answered: int | None = None
-
-    def owns(self, server: SMPServer) -> bool:
-        """Whether ``server`` is this relay and leads to no other host: it is connected to by no proxy."""
-        own = self._known()
-        return own is not None and own.address is not None and _is_own(server, parse_server(own.address).server)
-
-    def owns_files(self, server: FileServer) -> bool:
-        """The same for where it keeps files."""
-        own = self._known()
-        if own is None or own.files_address is None:
-            return False
-        return _is_own(server, parse_file_server(own.files_address).server)
-
-    def _known(self) -> RelayInfo | None:
-        from smpchat.relay.folder import status  # most commands ask for no relay
-
-        try:
-            return status(self._folder)
-        except RelayError:  # its state cannot be read, which whoever starts it is told
-            return None
-
-    async def start(self) -> SMPServerAddress:
-        """Its address, once it accepts connections. Raises `OwnRelayStopped`, `OwnRelayFailed`."""
-        info = await self._started()
-        assert info.address is not None
-        return parse_server(info.address)
-
-    async def start_files(self) -> FileServerAddress:
-        """Where it keeps files, once it accepts connections. Raises as `start`, also if it keeps none."""
-        info = await self._started()
-        if info.files_address is None:
-            raise OwnRelayFailed(f"The embedded relay does not store files. {_why_no_files(info)}")
-        return parse_file_server(info.files_address)
-
-    async def _started(self) -> RelayInfo:
-        import asyncio
-
-        info = self._known()
-        if info is not None and info.state == "running" and await self._answers(info):
-            return info
-        from smpchat.relay.background import start_background  # here, as it runs already whenever it has been used once
-
-        try:
-            return await asyncio.to_thread(start_background, self._folder, on_demand=True)
-        except RelayTurnedOff as error:
-            raise OwnRelayStopped(str(error)) from error
-        except RelayFolderRefused as error:
-            raise OwnRelayFolderRefused(str(error)) from error
-        except RelayError as error:
-            raise OwnRelayFailed(str(error)) from error
-
-    async def _answers(self, info: RelayInfo) -> bool:
-        """Whether the relay that runs accepts connections, which is asked once; and from this computer, as all do."""
-        import asyncio
-        import socket
-
-        from smpchat.relay.options import LOOPBACK
-
-        if info.pid != self._answered and info.port is not None:
-            with socket.socket() as probe:
-                probe.setblocking(False)
-                try:
-                    async with asyncio.timeout(1):
-                        await asyncio.get_running_loop().sock_connect(probe, (LOOPBACK, info.port))
-                except OSError:  # as of a relay that listens elsewhere only: `start_background` looks there
-                    return False
-            self._answered = info.pid
-        return info.pid == self._answered
-
-
-def _why_no_files(info: RelayInfo) -> str:
-    if info.files_trouble is not None:
-        return info.files_trouble
-    if info.files_port is None:
-        return "An older smpchat started it: `smpchat relay stop`, then `smpchat relay start`."
-    return "It was started with `--files-port off`."
-
-
-S = TypeVar("S", SMPServer, FileServer)
-
-
-def _is_own(server: S, own: S) -> bool:
-    return server.is_within(own) or (server.is_on_loopback and server.key_hash == own.key_hash)

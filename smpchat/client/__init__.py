@@ -10,7 +10,3 @@ Errors that a caller meets, beside those of `smpchat.transport` and the handshak
         └── UnexpectedResponse  as it should be: for another queue, or not of a known form
     SMPError                    (smpchat.protocol) the relay's ERR in answer to this command
 """
-
-from smpchat.client.errors import NoResponse, ResponseTimeout, SessionClosed, UnexpectedResponse
-
-__all__ = ["NoResponse", "ResponseTimeout", "SessionClosed", "UnexpectedResponse"]

@@ -19,29 +19,3 @@ Errors::
     ├── RelayOptionRefused an option has a value that it cannot have
     └── BackupRefused      a backup cannot be written or restored
 """
-
-from smpchat.relay.errors import (
-    BackupRefused,
-    RelayError,
-    RelayNotRunning,
-    RelayOptionRefused,
-    RelayPortTaken,
-    RelayRunning,
-    RelayStartFailed,
-    RelayStoreError,
-    RelayStoreNewer,
-    RelayTurnedOff,
-)
-
-__all__ = [
-    "BackupRefused",
-    "RelayError",
-    "RelayNotRunning",
-    "RelayOptionRefused",
-    "RelayPortTaken",
-    "RelayRunning",
-    "RelayStartFailed",
-    "RelayStoreError",
-    "RelayStoreNewer",
-    "RelayTurnedOff",
-]

@@ -17,23 +17,3 @@ Errors::
         └── ChainRefused        a certificate chain that is not the expected relay's
             └── CertificateNotCurrent  it is the relay's, but not valid yet or any more
 """
-
-from smpchat.transport.base import (
-    BLOCK_SIZE,
-    BlockConnection,
-    ConnectFailed,
-    ConnectionClosed,
-    Listener,
-    ListenFailed,
-    TransportError,
-)
-
-__all__ = [
-    "BLOCK_SIZE",
-    "BlockConnection",
-    "ConnectFailed",
-    "ConnectionClosed",
-    "ListenFailed",
-    "Listener",
-    "TransportError",
-]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import TYPE_CHECKING
 
 from smpchat.agent.errors import MissingRecord
 from smpchat.agent.machines.chain import Chain
 from smpchat.agent.machines.handshake_states import ConnectionState, State, connection_state
 from smpchat.agent.store.states import state_from_json, state_to_json
-from smpchat.crypto.agreement import X3DHKeys
 from smpchat.crypto.keys import Ed25519PrivateKey, X448PrivateKey, X25519PrivateKey, X25519PublicKey
 from smpchat.encoding.record import Record, field
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
 from smpchat.protocol.queue_mode import QueueMode
+
+if TYPE_CHECKING:
+    from smpchat.crypto.agreement import X3DHKeys
 
 
 class UnknownConnection(LookupError):
@@ -179,6 +182,8 @@ def find_by_link_start(tx: sqlite3.Connection, start: str) -> Connection | None:
 def _connection(row: sqlite3.Row) -> Connection:
     x3dh_keys = None
     if row["x3dh_key1"] is not None:
+        from smpchat.crypto.agreement import X3DHKeys  # of few connections, and for a short time
+
         x3dh_keys = X3DHKeys(X448PrivateKey(row["x3dh_key1"]), X448PrivateKey(row["x3dh_key2"]))
     return Connection(
         id=row["id"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from smpchat.agent.store import addresses, connections, links, ratchets, resyncs, rotations
+from smpchat.agent.store import addresses, connections, links, ratchets
 
 EMPTY_LOG = "empty_log_after_commit"
 """The SQL function with which a transaction asks for erasure; `smpchat.agent.store.database` defines it."""
@@ -34,6 +34,8 @@ def after_link(tx: sqlite3.Connection, connection_id: int) -> None:
 
 def stop_reading(tx: sqlite3.Connection, connection_id: int) -> None:
     """The connection is over: what comes is not opened any more. What deletes its queues stays."""
+    from smpchat.agent.store import resyncs  # here, as whoever opens a store imports this module
+
     connections.forget_handshake_keys(tx, connection_id)
     links.forget_keys(tx, connection_id)
     connections.forget_reading_keys(tx, connection_id)
@@ -45,6 +47,8 @@ def stop_reading(tx: sqlite3.Connection, connection_id: int) -> None:
 
 def stop_writing(tx: sqlite3.Connection, connection_id: int) -> None:
     """Nothing is sealed, sent or sent again on the connection."""
+    from smpchat.agent.store import rotations
+
     ratchets.delete(tx, connection_id)
     rotations.delete(tx, connection_id)
     connections.delete_send_queue(tx, connection_id)

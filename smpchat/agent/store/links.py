@@ -6,14 +6,13 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from smpchat.agent.errors import MissingRecord
-from smpchat.crypto.kem import KEMPrivateKey, KEMPublicKey
 from smpchat.crypto.keys import Ed25519PrivateKey
-from smpchat.crypto.ratchet_kem import KEMState
 from smpchat.encoding.record import Record, field
 from smpchat.protocol.address import SMPServer
 
 if TYPE_CHECKING:
     from smpchat.agent.wire.short_links import ShortInvitation
+    from smpchat.crypto.ratchet_kem import KEMState
 
 
 class JoinedLink(Record):
@@ -39,6 +38,9 @@ def kem(tx: sqlite3.Connection, connection_id: int) -> KEMState | None:
     row = tx.execute("SELECT * FROM short_links WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None or row["kem_public"] is None:
         return None
+    from smpchat.crypto.kem import KEMPrivateKey, KEMPublicKey
+    from smpchat.crypto.ratchet_kem import KEMState
+
     return KEMState(KEMPublicKey(row["kem_public"]), KEMPrivateKey(row["kem_private"]))
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-import typing
+from typing import TYPE_CHECKING, get_args
 
 from smpchat.agent.errors import StoreError
-from smpchat.agent.machines.moving import Settled, State
 from smpchat.agent.store import connections
 from smpchat.agent.store.connections import ReceiveQueue, receive_queue_from, receive_queue_values
 from smpchat.encoding.record import Record, field
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
 
-_STATES = {cls.__name__: cls for cls in typing.get_args(State)}
+if TYPE_CHECKING:  # imported where there is one: most connections are never moved
+    from smpchat.agent.machines.moving import State
 
 
 class Move(Record):
@@ -56,17 +56,18 @@ def load_all(tx: sqlite3.Connection) -> dict[int, Move]:
 
 
 def _move(row: sqlite3.Row) -> Move:
-    try:
-        state: State = _STATES[row["state"]]()
-    except KeyError as error:
-        raise StoreError(
-            "The profile's database contains a move that this version of smpchat does not know."
-        ) from error
+    from smpchat.agent.machines.moving import State
+
+    state = next((cls() for cls in get_args(State) if cls.__name__ == row["state"]), None)
+    if state is None:
+        raise StoreError("The profile's database contains a move that this version of smpchat does not know.")
     return Move(state, row["since"], parse_server(row["relay"]) if row["relay"] else None)
 
 
 def save(tx: sqlite3.Connection, connection_id: int, move: Move) -> None:
     """Insert or replace the connection's move; one that is settled is forgotten."""
+    from smpchat.agent.machines.moving import Settled
+
     if isinstance(move.state, Settled):
         tx.execute("DELETE FROM moves WHERE connection_id = ?", (connection_id,))
         return

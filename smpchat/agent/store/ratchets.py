@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import TYPE_CHECKING
 
 from smpchat.agent.errors import MissingRecord
-from smpchat.crypto.ratchet_skipped import SkippedDiff, SkippedId, SkippedKey, SkippedKeys
-from smpchat.crypto.ratchet_state import Ratchet
+
+if TYPE_CHECKING:  # imported where they are loaded: many commands that read look into no ratchet
+    from smpchat.crypto.ratchet_skipped import SkippedDiff, SkippedKeys
+    from smpchat.crypto.ratchet_state import Ratchet
 
 KEPT_SEEN = 1000
 """For each connection, the hashes of so many messages opened last are kept. A relay that did not get our ACK delivers
@@ -50,7 +53,11 @@ def delete(tx: sqlite3.Connection, connection_id: int) -> None:
 def find(tx: sqlite3.Connection, connection_id: int) -> Ratchet | None:
     """The connection's ratchet, once there is one."""
     row = tx.execute("SELECT state FROM ratchets WHERE connection_id = ?", (connection_id,)).fetchone()
-    return Ratchet.from_bytes(row["state"]) if row else None
+    if row is None:
+        return None
+    from smpchat.crypto.ratchet_state import Ratchet
+
+    return Ratchet.from_bytes(row["state"])
 
 
 def pq_active(tx: sqlite3.Connection, connection_id: int) -> bool:
@@ -61,6 +68,8 @@ def pq_active(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 def load_skipped(tx: sqlite3.Connection, connection_id: int) -> SkippedKeys:
     """Keys of messages that have not arrived yet, oldest first."""
+    from smpchat.crypto.ratchet_skipped import SkippedId, SkippedKey, SkippedKeys
+
     # By age: where there are too many, the first of them go (`set_aside`).
     rows = tx.execute("SELECT * FROM skipped_keys WHERE connection_id = ? ORDER BY rowid", (connection_id,))
     return SkippedKeys(
