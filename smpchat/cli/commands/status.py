@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from smpchat.cli.text import printable, shortened
 if TYPE_CHECKING:
     from smpchat.chat.service.reading import StoredProfile
     from smpchat.chat.service.views import ContactView, Status
+    from smpchat.chat.store.conditions import Condition
 
 app = Program()
 
@@ -34,10 +36,11 @@ def status(
 def _status(environment: Environment, who: str | None) -> int:
     """Print invitations, handshakes and relays, or all about one contact."""
     from smpchat.chat.service.reading import StoredProfile
-    from smpchat.cli.views.contacts import FIRST_STEPS
 
     if not environment.is_used():
         if environment.attended:
+            from smpchat.cli.views.contacts import FIRST_STEPS
+
             environment.notice(FIRST_STEPS)
         return ExitStatus.OK
     with closing(environment.open_as(StoredProfile)) as service:
@@ -81,31 +84,16 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
 
 
 def _show_all(environment: Environment, service: StoredProfile, found: Status) -> None:
-    from smpchat.cli.views.conditions import show_conditions
+    # Each view where there is something for it to show: most often there are contacts, and all is well.
+    standing = service.conditions()  # first: what needs somebody's eye or hand
+    if standing:
+        _show_standing(environment, standing)
+    waiting = {invitation.connection for invitation in found.invitations}
+    if waiting or found.address is not None:
+        _show_links(environment, service, found)
     from smpchat.cli.views.connections import show_state
-    from smpchat.cli.views.contacts import move_sentence
-    from smpchat.cli.views.links import not_used, own_alias, show_address, show_invitation
-    from smpchat.cli.views.messages import pending_line
     from smpchat.cli.views.relay import show_relay
 
-    standing = service.conditions()  # first: what needs somebody's eye or hand
-    if standing and not environment.json:
-        environment.show("Needs attention:\n")
-    show_conditions(environment, standing)
-    if standing and not environment.json:
-        environment.show("")
-    waiting = {invitation.connection for invitation in found.invitations}
-    for invitation in found.invitations:
-        if invitation.link:
-            if not environment.json:
-                note = f" for {printable(invitation.note)}" if invitation.note else ""
-                unused = not_used(invitation, environment.now())
-                environment.show(f"Invitation {invitation.connection}{note}, {unused}:\n")
-            show_invitation(environment, invitation, own_alias(service, invitation))
-    if found.address is not None and found.address.link:
-        if not environment.json:
-            environment.show("Your address:\n")
-        show_address(environment, found.address, own_alias(service))
     for state in found.connections:
         if environment.json or state.connection not in waiting:
             made_up = found.incognito.get(state.connection)
@@ -122,22 +110,59 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
             environment.notice(
                 f"You have not named {shortened(alias)} yet, so nothing was sent. Choose a name: {give}."
             )
+    if found.moves:
+        _show_moves(environment, found)
+    _show_receipts(environment, service, found)
+    if found.pending:
+        from smpchat.cli.views.messages import pending_line
+
+        for alias, pending in found.pending.items():
+            environment.notice(pending_line(alias, pending))
+    show_relay(environment)
+
+
+def _show_standing(environment: Environment, standing: Sequence[Condition]) -> None:
+    from smpchat.cli.views.conditions import show_conditions
+
+    if not environment.json:
+        environment.show("Needs attention:\n")
+    show_conditions(environment, standing)
+    if not environment.json:
+        environment.show("")
+
+
+def _show_links(environment: Environment, service: StoredProfile, found: Status) -> None:
+    """Invitations that are waited for, and the address."""
+    from smpchat.cli.views.links import not_used, own_alias, show_address, show_invitation
+
+    for invitation in found.invitations:
+        if invitation.link:
+            if not environment.json:
+                note = f" for {printable(invitation.note)}" if invitation.note else ""
+                unused = not_used(invitation, environment.now())
+                environment.show(f"Invitation {invitation.connection}{note}, {unused}:\n")
+            show_invitation(environment, invitation, own_alias(service, invitation))
+    if found.address is not None and found.address.link:
+        if not environment.json:
+            environment.show("Your address:\n")
+        show_address(environment, found.address, own_alias(service))
+
+
+def _show_moves(environment: Environment, found: Status) -> None:
+    from smpchat.cli.views.contacts import move_sentence
+
     for state in found.connections:
         if state.connection in found.moves:
             move = found.moves[state.connection]
             environment.notice(move_sentence(state.alias or "", move, environment.now()))
-    _show_receipts(environment, service, found)
-    for alias, pending in found.pending.items():
-        environment.notice(pending_line(alias, pending))
-    show_relay(environment)
 
 
 def _show_receipts(environment: Environment, service: StoredProfile, found: Status) -> None:
     """Whether contacts are told that their messages arrived; in words only where some are not."""
-    from smpchat.cli.views.profiles import show_profile
-
     usual = service.receipts()
     if environment.json:
+        from smpchat.cli.views.profiles import show_profile
+
         told = service.own_profile().display_name
         show_profile(environment, environment.profile, told, receipts=usual)
         return
