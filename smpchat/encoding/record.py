@@ -35,6 +35,9 @@ class Field:
         self.repr = repr
 
 
+_REQUIRED = Field(_MISSING, _MISSING, True)
+
+
 def field(
     *, default: Any = _MISSING, default_factory: Callable[[], Any] | Any = _MISSING, repr: bool = True
 ) -> Any:  # Any, as the class body assigns it to a field of any type
@@ -133,7 +136,10 @@ class RecordType(type):
             if own not in fields:
                 slots.append(own)
             default = namespace.pop(own, _MISSING)  # a slot cannot stand beside a value of its name
-            fields[own] = default if isinstance(default, Field) else Field(default, _MISSING, True)
+            if default is _MISSING:
+                fields[own] = _REQUIRED  # most: one for all of them
+            else:
+                fields[own] = default if isinstance(default, Field) else Field(default, _MISSING, True)
         namespace["__slots__"] = tuple(slots)
         namespace["__match_args__"] = tuple(fields)
         namespace["__record_fields__"] = fields
