@@ -6,13 +6,17 @@ host is the same relay as an onion service: used with a proxy that reaches it, a
 
 from __future__ import annotations
 
-from smpchat.protocol.address import SMPServer, parse_server
+from smpchat.encoding.text import from_base64url
+from smpchat.protocol.address import SMPServer
 
 
 def _servers(table: str) -> tuple[SMPServer, ...]:
+    # Not by `parse_server`, which takes three times as long, at each start that makes a link or reads one.
     words = table.split()
+    named = (one.split("@") for one in words[::2])
     return tuple(
-        parse_server(f"smp://{one},{onion}").server for one, onion in zip(words[::2], words[1::2], strict=True)
+        SMPServer((host, onion), "", from_base64url(key, "fingerprint"))
+        for (key, host), onion in zip(named, words[1::2], strict=True)
     )
 
 
