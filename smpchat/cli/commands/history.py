@@ -12,8 +12,6 @@ from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.pages import Wanted, nothing_found, show_page
 from smpchat.cli.running import run
 from smpchat.cli.streams import argument_text
-from smpchat.cli.views.conditions import show_conditions
-from smpchat.cli.views.contacts import FIRST_STEPS
 
 app = Program()
 
@@ -40,14 +38,18 @@ def _history(environment: Environment, wanted: Wanted) -> int:
     """Print the last messages of a conversation; nothing for a profile that was never used."""
     if not environment.is_used():
         if environment.attended:
+            from smpchat.cli.views.contacts import FIRST_STEPS
+
             environment.notice(FIRST_STEPS)
         return ExitStatus.OK
     service = environment.open_as(StoredProfile)
     try:
         found = show_page(environment, service, wanted)
         is_chosen = bool(wanted.text or wanted.since or wanted.until or wanted.before)
-        if wanted.who is not None and not is_chosen:
-            show_conditions(environment, service.conditions(wanted.who))
+        if wanted.who is not None and not is_chosen and (standing := service.conditions(wanted.who)):
+            from smpchat.cli.views.conditions import show_conditions
+
+            show_conditions(environment, standing)
         if not found and environment.attended:
             environment.notice(nothing_found(wanted) if is_chosen else "No messages yet.")
         return ExitStatus.OK
