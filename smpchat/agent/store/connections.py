@@ -26,15 +26,17 @@ class Connection(Record):
     """One duplex connection.
 
     Attributes:
-        link: Our invitation, or the one we joined, in full; None while it is not known.
-        x3dh_keys: Initiator: own keys of the key agreement, until its first message opened. The joiner's are used in
-            the transaction that makes them, and never stored.
+        link: The full link of our invitation, or of the one that we joined; None as long as it is not known.
+        x3dh_keys: Initiator: own keys of the key agreement, until the first message was opened. The joiner's are used
+            in the transaction that makes them, and never stored.
         x3dh_public: Joiner: the public halves, raw, until they are in the confirmation.
         reply_key: Initiator: private half of the reply key in the link, as long as ``x3dh_keys``.
-        sent: Chain of what we sent.
-        received: Chain of what arrived.
-        pq_support: Sizes leave room for a KEM in each header: before the handshake our wish, then what was agreed.
-        plain: Between members of a group: never with a KEM, and only by a full link (group-wire 0 and 1).
+        sent: Hash chain of the messages that we sent.
+        received: Hash chain of the messages that arrived.
+        pq_support: Messages are padded so that each header has room for a KEM. Before the handshake this is our wish,
+            then what was agreed.
+        plain: A connection between members of a group: it never has a KEM, and is made only by a full link (group-wire
+            0 and 1).
         created_at: When the link was made or used; POSIX seconds, like the other times.
         ready_at: When the confirmation was accepted by the relay, or processed.
     """
@@ -69,9 +71,9 @@ class ReceiveQueue(Record):
 
     Attributes:
         auth_key: Authorises our commands on the queue.
-        dh_secret: Opens the relay's box around each message; None once nothing is read there any more.
-        e2e_key: Private half of the key that senders use for the per-queue box; None once nobody else may send here.
-        e2e_secret: Secret with the sender, once its first message opened.
+        dh_secret: Opens the relay's box around each message; None when the queue is not read any more.
+        e2e_key: Private half of the key that senders use for the per-queue box; None when no new sender is allowed.
+        e2e_secret: Secret shared with the sender, when the first message was opened.
         peer_key: DER of the sender key with which the queue is, or will be, secured.
     """
 
@@ -126,7 +128,7 @@ def insert(
     now: float,
     plain: bool = False,
 ) -> int:
-    """A new connection's id; only an initiator has keys before it knows the peer's."""
+    """Insert a connection, and return its id. Only an initiator has keys before it knows those of the peer."""
     cursor = tx.execute(
         "INSERT INTO connections (state, link, agent_version, client_version, e2e_version, x3dh_key1, x3dh_key2,"
         " reply_key, pq_support, created_at, plain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -174,7 +176,7 @@ def find_by_link(tx: sqlite3.Connection, link: str) -> Connection | None:
 
 
 def find_by_link_start(tx: sqlite3.Connection, start: str) -> Connection | None:
-    """The connection whose link begins with ``start`` and a ``?``: what follows tells only where its relay is."""
+    """The connection whose link begins with ``start`` and a ``?``; the rest of a link only says where its relay is."""
     row = tx.execute("SELECT * FROM connections WHERE link >= ? AND link < ?", (f"{start}?", f"{start}@")).fetchone()
     return _connection(row) if row else None
 
@@ -206,7 +208,7 @@ def _connection(row: sqlite3.Row) -> Connection:
 
 
 def save_state(tx: sqlite3.Connection, connection_id: int, state: State, now: float) -> None:
-    """The new state, and when *ready* and *connected* were first reached, or it was over."""
+    """Save the new state, and when *ready*, *connected* or the end was first reached."""
     reached = connection_state(state)
     connected = reached is ConnectionState.CONNECTED
     ready = connected or reached is ConnectionState.READY
@@ -226,7 +228,7 @@ def save_state(tx: sqlite3.Connection, connection_id: int, state: State, now: fl
 
 
 def save_wanted_relay(tx: sqlite3.Connection, connection_id: int, address: SMPServerAddress) -> None:
-    """The relay that the connection's queue is to be made at, whatever relays are configured."""
+    """The connection's queue must be made at this relay, whatever relays are configured."""
     tx.execute("UPDATE connections SET wanted_relay = ? WHERE id = ?", (format_server(address), connection_id))
 
 
@@ -237,13 +239,14 @@ def wanted_relay(tx: sqlite3.Connection, connection_id: int) -> SMPServerAddress
 
 
 def wanted_relays(tx: sqlite3.Connection) -> list[SMPServer]:
-    """Every relay that was asked for in this way."""
+    """All relays that were chosen in this way."""
     rows = tx.execute("SELECT DISTINCT wanted_relay FROM connections WHERE wanted_relay IS NOT NULL")
     return [parse_server(row["wanted_relay"]).server for row in rows]
 
 
 def save_link(tx: sqlite3.Connection, connection_id: int, link: str | None) -> None:
-    """The full link, once it is known: our own when its queue exists, another's when its short link was read."""
+    """The full link, once it is known: our own when its queue exists, that of another person when its short link was
+    read."""
     tx.execute("UPDATE connections SET link = ? WHERE id = ?", (link, connection_id))
 
 
@@ -262,7 +265,7 @@ def save_agreed(
 
 
 def save_pq_support(tx: sqlite3.Connection, connection_id: int, supported: bool) -> None:
-    """Whether sizes leave room for a KEM."""
+    """Save whether messages have room for a KEM."""
     tx.execute("UPDATE connections SET pq_support = ? WHERE id = ?", (supported, connection_id))
 
 
@@ -277,7 +280,8 @@ def save_x3dh_public(tx: sqlite3.Connection, connection_id: int, public: bytes) 
 
 
 def forget_handshake_keys(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The agreement is made: whoever had its keys, and has recorded what was sent, could open the first messages."""
+    """The key agreement is complete, so forget its keys: anyone who has them and recorded the traffic could open the
+    first messages."""
     query = "UPDATE connections SET x3dh_key1 = NULL, x3dh_key2 = NULL, x3dh_public = NULL, reply_key = NULL"
     tx.execute(f"{query} WHERE id = ?", (connection_id,))
 
@@ -366,7 +370,7 @@ def find_receive_queue(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes)
 
 
 def find_receive_queue_by_sender_id(tx: sqlite3.Connection, snd_id: bytes) -> ReceiveQueue | None:
-    """The queue that we offer under this sender id: tells our own links."""
+    """The queue that we offer under this sender id, by which our own links are recognised."""
     row = tx.execute("SELECT * FROM receive_queues WHERE snd_id = ?", (snd_id,)).fetchone()
     return receive_queue_from(row) if row else None
 
@@ -377,12 +381,12 @@ def receive_queues(tx: sqlite3.Connection) -> list[ReceiveQueue]:
 
 
 def forget_link_key(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Nobody but the peer can send to the queue any more: the key that its link offered opens nothing new."""
+    """Only the peer can send to the queue from now on, so forget the key that belongs to the link."""
     tx.execute("UPDATE receive_queues SET e2e_key = x'' WHERE connection_id = ?", (connection_id,))
 
 
 def forget_reading_keys(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Nothing is read from the queue any more: what is left can delete it."""
+    """The queue is not read any more. Keep only the keys that are needed to delete it."""
     for table in ("receive_queues", "other_receive_queues"):
         query = f"UPDATE {table} SET dh_secret = x'', e2e_key = x'', e2e_secret = NULL WHERE connection_id = ?"
         tx.execute(query, (connection_id,))
@@ -439,11 +443,11 @@ def senders_to(tx: sqlite3.Connection, server: str) -> list[int]:
 
 
 def delete_send_queue(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Nothing is sent to the peer any more."""
+    """Nothing more is sent to the peer, so forget the keys for it."""
     tx.execute("DELETE FROM send_queues WHERE connection_id = ?", (connection_id,))
 
 
 def find_send_queue(tx: sqlite3.Connection, server: SMPServer, snd_id: bytes) -> SendQueue | None:
-    """The connection that sends to this queue: tells links that were joined already."""
+    """The connection that sends to this queue, by which links that were already joined are recognised."""
     row = tx.execute("SELECT * FROM send_queues WHERE server = ? AND snd_id = ?", (str(server), snd_id)).fetchone()
     return send_queue_from(row) if row else None

@@ -34,7 +34,7 @@ Scripts = Sequence[str]
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """The file remembers it. Where it must be changed, SQLite fails at once while another process is at work."""
+    """The file remembers it. If a change is needed, SQLite fails at once while another process is working."""
     for _ in range(_WAL_TRIES):
         with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode = WAL")
@@ -45,7 +45,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def encrypted_path(path: Path) -> Path:
-    """Where the encrypted file stands that replaces the plain one at ``path``; while there is one, it alone counts."""
+    """The path of the encrypted file that replaces the plain one at ``path``. If it exists, only it counts."""
     return path.with_name(f"{path.name}.encrypted")
 
 
@@ -65,7 +65,7 @@ class Database:
         """Open or create the file, readable by its owner only, and bring every component's schema up to date.
 
         Raises:
-            StoreTampered: It holds a trigger, which would do something of its own with all that is written.
+            StoreTampered: It contains a trigger, which could change or copy everything that is written.
             StoreError: The file cannot be opened, is no database, or was written by a newer version.
         """
         self.path = path
@@ -105,7 +105,8 @@ class Database:
             raise
 
     def _usable(self, connect: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
-        """A connection that has read something, and with it what SQLite needs beside the file."""
+        """Open a connection that has read something, so that SQLite has already opened the files that it needs beside
+        it."""
         connection = connect()
         try:
             harden(connection)
@@ -119,7 +120,7 @@ class Database:
             raise
 
     def _readable(self, error: sqlite3.OperationalError) -> sqlite3.Connection:
-        """Where nothing can be written. Raises ``error`` if nothing can be read either."""
+        """Open the file if it cannot be written. Raises ``error`` if nothing can be read either."""
         self.read_only = True
         for options in ways_to_read(self.path):
             with suppress(sqlite3.OperationalError):
@@ -127,12 +128,13 @@ class Database:
         raise error
 
     def _create(self) -> None:
-        """Make the file if there is none. One that exists is not opened: to close it would give up SQLite's locks."""
+        """Make the file if there is none. A file that exists is not opened, because closing it would release SQLite's
+        locks."""
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     def _connect(self) -> sqlite3.Connection:
-        """The file opened, statements outside any transaction; raises `sqlite3.Error`."""
+        """Open the file, with statements outside any transaction; raises `sqlite3.Error`."""
         # None: else Python's sqlite3 begins a transaction by itself before a write, and leaves it open.
         connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT, isolation_level=None)
         connection.row_factory = sqlite3.Row
@@ -187,8 +189,8 @@ class Database:
         """Commit when the block ends, roll back when it raises. Does not nest.
 
         Raises:
-            StoreError: The file cannot be written: another process holds it, or the disk is full; or it is the
-                profile's no more. Nothing changed.
+            StoreError: The file cannot be written, because another process locks it, the disk is full, or the file was
+                replaced. Nothing changed.
         """
         if self.read_only:
             raise self._not_writable()
@@ -223,7 +225,7 @@ class Database:
     # -- who waits for changes ----------------------------------------------------------------------------------------
 
     def watch(self, watcher: Callable[[], object]) -> None:
-        """From now on call this after each commit of this connection, and whenever somebody calls `changed`."""
+        """Call ``watcher`` after each commit of this connection, and whenever `changed` is called."""
         self._watchers.append(watcher)
 
     def unwatch(self, watcher: Callable[[], object]) -> None:
@@ -231,16 +233,17 @@ class Database:
         self._watchers.remove(watcher)
 
     def changed(self) -> None:
-        """Tell those who watch in this process: there may be something new in the file."""
+        """Wake those who watch in this process: the file may contain something new."""
         for watcher in tuple(self._watchers):
             watcher()
 
     # -- the file -----------------------------------------------------------------------------------------------------
 
     def _is_current(self) -> bool:
-        """Whether the file is the profile's: what is written to one that was encrypted or decrypted is lost with it.
+        """Whether this is still the profile's file. After the file was encrypted or decrypted, everything written to
+        the old one is lost.
 
-        The answer is good for as long as the write lock is held: `smpchat.agent.store.encryption` holds it while it
+        The answer is valid as long as the write lock is held: `smpchat.agent.store.encryption` holds it while it
         replaces the file.
         """
         try:
@@ -275,9 +278,10 @@ class Database:
         """For fault injection: called right after a commit."""
 
     def clear_log(self) -> None:
-        """Bring the write-ahead log into the file and empty it: what was deleted stands there in older pages.
+        """Move the write-ahead log into the file and empty it, because older pages in it contain deleted data.
 
-        While another process reads, the log is left as it is, and emptied by a later call of this or `clear_old_log`.
+        While another process is reading, the log stays as it is, and a later call of this or `clear_old_log` empties
+        it.
         """
         self._log_is_due, self._log_seen_at = True, None
         self._wait_for(CLEARING_TIMEOUT)
@@ -297,10 +301,11 @@ class Database:
         self._erased = True
 
     def clear_old_log(self, now: float) -> None:
-        """Empty the log if it should be empty, or has not been for `LOG_KEPT`; for a process that stays, now and then.
+        """Empty the log if this was asked for, or if it was not emptied for `LOG_KEPT`. A process that stays calls this
+        from time to time.
 
         Args:
-            now: Seconds of a clock that nobody sets.
+            now: Seconds of a clock that cannot be set.
         """
         if not self._has_log():
             self._log_is_due, self._log_seen_at = False, None
@@ -316,7 +321,7 @@ class Database:
             return False
 
     def copy_to(self, target: sqlite3.Connection) -> None:
-        """Copy all there is, as it is at one moment, to an empty plain database."""
+        """Copy everything, as it is at one moment, to an empty unencrypted database."""
         self._connection.backup(target)
 
     def foreign_version(self) -> int:

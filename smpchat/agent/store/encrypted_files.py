@@ -1,4 +1,4 @@
-"""Encrypts a file of the user's for sending: once, whole, before anything about it is stored."""
+"""Encrypts a file of the user for sending, completely and before anything about it is stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ Progress = Callable[[int, int], object]
 
 
 class EncryptedFile:
-    """A file that is encrypted and not submitted yet. Use it in a ``with`` block: what is not submitted is removed.
+    """A file that is encrypted and not submitted yet. Use it in a ``with`` block: if it is not submitted, it is
+    removed.
 
     Attributes:
         plain_size: Bytes of the file itself.
@@ -44,7 +45,7 @@ class EncryptedFile:
         self._submitted = False
 
     def settle(self) -> None:
-        """It belongs to a row of the store now. Raises `FileGone`."""
+        """From now on it belongs to a row of the store. Raises `FileGone`."""
         if sys.platform == "win32":  # there a file that is open cannot be renamed
             self._held.close()
         try:
@@ -54,7 +55,7 @@ class EncryptedFile:
         self._submitted = True
 
     def close(self) -> None:
-        """Let go of it; what was not submitted is removed."""
+        """Close it; if it was not submitted, it is removed."""
         self._held.close()
         if not self._submitted:
             file_folder.discard_new(self.profile, self.local)
@@ -71,13 +72,13 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def encrypt_for_sending(path: Path, profile: Path, entropy: Entropy, progress: Progress) -> EncryptedFile:
-    """Encrypt a file into the profile's folder of files. Blocks, for seconds where the file is large.
+    """Encrypt a file into the profile's folder of files. This blocks, for seconds if the file is large.
 
     Args:
-        path: A regular file; what it is called is told to nobody.
+        path: A regular file; its name is told to no one.
         profile: The profile's folder.
     Raises:
-        NotRegular: It is a folder, a device, or something else that has no end.
+        NotRegular: It is a folder, a device, or something else that is not a regular file.
         OSError: It cannot be read, or the disk is full. Nothing stays.
         Exception: What ``progress`` raises. Nothing stays.
     """

@@ -3,10 +3,11 @@
 The format is that of SQLCipher 4, which other tools read: each page is encrypted with AES-256-CBC and authenticated
 with HMAC-SHA-512; PBKDF2-HMAC-SHA-512 with 256,000 rounds makes the key of the passphrase and a salt of the file.
 
-A plain file cannot be encrypted in its place. The encrypted one stands beside it (`encrypted_path`); from the moment
-that it is there, whole, it is the profile's; to decrypt is the same backwards. Meanwhile nobody else may have the
-database open, and whoever opens it waits for the write lock, then finds the file replaced and stores nothing there.
-`kill -9` leaves either the one or the other, and perhaps a file that is deleted the next time.
+A plain file cannot be encrypted in its place. The encrypted one is made beside it (`encrypted_path`). From the moment
+it is complete, it is the profile's database. Decrypting works the same way backwards. Meanwhile no other process may
+have the database open. A process that opens it waits for the write lock, then finds that the file was replaced, and
+stores nothing in it. After `kill -9`, either the old or the new file exists, and perhaps an unfinished file, which is
+deleted the next time.
 """
 
 from __future__ import annotations
@@ -31,16 +32,17 @@ _BESIDE = ("-wal", "-shm", "-journal")
 
 
 class EncryptedDatabase(Database):
-    """As `Database`, of an encrypted file, which is never made anew: any passphrase would open an empty one."""
+    """As `Database`, for an encrypted file. It never creates the file, because any passphrase would open an empty
+    one."""
 
     ENCRYPTED = True
 
     def __init__(self, path: Path, components: Mapping[str, Scripts], passphrase: str) -> None:
-        """Open the file that stands for the plain one at ``path``.
+        """Open the encrypted file that replaces the plain one at ``path``.
 
         Raises:
-            PassphraseRefused: It is another passphrase, or the file is damaged.
-            StoreReplaced: It was decrypted just now.
+            PassphraseRefused: The passphrase is wrong, or the file is damaged.
+            StoreReplaced: The file was just decrypted.
             StoreError: As for `Database`.
         """
         self._passphrase = passphrase
@@ -126,7 +128,7 @@ def decrypt(path: Path, passphrase: str) -> None:
 
 
 def change_passphrase(path: Path, old: str, new: str) -> None:
-    """Encrypt the database that stands for ``path`` with another passphrase.
+    """Encrypt the database that replaces ``path`` with another passphrase.
 
     Raises:
         PassphraseRefused: ``old`` is another passphrase. Nothing changed.
@@ -158,7 +160,7 @@ def _open(path: Path, passphrase: str | None, timeout: float, options: str = "mo
 
 
 def _normal(passphrase: str) -> str:
-    """The same letters typed on another keyboard may be other code points: NFC, as RFC 8265 says."""
+    """Another keyboard may give other code points for the same letters: NFC, as RFC 8265 says."""
     return unicodedata.normalize("NFC", passphrase)
 
 
@@ -184,13 +186,13 @@ def _alone(path: Path, passphrase: str | None) -> Iterator[sqlite3.Connection]:
 
 
 def _under_way(target: Path) -> Path:
-    """Where a file grows that is to become ``target``."""
+    """The path of the unfinished file that will become ``target``."""
     return target.with_name(f"{target.name}.new")
 
 
 @contextmanager
 def _replacement(source: Path, old: str | None, target: Path, new: str | None) -> Iterator[Path]:
-    """A whole copy of ``source`` on the disk, to be renamed to ``target`` in the block."""
+    """Make a complete copy of ``source`` on the disk, which the block renames to ``target``."""
     under_way = _under_way(target)
     _remove(under_way)
     try:
@@ -222,7 +224,7 @@ def _errors(path: Path) -> Iterator[None]:
 
 
 def _remove(path: Path) -> None:
-    """A database that is nobody's, with what SQLite keeps beside it."""
+    """Delete an unused database, with the files that SQLite keeps beside it."""
     for suffix in (*_BESIDE, ""):
         _remove_file(path, suffix)
 
@@ -233,7 +235,7 @@ def _remove_file(path: Path, suffix: str) -> None:
 
 
 def _sync(path: Path) -> None:
-    """What was written is on the disk; of a folder, the names in it."""
+    """Make sure that everything written is on the disk; for a folder, the names in it."""
     if sys.platform == "win32" and path.is_dir():
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

@@ -1,4 +1,5 @@
-"""Keys are erased in the transaction that makes them useless: which ones go together, and when the log follows.
+"""Keys are erased in the transaction that makes them useless. This module says which keys are erased together, and when
+the write-ahead log is emptied.
 
 What each key column is for, and until when, stands in docs/keys.md. SQLite writes zeros over what is deleted
 (``secure_delete``), but older pages stay in the write-ahead log until it is emptied: `empty_log` asks for that.
@@ -15,19 +16,19 @@ EMPTY_LOG = "empty_log_after_commit"
 
 
 def empty_log(tx: sqlite3.Connection) -> None:
-    """Once this transaction is committed, nothing of what it erased is to stay in the write-ahead log."""
+    """After this transaction is committed, nothing that it erased may stay in the write-ahead log."""
     tx.execute(f"SELECT {EMPTY_LOG}()").fetchone()
 
 
 def after_agreement(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Our link was answered: its keys are of use to nobody but a thief who has recorded the answer."""
+    """Our link was answered. From now on its keys would help only a thief who recorded the answer, so erase them."""
     connections.forget_handshake_keys(tx, connection_id)
     links.forget_keys(tx, connection_id)
     empty_log(tx)
 
 
 def after_link(tx: sqlite3.Connection, connection_id: int) -> None:
-    """A short link of somebody else was read: its key is the send queue's by now."""
+    """The short link of another person was read, and its key now belongs to the send queue."""
     links.forget_keys(tx, connection_id)
     empty_log(tx)
 

@@ -1,6 +1,6 @@
-"""Chunks of files: how far each is, where it is, and what is to be done next.
+"""Chunks of files: the state of each, where it is, and what must be done next.
 
-Keys are here for as long as something needs them; see docs/keys.md.
+Keys are kept only as long as they are needed; see docs/keys.md.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Chunk(Record):
 
     Attributes:
         digest: SHA-256 of its bytes.
-        not_before: POSIX seconds: it is not asked for earlier.
-        server: Address of the relay that has registered it, of a file that goes out.
-        sender_id, sender_key: What that relay knows it by.
+        not_before: POSIX seconds; the chunk is not asked for before that time.
+        server: For a file that is sent: address of the relay that has registered the chunk.
+        sender_id, sender_key: The id and the key by which that relay knows it.
     """
 
     file_id: int
@@ -76,7 +76,7 @@ def offset(tx: sqlite3.Connection, file_id: int, number: int) -> int:
 
 
 def save_state(tx: sqlite3.Connection, file_id: int, number: int, state: State, not_before: float = 0) -> None:
-    """A chunk's next state; ``not_before``: POSIX seconds. Its file fails in place of a chunk that is lost."""
+    """A chunk's next state; ``not_before``: POSIX seconds. If the chunk is lost, the whole file fails."""
     assert not isinstance(state, Lost)
     replica = getattr(state, "replica", 0)
     tx.execute(
@@ -111,7 +111,7 @@ def clear_chunk_problem(tx: sqlite3.Connection, file_id: int, number: int) -> No
 
 
 def set_chunk_problem(tx: sqlite3.Connection, file_id: int, number: int, problem: Problem) -> None:
-    """Why a chunk waits; ``since`` stays while it is for the same kind of reason."""
+    """Save why a chunk waits; ``since`` does not change as long as the kind of reason stays the same."""
     tx.execute(
         "UPDATE file_chunks SET since = CASE WHEN trouble = :kind THEN since ELSE :since END, trouble = :kind,"
         " error = :error, next_try_at = :next WHERE file_id = :id AND number = :number",
@@ -128,23 +128,23 @@ def place(tx: sqlite3.Connection, file_id: int, number: int, server: str, sender
 
 
 def take_place(tx: sqlite3.Connection, file_id: int, number: int, now: float) -> None:
-    """The chunk is no longer at its relay, which is to forget it."""
+    """The chunk must be deleted at its relay, and is not there any more."""
     file_deletions.owe(tx, "file_id = ? AND number = ?", (file_id, number), now)
     tx.execute("DELETE FROM file_replicas WHERE file_id = ? AND number = ?", (file_id, number))
 
 
 def take_places(tx: sqlite3.Connection, file_id: int, now: float) -> None:
-    """None of the file's chunks is to stay at a relay."""
+    """All chunks of the file must be deleted at the relays."""
     file_deletions.owe(tx, "file_id = ?", (file_id,), now)
 
 
 def forget(tx: sqlite3.Connection, file_id: int) -> None:
-    """The file is over, and none of its chunks is at a relay that is to delete it."""
+    """The file is over, and no chunk is left that a relay must delete."""
     tx.execute("DELETE FROM file_chunks WHERE file_id = ?", (file_id,))
 
 
 def is_moved(tx: sqlite3.Connection, file_id: int) -> bool:
-    """Whether every chunk is where it was to go."""
+    """Whether all chunks have been transferred."""
     query = "SELECT 1 FROM file_chunks WHERE file_id = ? AND state IN ('unplaced', 'placed', 'wanted') LIMIT 1"
     return tx.execute(query, (file_id,)).fetchone() is None
 
@@ -165,7 +165,7 @@ def servers(tx: sqlite3.Connection, now: float) -> list[str]:
 
 
 def files_at(tx: sqlite3.Connection, server: str | None, now: float) -> list[int]:
-    """Files of which chunks are to be moved there; without a relay, those with chunks that need one."""
+    """Files with chunks to be transferred at this relay; without a relay, files with chunks that need one."""
     rows = tx.execute(
         f"SELECT DISTINCT file_id FROM file_chunks JOIN files ON files.id = file_id WHERE server IS :server AND"
         f" {_TO_MOVE} AND stage = :moving AND coalesce(files.next_try_at, 0) <= :now",
@@ -175,7 +175,7 @@ def files_at(tx: sqlite3.Connection, server: str | None, now: float) -> list[int
 
 
 def numbers_at(tx: sqlite3.Connection, server: str | None, file_id: int, now: float, limit: int) -> list[int]:
-    """The next chunks of a file that are to be moved there, in order."""
+    """The next chunks of a file that are to be transferred at this relay, in order."""
     rows = tx.execute(
         f"SELECT number FROM file_chunks WHERE server IS :server AND file_id = :id AND {_TO_MOVE}"
         " ORDER BY number LIMIT :limit",
@@ -185,7 +185,7 @@ def numbers_at(tx: sqlite3.Connection, server: str | None, file_id: int, now: fl
 
 
 def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
-    """When the next chunk or file that waits may go on, in POSIX seconds."""
+    """When the next waiting chunk or file may continue, in POSIX seconds."""
     row = tx.execute(
         "SELECT min(at) FROM (SELECT not_before AS at FROM file_chunks WHERE not_before > :now"
         " UNION ALL SELECT not_before FROM file_deletions WHERE not_before > :now"
@@ -215,7 +215,7 @@ def replicas(tx: sqlite3.Connection, file_id: int, number: int) -> list[Replica]
 
 
 def drop_replica(tx: sqlite3.Connection, file_id: int, number: int, place: int) -> None:
-    """The place is of no use any more."""
+    """The place cannot be used any more."""
     query = "DELETE FROM file_replicas WHERE file_id = ? AND number = ? AND place = ?"
     tx.execute(query, (file_id, number, place))
 

@@ -1,4 +1,4 @@
-"""What relays of files are to delete, and until when they can be told."""
+"""Which chunks file relays must delete, and until when they can be told."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record, field
 
 
 class Deletion(Record):
-    """A chunk that a relay is to delete. ``since``: POSIX seconds."""
+    """A chunk that a relay must delete. ``since``: POSIX seconds."""
 
     id: int
     server: str
@@ -19,7 +19,7 @@ class Deletion(Record):
 
 
 def owe(tx: sqlite3.Connection, where: str, values: tuple[int, ...], now: float) -> None:
-    """Chunks are no longer to be at their relays; ``where``: which, as SQL with ``values``."""
+    """Chunks must be deleted at their relays; ``where`` says which ones, as SQL with ``values``."""
     tx.execute(
         "INSERT INTO file_deletions (server, sender_id, sender_key, since)"
         f" SELECT server, sender_id, sender_key, ? FROM file_chunks WHERE {where} AND sender_key IS NOT NULL",
@@ -29,7 +29,7 @@ def owe(tx: sqlite3.Connection, where: str, values: tuple[int, ...], now: float)
 
 
 def next_deletion(tx: sqlite3.Connection, server: str, now: float) -> Deletion | None:
-    """What a relay is to delete next; None if nothing is, at this time."""
+    """The next chunk that a relay must delete; None if there is none at this time."""
     query = "SELECT * FROM file_deletions WHERE server = ? AND not_before <= ? ORDER BY id LIMIT 1"
     row = tx.execute(query, (server, now)).fetchone()
     if row is None:
@@ -38,12 +38,12 @@ def next_deletion(tx: sqlite3.Connection, server: str, now: float) -> Deletion |
 
 
 def deleted(tx: sqlite3.Connection, deletion_id: int) -> None:
-    """The relay has deleted it, or had before."""
+    """The relay has deleted it, now or before."""
     tx.execute("DELETE FROM file_deletions WHERE id = ?", (deletion_id,))
 
 
 def postpone(tx: sqlite3.Connection, deletion_id: int, not_before: float) -> None:
-    """The relay does not do it now; it is asked again at a time given in POSIX seconds."""
+    """The relay does not delete it now. It is asked again at the given time, in POSIX seconds."""
     tx.execute("UPDATE file_deletions SET not_before = ? WHERE id = ?", (not_before, deletion_id))
 
 
@@ -53,18 +53,20 @@ def begin_anew(tx: sqlite3.Connection) -> None:
 
 
 def owe_deletion(tx: sqlite3.Connection, server: str, sender_id: bytes, sender_key: bytes, now: float) -> None:
-    """A relay is to delete a chunk that no file of ours has."""
+    """A relay must delete a chunk that belongs to none of our files."""
     query = "INSERT INTO file_deletions (server, sender_id, sender_key, since) VALUES (?, ?, ?, ?)"
     tx.execute(query, (server, sender_id, sender_key, now))
 
 
 def give_up_deletions(tx: sqlite3.Connection, moment: float) -> bool:
-    """Relays that were to delete before a time given in POSIX seconds are asked no more; whether there were any."""
+    """Stop asking relays for deletions that are older than the given time, in POSIX seconds. Returns whether there were
+    any."""
     return tx.execute("DELETE FROM file_deletions WHERE since < ?", (moment,)).rowcount > 0
 
 
 def forget_sender_keys(tx: sqlite3.Connection, moment: float) -> bool:
-    """Chunks of files that began before a POSIX time are not deleted any more; whether there were any."""
+    """Stop deleting chunks of files that began before the given time, in POSIX seconds. Returns whether there were
+    any."""
     changed = tx.execute(
         "DELETE FROM file_chunks WHERE file_id IN (SELECT id FROM files WHERE started < ? AND stage NOT IN (?, ?))",
         (moment, Stage.MOVING, Stage.OPENING),

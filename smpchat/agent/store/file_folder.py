@@ -6,7 +6,8 @@
     <profile>/files/<random>.enc          what is sent, or as much as has come
     <target folder>/.smpchat-<random>.part  being decrypted
 
-What stands in the folder and nothing needs is swept: after a ``kill -9``, a file that was cancelled, one that is done.
+Files in the folder that are not needed are removed, for example after ``kill -9``, or when a transfer was cancelled or
+is done.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ _MAX_TRIES = 10_000
 
 
 def new_name(random: bytes) -> str:
-    """What a ciphertext is called. ``random``: 16 bytes."""
+    """The name of an encrypted file. ``random``: 16 bytes."""
     return random.hex()
 
 
 def folder_of(profile: Path) -> Path:
-    """Where a profile's ciphertext is."""
+    """The folder of a profile's encrypted files."""
     return profile / FOLDER
 
 
 def local_path(profile: Path, name: str) -> Path:
-    """Where the ciphertext called so is. Raises `MissingRecord` for a name that is not one of ours."""
+    """The path of the encrypted file with this name. Raises `MissingRecord` for a name that is not one of ours."""
     return folder_of(profile) / f"{_checked(name)}{_SENT}"
 
 
 def part_path(target: Path, name: str) -> Path:
-    """Where what is to be at ``target`` is decrypted first."""
+    """The path of the unfinished file that is decrypted and will become ``target``."""
     return target.with_name(f".smpchat-{_checked(name)}.part")
 
 
@@ -61,14 +62,14 @@ def _checked(name: str) -> str:
 
 
 def made(profile: Path) -> Path:
-    """The folder of ciphertext, made if it is not there. Raises `OSError`."""
+    """The folder of encrypted files, which is created if it does not exist. Raises `OSError`."""
     folder = folder_of(profile)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
 def check_room(folder: Path, size: int) -> None:
-    """Raises `OSError` if a disk has no place for so many bytes more."""
+    """Raises `OSError` if a disk does not have room for so many more bytes."""
     if shutil.disk_usage(folder).free < size + ROOM:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
@@ -87,7 +88,7 @@ def _removed_on_error(path: Path) -> Iterator[None]:
 
 
 def create_new(profile: Path, name: str) -> tuple[Path, BinaryIO]:
-    """An empty file for ciphertext, which nobody sweeps while it is open here. Raises `OSError`."""
+    """An empty file for ciphertext. As long as it is open here, no process removes it as unneeded. Raises `OSError`."""
     path = made(profile) / f"{_checked(name)}{_NEW}"
     file = open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _NO_FOLLOW, 0o600), "r+b")
     with _removed_on_error(path):
@@ -96,13 +97,13 @@ def create_new(profile: Path, name: str) -> tuple[Path, BinaryIO]:
 
 
 def settle_new(profile: Path, name: str) -> None:
-    """It is complete, and in a transaction that says so. Raises `OSError` if it is gone."""
+    """The file is complete. To be called in the transaction that stores this. Raises `OSError` if it is gone."""
     folder = folder_of(profile)
     (folder / f"{_checked(name)}{_NEW}").rename(folder / f"{name}{_SENT}")
 
 
 def discard_new(profile: Path, name: str) -> None:
-    """It is not going to be sent."""
+    """The file will not be sent."""
     with suppress(OSError):
         (folder_of(profile) / f"{_checked(name)}{_NEW}").unlink()
 
@@ -111,7 +112,7 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Whether the file is ours until it is closed; a process that dies closes it."""
+    """Lock the file until it is closed, also by the end of the process. Returns whether this succeeded."""
     if sys.platform == "win32":  # there an open file cannot be removed anyway
         return True
     import fcntl
@@ -127,7 +128,7 @@ def _lock(file: BinaryIO) -> bool:
 
 
 def candidates(profile: Path, needed: Collection[str]) -> list[Path]:
-    """What stands in the folder and is not needed, as far as ``needed`` is up to date."""
+    """The files in the folder that are not needed, as far as ``needed`` is up to date."""
     try:
         with os.scandir(folder_of(profile)) as entries:
             return [Path(entry.path) for entry in entries if _is_ours(entry.name) and entry.name[:32] not in needed]
@@ -140,12 +141,12 @@ def _is_ours(name: str) -> bool:
 
 
 def is_new(path: Path) -> bool:
-    """Whether it belongs to nothing that is stored yet."""
+    """Whether the file does not belong to anything that is stored."""
     return path.suffix == _NEW
 
 
 def remove(paths: Collection[Path]) -> None:
-    """Remove what is left over; call it inside a transaction, so that nobody settles one of them meanwhile."""
+    """Remove leftover files. Call it inside a transaction, so that no process begins to use one of them meanwhile."""
     for path in paths:
         with suppress(OSError):  # removed by another process, or open in one on Windows
             if path.suffix != _NEW or _is_abandoned(path):
@@ -175,7 +176,7 @@ def numbered(target: Path) -> Iterator[Path]:
 def publish(part: Path, target: Path) -> Path:
     """Give a complete file its name, or the first free one like it; the part stays beside it until `unpublished`.
 
-    May be repeated after a crash at any point: what was published is found again, and not published twice.
+    It may be repeated after a crash at any point: a published file is found again, and not published twice.
 
     Raises:
         FileExistsError: Thousands of such names are taken.
@@ -203,7 +204,7 @@ def publish(part: Path, target: Path) -> Path:
 
 
 def find_published(part: Path, target: Path) -> Path | None:
-    """Where a part was published, if it was and nobody has been told: two names of one file."""
+    """Where a part was published without being reported: then the file has two names."""
     try:
         if part.is_symlink() or part.stat().st_nlink < 2:
             return None
@@ -225,33 +226,33 @@ def _same(part: Path, path: Path) -> bool:
 
 
 def unpublished(part: Path) -> None:
-    """The part is needed no more."""
+    """The part is not needed any more."""
     with suppress(OSError):
         part.unlink()
 
 
 def remove_part(target: Path | None, name: str) -> None:
-    """What was decrypted so far is not wanted any more."""
+    """Discard what was decrypted so far."""
     if target is not None:
         with suppress(MissingRecord):
             unpublished(part_path(target, name))
 
 
 def identity(path: Path) -> tuple[int, int]:
-    """What tells a file from another one that takes its name. Raises `OSError`."""
+    """The identity of a file, which another file with the same name does not have. Raises `OSError`."""
     found = path.lstat()
     return found.st_dev, found.st_ino
 
 
 def retract(path: Path, known: tuple[int, int]) -> None:
-    """Take back what was published and nobody was told of."""
+    """Remove a file that was published, but not reported."""
     with suppress(OSError):
         if identity(path) == known:
             path.unlink()
 
 
 def sync(path: Path) -> None:
-    """All of the file is on the disk when this returns. Raises `OSError`."""
+    """Make sure that the whole file is on the disk. Raises `OSError`."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
 

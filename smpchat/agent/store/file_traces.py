@@ -1,6 +1,6 @@
-"""Whether a profile has anything of files: every process that is online asks, and most find nothing.
+"""Whether a profile has anything to do with files. Every online process asks this, and most find nothing.
 
-Apart from what handles files, which is imported once there are some.
+It is separate from the code for files, which is imported only when there are some.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ FOLDER = "files"
 
 
 def has_ciphertext(profile: Path) -> bool:
-    """Whether there is any, also what a process has left that was killed."""
+    """Whether there is any, including leftovers of a killed process."""
     try:
         with os.scandir(profile / FOLDER) as entries:
             return any(entries)
@@ -23,7 +23,7 @@ def has_ciphertext(profile: Path) -> bool:
 
 
 def are_there_any(tx: sqlite3.Connection) -> bool:
-    """Whether anything about files is to be done, now or later."""
+    """Whether there is anything to do for files, now or later."""
     row = tx.execute(
         "SELECT EXISTS (SELECT 1 FROM files WHERE stage IN ('moving', 'opening'))"
         " OR EXISTS (SELECT 1 FROM file_deletions)"

@@ -1,6 +1,6 @@
-"""Files on their way to relays and from them; `smpchat.agent.store.file_chunks` has their chunks.
+"""Files that are uploaded or downloaded; their chunks are in `smpchat.agent.store.file_chunks`.
 
-Keys are here for as long as something needs them; see docs/keys.md.
+Keys are kept only as long as they are needed; see docs/keys.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_ERROR = 400
 
 
 class Stage(StrEnum):
-    """Where a whole file is."""
+    """The state of a whole file."""
 
     MOVING = "moving"
     """Its chunks are on their way."""
@@ -31,7 +31,7 @@ class Stage(StrEnum):
 
 
 class Problem(Record):
-    """Why a file does not go on, or never will.
+    """Why a file does not continue, or has failed.
 
     Attributes:
         error: What happened, in words.
@@ -49,12 +49,12 @@ class StoredFile(Record):
     """One file.
 
     Attributes:
-        sending: It goes to relays; else it comes.
-        name: What it is called, for people.
-        target: Where a file that comes is to be, if nothing is there yet.
+        sending: It is sent; otherwise it is received.
+        name: Its name, for people.
+        target: Where a received file is to be saved, if nothing exists there.
         local: Name of its ciphertext in the profile's folder of files.
         size: Bytes of the ciphertext, which is the sum of the chunks.
-        plain_size: Bytes of the file itself, if they are known: another number is another file.
+        plain_size: Size of the file itself in bytes, if it is known. A file of another size is a different file.
         slots: For how many recipients each chunk is registered.
         started: POSIX seconds.
         problem: Of the whole file, not of one chunk.
@@ -148,17 +148,17 @@ def set_stage(tx: sqlite3.Connection, file_id: int, stage: Stage) -> None:
 
 
 def delete(tx: sqlite3.Connection, file_id: int) -> None:
-    """Forget a file and its chunks."""
+    """Delete a file and its chunks from the store."""
     tx.execute("DELETE FROM files WHERE id = ?", (file_id,))
 
 
 def set_moving(tx: sqlite3.Connection, moving: dict[int, int]) -> None:
-    """How many bytes of chunks that are under way have been moved, by file."""
+    """For each file, how many bytes of its unfinished chunks have been transferred."""
     tx.executemany("UPDATE files SET moving = ? WHERE id = ?", [(bytes_, file) for file, bytes_ in moving.items()])
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """A new process is online: nothing is under way, and everything is tried at once."""
+    """A new process is online: no transfer is in progress, and everything is tried at once."""
     tx.execute("UPDATE files SET moving = 0, next_try_at = NULL WHERE moving <> 0 OR next_try_at IS NOT NULL")
     tx.execute(
         "UPDATE file_chunks SET not_before = 0, next_try_at = NULL WHERE not_before <> 0 OR next_try_at IS NOT NULL"
@@ -166,18 +166,19 @@ def begin_anew(tx: sqlite3.Connection) -> None:
 
 
 def with_parts(tx: sqlite3.Connection) -> list[StoredFile]:
-    """Files that are over, and of which a part may still stand beside their place."""
+    """Files that are over, but of which an unfinished part may still be on the disk."""
     query = "SELECT * FROM files WHERE target IS NOT NULL AND stage NOT IN (?, ?)"
     return [_file(row) for row in tx.execute(query, (Stage.MOVING, Stage.OPENING)).fetchall()]
 
 
 def forget_target(tx: sqlite3.Connection, file_id: int) -> None:
-    """Nothing more is done where the file was to be."""
+    """Nothing more has to be done at the place of the file."""
     tx.execute("UPDATE files SET target = NULL WHERE id = ?", (file_id,))
 
 
 def set_problem(tx: sqlite3.Connection, file_id: int, problem: Problem) -> None:
-    """Why the whole file does not go on; ``since`` stays while it is for the same kind of reason."""
+    """Save why the whole file does not continue; ``since`` does not change as long as the kind of reason stays the
+    same."""
     tx.execute(
         "UPDATE files SET since = CASE WHEN trouble = :kind THEN since ELSE :since END, trouble = :kind,"
         " error = :error, next_try_at = :next WHERE id = :id",
@@ -186,7 +187,7 @@ def set_problem(tx: sqlite3.Connection, file_id: int, problem: Problem) -> None:
 
 
 def clear_problem(tx: sqlite3.Connection, file_id: int) -> None:
-    """The whole file goes on."""
+    """The whole file continues."""
     tx.execute(
         "UPDATE files SET trouble = NULL, error = '', since = NULL, next_try_at = NULL"
         " WHERE id = ? AND trouble IS NOT NULL",
@@ -195,7 +196,7 @@ def clear_problem(tx: sqlite3.Connection, file_id: int) -> None:
 
 
 def forget_keys(tx: sqlite3.Connection, file_id: int) -> None:
-    """Nothing of the file is opened or fetched any more, and nobody else is told how."""
+    """The file is not opened or downloaded any more, and its description is given to no one."""
     tx.execute("UPDATE files SET key = x'', nonce = x'', digest = x'' WHERE id = ?", (file_id,))
     tx.execute("DELETE FROM file_replicas WHERE file_id = ?", (file_id,))
 
@@ -207,19 +208,19 @@ def locals_in_use(tx: sqlite3.Connection) -> set[str]:
 
 
 def count_moving(tx: sqlite3.Connection) -> int:
-    """Files that are under way, in either direction."""
+    """Files that are being sent or received."""
     query = "SELECT count(*) FROM files WHERE stage IN (?, ?)"
     return int(tx.execute(query, (Stage.MOVING, Stage.OPENING)).fetchone()[0])
 
 
 def check_room(tx: sqlite3.Connection, limit: int) -> None:
-    """Raises `TooManyFiles` if so many are under way already."""
+    """Raises `TooManyFiles` if too many are being sent and received already."""
     if count_moving(tx) >= limit:
         raise TooManyFiles(limit)
 
 
 def moved(tx: sqlite3.Connection, file_id: int) -> int:
-    """Bytes of the file's ciphertext that are where they were to go."""
+    """Bytes of the file's ciphertext that have been transferred."""
     row = tx.execute(
         "SELECT coalesce(sum(size), 0) + (SELECT moving FROM files WHERE id = :id) AS total FROM file_chunks"
         " WHERE file_id = :id AND state IN ('stored', 'here')",
@@ -229,7 +230,7 @@ def moved(tx: sqlite3.Connection, file_id: int) -> int:
 
 
 def worst_problem(tx: sqlite3.Connection, file_id: int) -> Problem | None:
-    """Why the chunk that waits longest does."""
+    """Why the chunk waits that has waited longest."""
     row = tx.execute(
         "SELECT * FROM file_chunks WHERE file_id = ? AND trouble IS NOT NULL ORDER BY since, number LIMIT 1", (file_id,)
     ).fetchone()
@@ -237,7 +238,7 @@ def worst_problem(tx: sqlite3.Connection, file_id: int) -> Problem | None:
 
 
 def begun_before(tx: sqlite3.Connection, moment: float, *, sending: bool) -> list[StoredFile]:
-    """Files that are still under way and began before a time given in POSIX seconds."""
+    """Unfinished files that began before the given time, in POSIX seconds."""
     rows = tx.execute(
         "SELECT * FROM files WHERE stage IN (?, ?) AND sending = ? AND started < ?",
         (Stage.MOVING, Stage.OPENING, sending, moment),
@@ -248,7 +249,7 @@ def begun_before(tx: sqlite3.Connection, moment: float, *, sending: bool) -> lis
 def is_any_old(
     tx: sqlite3.Connection, *, sent_before: float, received_before: float, owed_before: float, keys_before: float
 ) -> bool:
-    """Whether some file, deletion or key is older than it may be; all POSIX seconds."""
+    """Whether some file, deletion or key is older than allowed; all times are POSIX seconds."""
     row = tx.execute(
         "SELECT EXISTS (SELECT 1 FROM files WHERE stage IN ('moving', 'opening')"
         "   AND started < CASE WHEN sending THEN :sent ELSE :received END)"
@@ -264,7 +265,7 @@ def is_any_old(
 
 
 def problem_values(problem: Problem) -> dict[str, object]:
-    """A problem as parameters of a statement."""
+    """The problem as parameters for an SQL statement."""
     return {
         "kind": problem.kind,
         "error": problem.error[:MAX_ERROR],

@@ -1,4 +1,4 @@
-"""Lanes that a relay's answer holds up, although the relay can be reached: a full queue, a full disk, a password."""
+"""Lanes that wait although their relay can be reached, because of its answer: a full queue, a full disk, a password."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from smpchat.encoding.record import Record
 
 
 class Held(Record):
-    """What keeps a lane from going on.
+    """Why a lane waits.
 
     Attributes:
         error: What the relay answered, in words.
         since: POSIX seconds of the first such answer.
         tried_at: Of the last one.
-        next_try_at: When it is tried again; 0 before that is known, and once another process may have begun anew.
+        next_try_at: When it is tried again; 0 as long as this is not known, and when another process may have started
+            to try.
     """
 
     kind: Trouble
@@ -27,7 +28,7 @@ class Held(Record):
 
 
 def hold(tx: sqlite3.Connection, connection_id: int, lane: Lane, held: Held) -> None:
-    """The lane waits; ``since`` is kept while it is for the same kind of reason."""
+    """The lane waits; ``since`` does not change as long as the kind of reason stays the same."""
     tx.execute(
         "INSERT INTO held_lanes (connection_id, lane, kind, error, since, tried_at) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (connection_id, lane) DO UPDATE SET error = excluded.error, kind = excluded.kind,"
@@ -44,7 +45,7 @@ def rests_until(tx: sqlite3.Connection, connection_id: int, lane: Lane, moment: 
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """Whoever comes online tries everything at once, whatever delay an earlier process had reached (cli.md)."""
+    """A process that comes online tries everything at once, whatever delay an earlier process had reached (cli.md)."""
     tx.execute("UPDATE held_lanes SET next_try_at = 0")
 
 
@@ -54,7 +55,7 @@ def let_go(tx: sqlite3.Connection, connection_id: int, lane: Lane) -> None:
 
 
 def load_all(tx: sqlite3.Connection) -> dict[tuple[int, Lane], Held]:
-    """Every lane that waits because of a relay's answer; one with nothing to do any more does not count."""
+    """All lanes that wait because of a relay's answer, except those with nothing left to do."""
     rows = tx.execute(
         "SELECT * FROM held_lanes AS held WHERE EXISTS"
         " (SELECT 1 FROM outbox WHERE connection_id = held.connection_id AND lane = held.lane)"

@@ -20,7 +20,7 @@ class JoinedLink(Record):
 
     Attributes:
         link: With the relay's whole address.
-        auth_key: The key that reading the link gives the initiator's queue.
+        auth_key: The key with which reading the link secures the initiator's queue.
     """
 
     link: ShortInvitation
@@ -34,7 +34,7 @@ def save_kem(tx: sqlite3.Connection, connection_id: int, kem: KEMState) -> None:
 
 
 def kem(tx: sqlite3.Connection, connection_id: int) -> KEMState | None:
-    """The KEM key of an invitation that nobody has answered, where it has one."""
+    """The KEM key of an unanswered invitation, if it has one."""
     row = tx.execute("SELECT * FROM short_links WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None or row["kem_public"] is None:
         return None
@@ -50,9 +50,10 @@ def forget_kem(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def forget_keys(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The link was used, or never will be: what is left of it tells only that it was.
+    """The link was used, or will never be used. Keep only what shows that it existed.
 
-    Its text stays, to be known by its relay and id, with zeros for the key that opens what the relay keeps behind it.
+    Its text is kept, so that its relay and id are recognised; zeros replace the key that opens the link's data at the
+    relay.
     """
     row = tx.execute("SELECT link FROM short_links WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None:
@@ -83,7 +84,7 @@ def save_made(tx: sqlite3.Connection, connection_id: int, text: str, link_id: by
 def save_joined(
     tx: sqlite3.Connection, connection_id: int, text: str, link_id: bytes, auth_key: Ed25519PrivateKey
 ) -> None:
-    """A short link that is to be read, with the key for it."""
+    """Save a short link that is to be read, with the key for it."""
     tx.execute(
         "INSERT INTO short_links (connection_id, link, link_id, auth_key) VALUES (?, ?, ?, ?)",
         (connection_id, text, link_id, auth_key.raw),
@@ -105,7 +106,8 @@ def texts(tx: sqlite3.Connection) -> dict[int, str]:
 
 
 def find(tx: sqlite3.Connection, link: ShortInvitation) -> int | None:
-    """The connection that made or joined a short link, in whatever form: by the relay's fingerprint and its id."""
+    """The connection that made or joined a short link in any form, found by the relay's fingerprint and the link's
+    id."""
     from smpchat.agent.wire.short_links import resolve
 
     return _find(tx, resolve(link).server, link.link_id)

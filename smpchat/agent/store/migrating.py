@@ -1,6 +1,6 @@
 """SQL functions for migrations of what SQL cannot compute: public keys of private ones, values without spent secrets.
 
-A ratchet or link that cannot be read is left as it is: it is for whoever uses it to say what is wrong with it.
+A ratchet or link that cannot be read stays as it is; the code that uses it will report what is wrong.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def x448_public(private: bytes) -> bytes:
 
 
 def stored_ratchet(state: bytes) -> bytes:
-    """A stored ratchet as it is stored today."""
+    """A stored ratchet in today's form."""
     from smpchat.crypto.ratchet_state import Ratchet
     from smpchat.encoding.reader import DecodeError
 
@@ -37,7 +37,7 @@ def stored_ratchet(state: bytes) -> bytes:
 
 
 def short_link_without_key(text: str) -> str:
-    """The text of a short link that was used, to be known by."""
+    """The text of a used short link, by which it is recognised."""
     from smpchat.agent.errors import LinkError
     from smpchat.agent.wire.short_links import without_key
 
@@ -48,7 +48,7 @@ def short_link_without_key(text: str) -> str:
 
 
 def define_functions(connection: sqlite3.Connection, erased: Callable[[], None] = lambda: None) -> None:
-    """Define them for whoever runs migrations; ``erased`` is called when one has erased something."""
+    """Define the functions for migrations; ``erased`` is called when one of them has erased something."""
     for name, arguments, function in _FUNCTIONS:
         connection.create_function(name, arguments, function)
     connection.create_function(EMPTY_LOG, 0, erased)

@@ -1,4 +1,4 @@
-"""Moves of our own queues: where each is, the queue that it leads to, and queues that were left and still exist."""
+"""Moves of our own queues: the state of each, its new queue, and abandoned queues that still exist."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Move(Record):
 
 
 class OtherQueue(Record):
-    """A queue of ours beside the connection's own.
+    """A queue of ours in addition to the connection's own.
 
     Attributes:
-        id: Names it in the outbox.
-        left_at: When it was left; POSIX seconds. None: the move leads to it.
+        id: Its name in the outbox.
+        left_at: When it was abandoned; POSIX seconds. None if it is the new queue of the move.
     """
 
     id: int
@@ -51,7 +51,7 @@ def load(tx: sqlite3.Connection, connection_id: int) -> Move | None:
 
 
 def load_all(tx: sqlite3.Connection) -> dict[int, Move]:
-    """Every move under way, by connection."""
+    """All moves in progress, by connection."""
     return {row["connection_id"]: _move(row) for row in tx.execute("SELECT * FROM moves")}
 
 
@@ -77,7 +77,7 @@ def save(tx: sqlite3.Connection, connection_id: int, move: Move) -> None:
 
 
 def wanted_relays(tx: sqlite3.Connection) -> list[SMPServer]:
-    """Every relay that a move was asked to lead to."""
+    """All relays that moves were asked to go to."""
     rows = tx.execute("SELECT relay FROM moves WHERE relay IS NOT NULL")
     return [parse_server(row["relay"]).server for row in rows]
 
@@ -90,7 +90,7 @@ def _other(row: sqlite3.Row) -> OtherQueue:
 
 
 def insert_queue(tx: sqlite3.Connection, queue: ReceiveQueue, left_at: float | None = None) -> int:
-    """A queue that a move leads to, or with ``left_at`` one that was left; its id."""
+    """Insert the new queue of a move, or with ``left_at`` an abandoned one, and return its id."""
     cursor = tx.execute(
         "INSERT INTO other_receive_queues (connection_id, server, rcv_id, snd_id, mode, auth_key, dh_secret, e2e_key,"
         " e2e_secret, peer_key, left_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -101,36 +101,37 @@ def insert_queue(tx: sqlite3.Connection, queue: ReceiveQueue, left_at: float | N
 
 
 def save_keys(tx: sqlite3.Connection, queue_id: int, e2e_secret: bytes, peer_key: bytes) -> None:
-    """What the peer's keys make of a queue that a move leads to: our own key for the box is spent."""
+    """Save the result of the peer's keys for the new queue of a move; our own key for the box is not needed any
+    more."""
     query = "UPDATE other_receive_queues SET e2e_key = x'', e2e_secret = ?, peer_key = ? WHERE id = ?"
     tx.execute(query, (e2e_secret, peer_key, queue_id))
 
 
 def leave_queue(tx: sqlite3.Connection, queue_id: int, left_at: float) -> None:
-    """The move does not lead there any more: no keys of the peer's are awaited."""
+    """The move does not go there any more, so keys of the peer are not awaited."""
     tx.execute("UPDATE other_receive_queues SET left_at = ?, e2e_key = x'' WHERE id = ?", (left_at, queue_id))
 
 
 def delete_queue(tx: sqlite3.Connection, queue_id: int) -> None:
-    """The queue exists no more, or is of no use to anybody."""
+    """The queue does not exist any more, or is of no use."""
     tx.execute("DELETE FROM other_receive_queues WHERE id = ?", (queue_id,))
 
 
 def new_queue(tx: sqlite3.Connection, connection_id: int) -> OtherQueue | None:
-    """The queue that the connection's move leads to, once made."""
+    """The new queue of the connection's move, once it is made."""
     query = "SELECT * FROM other_receive_queues WHERE connection_id = ? AND left_at IS NULL"
     row = tx.execute(query, (connection_id,)).fetchone()
     return _other(row) if row else None
 
 
 def queue(tx: sqlite3.Connection, queue_id: int) -> OtherQueue | None:
-    """One of the other queues; None once it is forgotten."""
+    """One of the other queues; None if it was deleted from the store."""
     row = tx.execute("SELECT * FROM other_receive_queues WHERE id = ?", (queue_id,)).fetchone()
     return _other(row) if row else None
 
 
 def other_queues(tx: sqlite3.Connection, connection_id: int) -> list[OtherQueue]:
-    """All queues of a connection but its own."""
+    """All queues of a connection except its own."""
     query = "SELECT * FROM other_receive_queues WHERE connection_id = ? ORDER BY id"
     return [_other(row) for row in tx.execute(query, (connection_id,))]
 
@@ -152,7 +153,7 @@ def find_queue(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes) -> Othe
 
 
 def find_any(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes) -> ReceiveQueue | None:
-    """The queue of ours with this recipient id at this relay, whatever part it plays."""
+    """Our queue with this recipient id at this relay, whatever it is used for."""
     own = connections.find_receive_queue(tx, server, rcv_id)
     if own is not None:
         return own
@@ -170,13 +171,13 @@ def uses_id(tx: sqlite3.Connection, server: SMPServer, entity_id: bytes) -> bool
 
 
 def every_queue(tx: sqlite3.Connection) -> list[ReceiveQueue]:
-    """Every queue that messages may come to: those of connections, those that moves lead to, those that were left."""
+    """All queues that may get messages: those of connections, new queues of moves, and abandoned ones."""
     rows = tx.execute("SELECT * FROM other_receive_queues ORDER BY id")
     return connections.receive_queues(tx) + [receive_queue_from(row) for row in rows]
 
 
 def awaits_first_message(tx: sqlite3.Connection, queue: ReceiveQueue) -> bool:
-    """Whether nothing has come to a queue yet, so that a push that its relay missed would be missed by everybody."""
+    """Whether no message has come to a queue yet. Then, if its relay forgets to push a message, no one would notice."""
     if queue.e2e_secret is None:
         return True
     other = find_queue(tx, queue.server, queue.rcv_id)

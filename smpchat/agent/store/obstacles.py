@@ -15,13 +15,13 @@ from smpchat.encoding.record import Record
 
 
 class Obstacle(Record):
-    """Why a connection does not go on.
+    """Why a connection does not make progress.
 
     Attributes:
         error: What happened, in words.
         since: POSIX seconds.
-        tried_at: Of the last try, where a relay answered; 0 where none was reached.
-        server: Address of the relay, where it is one that cannot be reached.
+        tried_at: Time of the last try, if a relay answered; 0 if none was reached.
+        server: Address of the relay, if it cannot be reached.
     """
 
     kind: Trouble
@@ -35,7 +35,7 @@ def of_connection(tx: sqlite3.Connection, connection_id: int, now: float, *, rec
     """What the online process is waiting for before it tries the connection's work again.
 
     Args:
-        receiving: What arrives counts too: the relay of our own queue is needed.
+        receiving: Incoming messages count too, so the relay of our own queue is needed.
     """
     for server in needed_servers(tx, connection_id, receiving=receiving):
         trouble = outgoing.relay_trouble(tx, server)
@@ -48,18 +48,19 @@ def of_connection(tx: sqlite3.Connection, connection_id: int, now: float, *, rec
 
 
 def of_move(tx: sqlite3.Connection, connection_id: int) -> Obstacle | None:
-    """Why the move of our own queue does not go on: nobody waits for it, so it is no obstacle to anything else."""
+    """Why the move of our own queue does not make progress. This does not hold up anything else, as nothing waits for
+    the move."""
     reason = held.load_all(tx).get((connection_id, Lane.MOVE))
     return Obstacle(reason.kind, reason.error, reason.since, reason.tried_at) if reason else None
 
 
 def _is_current(next_try_at: float | None, now: float) -> bool:
-    """Whether the online process waits for the next try; what an earlier process noted is past that."""
+    """Whether the online process waits for the next try. Notes of an earlier process do not count."""
     return next_try_at is None or next_try_at > now
 
 
 def needed_servers(tx: sqlite3.Connection, connection_id: int, *, receiving: bool) -> set[str]:
-    """Addresses of the relays that a connection's work goes to now; for a new queue the relay is still to be chosen."""
+    """Addresses of the relays that a connection needs now. For a new queue, the relay is not chosen yet."""
     kinds = outgoing.kinds(tx, connection_id)
     needed = set()
     send_queue, receive_queue = connections.send_queue(tx, connection_id), connections.receive_queue(tx, connection_id)

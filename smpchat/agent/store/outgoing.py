@@ -1,4 +1,5 @@
-"""What is to be sent: messages that wait to be sealed, the outbox of sealed bodies and commands, and what was sent."""
+"""Outgoing messages: those that wait to be sealed, the outbox with sealed bodies and commands, and those that were
+sent."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ TO_PEER = SENDS | {Kind.SECURE_SEND, Kind.RECEIPT}
 
 
 class Priority(IntEnum):
-    """Order within a lane before the order of insertion: a repair goes before what waits for it."""
+    """Priority within a lane. Items with the same priority keep the order of insertion; a repair goes before the items
+    that wait for it."""
 
     SECURE = 0
     HANDSHAKE = 1
@@ -75,9 +77,9 @@ class OutboxItem(Record):
     """One command for a relay, to be repeated until it is answered.
 
     Attributes:
-        body: Body of a message or farewell, key of a KEY, data of an LSET, parameters of a NEW, or the number of a
-            queue that was left; requests, confirmations and hellos are in `first_message`, receipts in a column of
-            their own.
+        body: Body of a message or farewell, key of a KEY, data of an LSET, parameters of a NEW, or the number of an
+            abandoned queue; requests, confirmations and hellos are in `first_message`, receipts in a column of their
+            own.
         signed: Whether the SEND is authorised.
         reference: The application's number of the message; None for the agent's own.
     """
@@ -106,11 +108,11 @@ def enqueue(
     not_before: float = 0,
     message: bytes | None = None,
 ) -> None:
-    """Put an item into the outbox; it is not looked at before a time given in POSIX seconds.
+    """Put an item into the outbox. It is not handled before the given time, in POSIX seconds.
 
     Args:
-        message: What is sealed in the body, so that it can be sealed anew while no relay has it; of a receipt, what is
-            to be sealed. Plaintext.
+        message: The plaintext of the body, so that it can be sealed again as long as no relay has it; for a receipt,
+            what is to be sealed. Plaintext.
     """
     tx.execute(
         "INSERT INTO outbox (connection_id, lane, priority, kind, body, signed, notify, reference, not_before, message)"
@@ -140,7 +142,7 @@ def lanes(tx: sqlite3.Connection, now: float) -> list[tuple[int, Lane]]:
 
 
 def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
-    """When the first item that is to wait may be looked at."""
+    """When the first waiting item may be handled."""
     row = tx.execute(
         "SELECT min(not_before) FROM outbox WHERE not_before > ? AND not_before < ?", (now, PARKED)
     ).fetchone()
@@ -159,7 +161,7 @@ def head(tx: sqlite3.Connection, connection_id: int, lane: Lane, limit: int, now
 
 
 def deletions_at(tx: sqlite3.Connection, server: str, before: float) -> list[OutboxItem]:
-    """DELs that a relay has not been told, of connections that were over before a time given in POSIX seconds."""
+    """DELs that a relay has not got yet, of connections that ended before the given time, in POSIX seconds."""
     rows = tx.execute(
         "SELECT outbox.* FROM outbox JOIN receive_queues USING (connection_id)"
         " JOIN connections ON connections.id = outbox.connection_id"
@@ -175,18 +177,18 @@ def is_empty(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def kinds(tx: sqlite3.Connection, connection_id: int) -> set[Kind]:
-    """What a connection's items do; what is parked, and the lanes that nobody waits for, do not count."""
+    """The kinds of a connection's items, except parked items and lanes that no one waits for."""
     query = "SELECT DISTINCT kind FROM outbox WHERE connection_id = ? AND lane IN (?, ?) AND not_before < ?"
     return {Kind(row["kind"]) for row in tx.execute(query, (connection_id, *AWAITED, PARKED))}
 
 
 def exists(tx: sqlite3.Connection, item_id: int) -> bool:
-    """Whether an item is still to be done."""
+    """Whether an item must still be done."""
     return tx.execute("SELECT 1 FROM outbox WHERE id = ?", (item_id,)).fetchone() is not None
 
 
 def done(tx: sqlite3.Connection, item_id: int) -> bool:
-    """Remove an item; False if it was gone already."""
+    """Remove an item; False if it did not exist any more."""
     return tx.execute("DELETE FROM outbox WHERE id = ?", (item_id,)).rowcount > 0
 
 
@@ -202,25 +204,25 @@ def drop_item(tx: sqlite3.Connection, connection_id: int, kind: Kind, body: byte
 
 
 def postpone(tx: sqlite3.Connection, connection_id: int, lane: Lane, not_before: float) -> None:
-    """Nothing in a lane is looked at before a time given in POSIX seconds."""
+    """No item of the lane is handled before the given time, in POSIX seconds."""
     tx.execute(
         "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND lane = ?", (not_before, connection_id, lane)
     )
 
 
 def postpone_item(tx: sqlite3.Connection, item_id: int, not_before: float) -> None:
-    """One item is not looked at before a time given in POSIX seconds; those behind it pass it."""
+    """One item is not handled before the given time, in POSIX seconds; those behind it overtake it."""
     tx.execute("UPDATE outbox SET not_before = ? WHERE id = ?", (not_before, item_id))
 
 
 def awaits_farewell(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether the last message to a peer has not left."""
+    """Whether the last message to a peer is still to be sent."""
     query = "SELECT 1 FROM outbox WHERE connection_id = ? AND kind = ?"
     return tx.execute(query, (connection_id, Kind.FAREWELL)).fetchone() is not None
 
 
 def hold_numbered(tx: sqlite3.Connection, connection_id: int, not_before: float) -> None:
-    """No message is looked at before a time given in POSIX seconds; 0 lets them all go."""
+    """No message is sent before the given time, in POSIX seconds; 0 lets all of them go."""
     tx.execute(
         "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND kind IN (?, ?, ?, ?)",
         (not_before, connection_id, Kind.READY, Kind.MESSAGE, Kind.FAREWELL, Kind.RECEIPT),
@@ -228,7 +230,7 @@ def hold_numbered(tx: sqlite3.Connection, connection_id: int, not_before: float)
 
 
 def take_receipt(tx: sqlite3.Connection, item_id: int) -> bytes | None:
-    """Remove a receipt that is not sealed; None if it was gone already."""
+    """Remove a receipt that is not sealed; None if it did not exist any more."""
     query = "DELETE FROM outbox WHERE id = ? AND kind = ? RETURNING message"
     row = tx.execute(query, (item_id, Kind.RECEIPT)).fetchone()
     message: bytes | None = row["message"] if row else None
@@ -236,7 +238,7 @@ def take_receipt(tx: sqlite3.Connection, item_id: int) -> bytes | None:
 
 
 def numbered(tx: sqlite3.Connection, connection_id: int) -> list[OutboxItem]:
-    """Sealed messages that the peer's relay has not taken yet, in order."""
+    """Sealed messages that the peer's relay has not accepted yet, in order."""
     rows = tx.execute(
         "SELECT * FROM outbox WHERE connection_id = ? AND kind IN (?, ?, ?) ORDER BY priority, id",
         (connection_id, Kind.READY, Kind.MESSAGE, Kind.FAREWELL),
@@ -250,7 +252,7 @@ def replace_body(tx: sqlite3.Connection, item_id: int, body: bytes) -> None:
 
 
 def is_joining(tx: sqlite3.Connection) -> bool:
-    """Whether any joiner's link is still to be read or reply queue to be made: its confirmation comes next."""
+    """Whether any joiner still has to read its link or make its reply queue; after that, its confirmation is sent."""
     query = (
         "SELECT 1 FROM outbox LEFT JOIN send_queues USING (connection_id)"
         " WHERE kind = ? OR (kind = ? AND lane = ? AND snd_id IS NOT NULL) LIMIT 1"
@@ -273,19 +275,19 @@ def first_message(tx: sqlite3.Connection, connection_id: int) -> bytes:
 
 
 def forget_first_message(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The handshake is over: if the first message is still to be sent, for all we know, the peer has it."""
+    """The handshake is complete. Even if we do not know that the first message was sent, the peer has it."""
     tx.execute("DELETE FROM first_messages WHERE connection_id = ?", (connection_id,))
     query = "DELETE FROM outbox WHERE connection_id = ? AND kind IN (?, ?)"
     tx.execute(query, (connection_id, Kind.CONFIRMATION, Kind.HELLO))
 
 
 def drop_request(tx: sqlite3.Connection, connection_id: int) -> None:
-    """A contact request arrived: it is not to be sent any more."""
+    """A contact request arrived, so it need not be sent any more."""
     tx.execute("DELETE FROM outbox WHERE connection_id = ? AND kind = ?", (connection_id, Kind.REQUEST))
 
 
 def clear(tx: sqlite3.Connection, connection_id: int) -> list[int]:
-    """Drop everything that is to be sent; the application's numbers of the messages dropped."""
+    """Drop everything that is to be sent, and return the application's numbers of the dropped messages."""
     rows = tx.execute(
         "SELECT reference FROM outbox WHERE connection_id = :id AND reference IS NOT NULL"
         " UNION SELECT reference FROM waiting_messages WHERE connection_id = :id AND reference IS NOT NULL",
@@ -300,7 +302,7 @@ def clear(tx: sqlite3.Connection, connection_id: int) -> list[int]:
 
 
 class WaitingMessage(Record):
-    """A message body that the handshake does not let out yet; plaintext."""
+    """A message body, in plaintext, that must wait for the handshake."""
 
     id: int
     message: bytes = field(repr=False)
@@ -317,7 +319,7 @@ def wait(tx: sqlite3.Connection, connection_id: int, message: bytes, *, notify: 
 
 
 def take_waiting(tx: sqlite3.Connection, connection_id: int, *, but: bytes | None = None) -> list[WaitingMessage]:
-    """Everything that waits, in order, but for messages that begin with these bytes; it waits no longer."""
+    """Take everything that waits, in order, except messages that begin with these bytes."""
     where = "connection_id = ? AND (? IS NULL OR substr(message, 1, ?) <> ?)"
     chosen = (connection_id, but, len(but or b""), but)
     rows = tx.execute(f"SELECT * FROM waiting_messages WHERE {where} ORDER BY id", chosen).fetchall()
@@ -326,7 +328,7 @@ def take_waiting(tx: sqlite3.Connection, connection_id: int, *, but: bytes | Non
 
 
 def park(tx: sqlite3.Connection, connection_id: int, beginning: bytes) -> None:
-    """Sealed messages that begin with these bytes stay where they are, and all else passes them."""
+    """Sealed messages that begin with these bytes are held, and all others overtake them."""
     # Not sealed anew as in `take_back`: one may be under way at this moment, and would arrive twice.
     tx.execute(
         "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND kind = ? AND substr(message, 1, ?) = ?",
@@ -335,13 +337,13 @@ def park(tx: sqlite3.Connection, connection_id: int, beginning: bytes) -> None:
 
 
 def unpark(tx: sqlite3.Connection, connection_id: int, not_before: float) -> None:
-    """They go on, at a time given in POSIX seconds."""
+    """They continue at the given time, in POSIX seconds."""
     query = "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND not_before >= ?"
     tx.execute(query, (not_before, connection_id, PARKED))
 
 
 def take_back(tx: sqlite3.Connection, connection_id: int) -> None:
-    """What is sealed and no relay has taken waits again, before all else that waits, to be sealed anew."""
+    """Messages that are sealed but that no relay has accepted wait again, before all others, to be sealed anew."""
     rows = tx.execute(
         "DELETE FROM outbox WHERE connection_id = ? AND kind = ? AND message IS NOT NULL"
         " RETURNING id, message, notify, reference",
@@ -359,17 +361,17 @@ def take_back(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def hold_texts(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
-    """What the user writes waits from now on until `let_texts_go`."""
+    """From now on, messages of the user wait until `let_texts_go`."""
     tx.execute("INSERT OR IGNORE INTO held_texts VALUES (?, ?)", (connection_id, now))
 
 
 def let_texts_go(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """It waits no longer for that; whether it did."""
+    """Messages of the user need not wait any longer. Returns whether they waited."""
     return tx.execute("DELETE FROM held_texts WHERE connection_id = ?", (connection_id,)).rowcount > 0
 
 
 def holds_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether what the user writes waits for the user's own word."""
+    """Whether messages of the user wait for the user's decision."""
     return tx.execute("SELECT 1 FROM held_texts WHERE connection_id = ?", (connection_id,)).fetchone() is not None
 
 
@@ -397,9 +399,10 @@ def record_sent(
 
 
 def take_sent(tx: sqlite3.Connection, connection_id: int, message_id: int) -> tuple[bytes, int] | None:
-    """Hash and reference of a sent message whose receipt came; a second receipt finds nothing.
+    """The hash and reference of a sent message, for a receipt that came; for a second receipt, nothing is found.
 
-    Those that were sent more than `KEPT_SENT` messages before it are forgotten: receipts come in the order of messages.
+    Messages that were sent more than `KEPT_SENT` messages earlier are forgotten, as receipts come in the order of
+    messages.
     """
     row = tx.execute(
         "DELETE FROM sent_messages WHERE connection_id = ? AND message_id = ? RETURNING hash, reference",
@@ -432,7 +435,7 @@ class RelayTrouble(Record):
 
 
 def save_relay_trouble(tx: sqlite3.Connection, trouble: RelayTrouble) -> None:
-    """Remember why a relay cannot be reached; ``since`` is kept from the first time."""
+    """Remember why a relay cannot be reached; ``since`` stays the time of the first failure."""
     tx.execute(
         "INSERT INTO relay_states (server, error, since, next_try_at, kind) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (server) DO UPDATE"
@@ -442,14 +445,15 @@ def save_relay_trouble(tx: sqlite3.Connection, trouble: RelayTrouble) -> None:
 
 
 def is_relay_needed(tx: sqlite3.Connection, server: str) -> bool:
-    """Whether a queue of ours or of a peer is there, or one that either moves from or to; or may be there soon."""
+    """Whether a queue of ours or of a peer is at this relay, also if it moves to or from there, or may be there
+    soon."""
     if tx.execute(_HAS_QUEUES.format(server=":server"), {"server": server}).fetchone():
         return True
     return tx.execute(_SEEKS_QUEUES, _SEEKING).fetchone() is not None
 
 
 def has_work_at(tx: sqlite3.Connection, server: str) -> bool:
-    """Whether something is to be sent to peers' queues at a relay."""
+    """Whether there is something to send to peers' queues at a relay."""
     query = "SELECT 1 FROM outbox JOIN send_queues USING (connection_id) WHERE server = ? AND lane = ? LIMIT 1"
     return tx.execute(query, (server, Lane.SEND)).fetchone() is not None
 
@@ -460,7 +464,7 @@ first."""
 
 
 def forget_relay_troubles(tx: sqlite3.Connection, now: float) -> None:
-    """What was wrong with relays that nobody needs any more, unless it was a moment ago."""
+    """Delete the troubles of relays that are not needed any more, unless they are recent."""
     if tx.execute(_SEEKS_QUEUES, _SEEKING).fetchone() is None:
         unused = f"NOT EXISTS ({_HAS_QUEUES.format(server='relay_states.server')})"
         tx.execute(f"DELETE FROM relay_states WHERE since < ? AND {unused}", (now - TROUBLE_KEPT,))
@@ -481,12 +485,13 @@ def clear_relay_trouble(tx: sqlite3.Connection, server: str) -> None:
 
 
 def relay_troubles(tx: sqlite3.Connection) -> dict[str, RelayTrouble]:
-    """Every relay that could not be reached at the last try, by its address."""
+    """All relays that could not be reached at the last try, by their addresses."""
     return {row["server"]: _trouble(row) for row in tx.execute("SELECT * FROM relay_states")}
 
 
 def troubles_of_needed_relays(tx: sqlite3.Connection) -> dict[str, RelayTrouble]:
-    """Those of relays that somebody needs now: what failed a moment ago and is no longer wanted is nobody's trouble."""
+    """The troubles of relays that are needed now. A relay that failed a moment ago and is not needed any more does not
+    count."""
     return {server: trouble for server, trouble in relay_troubles(tx).items() if is_relay_needed(tx, server)}
 
 

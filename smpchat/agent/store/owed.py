@@ -1,4 +1,4 @@
-"""How much waits for a peer that may never read it: what we owe because of what it sends, and what the user writes."""
+"""How much waits for a peer that may never read it: answers to its messages, and messages of the user."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ def has_room(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def may_answer(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether one more answer may wait: a queue moves because its relay is gone, with receipts that waited for it."""
+    """Whether one more answer may wait. A queue may move because its relay is gone, and then receipts already wait for
+    it."""
     return _waiting(tx, connection_id, "IS NULL")[0] < MAX_OWN + MAX_ANSWERS
 
 
 def takes_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether one more message of the user's may wait."""
+    """Whether one more message of the user may wait."""
     count, size = _waiting(tx, connection_id, "IS NOT NULL")
     return count < MAX_TEXTS and size < MAX_TEXTS_BYTES
 
 
 def _waiting(tx: sqlite3.Connection, connection_id: int, reference: str) -> tuple[int, int]:
-    """Number and bytes of what waits to be sealed or sent; of what is sealed, also the text that is kept with it."""
+    """The number and the bytes of items that wait to be sealed or sent. For sealed ones, the plaintext kept with them
+    counts too."""
     count, size = tx.execute(
         "SELECT count(*), coalesce(sum(size), 0) FROM"
         " (SELECT length(body) + coalesce(length(message), 0) AS size FROM outbox"

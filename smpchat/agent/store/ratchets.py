@@ -38,14 +38,14 @@ def save(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
 
 
 def replace(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
-    """Put a new ratchet in the old one's place; keys that the old one set aside open nothing any more."""
+    """Replace the ratchet by a new one. Keys that the old ratchet set aside are deleted."""
     save(tx, connection_id, ratchet)
     # In the same transaction: a key of the old ratchet is good for nothing but reading what is lost.
     forget_skipped(tx, connection_id)
 
 
 def delete(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Nothing is sealed or opened on the connection any more."""
+    """From now on, nothing is sealed or opened on the connection."""
     tx.execute("DELETE FROM ratchets WHERE connection_id = ?", (connection_id,))
     forget_skipped(tx, connection_id)
 
@@ -61,7 +61,7 @@ def find(tx: sqlite3.Connection, connection_id: int) -> Ratchet | None:
 
 
 def pq_active(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether post-quantum secrets protect what is sent and what arrives now."""
+    """Whether post-quantum secrets now protect sent and received messages."""
     ratchet = find(tx, connection_id)
     return ratchet is not None and ratchet.kem_sending and ratchet.kem_receiving
 
@@ -78,7 +78,7 @@ def load_skipped(tx: sqlite3.Connection, connection_id: int) -> SkippedKeys:
 
 
 def forget_skipped(tx: sqlite3.Connection, connection_id: int) -> None:
-    """What has not arrived yet is given up."""
+    """Give up messages that have not arrived yet."""
     tx.execute("DELETE FROM skipped_keys WHERE connection_id = ?", (connection_id,))
 
 
@@ -107,7 +107,7 @@ def mark_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: 
     """Remember a message that was opened, and forget the one that was opened `KEPT_SEEN` messages before it.
 
     Args:
-        sent_at: When the relay took it, by the relay's clock; POSIX seconds.
+        sent_at: When the relay received it, by the relay's clock; POSIX seconds.
     """
     number = _last_seen(tx, connection_id) + 1
     row = (connection_id, ratchet_message_hash, number, sent_at)
@@ -123,13 +123,13 @@ def mark_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: 
 
 
 def was_opened(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes) -> bool:
-    """Whether a message with this hash was opened before those that `was_seen` knows."""
+    """Whether a message with this hash was opened, earlier than those that `was_seen` knows."""
     query = "SELECT 1 FROM old_messages WHERE connection_id = ? AND hash = ?"
     return tx.execute(query, (connection_id, ratchet_message_hash[:_BEGINNING])).fetchone() is not None
 
 
 def count_copy(tx: sqlite3.Connection, connection_id: int) -> int:
-    """One more old message came again; how many did."""
+    """Count one more old message that came again, and return how many there were."""
     row = tx.execute(
         "INSERT INTO old_copies VALUES (?, 1) ON CONFLICT (connection_id) DO UPDATE SET number = number + 1"
         " RETURNING number",
@@ -139,10 +139,11 @@ def count_copy(tx: sqlite3.Connection, connection_id: int) -> int:
 
 
 def forgotten_until(tx: sqlite3.Connection, connection_id: int) -> int | None:
-    """A time in POSIX seconds, by the relay's clock: what was opened and forgotten is from before it, or from then.
+    """A time in POSIX seconds, by the relay's clock. All messages that were opened and forgotten are from this time or
+    earlier.
 
-    It is that of a message in the middle of those kept, since a sender may have repeated a message that is forgotten
-    while some of them were under way. None if no message was forgotten.
+    It is the time of a message in the middle of those kept, because a sender may have repeated a forgotten message
+    while some of these were on their way. None if no message was forgotten.
     """
     last = _last_seen(tx, connection_id)
     if last < KEPT_SEEN:

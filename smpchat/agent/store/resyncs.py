@@ -1,4 +1,5 @@
-"""Where each connection's re-synchronisation is: keys that wait for an answer, and which ones the peer has sent."""
+"""The state of each connection's re-synchronisation: our keys that wait for an answer, and the keys that the peer has
+sent."""
 
 from __future__ import annotations
 
@@ -29,20 +30,21 @@ DAY = 86_400.0
 
 
 class OwnKeys(Record):
-    """The keys that we send for a new ratchet; ``kem``: a proposed KEM key, where we take part in one."""
+    """The keys that we send for a new ratchet; ``kem``: a proposed KEM key, if we use a KEM."""
 
     x3dh: X3DHKeys = field(repr=False)
     kem: KEMState | None = field(repr=False)
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> resync_states.State:
-    """The connection's state; most never had another than in sync."""
+    """The connection's state; most have always been in sync."""
     row = tx.execute("SELECT state FROM resyncs WHERE connection_id = ?", (connection_id,)).fetchone()
     return _from_json(row["state"]) if row else resync_states.InSync()
 
 
 def save(tx: sqlite3.Connection, connection_id: int, state: resync_states.State, keys: OwnKeys | None) -> None:
-    """The state, with our keys as long as the peer's are awaited; the peer's stay as long as the user is asked."""
+    """Save the state. Our keys are kept as long as those of the peer are awaited, and the peer's keys as long as the
+    user is asked."""
     kept = keys if isinstance(state, resync_states.Started) else None
     asks = isinstance(state, resync_states.Asked)
     tx.execute(
@@ -62,12 +64,12 @@ def save(tx: sqlite3.Connection, connection_id: int, state: resync_states.State,
 
 
 def delete(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The connection is over: no keys of the peer's are awaited."""
+    """The connection has ended, so keys of the peer are not awaited."""
     tx.execute("DELETE FROM resyncs WHERE connection_id = ?", (connection_id,))
 
 
 def save_asked(tx: sqlite3.Connection, connection_id: int, theirs: E2EParams) -> None:
-    """The peer's keys, about which the user is asked: the state is saved."""
+    """Save the peer's keys about which the user is asked, after the state was saved."""
     tx.execute("UPDATE resyncs SET asked = ? WHERE connection_id = ?", (e2e_params.encode(theirs), connection_id))
 
 
@@ -95,7 +97,8 @@ def seen(tx: sqlite3.Connection, connection_id: int, keys_hash: bytes) -> bool:
 
 
 def mark_seen(tx: sqlite3.Connection, connection_id: int, keys_hash: bytes, now: float) -> None:
-    """Remember keys that came, and forget those that came `KEPT_SEEN` before them: a copy of them changes nothing."""
+    """Remember keys that came, so that a copy of them changes nothing, and forget those that came `KEPT_SEEN` keys
+    earlier."""
     tx.execute(
         "INSERT OR IGNORE INTO ratchet_keys_seen (connection_id, hash, at) VALUES (?, ?, ?)",
         (connection_id, keys_hash, now),

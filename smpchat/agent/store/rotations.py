@@ -1,4 +1,4 @@
-"""Queues of peers that are being moved to another relay: one row for each connection that is in the middle of it."""
+"""Queues of peers that are being moved to another relay: one row for each connection with such a move."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Rotation(Record):
     """A move under way.
 
     Attributes:
-        queue: The queue that is not in use: the new one, or in the last stage the old one.
-        hold_until: POSIX seconds; what is sealed before then goes out no earlier.
+        queue: The queue that is not in use: the new one or, in the last stage, the old one.
+        hold_until: POSIX seconds; messages that are sealed before this time are sent at this time.
     """
 
     stage: Stage
@@ -40,7 +40,7 @@ def load(tx: sqlite3.Connection, connection_id: int) -> Rotation | None:
 
 
 def hold_until(tx: sqlite3.Connection, connection_id: int) -> float:
-    """When what is sealed now for a connection may go out; 0 for at once."""
+    """When messages that are sealed now may be sent; 0: at once."""
     rotation = load(tx, connection_id)
     return 0 if rotation is None else rotation.hold_until
 

@@ -1,4 +1,4 @@
-"""Requests of ours to the contact addresses of others."""
+"""Our requests to contact addresses of other people."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ MAX_INFO = 12_000
 
 
 class SentRequest(Record):
-    """A request by which we ask to be connected.
+    """A request of ours for a connection.
 
     Attributes:
         address_id: Sender id of the address's queue; None while only its short link is known.
         info: Connection info that goes with it; empty once the request is sealed.
-        reference: The application's number of the text in it, if there is one, until its fate is known.
+        reference: The application's number of the text in it, if there is one, until it is known whether it arrived.
     """
 
     connection_id: int
@@ -51,19 +51,20 @@ def save_address(tx: sqlite3.Connection, connection_id: int, address_id: bytes) 
 
 
 def save_info(tx: sqlite3.Connection, connection_id: int, info: bytes, reference: int | None) -> None:
-    """What the request says about us: at most `MAX_INFO` bytes, and the application's number of the text in it."""
+    """Save what the request says about us, at most `MAX_INFO` bytes, and the application's number of the text in it."""
     tx.execute(
         "UPDATE sent_requests SET info = ?, reference = ? WHERE connection_id = ?", (info, reference, connection_id)
     )
 
 
 def sealed(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The request is sealed: what it says is not needed any more."""
+    """The request is sealed, so its content is not needed any more."""
     tx.execute("UPDATE sent_requests SET info = x'' WHERE connection_id = ?", (connection_id,))
 
 
 def take_reference(tx: sqlite3.Connection, connection_id: int) -> int | None:
-    """The number of the text in the request, whose fate is known now; a second time there is none."""
+    """Take the number of the text in the request, as it is now known whether it arrived. The second time there is
+    none."""
     request = load(tx, connection_id)
     tx.execute("UPDATE sent_requests SET reference = NULL WHERE connection_id = ?", (connection_id,))
     return request.reference if request else None

@@ -1,8 +1,9 @@
 """Signals between the processes that have a profile's store open: "something was committed, look".
 
-A process that follows the store binds a datagram socket of its own; whoever commits sends an empty datagram to each. A
-signal carries nothing, and one that is lost costs only time: who waits looks by itself now and then
-(`smpchat.agent.online.changes`). Where there are no such sockets, or no folder that is ours alone, none are sent.
+Each process that follows the store has a datagram socket. A process that commits sends an empty datagram to each of
+them. A signal has no content, and a lost signal costs only time, as processes that wait also look from time to time
+(`smpchat.agent.online.changes`). On systems without such sockets, or without a folder that only we can write, no
+signals are sent.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ _FOLDER_MODE = 0o700
 
 
 def _folder() -> Path | None:
-    """Where the sockets of all stores of this user stand: a path of theirs may have some 100 bytes only."""
+    """The folder with the sockets of all stores of this user; the path of a socket may have only some 100 bytes."""
     if not hasattr(os, "getuid"):
         return None
     return Path(os.environ.get("TMPDIR") or "/tmp") / f"smpchat-{os.getuid()}"
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether nobody else can put anything into it: others may write beside it, and could have made it before us."""
+    """Whether only we can put files into the folder. Others can write next to it, and could have created it before
+    us."""
     try:
         # Not `stat`: it follows a link that somebody else made in /tmp, to a folder that is ours but not for this.
         found = folder.lstat()
@@ -41,10 +43,10 @@ def _is_ours(folder: Path) -> bool:
 
 
 class Signals:
-    """What one connection to a store tells the others, and hears from them.
+    """The signals that one connection to a store sends and receives.
 
     Args:
-        store: The file; its folder, by whatever name it is called, is what processes have in common.
+        store: The file. Its folder, whatever path leads to it, is the same for all processes.
     """
 
     def __init__(self, store: Path) -> None:
@@ -54,7 +56,7 @@ class Signals:
         self._own_path: Path | None = None
 
     def listen(self) -> socket.socket | None:
-        """From now on others' signals arrive here, until `stop`; non-blocking. None where there are none."""
+        """From now on others' signals arrive here, until `stop`; non-blocking. None if the system has no signals."""
         folder = _folder()
         try:
             import socket
@@ -78,9 +80,9 @@ class Signals:
         return own
 
     def wait(self, seconds: float) -> None:
-        """Block until others' signals come, all of which are then one, or until time is up.
+        """Block until signals of other processes come, which then count as one, or until time is up.
 
-        Where there are none, time is up after `POLL_WITHOUT_SIGNALS` at the latest.
+        On systems without signals, time is up after `POLL_WITHOUT_SIGNALS` at the latest.
         """
         if self._own is None:
             time.sleep(min(seconds, POLL_WITHOUT_SIGNALS))
@@ -116,7 +118,7 @@ class Signals:
             self._own = self._own_path = None
 
     def send(self) -> None:
-        """Wake whoever else follows the store; never waits, and fails silently."""
+        """Wake the other processes that follow the store. It never waits, and fails silently."""
         folder = _folder()
         try:
             if folder is None or not (others := self._others(folder)) or not _is_ours(folder):
@@ -144,7 +146,8 @@ class Signals:
         return [path for path in found if path != own]
 
     def _name(self) -> str:
-        """What the sockets of this store are called first: short, and the same by whatever path it was opened."""
+        """The beginning of the names of this store's sockets: short, and the same whatever path the store was opened
+        by."""
         if self._prefix is None:
             found = self._store.parent.stat()
             self._prefix = f"{found.st_dev:x}-{found.st_ino:x}-"
@@ -152,7 +155,7 @@ class Signals:
 
 
 def _remove_dead(folder: Path) -> None:
-    """Remove the sockets of killed processes, also of stores that nobody writes to any more."""
+    """Remove the sockets of killed processes, also of stores that are not used any more."""
     import socket
 
     for path in folder.iterdir():

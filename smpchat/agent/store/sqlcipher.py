@@ -1,7 +1,7 @@
 """SQLCipher as if it were `sqlite3`: the same calls, and the same exceptions.
 
-Its Python binding has classes of its own, which are no subclasses of those of `sqlite3`. All that reads and writes a
-profile knows `sqlite3` only, so that most commands never load this one.
+Its Python binding has classes of its own, which are no subclasses of those of `sqlite3`. All code that reads and writes
+a profile uses only `sqlite3`, so that most commands never load SQLCipher.
 """
 
 from __future__ import annotations
@@ -46,12 +46,13 @@ class _Connection(dbapi2.Connection):  # type: ignore[misc]
 
 
 def connect(path: Path, passphrase: str | None, timeout: float, options: str = "mode=rw") -> sqlite3.Connection:
-    """A file that exists opened, statements outside any transaction. A wrong passphrase shows when it is first read.
+    """Open an existing file, with statements outside any transaction. A wrong passphrase is noticed when the file is
+    first read.
 
     Args:
-        passphrase: It is no encrypted database if None.
+        passphrase: If None, the database is not encrypted.
         timeout: Seconds to wait for another process.
-        options: Of SQLite, for a file.
+        options: Options of SQLite for the file.
     Raises:
         sqlite3.Error: The file cannot be opened.
     """

@@ -1,4 +1,4 @@
-"""Until when we listened at each relay: what nobody had done by then is known, what happened since is not."""
+"""Until when we listened at each relay. We know what had happened there until then, but not what happened since."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 
 
 def arrived(tx: sqlite3.Connection, server: str, now: float) -> None:
-    """Our queues at a relay are subscribed, or a new one is: from now on we listen there."""
+    """Our queues at a relay were subscribed, or a new one was: from now on we listen there."""
     tx.execute(
         "INSERT INTO relay_visits (server, since) VALUES (?, ?)"
         " ON CONFLICT (server) DO UPDATE SET since = excluded.since, until = NULL",
@@ -20,18 +20,18 @@ def left(tx: sqlite3.Connection, server: str, now: float) -> None:
 
 
 def all_left(tx: sqlite3.Connection, now: float) -> None:
-    """The process ends, in order. Relays where no queue of ours is any more are nobody's concern."""
+    """The process ends, in order. Relays that no longer have a queue of ours are deleted from the list."""
     tx.execute("DELETE FROM relay_visits WHERE server NOT IN (SELECT server FROM receive_queues)")
     tx.execute("UPDATE relay_visits SET until = ? WHERE until IS NULL", (now,))
 
 
 def unfinished(tx: sqlite3.Connection) -> bool:
-    """Whether some visit has no end yet."""
+    """Whether there is a visit without an end."""
     return tx.execute("SELECT 1 FROM relay_visits WHERE until IS NULL").fetchone() is not None
 
 
 def end_of_killed(tx: sqlite3.Connection) -> None:
-    """A process that could not say when it ended: of its visits only the beginning is certain."""
+    """A process could not note when it ended, so only the beginning of its visits is certain."""
     tx.execute("UPDATE relay_visits SET until = since WHERE until IS NULL")
 
 
