@@ -1,9 +1,9 @@
-"""How many requests an address takes, and how many it accepts by itself: bounds in time and number.
+"""How many requests an address keeps, and how many it accepts automatically: limits in time and number.
 
-Each accepted request makes us connect to a relay of the asker's choice and keep a queue, so what one asker can cause
-has to end somewhere. What is over the bounds waits as a request and is accepted when there is room again. If the
-address itself is full, those give way that came last from the relay that most askers name: an asker can change names
-and keys at will, and relays less easily.
+Each accepted request makes us connect to a relay that the asker chose, and keep a queue. So there must be a limit to
+what one asker can cause. Requests beyond the limit wait, and are accepted when there is room again. If the address
+itself is full, the last requests that name the relay named most are dropped: an asker can change names and keys at
+will, but relays less easily.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _HOUR = 3600.0
 
 
 def relay_text(server: SMPServer) -> str:
-    """What requests are counted by: the hosts alone, for a fingerprint is made up in a moment."""
+    """What requests are counted by: only the hosts, because anyone can make up a fingerprint."""
     return ",".join(sorted(host.lower() for host in server.hosts))
 
 
 def has_place(tx: sqlite3.Connection, relay: str) -> bool:
-    """Whether one more request by way of a relay is kept; may drop another one for it."""
+    """Whether one more request that names this relay is kept; another one may be dropped for it."""
     if addresses.count_requests(tx) < MAX_REQUESTS:
         return True
     counts = addresses.requests_by_relay(tx)
@@ -51,7 +51,7 @@ def has_place(tx: sqlite3.Connection, relay: str) -> bool:
 
 
 def next_acceptance(tx: sqlite3.Connection, now: float) -> float:
-    """When the next request may be accepted by itself, in POSIX seconds; ``now`` if at once. Changes nothing."""
+    """When the next request may be accepted automatically, in POSIX seconds; ``now`` if at once. Changes nothing."""
     # Of a clock that was ahead and was set back nothing is waited for.
     times = {number: at for number, at in addresses.accepted_by_themselves(tx).items() if at <= now}
     unreached = [at for number, at in times.items() if _is_unreached(tx, number)]
@@ -65,14 +65,14 @@ def next_acceptance(tx: sqlite3.Connection, now: float) -> float:
 
 
 def note_acceptance(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
-    """A request was accepted by itself. What counts no longer is forgotten."""
+    """A request was accepted automatically. Entries that no longer count are deleted."""
     times = addresses.accepted_by_themselves(tx)
     addresses.forget_accepted(tx, [n for n, at in times.items() if at <= now - _HOUR and not _is_unreached(tx, n)])
     addresses.note_accepted(tx, connection_id, now)
 
 
 def next_given_up(tx: sqlite3.Connection) -> tuple[float, int] | None:
-    """Who is given up next of those that were accepted by themselves, and when in POSIX seconds; None: nobody."""
+    """Which automatically accepted contact is given up next, and when, in POSIX seconds; None if there is none."""
     waiting = [(at, number) for number, at in addresses.accepted_by_themselves(tx).items() if _is_unreached(tx, number)]
     if not waiting:
         return None

@@ -83,8 +83,8 @@ def invite(
     """A new invitation: keys are stored, the queue is in the outbox. The links exist once the queue does.
 
     Args:
-        relay: Where its queue is made; None leaves that to whoever is online.
-        plain: For a member of a group: see `Connection`.
+        relay: The relay of its queue; None: the online process chooses one.
+        plain: It is for a member of a group: see `Connection`.
     """
     state, effects = handshake.invite(terms)
     reply_key = Ed25519PrivateKey.generate(context.entropy) if terms.reply_key else None
@@ -101,11 +101,11 @@ def invite(
 def join(
     tx: sqlite3.Connection, context: Context, link: InvitationLink, *, requested: bool = False, plain: bool = False
 ) -> int:
-    """A new connection through somebody's invitation: keys and ratchet are stored before anything is sent.
+    """A new connection through the invitation of another person: keys and ratchet are stored before anything is sent.
 
     Args:
         requested: The link came in a request to our address.
-        plain: It is that of a member of a group: see `Connection`.
+        plain: It is the link of a member of a group: see `Connection`.
     Raises:
         OwnLinkError: The link is ours.
         LinkJoinedError: It was joined before.
@@ -132,7 +132,7 @@ def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, 
     """A new connection through the short link of an invitation: the key that reads it is stored first.
 
     Args:
-        held: Our profile does not go out before `JoinReleased`.
+        held: Our profile is not sent before `JoinReleased`.
     Raises:
         OwnLinkError: The link is ours.
         LinkJoinedError: It was joined before.
@@ -163,7 +163,7 @@ def _insert(
     reply_key: Ed25519PrivateKey | None = None,
     plain: bool = False,
 ) -> int:
-    """With our highest versions, until others are agreed."""
+    """It has our highest versions, until others are agreed."""
     return connections.insert(
         tx,
         state=state,
@@ -210,7 +210,7 @@ def receive_queue_created(
 
 
 def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: Event) -> None:
-    """Step the connection, save the state, queue the effects, and let out what may be sent now."""
+    """Step the connection, save the state, queue the effects, and release what may be sent now."""
     before = connections.load(tx, connection_id).state
     state, effects = handshake.step(before, event)
     if state != before:
@@ -257,7 +257,7 @@ def _drop_outgoing(
 
 
 def perform(tx: sqlite3.Connection, context: Context, connection_id: int, effects: tuple[Effect, ...]) -> None:
-    """Put what a step asks for into the outbox, sealed where it is to be sealed."""
+    """Put the effects of a step into the outbox, sealed where necessary."""
     for effect in effects:
         # Loaded anew for each: the effect before it may have sealed something, and so moved the chain of what is sent.
         _queue_effect(tx, context, connections.load(tx, connection_id), effect)
@@ -362,9 +362,9 @@ def _send_confirmation(
 
 
 def _confirmation_params(tx: sqlite3.Connection, context: Context, connection: Connection) -> E2EParams:
-    """Our X3DH keys, with a KEM key where the link had none to answer.
+    """Our X3DH keys, with a KEM key if the link did not contain one that we could answer.
 
-    That key is not made before the network is asked for anything, so that a spare one can be made meanwhile.
+    The KEM key is not made before the first network request, so that a spare one can be made meanwhile.
     """
     ratchet = ratchets.load(tx, connection.id)
     if ratchet.kem_enabled and ratchet.kem is None and context.has_kem:
@@ -399,21 +399,22 @@ def _send_first(tx: sqlite3.Connection, connection_id: int, kind: Kind, *, signe
 def resync(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
     """The user re-synchronises the ratchets of a connection, whether or not a message failed to open.
 
-    Also the answer to keys that the peer sent unasked.
+    This is also the answer to keys that the peer sent without being asked.
 
     Raises:
-        AgentError: The connection is not made yet, or no more, or its peer was asked already.
+        AgentError: The connection is not complete, or has ended, or the peer was already asked.
     """
     renegotiation.request(tx, context, connection_id)
 
 
 def refuse_keys(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The user wants none of the keys that the peer sent, or takes `resync` back. Raises `AgentError`."""
+    """The user refuses the keys that the peer sent, or cancels `resync`. Raises `AgentError`."""
     renegotiation.refuse(tx, context, connection_id)
 
 
 def overrule_keys(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """What waits for the user's word about the peer's keys goes out under the ratchet in use; the question stays."""
+    """Messages that wait for the user's decision about the peer's keys are sent with the ratchet in use; the decision
+    remains open."""
     renegotiation.overrule(tx, context, connection_id)
 
 
@@ -421,12 +422,12 @@ def overrule_keys(tx: sqlite3.Connection, context: Context, connection_id: int) 
 
 
 def move(tx: sqlite3.Connection, context: Context, connection_id: int, relay: SMPServerAddress | None = None) -> None:
-    """The user wants to receive at another relay; see `moving.begin`. Raises `MoveRefused`."""
+    """The user wants to receive at another relay: see `moving.begin`. Raises `MoveRefused`."""
     moving.begin(tx, context, connection_id, relay)
 
 
 def stay(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The user gives a move up; see `moving.cancel`. Raises `MoveRefused`."""
+    """The user cancels a move: see `moving.cancel`. Raises `MoveRefused`."""
     moving.cancel(tx, context, connection_id)
 
 
@@ -438,11 +439,11 @@ FAREWELL_PATIENCE = 2 * 86_400.0
 
 
 def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewell: bytes | None = None) -> None:
-    """Delete a connection: its queue is removed from the relay when that can be reached, then the rest is forgotten.
+    """Delete a connection: its queue is deleted at the relay when the relay can be reached, and then the rest here.
 
     Args:
-        farewell: A last user message, where the peer can read one. Everything else that waits is dropped, and the
-            queue is removed once the farewell left or was refused, or after `FAREWELL_PATIENCE`.
+        farewell: A last user message, if the peer can read one. Everything else that waits is dropped. The queue is
+            deleted after the farewell was sent or refused, or after `FAREWELL_PATIENCE`.
     """
     before = connections.load(tx, connection_id)
     writable = states.reached_peer(before.state) and may_send(tx, before)
@@ -461,7 +462,7 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewel
 
 
 def farewell_done(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The farewell left, or never will: nothing holds the deletion back any more."""
+    """The farewell was sent, or will never be sent, so the deletion need not wait any longer."""
     outgoing.postpone(tx, connection_id, Lane.RECEIVE, 0)
     erasure.stop_writing(tx, connection_id)
     forget_if_deleted(tx, connection_id)

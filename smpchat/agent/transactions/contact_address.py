@@ -1,8 +1,8 @@
 """A contact address of our own, and the requests that come through it (agent-wire 5.5).
 
 The address is a connection record in a state of its own, so that its queue is created, subscribed and deleted as any
-other. Its queue is never secured and has no fixed secret: each request brings a key. Accepting a request is joining the
-invitation in it. The link of a group of ours is such an address, too, marked by its client data.
+other. Its queue is never secured and has no fixed secret, as each request contains a key. Accepting a request is
+joining the invitation in it. The link of a group of ours is such an address, too, marked by its client data.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def publish(
     """A new address's connection record: its queue is in the outbox, and the links exist once the queue does.
 
     Args:
-        user_data: What people see behind its short link before they ask.
-        relay: Where its queue is made; None leaves that to whoever is online.
+        user_data: What people see of the short link's data before they ask.
+        relay: The relay of its queue; None: the online process chooses one.
         auto_accept: Accept every request at once.
         client_data: For the link of a group: what marks it.
     """
@@ -110,7 +110,7 @@ def publish(
 
 
 def update(tx: sqlite3.Connection, context: Context, user_data: bytes) -> None:
-    """Show other user data behind the short link from now on, if there is an address."""
+    """Change the user data of the short link, if there is an address."""
     update_at(tx, context, addresses.current(tx), user_data)
 
 
@@ -123,7 +123,7 @@ def update_at(tx: sqlite3.Connection, context: Context, address: Address | None,
 
 
 def delete(tx: sqlite3.Connection, context: Context, address: Address) -> None:
-    """Delete the address with the requests that wait; contacts made through it stay."""
+    """Delete the address and the requests that wait; contacts made through it stay."""
     addresses.delete_requests(tx, address.connection_id)
     connection.delete(tx, context, address.connection_id)
 
@@ -139,7 +139,7 @@ def prepare(
     version: int,
     dh_key: X25519PublicKey,
 ) -> Publication | None:
-    """What goes with the NEW of an address at a relay and its SMP version; None for any other connection."""
+    """The keys and data for the NEW of an address, for a relay and its SMP version; None for any other connection."""
     address = addresses.load(tx, connection_id)
     if address is None or address.root_key is None:
         return None
@@ -199,7 +199,7 @@ def _enqueue_update(tx: sqlite3.Connection, entropy: Entropy, address: Address) 
 
 
 def updating(tx: sqlite3.Connection, queue: ReceiveQueue, user_data: bytes) -> Request:
-    """The command that puts other, sealed user data behind the short link. Raises `MissingRecord`."""
+    """The command that replaces the sealed user data of the short link. Raises `MissingRecord`."""
     address = addresses.load(tx, queue.connection_id)
     if address is None or address.fixed_data is None:
         raise MissingRecord("The address's link data is missing.")
@@ -222,10 +222,10 @@ def request_received(
 ) -> None:
     """Keep a request, or accept it at once if the address says so.
 
-    A request that is sent again replaces the first one; one that was accepted is known by its queue.
+    A request that is sent again replaces the first one; one that was already accepted is recognised by its queue.
 
     Raises:
-        EnvelopeRefused: It is no request, or one that could not be accepted.
+        EnvelopeRefused: It is not a request, or not one that could be accepted.
     """
     address = addresses.load(tx, connection_id)
     if address is None:
@@ -298,15 +298,15 @@ def _accept_by_itself(tx: sqlite3.Connection, context: Context, request: Receive
 
 
 def next_turn(tx: sqlite3.Connection, now: float) -> float | None:
-    """When the request whose turn it is may be accepted, in POSIX seconds; None if none waits. Changes nothing."""
+    """When the next request in turn may be accepted, in POSIX seconds; None if none waits. Changes nothing."""
     return None if addresses.next_in_turn(tx) is None else admitting.next_acceptance(tx, now)
 
 
 def accept_next(tx: sqlite3.Connection, context: Context) -> None:
-    """Accept the request whose turn it is, if there is room for it.
+    """Accept the next request in turn, if there is room for it.
 
     Raises:
-        AgentError: It cannot be accepted; to be rolled back, and dropped with `drop_next`.
+        AgentError: It cannot be accepted. Roll back, and drop it with `drop_next`.
     """
     request = addresses.next_in_turn(tx)
     if request is None or not _has_room(tx, context):
@@ -319,7 +319,7 @@ def accept_next(tx: sqlite3.Connection, context: Context) -> None:
 
 
 def next_look(tx: sqlite3.Connection, now: float) -> float | None:
-    """When there is something to do: a turn that comes, or somebody who is given up. Changes nothing."""
+    """When there is something to do: a request comes to its turn, or a contact is given up. Changes nothing."""
     given_up, turn = admitting.next_given_up(tx), next_turn(tx, now)
     due = None if given_up is None else given_up[0]
     if due is not None and due <= now and clock.is_held(tx, now):
@@ -328,7 +328,7 @@ def next_look(tx: sqlite3.Connection, now: float) -> float | None:
 
 
 def give_up_next(tx: sqlite3.Connection, context: Context) -> bool:
-    """Give up whoever was accepted by themselves and not reached for too long; whether there was somebody."""
+    """Give up an automatically accepted contact that was not reached for too long. Returns whether there was one."""
     found, now = admitting.next_given_up(tx), context.now()
     if found is None or found[0] > now or clock.is_held(tx, now):
         return False
@@ -337,7 +337,7 @@ def give_up_next(tx: sqlite3.Connection, context: Context) -> bool:
 
 
 def drop_next(tx: sqlite3.Connection) -> None:
-    """Forget the request whose turn it is: nobody could accept it."""
+    """Delete the next request in turn, because it cannot be accepted."""
     request = addresses.next_in_turn(tx)
     if request is not None:
         addresses.delete_request(tx, request.id)
@@ -371,7 +371,7 @@ def reason_against(tx: sqlite3.Connection, request: ReceivedRequest) -> str | No
 
 
 def accept(tx: sqlite3.Connection, context: Context, request: ReceivedRequest, *, any_relay: bool = False) -> int:
-    """The connection made from a request, which waits no longer.
+    """Make a connection from a request, which then no longer waits.
 
     Args:
         any_relay: The user agrees to any relay that the new contact names, now or later.
@@ -401,7 +401,7 @@ def reject(tx: sqlite3.Connection, request: ReceivedRequest) -> None:
 
 
 def reject_all(tx: sqlite3.Connection, address: Address) -> int:
-    """Forget every request that waits, and that others were turned away. Returns how many waited."""
+    """Delete all waiting requests, and the note that others were turned away. Returns how many waited."""
     waiting = addresses.count_requests_to(tx, address.connection_id)
     addresses.delete_requests(tx, address.connection_id)
     addresses.forget_turned_away(tx, address.connection_id)

@@ -49,12 +49,12 @@ MAX_FILES = 1_000
 
 
 class Transfer(Record):
-    """How far a file is.
+    """The progress of a file.
 
     Attributes:
-        done: Bytes of ``total``, which is what travels: encrypted, and padded.
-        started, expires: POSIX seconds; at the second one it is given up.
-        problem: Why it does not go on, or why it failed.
+        done: Bytes of ``total``, which counts the transferred bytes: encrypted and padded.
+        started, expires: POSIX seconds; the transfer is given up at ``expires``.
+        problem: Why it does not continue, or why it failed.
     """
 
     file_id: int
@@ -69,7 +69,7 @@ class Transfer(Record):
 
 
 def transfer(tx: sqlite3.Connection, file_id: int) -> Transfer | None:
-    """How far a file is; None if it was deleted."""
+    """The progress of a file; None if it was deleted."""
     file = files.find(tx, file_id)
     if file is None:
         return None
@@ -87,7 +87,7 @@ def transfer(tx: sqlite3.Connection, file_id: int) -> Transfer | None:
 def submit_file(
     tx: sqlite3.Connection, context: Context, encrypted: EncryptedFile, name: str, slots: int = SLOTS
 ) -> int:
-    """Send a file: it is brought to relays, and then `Application.file_uploaded` is told how it is found there.
+    """Send a file: it is uploaded to relays, and then `Application.file_uploaded` gets the descriptions for recipients.
 
     Args:
         name: For people.
@@ -96,7 +96,7 @@ def submit_file(
         Number of the file.
     Raises:
         FileGone: The ciphertext was removed meanwhile.
-        TooManyFiles: So many are under way.
+        TooManyFiles: Too many files are being sent and received.
     """
     files.check_room(tx, MAX_FILES)
     file_id = files.add(
@@ -119,10 +119,10 @@ def submit_file(
 
 
 def relays_to_approve(description_text: str, known: Callable[[FileServer], bool]) -> tuple[str, ...]:
-    """Hosts of the relays that one has to be asked about before the file is fetched.
+    """Hosts of the relays that the user must approve before the file is downloaded.
 
     Args:
-        known: Whether one's own settings name a relay.
+        known: Whether the user's own settings name a relay.
     Raises:
         FileRefused: The description cannot be used.
     """
@@ -147,19 +147,19 @@ def receive_file(
     known: Callable[[FileServer], bool],
     size: int | None = None,
 ) -> int:
-    """Fetch a file; `Application.file_received` is told where it is, once it is there whole.
+    """Download a file; `Application.file_received` gets its path when it is complete.
 
     Args:
-        target: Where it is to be; if something is there by then, beside it under a name with a number.
+        target: The path of the file. If something exists there by then, a number is added to the name.
         approved: The user agrees that relays see this computer's address although the sender chose them.
-        known: Whether one's own settings name a relay.
-        size: Bytes that the file was announced with; another file is not put in its place.
+        known: Whether the user's own settings name a relay.
+        size: Announced size of the file in bytes; a file of another size is not saved.
     Returns:
         Number of the file.
     Raises:
         FileRefused: The description cannot be used.
-        RelaysNotApproved: Somebody has to be asked first.
-        TooManyFiles: So many are under way.
+        RelaysNotApproved: The user must be asked first.
+        TooManyFiles: Too many files are being sent and received.
     """
     described = _read(description_text)
     if size is not None and not _fits_size(described.size, size):
@@ -200,7 +200,8 @@ def _fits_size(encrypted: int, plain: int) -> bool:
 
 
 def cancel_file(tx: sqlite3.Connection, context: Context, file_id: int) -> None:
-    """Stop a file, and have its chunks deleted at the relays; it then reads as cancelled. One that is over stays so."""
+    """Stop a transfer, and have its chunks deleted at the relays; its state is then *cancelled*. A transfer that is
+    over does not change."""
     file = files.find(tx, file_id)
     if file is None:
         return
@@ -210,7 +211,7 @@ def cancel_file(tx: sqlite3.Connection, context: Context, file_id: int) -> None:
 
 
 def delete_file(tx: sqlite3.Connection, context: Context, file_id: int) -> None:
-    """Forget a file, and have its chunks deleted at the relays. One that has been received stays where it is."""
+    """Delete a file from the store, and have its chunks deleted at the relays. A received file stays where it is."""
     file = files.find(tx, file_id)
     if file is not None:
         _leave(tx, context, file)
@@ -227,7 +228,7 @@ def _leave(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
 
 
 def abandon_received(tx: sqlite3.Connection, context: Context) -> None:
-    """The profile was brought here from elsewhere: nothing is put where it says, which need not be a place of ours."""
+    """The profile was imported from another place. No file is saved at the paths in it, which need not be ours."""
     for stage in (Stage.MOVING, Stage.OPENING):
         for file in files.in_stage(tx, stage):
             if not file.sending:
@@ -235,7 +236,7 @@ def abandon_received(tx: sqlite3.Connection, context: Context) -> None:
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """A new process is online: everything is tried at once, and what a killed one left beside files is removed."""
+    """A new process is online: everything is tried at once, and leftovers of a killed process are removed."""
     files.begin_anew(tx)
     file_deletions.begin_anew(tx)
     for file in files.with_parts(tx):
@@ -244,7 +245,7 @@ def begin_anew(tx: sqlite3.Connection) -> None:
 
 
 def sweep(database: Database) -> None:
-    """Remove ciphertext that no file needs, and what a process left that was killed while it encrypted."""
+    """Remove ciphertext that no file needs, and leftovers of a process that was killed while it encrypted."""
     profile = database.path.parent
     if not file_folder.candidates(profile, files.locals_in_use(database.connection)):
         return
@@ -253,7 +254,7 @@ def sweep(database: Database) -> None:
 
 
 def spent(database: Database) -> list[Path]:
-    """Ciphertext of files that are over; what somebody is encrypting just now is not among it. Changes nothing."""
+    """Ciphertext of files that are over, but not files that are being encrypted just now. Changes nothing."""
     found = file_folder.candidates(database.path.parent, files.locals_in_use(database.connection))
     return [path for path in found if not file_folder.is_new(path)]
 
@@ -262,7 +263,7 @@ def spent(database: Database) -> list[Path]:
 
 
 class Registration(Record):
-    """FNEW of a chunk: fresh keys at each try, so that one that was lost on its way shares none with the one used."""
+    """FNEW of a chunk. Each try has fresh keys, so that a lost try shares no key with the one that succeeded."""
 
     file_id: int
     number: int
@@ -273,7 +274,7 @@ class Registration(Record):
 
 
 class Answer(Record):
-    """What a relay answered to one."""
+    """The answer of a relay to one `FNEW`."""
 
     registration: Registration
     server: FileServer
@@ -282,7 +283,7 @@ class Answer(Record):
 
 
 def prepare(tx: sqlite3.Connection, context: Context, file_id: int, number: int) -> Registration | None:
-    """Keys for a chunk that no relay knows; None if it is not to be registered any more."""
+    """Keys for a chunk that no relay knows yet; None if it need not be registered any more."""
     file, chunk = files.find(tx, file_id), file_chunks.chunk(tx, file_id, number)
     if file is None or chunk is None or file.stage is not Stage.MOVING or chunk.state != machine.Unplaced():
         return None
@@ -298,7 +299,7 @@ def prepare(tx: sqlite3.Connection, context: Context, file_id: int, number: int)
 
 
 def registered(tx: sqlite3.Connection, context: Context, answers: Sequence[Answer]) -> None:
-    """Relays have registered chunks. What was given up meanwhile they are to forget again."""
+    """Relays have registered chunks. Chunks that were given up meanwhile must be deleted there again."""
     for answer in answers:
         one, server = answer.registration, str(answer.server)
         if _apply(tx, context, one.file_id, one.number, Registered()) is None:
@@ -318,7 +319,7 @@ def registered(tx: sqlite3.Connection, context: Context, answers: Sequence[Answe
 
 
 def moved(tx: sqlite3.Connection, context: Context, moved_chunks: Sequence[tuple[int, int]]) -> None:
-    """Chunks (file, number) are where they were to go."""
+    """Chunks, given as file and number, have been transferred."""
     touched = dict.fromkeys(
         file_id for file_id, number in moved_chunks if _apply(tx, context, file_id, number, Moved()) is not None
     )
@@ -336,10 +337,11 @@ def moved(tx: sqlite3.Connection, context: Context, moved_chunks: Sequence[tuple
 def not_moved(
     tx: sqlite3.Connection, context: Context, file_id: int, number: int, problem: Problem, not_before: float = 0
 ) -> None:
-    """A relay did not register, take or give a chunk.
+    """A relay did not register, accept or send a chunk.
 
     Args:
-        not_before: POSIX seconds; the chunk is not asked for earlier, at this relay or another one.
+        not_before: POSIX seconds; the chunk is not tried again before this time, neither at this relay nor at another
+            one.
     """
     left = max(1, len(file_chunks.replicas(tx, file_id, number)))
     state = _apply(tx, context, file_id, number, NotMoved(problem.kind, left), problem, not_before)
@@ -348,7 +350,7 @@ def not_moved(
 
 
 def spoilt(tx: sqlite3.Connection, context: Context, file_id: int, numbers: Sequence[int], error: str) -> None:
-    """Chunks on our disk are not what they were: they are fetched again, once."""
+    """Chunks on our disk have changed; they are downloaded again, once."""
     file = files.find(tx, file_id)
     if file is None or file.stage is not Stage.OPENING:
         return
@@ -360,7 +362,7 @@ def spoilt(tx: sqlite3.Connection, context: Context, file_id: int, numbers: Sequ
 
 
 def opened(tx: sqlite3.Connection, context: Context, file_id: int, path: Path) -> bool:
-    """The file is in its place; False if it was given up meanwhile."""
+    """The file is in its place. Returns False if it was given up meanwhile."""
     file = files.find(tx, file_id)
     if file is None or file.stage is not Stage.OPENING:
         return False
@@ -374,7 +376,7 @@ def opened(tx: sqlite3.Connection, context: Context, file_id: int, path: Path) -
 
 
 def hold(tx: sqlite3.Connection, file_id: int, problem: Problem) -> None:
-    """The whole file waits, for the disk of this computer."""
+    """The whole file waits for the disk of this computer."""
     file = files.find(tx, file_id)
     if file is not None and file.stage in (Stage.MOVING, Stage.OPENING):
         files.set_problem(tx, file_id, problem)
@@ -409,7 +411,7 @@ def _apply(
     problem: Problem | None = None,
     not_before: float = 0,
 ) -> machine.State | None:
-    """One step of a chunk; None if the file is no longer under way, or the event comes too late for the chunk."""
+    """One step of a chunk; None if the transfer of the file has ended, or if the event comes too late for the chunk."""
     file, chunk = files.find(tx, file_id), file_chunks.chunk(tx, file_id, number)
     if file is None or chunk is None or file.stage not in (Stage.MOVING, Stage.OPENING) or not _fits(chunk, event):
         return None
@@ -430,7 +432,8 @@ def _apply(
 
 
 def _fits(chunk: Chunk, event: Event) -> bool:
-    """Whether the event is about the chunk as it is: what another process has done meanwhile counts once."""
+    """Whether the event concerns the current state of the chunk. Work that another process has done meanwhile does not
+    count twice."""
     match event:
         case Registered():
             return isinstance(chunk.state, machine.Unplaced)
@@ -442,7 +445,7 @@ def _fits(chunk: Chunk, event: Event) -> bool:
 
 
 def asked(tx: sqlite3.Connection, chunk: Chunk) -> Replica:
-    """Where a chunk that is wanted is asked for."""
+    """The place where a wanted chunk is asked for."""
     places = file_chunks.replicas(tx, chunk.file_id, chunk.number)
     assert isinstance(chunk.state, machine.Wanted)
     return places[chunk.state.replica % len(places)]
@@ -463,7 +466,8 @@ def is_any_old(tx: sqlite3.Connection, now: float) -> bool:
 
 
 def give_up_old(tx: sqlite3.Connection, context: Context) -> None:
-    """Files and deletions whose time is over; not after a leap of the clock, in which two days may be a moment."""
+    """Give up files and deletions whose time is over, but not after a leap of the clock, which could turn a moment into
+    two days."""
     now = context.now()
     if clock.is_held(tx, now):
         return

@@ -1,6 +1,6 @@
 """The first message of a queue, confirmation or hello, and its copies (agent-wire 5.1 to 5.4, handshake.md 5).
 
-Ratchet, queue secret, profile and handshake state are stored together, in the transaction in which it opened.
+The ratchet, queue secret, profile and handshake state are stored together, in the transaction that opened it.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def _save_first(
 def receive_repeated(
     tx: sqlite3.Connection, context: Context, connection: Connection, queue: ReceiveQueue, envelope: ClientMsgEnvelope
 ) -> None:
-    """A first message on a queue that has had one: a copy, or a second person with the same link."""
+    """Another first message on a queue that already had one: a copy, or a second person with the same link."""
     assert queue.e2e_secret is not None and envelope.sender_key is not None
     try:
         _, inner = open_layers(queue.e2e_secret, envelope)

@@ -54,7 +54,7 @@ def _request(
     mode: QueueMode | None,
     kem: KEMParams | None = None,
 ) -> InvitationLink:
-    """What both links lead to; the KEM key is for short ones only (agent-wire 2.9)."""
+    """The data that both links lead to; the KEM key is only for short links (agent-wire 2.9)."""
     # only a queue that may be secured has its mode in the link: never q=c in an invitation (handshake.md 4)
     shown = mode if mode is QueueMode.MESSAGING else None
     uri = QueueURI(CLIENT_VERSIONS, server, sender_id, e2e_key, shown)
@@ -67,13 +67,13 @@ def _request(
 
 
 class Publication(Record):
-    """What goes with one try of a NEW that makes a short link, or an address.
+    """The data for one try of a NEW that makes a short link or an address.
 
     Attributes:
-        corr_id: Of the command; the sender id of a queue with a short link follows from it.
+        corr_id: Correlation id of the command, from which the sender id of a queue with a short link follows.
         queue: Mode and link data, as far as the relay knows them.
-        sealed: What is behind the short link; None where there is none.
-        user_data: The part of it that may change.
+        sealed: The sealed data of the short link; None if there is none.
+        user_data: The part of the data that may change.
     """
 
     corr_id: bytes
@@ -90,7 +90,7 @@ def prepare(
     version: int,
     e2e_key: X25519PublicKey,
 ) -> Publication | None:
-    """What goes with the NEW of an invitation at a relay and its SMP version; None where it has no short link."""
+    """The data for the NEW of an invitation, for a relay and its SMP version; None if it has no short link."""
     state = connection.state
     if not isinstance(state, states.Inviting) or not state.terms.sender_securable or version < SHORT_LINKS:
         return None
@@ -112,7 +112,8 @@ def prepare(
 
 
 def queue_created(tx: sqlite3.Connection, queue: ReceiveQueue, publication: Publication | None, ids: Ids) -> None:
-    """IDS arrived: the invitation has a short link, or nobody can answer the KEM key that it would have offered."""
+    """IDS arrived. Either the invitation now has a short link, or its KEM key is not needed, as only short links offer
+    one."""
     if publication is None or publication.sealed is None or not _leads_here(publication, ids):
         links.forget_kem(tx, queue.connection_id)
     elif ids.link_id is not None:
@@ -133,7 +134,7 @@ def _leads_here(publication: Publication, ids: Ids) -> bool:
 def may_send_early(link: InvitationLink) -> bool:
     """Whether the initiator's software reads messages that follow the confirmation.
 
-    Below `SND_SECURE_SINCE` it cannot be told that the reply queue is messaging, and so waits for HELLO.
+    Software below `SND_SECURE_SINCE` cannot be told that the reply queue is messaging, so it waits for HELLO.
     """
     reads = link.agent_versions.maximum >= SEND_EARLY_SINCE
     return reads and link.queues[0].versions.maximum >= SND_SECURE_SINCE
@@ -173,7 +174,7 @@ def take_up(
 def read_link(
     tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None
 ) -> tuple[LinkRead | LinkUnusable, str | None]:
-    """What the relay's answer to LKEY means, and the full link that it leads to if it can be used."""
+    """The meaning of the relay's answer to LKEY, and the full link in it, if it can be used."""
     stored = links.joined(tx, connection_id)
     try:
         if not isinstance(answer, Lnk):
@@ -209,7 +210,8 @@ def _check_queue(tx: sqlite3.Connection, request: InvitationLink) -> None:
 
 
 def link_refused(tx: sqlite3.Connection, connection_id: int) -> SendQueueRefused | LinkUnusable:
-    """What the relay's AUTH to LKEY means. A full link does not tell its short form: it may have been joined before."""
+    """The meaning of the relay's answer AUTH to LKEY. The short form of a full link is not known, so the link may have
+    been joined before in its full form."""
     relay = links.joined(tx, connection_id).link.server.key_hash
     short = links.texts(tx)
     in_full = (c.link for c in connections.load_all(tx) if c.id not in short and _was_joined(c.state))
@@ -235,7 +237,7 @@ def _is_at(relay: bytes, text: str) -> bool:
 
 
 def _full_link(opened: OpenedLink) -> str:
-    """The text that the link's maker gives to those who cannot use the short one: it has no KEM key."""
+    """The full link that the maker gives to people who cannot use the short one; it has no KEM key."""
     request, made = opened.request, opened.fixed.request
     assert isinstance(request, InvitationLink) and isinstance(made, InvitationLink)
     return format_link(replace(made, e2e=replace(made.e2e, kem=None), reply_key=request.reply_key))

@@ -1,11 +1,11 @@
 """Our own queue moves to another relay: what `smpchat.agent.machines.moving` decides, done in the store.
 
-Each step is one transaction with what caused it: the state, the queue that it leads to, what goes into the outbox. A
-process that dies goes on where the last one stopped.
+Each step is one transaction with its cause: the state, the new queue, and the entries for the outbox. After a process
+was killed, the next one continues where it stopped.
 
-A queue that was left is read until its relay says that nothing waits there, and only then deleted. Whatever stands in
-the way of that (most moves are made because a relay is about to go, or gone) holds nothing up but the deletion itself,
-and is given up once everything that might have waited there has expired.
+An abandoned queue is read until its relay says that nothing waits there, and only then deleted. Most moves are made
+because a relay is gone or will be. So if this cannot be done, only the deletion itself waits, and it is given up when
+everything that might have waited there has expired.
 """
 
 from __future__ import annotations
@@ -56,12 +56,13 @@ _NEW = pair(boolean, boolean).encode((True, False))
 
 
 def begin(tx: sqlite3.Connection, context: Context, connection_id: int, relay: SMPServerAddress | None = None) -> None:
-    """Begin a move, or begin anew one that the peer has not gone along with yet.
+    """Begin a move, or restart one that the peer has not followed yet.
 
     Args:
-        relay: Where the new queue is made; None leaves that to whoever is online.
+        relay: The relay of the new queue; None: the online process chooses one.
     Raises:
-        MoveRefused: The connection is not made, its peer cannot follow, or it may write to the new queue already.
+        MoveRefused: The connection is not complete, its peer cannot follow, or the peer may already write to the new
+            queue.
     """
     connection = connections.load(tx, connection_id)
     if not isinstance(connection.state, states.Connected):
@@ -77,7 +78,8 @@ def begin(tx: sqlite3.Connection, context: Context, connection_id: int, relay: S
 
 
 def cancel(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """Stay where the queue is. Raises `MoveRefused` if there is no move, or the peer may use the new queue already."""
+    """Stay where the queue is. Raises `MoveRefused` if there is no move, or if the peer may already use the new
+    queue."""
     move = moves.load(tx, connection_id)
     if move is None:
         raise MoveRefused(Refusal.NONE)
@@ -88,7 +90,7 @@ def cancel(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
 
 
 def end(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The connection is deleted: so are all its queues, read or not."""
+    """The connection is deleted, and with it all its queues, whether they were read or not."""
     moves.save(tx, connection_id, Move(Settled(), context.now()))
     for other in moves.other_queues(tx, connection_id):
         _delete_queue(tx, context, other)
@@ -98,7 +100,7 @@ def end(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
 
 
 def wanted_relay(tx: sqlite3.Connection, connection_id: int) -> SMPServerAddress | None:
-    """Where the new queue is to be made; None if any relay will do."""
+    """The relay at which the new queue must be made; None if any relay will do."""
     move = moves.load(tx, connection_id)
     return move.relay if move else None
 
@@ -110,7 +112,7 @@ def queue_created(tx: sqlite3.Connection, context: Context, queue: ReceiveQueue)
 
 
 def queue_secured(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The relay of the new queue carried KEY out."""
+    """The relay of the new queue executed KEY."""
     _step(tx, context, connection_id, moving.KeyAccepted())
 
 
@@ -121,18 +123,18 @@ def queue_lost(tx: sqlite3.Connection, context: Context, connection_id: int) -> 
 
 
 def queue_emptied(tx: sqlite3.Connection, item: OutboxItem) -> None:
-    """Nothing waits at the relay for a queue that was left."""
+    """Nothing waits at the relay in an abandoned queue."""
     outgoing.enqueue(tx, item.connection_id, Lane.LEAVE, Kind.DELETE_LEFT, Priority.MESSAGE, body=item.body)
 
 
 def queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
-    """A queue that was left exists no more."""
+    """An abandoned queue does not exist any more."""
     moves.delete_queue(tx, _number(item))
     erasure.empty_log(tx)
 
 
 def forget_left(tx: sqlite3.Connection, other: OtherQueue) -> None:
-    """A queue that was left is given up, whether or not its relay still has it."""
+    """An abandoned queue is given up, whether or not its relay still has it."""
     for kind in (Kind.EMPTY, Kind.DELETE_LEFT):
         outgoing.drop_item(tx, other.queue.connection_id, kind, str(other.id).encode())
     moves.delete_queue(tx, other.id)
@@ -148,7 +150,7 @@ def left_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
 
 
 def left_relay_lost(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> bool:
-    """The relay of a queue that was left cannot be reached: later, after the others. True: never again."""
+    """The relay of an abandoned queue cannot be reached; try again later, after the others. True: never again."""
     other, now = moves.queue(tx, _number(item)), context.now()
     if other is not None and now - (other.left_at or now) > LEAVE_FOR and not clock.is_held(tx, now):
         moves.delete_queue(tx, other.id)
@@ -166,7 +168,7 @@ def _number(item: OutboxItem) -> int:
 
 
 def keys_received(tx: sqlite3.Connection, context: Context, connection: Connection, message: QueueKey) -> None:
-    """QKEY. Keys for another queue than the new one answer a move that was given up: nothing comes of them."""
+    """QKEY. Keys for a queue other than the new one are the answer to a cancelled move, and are ignored."""
     new = moves.new_queue(tx, connection.id)
     found = next(
         ((info, key) for info, key in message.queues if new is not None and _is_at(new, info.server, info.sender_id)),
@@ -202,7 +204,7 @@ def _is_at(other: OtherQueue, server: SMPServer, sender_id: bytes) -> bool:
 
 
 def message_arrived(tx: sqlite3.Connection, context: Context, other: OtherQueue) -> None:
-    """A message of the peer's came through a queue other than the connection's own, and its box opened."""
+    """A message of the peer came through a queue other than the connection's own, and its box could be opened."""
     if other.left_at is None:
         _step(tx, context, other.queue.connection_id, moving.MessageArrived())
 

@@ -1,4 +1,4 @@
-"""What every message that arrives needs: its layers are opened, and the ratchet that opened it is saved.
+"""The steps that every incoming message needs: its layers are opened, and the ratchet that opened it is saved.
 
 Source: agent-wire 3.1 to 3.5.
 """
@@ -48,7 +48,7 @@ def open_layers(secret: bytes, envelope: ClientMsgEnvelope) -> tuple[ClientMessa
 
 
 def load_ratchet(tx: sqlite3.Connection, context: Context, connection_id: int) -> Ratchet:
-    """The ratchet; without a KEM here it takes no further part in one, instead of failing at the next step."""
+    """The ratchet. If no KEM is available here, the ratchet stops using one, instead of failing at the next step."""
     loaded = ratchets.load(tx, connection_id)
     return loaded if not loaded.kem_enabled or context.has_kem else loaded.with_kem(False)
 
@@ -56,7 +56,8 @@ def load_ratchet(tx: sqlite3.Connection, context: Context, connection_id: int) -
 def save_opened(
     tx: sqlite3.Connection, connection_id: int, ratchet_message: bytes, opened: ratchet.Decrypted, sent_at: int
 ) -> None:
-    """The ratchet after a message, the keys that it set aside or used, and the message's hash, which tells copies."""
+    """Save the ratchet after a message, the keys that it set aside or used, and the message's hash, by which copies are
+    recognised."""
     # Together, and only for what was opened: the reference saves the steps of a message that failed as well, which must
     # not be mixed with this (agent-wire trap 41).
     ratchets.save(tx, connection_id, opened.ratchet)

@@ -1,4 +1,4 @@
-"""What each outbox item asks of a relay, and what the relay's answer changes.
+"""The command that each outbox item sends to a relay, and the changes that the relay's answer causes.
 
 An item is done once its outcome is committed; until then it is repeated with the same body. Items of a lane run one
 after the other, except SENDs to a peer that may be pipelined.
@@ -58,7 +58,7 @@ PEER_BLOCKED = (
 
 
 class Verdict(Enum):
-    """What an answer means for its lane."""
+    """The meaning of an answer for its lane."""
 
     DONE = auto()
     RETRY = auto()
@@ -135,7 +135,8 @@ def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
 
 
 def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem]:
-    """How many of a lane's next items may be under way at once: one, or a run of SENDs (handshake.md 4)."""
+    """How many of a lane's next items may be on their way at the same time: one, or several SENDs in a row
+    (handshake.md 4)."""
     first = items[0]
     # SKEY or KEY and what needs it are never under way together: the reference checks the authorisation on arrival,
     # before an earlier command has run (handshake.md 4, smp-wire 7.3).
@@ -157,7 +158,7 @@ def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem
 
 
 class Creation(Record):
-    """A NEW under way: fresh keys for each try, so that an orphan shares no key with the queue that is used."""
+    """A NEW on its way. Each try has fresh keys, so that an unused queue shares no key with the queue that is used."""
 
     connection_id: int
     messaging: bool
@@ -168,7 +169,7 @@ class Creation(Record):
     publication: linking.Publication | None = None
 
     def request(self, version: int, *, keyed: bool, password: bytes | None) -> Request:
-        """The NEW command at a relay's SMP version; ``keyed``: with the reply key, where the relay offers that."""
+        """The NEW command for a relay's SMP version; ``keyed``: with the reply key, if the relay supports that."""
         # queue modes exist since SMP 9; a queue without sender securing has none (handshake.md 4)
         queue = QueueRequest(QueueMode.MESSAGING) if self.messaging and version >= SND_AUTH_KEY else None
         if self.publication is not None:
@@ -184,20 +185,20 @@ class Creation(Record):
 
 
 def wanted_relay(tx: sqlite3.Connection, item: OutboxItem) -> SMPServerAddress | None:
-    """The relay at which the queue of a `CREATE` item is to be made, whatever relays are configured."""
+    """The relay at which the queue of a `CREATE` item must be made, whatever relays are configured."""
     if item.lane is Lane.MOVE:
         return moving.wanted_relay(tx, item.connection_id)
     return connections.wanted_relay(tx, item.connection_id)
 
 
 def left_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
-    """The relay from which our queue moves away with a `CREATE` item: the new one had better be elsewhere."""
+    """The relay from which our queue moves away with a `CREATE` item; preferably, the new queue is at another relay."""
     queue = connections.receive_queue(tx, item.connection_id) if item.lane is Lane.MOVE else None
     return queue.server if queue else None
 
 
 def peer_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
-    """The relay of the peer's queue, where there is a peer: a queue of ours had better be elsewhere."""
+    """The relay of the peer's queue, if there is a peer; preferably, our queue is at another relay."""
     queue = connections.send_queue(tx, item.connection_id)
     if queue is not None:
         return queue.server
@@ -247,7 +248,7 @@ def created(
 
     Raises:
         UnknownConnection: The connection was deleted meanwhile, or the move that the queue was made for given up.
-        IdInUse: The relay gave it the id of another queue or link of ours.
+        IdInUse: The relay gave the new queue the id of another queue or link of ours.
     """
     connection = connections.load(tx, item.connection_id)
     _check_ids(tx, server, ids)
@@ -309,7 +310,7 @@ _REFUSED: dict[Kind, Event] = {
 def accepted(
     tx: sqlite3.Connection, context: Context, item: OutboxItem, sent_to: bytes, answer: BrokerMessage | None = None
 ) -> None:
-    """The relay did what the item asked of the queue ``sent_to``; nothing happens for an item that is done already."""
+    """The relay executed the item's command on the queue ``sent_to``. If the item is already done, nothing happens."""
     if item.kind in NUMBERED:
         # Before the look whether the item is done: a copy's OK says all the same that this queue takes our messages.
         rotation.sent(tx, context, item.connection_id, sent_to)
@@ -341,7 +342,7 @@ def is_offered(item: OutboxItem, version: int) -> bool:
 
 
 def not_offered(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
-    """The relay of a short link does not know such links."""
+    """The relay of a short link does not support short links."""
     if outgoing.done(tx, item.id):
         event = LinkUnusable(states.Failure.NO_SHORT_LINKS)
         connection_steps.apply(tx, context, item.connection_id, event)
@@ -354,7 +355,7 @@ def reached(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
 
 
 def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: ErrorCode, sent_to: bytes) -> Verdict:
-    """The relay answered with an error: final for the item, or a reason to repeat it."""
+    """The relay answered with an error, which is final for the item, or a reason to repeat it."""
     if code == ErrorCode.QUOTA:
         return Verdict.FULL
     unread = item.kind is Kind.READ_ADDRESS and code.words[0] == "CMD"  # a relay from before short links
@@ -398,9 +399,10 @@ def _message_failed(tx: sqlite3.Connection, context: Context, item: OutboxItem, 
 
 
 def give_up_deletions(tx: sqlite3.Connection, server: str, before: float) -> int:
-    """Leave queues to a relay that is not reached, of connections that were over before a time in POSIX seconds.
+    """Stop trying to delete queues at a relay that is not reached, of connections that ended before the given time, in
+    POSIX seconds.
 
-    It will remove them itself when nobody reads them, if it ever comes back. Returns how many.
+    If the relay ever comes back, it removes unread queues by itself. Returns how many.
     """
     given_up = outgoing.deletions_at(tx, server, before)
     for item in given_up:
@@ -410,7 +412,8 @@ def give_up_deletions(tx: sqlite3.Connection, server: str, before: float) -> int
 
 
 def give_up_left(tx: sqlite3.Connection, server: str) -> int:
-    """Leave queues to a relay from which they have moved away, with what may wait there. Returns how many."""
+    """Stop trying to delete queues at a relay from which they have moved away, with the messages that may wait there.
+    Returns how many."""
     left = [other for other in moves.queues_at(tx, server) if other.left_at is not None]
     for other in left:
         moving.forget_left(tx, other)
@@ -419,9 +422,10 @@ def give_up_left(tx: sqlite3.Connection, server: str) -> int:
 
 
 def waits_on(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> bool:
-    """Whether a queue is not deleted yet, as the farewell still has time to leave: the clock leapt. Changes nothing.
+    """Whether the deletion of a queue waits, because the farewell still has time to be sent: the clock leapt. Changes
+    nothing.
 
-    What `clock.note` puts off may come due before it looks at the clock.
+    Work that `clock.note` postpones may become due before `clock.note` looks at the clock.
     """
     if item.kind is not Kind.DELETE or not outgoing.awaits_farewell(tx, item.connection_id):
         return False
@@ -446,6 +450,6 @@ def _left_queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
 
 
 def left_relay_lost(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
-    """The relay of a queue that was left is not reached."""
+    """The relay of an abandoned queue is not reached."""
     if moving.left_relay_lost(tx, context, item):
         connection_steps.forget_if_deleted(tx, item.connection_id)

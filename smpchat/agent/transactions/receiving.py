@@ -1,7 +1,8 @@
 """One message from a relay inside one transaction: open its layers, check it, step the connection, store it.
 
-Source: agent-wire 3.1 to 3.6 and 5; repetition: handshake.md 5. What does not open, or must not come at this point, is
-`EnvelopeRefused`: the caller rolls back, acknowledges the message and forgets it, so it never blocks the queue.
+Source: agent-wire 3.1 to 3.6 and 5; repetition: handshake.md 5. A message that cannot be opened, or is not allowed at
+this point, raises `EnvelopeRefused`: the caller rolls back, acknowledges the message and forgets it, so it never blocks
+the queue.
 """
 
 from __future__ import annotations
@@ -71,10 +72,10 @@ LAST_MOMENT = 32_503_680_000
 
 
 class Received(Record):
-    """What became of a message.
+    """The result of a message.
 
     Attributes:
-        resume: The peer has room again, or another queue: sending to it need not wait any longer.
+        resume: The peer has room again, or another queue, so messages to it need not wait any longer.
     """
 
     connection_id: int
@@ -87,10 +88,10 @@ def receive(
     """Process one MSG.
 
     Returns:
-        None for a queue that is not ours (any more).
+        None if the queue is not ours, or not any more.
     Raises:
-        EnvelopeRefused: Nothing may be stored; the message is to be acknowledged.
-        KEMUnavailable, HeldBack: Not now: it must not be acknowledged.
+        EnvelopeRefused: Nothing may be stored; the message must be acknowledged.
+        KEMUnavailable, HeldBack: Not now; the message must not be acknowledged.
     """
     try:
         return _receive(tx, context, server, rcv_id, msg_id, sealed)
@@ -155,7 +156,7 @@ def _receive(
 
 
 def _open_request(queue: ReceiveQueue, envelope: ClientMsgEnvelope) -> InvitationEnvelope:
-    """What came through a contact address: each message has a key of its own, and none is kept (agent-wire 3.2)."""
+    """Open a message to a contact address. Each has a key of its own, which is not kept (agent-wire 3.2)."""
     if envelope.sender_key is None or not CLIENT_VERSIONS.contains(envelope.version):
         raise EnvelopeRefused("a contact request must carry its sender's key, and a version that is known")
     with refusing("the sender's key is bad"):
@@ -226,20 +227,23 @@ def _receive_message(
 
 
 def _may_be_forgotten(tx: sqlite3.Connection, context: Context, connection_id: int, sent_at: int) -> bool:
-    """Whether a message that does not open can be a copy of one whose hash is kept no longer: then it tells nothing.
+    """Whether a message that cannot be opened may be a copy of one whose hash is not kept any more; then its failure
+    means nothing.
 
-    A queue gives its messages in the order of their times: what is new is from after every message that was opened. A
-    relay that tells wrong times hides nothing by it that it could not keep back; a clock that was ahead for a while is
-    not believed until that time has come.
+    A queue delivers its messages in the order of their times, so a new message is later than all that were opened. With
+    wrong times a relay can hide only what it could also withhold. If its clock was ahead for a while, its times are not
+    believed until then.
     """
     until = ratchets.forgotten_until(tx, connection_id)
     return until is not None and sent_at <= until <= context.now()
 
 
 def _support_pq(tx: sqlite3.Connection, context: Context, connection: Connection, before: Ratchet) -> Ratchet:
-    """The peer leaves room for a KEM: so do we, as soon as what waits fits (agent-wire 3.5: only off to on).
+    """The peer leaves room for a KEM, so we do the same, as soon as the waiting messages fit (agent-wire 3.5: this only
+    goes from off to on).
 
-    Also where it was turned off here for a while, for want of a KEM: the next turn offers a key again.
+    This also holds if it was turned off here for a while because no KEM was available: the next turn offers a key
+    again.
     """
     fits = before.large_headers or outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
     wanted = context.wants_pq_in(connection, E2E_VERSIONS.maximum)

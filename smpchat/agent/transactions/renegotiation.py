@@ -1,6 +1,6 @@
 """Re-synchronising the ratchets of a connection: what `smpchat.agent.machines.resync` decides, done in the store.
 
-Everything is one transaction with what caused it: state, keys, new ratchet, skipped keys, what goes into the outbox.
+Everything is one transaction with its cause: state, keys, new ratchet, skipped keys, and the entries for the outbox.
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ def at(sentence: str, sent_at: int) -> str:
 
 
 def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The user asks for it, or agrees to what the peer asks for.
+    """The user asks for it, or agrees to the peer's request.
 
     Raises:
-        AgentError: The connection is not made, the peer was asked already, or its keys cannot be used.
+        AgentError: The connection is not complete, the peer was already asked, or its keys cannot be used.
     """
     connection = connections.load(tx, connection_id)
     if not _is_made(connection):
@@ -141,7 +141,7 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
 
 
 def refuse(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The user wants no new keys. Raises `AgentError` if none are asked for, by the peer or by us."""
+    """The user wants no new keys. Raises `AgentError` if neither the peer nor we asked for any."""
     connection = connections.load(tx, connection_id)
     try:
         _step(tx, context, connection, resync.Refused())
@@ -150,7 +150,7 @@ def refuse(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
 
 
 def overrule(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The user writes with the ratchet in use, although keys of the peer wait."""
+    """The user writes with the ratchet in use, although keys of the peer wait for a decision."""
     _step(tx, context, connections.load(tx, connection_id), resync.Overruled())
 
 
@@ -194,7 +194,7 @@ def message_failed(
     """The ratchet could not open a message (agent-wire 4.7).
 
     Args:
-        copy: One with its hash was opened long ago.
+        copy: A message with the same hash was opened long ago.
     """
     log.warning("a message does not open: %s", error)
     if copy:
@@ -217,12 +217,13 @@ def message_failed(
 def message_opened(
     tx: sqlite3.Connection, context: Context, connection: Connection, sent_at: int, *, late: bool
 ) -> None:
-    """The ratchet opened a message; ``late``: with a key that had been set aside."""
+    """The ratchet opened a message; ``late``: it did so with a key that had been set aside."""
     _step(tx, context, connection, resync.MessageOpened(sent_at, late), sent_at=sent_at)
 
 
 def kem_changed(tx: sqlite3.Connection, context: Context, connection_id: int, before: Ratchet, after: Ratchet) -> None:
-    """A message was opened, or the ratchet replaced: post-quantum keys may protect the connection no more, or again."""
+    """A message was opened, or the ratchet was replaced. So post-quantum keys may have stopped or started to protect
+    the connection."""
     if after.kem_sending and after.kem_receiving:
         if not (before.kem_sending and before.kem_receiving):
             context.application.mended(tx, connection_id, NoticeKind.NOT_POST_QUANTUM)
@@ -238,7 +239,7 @@ def ready_received(tx: sqlite3.Connection, context: Context, connection: Connect
 
 
 def keys_hash(key1: X448PublicKey, key2: X448PublicKey) -> bytes:
-    """What names a pair of keys, and orders two of them."""
+    """The name of a pair of keys, which also orders two pairs."""
     # Of the raw keys, as in the associated data, and not of their DER (agent-wire 5.8, trap 5).
     return hashlib.sha256(key1.raw + key2.raw).digest()
 

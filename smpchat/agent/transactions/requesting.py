@@ -1,9 +1,9 @@
-"""Asking to be connected through somebody's contact address (agent-wire 5.5).
+"""Requests for a connection through the contact address of another person (agent-wire 5.5).
 
-The request carries an invitation made for this purpose, with a reply key where ours have one, and our connection info.
-Until the owner answers, the connection's send queue is the address; its answer, a confirmation like any other, replaces
-that queue by the owner's own. A request whose OK is lost is sent again byte for byte: the owner tells copies by the
-queue that they offer.
+The request contains an invitation made for this purpose, with a reply key like our other invitations, and our
+connection info. Until the owner answers, the connection's send queue is the address; its answer, a confirmation like
+any other, replaces that queue by the owner's own. If the OK to a request is lost, the same bytes are sent again; the
+owner recognises copies by the queue that they offer.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ ContactAddress = ContactLink | ShortContact
 def begin(
     tx: sqlite3.Connection, context: Context, address: ContactAddress, *, held: bool = False, plain: bool = False
 ) -> int:
-    """A new connection through somebody's address: keys are stored before anything is sent.
+    """A new connection through the address of another person: keys are stored before anything is sent.
 
-    `introduce` is to follow in the same transaction.
+    `introduce` must follow in the same transaction.
 
     Args:
-        held: The request does not go out before `JoinReleased`.
+        held: The request is not sent before `JoinReleased`.
         plain: It is the link of a group, and the connection will be that to its host: see `Connection`.
     Raises:
         OwnLinkError: The address is ours.
@@ -142,7 +142,7 @@ def _is_short_link_of(own: addresses.Address, link: ShortContact) -> bool:
 def _is_group(address: ContactLink) -> bool:
     """Apps mark the links of groups in their client data, current ones by the group's id alone (agent-wire 2.1).
 
-    Whoever takes such a link for a person's sends profile and texts to everybody in the group.
+    Software that takes such a link for a link to a person would send profile and texts to everyone in the group.
     """
     try:
         data = parse_json((address.client_data or "null").encode())
@@ -190,13 +190,13 @@ def short_link_server(tx: sqlite3.Connection, connection_id: int) -> SMPServer |
 
 
 def reading(tx: sqlite3.Connection, connection_id: int) -> Request:
-    """The command that reads what is behind the short link. Raises `MissingRecord`."""
+    """The command that reads the data of the short link. Raises `MissingRecord`."""
     link_id, _ = contact_keys(_short_link(tx, connection_id).link_key)
     return Request(LGet(), link_id)
 
 
 def address_read(tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None) -> None:
-    """What is behind the short link arrived, and may be anything; an address tells who made it."""
+    """The data of the short link arrived, which may be anything; that of an address says who made it."""
     link = _short_link(tx, connection_id)
     try:
         if not isinstance(answer, Lnk):

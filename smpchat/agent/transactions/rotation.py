@@ -8,13 +8,14 @@
     KEY at the new relay; QUSE        →       what is not sent yet goes to the new queue, in order, then QTEST
     first message there: drops the old one    first OK there: drop the old one
 
-A peer drops the old queue at the first message in the new one, with all that it has not fetched from there
-(simplexmq 6.5.5, ``ICQDelete``). So nothing follows QKEY into the old queue: it waits `ANSWER_TIME` for QUSE. Where
-QUSE comes later, the peer gets `DRAIN_TIME` to fetch what went out meanwhile before anything goes to the new queue.
+At the first message in the new queue, a peer deletes the old one with all messages that it has not fetched (simplexmq
+6.5.5, ``ICQDelete``). So after QKEY nothing is sent to the old queue: messages wait for QUSE, up to `ANSWER_TIME`. If
+QUSE comes later, the peer gets `DRAIN_TIME` to fetch the messages that were sent meanwhile, before anything goes to the
+new queue.
 
-Until the new queue has taken a message the old one is kept: if the new one refuses, everything goes back. Addresses are
-the same if their hosts, port and id are, letter by letter. Each step is one transaction with what caused it, so a
-process that dies goes on where the last one stopped.
+Until the new queue has accepted a message, the old one is kept: if the new one refuses, everything goes to the old one
+again. Addresses are the same if their hosts, port and id are, letter by letter. Each step is one transaction with its
+cause, so after a process was killed, the next one continues where it stopped.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def same_address(address: QueueAddress, queue: SendQueue | ReceiveQueue) -> bool
 
 
 def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection, message: QueueAdd) -> None:
-    """QADD. What cannot be followed is told to the user; a later QADD replaces an earlier one that was not used."""
+    """QADD. If a move cannot be followed, the user is told. A later QADD replaces an earlier one that was not used."""
     used = allowances.use(tx, connection.id, MOVES, context.now())
     if used is not Use.ALLOWED or not owed.may_answer(tx, connection.id):
         log.warning("a move of a contact's queue is ignored: there were too many")
@@ -118,7 +119,7 @@ def _refuse(tx: sqlite3.Connection, context: Context, connection: Connection, wh
 
 
 def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """There is a session with the new queue's relay: agree to the move."""
+    """There is a session with the new queue's relay, so agree to the move."""
     rotation = rotations.load(tx, connection_id)
     if rotation is None or rotation.stage is not Stage.REACHING:
         return
@@ -156,7 +157,8 @@ def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connecti
 
 
 def sent(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: bytes) -> None:
-    """A relay took a message for the queue ``snd_id``: if that is the new one, the old one is forgotten."""
+    """A relay accepted a message for the queue ``snd_id``. If that is the new queue, the old one is deleted from the
+    store."""
     rotation = rotations.load(tx, connection_id)
     if rotation is None or rotation.stage is not Stage.TESTING:
         return
@@ -189,7 +191,7 @@ def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, s
 
 
 def _switch(tx: sqlite3.Connection, context: Context, old: SendQueue, new: SendQueue) -> None:
-    """Everything that is sealed and not sent goes to another queue: the same ratchet messages in another box."""
+    """Everything that is sealed but not sent goes to another queue: the same ratchet messages in a new box."""
     # Only the box is new. Sealing anew would be another ratchet step, and the peer would show the text twice if the old
     # queue had it (handshake.md 5).
     for item in outgoing.numbered(tx, old.connection_id):
@@ -198,7 +200,8 @@ def _switch(tx: sqlite3.Connection, context: Context, old: SendQueue, new: SendQ
 
 
 def _test(tx: sqlite3.Connection, context: Context, connection_id: int, queue: SendQueue) -> None:
-    """QTEST. Where too much waits already, any of that will do: the peer drops its old queue at the first message."""
+    """QTEST. If too many messages wait already, no extra one is needed: the peer deletes its old queue at the first
+    message."""
     if owed.may_answer(tx, connection_id):
         sending.submit(tx, context, connection_id, QueueTest((_address(queue),)))
 

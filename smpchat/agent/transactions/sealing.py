@@ -49,7 +49,7 @@ def seal_first_message(
 ) -> bytes:
     """Body of the confirmation (with X3DH parameters) or hello; the ratchet and chain that made it are saved.
 
-    Unsigned, it carries the key with which the peer must secure its queue.
+    If it is not signed, it contains the key with which the peer must secure its queue.
     """
     plaintext = agent_message.encode(message)
     ciphertext = _encrypt(tx, connection.id, plaintext, first=True)
@@ -70,7 +70,7 @@ def seal_first_message(
 
 
 def seal_request(entropy: Entropy, connection: Connection, address: SendQueue, link: str, info: bytes) -> bytes:
-    """Body of a contact request: our invitation and connection info, which only the address's box protects."""
+    """Body of a contact request: our invitation and connection info, protected only by the box of the address."""
     envelope = InvitationEnvelope(connection.agent_version, link.encode(), info)
     return seal_client_message(
         address.client_version,
@@ -95,21 +95,22 @@ def seal_message(
 def seal_ratchet_keys(
     tx: sqlite3.Connection, entropy: Entropy, connection: Connection, queue: SendQueue, params: E2EParams
 ) -> bytes:
-    """Body of an R envelope. No ratchet protects it, but it takes an id in the chain, which is saved."""
+    """Body of an R envelope. It is not protected by the ratchet, but it takes an id in the chain, which is saved."""
     connections.save_sent(tx, connection.id, delivery.renegotiated(connection.sent))
     info = agent_message.encode(RatchetInfo())
     return seal_envelope(entropy, queue, RatchetKeyEnvelope(AGENT_VERSIONS.maximum, params, info))
 
 
 def seal_again(entropy: Entropy, body: bytes, old: SendQueue, new: SendQueue) -> bytes:
-    """A body made for one queue of the peer, in the box of another: the ratchet message inside stays the same."""
+    """Put a body made for one queue of the peer into the box of another queue; the ratchet message inside stays the
+    same."""
     # Both ends of a queue have one secret (agent-wire 3.2), so a box of our own opens with it.
     message = open_client_message(old.e2e_secret, client_msg_envelope.decode(body))
     return _seal_client_message(entropy, new, message)
 
 
 def seal_envelope(entropy: Entropy, queue: SendQueue, envelope: AgentEnvelope) -> bytes:
-    """Body of SEND that needs no keys in its header: everything after the handshake."""
+    """Body of a SEND without keys in its header, as for all messages after the handshake."""
     return _seal_client_message(entropy, queue, ClientMessage(PHEmpty(), agent_envelope.encode(envelope)))
 
 

@@ -1,4 +1,4 @@
-"""Messages on their way out: they wait until they may be sealed, then go into the outbox in order, exactly once."""
+"""Outgoing messages: they wait until they may be sealed, and are then put into the outbox in order, exactly once."""
 
 from __future__ import annotations
 
@@ -46,31 +46,33 @@ def new_send_queue(connection_id: int, entropy: Entropy, queue: QueueInfo, auth_
 def max_body(tx: sqlite3.Connection, connection_id: int) -> int:
     """Longest chat message of a connection in bytes, as apps count (agent-wire 6.5): of JSON, or compressed.
 
-    It shrinks once at most, when the connection begins to leave room for a KEM.
+    It becomes smaller once at most, when the connection begins to leave room for a KEM.
     """
     return sizes(connections.load(tx, connection_id).pq_support).chat_body
 
 
 def may_send(tx: sqlite3.Connection, connection: Connection) -> bool:
-    """Whether the handshake and the ratchet let messages out; `holds_texts` says whether the user's wait even then."""
+    """Whether the handshake and the ratchet allow messages to be sent; `holds_texts` says whether those of the user
+    wait even then."""
     return states.may_send(connection.state) and not resync_states.holds_all(resyncs.load(tx, connection.id))
 
 
 def holds_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether what the user writes waits for a decision of the user's: keys have changed, or are to be changed."""
+    """Whether messages of the user wait for the user's decision, because keys have changed or will be changed."""
     if outgoing.holds_texts(tx, connection_id):
         return True
     return resync_states.holds_texts(resyncs.load(tx, connection_id))
 
 
 def hold_texts(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
-    """What the user writes, and has written and no relay has, waits until `let_texts_go`; all else goes on."""
+    """Messages of the user that no relay has yet wait until `let_texts_go`, as do later ones; everything else
+    continues."""
     outgoing.hold_texts(tx, connection_id, now)
     outgoing.park(tx, connection_id, USER_MESSAGE)
 
 
 def let_texts_go(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """What waited for the user's word is sealed and sent."""
+    """Messages that waited for the user's decision are sealed and sent."""
     if outgoing.let_texts_go(tx, connection_id):
         release(tx, context, connection_id)
 
@@ -84,11 +86,11 @@ def submit(
     notify: bool = False,
     reference: int | None = None,
 ) -> None:
-    """Take a message over: it is sealed and sent as soon as handshake and ratchet let it, in order, exactly once.
+    """Accept a message: it is sealed and sent as soon as handshake and ratchet allow, in order, exactly once.
 
     Raises:
         MessageTooLarge: A user message that does not fit this connection's envelopes.
-        TooManyWait: So many messages of the user's wait that no more are taken.
+        TooManyWait: So many messages of the user are waiting that no more are accepted.
         AgentError: The connection failed or was deleted.
     """
     connection = connections.load(tx, connection_id)
@@ -122,9 +124,11 @@ def release(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
 
 
 def seal_receipt(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
-    """The turn of a receipt has come: it becomes the last of the sealed messages, if the user still wants it to leave.
+    """A receipt has come to its turn: it becomes the last of the sealed messages, if the user still wants it to be
+    sent.
 
-    What is sealed has its number, and the peer would miss it: so nothing is sealed that may have to be left out.
+    A sealed message has a number, and the peer would notice if it were missing. So nothing is sealed that may have to
+    be left out.
     """
     plaintext = outgoing.take_receipt(tx, item.id)
     if plaintext is None or not context.application.gives_receipts(tx, item.connection_id):

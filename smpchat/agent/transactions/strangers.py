@@ -1,8 +1,9 @@
-"""Relays that somebody else names: who asks through our address, a contact that moves, what stands behind a link.
+"""Relays that other people name: in requests to our address, in a contact's move, or in the data of a link.
 
-To name a relay is to have us connect there. So such a relay may only be on the internet, unless our own relay is in a
-network of the same kind; the user may agree to any other (`smpchat.agent.store.consents`). A link that the user made or
-used is such an agreement, for the relay in it. Nothing is asked about relays of contacts from before this was kept.
+A person who names a relay makes us connect to it. So such a relay may only be on the internet, unless our own relay is
+in a network of the same kind; the user may agree to any other (`smpchat.agent.store.consents`). A link that the user
+made or used is such an agreement, for the relay in it. For contacts from before this was stored, their relays are not
+asked about.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from smpchat.transport.scope import Fence
 
 
 def fence_for(tx: sqlite3.Connection, server: SMPServer) -> Fence | None:
-    """Where a relay that is about to be connected to may be; None if anywhere, because the user agreed to it."""
+    """Where a relay may be before we connect to it; None: anywhere, because the user agreed to it."""
     if _is_agreed(tx, server):
         return None
     hosts: set[str] = set()
@@ -32,7 +33,7 @@ def _is_agreed(tx: sqlite3.Connection, server: SMPServer) -> bool:
 
 
 def is_unknown(tx: sqlite3.Connection, server: SMPServer) -> bool:
-    """Whether it was named by people to whom no message has ever gone there, and by nobody else."""
+    """Whether the relay was named only by people to whom no message was ever sent there."""
     if consents.covers(tx, server):
         return False
     return not any(_was_reached(tx, connection_id, server) for connection_id in _used_by(tx, server))
@@ -53,7 +54,7 @@ def _used_by(tx: sqlite3.Connection, server: SMPServer) -> list[int]:
 
 
 def _own_hosts(tx: sqlite3.Connection, connection_id: int) -> set[str]:
-    """Hosts of the relays that whoever names one here reaches us through."""
+    """Hosts of the relays through which the person who names a relay reaches us."""
     queue = connections.receive_queue(tx, connection_id)
     hosts = set(queue.server.hosts) if queue else set()
     terms = connections.load(tx, connection_id).state.terms
@@ -99,7 +100,7 @@ def _reason(fence: Fence, server: SMPServer) -> str | None:
 
 
 def check_request(tx: sqlite3.Connection, server: SMPServer, address_id: int) -> None:
-    """Raises `RelayNotPublic` where `reason_against_request` has one."""
+    """Raises `RelayNotPublic` if `reason_against_request` gives a reason."""
     reason = reason_against_request(tx, server, address_id)
     if reason is not None:
         raise RelayNotPublic(reason)
