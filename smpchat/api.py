@@ -88,16 +88,16 @@ Fate = tuple[MessageStatus, str | None]
 
 @checks_texts
 class Client(FileCalls):
-    """A profile, online between entering and leaving ``async with``.
+    """A profile that is online inside an ``async with`` block.
 
-    One task enters and leaves it; while it is entered any task of the same event loop may call its methods.
+    One task enters and leaves the block; inside it, any task of the same event loop may call the methods.
 
     Args:
-        profile: Its name; made at first use.
-        home: Folder of all profiles; where the command line has it if None.
-        relay: The relay for new links where no server is configured; the one that comes with smpchat if None, started
-            on demand in a process of its own.
-        passphrase: The profile's, if it is encrypted (`smpchat key set`).
+        profile: Name of the profile, which is created at its first use.
+        home: Folder of all profiles; None: the folder that the command line uses.
+        relay: The relay for new links if none is configured; None: the embedded relay, which is started on demand in a
+            process of its own.
+        passphrase: Passphrase of the profile, if it is encrypted (`smpchat key set`).
     """
 
     def __init__(
@@ -167,12 +167,12 @@ class Client(FileCalls):
 
         Args:
             note: Alias for the person who uses it; None: the name that they chose, made unique.
-            server: Address of the relay for this link alone; one of the configured ones if None.
+            server: Address of the relay for this link only; None: one of the configured relays.
             timeout: Seconds in which the relay must answer.
             incognito: Use a made-up name for this contact instead of our own.
         Raises:
-            InputError: The note cannot be an alias, or is in use; or ``server`` is no relay's address.
-            RelayUnavailable: There is no link; nothing is kept.
+            InputError: The note cannot be an alias, or is in use; or ``server`` is not the address of a relay.
+            RelayUnavailable: There is no link, and nothing was stored.
         """
         service = self._service
         if server is None:
@@ -209,11 +209,11 @@ class Client(FileCalls):
         """Open a link and write at once: link, alias and texts are saved together before anything is sent.
 
         Returns:
-            The contact, ready to be written to; `wait_connected` waits for its answer.
+            The contact, to whom you can write now; `wait_connected` waits for their answer.
         Raises:
             InputError, LinkError, LinkJoinedError, OwnLinkError: Nothing was stored.
             ConnectionFailed: The link was used or deleted.
-            RelayUnavailable: No relay was reached within ``timeout`` seconds; the join goes on by itself.
+            RelayUnavailable: No relay was reached within ``timeout`` seconds; the join continues automatically.
         """
         service = self._service
         contact = service.connect(link, alias, texts, incognito=incognito)
@@ -221,7 +221,7 @@ class Client(FileCalls):
         return await self._ready(contact, own, timeout)
 
     async def _ready(self, contact: Contact, own: Sequence[int], seconds: float) -> ContactView:
-        """A new contact once it can be written to, and messages ``own`` have left."""
+        """Wait until a new contact can be written to and the messages ``own`` were sent."""
         service = self._service
         try:
             state = await until_ready(service, contact.connection_id, own, Patience(seconds, chosen=True))
@@ -234,7 +234,7 @@ class Client(FileCalls):
         return service.contact(named.alias)
 
     async def wait_connected(self, alias: str, timeout: float | None = None) -> StateChanged:
-        """Wait until a contact has answered; with the note of an invitation, until somebody has used it.
+        """Wait until a contact has answered; with the note of an invitation, until someone has used it.
 
         Raises:
             UnknownContact: Neither a contact nor an invitation has this name.
@@ -254,10 +254,10 @@ class Client(FileCalls):
                     await changes.next()
 
     async def delete(self, alias: str, *, timeout: float = 5.0) -> bool:
-        """Delete a contact with its messages and tell it so, or cancel an invitation.
+        """Delete a contact with its messages and tell the contact, or cancel an invitation.
 
         Returns:
-            Whether its relay knows already; if not within ``timeout`` seconds, it is told later.
+            Whether its relay already knows. If this takes longer than ``timeout`` seconds, the relay is told later.
         Raises:
             UnknownContact: Neither a contact nor an invitation has this name.
         """
@@ -283,19 +283,19 @@ class Client(FileCalls):
         server: str | None = None,
         timeout: float = RELAY_TIMEOUT,
     ) -> AddressView:
-        """Make the profile's contact address: a link that many people can use; each sends a request.
+        """Create the profile's contact address: a link that many people can use, each of whom sends a request.
 
         Args:
             auto_accept: Accept every request at once.
             welcome: Text that people see before they ask, and again when they are accepted.
             auto_reply: Message to each person who is accepted.
-            server: Address of the relay for it alone; one of the configured ones if None.
+            server: Address of the relay for this address only; None: one of the configured relays.
             timeout: Seconds in which the relay must answer.
         Returns:
             The address with its links.
         Raises:
-            InputError: There is one already; or ``server`` is no relay's address.
-            RelayUnavailable: There is no link yet: the address is kept, and made as soon as its relay is reached.
+            InputError: There already is one; or ``server`` is not the address of a relay.
+            RelayUnavailable: There is no link yet. The address is stored, and created as soon as its relay is reached.
         """
         service = self._service
         if server is None:
@@ -309,10 +309,10 @@ class Client(FileCalls):
         return await self._until(link, timeout, made)
 
     async def delete_address(self, *, timeout: float = 5.0) -> bool:
-        """Delete the contact address with the requests that wait; contacts made through it stay.
+        """Delete the contact address and the requests that wait; contacts made through it stay.
 
         Returns:
-            Whether its relay knows already; if not within ``timeout`` seconds, it is told later.
+            Whether its relay already knows. If this takes longer than ``timeout`` seconds, the relay is told later.
         Raises:
             NoAddress: There is none.
         """
@@ -333,14 +333,14 @@ class Client(FileCalls):
 
         Args:
             request: Its number, or the name in it.
-            alias: How to address the contact; made from the name in the request if None.
+            alias: Alias of the contact; None: it is made from the name in the request.
             any_relay: Connect even if the contact's relay is on this computer or in its network.
         Returns:
-            The contact, ready to be written to; `wait_connected` waits until it knows.
+            The contact, to whom you can write now; `wait_connected` waits until the contact knows.
         Raises:
             InputError, AgentError: There is no such request, or the alias cannot be used; nothing changed.
             ConnectionFailed: The sender has withdrawn the request.
-            RelayUnavailable: No relay was reached within ``timeout`` seconds; the answer goes out by itself.
+            RelayUnavailable: No relay was reached within ``timeout`` seconds; the answer is sent automatically.
         """
         contact = self._service.accept(str(request), alias, incognito=incognito, any_relay=any_relay)
         return await self._ready(contact, [], timeout)
@@ -370,9 +370,9 @@ class Client(FileCalls):
         """Store a message and send it.
 
         Args:
-            reply_to: Number of the message that it answers.
-            anyway: Send it and held messages, although keys of the contact have changed.
-            wait: How far it is to be when this returns: ``sent`` (the relay has it), ``delivered`` or ``none``.
+            reply_to: Number of the message that this one answers.
+            anyway: Send this and held messages, although keys of the contact have changed.
+            wait: How long to wait: ``sent`` (the relay has it), ``delivered`` or ``none``.
         Returns:
             The message with its status: still ``pending`` if the handshake or the contact's full queue holds it back
             and ``wait`` is ``sent``.
@@ -380,7 +380,7 @@ class Client(FileCalls):
             InputError: Nothing was stored.
             DeliveryFailed: It will never arrive.
             TextsHeld: It is stored, and held until you decide: `verify`, `resync`, `refuse_keys` or ``anyway``.
-            RelayUnavailable, TimeoutError: Not within ``timeout`` seconds; it goes on by itself.
+            RelayUnavailable, TimeoutError: It took longer than ``timeout`` seconds; sending continues automatically.
         """
         return await self._sent(self._service.send(alias, text, reply_to, anyway=anyway), Wait(wait), timeout)
 
@@ -422,7 +422,7 @@ class Client(FileCalls):
     async def _changes(
         self, make: Callable[[ChatService], list[SentChange]], wait: WaitFor, seconds: float
     ) -> list[Message]:
-        """Messages as they are after changes, or were when nothing stayed of them."""
+        """The messages after the changes; if a message was deleted completely, as it was before."""
         service = self._service
         if Wait(wait) is Wait.DELIVERED:
             raise ValueError("a change is never confirmed as delivered: wait for `sent` or `none`")

@@ -1,4 +1,4 @@
-"""The part of `smpchat.Client` that waits for nothing: who we are, who contacts are, what both allow, our address."""
+"""The methods of `smpchat.Client` that do not wait: our profile, contacts, what both sides allow, our address."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from smpchat.chat.wire.profile import Profile
 
 @checks_texts
 class ProfileCalls:
-    """What a program can do with profiles and preferences; what changes is sent by whoever is online."""
+    """What a program can do with profiles and preferences; the online process sends the changes."""
 
     @property
     def _service(self) -> ChatService:
@@ -91,12 +91,12 @@ class ProfileCalls:
         return self._service.picture(alias)
 
     def allow(self, feature: Feature | str, allow: Allow | str | None, alias: str | None = None) -> None:
-        """Choose what a contact may do; ``yes`` means: if they allow us too.
+        """Choose what a contact may do; ``yes`` means: if the contact allows it to us too.
 
         Args:
             feature: By its name on the wire: ``reactions``, ``fullDelete`` and so on (see `Feature`).
-            allow: ``yes``, ``no``, ``always``; None for what is set for everybody, or is at first.
-            alias: The contact; None for everybody for whom nothing else is set.
+            allow: ``yes``, ``no`` or ``always``; None: as for all contacts, or the default.
+            alias: The contact; None: all contacts without a setting of their own.
         Raises:
             UnknownContact: No contact under that name.
             ValueError: There is no such feature or choice.
@@ -108,9 +108,9 @@ class ProfileCalls:
             self._service.set_contact_allowed(alias, Feature(feature), chosen)
 
     def disappear_after(self, alias: str, seconds: int | None) -> ContactDetails:
-        """Let messages with a contact disappear this long after they were shown; None: they stay.
+        """Let messages with a contact disappear so many seconds after they were shown; None: they stay.
 
-        They do only where the contact allows it too: ``details.agreement.ttl`` says what holds.
+        This takes effect only if the contact allows it too: ``details.agreement.ttl`` says what holds.
 
         Raises:
             UnknownContact, InputError: Nothing changed.
@@ -133,11 +133,11 @@ class ProfileCalls:
         return self._service.mute(alias, seconds)
 
     def give_receipts(self, on: bool | None = True, alias: str | None = None) -> None:
-        """Whether a contact is told that its messages arrived; it is not told of this change.
+        """Choose whether a contact is told that messages arrived. The contact is not told of this change.
 
         Args:
-            on: None for what is set for everybody, or is at first (yes).
-            alias: The contact; None for everybody for whom nothing else is set.
+            on: None: as for all contacts, or the default (yes).
+            alias: The contact; None: all contacts without a setting of their own.
         Raises:
             UnknownContact: No contact under that name.
         """
@@ -153,7 +153,7 @@ class ProfileCalls:
         return self._service.address()
 
     def accept_automatically(self, auto_accept: bool = True) -> None:
-        """Whether later requests are accepted at once. Raises `NoAddress`."""
+        """Choose whether later requests are accepted at once. Raises `NoAddress`."""
         self._service.accept_automatically(auto_accept)
 
     def set_address(
@@ -175,7 +175,7 @@ class ProfileCalls:
         return self._service.reject_all()
 
     def allow_strangers_anywhere(self, allow: bool = True) -> None:
-        """Whether relays that other people name may be on this computer or in its network (default: no)."""
+        """Choose whether relays that other people name may be on this computer or in its network (default: no)."""
         self._service.set_strangers_anywhere(allow)
 
     # -- contacts ------------------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ class ProfileCalls:
         return self._service.contact(alias)
 
     def rotate(self, alias: str, server: str | None = None) -> ContactView:
-        """Receive from a contact at another relay; ``move`` says how far that is. Raises `InputError`."""
+        """Receive from a contact at another relay; ``move`` shows the progress. Raises `InputError`."""
         return self._service.contact(self._service.rotate(alias, server).alias)
 
     def cancel_rotation(self, alias: str) -> ContactView:
@@ -210,7 +210,7 @@ class ProfileCalls:
 
         Args:
             text: Words, or parts of them, in any order; capitals and accents do not matter. All messages if empty.
-            since, until: Sent in this time, POSIX seconds, without ``until`` itself.
+            since, until: Only messages sent in this time, in POSIX seconds, without ``until`` itself.
             before: Only messages with a smaller id: the next page.
         Raises:
             UnknownContact: No contact under that name.

@@ -1,4 +1,5 @@
-"""Text that a program gives, checked before anything is done with it: a Python string can hold what is not text."""
+"""Checks the text that a program gives, before anything is done with it: a Python string can contain data that is not
+text."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class InputError(ChatError):
 
 
 class UnknownContact(InputError):
-    """No contact or invitation under that name."""
+    """There is no contact or invitation with this name."""
 
     hint = "`smpchat contacts` lists your contacts; `smpchat status` lists your invitations."
 
@@ -37,7 +37,7 @@ class UnknownContact(InputError):
 
 
 class AmbiguousContact(UnknownContact):
-    """Several contacts under that name: an old profile may have aliases that differ in capitals alone."""
+    """Several contacts have this name: in an old profile, aliases may differ only in capitals."""
 
     hint = "Type the alias exactly, or give one of these contacts another alias: `smpchat rename WHO ALIAS`."
 
@@ -46,7 +46,7 @@ class AmbiguousContact(UnknownContact):
 
 
 class UnknownProfile(InputError):
-    """No profile was ever used under that name."""
+    """No profile with this name was ever used."""
 
     hint = "`smpchat profile list` shows your profiles."
 
@@ -55,7 +55,7 @@ class UnknownProfile(InputError):
 
 
 class UnknownRequest(InputError):
-    """No contact request under that number or name, or several under that name."""
+    """There is no contact request with this number or name, or there are several with this name."""
 
     hint = "`smpchat requests` shows their numbers."
 
@@ -79,7 +79,7 @@ class AliasInUse(InputError):
     hint = "Choose another alias, or rename the other contact first."
 
     def __init__(self, alias: str, like: str | None = None) -> None:
-        """``like``: the other contact's alias, where it is another one that only looks the same."""
+        """``like``: the other contact's alias, if it is a different one that only looks the same."""
         if like is None:
             super().__init__(f"You already have a contact {alias!r}.")
         else:
@@ -97,7 +97,7 @@ class TextTooLong(InputError):
 
 
 class UnknownMessage(InputError):
-    """No message under that number."""
+    """There is no message with this number."""
 
     hint = "`smpchat history` shows the numbers of messages."
 
@@ -127,13 +127,13 @@ class DeliveryFailed(ChatError):
 
 
 class FileUnavailable(ChatError):
-    """A file that a contact sent cannot be had any more; the message says why."""
+    """A file that a contact sent cannot be received any more; the message says why."""
 
     hint = "Ask your contact to send the file again."
 
 
 class FileDamaged(FileUnavailable):
-    """What came of a file is not what its sender announced. Nothing of it was saved."""
+    """The received file is not what its sender announced. Nothing of it was saved."""
 
 
 class FileNotSaved(FileUnavailable):
@@ -143,10 +143,11 @@ class FileNotSaved(FileUnavailable):
 
 
 class FileStalled(ChatError):
-    """A file does not go on now, and is tried again by whatever goes online next; the message says why.
+    """The transfer of a file does not continue now; the next command that goes online tries again. The message says
+    why.
 
     Attributes:
-        kind: What is wrong; None where it only takes time.
+        kind: What is wrong; None if it only takes time.
     """
 
     hint = "The next command that goes online continues it. `smpchat files` shows the progress."
@@ -157,13 +158,13 @@ class FileStalled(ChatError):
 
 
 class TextsHeld(ChatError):
-    """What was written is stored, and held until the user has decided: keys of the contact have changed."""
+    """The message is stored, but held until the user has decided, because keys of the contact have changed."""
 
     hint = "Compare the security code with them, over a call or face to face, then decide."
 
 
 class CodeDiffers(ChatError):
-    """The security code that the contact sees is another one than ours. The contact counts as not verified."""
+    """The contact sees another security code than we do. The contact counts as not verified."""
 
     hint = (
         "Check the digits once more. If they differ, someone may be reading along: delete the contact, and"
@@ -175,10 +176,10 @@ class CodeDiffers(ChatError):
 
 
 class RelayUnavailable(ChatError):
-    """A relay that is needed is of no use now. What was asked for is kept, and tried again by what goes online next.
+    """A relay that is needed cannot be used now. The task is kept, and the next command that goes online tries again.
 
     Attributes:
-        kind: What is wrong with it; None where it did not even start.
+        kind: What is wrong with it; None if it did not even start.
     """
 
     hint = (
@@ -198,7 +199,7 @@ class ProfileLocked(ChatError):
 
 
 class PassphraseNeeded(ProfileLocked):
-    """A profile, or the exported file of one, is encrypted, and nobody can be asked for its passphrase."""
+    """A profile or an exported file is encrypted, and there is no terminal to ask for its passphrase."""
 
     hint = "Pass the passphrase as an argument when you open the profile."
 
@@ -216,7 +217,7 @@ class ProfileMoved(ProfileLocked):
 
 
 class NoArchive(InputError):
-    """A file that no `smpchat export` wrote."""
+    """The file was not written by `smpchat export`."""
 
     hint = "Give a file that `smpchat export` made."
 
@@ -225,7 +226,7 @@ class NoArchive(InputError):
 
 
 class ImportDeclined(InputError):
-    """The user did not want the profile with what it says of relays and the way to them. Nothing was stored."""
+    """The user did not accept the profile's settings of relays and how they are reached. Nothing was stored."""
 
     hint = "Ask the person who gave you the file about these settings."
 
@@ -252,7 +253,7 @@ class ArchiveDamaged(ChatError):
 
 
 class ArchiveForeign(ChatError):
-    """An exported profile with something in it that no `smpchat export` writes. Nothing was stored."""
+    """The exported profile contains something that `smpchat export` never writes. Nothing was stored."""
 
     hint = "Someone made or changed it with another program. Do not use it, and ask the person who gave it to you."
 

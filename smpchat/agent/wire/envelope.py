@@ -94,7 +94,7 @@ class Receipts(Record):
 
 
 class QueueContinue(Record):
-    """A_QCONT: the reader has room again in this queue."""
+    """A_QCONT: the reader has read, so this queue has room again."""
 
     address: QueueAddress
 

@@ -1,5 +1,5 @@
-"""Relays of files that SimpleX apps know without being told, as data; apart from those of messages (`presets`), which
-every new link is compared with.
+"""The file relays that are built into SimpleX apps, as data. They are separate from the relays of messages (`presets`),
+with which every new link is compared.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a relay keeps behind a short link: two signed and sealed blobs (agent-wire 2.6 to 2.9).
 
 The fixed blob holds the connection request; its hash is the link's key, so nobody can change it. The user blob holds
-what people see before they connect, and can be replaced by whoever has the root key. Our reply key travels behind
-everything else in the user blob (handshake.md 3.1); software that does not know it ignores it.
+what people see before they connect. It can be replaced with the root key. Our reply key is at the end of the user blob
+(handshake.md 3.1); software that does not know it ignores it.
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ connection_request: Codec[ConnectionLink] = tagged(
 
 
 class FixedLinkData(Record):
-    """What never changes behind a link.
+    """The part of a link's data that never changes.
 
     Attributes:
-        root_key: Signs both parts; it authenticates whoever made the link.
+        root_key: Signs both parts, and so authenticates the person who made the link.
         entity_id: Given by apps for some kinds of contact links.
     """
 
@@ -122,7 +122,7 @@ class FixedLinkData(Record):
 
 
 class OwnerAuth(Record):
-    """Somebody else who may sign a contact link's user data.
+    """Another person who may sign a contact link's user data.
 
     Attributes:
         signature: Of owner id and key (DER), by the root key or by an owner listed before.
@@ -159,7 +159,7 @@ ConnLinkData = InvitationLinkData | ContactLinkData
 
 
 def _read_entity_id(reader: Reader) -> bytes | None:
-    """The optional id; any other tail is of a version to come, and ignored."""
+    """The optional id. Any other data at the end belongs to a future version, and is ignored."""
     # 6.5.5 reads past it, apps of 2025 refuse it (agent-wire 2.5, trap 42): we read any, and write none.
     tail = Reader(reader.rest())
     try:
@@ -192,7 +192,8 @@ def _read_user_data(reader: Reader) -> bytes:
 
 
 def _read_reply_key(reader: Reader) -> Ed25519PublicKey | None:
-    """Our tail. Another tail is somebody else's; another thing under our name is a malformed link."""
+    """Our tail. Other data at the end belongs to other software. Data under our name in another form is a malformed
+    link."""
     if not reader.starts_with(_REPLY_KEY_NAME):
         reader.rest()
         return None
@@ -328,7 +329,7 @@ def seal_link(
     user_data: bytes,
     entropy: Entropy,
 ) -> SealedLink:
-    """Everything for a new short link to ``request``, whose reply key, if any, goes with the user data.
+    """Everything for a new short link to ``request``. Its reply key, if any, is put into the user data.
 
     For NEW the sender id in the request's first queue must be `sender_id_for` its correlation id.
 
@@ -353,7 +354,7 @@ def seal_link(
 
 
 def seal_user_data(root_key: Ed25519PrivateKey, box_key: bytes, data: ConnLinkData, entropy: Entropy) -> bytes:
-    """The user blob, for LSET behind an existing link. Raises `LinkDataError` for data that is too long."""
+    """The user blob for the LSET of an existing link. Raises `LinkDataError` for data that is too long."""
     content = signed(root_key, conn_link_data.encode(data))
     return seal_blob(box_key, entropy.random(NONCE_SIZE), content, USER_PADDING)
 
@@ -366,7 +367,7 @@ def _keys(is_invitation: bool, link_key: bytes) -> tuple[bytes | None, bytes]:
 
 
 class OpenedLink(Record):
-    """What a short link leads to, all checks passed.
+    """What a short link leads to, after all checks passed.
 
     Attributes:
         request: The full link, with the short link's relay, and with the reply key if there is one.
@@ -388,7 +389,7 @@ def open_link(link: ShortLink, answer: Lnk) -> OpenedLink:
 
     Raises:
         LinkError: A shortened link to a relay that this program does not know.
-        LinkDataError: The data does not belong to this link; says which check failed.
+        LinkDataError: The data does not belong to this link; the error says which check failed.
     """
     link = resolve(link)
     _, box_key = _keys(isinstance(link, ShortInvitation), link.link_key)

@@ -77,7 +77,7 @@ ConnectionLink = InvitationLink | ContactLink
 
 
 class AgreedVersions(Record):
-    """What both ends can do: the highest common version of each layer."""
+    """The highest common version of each layer."""
 
     agent: int
     client: int
@@ -126,10 +126,10 @@ def format_link(link: ConnectionLink, scheme: LinkScheme = LinkScheme.SIMPLEX) -
 def parse_link(text: str) -> ConnectionLink | ShortLink:
     """Reads a link, full or short, that stands alone: blanks around it are dropped, unknown parameters ignored.
 
-    What people paste is read by `smpchat.agent.wire.pasted`.
+    Text that people paste is read by `smpchat.agent.wire.pasted`.
 
     Raises:
-        LinkError: One sentence naming the part that is wrong.
+        LinkError: The message is one sentence that names the wrong part.
     """
     text = text.strip()
     if not text:
@@ -189,14 +189,15 @@ def _part(name: str, parameters: dict[str, str], read: Callable[[str], _T]) -> _
 
 
 def _lenient_agent_versions(text: str) -> VersionRange:
-    """The reference lifts ranges from before version 2 (agent-wire 1.5)."""
+    """As in the reference, ranges from before version 2 are raised (agent-wire 1.5)."""
     versions = VersionRange.parse(text)
     minimum = max(versions.minimum, AGENT_VERSIONS.minimum)
     return VersionRange(minimum, max(versions.maximum, minimum))
 
 
 def _reply_key(text: str) -> Ed25519PublicKey:
-    """Only the exact form we write: anything else under this name is a malformed link (handshake.md 3.1)."""
+    """Only the exact form that we write is valid; anything else under this name is a malformed link (handshake.md
+    3.1)."""
     if len(text) != _REPLY_KEY_LENGTH:
         raise DecodeError("reply key of a wrong length")
     try:

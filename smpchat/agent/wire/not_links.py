@@ -1,4 +1,4 @@
-"""What a text is that holds no usable link, and what to do about it: the cause chooses the sentence."""
+"""What a text without a usable link is, and what to do about it: the cause chooses the sentence."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """The one link in whatever a person pasted: mail, a web page, a command line, a redirector's address.
 
-Carriers put things around links and into them: quotes, brackets and full stops; line ends, quoting and invisible marks;
-tracking parameters; one more percent-encoding. None of it can be part of a link, so it is taken away. Candidates are
-read by `smpchat.agent.wire.links`, as every link is; of several readings the most complete one counts, and of equal
-ones the shortest: a wrapped link is more complete than its first line, and one with the next sentence glued to it is
-not.
+Programs that transport a link put things around it and into it: quotes, brackets and full stops; line breaks, quote
+marks and invisible characters; tracking parameters; another percent-encoding. None of it can be part of a link, so it
+is taken away. Candidates are read by `smpchat.agent.wire.links`, as all links. If there are several readings, the most
+complete one counts, and among equal ones the shortest: a wrapped link is more complete than its first line, but not
+more complete with the next sentence attached.
 """
 
 from __future__ import annotations
@@ -93,11 +93,11 @@ class _Found(Record):
 
 
 def find_link(text: str) -> Link:
-    """The link in a text that a person pasted; the same one several times is one.
+    """The link in a text that a person pasted. The same link several times counts as one.
 
     Raises:
-        LinkError: There is none, and then it says what there is instead; or several; or one with a malformed part,
-            and then it names the part.
+        LinkError: There is no link, and the error says what the text is instead; or there are several; or a part of the
+            link is malformed, and the error names it.
     """
     if len(text) > MAX_TEXT_LENGTH:
         raise LinkError(
@@ -139,7 +139,7 @@ def _same_relay(link: Link) -> Link:
 
 
 def _readings(text: str) -> Iterator[str]:
-    """What the text may have been before a program carried it, the likeliest first."""
+    """What the text may have been before a program changed it, the likeliest first."""
     text = _QUOTING().sub("", text)
     for _ in range(_MAX_DECODINGS):
         if "&" not in text or not _ENTITY().search(text):
@@ -168,7 +168,7 @@ def _entity(match: re.Match[str]) -> str:
 
 
 def _links_in(text: str) -> tuple[list[_Found], LinkError | None]:
-    """Every link, or why the first thing that looks like one is none."""
+    """All links, or why the first text that looks like a link is not one."""
     starts = [match.start() for match in islice(_START().finditer(text), _MAX_STARTS + 1)]
     found: list[_Found] = []
     error: LinkError | None = None
@@ -181,13 +181,13 @@ def _links_in(text: str) -> tuple[list[_Found], LinkError | None]:
 
 
 def _pieces(text: str) -> list[str]:
-    """What stands between blanks, up to the first character that no link has."""
+    """The words of the text, each up to the first character that links do not contain."""
     foreign = _NEVER_IN_A_LINK().search(text)
     return (text[: foreign.start()] if foreign else text).split(maxsplit=_MAX_PIECES)[:_MAX_PIECES]
 
 
 def _best(pieces: list[str]) -> tuple[_Found | None, LinkError | None]:
-    """The most complete link that the pieces make, or what is wrong with the first of them alone."""
+    """The most complete link that the pieces together make, or what is wrong with the first piece alone."""
     best: _Found | None = None
     error: LinkError | None = None
     joined = ""
@@ -216,7 +216,7 @@ def _without_ends(text: str) -> Iterator[str]:
 
 
 def _read(text: str) -> tuple[Link | None, LinkError | None]:
-    """The link in a candidate, under whatever encodings; or what is wrong with it as it stands."""
+    """The link in a candidate, whatever encodings it has; or what is wrong with the candidate as it is."""
     error: LinkError | None = None
     for spelling in _spellings(text):
         plain = _plain(spelling)
@@ -262,7 +262,7 @@ def _plain(text: str) -> str | None:
 
 
 def _score(link: Link) -> int:
-    """How much a link tells: of two readings of one text, the one that tells more is the whole one."""
+    """How much a link contains. Of two readings of one text, the one that contains more is the complete one."""
     if isinstance(link, ShortInvitation | ShortContact):
         return int(not is_shortened(link) or known_relay(link.server) is not None)
     score = 1 + _data_score(link.client_data)
@@ -278,7 +278,7 @@ def _host_score(host: str) -> int:
 
 
 def _data_score(data: str | None) -> int:
-    """Apps put a JSON object there, or nothing; half of one means that the link goes on."""
+    """Apps put a JSON object there, or nothing. Half an object means that the link continues."""
     if data is None:
         return 1
     try:

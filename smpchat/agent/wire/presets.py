@@ -1,7 +1,7 @@
-"""Relays that SimpleX apps know without being told, as data (agent-wire 2.10; simplex-chat 7.0, ``Presets.hs``).
+"""The relays that are built into SimpleX apps, as data (agent-wire 2.10; simplex-chat 7.0, ``Presets.hs``).
 
-Short links to them leave out everything but the first host, so whoever opens such a link needs this table. The second
-host is the same relay as an onion service: used with a proxy that reaches it, and told to contacts with the first one.
+Short links to these relays name only the first host, so software that opens such a link needs this table. The second
+host is the same relay as an onion service. It is used with a proxy that reaches it, and contacts are told both hosts.
 """
 
 from __future__ import annotations

@@ -34,12 +34,12 @@ class QueueAddress(Record):
 
 
 class QueueInfo(Record):
-    """A queue at one client version: what a confirmation or QKEY carries.
+    """A queue with one client version, as in a confirmation or QKEY.
 
     Attributes:
-        version: SMP client version agreed for the queue this information travels through.
+        version: SMP client version that was agreed for the queue through which this is sent.
         dh_key: Recipient's key for the per-queue box.
-        mode: Messaging queues may be secured by their sender; None where the relay did not say.
+        mode: Messaging queues may be secured by their sender; None if the relay did not say.
     """
 
     version: int
@@ -50,7 +50,7 @@ class QueueInfo(Record):
 
 
 class QueueURI(Record):
-    """A queue with the range of client versions its owner speaks: what a link carries."""
+    """A queue with the range of client versions that its owner supports, as in a link."""
 
     versions: VersionRange
     server: SMPServer
@@ -101,9 +101,10 @@ def _write_info(info: QueueInfo) -> bytes:
 
 
 def _named(server: SMPServer) -> SMPServer:
-    """Elsewhere a relay may go without its fingerprint; a queue is stored with it, and read back.
+    """Elsewhere the fingerprint of a relay may be missing, but a queue is stored with it, and read back.
 
-    One of another length is no relay's: nobody could ever connect, and we would try for good.
+    A fingerprint of another length does not belong to any relay: the connection would never succeed, and we would try
+    forever.
     """
     if len(server.key_hash) != FINGERPRINT_SIZE:
         raise DecodeError("queue at a relay without a whole fingerprint")
@@ -159,7 +160,7 @@ queue_infos = non_empty(queue_info)
 
 
 def queue_uri_to_text(uri: QueueURI) -> str:
-    """The ``smp://…`` form inside links (agent-wire 2.2)."""
+    """The form ``smp://…`` inside links (agent-wire 2.2)."""
     # A range that begins at 1 has one host in front and the others in `srv`, for software that reads one only
     # (agent-wire 2.2).
     single_host = uri.versions.minimum < 2

@@ -1,7 +1,7 @@
 """Short links: a few dozen characters that lead to the full connection request, stored sealed at a relay.
 
 An invitation names the data's id and key; a contact link's id is derived from its key (`smpchat.agent.wire.link_data`).
-Source: agent-wire 2.7 for the text; 2.10 for links to preset relays, which leave out all but the host.
+Source: agent-wire 2.7 for the text; 2.10 for links to preset relays, which name only the host.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class ShortInvitation(Record):
     """A one-time invitation. Reading its data (LKEY) secures the queue.
 
     Attributes:
-        server: Where the data is; without a fingerprint if the link was shortened, see `resolve`.
+        server: The relay that has the data; without its fingerprint if the link was shortened, see `resolve`.
         link_id: 24 bytes, chosen by the relay.
-        link_key: 32 bytes; whoever has it can open the data.
+        link_key: 32 bytes, with which the data can be opened.
         web: Whether it is written ``https://HOST/…`` or ``simplex:/…``.
     """
 
@@ -92,13 +92,13 @@ def format_short_link(link: ShortLink) -> str:
 
 
 def without_key(text: str) -> str:
-    """The text of an invitation's short link with zeros for its key: what is left tells which one it was."""
+    """The text of an invitation's short link with zeros in place of its key; the rest still says which link it was."""
     link = parse_short_link(text)
     return text if isinstance(link, ShortContact) else format_short_link(replace(link, link_key=bytes(LINK_KEY_SIZE)))
 
 
 def is_short_link(text: str) -> bool:
-    """Whether the text begins like a short link; it may still be damaged."""
+    """Whether the text begins like a short link. It may still be damaged."""
     return _START().match(text) is not None
 
 
@@ -106,7 +106,7 @@ def parse_short_link(text: str) -> ShortLink:
     """Reads the text of a short link; unknown parameters are ignored.
 
     Raises:
-        LinkError: One sentence naming the part that is wrong.
+        LinkError: The message is one sentence that names the wrong part.
     """
     match = _SHORT_LINK().fullmatch(text)
     if not match:
@@ -169,7 +169,7 @@ def _server(host: str | None, parameters: dict[str, str]) -> SMPServer:
 
 
 def _key_hash(text: str) -> bytes:
-    """A link that was cut by some characters still has a fingerprint, and would lead nowhere."""
+    """A link that was cut by some characters would still have a fingerprint, but a wrong one."""
     try:
         key_hash = from_base64url(text, "fingerprint")
     except DecodeError:
@@ -188,7 +188,7 @@ def is_shortened(link: ShortLink) -> bool:
 
 
 def shorten(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
-    """The link with its host alone, if its relay is one of ``presets``; else as it is."""
+    """The link with only its host, if its relay is one of ``presets``; otherwise unchanged."""
     server = link.server
     for preset in presets:
         if (
@@ -201,9 +201,9 @@ def shorten(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
 
 
 def published(link: ShortLink) -> str:
-    """A short link of our own as it is given away: shortened where apps know the relay.
+    """Our own short link in the form that is given to people: shortened if apps know the relay.
 
-    ``https:`` only there, for only the hosts of such relays serve a page for it.
+    Only then it begins with ``https:``, because only such relays have a web page for it.
     """
     link = shorten(link)
     return format_short_link(replace(link, web=is_shortened(link)))

@@ -1,4 +1,4 @@
-"""What the maker of a short link says about itself behind it, as apps write it (agent-wire 2.9)."""
+"""What the person who made a short link says in its data, as apps write it (agent-wire 2.9)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ def write_user_json(value: dict[str, Any]) -> bytes:
     """User data as apps write it: JSON, and above 10,240 bytes ``X`` and a zstd frame.
 
     Raises:
-        EncodeError: More JSON than peers take.
+        EncodeError: More JSON than peers accept.
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     return text if len(text) <= COMPRESS_ABOVE else b"X" + compress(text)
 
 
 def read_user_json(user_data: bytes) -> dict[str, Any] | None:
-    """The JSON object in user data, or None for anything else: then one connects without it (agent-wire 2.9)."""
+    """The JSON object in user data. For anything else it is None, and the connection is made without it (agent-wire
+    2.9)."""
     try:
         # X and a bare frame here, X and a list of items in chat messages: two formats
         # of one letter (agent-wire 2.9, trap 39).

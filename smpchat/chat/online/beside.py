@@ -1,7 +1,7 @@
-"""Waiting beside the process that is online for the profile, which delivers what this one has stored.
+"""Waiting while another process is online for the profile and delivers what this one has stored.
 
-Without an event loop: to import `asyncio` takes as long as to start Python and half as long again, and `send` beside
-`listen` or `chat` has nothing to do but to look whether its message has left.
+It works without an event loop: importing `asyncio` takes one and a half times as long as starting Python, and a `send`
+beside `listen` or `chat` only has to look whether its message was sent.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 
 def handed_over(service: StoredProfile, looks: Looks[T]) -> T | None:
-    """Begin a wait, and go on for as long as another process is online; what it came to.
+    """Begin a wait, and continue as long as another process is online. Returns the result of the wait.
 
-    None as soon as none is: then this one has to be, and goes on where this ended
-    (`smpchat.chat.online.waiting.follow`). What this leaves to the other one is all that a process does which stays
-    with the profile, such as to remove what expires.
+    Returns None as soon as no other process is online: then this one must go online, and continue where this wait ended
+    (`smpchat.chat.online.waiting.follow`). Everything else that an online process does, such as deleting expired
+    messages, is left to the other process.
     """
     lock, signals = online_lock(service.folder), service.database.signals
     signals.listen()  # before the first look: what is committed after it is heard
@@ -45,7 +45,8 @@ def handed_over(service: StoredProfile, looks: Looks[T]) -> T | None:
 
 
 def _is_free(lock: FileLock) -> bool:
-    """Whether nobody is online: whoever has just ended tells (`smpchat.chat.online.presence`), so each look asks."""
+    """Whether no process is online. A process that ends announces it (`smpchat.chat.online.presence`), so each look
+    asks this."""
     if not lock.take():
         return False
     lock.release()

@@ -1,7 +1,8 @@
-"""What the process that is online for a profile runs: the agent, and sessions by the way that the settings say.
+"""What the online process of a profile runs: the agent, and sessions that reach relays in the way that the settings
+say.
 
-Apart from `smpchat.chat.online.presence`, because importing the agent's network side takes a tenth of a second, and a
-command that hands its work to the online process needs none of it.
+It is separate from `smpchat.chat.online.presence`, because importing the agent's network side takes a tenth of a
+second, and a command that hands its work to the online process needs none of it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def network_of(
     relay: EmbeddedRelay,
     fence: Callable[[SMPServer], Fence | None] = lambda _: None,
 ) -> Network:
-    """By what way the profile's settings, as they are at each connection, reach relays.
+    """How relays are reached, according to the profile's settings at the time of each connection.
 
     Args:
         fence: Where each of them may be.
@@ -63,7 +64,7 @@ def network_of(
 
 
 def file_network_of(service: WritingProfile, relay: EmbeddedRelay) -> FileRoutes:
-    """By what way the profile's settings, as they are at each connection, reach relays of files."""
+    """How file relays are reached, according to the profile's settings at the time of each connection."""
     from smpchat.xftp.routes import FileRoutes
 
     def route(server: FileServer) -> Route:
@@ -74,7 +75,8 @@ def file_network_of(service: WritingProfile, relay: EmbeddedRelay) -> FileRoutes
 
 
 def _fence_of_files(service: WritingProfile, server: FileServer) -> Fence | None:
-    """Where a relay of files may be that a sender named: as the relays of messages that contacts name."""
+    """Where a file relay that a sender named may be. The rule is the same as for relays of messages that contacts
+    name."""
     tx = service.database.connection
     if service.knows_file_relay(server) or consents.anywhere(tx) or consents.covers(tx, server):
         return None
@@ -82,7 +84,7 @@ def _fence_of_files(service: WritingProfile, server: FileServer) -> Fence | None
 
 
 class _Sessions:
-    """Opens the sessions of one process that is online, by the way that the profile's settings say."""
+    """Opens the sessions of an online process, in the way that the profile's settings say."""
 
     def __init__(self, service: WritingProfile, relay: EmbeddedRelay) -> None:
         self._service = service
@@ -92,7 +94,8 @@ class _Sessions:
         self._turn = asyncio.Lock()
 
     async def open(self, server: SMPServer) -> ServerSession:
-        """A session with ``server``; with a stranger's relay through one of one's own, if private routing is on."""
+        """A session with ``server``. If private routing is on, the relay of another person is reached through one of
+        the user's own."""
         service = self._service
         if self._is_own(server):
             return await self._open_directly(server)
@@ -140,7 +143,7 @@ class _Sessions:
 
 
 def _file_network(service: WritingProfile, relay: EmbeddedRelay) -> FileNetwork:
-    """How the agent gets files to relays and from them."""
+    """How the agent uploads and downloads files."""
     from smpchat.agent.online.file_relays import FileNetwork
 
     routes = file_network_of(service, relay)

@@ -19,9 +19,9 @@ class EmbeddedRelay(Protocol):
         ...
 
     def owns_files(self, server: FileServer) -> bool:
-        """Whether this is where the embedded relay keeps files."""
+        """Whether this is the embedded relay's address for files."""
         ...
 
     async def start_files(self) -> FileServerAddress:
-        """Where it keeps files, once it runs. Raises as `start`, also if it keeps none."""
+        """Its address for files, once it runs. Raises as `start`, and also if it does not store files."""
         ...

@@ -1,4 +1,5 @@
-"""Files while a profile is online: what was asked for is fetched once its description is here, and the rest tidied."""
+"""Files while a profile is online: requested files are downloaded as soon as their descriptions are here, and the rest
+is cleaned up."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ _LONGEST = 600.0
 
 
 async def tend_files(service: WritingProfile, relay: EmbeddedRelay) -> None:
-    """Do it whenever something changes, until cancelled; one process of a profile does."""
+    """Do this whenever something changes, until cancelled; one process of a profile does it."""
     with Changes(service.database, _LOOKS_APART) as changes:
         while True:
             service.tend_files(relay.owns_files)

@@ -1,4 +1,4 @@
-"""Waiting for a file to come or go while this process or another one is online."""
+"""Waiting for a file to be sent or received, while this process or another one is online."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _LOOK = 0.5
 async def until_moved(
     service: StoredProfile, number: int, patience: float | None, look: Callable[[Message], object]
 ) -> Message:
-    """The message of a file once that is received, or at its relays with its description on its way.
+    """The message of a file, when the file was received, or was uploaded and its description is on its way.
 
     Args:
-        patience: Seconds in all; if None, as long as it goes on.
-        look: Called with the message whenever more of it has moved.
+        patience: Seconds in all; None: as long as the transfer makes progress.
+        look: Called with the message whenever more of the file was transferred.
     Raises:
         FileUnavailable, FileDamaged, FileNotSaved, DeliveryFailed: It will not.
-        FileStalled: Not now; it goes on by itself.
+        FileStalled: Not now; the transfer continues automatically.
     """
     loop = asyncio.get_running_loop()
     began = moved_at = loop.time()
@@ -60,7 +60,7 @@ async def until_moved(
 
 
 def _check(message: Message, file: FileView) -> None:
-    """Raises what it means that a file moves no more and has not come or gone."""
+    """Raises the right error if a transfer has stopped and was not completed."""
     if file.state in (FileState.SENT, FileState.RECEIVED):
         return
     reason = file.reason or f"The file is {file.state}."

@@ -1,6 +1,7 @@
-"""How long somebody waits for something, and what is said when a relay was of no use in that time.
+"""How long a command waits, and what is said if a relay could not be used in that time.
 
-Apart from the waiting itself: a command that hands its work to an online process has no event loop to wait in.
+It is separate from the waiting itself, because a command that hands its work to an online process has no event loop to
+wait in.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _LAST_LOOKS = 1.0
 
 
 class RelayDown(Exception):
-    """A relay that is needed was of no use in time. The message is one sentence, ``hint`` says what to do."""
+    """A relay that is needed could not be used in time. The message is one sentence, ``hint`` says what to do."""
 
     def __init__(self, obstacle: Obstacle, alias: str | None = None) -> None:
         super().__init__(troubles.sentence(obstacle, alias))
@@ -36,18 +37,20 @@ class RelayDown(Exception):
 
 
 class Patience(Record):
-    """How long to wait, in seconds. ``chosen``: somebody said so, and no obstacle ends the wait before."""
+    """How long to wait, in seconds. ``chosen``: the time was given by the user, so a problem does not end the wait
+    earlier."""
 
     seconds: float = RELAY_TIMEOUT
     chosen: bool = False
 
     @staticmethod
     def of(seconds: float | None, usual: float = RELAY_TIMEOUT) -> Patience:
-        """What an option says; None if it was not given."""
+        """From an option; None if it was not given."""
         return Patience(usual) if seconds is None else Patience(seconds, chosen=True)
 
     def next_look(self, waited: float) -> float:
-        """Seconds, if nothing changes before: often at first, and at the moments at which a wait may end."""
+        """Seconds until the next look, if nothing changes before: short at first, and ending at the moments when a wait
+        may end."""
         ends = [moment - waited for moment in (GRACE, self.seconds) if moment > waited]
         return min(FIRST_LOOKS + waited / 4, _LAST_LOOKS, *ends)
 

@@ -1,4 +1,4 @@
-"""Being online for a profile: one process at a time runs the agent, any other hands it work through the store."""
+"""Being online for a profile: one process at a time runs the agent, and all others hand it work through the store."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _TRIES_APART = 0.2
 async def online(service: WritingProfile, relay: EmbeddedRelay) -> AsyncIterator[None]:
     """While the block runs, this process or another one is online for the profile.
 
-    If another process is online, this one only watches, and takes over when the other ends. If the agent fails for a
-    reason of its own (a store that cannot be used), the block is cancelled with that error.
+    If another process is online, this one only watches, and takes over when the other ends. If the agent itself fails,
+    for example because the store cannot be used, the block is cancelled with that error.
     """
     foreign = ForeignChanges(service.database)  # before the block's first look
     try:
@@ -71,14 +71,15 @@ async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
 
 
 async def remove_expired(service: StoredProfile) -> None:
-    """Remove messages as their time ends, until cancelled; every process does it that stays with the profile.
+    """Delete messages when their time ends, until cancelled. Every process that stays with the profile does this.
 
-    What a contact has begun to write and left alone for a while becomes a message here, too, though nobody looks; and
-    the picture of a link that was used goes.
+    Also here, an unfinished message that its author left alone for a while counts as finished, even if no one is
+    looking; and the picture of a used link is deleted.
 
-    Another process may show a message at any moment and so begin its time: that is a change, and looked at.
+    Another process may show a message at any moment, which starts its time. This is a change of the store, and is
+    noticed.
 
-    What was overwritten or erased leaves the write-ahead log, too.
+    Overwritten and erased data is also removed from the write-ahead log.
     """
     clock = asyncio.get_running_loop().time
     with Changes(service.database) as changes:

@@ -1,7 +1,7 @@
-"""Until something of ours has arrived: what each look finds, and when the next one is due.
+"""Waiting until a message of ours has arrived: what each look finds, and when the next look is due.
 
-Without a clock and without a loop: a process that is online waits in its event loop (`smpchat.chat.online.waiting`),
-one that hands its messages to it waits in none (`smpchat.chat.online.beside`), and both by these rules.
+It has no clock and no loop of its own. An online process waits in its event loop (`smpchat.chat.online.waiting`), and a
+process that hands its messages to it waits without one (`smpchat.chat.online.beside`); both follow these rules.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _ENOUGH = {
 
 
 class Waited(Record):
-    """What waiting for a message came to.
+    """The result of waiting for a message.
 
     Attributes:
-        status: The last one seen.
-        enough: It is as far as was asked for, or will not get any further.
-        obstacle: What kept it from leaving, if that is known.
+        status: The last status that was seen.
+        enough: The message is as far as asked for, or will not get any further.
+        obstacle: Why it was not sent, if that is known.
     """
 
     status: MessageStatus
@@ -55,10 +55,10 @@ def settling(
     *,
     held_is_enough: bool,
 ) -> Looks[Waited]:
-    """Until a message or change is as far as ``wait`` says, or failed.
+    """Wait until a message or change is as far as ``wait`` says, or has failed.
 
     Args:
-        status: Where it is now.
+        status: Returns its current status.
         held_is_enough: Also end when nothing more can be done for it now: the handshake or the contact's full queue
             holds it.
     """
@@ -90,10 +90,10 @@ def settling(
 
 
 def flushing(service: StoredProfile) -> Looks[bool]:
-    """Until acknowledgements and receipts have left, but not for long; whether they have.
+    """Wait until acknowledgements and receipts were sent, but not for long. Returns whether they were.
 
-    What does not leave in time is kept for whoever is online next. What waits for a relay in trouble, or for a contact
-    who does not read, is not waited for.
+    What is not sent in time is kept for the next process that is online. It does not wait for relays in trouble, or for
+    contacts who do not read.
     """
     left = _FLUSH
     while left > 0 and service.is_sending():

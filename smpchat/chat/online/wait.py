@@ -1,4 +1,4 @@
-"""How far a message is to be. Apart from the waiting itself: the help of a command names it, and waits for nothing."""
+"""How far a message must be. It is separate from the waiting itself, because the help of a command needs only this."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Wait(StrEnum):
-    """How far a message is to be before waiting for it ends; in the order of `send --help`."""
+    """How far a message must be before waiting for it ends, in the order of `send --help`."""
 
     SENT = "sent"
     DELIVERED = "delivered"

@@ -1,7 +1,7 @@
-"""Waiting while this process or another one is online: look until it is so, or time is up.
+"""Waiting while this process or another one is online: look until the condition holds, or time is up.
 
-A wait looks only at what it needs: the relays of the connection that it waits for. Whatever is wrong with those of
-other contacts, or with one that only a deletion waits for, never ends it.
+A wait looks only at what it needs: the relays of the connection that it waits for. Problems of other contacts' relays,
+or of a relay that is only needed for a deletion, never end it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ async def until(
 
     Args:
         connection_id: Whose relays are needed.
-        receiving: What arrives is waited for, so the relay of our own queue is needed too.
+        receiving: Something that arrives is waited for, so the relay of our own queue is needed too.
     Raises:
-        RelayDown: Something is in the way: when time is up, or, if nobody chose the time, after a moment of patience.
+        RelayDown: A problem prevents it. Raised when time is up or, if no time was given, after a short while.
     """
     loop = asyncio.get_running_loop()
     start = loop.time()
@@ -56,10 +56,10 @@ async def until(
 
 
 async def follow(service: StoredProfile, looks: Looks[T], *, begun: bool = False, pause: float = FIRST_LOOKS) -> T:
-    """What a wait comes to.
+    """The result of a wait.
 
     Args:
-        begun: It has looked already (`smpchat.chat.online.beside`), and goes on with another look.
+        begun: It has already looked (`smpchat.chat.online.beside`), and continues with another look.
         pause: See `Changes`.
     """
     loop = asyncio.get_running_loop()
@@ -101,7 +101,7 @@ async def until_ready(
 ) -> StateChanged | None:
     """Wait until a joined connection is ready and these texts have left, or it failed; None when time is up.
 
-    Where the handshake or a full queue holds texts back, they are not waited for.
+    If the handshake or a full queue holds texts back, it does not wait for them.
 
     Raises:
         RelayDown: As for `until`.

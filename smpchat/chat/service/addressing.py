@@ -1,4 +1,4 @@
-"""A profile with a contact address: what it says, whether it accepts by itself, and requests that are forgotten."""
+"""A profile with a contact address: its texts, whether it accepts automatically, and requests that are rejected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from smpchat.chat.wire.message import MAX_WELCOME, packed_link_info
 
 
 class AddressProfile(IntroducingProfile):
-    """A profile that people can ask to be a contact; each change is one transaction, sent by who is online."""
+    """A profile with which people can ask to connect. Each change is one transaction; the online process sends it."""
 
     def create_address(
         self, *, auto_accept: bool = False, server: str | None = None, welcome: str = "", auto_reply: str = ""
@@ -27,10 +27,10 @@ class AddressProfile(IntroducingProfile):
         """Make a contact address; its links exist once the online process has made the queue.
 
         Args:
-            server: The relay of the address alone; one of the configured ones if None.
+            server: The relay for the address only; None: one of the configured relays.
             welcome, auto_reply: See `set_address`.
         Raises:
-            InputError: There is one; ``server`` is no relay's address; or a text is too long.
+            InputError: There already is one; ``server`` is not the address of a relay; or a text is too long.
         """
         relay = None if server is None else relay_address(server)
         with self.database.transaction() as tx:
@@ -42,12 +42,12 @@ class AddressProfile(IntroducingProfile):
     def set_address(
         self, *, auto_accept: bool | None = None, welcome: str | None = None, auto_reply: str | None = None
     ) -> None:
-        """Change what is given of our address.
+        """Change the given parts of our address.
 
         Args:
             auto_accept: Whether later requests are accepted at once.
-            welcome: What people read before they ask, and find as our first message once they are accepted.
-            auto_reply: A message that everybody gets who is accepted; each text is none if empty.
+            welcome: What people read before they ask, and see as our first message when they are accepted.
+            auto_reply: A message to each person who is accepted. An empty text removes it.
         Raises:
             NoAddress: There is none.
             InputError: A text is too long; nothing changed.
@@ -61,7 +61,7 @@ class AddressProfile(IntroducingProfile):
             contact_address.update(tx, self.context, data)
 
     def _save_texts(self, tx: sqlite3.Connection, welcome: str, auto_reply: str) -> bytes:
-        """What stands behind the address's short link with these texts. Raises `InputError`."""
+        """The data of the address's short link with these texts. Raises `InputError`."""
         texts = AddressTexts(whole(welcome).strip(), whole(auto_reply).strip())
         if len(texts.auto_reply) > MAX_WELCOME:
             raise InputError("The automatic reply is too long.", f"Use at most {MAX_WELCOME:,} characters.")
@@ -77,7 +77,7 @@ class AddressProfile(IntroducingProfile):
         """Delete the contact address with its requests; contacts made through it stay. Raises `NoAddress`.
 
         Returns:
-            Its connection record, whose queue whoever is online removes from the relay.
+            Its connection record, whose queue the online process deletes at the relay.
         """
         with self.database.transaction() as tx:
             address = _address(tx)
@@ -87,13 +87,13 @@ class AddressProfile(IntroducingProfile):
 
     @staticmethod
     def _has_room(tx: sqlite3.Connection) -> None:
-        """A request was answered, so the address takes others again."""
+        """A request was answered, so the address accepts further ones again."""
         address = addresses.current(tx)
         if address is not None:
             conditions.end(tx, address.connection_id, NoticeKind.REQUESTS_FULL)
 
     def reject(self, who: str) -> RequestView:
-        """Forget a request by its number or name; whoever sent it is told nothing. Raises `UnknownRequest`."""
+        """Reject a request by its number or name; the sender is not told. Raises `UnknownRequest`."""
         with self.database.transaction() as tx:
             request = requests.find(tx, who)
             view = requests.view(tx, request)
@@ -102,7 +102,7 @@ class AddressProfile(IntroducingProfile):
         return view
 
     def reject_all(self) -> int:
-        """Forget every request; whoever sent them is told nothing. Returns how many there were."""
+        """Reject all requests; the senders are not told. Returns how many there were."""
         with self.database.transaction() as tx:
             address = addresses.current(tx)
             if address is None:

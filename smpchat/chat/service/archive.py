@@ -5,8 +5,9 @@
     file    = %s"smpchat profile" %x00 version sealed   ; version is one byte, 1; `smpchat.crypto.passphrase`
     content = name-length name exported-at database     ; one byte, UTF-8, POSIX seconds in 8 bytes, an SQLite file
 
-The database is a snapshot: what other processes write meanwhile is in it whole or not at all. Two copies of a profile
-must never both be used: each would go on with the same ratchets, and contacts could not read what the second one sends.
+The database is a snapshot: a change that another process makes meanwhile is in it completely or not at all. Two copies
+of a profile must never both be used: each would go on with the same ratchets, and contacts could not read what the
+second one sends.
 """
 
 from __future__ import annotations
@@ -87,9 +88,9 @@ def unpack(data: bytes, passphrase: str) -> Archive:
     """What `pack` wrote.
 
     Raises:
-        NoArchive: It is some other file.
+        NoArchive: It is a file of another kind.
         ArchiveNewer: A later version of smpchat wrote it.
-        ArchiveDamaged: It is cut or changed.
+        ArchiveDamaged: It was cut off or changed.
         WrongPassphrase: It needs another passphrase.
     """
     front = data[: len(MAGIC) + 1]
@@ -110,7 +111,8 @@ def unpack(data: bytes, passphrase: str) -> Archive:
 
 
 def _snapshot(service: ChatService) -> bytes:
-    """The database in memory, on no disk, and with the name that contacts are told, which the home may imply."""
+    """The database in memory, never on a disk. It includes the name that contacts are told, which may otherwise follow
+    from the home."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
         harden(copy)
         service.database.copy_to(copy)
@@ -126,15 +128,15 @@ def _snapshot(service: ChatService) -> bytes:
 def unfold(
     archive: Archive, folder: Path, scratch: Path, approve: Callable[[OwnChoices], bool] = lambda _: True
 ) -> None:
-    """Make the profile's folder, whole or not at all.
+    """Create the profile's folder, completely or not at all.
 
     Args:
-        scratch: A folder on the same disk, where it grows.
-        approve: Called with what the profile says of relays and the way to them, before there is one.
+        scratch: A folder on the same disk, in which the unfinished profile is made.
+        approve: Called with the profile's settings of relays and how they are reached, before the profile exists.
     Raises:
-        ImportDeclined: That was not approved of.
-        InputError: There is such a profile.
-        ArchiveForeign: The database in it is not as we write one.
+        ImportDeclined: The settings were not approved.
+        InputError: The profile already exists.
+        ArchiveForeign: The database in the file is not in the form that smpchat writes.
         ArchiveDamaged: It cannot be used.
         StoreError: A newer smpchat wrote it, or the disk is full.
     """
@@ -155,7 +157,7 @@ def unfold(
 
 
 def _rebuild(data: bytes, path: Path) -> None:
-    """Our own database, of the version in the file, with its rows: of whoever made it we take nothing else."""
+    """A database made by us, in the version of the file, with the file's rows. Nothing else of the file is used."""
     try:
         with closing(open_foreign(data)) as source:
             agent, chat = _versions(source)
@@ -175,7 +177,7 @@ _VERSIONS = "CREATE TABLE schema_versions (component TEXT PRIMARY KEY, version I
 
 
 def _versions(source: sqlite3.Connection) -> tuple[int, int]:
-    """Of the agent's tables and of the chat's."""
+    """The versions of the agent's tables and of the chat's tables."""
     # The statement too: a view of this name could compute for ever.
     found = source.execute("SELECT sql FROM sqlite_master WHERE name = 'schema_versions' LIMIT 2").fetchall()
     if [row[0] for row in found] != [_VERSIONS]:
@@ -190,7 +192,7 @@ def _versions(source: sqlite3.Connection) -> tuple[int, int]:
 
 
 def schema_difference(service: ChatService) -> str | None:
-    """What the profile's database holds or lacks beside what smpchat makes, as ``it holds a view 'name'``."""
+    """How the profile's database differs from what smpchat makes, for example ``it holds a view 'name'``."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as ours:
         define_functions(ours)
         ours.execute(_VERSIONS)
@@ -202,7 +204,7 @@ def schema_difference(service: ChatService) -> str | None:
 
 
 def _check(folder: Path, name: str, approve: Callable[[OwnChoices], bool]) -> None:
-    """Open it, which brings an older schema up to date, and read all of it once: a row may hold anything."""
+    """Open it, which updates an older schema, and read all of it once, as a row may contain anything."""
     try:
         # What the config files of another computer said holds there.
         with closing(ChatService(folder, name, defaults={})) as service:
@@ -241,7 +243,7 @@ def _read_through(service: ChatService) -> None:
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """A file of the user's own, on the disk when this returns. Raises `FileExistsError`, `OSError`."""
+    """Write a file for the user; it is on the disk when this returns. Raises `FileExistsError`, `OSError`."""
     with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
         try:
             file.write(data)

@@ -1,6 +1,6 @@
-"""What needs a person's eye or hand now: conditions of contacts and invitations, relays that are not reached.
+"""What a person should look at or do now: conditions of contacts and invitations, and relays that are not reached.
 
-Stored conditions come from the agent; what is wrong with relays is asked of what the online process last met.
+Stored conditions come from the agent; the state of relays is what the online process last noted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NAMED = 3
 
 
 def of_profile(tx: sqlite3.Connection, now: float) -> list[Condition]:
-    """Everything that stands, oldest first."""
+    """All current conditions, oldest first."""
     aliases = records.aliases(tx)
     found = [
         Condition(aliases.get(connection_id), kind, notices.addressed(text, aliases.get(connection_id)), since)
@@ -70,7 +70,7 @@ def _list(names: list[str]) -> str:
 
 
 def of_contact(tx: sqlite3.Connection, alias: str, now: float) -> list[Condition]:
-    """What stands for one contact: its own, and that of relays that hold its queues."""
+    """The current conditions of one contact, including those of relays that hold its queues."""
     contact = records.contact(tx, alias)
     queues = (connections.receive_queue(tx, contact.connection_id), connections.send_queue(tx, contact.connection_id))
     servers = {str(queue.server) for queue in queues if queue is not None}
@@ -78,7 +78,7 @@ def of_contact(tx: sqlite3.Connection, alias: str, now: float) -> list[Condition
 
 
 def blocks_texts(found: list[Condition]) -> Condition | None:
-    """The condition because of which texts to a contact wait, if one does and it is not the relay's."""
+    """The condition because of which texts to a contact wait, if there is one and it does not concern the relay."""
     by_kind = {condition.kind: condition for condition in reversed(found)}
     return next(
         (by_kind[kind] for kind in (*DECISIONS, NoticeKind.OUT_OF_STEP, Trouble.FULL_QUEUE) if kind in by_kind), None

@@ -1,4 +1,4 @@
-"""What a profile has chosen: its relays and the way to them. Where it has not, the config files count."""
+"""What a profile has chosen: its relays and how they are reached. For everything else, the config files count."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ NO_PROXY = "off"
 
 
 class OwnChoices(Record):
-    """What a profile itself says of relays, the way to them, and files, whatever config files say.
+    """The profile's own settings of relays, how they are reached, and files, independent of the config files.
 
     Attributes:
-        servers: Addresses of the relays for new queues, passwords left out; None: it says nothing. Empty: the one of
-            this computer.
+        servers: Addresses of the relays for new queues, without passwords; None: not chosen. Empty: the embedded relay.
         proxy: ``HOST:PORT``, or ``off``.
-        private_routing: Whether messages to other relays go through its own.
-        strangers_anywhere: Relays that strangers name may be in networks of this computer.
-        receives_at: Relays where contacts write to: they are connected to as soon as the profile is online.
-        file_servers: As ``servers``, of the relays of files.
+        private_routing: Whether messages to other relays go through the profile's own.
+        strangers_anywhere: Relays that other people name may be in this computer's networks.
+        receives_at: Relays at which contacts write to us; smpchat connects to them as soon as the profile is online.
+        file_servers: As ``servers``, for file relays.
     """
 
     servers: tuple[str, ...] | None
@@ -44,13 +43,13 @@ class OwnChoices(Record):
 
     @property
     def says_something(self) -> bool:
-        """Whether anything is chosen; relays that hold its queues are its past, and no choice."""
+        """Whether anything is chosen. Relays that hold the profile's queues are not a choice."""
         chosen = (self.servers, self.proxy, self.private_routing, self.file_servers)
         return self.strangers_anywhere or any(one is not None for one in chosen)
 
 
 class StoredChoices(StoredMessages):
-    """The part of a profile that knows its relays, and by what way they are reached.
+    """The part of a profile that knows its relays, and how they are reached.
 
     Attributes:
         socks: A SOCKS proxy in place of the profile's setting.
@@ -60,7 +59,7 @@ class StoredChoices(StoredMessages):
     socks: str | None
 
     def servers(self) -> list[ConfiguredServer]:
-        """Configured relays. None preferred: the embedded relay takes new queues."""
+        """Configured relays. If none is preferred, new queues are made at the embedded relay."""
         from smpchat.chat.store.servers import ConfiguredServer
         from smpchat.client.routes import Route, Transport
 
@@ -75,7 +74,7 @@ class StoredChoices(StoredMessages):
         return usual + [entry for entry in own if entry.address.server not in listed]
 
     def _usual_servers(self) -> list[SMPServerAddress]:
-        """Those of the config files."""
+        """The relays of the config files."""
         from smpchat.chat.store.servers import relay_address
 
         found: list[SMPServerAddress] = []
@@ -91,7 +90,7 @@ class StoredChoices(StoredMessages):
     # -- relays of files ----------------------------------------------------------------------------------------------
 
     def file_servers(self) -> list[ConfiguredFileServer]:
-        """Configured relays of files. None preferred: the embedded relay keeps files."""
+        """Configured relays of files. If none is preferred, the embedded relay stores files."""
         from smpchat.chat.store.servers import ConfiguredFileServer
         from smpchat.protocol.address import parse_file_server
 
@@ -104,7 +103,8 @@ class StoredChoices(StoredMessages):
         return usual + [entry for entry in own if entry.address.server not in listed]
 
     def _usual_file_servers(self) -> list[FileServerAddress]:
-        """Those of the config files; the public ones if these say so of the other relays, and nothing of these."""
+        """The file relays of the config files. If they name only the public relays for messages, the public ones for
+        files."""
         from smpchat.chat.store.servers import file_relay_address
 
         said = settings.default(self._tx, settings.FILE_SERVERS)
@@ -116,7 +116,7 @@ class StoredChoices(StoredMessages):
         return list(dict.fromkeys(found))
 
     def add_file_server(self, address: str) -> FileServerAddress:
-        """Add a relay of files: files are put there from now on. Raises `InputError`."""
+        """Add a file relay: files are uploaded there from now on. Raises `InputError`."""
         from smpchat.chat.store.servers import file_relay_address
 
         server = file_relay_address(address)
@@ -126,7 +126,7 @@ class StoredChoices(StoredMessages):
         return server
 
     def remove_file_server(self, address: str) -> None:
-        """Remove a relay of files from the list; what is there stays there. Raises `InputError`."""
+        """Remove a file relay from the list; files there stay. Raises `InputError`."""
         from smpchat.chat.store.servers import file_relay_address
 
         stored = format_server(file_relay_address(address))
@@ -136,7 +136,7 @@ class StoredChoices(StoredMessages):
             settings.save_setting(tx, settings.FILE_SERVERS, "own")
 
     def use_file_servers(self, addresses: Sequence[FileServerAddress]) -> None:
-        """Files are put at these relays only; at the embedded one if none is given."""
+        """Files are uploaded only to these relays; if none is given, to the embedded one."""
         with self.database.transaction() as tx:
             settings.save_setting(tx, settings.FILE_SERVERS, "own")
             settings.prefer_no_file_server(tx)
@@ -144,9 +144,9 @@ class StoredChoices(StoredMessages):
                 settings.add_file_server(tx, format_server(server))
 
     def knows_file_relay(self, server: FileServer) -> bool:
-        """Whether a relay of files is in the user's own list, at a relay of their own queues, or a public one.
+        """Whether a file relay is in the user's own list, is on a host that has their own queues, or is a public one.
 
-        Others were chosen by whoever sent a file, and would learn this computer's address.
+        All others were chosen by the sender of a file, and would learn this computer's address.
         """
         from smpchat.agent.wire.file_presets import PRESET_FILE_SERVERS
 
@@ -175,7 +175,7 @@ class StoredChoices(StoredMessages):
             settings.delete_setting(tx, name)
 
     def setting(self, name: str) -> str | None:
-        """What holds for a setting of the config files; None if nobody has said anything."""
+        """The value in use of a setting of the config files; None if it was never set."""
         if name == settings.SERVERS:
             return " ".join(str(entry.address.server) for entry in self.servers() if entry.preferred)
         if name == settings.FILE_SERVERS:
@@ -185,13 +185,13 @@ class StoredChoices(StoredMessages):
     def add_server(
         self, address: str, transport: Transport | None = None, ws_port: int | None = None
     ) -> SMPServerAddress:
-        """Add a relay, or change by what way it is reached; it takes new queues from now on.
+        """Add a relay, or change how it is reached. New queues are made there from now on.
 
         Args:
-            transport: TLS, unless it was added with another one before.
-            ws_port: Port of its WebSocket; that of before, else `smpchat.client.network.DEFAULT_WS_PORT`.
+            transport: None: TLS, or the transport that was set before.
+            ws_port: Its WebSocket port. None: the one set before, or `smpchat.client.network.DEFAULT_WS_PORT`.
         Raises:
-            InputError: The address or the port is none.
+            InputError: The address or the port is invalid.
         """
         from smpchat.chat.store.servers import relay_address
 
@@ -221,7 +221,7 @@ class StoredChoices(StoredMessages):
             settings.save_setting(tx, settings.SERVERS, "own")
 
     def use_servers(self, addresses: Sequence[str]) -> None:
-        """New queues are made at these relays only; at the embedded one if none is given. Raises `InputError`."""
+        """New queues are made only at these relays; if none is given, at the embedded one. Raises `InputError`."""
         from smpchat.chat.store.servers import relay_address
 
         servers = [relay_address(address) for address in addresses]
@@ -232,16 +232,16 @@ class StoredChoices(StoredMessages):
                 settings.add_server(tx, _text(server), preferred=True)
 
     def private_routing(self) -> bool:
-        """Whether strangers' relays are sent to through the profile's own."""
+        """Whether messages to other people's relays go through the profile's own."""
         return settings.in_force(self._tx, "private_routing") == "on"
 
     def set_private_routing(self, on: bool) -> None:
-        """Change that; sessions that exist go on as they are."""
+        """Change this; existing sessions stay as they are."""
         with self.database.transaction() as tx:
             settings.save_setting(tx, "private_routing", "on" if on else "off")
 
     def strangers_anywhere(self) -> bool:
-        """Whether relays that others name may be at any address, also of this computer and its networks."""
+        """Whether relays that other people name may have any address, also on this computer and in its networks."""
         return consents.anywhere(self._tx)
 
     def set_strangers_anywhere(self, on: bool) -> None:
@@ -274,14 +274,14 @@ class StoredChoices(StoredMessages):
         return queue is not None and not queue.server.is_on_loopback and self.is_local(connection_id)
 
     def is_own_relay(self, server: SMPServer) -> bool:
-        """Whether the profile has queues of its own there, or may come to have some."""
+        """Whether the profile has queues of its own there, or may get some."""
         own = [entry.address.server for entry in self.servers()]
         own += connections.wanted_relays(self._tx) + moves.wanted_relays(self._tx)
         own += [queue.server for queue in moves.every_queue(self._tx)]
         return any(map(server.is_within, own))
 
     def proxy(self) -> SocksProxy | None:
-        """The SOCKS proxy for all connections but those to the embedded relay; `socks` wins over the setting."""
+        """The SOCKS proxy for all connections except those to the embedded relay; `socks` overrides the setting."""
         text = self.socks or settings.in_force(self._tx, "socks") or NO_PROXY
         return None if text == NO_PROXY else parsed_proxy(text)
 
@@ -292,7 +292,7 @@ class StoredChoices(StoredMessages):
 
 
 def public_file_servers() -> list[FileServerAddress]:
-    """Those of SimpleX, which `simplex` stands for."""
+    """The file relays of SimpleX, for which `simplex` stands."""
     from smpchat.agent.wire.file_presets import FILE_SERVERS
     from smpchat.protocol.address import FileServerAddress
 

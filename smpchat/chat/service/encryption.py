@@ -1,4 +1,4 @@
-"""The passphrase of a profile: set, changed and removed, while no process is online for it."""
+"""Sets, changes and removes the passphrase of a profile while no process is online for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smpchat.chat.store.lock import kept_offline
 
 
 def set_passphrase(folder: Path, passphrase: str) -> None:
-    """Encrypt a profile that is not, and remove what says in clear beside it what is in it.
+    """Encrypt a profile, and remove unencrypted files beside it that reveal its content.
 
     Raises:
         InputError: It is encrypted already.
@@ -47,7 +47,8 @@ def remove_passphrase(folder: Path, old: str) -> None:
 
 
 def check_encrypted(folder: Path, wanted: bool) -> None:
-    """Raises `InputError` unless a profile is encrypted, or not, as wanted: nobody is asked for nothing."""
+    """Raises `InputError` unless a profile is encrypted, or not encrypted, as wanted, so that no passphrase is asked
+    for in vain."""
     if is_encrypted(folder) == wanted:
         return
     if wanted:

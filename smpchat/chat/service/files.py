@@ -1,6 +1,6 @@
-"""A profile that sends and receives files: looked at, encrypted and stored, asked for, cancelled.
+"""A profile that sends and receives files: they are checked, encrypted, stored, requested and cancelled.
 
-Sending is three steps, of which the middle one takes time and touches no store: it may run in another thread.
+Sending has three steps. The middle one takes time and does not use the store, so it may run in another thread.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class OutgoingFile(Record):
     """A file of the user that was checked, and can be sent to ``who``.
 
     Attributes:
-        name: What the contact reads.
+        name: The text that the contact reads.
         size: Bytes.
     """
 
@@ -88,10 +88,11 @@ class FileProfile(StoredProfile):
         return found
 
     def encrypt_file(self, file: OutgoingFile, progress: Progress | None = None) -> EncryptedFile:
-        """Encrypt it, in a file beside the profile; close what is returned. May run in another thread.
+        """Encrypt it into a file beside the profile. The caller must close the result. May run in another thread.
 
         Args:
-            progress: Called with bytes done and all; what it raises ends the work, and nothing stays.
+            progress: Called with the number of bytes that are done and of all bytes. If it raises an exception, the
+                work ends and nothing is kept.
         Raises:
             InputError: It cannot be read, or has changed meanwhile.
         """
@@ -104,10 +105,11 @@ class FileProfile(StoredProfile):
             raise InputError(f"{file.path} could not be encrypted: {error.strerror}.", hint) from error
 
     def store_file(self, file: OutgoingFile, encrypted: EncryptedFile, *, anyway: bool = False) -> Message:
-        """Store its message; it is sent as soon as relays let it. Raises `InputError`, `AgentError`: nothing is kept.
+        """Store its message; it is sent as soon as the relays allow. Raises `InputError`, `AgentError`: nothing is
+        kept.
 
         Args:
-            anyway: Send it, and what is held, although keys of the contact have changed.
+            anyway: Send this and held messages, although keys of the contact have changed.
         """
         with self.database.transaction() as tx:
             self.check_not_moved(tx)
@@ -126,7 +128,7 @@ class FileProfile(StoredProfile):
         progress: Progress | None = None,
         anyway: bool = False,
     ) -> Message:
-        """The three steps in one. Raises as they do."""
+        """All three steps at once. Raises as they do."""
         file = self.look_at_file(who, path, text)
         with self.encrypt_file(file, progress) as encrypted:
             return self.store_file(file, encrypted, anyway=anyway)
@@ -134,9 +136,9 @@ class FileProfile(StoredProfile):
     # -- receiving ----------------------------------------------------------------------------------------------------
 
     def relays_to_approve(self, message_id: int, own: Own = no_relay_of_ours) -> tuple[str, ...]:
-        """Hosts of relays that the sender of a file chose, and that would learn this computer's address.
+        """Hosts of the relays that the sender of a file chose and that would learn this computer's address.
 
-        None through a SOCKS proxy; none as long as the description has not come.
+        There are none with a SOCKS proxy, and none as long as the description has not arrived.
 
         Raises:
             InputError: The message has no file.
@@ -153,17 +155,17 @@ class FileProfile(StoredProfile):
     def receive_file(
         self, message_id: int, to: Path | str | None = None, *, approved: bool = False, own: Own = no_relay_of_ours
     ) -> Message:
-        """Fetch the file of a message, as soon as its description is here.
+        """Download the file of a message, as soon as its description is here.
 
         Args:
-            to: A folder that is there, or the path of the new file; the folder of the settings if None. Nothing that
-                is there is overwritten.
+            to: An existing folder, or the path of the new file; None: the folder in the settings. Nothing is
+                overwritten.
             approved: Its relays may see this computer's address although the sender chose them.
             own: Whether a relay of files is this computer's own.
         Raises:
-            InputError: There is no such file, or it is here; or the folder cannot be used.
-            FileUnavailable: It cannot be had any more.
-            RelaysNotApproved: The user has to be asked first. Nothing has changed.
+            InputError: There is no such file, or it was already received; or the folder cannot be used.
+            FileUnavailable: It cannot be received any more.
+            RelaysNotApproved: The user must be asked first. Nothing has changed.
         """
         place = self._place(to)
         with self.database.transaction() as tx:
@@ -190,12 +192,12 @@ class FileProfile(StoredProfile):
         return place
 
     def files_folder(self) -> Path:
-        """Where received files go if nobody says otherwise."""
+        """Where received files are saved by default."""
         said = settings.in_force(self.database.connection, settings.FILES_FOLDER)
         return Path(said).expanduser() if said else self._downloads()
 
     def cancel_file(self, message_id: int) -> Message:
-        """Stop a file; one of ours is deleted at its relays, and the contact told. Raises `InputError`."""
+        """Stop a transfer. A file of ours is deleted at its relays, and the contact is told. Raises `InputError`."""
         with self.database.transaction() as tx:
             message = conversation.message(tx, message_id)
             files.cancel(tx, self.context, message)
@@ -223,7 +225,7 @@ class FileProfile(StoredProfile):
     # -- while online -------------------------------------------------------------------------------------------------
 
     def tend_files(self, own: Own = no_relay_of_ours) -> None:
-        """What is to be done about files beside moving them; whoever is online does it whenever something changes."""
+        """Work for files other than transferring them; the online process does it whenever something changes."""
         tx, now = self.database.connection, self.now()
         waiting = (message_files.to_describe, message_files.to_start, message_files.to_judge, message_files.dropped)
         if not any(look(tx) for look in waiting) and not (message_files.due(tx, now) and not clock.is_held(tx, now)):

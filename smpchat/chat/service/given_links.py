@@ -22,9 +22,9 @@ def check_link(text: str, relays: Iterable[SMPServer] = ()) -> links.ConnectionL
     """The invitation or address in a text that a person pasted, with the relay's whole address.
 
     Args:
-        relays: Those that short links may name by their host alone, beside the ones that apps know.
+        relays: Further relays that short links may name only by their host, besides those that apps know.
     Raises:
-        LinkError: There is none, or none that can be used; says why, and what to do.
+        LinkError: There is no link, or none that can be used; the error says why, and what to do.
     """
     from smpchat.agent.wire.pasted import find_link  # its patterns take 4 ms: whoever makes links does not wait
 

@@ -1,4 +1,4 @@
-"""A profile that says who we are and what we allow, to everybody or to one contact, and knows what contacts say."""
+"""A profile that tells all contacts, or one of them, who we are and what we allow, and knows what contacts say."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ContactDetails(Record):
     """All about one contact: its profile, and what you allow each other.
 
     Attributes:
-        receipts: What is set for this contact alone; None: it is as for everybody. ``view.receipts`` says what holds.
+        receipts: The setting for this contact only; None: as for all contacts. ``view.receipts`` says what holds.
     """
 
     view: ContactView
@@ -37,7 +37,8 @@ class ContactDetails(Record):
 
 
 class IntroducingProfile(WritingProfile):
-    """A profile that changes what contacts are told about us; each change is one transaction, sent by who is online."""
+    """A profile that changes what contacts are told about us. Each change is one transaction; the online process sends
+    it."""
 
     # -- to everybody -------------------------------------------------------------------------------------------------
 
@@ -49,13 +50,13 @@ class IntroducingProfile(WritingProfile):
         picture: bytes | None = None,
         remove_picture: bool = False,
     ) -> Profile:
-        """Change what is given, and tell every contact and whoever opens our address.
+        """Change the given parts, and tell all contacts and the people who open our address.
 
         Args:
             description: A line about us; an empty one removes it.
             picture: Content of a JPEG or PNG file.
         Raises:
-            InputError: Something of it cannot be shown by peers; nothing changed.
+            InputError: Other people's programs could not show a part of it; nothing changed.
         """
         with self.database.transaction() as tx:
             profile = self._saved_profile(tx)
@@ -70,12 +71,12 @@ class IntroducingProfile(WritingProfile):
             return self._introduce(tx, profile)
 
     def set_bot(self, commands: Sequence[BotCommand] | None) -> Profile:
-        """Say that a program writes here, and what it offers to do; None: that a person does.
+        """Say that a program writes here, and which commands it offers; None: a person writes here.
 
-        What a contact calls of it comes with `Message.command`.
+        A command that a contact calls is in `Message.command`.
 
         Raises:
-            InputError: Something of it cannot be shown by peers; nothing changed.
+            InputError: Other people's programs could not show a part of it; nothing changed.
         """
         offered = () if commands is None else own_commands(commands)
         with self.database.transaction() as tx:
@@ -83,7 +84,7 @@ class IntroducingProfile(WritingProfile):
             return self._introduce(tx, profile)
 
     def set_allowed(self, feature: Feature, allow: Allow | None) -> None:
-        """What every contact may do for which nothing else is set; None: as at first."""
+        """What all contacts without a setting of their own may do; None: the default."""
         with self.database.transaction() as tx:
             profile = self._saved_profile(tx)
             said = {known: said for known, said in profile.preferences.items() if known is not feature}
@@ -107,7 +108,7 @@ class IntroducingProfile(WritingProfile):
     # -- to one contact -----------------------------------------------------------------------------------------------
 
     def set_contact_allowed(self, who: str, feature: Feature, allow: Allow | None) -> ContactDetails:
-        """What one contact may do; None: what every contact may. Raises `UnknownContact`."""
+        """What one contact may do; None: as for all contacts. Raises `UnknownContact`."""
         with self.database.transaction() as tx:
             contact = records.contact(tx, who)
             contact_settings.save(tx, contact.id, feature, allow)
@@ -115,11 +116,11 @@ class IntroducingProfile(WritingProfile):
         return self.details(who)
 
     def set_disappearing(self, who: str, seconds: int | None) -> ContactDetails:
-        """Let messages with a contact disappear after some time, if it allows that too; None: they stay.
+        """Let messages with a contact disappear after some time, if the contact allows it too; None: they stay.
 
         Raises:
             UnknownContact: No contact under that name.
-            InputError: The time is none that an app would take.
+            InputError: Apps would not accept this time.
         """
         if seconds is not None and not 0 < seconds <= MAX_TTL:
             raise InputError(
@@ -135,18 +136,19 @@ class IntroducingProfile(WritingProfile):
         return self.details(who)
 
     def set_receipts(self, on: bool | None) -> None:
-        """Whether contacts are told that their messages arrived, unless it is set for one alone; None: as at first."""
+        """Choose whether contacts without a setting of their own are told that their messages arrived; None: the
+        default."""
         with self.database.transaction() as tx:
             contact_settings.save_receipts(tx, None, on)
 
     def set_contact_receipts(self, who: str, on: bool | None) -> ContactDetails:
-        """The same for one contact; None: as for everybody. The contact is not told. Raises `UnknownContact`."""
+        """The same for one contact; None: as for all contacts. The contact is not told. Raises `UnknownContact`."""
         with self.database.transaction() as tx:
             contact_settings.save_receipts(tx, records.contact(tx, who).id, on)
         return self.details(who)
 
     def mute(self, who: str, seconds: float | None) -> ContactDetails:
-        """Let nothing ring for a contact for so long (`FOR_EVER`); None ends that. The contact is not told.
+        """Mute a contact for so many seconds, or `FOR_EVER`; None ends this. The contact is not told.
 
         Raises:
             UnknownContact: No contact under that name.
@@ -168,7 +170,7 @@ class IntroducingProfile(WritingProfile):
 
         Raises:
             UnknownContact: No contact under that name.
-            InputError: It has none, or something else in its place.
+            InputError: It has no picture, or something else in its place.
         """
         contact = records.contact(self.database.connection, who)
         uri = profiles.picture(self.database.connection, contact.id)

@@ -1,7 +1,7 @@
-"""What a listener has still to hand over: what nobody was shown when it began, then everything that arrives.
+"""What a listener must still hand over: messages that were not shown when it began, then everything that arrives.
 
-*Shown* decides how a listener begins, and what counts as unread. Whatever arrives while it listens is for it as well,
-though a `chat` beside may have shown it a moment before.
+*Shown* decides how a listener begins, and what counts as unread. Everything that arrives while it listens is handed
+over too, even if a `chat` has just shown it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ NOT_HANDLED = (
 
 
 class Listener:
-    """One that gets each message once, and each change of a contact's.
+    """A listener, which gets each message once, and each change that a contact makes.
 
     Args:
-        after: Number of the event from which on it listens.
-        is_durable: What arrived while it listened is handed over by a later one if this one cannot, whoever was shown
-            it meanwhile.
+        after: Number of the event after which it listens.
+        is_durable: If this listener cannot hand over a message that arrived while it listened, a later one does, even
+            if the message was shown meanwhile.
     """
 
     def __init__(self, service: StoredProfile, after: int, *, is_durable: bool = False) -> None:
@@ -40,7 +40,7 @@ class Listener:
             self._arrived = dict.fromkeys(handling.kept(service.database.connection))
 
     def messages(self) -> Iterator[Message]:
-        """New messages, each as it is at this moment; between two of them goes a call of `done`."""
+        """New messages, each as it is at this moment; call `done` after each of them."""
         self._look()
         skipped = handling.skipped(self._service.database.connection) if self._is_durable else set()
         for number in sorted(self._arrived.keys() - skipped):
@@ -52,7 +52,7 @@ class Listener:
                 yield message
 
     def changes(self) -> Iterator[Message]:
-        """Messages that contacts changed, as they are at this moment; between two of them goes a call of `done`."""
+        """Messages that contacts changed, as they are at this moment; call `done` after each of them."""
         for message in self._service.unshown_changes():
             self._changed[message.id] = None
         for number in sorted(self._changed):
@@ -63,7 +63,7 @@ class Listener:
                 yield found
 
     def done(self, message: Message) -> None:
-        """A message or change was handed over, its line flushed."""
+        """A message or change was handed over, and its line was flushed."""
         self._service.mark_shown(message.id, message.changes)
         self._forget(message.id)
         # Out and in again: the dict keeps the order of handing over, and what is first in it is forgotten first.
@@ -73,12 +73,13 @@ class Listener:
             del self._handed[next(iter(self._handed))]
 
     def failed(self, message: Message, limit: int | None) -> bool:
-        """Whoever was to handle a message failed; whether that was once too often, so that it is not handed over again.
+        """The handler of a message failed. Returns whether this was once too often, so that the message is not handed
+        over again.
 
-        It stays as unread as it was, and its conversation tells that it was skipped.
+        The message stays unread, and its conversation shows that it was skipped.
 
         Args:
-            limit: How often; without end if None.
+            limit: How often it may fail; None: without limit.
         """
         with self._service.database.transaction() as tx:
             failures = handling.failed(tx, message.id)
