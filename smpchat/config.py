@@ -217,8 +217,9 @@ KEYS = {
         Key(
             "files-auto",
             "off",
-            "receive pictures and voice messages up to 510 KiB without asking: `off`; `known`: only from file"
-            " relays in your list or public ones; `on`: from any relay, which then learns your address",
+            "receive pictures and voice messages up to 510 KiB, and videos up to 1,023 KiB, without asking: `off`;"
+            " `known`: only from file relays in your list or public ones; `on`: from any relay, which then learns your"
+            " address",
             "off, known or on",
             _one_of("off", "known", "on"),
             ("off", "known", "on"),

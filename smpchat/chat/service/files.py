@@ -32,7 +32,6 @@ if TYPE_CHECKING:  # imported where they are used
     from smpchat.chat.wire.media import Media
     from smpchat.protocol.address import FileServer
 
-_AUTOMATIC = frozenset({"image", "voice"})
 
 Progress = Callable[[int, int], object]
 Own = Callable[["FileServer"], bool]
@@ -240,14 +239,14 @@ class FileProfile(StoredProfile):
             self._receive_automatically(known, approved=approved)
 
     def _receive_automatically(self, known: Callable[[FileServer], bool], *, approved: bool) -> None:
-        from smpchat.chat.wire.media import MAX_VOICE  # apps take this as the limit for pictures, too (xftp-wire 7.2)
+        from smpchat.chat.wire.media import AUTOMATIC
 
         tx = self.database.connection
         which = settings.in_force(tx, settings.FILES_AUTO) or "off"
         folder = self.files_folder()
 
         def wanted(file: MessageFile, message: Message) -> bool:
-            small = file.size <= MAX_VOICE and message.content in _AUTOMATIC
+            small = file.size <= AUTOMATIC.get(message.content, -1)
             return which != "off" and small and message.direction is Direction.RECEIVED
 
         with suppress(OSError):

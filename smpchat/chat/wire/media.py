@@ -23,6 +23,8 @@ PREVIEWS = (MAX_PREVIEW, 8_000, 3_500)
 """The same for messages that have less room."""
 MAX_VOICE = 522_240
 """Largest voice message, in bytes, that apps download automatically."""
+AUTOMATIC = {"image": MAX_VOICE, "voice": MAX_VOICE, "video": 1_047_552}
+"""Bytes up to which what comes is received without asking, by its kind; apps have the same bounds (xftp-wire 7.2)."""
 MAX_VOICE_SECONDS = 300
 """Seconds of the longest voice message of apps; anything longer is music, or a recording."""
 MAX_PIXELS = 200_000_000

@@ -489,6 +489,8 @@ def test_who_cancels_a_download_may_begin_it_again(tmp_path: Path) -> None:
         ("known", "voice", 12, True, FileState.RECEIVING),
         ("known", "file", 12, True, FileState.OFFERED),
         ("known", "image", 522_241, True, FileState.OFFERED),
+        ("known", "video", 12, True, FileState.RECEIVING),
+        ("known", "video", 1_047_553, True, FileState.OFFERED),
         ("known", "image", 12, False, FileState.OFFERED),
         ("on", "image", 12, False, FileState.RECEIVING),
     ],
