@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from smpchat.agent.context import Context
 from smpchat.agent.errors import EnvelopeRefused
-from smpchat.agent.store import addresses, connections, ratchets
+from smpchat.agent.store import addresses, connections, ratchets, sent_requests
 from smpchat.agent.store.outgoing import Kind
-from smpchat.agent.transactions import contact_address
+from smpchat.agent.transactions import contact_address, requesting, strangers
 from smpchat.agent.transactions.admitting import AT_ONCE, MAX_REQUESTS, PATIENCE, PER_HOUR
 from smpchat.agent.wire.link_data import open_link
 from smpchat.agent.wire.links import ContactLink, parse_link
@@ -19,9 +21,13 @@ from smpchat.chat.errors import InputError
 from smpchat.chat.machines.group_states import MAX_MEMBERS, Link, Member, Standing
 from smpchat.chat.store import groups
 from smpchat.chat.transactions.group_hosting import packed_group_link
+from smpchat.chat.wire.group_encoding import encode_group_event
+from smpchat.chat.wire.group_events import JoinRequest
 from smpchat.chat.wire.group_values import GroupProfile, MemberId, Role
 from smpchat.chat.wire.groups import read_group_link
+from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import replace
+from smpchat.protocol.address import SMPServer
 from smpchat.protocol.commands import Lnk, LSet
 from tests.unit.chat.transactions.crowd import TEAM, Crowd
 
@@ -165,6 +171,55 @@ def test_a_profile_that_is_too_long_for_a_link_loses_picture_and_welcome_first()
     short = read_group_link(packed_group_link(GroupProfile(TEAM.value | picture | texts)))
     assert short == TEAM
     assert read_group_link(packed_group_link(GroupProfile(TEAM.value | {"description": "be kind"}))) is not None
+
+
+def test_our_own_address_is_another_one(tmp_path: Path) -> None:
+    crowd = Crowd(tmp_path, "host", "ann", "bob")
+    crowd.found()
+    link = crowd.open_link()
+    host, ann = crowd["host"], crowd["ann"]
+    host.do(lambda tx, c: contact_address.publish(tx, c, b"{}", auto_accept=False))
+    host.carry_out()
+    own = addresses.current(host.tx)
+    assert own is not None and not own.group
+    text = connections.load(host.tx, own.connection_id).link
+    address = parse_link(text or "")
+    assert isinstance(address, ContactLink)
+
+    def ask(tx: sqlite3.Connection, context: Context) -> None:
+        number = requesting.begin(tx, context, address)
+        asked = JoinRequest(Profile("ann"), "cmVx")
+        sent_requests.save_info(tx, number, encode_group_event(asked), None)
+
+    ann.do(ask)
+    crowd.asks("bob", link.full or "")
+    crowd.settle()
+    [waiting] = addresses.requests(host.tx)
+    assert waiting.connection_id == own.connection_id
+    assert host.application.all("request") == [waiting]
+    assert host.links() == {"bob": "current connected"}
+    host.do(lambda tx, c: host.owner.remove_link(tx, 1))
+    host.carry_out()
+    assert addresses.current(host.tx) == own
+    with host.database.transaction() as tx:
+        assert contact_address.reject_all(tx, own) == 1
+
+
+def test_whoever_comes_by_a_public_link_does_not_send_us_into_the_network_of_our_address(tmp_path: Path) -> None:
+    """A relay at home may be named by who asks through the address there, and by nobody else."""
+    crowd = Crowd(tmp_path, "host")
+    crowd.found()
+    crowd.open_link()
+    host = crowd["host"]
+    host.do(lambda tx, c: contact_address.publish(tx, c, b"{}", auto_accept=False))
+    host.carry_out()
+    own, [link] = addresses.current(host.tx), [one for one in addresses.in_use(host.tx) if one.group]
+    assert own is not None
+    at_home, other = SMPServer(("192.168.1.5",), "", bytes(32)), SMPServer(("192.168.1.6",), "", bytes(32))
+    query = "UPDATE receive_queues SET server = ? WHERE connection_id = ?"
+    host.do(lambda tx, c: tx.execute(query, (str(at_home), own.connection_id)))
+    assert strangers.reason_against_request(host.tx, other, own.connection_id) is None
+    assert strangers.reason_against_request(host.tx, other, link.connection_id) is not None
 
 
 # -- bounds -----------------------------------------------------------------------------------------------------------
