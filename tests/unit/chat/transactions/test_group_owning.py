@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import random
 from pathlib import Path
 
 import pytest
@@ -146,6 +148,20 @@ def test_a_newcomer_gets_what_was_said_and_then_the_welcome_text(tmp_path: Path)
     assert crowd.delivered - before < HISTORY
     moments = [row["sent_at"] for row in crowd["bob"].tx.execute("SELECT sent_at FROM messages ORDER BY id")]
     assert moments == sorted(moments)
+
+
+def test_the_largest_picture_reaches_all_who_come(tmp_path: Path) -> None:
+    """Over a contact's connection, whose messages have less room, and in the answer to a request by link."""
+    crowd = Crowd(tmp_path, "host", "ann", "bob")
+    picture = "data:image/jpg;base64," + base64.b64encode(random.Random(7).randbytes(8_850)).decode()
+    profile = GroupProfile(WELCOME.value | {"image": picture})
+    crowd.found(profile=profile)
+    with crowd["host"].database.transaction() as tx, pytest.raises(InputError, match="12,000 bytes"):
+        crowd["host"].owner.change_profile(tx, 1, {"image": picture + "A" * 500})
+    crowd.let_in("ann")
+    crowd.asks("bob", crowd.open_link().full or "")
+    crowd.settle()
+    assert crowd["ann"].group.profile == crowd["bob"].group.profile == profile
 
 
 def test_no_more_of_the_past_than_so_much_and_none_where_the_group_does_not_want_it(tmp_path: Path) -> None:
