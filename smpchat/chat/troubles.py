@@ -1,4 +1,5 @@
-"""What a person reads about a relay that is of no use just now: one table, from the kind of trouble to two sentences.
+"""What a person reads about a relay that cannot be used at the moment: one table, from the kind of trouble to two
+sentences.
 
 The cause chooses the sentence, whichever command meets it. What a command ends with is in `smpchat.cli.errors`.
 """

@@ -1,4 +1,4 @@
-"""The program: its own options, and what becomes of a command line that cannot be understood.
+"""The program: its own options, and how it handles a command line that it cannot understand.
 
 The commands are listed in `smpchat.cli.table`; each is declared, with what it does, in ``commands/NAME.py``.
 """
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None, *, now: Callable[[], float] = t
     """The program ``smpchat``; ends with `SystemExit`.
 
     Args:
-        arguments: Those of this process if None.
+        arguments: None: the arguments of this process.
         now: POSIX seconds.
     """
     tolerate_any_text()
@@ -165,7 +165,7 @@ def _explain_error(error: Exception, arguments: Sequence[str]) -> int:
 
 
 def _explain_usage(error: UsageError, arguments: Sequence[str]) -> int:
-    """A command line that cannot be understood; one without a command gets the help."""
+    """Handle a command line that cannot be understood; without a command, print the help."""
     context: Any = error.ctx
     command = context.command_path if context else "smpchat"
     if not wants_json(arguments) and context and isinstance(context.command, GroupWithPanels) and not context.args:

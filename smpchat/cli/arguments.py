@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def number(
     least: int, most: float = math.inf, *, kind: Callable[[str], float] = int, called: str = "a whole number"
 ) -> Callable[[str], float]:
-    """What reads the value of an option; ranges are told when they are missed, rather than in the help."""
+    """A function that reads the value of an option. The allowed range is mentioned in its error, not in the help."""
 
     def parse(text: str) -> float:
         try:
@@ -43,13 +43,14 @@ port = number(1, 65535)
 
 
 def aliases(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion in the shell: the contacts of the profile that the line names so far, with @ if one is typed."""
+    """For completion in the shell: the contacts of the profile that the command line names so far, with @ if it was
+    typed."""
     at = "@" if incomplete.startswith("@") else ""
     return [at + alias for alias in _begun(_aliases(context), incomplete.removeprefix("@"))]
 
 
 def groups(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: aliases of groups, and numbers of invitations. A name would be one that a stranger chose."""
+    """For completion: aliases of groups, and numbers of invitations. Names are not offered, because strangers chose them."""
     from smpchat.chat.service import group_views
 
     found = _look(
@@ -65,7 +66,7 @@ def who_can_go(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def requests(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: numbers of those who wait for an answer. A name would be one that a stranger chose."""
+    """For completion: the numbers of requests that wait for an answer. Names are not offered, because strangers chose them."""
     from smpchat.agent.store import addresses
 
     return _begun(
@@ -74,7 +75,8 @@ def requests(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def relays(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: addresses in the profile's list; one with a password is not written into a line by itself."""
+    """For completion: addresses in the profile's list, except those with a password, which must not be put into a
+    command line unasked."""
     from smpchat.protocol.address import format_server
 
     def listed(service: StoredProfile) -> list[str]:
@@ -85,7 +87,7 @@ def relays(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def profiles(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: the profiles of the home that the line names so far."""
+    """For completion: the profiles of the home that the command line names so far."""
     home = context.find_root().params.get("home")
     try:
         folder = make_environment(Path(home) if home else None, "").home / "profiles"
@@ -95,7 +97,7 @@ def profiles(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _is_profile(path: Path) -> bool:
-    """Not what a deletion that was killed has left."""
+    """Whether it is a profile, and not a leftover of a deletion that was killed."""
     return path.is_dir() and not path.name.startswith(".")
 
 
@@ -104,7 +106,7 @@ def _aliases(context: typer.Context) -> list[str]:
 
 
 def _look(context: typer.Context, read: Callable[[StoredProfile], list[str]]) -> list[str]:
-    """What is read of the profile that the line names so far; nothing where it cannot be opened without questions."""
+    """Read from the profile that the command line names so far; nothing if it cannot be opened without questions."""
     from smpchat.agent.errors import AgentError
     from smpchat.chat.errors import ChatError
     from smpchat.chat.service.reading import StoredProfile
@@ -122,21 +124,21 @@ def _look(context: typer.Context, read: Callable[[StoredProfile], list[str]]) ->
 
 
 def _begun(known: Sequence[str], incomplete: str) -> list[str]:
-    """Those that begin as what is typed, if no shell takes any of it for more than a letter."""
+    """The words that begin with what was typed, and that contain no character with a special meaning in a shell."""
     return [text for text in known if text and text.startswith(incomplete) and _is_inert(text)]
 
 
 def _is_inert(alias: str) -> bool:
-    """Whether no shell takes any of it for more than a letter.
+    """Whether it contains no character with a special meaning in a shell.
 
-    Shells put what is completed into the line without quotes, zsh evaluates it even before, and an alias may be a name
-    that somebody else chose: ``bob;reboot`` must not be offered.
+    Shells put completed words into the line without quotes, zsh even evaluates them first, and an alias may be a name
+    that another person chose: ``bob;reboot`` must not be offered.
     """
     return all(c > "\x7f" or c.isalnum() or c in "@+:,./_-=" for c in alias)
 
 
 class WaitChange(Enum):
-    """What changes of a message may wait for: apps send no receipts for them."""
+    """What to wait for after changing a message; apps do not send receipts for changes."""
 
     SENT = "sent"
     NONE = "none"

@@ -14,7 +14,7 @@ larger."""
 
 
 def copy(environment: Environment, text: str, what: str) -> None:
-    """Put ``text`` on the clipboard, and say so; whether the terminal obeys, it does not tell.
+    """Put ``text`` on the clipboard, and say so. The terminal does not say whether it did.
 
     Args:
         what: What the text is, for the notice: ``command for them``.

@@ -1,4 +1,4 @@
-"""The command line before any command runs: global options anywhere, help in panels, and errors of usage."""
+"""The command line before any command runs: global options in any place, help in panels, and errors of usage."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def group(help_text: str, *lines: str) -> Program:
 
 
 class CommandWithExample(TyperCommand):
-    """Help ends with the lines of its docstring from ``Example:`` on, each as it is typed."""
+    """Its help ends with the lines of the docstring from ``Example:`` on, each as it is typed."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         text, found, example = (settings.get("help") or "").partition("Example:")
@@ -57,7 +57,7 @@ class CommandWithExample(TyperCommand):
         super().__init__(*args, **settings)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """``WHO`` for what must be given, as everywhere; typer writes ``{WHO}``."""
+        """``WHO`` for a required argument, as everywhere; typer would write ``{WHO}``."""
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
 
@@ -70,7 +70,7 @@ class GroupWithPanels(TyperGroup):
     """Lists its commands in panels, above its options; completes a line whose options stand after the command."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """For a line that a shell completes, with the options in front that say whose aliases are meant."""
+        """For a line that a shell completes, with the options in front that say which profile is meant."""
         if parent is None and extra.get("resilient_parsing"):
             asks_for_value = bool(args) and _options(self).get(args[-1], False)
             # What is asked for is the value of an option of the program: the command before it has no such option.
@@ -100,7 +100,7 @@ class GroupWithPanels(TyperGroup):
 
 
 class Listed(TyperCommand):
-    """A command of the table: known by its line there until something else of it is asked for."""
+    """A command of the table. Only its line there is known until something else is needed."""
 
     def __init__(self, name: str) -> None:
         entry = COMMANDS[name]
@@ -112,7 +112,7 @@ class Listed(TyperCommand):
         return typer.main.get_command(declared(str(self.name)))
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """As the command itself: what runs, helps and completes from here on is that one."""
+        """From here on the command itself runs, prints its help and completes."""
         return self.command.make_context(info_name, args, parent, **extra)
 
 
@@ -122,7 +122,7 @@ def loaded(command: Any) -> Any:
 
 
 class LazyGroup(GroupWithPanels):
-    """All commands of the table, none of them imported."""
+    """All commands of the table, without importing them."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "commands": {name: Listed(name) for name in COMMANDS}})
@@ -138,9 +138,9 @@ class LazyGroup(GroupWithPanels):
 
 
 def globals_first(arguments: Sequence[str], program: TyperGroup) -> list[str]:
-    """The arguments with the program's own options, which may stand anywhere before ``--``, in front of the command.
+    """The arguments, with the program's own options moved in front of the command; they may be anywhere before ``--``.
 
-    A value of another option is never taken for one: ``-m -v`` sends the text ``-v``.
+    The value of another option never counts as one: ``-m -v`` sends the text ``-v``.
     """
     front, rest = _parted(arguments, program)
     return front + rest
@@ -188,5 +188,5 @@ def _value(expected: bool, waiting: Iterator[str]) -> list[str]:
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether ``--json`` is among arguments in the order of `globals_first`; the rest may be unreadable."""
+    """Whether ``--json`` is among the arguments, in the order of `globals_first`; the rest may be invalid."""
     return "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments

@@ -1,4 +1,4 @@
-"""Messages of a stored profile, and what has become of them."""
+"""Messages of a stored profile, and their status."""
 
 from __future__ import annotations
 
@@ -45,9 +45,10 @@ class Found(Record):
 
 
 class StoredMessages:
-    """The part of a profile that looks at messages, and says which of them were shown.
+    """The part of a profile that reads messages, and notes which of them were shown.
 
-    Where nothing can be written, what is stored is shown all the same: what looking at it would write waits.
+    If nothing can be written, stored messages are shown all the same, and the changes that this causes are written
+    later.
     """
 
     __slots__ = ()
@@ -59,7 +60,7 @@ class StoredMessages:
         return self.database.connection
 
     def expire(self) -> None:
-        """Remove the messages whose time is over, so that nothing shows them any more, and nothing can read them.
+        """Delete the messages whose time is over, so that they are not shown any more, and cannot be read.
 
         Every look at messages does this first; `smpchat.chat.online.presence` does it while nobody looks.
         """
@@ -72,7 +73,7 @@ class StoredMessages:
                 publish(tx, events.MessageExpired(gone.id, gone.contact))
 
     def note_clock(self) -> None:
-        """Remember what the clock says, now and then, and say so if it leapt: then nothing goes for a day."""
+        """Note the time of the clock now and then. Returns whether it leapt; then nothing is deleted for a day."""
         now = self.now()
         if not clock.is_due(self._tx, now):
             return
@@ -86,18 +87,19 @@ class StoredMessages:
             )
 
     def receipts(self) -> bool:
-        """Whether contacts are told that their messages arrived, for whom nothing else is set."""
+        """Whether contacts without a setting of their own are told that their messages arrived."""
         return contact_settings.receipts_of_all(self._tx) == contact_settings.ON
 
     def remove_leftovers(self) -> None:
-        """Nothing beside the store says in clear what is in it, but pictures of links that can be used.
+        """Remove unencrypted files beside the store that reveal its content, except pictures of links that can still be
+        used.
 
         Every opening does this, and `smpchat.chat.online.presence` whenever something changes.
         """
         leftovers.remove(self.database)
 
     def next_expiry(self) -> float | None:
-        """When the next message is to go, or to be taken for finished; POSIX seconds."""
+        """When the next message must be deleted, or counts as finished; POSIX seconds."""
         due = None if clock.is_held(self._tx, self.now()) else expiry.next_due(self._tx)
         return min(filter(None, (due, live.next_abandoned(self._tx), untold.next_due(self._tx))), default=None)
 
@@ -106,12 +108,13 @@ class StoredMessages:
         return changes.sent(self._tx, change_id)
 
     def fate_of_change(self, change_id: int) -> tuple[MessageStatus, str | None]:
-        """What has become of an edit, deletion or reaction of ours, and why."""
+        """The status of an edit, deletion or reaction of ours, and why it has that status."""
         change = self.change(change_id)
         return (MessageStatus.FAILED, "You deleted this contact.") if change is None else (change.status, change.reason)
 
     def fate(self, message: Message) -> tuple[MessageStatus, str | None]:
-        """What has become of a message of ours, and why: one that has disappeared had left before."""
+        """The status of a message of ours, and why it has that status. A message that has disappeared was sent
+        before."""
         found = self.message(message.id)
         if found is not None:
             return found.status, found.reason
@@ -145,10 +148,10 @@ class StoredMessages:
         """The last messages that contain every word of a text, in any order and also as parts of words.
 
         Args:
-            who: In the conversation with this contact; in all if None.
-            since: Sent then or later; POSIX seconds.
+            who: Only in the conversation with this contact; None: in all conversations.
+            since: Only messages sent then or later; POSIX seconds.
             until: Sent before that.
-            before: With a smaller number: the next page.
+            before: Only messages with a smaller number: the next page.
         Raises:
             UnknownContact: No contact under that name.
         """
@@ -170,7 +173,7 @@ class StoredMessages:
         return Found(records.load(self._tx, numbers[limit - 1 :: -1] if limit else []), len(numbers) > limit)
 
     def _index(self) -> None:
-        """Bring the index nearer to the newest messages; without, all the rest is looked through."""
+        """Add more messages to the index; those that are not in it must be searched one by one."""
         if not searching.is_due(self._tx):
             return
         # Where nothing can be written, or this SQLite has no such index, it stays as it is.
@@ -188,9 +191,9 @@ class StoredMessages:
         return records.load(self._tx, files.moving(self._tx, records.contact(self._tx, who).id))
 
     def own_texts(self, who: str, limit: int) -> list[tuple[int, str]]:
-        """Number and text of the user's last own messages, the last one first: what may be offered to be written again.
+        """Numbers and texts of the user's last own messages, the last one first, which may be offered for editing.
 
-        Not what disappears, was taken back, or are somebody else's words. Raises `UnknownContact`.
+        Messages that disappear, were deleted or were forwarded are not among them. Raises `UnknownContact`.
         """
         return lines.own_texts(self._tx, records.contact(self._tx, who).id, limit)
 
@@ -214,15 +217,16 @@ class StoredMessages:
         return lines.count_earlier(self._tx, records.contact(self._tx, who).id, before)
 
     def skip_unread(self, who: str, before: int) -> None:
-        """What is older was not printed, but the user was told of it: it counts as unread no more.
+        """Older messages were not printed, but the user was told of them, so they do not count as unread any more.
 
-        The time of what disappears does not run for that; it begins when the message is seen.
+        This does not start the time of disappearing messages, which begins when a message is seen.
         """
         with self.database.transaction() as tx:
             records.skip_unread(tx, records.contact(tx, who).id, before)
 
     def were_read(self, messages: Sequence[Message]) -> None:
-        """Messages were shown by what does not count as reading them: the time of those that disappear runs now."""
+        """Messages were shown by a command that does not mark them as read. The time of disappearing messages starts
+        now."""
         waiting = [message.id for message in messages if _waits_to_be_shown(message)]
         if waiting:
             with suppress(StoreNotWritable), self.database.transaction() as tx:
@@ -230,14 +234,15 @@ class StoredMessages:
                     expiry.start(tx, message_id, self.now())
 
     def being_written(self, who: str) -> list[Message]:
-        """What a contact is writing at this moment, as far as it is; none of it counts as a message yet."""
+        """What a contact is writing at this moment. It does not count as a message yet."""
         self.give_up_waiting()
         return live.being_written(self._tx, records.contact(self._tx, who).id)
 
     def give_up_waiting(self) -> None:
-        """Take for finished what nobody has written at for a while; every look at messages does this first.
+        """Unfinished messages that were not changed for a while now count as finished. Every look at messages does this
+        first.
 
-        And tell the changes that were too many to be told one by one.
+        This also shows the changes that were too many to be shown one by one.
         """
         if not live.abandoned(self._tx, self.now()) and not untold.due(self._tx, self.now()):
             return
@@ -269,12 +274,12 @@ class StoredMessages:
         return records.changes_to_show(self._tx)
 
     def mark_shown(self, message_id: int, changes: int | None = None) -> None:
-        """A message was shown, its line flushed: as it is now, or with its first ``changes`` changes."""
+        """A message was shown, and its line was flushed: as it is now, or with its first ``changes`` changes."""
         with self.database.transaction() as tx:
             self._mark_shown(tx, message_id, changes)
 
     def mark_all_shown(self, messages: Sequence[Message]) -> None:
-        """These messages were shown as they are, their lines flushed."""
+        """These messages were shown as they are, and their lines were flushed."""
         with self.database.transaction() as tx:
             for message in messages:
                 self._mark_shown(tx, message.id, message.changes)
@@ -285,25 +290,27 @@ class StoredMessages:
         expiry.sweep(tx, message_id)
 
     def unshown_contacts(self) -> list[Contact]:
-        """Contacts whose profile nobody was shown yet."""
+        """Contacts whose profile was not shown yet."""
         return records.contacts_to_show(self._tx)
 
     def mark_profiles_shown(self, *contact_ids: int) -> None:
-        """The profiles of these contacts were shown: one transaction, for each one waits for the disk."""
+        """The profiles of these contacts were shown. This is one transaction for all, because each transaction waits
+        for the disk."""
         with self.database.transaction() as tx:
             for contact_id in contact_ids:
                 records.mark_profile_shown(tx, contact_id)
 
     def notices(self, who: str, since: float = 0) -> list[StoredNotice]:
-        """What has happened to a contact since a moment (POSIX seconds), oldest first. Raises `UnknownContact`."""
+        """What has happened with a contact since the given time, in POSIX seconds, oldest first. Raises
+        `UnknownContact`."""
         return notices.of_contact(self._tx, records.contact(self._tx, who).id, since)
 
     def unshown_notices(self) -> list[StoredNotice]:
-        """What has happened to contacts and nobody was shown."""
+        """What has happened with contacts and was not shown yet."""
         return notices.to_show(self._tx)
 
     def mark_notices_shown(self, *numbers: int) -> None:
-        """Notices were shown, their lines flushed."""
+        """Notices were shown, and their lines were flushed."""
         with self.database.transaction() as tx:
             for number in numbers:
                 notices.mark_shown(tx, number)
@@ -314,6 +321,6 @@ def _waits_to_be_shown(message: Message) -> bool:
 
 
 def _calling(message: Message, offered: Sequence[BotCommand]) -> Message:
-    """A message with the command of ours that it calls, if it is one."""
+    """A message with the command of ours that it calls, if it calls one."""
     call = called(message.text, offered) if not message.note and message.sender is None else None
     return replace(message, command=call.keyword, arguments=call.arguments) if call is not None else message

@@ -1,4 +1,4 @@
-"""Relays of a profile that stay out of reach while somebody looks on, and those that are back."""
+"""Relays of a profile that cannot be reached for a while during a command, and those that can be reached again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PATIENCE = 3.0
 
 
 class RelayWatch:
-    """What to tell of relays, each absence and each return once; ``now`` is any clock in seconds."""
+    """What to tell about relays: each absence and each return once. ``now`` is any clock in seconds."""
 
     def __init__(self, service: StoredProfile) -> None:
         self._service = service

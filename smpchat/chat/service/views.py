@@ -1,4 +1,4 @@
-"""What the services return of a profile: a contact with its connection, an invitation, all that waits."""
+"""What the services return about a profile: a contact with its connection, an invitation, and everything that waits."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Invitation(Record):
 
     Attributes:
         link: The full link; None until its queue exists.
-        short_link: Leads to the same; None where the relay or the handshake has none.
-        incognito: The made-up name that whoever uses it is told, if it is one.
-        as_of: Until when it is known that nobody used it, POSIX seconds: now while a process listens at its relay;
-            None where that was not noted.
+        short_link: The short link; None if the relay or the handshake does not support it.
+        incognito: The made-up name that the person who uses it is told, if there is one.
+        as_of: Until when it is known that the link was not used, in POSIX seconds. This is now while a process listens
+            at its relay; None if it was not noted.
     """
 
     connection: int
@@ -93,18 +93,18 @@ class GroupView(Record):
 
 
 class ContactView(Record):
-    """A contact with its connection: what lists and prompts show.
+    """A contact with its connection, as lists and prompts show it.
 
     Attributes:
         group: How the group is, if it is one.
-        move: How far the move of our queue for this contact is, if there is one.
+        move: The progress of the move of our queue for this contact, if there is one.
         incognito: The made-up name by which the contact knows us, if it is one.
         pending: Number of pending messages.
-        pq: Post-quantum keys protect both directions now.
-        verified: The security code was compared and is still the same.
+        pq: Whether post-quantum keys now protect both directions.
+        verified: Whether the security code was compared and is still the same.
         conditions: What is wrong with it now.
-        receipts: It is told that its messages arrived.
-        muted_until: Until when nothing rings for it, in POSIX seconds, or infinity; None if it rings.
+        receipts: Whether the contact is told that messages arrived.
+        muted_until: Until when it is muted, in POSIX seconds or infinity; None if it is not muted.
         looks_like: The alias of another contact that looks like the name that this one chose.
         newest: Number of the last message of the conversation; 0 if there is none.
     """
@@ -125,7 +125,7 @@ class ContactView(Record):
 
     @property
     def alias(self) -> str:
-        """The name it is addressed by."""
+        """The alias of the contact."""
         return self.contact.alias
 
 
@@ -138,12 +138,12 @@ class Verification(Record):
 
 
 class Status(Record):
-    """What waits, for whom, which relays cannot be reached, and the contact address if there is one.
+    """Everything that waits, and for whom; which relays cannot be reached; and the contact address, if there is one.
 
     Attributes:
-        moves: Moves of our own queues that are under way, by connection.
+        moves: Moves of our own queues that are in progress, by connection.
         incognito: Made-up names by which contacts know us, by connection.
-        receipts: Who is told that its messages arrived, and who is not, by connection.
+        receipts: Which contacts are told that their messages arrived, by connection.
     """
 
     invitations: list[Invitation]

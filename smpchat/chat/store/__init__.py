@@ -1,4 +1,5 @@
 """Durable state of the chat layer: records, and the statements that load and save them; schema and the feed of events.
 
-In the same file as the agent's tables. No rule is here: `smpchat.chat.transactions` decides what is stored when.
+The tables are in the same file as the agent's. No rule is here: `smpchat.chat.transactions` decides what is stored
+when.
 """

@@ -12,11 +12,11 @@ _WELCOME, _REPLY = "address_welcome", "address_reply"
 
 
 class AddressTexts(Record):
-    """What our address says by itself; each is none if empty.
+    """The texts of our address. An empty text is not sent.
 
     Attributes:
-        welcome: What people read before they ask, behind the short link.
-        auto_reply: A message to everybody who is accepted.
+        welcome: What people read before they ask, as part of the short link's data.
+        auto_reply: A message to each person who is accepted.
     """
 
     welcome: str = field(default="", repr=False)
@@ -24,12 +24,12 @@ class AddressTexts(Record):
 
 
 def texts(tx: sqlite3.Connection) -> AddressTexts:
-    """What our address says by itself."""
+    """The texts of our address."""
     return AddressTexts(settings.setting(tx, _WELCOME) or "", settings.setting(tx, _REPLY) or "")
 
 
 def save_texts(tx: sqlite3.Connection, said: AddressTexts) -> None:
-    """It says something else from now on."""
+    """Change the texts of our address."""
     for name, text in ((_WELCOME, said.welcome), (_REPLY, said.auto_reply)):
         if text:
             settings.save_setting(tx, name, text)
@@ -43,11 +43,11 @@ class AddressView(Record):
     Attributes:
         connection: Id of the connection record that holds its queue.
         link: The full link; None until its queue exists.
-        short_link: None where the relay keeps no link data.
+        short_link: None if the relay does not keep link data.
         auto_accept: Every request is accepted at once.
         requests: Number of requests that wait for an answer.
         turned_away: Number of requests that were dropped because too many waited, since `turned_away_since`.
-        texts: What it says by itself.
+        texts: Its texts.
     """
 
     connection: int
@@ -61,14 +61,14 @@ class AddressView(Record):
 
 
 class RequestView(Record):
-    """Somebody asks to be a contact.
+    """A request of someone who wants to connect.
 
     Attributes:
-        name: What they call themselves.
-        text: What they say; None if nothing.
+        name: The name that the sender chose.
+        text: The text of the sender; None if there is none.
         received_at: POSIX seconds.
-        relay_refused: Why `accept` refuses it unless told ``any_relay``: where the relay is that the request names.
-        in_turn: It is accepted by itself once others are done.
+        relay_refused: Why `accept` refuses it without ``any_relay``: the place of the relay that the request names.
+        in_turn: It is accepted automatically when its turn comes.
         looks_like: The alias of a contact that looks like the name.
     """
 

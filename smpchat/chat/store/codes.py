@@ -1,4 +1,4 @@
-"""Security codes: that of a connection, and whether the one that the user compared is still it."""
+"""Security codes: the code of a connection, and whether it is still the one that the user compared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from smpchat.agent.store import ratchets
 
 
 def current(tx: sqlite3.Connection, connection_id: int) -> str | None:
-    """The security code of a connection; None while it has no keys."""
+    """The security code of a connection; None as long as it has no keys."""
     from smpchat.crypto.agreement import security_code
 
     ratchet = ratchets.find(tx, connection_id)
@@ -16,5 +16,5 @@ def current(tx: sqlite3.Connection, connection_id: int) -> str | None:
 
 
 def is_verified(tx: sqlite3.Connection, connection_id: int, code: str | None) -> bool:
-    """Whether a code was compared and is still the same; most were not, and cost nothing."""
+    """Whether a code was compared and is still the same. For most contacts it was not, and this is fast."""
     return code is not None and code == current(tx, connection_id)

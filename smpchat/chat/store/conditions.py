@@ -1,4 +1,4 @@
-"""What is wrong with a connection now: a condition stands until it is mended, and whoever looks finds it."""
+"""What is wrong with a connection now. A condition remains until it is fixed, so people see it whenever they look."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Condition(Record):
     """What is wrong with a contact, an invitation or a relay now.
 
     Attributes:
-        contact: Alias; None for what concerns no contact.
-        server: Address of the relay, where it is one that is not reached.
+        contact: Alias; None if it does not concern a contact.
+        server: Address of the relay, if the condition is a relay that is not reached.
         kind: A `NoticeKind`, or a `Trouble` of the relay.
-        text: One sentence, and the command that helps where there is one.
+        text: One sentence, and the command that helps, if there is one.
         since: POSIX seconds.
     """
 
@@ -29,7 +29,7 @@ class Condition(Record):
 
 
 def begin(tx: sqlite3.Connection, connection_id: int, kind: str, text: str, now: float) -> bool:
-    """The condition stands, since the first time; whether it says anything new."""
+    """Save a condition; its time stays that of the first time. Returns whether it says anything new."""
     query = "SELECT 1 FROM conditions WHERE connection_id = ? AND kind = ? AND text = ?"
     stood = tx.execute(query, (connection_id, kind, text)).fetchone() is not None
     tx.execute(
@@ -41,13 +41,13 @@ def begin(tx: sqlite3.Connection, connection_id: int, kind: str, text: str, now:
 
 
 def end(tx: sqlite3.Connection, connection_id: int, kind: str) -> bool:
-    """The condition is over; whether it stood."""
+    """Delete a condition. Returns whether there was one."""
     query = "DELETE FROM conditions WHERE connection_id = ? AND kind = ?"
     return tx.execute(query, (connection_id, kind)).rowcount > 0
 
 
 def forget(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The connection is deleted: nothing is wrong with it any more."""
+    """The connection was deleted, so delete its conditions."""
     tx.execute("DELETE FROM conditions WHERE connection_id = ?", (connection_id,))
 
 

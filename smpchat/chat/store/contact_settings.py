@@ -1,7 +1,7 @@
-"""What the user has set for one contact alone, by name: what it allows them, and how this program treats them.
+"""What the user has set for one contact, by name: what the contact is allowed, and how this program treats the contact.
 
-A setting that is not there is as it is for everybody. Names are those of `Feature` for what the contact may do, and of
-`Setting`; each value is a text whose form its reader checks.
+If a setting is missing, the contact is treated like all others. Names are those of `Feature` for what the contact may
+do, and of `Setting`; each value is a text whose form its reader checks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FOR_EVER = float("inf")
 
 
 class Setting(StrEnum):
-    """Settings of one contact beside the features."""
+    """Settings of one contact, other than features."""
 
     TTL = "ttl"
     """Seconds after which messages disappear, as one of the two people set it last."""
@@ -34,35 +34,36 @@ def all_of(tx: sqlite3.Connection, contact_id: int) -> dict[str, str]:
 
 
 def by_contact(tx: sqlite3.Connection, name: str) -> dict[int, str]:
-    """One setting of all contacts that have it, by their numbers."""
+    """One setting for all contacts that have it, by their numbers."""
     rows = tx.execute("SELECT contact_id, value FROM contact_settings WHERE name = ?", (name,))
     return {row["contact_id"]: row["value"] for row in rows}
 
 
 def receipts(tx: sqlite3.Connection, contact_id: int) -> bool:
-    """Whether a contact is told that its messages arrived: as it is set for it, else for everybody, else yes."""
+    """Whether a contact is told that messages arrived: as set for this contact, otherwise as set for all, otherwise
+    yes."""
     own = all_of(tx, contact_id).get(Setting.RECEIPTS)
     return (receipts_of_all(tx) if own is None else own) != OFF
 
 
 def receipts_of_all(tx: sqlite3.Connection) -> str:
-    """``on`` or ``off``: what holds for contacts for which nothing else is set."""
+    """``on`` or ``off``, for contacts without a setting of their own."""
     return settings.in_force(tx, Setting.RECEIPTS) or ON
 
 
 def muted(tx: sqlite3.Connection, now: float) -> dict[int, float]:
-    """Contacts for which nothing rings now, by their numbers: until when, in POSIX seconds; `FOR_EVER`."""
+    """Muted contacts, by their numbers, and until when, in POSIX seconds or `FOR_EVER`."""
     found = {number: float(value) for number, value in by_contact(tx, Setting.MUTE).items()}
     return {number: until for number, until in found.items() if until > now}
 
 
 def save_mute(tx: sqlite3.Connection, contact_id: int, until: float | None) -> None:
-    """Nothing rings for the contact until then; None: it rings."""
+    """Mute the contact until then; None: not muted."""
     save(tx, contact_id, Setting.MUTE, None if until is None else str(until))
 
 
 def save_receipts(tx: sqlite3.Connection, contact_id: int | None, on: bool | None) -> None:
-    """Of one contact, or of everybody; None: as it is for everybody, or at first."""
+    """Save receipts for one contact, or for all. None: as for all contacts, or the default."""
     value = None if on is None else ON if on else OFF
     if contact_id is not None:
         save(tx, contact_id, Setting.RECEIPTS, value)
@@ -73,7 +74,7 @@ def save_receipts(tx: sqlite3.Connection, contact_id: int | None, on: bool | Non
 
 
 def save(tx: sqlite3.Connection, contact_id: int, name: str, value: str | None) -> None:
-    """Insert or replace a setting; None: as it is for everybody."""
+    """Insert or replace a setting; None: as for all contacts."""
     if value is None:
         tx.execute("DELETE FROM contact_settings WHERE contact_id = ? AND name = ?", (contact_id, name))
     else:

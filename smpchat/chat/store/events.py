@@ -13,11 +13,11 @@ class StateChanged(Record):
     """A handshake went on.
 
     Attributes:
-        elapsed_ms: From the moment the link was made or used to this state, or to now while the state goes on.
-        since: When this state began; POSIX seconds. None in feeds written before it was kept.
+        elapsed_ms: The time from making or using the link to this state, or until now if the state still holds.
+        since: When this state began; POSIX seconds. None in older feeds, which did not contain it.
         reason: Why it failed, for people.
         failure: The same for programs: a `Failure`.
-        holds_texts: It is *ready*, and texts wait for the contact's answer all the same.
+        holds_texts: It is *ready*, but texts still wait for the contact's answer.
     """
 
     connection: int
@@ -51,7 +51,7 @@ class MessageAdded(Record):
 
 
 class Change(StrEnum):
-    """What became of a message after it was sent."""
+    """The status of a message after it was sent."""
 
     EDITED = "edited"
     DELETED = "deleted"
@@ -69,7 +69,7 @@ class MessageChanged(Record):
 
 
 class MessageExpired(Record):
-    """The time of a message is over: it is gone."""
+    """The time of a message is over, and it was deleted."""
 
     id: int
     contact: str
@@ -85,7 +85,7 @@ class StatusChanged(Record):
 
 
 class FileChanged(Record):
-    """A file is somewhere else now: it is offered, on its way, here, or will never come.
+    """The state of a file has changed: it is offered, being transferred, here, or will never come.
 
     Attributes:
         id: Number of its message.
@@ -98,7 +98,7 @@ class FileChanged(Record):
 
 
 class RequestReceived(Record):
-    """Somebody asks through our address to be a contact."""
+    """Someone sent a request to our address."""
 
     id: int
 
@@ -107,7 +107,7 @@ class Notice(Record):
     """A sentence that a person should read.
 
     Attributes:
-        number: Of the stored one, which is part of the conversation; None where there is no contact.
+        number: Number of the stored notice, which is part of the conversation; None if there is no contact.
         kind: What happened: a `smpchat.agent.machines.notices.NoticeKind`.
     """
 
@@ -143,7 +143,7 @@ _NAMES = {cls: name for name, cls in _KINDS.items()}
 
 
 def to_row(event: ChatEvent) -> tuple[str, dict[str, Any]]:
-    """Kind and payload for the store."""
+    """The kind and the payload for the store."""
     return _NAMES[type(event)], as_dict(event)
 
 

@@ -1,8 +1,8 @@
-"""Messages that disappear: when each is due, and how one goes so that nothing of it stays.
+"""Messages that disappear: when each is due, and how it is deleted so that nothing of it remains.
 
-A message with a time to live (``ttl``) is due that long after it was shown, or after it left if it is ours; before that
-it has no ``expires_at``. What goes leaves no text behind: not in its row, not in the replies that quote it. Only its id
-between the two clients is kept, so that a later reply to it does not bring its words back.
+A message with a time to live (``ttl``) is due so long after it was shown or, if it is ours, after it was sent; before
+that it has no ``expires_at``. A deleted message leaves no text behind, neither in its row nor in the replies that quote
+it. Only its id between the two clients is kept, so that a later reply to it does not bring its words back.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class Gone(Record):
 
 
 def set_ttl(tx: sqlite3.Connection, message_id: int, ttl: int) -> None:
-    """A message is to disappear so many seconds after it is shown or has left."""
+    """A message must disappear so many seconds after it was shown or sent."""
     searching.forget(tx, message_id)
     tx.execute("UPDATE messages SET ttl = ? WHERE id = ?", (ttl, message_id))
 
 
 def shorten(tx: sqlite3.Connection, message_id: int, ttl: int, now: float) -> None:
-    """An edit says when the message goes: that may begin or shorten its time, never lengthen it."""
+    """An edit says when the message disappears. It may start or shorten the time, but never lengthen it."""
     searching.forget(tx, message_id)
     tx.execute(
         "UPDATE messages SET ttl = min(coalesce(ttl, :ttl), :ttl),"
@@ -42,7 +42,8 @@ def shorten(tx: sqlite3.Connection, message_id: int, ttl: int, now: float) -> No
 
 
 def start(tx: sqlite3.Connection, message_id: int, now: float) -> None:
-    """A message was shown, or has left: its time runs. What has none, or whose time runs already, stays as it is."""
+    """A message was shown or sent, so its time starts. A message without such a time, or whose time has already
+    started, does not change."""
     tx.execute(
         "UPDATE messages SET expires_at = ? + ttl WHERE id = ? AND ttl IS NOT NULL AND expires_at IS NULL",
         (now, message_id),
@@ -50,13 +51,13 @@ def start(tx: sqlite3.Connection, message_id: int, now: float) -> None:
 
 
 def next_due(tx: sqlite3.Connection) -> float | None:
-    """When the next message is to go; POSIX seconds."""
+    """When the next message must be deleted; POSIX seconds."""
     moment: float | None = tx.execute("SELECT min(expires_at) FROM messages WHERE expires_at IS NOT NULL").fetchone()[0]
     return moment
 
 
 def take_due(tx: sqlite3.Connection, now: float) -> list[Gone]:
-    """Remove every message whose time is over."""
+    """Delete all messages whose time is over."""
     rows = tx.execute(
         "SELECT messages.id, contacts.alias FROM messages JOIN contacts ON contacts.id = messages.contact_id"
         " WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY messages.id",
@@ -68,14 +69,14 @@ def take_due(tx: sqlite3.Connection, now: float) -> list[Gone]:
 
 
 def remove(tx: sqlite3.Connection, message_id: int) -> None:
-    """Take a message out of the store with its reactions, and its words out of the replies to it."""
+    """Delete a message with its reactions, and its words in the replies to it."""
     # Before the row goes: it says which id, of which contact, is to be remembered.
     _forget_words(tx, message_id)
     tx.execute("DELETE FROM messages WHERE id = ?", (message_id,))
 
 
 def empty(tx: sqlite3.Connection, message_id: int) -> None:
-    """The same, but the row stays, without words, until `sweep`: somebody is to be told of the deletion."""
+    """The same, but the row stays, without words, until `sweep`, because people must be told of the deletion."""
     _forget_words(tx, message_id)
     tx.execute(
         "UPDATE messages SET husk = 1, text = '', note = '', preview = NULL, quoted_id = NULL, quoted_direction = NULL,"
@@ -85,7 +86,7 @@ def empty(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def sweep(tx: sqlite3.Connection, message_id: int) -> None:
-    """Whoever is to be told that the message was deleted was told: its row goes too."""
+    """Everyone who must know was told that the message was deleted, so its row is deleted too."""
     tx.execute("DELETE FROM messages WHERE id = ? AND husk = 1 AND changes_shown >= changes", (message_id,))
 
 
@@ -108,6 +109,6 @@ def _forget_words(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def is_gone(tx: sqlite3.Connection, contact_id: int, shared_id: str) -> bool:
-    """Whether a message with this id between the clients was here and disappeared."""
+    """Whether a message with this id between the clients existed here and has disappeared."""
     query = "SELECT 1 FROM gone_messages WHERE contact_id = ? AND shared_id = ?"
     return tx.execute(query, (contact_id, shared_id)).fetchone() is not None

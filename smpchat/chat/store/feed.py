@@ -1,4 +1,4 @@
-"""The feed of a profile: how events get into it, and a connection's handshake as they tell it."""
+"""The feed of a profile: how events are added to it, and how they describe a connection's handshake."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def publish(tx: sqlite3.Connection, event: events.ChatEvent) -> None:
 
 
 def _owner(tx: sqlite3.Connection, event: events.ChatEvent) -> int:
-    """Whose event it is: the number of a contact, if it is one's."""
+    """Whose event it is: the number of the contact, if it belongs to one."""
     match event:
         case events.MessageAdded(number):
             row = tx.execute("SELECT contact_id FROM messages WHERE id = ?", (number,)).fetchone()

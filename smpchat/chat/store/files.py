@@ -1,7 +1,7 @@
-"""Files of messages: what each is called, where it is, and how it is found. How far one is, the agent knows.
+"""Files of messages: the name of each, where it is, and how it is found. The agent knows the progress of each.
 
-The description of a file that can be received holds its keys: it stays while somebody may still ask for the file, and
-goes once that is over.
+The description of a file that can be received contains its keys. It is kept as long as the file can still be received,
+and then deleted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEPT = 48 * 3600.0
 
 
 class FileState(StrEnum):
-    """Where a file is (cli.md)."""
+    """The state of a file (cli.md)."""
 
     OFFERED = "offered"
     RECEIVING = "receiving"
@@ -42,16 +42,16 @@ class FileView(Record):
     """The file of a message, as people and programs see it.
 
     Attributes:
-        name: As its sender wrote it; no path that anything is written to.
+        name: The name as its sender wrote it; nothing is written to such a path.
         size: Bytes.
-        bytes: How many of them have been moved, about: what travels is a little more.
-        path: Where it is on this computer, or was sent from.
-        reason: A sentence: why it does not go on, or never will.
-        trouble: The same for programs: a `Trouble`; None where no relay is to blame.
-        expires_at: When relays forget it; POSIX seconds.
-        described: Of one of ours: the contact is being told where it is, behind all messages before.
-        awaited: Of one of theirs: its sender has not said yet where it is.
-        checking: All of it has come; it is checked and decrypted, which of a large file takes a while.
+        bytes: About how many bytes have been transferred; encrypted files are a little larger.
+        path: Where it is on this computer, or from where it was sent.
+        reason: A sentence that says why it does not continue, or has failed.
+        trouble: The same for programs: a `Trouble`; None if it is not the fault of a relay.
+        expires_at: When relays delete it; POSIX seconds.
+        described: For a file of ours: its description is on its way to the contact, after all earlier messages.
+        awaited: For a file of the contact: its description has not arrived yet.
+        checking: All of it has arrived, and it is being checked and decrypted, which takes a while for a large file.
         rests: A relay has failed since the process that is online began, and is tried again after a while.
     """
 
@@ -70,7 +70,7 @@ class FileView(Record):
 
     @property
     def is_moving(self) -> bool:
-        """Whether it is on its way."""
+        """Whether it is being transferred."""
         return self.state in MOVING
 
 
@@ -78,17 +78,18 @@ class MessageFile(Record):
     """A file as it is stored.
 
     Attributes:
-        target: Where it is to be; None if nobody has asked for it.
+        target: Where it is to be saved; None if it was not asked for.
         approved: The user agrees that its relays, which the sender chose, see this computer's address.
-        transfer: Number by which the agent moves it; None if it does not.
-        description: What has come of the text that says where it is, with its keys; of ours, until it is sent.
-        parts: How many parts of that came.
+        transfer: The agent's number for the transfer; None if there is no transfer.
+        description: The parts of its description that have arrived, with its keys; for a file of ours, the description
+            until it is sent.
+        parts: How many parts of the description have arrived.
         complete: All have.
-        judged: It was looked at whether it is received by itself.
-        content: Of one of ours: ``content`` of the message, without which its caption cannot be changed.
-        preview: The small picture of one of theirs.
-        invited: Of one of ours: what has become of its message; None while no relay has that.
-        described: Of one of ours: the change that its description ends with.
+        judged: It was decided whether it is received automatically.
+        content: Of one of ours: ``content`` of the message, which is needed to change its caption.
+        preview: The small picture that came with a file of the contact.
+        invited: For a file of ours: the status of its message; None as long as no relay has it.
+        described: For a file of ours: the change that contains the end of its description.
         is_described: That has left.
     """
 
@@ -128,12 +129,12 @@ def of_transfer(tx: sqlite3.Connection, transfer: int) -> MessageFile | None:
 
 
 def of_change(tx: sqlite3.Connection, change_id: int) -> MessageFile | None:
-    """The file whose description ends with this change of ours."""
+    """The file whose description ends in this change of ours."""
     return _from(tx.execute("SELECT * FROM message_files WHERE described = ?", (change_id,)).fetchone())
 
 
 def view(tx: sqlite3.Connection, message_id: int) -> FileView | None:
-    """What is shown of the file of a message, if it has one."""
+    """The file of a message as it is shown, if the message has one."""
     file = find(tx, message_id)
     if file is None:
         return None
@@ -208,25 +209,25 @@ def moving(tx: sqlite3.Connection, contact_id: int) -> list[int]:
 
 
 def to_start(tx: sqlite3.Connection) -> list[MessageFile]:
-    """Files that somebody has asked for, whose description is here, and that the agent does not know yet."""
+    """Files that were asked for and whose description is here, but that the agent does not know yet."""
     query = "SELECT * FROM message_files WHERE state = ? AND complete = 1 AND transfer IS NULL ORDER BY message_id"
     return [file for row in tx.execute(query, (FileState.RECEIVING,)).fetchall() if (file := _from(row))]
 
 
 def to_judge(tx: sqlite3.Connection) -> list[MessageFile]:
-    """Files that may be received by themselves, if the settings say so; nobody has looked yet."""
+    """Files that may be received automatically if the settings say so; this was not decided yet."""
     query = "SELECT * FROM message_files WHERE state = ? AND complete = 1 AND judged = 0 ORDER BY message_id"
     return [file for row in tx.execute(query, (FileState.OFFERED,)).fetchall() if (file := _from(row))]
 
 
 def to_describe(tx: sqlite3.Connection) -> list[MessageFile]:
-    """Files of ours whose description is for the contact, and not on its way yet."""
+    """Files of ours whose description must still be sent to the contact."""
     query = "SELECT * FROM message_files WHERE state = ? AND complete = 1 AND described IS NULL ORDER BY message_id"
     return [file for row in tx.execute(query, (FileState.SENDING,)).fetchall() if (file := _from(row))]
 
 
 def due(tx: sqlite3.Connection, now: float) -> list[int]:
-    """Numbers of the messages whose files are offered, and forgotten by relays now."""
+    """Numbers of the messages whose files are offered, but were deleted by the relays by now."""
     query = "SELECT message_id FROM message_files WHERE state = ? AND expires_at <= ?"
     return [row["message_id"] for row in tx.execute(query, (FileState.OFFERED, now))]
 
@@ -248,7 +249,7 @@ def offer(tx: sqlite3.Connection, message_id: int, invitation: FileInvitation, s
 def send(
     tx: sqlite3.Connection, message_id: int, name: str, size: int, path: Path, transfer: int, content: dict[str, Any]
 ) -> None:
-    """A message of ours has a file, which the agent brings to relays. ``content``: of the message."""
+    """A message of ours has a file, which the agent uploads. ``content``: of the message."""
     tx.execute(
         "INSERT INTO message_files (message_id, name, size, state, path, transfer, content)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -257,7 +258,7 @@ def send(
 
 
 def append(tx: sqlite3.Connection, message_id: int, part: FileDescription) -> None:
-    """The next part of a description came."""
+    """The next part of a description arrived."""
     tx.execute(
         "UPDATE message_files SET description = description || ?, parts = ?, complete = ? WHERE message_id = ?",
         (part.text, part.number, part.complete, message_id),
@@ -265,7 +266,7 @@ def append(tx: sqlite3.Connection, message_id: int, part: FileDescription) -> No
 
 
 def ask_for(tx: sqlite3.Connection, message_id: int, target: Path, *, approved: bool) -> None:
-    """The file is to be received, as soon as its description is here."""
+    """The file must be received, as soon as its description is here."""
     tx.execute(
         "UPDATE message_files SET state = ?, reason = NULL, trouble = NULL, target = ?, approved = ?, transfer = NULL,"
         " judged = 1 WHERE message_id = ?",
@@ -274,9 +275,9 @@ def ask_for(tx: sqlite3.Connection, message_id: int, target: Path, *, approved: 
 
 
 def ask_anew(tx: sqlite3.Connection) -> None:
-    """The profile was brought here from elsewhere: whatever it says, nothing is received before it is asked for here.
+    """The profile was imported from another place. Whatever it says, no file is received before it is asked for here.
 
-    Where somebody wanted a file to be need not be a place of ours, and may be any that its program could write to.
+    The path where a file was wanted need not be ours, and may be any path that its program could write to.
     """
     tx.execute(
         "UPDATE message_files SET state = ? WHERE state = ? AND transfer IS NULL",
@@ -286,7 +287,7 @@ def ask_anew(tx: sqlite3.Connection) -> None:
 
 
 def offer_again(tx: sqlite3.Connection, message_id: int, reason: str | None = None) -> None:
-    """It is not received, and can be asked for."""
+    """The file is not being received, but can be asked for."""
     tx.execute(
         "UPDATE message_files SET state = ?, reason = ?, target = NULL, approved = 0 WHERE message_id = ?",
         (FileState.OFFERED, reason, message_id),
@@ -294,7 +295,7 @@ def offer_again(tx: sqlite3.Connection, message_id: int, reason: str | None = No
 
 
 def judged(tx: sqlite3.Connection, message_id: int) -> None:
-    """It is not received by itself."""
+    """The file is not received automatically."""
     tx.execute("UPDATE message_files SET judged = 1 WHERE message_id = ?", (message_id,))
 
 
@@ -312,7 +313,7 @@ def set_state(
     trouble: str | None = None,
     path: Path | None = None,
 ) -> None:
-    """The file is somewhere else now; ``path`` stays as it is if None."""
+    """Save the new state of the file; if ``path`` is None, the path does not change."""
     tx.execute(
         "UPDATE message_files SET state = ?, reason = ?, trouble = ?, path = coalesce(?, path) WHERE message_id = ?",
         (state, reason, trouble, None if path is None else str(path), message_id),
@@ -320,18 +321,18 @@ def set_state(
 
 
 def set_content(tx: sqlite3.Connection, message_id: int, content: dict[str, Any]) -> None:
-    """A message of ours has another caption."""
+    """The caption of a message of ours was changed."""
     query = "UPDATE message_files SET content = ? WHERE message_id = ?"
     tx.execute(query, (json.dumps(content), message_id))
 
 
 def set_invited(tx: sqlite3.Connection, message_id: int, status: str) -> None:
-    """What has become of the message itself, of ours."""
+    """Save the status of the message itself, for a file of ours."""
     tx.execute("UPDATE message_files SET invited = ? WHERE message_id = ?", (status, message_id))
 
 
 def keep_description(tx: sqlite3.Connection, message_id: int, description: str, expires_at: float) -> None:
-    """A file of ours is at its relays: what the contact is to be told of it, and when relays forget it."""
+    """A file of ours is at its relays. Save its description for the contact, and when relays delete it."""
     tx.execute(
         "UPDATE message_files SET description = ?, complete = 1, expires_at = ? WHERE message_id = ?",
         (description, expires_at, message_id),
@@ -339,17 +340,17 @@ def keep_description(tx: sqlite3.Connection, message_id: int, description: str, 
 
 
 def describing(tx: sqlite3.Connection, message_id: int, change_id: int) -> None:
-    """The description is on its way; its last part is the change."""
+    """The description is on its way; the change contains its last part."""
     tx.execute("UPDATE message_files SET described = ? WHERE message_id = ?", (change_id, message_id))
 
 
 def is_described(tx: sqlite3.Connection, message_id: int) -> None:
-    """The last part of the description has left."""
+    """The last part of the description was sent."""
     tx.execute("UPDATE message_files SET is_described = 1 WHERE message_id = ?", (message_id,))
 
 
 def forget_description(tx: sqlite3.Connection, message_id: int) -> None:
-    """Nobody can ask for the file any more, or it is here: its keys go."""
+    """The file cannot be asked for any more, or is here, so delete its keys."""
     tx.execute("UPDATE message_files SET description = '', complete = 0 WHERE message_id = ?", (message_id,))
     empty_log(tx)
 
@@ -358,12 +359,12 @@ def forget_description(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def drop(tx: sqlite3.Connection, message_id: int) -> None:
-    """The message goes, or is taken back: nothing of its file stays here but what was received."""
+    """The message is deleted. Nothing of its file is kept, except the file that was received."""
     _drop(tx, "message_id = ?", message_id)
 
 
 def drop_all(tx: sqlite3.Connection, contact_id: int) -> None:
-    """The same, of all messages of a contact."""
+    """The same for all messages of a contact."""
     _drop(tx, "message_id IN (SELECT id FROM messages WHERE contact_id = ?)", contact_id)
 
 
@@ -378,7 +379,7 @@ def _drop(tx: sqlite3.Connection, which: str, number: int) -> None:
 
 
 def leave(tx: sqlite3.Connection, message_id: int) -> None:
-    """The agent is to stop moving the file of a message that stays, and have it deleted at its relays."""
+    """The agent must stop the transfer of a file, whose message stays, and have it deleted at its relays."""
     tx.execute(
         "INSERT OR IGNORE INTO dropped_files SELECT transfer FROM message_files"
         " WHERE message_id = ? AND transfer NOTNULL",
@@ -388,12 +389,12 @@ def leave(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def dropped(tx: sqlite3.Connection) -> list[int]:
-    """Numbers of the files that the agent is to leave."""
+    """Numbers of the files that the agent must stop."""
     return [row[0] for row in tx.execute("SELECT transfer FROM dropped_files ORDER BY transfer")]
 
 
 def left(tx: sqlite3.Connection, transfer: int) -> None:
-    """The agent has left it."""
+    """The agent has stopped it."""
     tx.execute("DELETE FROM dropped_files WHERE transfer = ?", (transfer,))
 
 

@@ -1,6 +1,6 @@
-"""Contacts that know us by a made-up name: stored by connection, from before anybody is told anything.
+"""Contacts that know us by a made-up name. It is stored for the connection before anyone is told anything.
 
-Such a contact is told that name and what we allow it, and nothing else of our profile, however that changes.
+Such a contact is told only this name and what we allow, and nothing else of our profile, even if it changes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from smpchat.chat.wire.profile import Profile
 
 
 def make(tx: sqlite3.Connection, connection_id: int, random: Callable[[int], bytes]) -> str:
-    """The name that a connection's contact is to know us by; the one it has, if there is one already."""
+    """Choose the made-up name for a connection; if it already has one, that is kept."""
     known = name(tx, connection_id)
     if known is not None:
         return known
@@ -34,6 +34,6 @@ def names(tx: sqlite3.Connection) -> dict[int, str]:
 
 
 def profile_for(tx: sqlite3.Connection, own: Profile, connection_id: int) -> Profile:
-    """Our profile, or in its place the made-up name with what we allow."""
+    """Our profile; or instead of it, the made-up name and what we allow."""
     made = name(tx, connection_id)
     return own if made is None else Profile(made, preferences=own.preferences)

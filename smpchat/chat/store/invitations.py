@@ -1,4 +1,4 @@
-"""Invitations that nobody has answered: the alias that the user has noted for whoever does."""
+"""Unanswered invitations, with the alias that the user has noted for the person who answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def insert(tx: sqlite3.Connection, connection_id: int, note: str | None) -> None
 
 
 def notes(tx: sqlite3.Connection) -> dict[int, str | None]:
-    """Notes of the invitations that nobody has answered, by connection."""
+    """Notes of the unanswered invitations, by connection."""
     return {row["connection_id"]: row["note"] for row in tx.execute("SELECT * FROM invitations ORDER BY connection_id")}
 
 

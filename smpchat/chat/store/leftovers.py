@@ -1,7 +1,7 @@
-"""Files beside a profile's database that say in clear what is in it: who can read the folder reads them.
+"""Unencrypted files beside a profile's database that reveal its content to anyone who can read the folder.
 
-There are two: pictures of links (QR codes), for as long as a link can be used and the profile is not encrypted; and the
-lines typed in `chat`, which versions before the first release kept, and which are messages in the store anyway.
+There are two kinds: pictures of links (QR codes), as long as a link can be used and the profile is not encrypted; and
+the lines typed in `chat`, which versions before the first release saved, and which are in the store anyway.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def picture_of(folder: Path, connection_id: int | None) -> Path:
 
 
 def remove(database: Database) -> None:
-    """Remove what is there and needed no more."""
+    """Remove the files that are not needed any more."""
     folder, tx = database.path.parent, database.connection
     names = _names(folder)
     if not names:

@@ -1,4 +1,4 @@
-"""What was said, found again: by whom and under which id, by what it tells of, or what the user wrote last."""
+"""Finds messages again: by their author and id, by what they tell of, or those that the user wrote last."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ def member_name(tx: sqlite3.Connection, contact_id: int, member: str) -> str | N
 
 
 def is_known(tx: sqlite3.Connection, contact_id: int, occasion: str) -> bool:
-    """Whether a conversation has a line about this already."""
+    """Whether a conversation already has a line about this."""
     row = tx.execute("SELECT 1 FROM messages WHERE contact_id = ? AND occasion = ?", (contact_id, occasion)).fetchone()
     return row is not None
 
 
 def find_said(tx: sqlite3.Connection, contact_id: int, shared_id: str | None, sender: str | None) -> Message | None:
-    """The newest message with this id that the contact wrote itself or, with ``sender``, passed on for a member.
+    """The newest message with this id that the contact wrote or, with ``sender``, passed on for a member.
 
-    Each finds its own only: ids of others are known to all members, and nobody changes what another one said.
+    Each member finds only their own messages: all members know the ids of others, but no one may change what another
+    member said.
     """
     row = tx.execute(
         "SELECT id FROM messages WHERE contact_id = ? AND shared_id = ? AND direction = ? AND sender IS ?"
@@ -48,13 +49,14 @@ def find_said(tx: sqlite3.Connection, contact_id: int, shared_id: str | None, se
 
 
 def own_member(tx: sqlite3.Connection, contact_id: int) -> str | None:
-    """Our id among the members; None where the contact is one person."""
+    """Our id among the members; None if the contact is one person."""
     row = tx.execute("SELECT own_member FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     return row["own_member"] if row else None
 
 
 def last_of(tx: sqlite3.Connection, contact_id: int, direction: Direction) -> Message | None:
-    """The newest message of one side that can be answered or changed: it has an id at both, and was not deleted."""
+    """The newest message of one side that can be answered or changed: both sides know its id, and it was not
+    deleted."""
     row = tx.execute(
         "SELECT id FROM messages WHERE contact_id = ? AND direction = ? AND shared_id IS NOT NULL"
         " AND deleted = 0 AND husk = 0 AND written_at IS NULL ORDER BY id DESC LIMIT 1",
@@ -64,7 +66,7 @@ def last_of(tx: sqlite3.Connection, contact_id: int, direction: Direction) -> Me
 
 
 def own_texts(tx: sqlite3.Connection, contact_id: int, limit: int) -> list[tuple[int, str]]:
-    """Number and text of the last texts that the user wrote to a contact and that stay, the last one first."""
+    """Numbers and texts of the last lasting texts that the user wrote to a contact, the last one first."""
     rows = tx.execute(
         "SELECT id, text FROM messages WHERE contact_id = ? AND direction = ? AND content = 'text' AND forwarded = 0"
         " AND deleted = 0 AND husk = 0 AND ttl IS NULL ORDER BY id DESC LIMIT ?",
@@ -80,13 +82,13 @@ def own_ids(tx: sqlite3.Connection, contact_id: int) -> list[tuple[int, str]]:
 
 
 def lately(tx: sqlite3.Connection, contact_id: int, kind: str, since: float) -> int:
-    """How many lines of a kind there are from a moment on (POSIX seconds)."""
+    """How many lines of a kind there are since the given time, in POSIX seconds."""
     query = "SELECT count(*) FROM messages WHERE contact_id = ? AND content = ? AND sent_at >= ?"
     return int(tx.execute(query, (contact_id, kind, since)).fetchone()[0])
 
 
 def texts(tx: sqlite3.Connection, contact_id: int) -> set[str]:
-    """All that either side wrote."""
+    """All messages of both sides."""
     return {row["text"] for row in tx.execute("SELECT text FROM messages WHERE contact_id = ?", (contact_id,))}
 
 

@@ -1,7 +1,7 @@
 """Messages that their authors are still writing: held back until they are finished, or left alone for a while.
 
-What a contact writes live arrives as a beginning and many longer versions of it. `chat` shows it as it grows; whoever
-acts on messages (`listen`, programs, counts of what is unread) gets it once.
+A live message of a contact arrives as a beginning, followed by many longer versions. `chat` shows it while it grows;
+everything that acts on messages (`listen`, programs, the count of unread messages) gets it once.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ SILENCE = 30.0
 
 
 def hold(tx: sqlite3.Connection, message_id: int, now: float) -> None:
-    """The author of a message has just written at it: it is not to be shown as a message yet."""
+    """The author of a message has just added to it, so it must not be shown as a message yet."""
     tx.execute("UPDATE messages SET written_at = ? WHERE id = ?", (now, message_id))
 
 
 def release(tx: sqlite3.Connection, message_id: int) -> None:
-    """A message is to be shown."""
+    """A message may be shown."""
     tx.execute("UPDATE messages SET written_at = NULL WHERE id = ?", (message_id,))
 
 
 def abandoned(tx: sqlite3.Connection, now: float) -> list[int]:
-    """Messages that are held back although nobody has written at them for `SILENCE`.
+    """Messages that are held back although their authors have not changed them for `SILENCE`.
 
-    A clock that was set back releases them too: nothing may be held for ever.
+    They are also released if the clock was set back, so that nothing is held back forever.
     """
     rows = tx.execute(
         "SELECT id FROM messages WHERE written_at IS NOT NULL AND NOT written_at BETWEEN ? AND ? ORDER BY id",
@@ -38,13 +38,13 @@ def abandoned(tx: sqlite3.Connection, now: float) -> list[int]:
 
 
 def next_abandoned(tx: sqlite3.Connection) -> float | None:
-    """When the next message counts as finished if nobody writes at it; POSIX seconds."""
+    """When the next message counts as finished if its author does not change it; POSIX seconds."""
     [began] = tx.execute("SELECT min(written_at) FROM messages WHERE written_at IS NOT NULL").fetchone()
     return None if began is None else float(began) + SILENCE
 
 
 def being_written(tx: sqlite3.Connection, contact_id: int) -> list[Message]:
-    """What a contact is writing now, in the order in which it was begun."""
+    """The messages that a contact is writing now, in the order in which they were begun."""
     query = "SELECT id FROM messages WHERE written_at IS NOT NULL AND contact_id = ? ORDER BY id"
     found = [records.message(tx, row["id"]) for row in tx.execute(query, (contact_id,)).fetchall()]
     return [message for message in found if message is not None]

@@ -11,7 +11,7 @@ from smpchat.storage.locks import FileLock
 
 
 def online_lock(folder: Path) -> FileLock:
-    """The lock that whoever is online for the profile in ``folder`` holds."""
+    """The lock that the online process of the profile in ``folder`` holds."""
     return FileLock(folder / "online.lock")
 
 

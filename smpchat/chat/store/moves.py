@@ -1,4 +1,4 @@
-"""Moves of our own queues that are under way, as people and scripts see them."""
+"""Moves of our own queues that are in progress, as people and scripts see them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from smpchat.encoding.record import Record
 
 
 class MoveView(Record):
-    """A move of our own queue that is under way.
+    """A move of our own queue that is in progress.
 
     Attributes:
         step: ``creating``, ``asked``, ``securing`` or ``using``: see `smpchat.agent.machines.moving`.
         since: When this step began; POSIX seconds.
-        relay: Host of the relay that it leads to; None if that is still open.
+        relay: Host of the new relay; None if it is not chosen yet.
     """
 
     step: str
@@ -23,7 +23,7 @@ class MoveView(Record):
 
 
 def move_views(tx: sqlite3.Connection) -> dict[int, MoveView]:
-    """Every move under way, by connection."""
+    """All moves in progress, by connection."""
     return {number: _view(tx, number, move) for number, move in moves.load_all(tx).items()}
 
 

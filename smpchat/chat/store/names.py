@@ -1,4 +1,5 @@
-"""Contacts in a list: who has which alias, what it looks like, whether the user vouches for it, who spoke last."""
+"""The list of contacts: which alias each has, what it looks like, whether the user has confirmed it, and who wrote
+last."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from smpchat.chat.wire.alias import fold
 
 
 def rename(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
-    """Give a contact another alias, which stays until the user chooses another."""
+    """Give a contact another alias, which stays until the user chooses a new one."""
     tx.execute(
         "UPDATE contacts SET alias = ?, folded = ?, looks = ?, provisional = 0 WHERE id = ?",
         (alias, fold(alias), records.joined_looks(alias), contact_id),
@@ -29,12 +30,12 @@ def mark_resembling(tx: sqlite3.Connection, contact_id: int, other_id: int) -> N
 
 
 def has_unsettled(tx: sqlite3.Connection) -> bool:
-    """Whether there are contacts of a time before aliases were folded."""
+    """Whether there are old contacts whose aliases were stored before `looks` existed."""
     return tx.execute("SELECT 1 FROM contacts WHERE folded IS NULL").fetchone() is not None
 
 
 def unsettled(tx: sqlite3.Connection) -> list[Contact]:
-    """Contacts of a time before aliases were folded; all have `looks` afterwards."""
+    """The old contacts whose aliases were stored before `looks` existed; afterwards all have it."""
     found = [records.contact_from(row) for row in tx.execute(records.CONTACTS + "WHERE folded IS NULL ORDER BY id")]
     for one in found:
         tx.execute("UPDATE contacts SET looks = ? WHERE id = ?", (records.joined_looks(one.alias), one.id))
@@ -42,13 +43,13 @@ def unsettled(tx: sqlite3.Connection) -> list[Contact]:
 
 
 def settle(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
-    """What was missing of an alias of that time."""
+    """Add what was missing of such an alias."""
     query = "UPDATE contacts SET alias = ?, folded = ?, looks = ? WHERE id = ?"
     tx.execute(query, (alias, fold(alias), records.joined_looks(alias), contact_id))
 
 
 def confirm(tx: sqlite3.Connection, contact_id: int) -> None:
-    """The user chose the alias, or compared the security code: who has it is no longer in doubt."""
+    """The user chose the alias, or compared the security code, so it is no longer in doubt who has it."""
     tx.execute("UPDATE contacts SET confirmed = 1, resembles = NULL WHERE id = ?", (contact_id,))
 
 

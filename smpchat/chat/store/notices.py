@@ -1,4 +1,5 @@
-"""What has happened to a contact, as lines of its conversation: stored, shown once, and found again in the history.
+"""What has happened with a contact, as lines of its conversation: they are stored, shown once, and appear in the
+history.
 
 They say what only this program knows, not what the contact wrote, so they are no messages.
 """
@@ -16,7 +17,7 @@ _NOBODY = "your contact"
 
 
 class StoredNotice(Record):
-    """One line. ``at``: POSIX seconds; ``shown``: whether anybody was shown it."""
+    """One line. ``at``: POSIX seconds; ``shown``: whether it was shown."""
 
     id: int
     contact: str
@@ -27,14 +28,14 @@ class StoredNotice(Record):
 
 
 def addressed(sentence: str, alias: str | None) -> str:
-    """A sentence with the contact's name where it is left open, and in commands what names it there."""
+    """A sentence with the contact's name filled in, and in commands the alias as it must be typed."""
     who = shlex.quote(alias) if alias else "WHO"
     said = sentence.replace("{alias}", alias or _NOBODY).replace("{who}", who)
     return said if alias or not sentence.startswith("{alias}") else said[:1].upper() + said[1:]
 
 
 def add(tx: sqlite3.Connection, contact_id: int, kind: str, sentence: str, at: float) -> int:
-    """A new line's id; ``{alias}`` in it stays open, since the alias may change."""
+    """Add a line, and return its id. ``{alias}`` in it is filled in later, because the alias may change."""
     query = "INSERT INTO notices (contact_id, kind, text, at) VALUES (?, ?, ?, ?)"
     number = tx.execute(query, (contact_id, kind, sentence, at)).lastrowid
     assert number is not None
@@ -56,19 +57,19 @@ def _notice(row: sqlite3.Row) -> StoredNotice:
 
 
 def of_contact(tx: sqlite3.Connection, contact_id: int, since: float = 0) -> list[StoredNotice]:
-    """The lines of a conversation from a moment on (POSIX seconds), oldest first."""
+    """The lines of a conversation since the given time, in POSIX seconds, oldest first."""
     query = _NOTICES + "WHERE contact_id = ? AND at >= ? ORDER BY notices.id"
     return [_notice(row) for row in tx.execute(query, (contact_id, since))]
 
 
 def lately(tx: sqlite3.Connection, contact_id: int, sentence: str, since: float) -> int:
-    """How often a sentence was added from a moment on (POSIX seconds)."""
+    """How often a sentence was added since the given time, in POSIX seconds."""
     query = "SELECT count(*) FROM notices WHERE contact_id = ? AND text = ? AND at >= ?"
     return int(tx.execute(query, (contact_id, sentence, since)).fetchone()[0])
 
 
 def to_show(tx: sqlite3.Connection) -> list[StoredNotice]:
-    """Lines that nobody was shown, in the order in which they happened."""
+    """Lines that were not shown yet, in the order in which they happened."""
     return [_notice(row) for row in tx.execute(_NOTICES + "WHERE shown = 0 ORDER BY notices.id")]
 
 

@@ -1,6 +1,6 @@
-"""Profiles as they are stored: what contacts say about themselves, what we say to all, and what each was told last.
+"""The stored profiles: what contacts say about themselves, what we say to all, and what we last told each contact.
 
-Pictures stand in a table of their own: they are large, and lists of contacts need none.
+Pictures have a table of their own, because they are large, and lists of contacts do not need them.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ _OWN, _OWN_PICTURE = "profile", "profile_picture"
 
 
 def own(tx: sqlite3.Connection) -> Profile | None:
-    """What the user has said about themselves, whose preferences are those that the user has changed; None: nothing."""
+    """The profile that the user has set, with only the preferences that the user has changed; None: nothing was set."""
     saved = Profile.from_json(settings.setting(tx, _OWN))
     return None if saved is None else replace(saved, picture=settings.setting(tx, _OWN_PICTURE))
 
 
 def own_preferences(tx: sqlite3.Connection) -> Preferences:
-    """What the user allows everybody, where it is not as it is at first."""
+    """What the user allows all contacts, as far as it differs from the defaults."""
     saved = Profile.from_json(settings.setting(tx, _OWN))
     return saved.preferences if saved else {}
 
 
 def save_own(tx: sqlite3.Connection, profile: Profile) -> None:
-    """Say something else from now on."""
+    """Change our profile."""
     settings.save_setting(tx, _OWN, profile.to_json())
     if profile.picture is None:
         settings.delete_setting(tx, _OWN_PICTURE)
@@ -43,7 +43,7 @@ def save_own(tx: sqlite3.Connection, profile: Profile) -> None:
 
 
 def save(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> bool:
-    """The profile that a contact sent; whether it says anything new. Then it is to be shown once."""
+    """Save the profile that a contact sent. Returns whether it contains anything new. A new profile is shown once."""
     row = tx.execute("SELECT profile FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     known, text = Profile.from_json(row["profile"]), profile.to_json()
     if known == replace(profile, picture=None) and picture(tx, contact_id) == profile.picture:
@@ -57,7 +57,7 @@ def save(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> bool:
 
 
 def picture(tx: sqlite3.Connection, contact_id: int) -> str | None:
-    """A contact's picture, as its profile has it."""
+    """The picture in a contact's profile."""
     row = tx.execute("SELECT uri FROM pictures WHERE contact_id = ?", (contact_id,)).fetchone()
     return row["uri"] if row else None
 
@@ -66,12 +66,12 @@ def picture(tx: sqlite3.Connection, contact_id: int) -> str | None:
 
 
 def told(tx: sqlite3.Connection, contact_id: int) -> bytes | None:
-    """Digest of the profile of ours that a contact was told last; None if none, or if it is unknown."""
+    """Digest of our profile as we last told it to a contact; None if we did not, or if it is unknown."""
     row = tx.execute("SELECT told FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     digest: bytes | None = row["told"]
     return digest
 
 
 def save_told(tx: sqlite3.Connection, contact_id: int, digest: bytes) -> None:
-    """A contact is being told this."""
+    """This profile is on its way to a contact."""
     tx.execute("UPDATE contacts SET told = ? WHERE id = ?", (digest, contact_id))

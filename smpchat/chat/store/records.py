@@ -27,7 +27,7 @@ class Direction(StrEnum):
 
 
 class MessageStatus(StrEnum):
-    """Where a message is (cli.md)."""
+    """The status of a message (cli.md)."""
 
     PENDING = "pending"
     SENT = "sent"
@@ -40,15 +40,15 @@ class Contact(Record):
     """A person or group to write to, known by the alias.
 
     Attributes:
-        unread: Received messages that nobody was shown.
-        chat_version: The chat version agreed with its app; None before it said what it speaks.
-        gone: It deleted us, so nothing reaches it any more.
-        verified_code: The security code that the user compared; only as good as it is still the connection's.
-        link_name: What whoever made the link called themselves there, where the link says so.
-        provisional: Nobody chose the alias: the link's name replaces it once it is read.
+        unread: How many received messages were not shown yet.
+        chat_version: The chat version agreed with its app; None as long as its version is not known.
+        gone: The contact removed us, so messages no longer arrive there.
+        verified_code: The security code that the user compared; it counts only if it is still that of the connection.
+        link_name: The name that the person who made the link uses in it, if there is one.
+        provisional: The alias was not chosen by the user: it is replaced by the name in the link when the link is read.
         business: A chat with a business: several people there read it.
         picture: Its profile has a picture, which `smpchat.chat.store.profiles` has.
-        confirmed: The user chose the alias, or compared the security code of whoever has it.
+        confirmed: The user chose the alias, or compared the security code of the contact.
         resembles: The contact whose alias looks like the name that this one chose.
     """
 
@@ -74,7 +74,7 @@ class Contact(Record):
 
     @property
     def self_named(self) -> bool:
-        """Whether the alias is only what the contact calls itself, which proves nothing."""
+        """Whether the alias is only the contact's own choice, which proves nothing."""
         return not self.confirmed and not self.provisional
 
 
@@ -82,10 +82,10 @@ class Quoted(Record):
     """The message that a reply answers.
 
     Attributes:
-        id: Our number of it; None if we do not have it.
+        id: Our number for it; None if we do not have it.
         direction: Whether we sent it.
-        text: What it says now, or, if we do not have it, what the reply says that it said.
-        deleted: Its author took it back, or it has disappeared.
+        text: Its text now or, if we do not have it, the text that the reply quotes.
+        deleted: Its author deleted it, or it has disappeared.
         sender: Which member of a group or business wrote it.
     """
 
@@ -112,25 +112,26 @@ class Message(Record):
         reason: Why it failed.
         shared_id: Its id between the two clients.
         reply_to: The message that it answers.
-        content: What kind of thing it is: ``text``, ``image``, ``call`` and so on (see `Content`).
-        note: The beginning of the text that stands for what is not text.
-        preview: What is said of a link in it.
-        sender: Which member of a group or business said it, where the contact only passed it on.
-        forwarded: Its author passes on what somebody else wrote.
+        content: The kind of the message: ``text``, ``image``, ``call`` and so on (see `Content`).
+        note: The beginning of the text, in brackets, that describes content other than text.
+        preview: The description of a link in it.
+        sender: The member of a group or business who wrote it, if the contact only passed it on.
+        forwarded: Its author forwards a message that another person wrote.
         live: Its author is still writing it, or has not said that it is finished.
-        held: Nobody is to be shown it yet, because its author is writing it now.
-        command: Which of our commands it calls, if we are a bot; ``arguments`` is what stands behind it.
-        edited: The text is another one than at first.
-        deleted: Its author took it back; the text is empty.
-        reactions: Those of both sides.
-        contact_id: Number of the contact, which no rename changes and no other contact ever has.
-        self_named: The contact's alias is only what it calls itself, which proves nothing.
+        held: It must not be shown yet, because its author is writing it now.
+        command: Which of our commands it calls, if we are a bot; ``arguments`` is the text after the command.
+        edited: The text was changed.
+        deleted: Its author deleted it, and the text is empty.
+        reactions: The reactions of both sides.
+        contact_id: Number of the contact. It never changes, and no other contact ever has it.
+        self_named: The alias is only the contact's own choice, which proves nothing.
         verified: The contact's security code was compared, and is still the same.
-        shown: Whether somebody was shown it; messages of ours are.
+        shown: Whether it was shown; messages of ours always count as shown.
         changes: How often the contact has edited it, deleted it or reacted to it.
-        ttl: Seconds after which it disappears, from when it was shown or, if it is ours, has left; None if it stays.
-        expires_at: When it disappears; POSIX seconds. None before that time runs.
-        file: What came or goes with it.
+        ttl: Seconds after which it disappears, counted from when it was shown or, if it is ours, sent; None if it
+            stays.
+        expires_at: When it disappears; POSIX seconds. None before that time starts.
+        file: The file that belongs to it.
         group: The contact is a group, and ``sender`` one of its members.
         copies: To a group: how many members have it, of how many it goes to straight.
     """
@@ -205,7 +206,7 @@ def insert_contact(
     """A new contact for a connection.
 
     Args:
-        provisional: Nobody chose the alias.
+        provisional: The alias was not chosen by the user.
         confirmed: The user did.
     """
     query = (
@@ -225,13 +226,13 @@ def contacts(tx: sqlite3.Connection) -> list[Contact]:
 
 
 def _find_contacts(tx: sqlite3.Connection, alias: str) -> list[Contact]:
-    """The contact with exactly this alias, else all whose alias is the same but for capitals and forms of letters."""
+    """The contact with exactly this alias; otherwise all whose alias differs only in capitals and forms of letters."""
     rows = tx.execute(CONTACTS + "WHERE folded = ? ORDER BY id", (fold(alias),)).fetchall()
     return [contact_from(row) for row in rows if row["alias"] == alias] or [contact_from(row) for row in rows]
 
 
 def aliases(tx: sqlite3.Connection) -> dict[int, str]:
-    """The alias of each contact, by its connection: quicker than all there is to say of them.
+    """The alias of each contact, by its connection; this is faster than loading the contacts.
 
     The connections of the members of a group have the alias of the group.
     """
@@ -260,7 +261,7 @@ def contact(tx: sqlite3.Connection, alias: str) -> Contact:
 
 
 def contact_of(tx: sqlite3.Connection, connection_id: int) -> Contact | None:
-    """The contact of a connection; an invitation that nobody used has none."""
+    """The contact of a connection; an unused invitation has none."""
     row = tx.execute(CONTACTS + "WHERE connection_id = ?", (connection_id,)).fetchone()
     return contact_from(row) if row else None
 
@@ -279,12 +280,12 @@ def save_link_name(tx: sqlite3.Connection, contact_id: int, name: str) -> None:
 
 
 def mark_business(tx: sqlite3.Connection, contact_id: int) -> None:
-    """Several people of a business are behind the contact."""
+    """The contact is a business with several people."""
     tx.execute("UPDATE contacts SET business = 1 WHERE id = ?", (contact_id,))
 
 
 def contacts_to_show(tx: sqlite3.Connection) -> list[Contact]:
-    """Contacts whose profile arrived since anybody was shown it."""
+    """Contacts whose profile has arrived and was not shown yet."""
     return [contact_from(row) for row in tx.execute(CONTACTS + "WHERE profile IS NOT NULL AND profile_shown = 0")]
 
 
@@ -302,12 +303,12 @@ def raise_chat_version(tx: sqlite3.Connection, contact_id: int, version: int) ->
 
 
 def mark_gone(tx: sqlite3.Connection, contact_id: int) -> bool:
-    """The contact deleted us; False if that was known."""
+    """The contact removed us. Returns False if this was known."""
     return tx.execute("UPDATE contacts SET gone = 1 WHERE id = ? AND gone = 0", (contact_id,)).rowcount > 0
 
 
 def save_verified_code(tx: sqlite3.Connection, contact_id: int, code: str | None) -> None:
-    """The security code that the user compared; None if it was another one."""
+    """Save the security code that the user compared; None if the codes were different."""
     tx.execute("UPDATE contacts SET verified_code = ? WHERE id = ?", (code, contact_id))
 
 
@@ -405,12 +406,12 @@ def insert_message(
     forwarded: bool = False,
     occasion: str | None = None,
 ) -> int:
-    """A new message's id: pending if it is ours, received and not shown if it is theirs.
+    """Insert a message, and return its id. It is pending if it is ours, or received and not shown if it is theirs.
 
     Args:
         reply_to: What it answers; the text is kept only if we do not have the message itself, and it is not deleted.
-        ttl: Seconds after which it disappears once it is shown or has left.
-        occasion: What it tells of, where that may be told again: see `lines.is_known`.
+        ttl: Seconds after which it disappears, counted from when it was shown or sent.
+        occasion: What it tells of, if this may be told again: see `lines.is_known`.
     """
     ours = direction is Direction.SENT
     status = MessageStatus.PENDING if ours else MessageStatus.RECEIVED
@@ -455,12 +456,12 @@ def set_status(tx: sqlite3.Connection, message_id: int, status: MessageStatus, r
 
 
 def load(tx: sqlite3.Connection, numbers: Sequence[int]) -> list[Message]:
-    """Messages by their numbers, in that order; those that are gone are left out."""
+    """Messages by their numbers, in that order; deleted ones are left out."""
     return [found for number in numbers if (found := message(tx, number)) is not None]
 
 
 def page(tx: sqlite3.Connection, contact_id: int, number: int, limit: int, *, later: bool) -> list[Message]:
-    """The ``limit`` messages of a conversation next to message ``number``, behind it or before it; oldest first."""
+    """The ``limit`` messages of a conversation next to message ``number``, after it or before it, oldest first."""
     side, order = (">", "ASC") if later else ("<", "DESC")
     rows = tx.execute(
         _MESSAGES + f"WHERE messages.contact_id = ? AND messages.husk = 0 AND messages.id {side} ?"
@@ -471,7 +472,7 @@ def page(tx: sqlite3.Connection, contact_id: int, number: int, limit: int, *, la
 
 
 def skip_unread(tx: sqlite3.Connection, contact_id: int, before: int) -> None:
-    """Messages before number ``before`` are to be shown by nothing any more."""
+    """Messages before number ``before`` count as shown from now on."""
     tx.execute(
         "UPDATE messages SET shown = 1, changes_shown = changes WHERE contact_id = ? AND id < ? AND shown = 0"
         " AND written_at IS NULL",
@@ -518,7 +519,7 @@ NOBODYS, REQUESTS = 0, -1
 
 
 def publish(tx: sqlite3.Connection, kind: str, payload: dict[str, Any], owner: int = NOBODYS) -> None:
-    """Tell every process that follows this profile. The events of one ``owner`` push nobody else's out."""
+    """Tell every process that follows this profile. The events of one ``owner`` never push out those of another."""
     tx.execute("INSERT INTO events (kind, payload, owner) VALUES (?, ?, ?)", (kind, json.dumps(payload), owner))
     tx.execute(
         "DELETE FROM events WHERE owner = :owner AND seq <="

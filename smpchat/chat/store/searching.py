@@ -1,19 +1,19 @@
-"""Messages found by their words and times, newest first; with an index once there are many.
+"""Finds messages by their words and times, newest first, with an index if there are many.
 
-The index is an FTS5 table of trigrams, which finds parts of words and scripts without blanks. It holds numbers of
-messages and no texts. Measured with 20,000 messages of 80 characters: to look through them takes 70 ms, with it 2 to
-12 ms; it takes 2.5 MB and 0.7 s to build. So it is built when somebody searches, some thousand messages at a time,
-and what is not in it yet is looked through:
+The index is an FTS5 table of trigrams, which finds parts of words and scripts without blanks. It contains numbers of
+messages, but no texts. Measured with 20,000 messages of 80 characters: searching all of them takes 70 ms, and with the
+index 2 to 12 ms. The index takes 2.5 MB, and 0.7 s to build. So it is built when a person searches, some thousand
+messages at a time. Messages that are not in it are searched one by one:
 
-* the newest `UNINDEXED` messages: what is taken back or edited is mostly one of those;
-* what disappears (``ttl``), and what is still being written (``live``).
+* the newest `UNINDEXED` messages, because most messages that are deleted or edited are among them;
+* messages that disappear (``ttl``), and messages that are still being written (``live``).
 
-To receive or send a message never touches the index, so a damaged one cannot keep messages away. When a message that is
-in it changes or goes, all of it is emptied: FTS5 keeps words that it has deleted, in older segments, until it merges
-them. What one that does (``secure-delete``, from SQLite 3.42 on) has written, an older SQLite cannot read. Nor is there
-a trigger that would do this: a database with one is not opened.
+Receiving or sending a message never uses the index, so a damaged index cannot keep messages away. When a message in the
+index changes or is deleted, the whole index is emptied: FTS5 keeps words that it has deleted, in older segments, until
+it merges them. The option against this (``secure-delete``, from SQLite 3.42 on) makes a file that an older SQLite
+cannot read. A trigger cannot do this either: a database with a trigger is not opened.
 
-What the index holds is all messages up to its largest number but those above: whoever changes one calls `forget`.
+The index contains all messages up to its largest number except those above. Code that changes a message calls `forget`.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _UNFIT = "ttl IS NOT NULL OR live = 1"
 
 
 class Selection(Record):
-    """Which messages are looked for.
+    """Which messages are searched for.
 
     Attributes:
         words: Each is in the text, folded as by `smpchat.chat.wire.folding.words_of`; all messages if there are none.
-        contact_id: Of one conversation; of all if None.
-        since: Sent then or later; POSIX seconds.
+        contact_id: Only in one conversation; None: in all.
+        since: Only messages sent then or later; POSIX seconds.
         until: Sent before that.
         before: Of a smaller number.
     """
@@ -62,14 +62,14 @@ class Selection(Record):
 
 
 class IndexDamaged(Exception):
-    """The index cannot be read; `drop` it, and look again."""
+    """The index cannot be read: `drop` it, and search again."""
 
 
 def find(tx: sqlite3.Connection, selection: Selection, limit: int, *, indexed: bool = True) -> list[int]:
     """Numbers of the newest messages, at most ``limit``, the newest first.
 
     Args:
-        indexed: The index may be asked.
+        indexed: The index may be used.
     Raises:
         IndexDamaged: It was.
     """
@@ -107,7 +107,7 @@ def find(tx: sqlite3.Connection, selection: Selection, limit: int, *, indexed: b
 
 
 def _question(words: tuple[str, ...]) -> str:
-    """What the index is asked, none of it taken for an operator; empty if every word is too short for it."""
+    """The query for the index, in which nothing counts as an operator; empty if every word is too short."""
     grams: dict[str, None] = {}
     for word in words:
         part = word[:_LONGEST_WORD]
@@ -116,7 +116,7 @@ def _question(words: tuple[str, ...]) -> str:
 
 
 def is_due(tx: sqlite3.Connection) -> bool:
-    """Whether enough messages are to go into the index. Raises `IndexDamaged`."""
+    """Whether enough messages are waiting to be added to the index. Raises `IndexDamaged`."""
     return _newest(tx) - _last(tx) >= 2 * UNINDEXED
 
 
@@ -149,7 +149,7 @@ def forget(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def forget_contact(tx: sqlite3.Connection, contact_id: int) -> None:
-    """All messages of a contact are about to go."""
+    """All messages of a contact are about to be deleted."""
     if not _exists(tx):
         return
     [first] = tx.execute("SELECT min(id) FROM messages WHERE contact_id = ?", (contact_id,)).fetchone()
@@ -161,7 +161,7 @@ def forget_contact(tx: sqlite3.Connection, contact_id: int) -> None:
 
 
 def drop(tx: sqlite3.Connection) -> None:
-    """Do without an index until somebody searches."""
+    """Delete the index; the next search makes a new one."""
     try:
         tx.execute(_DROP)
     except sqlite3.OperationalError:
@@ -176,14 +176,14 @@ def drop(tx: sqlite3.Connection) -> None:
 
 
 def leave_out(copy: sqlite3.Connection) -> None:
-    """Take the index out of a copy of the database, with the pages that it had; outside any transaction."""
+    """Remove the index from a copy of the database, with its pages; outside any transaction."""
     if _exists(copy):
         copy.execute(f"DROP TABLE {TABLE}")
         copy.execute("VACUUM")
 
 
 def copy_definition(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Make an empty index where the other database has one."""
+    """Make an empty index if the other database has one."""
     if _exists(source):
         target.execute(_CREATE)
 
@@ -210,7 +210,7 @@ def _last(tx: sqlite3.Connection) -> int:
 
 @contextmanager
 def _damage_noticed() -> Iterator[None]:
-    """What is wrong with the index is told from a disk that is full, and the like."""
+    """Errors of the index are told apart from others, such as a full disk."""
     try:
         yield
     except sqlite3.OperationalError:

@@ -1,4 +1,4 @@
-"""Configured relays: which of them take new queues, and by what way each is reached."""
+"""Configured relays: which of them are used for new queues, and how each is reached."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ConfiguredServer(Record):
 
 
 class ConfiguredFileServer(Record):
-    """A relay of files in a profile's list. ``preferred``: files are put there."""
+    """A file relay in a profile's list. ``preferred``: files are uploaded there."""
 
     address: FileServerAddress
     preferred: bool
@@ -43,7 +43,7 @@ def relay_address(address: str) -> SMPServerAddress:
 
 
 def file_relay_address(address: str) -> FileServerAddress:
-    """The address of a relay of files in a text that a person gave. Raises `InputError`."""
+    """The address of a file relay in a text that a person gave. Raises `InputError`."""
     try:
         return read_file_server(address)
     except DecodeError as error:
@@ -53,13 +53,14 @@ def file_relay_address(address: str) -> FileServerAddress:
 def choose_file_servers(
     configured: Sequence[ConfiguredFileServer], in_trouble: Collection[str], entropy: Entropy
 ) -> list[FileServerAddress]:
-    """The preferred relays of files, in random order, those in trouble last; empty if there are none."""
+    """The preferred file relays in random order, those in trouble last; empty if there are none."""
     drawn = _shuffled([entry.address for entry in configured if entry.preferred], entropy)
     return sorted(drawn, key=lambda address: str(address.server) in in_trouble)
 
 
 def route_to(configured: Sequence[ConfiguredServer], server: SMPServer) -> Route:
-    """The way to ``server``: that of an entry with its fingerprint and one of its hosts, else directly over TLS.
+    """How ``server`` is reached: as the entry with its fingerprint and one of its hosts says, otherwise directly over
+    TLS.
 
     A link may name a relay with more or fewer hosts than its entry, or without the port.
     """
@@ -75,8 +76,8 @@ def choose_servers(
 ) -> list[SMPServerAddress]:
     """The preferred relays in the order in which a new queue is sought there; empty if there are none.
 
-    In random order, but that of the peer's queue behind the others: then no relay sees both directions of a
-    conversation. Those in trouble come last, so that what failed a moment ago is not what the next person waits for.
+    The order is random, but the relay of the peer's queue comes after the others, so that no relay sees both directions
+    of a conversation. Relays in trouble come last, so that no one has to wait for a relay that failed a moment ago.
 
     Args:
         in_trouble: Addresses of relays that could not be used at the last try.

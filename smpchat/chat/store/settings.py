@@ -36,7 +36,7 @@ def servers(tx: sqlite3.Connection) -> list[ServerRow]:
 
 
 def add_server(tx: sqlite3.Connection, address: str, *, preferred: bool) -> None:
-    """Add a relay, or change whether it takes new queues."""
+    """Add a relay, or change whether it is used for new queues."""
     tx.execute(
         "INSERT INTO servers (address, preferred) VALUES (?, ?)"
         " ON CONFLICT (address) DO UPDATE SET preferred = excluded.preferred",
@@ -45,7 +45,7 @@ def add_server(tx: sqlite3.Connection, address: str, *, preferred: bool) -> None
 
 
 def set_route(tx: sqlite3.Connection, address: str, transport: str | None, ws_port: int | None) -> None:
-    """Change by what way a relay is reached; None leaves a part as it is."""
+    """Change how a relay is reached; None leaves a part as it is."""
     tx.execute(
         "UPDATE servers SET transport = coalesce(?, transport), ws_port = coalesce(?, ws_port) WHERE address = ?",
         (transport, ws_port, address),
@@ -58,18 +58,18 @@ def remove_server(tx: sqlite3.Connection, address: str) -> bool:
 
 
 def prefer_no_server(tx: sqlite3.Connection) -> None:
-    """No configured relay takes new queues."""
+    """No configured relay is used for new queues any more."""
     tx.execute("UPDATE servers SET preferred = 0")
 
 
 def file_servers(tx: sqlite3.Connection) -> list[tuple[str, bool]]:
-    """Configured relays of files, in the order they were added: address, and whether files are put there."""
+    """Configured file relays, in the order they were added: the address, and whether files are uploaded there."""
     rows = tx.execute("SELECT address, preferred FROM file_servers ORDER BY id")
     return [(row["address"], bool(row["preferred"])) for row in rows]
 
 
 def add_file_server(tx: sqlite3.Connection, address: str) -> None:
-    """Put files there from now on."""
+    """Upload files there from now on."""
     tx.execute(
         "INSERT INTO file_servers (address, preferred) VALUES (?, 1) ON CONFLICT (address) DO UPDATE SET preferred = 1",
         (address,),
@@ -77,12 +77,12 @@ def add_file_server(tx: sqlite3.Connection, address: str) -> None:
 
 
 def remove_file_server(tx: sqlite3.Connection, address: str) -> bool:
-    """Remove a relay of files; False if it was not configured."""
+    """Remove a file relay; False if it was not configured."""
     return tx.execute("DELETE FROM file_servers WHERE address = ?", (address,)).rowcount > 0
 
 
 def prefer_no_file_server(tx: sqlite3.Connection) -> None:
-    """Files are put at none of the configured relays."""
+    """Upload files to none of the configured relays any more."""
     tx.execute("UPDATE file_servers SET preferred = 0")
 
 
@@ -103,7 +103,7 @@ def delete_setting(tx: sqlite3.Connection, name: str) -> None:
 
 
 def in_force(tx: sqlite3.Connection, name: str) -> str | None:
-    """What the profile has chosen, else what the config files say; None if neither says anything."""
+    """What the profile has chosen, otherwise what the config files say; None if neither says anything."""
     own = setting(tx, name)
     return default(tx, name) if own is None else own
 
@@ -114,13 +114,13 @@ def default(tx: sqlite3.Connection, name: str) -> str | None:
 
 
 def defaults(tx: sqlite3.Connection) -> dict[str, str]:
-    """All that the config files said last, by names."""
+    """All settings from the config files as last read, by name."""
     rows = tx.execute("SELECT name, value FROM settings WHERE name >= ? AND name < ?", (_DEFAULT, _DEFAULT + "\x7f"))
     return {row["name"].removeprefix(_DEFAULT): row["value"] for row in rows}
 
 
 def save_defaults(tx: sqlite3.Connection, values: Mapping[str, str]) -> None:
-    """Replace what the config files said last: whoever is online for the profile goes by it at once."""
+    """Replace the settings from the config files; the online process of the profile uses them at once."""
     for name in defaults(tx).keys() - values.keys():
         delete_setting(tx, _DEFAULT + name)
     for name, value in values.items():

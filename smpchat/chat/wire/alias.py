@@ -1,7 +1,8 @@
 """Aliases: how a contact is addressed. An alias never changes by itself, whatever name the peer sends (cli.md).
 
-Names are chosen by others and prove nothing. So none becomes an alias that reads like a word of ours, or that looks
-like an alias that somebody else has: `fold` tells what is the same alias, `looks` what a person takes for the same.
+Names are chosen by others and prove nothing. So a name never becomes an alias that reads like a word of ours, or looks
+like the alias of another contact: `fold` says which spellings are the same alias, and `looks` which ones a person takes
+for the same.
 """
 
 from __future__ import annotations
@@ -42,16 +43,17 @@ def fold(alias: str) -> str:
 
 
 def looks(text: str) -> frozenset[str]:
-    """What a person sees of a name, in two readings; names that share one of them are easily taken for each other.
+    """How a person sees a name, in two readings. Names that share one reading are easily confused.
 
-    Source: UTS #39, 4; capitals are read as they are written and as small letters, since I looks like l, and is i.
+    Source: UTS #39, 4; capitals are read both as they are written and as small letters, because I looks like l, but is
+    i.
     """
     seen = _without_invisible(unicodedata.normalize("NFKC", text))
     return frozenset(_prototypes(_prototypes(form).casefold()) for form in (seen, seen.casefold()))
 
 
 def is_reserved(alias: str) -> bool:
-    """Whether it reads like a word of ours, or like a number, which commands take as well."""
+    """Whether it reads like a word of ours, or like a number, which commands also accept."""
     shown = looks(alias)
     return unicodedata.normalize("NFKC", alias).isdecimal() or not shown.isdisjoint(_reserved_looks()) or not all(shown)
 
@@ -73,7 +75,8 @@ def check_alias(text: str) -> str:
 
 
 def alias_from_name(name: str, taken: Callable[[str], bool] = lambda alias: False) -> str:
-    """An alias made from a name that the peer chose: harmless, no word of ours, unique with ``_2`` and so on."""
+    """An alias made from a name that the peer chose: harmless, not a word of ours, and unique by adding ``_2`` and so
+    on."""
     base = base_alias(name)
     alias, number = base, 1
     while is_reserved(alias) or taken(alias):
@@ -95,7 +98,7 @@ def base_alias(name: str) -> str:
 
 
 def nearest(typed: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Aliases that somebody may have meant who typed another one, the likeliest first."""
+    """Aliases that may have been meant by a person who typed something else, the likeliest first."""
     from difflib import SequenceMatcher
 
     begun, shown = fold(typed[:MAX_ALIAS]), looks(typed[:MAX_ALIAS])
@@ -126,7 +129,7 @@ _ASCII = str.maketrans({"`": "'", '"': "''", "0": "O", "1": "l", "I": "l", "|": 
 
 
 def _prototypes(text: str) -> str:
-    """Each letter as the one that stands for all that look like it."""
+    """Each letter replaced by the one that stands for all letters that look like it."""
     if text.isascii():
         return unicodedata.normalize("NFD", text.translate(_ASCII))
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).translate(_table()))
@@ -134,7 +137,7 @@ def _prototypes(text: str) -> str:
 
 @cache
 def _table() -> dict[int, str]:
-    """Read when the first name is looked at that is not ASCII: 30 kB."""
+    """The table has 30 kB, and is read for the first name that is not ASCII."""
     table: dict[int, str] = {}
     for line in Path(__file__).with_name("confusables.txt").read_text(encoding="utf-8").splitlines():
         target, found, sources = line.partition("\t")

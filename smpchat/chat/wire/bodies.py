@@ -1,7 +1,7 @@
 """Bodies of chat messages: JSON envelopes, and the forms that carry them (agent-wire 6.1, 6.5 and 6.6).
 
 A body begins with ``{`` (one JSON message), ``[`` (an array of them), ``X`` (compressed), ``=`` (binary batch) or ``F``
-(chunk of a file sent in line). We write the first and the third, and read all of them.
+(chunk of a file sent in line). We write the first and the third form, and read all of them.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ class Envelope(Record):
 
 
 class Unreadable(Record):
-    """One part of a body that is malformed; the parts beside it are read all the same."""
+    """A malformed part of a body; the other parts are read all the same."""
 
     what: str
 
 
 class LeftOut(Record):
-    """Behind the first `MAX_MESSAGES` of a body there are more."""
+    """The body has more messages than `MAX_MESSAGES`; the rest is left out."""
 
     what: str = "more messages than are read"
 
@@ -75,7 +75,8 @@ def new_shared_id(random12: bytes) -> str:
 
 
 def shared_id(value: object) -> str | None:
-    """An id from JSON in its one spelling: padding is optional on the wire (agent-wire 6.1). None if it is no id."""
+    """An id from JSON, always in the same spelling; on the wire, padding is optional (agent-wire 6.1). None if it is
+    not an id."""
     if not isinstance(value, str) or len(value) > MAX_SHARED_ID or not value.isascii():
         return None
     text = value.rstrip("=")
@@ -110,7 +111,7 @@ def compress_body(data: bytes) -> bytes:
 
 
 def pack_info(data: bytes, limit: int = MAX_INFO, *, compresses: bool = True) -> bytes | None:
-    """JSON as connection info, compressed if it must be; None if there is no room for it.
+    """JSON as connection info, compressed if necessary; None if there is no room for it.
 
     Every peer that knows post-quantum ratchets reads compressed info, whatever chat version it speaks (agent-wire 6.6).
     """
@@ -121,7 +122,8 @@ def pack_info(data: bytes, limit: int = MAX_INFO, *, compresses: bool = True) ->
 
 
 class Room(Record):
-    """What one message of a connection holds: JSON of so many bytes, and compressed bodies of so many (0: none)."""
+    """What one message of a connection holds: the longest JSON, and the longest compressed body (0: no compression), in
+    bytes."""
 
     plain: int
     compressed: int
@@ -139,7 +141,7 @@ class Room(Record):
         return Room(min(max_body, MAX_COMPRESSED), min(max_body, MAX_COMPRESSED))
 
     def pack(self, data: bytes) -> bytes | None:
-        """JSON as a body, compressed if it must be; None if there is no room for it."""
+        """JSON as a body, compressed if necessary; None if there is no room for it."""
         if len(data) <= self.plain:
             return data
         if not self.compressed or len(data) > MAX_JSON:
@@ -148,10 +150,10 @@ class Room(Record):
         return body if len(body) <= self.compressed else None
 
     def limit(self, data: bytes) -> int:
-        """How long JSON like this may be, in bytes, where it did not fit.
+        """How long JSON like this may be, in bytes, if it did not fit.
 
-        What compression gains depends on the text: where its beginning would fit compressed, only the length that the
-        wire allows is in the way; else nothing beyond the room for compressed bodies is promised.
+        How much compression saves depends on the text. If its beginning would fit when compressed, the limit is the
+        length that the wire allows; otherwise it is the room for compressed bodies.
         """
         if not self.compressed:
             return self.plain
@@ -164,10 +166,10 @@ class Room(Record):
 def decode_body(body: bytes) -> list[Part]:
     """The messages in a body, in order; parts that this client does not use (chunks, forwarded messages) are left out.
 
-    `LeftOut` stands last where there are too many.
+    If there are too many, the last item is `LeftOut`.
 
     Raises:
-        DecodeError: The body has none of the forms, or is one message and that is malformed.
+        DecodeError: The body has none of these forms, or consists of one malformed message.
     """
     # One more, to tell that there are more. What is behind that is neither expanded nor read.
     parts = list(islice(_parts(body, may_expand=True), MAX_MESSAGES + 1))
@@ -223,7 +225,7 @@ def _array(items: list[object]) -> Iterator[Part]:
 
 
 def _each(parts: Iterable[bytes], read: Callable[[bytes], Iterator[Part]]) -> Iterator[Part]:
-    """What every part holds; one that is malformed does not spoil the others."""
+    """The content of every part; a malformed part does not affect the others."""
     for part in parts:
         try:
             yield from read(part)

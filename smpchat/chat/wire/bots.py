@@ -1,7 +1,7 @@
-"""Bots: the commands that a profile offers, and what a text means that calls one (agent-wire 6.3, deltas 4).
+"""Bots: the commands that a profile offers, and the texts that call them (agent-wire 6.3, deltas 4).
 
-Apps show a bot's commands as a menu and send what is chosen there as a text: ``/help``, ``/order two``, or with quotes
-where the keyword has blanks: ``/'all orders' of today``.
+Apps show a bot's commands as a menu, and send the chosen one as a text: ``/help``, ``/order two``, or with quotes where
+the keyword has blanks: ``/'all orders' of today``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class BotCommand(Record):
     Attributes:
         keyword: What follows the slash.
         label: What a menu shows.
-        params: What the writer is to put behind the keyword, such as ``<text>``; empty if nothing.
+        params: What the writer must add after the keyword, such as ``<text>``; empty if nothing.
     """
 
     keyword: str
@@ -39,7 +39,7 @@ class BotCommand(Record):
 
 
 class Call(Record):
-    """A text that calls a command. ``arguments``: what stands behind the keyword."""
+    """A text that calls a command. ``arguments``: the text after the keyword."""
 
     keyword: str
     arguments: str
@@ -67,13 +67,13 @@ def _written(keyword: str) -> str:
 
 
 def read_call(text: str) -> Call | None:
-    """The command that a text calls; None if it begins with none."""
+    """The command that a text calls; None if it does not begin with one."""
     found = _CALL().match(text)
     return Call(found[1] or found[2], text[found.end() :].strip()) if found else None
 
 
 def called(text: str, offered: Sequence[BotCommand]) -> Call | None:
-    """The command that a text calls, if it is one of those offered; where none are, any is taken."""
+    """The command that a text calls, if it is one of those offered; if none are offered, any command is accepted."""
     call = read_call(text)
     if call is None or (offered and call.keyword not in {command.keyword for command in offered}):
         return None
@@ -84,7 +84,7 @@ def called(text: str, offered: Sequence[BotCommand]) -> Call | None:
 
 
 def commands_json(commands: Iterable[BotCommand]) -> list[dict[str, Any]]:
-    """As the preferences of a profile write them."""
+    """The commands in the form of a profile's preferences."""
     return [_command_json(command) for command in commands]
 
 
@@ -94,7 +94,7 @@ def _command_json(command: BotCommand) -> dict[str, Any]:
 
 
 def read_commands(value: object) -> tuple[BotCommand, ...]:
-    """Those of a peer, with those of its menus; what is malformed is left out."""
+    """The commands of a peer, including those in its menus; malformed ones are left out."""
     found: list[BotCommand] = []
     for command in _commands(value, _MAX_DEPTH):
         found.append(command)

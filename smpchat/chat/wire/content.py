@@ -1,7 +1,7 @@
-"""What a message says, as text: content of every type is reduced to its text and a note (agent-wire 6.2, deltas 6).
+"""The content of a message as text: content of every type is reduced to its text and a note (agent-wire 6.2, deltas 6).
 
-``[image photo.jpg, 117 KiB] on the beach`` is what a person reads of a picture; `Content` tells what of that is the
-note, so that nobody can pass a text for one. Peer text is kept as it is; whoever prints it escapes it.
+For a picture a person reads, for example, ``[image photo.jpg, 117 KiB] on the beach``; `Content` says which part is the
+note, so that no one can fake a note in a text. Text of a peer is kept as it is; the code that prints it escapes it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MAX_PREVIEW = 300
 
 
 class Preview(Record):
-    """What the sender's app found behind a link; we never look there ourselves."""
+    """What the sender's app found at a link; smpchat never opens links itself."""
 
     uri: str = field(repr=False)
     title: str = field(repr=False)
@@ -53,12 +53,12 @@ class Preview(Record):
 
 
 class Content(Record):
-    """What kind of thing a message is.
+    """The kind of a message.
 
     Attributes:
         kind: The type, as JSON names it: ``text``, ``image``, ``call``, or a type that only its sender knows.
-        note: The beginning of the message's text that stands for what is not text; empty if there is none.
-        preview: What is said of a link.
+        note: The beginning of the message's text that describes content other than text; empty if there is none.
+        preview: The description of a link.
     """
 
     kind: str = "text"
@@ -80,13 +80,13 @@ def text_content(text: str) -> dict[str, Any]:
 
 
 def describe(content: object, file: object = None) -> str | None:
-    """The text of ``content``, behind a note of what is not shown; None if it is no content."""
+    """The text of ``content`` after a note about what is not shown; None if it is not valid content."""
     read = read_content(content, file)
     return read[0] if read else None
 
 
 def read_content(content: object, file: object = None) -> tuple[str, Content] | None:
-    """The text of ``content`` as `describe` has it, and what it is; None if it is no content."""
+    """The text of ``content`` as in `describe`, and its kind; None if it is not valid content."""
     if not isinstance(content, dict) or not isinstance(content.get("type"), str):
         return None
     wire_type, words = content["type"], content.get("text")
@@ -102,7 +102,7 @@ def read_content(content: object, file: object = None) -> tuple[str, Content] | 
 
 
 def joined(note: str, words: str) -> str:
-    """A note and what stands behind it."""
+    """A note and the text after it."""
     return " ".join(part for part in (note, words) if part)
 
 
@@ -162,7 +162,8 @@ def _duration(seconds: object) -> list[str]:
 
 
 def _card(card: object, words: str) -> str:
-    """``[contact link ann: https://…]``; the link is left out where the words have it, and is never opened unasked."""
+    """``[contact link ann: https://…]``; the link is left out if the words contain it, and is never opened without
+    being asked for."""
     if not isinstance(card, dict):
         return "[contact link]"
     kind = card.get("type")
@@ -184,7 +185,7 @@ def _names(card: dict[str, Any]) -> Iterator[str]:
 
 
 def _links(card: dict[str, Any]) -> Iterator[str]:
-    """Links of a card that somebody could use as they stand here, the short form of each first."""
+    """Links of a card that can be used as they are, the short form of each first."""
     for field_name in ("connLink", "invLink"):
         value = card.get(field_name)
         forms = [value.get("connShortLink"), value.get("connFullLink")] if isinstance(value, dict) else [value]
@@ -209,12 +210,12 @@ def _line(value: object) -> str:
 
 
 def short_name(value: object) -> str:
-    """A name that a peer gave something, on one line; empty if it is none."""
+    """A name that a peer gave to something, on one line; empty if it is not valid."""
     return _short(value) if isinstance(value, str) else ""
 
 
 def _short(text: str, limit: int = _MAX_NAME) -> str:
-    """A name on one line, cut where it gets long; it cannot end a note that stands between brackets."""
+    """A name on one line, cut if it is long. It cannot contain the end of a note in brackets."""
     return _cut(text, limit).translate(_NO_BRACKETS)
 
 
@@ -226,7 +227,7 @@ def _cut(text: str, limit: int) -> str:
 
 
 def in_a_sentence(name: str) -> str:
-    """A peer's word in quotes, on one line and cut where it gets long, for a sentence of ours."""
+    """A peer's word in quotes, on one line and cut if it is long, for a sentence of ours."""
     return f"'{_cut(name, _MAX_NAME)}'"
 
 

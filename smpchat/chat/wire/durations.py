@@ -19,7 +19,7 @@ def parse_duration(text: str) -> int:
 
 
 def duration_text(seconds: int) -> str:
-    """``1 day``, ``1 hour 30 minutes``: the two largest parts; weeks only where nothing is left over."""
+    """``1 day``, ``1 hour 30 minutes``: the two largest parts; weeks only if the time is a whole number of them."""
     parts = []
     for unit, size in _UNITS:
         if unit == "week" and seconds % size:

@@ -1,7 +1,8 @@
-"""Names of files that peers send, made harmless: never a path, never a device, always a name that every system takes.
+"""Makes the names of files that peers send harmless: never a path, never a device, always a name that every system
+accepts.
 
-What a peer calls a file decides nothing but what it is called here (xftp-wire 6). ``..\\..\\x``, ``CON.txt``, a name of
-300 bytes and one that is written backwards by a bidi mark all become plain names.
+The name that a peer gives a file only affects its name here (xftp-wire 6). ``..\\..\\x``, ``CON.txt``, a name of 300
+bytes and one that is written backwards by a bidi mark all become plain names.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9�
 
 
 def safe_name(name: str) -> str:
-    """The last part of what a peer calls a file, as a name for a file of ours."""
+    """The last part of the name that a peer gave a file, as a safe name for our file."""
     last = re.split(r"[/\\]", composed(name[:1_000]))[-1]
     # Control, format, bidi, private and unassigned characters: what cannot be seen must not be in a name.
     seen = "".join(c for c in last if c == " " or (c.isprintable() and c not in BLANK_LETTERS))
@@ -39,7 +40,7 @@ def safe_name(name: str) -> str:
 
 
 def candidates(name: str) -> Iterator[str]:
-    """``name.ext``, ``name_1.ext``, ``name_2.ext`` …: the first that nobody has is taken."""
+    """``name.ext``, ``name_1.ext``, ``name_2.ext`` …: the first name that does not exist is used."""
     yield name
     stem, extension = _parted(name)
     for number in range(1, MAX_TRIES):

@@ -29,7 +29,7 @@ _MAX_NAME = 1_000
 
 
 class FileDescription(Record):
-    """``fileDescr``: one part of the text that says where a file is and how it is opened. It holds keys.
+    """``fileDescr``: one part of the text that says where a file is and how it is decrypted. It holds keys.
 
     Attributes:
         number: 0 in the invitation, from 1 on in messages of their own.
@@ -45,9 +45,9 @@ class FileInvitation(Record):
     """``file`` of ``x.msg.new``: a file that can be received once its description is here.
 
     Attributes:
-        name: As the sender wrote it: a path, or anything else; see `smpchat.chat.wire.file_names`.
-        size: Bytes, as the sender says.
-        begun: What the placeholder holds of the description; apps leave it empty.
+        name: The name as the sender wrote it, which may be a path or anything else; see `smpchat.chat.wire.file_names`.
+        size: Size in bytes, as the sender says.
+        begun: The part of the description that the placeholder contains; apps leave it empty.
         preview: The small picture of a picture or video, as a data URI.
     """
 

@@ -1,6 +1,8 @@
-"""What a search takes for the same: capitals and small letters, letters with and without accents, forms of one letter.
+"""What counts as the same in a search: capitals and small letters, letters with and without accents, forms of one
+letter.
 
-Words and texts are folded alike, so it need not be language; only what a person would call another word must differ.
+Words and texts are folded in the same way, so the result need not be real words; but words that a person would call
+different must stay different.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ _UNDIVIDED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "\u0131"
 
 
 def folded(text: str) -> str:
-    """A text as it is compared."""
+    """A text in the form in which it is compared."""
     if text.isascii():  # most are, and this is ten times quicker
         return text.lower().replace("\0", " ")
     bare = _DROPPED().sub("", unicodedata.normalize("NFKD", text).casefold())

@@ -1,7 +1,8 @@
-"""Events that are no messages but that a person would miss: calls, invitations to groups, old files, what groups do.
+"""Events that are not messages, but that a person should know of: calls, invitations to groups, old files, events of
+groups.
 
-Each becomes a line of the conversation (deltas 5): its text says what happened, and that we cannot do it where we
-cannot. Everything here is read from a peer's JSON: what is malformed is no event.
+Each becomes a line of the conversation (deltas 5): its text says what happened and, if so, that smpchat does not
+support it. Everything here is read from a peer's JSON; anything malformed is ignored.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ class Happening(Record):
 
     Attributes:
         text: All of it is a note, so that no message of a peer looks the same.
-        occasion: The same for a repetition, which gets no line of its own.
+        occasion: The same for a repetition, so that it does not get a line of its own.
         member: Id of the member that it tells of.
         member_name: How that member is introduced, if it is.
-        receipt: Apps ask for a receipt, and show it as not delivered until they have one (agent-wire 6.2).
+        receipt: Apps ask for a receipt, and show it as undelivered until they get one (agent-wire 6.2).
     """
 
     text: str = field(repr=False)
@@ -64,7 +65,7 @@ def read_call(envelope: Envelope) -> Happening | None:
 
 
 def read_old_file(envelope: Envelope) -> Happening | None:
-    """``x.file``: a file without content, from before files had any; nobody can take it any more."""
+    """``x.file``: a file without content, as in old versions; it cannot be received any more."""
     file = envelope.params.get("file")
     if not isinstance(file, dict):
         return None

@@ -1,4 +1,4 @@
-"""Made-up names for people who do not want to be known by theirs: an adjective and a noun, as apps make them."""
+"""Made-up names for people who do not want to show their own: an adjective and a noun, as in apps."""
 
 from __future__ import annotations
 

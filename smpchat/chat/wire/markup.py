@@ -1,8 +1,8 @@
 """Bold, italic and the like in texts, as SimpleX apps read them.
 
 Source: the reference app's markdown (its parser and its help): ``*bold*``, ``_italic_``, ``~strike~``, code between
-backticks, ``#secret#``, ``!1 red!`` and links. A mark counts at the beginning of a word only, and what stands between
-two marks neither begins nor ends with a blank; anything else is text. Nothing nests.
+backticks, ``#secret#``, ``!1 red!`` and links. A mark counts only at the beginning of a word, and the text between two
+marks must not begin or end with a blank; anything else is plain text. Nothing nests.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from smpchat.encoding.record import Record, field
 
 
 class Style(StrEnum):
-    """How a part of a text is to be shown."""
+    """How a part of a text is shown."""
 
     PLAIN = "plain"
     BOLD = "bold"
@@ -73,7 +73,7 @@ def _read_line(line: str, parts: list[Part]) -> None:
 
 
 def _read_word(line: str, place: int, last: dict[str, int], parts: list[Part]) -> int:
-    """Read what begins at ``place``, which is no blank; where the next begins."""
+    """Read the piece that begins at ``place``, which is not a blank. Returns where the next one begins."""
     mark = line[place]
     begin, style = place + 1, _MARKS.get(mark)
     if mark == "!":
@@ -91,7 +91,7 @@ def _read_word(line: str, place: int, last: dict[str, int], parts: list[Part]) -
 
 
 def _colour(line: str, place: int) -> tuple[Style | None, int]:
-    """The colour that ``!1 `` or ``!red `` names, and where its words begin."""
+    """The colour that ``!1 `` or ``!red `` names, and where the coloured words begin."""
     blank = line.find(" ", place, place + _LONGEST_COLOUR + 1)
     style = _COLOUR_NAMES.get(line[place + 1 : blank]) if blank > 0 else None
     return style, blank + 1
@@ -109,7 +109,7 @@ def _read_links(word: str, parts: list[Part]) -> None:
 
 
 def _joined(parts: list[Part]) -> list[Part]:
-    """Neighbours of one style as one piece."""
+    """Join neighbouring pieces of the same style."""
     joined: list[tuple[list[str], Style]] = []
     for part in parts:
         if not part.text:

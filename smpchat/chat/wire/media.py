@@ -1,8 +1,9 @@
-"""What a file is, by its content: a picture, a video, a voice message, or a file like any other; and previews.
+"""The kind of a file according to its content: a picture, a video, a voice message, or another file. Also makes
+previews.
 
-An app shows a picture at once by the preview in the message, and takes no picture without one. Previews are made with
-Pillow where it is installed (``pip install smpchat[images]``); without it a picture goes as a plain file. Only the
-user's own files are looked at, when they are sent: nothing of a peer's is decoded here.
+An app at once shows the preview in the message, and does not accept a picture without one. Previews are made with
+Pillow, if it is installed (``pip install smpchat[images]``); without it a picture is sent as a plain file. Only the
+user's own files are read, when they are sent; files of a peer are never decoded here.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Media(Record):
 
     Attributes:
         kind: ``file``, ``image``, ``video`` or ``voice``, as in ``content`` of a message.
-        previews: Data URIs, the best first: the first that fits the message goes.
+        previews: Data URIs, the best first; the first one that fits the message is sent.
         duration: Seconds.
     """
 
@@ -71,7 +72,7 @@ PLAIN_FILE = Media()
 
 
 def look_at(file: IO[bytes], size: int) -> Media:
-    """What the file is, by its first bytes and what they say of the rest; nothing is believed of its name.
+    """The kind of the file, according to its first bytes and what they say about the rest; its name does not count.
 
     Args:
         size: Its length in bytes.
@@ -98,9 +99,9 @@ def _is_picture(begin: bytes) -> bool:
 
 
 def previews_of(file: IO[bytes]) -> Iterator[str]:
-    """Previews of a picture of the user's, the largest first; none without Pillow, or if it cannot be decoded.
+    """Previews of a picture of the user, the largest first; none without Pillow, or if the picture cannot be decoded.
 
-    They are drawn anew: what a camera writes beside a picture, such as the place, is not in them.
+    They are drawn anew, so they do not contain what a camera adds to a picture, such as the place.
     """
     try:
         from PIL import Image, ImageOps
@@ -122,7 +123,7 @@ def previews_of(file: IO[bytes]) -> Iterator[str]:
 
 
 def _flat(image: Image) -> Image:
-    """Without transparency, which JPEG does not have: on white."""
+    """The picture on white, because JPEG does not support transparency."""
     from PIL import Image
 
     image.thumbnail((_SIDES[0], _SIDES[0]))
@@ -185,7 +186,7 @@ def _look_at_mp4(file: IO[bytes], size: int) -> Media:
 
 
 def _seconds(header: bytes) -> int:
-    """The duration in a ``mvhd`` box, rounded up; 0 if it says none."""
+    """The duration in a ``mvhd`` box, rounded up; 0 if it does not say one."""
     at, width = (20, 8) if header[:1] == b"\x01" else (12, 4)
     scale, duration = int.from_bytes(header[at : at + 4], "big"), int.from_bytes(header[at + 4 : at + 4 + width], "big")
     return min(-(-duration // scale), _MAX_DURATION) if scale else 0

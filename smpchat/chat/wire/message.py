@@ -1,4 +1,5 @@
-"""What chat messages mean: typed events, to and from the envelopes of `bodies` (agent-wire 6.2 to 6.4)."""
+"""The meaning of chat messages: typed events, converted from and to the envelopes of `bodies` (agent-wire 6.2 to
+6.4)."""
 
 from __future__ import annotations
 
@@ -57,12 +58,12 @@ _MAX_TIME = 40
 
 
 class Quote(Record):
-    """The message that a reply answers, in the words of whoever replies.
+    """The message that a reply answers, as quoted in the reply.
 
     Attributes:
         shared_id: Its id, if it has one.
         by_sender: Whether the author of the reply wrote it.
-        text: What it is said to say.
+        text: Its text, as quoted.
     """
 
     shared_id: str | None
@@ -77,7 +78,7 @@ class ProfileInfo(Record):
 
 
 class ContactRequest(Record):
-    """``x.contact``: the profile of somebody who used a contact address, and perhaps a text.
+    """``x.contact``: the profile of a person who used a contact address, and perhaps a text.
 
     ``request_id`` is the same each time the request is sent; ``shared_id`` is the text's; ``welcome_id`` is the id
     under which its sender keeps the welcome text that it read behind our link.
@@ -95,10 +96,10 @@ class TextMessage(Record):
 
     Attributes:
         live: Its author is still writing it.
-        ttl: Seconds after which it is to disappear; None if it stays.
-        forwarded: Its author passes on what somebody else wrote.
-        content: What it is beside its text.
-        file: What can be received with it.
+        ttl: Seconds after which it must disappear; None if it stays.
+        forwarded: Its author forwards a message of another person.
+        content: Its kind, and its content other than text.
+        file: The file that can be received with it.
     """
 
     text: str = field(repr=False)
@@ -122,13 +123,13 @@ class MessageUpdate(Record):
 
 
 class MessageDeletion(Record):
-    """``x.msg.del``: the sender takes its own message back."""
+    """``x.msg.del``: the sender deletes its own message."""
 
     shared_id: str
 
 
 class ReactionChange(Record):
-    """``x.msg.react``: the sender adds a reaction to a message of either side, or takes it away."""
+    """``x.msg.react``: the sender adds a reaction to a message of either side, or removes it."""
 
     shared_id: str
     emoji: str = field(repr=False)
@@ -136,10 +137,10 @@ class ReactionChange(Record):
 
 
 class GroupJoined(Record):
-    """``x.grp.link.inv``: whoever answers our request is the host of a group, or of a business (agent-wire 6.4).
+    """``x.grp.link.inv``: our request was answered by the host of a group, or of a business (agent-wire 6.4).
 
     Attributes:
-        profile: The group's; a business gives its own name and picture there.
+        profile: The group's profile, in which a business gives its own name and picture.
         business: The group is a chat of one customer with the people of a business.
         member: Our own id among the members.
     """
@@ -150,23 +151,23 @@ class GroupJoined(Record):
 
 
 class JoinRejected(Record):
-    """``x.grp.link.reject``: the host of a group does not take us in. ``reason``: a word of its app's."""
+    """``x.grp.link.reject``: the host of a group does not admit us. ``reason``: a word of its app."""
 
     profile: Profile
     reason: str
 
 
 class ContactDeleted(Record):
-    """``x.direct.del``: the peer deleted us."""
+    """``x.direct.del``: the peer removed us."""
 
 
 class Relayed(Record):
     """``x.grp.msg.forward``: what another member of a group or business says, passed on by our contact.
 
     Attributes:
-        author: What the contact calls that member, or the beginning of its id; nothing proves it.
-        said_at: When it was said, as the contact has it; POSIX seconds.
-        member: That member's id, where the contact does not name it: apps before 6.5 introduce each member once.
+        author: The name that the contact gives that member, or the beginning of its id; it proves nothing.
+        said_at: When it was said, according to the contact; POSIX seconds.
+        member: That member's id, if the contact gives no name: apps before 6.5 introduce each member once.
     """
 
     author: str
@@ -176,17 +177,17 @@ class Relayed(Record):
 
 
 class UnsupportedEvent(Record):
-    """Any other event, or one that says nothing we could use: ignored without harm."""
+    """Any other event, or one without useful content; it is ignored."""
 
     name: str
 
 
 class LinkInfo(Record):
-    """What the maker of a short link says behind it.
+    """What the person who made a short link says in its data.
 
     Attributes:
-        welcome: A text for whoever opens it; may be empty.
-        business: Several people of a business read what is written there.
+        welcome: A text for people who open it; may be empty.
+        business: It belongs to a business, in which several people read messages.
     """
 
     profile: Profile
@@ -214,7 +215,7 @@ ChatEvent = (
 
 
 class ChatMessage(Record):
-    """An event and the chat versions that its sender speaks, where it said so."""
+    """An event, and the chat versions that its sender supports, if it says so."""
 
     event: ChatEvent
     versions: VersionRange | None = None
@@ -240,7 +241,7 @@ def encode_contact_request(request: ContactRequest) -> bytes:
 
 
 def encode_link_info(profile: Profile, welcome: str = "") -> bytes:
-    """What people see behind a short link of ours (agent-wire 2.9); they read a welcome text before they ask."""
+    """What people see in the data of our short links (agent-wire 2.9); they read a welcome text before they ask."""
     value: dict[str, Any] = {"profile": profile.to_wire()}
     if welcome:
         value["message"] = text_content(welcome)
@@ -248,9 +249,10 @@ def encode_link_info(profile: Profile, welcome: str = "") -> bytes:
 
 
 def packed_link_info(profile: Profile, welcome: str = "") -> bytes:
-    """The same, without the profile's picture where there is no room for it. Raises `InputError` if a welcome is long.
+    """The same, without the profile's picture if there is no room for it. Raises `InputError` if a welcome text is too
+    long.
 
-    What does not fit would leave an address without a short link (agent-wire 2.9).
+    If the data did not fit, the address would not get a short link (agent-wire 2.9).
     """
     for shown in (profile, replace(profile, picture=None)):
         info = encode_link_info(shown, welcome)
@@ -260,7 +262,7 @@ def packed_link_info(profile: Profile, welcome: str = "") -> bytes:
 
 
 def decode_link_info(info: bytes) -> LinkInfo | None:
-    """What stands behind a short link; None if that is nobody's profile."""
+    """The data of a short link; None if it is not a person's profile."""
     value = read_user_json(info)
     profile = Profile.from_wire(value.get("profile")) if value is not None else None
     if value is None or profile is None:
@@ -276,7 +278,7 @@ def encode_text(
     *,
     forwarded: bool = False,
 ) -> bytes:
-    """``x.msg.new`` with a text; ``quote`` is what `quotation` made, ``ttl`` seconds after which it is to disappear."""
+    """``x.msg.new`` with a text; ``quote`` is what `quotation` made, ``ttl`` the seconds after which it disappears."""
     params: dict[str, Any] = {"content": text_content(text)}
     if quote is not None:
         params["quote"] = quote
@@ -346,10 +348,10 @@ def decode_messages(body: bytes) -> list[ChatMessage]:
 
 
 def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | None]:
-    """Who asks to be connected, and what they speak. Apps may ask with ``x.info`` alone.
+    """The person who wants to connect, and the versions of their app. Apps may ask with ``x.info`` alone.
 
     Raises:
-        DecodeError: It is no request, or of somebody without a name.
+        DecodeError: It is not a request, or has no name.
     """
     for message in decode_messages(info):
         match message.event:
@@ -361,7 +363,7 @@ def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | 
 
 
 def read_message(part: Part) -> ChatMessage:
-    """What one part of a body means between two contacts."""
+    """The meaning of one part of a body between two contacts."""
     if isinstance(part, Unreadable | LeftOut):
         return ChatMessage(part if isinstance(part, LeftOut) else UnsupportedEvent(f"unreadable: {part.what}"))
     read = _EVENTS.get(part.event)

@@ -1,4 +1,4 @@
-"""Pictures in profiles: data URIs with a JPEG or PNG inside. Only the first bytes of one are looked at."""
+"""Pictures in profiles: data URIs with a JPEG or PNG inside. Only the first bytes of a picture are checked."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _DATA_URI = late(r"data:image/(jpg|jpeg|png);base64,([A-Za-z0-9+/]+={0,2})")
 
 
 class Picture(Record):
-    """A picture as a file would hold it. ``kind``: ``jpg`` or ``png``, by its first bytes."""
+    """A picture, as in a file. ``kind``: ``jpg`` or ``png``, by its first bytes."""
 
     kind: str
     data: bytes = field(repr=False)
 
 
 def picture_uri(data: bytes) -> str:
-    """The content of a file as a profile's picture. Raises `InputError` if it is none, or too large."""
+    """The content of a file as a profile's picture. Raises `InputError` if it is not a picture, or too large."""
     kind = _kind(data)
     if kind is None:
         raise InputError("This is not a JPEG or PNG picture.", "Give a picture file, for example me.jpg.")
@@ -47,13 +47,14 @@ def too_large(size: int) -> InputError:
 
 
 def received_uri(value: object) -> str | None:
-    """The picture in a peer's profile, if there is one worth keeping."""
+    """The picture in a peer's profile, if there is one that can be kept."""
     fits = isinstance(value, str) and len(value) <= MAX_RECEIVED and _DATA_URI().fullmatch(value) is not None
     return value if isinstance(value, str) and fits else None
 
 
 def picture_of(uri: str) -> Picture:
-    """The picture in a data URI. Raises `InputError` if it is not what it says: then nothing should open it."""
+    """The picture in a data URI. Raises `InputError` if its content does not match its type; then no program should
+    open it."""
     match = _DATA_URI().fullmatch(uri)
     try:
         data = base64.b64decode(match[2], validate=True) if match else b""

@@ -17,7 +17,7 @@ MAX_TTL = 100 * 366 * 86_400
 
 
 class Feature(StrEnum):
-    """What a conversation may have, by its name in profiles."""
+    """Features of a conversation, by their names in profiles."""
 
     TIMED_MESSAGES = "timedMessages"
     FULL_DELETE = "fullDelete"
@@ -29,7 +29,7 @@ class Feature(StrEnum):
 
 
 class Allow(StrEnum):
-    """What one side says to a feature."""
+    """What one side allows."""
 
     ALWAYS = "always"
     YES = "yes"
@@ -40,10 +40,10 @@ _ALLOWS = frozenset(Allow)
 
 
 class Preference(Record):
-    """What one side says to one feature.
+    """What one side allows for one feature.
 
     Attributes:
-        ttl: With disappearing messages: seconds after which they go; None if they stay.
+        ttl: For disappearing messages: seconds after which they disappear; None if they stay.
     """
 
     allow: Allow
@@ -80,15 +80,15 @@ class Enabled(Record):
 
 
 def allowed(preferences: Preferences, feature: Feature) -> Preference:
-    """What a side says to a feature, said or left out."""
+    """What a side allows for a feature, given or by default."""
     return preferences.get(feature, APP_DEFAULTS[feature])
 
 
 def enabled(feature: Feature, ours: Preferences, theirs: Preferences) -> Enabled:
     """Who may use a feature.
 
-    One side's *always* lets the other use it even against that other's own *no*: who forbids a feature is not bothered
-    with it, but may use it where the other asks for nothing in return. Messages disappear on both sides or on none.
+    If one side says *always*, the other may use the feature even if it says *no* itself: *no* only forbids the feature
+    to the first side. Messages disappear on both sides, or on neither.
     """
     we, they = allowed(ours, feature).allow, allowed(theirs, feature).allow
     if Allow.NO not in (we, they):
@@ -101,7 +101,7 @@ def enabled(feature: Feature, ours: Preferences, theirs: Preferences) -> Enabled
 
 
 def disappear_after(ours: Preferences, theirs: Preferences) -> int | None:
-    """Seconds after which what we write is to disappear; None if it stays."""
+    """Seconds after which our messages disappear; None if they stay."""
     both = enabled(Feature.TIMED_MESSAGES, ours, theirs)
     return allowed(ours, Feature.TIMED_MESSAGES).ttl if both.by_us else None
 
@@ -120,7 +120,7 @@ def _preference_json(preference: Preference) -> dict[str, Any]:
 
 
 def read_preferences(value: object) -> Preferences:
-    """Those of a peer's profile; what is unknown or malformed counts as left out."""
+    """The preferences in a peer's profile; unknown and malformed ones count as missing."""
     if not isinstance(value, dict):
         return {}
     found: dict[Feature, Preference] = {}
@@ -134,7 +134,7 @@ def read_preferences(value: object) -> Preferences:
 
 
 def read_ttl(value: object) -> int | None:
-    """Seconds in JSON, between 0 and `MAX_TTL`; None if it is no whole number."""
+    """Seconds in JSON, between 0 and `MAX_TTL`; None if it is not a whole number."""
     # `value // 1` refuses nan and the infinities as well; true would count as 1.
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         return None

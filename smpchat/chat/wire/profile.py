@@ -1,4 +1,4 @@
-"""Profiles: what a contact is told about us, and we about them (agent-wire 6.3)."""
+"""Profiles: what we tell contacts about ourselves, and what they tell us (agent-wire 6.3)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_DESCRIPTION = 160
 
 
 class Profile(Record):
-    """A name to show, and more that its owner chose: none of it is ever used to address anybody.
+    """A name to show, and more that its owner chose. None of it is ever used to identify a contact.
 
     Attributes:
         full_name: A longer name; may be empty.
@@ -30,7 +30,7 @@ class Profile(Record):
         picture: A data URI (`smpchat.chat.wire.picture`).
         preferences: What its owner allows.
         bot: A program writes here, as its owner says.
-        commands: What such a program offers to do.
+        commands: The commands that such a program offers.
     """
 
     display_name: str
@@ -53,7 +53,7 @@ class Profile(Record):
         return Profile(name, full_name)
 
     def described(self, description: str) -> Profile:
-        """The same with another description; an empty one is none. Raises `InputError` if it is too long."""
+        """The same with another description; an empty one removes it. Raises `InputError` if it is too long."""
         text = " ".join(description.split())
         if not text.isprintable() or len(text) > MAX_DESCRIPTION:
             raise InputError(
@@ -68,7 +68,8 @@ class Profile(Record):
         return value if self.picture is None else value | {"image": self.picture}
 
     def to_members(self) -> dict[str, Any]:
-        """What the members of a group get: who we are, never what we allow our contacts (group-wire 11, trap 4)."""
+        """Our profile for the members of a group: who we are, but never what we allow our contacts (group-wire 11, trap
+        4)."""
         return self._named() if self.picture is None else self._named() | {"image": self.picture}
 
     def _named(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What happens while one writes in `chat`: messages, changes, contacts and requests that arrive."""
+"""What happens while the user writes in `chat`: messages, changes, contacts and requests arrive."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Arrivals:
         self._known = {view.contact.id for view in talk.contacts() if view.contact.profile is not None}
 
     def follow(self) -> bool:
-        """Take in what happened since the last call; whether anything did."""
+        """Handle what happened since the last call. Returns whether anything did."""
         told = self._tell_of_relays()
         news = self._service.events_after(self._after)
         if not news:
@@ -44,7 +44,7 @@ class Arrivals:
         return True
 
     def _follow_files(self) -> bool:
-        """How far files are, of the conversation that stands here."""
+        """The progress of files in the current conversation."""
         view = self._talk.current
         moving = [] if view is None else self._service.moving_files(view.alias)
         return self._transcript.moving(moving, self._talk.outgoing.encrypting(), self._talk.environment.now())
@@ -64,7 +64,8 @@ class Arrivals:
         return self._relays.next_look(self._talk.environment.now())
 
     def _tell_of_relays(self) -> bool:
-        """A relay that holds our queues stays away, or is back: it is quiet for another reason than nobody writing."""
+        """A relay with our queues cannot be reached for a while, or is back. So the user knows why no messages
+        arrive."""
         away, back = self._relays.look(self._talk.environment.now())
         for condition in away:
             self._transcript.tell(Text(condition_line(self._talk.environment, condition), "bold red"))
@@ -75,7 +76,8 @@ class Arrivals:
         return bool(away or back)
 
     def _receive(self) -> None:
-        """Print what is new in the conversation: whoever wrote or changed it, and whoever else was shown it."""
+        """Print what is new in the conversation, no matter who wrote or changed it, and whether another command showed
+        it."""
         added, changed = self._added, self._changed
         self._added, self._changed = {}, {}
         view = self._talk.current

@@ -11,11 +11,11 @@ _QUIET = 3.0
 
 
 class Bell:
-    """Rings when somebody writes, if the user wants it.
+    """Rings when someone writes, if the user wants it.
 
     Args:
         now: POSIX seconds.
-        usual: Whether it rings where the user has not turned it on or off.
+        usual: Whether it rings if the user has not turned it on or off.
 
     Attributes:
         rings: Whether the user wants it.
@@ -32,11 +32,11 @@ class Bell:
         self._service.set_rings(on)
 
     def ring(self, when: bool = True) -> None:
-        """Something came that it rings for."""
+        """Something arrived for which it rings."""
         self._due |= when
 
     def take(self) -> bool:
-        """Whether it is to ring now: once for all that came since the last call, and not too often."""
+        """Whether it must ring now: once for everything that arrived since the last call, and not too often."""
         due, self._due = self._due and self.rings, False
         now = self._now()
         if not due or now - self._rang < _QUIET:

@@ -1,4 +1,4 @@
-"""For a terminal that moves no cursor: what comes goes below the prompt, then the prompt again."""
+"""For terminals that cannot move the cursor: new lines are printed below the prompt, followed by the prompt again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from smpchat.cli.environment import Environment
 
 
 class PromptBelow:
-    """A terminal that moves no cursor: what comes while a prompt stands there goes below it, then the prompt again."""
+    """A terminal that cannot move the cursor. While a prompt is shown, new lines are printed below it, followed by the
+    prompt again."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -27,7 +28,7 @@ class PromptBelow:
 
     @contextmanager
     def asking(self, prompt: Callable[[], str]) -> Iterator[None]:
-        """While the block runs, a prompt stands there, and what is typed behind it; the block writes it at first."""
+        """While the block runs, a prompt and the typed text are shown; the block itself prints the prompt first."""
         self._prompt, self._stands = prompt, True
         try:
             yield
@@ -35,7 +36,7 @@ class PromptBelow:
             self._prompt, self._stands = None, False
 
     def ask_again(self) -> None:
-        """Write the prompt once more if something was printed below it."""
+        """Print the prompt again if something was printed below it."""
         if self._prompt is not None and not self._stands:
             print(self._prompt(), end="", flush=True)
             self._stands = True

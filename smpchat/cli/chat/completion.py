@@ -19,8 +19,8 @@ from smpchat.cli.text import shortened
 class SlashCompleter(Completer):
     """Slash commands at the beginning, and what follows some of them.
 
-    Aliases after ``@`` and ``/to``, the emoji that apps know after ``/react N``, and numbers of requests, found by
-    number or name, after ``/accept`` and ``/reject``: a name somebody else chose is not put into the line.
+    Aliases after ``@`` and ``/to``, the emoji that apps know after ``/react N``, and after ``/accept`` and ``/reject``
+    the numbers of requests, found by number or name. A name that another person chose is never put into the line.
     """
 
     def __init__(self, conversation: Conversation) -> None:
@@ -64,5 +64,5 @@ class SlashCompleter(Completer):
                 yield Completion(number, -len(begun), display_meta=shortened(request.name))
 
     def _paths(self, begun: str, event: CompleteEvent) -> Iterable[Completion]:
-        """Files and folders on this computer; one with blanks is whole without quotes."""
+        """Files and folders on this computer; names with blanks need no quotes."""
         yield from self._path_completer.get_completions(Document(begun, len(begun)), event)

@@ -1,7 +1,7 @@
-"""Who is written to in `chat`, and what is known of the other contacts.
+"""The current contact in `chat`, and what is known of the other contacts.
 
-An incoming message never changes who is written to. Only `Conversation.go_to` and `Conversation.next_unread` do, and
-both are the user's own acts. Messages of other contacts are neither shown nor marked as shown: they are counted.
+An incoming message never changes the current contact. Only `Conversation.go_to` and `Conversation.next_unread` do, when
+the user asks for it. Messages of other contacts are neither shown nor marked as shown: they are counted.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ half a minute."""
 
 
 def choose(service: ChatService, who: str | None) -> int | None:
-    """The contact to begin with: the one named, else whoever wrote something unread, else whoever spoke last.
+    """The contact to begin with: the given one, otherwise one with unread messages, otherwise the one who wrote last.
 
     Returns:
-        None while only unanswered invitations or a contact address exist.
+        None if there are only unanswered invitations or a contact address.
     Raises:
-        InputError: There is nobody, or not yet under that name.
+        InputError: There are no contacts, or none with this name.
     """
     if who is not None:
         try:
@@ -72,7 +72,7 @@ def choose(service: ChatService, who: str | None) -> int | None:
 
 
 class Conversation:
-    """One run of `chat`: who is written to, and the transcript of that.
+    """One run of `chat`: the current contact, and its transcript.
 
     Args:
         show: Prints something above the prompt.
@@ -109,17 +109,17 @@ class Conversation:
 
     @property
     def current(self) -> ContactView | None:
-        """Who is written to; None if there is nobody yet, or the contact was deleted."""
+        """The current contact; None if there is none yet, or the contact was deleted."""
         return self._views.get(self._contact_id) if self._contact_id is not None else None
 
     @property
     def contact_id(self) -> int | None:
-        """Number of who is written to; see `current`."""
+        """Number of the current contact; see `current`."""
         view = self.current
         return None if view is None else view.contact.id
 
     def own_texts(self, limit: int) -> list[tuple[int, str]]:
-        """The last texts to whom is written to, with their numbers, the last one first; see `StoredMessages`."""
+        """The last texts to the current contact, with their numbers, the last one first; see `StoredMessages`."""
         view = self.current
         return [] if view is None else self.service.own_texts(view.alias, limit)
 
@@ -132,7 +132,7 @@ class Conversation:
         return [view.alias for view in self._views.values()]
 
     def requests(self) -> list[RequestView]:
-        """Who waits for an answer: for completion."""
+        """The requests that wait for an answer, for completion."""
         return self.service.requests()
 
     def unread(self) -> dict[str, int]:
@@ -145,14 +145,14 @@ class Conversation:
         return sum(view.contact.unread for view in others if view.muted_until is None)
 
     def refresh(self) -> None:
-        """Look at the contacts anew."""
+        """Read the contacts again."""
         self._views = {view.contact.id: view for view in self.service.contacts()}
         view = self.current
         self._ttl = None if view is None else self.service.details(view.alias).agreement.ttl
         self.standing = self.service.conditions()
 
     def lasts(self, line: str) -> bool:
-        """Whether a line may be remembered while `chat` runs: not where it can hold words that are to disappear."""
+        """Whether a line may be remembered while `chat` runs; not if it can contain words of disappearing messages."""
         who = line[1:].partition(" ")[0] if line.startswith("@") else self.current.alias if self.current else None
         try:
             return who is None or self.service.details(who).agreement.ttl is None
@@ -160,7 +160,7 @@ class Conversation:
             return True
 
     def need_contact(self) -> ContactView:
-        """Who is written to. Raises `InputError` if there is nobody."""
+        """Who is written to. Raises `InputError` if there is none."""
         view = self.current
         if view is None:
             raise InputError("No contact is chosen.", "Choose a contact with /to WHO.")
@@ -200,7 +200,7 @@ class Conversation:
         self.count_unread()
 
     def _tell_earlier(self, view: ContactView, found: list[Message]) -> None:
-        """Say what is not printed, and how to see it; an empty conversation says that it is empty."""
+        """Say what was not printed, and how to see it, or that the conversation is empty."""
         if not found:
             self.transcript.tell(f"No messages with {shortened(view.alias)} yet. Type one, and press Enter.")
             return
@@ -218,7 +218,7 @@ class Conversation:
         self._print_page(self.service.history(self.need_contact().alias, count))
 
     def page(self, *, back: bool) -> None:
-        """Print what stands before what was printed last, or behind it."""
+        """Print the page before the one that was printed last, or after it."""
         alias, (first, last) = self.need_contact().alias, self._seen
         size = max(_READ, get_terminal_size().lines - _READ)
         found = self.service.earlier(alias, first, size) if back else self.service.later(alias, last, size)
@@ -241,7 +241,7 @@ class Conversation:
         self.service.were_read(messages)
 
     def is_the_only(self, view: ContactView) -> bool:
-        """Whether nobody else can be meant: no other contact, and nobody who may still use a link of ours."""
+        """Whether only this contact can be meant: there is no other contact, and no unused link of ours."""
         usable = view.state.state in (ConnectionState.READY, ConnectionState.CONNECTED)
         return usable and len(self._views) == 1 and not self.service.invitations()
 
@@ -263,11 +263,11 @@ class Conversation:
         return False
 
     def send(self, who: str, text: str, reply_to: int | None = None) -> None:
-        """Send a message, also to somebody else than the one written to."""
+        """Send a message, also to a contact other than the current one."""
         self._show_sent(self.service.send(who, text, reply_to))
 
     def forward(self, number: int, who: str) -> None:
-        """Pass a message on, mostly to somebody else than the one written to."""
+        """Forward a message, usually to a contact other than the current one."""
         self._show_sent(self.service.forward(number, who))
 
     def _not_sent(self, error: ChatError | AgentError) -> None:
@@ -293,7 +293,7 @@ class Conversation:
     # -- what is told -------------------------------------------------------------------------------------------------
 
     def describe(self, view: ContactView) -> str:
-        """Where a connection is, in a sentence."""
+        """The progress of a connection, in a sentence."""
         alias, state = shortened(view.alias), view.state
         match state.state:
             case ConnectionState.CONNECTED:
@@ -306,11 +306,11 @@ class Conversation:
         return f"You can write to {alias} now. {not_yet(state, alias)}."
 
     def in_trouble(self) -> list[str]:
-        """Contacts that need a person's eye or hand, by alias, but for the one that is written to."""
+        """Contacts that need attention, by alias, except the current one."""
         return [view.alias for number, view in self._views.items() if number != self._contact_id and view.conditions]
 
     def show_requests(self) -> None:
-        """Print the requests that nobody was shown."""
+        """Print the requests that were not shown yet."""
         for request in self.service.unshown_requests():
             self.show_request(request)
 
@@ -321,7 +321,7 @@ class Conversation:
         self.service.mark_requests_shown(request.id)
 
     def count_unread(self) -> None:
-        """Say who wrote meanwhile, where no toolbar does."""
+        """Say who wrote meanwhile, if there is no toolbar that does."""
         unread = self.unread()
         more = any(count > self._counted.get(alias, 0) for alias, count in unread.items())
         if more and not self.environment.redraws:
@@ -331,13 +331,13 @@ class Conversation:
     # -- around the line to write on ----------------------------------------------------------------------------------
 
     def prompt(self) -> str:
-        """What stands before the line to write on."""
+        """The text before the input line."""
         view = self.current
         mark = " (?)" if view is not None and view.contact.self_named else ""
         return f"{narrowed(view.alias, 24)}{mark}> " if view else "> "
 
     def toolbar(self, columns: int) -> str:
-        """One line: the connection if it is not made yet, the last message's status, and who wrote meanwhile."""
+        """One line: the connection, if it is not complete; the status of the last message; and who wrote meanwhile."""
         view, mine, unread = self.current, self.transcript.mine, unread_summary(self.unread())
         parts = []
         if view is not None and view.conditions:  # first: a narrow terminal cuts the end off

@@ -1,7 +1,7 @@
-"""A message in the user's editor: in a file in memory where there is such a place, and gone afterwards.
+"""A message in the user's editor: it is in a file in memory, if the system has such a place, and deleted afterwards.
 
-An editor works on a file, and puts others beside it (a swap file, a backup). All stand in a folder of their own, which
-is removed whole; a folder that a killed process left goes with the next `chat`.
+An editor works on a file, and puts others beside it (a swap file, a backup). All of them are in a folder of their own,
+which is removed completely. If a process was killed, the next `chat` removes its folder.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _LOCK, _FILE = "lock", "message.txt"
 
 
 def edited(text: str, *, encrypted: bool) -> str | None:
-    """What the user makes of a text; None if the editor failed. Waits until the editor is left.
+    """Let the user edit a text. Returns the new text; None if the editor failed. Waits until the editor is left.
 
     Args:
-        encrypted: It is one of an encrypted profile, nothing of which may be on a disk.
+        encrypted: The profile is encrypted, so its texts must not be on a disk.
     Raises:
         InputError: There is no place for the file, or no editor.
     """
@@ -74,7 +74,7 @@ def remove_left() -> None:
 
 
 def _run(file: Path) -> bool:
-    """Whether an editor was there and ended with 0. Raises `InputError`."""
+    """Whether an editor was found and ended with 0. Raises `InputError`."""
     chosen = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     usual = next(filter(None, map(shutil.which, _USUAL)), None)
     try:

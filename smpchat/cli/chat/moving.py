@@ -1,4 +1,4 @@
-"""Lines of files on their way, beside the prompt of `chat`: how much, how fast, how long still."""
+"""Lines beside the prompt of `chat` for files that are being transferred: how much, how fast, and the time left."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Pace:
         self._samples: dict[int, deque[tuple[float, int]]] = {}
 
     def note(self, number: int, done: int, now: float) -> None:
-        """So many bytes had been moved at a moment."""
+        """At this time, so many bytes had been transferred."""
         samples = self._samples.setdefault(number, deque(maxlen=_SAMPLES))
         if not samples or samples[-1][1] != done:
             samples.append((now, done))
 
     def of(self, number: int) -> float | None:
-        """Bytes a second; None while that is not known."""
+        """Bytes a second; None as long as this is not known."""
         samples = self._samples.get(number)
         if not samples or samples[-1][0] - samples[0][0] < 0.5:
             return None

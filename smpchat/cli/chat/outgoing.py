@@ -1,4 +1,5 @@
-"""Files that are sent from `chat`: encrypted in a thread while one goes on writing, then stored."""
+"""Files that are sent from `chat`: they are encrypted in a thread, while the user can continue to write, and then
+stored."""
 
 from __future__ import annotations
 
@@ -22,15 +23,15 @@ class Encrypting(Record):
 
 
 class _Left(Exception):
-    """The conversation is over: what is being encrypted is not sent."""
+    """The conversation has ended, so a file that is still being encrypted is not sent."""
 
 
 class OutgoingFiles:
     """Files on their way into the store.
 
     Args:
-        sent: Told of each message once it is stored.
-        failed: Told why a file was not sent.
+        sent: Called with each message when it is stored.
+        failed: Called with the reason why a file was not sent.
     """
 
     def __init__(
@@ -45,17 +46,17 @@ class OutgoingFiles:
         self._left = False
 
     def begin(self, file: OutgoingFile) -> None:
-        """Encrypt and send a file that was looked at."""
+        """Encrypt and send a file that was checked."""
         task = asyncio.get_running_loop().create_task(self._send(file))
         self._tasks[task] = file
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
     def encrypting(self) -> list[Encrypting]:
-        """What is being encrypted now."""
+        """The files that are being encrypted now."""
         return [Encrypting(file.name, self._done.get(id(file), 0), file.size) for file in self._tasks.values()]
 
     async def finish(self) -> None:
-        """Give up what is not stored yet; nothing of it stays."""
+        """Give up files that are not stored yet; nothing of them is kept."""
         self._left = True
         await asyncio.gather(*self._tasks, return_exceptions=True)
 

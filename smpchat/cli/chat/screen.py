@@ -1,4 +1,4 @@
-"""The terminal around a `Conversation`: a line to write on with its keys, and what happens above it."""
+"""The terminal around a `Conversation`: an input line with its keys, and what happens above it."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ _WHILE_ENCRYPTING = 0.25
 
 
 class Screen:
-    """A line to write on, with history, completion and keys; what is printed meanwhile appears above it.
+    """An input line with history, completion and keys; new lines are printed above it.
 
     Args:
-        below: Of a terminal that moves no cursor.
-        source, sink: The terminal's, unless a test brings its own.
+        below: For a terminal that cannot move the cursor.
+        source, sink: Input and output of the terminal, unless a test gives its own.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Screen:
 
     @property
     def text(self) -> str:
-        """What is typed and not entered yet."""
+        """The text that is typed but not entered yet."""
         return self._session.default_buffer.text
 
     async def run(self) -> None:
@@ -125,7 +125,8 @@ class Screen:
 
     @contextmanager
     def _ended_by_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGHUP end the conversation as /quit does: a terminal left in raw mode shows nothing typed."""
+        """SIGTERM and SIGHUP end the conversation as /quit does. Otherwise the terminal would stay in raw mode, and not
+        show what is typed."""
         loop = asyncio.get_running_loop()
         caught = []
         for name in ("SIGTERM", "SIGHUP"):
@@ -175,7 +176,7 @@ class Screen:
                 await changes.next(self._next_look())
 
     def _next_look(self) -> float | None:
-        """Seconds until something may be drawn anew although the store has not changed."""
+        """Seconds until something may have to be drawn again although the store has not changed."""
         if self._conversation.outgoing.encrypting():
             return _WHILE_ENCRYPTING
         return self._arrivals.next_look()
@@ -243,7 +244,8 @@ class Screen:
 
 
 class _Session(PromptSession[str]):
-    """One that does not look twice a second for a size which, on a terminal that moves no cursor, changes nothing."""
+    """An application that does not check the terminal's size twice a second, which is useless if the cursor cannot
+    move."""
 
     @contextmanager
     def _dumb_prompt(self, message: AnyFormattedText = "") -> Iterator[Application[str]]:

@@ -1,4 +1,4 @@
-"""What a line of the user's in `chat` means: a text, a message to somebody else, or a slash command."""
+"""The meaning of a line that the user typed in `chat`: a text, a message to another contact, or a slash command."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_AT_ONCE = 100
 
 
 class Leave(Exception):
-    """The user wants to go."""
+    """The user wants to leave."""
 
 
 class Edit(Exception):
@@ -44,7 +44,7 @@ class Edit(Exception):
 
 
 class Offer(Exception):
-    """The line to write on shall hold this, for the user to change."""
+    """The input line must contain this text, so that the user can change it."""
 
     def __init__(self, line: str) -> None:
         super().__init__()
@@ -64,10 +64,10 @@ class Lines:
         self.refused = ""
 
     def enter(self, line: str) -> bool:
-        """One line of the user's: a command or a text. False if it could not be used; the reason was shown.
+        """Handle one line of the user: a command or a text. False if it could not be used; the reason was shown.
 
         Raises:
-            Leave, Edit, Offer: What the terminal has to do.
+            Leave, Edit, Offer: What the terminal must do.
         """
         self._talk.refresh()  # who was deleted elsewhere is nobody to write to
         try:
@@ -87,7 +87,7 @@ class Lines:
         return True
 
     def offer_edit(self) -> str | None:
-        """The line that edits the user's last message; None where there is none to edit."""
+        """The line that edits the user's last message; None if there is none to edit."""
         view = self._talk.current
         mine = None if view is None else self._service.last_of(view.alias, Direction.SENT)
         return None if mine is None or mine.note else f"/edit {mine.id} {mine.text}"
@@ -190,7 +190,7 @@ class Lines:
                 )
 
     def _numbers(self, argument: str) -> list[int]:
-        """Numbers of messages of this conversation: ``3-5 7``, apart by blanks or commas."""
+        """Numbers of messages of this conversation: ``3-5 7``, separated by blanks or commas."""
         found: list[int] = []
         for word in argument.replace(",", " ").split():
             first, dash, last = word.removeprefix("#").partition("-")
@@ -229,7 +229,7 @@ class Lines:
         return message.id
 
     def _edit(self, argument: str) -> None:
-        """With a text, the message has that one; without, the old one is offered to be changed."""
+        """With a text, it becomes that of the message; without, the old text is offered for editing."""
         word, _, text = argument.partition(" ")
         number = _number(word.removeprefix("#"))
         if argument and number is None:
@@ -369,13 +369,13 @@ class Lines:
             self._talk.show_request(request)
 
     def _accept(self, argument: str) -> None:
-        """Who is written to stays the same."""
+        """The current contact stays the same."""
         who, alias = self._asking(argument)
         name = shortened(self._service.accept(who, alias or None).alias)
         self._transcript.tell(f"* {name} is now a contact. Type /to {name} to write to them.")
 
     def _asking(self, argument: str) -> tuple[str, str]:
-        """Whose request is meant, and the alias behind it; names may have blanks."""
+        """The request that is meant, and the alias after it; names may contain blanks."""
         waiting = self._service.requests()
         if not argument:
             if not waiting:

@@ -29,7 +29,7 @@ def message_number(word: str) -> int | None:
 
 
 class FileLines:
-    """What the user's lines about files do in one conversation."""
+    """The slash commands about files in one conversation."""
 
     def __init__(self, talk: Conversation) -> None:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
@@ -40,7 +40,7 @@ class FileLines:
         self._talk.outgoing.begin(self._service.look_at_file(self._talk.need_contact().alias, path, text))
 
     def get(self, argument: str) -> None:
-        """``/get [N] [PATH]``, with ``anyway`` behind it where relays have to be approved."""
+        """``/get [N] [PATH]``, followed by ``anyway`` to approve unknown relays."""
         words = argument.split(maxsplit=1)
         alias = self._talk.need_contact().alias
         number = message_number(words[0].removeprefix("#")) if words else None
@@ -83,7 +83,7 @@ class FileLines:
         self._transcript.tell(f"* {shortened(message.file.name)}: cancelled.")
 
     def view(self, argument: str) -> None:
-        """``/view N``: a picture here; of any other file, where it is."""
+        """``/view N``: show a picture here; for any other file, say where it is."""
         number = message_number(argument.removeprefix("#"))
         if number is None:
             raise InputError("Write /view N.", "Each message begins with its number.")
@@ -116,7 +116,8 @@ class FileLines:
 
 
 def split_path(argument: str) -> tuple[str, str]:
-    """A path, and the text behind it: all of it if that is a file, else the first word as a shell reads it."""
+    """A path and the text after it. If the whole argument is a file, it is the path; otherwise the first word is, as a
+    shell reads it."""
     argument = argument.strip()
     if not argument:
         raise InputError("The file is missing.", "Type /file PATH.")

@@ -1,4 +1,4 @@
-"""The title of the terminal's window: how many messages nobody has seen, for who looks at another window."""
+"""The title of the terminal's window: the number of unread messages, for users who look at another window."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _WITHOUT_TITLE = ("linux", "eterm")
 
 
 class Title:
-    """Sets the title while `chat` runs. It names nobody: titles are seen on shared screens.
+    """Sets the title while `chat` runs. It contains no names, because titles are seen on shared screens.
 
     Args:
-        write: Takes what the terminal is to get.
+        write: Called with the text for the terminal.
     """
 
     def __init__(self, environment: Environment, write: Callable[[str], object]) -> None:
@@ -35,7 +35,7 @@ class Title:
         self._write(_set(title))
 
     def restore(self) -> None:
-        """Put back what was there before; at least leave nothing of ours."""
+        """Restore the earlier title; at least remove ours."""
         if self._shown is not None:
             self._shown = None
             self._write(_set("") + _RESTORE)

@@ -1,4 +1,4 @@
-"""What stands above the prompt of `chat`: what was printed, and own messages whose ticks still change."""
+"""The lines above the prompt of `chat`: what was printed, and own messages whose ticks still change."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _TOLD_OF = (FileState.RECEIVED, FileState.FAILED, FileState.CANCELLED, FileState
 
 
 class _Face(Record):
-    """What a later change of a message changes, but for its status.
+    """What later changes of a message affect, except its status.
 
-    Of what a contact writes, only the changes that count as such: it may be a message that still grows.
+    For messages of a contact, only real changes count, because a live message may still grow.
     """
 
     text: str | None = field(repr=False)
@@ -45,13 +45,13 @@ def _face(message: Message) -> _Face:
 
 
 class Transcript:
-    """The lines of one conversation as they come.
+    """The lines of one conversation, as they are printed.
 
     Args:
         show: Prints something above the prompt.
 
     Attributes:
-        mine: What the user wrote last: its status is in the toolbar.
+        mine: The last message of the user; its status is in the toolbar.
     """
 
     def __init__(self, environment: Environment, show: Callable[[RenderableType], object]) -> None:
@@ -70,12 +70,12 @@ class Transcript:
     # -- sentences ----------------------------------------------------------------------------------------------------
 
     def show(self, renderable: RenderableType) -> None:
-        """Print something that belongs behind all that was written so far."""
+        """Print something that belongs after everything written so far."""
         self._drain(0)
         self._show_above(renderable)
 
     def raw(self, sequence: str) -> None:
-        """Print what only the terminal understands, as a picture: as it is, above the prompt."""
+        """Print escape sequences for the terminal, such as a picture, unchanged and above the prompt."""
         self._drain(0)
         print(sequence, flush=True)
 
@@ -87,21 +87,21 @@ class Transcript:
     # -- messages -----------------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """Begin anew: another conversation is shown now."""
+        """Start again, because another conversation is shown now."""
         self._last, self.mine = None, None
         self._open, self._confirmed, self._growing, self._faces = set(), [], [], {}
         self._moving, self._encrypting = [], []
 
     def holds(self, message_id: int) -> bool:
-        """Whether the message stands here, printed or beside the prompt."""
+        """Whether the message is visible here, printed or beside the prompt."""
         return message_id in self._faces
 
     def is_current(self, message: Message) -> bool:
-        """Whether it stands here with all that has become of it, but for its ticks."""
+        """Whether it is visible here with all its changes, except its ticks."""
         return self._faces.get(message.id) == _face(message)
 
     def is_deleted(self, message_id: int) -> bool:
-        """Whether it stands here as deleted."""
+        """Whether it is shown here as deleted."""
         face = self._faces.get(message_id)
         return face is not None and face.deleted
 
@@ -111,10 +111,10 @@ class Transcript:
     def begin(
         self, messages: list[Message], notices: Sequence[StoredNotice] = (), unread: int | None = None
     ) -> list[Message]:
-        """Print the end of a conversation, but for own messages that are under way: those are for `keep_beside`.
+        """Print the end of a conversation, except own messages on their way, which are for `keep_beside`.
 
         Args:
-            unread: Number of the first message that nobody was shown.
+            unread: Number of the first unread message.
         """
         self.mine = next((m for m in reversed(messages) if m.direction is Direction.SENT), None)
         changing = self._unsettled_end(messages)
@@ -133,7 +133,7 @@ class Transcript:
         self.say(messages)
 
     def _unsettled_end(self, messages: list[Message]) -> list[Message]:
-        """Own messages at the end whose ticks will change, where they can be drawn again."""
+        """Own messages at the end whose ticks will change, if they can be drawn again."""
         end = messages[-_TAIL:] if self._environment.redraws else []
         while end and any(m.direction is not Direction.SENT or m.status in _SETTLED for m in end):
             end = end[1:]
@@ -145,18 +145,18 @@ class Transcript:
         self._note(*messages)
 
     def again(self, messages: list[Message]) -> None:
-        """Messages that may have been printed before; the day of the first one is told."""
+        """Print messages that may have been printed before; the day of the first one is shown."""
         self._last = None
         self.say(messages)
 
     def say(self, messages: list[Message]) -> None:
-        """Print messages behind all that was written so far."""
+        """Print messages after everything written so far."""
         if messages:
             self._drain(0)
             self._print(messages)
 
     def sent(self, message: Message) -> None:
-        """A message that the user has just written."""
+        """Show a message that the user has just written."""
         self.mine = message
         if self._environment.redraws:
             self._note(message)
@@ -166,7 +166,7 @@ class Transcript:
             self.say([message])
 
     def changed(self, message: Message) -> None:
-        """A message of either side as the user has just changed it."""
+        """Show a message of either side as the user has just changed it."""
         self._note(message)
         if any(own.id == message.id for own in self._tail):
             self._tail = [message if own.id == message.id else own for own in self._tail]
@@ -174,13 +174,13 @@ class Transcript:
             self.show(spoken(self._environment, message))
 
     def changed_by(self, sentence: str, message: Message) -> None:
-        """A message as somebody has changed it elsewhere, under a sentence that says so."""
+        """Show a message that was changed elsewhere, after a sentence that says so."""
         self.tell(sentence)
         self._note(message)
         self._show_above(spoken(self._environment, message))
 
     def status_changed(self, message: Message) -> None:
-        """New ticks are drawn beside the prompt; only what went wrong gets a line of its own."""
+        """New ticks are drawn beside the prompt; only failed messages get a line of their own."""
         beside_prompt = any(own.id == message.id for own in self._tail)
         self._tail = [message if own.id == message.id else own for own in self._tail]
         if self.mine is not None and self.mine.id == message.id:
@@ -192,7 +192,7 @@ class Transcript:
             self._confirmed.append(message.id)
 
     def expired(self, message_id: int) -> None:
-        """A message is gone: what the terminal has scrolled by is not ours to take back, the rest is."""
+        """A message was deleted. Lines that have scrolled by cannot be removed, but the others are."""
         self._tail = [own for own in self._tail if own.id != message_id]
         self._faces.pop(message_id, None)
         self._open.discard(message_id)
@@ -200,7 +200,7 @@ class Transcript:
             self.mine = None
 
     def growing(self, messages: list[Message]) -> None:
-        """What the contact is writing: drawn beside the prompt; where nothing is redrawn, a sentence tells of it."""
+        """What the contact is writing is drawn beside the prompt; if nothing can be redrawn, a sentence says so."""
         known = {message.id for message in self._growing}
         self._growing = messages
         if self._environment.redraws:
@@ -210,12 +210,13 @@ class Transcript:
                 self.tell(f"* {shortened(message.contact)} is typing.")
 
     def moving(self, messages: list[Message], encrypting: Sequence[Encrypting], now: float = 0) -> bool:
-        """Files on their way: own ones in their lines while these stand beside the prompt, others in one of their own.
+        """Show the progress of files: own files in their messages while these are beside the prompt, others in lines of
+        their own.
 
         Args:
-            now: Seconds of any clock, for the rate.
+            now: Seconds of any clock, to compute the rate.
         Returns:
-            Whether anything else is to be drawn than before.
+            Returns whether something must be drawn again.
         """
         changed = (self._moving, self._encrypting) != (messages, list(encrypting))
         self._moving, self._encrypting = messages, list(encrypting)
@@ -227,7 +228,7 @@ class Transcript:
         return changed
 
     def file_changed(self, message: Message) -> None:
-        """A file is somewhere else now: its line beside the prompt says so, or a sentence."""
+        """The state of a file has changed; its line beside the prompt shows this, or a sentence says so."""
         if any(own.id == message.id for own in self._tail):
             self._tail = [message if own.id == message.id else own for own in self._tail]
             return
@@ -237,7 +238,7 @@ class Transcript:
             self.tell(Text(f"* {message.id}: {shortened(file.name)}, {state_text(file, message)}", style))
 
     def settle(self) -> None:
-        """After a look at what happened: print what is final, and say which printed messages are delivered now."""
+        """After handling what happened: print what is final, and say which printed messages are delivered now."""
         self._drain(_TAIL)
         if self._confirmed:
             numbers = ranges(self._confirmed)
@@ -245,7 +246,7 @@ class Transcript:
             self._confirmed = []
 
     def finish(self) -> None:
-        """Leave nothing beside a prompt that goes."""
+        """Leave nothing beside a prompt that disappears."""
         self._drain(0)
 
     def tail(self) -> list[Text]:
@@ -267,13 +268,14 @@ class Transcript:
         self._last = messages[-1]
 
     def _drain(self, keep: int) -> None:
-        """Let own messages leave the prompt's side: all but the last ``keep``, and those whose status is final."""
+        """Print own messages that were beside the prompt: all except the last ``keep``, and those whose status is
+        final."""
         while self._tail and (len(self._tail) > keep or self._tail[0].status in _SETTLED):
             self._print([self._tail.pop(0)])
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """``29-31, 40``: numbers in order, those that follow each other together."""
+    """``29-31, 40``: numbers in order, with consecutive ones joined."""
     found: list[list[int]] = []
     for number in sorted(set(numbers)):
         if found and number == found[-1][-1] + 1:

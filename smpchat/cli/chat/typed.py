@@ -1,8 +1,9 @@
-"""What the keys Up and Ctrl-R bring back in `chat`: the user's own messages to whom is written to, and recent commands.
+"""What the keys Up and Ctrl-R bring back in `chat`: the user's own messages to the current contact, and recent
+commands.
 
-Messages are read from the profile's store when they are asked for, so that no second copy of them is kept: they are
-encrypted with the store, and go with the message, its contact or its time. Commands last as long as the conversation
-runs: what stands in one (a link, a word that was looked for, a security code) is written nowhere.
+Messages are read from the profile's store when they are needed, so that there is no second copy of them: they are
+encrypted with the store, and deleted with the message or its contact, or when its time is over. Commands are remembered
+only while `chat` runs: what they contain (a link, a searched word, a security code) is never written to a file.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ KEPT = 100
 
 
 class _Command(Record):
-    """A line that is no message to the contact that is written to.
+    """A line that is not a message to the current contact.
 
     Attributes:
-        contact: Number of that contact; None where there was nobody.
-        after: Number of the last message of the user's before it.
+        contact: Number of that contact; None if there was none.
+        after: Number of the user's last message before it.
     """
 
     contact: int | None
@@ -33,7 +34,7 @@ class _Command(Record):
 
 
 class Typed(History):
-    """Lines of the user's, as the line to write on takes them; the store is asked anew for each prompt."""
+    """Lines of the user in the form that the input line needs; the store is read again for each prompt."""
 
     def __init__(self, conversation: Conversation) -> None:
         super().__init__()
@@ -56,7 +57,7 @@ class Typed(History):
             last = line
 
     def get_strings(self) -> list[str]:
-        """See `History`; nothing is kept here that could be looked at."""
+        """See `History`; nothing is stored here."""
         return []
 
     def append_string(self, string: str) -> None:
@@ -72,19 +73,19 @@ class Typed(History):
 
 
 def is_command(line: str) -> bool:
-    """Whether a line is something else than a message to the contact that is written to."""
+    """Whether a line is not a message to the current contact."""
     return line.startswith(("/", "@")) and not line.startswith("//")
 
 
 def as_typed(text: str) -> str | None:
-    """The line that sends a message again; None if no line does."""
+    """The line that would send a message again; None if there is none."""
     if text.startswith("@"):
         return None
     return f"/{text}" if text.startswith("/") else text
 
 
 def _newest_first(texts: list[tuple[int, str]], commands: list[_Command]) -> Iterator[str]:
-    """Messages with their numbers, the last one first, and between them what was entered after each."""
+    """Messages with their numbers, the last one first, and after each the lines that were entered after it."""
     waiting = list(commands)
     for number, text in texts:
         while waiting and waiting[-1].after >= number:
