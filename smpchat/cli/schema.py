@@ -344,6 +344,15 @@ TYPES = (
         ),
     ),
     ObjectType(
+        "fetched",
+        "A file that a link led to; it belongs to no message.",
+        "`receive`",
+        (
+            text("path", "where it is"),
+            number("size", "bytes"),
+        ),
+    ),
+    ObjectType(
         "progress",
         "The progress of a file; people see a bar.",
         "`send`, `receive`",

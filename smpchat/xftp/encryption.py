@@ -203,6 +203,8 @@ def decrypt_file(
     nonce: bytes,
     digest: bytes,
     progress: Progress = lambda done: None,
+    *,
+    named: Callable[[bytes], object] = lambda name: None,
 ) -> int:
     """Check and decrypt a file.
 
@@ -211,6 +213,7 @@ def decrypt_file(
         target: Gets the file's bytes, which nobody may look at before this returns: only then they are authentic.
         digest: SHA-512 of the encrypted file.
         progress: Told bytes of the encrypted file.
+        named: Told the name that is in it, once all of it is known to be what was sealed; perhaps no UTF-8.
     Returns:
         How many bytes the file has.
     Raises:
@@ -245,6 +248,7 @@ def decrypt_file(
     opener.finish(bytes(tag))
     if content.fault is not None:
         raise content.fault
+    named(content.name)
     return content.size
 
 
@@ -265,6 +269,7 @@ class _Content:
         self._length = length
         self._left: int | None = None
         self.size = 0
+        self.name = b""
         self.fault: DecodeError | None = None
         """What is wrong with the header. It may be told only if the header is as it was sealed."""
 
@@ -285,7 +290,7 @@ class _Content:
         """Bytes of the file, and where in the box they begin."""
         reader = Reader(start)
         length = int64.read(reader)
-        short_bytes.read(reader)  # a name, of which old agents garble what is not ASCII (xftp-wire 10, 7)
+        self.name = short_bytes.read(reader)  # a name, of which old agents garble what is not ASCII (xftp-wire 10, 7)
         _extra.read(reader)
         size = length - (reader.offset - LENGTH_SIZE)
         if size < 0 or reader.offset + size > self._length:

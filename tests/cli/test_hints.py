@@ -102,6 +102,7 @@ TYPED: dict[str, tuple[ExitStatus, list[str]]] = {
     "smpchat listen": (_STOPPED, []),
     "smpchat profile list": (_OK, []),
     "smpchat profile set NAME": (_OK, ["ola"]),
+    "smpchat receive --help": (_OK, []),
     "smpchat receive NUMBER": (_INPUT, ["1"]),
     "smpchat receive {}": (_INPUT, ["1"]),
     "smpchat receive {} --approve": (_INPUT, ["1"]),

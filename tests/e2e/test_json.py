@@ -29,6 +29,8 @@ from smpchat.cli.fields import Field
 from smpchat.cli.schema import TYPES
 from smpchat.encoding.record import replace
 from smpchat.relay.folder import status
+from smpchat.xftp.description import read_description
+from smpchat.xftp.links import FileLink, write_file_link
 from tests.e2e.smpchat import Home, Result, parse
 
 GROUPS = ("profile", "server", "relay", "address", "key", "contact", "config")
@@ -289,6 +291,9 @@ def _files(run: Script, folder: Path) -> None:
         run("bob", "send", "alice", "--file", str(sent), "--wait", "sent")
         run("alice", "listen", "--count", "2", "--timeout", "30")
         run("alice", "receive", "bob", "--to", str(folder / "received.txt"))
+        run("alice", "listen", "--timeout", "1")
+        run("alice", "receive", _link_to_a_file(run.home), "--to", str(folder / "fetched.txt"))
+        assert (folder / "fetched.txt").read_bytes() == sent.read_bytes()
     received = next(item["message"] for item in run("alice", "files", "bob").of("file") if item["state"] == "received")
     run("bob", "cancel", str(run("bob", "files").of("file")[-1]["message"]))
     run("alice", "view", str(received), "--yes", code=None)  # a desktop's program is not everywhere
@@ -296,6 +301,14 @@ def _files(run: Script, folder: Path) -> None:
         # What a relay leaves that has lost the file.
         tx.execute("UPDATE message_files SET state = 'failed', reason = 'It is gone.', trouble = 'gone'")
     run("alice", "files")
+
+
+def _link_to_a_file(home: Home) -> str:
+    """What a program makes that gives a description of its own away."""
+    with closing(smpchat.home.Home(home.folder).open("alice")) as service:
+        query = "SELECT description FROM message_files WHERE complete AND description <> ''"
+        [row] = service.database.read(query)
+    return write_file_link(FileLink(read_description(row["description"])))
 
 
 def _make_rare(home: Home) -> None:

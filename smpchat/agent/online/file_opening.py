@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,8 +124,7 @@ def decrypt(source: Path, part: Path, file: StoredFile, progress: Callable[[int]
     """Check and decrypt a whole file. Raises `OSError`, `CryptoError`, `DecodeError`."""
     from smpchat.xftp.encryption import decrypt_file
 
-    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    with open(source, "rb") as ciphertext, open(os.open(part, flags, 0o600), "w+b") as plain:
+    with open(source, "rb") as ciphertext, file_folder.create_part(part) as plain:
         size = decrypt_file(ciphertext, plain, file.key, file.nonce, file.digest, progress)
     if file.plain_size not in (None, size):
         raise DecodeError(f"the file has {size:,} bytes instead of {file.plain_size:,}")

@@ -54,6 +54,12 @@ def part_path(target: Path, name: str) -> Path:
     return target.with_name(f".smpchat-{_checked(name)}.part")
 
 
+def create_part(part: Path) -> BinaryIO:
+    """The unfinished file, empty. Raises `OSError`, also if there is one."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | _NO_FOLLOW | getattr(os, "O_BINARY", 0)
+    return open(os.open(part, flags, 0o600), "w+b")
+
+
 def _checked(name: str) -> str:
     # The row may be of a profile that somebody else made: no way up or elsewhere.
     if not _NAME.fullmatch(name):

@@ -126,10 +126,11 @@ def relays_to_approve(description_text: str, known: Callable[[FileServer], bool]
     Raises:
         FileRefused: The description cannot be used.
     """
-    return _unknown(_read(description_text), known)
+    return unknown_relays(_read(description_text), known)
 
 
-def _unknown(described: FileDescription, known: Callable[[FileServer], bool]) -> tuple[str, ...]:
+def unknown_relays(described: FileDescription, known: Callable[[FileServer], bool]) -> tuple[str, ...]:
+    """Hosts of the relays of chunks that no known relay has."""
     found: dict[str, None] = {}
     for chunk in described.chunks:
         if not any(known(replica.server) for replica in chunk.replicas):
@@ -164,7 +165,7 @@ def receive_file(
     described = _read(description_text)
     if size is not None and not _fits_size(described.size, size):
         raise FileRefused("This file is larger or smaller than its message said.")
-    asked = () if approved else _unknown(described, known)
+    asked = () if approved else unknown_relays(described, known)
     if asked:
         raise RelaysNotApproved(asked)
     files.check_room(tx, MAX_FILES)

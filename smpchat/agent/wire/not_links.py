@@ -57,7 +57,7 @@ def what_it_is(text: str) -> LinkError:
         return _relay(relay[1].lower())
     if _FILE().search(text):
         return LinkError(
-            "This link leads to a file, not to a person.", "smpchat cannot open file links yet: ask for the file."
+            "This link leads to a file, not to a person.", "`smpchat receive --help` says how to fetch it."
         )
     if _NAME().fullmatch(text):
         return LinkError("This is a SimpleX name, and names are not supported yet.", "Ask for the link instead.")

@@ -63,13 +63,17 @@ def network_of(
     return Network(service.entropy, route, service.proxy)
 
 
-def file_network_of(service: WritingProfile, relay: EmbeddedRelay) -> FileRoutes:
-    """How file relays are reached, according to the profile's settings at the time of each connection."""
+def file_network_of(service: WritingProfile, relay: EmbeddedRelay, *, anywhere: bool = False) -> FileRoutes:
+    """How file relays are reached, according to the profile's settings at the time of each connection.
+
+    Args:
+        anywhere: The user was told which they are: they may be in the user's own network, too.
+    """
     from smpchat.xftp.routes import FileRoutes
 
     def route(server: FileServer) -> Route:
         local = relay.owns_files(server)
-        return Route(local=local, fence=None if local else _fence_of_files(service, server))
+        return Route(local=local, fence=None if local or anywhere else _fence_of_files(service, server))
 
     return FileRoutes(service.entropy, route, service.proxy)
 

@@ -25,12 +25,14 @@ from smpchat.chat.transactions import conversation, files, holding
 from smpchat.chat.wire.content import whole
 from smpchat.chat.wire.picture import picture_of
 from smpchat.crypto.entropy import Entropy
+from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record, field
 
 if TYPE_CHECKING:  # imported where they are used
     from smpchat.agent.store.encrypted_files import EncryptedFile
     from smpchat.chat.wire.media import Media
     from smpchat.protocol.address import FileServer
+    from smpchat.xftp.description import FileDescription
 
 
 Progress = Callable[[int, int], object]
@@ -150,6 +152,27 @@ class FileProfile(StoredProfile):
         from smpchat.agent.transactions.files import relays_to_approve
 
         return relays_to_approve(file.description, self._known(own))
+
+    def read_file_link(self, text: str) -> FileDescription:
+        """The description in a link to a file, which may lead to another one. Raises `InputError`."""
+        from smpchat.xftp.links import read_file_link
+
+        try:
+            return read_file_link(text).description
+        except DecodeError as error:
+            raise InputError(
+                f"This link to a file cannot be used: {error.what}.", "Copy the whole link again, and put it in quotes."
+            ) from None
+
+    def relays_of(self, described: FileDescription, own: Own = no_relay_of_ours) -> tuple[str, ...]:
+        """Hosts of the relays that a link names and that would learn this computer's address."""
+        from smpchat.agent.transactions.files import unknown_relays
+
+        return () if self.proxy() is not None else unknown_relays(described, self._known(own))
+
+    def place_for(self, to: Path | str | None = None) -> Path:
+        """The folder, or the path, that a file is to be saved as. Raises `InputError`."""
+        return self._place(to)
 
     def receive_file(
         self, message_id: int, to: Path | str | None = None, *, approved: bool = False, own: Own = no_relay_of_ours

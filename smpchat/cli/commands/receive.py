@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -21,12 +22,18 @@ if TYPE_CHECKING:
 app = Program()
 
 
-@app.command(epilog=examples("smpchat receive 12", "smpchat receive bob --to ~/Pictures"))
+@app.command(
+    epilog=examples(
+        "smpchat receive 12",
+        "smpchat receive bob --to ~/Pictures",
+        "smpchat receive 'simplex:/file#/?desc=…' --to film.mp4",
+    )
+)
 def receive(
     context: typer.Context,
     message: str = typer.Argument(
         metavar="MESSAGE",
-        help="Number of the message, or a contact's alias: their last file.",
+        help="Number of the message; a contact's alias: their last file; or a link to a file.",
         autocompletion=aliases,
     ),
     to: Path | None = typer.Option(None, "--to", metavar="PATH", help="Save in this folder, or as this new file."),
@@ -47,6 +54,8 @@ async def _receive(
     environment: Environment, which: str, to: Path | None, patience: float | None, *, approve: bool
 ) -> int:
     """Ask for the file, and be online until it is here."""
+    if is_file_link(which):
+        return await _fetch(environment, which, to, patience, approve=approve)
     from smpchat.chat.online.presence import online
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.cli.transferring import bar, until_moved
@@ -57,7 +66,7 @@ async def _receive(
         own = environment.relay().owns_files
         relays = () if approve else service.relays_to_approve(number, own)
         if relays:
-            _ask(environment, number, relays)
+            _ask(environment, relays, f"If you agree: `smpchat receive {number} --approve`.")
         asked = service.receive_file(number, to, approved=approve or bool(relays), own=own)
         assert asked.file is not None
         with bar(environment, asked.file.name, asked.file.size) as tell:
@@ -67,13 +76,53 @@ async def _receive(
         return ExitStatus.OK
 
 
+async def _fetch(environment: Environment, link: str, to: Path | None, patience: float | None, *, approve: bool) -> int:
+    """Fetch what a link leads to, now and in this process."""
+    from smpchat.chat.online.fetching import LinkFetcher
+    from smpchat.chat.service.writing import WritingProfile
+    from smpchat.cli.transferring import bar
+    from smpchat.cli.views.files import show_fetched
+    from smpchat.xftp.description import FileDescription
+
+    with closing(environment.open_as(WritingProfile)) as service:
+        own, place, agreed = environment.relay().owns_files, service.place_for(to), approve
+
+        def agree(described: FileDescription) -> None:
+            nonlocal agreed
+            relays = () if agreed else service.relays_of(described, own)
+            if relays:
+                _ask(environment, relays, "If you agree, add --approve.")
+                agreed = True
+
+        first = service.read_file_link(link)
+        agree(first)
+        try:
+            fetcher = LinkFetcher(service, environment.relay(), agreed=agreed, patience=patience)
+            described = await fetcher.description(first)
+            agree(described)
+            fetcher = LinkFetcher(service, environment.relay(), agreed=agreed, patience=patience)
+            with bar(environment, "the file", described.size) as tell:
+                path = await fetcher.file(described, place, tell)
+        except TimeoutError:
+            raise CommandFailed(
+                ExitStatus.TIMEOUT, "The file is not finished yet.", "Run the command again, with a larger --timeout."
+            ) from None
+        show_fetched(environment, path)
+        return ExitStatus.OK
+
+
+def is_file_link(text: str) -> bool:
+    """Whether a text begins as a link to a file does, and as no alias can."""
+    return re.match(r"\s*(?:simplex:/+file|https://[^/\s]+/file/?#)", text, re.IGNORECASE) is not None
+
+
 def message_number(service: WritingProfile, which: str) -> int:
     """The message that a number or an alias names. Raises `InputError`."""
     number = which.removeprefix("#")
     return int(number) if number.isascii() and number.isdigit() and len(number) < 16 else service.offered_by(which)
 
 
-def _ask(environment: Environment, number: int, relays: tuple[str, ...]) -> None:
+def _ask(environment: Environment, relays: tuple[str, ...], hint: str) -> None:
     """Raises `CommandFailed` unless a person agrees."""
     what = (
         f"The sender put the file at {', '.join(relays)}, which you do not use. These relays would see your IP address."
@@ -85,5 +134,5 @@ def _ask(environment: Environment, number: int, relays: tuple[str, ...]) -> None
     raise CommandFailed(
         ExitStatus.INPUT,
         what,
-        f"If you agree: `smpchat receive {number} --approve`. `--socks` hides your IP address.",
+        f"{hint} `--socks` hides your IP address.",
     )

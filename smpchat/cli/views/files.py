@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from smpchat.chat.store.files import FileState, FileView
@@ -56,6 +57,13 @@ def show_file(environment: Environment, message: Message) -> None:
     whose = "from" if message.direction is Direction.RECEIVED else "to"
     line = f"file {message.id} {whose} {shortened(message.contact)}: {shortened(file.name)}, {size_text(file.size)}"
     environment.emit("file", fields, f"{line}, {state_text(file, message)}")
+
+
+def show_fetched(environment: Environment, path: Path) -> None:
+    """A ``fetched`` object, or ``received: /home/ann/Downloads/film.mp4, 1.4 GiB``."""
+    size = path.stat().st_size
+    line = f"received: {printable(str(path))}, {size_text(size)}"
+    environment.emit("fetched", {"path": str(path), "size": size}, line)
 
 
 def show_progress(environment: Environment, message: Message) -> None:

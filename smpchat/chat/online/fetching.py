@@ -1,0 +1,134 @@
+"""A file comes by a link, without a message: fetched, checked, decrypted, and put in its place, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from smpchat.agent.online.file_relays import CONNECT_TIMEOUT, failure_of
+from smpchat.agent.store import file_folder
+from smpchat.agent.store.obstacles import Obstacle
+from smpchat.chat.errors import FileDamaged, FileUnavailable
+from smpchat.chat.online.connectivity import file_network_of
+from smpchat.chat.online.embedded import EmbeddedRelay
+from smpchat.chat.online.patience import RelayDown
+from smpchat.chat.service.writing import WritingProfile
+from smpchat.chat.wire.file_names import safe_name
+from smpchat.client.trouble import Trouble
+from smpchat.crypto.errors import CryptoError
+from smpchat.encoding.reader import DecodeError
+from smpchat.protocol.address import FileServer
+from smpchat.xftp.description import MAX_TEXT, FileDescription
+from smpchat.xftp.encryption import decrypt_file
+from smpchat.xftp.fetching import NotFetched, fetch
+from smpchat.xftp.links import follow
+from smpchat.xftp.session import FileSession
+from smpchat.xftp.session import connect as open_session
+
+Tell = Callable[[str, int, int], object]
+"""Told what is being done, and how many bytes of how many are."""
+_MAX_DESCRIPTION = 2 * MAX_TEXT
+"""Bytes of the encrypted file that a description may be in."""
+_ASK_AGAIN = "Ask for a new link."
+
+
+class LinkFetcher:
+    """Fetches what one link leads to.
+
+    Args:
+        agreed: The user agrees that relays see this computer's address although the link names them.
+        patience: Seconds for each file that is fetched; what takes longer raises `TimeoutError`.
+    """
+
+    def __init__(
+        self, service: WritingProfile, relay: EmbeddedRelay, *, agreed: bool, patience: float | None = None
+    ) -> None:
+        self._service, self._relay, self._patience = service, relay, patience
+        self._routes = file_network_of(service, relay, anywhere=agreed)
+
+    async def description(self, first: FileDescription) -> FileDescription:
+        """The file's own description, where a link had no room for it. Raises as `file` does."""
+        if first.redirect is None:
+            return first
+        if first.size > _MAX_DESCRIPTION:
+            raise FileDamaged("This link leads to a description that is too long.", _ASK_AGAIN)
+        sealed, plain = io.BytesIO(), io.BytesIO()
+        await self._fetch(first, sealed)
+        try:
+            decrypt_file(sealed, plain, first.key, first.nonce, first.digest)
+            return follow(first.redirect, plain.getvalue())
+        except (CryptoError, DecodeError) as error:
+            raise FileDamaged("What this link leads to is not the description of a file.", _ASK_AGAIN) from error
+
+    async def file(self, described: FileDescription, place: Path, tell: Tell) -> Path:
+        """Where the file is now.
+
+        Args:
+            place: A folder, or the path of the file; nothing is overwritten.
+        Raises:
+            FileUnavailable: The relays have it no more.
+            FileDamaged: It is not what the link names. Nothing is saved.
+            RelayDown: A relay is of no use now.
+            OSError: The disk is full, or the folder cannot be written.
+        """
+        folder = file_folder.made(self._service.folder)
+        file_folder.check_room(folder, described.size)
+        # Without a name, so that nothing is left of it, however this process ends.
+        with tempfile.TemporaryFile(dir=folder) as sealed:
+            await self._fetch(described, sealed, lambda done: tell("Receiving", done, described.size))
+            return await asyncio.to_thread(_decrypt, sealed, described, place, tell)
+
+    async def _fetch(
+        self, described: FileDescription, target: BinaryIO, progress: Callable[[int], object] = lambda done: None
+    ) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await fetch(described, target, self._connect, progress)
+        except NotFetched as failed:
+            failure = failure_of(failed.server, failed.error)
+            if failure.kind in (Trouble.GONE, Trouble.NOT_UPLOADED):
+                raise FileUnavailable(
+                    "The file is no longer available: it has expired, or was deleted.", _ASK_AGAIN
+                ) from failed
+            if failure.kind is Trouble.BLOCKED:
+                raise FileUnavailable("The operator of the relay has blocked this file.", _ASK_AGAIN) from failed
+            raise RelayDown(Obstacle(failure.kind, failure.error, 0)) from failed
+
+    async def _connect(self, server: FileServer) -> FileSession:
+        if self._relay.owns_files(server):
+            await self._relay.start()
+        entropy = self._service.entropy
+        return await open_session(server, network=self._routes, entropy=entropy, timeout=CONNECT_TIMEOUT)
+
+
+def _decrypt(sealed: BinaryIO, described: FileDescription, place: Path, tell: Tell) -> Path:
+    """In a thread: the file in its place, under the name that is in it if ``place`` is a folder."""
+    folder = place if place.is_dir() else place.parent
+    file_folder.check_room(folder, described.size)
+    # One and the same for a link, so that another try takes away what is left of one that was killed.
+    part = file_folder.part_path(folder / "file", file_folder.new_name(described.digest[:16]))
+    file_folder.unpublished(part)
+    names: list[bytes] = []
+    try:
+        with file_folder.create_part(part) as plain:
+            decrypt_file(
+                sealed,
+                plain,
+                described.key,
+                described.nonce,
+                described.digest,
+                lambda done: tell("Checking", done, described.size),
+                named=names.append,
+            )
+        target = place / safe_name(names[0].decode("utf-8", "replace")) if place.is_dir() else place
+        return file_folder.publish(part, target)
+    except (CryptoError, DecodeError) as error:
+        raise FileDamaged(
+            "What arrived is not the file that the link names, so nothing was saved.", _ASK_AGAIN
+        ) from error
+    finally:
+        file_folder.unpublished(part)

@@ -1,0 +1,135 @@
+"""A file that nobody announced in a message is fetched at one go: every chunk, from any of the relays that have it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import BinaryIO, Protocol
+
+from smpchat.crypto.keys import Ed25519PrivateKey
+from smpchat.protocol.address import FileServer
+from smpchat.protocol.errors import ProtocolError
+from smpchat.protocol.xftp.errors import XFTPError
+from smpchat.transport.base import TransportError
+from smpchat.xftp.description import DescribedChunk, FileDescription
+
+REST = 2.0
+"""Seconds until a chunk is asked for again; twice as many the next time."""
+TRIES = 3
+"""How often each chunk is asked for, at all its relays."""
+_FOR_GOOD = frozenset({"AUTH", "BLOCKED", "NO_FILE"})
+"""Answers that another try does not change."""
+
+
+class Session(Protocol):
+    """What is used of a `smpchat.xftp.session.FileSession`."""
+
+    @property
+    def closed(self) -> asyncio.Event:
+        """Set when it has ended."""
+        ...
+
+    def get(
+        self, recipient_id: bytes, recipient_key: Ed25519PrivateKey, size: int, digest: bytes
+    ) -> AsyncGenerator[memoryview, None]:
+        """Download a chunk. Raises `TransportError` and `ProtocolError`."""
+        ...
+
+    async def close(self) -> None:
+        """End it."""
+        ...
+
+
+class NotFetched(Exception):
+    """A relay did not give a chunk.
+
+    Attributes:
+        server: The one that was asked last.
+        error: What it said, or why it was not reached.
+    """
+
+    def __init__(self, server: FileServer, error: TransportError | ProtocolError) -> None:
+        self.server, self.error = server, error
+        super().__init__(str(error))
+
+
+class _Fetch:
+    def __init__(
+        self, target: BinaryIO, connect: Callable[[FileServer], Awaitable[Session]], progress: Callable[[int], object]
+    ) -> None:
+        self._target, self._connect, self._progress = target, connect, progress
+        self._sessions: dict[FileServer, Session] = {}
+
+    async def chunk(self, chunk: DescribedChunk, begin: int) -> None:
+        left, failed = list(chunk.replicas), None
+        for attempt in range(TRIES):
+            if attempt and left:
+                await asyncio.sleep(REST * attempt)
+            for replica in tuple(left):
+                try:
+                    session = await self._session(replica.server)
+                    pieces = session.get(replica.replica_id, replica.key, chunk.size, chunk.digest)
+                    await self._write(pieces, begin)
+                except (TransportError, ProtocolError) as error:
+                    failed = NotFetched(replica.server, error)
+                    if isinstance(error, XFTPError) and error.code.words[0] in _FOR_GOOD:
+                        left.remove(replica)
+                    else:
+                        await self._drop(replica.server)
+                else:
+                    return
+        assert failed is not None  # a described chunk is somewhere
+        raise failed from failed.error
+
+    async def _write(self, pieces: AsyncGenerator[memoryview, None], begin: int) -> None:
+        async with aclosing(pieces):
+            at = begin
+            async for piece in pieces:
+                await asyncio.to_thread(self._put, at, piece)
+                at += len(piece)
+                self._progress(at)
+
+    def _put(self, at: int, piece: memoryview) -> None:
+        self._target.seek(at)
+        self._target.write(piece)
+
+    async def _session(self, server: FileServer) -> Session:
+        session = self._sessions.get(server)
+        if session is None or session.closed.is_set():
+            session = self._sessions[server] = await self._connect(server)
+        return session
+
+    async def _drop(self, server: FileServer) -> None:
+        session = self._sessions.pop(server, None)
+        if session is not None:
+            await session.close()
+
+    async def close(self) -> None:
+        for server in tuple(self._sessions):
+            await self._drop(server)
+
+
+async def fetch(
+    description: FileDescription,
+    target: BinaryIO,
+    connect: Callable[[FileServer], Awaitable[Session]],
+    progress: Callable[[int], object] = lambda done: None,
+) -> None:
+    """Download the encrypted file that a description names.
+
+    Args:
+        target: Gets it; each chunk has been compared with its digest.
+        connect: Opens a session. Raises `TransportError` and `ProtocolError`.
+        progress: Told how many bytes are there.
+    Raises:
+        NotFetched: Some chunk cannot be had.
+        OSError: ``target`` cannot be written.
+    """
+    work, begin = _Fetch(target, connect, progress), 0
+    try:
+        for chunk in description.chunks:
+            await work.chunk(chunk, begin)
+            begin += chunk.size
+    finally:
+        await work.close()
